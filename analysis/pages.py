@@ -18,7 +18,7 @@ from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_alone
 from analysis.report import report, write_report
 from analysis.report.search import search_report
-from analysis.tables import terminal_table, write_tables
+from analysis.tables import read_through, terminal_table, write_tables
 from analysis.tables.search import terminal_search
 
 
@@ -38,7 +38,7 @@ def write_pages(folder: Path | str) -> str:
     except NothingYet as nothing:
         return str(nothing)
     write_tables(answers, results)
-    write_report(report(answers, write_figures(answers, figures)), results)
+    write_report(report(answers, write_figures(answers, figures), read_through(answers)), results)
     return in_words(answers)
 
 

@@ -1,41 +1,252 @@
 """answers.json: what was found of a grid as data for other programs; `docs/answers.md` explains every key.
 
-    Answers ─ contents ─▶ AnswersFile ─▶ results/<grid>/answers.json ─▶ AnswersFile
+    Answers ─▶ AnswersFile ─▶ results/<grid>/answers.json ─▶ AnswersFile
 
-Floats have seven digits, as runs.csv has them, so that a file is the same bytes wherever it is made; what is not finite
-is null. A grid that was not run in rounds has no key `round`, as no earlier version has.
+The entries of the file are read off the findings by pydantic. A grid that was not run in rounds has no key `round`.
 """
 
 from __future__ import annotations
 
-import json
-import math
-from dataclasses import asdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError, field_validator
 
-from analysis.exports.contents import answers_file
-from analysis.exports.schema import AnswersFile
+from analysis.exports.judged import (
+    AnsweredAverage,
+    AnsweredClaim,
+    AnsweredComparison,
+    AnsweredCourse,
+    AnsweredEffect,
+    AnsweredFront,
+    AnsweredHeadline,
+    AnsweredOptimism,
+    AnsweredWeight,
+)
+from analysis.exports.measured import (
+    AnsweredAxis,
+    AnsweredCell,
+    AnsweredCost,
+    AnsweredEstimate,
+    AnsweredMetric,
+    AnsweredReference,
+    AnsweredRound,
+    AnsweredRung,
+    Entry,
+    Measure,
+    Place,
+)
 from analysis.findings.answers import Answers
+from analysis.findings.costs import Cost
+from analysis.findings.summary import known_values
 from analysis.format.errors import InputError
-from analysis.format.files import write_text
+from analysis.format.files import write_json
+from analysis.words.cells import noted, shortfalls
+from analysis.words.rounds import banner
+from analysis.words.search import optimism_sentence
+from analysis.words.verdicts import claim_sentence, comparison_sentence, headline
 
 FILE = "answers.json"
+VERSION = 2
 
 
-def answers_json(answers: Answers) -> str:
-    """The text of answers.json."""
-    content = asdict(answers_file(answers))
-    if content["round"] is None:
-        del content["round"]
-    return json.dumps(_plain(content), ensure_ascii=False, allow_nan=False, indent=1) + "\n"
+class AnswersFile(Entry):
+    """All of answers.json."""
+
+    version: int
+    """The version of this schema, 2. It is raised when a key is renamed, goes, or means something else; a key that is
+    added leaves it."""
+    grid: str
+    """The grid's name."""
+    question: str
+    """The question that it was run for."""
+    data: str
+    """The data set."""
+    seeds: tuple[int, ...]
+    """The seeds that cells were run at; with `seeds=auto` a cell has the first so many of them."""
+    exploratory: bool
+    """True where other seeds were asked for after results were seen, so that verdicts are no confirmation."""
+    axes: tuple[AnsweredAxis, ...]
+    """The axes that the grid varies."""
+    metrics: tuple[AnsweredMetric, ...]
+    """The metrics that were measured."""
+    cells: tuple[AnsweredCell, ...]
+    """The cells."""
+    baseline: Place | None
+    """The cell that others are compared with where not each is compared with each; null where it did not finish."""
+    headlines: tuple[AnsweredHeadline, ...]
+    """The answers."""
+    estimates: tuple[AnsweredEstimate, ...]
+    """Every metric of every cell."""
+    references: tuple[AnsweredReference, ...]
+    """Values known beforehand."""
+    comparisons: tuple[AnsweredComparison, ...]
+    """Cells compared in pairs."""
+    claims: tuple[AnsweredClaim, ...]
+    """Papers' claims."""
+    effects: tuple[AnsweredEffect, ...]
+    """The axes that matter."""
+    averages: tuple[AnsweredAverage, ...]
+    """Levels averaged over the other axes."""
+    costs: tuple[AnsweredCost, ...]
+    """The costs of the cells."""
+    fronts: tuple[AnsweredFront, ...]
+    """The cells that are worth theirs."""
+    weights: tuple[AnsweredWeight, ...]
+    """The weight of each t, where it differs too."""
+    optimism: tuple[AnsweredOptimism, ...]
+    """The promise of a search, and what came of it."""
+    rungs: tuple[AnsweredRung, ...] = ()
+    """Trainings on their way."""
+    courses: tuple[AnsweredCourse, ...] = ()
+    """Comparisons on the way."""
+    round: AnsweredRound | None = None
+    """The round of its command that the file is of; absent where nothing was done in rounds."""
+
+    @field_validator("version")
+    @classmethod
+    def _of_this_version(cls, version: int) -> int:
+        if version != VERSION:
+            raise ValueError(f"version is {version}, and this code reads {VERSION}")
+        return version
+
+
+class _Told:
+    """A finding, and what else an entry says of it."""
+
+    def __init__(self, finding: object, **more: Any) -> None:
+        self.__dict__.update(more, _finding=finding)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._finding, name)
+
+
+def answers_file(answers: Answers) -> AnswersFile:
+    """The content of answers.json of a grid."""
+    places = {id(cell): i for i, cell in enumerate(answers.cells)}
+    meta, of_metrics = answers.meta, answers.findings
+    content = {
+        "version": VERSION,
+        "grid": meta.name,
+        "question": meta.question,
+        "data": meta.data,
+        "seeds": meta.seeds,
+        "exploratory": meta.continued,
+        "axes": answers.axes,
+        "metrics": answers.metrics,
+        "cells": list(_cells(answers)),
+        "baseline": answers.baseline,
+        "headlines": [_Told(answer, sentence=headline(answer)) for answer in of_metrics],
+        "estimates": list(_estimates(answers)),
+        "references": [
+            {"metric": metric.name, "label": label, "value": value}
+            for metric in answers.metrics
+            for label, value in known_values(meta, metric).items()
+        ],
+        "comparisons": [
+            _Told(pair, sentence=comparison_sentence(pair)) for answer in of_metrics for pair in answer.pairs
+        ],
+        "claims": list(_claims(answers)),
+        "effects": list(_effects(answers)),
+        "averages": [_Told(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
+        "costs": list(_costs(answers)),
+        "fronts": list(_fronts(answers)),
+        "weights": [_Told(difference, axis=axis) for axis, difference in answers.weight_check.differences.items()],
+        "optimism": [
+            _Told(entry, n=len(entry.fresh.values), sentence=optimism_sentence(entry))
+            for entry in answers.optimism or ()
+        ],
+        "rungs": list(_rungs(answers)),
+        "courses": list(_courses(answers)),
+        "round": _round(answers),
+    }
+    return AnswersFile.model_validate(content, context={"places": places})
+
+
+def _round(answers: Answers) -> _Told | None:
+    now, basis = answers.meta.round, answers.grid.basis
+    if now is None or basis is None:
+        return None
+    return _Told(now, planned_seeds=basis.planned, steps=basis.steps, sentence=banner(answers.grid))
+
+
+def _cells(answers: Answers) -> Iterator[_Told]:
+    words = zip(answers.cells, shortfalls(answers.cells), noted(answers.cells), strict=True)
+    for cell, shortfall, notes in words:
+        levels = dict(zip((axis.name for axis in answers.axes), cell.levels, strict=True))
+        ended = {str(status): int(n) for status, n in cell.runs["status"].value_counts(sort=False).items()}
+        yield _Told(cell, levels=levels, runs=dict(sorted(ended.items())), shortfall=shortfall, notes=notes)
+
+
+def _estimates(answers: Answers) -> Iterator[_Told]:
+    summary = answers.summary
+    for name in (metric.name for metric in answers.metrics):
+        leading = summary.standing[name].leading
+        for i, (cell, estimate) in enumerate(zip(answers.cells, summary.estimates[name], strict=True)):
+            more = {"n": len(estimate.values), "comparable": cell.comparable(name), "may_be_best": i in leading}
+            yield _Told(estimate, metric=name, cell=i, **more)
+
+
+def _claims(answers: Answers) -> Iterator[_Told]:
+    first_look = answers.meta.auto is not None
+    for outcome in answers.claims:
+        metric = outcome.claim.metric if outcome.metric is None else outcome.metric.name
+        yield _Told(outcome, metric=metric, sentence=claim_sentence(outcome, first_look=first_look))
+
+
+def _effects(answers: Answers) -> Iterator[_Told]:
+    names = {axis.label: axis.name for axis in answers.axes}
+    for factorial in answers.effects:
+        for effect in factorial.ranked:
+            axes = [names[label] for label in effect.factors]
+            yield _Told(effect, metric=factorial.metric.name, axes=axes, matters=factorial.matters(effect))
+
+
+def _costs(answers: Answers) -> Iterator[_Told]:
+    for name, cost in _measures(answers).items():
+        if any(cost.values):
+            yield _Told(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
+
+
+def _measures(answers: Answers) -> dict[Measure, Cost]:
+    costs = answers.costs
+    return {
+        "train_flops": costs.train_flops,
+        "train_seconds": costs.train_seconds,
+        "sample_seconds": costs.sampling,
+    }
+
+
+def _fronts(answers: Answers) -> Iterator[dict[str, Any]]:
+    names = {id(cost): name for name, cost in _measures(answers).items()}
+    for purchase in answers.purchases:
+        on = [i for i, kept in enumerate(purchase.front) if kept]
+        yield {"metric": purchase.answer.metric.name, "cost": names[id(purchase.cost)], "cells": on}
+
+
+def _rungs(answers: Answers) -> Iterator[_Told]:
+    for answer in answers.findings:
+        for rung in answer.budget.rungs if answer.budget is not None else ():
+            means = [rung.mean(i) for i in range(len(answers.cells))]
+            yield _Told(rung, metric=answer.metric.name, means=means, best=rung.best(answer.metric.sign))
+
+
+def _courses(answers: Answers) -> Iterator[_Told]:
+    for answer in answers.findings:
+        for course in answer.budget.courses if answer.budget is not None else ():
+            yield _Told(course, metric=answer.metric.name, verdicts=(*course.verdicts, course.pair.verdict))
+
+
+def answers_json(answers: Answers) -> dict[str, Any]:
+    """The content of answers.json as plain data."""
+    content = answers_file(answers).model_dump(mode="json")
+    return {key: value for key, value in content.items() if key != "round" or value is not None}
 
 
 def write_answers(answers: Answers, folder: Path | str) -> None:
     """Write answers.json of a results folder."""
-    write_text(Path(folder) / FILE, answers_json(answers))
+    write_json(Path(folder) / FILE, answers_json(answers))
 
 
 def read_answers(path: Path | str) -> AnswersFile:
@@ -44,19 +255,8 @@ def read_answers(path: Path | str) -> AnswersFile:
     if not file.is_file():
         raise InputError(f"{file} is missing: `python -m ablations.run grid=NAME` writes it at the end of a grid")
     try:
-        return TypeAdapter(AnswersFile).validate_json(file.read_bytes())
+        return AnswersFile.model_validate_json(file.read_bytes(), by_alias=False, by_name=True)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
         raise InputError(f"{file} is no answers.json of this version: {where}: {first['msg']}") from error
-
-
-def _plain(value: Any) -> Any:
-    """A value as JSON has it."""
-    if isinstance(value, dict):
-        return {str(key): _plain(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
-    if isinstance(value, float):
-        return float(f"{value:.7g}") if math.isfinite(value) else None
-    return value

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from analysis.figures.bits import elbo_figure, split_figure
 from analysis.figures.budget import budget_figure
 from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
@@ -21,25 +22,21 @@ from analysis.figures.curves import bound_figure, training_figure, weights_figur
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
-from analysis.figures.elbo import elbo_figure
 from analysis.figures.extremes import drawable, drawable_search
 from analysis.figures.history import history_figure
+from analysis.figures.image_rows import reconstructions_figure, strips_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
 from analysis.figures.pareto import pareto_figure
-from analysis.figures.reconstructions import reconstructions_figure
 from analysis.figures.rungs import rungs_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
 from analysis.figures.slices import slices_figure
-from analysis.figures.split import split_figure
-from analysis.figures.strips import strips_figure
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
-from analysis.words.best import left_out
 
 SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
     "history": history_figure,
@@ -116,13 +113,13 @@ def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
 
 
 Makers = Mapping[str, Callable[[], Figure | None]]
-"""What draws each figure, by name, or finds that there are no data for it."""
+"""The functions that draw each figure, by name, or find that there are no data for it."""
 
 
 def _makers(answers: Answers) -> Makers:
-    """What draws the figures of a grid."""
+    """The functions that draw the figures of a grid."""
     cut = shown(answers)
-    said = left_out(cut)
+    said = cut.left_out()
     return {
         name: partial(_said_above, make, cut, "" if name in OF_NO_CELLS else said) for name, make in FIGURES.items()
     }

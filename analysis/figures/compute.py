@@ -15,7 +15,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
-from analysis.figures.metrics import deciding
 from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, show, whole_window
@@ -23,6 +22,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.spaces import is_vae
+from analysis.findings.summary import deciding
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 
@@ -63,7 +63,7 @@ def compute_figure(answers: Answers) -> Figure | None:
     styles = dict(zip(names, distinct_looks(len(names)), strict=True))
     figure, subplots = panels(len(shown), 2.9, wspace=0.04)
     for i, (axes, panel) in enumerate(zip(subplots, shown, strict=True)):
-        _draw(axes, panel, styles, unnamed_later(i, [one.lines for one in shown]))
+        _draw(axes, panel, styles, unnamed_later(i, [other.lines for other in shown]))
     figure.supxlabel(mathtext(shown[0].cost.head), fontsize=7.5)
     return figure
 
@@ -82,8 +82,8 @@ def _panel_of(answers: Answers, metric: ShownMetric) -> ComputePanel:
 
 def _space(answers: Answers, cell: CellRuns) -> str:
     """The levels of a cell on the axes that change the space."""
-    known = zip(answers.axes, cell.labels, strict=True)
-    return ", ".join(label for axis, label in known if axis in answers.space_axes)
+    labelled = zip(answers.axes, cell.labels, strict=True)
+    return ", ".join(label for axis, label in labelled if axis in answers.space_axes)
 
 
 def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: set[str]) -> None:

@@ -1,7 +1,7 @@
-"""What quality costs: each metric against the cost of a cell, seeds as dots, their mean as a marker.
+"""The cost of quality: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
-Filled are the cells of the Pareto front (`costs.front`); a step line joins those whose means dominate. All that are
-filled are named, or, where that is more than there is room for, those on the line.
+Filled are the cells of the Pareto front (`costs.front_of_cells`); a step line joins those whose means dominate. All
+that are filled are named, or, where that is more than there is room for, those on the line.
 Costs whose difference is not known count as equal, so a cell can be off the front though it stands at its left.
 """
 
@@ -31,7 +31,7 @@ _MOST = 1.6
 
 def cost_figure(answers: Answers) -> Figure | None:
     """The figure; None where costs are not known, or there are no two cells to choose from."""
-    shown = [one for one in answers.purchases if known_cells(one.found.estimates, one.cost)]
+    shown = [bought for bought in answers.purchases if known_cells(bought.answer.estimates, bought.cost)]
     if not shown:
         return None
     columns = min(2, len(shown))
@@ -42,34 +42,34 @@ def cost_figure(answers: Answers) -> Figure | None:
 
 
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
-    found, cost, kept = purchase.found, purchase.cost, purchase.front
-    known = known_cells(found.estimates, cost)
-    view = bulk_window([_without_interval(found.estimates[i]) for i in known]).bounded(found.metric.least)
-    cost_axis(axes, cost, known)
+    answer, cost, kept = purchase.answer, purchase.cost, purchase.front
+    drawn = known_cells(answer.estimates, cost)
+    view = bulk_window([_without_interval(answer.estimates[i]) for i in drawn]).bounded(answer.metric.least)
+    cost_axis(axes, cost, drawn)
     show(axes, "y", view)
-    axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(found.metric.head))
-    for i in known:
-        estimate, look = found.estimates[i], styles[first_level(found.cells[i])]
+    axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(answer.metric.head))
+    for i in drawn:
+        estimate, look = answer.estimates[i], styles[first_level(answer.cells[i])]
         if view.holds(estimate.mean):
             _cell(axes, estimate, cost, i, look, filled=kept[i])
-        rounding = Rounding.of(found.metric.decimals, [estimate.half_width])
+        rounding = Rounding.of(answer.metric.decimals, [estimate.half_width])
         mark_outside(axes, cost.mean(i), estimate.mean, look, view, rounding)
-    on_front = [i for i in known if kept[i]]
-    dominant = _dominant(found, cost, on_front)
-    _steps(axes, found, cost, dominant, view)
-    seen = [i for i in dominant if view.holds(found.estimates[i].mean)]
-    named = on_front if _share(axes, found, on_front) <= 1 else seen
-    if _share(axes, found, named) > _MOST:
-        named = [i for n, i in enumerate(seen, 1) if _share(axes, found, seen[:n]) <= 1]
+    on_front = [i for i in drawn if kept[i]]
+    dominant = _dominant(answer, cost, on_front)
+    _steps(axes, answer, cost, dominant, view)
+    seen = [i for i in dominant if view.holds(answer.estimates[i].mean)]
+    named = on_front if _share(axes, answer, on_front) <= 1 else seen
+    if _share(axes, answer, named) > _MOST:
+        named = [i for n, i in enumerate(seen, 1) if _share(axes, answer, seen[:n]) <= 1]
     _names(axes, purchase, named, view, styles)
     part = "its best means" if len(named) == len(seen) else "some of its best means"
     said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
-def _share(axes: Axes, found: Findings, cells: Sequence[int]) -> float:
+def _share(axes: Axes, answer: Findings, cells: Sequence[int]) -> float:
     """The share of the axes' height that the names of these cells take."""
-    return sum(label_heights(axes, _wrapped(found, cells), 3.0))
+    return sum(label_heights(axes, _wrapped(answer, cells), 3.0))
 
 
 def _without_interval(estimate: Estimate) -> Estimate:
@@ -85,35 +85,35 @@ def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, *, fil
     axes.plot(*place, look.marker, ms=5.5, mfc=face, mec=look.color, mew=width, zorder=4 if filled else 3)
 
 
-def _dominant(found: Findings, cost: Cost, kept: Sequence[int]) -> list[int]:
+def _dominant(answer: Findings, cost: Cost, kept: Sequence[int]) -> list[int]:
     """The cells among these whose mean no cheaper one reaches."""
-    means = [found.estimates[i].mean for i in kept]
-    on = pareto_front([cost.mean(i) for i in kept], means, found.metric.sign)
+    means = [answer.estimates[i].mean for i in kept]
+    on = pareto_front([cost.mean(i) for i in kept], means, answer.metric.sign)
     return [i for i, dominates in zip(kept, on, strict=True) if dominates]
 
 
-def _steps(axes: Axes, found: Findings, cost: Cost, dominant: Sequence[int], view: Window) -> None:
+def _steps(axes: Axes, answer: Findings, cost: Cost, dominant: Sequence[int], view: Window) -> None:
     """The step line of the best mean that each budget buys."""
-    known = [(cost.mean(i), found.estimates[i].mean) for i in dominant]
-    points = sorted((x, y) for x, y in known if view.holds(y))
+    corners = [(cost.mean(i), answer.estimates[i].mean) for i in dominant]
+    points = sorted((x, y) for x, y in corners if view.holds(y))
     if points:
         ends = [*points, (axes.get_xlim()[1], points[-1][1])]
         axes.step(*np.array(ends).T, where="post", color=GREY, linewidth=0.8, zorder=1)
 
 
-def _wrapped(found: Findings, kept: Sequence[int]) -> list[str]:
+def _wrapped(answer: Findings, kept: Sequence[int]) -> list[str]:
     """The names of these cells in short lines."""
-    return [wrapped(found.cells[i].name, _CHARS) for i in kept]
+    return [wrapped(answer.cells[i].name, _CHARS) for i in kept]
 
 
 def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, styles: dict[str, Look]) -> None:
     """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
-    found, cost = purchase.found, purchase.cost
-    places = [min(max(view.share(found.estimates[i].mean), 0.0), 1.0) for i in kept]
-    names = _wrapped(found, kept)
+    answer, cost = purchase.answer, purchase.cost
+    places = [min(max(view.share(answer.estimates[i].mean), 0.0), 1.0) for i in kept]
+    names = _wrapped(answer, kept)
     heights = moved_apart(places, label_heights(axes, names, 3.0))
     for i, place, height, name in zip(kept, places, heights, names, strict=True):
-        color = styles[first_level(found.cells[i])].color
+        color = styles[first_level(answer.cells[i])].color
         across = axes.transAxes
         start = across.inverted().transform(axes.transData.transform((cost.mean(i), 1.0)))[0]
         axes.plot([start, 1.015], [place, height], color=color, lw=0.5, alpha=0.6, transform=across, clip_on=False)

@@ -26,8 +26,8 @@ from analysis.figures.names import described
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.findings.curves import BOUND, TRAINING, shared
 from analysis.findings.spaces import in_latents
+from analysis.findings.values import BOUND, TRAINING, shared
 from analysis.findings.weights import SAME, relative
 from analysis.format.notation import mathtext
 
@@ -42,7 +42,7 @@ def training_figure(answers: Answers) -> Figure | None:
 
 
 def bound_figure(answers: Answers) -> Figure | None:
-    """What each t adds to the bound on test data, where that is comparable.
+    """The bits that each t adds to the bound on test data, where that is comparable.
 
     The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
     """
@@ -72,21 +72,21 @@ def _panels(answers: Answers, curve: str, x: str, y: str, *, log_x: bool, share_
 def _by_panel(answers: Answers, curve: str) -> dict[str, dict[CellRuns, pd.DataFrame]]:
     """Panel title → cell → its curve, [x, seed]; panels in the order of the axes' levels."""
     rest = answers.axes[1:]
-    known = sorted(
+    ordered = sorted(
         zip(answers.cells, answers.curve(curve), strict=True),
-        key=lambda one: [axis.position(level) for axis, level in zip(rest, one[0].levels[1:], strict=True)],
+        key=lambda item: [axis.position(level) for axis, level in zip(rest, item[0].levels[1:], strict=True)],
     )
-    found: dict[str, dict[CellRuns, pd.DataFrame]] = {}
-    for cell, table in known:
+    curves_of: dict[str, dict[CellRuns, pd.DataFrame]] = {}
+    for cell, table in ordered:
         shown = _comparable(cell, table) if curve == BOUND else table
         if len(shown):
             title = ", ".join(cell.labels[1:]) if rest else cell.parameter("objective")
-            found.setdefault(title, {})[cell] = shown
-    return found
+            curves_of.setdefault(title, {})[cell] = shown
+    return curves_of
 
 
 def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
-    """What of a bound stands on a logarithmic axis beside others'."""
+    """The part of a bound that stands on a logarithmic axis beside others'."""
     if not cell.comparable("nll"):
         return table.iloc[:0]
     return table.where(table > 0).dropna(how="all") if in_latents(cell) else table
@@ -123,14 +123,14 @@ def weights_figure(answers: Answers) -> Figure | None:
 def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:
     """Weights over t, each with the cells that train by it."""
     runs = answers.weights
-    known = []
+    weights = []
     for cell in answers.cells:
         keys = zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
         seeds = [runs[key] for key in keys if key in runs]
         if seeds:
             weight = relative(pd.concat(seeds, axis=1).mean(axis=1)).dropna()
-            known.append((cell, weight[weight > 0]))
-    return shared(known, _agree)
+            weights.append((cell, weight[weight > 0]))
+    return shared(weights, _agree)
 
 
 def _agree(a: pd.Series[float], b: pd.Series[float]) -> bool:

@@ -61,8 +61,8 @@ def deck_figure(name: str) -> Callable[[Answers], Figure | None]:
     """The function that draws a figure of the deck, and gives None where the grid has none of its curves."""
 
     def make(answers: Answers) -> Figure | None:
-        known = [(panel, _series(answers.grid.formulas, panel)) for panel in DECK[name]]
-        shown = [(panel, series) for panel, series in known if series]
+        drawn = [(panel, _series(answers.grid.formulas, panel)) for panel in DECK[name]]
+        shown = [(panel, series) for panel, series in drawn if series]
         return _figure(shown) if shown else None
 
     return make

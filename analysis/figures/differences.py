@@ -21,8 +21,8 @@ from analysis.figures.forest import dress, label_rows, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import paired
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.values import paired
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.notation import Rounding
@@ -36,23 +36,23 @@ LOOKS: dict[Verdict, Look] = {
     "better": Look(to_rgb("#0173B2"), (), "o"),
     "worse": Look(to_rgb("#C04A00"), (), "s"),
     "equal": Look(to_rgb("#3B7D5B"), (), "D"),
-    "cannot tell": Look(to_rgb(GREY), (), "o"),
-    "open": Look(to_rgb(GREY), (), "o"),
+    "cannot tell": Look(to_rgb(GREY), (), "o", filled=False),
+    "open": Look(to_rgb(GREY), (), "o", filled=False),
 }
 
 
 def differences_figure(answers: Answers) -> Figure | None:
     """The figure; None where no two cells have an interval between them."""
-    shown = [found for found in answers.findings if any(pair.comparison.n > 1 for pair in found.pairs)]
+    shown = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
     if not shown:
         return None
     base = _base(answers, shown)
     places, ticks = _against(answers.axes, answers.cells, base) if base else _every_pair(shown)
     height = 0.85 + 0.17 * (max(ticks) + 1)
     figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
-    for axes, found in zip(subplots, shown, strict=True):
+    for axes, answer in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
-        _panel(axes, answers.grid, found, places, base, len(shown))
+        _panel(axes, answers.grid, answer, places, base, len(shown))
     label_rows(subplots[0], ticks)
     return figure
 
@@ -60,8 +60,8 @@ def differences_figure(answers: Answers) -> Figure | None:
 def _base(answers: Answers, shown: Sequence[Findings]) -> CellRuns | None:
     """The cell that every other is compared with; None where each is compared with each."""
     base = answers.baseline
-    one = base is not None and all(pair.b.levels == base.levels for found in shown for pair in found.pairs)
-    return base if one else None
+    alone = base is not None and all(pair.b.levels == base.levels for answer in shown for pair in answer.pairs)
+    return base if alone else None
 
 
 def _against(
@@ -77,7 +77,9 @@ def _every_pair(
     shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The pair at each height, and what is written there, where each is compared with each."""
-    pairs: dict[PairLevels, CellComparison] = {_place(pair.a, pair.b): pair for found in shown for pair in found.pairs}
+    pairs: dict[PairLevels, CellComparison] = {
+        _place(pair.a, pair.b): pair for answer in shown for pair in answer.pairs
+    }
     places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
     return places, {height: (f"{a.name} | {b.name}", False) for height, (a, b) in places.items()}
 
@@ -89,31 +91,31 @@ def _place(a: CellRuns, b: CellRuns) -> PairLevels:
 def _panel(
     axes: Axes,
     grid: GridResults,
-    found: Findings,
+    answer: Findings,
     places: Mapping[float, tuple[CellRuns, CellRuns]],
     base: CellRuns | None,
     across: int,
 ) -> None:
-    pairs = {_place(pair.a, pair.b): pair for pair in found.pairs}
+    pairs = {_place(pair.a, pair.b): pair for pair in answer.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
-    view = _view([estimate for estimate in estimates.values() if estimate.values], log=found.metric.scale == "log")
-    dress(axes, view, _label(found.metric, base), across)
-    axes.axvline(_none(found.metric), color="black", linewidth=0.8, zorder=1)
-    _band(axes, found.metric)
-    _directions(axes, view, _sides(found, base), _none(found.metric))
-    rounding = Rounding.of(found.metric.decimals, [estimate.half_width for estimate in estimates.values()])
+    view = _view([estimate for estimate in estimates.values() if estimate.values], log=answer.metric.scale == "log")
+    dress(axes, view, _label(answer.metric, base), across)
+    axes.axvline(_none(answer.metric), color="black", linewidth=0.8, zorder=1)
+    _band(axes, answer.metric)
+    _directions(axes, view, _sides(answer, base), _none(answer.metric))
+    rounding = Rounding.of(answer.metric.decimals, [estimate.half_width for estimate in estimates.values()])
     for height, (a, b) in places.items():
         pair = pairs.get(_place(a, b))
         if pair is None:
-            word = "not compared" if a.estimate(found.metric.name).known else status_word(a, found.metric.name)
+            word = "not compared" if a.estimate(answer.metric.name).known else status_word(a, answer.metric.name)
             words(axes, word, 0.0, height, "left", style="italic")
             continue
         estimate, verdict = estimates[_place(a, b)], pair.verdict
-        look, told = LOOKS[verdict], verdict not in ("cannot tell", "open")
+        look = LOOKS[verdict]
         if estimate.values:
-            row(axes, estimate, height, look, view, rounding.number(estimate.mean), filled=told)
+            row(axes, estimate, height, look, view, rounding.number(estimate.mean))
         if verdict != "open":
-            words(axes, verdict, 1.02, height, "left", color="black" if told else GREY)
+            words(axes, verdict, 1.02, height, "left", color="black" if look.filled else GREY)
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
@@ -127,7 +129,7 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
 
 
 def _none(metric: ShownMetric) -> float:
-    """Where no difference lies."""
+    """The place where no difference lies."""
     return 1.0 if metric.scale == "log" else 0.0
 
 
@@ -159,15 +161,15 @@ def _label(metric: ShownMetric, base: CellRuns | None) -> str:
     return f"{metric.label} minus that of {base.name}{unit}" if base else f"difference in {metric.label}{unit}"
 
 
-def _sides(found: Findings, base: CellRuns | None) -> tuple[str, str]:
-    """What a difference below and above none means: which cell is the better one, or lies where, if no verdict is
+def _sides(answer: Findings, base: CellRuns | None) -> tuple[str, str]:
+    """The meaning of a difference below and above none: which cell is the better one, or lies where, if no verdict is
     due."""
-    if found.lead is not None:
+    if answer.lead is not None:
         return ("below", "above") if base is not None else ("first is below", "first is above")
     if base is None:
-        first, second = ("first is better", "second is better")[:: -found.metric.sign]
+        first, second = ("first is better", "second is better")[:: -answer.metric.sign]
         return first, second
-    return ("better", "worse") if found.metric.sign < 0 else ("worse", "better")
+    return ("better", "worse") if answer.metric.sign < 0 else ("worse", "better")
 
 
 def _directions(axes: Axes, view: Window, sides: tuple[str, str], none: float) -> None:

@@ -1,4 +1,5 @@
-"""What every figure shares: the style, files that come out byte for byte alike, colours, axes and direct labels."""
+"""The things that every figure shares: the style, files that come out byte for byte alike, colours, axes and direct
+labels."""
 
 from __future__ import annotations
 
@@ -23,9 +24,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLoca
 from analysis.findings.cells import CellRuns
 from analysis.format.files import replace_file
 from analysis.format.grid_json import Axis
-from analysis.format.names import STATUSES, UNSCORED
+from analysis.format.names import STATUSES, UNCOMPARED, UNSCORED
 from analysis.format.notation import mathtext
-from analysis.words.cells import UNCOMPARED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]
@@ -46,7 +46,7 @@ _STEPS = (
     (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
     tuple(1 + i / 10 for i in range(90)),
 )
-"""Where within a decade a logarithmic axis has ticks, from few to many."""
+"""The ticks of a logarithmic axis within a decade, from few to many."""
 MARKERS = "osD^vP*X<>"
 _LETTERS = 18
 """Letters to an inch of what stands above a figure."""
@@ -54,11 +54,12 @@ _LETTERS = 18
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, dashes and marker: any one of them tells the levels apart."""
+    """Colour, dashes and marker, which may be hollow: any one of them tells the levels apart."""
 
     color: Color
     dashes: tuple[float, ...]
     marker: str
+    filled: bool = True
 
     @property
     def line(self) -> dict[str, Any]:
@@ -89,10 +90,10 @@ def panels(
     figure = new_figure(WIDTH if across > 1 else alone * WIDTH, height)
     if wspace is not None:
         figure.set_layout_engine("constrained", wspace=wspace)
-    found = list(figure.subplots(-(-n // across), across, squeeze=False, **shared).flat)
-    for left_over in found[n:]:
+    subplots = list(figure.subplots(-(-n // across), across, squeeze=False, **shared).flat)
+    for left_over in subplots[n:]:
         left_over.remove()
-    return figure, found[:n]
+    return figure, subplots[:n]
 
 
 def add_above(figure: Figure, text: str) -> None:
@@ -174,7 +175,7 @@ def first_level(cell: CellRuns) -> str:
 
 
 def status_word(cell: CellRuns, metric: str = "") -> str:
-    """How a cell without results, or without this metric, ended, in words; "none" where it finished without them."""
+    """The way in which a cell without results, or without this metric, ended; "none" where it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
     ended = [status for status in (*STATUSES[1:], UNSCORED) if (cell.runs["status"] == status).any()]
@@ -206,7 +207,8 @@ def power(value: float) -> str:
 
 
 def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """Where in [0, 1] the middles of labels of these sizes go: near their places, in their order, none on another."""
+    """The places in [0, 1] of the middles of labels of these sizes: near their places, in their order, none on
+    another."""
     clusters: list[list[int]] = []
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         clusters.append([i])
@@ -222,7 +224,7 @@ def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def _start(places: Sequence[float], sizes: Sequence[float], cluster: list[int]) -> float:
-    """Where touching labels begin: centred on their places, inside [0, 1] if they fit."""
+    """The places where touching labels begin: centred on their places, inside [0, 1] if they fit."""
     total = sum(sizes[i] for i in cluster)
     start = sum(places[i] for i in cluster) / len(cluster) - total / 2
     return max(0.0, min(start, 1 - total))

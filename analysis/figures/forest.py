@@ -18,7 +18,7 @@ from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
-"""What lies behind a text so that no line runs through it."""
+"""The halo behind a text, so that no line runs through it."""
 
 
 def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
@@ -74,9 +74,10 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
         words(axes, f"◂ {text}", 0.0, height, "left", **style)
 
 
-def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: bool, stacked: int = 0) -> None:
+def beyond(axes: Axes, text: str, point: tuple[float, float], look: Look, view: Window, stacked: int = 0) -> None:
     """A mean far above or below the rest: an arrow at the edge with its number, so many others being there already."""
-    edge, tip, down = (view.high, "^", -1) if above else (view.low, "v", 1)
+    x, mean = point
+    edge, tip, down = (view.high, "^", -1) if mean > view.high else (view.low, "v", 1)
     axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
     # At the right there is no room for it, and the names of others.
     left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9
@@ -85,9 +86,7 @@ def beyond(axes: Axes, text: str, x: float, look: Look, view: Window, *, above: 
     axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
 
 
-def row(
-    axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str, *, filled: bool = True
-) -> None:
+def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:
     """The mean on its interval, the seeds below it; a mean out of view as an arrow with its number."""
     if not view.holds(estimate.mean):
         out_of_view(axes, text, estimate.mean > view.high, height, color=look.color)
@@ -96,8 +95,10 @@ def row(
         _interval(axes, estimate, height, look, view)
     seeds = [value for value in estimate.values.values() if view.holds(value)]
     axes.plot(seeds, [height + 0.3] * len(seeds), "o", markersize=2.2, color=look.color, alpha=0.6, markeredgewidth=0)
-    face = look.color if filled else "white"
-    axes.plot(estimate.mean, height, look.marker, ms=4.6, mfc=face, mec=look.color, mew=0 if filled else 1, zorder=4)
+    face = look.color if look.filled else "white"
+    axes.plot(
+        estimate.mean, height, look.marker, ms=4.6, mfc=face, mec=look.color, mew=0 if look.filled else 1, zorder=4
+    )
 
 
 def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window) -> None:

@@ -20,7 +20,7 @@ DPI = 300
 """Dots to a printed inch."""
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 WIDEST, TALLEST = 50, 4
-"""How many times as wide as high a sheet is at most, for a strip is a row of squares; and as high as wide."""
+"""The most times that a sheet is as wide as high, for a strip is a row of squares; and as high as wide."""
 _CHAR = 0.075
 """The width in inches of a letter at the side of images."""
 
@@ -53,7 +53,7 @@ def squares(path: Path) -> NDArray[np.float64]:
 
 
 def dots(pixels: int, room: float) -> int:
-    """How many printed dots each of so many pixels takes, as many as fit into so many inches."""
+    """The printed dots that each of so many pixels takes, as many as fit into so many inches."""
     return max(1, int(room * DPI / pixels))
 
 

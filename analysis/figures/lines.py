@@ -18,12 +18,12 @@ from matplotlib.ticker import FixedLocator
 
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.forest import beyond
-from analysis.figures.metrics import chosen
 from analysis.figures.names import name, unnamed_later
 from analysis.figures.windows import Window, around, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
+from analysis.findings.summary import chosen
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 
@@ -59,7 +59,7 @@ class LinesPanel:
 
     @property
     def names(self) -> set[str]:
-        """What its lines are called."""
+        """The names of its lines."""
         return {named.name for named in self.lines}
 
 
@@ -80,10 +80,10 @@ def lines_figure(answers: Answers) -> Figure | None:
     for panel in panels:
         place = metrics.index(panel.metric.name), keys.index(panel.key)
         axes = subplots[place]
-        row = [one for one in panels if one.metric == panel.metric]
-        column = [one for one in panels if one.key == panel.key]
+        row = [other for other in panels if other.metric == panel.metric]
+        column = [other for other in panels if other.key == panel.key]
         # Narrow panels have no room for every name.
-        here = unnamed_later(row.index(panel), [one.names for one in row]) if len(keys) > 2 else panel.names
+        here = unnamed_later(row.index(panel), [other.names for other in row]) if len(keys) > 2 else panel.names
         _draw(axes, panel, styles, here)
         axes.set_ylabel(mathtext(panel.metric.head) if panel is row[0] else "")
         axes.set_xlabel(wrapped(LABELS[panel.key], 26) if panel is column[-1] else "")
@@ -99,9 +99,9 @@ def _panels(answers: Answers) -> list[LinesPanel]:
     panels = []
     for metric in chosen(answers.metrics):
         for key in (key for key in LABELS if key in named):
-            if any(one.line.moves(metric.name) for one in named[key]):
-                known = [one for one in named[key] if any(_finite(one.line, metric))]
-                panels.append(LinesPanel(key, metric, known))
+            if any(named_line.line.moves(metric.name) for named_line in named[key]):
+                finite = [named_line for named_line in named[key] if any(_finite(named_line.line, metric))]
+                panels.append(LinesPanel(key, metric, finite))
     return panels
 
 
@@ -131,20 +131,22 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
-    view = whole_window([one for found in estimates for one in found if one.known], LOG_Y)
+    view = whole_window([estimate for of_line in estimates for estimate in of_line if estimate.known], LOG_Y)
     view = view.bounded(panel.metric.least)
     show(axes, "y", view, 5)
-    rounding = Rounding.of(panel.metric.decimals, [one.half_width for found in estimates for one in found])
+    rounding = Rounding.of(
+        panel.metric.decimals, [estimate.half_width for of_line in estimates for estimate in of_line]
+    )
     out: Counter[tuple[float, bool]] = Counter()
     ends = []
-    for named, found in zip(panel.lines, estimates, strict=True):
+    for named, of_line in zip(panel.lines, estimates, strict=True):
         look = styles[named.name]
-        points = [(x, one) for x, one in zip(named.line.xs, found, strict=True) if one.known]
+        points = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
         _line(axes, points, look, view, named.name)
-        for x, one in points:
-            if not view.holds(one.mean):
-                side = x, one.mean > view.high
-                beyond(axes, rounding.number(one.mean), x, look, view, above=side[1], stacked=out[side])
+        for x, estimate in points:
+            if not view.holds(estimate.mean):
+                side = x, estimate.mean > view.high
+                beyond(axes, rounding.number(estimate.mean), (x, estimate.mean), look, view, out[side])
                 out[side] += 1
         if named.name and named.name in labelled:
             ends.append((view.clipped(points[-1][1].mean), named.name, look.color))
@@ -153,13 +155,13 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
 
 def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view: Window, text: str) -> None:
     """Seeds, the interval of each mean as far as it is in view, and the means."""
-    for x, one in points:
-        values = list(one.values.values())
+    for x, estimate in points:
+        values = list(estimate.values.values())
         axes.plot([x] * len(values), values, ".", ms=3.4, mew=0, color=look.color, alpha=0.6, zorder=2)
-        if math.isfinite(one.half_width):
-            ends = np.clip([one.low, one.high], view.low, view.high)
+        if math.isfinite(estimate.half_width):
+            ends = np.clip([estimate.low, estimate.high], view.low, view.high)
             axes.plot([x, x], ends, color=look.color, lw=0.8, alpha=0.6, solid_capstyle="butt", zorder=2)
-    xs, means = [x for x, _ in points], [one.mean for _, one in points]
+    xs, means = [x for x, _ in points], [estimate.mean for _, estimate in points]
     axes.plot(xs, means, look.marker, ls="-", ms=3.6, mew=0, label=text or "mean", zorder=3, **look.line)
 
 

@@ -14,12 +14,8 @@ from analysis.figures.drawing import GREY, first_level, looks, panels, status_wo
 from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
-from analysis.findings.summary import known_values
-from analysis.format.former import LIKELIHOOD
+from analysis.findings.summary import chosen, known_values
 from analysis.format.grid_json import ShownMetric
-
-MOST = 3
-"""Metrics side by side."""
 
 
 def metrics_figure(answers: Answers) -> Figure | None:
@@ -28,12 +24,12 @@ def metrics_figure(answers: Answers) -> Figure | None:
 
 
 def estimate_figure(answers: Answers) -> Figure | None:
-    """How noisy the bound's estimate is; None where it is not known, or stands beside NLL already.
+    """The noise of the bound's estimate; None where it is not known, or stands beside NLL already.
 
     Cells that share a training and its value, since they differ in how they are sampled, stand as the first of them.
     """
-    known = answers.metrics
-    asked = [m for m in known if m.name.startswith("bound_variance/") and m not in chosen(known)]
+    metrics = answers.metrics
+    asked = [m for m in metrics if m.name.startswith("bound_variance/") and m not in chosen(metrics)]
     return _figure(answers.once_a_training(asked[0].name), asked) if asked else None
 
 
@@ -43,36 +39,25 @@ def _figure(answers: Answers, asked: Sequence[ShownMetric]) -> Figure | None:
     if not metrics:
         return None
     heights, ticks = rows(answers.axes, answers.cells)
-    known = {m.name: known_values(answers.meta, m) for m in metrics}
-    above = max(len(lines) for lines in known.values())
+    references = {m.name: known_values(answers.meta, m) for m in metrics}
+    above = max(len(lines) for lines in references.values())
     figure, subplots = panels(len(metrics), 0.6 + 0.17 * (len(ticks) + above), sharey=True)
     for axes, metric in zip(subplots, metrics, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -0.9 - 0.9 * above)
-        _panel(axes, answers, metric, heights, list(known[metric.name].items()))
+        _panel(axes, answers, metric, heights, list(references[metric.name].items()))
     label_rows(subplots[0], ticks)
     return figure
 
 
-def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
-    """The metrics that decide, likelihoods first."""
-    return sorted((metric for metric in metrics if metric.deciding), key=lambda one: one.decides != LIKELIHOOD)
-
-
-def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
-    """The metrics that decide, three at most, or the first two of all where there are not two of these."""
-    found = deciding(metrics)[:MOST]
-    return found if len(found) > 1 else list(metrics[:2])
-
-
 def _panel(
-    axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], known: list[tuple[str, float]]
+    axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], references: list[tuple[str, float]]
 ) -> None:
     estimates, rounding = answers.summary.estimates[metric.name], answers.summary.rounding[metric.name]
-    view = bulk_window(estimates, [value for _, value in known]).bounded(metric.least)
+    view = bulk_window(estimates, [value for _, value in references]).bounded(metric.least)
     dress(axes, view, metric.head)
     styles = looks(answers.axes)
-    for i, (label, value) in enumerate(sorted(known, key=lambda one: _from_top(view, one[1]))):
-        _line(axes, f"{label}: {rounding.number(value)}", value, -0.9 - 0.9 * (len(known) - 1 - i), view)
+    for i, (label, value) in enumerate(sorted(references, key=lambda reference: _from_top(view, reference[1]))):
+        _line(axes, f"{label}: {rounding.number(value)}", value, -0.9 - 0.9 * (len(references) - 1 - i), view)
     for cell, estimate, height in zip(answers.cells, estimates, heights, strict=True):
         if estimate.values:
             row(axes, estimate, height, styles[first_level(cell)], view, rounding.number(estimate.mean))
@@ -81,8 +66,8 @@ def _panel(
 
 
 def _from_top(view: Window, value: float) -> tuple[int, float]:
-    """What known values are ordered by from the top, so that no line reaches a name that goes its way: those out of
-    view have no line, those at the left are named to the right, and those at the right to the left."""
+    """The order of known values from the top, so that no line reaches a name that goes its way: those out of view have
+    no line, those at the left are named to the right, and those at the right to the left."""
     if not view.holds(value):
         return 0, value
     place = view.share(value)

@@ -1,4 +1,4 @@
-"""What lines are called: sets of cells by as few axes as tell them apart, and single names as readers write them."""
+"""The names of lines: sets of cells by as few axes as tell them apart, and single names as readers write them."""
 
 from __future__ import annotations
 

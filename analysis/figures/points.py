@@ -47,4 +47,4 @@ def draw_seeds(axes: Axes, costs: dict[int, float], estimate: Estimate, look: Lo
 def mark_outside(axes: Axes, x: float, mean: float, look: Look, view: Window, rounding: Rounding) -> None:
     """The arrow of a mean that is out of view; nothing of one that is in view."""
     if not view.holds(mean):
-        beyond(axes, rounding.number(mean), x, look, view, above=mean > view.high)
+        beyond(axes, rounding.number(mean), (x, mean), look, view)

@@ -72,30 +72,30 @@ class Square:
         return Square(float(x), float(y), (1 + 2 * _MARGIN) * half or 1.0)
 
     def outside(self, points: NDArray[np.float64]) -> int:
-        """How many of these points it does not hold."""
+        """The number of these points that it does not hold."""
         return int((np.abs(points - (self.x, self.y)).max(axis=1) > self.half).sum())
 
 
 def samples_figure(answers: Answers) -> Figure | None:
     """The sheet; None where no samples were kept."""
     cells = [_sheet(answers.grid.samples, cell) for cell in answers.cells]
-    known = [sheet for sheet in cells if sheet is not None]
-    if not known:
+    present = [sheet for sheet in cells if sheet is not None]
+    if not present:
         return None
-    points = known[0].points
+    points = present[0].points
     real = _points(answers.grid.samples, HELD_OUT) if points else None
     sheets = cells if real is None else [CellSamples(0, real, points=True), *cells]
     places = _places(answers, held_out=real is not None)
     rows, columns = 1 + max(place.row for place in places), 1 + max(place.column for place in places)
     gap = _TICKS if points else _GAP
     left = side_width(place.side.split("\n") for place in places) + (_TICKS if points else 0.0)
-    width, height = _panel(known[0], (WIDTH - left) / columns - gap)
+    width, height = _panel(present[0], (WIDTH - left) / columns - gap)
     titled = {place.row: place.title for place in places if place.title}
     bottoms = np.cumsum([(_TOP if row in titled else 0.0) + height + gap for row in range(rows)])
     size = (left + columns * (width + gap), float(bottoms[-1]))
     figure = new_figure(*size)
     figure.set_layout_engine("none")
-    shown, colors = _shown(real, known), looks(answers.axes)
+    shown, colors = _shown(real, present), looks(answers.axes)
     for place, sheet in zip(places, sheets, strict=True):
         x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))

@@ -21,7 +21,7 @@ from analysis.figures.names import name
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.findings.curves import shared
+from analysis.findings.values import shared
 from analysis.format.notation import mathtext
 
 LOG_SNR = "log_snr"
@@ -67,7 +67,7 @@ def distinct(answers: Answers) -> list[SharedSchedule]:
 
 
 def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """Whether two curves over t/T agree in the mean wherever the one of fewer steps is known."""
+    """True where two curves over t/T agree in the mean wherever the one of fewer steps is known."""
     coarse, fine = sorted((a.mean(axis=1), b.mean(axis=1)), key=len)
     between = np.interp(coarse.index, fine.index, fine, left=np.nan, right=np.nan)
     apart = np.abs(between - coarse.to_numpy())
@@ -76,8 +76,8 @@ def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
 
 def learned_of(answers: Answers) -> list[LearnedCurve]:
     """Every cell's quantiles of γ, by u; none where no schedule learns."""
-    known = [str(name) for name in answers.grid.curves["curve"].unique()]
-    names = {int(match[1]) / 100: name for name in known if (match := _GAMMA.fullmatch(name))}
+    curves = [str(name) for name in answers.grid.curves["curve"].unique()]
+    names = {int(match[1]) / 100: name for name in curves if (match := _GAMMA.fullmatch(name))}
     tables = [(u, answers.curve(names[u])[i], cell) for i, cell in enumerate(answers.cells) for u in sorted(names)]
     return [LearnedCurve(u, table, cell) for u, table, cell in tables if len(table)]
 
@@ -95,13 +95,13 @@ def _log_snr(axes: Axes, schedules: Sequence[SharedSchedule]) -> None:
 
 def _training(axes: Axes, schedules: Sequence[SharedSchedule], learned: Sequence[LearnedCurve]) -> None:
     """The panel of what was learned; each quantile is named once, at the mean of the schedules that learn."""
-    fit_axis(axes, "x", [one.table.index.to_numpy(dtype="float64") for one in learned], log=False)
-    fit_axis(axes, "y", [one.table.to_numpy() for one in learned], log=False)
+    fit_axis(axes, "x", [curve.table.index.to_numpy(dtype="float64") for curve in learned], log=False)
+    fit_axis(axes, "y", [curve.table.to_numpy() for curve in learned], log=False)
     looks = zip(schedules, distinct_looks(len(schedules)), strict=True)
     look_of = {cell.levels: look for (_, cells), look in looks for cell in cells}
     ends: dict[float, list[float]] = {}
-    for one in learned:
-        end = mean_line(axes, one.table, look_of.get(one.cell.levels, Look(to_rgb(GREY), (), "o")))
-        ends.setdefault(one.u, []).append(end)
-    label_ends(axes, [(float(np.mean(found)), f"u = {u:g}", to_rgb(GREY)) for u, found in ends.items()], 16)
+    for curve in learned:
+        end = mean_line(axes, curve.table, look_of.get(curve.cell.levels, Look(to_rgb(GREY), (), "o")))
+        ends.setdefault(curve.u, []).append(end)
+    label_ends(axes, [(float(np.mean(values)), f"u = {u:g}", to_rgb(GREY)) for u, values in ends.items()], 16)
     axes.set(xlabel="training step", ylabel=mathtext("γ(u) of the learned schedule"))

@@ -1,1 +1,1 @@
-"""What is inferred from the frames of a grid: cells, comparisons, verdicts, effects, costs."""
+"""The inferences from the frames of a grid: cells, comparisons, verdicts, effects, costs."""

@@ -2,7 +2,7 @@
 
     GridResults ─▶ Answers ─▶ tables, figures, report, terminal, answers.json
 
-It has no English but labels and names: sentences about it are in `words`.
+It has no English but labels, names and which cells are shown: sentences about it are in `words`.
 """
 
 from __future__ import annotations
@@ -12,39 +12,38 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.findings.bits import Bits, bits_of, shares_of
-from analysis.findings.cells import CellRuns, cells_of, parameters_of
-from analysis.findings.comparisons import ImageShare, share_of_images
+from analysis.findings.budget import budget_of
+from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.costs import Cost, Costs, front_of_cells
-from analysis.findings.curves import BOUND, curves_of
-from analysis.findings.draws import DrawError, draw_errors
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
-from analysis.findings.held_out import HeldOutError, held_out_errors
 from analysis.findings.lines import Line, lines_of
-from analysis.findings.pairs import baseline
+from analysis.findings.other_errors import DrawError, HeldOutError, draw_errors, held_out_errors
+from analysis.findings.pairs import lead_of, standing
 from analysis.findings.search import Optimism, optimism
-from analysis.findings.spaces import space_axes
+from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
 from analysis.findings.summary import Summary, metrics_present
-from analysis.findings.verdicts import Findings, findings
+from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
+from analysis.findings.verdicts import Findings
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric
+from analysis.format.notation import counted
 from analysis.read.runs import GridResults
 
 
 @dataclass(frozen=True, eq=False)
 class Purchase:
-    """What a metric takes in one kind of cost, and which cells are on the Pareto front of the two."""
+    """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
 
-    found: Findings
+    answer: Findings
     cost: Cost
     front: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What is inferred from a grid; lists of cells' values are in the order of `cells`."""
+    """All that is inferred from a grid; lists of cells' values are in the order of `cells`."""
 
     grid: GridResults
 
@@ -58,17 +57,17 @@ class Answers:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no verdict is due yet: all that claims something is left out then."""
+        """True where no verdict is due yet: all that claims something is left out then."""
         return self.grid.meta.preliminary
 
     @property
     def meta(self) -> Meta:
-        """What the grid says of itself."""
+        """The grid's own description."""
         return self.grid.meta
 
     @property
     def axes(self) -> tuple[Axis, ...]:
-        """What the grid varies."""
+        """The axes that the grid varies."""
         return self.grid.meta.axes
 
     @cached_property
@@ -76,10 +75,19 @@ class Answers:
         """The cells in the order of the axes' levels."""
         return cells_of(self.grid)
 
+    @property
+    def cells_shown(self) -> str:
+        """The cells that are shown, in words: 12 cells."""
+        return "one cell" if len(self.cells) == 1 else counted(len(self.cells), "cell")
+
+    def left_out(self, whole: str = "table.csv") -> str:
+        """A sentence that says which cells are shown, and which file has the `whole`; "" where nothing is left out."""
+        return ""
+
     @cached_property
     def baseline(self) -> CellRuns | None:
         """The cell that others are compared with; None where it has no finished run."""
-        return baseline(self.grid, self.cells)
+        return baseline(self.meta, self.cells)
 
     @cached_property
     def metrics(self) -> list[ShownMetric]:
@@ -89,44 +97,56 @@ class Answers:
     @cached_property
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
-        return Summary.of(self.grid, self.cells, self.metrics)
+        stands = {metric.name: standing(self.grid, metric, self.cells) for metric in self.metrics}
+        return Summary.of(self.cells, self.metrics, stands)
 
     @cached_property
     def findings(self) -> list[Findings]:
         """The answer in each metric that decides."""
-        return findings(self.grid, self.summary)
+        return [self._found(metric) for metric in self.metrics if metric.deciding and metric.name in self.grid.runs]
+
+    def _found(self, metric: ShownMetric) -> Findings:
+        """The answer in one metric: who leads where no verdict is due, else whether that depends on the budget."""
+        stands, estimates = self.summary.standing[metric.name], self.summary.estimates[metric.name]
+        codes = self.meta.baselines.get(metric.name, ())
+        answer = Findings(metric, self.cells, estimates, stands, self.meta.continued, codes=codes)
+        if self.preliminary:
+            return replace(answer, lead=lead_of(self.grid, metric, [self.cells[i] for i in answer.ranked]))
+        if not self.meta.rungs:
+            return answer
+        return replace(answer, budget=budget_of(metric, self.cells, stands, answer.best, self.curve))
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:
         """Per metric that decides, the best cell, the baseline or the second best, and on how many images the former is
         better; None where values per image are not known."""
-        return [self._image_share(found) for found in self.findings]
+        return [self._image_share(answer) for answer in self.findings]
 
-    def _image_share(self, found: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
-        if self.preliminary or found.best is None or len(found.ranked) < 2:
+    def _image_share(self, answer: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
+        if self.preliminary or answer.best is None or len(answer.ranked) < 2:
             return None
-        best = self.cells[found.best]
-        second = next(self.cells[i] for i in found.ranked if i != found.best)
+        best = self.cells[answer.best]
+        second = next(self.cells[i] for i in answer.ranked if i != answer.best)
         other = second if self.baseline is None or self.baseline is best else self.baseline
-        share = share_of_images(self.grid, found.metric, best, other)
+        share = share_of_images(self.grid, answer.metric, best, other)
         return None if share is None else (best, other, share)
 
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
-        """What became of each claim that was written down before the grid was run."""
+        """The fate of each claim that was written down before the grid was run."""
         return outcomes(self.grid, self.cells, self.metrics)
 
     @cached_property
     def effects(self) -> list[Factorial]:
-        """What the axes do to each metric that decides, where there are axes and runs enough to say."""
+        """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
         if self.preliminary:
             return []
-        found = [factorial(self.grid, one.metric, self.cells, one.pairs) for one in self.findings]
-        return [one for one in found if one is not None]
+        effects = [factorial(self.grid, answer.metric, self.cells, answer.pairs) for answer in self.findings]
+        return [effect for effect in effects if effect is not None]
 
     @cached_property
     def costs(self) -> Costs:
-        """What the cells cost."""
+        """The costs of the cells."""
         return Costs(self.grid, self.cells)
 
     @cached_property
@@ -135,9 +155,9 @@ class Answers:
         if self.preliminary:
             return []
         return [
-            Purchase(found, cost, tuple(front_of_cells(found, cost)))
-            for found in self.findings
-            for cost in self.costs.of(found.metric)
+            Purchase(answer, cost, tuple(front_of_cells(answer, cost)))
+            for answer in self.findings
+            for cost in self.costs.of(answer.metric)
         ]
 
     @cached_property
@@ -167,7 +187,7 @@ class Answers:
 
     @cached_property
     def weight_check(self) -> WeightCheck:
-        """Whether an axis changes the weight of t without declaring it."""
+        """The check whether an axis changes the weight of t without declaring it."""
         return check_weights(self.grid, self.changes, lambda: self.weights)
 
     @cached_property
@@ -188,7 +208,7 @@ class Answers:
 
     @cached_property
     def bits(self) -> list[Bits | None]:
-        """Where the bits of each cell go; None where a part is not known."""
+        """The bits of each cell, by where they go; None where a part is not known."""
         return [bits_of(cell) for cell in self.cells]
 
     @cached_property
@@ -203,7 +223,7 @@ class Answers:
 
     @cached_property
     def held_out_errors(self) -> list[HeldOutError]:
-        """What other held-out images would change in each metric that is known of each image."""
+        """The change that other held-out images would make in each metric that is known of each image."""
         return held_out_errors(self.grid, self.cells, self.metrics)
 
     @cached_property

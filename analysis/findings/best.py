@@ -8,25 +8,27 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
 from analysis.findings.answers import Answers, Purchase
-from analysis.findings.budget import Budget
 from analysis.findings.cells import CellRuns
-from analysis.findings.draws import DrawError
-from analysis.findings.expectations import ClaimOutcome
-from analysis.findings.factorial import Factorial
-from analysis.findings.held_out import HeldOutError
-from analysis.findings.standings import Standing
+from analysis.findings.comparisons import Budget, Standing
 from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
-from analysis.findings.weights import WeightCheck
-from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.grid_json import Axis
+from analysis.format.notation import counted
 from analysis.read.runs import GridResults
 
 T = TypeVar("T")
+MOST_ROWS = 200
+"""Cells and runs in a table or list that is read on a screen; the files beside it have all."""
+
+
+def _of_the_whole(name: str) -> cached_property[Any]:
+    """The property of the whole grid, of which nothing is cut."""
+    return cached_property(lambda cut: getattr(cut.whole, name))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,117 +42,92 @@ class Best(Answers):
     kept: tuple[int, ...]
     besides: int
 
+    baseline = _of_the_whole("baseline")
+    metrics = _of_the_whole("metrics")
+    claims = _of_the_whole("claims")
+    effects = _of_the_whole("effects")
+    parameters = _of_the_whole("parameters")
+    varied = _of_the_whole("varied")
+    changes = _of_the_whole("changes")
+    weight_check = _of_the_whole("weight_check")
+    draw_errors = _of_the_whole("draw_errors")
+    held_out_errors = _of_the_whole("held_out_errors")
+
     @cached_property
     def cells(self) -> list[CellRuns]:
         """The cells that are kept, in the order of the axes' levels."""
         return self._of(self.whole.cells)
 
     @cached_property
-    def baseline(self) -> CellRuns | None:
-        """That of the whole grid."""
-        return self.whole.baseline
-
-    @cached_property
-    def metrics(self) -> list[ShownMetric]:
-        """Those of the whole grid."""
-        return self.whole.metrics
-
-    @cached_property
     def summary(self) -> Summary:
-        """What the whole grid's summary says of these cells."""
+        """The part of the whole grid's summary that is of these cells."""
         summary = self.whole.summary
         estimates = {name: self._of(of_cells) for name, of_cells in summary.estimates.items()}
-        stands = {name: self._standing(one) for name, one in summary.standing.items()}
+        stands = {name: self._standing(standing) for name, standing in summary.standing.items()}
         return replace(summary, cells=self.cells, estimates=estimates, standing=stands)
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """What the whole grid finds of these cells, and of the pairs of them."""
-        return [self._cut(found) for found in self.whole.findings]
-
-    @cached_property
-    def claims(self) -> list[ClaimOutcome]:
-        """Those of the whole grid."""
-        return self.whole.claims
-
-    @cached_property
-    def effects(self) -> list[Factorial]:
-        """Those of the whole grid."""
-        return self.whole.effects
+        """The findings of the whole grid that are of these cells, and of the pairs of them."""
+        return [self._cut(answer) for answer in self.whole.findings]
 
     @cached_property
     def purchases(self) -> list[Purchase]:
-        """What the whole grid says of what these cells cost, and which of them are on its front."""
-        by_metric = {found.metric.name: found for found in self.findings}
+        """The costs of these cells in the whole grid, and which of them are on its front."""
+        by_metric = {answer.metric.name: answer for answer in self.findings}
         return [
             Purchase(
-                by_metric[one.found.metric.name],
-                replace(one.cost, values=tuple(self._of(one.cost.values))),
-                tuple(self._of(one.front)),
+                by_metric[purchase.answer.metric.name],
+                replace(purchase.cost, values=tuple(self._of(purchase.cost.values))),
+                tuple(self._of(purchase.front)),
             )
-            for one in self.whole.purchases
+            for purchase in self.whole.purchases
         ]
 
-    @cached_property
-    def parameters(self) -> list[str]:
-        """Those of the whole grid."""
-        return self.whole.parameters
+    @property
+    def cells_shown(self) -> str:
+        """The cells that are shown, in words: the 40 best of 1000 cells by NLL and the baseline."""
+        best = len(self.kept) - self.besides
+        by, everyone = ranking(self.whole), counted(len(self.whole.cells), "cell")
+        which = f"the first {best}" if by is None else f"the {best} best"
+        named = f"{which} of {everyone}" + ("" if by is None else f" by {by.metric.label}")
+        return f"{named} and the baseline" if self.besides else named
 
-    @cached_property
-    def varied(self) -> frozenset[str]:
-        """What the whole grid varies."""
-        return self.whole.varied
-
-    @cached_property
-    def changes(self) -> dict[str, set[str]]:
-        """What each axis changes in the whole grid."""
-        return self.whole.changes
-
-    @cached_property
-    def weight_check(self) -> WeightCheck:
-        """That of the whole grid."""
-        return self.whole.weight_check
-
-    @cached_property
-    def draw_errors(self) -> list[DrawError]:
-        """Those of the whole grid."""
-        return self.whole.draw_errors
-
-    @cached_property
-    def held_out_errors(self) -> list[HeldOutError]:
-        """Those of the whole grid."""
-        return self.whole.held_out_errors
+    def left_out(self, whole: str = "table.csv") -> str:
+        """A sentence that says which cells are shown, and which file has the `whole`."""
+        return f"Shown are {self.cells_shown}; {whole} has all."
 
     def _of(self, of_cells: Sequence[T]) -> list[T]:
-        """What there is of each cell, of these."""
+        """The entries of these cells, of an entry per cell."""
         return [of_cells[i] for i in self.kept]
 
     def _standing(self, whole: Standing) -> Standing:
-        """Where these cells stand in the whole grid; who beats them and is not here has the number −1."""
+        """The standing of these cells in the whole grid; who beats them and is not here has the number −1."""
         here = {id(cell) for cell in self.cells}
         places = {i: place for place, i in enumerate(self.kept)}
         return Standing(
             [pair for pair in whole.pairs if id(pair.a) in here and id(pair.b) in here],
-            [one and frozenset(places.get(i, -1) for i in one) for one in self._of(whole.beaten)],
+            [rivals and frozenset(places.get(i, -1) for i in rivals) for rivals in self._of(whole.beaten)],
             self._places(whole.near),
         )
 
-    def _cut(self, found: Findings) -> Findings:
-        standing = self._standing(found.standing)
-        budget = found.budget and self._budget(found.budget)
-        return replace(found, cells=self.cells, estimates=self._of(found.estimates), standing=standing, budget=budget)
+    def _cut(self, answer: Findings) -> Findings:
+        standing = self._standing(answer.standing)
+        budget = answer.budget and self._budget(answer.budget)
+        return replace(answer, cells=self.cells, estimates=self._of(answer.estimates), standing=standing, budget=budget)
 
     def _budget(self, whole: Budget) -> Budget:
-        """What the whole grid says of these cells on their way."""
+        """The whole grid's budget, cut to these cells."""
         here = {id(cell) for cell in self.cells}
         rungs = (
-            replace(one, values=tuple(self._of(one.values)), leading=self._places(one.leading)) for one in whole.rungs
+            replace(entry, values=tuple(self._of(entry.values)), leading=self._places(entry.leading))
+            for entry in whole.rungs
         )
-        courses = (one for one in whole.courses if id(one.pair.a) in here and id(one.pair.b) in here)
+        courses = (entry for entry in whole.courses if id(entry.pair.a) in here and id(entry.pair.b) in here)
         return replace(whole, rungs=tuple(rungs), courses=tuple(courses), rivals=self._places(whole.rivals))
 
     def _places(self, numbers: frozenset[int]) -> frozenset[int]:
-        """Where these cells of the whole grid are here, if they are."""
+        """The places here of these cells of the whole grid, of those that are here."""
         places = {i: place for place, i in enumerate(self.kept)}
         return frozenset(places[i] for i in numbers & places.keys())
 
@@ -169,7 +146,7 @@ def best(answers: Answers, most: int) -> Answers:
 
 def ranking(answers: Answers) -> Findings | None:
     """The first answer that decides, where any cell has a value there: what says which cells are the best."""
-    return next((found for found in answers.findings[:1] if found.ranked), None)
+    return next((answer for answer in answers.findings[:1] if answer.ranked), None)
 
 
 def _cut_grid(grid: GridResults, cells: Sequence[CellRuns]) -> GridResults:

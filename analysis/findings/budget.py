@@ -1,4 +1,4 @@
-"""Whether an answer depends on the budget: the same comparisons at rungs, where trainings were scored on their way.
+"""The dependence of an answer on the budget: the same comparisons at rungs, where trainings were scored on their way.
 
     rung       a share 2^−h of a training's steps, h > 0; its end is h = 0
     d(h)_s     what two cells differ by there, at seed s, on the metric's scale
@@ -14,14 +14,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.pairs import CellComparison
-from analysis.findings.standings import Standing
+from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Course, Rung, Standing, holds
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
@@ -29,71 +28,6 @@ from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
 STEPS = "training.steps"
-_TOLD = ("better", "worse")
-
-
-@dataclass(frozen=True, eq=False)
-class Rung:
-    """A share of the trainings' steps, and the `values` of each cell there by seed.
-
-    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there, by
-    all pairs alone.
-    """
-
-    halvings: float
-    steps: tuple[int, int]
-    values: tuple[dict[int, float], ...]
-    leading: frozenset[int]
-
-    def mean(self, i: int) -> float:
-        """The mean of a cell over its seeds; nan where it has none."""
-        values = list(self.values[i].values())
-        return float(np.mean(values)) if values else math.nan
-
-    def best(self, sign: int) -> int | None:
-        """The cell with the best mean of those that may be the best, or of all where none was tested."""
-        known = [i for i, values in enumerate(self.values) if values]
-        return max(self.leading or known, key=lambda i: sign * self.mean(i), default=None)
-
-
-@dataclass(frozen=True, eq=False)
-class Course:
-    """A comparison of the list, with its verdict at each rung; `ahead` is what twice the steps would leave of it."""
-
-    pair: CellComparison
-    verdicts: tuple[Verdict, ...]
-    ahead: Comparison | None
-
-    @property
-    def told(self) -> bool:
-        """Whether its cells are told apart at the end."""
-        return self.pair.verdict in _TOLD
-
-    @property
-    def settled(self) -> bool:
-        """Whether they are, and would be at twice the steps."""
-        return self.told and _holds(self.ahead, self.pair.comparison.difference)
-
-    @property
-    def turned(self) -> bool:
-        """Whether a rung says the contrary of the end."""
-        contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
-        return contrary in self.verdicts
-
-
-@dataclass(frozen=True, eq=False)
-class Budget:
-    """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
-    the best cell.
-
-    The last of these are worse at the end, and not surely so at twice the steps. The values are `on_validation` where
-    the metric is one of test images.
-    """
-
-    rungs: tuple[Rung, ...]
-    courses: tuple[Course, ...]
-    rivals: frozenset[int]
-    on_validation: bool
 
 
 def budget_of(
@@ -103,25 +37,26 @@ def budget_of(
     best: int | None,
     curve: Callable[[str], list[pd.DataFrame]],
 ) -> Budget | None:
-    """What a metric's values at rungs say; None where it has none. `curve` gives a curve [x, seed] of each cell."""
+    """A metric's values at rungs, and what follows; None where it has none. `curve` gives a curve [x, seed] of each
+    cell."""
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values for cell in cells)
     # Where later seeds were not scored, a rung was one for the first answer alone.
-    found = [
-        one
-        for one in _by_share(cells, curve(f"{RUNG}{column}"))
-        if any(end.keys() <= there.keys() for end, there in zip(ends, one.values, strict=True) if there)
+    scored = [
+        rung
+        for rung in _by_share(cells, curve(f"{RUNG}{column}"))
+        if any(end.keys() <= there.keys() for end, there in zip(ends, rung.values, strict=True) if there)
     ]
-    if not found or not any(ends):
+    if not scored or not any(ends):
         return None
-    seeds = sorted({seed for of_cells in (*(one.values for one in found), ends) for of in of_cells for seed in of})
+    seeds = sorted({seed for of_cells in (*(rung.values for rung in scored), ends) for of in of_cells for seed in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
     asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in standing.pairs]
-    tables = [_table(metric, one.values, seeds) for one in found]
+    tables = [_table(metric, rung.values, seeds) for rung in scored]
     verdicts = [_verdicts(metric, table, asked, standing.pairs) for table in tables]
     rungs = [
-        replace(one, leading=_leading(metric, table, asked, told))
-        for one, table, told in zip(found, tables, verdicts, strict=True)
+        replace(rung, leading=_leading(metric, table, asked, at_rung))
+        for rung, table, at_rung in zip(scored, tables, verdicts, strict=True)
     ]
     steps = [int(cell.parameter(STEPS)) for cell, end in zip(cells, ends, strict=True) if end]
     rungs.append(Rung(0.0, (min(steps), max(steps)), ends, standing.leading))
@@ -129,7 +64,7 @@ def budget_of(
 
     def ahead(i: int, j: int) -> Comparison | None:
         at_end = end[i] - end[j]
-        return _compared(at_end + (at_end - (before[i] - before[j])) / found[-1].halvings)
+        return _compared(at_end + (at_end - (before[i] - before[j])) / scored[-1].halvings)
 
     courses = tuple(
         Course(pair, tuple(at[k] for at in verdicts), ahead(*asked[k])) for k, pair in enumerate(standing.pairs)
@@ -144,13 +79,13 @@ def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list
 
     Which cells lead there is not known yet.
     """
-    found: dict[int, list[tuple[int, float, int]]] = {}
+    by_halvings: dict[int, list[tuple[int, float, int]]] = {}
     for i, (cell, curve) in enumerate(zip(cells, curves, strict=True)):
         for x in curve.index:
             halvings = math.log2(float(cell.parameter(STEPS)) / float(x))
-            found.setdefault(round(halvings), []).append((i, halvings, int(x)))
+            by_halvings.setdefault(round(halvings), []).append((i, halvings, int(x)))
     rungs = []
-    for places in (found[k] for k in sorted(found, reverse=True) if k > 0):
+    for places in (by_halvings[k] for k in sorted(by_halvings, reverse=True) if k > 0):
         values: list[dict[int, float]] = [{} for _ in cells]
         for i, _, x in places:
             values[i] = _by_seed(curves[i], x)
@@ -172,20 +107,20 @@ def _table(metric: ShownMetric, values: Sequence[dict[int, float]], seeds: Seque
 
 
 def _leading(
-    metric: ShownMetric, table: Array, asked: Sequence[tuple[int, int]], told: Sequence[Verdict]
+    metric: ShownMetric, table: Array, asked: Sequence[tuple[int, int]], verdicts: Sequence[Verdict]
 ) -> frozenset[int]:
     """The cells that neither all pairs nor the list of comparisons show another to be better than."""
-    known = np.flatnonzero(np.isfinite(table).any(1))
-    every = beaten_by(table[known], metric.sign, metric.resolution) if len(known) else []
-    listed = {b if word == "better" else a for (a, b), word in zip(asked, told, strict=True) if word in _TOLD}
-    leading = {int(i) for i, beaten in zip(known, every, strict=True) if beaten is not None and not beaten}
+    measured = np.flatnonzero(np.isfinite(table).any(1))
+    every = beaten_by(table[measured], metric.sign, metric.resolution) if len(measured) else []
+    listed = {b if word == "better" else a for (a, b), word in zip(asked, verdicts, strict=True) if word in TOLD_APART}
+    leading = {int(i) for i, beaten in zip(measured, every, strict=True) if beaten is not None and not beaten}
     return frozenset(leading - listed)
 
 
 def _compared(differences: Array) -> Comparison | None:
     """The comparison over the seeds that have a difference; None below two."""
-    known = differences[np.isfinite(differences)]
-    return compare(known) if len(known) > 1 else None
+    measured = differences[np.isfinite(differences)]
+    return compare(measured) if len(measured) > 1 else None
 
 
 def _verdicts(
@@ -193,23 +128,18 @@ def _verdicts(
 ) -> list[Verdict]:
     """The verdicts on the listed comparisons at a rung, as one family again."""
     differences = [table[i] - table[j] for i, j in both]
-    known = [k for k, of in enumerate(differences) if np.isfinite(of).any()]
+    measured = [k for k, of in enumerate(differences) if np.isfinite(of).any()]
     decisions = judge(
-        [differences[k][np.isfinite(differences[k])] for k in known],
+        [differences[k][np.isfinite(differences[k])] for k in measured],
         resolution=metric.resolution,
-        primary=[pairs[k].primary for k in known],
+        primary=[pairs[k].primary for k in measured],
     )
     verdicts: list[Verdict] = ["cannot tell"] * len(pairs)
-    for k, decision in zip(known, decisions, strict=True):
+    for k, decision in zip(measured, decisions, strict=True):
         verdicts[k] = decision.verdict(metric.sign)
     return verdicts
 
 
-def _holds(found: Comparison | None, difference: float) -> bool:
-    """Whether an interval lies on that side of 0."""
-    return found is not None and difference * found.difference > 0 and abs(found.difference) > found.half_width
-
-
 def _catches_up(metric: ShownMetric, ahead: Comparison | None) -> bool:
-    """Whether the best cell, less a rival, is not surely better at twice the steps, where that is known."""
-    return ahead is not None and not _holds(ahead, float(metric.sign))
+    """True where the best cell, less a rival, is not surely better at twice the steps, where that is known."""
+    return ahead is not None and not holds(ahead, float(metric.sign))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import pandas as pd
 
-from analysis.format.grid_json import kind_of
+from analysis.format.grid_json import Meta, kind_of
 from analysis.format.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
-from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
 _LONGEST = 709.0
@@ -46,7 +46,7 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is a value at all."""
+        """True where there is a value at all."""
         return math.isfinite(self.mean)
 
 
@@ -65,7 +65,7 @@ class CellRuns:
 
     @property
     def name(self) -> str:
-        """What a reader calls it: its levels."""
+        """The name that a reader gives it: its levels."""
         return " · ".join(self.labels) or "this cell"
 
     def parameter(self, name: str) -> str:
@@ -74,7 +74,7 @@ class CellRuns:
 
     @property
     def sets(self) -> int:
-        """How many generated sets its samples' values are means of; 0 where that is not known."""
+        """The number of generated sets that its samples' values are means of; 0 where that is not known."""
         asked = self.parameter("evaluation.sets")
         if asked.isdigit():
             return int(asked)
@@ -82,7 +82,7 @@ class CellRuns:
         return int(max(drawn, default=0))
 
     def comparable(self, metric: str) -> bool:
-        """Whether no run that finished says that its metrics of this kind cannot be set beside others'."""
+        """True where no run that finished says that its metrics of this kind cannot be set beside others'."""
         return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in self._finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:
@@ -97,8 +97,8 @@ class CellRuns:
         return {}
 
     def _estimated(self, metric: str) -> Estimate:
-        known = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
-        values = {int(s): float(v) for s, v in zip(self._finished["seed"], known, strict=True) if not math.isnan(v)}
+        column = self._finished[metric].tolist() if metric in self.runs else [math.nan] * len(self._finished)
+        values = {int(s): float(v) for s, v in zip(self._finished["seed"], column, strict=True) if not math.isnan(v)}
         return Estimate(*mean_interval(list(values.values())), values)
 
     @cached_property
@@ -107,25 +107,25 @@ class CellRuns:
         return self.runs[self.runs["status"].isin(COUNTED)]
 
 
-def axis_columns(grid: GridResults) -> list[str]:
-    """The columns of the runs that hold the levels of the axes, in their order."""
-    return [f"axis.{axis.name}" for axis in grid.meta.axes]
-
-
 def parameters_of(runs: pd.DataFrame) -> list[str]:
     """The columns of runs that are parameters: choices, and neither levels of an axis nor metrics."""
     columns = [str(name) for name in runs if name not in METADATA]
     return [name for name in columns if "/" not in name and not name.startswith("axis.")]
 
 
-def cells_of(grid: GridResults) -> list[CellRuns]:
-    """The cells in the order of the axes' levels."""
-    axes, columns = grid.meta.axes, axis_columns(grid)
-    if not columns:
-        return [CellRuns((), (), grid.runs)]
-    found = []
-    for key, rows in grid.runs.groupby(columns, sort=False):
-        levels = tuple(str(name) for name in key)
-        labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
-        found.append(CellRuns(levels, labels, rows))
-    return found
+def at_levels(meta: Meta, cells: Sequence[CellRuns], levels: Mapping[str, str]) -> CellRuns | None:
+    """The cell at these levels; None where it was not run."""
+    wanted = tuple(levels.get(axis.name, "") for axis in meta.axes)
+    return next((cell for cell in cells if cell.levels == wanted), None)
+
+
+def baseline(meta: Meta, cells: Sequence[CellRuns]) -> CellRuns | None:
+    """The cell that the grid names as its baseline, else the first; None where it has no finished run."""
+    chosen = at_levels(meta, cells, meta.baseline) or cells[0]
+    return chosen if chosen.runs["status"].isin(COUNTED).any() else None
+
+
+def one_training(cells: Sequence[CellRuns]) -> bool:
+    """True where cells share a training at every seed."""
+    trainings = [dict(zip(cell.runs["seed"], cell.runs["training_id"], strict=True)) for cell in cells]
+    return all(of_cell == trainings[0] for of_cell in trainings)

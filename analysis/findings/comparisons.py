@@ -1,110 +1,202 @@
-"""Cells of a grid, set against each other: by the seeds that all finished, and by held-out image where all have values.
+"""The comparisons of cells in one metric, as data: two cells, where all of them stand, and what the budget changes.
 
-A metric is compared on its scale: on a log scale a difference is the log of a ratio. Only likelihoods have a value per
-image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
-part, and its noise of sampling is among its seeds'.
+CellComparison    cell a against cell b, with its verdict
+Standing          the comparisons of a metric, and which cells are shown to be better than each
+Lead              who leads where no verdict is due yet
+Budget            the same comparisons at rungs, where trainings were scored on their way
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
-from analysis.findings.cells import CellRuns
+from analysis.findings.cells import CellRuns, one_training
 from analysis.format.grid_json import ShownMetric
-from analysis.read.runs import GridResults
-from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
+from analysis.statistics.families import ALPHA, Decision, Open, Verdict
+from analysis.statistics.looks import Looked
+from analysis.statistics.paired import Comparison, fresh_seeds
 
-Array = NDArray[np.float64]
-
-
-def on_scale(metric: ShownMetric, values: Array) -> Array:
-    """Values as they are compared."""
-    return np.log(values) if metric.scale == "log" else values
+Pair = tuple[CellRuns, CellRuns]
+TOLD_APART = ("better", "worse")
+"""The verdicts that tell two cells apart."""
 
 
-def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
-    """The seeds of the grid, in order, and any more that these cells have values of."""
-    return sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
+@dataclass(frozen=True, eq=False)
+class CellComparison:
+    """Cell a against cell b in one metric, on the metric's scale; `decision` is that of a family of so many hypotheses.
 
-
-def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
-    """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
-    where each has one; nan where there is none."""
-    found = [cell.estimate(metric.name).values for cell in cells]
-    known = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in found]
-    seeds = seeds_of(grid, metric, cells)
-    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in known], dtype=np.float64)
-    table = table.reshape(len(cells), len(seeds))
-    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, known, strict=True) if of]
-    width = {one.shape[1] for one in images if one is not None}
-    if len(width) != 1 or any(one is None for one in images):
-        return on_scale(metric, table)
-    out = np.full((*table.shape, width.pop()), math.nan)
-    out[np.isfinite(table)] = np.concatenate([one for one in images if one is not None])
-    return out
-
-
-def paired(
-    grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns, among: Collection[int] | None = None
-) -> Array:
-    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image; of the seeds `among` these."""
-    return contrast(grid, metric, [(1.0, a), (-1.0, b)], among)
-
-
-@dataclass(frozen=True)
-class ImageShare:
-    """The share of n held-out images on which one cell is better than another, with a 95 % interval over images."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-
-def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> ImageShare | None:
-    """The images on which a is better than b in the mean over their common seeds, for these trainings.
-
-    None where values per image are not known, or too few for a bootstrap.
+    It is `primary` where the grid declares it, or declares none.
     """
-    differences = paired(grid, metric, a, b)
-    if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
-        return None
-    better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
-    low, high = bootstrap_interval(better, np.random.default_rng(0))
-    return ImageShare(float(better.mean()), low, high, len(better))
+
+    metric: ShownMetric
+    a: CellRuns
+    b: CellRuns
+    decision: Decision | Looked | Open
+    family: int
+    primary: bool
+
+    @property
+    def sequential(self) -> Looked | None:
+        """The looks' decision; None where the number of seeds was fixed."""
+        return self.decision if isinstance(self.decision, Looked) else None
+
+    @property
+    def comparison(self) -> Comparison:
+        """The difference by itself; where seeds were added while one looked, its interval holds at all looks."""
+        if self.sequential is not None:
+            return replace(self.sequential.found, half_width=self.sequential.half_width)
+        return self.decision.found
+
+    @property
+    def adjusted(self) -> float:
+        """The adjusted p of what the verdict says: that both are equal for practical purposes, or else that they
+        differ; nan where it was decided by looks, or is not decided."""
+        if not isinstance(self.decision, Decision):
+            return math.nan
+        return self.decision.equal if self.verdict == "equal" else self.decision.different
+
+    @property
+    def adjusted_p(self) -> float | None:
+        """The adjusted p of a difference; None where looks decided, or no verdict is due."""
+        return self.decision.different if isinstance(self.decision, Decision) else None
+
+    @property
+    def equal_p(self) -> float | None:
+        """The adjusted p of equality for practical purposes; None as above."""
+        return self.decision.equal if isinstance(self.decision, Decision) else None
+
+    @property
+    def settled_at(self) -> int | None:
+        """The number of seeds at which looks settled it; None where they did not."""
+        if self.sequential is None:
+            return None
+        return self.sequential.equal if self.verdict == "equal" else self.sequential.different
+
+    @property
+    def verdict(self) -> Verdict:
+        """Verdict on cell a relative to b."""
+        return self.decision.verdict(self.metric.sign)
+
+    @cached_property
+    def fresh_seeds(self) -> int | None:
+        """The number of new seeds that, alone, would tell the difference as it looks, at an even share of the error
+        rate; None where no affordable number would, where the looks say how many were worth it, and where the plan has
+        more."""
+        if not isinstance(self.decision, Decision):
+            return None
+        return fresh_seeds(self.comparison, level=1 - ALPHA / self.family)
+
+    @property
+    def same(self) -> bool:
+        """True where both cells have one value at every seed."""
+        return self.comparison.difference == self.comparison.half_width == 0
+
+    @property
+    def shared(self) -> bool:
+        """True where that value is of a stage which they share."""
+        return self.same and one_training([self.a, self.b])
 
 
-def contrast(
-    grid: GridResults,
-    metric: ShownMetric,
-    terms: Sequence[tuple[float, CellRuns]],
-    among: Collection[int] | None = None,
-) -> Array:
-    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image; of
-    the seeds `among` these, where they are given."""
-    values = [cell.estimate(metric.name).values for _, cell in terms]
-    common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
-    seeds = sorted(common if among is None else common & set(among))
-    by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
-    known = [images for images in by_image if images is not None]
-    by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]
-    parts = known if len(known) == len(terms) else by_seed
-    total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
-    return total
+@dataclass(frozen=True, eq=False)
+class Standing:
+    """The comparisons of a metric, and the cells that are shown to be better than each: None where nothing was tested,
+    for want of two seeds, of a value, or of a better end. `near` are the cells than which the best is shown to be
+    better by no more than the difference that matters."""
+
+    pairs: Sequence[CellComparison]
+    beaten: Sequence[frozenset[int] | None]
+    near: frozenset[int] = frozenset()
+
+    @property
+    def leading(self) -> frozenset[int]:
+        """The cells that may be the best."""
+        return frozenset(i for i, better in enumerate(self.beaten) if better is not None and not better)
 
 
-def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
-    """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
-    if not seeds or grid.images.empty:
-        return None
-    try:
-        rows = np.array([grid.images.index.get_loc((cell.cell_id, seed, metric)) for seed in seeds], dtype=np.intp)
-    except KeyError:
-        return None
-    values: Array = grid.images.to_numpy(dtype=np.float64)[rows]
-    return values if np.isfinite(values).all() else None
+@dataclass(frozen=True, eq=False)
+class Lead:
+    """By how much the first cell is `ahead` of the `second`, where that is above 0 on the metric's scale; None where
+    there is no second, or no seed in common with it."""
+
+    second: CellRuns | None = None
+    ahead: Comparison | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Rung:
+    """A share of the trainings' steps, and the `values` of each cell there by seed.
+
+    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there, by
+    all pairs alone.
+    """
+
+    halvings: float
+    steps: tuple[int, int]
+    values: tuple[dict[int, float], ...]
+    leading: frozenset[int]
+
+    @property
+    def label(self) -> str:
+        """Its steps in words, from the fewest to the most."""
+        low, high = self.steps
+        return f"{low}" if low == high else f"{low} to {high}"
+
+    def mean(self, i: int) -> float:
+        """The mean of a cell over its seeds; nan where it has none."""
+        values = list(self.values[i].values())
+        return float(np.mean(values)) if values else math.nan
+
+    def best(self, sign: int) -> int | None:
+        """The cell with the best mean of those that may be the best, or of all where none was tested."""
+        measured = [i for i, values in enumerate(self.values) if values]
+        return max(self.leading or measured, key=lambda i: sign * self.mean(i), default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """A comparison of the list, with its verdict at each rung; `ahead` is what twice the steps would leave of it."""
+
+    pair: CellComparison
+    verdicts: tuple[Verdict, ...]
+    ahead: Comparison | None
+
+    @property
+    def told_apart(self) -> bool:
+        """True where its cells are told apart at the end."""
+        return self.pair.verdict in TOLD_APART
+
+    @property
+    def settled(self) -> bool:
+        """True where they are, and would be at twice the steps."""
+        return self.told_apart and holds(self.ahead, self.pair.comparison.difference)
+
+    @property
+    def turned(self) -> bool:
+        """True where a rung says the contrary of the end."""
+        contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
+        return contrary in self.verdicts
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
+    the best cell.
+
+    The last of these are worse at the end, and not surely so at twice the steps. The values are `on_validation` where
+    the metric is one of test images.
+    """
+
+    rungs: tuple[Rung, ...]
+    courses: tuple[Course, ...]
+    rivals: frozenset[int]
+    on_validation: bool
+
+
+def holds(ahead: Comparison | None, difference: float) -> bool:
+    """True where an interval lies on that side of 0."""
+    return ahead is not None and difference * ahead.difference > 0 and abs(ahead.difference) > ahead.half_width

@@ -1,4 +1,4 @@
-"""What a cell costs, and which cells are worth theirs.
+"""The cost of a cell, and which cells are worth theirs.
 
     training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
                 in latents with those of the autoencoder, which is all that a VAE takes
@@ -10,7 +10,7 @@ than 5 % of seconds that paired t-tests on their logarithms tell apart (Bonferro
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
-"Known to be better" is what the table's bold type says (`standings`). At equal costs the front is the bold set.
+"Known to be better" is what the table's bold type says (`pairs`). At equal costs the front is the bold set.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import ShownMetric
+from analysis.format.names import LIKELIHOOD
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import LEVEL, compare_each
 from analysis.statistics.pareto import pareto_front
@@ -64,7 +64,7 @@ class Cost:
         return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
 
     def dearer(self, a: int, b: int) -> bool:
-        """Whether cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
+        """True where cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
         return bool(self.known_dearer[a, b])
 
     @cached_property
@@ -79,7 +79,7 @@ class Cost:
 
     @cached_property
     def differs(self) -> bool:
-        """Whether any cell is known to cost more than another."""
+        """True where any cell is known to cost more than another."""
         return bool(self.known_dearer.any())
 
 
@@ -102,7 +102,7 @@ def _surely_longer(logs: NDArray[np.float64]) -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """What the cells of a grid cost, by every measure."""
+    """The costs of a grid's cells, by every measure."""
 
     grid: GridResults
     cells: Sequence[CellRuns]
@@ -138,7 +138,7 @@ class Costs:
 
     @cached_property
     def one_training(self) -> bool:
-        """Whether the cells of each seed are all read from one training."""
+        """True where the cells of each seed are all read from one training."""
         return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
 
     def of(self, metric: ShownMetric) -> list[Cost]:
@@ -154,12 +154,12 @@ class Costs:
         return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
 
 
-def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
-    """Which cells are on the front of a metric; by their values alone where one seed gives no interval."""
-    means = [estimate.mean for estimate in found.estimates]
-    beaten = found.standing.beaten
-    if all(one is None for one in beaten):
-        return pareto_front([cost.mean(i) for i in range(len(means))], means, found.metric.sign)
+def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:
+    """Per cell, whether it is on the front of a metric; by their values alone where one seed gives no interval."""
+    means = [estimate.mean for estimate in answer.estimates]
+    beaten = answer.standing.beaten
+    if all(better is None for better in beaten):
+        return pareto_front([cost.mean(i) for i in range(len(means))], means, answer.metric.sign)
 
     def kept(i: int) -> bool:
         rivals = beaten[i]
@@ -169,7 +169,7 @@ def front_of_cells(found: Findings, cost: Cost) -> list[bool]:
 
 
 def included(cells: Sequence[CellRuns]) -> str:
-    """What a cost of training says of itself where some cells have an autoencoder."""
+    """The words that a cost of training adds where some cells have an autoencoder."""
     return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
 
 

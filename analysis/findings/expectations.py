@@ -1,4 +1,4 @@
-"""What a grid was expected to show, written down before it was run, against what it shows.
+"""The expectations of a grid, written down before it was run, against what it shows.
 
     direction    D = metric(better) − metric(than) has the better sign     as published · contrary to the paper
     equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987);
@@ -22,7 +22,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import contrast
+from analysis.findings.values import contrast
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, settle
@@ -32,17 +32,17 @@ Fate = Literal["as published", "contrary to the paper", "cannot tell"]
 
 
 Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
-"""Why a claim could not be put to the test; "" where it was."""
+"""The reason why a claim could not be put to the test; "" where it was."""
 
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """What a claim was tested by: D, the margin of a claim of equality (else nan), and p among the grid's claims.
+    """The test of a claim: D, the margin of a claim of equality (else nan), and p among the grid's claims.
 
     `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
     """
 
-    found: Comparison
+    comparison: Comparison
     margin: float
     different: float
     equal: float = math.nan
@@ -55,7 +55,7 @@ class ClaimTest:
 
 @dataclass(frozen=True)
 class ClaimOutcome:
-    """What became of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
+    """The outcome of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
     of it, or why there was none."""
 
     claim: Expectation
@@ -68,17 +68,21 @@ class ClaimOutcome:
 def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[ClaimOutcome]:
     """The fate of every claim of the grid, in order."""
     tried = [_tried(grid, cells, metrics, claim) for claim in grid.meta.expects]
-    tests = [one.test for one in tried if one.test is not None]
-    directed = np.array([math.isnan(one.margin) for one in tests], dtype=bool)
-    different, equal = (np.array(p) for p in ([one.different for one in tests], [one.equal for one in tests]))
+    tests = [outcome.test for outcome in tried if outcome.test is not None]
+    directed = np.array([math.isnan(outcome.margin) for outcome in tests], dtype=bool)
+    different, equal = (
+        np.array(p) for p in ([outcome.different for outcome in tests], [outcome.equal for outcome in tests])
+    )
     k = len(tests)
     adjusted = np.minimum(k * different, 1)
     # Claims of direction share theirs among themselves, those of one spread evenly.
     adjusted[directed] = np.minimum(
         settle(different[directed], np.ones(directed.sum())) * k / max(directed.sum(), 1), 1
     )
-    told = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
-    return [one if one.test is None else _decided(one, one.test, *next(told)) for one in tried]
+    adjusted_p = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
+    return [
+        outcome if outcome.test is None else _decided(outcome, outcome.test, *next(adjusted_p)) for outcome in tried
+    ]
 
 
 def _tried(
@@ -95,30 +99,32 @@ def _tried(
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return ClaimOutcome(claim, metric, obstacle="not comparable" if apart else "too few seeds")
-    found = compare(values)
+    comparison = compare(values)
     if claim.within is None:
-        return ClaimOutcome(claim, metric, test=ClaimTest(found, math.nan, found.p))
+        return ClaimOutcome(claim, metric, test=ClaimTest(comparison, math.nan, comparison.p))
     than = abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
     margin = math.log1p(claim.within) if metric.scale == "log" else claim.within * than
-    nearer = values - math.copysign(margin, found.difference)
-    beyond = compare(nearer).one_sided(1 if found.difference > 0 else -1)
-    return ClaimOutcome(claim, metric, test=ClaimTest(found, margin, min(2 * beyond, 1.0), equivalent(values, margin)))
+    nearer = values - math.copysign(margin, comparison.difference)
+    beyond = compare(nearer).one_sided(1 if comparison.difference > 0 else -1)
+    return ClaimOutcome(
+        claim, metric, test=ClaimTest(comparison, margin, min(2 * beyond, 1.0), equivalent(values, margin))
+    )
 
 
 def _matched(
     grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: ShownMetric
 ) -> list[list[tuple[float, CellRuns]]]:
     """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
-    found = []
+    matched = []
     for cell in cells:
         if not claim.better.items() <= _levels(grid, cell).items():
             continue
         other = _moved(grid, cells, cell, claim.than)
-        starts = [one and _moved(grid, cells, one, claim.since) for one in (cell, other)] if claim.since else []
+        starts = [end and _moved(grid, cells, end, claim.since) for end in (cell, other)] if claim.since else []
         parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
         if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts, grid.meta.first_look)) > 1:
-            found.append(parts)
-    return found
+            matched.append(parts)
+    return matched
 
 
 def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
@@ -136,11 +142,11 @@ def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels:
     return next((other for other in cells if _levels(grid, other) == wanted), None)
 
 
-def _decided(one: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
+def _decided(outcome: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
     """The outcome with its fate by these adjusted p."""
-    assert one.metric is not None
-    told = replace(test, different=different, equal=equal)
-    return replace(one, fate=_fate(one.metric, told), test=told)
+    assert outcome.metric is not None
+    decided = replace(test, different=different, equal=equal)
+    return replace(outcome, fate=_fate(outcome.metric, decided), test=decided)
 
 
 def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:
@@ -148,5 +154,5 @@ def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:
         return "as published"
     if not test.different <= ALPHA:
         return "cannot tell"
-    better = math.isnan(test.margin) and metric.sign * test.found.difference > 0
+    better = math.isnan(test.margin) and metric.sign * test.comparison.difference > 0
     return "as published" if better else "contrary to the paper"

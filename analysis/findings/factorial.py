@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import Array, seeds_of, values_of
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.values import Array, seeds_of, values_of
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
@@ -33,31 +33,31 @@ class LevelAverage:
 
 @dataclass(frozen=True, eq=False)
 class Factorial:
-    """What the axes of a grid do to one metric, on the metric's scale; its tests do not know the cells that are
+    """The effects of a grid's axes on one metric, on the metric's scale; its tests do not know the cells that are
     `apart`, which finished and cannot be compared.
 
-    `told` are comparisons of the grid that tell apart two cells which differ in one axis alone, by the axis's label.
+    `told_apart` are comparisons that tell apart two cells which differ in one axis alone, by the axis's label.
     """
 
     metric: ShownMetric
     axes: Sequence[Axis]
-    found: Effects
+    tests: Effects
     averages: Sequence[LevelAverage]
-    told: Mapping[str, CellComparison]
+    told_apart: Mapping[str, CellComparison]
     apart: Sequence[CellRuns] = ()
 
     @property
     def ranked(self) -> list[Effect]:
         """The effects, those that matter first."""
-        return sorted(self.found.effects, key=lambda effect: (not self.matters(effect), -effect.share))
+        return sorted(self.tests.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
-        """Whether an effect is told from none: on average, or an axis between two cells that differ in it alone."""
-        return shown(effect) or (effect.factors[0] in self.told and len(effect.factors) == 1)
+        """True where an effect is told from none: on average, or an axis between two cells that differ in it alone."""
+        return shown(effect) or (effect.factors[0] in self.told_apart and len(effect.factors) == 1)
 
 
 def shown(effect: Effect) -> bool:
-    """Whether an effect's own test tells it from none."""
+    """True where an effect's own test tells it from none."""
     return effect.adjusted <= ALPHA
 
 
@@ -70,29 +70,31 @@ def factorial(
         return None
     frame, images = _frame(grid, metric, axes, cells)
     try:
-        found = effects(frame, images)
+        tested = effects(frame, images)
     except InputError:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
     together = {
-        label for effect in found.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
+        label for effect in tested.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
     }
-    known = [one for one in marginals(frame) if not (one.additive and one.factor in together)]
-    averages = [average for marginal in known for average in _averages(metric, marginal, axes)]
+    shown_alone = [
+        of_factor for of_factor in marginals(frame) if not (of_factor.additive and of_factor.factor in together)
+    ]
+    averages = [average for marginal in shown_alone for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, found, averages, _told(grid, pairs), apart) if found.effects else None
+    return Factorial(metric, axes, tested, averages, _told_apart(grid, pairs), apart) if tested.effects else None
 
 
-def _told(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
+def _told_apart(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
     """The surest comparison that tells apart two cells which differ in one axis alone, by the axis's label."""
-    found: dict[str, CellComparison] = {}
+    surest: dict[str, CellComparison] = {}
     for pair in sorted(pairs, key=lambda pair: pair.adjusted):
         differing = [
             axis.label for axis, a, b in zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True) if a != b
         ]
         if pair.verdict in ("better", "worse") and len(differing) == 1:
-            found.setdefault(differing[0], pair)
-    return found
+            surest.setdefault(differing[0], pair)
+    return surest
 
 
 def _frame(

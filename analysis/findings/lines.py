@@ -49,7 +49,8 @@ class Line:
     cells: tuple[CellRuns, ...]
 
     def moves(self, metric: str) -> bool:
-        """Whether the metric differs between its cells at any seed; one of a stage that all of them share does not."""
+        """True where the metric differs between its cells at any seed; one of a stage that all of them share does
+        not."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.cells:
             for seed, value in cell.estimate(metric).values.items():
@@ -60,13 +61,13 @@ class Line:
 def lines_of(everyone: Sequence[CellRuns], parameters: Sequence[str]) -> dict[str, list[Line]]:
     """Key → its lines, in the order of the cells; without the keys that have none."""
     cells = [cell for cell in everyone if not set(cell.runs["status"]) <= _NEVER_RUN]
-    known = [_settings(cell, parameters) for cell in cells]
-    found: dict[str, list[Line]] = {}
+    settings = [_settings(cell, parameters) for cell in cells]
+    by_number: dict[str, list[Line]] = {}
     for number in _NUMBERS:
-        lines = _lines(number, cells, known)
+        lines = _lines(number, cells, settings)
         if lines:
-            found.setdefault(number.key, []).extend(lines)
-    return found
+            by_number.setdefault(number.key, []).extend(lines)
+    return by_number
 
 
 def _settings(cell: CellRuns, parameters: Sequence[str]) -> dict[str, str]:
@@ -77,10 +78,10 @@ def _settings(cell: CellRuns, parameters: Sequence[str]) -> dict[str, str]:
     return settings
 
 
-def _lines(number: Number, cells: Sequence[CellRuns], known: Sequence[Mapping[str, str]]) -> list[Line]:
+def _lines(number: Number, cells: Sequence[CellRuns], all_settings: Sequence[Mapping[str, str]]) -> list[Line]:
     """The lines over one number. The first of cells that are alike in the number too stands for all."""
     groups: dict[tuple[tuple[str, str], ...], dict[float, CellRuns]] = {}
-    for cell, settings in zip(cells, known, strict=True):
+    for cell, settings in zip(cells, all_settings, strict=True):
         x = _number(settings.get(number.key, ""))
         if math.isfinite(x) and len({settings[name] for name in number.free}) == 1:
             rest = tuple((name, value) for name, value in settings.items() if name not in number.free)

@@ -11,8 +11,8 @@ import math
 from dataclasses import dataclass
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import ShownMetric
+from analysis.format.names import LIKELIHOOD
 from analysis.read.runs import GridResults
 from analysis.read.search import Search, SearchWinner
 

@@ -1,41 +1,52 @@
-"""What the cells of a grid diffuse in, and so which metrics they can have at all.
+"""The spaces that the cells of a grid diffuse in, and so which metrics they can have, and where their bits go.
 
     pixels                   no autoencoder, hence no reconstructions, no code and nothing that these cost
     latents                  the metrics of pixels and those of the autoencoder
     latents at horizon = 0   the autoencoder alone, as a VAE: no diffusion is trained, so it has nothing of a training
 
 A value that a cell cannot have is no shortfall of it, and neither is one that its runs call not comparable.
+
+The bits of an image in a cell's bound, as means over its seeds:
+
+    pixels     L_0                       + L_1 to L_T
+    latents    E −log p(x | z)           + E log q(z | x) + (L_0 + L_1 to L_T of z)
+               the reconstruction          the rate, which is what the latents cost: E log q(z | x) / p(z)
+
+Of dequantised data L_0 is of a density, with the constant that states the bound for fewer grey levels: it can be below
+0. Shares of a bound are of the values that the network sees, without that constant.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+import math
+from collections.abc import Collection, Mapping, Sequence, Set
+from dataclasses import dataclass
 
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.names import AUTOENCODER
-from analysis.read.runs import GridResults
 
 SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"
 """E −log p(x | z) and E log q(z | x)."""
 PSNR, RFID = "psnr/test", "rfid/"
+FIRST, MIDDLE, LAST = "nll/test_L0", "nll/test_Lt", "nll/test_LT"
 
 
 def in_latents(cell: CellRuns) -> bool:
-    """Whether the images of a cell go through an autoencoder."""
+    """True where the images of a cell go through an autoencoder."""
     return bool((cell.runs[AUTOENCODER] != "").any())
 
 
 def is_vae(cell: CellRuns) -> bool:
-    """Whether a cell is an autoencoder without a diffusion of its own."""
+    """True where a cell is an autoencoder without a diffusion of its own."""
     return in_latents(cell) and cell.parameter("horizon") == "0"
 
 
 def applies(cell: CellRuns, metric: ShownMetric) -> bool:
-    """Whether a run of this cell that finished has this metric."""
+    """True where a run of this cell that finished has this metric."""
     if metric.part == "autoencoder":
         return in_latents(cell)
     return not (metric.part == "diffusion" and is_vae(cell))
@@ -46,12 +57,70 @@ def space_axes(axes: Sequence[Axis], changes: Mapping[str, Set[str]]) -> list[Ax
     return [axis for axis in axes if {SPACE, FACTOR} & changes[axis.name]]
 
 
-def autoencoder_axes(grid: GridResults, runs: pd.DataFrame) -> list[Axis]:
+def autoencoder_axes(axes: Sequence[Axis], runs: pd.DataFrame) -> list[Axis]:
     """The axes along which the autoencoder changes, among these runs, which are of one seed and have one."""
-    return [axis for axis in grid.meta.axes if _tells(runs, axis, grid.meta.axes)]
+    return [axis for axis in axes if _tells(runs, axis, axes)]
 
 
 def _tells(runs: pd.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:
     others = [f"axis.{other.name}" for other in axes if other is not axis]
     groups = [rows for _, rows in runs.groupby(others, sort=False)] if others else [runs]
     return any(rows[AUTOENCODER].nunique() > 1 for rows in groups)
+
+
+@dataclass(frozen=True)
+class Bits:
+    """The parts of a cell's NLL by name in bits/dim; `rate` is that of latents, as the code's and the prior's part."""
+
+    parts: dict[str, float]
+    rate: tuple[float, float] | None = None
+
+    @property
+    def total(self) -> float:
+        """The NLL."""
+        return sum(self.parts.values())
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """The sums of the parts below 0 and of those above."""
+        return sum(min(part, 0.0) for part in self.parts.values()), sum(max(p, 0.0) for p in self.parts.values())
+
+
+def bits_of(cell: CellRuns) -> Bits | None:
+    """A cell's bits, by where they go; None where a part is not known at any seed."""
+    latents = in_latents(cell)
+    needed = [*((RECONSTRUCTION, ENTROPY) if latents else ()), FIRST, MIDDLE, LAST]
+    mean = _means({name: cell.estimate(name).values for name in needed})
+    if mean is None:
+        return None
+    first, rest = mean[FIRST], mean[MIDDLE] + mean[LAST]
+    if not latents:
+        return Bits({"L_0": first, "L_1 to L_T": rest})
+    rate = mean[ENTROPY], first + rest
+    return Bits({"reconstruction": mean[RECONSTRUCTION], "rate of the latents": sum(rate)}, rate)
+
+
+def shares_of(cell: CellRuns, bound: pd.DataFrame) -> tuple[float, float, float] | None:
+    """The shares of L_0, L_1 to L_{T−1} and L_T in their sum, L_0 being that of the values the network sees, which is
+    the first point of what each t adds to the `bound`, [t, seed].
+
+    None where one is unknown or below 0, and in latents, whose terms are of the latents.
+    """
+    if in_latents(cell):
+        return None
+    start = {int(str(seed)): float(value) for seed, value in bound.iloc[0].items()} if len(bound) else {}
+    mean = _means({FIRST: start} | {name: cell.estimate(name).values for name in (MIDDLE, LAST)})
+    if mean is None:
+        return None
+    parts, total = (mean[FIRST], mean[MIDDLE], mean[LAST]), sum(mean.values())
+    if not math.isfinite(total) or min(parts) < 0 or total == 0:
+        return None
+    return parts[0] / total, parts[1] / total, parts[2] / total
+
+
+def _means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float] | None:
+    """Name → mean over the seeds that have a value of each; None where there are none."""
+    seeds: Collection[int] = set.intersection(*(set(of_seeds) for of_seeds in values.values()))
+    if not seeds:
+        return None
+    return {name: sum(of_seeds[seed] for seed in seeds) / len(seeds) for name, of_seeds in values.items()}

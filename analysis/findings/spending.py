@@ -1,4 +1,4 @@
-"""What the next minute is best spent on, for a metric of generated samples: another seed, or more samples a seed.
+"""The best use of the next minute, for a metric of generated samples: another seed, or more samples a seed.
 
     Var d̄ = (a + b/k)/n        a: what seeds differ by, b: what drawing one generated set adds, k sets a seed, n seeds
     seconds = n (T + k S)       T of a training and its likelihood, S of a set
@@ -43,26 +43,26 @@ class Spending:
     set_seconds: float
 
 
-def spending(found: Findings) -> Spending | None:
-    """What is known of a metric's noise and its cost; None where it has none, or no two cells are compared."""
-    pairs = [pair for pair in found.pairs if pair.comparison.n > 1 and not pair.same]
-    drawn = [(_drawn(found.metric, pair.a), _drawn(found.metric, pair.b)) for pair in pairs]
-    known = [
+def spending(answer: Findings) -> Spending | None:
+    """A metric's noise and its cost; None where it has none, or no two cells are compared."""
+    pairs = [pair for pair in answer.pairs if pair.comparison.n > 1 and not pair.same]
+    drawn = [(_drawn(answer.metric, pair.a), _drawn(answer.metric, pair.b)) for pair in pairs]
+    variances = [
         (pair.comparison.seed_sd**2, a + b) for pair, (a, b) in zip(pairs, drawn, strict=True) if not math.isnan(a + b)
     ]
-    sets = {cell.sets for cell in found.cells if cell.sets}
-    if not known or len(sets) != 1:
+    sets = {cell.sets for cell in answer.cells if cell.sets}
+    if not variances or len(sets) != 1:
         return None
     (k,) = sets
-    total, one_set = (float(np.mean(column)) for column in zip(*known, strict=True))
+    total, one_set = (float(np.mean(column)) for column in zip(*variances, strict=True))
     seeds = max(total - one_set / k, 0.0)
-    seed_seconds = _seconds(found.cells, (TRAIN_SECONDS, AUTOENCODER_SECONDS, *SCORING))
-    set_seconds = _seconds(found.cells, (SAMPLE_SECONDS,)) / k
+    seed_seconds = _seconds(answer.cells, (TRAIN_SECONDS, AUTOENCODER_SECONDS, *SCORING))
+    set_seconds = _seconds(answer.cells, (SAMPLE_SECONDS,)) / k
     if not (total > 0 and seed_seconds > 0 and set_seconds > 0):
         return None
     ratio = one_set / seeds if seeds else math.inf
     best = math.sqrt(ratio * seed_seconds / set_seconds)
-    return Spending(found.metric, k, min(one_set / k / total, 1.0), best, ratio / LITTLE, seed_seconds, set_seconds)
+    return Spending(answer.metric, k, min(one_set / k / total, 1.0), best, ratio / LITTLE, seed_seconds, set_seconds)
 
 
 def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
@@ -75,6 +75,6 @@ def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
 
 
 def _seconds(cells: Sequence[CellRuns], names: Sequence[str]) -> float:
-    """What a run takes of these on average."""
+    """The average of these seconds over runs."""
     each = [sum(float(cell.runs[name].fillna(0).mean()) for name in names if name in cell.runs) for cell in cells]
     return float(np.mean(each))

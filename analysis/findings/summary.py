@@ -1,6 +1,6 @@
-"""What a table shows of a grid: per metric its cells' estimates, where they stand, and how to round.
+"""The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round.
 
-Bold are the cells that may be the best (`standings`).
+Bold are the cells that may be the best (`pairs`).
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.standings import Standing, standing
+from analysis.findings.comparisons import Standing
 from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
+
+MOST = 3
+"""Metrics side by side."""
 
 
 def metrics_present(grid: GridResults) -> list[ShownMetric]:
@@ -29,10 +33,21 @@ def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
     return grid.meta.read_by(metric)
 
 
+def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
+    """The metrics that decide, likelihoods first."""
+    return sorted((metric for metric in metrics if metric.deciding), key=lambda metric: metric.decides != LIKELIHOOD)
+
+
+def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
+    """The metrics that decide, three at most, or the first two of all where there are not two of these."""
+    first = deciding(metrics)[:MOST]
+    return first if len(first) > 1 else list(metrics[:2])
+
+
 def known_values(meta: Meta, metric: ShownMetric) -> dict[str, float]:
     """Label → a value of a metric known beforehand: of a code without a network, then of held-out data."""
-    known = [*meta.baselines.get(metric.name, ()), *([meta.floors[metric.name]] if metric.name in meta.floors else [])]
-    return {one.label: one.value for one in known}
+    values = [*meta.baselines.get(metric.name, ()), *([meta.floors[metric.name]] if metric.name in meta.floors else [])]
+    return {value.label: value.value for value in values}
 
 
 def references(meta: Meta, metrics: Sequence[ShownMetric]) -> dict[str, dict[str, float]]:
@@ -55,18 +70,17 @@ class Summary:
     rounding: dict[str, Rounding]
 
     @staticmethod
-    def of(grid: GridResults, cells: list[CellRuns], metrics: list[ShownMetric]) -> Summary:
-        """Everything that the table shows of our runs."""
+    def of(cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing]) -> Summary:
+        """All that the table shows of our runs, which stand so in each metric."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
-        stands = {metric.name: standing(grid, metric, cells) for metric in metrics}
-        halves = {name: [estimate.half_width for estimate in found] for name, found in estimates.items()}
+        halves = {name: [estimate.half_width for estimate in of_cells] for name, of_cells in estimates.items()}
         rounding = {
             metric.name: Rounding(metric.decimals, counted=True)
             if metric.kind == "cost"
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        return Summary(cells, metrics, estimates, stands, rounding)
+        return Summary(cells, metrics, estimates, standing, rounding)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""

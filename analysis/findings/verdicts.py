@@ -1,4 +1,4 @@
-"""What a grid found in each metric that decides: which cell to take, what is as good, and what is not known to be.
+"""The answer of a grid in each metric that decides: which cell to take, what is as good, and what is not known to be.
 
     take          of the cells that may be the best, the one with the best mean
     as good       others that are shown to be worse by no more than the difference that matters, if at all
@@ -13,22 +13,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import pandas as pd
 
-from analysis.findings.budget import Budget, budget_of
-from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.curves import curves_of
-from analysis.findings.leads import Lead, lead_of
-from analysis.findings.pairs import CellComparison, one_training
-from analysis.findings.standings import Standing
-from analysis.findings.summary import Summary
+from analysis.findings.cells import CellRuns, Estimate, one_training
+from analysis.findings.comparisons import Budget, CellComparison, Lead, Standing
 from analysis.format.grid_json import KnownValue, ShownMetric
 from analysis.format.names import SET_SPREAD
-from analysis.read.runs import GridResults
 from analysis.statistics.paired import sampling_noise
 
 UNIFORM, HISTOGRAM = "uniform code", "histogram"
@@ -62,8 +55,8 @@ class Findings:
     @cached_property
     def ranked(self) -> list[int]:
         """The indices of the cells that have a value, the best mean first."""
-        known = [i for i, estimate in enumerate(self.estimates) if estimate.known]
-        return sorted(known, key=lambda i: -self.metric.sign * self.estimates[i].mean)
+        measured = [i for i, estimate in enumerate(self.estimates) if estimate.known]
+        return sorted(measured, key=lambda i: -self.metric.sign * self.estimates[i].mean)
 
     @property
     def best(self) -> int | None:
@@ -132,13 +125,13 @@ class Findings:
 
     @property
     def same(self) -> bool:
-        """Whether all cells have one value at every seed."""
+        """True where all cells have one value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
-        return len(values) > 1 and all(one == values[0] for one in values)
+        return len(values) > 1 and all(of_cell == values[0] for of_cell in values)
 
     @property
     def shared(self) -> bool:
-        """Whether that value is of a stage which nothing that the grid varies enters."""
+        """True where that value is of a stage which nothing that the grid varies enters."""
         return self.same and one_training([self.cells[i] for i in self.ranked])
 
     def noise(self) -> tuple[float, float]:
@@ -157,26 +150,7 @@ class Findings:
         return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)
 
 
-def findings(grid: GridResults, summary: Summary) -> list[Findings]:
-    """The answer in each metric that decides, as grid.json says which do."""
-
-    def curve(name: str) -> list[pd.DataFrame]:
-        return curves_of(grid.curves, name, summary.cells)
-
-    def of(metric: ShownMetric) -> Findings:
-        stands = summary.standing[metric.name]
-        codes, estimates = grid.meta.baselines.get(metric.name, ()), summary.estimates[metric.name]
-        found = Findings(metric, summary.cells, estimates, stands, grid.meta.continued, codes=codes)
-        if grid.meta.preliminary:
-            return replace(found, lead=lead_of(grid, metric, [summary.cells[i] for i in found.ranked]))
-        if not grid.meta.rungs:
-            return found
-        return replace(found, budget=budget_of(metric, summary.cells, stands, found.best, curve))
-
-    return [of(metric) for metric in summary.metrics if metric.deciding and metric.name in grid.runs]
-
-
 def _typical(deviations: Sequence[float]) -> float:
     """The root of the mean square of the standard deviations that are known."""
-    known = [deviation for deviation in deviations if not math.isnan(deviation)]
-    return math.sqrt(sum(deviation**2 for deviation in known) / len(known)) if known else math.nan
+    finite = [deviation for deviation in deviations if not math.isnan(deviation)]
+    return math.sqrt(sum(deviation**2 for deviation in finite) / len(finite)) if finite else math.nan

@@ -3,11 +3,10 @@
     c(t) = w(t),  or w(t) p(t),  relative to its mean over t
 
 w is the weight of ‖ε − ε̂‖²/D in a cell's objective, p the density of its training times, which counts unless a loss is
-divided by it (curve `expected_weight`; results from before there was one have `eps_weight`, and no density that
-counted). It is what differs between objectives, whatever the network predicts. It is taken relative to its mean, since
-Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T
-or training declares that it changes c; under any other axis a change of more than 1 % at some t is a second
-difference between its cells, and the table says so.
+divided by it (curve `expected_weight`). It is what differs between objectives, whatever the network predicts. It is
+taken relative to its mean, since Adam divides a constant factor out of every step. An axis over objectives, training
+times, schedules, T or training declares that it changes c; under any other axis a change of more than 1 % at some t is
+a second difference between its cells, and the table says so.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from analysis.findings.cells import axis_columns, parameters_of
+from analysis.findings.cells import parameters_of
+from analysis.findings.values import axis_columns
 from analysis.format.grid_json import Axis
 from analysis.read.runs import GridResults
 
-EXPECTED, WEIGHT = "expected_weight", "eps_weight"
+EXPECTED = "expected_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that say of themselves that they change the weight of t."""
 SAME = 0.01
@@ -43,7 +43,7 @@ class WeightDifference:
 
 @dataclass(frozen=True)
 class WeightCheck:
-    """What came of comparing the weight of t along every axis: the names of the axes that declare that they change it,
+    """The result of comparing the weight of t along every axis: the names of the axes that declare that they change it,
     and the largest difference along each that changes it without that."""
 
     declared: frozenset[str]
@@ -65,8 +65,10 @@ def check_weights(
         if axis.name not in declared and next(partners(grid.runs, columns, column), None) is not None
     }
     weights = load() if asked else {}
-    found = {name: largest(weights, partners(grid.runs, columns, column)) for name, column in asked.items()}
-    return WeightCheck(declared, {name: one for name, one in found.items() if one is not None})
+    largest_along = {name: largest(weights, partners(grid.runs, columns, column)) for name, column in asked.items()}
+    return WeightCheck(
+        declared, {name: difference for name, difference in largest_along.items() if difference is not None}
+    )
 
 
 def changed_along(grid: GridResults, axis: Axis) -> set[str]:
@@ -81,7 +83,7 @@ def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
 
 
 def declares(parameters: Iterable[str]) -> bool:
-    """Whether one of these parameters says of itself that it changes the weight of t."""
+    """True where one of these parameters says of itself that it changes the weight of t."""
     return any(name.split(".")[0] in DECLARED for name in parameters)
 
 
@@ -99,12 +101,11 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
     """The weight c(t) of each run over t, nan where it is not known; runs without curves are left out."""
-    keys = ["cell_id", "seed", "x", "curve"]
-    known = curves[curves["curve"].isin((EXPECTED, WEIGHT))].drop_duplicates(keys, keep="last")
-    table = known.set_index(keys)["y"].unstack("curve").reindex(columns=[EXPECTED, WEIGHT])
-    counted = table[EXPECTED].where(table[EXPECTED].notna(), table[WEIGHT])
-    counted = counted.where((counted >= 0) & np.isfinite(counted))
-    runs = known[["cell_id", "seed"]].drop_duplicates().to_numpy()
+    keys = ["cell_id", "seed", "x"]
+    points = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
+    table = points.set_index(keys)["y"].astype(np.float64).sort_index()
+    counted = table.where((table >= 0) & np.isfinite(table))
+    runs = points[["cell_id", "seed"]].drop_duplicates().to_numpy()
     weights = {(str(name), int(seed)): counted.loc[name, seed] for name, seed in runs}
     return {run: weight for run, weight in weights.items() if (weight > 0).any()}
 
@@ -124,17 +125,17 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
         run: firsts.setdefault((weight.index.to_numpy().tobytes(), weight.to_numpy().tobytes()), run)
         for run, weight in weights.items()
     }
-    known = ((alike[a], alike[b]) for a, b in pairs if a in alike and b in alike)
-    found = [
+    distinct = ((alike[a], alike[b]) for a, b in pairs if a in alike and b in alike)
+    apart = [
         difference(weights[a], weights[b])
-        for a, b in dict.fromkeys(known)
+        for a, b in dict.fromkeys(distinct)
         if a != b and weights[a].index.equals(weights[b].index)
     ]
-    return max((one for one in found if one is not None), key=lambda one: one.factor, default=None)
+    return max((ratio for ratio in apart if ratio is not None), key=lambda ratio: ratio.factor, default=None)
 
 
 def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:
-    """How far two weights part, by factors alike in either order; None where they agree.
+    """The distance of two weights, by factors alike in either order; None where they agree.
 
     Means are over the t at which both are known, or else a gap in one would shift all of the other.
     """

@@ -1,4 +1,5 @@
-"""What the descriptions of grids and searches may hold: numbers that can be shown, and names that are told apart."""
+"""The values that descriptions of grids and searches may hold: numbers that can be shown, and names that are told
+apart."""
 
 from __future__ import annotations
 
@@ -8,12 +9,10 @@ from typing import Annotated, TypeVar
 
 from pydantic import Field
 
-from analysis.format.names import METADATA
-
 T = TypeVar("T", bound=Hashable)
 
 Decimals = Annotated[int, Field(ge=0, le=15)]
-"""How many decimals a number is shown with; a float64 has no more."""
+"""The number of decimals that a number is shown with; a float64 has no more."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A difference, or a share of a value: never below 0."""
@@ -42,5 +41,5 @@ def check_axis(name: str, levels: Iterable[str]) -> None:
 
 def check_metric(name: str) -> None:
     """ValueError where a metric has the name of another column of runs.csv."""
-    if "/" not in name or name in METADATA or name.startswith("axis."):
+    if "/" not in name or name.startswith("axis."):
         raise ValueError(f"the metric {name!r} has the name of a choice: a metric is called KIND/OF_WHAT")

@@ -110,5 +110,5 @@ def whole_numbers(values: pd.Series[Any], name: str, source: str) -> pd.Series[A
 
 
 def _given(error: ValueError) -> str:
-    """What could not be converted, in quotes."""
+    """The text that could not be converted, in quotes."""
     return str(error).split(": ")[-1]

@@ -1,4 +1,4 @@
-"""What a user can mend, said in one line: what was given, what is expected, what to do."""
+"""Errors that a user can mend, of one line: what was given, what is expected, what to do."""
 
 from __future__ import annotations
 

@@ -37,7 +37,8 @@ def make_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
-    """What `write` makes of a hidden file beside a path, safe on the disk; it is taken away unless it was moved."""
+    """The file that `write` makes of a hidden one beside a path, safe on the disk; it is taken away unless it was
+    moved."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)

@@ -1,4 +1,4 @@
-"""Which folders hold results, and where those are that were committed.
+"""The folders that hold results, and those of them that were committed.
 
     results/<grid>/              what a person runs, which git ignores
     results/committed/<grid>/    what was run for all to read, and comes with the code
@@ -22,7 +22,7 @@ def folders_in(results: Path) -> list[Path]:
     """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
     heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
     inner = {path.relative_to(results).parts[:-1] for path in heads}
-    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(one[0] == "." for one in parts)]
+    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(part[0] == "." for part in parts)]
     return sorted(results.joinpath(*parts) for parts in own)
 
 
@@ -32,7 +32,7 @@ def committed_in(results: Path) -> list[Path]:
 
 
 def holds_results(folder: Path) -> bool:
-    """Whether a folder holds the results of a grid or a search."""
+    """True where a folder holds the results of a grid or a search."""
     return any((folder / name).is_file() for name in ("grid.json", SEARCH))
 
 
@@ -57,10 +57,11 @@ def no_grid(folder: Path, names: list[str]) -> InputError:
 
 
 def is_committed(folder: Path) -> bool:
-    """Whether the results of a folder are committed ones."""
+    """True where the results of a folder are committed ones."""
     return folder.resolve().parent.name == COMMITTED
 
 
 def pages_of(folder: Path) -> Path:
-    """Where the pages of a results folder go that any command but `ablations.record` draws: beside committed ones."""
+    """The folder for the pages of a results folder that any command but `ablations.record` draws: beside committed
+    ones."""
     return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder

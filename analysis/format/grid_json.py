@@ -1,4 +1,4 @@
-"""What a grid says of itself: grid.json as frozen classes.
+"""A grid's own description: grid.json as frozen classes.
 
 The classes are the schema: pydantic checks the file against them, and keys that they lack are left aside, so that a
 newer writer stays readable.
@@ -11,11 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.format.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
-from analysis.format.former import described
 from analysis.format.plain import plain_json
 from analysis.format.rounds import Round
 
@@ -30,7 +29,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Axis:
-    """What the grid varies, its levels in the order of the table."""
+    """One thing that the grid varies, its levels in the order of the table."""
 
     name: str
     label: str
@@ -45,7 +44,7 @@ class Axis:
         return self._labels.get(name, name)
 
     def position(self, name: str) -> int:
-        """Where a level stands in the order; unlisted ones come last."""
+        """The place of a level in the order; unlisted ones come last."""
         return self._positions.get(name, len(self.levels))
 
     @cached_property
@@ -104,7 +103,7 @@ class ShownMetric:
 
     @property
     def deciding(self) -> bool:
-        """Whether a verdict is given by it."""
+        """True where a verdict is given by it."""
         return self.decides is not None and self.sign != 0
 
     @property
@@ -119,7 +118,7 @@ class ShownMetric:
 
     @property
     def sign(self) -> int:
-        """Which way is better: 1 for more, −1 for less, 0 where neither end is better as such."""
+        """The better direction: 1 for more, −1 for less, 0 where neither end is better as such."""
         return {"max": 1, "min": -1, "none": 0}[self.direction]
 
     @property
@@ -127,10 +126,6 @@ class ShownMetric:
         """The head of its column: label, unit, and an arrow in the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
         return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
-
-
-DescribedMetric = Annotated[ShownMetric, BeforeValidator(described)]
-"""A metric as a file describes it."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +138,7 @@ class KnownValue:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a paper leads one to expect, written down before the grid is run.
+    """An expectation from a paper, written down before the grid is run.
 
     In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
     `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
@@ -183,7 +178,8 @@ class Auto:
 
 @dataclass(frozen=True)
 class Meta:
-    """What grid.json says of a grid: its question, axes in order, metrics, what to read them against, and provenance.
+    """The content of a grid's grid.json: its question, axes in order, metrics, what to read them against, and
+    provenance.
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
     smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
@@ -196,7 +192,7 @@ class Meta:
     layout: str
     data: str
     axes: tuple[Axis, ...]
-    metrics: tuple[DescribedMetric, ...]
+    metrics: tuple[ShownMetric, ...]
     seeds: tuple[int, ...]
     horizon: int | None = None
     rungs: int = 0
@@ -231,22 +227,22 @@ class Meta:
 
     @property
     def preliminary(self) -> bool:
-        """Whether no verdict is due yet."""
+        """True where no verdict is due yet."""
         return self.round is not None and self.round.preliminary
 
     @property
     def at_rungs(self) -> bool:
-        """Whether trainings stand at their first rung."""
+        """True where trainings stand at their first rung."""
         return self.round is not None and self.round.rung
 
     @property
     def example(self) -> str:
-        """What one of the data is called: a point, which no extractor judges, or an image."""
+        """The word for one of the data: a point, which no extractor judges, or an image."""
         return "point" if self.extractor is None else "image"
 
     @property
     def examples(self) -> str:
-        """What several of the data are called."""
+        """The word for several of the data."""
         return f"{self.example}s"
 
     @property
@@ -268,15 +264,15 @@ class Meta:
 
         A primary one holds at each level of an axis that neither it nor the baseline names.
         """
-        pairs = [pair for one in self.primary for pair in self._pairs(one)]
+        pairs = [pair for primary in self.primary for pair in self._pairs(primary)]
         if pairs:
             return pairs
         base = next((cell for cell, levels in self.cells.items() if levels == self.baseline), next(iter(self.cells)))
         return [(cell, base) for cell in self.cells if cell != base]
 
-    def _pairs(self, one: Primary) -> list[tuple[str, str]]:
+    def _pairs(self, primary: Primary) -> list[tuple[str, str]]:
         """The pairs of cells that a primary comparison means, of those that the grid has."""
-        first, second = self.baseline | one.compare, self.baseline | one.to
+        first, second = self.baseline | primary.compare, self.baseline | primary.to
         return [
             (a, b)
             for a, of_a in self.cells.items()

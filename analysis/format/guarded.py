@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 
 FORMULA = "=+\\-@\t\r＝＋－＠"
-"""How a field begins that is taken for a formula."""
+"""The beginnings of a field that is taken for a formula."""
 APOSTROPHE = b"'"
-"""What stands in every file of which a field is guarded."""
+"""The mark in every file of which a field is guarded."""
 _RUN = re.compile(f"'*[{FORMULA}]")
 
 
@@ -28,7 +28,7 @@ def read_back(text: str) -> str:
 
 
 def is_number(text: str) -> bool:
-    """Whether a text is a number, as Python and spreadsheets read it."""
+    """True where a text is a number, as Python and spreadsheets read it."""
     try:
         float(text)
     except ValueError:

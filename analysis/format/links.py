@@ -1,4 +1,5 @@
-"""Where a grid's runs are kept and shown: a tracking store's address, the runs in it, and its page of the grid."""
+"""The places where a grid's runs are kept and shown: a tracking store's address, the runs in it, and its page of the
+grid."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
 
 LOCAL = "http://127.0.0.1:5000"
-"""Where `mlflow ui` shows a store that is no server."""
+"""The address where `mlflow ui` shows a store that is no server."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Tracking:
 
 @dataclass(frozen=True)
 class _Written:
-    """What tracking.json holds: a Tracking whose runs are cell_id → seed → run id."""
+    """The content of tracking.json: a Tracking whose runs are cell_id → seed → run id."""
 
     uri: str
     experiment: str
@@ -43,7 +44,7 @@ class _Written:
 
 
 def tracking_of(uri: str, experiment: str, runs: dict[tuple[str, int], str]) -> Tracking:
-    """Where runs of an experiment, given by its id, are in the store at `uri`."""
+    """The tracking of runs of an experiment, given by its id, in the store at `uri`."""
     public = without_password(uri)
     return Tracking(public, experiment, runs, page(public, experiment))
 
@@ -54,7 +55,7 @@ def without_password(uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """What a store's error says in its first line, without the URI's password; SQLAlchemy may say where before what."""
+    """The first line of a store's error, without the URI's password; SQLAlchemy may say where before what."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
     return without_passwords((lines or [type(error).__name__])[0], uri)
 
@@ -92,7 +93,7 @@ def read_tracking(path: Path) -> Tracking | None:
     except ValidationError as error:
         raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error
     strange = [] if written.link.startswith(("http://", "https://")) else [written.link]
-    strange += [one for one in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", one) is None]
+    strange += [name for name in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", name) is None]
     if strange:
         again = "delete it and run `python -m ablations.publish`"
         raise InputError(f"{path} is damaged: {strange[0]!r} leads to no run in MLflow; {again}")

@@ -5,35 +5,41 @@ from __future__ import annotations
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 """The columns that every runs.csv has."""
 TRACEBACK, NOTES = "traceback", "notes"
-"""Where a failed run failed, whose reason is its message alone; and what a reader must know of a finished run, a line
-each. Most sources have neither, and no such columns."""
+"""The traceback of a failed run, whose reason is its message alone; and what a reader must know of a finished run, a
+line each. Most sources have neither, and no such columns."""
 AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
-"""Which autoencoder a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared in.
-Sources without latents have no such columns."""
+"""The autoencoder that a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared
+in. Sources without latents have no such columns."""
 PRECISION = "precision"
 VERSIONS = ("code", "numerics", "data_digest", PRECISION)
-"""What made a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of its
-network, which `training.precision=auto` leaves to the machine; "" where unknown."""
+"""The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of
+its network, which `training.precision=auto` leaves to the machine; "" where unknown."""
 METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
+LIKELIHOOD = "likelihood"
+"""The purpose of a metric that is of each held-out image, and of no sample."""
 AMOUNTS = ("training.steps", "training.batch")
 """The choices that are counted with: whole numbers."""
 SETS = "cost/sample_sets"
-"""How many generated sets were drawn, where `evaluation.sets=auto` asked for as many as it takes."""
+"""The number of generated sets that were drawn, where `evaluation.sets=auto` asked for as many as it takes."""
 SET_SPREAD = "_set_sd"
-"""What follows a metric's name in the column of the standard deviation between its generated sets."""
+"""The ending of a metric's name in the column of the standard deviation between its generated sets."""
 SEVERAL = ", "
 """Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
 RUNG = "rung/"
-"""How the names of curves begin that are metrics of a training on its way, over its steps: rung/nll/val of nll/val."""
+"""The beginning of the names of curves that are metrics of a training on its way, over its steps: rung/nll/val of
+nll/val."""
 RUNG_SECONDS = "cost/rung_seconds"
 """The seconds of scoring a training on its way, at all of its rungs."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
-"""How the names of curves over training steps begin."""
+"""The beginnings of the names of curves over training steps."""
+UNCOMPARED = "not comparable"
+"""The text in the place of a value that there is none of."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 SCORED, UNSCORED = "scored", "not scored"
-"""How runs stand at their first rung: what a round of rungs says in the place of how they ended; no runs.csv does."""
+"""The states of runs at their first rung: what a round of rungs says in the place of how they ended; no runs.csv
+does."""
 COUNTED = (STATUSES[0], SCORED)
 """The statuses of runs whose values count."""
 
@@ -47,7 +53,7 @@ FORMULAS = "formulas.csv"
 SEARCH, TRIALS, RUNGS, TRIAL_CURVES = "search.json", "trials.csv", "rungs.csv", "trial_curves.csv"
 """The files of a search."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
-"""What `analysis.pages` makes of the other files, and can make again."""
+"""The files that `analysis.pages` makes of the other files, and can make again."""
 
 LAYOUTS = (
     "general",
@@ -59,4 +65,4 @@ LAYOUTS = (
     "ldm",
     "analytic_dpm",
 )
-"""The layouts of tables (`tables.layouts`), as a grid's file gives them."""
+"""The layouts of tables (`tables`), as a grid's file gives them."""

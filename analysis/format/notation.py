@@ -69,7 +69,7 @@ def _tokens(text: str) -> list[tuple[bool, str]]:
 
 
 def _bears(base: str, marks: str) -> bool:
-    """Whether a character bears accents in a formula: a letter, or a symbol, and nothing that TeX obeys."""
+    """True where a character bears accents in a formula: a letter, or a symbol, and nothing that TeX obeys."""
     return base in SYMBOLS or (bool(marks) and base.isalnum())
 
 
@@ -118,7 +118,7 @@ def _escape(text: str) -> str:
 
 
 def _is_set(char: str) -> bool:
-    """Whether pdflatex sets a character as it is."""
+    """True where pdflatex sets a character as it is."""
     return char in "\n\t" or (ord(char) < 0x180 and char.isprintable())
 
 
@@ -136,7 +136,7 @@ def _figure_text(piece: str) -> str:
 
 
 def width(text: str) -> int:
-    """How many columns a text takes on a terminal."""
+    """The columns that a text takes on a terminal."""
     return sum(
         0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text
     )
@@ -149,7 +149,7 @@ def power_of_ten(exponent: int) -> str:
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a column writes its numbers: at most so many decimals, and so many significant digits.
+    """The rounding of a column's numbers: at most so many decimals, and so many significant digits.
 
     What is `counted`, and not estimated, has no interval where all seeds agree.
     """
@@ -161,13 +161,13 @@ class Rounding:
     @staticmethod
     def of(decimals: int | None, half_widths: list[float]) -> Rounding:
         """The rounding of a column with these half-widths: one decimal more where the typical one would else read 0."""
-        known = sorted(half for half in half_widths if not math.isnan(half))
-        if decimals is not None and known and known[len(known) // 2] < 0.5 * 10.0**-decimals:
+        finite = sorted(half for half in half_widths if not math.isnan(half))
+        if decimals is not None and finite and finite[len(finite) // 2] < 0.5 * 10.0**-decimals:
             return Rounding(decimals + 1, 4)
         return Rounding(decimals)
 
     def places(self, value: float) -> int:
-        """How many decimals a value of this size has."""
+        """The number of decimals that a value of this size has."""
         size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
         by_size = max(0, self.digits - 1 - size)
         return by_size if self.decimals is None else min(self.decimals, by_size)
@@ -262,5 +262,5 @@ def duration(seconds: float) -> str:
 
 
 def probability(p: float) -> str:
-    """What p is, "= 0.02", by two digits; never 0."""
+    """A p in words, "= 0.02", by two digits; never 0."""
     return "< 0.001" if p < 0.001 else f"= {p:.2g}" if p < 0.1 else f"= {p:.2f}"

@@ -17,19 +17,22 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
 KEPT = "\n\t\u200c\u200d"
-"""What is no printed character and yet harmless; the last two join letters, or keep them apart, in some scripts."""
+"""Characters that are not printed and yet harmless; the last two join letters, or keep them apart, in some scripts."""
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 """The categories of Unicode of what is not seen: controls, formats with all that turns a text's direction, halves of
 pairs, and separators of lines."""
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
-"""What makes letters bold, or gives them a colour, which a terminal may be told."""
+"""The codes that make letters bold, or give them a colour, which a terminal may be told."""
 
 
 def plain(text: str) -> str:
     """The text with everything that is not seen written out; lines and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_written(one) if one not in KEPT and unicodedata.category(one) in UNSEEN else one for one in text)
+    return "".join(
+        _written(character) if character not in KEPT and unicodedata.category(character) in UNSEEN else character
+        for character in text
+    )
 
 
 def line(text: str) -> str:
@@ -50,9 +53,9 @@ def _plain_within(value: Any) -> Any:
     if isinstance(value, str):
         return plain(value)
     if isinstance(value, list):
-        return [_plain_within(one) for one in value]
+        return [_plain_within(part) for part in value]
     if isinstance(value, dict):
-        return {plain(str(key)): _plain_within(one) for key, one in value.items()}
+        return {plain(str(key)): _plain_within(part) for key, part in value.items()}
     return value
 
 

@@ -1,4 +1,4 @@
-"""How far a command has come that works in rounds, as grid.json says it: files hold more than their round."""
+"""The progress of a command that works in rounds, as grid.json says it: files hold more than their round."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Field
 
 @dataclass(frozen=True)
 class Round:
-    """How far a command has come that works in rounds: the `number` of the last one that is whole, 0 for none, `of` so
+    """The progress of a command that works in rounds: the `number` of the last one that is whole, 0 for none, `of` so
     many.
 
     Its pages rest on the first so many `seeds`; where it is of the first `rung`, on what trainings had learnt by then.

@@ -1,4 +1,4 @@
-"""What each held-out image costs in each run: the frame behind intervals that pair images.
+"""The cost of each held-out image in each run: the frame behind intervals that pair images.
 
     (cell_id, seed, metric)  →  0, 1, …, N − 1    bits/dim of the test split's images, in the order of the split
 
@@ -33,7 +33,7 @@ _ROUNDING = 1e-5
 
 
 def no_images() -> pd.DataFrame:
-    """The frame where nothing is known per image: results that are older than it have no such file."""
+    """The frame where nothing is known per image."""
     return _frame([], "")
 
 
@@ -58,15 +58,15 @@ def check_means(images: pd.DataFrame, runs: pd.DataFrame, source: str) -> None:
     keys = list(zip(runs["cell_id"], runs["seed"], strict=True))
     for metric, rows in images.groupby(level="metric"):
         if metric in runs:
-            known = dict(zip(keys, runs[metric], strict=True))
-            told = np.array([known.get((cell_id, seed), math.nan) for cell_id, seed, _ in rows.index])
-            apart = np.abs(rows.mean(axis="columns").to_numpy() - told)
+            metrics = dict(zip(keys, runs[metric], strict=True))
+            stated = np.array([metrics.get((cell_id, seed), math.nan) for cell_id, seed, _ in rows.index])
+            apart = np.abs(rows.mean(axis="columns").to_numpy() - stated)
             wrong = apart > _ROUNDING * np.abs(rows.to_numpy()).max(axis=1, initial=0.0)
             if wrong.any():
                 cell_id, seed, _ = rows.index[int(wrong.argmax())]
                 raise InputError(
                     f"{source}: the mean of {metric} over the images of cell_id {cell_id} at seed {seed} is not the "
-                    f"{told[wrong.argmax()]:g} of runs.csv: run the grid again, its finished stages are not repeated"
+                    f"{stated[wrong.argmax()]:g} of runs.csv: run the grid again, its finished stages are not repeated"
                 )
 
 

@@ -11,7 +11,7 @@ a "/"; what is a curve over training steps is left to the curves, of which it is
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
-`GridResults.codes` tells how. All are empty where a result is older than they are, and so is `precision`.
+`GridResults.codes` tells how. All are empty where they are not known, and so is `precision`.
 
 `not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
 Whatever the source holds of them is left out here, so that nobody has to remember.
@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import numbers, plain_texts, read_csv, whole_numbers
+from analysis.format.csv_files import numbers, parse_csv, plain_texts, read_csv, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED, names_in, no_grid
 from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
@@ -50,15 +50,22 @@ from analysis.format.names import (
     TRACEBACK,
     VERSIONS,
 )
-from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.search import Search, search_in
 from analysis.read.view import Basis, as_of_round, of_round
 
+FORMULA_COLUMNS = ("figure", "series", "x", "y")
+"""The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""
+
+
+def no_formulas() -> pd.DataFrame:
+    """The frame where there is no such file."""
+    return _parse_formulas(f"{','.join(FORMULA_COLUMNS)}\n".encode(), "")
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GridResults:
-    """What a grid found. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
+    """The results of a grid. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
     processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
     delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
     when first asked for. Where a command works in rounds, all of it is as of the last one, with its `basis`."""
@@ -206,12 +213,12 @@ def _check(runs: pd.DataFrame, axes: list[str], source: str) -> None:
 def _check_levels(runs: pd.DataFrame, axes: Sequence[Axis], source: str) -> None:
     """InputError where a row has a level that its axis lacks."""
     for axis in axes:
-        known = [level.name for level in axis.levels]
-        strange = sorted(set(runs[f"axis.{axis.name}"]) - set(known))
+        names = [level.name for level in axis.levels]
+        strange = sorted(set(runs[f"axis.{axis.name}"]) - set(names))
         if strange:
             raise InputError(
                 f"{source} holds {axis.name}={strange[0]}, which grid.json does not list: expected one of "
-                f"{', '.join(known)}; run the grid again, its finished stages are not repeated"
+                f"{', '.join(names)}; run the grid again, its finished stages are not repeated"
             )
 
 
@@ -225,8 +232,8 @@ def _check_amounts(runs: pd.DataFrame, source: str) -> None:
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
     """InputError where a cell lacks a row at a seed that it was run at: it has one whatever became of it."""
-    known = set(zip(texts["cell_id"], texts["seed"], strict=True))
-    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in known]
+    there = set(zip(texts["cell_id"], texts["seed"], strict=True))
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
     if missing:
         cell, seed = missing[0]
         raise InputError(
@@ -243,10 +250,10 @@ def _check_versions(runs: pd.DataFrame, source: str) -> None:
 
 
 def _check_one_known(rows: pd.DataFrame, name: str, source: str) -> None:
-    known = sorted({version for version in rows[name] if version})
-    if len(known) > 1:
+    versions = sorted({version for version in rows[name] if version})
+    if len(versions) > 1:
         raise InputError(
-            f"{source} holds rows of more than one {name} ({', '.join(known)}), whose numbers are not compared: "
+            f"{source} holds rows of more than one {name} ({', '.join(versions)}), whose numbers are not compared: "
             "keep the rows of one and remove the others, or run the grid again under a name=… of its own"
         )
 
@@ -264,7 +271,14 @@ def _read_images(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def _read_formulas(path: Path) -> pd.DataFrame:
-    return parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+    return _parse_formulas(path.read_bytes(), str(path)) if path.is_file() else no_formulas()
+
+
+def _parse_formulas(content: bytes, source: str) -> pd.DataFrame:
+    """The curves of formulas, series and points in the order in which they are drawn; InputError where damaged."""
+    texts = parse_csv(content, FORMULA_COLUMNS, source)
+    points = {name: numbers(texts[name], name, source) for name in ("x", "y")}
+    return texts.assign(**points)[list(FORMULA_COLUMNS)]
 
 
 def _subfolder(path: Path) -> Path | None:

@@ -19,7 +19,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from analysis.format.allowed import Finite, check_different
 from analysis.format.csv_files import numbers, parse_csv, plain_texts, whole_numbers
 from analysis.format.errors import InputError
-from analysis.format.grid_json import DescribedMetric
+from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNGS, SEARCH, TRIALS
 from analysis.format.plain import plain_json
 
@@ -90,7 +90,7 @@ class SearchMeta:
     study: str
     question: str
     data: str
-    objectives: tuple[DescribedMetric, ...]
+    objectives: tuple[ShownMetric, ...]
     parameters: tuple[SearchedParameter, ...]
     sampler: str
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]

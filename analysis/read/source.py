@@ -1,4 +1,4 @@
-"""Which grid a command is about: the options `grid` and `runs`, and what they name."""
+"""The grid that a command is about: the options `grid` and `runs`, and what they name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RESULTS = Path("results")
 
 @dataclass(frozen=True)
 class Source:
-    """What is read: a results folder, or the grid of its name in a tracking `store`, "" for none."""
+    """The source that is read: a results folder, or the grid of its name in a tracking `store`, "" for none."""
 
     folder: Path
     store: str = ""
@@ -36,7 +36,7 @@ class Source:
 
     @property
     def search_alone(self) -> bool:
-        """Whether it is a search that has confirmed nothing."""
+        """True where it is a search that has confirmed nothing."""
         return not self.store and search_alone(self.folder)
 
     def read(self) -> GridResults:
@@ -45,8 +45,8 @@ class Source:
 
 
 def source_of(values: Mapping[str, str]) -> Source:
-    """What grid= and runs= name, of which a line on stderr says whose run it is where only the name is given;
-    InputError where there is none, or it is not said which."""
+    """The source that grid= and runs= name, of which a line on stderr says whose run it is where only the name is
+    given; InputError where there is none, or it is not said which."""
     grid, runs = values["grid"], values["runs"]
     if "://" in runs:
         if not grid:

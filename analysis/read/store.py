@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 NEEDED = ("grid.json", "runs.csv", "curves.csv")
 """The files without which a folder is no grid."""
-LEFTOVER = r"\.\w[\w.-]*"
-"""What a writer that was killed left beside a file, which commands of earlier versions delivered."""
 
 
 class TemporaryFolder:
@@ -47,18 +45,18 @@ def read_store(uri: str, name: str) -> GridResults:
     """The grid whose experiment is `name` in the tracking store at `uri`; InputError where there is none."""
     client, experiment = _open(uri, name)
     with _answering(uri):
-        found = client.search_runs([experiment], "tags.kind = 'summary'", order_by=["attributes.start_time DESC"])
-    if not found:
+        summaries = client.search_runs([experiment], "tags.kind = 'summary'", order_by=["attributes.start_time DESC"])
+    if not summaries:
         raise InputError(
             f"grid {name!r} in {without_password(uri)} has no summary run with its grid.json: "
             "run `python -m ablations.publish`"
         )
-    run = found[0].info.run_id
+    run = summaries[0].info.run_id
     folder = _downloaded(client, uri, run)
     named = _named(folder, run)
     grid = named(read_folder)(folder.path)
-    known = grid.tracking
-    ids = known.runs if known is not None and known.experiment == experiment else {}
+    delivered = grid.tracking
+    ids = delivered.runs if delivered is not None and delivered.experiment == experiment else {}
     # What loads the frames holds the folder, which so lasts as long as the grid and every copy of it.
     return replace(
         grid,
@@ -84,11 +82,11 @@ def _open(uri: str, name: str) -> tuple[MlflowClient, str]:
 
     with _answering(uri):
         client = MlflowClient(tracking_uri=uri)
-        found = client.get_experiment_by_name(name)
-        if found is None or found.lifecycle_stage != "active":
+        experiment_found = client.get_experiment_by_name(name)
+        if experiment_found is None or experiment_found.lifecycle_stage != "active":
             others = [experiment.name for experiment in client.search_experiments()]
             raise unknown(f"grid in {without_password(uri)}", name, others)
-    return client, str(found.experiment_id)
+    return client, str(experiment_found.experiment_id)
 
 
 def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
@@ -103,8 +101,6 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
         for path in paths:
-            if re.fullmatch(LEFTOVER, path):
-                continue
             if not re.fullmatch(r"\w[\w.-]*", path):
                 raise InputError(f"run {run} has an artifact {path!r}, which leads out of its folder: nothing is read")
             if path not in PAGES:
@@ -127,7 +123,7 @@ def _answering(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _named(folder: TemporaryFolder, run: str) -> Iterator[None]:
-    """What is wrong with a downloaded file is said of the run that it is from."""
+    """Errors of a downloaded file, said of the run that it is from."""
     try:
         yield
     except InputError as error:

@@ -22,16 +22,16 @@ from analysis.format.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSC
 STEPS = "training.steps"
 KEYS = ["cell_id", "seed"]
 NO_SCORE = "it has no rung, or none yet"
-"""Why a run has no values in a round of rungs."""
+"""The reason why a run has no values in a round of rungs."""
 _ONGOING = (STATUSES[0], "interrupted")
-"""How runs stand that may be scored yet; the others have a reason of their own."""
+"""The states of runs that may be scored yet; the others have a reason of their own."""
 
 Load = Callable[[], pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Basis:
-    """What a round's pages rest on: the first of so many `planned` seeds, or the most that there may be where `looks`
+    """The basis of a round's pages: the first of so many `planned` seeds, or the most that there may be where `looks`
     add them; and of a round of rungs, the fewest and most steps that trainings had taken, of those that they take."""
 
     planned: int
@@ -51,7 +51,7 @@ class View:
 
 
 def of_round(meta: Meta) -> Meta:
-    """What grid.json says, of the seeds of its round alone."""
+    """The description of the grid, of the seeds of its round alone."""
     now = meta.round
     if now is None:
         return meta
@@ -73,9 +73,9 @@ def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
     curves = load_curves()
     scores = _scores(curves)
     scored = _at_rungs(own, scores)
-    known = scored[scored["status"] == SCORED]
-    taken = [scores.first[key] for key in zip(known["cell_id"], known["seed"], strict=True)]
-    whole = [int(steps) for steps in known[STEPS] if steps] if STEPS in known else []
+    counted = scored[scored["status"] == SCORED]
+    taken = [scores.first[key] for key in zip(counted["cell_id"], counted["seed"], strict=True)]
+    whole = [int(steps) for steps in counted[STEPS] if steps] if STEPS in counted else []
     basis = replace(basis, steps=_ends(taken), of_steps=_ends(whole))
     columns = [str(name) for name in scored if "/" in str(name)]
     return View(_judged_at_rungs(shown, columns), scored, lambda: curves[:0], basis)
@@ -97,7 +97,7 @@ def _ends(steps: list[int]) -> tuple[int, int] | None:
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What trainings scored at their first rungs, a row per (cell_id, seed) and a column per metric; and the step of
+    """The scores of trainings at their first rungs, a row per (cell_id, seed) and a column per metric; and the step of
     the `first` rung of each."""
 
     values: pd.DataFrame
@@ -130,12 +130,13 @@ def _at_rungs(runs: pd.DataFrame, scores: Scores) -> pd.DataFrame:
 
 
 def _judged_at_rungs(meta: Meta, columns: list[str]) -> Meta:
-    """What grid.json says, of metrics as they are known at rungs: the bound on validation images, one generated set."""
-    metrics = [_at_rung(one, columns, meta.quality_sets or 1) for one in meta.metrics]
+    """The description of the grid, of metrics as they are known at rungs: the bound on validation images, one generated
+    set."""
+    metrics = [_at_rung(metric, columns, meta.quality_sets or 1) for metric in meta.metrics]
     renamed = {old.name: new.name for old, new in zip(meta.metrics, metrics, strict=True)}
     return replace(
         meta,
-        metrics=tuple({one.name: one for one in metrics}.values()),
+        metrics=tuple({metric.name: metric for metric in metrics}.values()),
         baselines={renamed.get(name, name): values for name, values in meta.baselines.items()},
         quality_sets=1,
     )
@@ -143,8 +144,8 @@ def _judged_at_rungs(meta: Meta, columns: list[str]) -> Meta:
 
 def _at_rung(metric: ShownMetric, columns: list[str], sets: int) -> ShownMetric:
     """The metric that stands for one at a rung; what is counted over one generated set comes in larger steps."""
-    one = replace(metric, resolution=metric.resolution * sets)
+    scaled = replace(metric, resolution=metric.resolution * sets)
     on_validation = metric.name.replace("/test", "/val")
     if metric.name in columns or on_validation not in columns:
-        return one
-    return replace(one, name=on_validation, label=f"{metric.label} (validation)")
+        return scaled
+    return replace(scaled, name=on_validation, label=f"{metric.label} (validation)")

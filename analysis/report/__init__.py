@@ -12,15 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from analysis.figures import draw, draw_search
+from analysis.figures import shown as drawable
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
-from analysis.format import options
 from analysis.format.files import write_text
 from analysis.format.notation import counted
-from analysis.read.search import read_search
-from analysis.read.source import SOURCE, source_of
 from analysis.report.answers import axes, noise, published, verdict
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
@@ -28,29 +25,27 @@ from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
-from analysis.report.search import search_report, search_section, with_optimism
-from analysis.tables import read_through
+from analysis.report.search import search_section, with_optimism
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
-from analysis.words.rounds import banner, round_of
-from analysis.words.seeds import seeds_taken
+from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
 
 
-def report(answers: Answers, drawn: Mapping[str, Drawn]) -> str:
-    """The page, with these figures in it."""
-    lead = [text for text in (_setting(answers), banner(answers)) if text]
-    return render(answers.meta.question, lead, sections(answers, drawn))
+def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> str:
+    """The page, with these figures and this table in it."""
+    lead = [text for text in (_setting(answers), banner(answers.grid)) if text]
+    return render(answers.meta.question, lead, sections(answers, drawn, table))
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
 """The figures that stand behind the numbers, in order."""
 
 
-def sections(answers: Answers, drawn: Mapping[str, Drawn]) -> list[Section]:
-    """What the page holds, in its order; a part without data is left out."""
-    shown, table, search = pictures(answers, drawn), read_through(answers), answers.grid.search
+def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> list[Section]:
+    """The sections of the page, in their order; a part without data is left out."""
+    shown, search = pictures(drawable(answers), drawn), answers.grid.search
     parts = [
         with_optimism(verdict(answers), answers.optimism or []),
         published(answers),
@@ -94,7 +89,7 @@ def _setting(answers: Answers) -> str:
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
         seeds_taken(meta),
-        round_of(answers),
+        round_of(answers.meta),
     ]
     return " · ".join(word for word in words if word)
 
@@ -104,19 +99,3 @@ def write_report(page: str, folder: Path) -> Path:
     path = folder / FILE
     write_text(path, page)
     return path
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """The command; its exit code."""
-
-    def show(values: dict[str, str]) -> None:
-        source = source_of(values)
-        if source.search_alone:
-            search = read_search(source.folder)
-            page = search_report(search, draw_search(search))
-        else:
-            answers = Answers.of(source.read())
-            page = report(answers, draw(answers))
-        print(write_report(page, source.pages))
-
-    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

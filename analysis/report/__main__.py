@@ -1,7 +1,34 @@
-"""`python -m analysis.report`."""
+"""`python -m analysis.report`: the figures, the table and the page of a grid, or of a search alone."""
+
+from __future__ import annotations
 
 import sys
 
-from analysis.report import main
+from analysis.figures import draw, draw_search
+from analysis.findings.answers import Answers
+from analysis.format import options
+from analysis.read.search import read_search
+from analysis.read.source import SOURCE, source_of
+from analysis.report import report, write_report
+from analysis.report.search import search_report
+from analysis.tables import read_through
 
-sys.exit(main())
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; its exit code."""
+
+    def show(values: dict[str, str]) -> None:
+        source = source_of(values)
+        if source.search_alone:
+            search = read_search(source.folder)
+            page = search_report(search, draw_search(search))
+        else:
+            answers = Answers.of(source.read())
+            page = report(answers, draw(answers), read_through(answers))
+        print(write_report(page, source.pages))
+
+    return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

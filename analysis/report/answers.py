@@ -7,18 +7,17 @@ from typing import get_args
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import ImageShare
 from analysis.findings.expectations import Fate
-from analysis.findings.factorial import Factorial
+from analysis.findings.factorial import Factorial, shown
 from analysis.findings.spending import Spending, spending
+from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.format.former import LIKELIHOOD
 from analysis.format.grid_json import Meta
-from analysis.format.notation import Rounding, begun, counted, duration, percent, two_digits
+from analysis.format.names import LIKELIHOOD
+from analysis.format.notation import Rounding, begun, counted, duration, percent, probability, some, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
-from analysis.words.claims import why
-from analysis.words.factorial import factorial_sentences
-from analysis.words.verdicts import amount, beside_codes, headline, led, margin
+from analysis.statistics.effects import Effect
+from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
 _ONE_SEED = "One seed: no verdict"
@@ -26,76 +25,76 @@ _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
-    """What to take, per metric that decides; where no verdict is due yet, which cell leads."""
+    """The cells to take, per metric that decides; where no verdict is due yet, which cell leads."""
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
     if answers.preliminary:
-        return Section("verdict", "Who leads", tuple(_leader(found) for found in answers.findings))
-    told = tuple(_answer(found, answers.meta) for found in answers.findings)
-    return Section("verdict", "Verdict", told)
+        return Section("verdict", "Who leads", tuple(_leader(answer) for answer in answers.findings))
+    lines = tuple(_answer(answer, answers.meta) for answer in answers.findings)
+    return Section("verdict", "Verdict", lines)
 
 
-def _answer(found: Findings, meta: Meta) -> Answer:
-    """Which cell to take, with what else it could be; no recommendation where nothing is compared."""
-    use = found.metric.decides
-    if found.best is None or len(found.ranked) < 2 or found.same:
-        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(found),), _mark(found))
-    name = found.cells[found.best].name
-    reasons = (headline(found), *_beyond_floor(found, meta))
-    if not found.leading:
-        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(found, _ONE_SEED))
-    take = f"For {use}, at this budget, take" if found.rivals else f"For {use} take"
-    return Answer(take, name, f"{_as_good(found)}{_open(found)}{_rivals(found)}.", reasons, _mark(found))
+def _answer(answer: Findings, meta: Meta) -> Answer:
+    """The cell to take, with what else it could be; no recommendation where nothing is compared."""
+    use = answer.metric.decides
+    if answer.best is None or len(answer.ranked) < 2 or answer.same:
+        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
+    name = answer.cells[answer.best].name
+    reasons = (headline(answer), *_beyond_floor(answer, meta))
+    if not answer.leading:
+        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
+    take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
+    return Answer(take, name, f"{_as_good(answer)}{_open(answer)}{_rivals(answer)}.", reasons, _mark(answer))
 
 
-def _leader(found: Findings) -> Answer:
-    """Which cell leads, and by how much."""
+def _leader(answer: Findings) -> Answer:
+    """The cell that leads, and by how much."""
     mark = "Preliminary"
-    if found.best is None or found.lead is None or len(found.ranked) < 2 or found.same:
-        return Answer(f"For {found.metric.decides}: nothing to choose between yet.", "", "", (headline(found),), mark)
-    rest = f" leads in {found.metric.label}: {led(found, found.lead)}."
-    codes = beside_codes(found)
-    return Answer("", found.cells[found.best].name, rest, (codes,) if codes else (), mark)
+    if answer.best is None or answer.lead is None or len(answer.ranked) < 2 or answer.same:
+        return Answer(f"For {answer.metric.decides}: nothing to choose between yet.", "", "", (headline(answer),), mark)
+    rest = f" leads in {answer.metric.label}: {led(answer, answer.lead)}."
+    codes = beside_codes(answer)
+    return Answer("", answer.cells[answer.best].name, rest, (codes,) if codes else (), mark)
 
 
-def _mark(found: Findings, otherwise: str = "") -> str:
-    """What limits an answer."""
-    code = found.unreached
+def _mark(answer: Findings, otherwise: str = "") -> str:
+    """The limits of an answer."""
+    code = answer.unreached
     learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
-    return ". ".join(text for text in (_EXPLORATORY if found.exploratory else otherwise, learnt) if text)
+    return ". ".join(text for text in (_EXPLORATORY if answer.exploratory else otherwise, learnt) if text)
 
 
-def _as_good(found: Findings) -> str:
+def _as_good(answer: Findings) -> str:
     """The cells that may be taken in its place."""
-    names = [found.cells[i].name for i in found.as_good]
+    names = [answer.cells[i].name for i in answer.as_good]
     if not names:
         return ""
     if len(names) == 1:
-        return f", or {names[0]}, which is worse by no more than {margin(found.metric)}"
-    return f", or any of {len(names)} others that are worse by no more than {margin(found.metric)}"
+        return f", or {names[0]}, which is worse by no more than {margin(answer.metric)}"
+    return f", or any of {len(names)} others that are worse by no more than {margin(answer.metric)}"
 
 
-def _open(found: Findings) -> str:
-    """How many others may be the best as well, and are not known to be as good."""
-    n = len(found.open)
+def _open(answer: Findings) -> str:
+    """The number of others that may be the best as well, and are not known to be as good."""
+    n = len(answer.open)
     if not n:
         return ""
     return f"; {n} more may be the best, but {'is' if n == 1 else 'are'} not known to be as good"
 
 
-def _rivals(found: Findings) -> str:
-    """How many that are worse now may be better with more training."""
-    n = len(found.rivals)
+def _rivals(answer: Findings) -> str:
+    """The number of those worse now that may be better with more training."""
+    n = len(answer.rivals)
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
 
-def _beyond_floor(found: Findings, meta: Meta) -> tuple[str, ...]:
+def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
     """A caution where the best is better than real data: the floor's reference set is what was trained on."""
-    metric, floor = found.metric, meta.floors.get(found.metric.name)
-    if floor is None or found.best is None:
+    metric, floor = answer.metric, meta.floors.get(answer.metric.name)
+    if floor is None or answer.best is None:
         return ()
-    if metric.sign * (found.estimates[found.best].mean - floor.value) <= 0:
+    if metric.sign * (answer.estimates[answer.best].mean - floor.value) <= 0:
         return ()
     value = amount(metric, floor.value, math.nan)
     return (
@@ -109,47 +108,85 @@ _FIRST_LOOK = "They are of the seeds of the first look, which all cells have wha
 
 
 def published(answers: Answers) -> Section | None:
-    """What became of each finding of a paper that was written down before the grid was run."""
-    found = answers.claims
+    """The fate of each finding of a paper that was written down before the grid was run."""
+    claims = answers.claims
     lists = [
-        Items(f"{begun(word)} ({len(told)} of {len(found)})", tuple(told))
+        Items(f"{begun(word)} ({len(lines)} of {len(claims)})", tuple(lines))
         for word in get_args(Fate)
-        if (told := [f"{one.claim.claim} ({one.claim.source}): {why(one)}." for one in found if one.fate == word])
+        if (
+            lines := [
+                f"{outcome.claim.claim} ({outcome.claim.source}): {why(outcome)}."
+                for outcome in claims
+                if outcome.fate == word
+            ]
+        )
     ]
     note = _OWN_FAMILY if answers.meta.auto is None else f"{_OWN_FAMILY} {_FIRST_LOOK}"
     return Section("published", "Against the papers", (*lists, Text(note))) if lists else None
 
 
 def axes(answers: Answers) -> Section | None:
-    """Which axes matter and which depend on each other, in a grid of several."""
-    blocks: list[Block] = [block for one in answers.effects for block in _effects(one)]
+    """The axes that matter and those that depend on each other, in a grid of several."""
+    blocks: list[Block] = [block for factorial in answers.effects for block in _effects(factorial)]
     if not blocks:
         return None
     first = [] if answers.meta.auto is None else [Text(f"Tests and averages. {_FIRST_LOOK}")]
     return Section("axes", "Which axes matter", (*first, *blocks))
 
 
-def _effects(one: Factorial) -> list[Block]:
-    start = f"{one.metric.label}: "
+def _effects(factorial: Factorial) -> list[Block]:
+    start = f"{factorial.metric.label}: "
     return [
-        Items(one.metric.label, tuple(text.removeprefix(start) for text in factorial_sentences(one))),
-        *_averages(one),
+        Items(factorial.metric.label, tuple(text.removeprefix(start) for text in factorial_sentences(factorial))),
+        *_averages(factorial),
     ]
 
 
-def _averages(one: Factorial) -> list[FactTable]:
+def factorial_sentences(factorial: Factorial) -> list[str]:
+    """The effects, how they were tested, and what the tests do not know."""
+    sentences = [_effect_sentence(factorial, effect) for effect in factorial.ranked]
+    return [*sentences, *factorial.tests.notes, *_cautions(factorial)]
+
+
+def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
+    """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    labels, label = effect.factors, factorial.metric.label
+    test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
+    sure = f"p {probability(effect.adjusted)}, adjusted for the number of effects"
+    numbers = f"({test}, {sure}; {100 * effect.share:.0f} % of the variance among the cells of a seed)"
+    if len(labels) > 1:
+        said = "depend on each other" if factorial.matters(effect) else "are not shown to depend on each other"
+        return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
+    if factorial.matters(effect) and not shown(effect):
+        pair = factorial.told_apart[labels[0]]
+        return (
+            f"{label}: {labels[0]} matters between {pair.a.name} and {pair.b.name}; on average over the other axes it "
+            f"is not shown to {numbers}."
+        )
+    said = "matters" if factorial.matters(effect) else "is not shown to matter"
+    return f"{label}: {labels[0]} {said} {numbers}."
+
+
+def _cautions(factorial: Factorial) -> list[str]:
+    """The cells that the tests leave out."""
+    names = [cell.name for cell in factorial.apart]
+    return [f"Not compared, though finished: {some(names, len(names))}."] if names else []
+
+
+def _averages(factorial: Factorial) -> list[FactTable]:
     """A row per level, as a reader compares them: averaged over all other axes."""
-    if not one.averages:
+    if not factorial.averages:
         return []
-    notes = dict.fromkeys(f"{average.axis.label} {average.note}" for average in one.averages if average.note)
-    what = "geometric mean (95 % interval)" if one.metric.scale == "log" else "mean ± 95 % interval"
-    start = f"{one.metric.label} averaged over the other axes: {what} over seeds."
+    notes = dict.fromkeys(f"{average.axis.label} {average.note}" for average in factorial.averages if average.note)
+    what = "geometric mean (95 % interval)" if factorial.metric.scale == "log" else "mean ± 95 % interval"
+    start = f"{factorial.metric.label} averaged over the other axes: {what} over seeds."
     caption = f"{start} {'; '.join(notes)}." if notes else start
-    rounding = Rounding.of(one.metric.decimals, [average.estimate.half_width for average in one.averages])
+    rounding = Rounding.of(factorial.metric.decimals, [average.estimate.half_width for average in factorial.averages])
     rows: list[tuple[Fact, ...]] = [
-        (f"{average.axis.label}: {average.level}", _measured(rounding, average.estimate)) for average in one.averages
+        (f"{average.axis.label}: {average.level}", _measured(rounding, average.estimate))
+        for average in factorial.averages
     ]
-    return [FactTable(caption, ("Level", one.metric.head), tuple(rows))]
+    return [FactTable(caption, ("Level", factorial.metric.head), tuple(rows))]
 
 
 def _measured(rounding: Rounding, estimate: Estimate) -> str:
@@ -161,77 +198,78 @@ def _measured(rounding: Rounding, estimate: Estimate) -> str:
 
 
 def noise(answers: Answers) -> Section | None:
-    """Where the intervals come from: seeds, drawing samples, the held-out images."""
+    """The sources of the intervals: seeds, drawing samples, the held-out images."""
     by_image, what = not answers.grid.images.empty, answers.meta.example
-    told = [
-        (_between_seeds(found), _images(found, what, known=by_image), _by_image(found, what, share) if share else "")
-        for found, share in zip(answers.findings, answers.image_shares, strict=True)
+    per_metric = [
+        (_between_seeds(answer), _images(answer, what, known=by_image), _by_image(answer, what, share) if share else "")
+        for answer, share in zip(answers.findings, answers.image_shares, strict=True)
     ]
-    lines = [line for of_metric in told for line in of_metric if line]
+    lines = [line for of_metric in per_metric for line in of_metric if line]
     return Section("noise", "Noise", tuple(Text(line) for line in lines)) if lines else None
 
 
-def _between_seeds(found: Findings) -> str:
-    seeds, drawn = found.noise()
+def _between_seeds(answer: Findings) -> str:
+    seeds, drawn = answer.noise()
     if math.isnan(seeds):
         return ""
-    start = f"{found.metric.label}: between seeds a cell's value has a standard deviation of {_size(found, seeds)}"
+    start = f"{answer.metric.label}: between seeds a cell's value has a standard deviation of {_size(answer, seeds)}"
     if math.isnan(drawn):
         return f"{start} (typical of the cells)."
     share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
     return (
         f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(found, drawn)}, {percent(share)} of that variance.{_spent(spending(found))}"
+        f"{_size(answer, drawn)}, {percent(share)} of that variance.{_spent(spending(answer))}"
     )
 
 
-def _spent(found: Spending | None) -> str:
-    """What the next minute is best spent on; "" where it is not known."""
-    if found is None:
+def _spent(best_use: Spending | None) -> str:
+    """The best use of the next minute; "" where it is not known."""
+    if best_use is None:
         return ""
     start = (
-        f" Here each seed is judged by {counted(found.sets, 'generated set')}. Of the variance between seeds that the "
-        f"difference of two cells has, drawing samples makes {percent(found.share)} at most."
+        f" Here each seed is judged by {counted(best_use.sets, 'generated set')}. Of the variance between seeds that "
+        f"the difference of two cells has, drawing samples makes {percent(best_use.share)} at most."
     )
-    cost = f"a seed takes {duration(found.seed_seconds)}, a generated set {duration(found.set_seconds)}"
-    if math.isinf(found.best):
+    cost = f"a seed takes {duration(best_use.seed_seconds)}, a generated set {duration(best_use.set_seconds)}"
+    if math.isinf(best_use.best):
         return f"{start} If it makes all of it, more generated sets are worth more than more seeds ({cost})."
-    best, enough = max(1, round(found.best)), max(1, math.ceil(found.enough))
+    best, enough = max(1, round(best_use.best)), max(1, math.ceil(best_use.enough))
     return (
         f"{start} In a given time, differences are known best with about {counted(best, 'set')} a seed ({cost}); with "
         f"{enough} or more, drawing adds less than a tenth to the variance between seeds."
     )
 
 
-def _images(found: Findings, what: str, *, known: bool) -> str:
-    """What of a difference's error is the choice of held-out images or points, where the value of each is known."""
-    compared = [pair.comparison for pair in found.pairs if pair.comparison.n > 1]
-    if found.metric.decides != LIKELIHOOD or not compared:
+def _images(answer: Findings, what: str, *, known: bool) -> str:
+    """The part of a difference's error that is the choice of held-out images or points, where the value of each is
+    known."""
+    compared = [pair.comparison for pair in answer.pairs if pair.comparison.n > 1]
+    if answer.metric.decides != LIKELIHOOD or not compared:
         return ""
     if not known:
         return (
-            f"{found.metric.label}: values per {what} are not known, so the intervals hold for these held-out {what}s "
+            f"{answer.metric.label}: values per {what} are not known, so the intervals hold for these held-out {what}s "
             "and do not say what others would show."
         )
-    of_images = sum(one.image_error**2 for one in compared)
-    total = of_images + sum(one.seed_sd**2 / one.n for one in compared)
+    of_images = sum(comparison.image_error**2 for comparison in compared)
+    total = of_images + sum(comparison.seed_sd**2 / comparison.n for comparison in compared)
     share = of_images / total if total else 0.0
     return (
-        f"{found.metric.label}: {percent(share)} of the variance of a difference (over the {len(compared)} compared) "
+        f"{answer.metric.label}: {percent(share)} of the variance of a difference (over the {len(compared)} compared) "
         f"is the choice of held-out {what}s, which more seeds do not lessen."
     )
 
 
-def _by_image(found: Findings, what: str, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
+def _by_image(answer: Findings, what: str, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
     """On how many images or points the best cell is better than another."""
     best, other, share = share_of
     interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
     return (
-        f"{found.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
+        f"{answer.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
         f"held-out {what}s (95 % interval {interval}, bootstrapped over {what}s)."
     )
 
 
-def _size(found: Findings, sd: float) -> str:
+def _size(answer: Findings, sd: float) -> str:
     """Two digits of a standard deviation, with the metric's unit."""
-    return f"{two_digits(sd)} {found.metric.unit}" if found.metric.unit else two_digits(sd)
+    return f"{two_digits(sd)} {answer.metric.unit}" if answer.metric.unit else two_digits(sd)

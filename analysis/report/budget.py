@@ -2,57 +2,123 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
-from analysis.findings.budget import Budget, Rung
+from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import Rounding
+from analysis.format.notation import Rounding, counted, listed
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
-from analysis.words.budget import RULE, UNKNOWN, budget_sentence, course_line, steps_of
+from analysis.words.verdicts import apart
 
+RULE = (
+    "Trainings were scored on their way too. A verdict of the end has settled if it would hold at twice the steps too, "
+    "should the difference go on changing by as much as it did since the last of these scores (95 % intervals over "
+    "seeds, not adjusted: they take claims back and make none). The likelihood there is of validation data."
+)
+UNKNOWN = (
+    "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
+    "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
+)
 _TITLE = "Does it depend on the budget?"
 
 
 def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """Whether the order has settled, and what may turn; None where there is none, or no verdict is due."""
+    """The section that says whether the order has settled, and what may turn; None where there is none, or no verdict
+    is due."""
     if answers.preliminary:
         return None
-    known = [(found, found.budget) for found in answers.findings if found.budget is not None]
-    if not known and not any(pair.comparison.n > 1 for found in answers.findings for pair in found.pairs):
+    scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
+    if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
-    if not known:
+    if not scored:
         return Section("budget", _TITLE, (Text(UNKNOWN),))
-    told = tuple(budget_sentence(*one) for one in known)
-    tables = [_leaders(*one) for one in known]
-    open_ones = [block for one in known for block in _open(*one)]
-    blocks = (Text(RULE), Items("Has the order settled?", told), *pictures, *tables, *open_ones)
+    sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
+    tables = [_leaders(*of_metric) for of_metric in scored]
+    open_ones = [block for of_metric in scored for block in _open(*of_metric)]
+    blocks = (Text(RULE), Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
 
 
-def _leaders(found: Findings, known: Budget) -> FactTable:
+def _leaders(answer: Findings, of_metric: Budget) -> FactTable:
     """A row per rung: the cell to take there, its mean, and how many may be the best."""
-    rounding = Rounding(decimals=found.metric.decimals)
-    rows = [row for rung in known.rungs if (row := _leader(found, rung, rounding))]
-    caption = f"{found.metric.label} on the way: the best mean of the cells that may be the best there."
+    rounding = Rounding(decimals=answer.metric.decimals)
+    rows = [row for rung in of_metric.rungs if (row := _leader(answer, rung, rounding))]
+    caption = f"{answer.metric.label} on the way: the best mean of the cells that may be the best there."
     return FactTable(
-        caption, ("Training steps", "Cell", found.metric.head, "May be the best"), tuple(rows), numbers=False
+        caption, ("Training steps", "Cell", answer.metric.head, "May be the best"), tuple(rows), numbers=False
     )
 
 
-def _leader(found: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...]:
-    best = rung.best(found.metric.sign)
+def _leader(answer: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...]:
+    best = rung.best(answer.metric.sign)
     if best is None:
         return ()
     compared = sum(bool(values) for values in rung.values)
     mean = rounding.number(rung.mean(best))
-    return steps_of(rung), found.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
+    return rung.label, answer.cells[best].name, mean, f"{len(rung.leading)} of {compared}"
 
 
-def _open(found: Findings, known: Budget) -> list[Items]:
+def _open(answer: Findings, of_metric: Budget) -> list[Items]:
     """The verdicts that may turn."""
-    open_ones = [one for one in known.courses if one.told and not one.settled]
+    open_ones = [course for course in of_metric.courses if course.told_apart and not course.settled]
     if not open_ones:
         return []
-    title = f"{found.metric.label}: may turn with more training ({len(open_ones)})"
-    return [Items(title, tuple(course_line(one) for one in open_ones))]
+    title = f"{answer.metric.label}: may turn with more training ({len(open_ones)})"
+    return [Items(title, tuple(course_line(course) for course in open_ones))]
+
+
+def budget_sentence(answer: Findings, budget: Budget) -> str:
+    """A sentence that says whether the order of a metric has settled."""
+    label, sure = answer.metric.label, [course for course in budget.courses if course.told_apart]
+    settled = sum(course.settled for course in sure)
+    if not sure:
+        verdicts = "nothing is told apart at the end"
+    elif len(sure) == settled:
+        verdicts = "the verdict has settled" if settled == 1 else f"all {settled} verdicts have settled"
+    else:
+        verdicts = f"{settled} of {counted(len(sure), 'verdict')} {'has' if settled == 1 else 'have'} settled"
+    turned = [course for course in sure if course.turned]
+    return f"{label}: {verdicts}{_first_places(answer, budget)}{_turned(turned)}."
+
+
+def _first_places(answer: Findings, budget: Budget) -> str:
+    """The cells that had the best value in turn, where that changed."""
+    leaders = [(rung, rung.best(answer.metric.sign)) for rung in budget.rungs]
+    changes = [
+        leader for before, leader in zip([(None, None), *leaders], leaders, strict=False) if before[1] != leader[1]
+    ]
+    if len(changes) < 2:
+        return ""
+    places = [f"{answer.cells[i].name} from {rung.label} steps on" for rung, i in changes if i is not None]
+    return f"; the best mean of those that may be the best had {listed(places, 'and')}"
+
+
+def _turned(turned: list[Course]) -> str:
+    if not turned:
+        return ""
+    names = [f"{course.pair.a.name} against {course.pair.b.name}" for course in turned]
+    return f"; the contrary of the end was shown earlier of {listed(names)}"
+
+
+def course_line(course: Course) -> str:
+    """A verdict that may turn, with what it is now and what twice the steps may make of it."""
+    pair, ahead = course.pair, course.ahead
+    start = f"{pair.a.name}, {pair.verdict} than {pair.b.name} by {apart(pair.metric, pair.comparison)}"
+    if ahead is None:
+        return f"{start}: too few seeds were scored on their way."
+    low, high = (ahead.difference - ahead.half_width, ahead.difference + ahead.half_width)
+    sign = pair.metric.sign
+    worst, best = sorted((sign * low, sign * high))
+    return f"{start}: at twice the steps {_end(course, worst)} to {_end(course, best)}."
+
+
+def _end(course: Course, value: float) -> str:
+    """An end of what twice the steps may leave, of a − b with better values above 0."""
+    word, size = ("better" if value > 0 else "worse"), abs(value)
+    metric = course.pair.metric
+    if metric.scale == "log":
+        return f"{word} by a factor of {Rounding(decimals=2).number(math.exp(min(size, 700.0)))}"
+    text = Rounding.of(metric.decimals, [size]).number(size)
+    return f"{word} by {text}{f' {metric.unit}' if metric.unit else ''}"

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from typing import get_args
 
 from analysis.findings.answers import Answers
-from analysis.findings.best import best
+from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
-from analysis.findings.pairs import CellComparison, unmeasured
+from analysis.findings.comparisons import CellComparison
+from analysis.findings.pairs import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, percent
 from analysis.report.page import Block, Items, Section
 from analysis.statistics.families import Verdict
 from analysis.statistics.paired import POWER
-from analysis.tables import MOST_ROWS
-from analysis.words.best import left_out
 from analysis.words.cells import shortfall, without_value
 from analysis.words.verdicts import (
     apart,
@@ -37,15 +36,15 @@ _FRESH = (
 
 def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
-    known = [one for one in answers.findings if any(pair.comparison.n > 1 for pair in one.pairs)]
+    compared = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
     cut = best(answers, MOST_ROWS)
-    shown = {one.metric.name: one for one in cut.findings}
+    shown = {answer.metric.name: answer for answer in cut.findings}
     blocks = [
         block
-        for one in known
+        for answer in compared
         for block in (
-            *_told(one, shown[one.metric.name], left_out(cut, "answers.json")),
-            *_unmeasured(answers, one),
+            *_told(answer, shown[answer.metric.name], cut.left_out("answers.json")),
+            *_unmeasured(answers, answer),
         )
     ]
     if not blocks:
@@ -54,40 +53,40 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     return Section("comparisons", title, (*pictures, *blocks))
 
 
-def _told(found: Findings, shown: Findings, cut: str) -> list[Items]:
+def _told(answer: Findings, shown: Findings, cut: str) -> list[Items]:
     """A list per verdict, of the pairs that are `shown`; `cut` says which these are where they are not all.
 
     Where all are compared with one cell, the title says with which, and it is said once.
     """
-    bases = {pair.b.name for pair in found.pairs}
-    base = bases.pop() if len(bases) == 1 and len(found.pairs) > 1 else None
+    bases = {pair.b.name for pair in answer.pairs}
+    base = bases.pop() if len(bases) == 1 and len(answer.pairs) > 1 else None
     lists = []
     for word in get_args(Verdict):
-        pairs = [pair for pair in found.pairs if pair.verdict == word]
+        pairs = [pair for pair in answer.pairs if pair.verdict == word]
         here = [pair for pair in shown.pairs if pair.verdict == word]
-        lines = tuple(_line(pair, found) if base is None else _against(pair, found) for pair in here)
-        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(found.pairs)})"
+        lines = tuple(_line(pair, answer) if base is None else _against(pair, answer) for pair in here)
+        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(answer.pairs)})"
         untold = word == "cannot tell"
         fresh = _FRESH if untold and base is not None and any(pair.fresh_seeds for pair in pairs) else ""
-        out = _without_metric(left_out_sentence(found), found) if untold else ""
+        out = _without_metric(left_out_sentence(answer), answer) if untold else ""
         notes = " ".join(text for text in (out, fresh, cut) if text)
-        lists += [Items(f"{found.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
+        lists += [Items(f"{answer.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
     return lists
 
 
-def _unmeasured(answers: Answers, found: Findings) -> list[Items]:
+def _unmeasured(answers: Answers, answer: Findings) -> list[Items]:
     """The declared comparisons that there is nothing to say of, and why."""
-    pairs = unmeasured(answers.grid, found.metric, answers.cells)
-    lines = [f"{a.name} against {b.name}: {_lacking(found, a, b)}." for a, b in pairs]
-    title = f"{found.metric.label}: declared, and not measured ({len(lines)})"
+    pairs = unmeasured(answers.grid, answer.metric, answers.cells)
+    lines = [f"{a.name} against {b.name}: {_lacking(answer, a, b)}." for a, b in pairs]
+    title = f"{answer.metric.label}: declared, and not measured ({len(lines)})"
     return [Items(title, tuple(lines))] if lines else []
 
 
-def _lacking(found: Findings, *cells: CellRuns) -> str:
-    """Why these cells have no values in common."""
-    without = [cell for cell in cells if not cell.estimate(found.metric.name).known]
-    told = [f"{cell.name} {shortfall([cell]) or without_value(cell, found.metric)}" for cell in without]
-    return "; ".join(told) or "no seed finished both"
+def _lacking(answer: Findings, *cells: CellRuns) -> str:
+    """The reason why these cells have no values in common."""
+    without = [cell for cell in cells if not cell.estimate(answer.metric.name).known]
+    reasons = [f"{cell.name} {shortfall([cell]) or without_value(cell, answer.metric)}" for cell in without]
+    return "; ".join(reasons) or "no seed finished both"
 
 
 def _title(word: Verdict, base: str | None) -> str:
@@ -100,22 +99,22 @@ def _title(word: Verdict, base: str | None) -> str:
     return "told apart" if base is None else f"{word} than {base}"
 
 
-def _line(pair: CellComparison, found: Findings) -> str:
+def _line(pair: CellComparison, answer: Findings) -> str:
     """The sentence without its metric, which the title names."""
-    text = _without_metric(comparison_sentence(pair), found)
-    asked = found.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
+    text = _without_metric(comparison_sentence(pair), answer)
+    asked = answer.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
     said = begun(text) if text.startswith("cannot tell") else text
     return said + (f" Exploratory; {confirmation(pair)}." if asked else "")
 
 
-def _without_metric(text: str, found: Findings) -> str:
-    return text.removeprefix(f"{found.metric.label}: ")
+def _without_metric(text: str, answer: Findings) -> str:
+    return text.removeprefix(f"{answer.metric.label}: ")
 
 
-def _against(pair: CellComparison, found: Findings) -> str:
-    """What the title leaves to say: which cell, by how much, and what would confirm it."""
+def _against(pair: CellComparison, answer: Findings) -> str:
+    """The rest that the title leaves to say: which cell, by how much, and what would confirm it."""
     if pair.same or (math.isnan(pair.comparison.p) and pair.verdict != "open"):
-        return _line(pair, found)
+        return _line(pair, answer)
     if pair.verdict == "open":
         return f"{pair.a.name}: {side(pair)} by {open_size(pair)}."
     size = apart(pair.metric, pair.comparison)
@@ -125,5 +124,5 @@ def _against(pair: CellComparison, found: Findings) -> str:
         return f"{pair.a.name}: looks {toward} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
     if pair.verdict == "equal":
         return f"{pair.a.name}: differs by {size} ({sure}); less than {margin(pair.metric)} does not matter."
-    confirm = f"; {confirmation(pair)}" if found.exploratory and n else ""
+    confirm = f"; {confirmation(pair)}" if answer.exploratory and n else ""
     return f"{pair.a.name}: by {size} ({sure}){confirm}."

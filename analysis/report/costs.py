@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from analysis.findings.answers import Answers
-from analysis.findings.best import best
+from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import (
     AUTOENCODER_FLOPS,
@@ -20,8 +20,6 @@ from analysis.findings.costs import (
 from analysis.format.names import RUNG_SECONDS
 from analysis.format.notation import Rounding, some
 from analysis.report.page import Block, FactTable, Items, Section, Text
-from analysis.tables import MOST_ROWS
-from analysis.words.best import left_out
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
@@ -35,7 +33,7 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
         return None
     rows = tuple((cell.name, *(texts[i] for _, texts in columns)) for i, cell in enumerate(cut.cells))
     on = f"Times were measured on {answers.meta.device}." if answers.meta.device else ""
-    parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, left_out(cut, "runs.csv"))
+    parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, cut.left_out("runs.csv"))
     caption = " ".join(text for text in parts if text)
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
     words = _differences(answers)
@@ -112,22 +110,22 @@ def _differences(answers: Answers) -> str:
 
 
 def _times(used: Cost) -> str:
-    known = sum(map(bool, used.values))
-    pairs, told = known * (known - 1) // 2, int(used.known_dearer.sum())
+    timed = sum(map(bool, used.values))
+    pairs, apart = timed * (timed - 1) // 2, int(used.known_dearer.sum())
     how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
-    if not told:
+    if not apart:
         return f"No two cells' training times can be told apart ({how}), so they count as equal."
-    return f"Training times can be told apart in {told} of {pairs} pairs of cells ({how}); the rest count as equal."
+    return f"Training times can be told apart in {apart} of {pairs} pairs of cells ({how}); the rest count as equal."
 
 
 def _fronts(answers: Answers) -> list[Block]:
-    """Which cells are on each front, and what that means."""
+    """The cells on each front, and what that means."""
     lines = []
-    for one in answers.purchases:
-        names = [cell.name for cell, on in zip(answers.cells, one.front, strict=True) if on]
+    for purchase in answers.purchases:
+        names = [cell.name for cell, on in zip(answers.cells, purchase.front, strict=True) if on]
         if names:
             only = " alone" if len(names) == 1 else ""
-            lines.append(f"{one.found.metric.label} against {one.cost.label}: {some(names)}{only}.")
+            lines.append(f"{purchase.answer.metric.label} against {purchase.cost.label}: {some(names)}{only}.")
     if not lines:
         return []
     if len(answers.meta.seeds) < 2:

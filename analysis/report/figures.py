@@ -6,16 +6,14 @@ import math
 from collections.abc import Mapping
 from typing import get_args
 
-from analysis.figures import shown
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
-from analysis.findings.curves import BOUND
 from analysis.findings.spaces import in_latents
+from analysis.findings.values import BOUND
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import listed
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
-from analysis.words.best import cells_shown
 from analysis.words.verdicts import margin
 
 CAPTIONS = {
@@ -101,7 +99,7 @@ PRELIMINARY = {
     ),
     "compute": "What is bought by training in each space, its autoencoder included: a line joins the cells of a space.",
 }
-"""What is said of figures in which a verdict would stand, where none is due."""
+"""The captions of figures in which a verdict would stand, where none is due."""
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
@@ -132,13 +130,15 @@ SHOWS = {
 
 
 def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
-    """The figures that were drawn of a grid, by name."""
-    cut = shown(answers)
-    return {name: picture(name, one, caption(name, cut), alternative(name, cut)) for name, one in drawn.items()}
+    """The figures that were drawn of a grid, by name; the answers are of the cells that these show."""
+    return {
+        name: picture(name, figure, caption(name, answers), alternative(name, answers))
+        for name, figure in drawn.items()
+    }
 
 
 def caption(name: str, answers: Answers) -> str:
-    """What to see in a figure, and what not every grid has of it."""
+    """The thing to see in a figure, and what not every grid has of it."""
     more = {"samples": _outside, "differences": _band, "bound": _off_the_axis}
     captions = CAPTIONS | PRELIMINARY if answers.preliminary else CAPTIONS
     return " ".join(text for text in (captions[name], more[name](answers) if name in more else "") if text)
@@ -150,32 +150,32 @@ def _outside(answers: Answers) -> str:
 
 
 def _band(answers: Answers) -> str:
-    """What the grey band is, where a metric has one."""
-    known = [found.metric for found in answers.findings if not math.isnan(found.metric.margin)]
-    told = listed([f"{margin(metric)} of {metric.label}" for metric in known], "or")
-    return f"What lies in the grey band, a difference of less than {told}, does not matter." if known else ""
+    """The meaning of the grey band, where a metric has one."""
+    metrics = [answer.metric for answer in answers.findings if not math.isnan(answer.metric.margin)]
+    margins = listed([f"{margin(metric)} of {metric.label}" for metric in metrics], "or")
+    return f"What lies in the grey band, a difference of less than {margins}, does not matter." if metrics else ""
 
 
 def _off_the_axis(answers: Answers) -> str:
     """That terms of latents which are not above 0 are not drawn, where there are any."""
-    known = zip(answers.cells, answers.curve(BOUND), strict=True)
-    lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in known)
+    terms = zip(answers.cells, answers.curve(BOUND), strict=True)
+    lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in terms)
     return "A first term of latents that is below 0 has no place on the logarithmic axis." if lost else ""
 
 
 def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
     """The figures that were drawn of a search, by name."""
-    return {name: picture(name, one, CAPTIONS[name], f"{SHOWS[name]}.") for name, one in drawn.items()}
+    return {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in drawn.items()}
 
 
 def alternative(name: str, answers: Answers) -> str:
     """The figure in words."""
-    metrics = listed([one.metric.label for one in answers.findings]) or "the metrics"
-    verdicts = "; ".join(f"{one.metric.label} {_verdicts(one)}" for one in answers.findings)
-    return f"{SHOWS[name].format(cells=cells_shown(answers), metrics=metrics, verdicts=verdicts)}."
+    metrics = listed([answer.metric.label for answer in answers.findings]) or "the metrics"
+    verdicts = "; ".join(f"{answer.metric.label} {_verdicts(answer)}" for answer in answers.findings)
+    return f"{SHOWS[name].format(cells=answers.cells_shown, metrics=metrics, verdicts=verdicts)}."
 
 
-def _verdicts(found: Findings) -> str:
-    words = [pair.verdict for pair in found.pairs]
-    told = {"open": "without a verdict yet"}
-    return ", ".join(f"{words.count(word)} {told.get(word, word)}" for word in get_args(Verdict) if word in words)
+def _verdicts(answer: Findings) -> str:
+    words = [pair.verdict for pair in answer.pairs]
+    called = {"open": "without a verdict yet"}
+    return ", ".join(f"{words.count(word)} {called.get(word, word)}" for word in get_args(Verdict) if word in words)

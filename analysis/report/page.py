@@ -34,7 +34,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to take for a purpose, in the largest letters, and why; `mark` says what limits it."""
+    """The choice for a purpose, in the largest letters, and why; `mark` says what limits it."""
 
     kind: ClassVar[str] = "answer"
     take: str
@@ -160,4 +160,4 @@ def prose(text: str) -> Markup:
 
 def _bound(text: str) -> str:
     """Text in which no line ends within a number and its interval, or between a symbol and its value."""
-    return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda found: found[0].replace(" ", "\u00a0"), text)
+    return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda match: match[0].replace(" ", "\u00a0"), text)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 
 from analysis.findings.answers import Answers
+from analysis.findings.best import MOST_ROWS
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.format.links import Tracking
@@ -13,14 +14,13 @@ from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
-from analysis.tables import MOST_ROWS
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.rounds import round_of
 from analysis.words.weights import weight_lines
 
 
 def besides(answers: Answers) -> Section | None:
-    """What cells differ in besides the declared axes; None where there is nothing to compare."""
+    """Differences of cells besides the declared axes; None where there is nothing to compare."""
     if len(answers.cells) < 2:
         return None
     axes, meta = _axes(answers), answers.meta
@@ -35,8 +35,8 @@ def besides(answers: Answers) -> Section | None:
 
 def _axes(answers: Answers) -> list[str]:
     """The parameters that change along each axis."""
-    found = {axis.label: sorted(answers.changes[axis.name]) for axis in answers.axes}
-    return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in found.items() if names]
+    changed = {axis.label: sorted(answers.changes[axis.name]) for axis in answers.axes}
+    return [f"{label}: {', '.join(f'`{name}`' for name in names)}." for label, names in changed.items() if names]
 
 
 def _weights(answers: Answers) -> list[str]:
@@ -54,7 +54,7 @@ def _notes(cells: Sequence[CellRuns]) -> list[str]:
 
 
 def _apart(answers: Answers) -> list[str]:
-    """Which cells have no comparable value of a metric, and why."""
+    """The cells that have no comparable value of a metric, and why."""
     lines = []
     for metric in answers.metrics:
         names = [cell.name for cell in answers.cells if not cell.comparable(metric.name)]
@@ -79,10 +79,9 @@ def missing(answers: Answers) -> Section:
         for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
             message = reason_in_short(reason)
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
-            # An older writer left the traceback below the reason.
             full = trace.strip() or reason.strip()
             traces += [Verbatim(f"{cell.name}, seed {seed}", full)] if full not in ("", message) else []
-    told = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."
+    count = f"{len(runs)} of {len(everyone)} runs {lacking}. Means and intervals are over the seeds that {did}."
     sheet = FactTable(
         f"Runs that {lacking}{_first(len(rows))}",
         ("Cell", "Seed", "Status", "Reason"),
@@ -90,7 +89,7 @@ def missing(answers: Answers) -> Section:
         numbers=False,
     )
     folded = [Details(f"Tracebacks{_first(len(traces))}", tuple(traces[:MOST_ROWS]))] if traces else []
-    return Section("missing", title, (Text(told), sheet, *folded))
+    return Section("missing", title, (Text(count), sheet, *folded))
 
 
 def provenance(answers: Answers) -> Section:
@@ -98,7 +97,7 @@ def provenance(answers: Answers) -> Section:
     grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
     facts: dict[str, Fact] = {
         "Grid": meta.name,
-        "Round": round_of(answers).removeprefix("round "),
+        "Round": round_of(answers.meta).removeprefix("round "),
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
         "Code": _codes(grid),
@@ -120,7 +119,7 @@ def provenance(answers: Answers) -> Section:
 
 
 def _first(n: int) -> str:
-    """What is said where not all of so many are listed."""
+    """The words for a list that has not all of so many."""
     return f": the first {MOST_ROWS} of {n}, runs.csv has all" if n > MOST_ROWS else ""
 
 

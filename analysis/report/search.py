@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import Drawn
 from analysis.findings.search import Optimism
 from analysis.format.notation import duration
@@ -16,6 +15,8 @@ from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 from analysis.words.search import optimism_sentence, search_sentences
 
+FIGURES = ("history", "slices", "pareto", "rungs")
+"""The figures of a search, in the order in which they are read."""
 _ELSEWHERE = (
     "Parallel coordinates of all trials are on the search's page in MLflow, and in Optuna's dashboard: `pip install "
     "optuna-dashboard && optuna-dashboard sqlite:///results/optuna.db`, or with the URL that the search's `storage=` "
@@ -27,7 +28,7 @@ def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: 
     """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
     told = tuple(search_sentences(search, confirmed))
     blocks: list[Block] = [Items("What was tried, and what came of it", told), *_best(search)]
-    figures = [drawn[name] for name in SEARCH_FIGURES if name in drawn]
+    figures = [drawn[name] for name in FIGURES if name in drawn]
     return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 
 

@@ -34,7 +34,7 @@ class Factor:
 
 @dataclass(frozen=True, eq=False)
 class Design:
-    """What was run, n rows. `codes` [n, factors] are levels, `seed` and `cell` [n] count from 0.
+    """The runs, n rows. `codes` [n, factors] are levels, `seed` and `cell` [n] count from 0.
 
     Rows of one cell have equal `codes`; `seeds` names the seeds.
     """
@@ -46,7 +46,7 @@ class Design:
     cell: IntArray
 
     def present(self) -> BoolArray:
-        """Which cell finished at which seed, [seeds, cells]."""
+        """The cells that finished at each seed, [seeds, cells]."""
         return table_of_rows(self.seed, self.cell) >= 0
 
     def cell_name(self, cell: int) -> str:

@@ -63,8 +63,8 @@ def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
     """
     design, y, missing = read_design(frame)
     values = y if images is None else images[np.isfinite(frame["y"].to_numpy(dtype=np.float64))]
-    found, notes = _tested(design, values)
-    return Effects(found, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
+    tested, notes = _tested(design, values)
+    return Effects(tested, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
 
 
 def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
@@ -76,26 +76,28 @@ def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[st
     runs = table[np.ix_(seeds, cells)]
     columns = {term: _indicators(design, term, runs[0]) for term in _terms(design)}
     bases = type_two(columns)
-    known = {term: basis for term, basis in bases.items() if basis.shape[1]}
-    tests = [_moments(basis, values[runs]) for basis in known.values()]
+    estimable = {term: basis for term, basis in bases.items() if basis.shape[1]}
+    tests = [_moments(basis, values[runs]) for basis in estimable.values()]
     p = [float(test.two_sided()) for test in tests]
-    spread = np.array([float(test.spread) / basis.shape[1] for test, basis in zip(tests, known.values(), strict=True)])
+    spread = np.array(
+        [float(test.spread) / basis.shape[1] for test, basis in zip(tests, estimable.values(), strict=True)]
+    )
     adjusted = settle(np.array(p), spread)
     by_seed = values[runs].reshape(*runs.shape, -1).mean(-1)
     total = float(np.square(by_seed - by_seed.mean(1, keepdims=True)).sum())
-    found = tuple(
+    effects = tuple(
         Effect(
             tuple(design.factors[i].name for i in term),
             basis.shape[1],
             len(seeds) - 1,
             _ratio(test),
-            one,
+            each_p,
             float(holding),
             float(len(seeds) * test.mean**2 / total) if total else 0.0,
         )
-        for (term, basis), test, one, holding in zip(known.items(), tests, p, adjusted, strict=True)
+        for (term, basis), test, each_p, holding in zip(estimable.items(), tests, p, adjusted, strict=True)
     )
-    return found, (*_left_out(design, seeds, cells), *_aliased(design, bases, runs[0]))
+    return effects, (*_left_out(design, seeds, cells), *_aliased(design, bases, runs[0]))
 
 
 def _moments(basis: Array, values: Array) -> Means:
@@ -129,7 +131,7 @@ def _listed(design: Design, terms: Iterable[Term]) -> str:
 
 
 def _aliased(design: Design, bases: dict[Term, Array], runs: IntArray) -> tuple[str, ...]:
-    """What the cells in `runs` cannot tell apart."""
+    """The effects that the cells in `runs` cannot tell apart."""
     possible = {term: int(np.prod([len(set(design.codes[runs, i])) - 1 for i in term])) for term in bases}
     lost = [term for term, basis in bases.items() if not basis.shape[1]]
     partly = [term for term, basis in bases.items() if 0 < basis.shape[1] < possible[term]]

@@ -1,4 +1,4 @@
-"""Which of many comparisons are claims: one rule for whatever a page says of a metric.
+"""The claims among many comparisons: one rule for whatever a page says of a metric.
 
 Comparisons j of one family, each with its paired t-test p_j (`paired`), share an error rate of α = 5 %. Those whose
 seeds lie far from 0 get more of it. While A are the comparisons not settled yet,
@@ -59,7 +59,7 @@ class Decision:
     equal: float
 
     def verdict(self, sign: int) -> Verdict:
-        """What is said of a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
         if self.equal <= ALPHA:
             return "equal"
         if not self.different <= ALPHA:
@@ -92,20 +92,23 @@ def judge(
     """
     each = [margins] * len(differences) if isinstance(margins, float) else list(margins)
     first = primary if primary else [False] * len(differences)
-    keys = [(*_key(_unsigned(one)), str(float(margin))) for one, margin in zip(differences, each, strict=True)]
+    keys = [(*_key(_unsigned(values)), str(float(margin))) for values, margin in zip(differences, each, strict=True)]
     number = _numbers(list(zip(keys, first, strict=True)))
-    found = [compare(one, resolution=resolution) for one in differences]
+    comparisons = [compare(values, resolution=resolution) for values in differences]
     chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
     adjusted = np.full((2, len(chosen)), np.nan)
     for part, share in _parts(np.array([first[i] for i in chosen], dtype=bool)):
         own = [chosen[i] for i in part]
-        different = np.array([found[i].p if np.any(differences[i]) else math.nan for i in own])
-        equal = np.array([_equal(differences[i], each[i], found[i], resolution) for i in own])
+        different = np.array([comparisons[i].p if np.any(differences[i]) else math.nan for i in own])
+        equal = np.array([_equal(differences[i], each[i], comparisons[i], resolution) for i in own])
         kept = share if np.isnan(equal).all() else share * (1 - EQUAL)
-        adjusted[0, part] = settle(different, np.array([found[i].spread for i in own])) / kept
+        adjusted[0, part] = settle(different, np.array([comparisons[i].spread for i in own])) / kept
         adjusted[1, part] = settle(equal, np.ones(len(own))) / (share * EQUAL)
     adjusted = np.minimum(adjusted, 1)
-    return [Decision(one, float(adjusted[0, i]), float(adjusted[1, i])) for one, i in zip(found, number, strict=True)]
+    return [
+        Decision(comparison, float(adjusted[0, i]), float(adjusted[1, i]))
+        for comparison, i in zip(comparisons, number, strict=True)
+    ]
 
 
 def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
@@ -115,8 +118,8 @@ def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
     return [(np.flatnonzero(primary), PRIMARY), (np.flatnonzero(~primary), 1 - PRIMARY)]
 
 
-def _equal(differences: Array, margin: float, found: Comparison, resolution: float) -> float:
-    if math.isnan(margin) or found.n < 2 or not np.any(differences):
+def _equal(differences: Array, margin: float, comparison: Comparison, resolution: float) -> float:
+    if math.isnan(margin) or comparison.n < 2 or not np.any(differences):
         return math.nan
     return equivalent(differences, margin, resolution=resolution)
 
@@ -133,8 +136,8 @@ def _unsigned(values: Array) -> Array:
 
 def _numbers(keys: Sequence[Hashable]) -> list[int]:
     """The number of each key, from 0, in the order in which they come first."""
-    known: dict[Hashable, int] = {}
-    return [known.setdefault(key, len(known)) for key in keys]
+    firsts: dict[Hashable, int] = {}
+    return [firsts.setdefault(key, len(firsts)) for key in keys]
 
 
 def settle(p: Array, spread: Array) -> Array:
@@ -157,8 +160,8 @@ def capped(spread: Array) -> Array:
     """v of the spreads [..., k] of a family, over its median: the ones above 0 have a part in it."""
     if not spread.size:
         return spread
-    known = (spread > 0) | ~spread.any(-1, keepdims=True)
-    middle = np.nanmedian(np.where(known, spread, np.nan), axis=-1, keepdims=True)
+    counted = (spread > 0) | ~spread.any(-1, keepdims=True)
+    middle = np.nanmedian(np.where(counted, spread, np.nan), axis=-1, keepdims=True)
     return np.asarray(np.square(np.minimum(spread / np.where(middle > 0, middle, 1), CAP)))
 
 
@@ -174,63 +177,63 @@ def weights(v: Array) -> Array:
 
 
 def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """Which of k cells are shown to be better than each, from their values [k, n] or [k, n, m], nan where missing.
+    """The cells of k that are shown to be better than each, from their values [k, n] or [k, n, m], nan where missing.
 
     None is a cell that shares fewer than two seeds with any other. Cells with equal values are one.
     """
-    number = _numbers([_key(one) for one in values])
+    number = _numbers([_key(of_cell) for of_cell in values])
     own = values[[number.index(i) for i in range(max(number, default=-1) + 1)]]
-    known = _known(own)
-    found = [_beaten_by(own, known, i, sign, resolution) for i in range(len(own))]
+    seeds = _known(own)
+    beaten = [_beaten_by(own, seeds, i, sign, resolution) for i in range(len(own))]
     alike: list[list[int]] = [[] for _ in own]
     for i, n in enumerate(number):
         alike[n].append(i)
-    every = [None if one is None else frozenset(i for j in one for i in alike[j]) for one in found]
+    every = [None if rivals is None else frozenset(i for j in rivals for i in alike[j]) for rivals in beaten]
     return [every[i] for i in number]
 
 
 def may_be_best(values: Array, sign: int, resolution: float = 0.0) -> list[bool | None]:
-    """Which of k cells no other is shown to be better than; None where that was not tested."""
-    return [None if found is None else not found for found in beaten_by(values, sign, resolution)]
+    """The cells of k that no other is shown to be better than; None where that was not tested."""
+    return [None if rivals is None else not rivals for rivals in beaten_by(values, sign, resolution)]
 
 
 def near_best(values: Array, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """Which of k cells the best is shown to be better than by no more than a margin, if at all; values as above.
+    """The cells of k that the best is shown to be better than by no more than a margin, if at all; values as above.
 
     Each is held against every other, one-sided at α/k. Of these tests the one against the true best decides whether
     the claim is false, so that none is, of all k, with 1 − α.
     """
-    known = _known(values)
-    return [_near(values, known, i, sign, margin, resolution) for i in range(len(values))]
+    seeds = _known(values)
+    return [_near(values, seeds, i, sign, margin, resolution) for i in range(len(values))]
 
 
 def _known(values: Array) -> NDArray[np.bool_]:
-    """Which of the seeds [k, n] each cell has."""
+    """The seeds [k, n] that each cell has."""
     return np.asarray(np.isfinite(values).all(axis=tuple(range(2, values.ndim))))
 
 
-def _near(values: Array, known: NDArray[np.bool_], i: int, sign: int, margin: float, resolution: float) -> bool:
-    found = [moments for _, moments in _against(values, known, i, sign, resolution)]
+def _near(values: Array, seeds: NDArray[np.bool_], i: int, sign: int, margin: float, resolution: float) -> bool:
+    all_moments = [moments for _, moments in _against(values, seeds, i, sign, resolution)]
     alpha = 2 * ALPHA / len(values)
-    return bool(found) and all((one.mean + one.half_width(alpha) <= margin).all() for one in found)
+    return bool(all_moments) and all((each.mean + each.half_width(alpha) <= margin).all() for each in all_moments)
 
 
-def _beaten_by(values: Array, known: NDArray[np.bool_], i: int, sign: int, resolution: float) -> frozenset[int] | None:
+def _beaten_by(values: Array, seeds: NDArray[np.bool_], i: int, sign: int, resolution: float) -> frozenset[int] | None:
     """The rivals that are shown to be better than cell i."""
-    tested = _against(values, known, i, sign, resolution)
+    tested = _against(values, seeds, i, sign, resolution)
     if not tested:
         # With itself alone there is nothing that it could be worse than.
         return frozenset() if len(values) == 1 else None
-    share = weights(capped(np.concatenate([one.spread for _, one in tested])))
-    found: set[int] = set()
+    share = weights(capped(np.concatenate([moments.spread for _, moments in tested])))
+    better: set[int] = set()
     start = 0
-    for rivals, one in tested:
+    for rivals, moments in tested:
         alpha = ALPHA / 2 * share[start : start + len(rivals)]
         start += len(rivals)
         # A one-sided test at α is a two-sided one at 2α.
-        ends = one.half_width(np.maximum(2 * alpha, 1e-300))
-        found.update(rivals[np.flatnonzero((one.mean > ends) & (alpha > 0))].tolist())
-    return frozenset(found)
+        ends = moments.half_width(np.maximum(2 * alpha, 1e-300))
+        better.update(rivals[np.flatnonzero((moments.mean > ends) & (alpha > 0))].tolist())
+    return frozenset(better)
 
 
 def _against(
@@ -239,12 +242,14 @@ def _against(
     """The rivals of cell i with two common seeds or more, and by how much they are better, where `sign` is so."""
     groups = [group for group in _by_seeds(known, i) if len(group[1]) > 1]
     differences = [sign * (values[np.ix_(rivals, seeds)] - values[i, seeds]) for rivals, seeds in groups]
-    return [(rivals, _moments(one, resolution)) for (rivals, _), one in zip(groups, differences, strict=True)]
+    return [
+        (rivals, _moments(difference, resolution)) for (rivals, _), difference in zip(groups, differences, strict=True)
+    ]
 
 
-def _by_seeds(known: NDArray[np.bool_], i: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _by_seeds(seeds: NDArray[np.bool_], i: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """The rivals of cell i that have the same seeds in common with it, and these seeds, by what is known [k, n]."""
-    common = known & known[i]
+    common = seeds & seeds[i]
     number = np.array(_numbers([row.tobytes() for row in common]))
     number[i] = -1
     groups = [np.flatnonzero(number == g) for g in range(number.max() + 1)]

@@ -49,14 +49,15 @@ from analysis.statistics.variances import Array
 MOST = 12
 """Seeds up to which is gone unless told otherwise."""
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
-"""Where is looked, as far as the most allows: each about 1.6 times the one before."""
+"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
 SHARES = (0.8, 0.2)
 """The parts of α that differences and equalities have, where both can be claimed."""
 FUTILE = 0.5
 """The p of a difference above which more seeds have no prospect."""
 
 Differences = Sequence[Array | None]
-"""Of each comparison [n] per seed, or [n, m] per seed and held-out image; None where it has no part in a look."""
+"""The values of each comparison, [n] per seed, or [n, m] per seed and held-out image; None where it has no part in a
+look."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Looked:
-    """What the looks so far say of a comparison: at how many seeds each was first said, None where it was not.
+    """The decision of the looks so far on a comparison: at how many seeds each was first said, None where it was not.
 
     `found` is the comparison at the last look at it, `half_width` that of its interval there, which holds together with
     those of all looks and comparisons; nan before there are two seeds. `direction` is the sign of the difference when
@@ -94,16 +95,16 @@ class Looked:
 
     @property
     def settled(self) -> bool:
-        """Whether anything is claimed of it."""
+        """True where anything is claimed of it."""
         return self.different is not None or self.equal is not None
 
     @property
     def open(self) -> bool:
-        """Whether more seeds are wanted for it."""
+        """True where more seeds are wanted for it."""
         return not self.settled and self.dropped is None
 
     def verdict(self, sign: int) -> Verdict:
-        """What is said of a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
         if self.equal is not None:
             return "equal"
         if self.different is None:
@@ -160,10 +161,12 @@ def look(
             now[j] = _looked_at(before[j], values, spent / len(before), resolution)
             p[0, j] = now[j].found.p
             p[1, j] = math.nan if math.isnan(margin) else equivalent(values, margin, resolution=resolution)
-    claimed = np.array([[one.different is not None for one in before], [one.equal is not None for one in before]])
+    claimed = np.array(
+        [[looked.different is not None for looked in before], [looked.equal is not None for looked in before]]
+    )
     after = claims(p, claimed, ~np.isnan(np.asarray(each, dtype=np.float64)), spent)
     new = after & ~claimed
-    return [_with(one, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, one in enumerate(now)]
+    return [_with(looked, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, looked in enumerate(now)]
 
 
 def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -> Looked:
@@ -171,13 +174,13 @@ def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -
     return replace(before, found=compare(values, resolution=resolution), half_width=width)
 
 
-def _with(one: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
+def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
     """A comparison with what is new of it at n seeds."""
     if different:
-        one = replace(one, different=n, direction=int(np.sign(one.found.difference)))
+        looked = replace(looked, different=n, direction=int(np.sign(looked.found.difference)))
     if equal:
-        one = replace(one, equal=n)
-    return replace(one, dropped=n) if futile and one.open else one
+        looked = replace(looked, equal=n)
+    return replace(looked, dropped=n) if futile and looked.open else looked
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,22 +208,22 @@ class Taken:
 
 
 def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """Which cells are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
+    """The cells that are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
 
     At each look that both took, one-sided at ½ α w_l/(k − 1): the true best is beaten at any look by any other with a
     probability of no more than ½ α, as in `families`.
     """
     k = len(taken.values)
-    found: list[set[int] | None] = [None] * k
+    beaten: list[set[int] | None] = [None] * k
     for i, j, n, weight, _ in taken.looks():
         ends = _ahead(taken.values, i, j, n, ALPHA * weight / (k - 1), sign, resolution)
         if ends is not None:
-            found[i] = (found[i] or set()) | ({j} if ends[0] > 0 else set())
-    return [None if one is None else frozenset(one) for one in found]
+            beaten[i] = (beaten[i] or set()) | ({j} if ends[0] > 0 else set())
+    return [None if rivals is None else frozenset(rivals) for rivals in beaten]
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """Which cells the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
+    """The cells that the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
     two cells at the last look that both took, one-sided at α w_l/k."""
     k = len(taken.values)
     near: list[bool | None] = [None] * k
@@ -228,7 +231,7 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
         ends = _ahead(taken.values, i, j, n, 2 * ALPHA * weight / k, sign, resolution) if last else None
         if ends is not None:
             near[i] = near[i] is not False and bool(ends[1] <= margin)
-    return [bool(one) for one in near]
+    return [bool(kept) for kept in near]
 
 
 def _ahead(
@@ -240,13 +243,13 @@ def _ahead(
     common = np.isfinite(difference.reshape(n, -1)).all(-1)
     if common.sum() < 2:
         return None
-    found = moments(difference[common], resolution)
-    half = float(found.half_width(alpha))
-    return float(found.mean) - half, float(found.mean) + half
+    ahead = moments(difference[common], resolution)
+    half = float(ahead.half_width(alpha))
+    return float(ahead.mean) - half, float(ahead.mean) + half
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:
-    """What is claimed of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
+    """The claims of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
 
     `p` [..., 2, k] is nan where there is no test, `claimed` what was so before, and `margin` [k] says which comparisons
     could be called equal.

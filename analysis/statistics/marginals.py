@@ -1,4 +1,4 @@
-"""What a factor's levels score, averaged over the other factors: a value per level and seed.
+"""The scores of a factor's levels, averaged over the other factors: a value per level and seed.
 
 The values of two levels are paired by seed, so `statistics.mean_interval` and `statistics.compare` apply to them. Only
 like is averaged with like: the combinations of the other factors at which every level finished, if these are at least
@@ -45,8 +45,8 @@ def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
     runs = table[np.ix_(seeds, cells)]
     if len(cells) < 2:
         return ()
-    found = (_marginal(design, factor, runs, y) for factor in range(len(design.factors)))
-    return tuple(marginal for marginal in found if marginal is not None)
+    each = (_marginal(design, factor, runs, y) for factor in range(len(design.factors)))
+    return tuple(marginal for marginal in each if marginal is not None)
 
 
 def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal | None:

@@ -35,7 +35,7 @@ BOOTSTRAP_FROM = 20
 
 @dataclass(frozen=True)
 class Comparison:
-    """What paired values say of a − b.
+    """The comparison of a − b by paired values.
 
     `difference` ± `half_width` is the 95 % interval, `p` two-sided; both nan below two seeds. `seed_sd` is the standard
     deviation of the difference between seeds, `image_error` the standard error that the choice of held-out images adds
@@ -83,15 +83,15 @@ def compare(differences: Values, level: float = LEVEL, resolution: float = 0.0) 
     n, mean = len(by_seed), float(by_seed.mean())
     if n < 2:
         return Comparison(mean, math.nan, math.nan, n, math.nan, spread=float(np.square(by_seed).sum()))
-    found = moments(values, resolution)
+    both = moments(values, resolution)
     return Comparison(
         mean,
-        float(found.half_width(1 - level)),
-        float(found.two_sided()),
+        float(both.half_width(1 - level)),
+        float(both.two_sided()),
         n,
         float(by_seed.std(ddof=1)),
-        math.sqrt(found.by_images),
-        float(found.spread),
+        math.sqrt(both.by_images),
+        float(both.spread),
     )
 
 
@@ -105,11 +105,11 @@ def compare_each(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64],
 
     A value is nan where a seed has none; so is a mean of no values, and the p of fewer than two.
     """
-    known = ~np.isnan(differences)
-    n, filled = known.sum(1), np.where(known, differences, 0.0)
+    there = ~np.isnan(differences)
+    n, filled = there.sum(1), np.where(there, differences, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = filled.sum(1) / n
-        spread = np.where(known, differences - mean[:, None], 0.0)
+        spread = np.where(there, differences - mean[:, None], 0.0)
         error = np.sqrt((spread**2).sum(1) / (n - 1) / n)
         p = np.asarray(2 * special.stdtr(n - 1, -np.abs(mean) / error))
     return mean, np.where(n < 2, np.nan, np.where(mean == 0, 1.0, p))
@@ -122,21 +122,21 @@ def equivalent(differences: Values, margin: float, resolution: float = 0.0) -> f
     return max(low.one_sided(1), high.one_sided(-1))
 
 
-def fresh_seeds(found: Comparison, power: float = POWER, level: float = LEVEL) -> int | None:
-    """How many new seeds, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with this
-    power.
+def fresh_seeds(comparison: Comparison, power: float = POWER, level: float = LEVEL) -> int | None:
+    """The number of new seeds that, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with
+    this power.
 
     Supposes that difference, seed_sd and image_error are what they look like. None where no number up to 1000 does:
     there is no difference to confirm, or the held-out images are too few for it.
     """
-    if math.isnan(found.half_width) or found.difference == 0:
+    if math.isnan(comparison.half_width) or comparison.difference == 0:
         return None
     n = np.arange(2, MOST_SEEDS + 1)
-    enough = _power(found, n, level) >= power
+    enough = _power(comparison, n, level) >= power
     return int(n[enough.argmax()]) if enough.any() else None
 
 
-def _power(found: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
+def _power(comparison: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
     """Power of the test at [k] numbers of seeds, by the noncentral t distribution, for the difference's own sign.
 
     The other sign's part is below (1 − level)/2 and vanishes where there is any power; scipy has no number for it far
@@ -144,11 +144,11 @@ def _power(found: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.
     """
     from scipy import stats  # It takes a second to import, which a command that is refused need not wait.
 
-    error = np.hypot(found.seed_sd / np.sqrt(n), found.image_error)
+    error = np.hypot(comparison.seed_sd / np.sqrt(n), comparison.image_error)
     critical = stats.t.ppf((1 + level) / 2, n - 1)
     # Further out the power is 1 to many digits, and the distribution is not computed reliably.
     with np.errstate(divide="ignore"):
-        shift = np.minimum(abs(found.difference) / error, 10 * critical)
+        shift = np.minimum(abs(comparison.difference) / error, 10 * critical)
     return np.asarray(stats.nct.sf(critical, n - 1, shift))
 
 
@@ -171,7 +171,7 @@ def bootstrap_interval(values: Values, generator: np.random.Generator, level: fl
         return float(sample[0]), float(sample[0])
     from scipy import stats
 
-    found = stats.bootstrap(
+    interval = stats.bootstrap(
         (sample,), np.mean, confidence_level=level, n_resamples=2000, method="BCa", rng=generator, vectorized=True
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+    return float(interval.confidence_interval.low), float(interval.confidence_interval.high)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
-    """Which of k points no other dominates: costs no more and is no worse, and one of the two strictly.
+    """The points of k that no other dominates: costs no more and is no worse, and one of the two strictly.
 
     `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
     """

@@ -47,5 +47,5 @@ def type_two(columns: Mapping[Term, Array]) -> dict[Term, Array]:
 def _added(own: Array, others: Sequence[Array]) -> Array:
     if not others:
         return span(own)
-    known = span(np.hstack(others))
-    return span(own - known @ (known.T @ own))
+    spanned = span(np.hstack(others))
+    return span(own - spanned @ (spanned.T @ own))

@@ -75,10 +75,10 @@ class Means:
         low, high = max(min(alone), 1e-300) * (1 - 1e-9), min(max(alone) * (1 + 1e-9), 1.0)
 
         def beyond(p: float) -> float:
-            widths = (variance**0.5 * quantile(p, n - 1) for variance, n in known)
+            widths = (variance**0.5 * quantile(p, n - 1) for variance, n in parts)
             return float(np.hypot(*widths)) - mean
 
-        known = ((by_seeds, self.seeds), (by_images, self.images))
+        parts = ((by_seeds, self.seeds), (by_images, self.images))
         return float(optimize.brentq(beyond, low, high, xtol=1e-9 * high))
 
 

@@ -2,37 +2,121 @@
 
     grid ─ layout ─▶ Table (columns, rows, footnotes, caption) ─▶ Markdown, LaTeX, HTML, terminal;   grid ─▶ tidy CSV
 
-The layouts are in `layouts.py`; grid.json says which one a grid has.
+A layout says which form, which metrics in which order, and whose numbers stand beside ours. A grid asks for one in
+grid.json, and `layout=` for another. What a layout needs and the grid lacks is an error where it was asked for by name;
+a grid's own falls back on `general`, with a footnote, so that no run ends without its table.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from analysis.exports import write_answers
 from analysis.findings.answers import Answers
-from analysis.findings.best import best
+from analysis.findings.best import MOST_ROWS, best
 from analysis.format import options
+from analysis.format.errors import InputError, unknown
 from analysis.format.files import write_text
 from analysis.read.source import SOURCE, source_of
 from analysis.tables.brief import terminal_answer
 from analysis.tables.captions import caption
-from analysis.tables.forms import Frame
+from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
 from analysis.tables.latex import latex_table
-from analysis.tables.layouts import LAYOUTS, choose
+from analysis.tables.matrix import MatrixForm
+from analysis.tables.papers import papers
+from analysis.tables.published import PaperTable
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
-from analysis.words.best import left_out
-from analysis.words.claims import claim_sentence
-from analysis.words.verdicts import comparison_sentence, headline, left_out_sentence
+from analysis.words.verdicts import claim_sentence, comparison_sentence, headline, left_out_sentence
 
-MOST_ROWS = 200
-"""Cells and runs in a table or list that is read on a screen; the files beside it have all."""
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The first of its forms that fits a grid, beside these tables of papers.yaml."""
+
+    forms: tuple[Form, ...]
+    papers: tuple[str, ...] = ()
+
+
+_IMPROVED = FlatForm(
+    metrics=("nll", "fid"),
+    rest=False,
+    shown=(
+        Shown("Iters", "training.steps"),
+        Shown("T", "horizon"),
+        Shown("Schedule", "schedule"),
+        Shown("Objective", "objective"),
+    ),
+    told=("variance", "timesteps"),
+)
+
+LAYOUTS: Mapping[str, Layout] = {
+    "general": Layout((FlatForm(),)),
+    "ddpm_table_1": Layout((FlatForm(metrics=("is", "fid", "nll"), rest=False),), ("ddpm_1",)),
+    "ddpm_table_2": Layout((GroupedForm(metrics=("nll", "fid", "is")),), ("ddpm_2",)),
+    "improved_ddpm_1": Layout((_IMPROVED,), ("iddpm_1",)),
+    "improved_ddpm_2": Layout((_IMPROVED,), ("iddpm_2",)),
+    "vdm": Layout(
+        (
+            MatrixForm({"nll": "evaluation.horizon"}, rows=("horizon",)),
+            FlatForm(metrics=("nll", "nll_continuous", "bound_variance"), rest=False),
+        ),
+        ("vdm_2", "vdm_4b"),
+    ),
+    "ldm": Layout(
+        (FlatForm(metrics=("nll", "fid", "memorisation", "rfid", "psnr", "cost"), rest=False, over=("space",)),),
+        ("ldm_8",),
+    ),
+    "analytic_dpm": Layout(
+        (MatrixForm({"nll": "evaluation.horizon", "fid": "sampler.steps"}, rows=("variance",)),),
+        ("analytic_1", "analytic_2"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FittingLayout:
+    """A layout that fits a grid, the form of it, and the footnote that says why it is another than asked for."""
+
+    name: str
+    form: Form
+    papers: tuple[PaperTable, ...]
+    notes: list[str]
+
+
+def choose(frame: Frame, asked: str = "") -> FittingLayout:
+    """The layout `asked` for, or else the grid's own; InputError where the one asked for is unknown or does not fit."""
+    own = frame.answers.meta.layout
+    name = asked or own
+    if name not in LAYOUTS:
+        if asked:
+            raise unknown("layout", asked, LAYOUTS)
+        return _general(f"Set out as general: no layout here is called {own}")
+    fitting = [form for form in LAYOUTS[name].forms if not form.lacks(frame)]
+    if fitting:
+        return FittingLayout(name, fitting[0], _comparable(frame, LAYOUTS[name].papers), [])
+    needs = f"{name} needs {LAYOUTS[name].forms[-1].lacks(frame)}"
+    varies = ", ".join(axis.name for axis in frame.axes) or "nothing"
+    if asked:
+        raise InputError(f"layout={needs}; this grid varies {varies}: take layout=general, or run a grid with that")
+    return _general(f"Set out as general: the layout {needs}; this grid varies {varies}")
+
+
+def _comparable(frame: Frame, names: tuple[str, ...]) -> tuple[PaperTable, ...]:
+    """The papers' tables of something that the grid measures too."""
+    kinds = {metric.kind for metric in frame.answers.metrics}
+    return tuple(papers()[name] for name in names if kinds & set(papers()[name].metrics))
+
+
+def _general(why: str) -> FittingLayout:
+    return FittingLayout("general", LAYOUTS["general"].forms[0], (), [why])
 
 
 def table_of(answers: Answers, layout: str = "") -> ResultTable:
@@ -49,16 +133,16 @@ def read_through(answers: Answers) -> ResultTable:
     cut = best(answers, MOST_ROWS)
     if cut is answers:
         return table_of(answers)
-    return replace(table_of(cut), caption=f"{caption(answers)} {left_out(cut)}", verdict=_verdict(answers))
+    return replace(table_of(cut), caption=f"{caption(answers)} {cut.left_out()}", verdict=_verdict(answers))
 
 
 def _verdict(answers: Answers) -> tuple[str, ...]:
-    """Which cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
+    """The cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
     where no verdict is due, and what became of claims."""
     looked = answers.meta.auto is not None
-    pairs = [pair for found in answers.findings for pair in found.pairs if pair.primary]
+    pairs = [pair for answer in answers.findings for pair in answer.pairs if pair.primary]
     declared = pairs if (looked or answers.preliminary) and answers.meta.primary else []
-    out = [sentence for found in answers.findings if declared and (sentence := left_out_sentence(found))]
+    out = [sentence for answer in answers.findings if declared and (sentence := left_out_sentence(answer))]
     claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
     return (*map(headline, answers.findings), *map(comparison_sentence, declared), *out, *claims)
 
@@ -66,7 +150,8 @@ def _verdict(answers: Answers) -> tuple[str, ...]:
 def render(answers: Answers, form: str, layout: str = "") -> str:
     """The table as Markdown, LaTeX or CSV text."""
     if form == "csv":
-        return tidy_csv(answers, layout)
+        frame = Frame(answers)
+        return tidy_csv(frame, choose(frame, layout).papers)
     table = table_of(answers, layout)
     return markdown(table) if form == "markdown" else latex_table(table)
 
@@ -81,7 +166,7 @@ def write_tables(answers: Answers, folder: Path | str) -> None:
 def terminal_table(answers: Answers, console: Console | None = None) -> str:
     """The answer in short as a console shows it, the process's own by default: who is the best, the table, and what
     matters most of what was compared."""
-    return terminal_answer(answers, read_through(answers), left_out(best(answers, MOST_ROWS)), console)
+    return terminal_answer(answers, read_through(answers), best(answers, MOST_ROWS).left_out(), console)
 
 
 OPTIONS = {

@@ -1,4 +1,4 @@
-"""What a terminal shows of a grid: the answer, the table, three comparisons, and where the rest is.
+"""The text that a terminal shows of a grid: the answer, the table, three comparisons, and where the rest is.
 
 ε · unweighted MSE is the best of 11 … ─▶ table ─▶ • x₀ · L is worse than … ─▶ … and 17 more in report.html
 """
@@ -13,7 +13,7 @@ from typing import get_args
 from rich.console import Console
 
 from analysis.findings.answers import Answers
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison
 from analysis.statistics.families import Verdict
 from analysis.tables.captions import interval, setting
 from analysis.tables.table import ResultTable
@@ -31,15 +31,17 @@ _ORDER = get_args(Verdict)
 def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console: Console | None = None) -> str:
     """The answer of a grid, with its table, as a console shows it, the process's own by default; `cut` says which cells
     the table has where it has not all."""
-    known = list(_by_weight([found.pairs for found in answers.findings]))
-    told = tuple(comparison_sentence(pair) for pair in known[:MOST])
+    ordered = list(_by_weight([answer.pairs for answer in answers.findings]))
+    sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
     notes = tuple(_short(note) for note in table.footnotes)
-    said = banner(answers)
+    said = banner(answers.grid)
     blocks = [
         paragraphs([said], console) if said else "",
         paragraphs(map(headline, answers.findings), console),
-        terminal_text(replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=told), console),
-        paragraphs([_rest(len(known) - len(told))], console),
+        terminal_text(
+            replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences), console
+        ),
+        paragraphs([_rest(len(ordered) - len(sentences))], console),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -68,5 +70,5 @@ def _short(note: str) -> str:
 
 
 def _rest(n: int) -> str:
-    """Where to read on."""
+    """The place to read on."""
     return f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"

@@ -6,15 +6,13 @@ import math
 
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
-from analysis.findings.draws import DrawError
-from analysis.findings.held_out import HeldOutError
+from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
 from analysis.format.notation import Rounding, duration, listed, two_digits
 from analysis.read.runs import GridResults
-from analysis.words.rounds import at_rungs, banner, round_of
-from analysis.words.seeds import looked, seeds_taken
+from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
@@ -23,7 +21,7 @@ _AT_THE_END = {
 }
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 _FAR = 2
-"""How many times the median cell's own error the largest may be and still speak for all cells."""
+"""The most times the median cell's own error that the largest may be and still speak for all cells."""
 
 
 def caption(answers: Answers) -> str:
@@ -32,8 +30,8 @@ def caption(answers: Answers) -> str:
     meta = answers.meta
     judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
     parts = [
-        banner(answers),
-        at_rungs(answers),
+        banner(answers.grid),
+        at_rungs(answers.meta, answers.metrics),
         meta.question,
         setting(meta),
         _interval(answers),
@@ -51,27 +49,27 @@ def setting(meta: Meta) -> str:
 
 
 def _interval(answers: Answers) -> str:
-    """What a ± holds, and what bold says."""
+    """The meaning of ± and of bold."""
     if len(answers.meta.seeds) < 2:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is set in bold.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
-    factors = [found.metric.label for found in answers.findings if found.metric.scale == "log"]
+    factors = [answer.metric.label for answer in answers.findings if answer.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
     bold = (
         "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
         "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart)."
     )
-    told = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
-    return " ".join(text for text in told if text)
+    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
+    return " ".join(text for text in sentences if text)
 
 
 def interval(meta: Meta) -> str:
-    """What a ± is, and over how many seeds."""
+    """The meaning of ±, and over how many seeds it is."""
     return f"Mean ± half-width of the 95 % t-interval over {seeds_taken(meta)}{looked(meta)}."
 
 
 def _given(error: HeldOutError, what: str) -> str:
-    """What a ± does not hold, of a metric of held-out images."""
+    """The part that a ± does not hold, of a metric of held-out images."""
     half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
         f"{error.metric.label}'s ± is given these {error.n} held-out {what}; others would move all cells alike, by "
@@ -80,17 +78,18 @@ def _given(error: HeldOutError, what: str) -> str:
 
 
 def _decoder(answers: Answers) -> str:
-    """Which decoder L₀ is of, and that of continuous time where the table has it; "" where grid.json does not say."""
+    """The decoder that L₀ is of, and that of continuous time where the table has it; "" where grid.json does not
+    say."""
     decoder = answers.meta.decoder
     if decoder is None:
         return ""
     others = [metric.label for metric in answers.metrics if metric.name.startswith(_CONTINUOUS)]
-    known = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
-    return "; ".join([f"L₀ by the decoder: {decoder}", *known]) + "."
+    at_the_end = [f"in {label}: {_AT_THE_END[decoder]}" for label in others if decoder in _AT_THE_END]
+    return "; ".join([f"L₀ by the decoder: {decoder}", *at_the_end]) + "."
 
 
 def own_error(error: DrawError) -> str:
-    """How large the own error of a metric is at most, and in which cell where that is far above the others."""
+    """The largest own error of a metric, and in which cell where that is far above the others."""
     unit = f" {error.metric.unit}" if error.metric.unit else ""
     apart = error.largest > _FAR * error.median
     where = f" ({error.cell.name}), and {_upwards(error.median)}{unit} in the median cell" if apart else ""
@@ -117,12 +116,12 @@ def _quality(meta: Meta) -> str:
 
 
 def _judges_samples(metric: ShownMetric, extractor: str | None) -> bool:
-    """Whether a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
+    """True where a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
     return extractor is not None and metric.name.endswith(f"/{extractor}") and metric.part != "autoencoder"
 
 
 def _latents(answers: Answers) -> str:
-    """What the metrics of cells in latents are of, as far as the table has any."""
+    """The meaning of the metrics of cells in latents, as far as the table has any."""
     if not any(in_latents(cell) for cell in answers.cells):
         return ""
     shown = [metric for metric in answers.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
@@ -174,7 +173,7 @@ def _provenance(answers: Answers) -> str:
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
     code = f"; code {made_by}" if made_by else ""
-    which = f"; {round_of(answers)}" if not answers.preliminary and round_of(answers) else ""
+    which = f"; {round_of(answers.meta)}" if not answers.preliminary and round_of(answers.meta) else ""
     command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (
         " Other seeds were asked for after results were seen, so its verdicts are exploratory."

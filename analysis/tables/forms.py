@@ -1,4 +1,4 @@
-"""How a table is laid out: three forms, which fill a Body from a grid.
+"""The forms in which a table is laid out: three, which fill a Body from a grid.
 
     FlatForm      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
     GroupedForm   the same, under a title per level of the first axis
@@ -17,9 +17,10 @@ from typing import Protocol
 from analysis.findings.answers import Answers
 from analysis.findings.summary import Summary, references
 from analysis.format.grid_json import Axis, ShownMetric
+from analysis.format.names import UNCOMPARED
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
-from analysis.words.cells import UNCOMPARED, noted, shortfalls, without_value
+from analysis.words.cells import noted, shortfalls, without_value
 from analysis.words.weights import weight_footnotes
 
 
@@ -45,12 +46,12 @@ class Frame:
 
     @cached_property
     def shortfalls(self) -> list[str]:
-        """How each cell fell short."""
+        """The way in which each cell fell short."""
         return shortfalls(self.answers.cells)
 
     @cached_property
     def noted(self) -> list[list[str]]:
-        """What the runs of each cell note."""
+        """The notes of each cell's runs."""
         return noted(self.answers.cells)
 
     @cached_property
@@ -75,19 +76,19 @@ class Frame:
         present = self.answers.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
         left = [metric for metric in present if metric not in first]
-        return first + (left if rest or not first else [one for one in left if one.asked or _of_no_paper(one)])
+        return first + (left if rest or not first else [other for other in left if other.asked or _of_no_paper(other)])
 
 
 def _of_no_paper(metric: ShownMetric) -> bool:
-    """Whether a metric decides, and is none of those that papers' tables hold."""
+    """True where a metric decides, and is none of those that papers' tables hold."""
     return metric.deciding and metric.kind not in LABELS
 
 
 class Form(Protocol):
-    """How a table is laid out."""
+    """A form in which a table is laid out."""
 
     def lacks(self, frame: Frame) -> str:
-        """What the form needs and the grid has not, as a noun phrase; "" where it fits."""
+        """The thing that the form needs and the grid has not, as a noun phrase; "" where it fits."""
         ...
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
@@ -141,7 +142,7 @@ class FlatForm:
         return Body(labelled, heads, (*rows, *_known_values(frame.answers, summary, len(labelled), len(heads))))
 
     def _tells(self, frame: Frame, summary: Summary, axis: Axis) -> bool:
-        """Whether the columns shown say which level of the axis a cell has, and all that it changes."""
+        """True where the columns shown say which level of the axis a cell has, and all that it changes."""
         parameters = [column.parameter for column in self.shown]
         at = frame.axes.index(axis)
         levels: dict[tuple[str, ...], set[str]] = {}
@@ -149,10 +150,10 @@ class FlatForm:
             levels.setdefault(tuple(cell.parameter(name) for name in parameters), set()).add(cell.levels[at])
         said = all(
             name == axis.name
-            or any(name == known or name.startswith(f"{known}.") for known in (*parameters, *self.told))
+            or any(name == parameter or name.startswith(f"{parameter}.") for parameter in (*parameters, *self.told))
             for name in frame.changes[axis.name]
         )
-        return said and bool(parameters) and all(len(found) == 1 for found in levels.values())
+        return said and bool(parameters) and all(len(of_place) == 1 for of_place in levels.values())
 
 
 @dataclass(frozen=True)
@@ -198,16 +199,17 @@ class Beside:
     def of(summary: Summary, papers: tuple[PaperTable, ...], frame: Frame, notes: Footnotes) -> Beside:
         """The papers that have something beside a cell of ours."""
         columns: list[Column] = []
-        found: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
+        per_cell: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
         for paper in papers:
             texts = [numbers(paper, cell, frame.answers.varied) for cell in summary.cells]
-            if any(text for one in texts for text in one.values()):
+            if any(text for of_cell in texts for text in of_cell.values()):
                 mark = notes.marks([paper.footnote()])
                 columns += [Column(LABELS.get(head, head), paper.head(), mark) for head in texts[0]]
-                found = [
-                    before + tuple(map(TableEntry, one.values())) for before, one in zip(found, texts, strict=True)
+                per_cell = [
+                    before + tuple(map(TableEntry, of_cell.values()))
+                    for before, of_cell in zip(per_cell, texts, strict=True)
                 ]
-        return Beside(tuple(columns), found)
+        return Beside(tuple(columns), per_cell)
 
 
 def _heads(frame: Frame, metrics: list[ShownMetric], beside: Beside) -> list[Column]:
@@ -226,11 +228,11 @@ def stub(
 
     `columns` says which column is an axis's; the first bears what has none.
     """
-    found = weight_footnotes(frame.answers.weight_check, frame.axes)
+    footnotes = weight_footnotes(frame.answers.weight_check, frame.axes)
     texts: list[list[str]] = [[] for _ in labels]
     texts[0] += [*own, *frame.answers.meta.footnotes]
     for axis in frame.axes:
-        texts[columns.get(axis.name, 0)] += [found[axis.name]] if axis.name in found else []
+        texts[columns.get(axis.name, 0)] += [footnotes[axis.name]] if axis.name in footnotes else []
     return tuple(Column(label, mark=notes.marks(its)) for label, its in zip(labels, texts, strict=True))
 
 
@@ -254,6 +256,6 @@ def _known_values(answers: Answers, summary: Summary, stub: int, columns: int) -
     rows = []
     for label, values in references(answers.meta, summary.metrics).items():
         texts = [summary.rounding[m.name].number(values[m.name]) if m.name in values else "" for m in summary.metrics]
-        found = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
-        rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(found)))
+        row_entries = [TableEntry(text) for text in texts] + [TableEntry("")] * (columns - len(texts))
+        rows.append(TableRow("reference", (label, *[""] * (stub - 1)), tuple(row_entries)))
     return rows

@@ -35,8 +35,8 @@ class MatrixForm:
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
             return f"{across} and {down}"
-        known = bool(self._metrics(frame))
-        return "" if known else f"one of the metrics {', '.join(self.columns)}"
+        measures = bool(self._metrics(frame))
+        return "" if measures else f"one of the metrics {', '.join(self.columns)}"
 
     def _metrics(self, frame: Frame) -> list[ShownMetric]:
         """The metrics that have a block."""
@@ -104,8 +104,10 @@ class MetricBlock:
         for level in self.axis.levels:
             at = [self.cells.get((level.name, column.level)) if column.level else None for column in columns]
             if any(i is not None for i in at):
-                found = [TableEntry("") if i is None else measured(frame, summary, i, self.metric, notes) for i in at]
-                yield TableRow("cell", (level.label,), tuple(found), indented=True)
+                row_entries = [
+                    TableEntry("") if i is None else measured(frame, summary, i, self.metric, notes) for i in at
+                ]
+                yield TableRow("cell", (level.label,), tuple(row_entries), indented=True)
         title = ""
         for series in self.series:
             if series.title != title:
@@ -115,11 +117,11 @@ class MetricBlock:
             yield TableRow("reference", (series.label,), texts, indented=True)
 
     def _said(self, frame: Frame, summary: Summary) -> list[str]:
-        """What is known beforehand of the metric, and whether the columns matter to it."""
+        """The values of the metric known beforehand, and whether the columns matter to it."""
         write = summary.rounding[self.metric.name].number
         values = known_values(frame.answers.meta, self.metric)
-        known = [f"{write(value)} ({label})" for label, value in values.items()]
-        return [f"{self.metric.label} known beforehand: {', '.join(known)}"] * bool(known) + [self.flat] * bool(
+        written = [f"{write(value)} ({label})" for label, value in values.items()]
+        return [f"{self.metric.label} known beforehand: {', '.join(written)}"] * bool(written) + [self.flat] * bool(
             self.flat
         )
 
@@ -142,10 +144,10 @@ def _blocks(
             i for i, cell in enumerate(summary.cells) if all(cell.levels[at] == name for at, name in names.items())
         ]
         cells = {(summary.cells[i].levels[down], summary.cells[i].levels[across]): i for i in inside}
-        told = [f"{axis.label} {level.label}" for axis, level in zip(further, levels, strict=True)]
+        further_levels = [f"{axis.label} {level.label}" for axis, level in zip(further, levels, strict=True)]
         series = _series(frame, summary, inside, metric, papers) if depends else []
         if cells:
-            title = ", ".join([metric.head, f"ours, {frame.answers.meta.data}", *told])
+            title = ", ".join([metric.head, f"ours, {frame.answers.meta.data}", *further_levels])
             yield MetricBlock(title, metric, axes[0], cells, series, flat)
 
 
@@ -153,19 +155,19 @@ def _series(
     frame: Frame, summary: Summary, cells: Sequence[int], metric: ShownMetric, papers: Sequence[PaperTable]
 ) -> list[Series]:
     """The papers' rows that have a cell's choices but for the steps, in the order of our cells."""
-    found: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
+    by_title: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
     for paper in papers:
         if metric.kind not in paper.metrics:
             continue
         for i in cells:
             for row in paper.matched(summary.cells[i], frame.answers.varied, paper.along):
                 key = f"{metric.label}, {paper.head(row['dataset'])}", _named(paper, row)
-                found.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
-    return [Series(paper, title, label, texts) for (title, label), (paper, texts) in found.items()]
+                by_title.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
+    return [Series(paper, title, label, texts) for (title, label), (paper, texts) in by_title.items()]
 
 
 def _named(paper: PaperTable, row: Mapping[str, str]) -> str:
-    """What tells a paper's rows apart: the words that it has labels for."""
+    """The words that tell a paper's rows apart: the words that it has labels for."""
     return ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
 
 
@@ -180,8 +182,8 @@ def _columns(
         cells = [cell for cell in summary.cells if cell.levels[at] == level.name]
         steps = {value(cell, name) for cell in cells for name in changed}
         ours.append(StepsColumn(level.label, level.name, steps.pop() if len(steps) == 1 else None))
-    known = {place.steps for place in ours}
-    theirs = {steps for block in blocks for series in block.series for steps in series.texts} - known
+    our_steps = {place.steps for place in ours}
+    theirs = {steps for block in blocks for series in block.series for steps in series.texts} - our_steps
     return sorted([*ours, *(StepsColumn(number(steps), None, steps) for steps in theirs)], key=_size)
 
 

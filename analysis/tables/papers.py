@@ -42,7 +42,7 @@ def read_papers(path: Path) -> dict[str, PaperTable]:
 
 def _check(table: PaperTable, source: str) -> None:
     """InputError where a table names what published.csv has not."""
-    known = {str(column): set(texts) for column, texts in published().items()}
+    words_of = {str(column): set(texts) for column, texts in published().items()}
     named = [
         *(("dataset", dataset) for dataset in table.data),
         *(("metric", metric) for metric in table.metrics.values()),
@@ -50,9 +50,9 @@ def _check(table: PaperTable, source: str) -> None:
         *((column, "") for column in (*table.beside.values(), *table.along)),
     ]
     for column, word in named:
-        if column not in known:
-            raise unknown(f"column of published.csv (in {source})", column, known)
-        if word and word not in known[column]:
+        if column not in words_of:
+            raise unknown(f"column of published.csv (in {source})", column, words_of)
+        if word and word not in words_of[column]:
             raise InputError(f"{source}: no row of published.csv has {word!r} as its {column}")
     if not table.rows():
         raise InputError(f"{source}: published.csv has no row of it ({table.paper}, {', '.join(table.tables)})")

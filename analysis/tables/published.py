@@ -36,7 +36,7 @@ LABELS = {
 
 
 class Chosen(Protocol):
-    """What has parameters by their config names: "" for one that it lacks."""
+    """Anything that has parameters by their config names: "" for one that it lacks."""
 
     def parameter(self, name: str) -> str:
         """The value of a parameter, as text."""
@@ -57,7 +57,7 @@ def published() -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Wording:
-    """What our values of some parameters are called in a column of published.csv; any of several words may match.
+    """The words for our values of some parameters in a column of published.csv; any of several words may match.
 
     `words` maps our values, with ", " between those of several parameters, to the paper's. `otherwise` is the word for
     values that are none of these, where all cells of a grid share them: T and the length of training always differ from
@@ -87,7 +87,7 @@ class Wording:
         for key, word in self.words.items():
             if all(part in (ANY, ours) for part, ours in zip(key.split(SEVERAL), values, strict=True)):
                 words = (word,) if isinstance(word, str) else word
-                return tuple(values[-1] if one == SAME else one for one in words)
+                return tuple(values[-1] if word_or_same == SAME else word_or_same for word_or_same in words)
         shared = not any(name in varied for name in self.parameters)
         return (self.otherwise,) if self.otherwise and shared else ()
 
@@ -126,7 +126,7 @@ class PaperTable:
         return [row for row in self.rows() if all(row[column] in words for column, words in wanted.items())]
 
     def label(self, word: str) -> str:
-        """What a table calls a word of published.csv."""
+        """The label that a table has for a word of published.csv."""
         return self.labels.get(word, number(word))
 
     def head(self, dataset: str = "") -> str:

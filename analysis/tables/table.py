@@ -1,4 +1,4 @@
-"""What a table is, before anyone writes it: columns, rows, footnotes and a caption, all plain Unicode text."""
+"""A table before anyone writes it: columns, rows, footnotes and a caption, all plain Unicode text."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class TableRow:
 
     @property
     def spans(self) -> bool:
-        """Whether the row's one label stands for all the columns of labels."""
+        """True where the row's one label stands for all the columns of labels."""
         return self.kind == "reference" and not any(self.stub[1:])
 
 
@@ -67,13 +67,13 @@ class ResultTable:
     @property
     def groups(self) -> list[tuple[Column, int]]:
         """Neighbouring columns of one group: its first column, and how many."""
-        found: list[tuple[Column, int]] = []
+        groups: list[tuple[Column, int]] = []
         for column in self.columns:
-            if found and found[-1][0].group == column.group:
-                found[-1] = (found[-1][0], found[-1][1] + 1)
+            if groups and groups[-1][0].group == column.group:
+                groups[-1] = (groups[-1][0], groups[-1][1] + 1)
             else:
-                found.append((column, 1))
-        return found
+                groups.append((column, 1))
+        return groups
 
     def part(self, start: int, end: int) -> ResultTable:
         """Some of the columns, without the known values that these have none of, and titles with nothing below."""
@@ -84,14 +84,14 @@ class ResultTable:
         return replace(self, columns=self.columns[start:end], rows=tuple(titled))
 
     def characters(self, i: int) -> int:
-        """How wide column i is, marks aside."""
+        """The width of column i, marks aside."""
         return max(
             width(text) for text in (self.columns[i].label, *(r.entries[i].text for r in self.rows if r.entries))
         )
 
 
 def _under(row: TableRow | None) -> bool:
-    """Whether a row stands under a title."""
+    """True where a row stands under a title."""
     return row is not None and row.kind != "group" and row.indented
 
 
@@ -108,9 +108,9 @@ class Footnotes:
 
     def marks(self, texts: Iterable[str]) -> str:
         """The letters of these texts in their order, "a,c"; "" for none."""
-        known = list(texts)
-        self._texts += [text for text in dict.fromkeys(known) if text not in self._texts]
-        return ",".join(letter(i) for i in sorted({self._texts.index(text) for text in known}))
+        footnotes = list(texts)
+        self._texts += [text for text in dict.fromkeys(footnotes) if text not in self._texts]
+        return ",".join(letter(i) for i in sorted({self._texts.index(text) for text in footnotes}))
 
 
 def letter(i: int) -> str:

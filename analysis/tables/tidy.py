@@ -6,25 +6,22 @@ import csv
 import io
 import math
 
-from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.summary import references
 from analysis.format.guarded import guarded
+from analysis.format.names import UNCOMPARED
 from analysis.tables.forms import Frame
-from analysis.tables.layouts import choose
 from analysis.tables.published import PaperTable, numbers
-from analysis.words.cells import UNCOMPARED, noted, shortfall, why_not_comparable
+from analysis.words.cells import noted, shortfall, why_not_comparable
 from analysis.words.rounds import banner
 
 _PARTS = ("mean", "half_width", "n", "bold")
 
 
-def tidy_csv(answers: Answers, layout: str = "") -> str:
+def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
     """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
     published numbers with the data that they are of), and per known value; of a preliminary round first what it is."""
-    frame = Frame(answers)
-    papers = choose(frame, layout).papers
-    summary = answers.summary
+    answers, summary = frame.answers, frame.answers.summary
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
     beside = _heads(papers)
@@ -34,21 +31,23 @@ def tidy_csv(answers: Answers, layout: str = "") -> str:
     write(_guarded([*head, *heads, *beside]))
     if answers.preliminary:
         rest = [""] * (len(heads) + len(beside))
-        write(_guarded(["round", *[""] * len(answers.axes), len(answers.meta.seeds), banner(answers), *rest]))
+        write(_guarded(["round", *[""] * len(answers.axes), len(answers.meta.seeds), banner(answers.grid), *rest]))
     for i, cell in enumerate(summary.cells):
         apart = [metric for metric in summary.metrics if not cell.comparable(metric.name)]
-        told = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])
-        note = "; ".join(text for text in told if text)
+        notes = (shortfall([cell]), *dict.fromkeys(map(why_not_comparable, apart)), *noted([cell])[0])
+        note = "; ".join(text for text in notes if text)
         row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
-            found = summary.estimates[metric.name][i]
+            estimate = summary.estimates[metric.name][i]
             bold = int(i in summary.standing[metric.name].leading)
-            mean = UNCOMPARED if metric in apart else _digits(found.mean)
-            row += [mean, _digits(found.half_width), len(found.values), bold][: len(parts)]
+            mean = UNCOMPARED if metric in apart else _digits(estimate.mean)
+            row += [mean, _digits(estimate.half_width), len(estimate.values), bold][: len(parts)]
         write(_guarded([*row, *_published(papers, cell, frame)]))
     for label, values in references(answers.meta, answers.metrics).items():
-        known = [[_digits(values.get(metric.name, math.nan)), *[""] * (len(parts) - 1)] for metric in summary.metrics]
-        row = ["reference", *[""] * len(answers.axes), "", label, *(part for of in known for part in of)]
+        known_of = [
+            [_digits(values.get(metric.name, math.nan)), *[""] * (len(parts) - 1)] for metric in summary.metrics
+        ]
+        row = ["reference", *[""] * len(answers.axes), "", label, *(part for of in known_of for part in of)]
         write(_guarded([*row, *[""] * len(beside)]))
     return text.getvalue()
 
@@ -65,11 +64,11 @@ def _heads(papers: tuple[PaperTable, ...]) -> list[str]:
 
 
 def _published(papers: tuple[PaperTable, ...], cell: CellRuns, frame: Frame) -> list[str]:
-    found = [
+    of_papers = [
         (numbers(paper, cell, frame.answers.varied), paper.matched(cell, frame.answers.varied)) for paper in papers
     ]
-    data = [paper.head(rows[0]["dataset"]) for paper, (_, rows) in zip(papers, found, strict=True) if rows]
-    texts = [text for one, _ in found for text in one.values()]
+    data = [paper.head(rows[0]["dataset"]) for paper, (_, rows) in zip(papers, of_papers, strict=True) if rows]
+    texts = [text for texts_of, _ in of_papers for text in texts_of.values()]
     return [*texts, *(["; ".join(dict.fromkeys(data))] if papers else [])]
 
 

@@ -65,7 +65,7 @@ _CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
 
 
 _MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
-"""What Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
+"""The characters that Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
 
 
 def _md(text: str) -> str:
@@ -148,7 +148,7 @@ def _html_entry(table: ResultTable, entry: TableEntry) -> str:
 
 
 def _html_mark(table: ResultTable, mark: str) -> str:
-    links = [f'<a href="#{_note_id(table, one)}">{one}</a>' for one in mark.split(",") if one]
+    links = [f'<a href="#{_note_id(table, letter_of)}">{letter_of}</a>' for letter_of in mark.split(",") if letter_of]
     return f"<sup>{','.join(links)}</sup>" if links else ""
 
 

@@ -1,4 +1,4 @@
-"""What is said of cells: how they fell short and why, what their runs note, and why they have no value of a metric.
+"""The words for cells: how they fell short and why, what their runs note, and why they have no value of a metric.
 
 Reasons and notes that differ in their numbers only are told once, with the range of each number.
 """
@@ -12,22 +12,21 @@ from itertools import chain
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
 from analysis.format.grid_json import ShownMetric
-from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNSCORED
+from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNCOMPARED, UNSCORED
 
-UNCOMPARED = "not comparable"
-"""What stands in the place of a value that there is none of."""
 _LONGEST = 200
 """Characters of a reason in a footnote."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
 
 
 def reason_in_short(reason: str) -> str:
-    """The first line of a reason, which is its message; results of an older writer have the traceback below it."""
+    """The first line of a reason: a message may have several."""
     return reason.strip().partition("\n")[0].strip()
 
 
 def shortfall(cells: Sequence[CellRuns]) -> str:
-    """Which seeds are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of all."""
+    """The seeds that are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of
+    all."""
     total = len(cells[0].runs)
     if all(status in COUNTED for cell in cells for status in cell.runs["status"]):
         return ""
@@ -47,13 +46,13 @@ def shortfalls(cells: Sequence[CellRuns]) -> list[str]:
     for cell in cells:
         reasons = [_NUMBER.sub("#", reason_in_short(reason)) for reason in cell.runs["reason"]]
         alike.setdefault(tuple(sorted(zip(cell.runs["status"], reasons, strict=True))), []).append(cell)
-    told = [(shortfall(group), group) for group in alike.values()]
-    words = {id(cell): text for text, group in told for cell in group}
+    worded = [(shortfall(group), group) for group in alike.values()]
+    words = {id(cell): text for text, group in worded for cell in group}
     return [words[id(cell)] for cell in cells]
 
 
 def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
-    """What the runs of each cell note, in the same words for notes that differ in their numbers only."""
+    """The notes of each cell's runs, in the same words for notes that differ in their numbers only."""
     own = [[line for text in cell.runs[NOTES] for line in text.splitlines() if line] for cell in cells]
     alike: dict[str, list[str]] = {}
     for line in chain.from_iterable(own):
@@ -96,7 +95,7 @@ def why_not_comparable(metric: ShownMetric) -> str:
 
 
 def without_value(cell: CellRuns, metric: ShownMetric) -> str:
-    """Why a cell that finished has no value here, in words; "" where it cannot have one."""
+    """The reason why a cell that finished has no value here, in words; "" where it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
     how = SCORED if (cell.runs["status"] == SCORED).any() else STATUSES[0]

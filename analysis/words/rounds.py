@@ -1,43 +1,46 @@
-"""What is said of a round: which it is, what it rests on, and that no verdict is due yet."""
+"""The words for a round and for seeds: which round, what it rests on, that no verdict is due yet, how many seeds."""
 
 from __future__ import annotations
 
-from analysis.findings.answers import Answers
-from analysis.format.notation import percent
+from collections.abc import Sequence
+
+from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.notation import counted, listed, percent
+from analysis.read.runs import GridResults
 from analysis.read.view import Basis
 
 FRACTIONS = {0.5: "half of the training", 0.25: "a quarter of the training", 0.125: "an eighth of the training"}
 NEAR = 0.01
-"""What a share may be off one that has a word."""
+"""The distance of a share from one whose word it takes."""
 
 
-def round_of(answers: Answers) -> str:
-    """Which round the pages are of: round 2 of 3; "" where there was one alone."""
-    now = answers.meta.round
+def round_of(meta: Meta) -> str:
+    """The round that the pages are of: round 2 of 3; "" where there was one alone."""
+    now = meta.round
     return "" if now is None or now.of == 1 else f"round {now.number} of {now.of}"
 
 
-def banner(answers: Answers) -> str:
-    """What a preliminary page rests on, and what it says; "" of a page with verdicts."""
-    basis = answers.grid.basis
-    if basis is None or not answers.preliminary:
+def banner(grid: GridResults) -> str:
+    """A sentence that says what a preliminary page rests on, and what it says; "" of a page with verdicts."""
+    basis = grid.basis
+    if basis is None or not grid.meta.preliminary:
         return ""
-    known = [round_of(answers), _on_the_way(basis), _seeds(len(answers.meta.seeds), basis)]
+    parts = [round_of(grid.meta), _on_the_way(basis), _seeds(len(grid.meta.seeds), basis)]
     due = "each planned look" if basis.looks else "the end of the plan"
-    return f"Preliminary: {', '.join(word for word in known if word)}. It names who leads; verdicts come with {due}."
+    return f"Preliminary: {', '.join(word for word in parts if word)}. It names who leads; verdicts come with {due}."
 
 
-def at_rungs(answers: Answers) -> str:
-    """What a metric is at a rung; "" where trainings were whole."""
-    if not answers.meta.at_rungs:
+def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:
+    """A sentence that says what metrics are at a rung; "" where trainings were whole."""
+    if not meta.at_rungs:
         return ""
-    renamed = [metric for metric in answers.metrics if metric.decides and metric.name.endswith("/val")]
+    renamed = [metric for metric in metrics if metric.decides and metric.name.endswith("/val")]
     of_codes = "; codes without a network are scored on test images"
-    known = of_codes if any(answers.meta.baselines.get(metric.name) for metric in renamed) else ""
+    about_codes = of_codes if any(meta.baselines.get(metric.name) for metric in renamed) else ""
     bounds = [
         f"{metric.label} is the bound on validation images, by fewer draws than the end takes" for metric in renamed
     ]
-    return "".join(f"{text}{known}. " for text in bounds) + "Values are those of each training's first rung."
+    return "".join(f"{text}{about_codes}. " for text in bounds) + "Values are those of each training's first rung."
 
 
 def _on_the_way(basis: Basis) -> str:
@@ -50,7 +53,7 @@ def _on_the_way(basis: Basis) -> str:
 
 
 def _share(share: float) -> str:
-    word = next((word for known, word in FRACTIONS.items() if abs(share - known) <= NEAR), "")
+    word = next((word for fraction, word in FRACTIONS.items() if abs(share - fraction) <= NEAR), "")
     return word or f"{percent(share)} of the training"
 
 
@@ -63,3 +66,19 @@ def _seeds(n: int, basis: Basis) -> str:
     if n == basis.planned:
         return "one seed" if n == 1 else f"all {n} seeds"
     return f"{n} of up to {basis.planned} seeds" if basis.looks else f"{n} of {basis.planned} seeds"
+
+
+def seeds_taken(meta: Meta) -> str:
+    """The number of seeds that each cell has."""
+    if meta.auto is None:
+        return counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed")
+    taken = sorted(set(meta.auto.stopped.values()) or {meta.auto.looks[0]})
+    return f"{taken[0]} to {taken[-1]} paired seeds" if len(taken) > 1 else f"{taken[0]} paired seeds"
+
+
+def looked(meta: Meta) -> str:
+    """The way in which seeds were added; "" where their number was fixed."""
+    if meta.auto is None:
+        return ""
+    looks = listed([str(n) for n in meta.auto.looks])
+    return f", added where the declared comparisons needed them (looks at {looks} were planned)"

@@ -1,5 +1,5 @@
-"""What is said of a metric that decides: which cell to take and how sure that is, and which of two is better; where no
-verdict is due yet, which cell leads, and how two differ.
+"""The words for a metric that decides: which cell to take and how sure that is, and which of two is better; where no
+verdict is due yet, which cell leads, and how two differ; and what became of a claim, and why.
 
 On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
 """
@@ -9,11 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from analysis.findings.leads import Lead
-from analysis.findings.pairs import CellComparison
+from analysis.findings.comparisons import CellComparison, Lead
+from analysis.findings.expectations import ClaimOutcome
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, listed_names, percent, probability
+from analysis.format.notation import Rounding, begun, listed_names, percent, probability
 from analysis.statistics.paired import Comparison
 
 FEW = 3
@@ -36,10 +36,10 @@ def span(metric: ShownMetric, value: float, half_width: float) -> str:
     return f"{text} {metric.unit}" if metric.unit else text
 
 
-def apart(metric: ShownMetric, found: Comparison) -> str:
+def apart(metric: ShownMetric, comparison: Comparison) -> str:
     """The size of a difference with its interval: in the metric's unit, or as a factor."""
-    size = abs(found.difference)
-    return factor(size, found.half_width) if metric.scale == "log" else amount(metric, size, found.half_width)
+    size = abs(comparison.difference)
+    return factor(size, comparison.half_width) if metric.scale == "log" else amount(metric, size, comparison.half_width)
 
 
 def factor(log: float, half_width: float) -> str:
@@ -60,22 +60,22 @@ def margin(metric: ShownMetric) -> str:
 
 
 def confirmation(pair: CellComparison) -> str:
-    """How many fresh seeds it would take to tell a difference, where their number is known."""
+    """The number of fresh seeds that it would take to tell a difference, where their number is known."""
     return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would tell it"
 
 
 def comparison_sentence(pair: CellComparison) -> str:
     """The verdict on two cells with its numbers."""
-    label, found = pair.metric.label, pair.comparison
+    label, comparison = pair.metric.label, pair.comparison
     if pair.verdict == "open" and not pair.same:
         return f"{label}: {pair.a.name} is {side(pair)} {pair.b.name} by {open_size(pair)}."
-    if math.isnan(found.p):
+    if math.isnan(comparison.p):
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
         return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
     if pair.same:
         return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
-    numbers = f"{apart(pair.metric, found)} ({evidence(pair)})"
+    numbers = f"{apart(pair.metric, comparison)} ({evidence(pair)})"
     if pair.verdict == "equal":
         return (
             f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: they differ by {numbers}, "
@@ -88,7 +88,7 @@ def comparison_sentence(pair: CellComparison) -> str:
 
 
 def side(pair: CellComparison) -> str:
-    """Where a cell's values lie beside those of another, whichever end is the better one."""
+    """The side on which a cell's values lie beside those of another, whichever end is the better one."""
     return "above" if pair.comparison.difference > 0 else "below"
 
 
@@ -97,12 +97,12 @@ def open_size(pair: CellComparison) -> str:
     return f"{apart(pair.metric, pair.comparison)}{_of_one_seed(pair.comparison)}"
 
 
-def _of_one_seed(found: Comparison) -> str:
-    return " (one seed)" if found.n < 2 else ""
+def _of_one_seed(comparison: Comparison) -> str:
+    return " (one seed)" if comparison.n < 2 else ""
 
 
 def evidence(pair: CellComparison) -> str:
-    """How sure the verdict on a pair is: its adjusted p, or the look that decided."""
+    """The evidence for the verdict on a pair: its adjusted p, or the look that decided."""
     looked = pair.sequential
     if looked is None:
         return f"p {probability(pair.adjusted)}"
@@ -111,21 +111,21 @@ def evidence(pair: CellComparison) -> str:
     return f"without a prospect at {looked.dropped} seeds" if looked.dropped else f"open at {looked.found.n} seeds"
 
 
-def headline(found: Findings) -> str:
-    """Which cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
+def headline(answer: Findings) -> str:
+    """The cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
     verdict is due, which cell leads."""
-    return " ".join(text for text in (_taken(found), beside_codes(found)) if text)
+    return " ".join(text for text in (_taken(answer), beside_codes(answer)) if text)
 
 
-def beside_codes(found: Findings) -> str:
+def beside_codes(answer: Findings) -> str:
     """That every cell is worse than a uniform code or a histogram; "" where one is not."""
-    code = found.unreached
+    code = answer.unreached
     if code is None:
         return ""
-    who = "It" if len(found.ranked) == 1 else "Every cell"
+    who = "It" if len(answer.ranked) == 1 else "Every cell"
     name = code.label if code.label.startswith("one ") else f"a {code.label}"
-    value = amount(found.metric, code.value, math.nan)
-    if found.lead is not None:
+    value = amount(answer.metric, code.value, math.nan)
+    if answer.lead is not None:
         return f"{'It does not reach' if who == 'It' else 'No cell reaches'} {name} ({value}) yet."
     start = f"{who} is worse than {name} ({value})"
     if code.label != UNIFORM:
@@ -133,31 +133,31 @@ def beside_codes(found: Findings) -> str:
     return f"{start}: it was trained too little, or the bound was taken in too few steps."
 
 
-def _taken(found: Findings) -> str:
-    """Which cell to take, and how sure that is."""
-    label = found.metric.label
-    if found.best is None:
-        return f"{label}: no cell finished." if found.lead is None else f"{label}: no cell has a value yet."
-    cell, estimate = found.cells[found.best], found.estimates[found.best]
-    value = amount(found.metric, estimate.mean, estimate.half_width)
-    if found.lead is not None and len(found.ranked) > 1 and not found.same:
-        return f"{cell.name} leads in {label}: {led(found, found.lead)}."
-    start = "Exploratory, since other seeds were asked for after results were seen. " if found.exploratory else ""
-    if len(found.ranked) < 2:
+def _taken(answer: Findings) -> str:
+    """The cell to take, and how sure that is."""
+    label = answer.metric.label
+    if answer.best is None:
+        return f"{label}: no cell finished." if answer.lead is None else f"{label}: no cell has a value yet."
+    cell, estimate = answer.cells[answer.best], answer.estimates[answer.best]
+    value = amount(answer.metric, estimate.mean, estimate.half_width)
+    if answer.lead is not None and len(answer.ranked) > 1 and not answer.same:
+        return f"{cell.name} leads in {label}: {led(answer, answer.lead)}."
+    start = "Exploratory, since other seeds were asked for after results were seen. " if answer.exploratory else ""
+    if len(answer.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
-    if found.shared:
-        return f"{start}{label}: {value} of all {len(found.ranked)} cells, which share what it reads."
-    if found.same:
-        return f"{start}{label}: {value} of all {len(found.ranked)} cells, the same at every seed."
-    if not found.leading:
+    if answer.shared:
+        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, which share what it reads."
+    if answer.same:
+        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, the same at every seed."
+    if not answer.leading:
         return f"{start}{label}: {cell.name} has the best value, {value}, of one seed: no verdict."
-    return f"{start}{label}: {cell.name} {_standing(found, value)}{_untested(found)}."
+    return f"{start}{label}: {cell.name} {_standing(answer, value)}{_untested(answer)}."
 
 
-def led(found: Findings, lead: Lead) -> str:
+def led(answer: Findings, lead: Lead) -> str:
     """The value of the cell that leads, and by how much it is ahead of the next; both with their intervals."""
-    assert found.best is not None, "no cell leads"
-    metric, estimate = found.metric, found.estimates[found.best]
+    assert answer.best is not None, "no cell leads"
+    metric, estimate = answer.metric, answer.estimates[answer.best]
     value = span(metric, estimate.mean, estimate.half_width)
     if lead.second is None or lead.ahead is None:
         return value if lead.second is None else f"{value}; next {lead.second.name}"
@@ -166,59 +166,83 @@ def led(found: Findings, lead: Lead) -> str:
     return f"{value}; next {lead.second.name}, by {by}{_of_one_seed(lead.ahead)}"
 
 
-def _standing(found: Findings, value: str) -> str:
-    """Whether the cell to take is the best of those that were tested, which others are as good, and which may be."""
-    tested = len(found.ranked) - len(found.untested)
-    alone = len(found.leading) == 1
-    ahead = f"is ahead of the other {tested - 1} at this budget" if found.rivals else f"is the best of {tested}"
+def _standing(answer: Findings, value: str) -> str:
+    """The standing of the cell to take among those that were tested, which others are as good, and which may be."""
+    tested = len(answer.ranked) - len(answer.untested)
+    alone = len(answer.leading) == 1
+    ahead = f"is ahead of the other {tested - 1} at this budget" if answer.rivals else f"is the best of {tested}"
     parts = [f"{ahead}, {value}" if alone else f"has the best mean, {value}"]
-    if found.as_good:
-        names = _named(found, found.as_good, tested - 1)
-        parts.append(f"equal to it for practical purposes (worse by no more than {margin(found.metric)}): {names}")
-    if found.open:
-        parts.append(f"at this budget it cannot be told from {_named(found, found.open, tested - 1)}")
-    if found.rivals:
+    if answer.as_good:
+        names = _named(answer, answer.as_good, tested - 1)
+        parts.append(f"equal to it for practical purposes (worse by no more than {margin(answer.metric)}): {names}")
+    if answer.open:
+        parts.append(f"at this budget it cannot be told from {_named(answer, answer.open, tested - 1)}")
+    if answer.rivals:
         parts.append(
-            f"the order has not settled: at twice the steps {_named(found, found.rivals, tested - 1)} may be better"
+            f"the order has not settled: at twice the steps {_named(answer, answer.rivals, tested - 1)} may be better"
         )
     return "; ".join(parts)
 
 
-def _untested(found: Findings) -> str:
+def _untested(answer: Findings) -> str:
     """The cells that no verdict is about."""
-    if not found.untested:
+    if not answer.untested:
         return ""
-    return f"; of fewer than two seeds, and so not compared: {_named(found, found.untested, len(found.ranked))}"
+    return f"; of fewer than two seeds, and so not compared: {_named(answer, answer.untested, len(answer.ranked))}"
 
 
-def left_out_sentence(found: Findings) -> str:
-    """Why cells that a listed comparison cannot tell from the one to take are not among those that may be the best; ""
-    where there are none."""
-    out = found.out_untold
-    if found.best is None or not out:
+def left_out_sentence(answer: Findings) -> str:
+    """The reason why cells that a listed comparison cannot tell from the one to take are not among those that may be
+    the best; "" where there are none."""
+    out = answer.out_untold
+    if answer.best is None or not out:
         return ""
-    rest = len(found.ranked) - len(found.untested)
-    one, best = len(out) == 1, found.cells[found.best].name
-    better = sorted(found.standing.beaten[out[0]] or ()) if one else []
-    names = _all_named(found, better)
-    by_these = f"{names} {'is' if len(better) == 1 else 'are'} better than it" if one else "each has a better one"
+    rest = len(answer.ranked) - len(answer.untested)
+    single, best = len(out) == 1, answer.cells[answer.best].name
+    better = sorted(answer.standing.beaten[out[0]] or ()) if single else []
+    names = _all_named(answer, better)
+    by_these = f"{names} {'is' if len(better) == 1 else 'are'} better than it" if single else "each has a better one"
     return (
-        f"{found.metric.label}: {_all_named(found, out)} cannot be told from {best} by their comparison alone, and yet "
-        f"{'is' if one else 'are'} not among the cells that may be the best. These are worked out from all "
+        f"{answer.metric.label}: {_all_named(answer, out)} cannot be told from {best} by their comparison alone, and "
+        f"yet {'is' if single else 'are'} not among the cells that may be the best. These are worked out from all "
         f"comparisons together, those that are listed and one-sided tests of each of the {rest} cells against all "
         f"others, and by them {by_these}."
     )
 
 
-def _all_named(found: Findings, which: list[int]) -> str:
+def _all_named(answer: Findings, which: list[int]) -> str:
     """Cells by name where they are few."""
-    names = [found.cells[i].name for i in sorted(which)]
+    names = [answer.cells[i].name for i in sorted(which)]
     return listed_names(names, "and") if len(names) <= FEW else f"{len(names)} cells"
 
 
-def _named(found: Findings, which: list[int], rest: int) -> str:
+def _named(answer: Findings, which: list[int], rest: int) -> str:
     """Cells among so many others: by name where they are few."""
-    names = [found.cells[i].name for i in sorted(which)]
+    names = [answer.cells[i].name for i in sorted(which)]
     if len(names) <= FEW:
         return listed_names(names, "or")
     return f"any of the other {rest} cells" if len(names) == rest else f"{len(names)} of the other {rest} cells"
+
+
+def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
+    """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
+    claim, here = outcome.claim, "here, at the first look," if first_look else "here"
+    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
+
+
+def why(outcome: ClaimOutcome) -> str:
+    """The numbers that decided, or what was in the way of a test."""
+    test, metric = outcome.test, outcome.metric
+    if metric is None:
+        return f"{outcome.claim.metric} was not measured"
+    if test is None and outcome.obstacle == "not comparable":
+        return f"a cell that it names has no {metric.label} to compare"
+    if test is None:
+        return "fewer than two seeds finished the cells that it names"
+    logs = metric.scale == "log"
+    size = test.comparison.difference, test.comparison.half_width
+    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
+    if math.isnan(test.margin):
+        return f"{numbers}, p {probability(test.p)}"
+    allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)
+    return f"{numbers}, the margin is {allowed}, p {probability(test.p)}"

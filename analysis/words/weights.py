@@ -1,4 +1,4 @@
-"""What is said of the weight of each t: a footnote per axis that changes it, and what the check came to along each."""
+"""The words for the weight of each t: a footnote per axis that changes it, and what the check came to along each."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from analysis.format.notation import power_of_ten, two_digits
 
 def weight_footnotes(check: WeightCheck, axes: Sequence[Axis]) -> dict[str, str]:
     """Axis → its footnote, for each axis that changes the weight of t without declaring it."""
-    found = check.differences
-    return {axis.name: weight_sentence(axis.label, found[axis.name]) for axis in axes if axis.name in found}
+    differences = check.differences
+    return {axis.name: weight_sentence(axis.label, differences[axis.name]) for axis in axes if axis.name in differences}
 
 
 def weight_sentence(label: str, difference: WeightDifference) -> str:
@@ -32,7 +32,7 @@ def weight_lines(check: WeightCheck, axes: Sequence[Axis], *, recorded: bool) ->
 
 
 def _in_order(check: WeightCheck, axis: Axis, recorded: bool) -> str:
-    """What is said of an axis without a footnote."""
+    """The sentence on an axis without a footnote."""
     if axis.name in check.declared:
         return (
             f"Cells that differ in {axis.label} may differ in how much each t counts in training: that is part of this "

@@ -70,8 +70,36 @@ PARTLY = ("x0", "vlb_learned")
 REVERSED = ("mu", "weighted")
 
 
+KNOWN = {
+    "": {},
+    "nll/": {"decides": "likelihood", "relevant": 0.01},
+    "nll/test_": {},
+    "nll/test_reconstruction": {"part": "autoencoder"},
+    "nll/test_entropy": {"part": "autoencoder"},
+    "nll_continuous/": {"part": "diffusion"},
+    "bound_variance/": {"part": "diffusion", "scale": "log"},
+    "fid/": {"decides": "samples", "scale": "log", "relevant": 0.05, "least": 0.0},
+    "energy_distance/": {"decides": "samples", "least": 0.0},
+    "rfid/": {"part": "autoencoder", "scale": "log", "least": 0.0},
+    "psnr/": {"part": "autoencoder"},
+    "cost/train_": {"part": "diffusion"},
+    "cost/autoencoder_": {"part": "autoencoder"},
+}
+"""How a name begins → what the suite writes of the metric; the longest beginning counts."""
+
+
+def described(metric):
+    """A metric's entry, completed by what the suite writes of it."""
+    return KNOWN[max((start for start in KNOWN if metric["name"].startswith(start)), key=len)] | metric
+
+
 def meta(**changes):
-    """grid.json."""
+    """grid.json, its metrics described."""
+    head = _meta() | changes
+    return head | {"metrics": [described(metric) for metric in head["metrics"]]}
+
+
+def _meta():
     return {
         "name": "parameterization",
         "question": "Which target is better, and does it depend on the loss?",
@@ -107,11 +135,18 @@ def meta(**changes):
         "quality_sets": 2,
         "footnotes": ["In native form the rows differ in weight as well as in target."],
         "from_the_future": {"ignored": True},
-    } | changes
+    }
 
 
 def cell_id(levels):
     return "-".join(levels)
+
+
+def run_of(cell, seed, *, finished=True, **more):
+    """A row of the frame of runs, of a cell in pixels."""
+    blank = dict.fromkeys(("reason", "notes", "code", "precision", "autoencoder_id", "not_comparable"), "")
+    status = "finished" if finished else "diverged"
+    return {"cell_id": cell, "training_id": cell, "seed": seed, "status": status} | blank | more
 
 
 def rows():

@@ -29,14 +29,11 @@ FIRST = {
 WHOLE = FIRST | {"number": 2, "rung": False, "finished": 33}
 END = FIRST | {"number": 3, "seeds": 5, "rung": False, "preliminary": False, "finished": 55}
 DECLARED = [{"compare": {"parameterization": "x0"}}, {"compare": {"loss": "vlb_fixed"}}]
-DECIDES = {NLL: {"decides": "likelihood", "relevant": 0.01}, FID: {"decides": "samples", "scale": "log"}}
 
 
 def described(**changes):
     """grid.json, of metrics that decide."""
-    known = meta()
-    metrics = [one | DECIDES.get(one["name"], {}) for one in known["metrics"]]
-    head = known | {"metrics": metrics, "seeds": list(PLANNED), "rungs": 2, "primary": DECLARED}
+    head = meta() | {"seeds": list(PLANNED), "rungs": 2, "primary": DECLARED}
     claim = {"claim": "ε has a better FID than x₀", "source": "DDPM, Table 2", "metric": "fid"}
     levels = {"better": {"parameterization": "epsilon"}, "than": {"parameterization": "x0"}}
     cells = {cell_id(levels): dict(zip(("parameterization", "loss"), levels, strict=True)) for levels in _cells()}

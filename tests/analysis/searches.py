@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from tests.analysis.conftest import build, write_csv
+from tests.analysis.conftest import build, described, write_csv
 
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
 NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
@@ -49,7 +49,7 @@ def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
         "question": "Which β_1 and β_T suit the linear schedule?",
         "data": "digits",
         "horizon": 100,
-        "objectives": list(objectives),
+        "objectives": [described(objective) for objective in objectives],
         "parameters": list(parameters),
         "sampler": "tpe",
         "pruner": "none",

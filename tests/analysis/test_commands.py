@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from analysis import figures, report, tables
+from analysis import figures, tables
 from analysis.figures.metrics import metrics_figure
+from analysis.report.__main__ import main as report_command
 from tests.analysis.conftest import AXES, answers_of, build
 from tests.sampling import sampled
 
@@ -51,7 +52,7 @@ def test_pages_of_a_committed_grid_go_beside_it(word, tmp_path, monkeypatch, cap
     folder = build(tmp_path / "results" / "committed" / "steps")
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     assert figures.main([word]) == 0
-    assert report.main([word]) == 0
+    assert report_command([word]) == 0
     pages = ["figures/metrics.png", "figures/metrics.pdf", "report.html"]
     assert capsys.readouterr().out.splitlines() == [f"results/.committed/steps/{page}" for page in pages]
     assert all((tmp_path / "results" / ".committed" / "steps" / page).is_file() for page in pages)

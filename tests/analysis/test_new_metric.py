@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 import pytest
 
@@ -13,7 +12,7 @@ from analysis.figures.cost import cost_figure
 from analysis.figures.drawing import styled
 from analysis.figures.metrics import metrics_figure
 from analysis.report import report
-from analysis.tables import render, table_of
+from analysis.tables import read_through, render, table_of
 from analysis.words.cells import without_value
 from tests.analysis.conftest import FID, answers_of, build, meta, rows
 from tests.analysis.report.pages import Page
@@ -69,7 +68,7 @@ def test_it_is_given_verdicts_and_claims_are_tested_by_it(answers):
 
 
 def test_it_has_a_front(answers):
-    (bought,) = [one for one in answers.purchases if one.found.metric.name == NAME]
+    (bought,) = [one for one in answers.purchases if one.answer.metric.name == NAME]
     on = {cell.levels for cell, kept in zip(answers.cells, bought.front, strict=True) if kept}
     # The best of all is dear; of the cheap ones the best is the μ̃ with a FID of 25.
     assert {("epsilon", "simple"), ("mu", "weighted")} <= on
@@ -86,11 +85,11 @@ def test_figures_show_all_three_that_decide(answers):
 
 
 def test_the_report_and_the_file_for_other_programs_have_it(answers):
-    page = Page(report(answers, {}))
+    page = Page(report(answers, {}, read_through(answers)))
     assert "For samples take ε · unweighted MSE" in page.section("verdict")
     assert "Wobble" in page.section("comparisons")
     assert "Wobble against training" in page.section("cost")
-    told = json.loads(answers_json(answers))
+    told = answers_json(answers)
     assert [one["metric"] for one in told["headlines"]] == ["nll/test", FID, NAME]
 
 
@@ -104,8 +103,3 @@ def test_a_part_that_a_cell_lacks_is_no_shortfall_of_it(tmp_path):
     answers = with_wobble(tmp_path / "g", part="autoencoder")
     (metric,) = [metric for metric in answers.metrics if metric.name == NAME]
     assert {without_value(cell, metric) for cell in answers.cells} == {""}
-
-
-def test_what_older_files_leave_out_is_known_by_kind(shared_folder):
-    decides = {metric.name: metric.decides for metric in answers_of(shared_folder).meta.metrics}
-    assert decides == {"nll/test": "likelihood", FID: "samples", "is/digits-cnn": None}

@@ -14,13 +14,15 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 
-from analysis import figures, report, tables
+from analysis import figures, tables
 from analysis.figures.images import read_image
 from analysis.findings.answers import Answers
 from analysis.format.errors import InputError
 from analysis.format.notation import latex, mathtext
 from analysis.read.runs import read_folder
-from analysis.tables import render, table_of, terminal_table
+from analysis.report import report
+from analysis.report.__main__ import main as report_command
+from analysis.tables import read_through, render, table_of, terminal_table
 from analysis.tables.latex import latex_table
 from analysis.tables.writers import markdown
 from tests.analysis.conftest import AXES, build, meta, rows
@@ -70,7 +72,7 @@ def answers(evil) -> Answers:
 @pytest.fixture(scope="module")
 def pages(answers) -> dict[str, str]:
     shown = {form: render(answers, form) for form in ("markdown", "latex", "csv")}
-    return shown | {"html": report.report(answers, {}), "terminal": terminal_table(answers)}
+    return shown | {"html": report(answers, {}, read_through(answers)), "terminal": terminal_table(answers)}
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "terminal"])
@@ -182,7 +184,7 @@ def test_sheets_of_samples_lie_in_their_folder_and_nowhere_else(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["../g", "..", "/etc", "a/../../b", ".stages"])
-@pytest.mark.parametrize("main", [tables.main, figures.main, report.main])
+@pytest.mark.parametrize("main", [tables.main, figures.main, report_command])
 def test_grids_are_names_of_folders_in_results(main, name, capsys):
     assert main([f"grid={name}"]) == 2
     assert "which leads to no other place" in capsys.readouterr().err

@@ -22,8 +22,9 @@ from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
 from analysis.findings.best import best
 from analysis.format.errors import InputError, NothingYet, unknown
-from analysis.report import main as report_command
 from analysis.report import report
+from analysis.report.__main__ import main as report_command
+from analysis.tables import read_through
 from analysis.words.verdicts import headline
 from tests.analysis import rounds
 from tests.analysis.conftest import FID, IS, NLL, answers_of, meta, pipe, terminal
@@ -77,8 +78,8 @@ def texts_of(value):
 def everything(answers):
     """All that pages say, without their figures, and without the question, which is the user's own."""
     found = {form: tables.render(answers, form) for form in tables.SUFFIXES}
-    found["report"] = seen(report(answers, {}))
-    found["answers"] = "\n".join(texts_of(json.loads(answers_json(answers))))
+    found["report"] = seen(report(answers, {}, read_through(answers)))
+    found["answers"] = "\n".join(texts_of(answers_json(answers)))
     found["terminal"] = pages.in_words(answers)
     return {name: " ".join(text.split()).replace(meta()["question"], "") for name, text in found.items()}
 
@@ -169,7 +170,7 @@ def test_which_round_it_is_stands_in_the_answers(first, second):
     assert (told.round.rung, told.round.steps, told.round.preliminary) == (True, (125, 125), True)
     assert told.round.sentence == BANNER
     assert {status for cell in told.cells for status in cell.runs} == {"scored", "not scored", "diverged"}
-    later = json.loads(answers_json(answers_of(second)))
+    later = answers_json(answers_of(second))
     assert (later["round"]["rung"], later["round"]["steps"], later["seeds"]) == (False, None, [0, 1, 2])
     assert later["round"]["sentence"].startswith("Preliminary: round 2 of 3, 3 of 5 seeds. It names")
 

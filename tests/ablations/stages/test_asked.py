@@ -32,7 +32,7 @@ from ablations.tracking.mlflow_store import Tracker
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from analysis.words.claims import why
+from analysis.words.verdicts import why
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 

@@ -2,65 +2,33 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
-import re
-import typing
 from pathlib import Path
 
 import pytest
 from scipy import stats
 
 from analysis.exports import FILE, answers_json, read_answers, write_answers
-from analysis.exports import schema as written
-from analysis.exports.schema import AnswersFile
 from analysis.format.errors import InputError
 from analysis.tables import table_of, write_tables
 from tests.analysis.conftest import DIVERGED, FID, MEANS, NLL, PARTLY, REVERSED, SEEDS, answers_of
+from tests.analysis.exports.page import page
 
 ROOT = Path(__file__).parents[3]
 DOCS = (ROOT / "docs" / "answers.md").read_text(encoding="utf-8")
 COMMITTED = sorted(ROOT.glob("results/committed/*/answers.json"))
 
 
-def lists():
-    """Key of the file → the class of what is in its list."""
-    hints = typing.get_type_hints(AnswersFile, vars(written))
-    inside = {key: typing.get_args(hint)[0] for key, hint in hints.items() if typing.get_args(hint)}
-    return {key: kind for key, kind in inside.items() if dataclasses.is_dataclass(kind)}
-
-
-def documented():
-    """Heading → the keys of the table below it."""
-    parts = re.split(r"^## (.+)$", DOCS, flags=re.MULTILINE)[1:]
-    return {
-        title: re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE)
-        for title, text in zip(parts[::2], parts[1::2], strict=True)
-    }
-
-
-def names_of(kind):
-    return [field.name for field in dataclasses.fields(kind)]
-
-
-def test_every_key_is_documented_and_no_other():
-    assert documented() == {"The file": names_of(AnswersFile)} | {key: names_of(kind) for key, kind in lists().items()}
-
-
-@pytest.mark.parametrize(
-    ("folder", "example"), re.findall(r"From `results/committed/([\w-]+)`:\n\n```json\n(.*?)```", DOCS, re.DOTALL)
-)
-def test_the_examples_are_those_of_committed_grids(folder, example):
-    whole = json.loads((ROOT / "results" / "committed" / folder / FILE).read_text(encoding="utf-8"))
-    assert any(json.loads(example) in part for part in whole.values() if isinstance(part, list))
+def test_the_page_is_made_of_the_schema():
+    assert page() == DOCS, "run python -m tests.analysis.exports.page > docs/answers.md"
 
 
 @pytest.mark.parametrize("path", COMMITTED, ids=[path.parent.name for path in COMMITTED])
 def test_what_is_committed_is_of_the_schema(path):
     found = read_answers(path)
     told = {"round": None} | json.loads(path.read_text(encoding="utf-8"))
-    assert told == json.loads(json.dumps(dataclasses.asdict(found)))
+    assert told == json.loads(found.model_dump_json())
     assert found.grid == path.parent.name
     n = len(found.cells)
     pairs = [i for pair in found.comparisons for i in (pair.a, pair.b)]
@@ -76,7 +44,7 @@ def answers(shared_folder):
 
 @pytest.fixture(scope="module")
 def told(answers):
-    return json.loads(answers_json(answers))
+    return answers_json(answers)
 
 
 def test_estimates_are_those_that_were_planted(told):
@@ -125,10 +93,10 @@ def test_comparisons_by_hand(told):
     assert pair["p"] <= pair["adjusted_p"] <= 1
 
 
-def test_the_same_grid_gives_the_same_bytes_and_no_nan(answers, shared_folder, tmp_path):
+def test_a_file_is_what_the_grid_gives_and_has_no_nan(answers, shared_folder, tmp_path):
     write_tables(answers, tmp_path)
     text = (tmp_path / FILE).read_text(encoding="utf-8")
-    assert text == answers_json(answers_of(shared_folder))
+    assert json.loads(text) == answers_json(answers_of(shared_folder))
     assert "NaN" not in text
     assert "Infinity" not in text
 

@@ -7,6 +7,11 @@ from analysis.figures.drawing import Drawn
 from tests.analysis.conftest import answers_of
 
 
+def texts(axes):
+    """The texts in a panel."""
+    return [text.get_text() for text in axes.texts]
+
+
 def files_written(folder):
     """The files of the figures that are drawn of a results folder."""
     return files_in(folder, write_figures(answers_of(folder), folder / "figures"))

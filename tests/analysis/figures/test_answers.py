@@ -12,6 +12,7 @@ from analysis.figures.drawing import GREY, styled
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, rows
+from tests.analysis.figures.conftest import texts
 from tests.analysis.findings.test_costs import costed
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 
@@ -21,10 +22,6 @@ def drawn():
     """Draws in the project's style."""
     with styled():
         yield lambda make, grid: make(Answers.of(grid))
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 def at(axes, height):

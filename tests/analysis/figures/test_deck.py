@@ -7,10 +7,11 @@ from PIL import Image
 from analysis.figures import FIGURES
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import styled
+from analysis.figures.image_rows import strips_of
 from analysis.figures.names import written
-from analysis.figures.strips import strips_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import answers_of, build, write_csv
+from tests.analysis.figures.conftest import texts
 
 # figure → series → its points, each a formula that is known.
 CURVES = {
@@ -59,10 +60,6 @@ def drawn(folder):
             return FIGURES[name](answers_of(write(folder, curves)))
 
     return draw
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 @pytest.mark.parametrize("name", DECK)

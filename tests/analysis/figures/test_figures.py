@@ -15,7 +15,7 @@ from analysis.figures.names import described
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, answers_of, build, meta, rows, write_csv
 from tests.analysis.figures.conftest import files_written
@@ -94,7 +94,7 @@ def test_no_known_value_strikes_through_the_name_of_another(tmp_path):
 def test_a_value_out_of_view_stands_before_lines_that_lead_elsewhere():
     figure = new_figure(2, 2)
     axes = figure.subplots()
-    beyond(axes, "0.07", 0.5, looks([])[""], Window(0.0, 1.0, False), above=True)
+    beyond(axes, "0.07", (0.5, 2.0), looks([])[""], Window(0.0, 1.0, False))
     (text,) = axes.texts
     assert text.get_bbox_patch().get_facecolor()[:3] == (1.0, 1.0, 1.0)
     assert text.get_zorder() > Line2D([], []).get_zorder()

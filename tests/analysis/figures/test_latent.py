@@ -7,14 +7,13 @@ import pytest
 from PIL import Image
 
 from analysis.figures import write_figures
+from analysis.figures.bits import elbo_figure, split_figure
 from analysis.figures.compute import compute_figure
 from analysis.figures.curves import bound_figure, training_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
-from analysis.figures.elbo import elbo_figure
+from analysis.figures.image_rows import reconstructions_figure
 from analysis.figures.metrics import metrics_figure
-from analysis.figures.reconstructions import reconstructions_figure
-from analysis.figures.split import split_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, answers_of

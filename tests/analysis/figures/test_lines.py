@@ -9,6 +9,7 @@ from analysis.figures.lines import lines_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import FID, NLL, build
+from tests.analysis.figures.conftest import texts
 from tests.analysis.tables.grids import BASE, METRICS, axis, same, vdm
 
 SEEDS = (0, 1, 2)
@@ -79,10 +80,6 @@ def means(axes):
     """Name → points of each mean line."""
     lines = [line for line in axes.lines if not line.get_label().startswith("_")]
     return {line.get_label(): np.stack([line.get_xdata(), line.get_ydata()], axis=1) for line in lines}
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 def test_steps_of_sampler_and_bound_are_one_number(tmp_path):

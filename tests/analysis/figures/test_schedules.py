@@ -7,9 +7,10 @@ from analysis.figures.drawing import styled
 from analysis.figures.names import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
 from analysis.findings.answers import Answers
-from analysis.findings.cells import cells_of
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import answers_of, build, write_csv
+from tests.analysis.figures.conftest import texts
 
 STEPS = (100, 200, 300)
 
@@ -66,10 +67,6 @@ def learned(first=10.0, last=-6.0, apart=0.0, shift=0.0):
 def three(tmp_path):
     cells = {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15), ("learned",): learned(apart=1.0)}
     return fabricated(tmp_path / "g", [SCHEDULE], cells, seeds=(0, 1, 2))
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):

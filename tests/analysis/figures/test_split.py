@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from analysis.figures.bits import split_figure
 from analysis.figures.drawing import styled
 from analysis.figures.metrics import estimate_figure
-from analysis.figures.split import split_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import answers_of, build

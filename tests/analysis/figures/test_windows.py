@@ -26,15 +26,12 @@ def test_window_is_logarithmic_over_a_wide_range():
     assert view.share((view.low * view.high) ** 0.5) == pytest.approx(0.5)
 
 
-def test_window_of_one_cell_holds_its_seeds():
+def test_a_window_of_one_cell_holds_its_seeds_and_that_of_one_value_is_not_a_hair():
     view = bulk_window(estimates([2.0, 3.0, 7.0]))
     assert view.low < 2.0
     assert view.high > 7.0
-
-
-def test_window_of_one_value_is_not_a_hair():
-    view = bulk_window([Estimate(2.0, float("nan"), {0: 2.0})])
-    assert view.high - view.low == pytest.approx(0.1, rel=0.2)
+    alone = bulk_window([Estimate(2.0, float("nan"), {0: 2.0})])
+    assert alone.high - alone.low == pytest.approx(0.1, rel=0.2)
     assert Window(0.0, 2.0, False).share(0.5) == 0.25
 
 

@@ -5,7 +5,6 @@ import pytest
 
 from analysis.findings.answers import Answers
 from analysis.findings.best import Best, best
-from analysis.words.best import cells_shown, left_out
 from tests.analysis.findings.test_costs import costed
 from tests.analysis.findings.test_verdicts import grid_of
 
@@ -31,7 +30,7 @@ def answers():
 
 def test_a_grid_that_fits_is_left_as_it_is(answers):
     assert best(answers, CELLS) is answers
-    assert (cells_shown(answers), left_out(answers)) == ("64 cells", "")
+    assert (answers.cells_shown, answers.left_out()) == ("64 cells", "")
 
 
 def test_a_grid_of_which_the_baseline_alone_would_be_left_out_is_left_as_it_is():
@@ -49,8 +48,8 @@ def test_the_best_are_kept_in_the_grids_order_and_the_baseline_with_them(answers
     assert cut.baseline is answers.cells[0]
     assert [level.name for level in cut.axes[0].levels] == [cell.levels[0] for cell in cut.cells]
     assert set(cut.grid.runs["axis.schedule"]) == {cell.levels[0] for cell in cut.cells}
-    assert cells_shown(cut) == "the 10 best of 64 cells by NLL and the baseline"
-    assert left_out(cut, "runs.csv") == "Shown are the 10 best of 64 cells by NLL and the baseline; runs.csv has all."
+    assert cut.cells_shown == "the 10 best of 64 cells by NLL and the baseline"
+    assert cut.left_out("runs.csv") == "Shown are the 10 best of 64 cells by NLL and the baseline; runs.csv has all."
 
 
 def test_what_is_said_of_them_is_what_the_whole_grid_says(answers):
@@ -62,22 +61,34 @@ def test_what_is_said_of_them_is_what_the_whole_grid_says(answers):
         assert {here.cells[i] for i in here.leading} == {whole.cells[i] for i in whole.leading} & set(cut.cells)
         assert [here.estimates[i].mean for i in here.ranked] == sorted(one.mean for one in here.estimates)
     assert cut.summary.rounding == answers.summary.rounding
+    for name in (
+        "metrics",
+        "claims",
+        "effects",
+        "parameters",
+        "varied",
+        "changes",
+        "weight_check",
+        "draw_errors",
+        "held_out_errors",
+    ):
+        assert getattr(cut, name) is getattr(answers, name)
 
 
 def test_costs_and_fronts_are_those_of_the_whole_grid():
     values = {f"level {i:02}": ([2.0 + 0.01 * i], [20.0]) for i in range(CELLS)}
     answers = Answers.of(costed(values, **{name: CELLS - i for i, name in enumerate(values)}))
     cut = best(answers, 5)
-    assert cells_shown(cut) == "the 5 best of 64 cells by NLL"
+    assert cut.cells_shown == "the 5 best of 64 cells by NLL"
     for here, whole in zip(cut.purchases, answers.purchases, strict=True):
         assert here.front == whole.front[:5]
         assert here.cost.values == whole.cost.values[:5]
-        assert here.found.cells == cut.cells
+        assert here.answer.cells == cut.cells
 
 
 def test_without_a_metric_that_decides_the_first_are_kept():
     nothing = {f"level {i:02}": ([np.nan], [np.nan]) for i in range(CELLS)}
     cut = best(Answers.of(many(metrics=[])), 10)
     assert cut.cells == cut.whole.cells[:10]
-    assert cells_shown(cut) == "the first 10 of 64 cells"
-    assert cells_shown(best(Answers.of(grid_of(nothing)), 10)) == "the first 10 of 64 cells"
+    assert cut.cells_shown == "the first 10 of 64 cells"
+    assert best(Answers.of(grid_of(nothing)), 10).cells_shown == "the first 10 of 64 cells"

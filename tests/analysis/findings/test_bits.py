@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.findings.bits import bits_of, shares_of
-from analysis.findings.cells import cells_of
-from analysis.findings.curves import BOUND
+from analysis.findings.spaces import bits_of, shares_of
+from analysis.findings.values import BOUND, cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, build, write_csv
 from tests.analysis.latent import latent

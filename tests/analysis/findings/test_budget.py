@@ -10,12 +10,11 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from analysis.exports.contents import answers_file
+from analysis.exports import answers_file
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.report.answers import verdict
-from analysis.report.budget import budget
-from analysis.words.budget import UNKNOWN, budget_sentence, course_line
+from analysis.report.budget import UNKNOWN, budget, budget_sentence, course_line
 from analysis.words.verdicts import headline
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_verdicts import grid_of
@@ -79,7 +78,7 @@ def test_what_twice_the_steps_would_leave_is_a_paired_interval_of_the_extrapolat
         low, high = stats.ttest_1samp(ahead, 0).confidence_interval(0.95)
         assert one.ahead.difference == pytest.approx(ahead.mean(), rel=1e-9)
         assert one.ahead.half_width == pytest.approx((high - low) / 2, rel=1e-9)
-        assert one.settled == (one.told and low * high > 0 and np.sign(low) == np.sign(end.mean()))
+        assert one.settled == (one.told_apart and low * high > 0 and np.sign(low) == np.sign(end.mean()))
 
 
 def test_a_rival_that_comes_near_takes_best_back():

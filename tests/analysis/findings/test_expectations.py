@@ -10,8 +10,8 @@ from scipy import stats
 from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
-from analysis.words.claims import claim_sentence, why
-from tests.analysis.conftest import FID, NLL, meta
+from analysis.words.verdicts import claim_sentence, why
+from tests.analysis.conftest import FID, NLL, meta, run_of
 
 AXES = [
     {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
@@ -32,19 +32,8 @@ def claim(better, than, **more):
 
 def grid_of(*claims, fids=FIDS):
     rows = [
-        {
-            "cell_id": "-".join(levels),
-            "training_id": "-".join(levels),
-            "seed": seed,
-            "status": "finished" if np.isfinite(value) else "diverged",
-            "reason": "",
-            "notes": "",
-            "autoencoder_id": "",
-            "not_comparable": "",
-            "axis.schedule": levels[0],
-            "axis.steps": levels[1],
-            FID: value,
-        }
+        run_of("-".join(levels), seed, finished=np.isfinite(value))
+        | {"axis.schedule": levels[0], "axis.steps": levels[1], FID: value}
         for levels, values in fids.items()
         for seed, value in enumerate(values)
     ]

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.cells import cells_of
 from analysis.findings.factorial import factorial
+from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
-from analysis.words.factorial import factorial_sentences
-from tests.analysis.conftest import NLL, meta
+from analysis.report.answers import factorial_sentences
+from tests.analysis.conftest import NLL, meta, run_of
 
 AXES = [
     {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
@@ -31,21 +31,8 @@ def grid_of(seeds=4, lost=(), together=0.0):
             for steps, effect in EFFECT.items():
                 value = 2 + block + effect + together * (schedule == "cosine" and steps == "10") + 0.02 * rng.normal()
                 finished = (schedule, steps, seed) not in lost
-                rows.append(
-                    {
-                        "cell_id": f"{schedule}-{steps}",
-                        "training_id": f"{schedule}-{steps}",
-                        "seed": seed,
-                        "status": "finished" if finished else "diverged",
-                        "reason": "",
-                        "notes": "",
-                        "autoencoder_id": "",
-                        "not_comparable": "",
-                        "axis.schedule": schedule,
-                        "axis.steps": steps,
-                        NLL: value if finished else np.nan,
-                    }
-                )
+                levels = {"axis.schedule": schedule, "axis.steps": steps, NLL: value if finished else np.nan}
+                rows.append(run_of(f"{schedule}-{steps}", seed, finished=finished) | levels)
     described = parse_meta(json.dumps(meta(axes=AXES, baseline={}, layout="general", seeds=list(range(seeds)))), "here")
     return GridResults(described, pd.DataFrame(rows), None, pd.DataFrame)
 

@@ -12,18 +12,18 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from analysis.findings.answers import Answers
-from analysis.findings.cells import CellRuns, cells_of
-from analysis.findings.comparisons import paired
-from analysis.findings.pairs import baseline, pairs
+from analysis.findings.cells import CellRuns, baseline
+from analysis.findings.pairs import pairs
+from analysis.findings.values import cells_of, paired
 from analysis.format.grid_json import parse_meta
-from analysis.format.names import CURVES, PRECISION
+from analysis.format.names import CURVES
 from analysis.read.runs import GridResults
 from analysis.tables import table_of
 from analysis.words.cells import shortfall
-from analysis.words.seeds import looked as looked_words
-from analysis.words.seeds import seeds_taken
+from analysis.words.rounds import looked as looked_words
+from analysis.words.rounds import seeds_taken
 from analysis.words.verdicts import comparison_sentence, headline
-from tests.analysis.conftest import FID, NLL, meta
+from tests.analysis.conftest import FID, NLL, meta, run_of
 
 # Level → NLL and FID per seed.
 VALUES = {
@@ -45,23 +45,9 @@ def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, bas
         **changes,
     )
     rows = [
-        {
-            "cell_id": name,
-            "training_id": training or name,
-            "seed": seed,
-            "status": "finished" if nll == nll else "diverged",
-            "reason": "",
-            "notes": "",
-            "code": "",
-            PRECISION: "",
-            "autoencoder_id": "",
-            "not_comparable": "",
-            "axis.schedule": name,
-            "evaluation.sets": "2",
-            NLL: nll,
-            FID: fid,
-            f"{FID}_set_sd": np.nan if sets is None else sets,
-        }
+        run_of(name, seed, finished=nll == nll, training_id=training or name)
+        | {"axis.schedule": name, "evaluation.sets": "2", NLL: nll, FID: fid}
+        | {f"{FID}_set_sd": np.nan if sets is None else sets}
         for name, numbers in values.items()
         for seed, nll, fid in zip(seeds, *numbers, strict=True)
     ]
@@ -179,12 +165,12 @@ def test_many_cells_are_compared_with_the_baseline():
 def test_the_baseline_is_the_one_that_is_named_unless_it_did_not_finish():
     grid = grid_of()
     cells = cells_of(grid)
-    assert baseline(grid, cells).levels == ("linear",)
+    assert baseline(grid.meta, cells).levels == ("linear",)
     named = grid_of()
     object.__setattr__(named.meta, "baseline", {"schedule": "learned"})
-    assert baseline(named, cells).levels == ("learned",)
+    assert baseline(named.meta, cells).levels == ("learned",)
     lost = grid_of({"linear": ([np.nan] * 3, [np.nan] * 3), "cosine": ([2.0, 2.1, 2.2], [1.0, 2.0, 3.0])})
-    assert baseline(lost, cells_of(lost)) is None
+    assert baseline(lost.meta, cells_of(lost)) is None
 
 
 @pytest.mark.parametrize("image_sd", [0.0, 0.5])

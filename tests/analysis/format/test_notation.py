@@ -48,9 +48,10 @@ def test_losses_and_terms_of_the_bound_have_subscripts():
     assert latex("VAL_0 and L_") == r"VAL\_0 and L\_"
 
 
-@pytest.mark.parametrize(("text", "columns"), [("μ̃", 1), ("x₀ ‖", 4), ("abc", 3), ("漢字", 4)])
-def test_width(text, columns):
-    assert width(text) == columns
+def test_widths_powers_and_durations():
+    assert [width(text) for text in ("μ̃", "x₀ ‖", "abc", "漢字")] == [1, 4, 3, 4]
+    assert [power_of_ten(exponent) for exponent in (12, -6, 30)] == ["10¹²", "10⁻⁶", "10³⁰"]
+    assert [duration(seconds) for seconds in (59.6, 480.2, 9000.0)] == ["60 s", "8.0 min", "2.5 h"]
 
 
 @pytest.mark.parametrize(
@@ -95,20 +96,10 @@ def test_what_is_counted_has_no_interval_where_seeds_agree(mean, half, expected)
     assert Rounding(counted=True).measured(mean, half) == expected
 
 
-@pytest.mark.parametrize(("exponent", "expected"), [(12, "10¹²"), (-6, "10⁻⁶"), (30, "10³⁰")])
-def test_power_of_ten(exponent, expected):
-    assert power_of_ten(exponent) == expected
-
-
 def test_a_column_of_narrow_intervals_has_a_decimal_more():
     rounding = Rounding.of(2, [0.004, 0.003, 0.2, math.nan])
     assert rounding.measured(2.4314, 0.004) == "2.431 ± 0.004"
     assert Rounding.of(2, [0.04, 0.003, 0.2]).measured(2.4314, 0.04) == "2.43 ± 0.04"
-
-
-@pytest.mark.parametrize(("seconds", "expected"), [(59.6, "60 s"), (480.2, "8.0 min"), (9000.0, "2.5 h")])
-def test_duration(seconds, expected):
-    assert duration(seconds) == expected
 
 
 def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():

@@ -47,7 +47,7 @@ def test_images_come_in_the_order_of_the_runs_and_their_mean_is_the_metric(folde
     assert grid.images is images
 
 
-def test_results_that_are_older_than_the_file_have_no_images(shared_folder):
+def test_without_the_file_there_are_no_images(shared_folder):
     images = read_folder(shared_folder).images
     assert images.empty
     assert list(images.index.names) == ["cell_id", "seed", "metric"]
@@ -56,7 +56,7 @@ def test_results_that_are_older_than_the_file_have_no_images(shared_folder):
 
 def test_images_of_what_is_not_in_the_grid_are_left_out(folder):
     with_images(folder, [["gone", 0, NLL, *"12345"], ["mu-weighted", 7, NLL, *"12345"]])
-    pd.testing.assert_frame_equal(read_folder(folder).images, read_folder(build(folder.parent / "older")).images)
+    pd.testing.assert_frame_equal(read_folder(folder).images, read_folder(build(folder.parent / "without")).images)
 
 
 @pytest.mark.parametrize(

@@ -141,16 +141,6 @@ def test_a_grid_that_lacks_what_others_have_is_read_too(tracker, tmp_path):
     assert grid.tracking.runs == {}
 
 
-def test_what_a_killed_writer_left_beside_a_file_is_not_read(tracker, tmp_path, temporary):
-    folder = build(tmp_path / "left")
-    (folder / ".runs.csv.r8earjny").write_text("half of")
-    tracker.publish("left", folder)
-    grid = read_store(tracker.uri, "left")
-    assert len(grid.runs) == len(rows())
-    (downloaded,) = temporary.iterdir()
-    assert not [path for path in downloaded.iterdir() if path.name.startswith(".")]
-
-
 def test_links_lead_into_the_store_that_is_read(published, tracker):
     experiment = tracker.experiment(GRID)
     assert read_store(tracker.uri, GRID).tracking == tracking_of(tracker.uri, experiment, IDS)

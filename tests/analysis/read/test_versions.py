@@ -14,7 +14,7 @@ def made_by(*parts):
     return [row | parts[i % len(parts)] for i, row in enumerate(rows())]
 
 
-def test_older_results_know_no_versions(shared_folder):
+def test_versions_that_no_file_tells_are_empty(shared_folder):
     grid = read_folder(shared_folder)
     assert all(set(grid.runs[name]) == {""} for name in ("code", "numerics", "data_digest"))
     assert grid.codes == []

@@ -2,8 +2,9 @@
 
 from html.parser import HTMLParser
 
-from analysis import report
 from analysis.figures.drawing import Drawn
+from analysis.report import FILE
+from analysis.report.__main__ import main
 
 PICTURE = "analysis.figures.as_png"
 VOID = {"meta", "link", "img", "input", "br"}
@@ -52,5 +53,5 @@ def laid_out(figure):
 
 def page_of(folder):
     """The report of a results folder, written by the command."""
-    assert report.main([f"runs={folder}"]) == 0
-    return folder / report.FILE
+    assert main([f"runs={folder}"]) == 0
+    return folder / FILE

@@ -9,7 +9,7 @@ from analysis.findings.answers import Answers
 from analysis.format.notation import some
 from analysis.read.runs import read_folder
 from analysis.report import report
-from analysis.tables import MOST_ROWS, render, terminal_table
+from analysis.tables import MOST_ROWS, read_through, render, terminal_table
 from tests.analysis.conftest import pipe
 from tests.analysis.many import many
 from tests.analysis.report.pages import Page
@@ -28,7 +28,7 @@ def answers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(answers):
-    return Page(report(answers, {}))
+    return Page(report(answers, {}, read_through(answers)))
 
 
 def test_the_pages_table_says_what_it_leaves_out_and_where_that_is(answers, page):

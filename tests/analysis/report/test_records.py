@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import pytest
-
 from analysis.findings.answers import Answers
 from analysis.format.links import tracking_of
 from analysis.read.runs import read_folder
@@ -16,7 +14,7 @@ from tests.analysis.report.pages import Page
 
 
 def test_tracebacks_are_folded_below_the_reasons(tmp_path):
-    """Those of an older writer stand below their reasons, and a run of one line has none."""
+    """A message of several lines is shown in whole, and one of one line has nothing folded."""
     trace = "Traceback (most recent call last):\n  File x\nOSError: no space left"
     ends = {
         0: {"reason": "no space left", "traceback": trace},
@@ -79,11 +77,9 @@ def test_scoring_at_rungs_has_a_column_where_it_is_known():
     assert [row[list(sheet.head).index("Scoring at rungs (s)")] for row in sheet.rows] == 3 * ["7.00"]
 
 
-@pytest.mark.parametrize(
-    ("value", "text"), [(9.2e12, "9.20 T"), (145521, "146 k"), (0.0, "0"), (999.0, "999"), (5e19, "50.0 E")]
-)
-def test_si(value, text):
-    assert si(value).replace("\u00a0", " ") == text
+def test_si():
+    texts = {9.2e12: "9.20 T", 145521: "146 k", 0.0: "0", 999.0: "999", 5e19: "50.0 E"}
+    assert {value: si(value).replace("\u00a0", " ") for value in texts} == texts
 
 
 def test_prose_keeps_numbers_whole_and_escapes_code():

@@ -7,10 +7,10 @@ from itertools import pairwise
 
 import pytest
 
-from analysis import report
 from analysis.figures import FIGURES
 from analysis.read import source
 from analysis.read.runs import read_folder
+from analysis.report.__main__ import main
 from analysis.report.figures import CAPTIONS, SHOWS
 from tests.analysis.conftest import AXES, build, rows
 from tests.analysis.report.pages import Page, page_of
@@ -163,7 +163,7 @@ def test_what_users_write_is_shown_and_not_run(tmp_path, quick):
 def test_the_command(tmp_path, monkeypatch, capsys, quick):
     folder = build(tmp_path / "results" / "parameterization")
     monkeypatch.chdir(tmp_path)
-    assert report.main(["grid=parameterization"]) == 0
+    assert main(["grid=parameterization"]) == 0
     assert capsys.readouterr().out == "results/parameterization/report.html\n"
     from_folder = (folder / "report.html").read_bytes()
     # A store gives no sample sheets; what it gives goes where the folder would be.
@@ -171,7 +171,7 @@ def test_the_command(tmp_path, monkeypatch, capsys, quick):
     monkeypatch.setattr(source, "read_store", lambda uri, name: dataclasses.replace(stored))
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert report.main(["grid=parameterization", "runs=sqlite:///runs.db"]) == 0
+    assert main(["grid=parameterization", "runs=sqlite:///runs.db"]) == 0
     assert capsys.readouterr().out == "results/parameterization/report.html\n"
     written = (tmp_path / "elsewhere" / "results" / "parameterization" / "report.html").read_text(encoding="utf-8")
     assert 'id="samples"' in from_folder.decode()
@@ -181,9 +181,9 @@ def test_the_command(tmp_path, monkeypatch, capsys, quick):
 def test_refusals_are_one_line(tmp_path, monkeypatch, capsys):
     build(tmp_path / "results" / "parameterization")
     monkeypatch.chdir(tmp_path)
-    assert report.main(["grid=parametrization"]) == 2
+    assert main(["grid=parametrization"]) == 2
     error = capsys.readouterr().err
     assert "did you mean 'parameterization'?" in error
     assert error.count("\n") == 1
-    assert report.main(["format=html"]) == 2
-    assert report.main(["--help"]) == 0
+    assert main(["format=html"]) == 2
+    assert main(["--help"]) == 0

@@ -3,9 +3,9 @@
 import pytest
 from rich.text import Text
 
-from analysis import report
 from analysis.format.notation import width
 from analysis.read.search import read_search
+from analysis.report.__main__ import main
 from analysis.tables.search import terminal_search
 from tests.analysis.conftest import answers_of, terminal
 from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
@@ -57,7 +57,7 @@ def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
     assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
     assert [section["id"] for section in page.all("section")] == ["search", "provenance"]
     assert "Not confirmed at fresh seeds yet" in page.section("search")
-    assert report.main([f"runs={folder}"]) == 0
+    assert main([f"runs={folder}"]) == 0
     assert (folder / "report.html").read_text(encoding="utf-8") == text
 
 

@@ -15,9 +15,8 @@ from analysis import tables
 from analysis.format import names
 from analysis.format.errors import InputError
 from analysis.format.notation import width
-from analysis.tables import render, table_of
+from analysis.tables import LAYOUTS, render, table_of
 from analysis.tables.latex import latex_table
-from analysis.tables.layouts import LAYOUTS
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
@@ -254,7 +253,6 @@ def test_no_published_columns_where_nothing_matches(tmp_path):
     ("name", "levels", "expected"),
     [
         ("ddpm_table_1", ("epsilon", "simple"), {"is": "9.46 ± 0.11", "fid": "3.17", "nll": "3.75"}),
-        ("ddpm_table_2", ("epsilon", "simple"), {"nll": "3.75", "fid": "3.17", "is": "9.46 ± 0.11"}),
         (
             "improved_ddpm_2",
             ("cosine", "hybrid"),
@@ -267,8 +265,6 @@ def test_no_published_columns_where_nothing_matches(tmp_path):
             },
         ),
         ("vdm", ("inf", "10"), {"nll": "7.54", "T": "∞", "T, evaluation": "10"}),
-        ("vdm", ("100", "10"), {"nll": "", "T": ""}),
-        ("vdm_schedules", ("linear",), {"nll": "", "bound_variance": "31.6"}),
         ("ldm", ("f4",), {"Model": "KL, c = 3", "rfid": "0.27", "psnr": "27.53 ± 4.54"}),
         (
             "analytic_dpm",

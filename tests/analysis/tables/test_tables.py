@@ -197,6 +197,10 @@ def test_a_pipe_gets_every_column_and_a_star_for_bold(table):
     assert "Objective[a,b]" in shown
     assert "* stands for bold" in shown
     assert shown.count("Objective[a,b]") == 1
+    lines = shown.splitlines()
+    rules = [i for i, line in enumerate(lines) if line.startswith("──")]
+    assert lines[rules[0] - 1].startswith("Objective[a,b]")
+    assert [lines[i + 1].split()[0] for i in rules] == ["Predicts", "uniform"]
 
 
 @pytest.mark.parametrize(("columns", "pieces"), [(60, 3), (80, 2), (160, 1)])

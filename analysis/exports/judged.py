@@ -1,0 +1,202 @@
+"""The entries of answers.json that say what was found: verdicts, claims, effects, fronts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from analysis.exports.measured import Entry, InWords, Measure, MetricName, Number, Place, Places, read_at
+from analysis.findings.expectations import Fate, Obstacle
+from analysis.statistics.families import Verdict
+
+
+class AnsweredHeadline(Entry):
+    """The answer in each metric that decides, the shortest form of all that follows."""
+
+    metric: MetricName = read_at("metric", "name")
+    decides: str = read_at("metric", "decides")
+    """The purpose that the metric is asked for: `likelihood`, `samples`, or what its author calls it."""
+    best: Place | None
+    """The cell with the best mean of those that may be the best, or of all in a preliminary round; null where no cell
+    has a value."""
+    leaders: Places = read_at("leading")
+    """All cells that may be the best, to which no other is shown to be better: what the table sets in bold. Empty with
+    one seed, and in a preliminary round."""
+    as_good: Places
+    """Other cells, leaders or not, that are shown to be worse than the best by less than `relevant`, if at all."""
+    sentence: str
+    """The same in words, as it stands below the table."""
+    rivals: Places
+    """Cells that are shown to be worse than the best, and may be better at twice the steps; empty where trainings were
+    not scored on their way."""
+
+
+class AnsweredComparison(Entry):
+    """Two cells by the seeds that both finished, and by held-out image where each image has a value. The comparisons of
+    one metric are one family."""
+
+    metric: MetricName = read_at("metric", "name")
+    a: Place
+    """The first cell."""
+    b: Place
+    """The cell that it is compared with."""
+    primary: bool
+    """True where the grid declares this comparison, or declares none."""
+    scale: Literal["linear", "log"] = read_at("metric", "scale")
+    """The metric's scale: where it is `log`, the next two are of logarithms."""
+    difference: Number = read_at("comparison", "difference")
+    """The mean of a − b over the common seeds."""
+    half_width: Number = read_at("comparison", "half_width")
+    """Half the width of the 95 % interval of the difference, of this difference alone; with `seeds=auto`, of all
+    declared ones at all looks."""
+    n: int = read_at("comparison", "n")
+    """The number of seeds that both finished."""
+    p: Number = read_at("comparison", "p")
+    """p of a difference of 0, two-sided."""
+    adjusted_p: Number
+    """The same among all comparisons of this metric: what the verdict goes by; null where none is due."""
+    equal_p: Number
+    """p among all comparisons that the difference is below `relevant`; null where none is named."""
+    settled_at: int | None
+    """The number of seeds at which the verdict came with `seeds=auto`, in the place of both adjusted p. Else null."""
+    verdict: Verdict
+    """The verdict that a is `better` or `worse` than b, `equal` for practical purposes, or one `cannot tell`; `open` in
+    a preliminary round."""
+    fresh_seeds: int | None
+    """The number of new seeds that would tell the difference if it is what it looks like; null where no number up to
+    1000 would."""
+    sentence: InWords
+
+
+class AnsweredCourse(Entry):
+    """A comparison over the budget."""
+
+    metric: MetricName
+    a: Place = read_at("pair", "a")
+    """One cell."""
+    b: Place = read_at("pair", "b")
+    """The other cell."""
+    verdicts: tuple[Verdict, ...]
+    """On a relative to b at each of the rungs, the last of these the end."""
+    settled: bool
+    """True where they are told apart at the end, and would be at twice the steps if the difference went on changing as
+    since the last rung."""
+    ahead: Number = read_at("ahead", "difference", default=None)
+    """a − b at twice the steps, if so; on a log scale of logarithms. Null below two seeds."""
+    half_width: Number = read_at("ahead", "half_width", default=None)
+    """Half the width of its 95 % interval over seeds, not adjusted."""
+
+
+class AnsweredClaim(Entry):
+    """An expectation from a paper, written down before the grid was run. A grid's claims are one family."""
+
+    claim: str = read_at("claim", "claim")
+    """The claim in words."""
+    source: str = read_at("claim", "source")
+    """The source of the claim."""
+    metric: str
+    """The metric that it is about; where the grid has none such, its kind."""
+    fate: Fate
+    """`as published`, `contrary to the paper` or `cannot tell`."""
+    obstacle: Obstacle
+    """The reason why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
+    difference: Number = read_at("test", "comparison", "difference", default=None)
+    """The difference that the claim is about, averaged over the axes that it does not name; of logarithms where the
+    metric is on a log scale."""
+    half_width: Number = read_at("test", "comparison", "half_width", default=None)
+    """Half the width of its 95 % interval."""
+    margin: Number = read_at("test", "margin", default=None)
+    """The most that two may differ which are claimed to be equal; else null."""
+    adjusted_p: Number = read_at("test", "different", default=None)
+    """Holm's p among the grid's claims, that there is a difference; of a claim that two are equal, one beyond the
+    margin."""
+    equal_p: Number = read_at("test", "equal", default=None)
+    """For a claim that two are equal, Holm's p that they differ by less than the margin; else null."""
+    sentence: InWords
+
+
+class AnsweredEffect(Entry):
+    """An axis of several, or two together, and how much of a metric's variation they account for."""
+
+    metric: MetricName
+    axes: tuple[str, ...]
+    """One axis: whether it matters; two: whether one's effect depends on the other."""
+    df: int
+    """Degrees of freedom of the effect."""
+    df_error: int | Number
+    """The number of seeds less one."""
+    F: Number
+    """The F statistic; null where it is infinite."""
+    p: Number
+    """Its p."""
+    adjusted_p: Number = read_at("adjusted")
+    """The same among the effects on this metric."""
+    share: Number
+    """The share of the sum of squares that seeds do not explain."""
+    matters: bool
+    """True where the adjusted p is 0.05 or less, or, of one axis, a comparison tells two cells apart that differ in it
+    alone."""
+
+
+class AnsweredAverage(Entry):
+    """A level of an axis, averaged over all other axes within each seed."""
+
+    metric: MetricName
+    axis: str = read_at("axis", "name")
+    """The axis."""
+    level: str
+    """The level's label."""
+    mean: Number = read_at("estimate", "mean")
+    """The mean over seeds, on a log scale the geometric one."""
+    low: Number = read_at("estimate", "low")
+    """The lower end of its 95 % interval."""
+    high: Number = read_at("estimate", "high")
+    """The upper end."""
+    note: str
+    """Over which combinations of the other axes, where it is not over all."""
+
+
+class AnsweredFront(Entry):
+    """The cells that are worth their cost: those to which no cell that costs no more is known to be better."""
+
+    metric: MetricName
+    cost: Measure
+    """The `name` of the cost."""
+    cells: Places
+    """The cells on the front."""
+
+
+class AnsweredWeight(Entry):
+    """An axis along which the weight that training gives to each t changes, though the axis does not declare that: a
+    second difference between its cells."""
+
+    axis: str
+    """The axis."""
+    factor: Number
+    """By how much the weights of two cells differ at most; null where one has none."""
+    t: int
+    """The t at which they differ most."""
+
+
+class AnsweredOptimism(Entry):
+    """The winner of a search, in the search and anew at the fresh seeds of its confirmation."""
+
+    winner: str = read_at("winner", "label")
+    """The name of the winner."""
+    metric: str = read_at("objective", "name")
+    """The objective."""
+    searched: Number
+    """Its value in the search, which is the best partly by luck."""
+    fresh: Number = read_at("fresh", "mean")
+    """The mean of the same cell at seeds that the search has not used."""
+    half_width: Number = read_at("fresh", "half_width")
+    """Half the width of the 95 % interval of `fresh`."""
+    n: int
+    """The number of fresh seeds."""
+    test: Number = read_at("test", "mean", default=None)
+    """The mean of a likelihood on test images; else null."""
+    gap: Number
+    """By how much `fresh` is worse than `searched`, by the direction of the metric: above 0 the search was
+    optimistic."""
+    gap_half_width: Number = read_at("half_width")
+    """Half the width of the 95 % interval of the gap."""
+    sentence: InWords

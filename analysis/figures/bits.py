@@ -1,0 +1,173 @@
+"""Figures of bits, a bar per cell, its parts one after another, each with its number where there is room.
+
+    elbo     where the bits of an image go, in bits/dim: bars are as long as the NLL (`findings.spaces`)
+    split    the shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound; cells in latents are left out
+
+A part below 0 lies to the left of 0: L_0 of dequantised data is of a density. The line across such a bar is the sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from analysis.figures.drawing import GREY, WIDTH, new_figure
+from analysis.figures.forest import label_rows, plain_rows, rows
+from analysis.figures.windows import round_ticks
+from analysis.findings.answers import Answers
+from analysis.findings.spaces import Bits
+from analysis.format.notation import Rounding, mathtext
+
+SMALL = 6.5
+"""The size of the numbers in and beside bars."""
+
+
+@dataclass(frozen=True)
+class BarPart:
+    """The name of a part of a bar, its colour, and that of the number in it."""
+
+    name: str
+    color: str
+    ink: str
+
+
+PARTS = (
+    BarPart("reconstruction", "#029E73", "white"),
+    BarPart("rate of the latents", "#B5DFD1", "#222222"),
+    BarPart("L_0", "#0173B2", "white"),
+    BarPart("L_1 to L_T", "#BBD9EC", "#222222"),
+)
+_ROOM_OF_RANGE = 0.08
+"""The share of the bars' range that a number needs."""
+TERMS = (
+    BarPart("L_0", "#0173B2", "white"),
+    BarPart("L_1 to L_{T−1}", "#BBD9EC", "#222222"),
+    BarPart("L_T", "#DE8F05", "white"),
+)
+_ROOM_OF_BAR = 0.09
+"""The share of a bar that a percentage needs."""
+
+
+def elbo_figure(answers: Answers) -> Figure | None:
+    """The figure; None where no cell has a reconstruction among its bits."""
+    bars = [(cell, bits) for cell, bits in zip(answers.cells, answers.bits, strict=True) if bits is not None]
+    if not any(bits.rate for _, bits in bars):
+        return None
+    heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
+    low, high = min(bits.ends[0] for _, bits in bars), max(bits.ends[1] for _, bits in bars)
+    figure, axes = bar_axes(ticks, 0.75, 1.5)
+    axes.set_xlim(1.02 * low, high + 0.42 * (high - low))
+    axes.set_xlabel("bits/dim", x=(high - low) / 2 / 1.42 / (high - low))
+    axes.set_xticks([tick for tick in round_ticks(6).tick_values(low, high) if low <= tick <= high])
+    axes.spines["bottom"].set_bounds(low, high)
+    places = high + 0.02 * (high - low), high + 0.15 * (high - low)
+    for (_, bits), height in zip(bars, heights, strict=True):
+        _elbo_bar(axes, bits, height, _ROOM_OF_RANGE * (high - low))
+        _say(axes, bits, height, places)
+    for place, text in zip(places, ("NLL", "rate = log q(z|x) − log p(z)"), strict=True):
+        axes.text(place, -0.9, mathtext(text), color=GREY, fontsize=SMALL, ha="left", va="center")
+    _legend(axes, {name for _, bits in bars for name in bits.parts})
+    axes.axvline(0.0, color="#444444", linewidth=0.6, zorder=3)
+    return figure
+
+
+def _elbo_bar(axes: Axes, bits: Bits, height: float, room: float) -> None:
+    """The parts, and a line at their sum where it is not their end."""
+    looks = {part.name: part for part in PARTS}
+    left, _ = draw_bar(axes, height, [(looks[name], value) for name, value in bits.parts.items()], room, _number)
+    if left < 0:
+        axes.plot([bits.total] * 2, [height - 0.42, height + 0.42], color="black", linewidth=1.1, zorder=4)
+
+
+def _say(axes: Axes, bits: Bits, height: float, places: tuple[float, float]) -> None:
+    """The sum, and what a rate is made of: the mean of log q, and the bound on −log p."""
+    axes.text(places[0], height, _number(bits.total), fontsize=7, ha="left", va="center")
+    if bits.rate:
+        code, prior = bits.rate
+        sign = "+" if prior >= 0 else "−"
+        text = f"{_number(code + prior)} = {_number(code)} {sign} {_number(abs(prior))}"
+        axes.text(places[1], height, text, color=GREY, fontsize=SMALL, ha="left", va="center")
+
+
+def _legend(axes: Axes, names: set[str]) -> None:
+    """The colours, above the bars and outside of them."""
+    shown = [part for part in PARTS if part.name in names]
+    boxes = [axes.barh(0.0, 0.0, color=part.color)[0] for part in shown]
+    axes.legend(
+        boxes,
+        [mathtext(part.name) for part in shown],
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        ncols=len(shown),
+        borderaxespad=0.2,
+        handlelength=1.0,
+        handleheight=0.8,
+        columnspacing=1.4,
+    )
+
+
+def _number(value: float) -> str:
+    return Rounding(2).number(value)
+
+
+def split_figure(answers: Answers) -> Figure | None:
+    """The figure; None where no cell has a bound with its terms."""
+    bars = [(cell, shares) for cell, shares in zip(answers.cells, answers.shares, strict=True) if shares is not None]
+    if not bars:
+        return None
+    heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
+    figure, axes = bar_axes(ticks, 0.6, 1.6)
+    axes.set(xlim=(0, 1.1), xlabel="share of the bound")
+    for (_, shares), height in zip(bars, heights, strict=True):
+        draw_bar(axes, height, list(zip(TERMS, shares, strict=True)), _ROOM_OF_BAR, _percent)
+        if shares[2] <= _ROOM_OF_BAR:
+            # L_T is short: its number stands beside the bar.
+            axes.text(1.01, height, _percent(shares[2]), color=GREY, fontsize=SMALL, ha="left", va="center")
+    _head(axes, bars[0][1])
+    axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
+    axes.grid(False)
+    return figure
+
+
+def _head(axes: Axes, shares: tuple[float, float, float]) -> None:
+    """The terms above the first bar."""
+    places = (0.0, shares[0] + shares[1] / 2, 1.01)
+    for place, term, side in zip(places, TERMS, ("left", "center", "left"), strict=True):
+        axes.text(place, -0.9, mathtext(term.name), color=GREY, ha=side, va="center")
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 1e-3:
+        return "<0.1 %"
+    return f"{100 * share:.1f} %" if 0 < share < 0.1 else f"{100 * share:.0f} %"
+
+
+def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) -> tuple[Figure, Axes]:
+    """A figure of rows with these labels, so high besides them, with room for what stands above the first."""
+    figure = new_figure(WIDTH, height + 0.17 * (len(ticks) + 1))
+    axes = figure.subplots()
+    axes.set_ylim(max(ticks) + 0.7, -above)
+    plain_rows(axes)
+    label_rows(axes, ticks)
+    return figure, axes
+
+
+def draw_bar(
+    axes: Axes, height: float, parts: Sequence[tuple[BarPart, float]], room: float, number: Callable[[float], str]
+) -> tuple[float, float]:
+    """The parts from 0 on, those below 0 to its left, with a number where one takes more than `room`; the ends."""
+    left = right = 0.0
+    for part, value in parts:
+        start = right if value >= 0 else left
+        axes.barh(height, value, 0.72, start, color=part.color, linewidth=0)
+        if abs(value) > room:
+            style: dict[str, Any] = {"color": part.ink, "fontsize": SMALL, "ha": "center", "va": "center"}
+            axes.text(start + value / 2, height, number(value), **style)
+        left, right = left + min(value, 0.0), right + max(value, 0.0)
+    return left, right

@@ -1,0 +1,59 @@
+"""The sequential test of a grid to which seeds were added while one looked: its rule is `statistics.looks`.
+
+The comparisons are those that the grid declares, each over the seeds that both cells have, judged look by look; and
+which cells are shown to be better among all pairs follows from the same looks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from analysis.findings.cells import CellRuns
+from analysis.findings.comparisons import CellComparison, Pair
+from analysis.findings.values import Array, paired, values_of
+from analysis.format.grid_json import Auto, Meta, ShownMetric
+from analysis.read.runs import GridResults
+from analysis.statistics import looks
+
+
+def pairs_by_looks(
+    grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns]
+) -> list[CellComparison]:
+    """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
+    declared = [pair for pair in declared_pairs(grid.meta, cells) if all(cell.cell_id in auto.stopped for cell in pair)]
+
+    def first(n: int) -> list[Array | None]:
+        taken = [min(auto.stopped[cell.cell_id] for cell in pair) >= n for pair in declared]
+        seeds = grid.meta.seeds[:n]
+        return [
+            paired(grid, metric, a, b, seeds) if there else None for (a, b), there in zip(declared, taken, strict=True)
+        ]
+
+    plan = looks.Looks(auto.looks)
+    decisions = looks.follow(plan, len(declared), first, margins=metric.margin, resolution=metric.resolution)
+    return [
+        CellComparison(metric, a, b, decision, len(declared), True)
+        for (a, b), decision in zip(declared, decisions, strict=True)
+        if decision.found.n
+    ]
+
+
+def order_by_looks(
+    grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns], margin: float
+) -> tuple[list[frozenset[int] | None], list[bool]]:
+    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    declared = {cell for pair in grid.meta.declared for cell in pair}
+    taken = looks.Taken(
+        looks.Looks(auto.looks),
+        values_of(grid, metric, cells),
+        [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells],
+        [cell.cell_id in declared for cell in cells],
+    )
+    sign, resolution = metric.sign, metric.resolution
+    return looks.beaten_by(taken, sign, resolution), looks.near_best(taken, sign, margin, resolution)
+
+
+def declared_pairs(meta: Meta, cells: Sequence[CellRuns]) -> list[Pair]:
+    """The comparisons that the grid declares, of cells that were run."""
+    by_id = {cell.cell_id: cell for cell in cells}
+    return [(by_id[a], by_id[b]) for a, b in meta.declared if a in by_id and b in by_id]

@@ -1,0 +1,161 @@
+"""The values of a grid's cells as arrays, by the seeds that all finished, and by held-out image where all have values;
+and their curves as tables [x, seed].
+
+A metric is compared on its scale: on a log scale a difference is the log of a ratio. Only likelihoods have a value per
+image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
+part, and its noise of sampling is among its seeds'.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis.findings.cells import CellRuns
+from analysis.format.grid_json import ShownMetric
+from analysis.read.runs import GridResults
+from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+TRAINING, BOUND = "train/network", "bound_per_t"
+"""The names of two curves: the loss over training steps, and what each t adds to the bound."""
+
+
+def axis_columns(grid: GridResults) -> list[str]:
+    """The columns of the runs that hold the levels of the axes, in their order."""
+    return [f"axis.{axis.name}" for axis in grid.meta.axes]
+
+
+def cells_of(grid: GridResults) -> list[CellRuns]:
+    """The cells in the order of the axes' levels."""
+    axes, columns = grid.meta.axes, axis_columns(grid)
+    if not columns:
+        return [CellRuns((), (), grid.runs)]
+    cells = []
+    for key, rows in grid.runs.groupby(columns, sort=False):
+        levels = tuple(str(name) for name in key)
+        labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
+        cells.append(CellRuns(levels, labels, rows))
+    return cells
+
+
+def on_scale(metric: ShownMetric, values: Array) -> Array:
+    """Values as they are compared."""
+    return np.log(values) if metric.scale == "log" else values
+
+
+def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
+    """The seeds of the grid, in order, and any more that these cells have values of."""
+    return sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
+
+
+def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
+    """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
+    where each has one; nan where there is none."""
+    all_values = [cell.estimate(metric.name).values for cell in cells]
+    finite = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in all_values]
+    seeds = seeds_of(grid, metric, cells)
+    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in finite], dtype=np.float64)
+    table = table.reshape(len(cells), len(seeds))
+    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
+    width = {of_cell.shape[1] for of_cell in images if of_cell is not None}
+    if len(width) != 1 or any(of_cell is None for of_cell in images):
+        return on_scale(metric, table)
+    out = np.full((*table.shape, width.pop()), math.nan)
+    out[np.isfinite(table)] = np.concatenate([of_cell for of_cell in images if of_cell is not None])
+    return out
+
+
+def paired(
+    grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns, among: Collection[int] | None = None
+) -> Array:
+    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image; of the seeds `among` these."""
+    return contrast(grid, metric, [(1.0, a), (-1.0, b)], among)
+
+
+@dataclass(frozen=True)
+class ImageShare:
+    """The share of n held-out images on which one cell is better than another, with a 95 % interval over images."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> ImageShare | None:
+    """The images on which a is better than b in the mean over their common seeds, for these trainings.
+
+    None where values per image are not known, or too few for a bootstrap.
+    """
+    differences = paired(grid, metric, a, b)
+    if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
+        return None
+    better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
+    low, high = bootstrap_interval(better, np.random.default_rng(0))
+    return ImageShare(float(better.mean()), low, high, len(better))
+
+
+def contrast(
+    grid: GridResults,
+    metric: ShownMetric,
+    terms: Sequence[tuple[float, CellRuns]],
+    among: Collection[int] | None = None,
+) -> Array:
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image; of
+    the seeds `among` these, where they are given."""
+    values = [cell.estimate(metric.name).values for _, cell in terms]
+    common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
+    seeds = sorted(common if among is None else common & set(among))
+    by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
+    whole = [images for images in by_image if images is not None]
+    by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]
+    parts = whole if len(whole) == len(terms) else by_seed
+    total: Array = np.sum([c * part for (c, _), part in zip(terms, parts, strict=True)], axis=0)
+    return total
+
+
+def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
+    """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
+    if not seeds or grid.images.empty:
+        return None
+    try:
+        rows = np.array([grid.images.index.get_loc((cell.cell_id, seed, metric)) for seed in seeds], dtype=np.intp)
+    except KeyError:
+        return None
+    values: Array = grid.images.to_numpy(dtype=np.float64)[rows]
+    return values if np.isfinite(values).all() else None
+
+
+def curves_of(curves: pd.DataFrame, name: str, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
+    """The curve of this name as [x, seed] of each cell, without points that are not finite; empty where it has none."""
+    finite = curves[(curves["curve"] == name) & np.isfinite(curves["y"])]
+    by_id = {str(cell_id): rows for cell_id, rows in finite.groupby("cell_id", sort=False)}
+    ids = [set(cell.runs["cell_id"]) for cell in cells]
+    return [_curve_of([by_id.get(i, finite[:0]) for i in own], cell) for own, cell in zip(ids, cells, strict=True)]
+
+
+def _curve_of(parts: list[pd.DataFrame], cell: CellRuns) -> pd.DataFrame:
+    """The curve of a cell among the rows of its ids."""
+    rows = parts[0] if len(parts) == 1 else pd.concat(parts).sort_index()
+    own = rows[rows["seed"].isin(set(cell.runs["seed"]))]
+    return pd.DataFrame(own.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
+
+
+def shared(of_cells: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
+    """The things that cells have and that can be told apart, each by its first cell, with the cells that have it."""
+    apart: list[tuple[T, list[CellRuns]]] = []
+    for cell, own in of_cells:
+        cells = next((cells for other, cells in apart if agree(other, own)), None)
+        if cells is None:
+            apart.append((own, [cell]))
+        else:
+            cells.append(cell)
+    return apart
