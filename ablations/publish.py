@@ -36,7 +36,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     check_results(folders[0].parent)
-    from ablations.driver.turns import Turns
+    from ablations.engine.folder_lock import FolderLock
     from ablations.tracking.mlflow_client import TrackingError
     from ablations.tracking.mlflow_runs import head_in
     from ablations.tracking.uris import default_uri
@@ -47,7 +47,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
     for folder in folders:
         try:
             _check(folder)
-            with Turns(folder).turn():
+            with FolderLock(folder).held():
                 print(deliver(folder, uri, results))
         except InputError as error:
             # A store that does not answer takes none of the others either.

@@ -41,13 +41,13 @@ def main(arguments: list[str]) -> int:
 
 def record(given: dict[str, Any]) -> None:
     """Promote a run, or draw committed grids anew, a line each."""
-    from ablations.driver.turns import Turns
+    from ablations.engine.folder_lock import FolderLock
 
     results = Path(given["results"])
     name = folder_name("grid", given["grid"]) if given["grid"] else ""
     if given["redraw"] == "true":
         folders = chosen(results, name)
-        with Turns(results / COMMITTED).turn():
+        with FolderLock(results / COMMITTED).held():
             for folder in folders:
                 print(f"{put(folder, folder)}: drawn anew", flush=True)
         return
@@ -56,7 +56,7 @@ def record(given: dict[str, Any]) -> None:
     own = results / name
     if is_committed(own) or not holds_results(own):
         raise no_grid(own, names_in(results))
-    with Turns(own).turn(), Turns(results / COMMITTED).turn():
+    with FolderLock(own).held(), FolderLock(results / COMMITTED).held():
         check_over(own)
         place = put(own, results / COMMITTED / name)
     print(f"{place}: recorded from {own}. Commit it once `pytest` passes: README and docs are held to its numbers")

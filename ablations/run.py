@@ -15,8 +15,8 @@ from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
 
 if TYPE_CHECKING:
-    from ablations.driver.looking import Declared
     from ablations.driver.plan import Plan
+    from ablations.driver.sequential import Declared
     from ablations.engine.journal import Journal
 
 
@@ -35,16 +35,16 @@ def main(arguments: list[str]) -> int:
         grid = make(request)
         from ablations.driver.beginning import beginning
         from ablations.driver.execute import execute
-        from ablations.driver.looking import Declared
-        from ablations.driver.models import deliver_models
+        from ablations.driver.model_delivery import deliver_models
         from ablations.driver.packing import packed
         from ablations.driver.pages import finish, writable
         from ablations.driver.plan import plan
         from ablations.driver.requests import check_no_search, check_same_request
         from ablations.driver.rounds import fixed, looked
+        from ablations.driver.sequential import Declared
         from ablations.driver.sizes import beforehand
-        from ablations.driver.turns import Turns
         from ablations.driver.watch import where
+        from ablations.engine.folder_lock import FolderLock
         from ablations.engine.journal import journal_of
         from ablations.engine.version import code_version
         from ablations.launchers.protocol import launcher_of
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
     if said:
         print("\n".join([*said, *_looks(declared), *where(opened)]), flush=True)
     ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=known.each)
-    with Turns(folder).turn():
+    with FolderLock(folder).held():
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
         if grid.file.deck and not ended.stop:

@@ -39,7 +39,7 @@ def clean(given: dict[str, Any]) -> None:
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
     from ablations.clean.freeing import free
     from ablations.clean.waste import survey
-    from ablations.driver.turns import CLEANING
+    from ablations.engine.folder_lock import CLEANING
     from ablations.engine.lease import holder, leased
     from ablations.tracking.uris import default_uri
 

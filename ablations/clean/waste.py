@@ -19,9 +19,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from ablations.clean.needs import Needs, needs_of
-from ablations.driver.turns import CLEANING
 from ablations.driver.wanted import WANTED
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
+from ablations.engine.folder_lock import CLEANING
 from ablations.engine.lease import NAME, holder
 from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 from analysis.format.folders import COMMITTED, committed_in, folders_in

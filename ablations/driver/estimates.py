@@ -20,7 +20,7 @@ import torch
 
 from ablations.data.base import Data
 from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, loads_of, seconds_of, side_by_side
-from ablations.driver.passes import count_of, maker_of
+from ablations.driver.work_units import count_of, maker_of
 from ablations.engine.processes import METHOD
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.cell import Cell

@@ -1,40 +1,38 @@
 """From a plan to its results: launch what is missing, write and publish what is found.
 
-Drivers are the only processes that write results/<grid>/ and the tracking store, one at a time (`turns`). Everything
+Drivers are the only processes that write results/<grid>/ and the tracking store, one at a time (`FolderLock`). All that
 they write can be written again from the journal, so they may be killed at any moment.
 """
 
 from __future__ import annotations
 
-import signal
 import sys
-import time
-from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
-from ablations.driver.following import Following, names_of
+from ablations.driver.bar import bar
+from ablations.driver.ended import Ended, Stop
+from ablations.driver.launching import launch, stopping
 from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
+from ablations.driver.pause import Pause
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_no_search, check_same_request
 from ablations.driver.rounds import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
-from ablations.driver.turns import Turns
 from ablations.driver.wanted import Wanted
 from ablations.driver.watch import Watch
 from ablations.driver.watched import watched_by_stage
 from ablations.driver.wording import minutes
-from ablations.driver.written import deliver, head_with, records_of, write
-from ablations.engine.dispatch import Dispatch
-from ablations.engine.events import Event
+from ablations.driver.written import deliver, finished_trainings, head_with, records_of, write
 from ablations.engine.files import Damaged
+from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
 from ablations.results.folder import finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
@@ -45,30 +43,7 @@ from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
 from analysis.format.errors import InputError
 
-WRITE_SECONDS = 15.0
-REST = 20
-"""Results are written again after so many times as long as it last took: those of thousands of cells take seconds."""
-
 NOTHING: Mapping[Hashable, float] = {}
-
-Stop = Literal["", "interrupted", "hours"]
-"""What stopped a command before its end, if anything did: a signal, or that its hours are over."""
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended: its records, its tracker (None once it has failed), the last round that is whole (None where
-    none is) and whether that was `said` already, how many trainings have finished, of how many, what stopped it; and
-    the seconds that all commands have spent on the grid."""
-
-    records: list[Record]
-    tracker: Tracker | None
-    shown: Round | None
-    said: bool
-    finished: int
-    trainings: int
-    stop: Stop
-    seconds: float
 
 
 def execute(
@@ -95,31 +70,10 @@ def execute(
 
 
 @dataclass
-class Pause:
-    """Between two writings of results, the longer the longer the last one took."""
-
-    written: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0
-
-    @property
-    def over(self) -> bool:
-        """Whether they are to be written again."""
-        return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
-
-    @contextmanager
-    def writing(self) -> Iterator[None]:
-        """They are written meanwhile."""
-        began = time.monotonic()
-        yield
-        self.written = time.monotonic()
-        self.seconds = REST * (self.written - began)
-
-
-@dataclass
 class Execution:
     """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
 
-    Results are written after each `pause`, in a turn of the folder; `tried` are the stages that it has started, each
+    Results are written after each `pause`, while the folder is held; `tried` are the stages that it has started, each
     once; those that turned out `damaged` are made anew at the end; the tracker is None once it has failed. `shown` is
     the last round that is whole, `showing` what is drawn of it beside the next one.
     """
@@ -130,7 +84,7 @@ class Execution:
     before: dict[str, Any] | None
     provenance: dict[str, Any]
     spent: Spent
-    turns: Turns
+    lock: FolderLock
     first: Round
     pace: Pace
     watch: Watch
@@ -157,14 +111,14 @@ class Execution:
         confirms: bool = False,
     ) -> Iterator[Execution]:
         """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
-        turns, plan = Turns(folder), first.whole
-        with turns.at_work():
-            with turns.turn():
+        lock, plan = FolderLock(folder), first.whole
+        with lock.at_work():
+            with lock.held():
                 wanted = Wanted(folder)
                 if not confirms:
                     check_no_search(folder)
                 before = check_same_request(folder, plan)
-                if not turns.take(asked_by(plan)):
+                if not lock.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
                         "its own with name=…, or wait for it"
@@ -186,7 +140,7 @@ class Execution:
                 before,
                 provenance,
                 spent,
-                turns,
+                lock,
                 first,
                 pace,
                 Watch.of(tracker),
@@ -230,14 +184,14 @@ class Execution:
                 stop = "interrupted"
             if stop and self.live is not None:
                 self.live.leave()
-            # What is being drawn keeps the folder's turn.
+            # The folder is held while it is drawn.
             self._showed()
         if not stop and self.shown is not None:
             # Of looks there may have been fewer than there might be.
             self.shown = replace(self.shown, of=self.shown.number, preliminary=False)
         whole = (self.shown or self.first).whole
         records = self.publish(whole, self.shown, ended=not stop)
-        finished = len(_finished(records))
+        finished = len(finished_trainings(records))
         return Ended(records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop, self.seconds)
 
     def _missing(self, plan: Plan) -> list[Stage]:
@@ -255,7 +209,7 @@ class Execution:
             self.live.watch(watched_by_stage(of.whole, self.journal, self._request(of.whole), self.folder))
         with (
             bar(f"round {of.number} of {of.of}", 1.0) as shown,
-            closing(_launch(plan, self.journal, missing, shown, self.pace)) as events,
+            closing(launch(plan, self.journal, missing, shown, self.pace)) as events,
         ):
             for event in events:
                 self.spent.keep()
@@ -264,7 +218,10 @@ class Execution:
                 if self.live is not None:
                     self.live.note(event)
                 if self.tracker is not None:
-                    _open_beside(self.tracker, event)
+                    if event.share > 0:
+                        # To open a store takes seconds, in which stages run.
+                        self.tracker.begin()
+                    self.tracker.check()
                     self.watch.tell(shown)
                 if self.showing is not None and self.showing.over:
                     with shown.apart():
@@ -279,7 +236,7 @@ class Execution:
         """Write the results of the last round that is whole, and begin to draw its pages."""
         if self.shown is not None:
             self.publish(self.shown.whole, self.shown, ended=False)
-            self.said, self.showing = False, Showing.begin(self.folder, self.turns)
+            self.said, self.showing = False, Showing.begin(self.folder, self.lock)
 
     def _showed(self) -> None:
         """Say what was drawn, once it is all there."""
@@ -326,68 +283,24 @@ class Execution:
 
     def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
         """Once; Damaged where something of a finished stage is."""
-        with self.turns.turn(wait=wait) as turn:
-            if turn is None:
+        with self.lock.held(wait=wait) as held:
+            if held is None:
                 return []
             check_same_request(self.folder, plan)
             records = records_of(plan, self.journal)
-            if self.tracker is not None and turn.others:
+            if self.tracker is not None and held.others:
                 self.tracker.forget()
             finished = sum(item.status == "finished" for item in records)
-            if turn.others and finished < finished_in(self.folder):
+            if held.others and finished < finished_in(self.folder):
                 # What another command wrote, of more seeds, stands until there is as much.
                 return records
-            turn.lease.check()
+            held.lease.check()
             this = shown or self.first.none_yet()
             spent = self.seconds if self.tried else None
-            now = {**self.provenance, **this.told, "round": this.described(len(_finished(records)))}
+            now = {**self.provenance, **this.told, "round": this.described(len(finished_trainings(records)))}
             told = since(self.before, now, spent)
             head = head_with(plan, self.journal, records, told)
-            if not (turn.others and stands_already(self.folder, head, records)):
+            if not (held.others and stands_already(self.folder, head, records)):
                 write_results(self.folder, head, records, self.journal, plan.here.data)
             self.tracker = deliver(self.tracker, self.folder)
         return records
-
-
-def _finished(records: Iterable[Record]) -> set[str]:
-    """The ids of the trainings of cells that have finished."""
-    return {parts.training for one in records if one.status == "finished" and (parts := one.planned.parts) is not None}
-
-
-def _open_beside(tracker: Tracker, event: Event) -> None:
-    """Open the store once a stage is under way; InputError where it turns out not to be usable."""
-    if event.share > 0:
-        tracker.begin()
-    tracker.check()
-
-
-def _launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace: Pace) -> Generator[Event, None, None]:
-    """Run stages, which the bar follows; yields what happens to them."""
-    if not missing:
-        return
-    dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
-    dispatch.add(missing, plan.stages())
-    following = Following(shown, pace, missing, journal, names_of(plan))
-    others = OtherCommands(dispatch, shown, following.words)
-    with closing(dispatch.run()) as events:
-        for event in events:
-            following.note(event)
-            others.tell()
-            if event.kind in ("died", "damaged"):
-                shown.write(tried_again(event))
-            yield event
-    following.look()
-
-
-@contextmanager
-def stopping() -> Iterator[None]:
-    """SIGTERM stops like Ctrl-C."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

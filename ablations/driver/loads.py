@@ -16,7 +16,7 @@ from functools import cached_property
 from heapq import heappop, heappush
 
 from ablations.data.base import Data
-from ablations.driver.passes import alike
+from ablations.driver.work_units import alike
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import OnTheWay, Stage
 from ablations.stages.training import TrainingStage

@@ -25,7 +25,7 @@ from ablations.driver.loads import (
     seconds_of,
     side_by_side,
 )
-from ablations.driver.passes import guessed
+from ablations.driver.work_units import guessed
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
 from ablations.stages.artifacts import read_history

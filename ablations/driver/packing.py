@@ -18,8 +18,8 @@ from multiprocessing import get_context
 
 import torch
 
-from ablations.driver.passes import alike, maker_of
 from ablations.driver.plan import Conditions
+from ablations.driver.work_units import alike, maker_of
 from ablations.engine.processes import METHOD
 from ablations.launchers.protocol import cores
 from ablations.settings.plugins import classes as plugins

@@ -6,8 +6,8 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 from ablations.driver.bar import waiting
-from ablations.driver.execute import Ended
-from ablations.driver.shown import last_shown, remember
+from ablations.driver.ended import Ended
+from ablations.driver.page_cache import last_shown, remember
 from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by

@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.driver.looking import Declared
 from ablations.driver.plan import Plan
+from ablations.driver.sequential import Declared
 from ablations.driver.sets import doubled
 from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned

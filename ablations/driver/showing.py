@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.driver.drawing import Drawing
-from ablations.driver.shown import last_shown, remember
-from ablations.driver.turns import Turns
+from ablations.driver.page_cache import last_shown, remember
 from ablations.driver.written import summarised
+from ablations.engine.folder_lock import FolderLock
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError
 
@@ -24,10 +24,10 @@ class Showing:
     turn: ExitStack
 
     @staticmethod
-    def begin(folder: Path, turns: Turns) -> Showing | None:
+    def begin(folder: Path, lock: FolderLock) -> Showing | None:
         """Draw the pages, unless they are there already, or another command writes there."""
         turn = ExitStack()
-        if last_shown(folder) is not None or turn.enter_context(turns.turn(wait=False)) is None:
+        if last_shown(folder) is not None or turn.enter_context(lock.held(wait=False)) is None:
             turn.close()
             return None
         return Showing(folder, Drawing(folder), turn)

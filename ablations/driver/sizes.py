@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from ablations.driver import room
+from ablations.driver import disk_space as room
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
-from ablations.driver.looking import Declared
 from ablations.driver.pace import standing
 from ablations.driver.plan import Conditions, Plan
 from ablations.driver.rounds import Round, planned
+from ablations.driver.sequential import Declared
 from ablations.driver.wording import counted, minutes
 from ablations.engine.disk import in_bytes
 from ablations.engine.journal import Journal

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from ablations.driver.turns import place_of
+from ablations.engine.folder_lock import place_of
 from analysis.format.files import write_text
 
 KEPT_SECONDS = 5.0

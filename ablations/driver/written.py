@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ablations.driver.page_cache import last_shown, still_there
 from ablations.driver.plan import Plan
-from ablations.driver.shown import last_shown, still_there
 from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
@@ -65,3 +66,8 @@ def summarised(folder: Path, tracker: Tracker) -> Summary | None:
     except TrackingError as error:
         print(f"warning: {error}. Deliver later: {rescue(folder, tracker.uri)}")
         return None
+
+
+def finished_trainings(records: Iterable[Record]) -> set[str]:
+    """The ids of the trainings of cells that have finished."""
+    return {parts.training for row in records if row.status == "finished" and (parts := row.planned.parts) is not None}

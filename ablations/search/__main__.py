@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         study = make(request)
         from ablations.driver.packing import packed
         from ablations.driver.pages import writable
-        from ablations.driver.turns import SEARCH, place_of, wait_for_cleaning
+        from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
         from ablations.engine.journal import journal_of
         from ablations.engine.lease import holder, leased
         from ablations.launchers.protocol import launcher_of
@@ -73,7 +73,7 @@ def main(arguments: list[str]) -> int:
 
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, tracker: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
-    from ablations.driver.execute import stopping
+    from ablations.driver.launching import stopping
     from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
     from ablations.driver.watch import where
@@ -108,7 +108,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     stopped = interrupted or searcher.accidents > 0
     results.write(ran=searcher.ran)
     if stopped:
-        with results.turns.turn():
+        with results.lock.held():
             print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
     code = confirm(plan, optimizer, journal, folder, results.tracker, provenance, announced)
@@ -148,14 +148,14 @@ def confirm(
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
-    from ablations.driver.turns import Turns
     from ablations.driver.wording import counted
+    from ablations.engine.folder_lock import FolderLock
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
 
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
-        with Turns(folder).turn():
+        with FolderLock(folder).held():
             show(folder, tracker)
         return 0
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
@@ -167,7 +167,7 @@ def confirm(
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
     expected = announced.measured.each
     ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True, expected=expected)
-    with Turns(folder).turn():
+    with FolderLock(folder).held():
         return finish(folder, journal, ended)
 
 

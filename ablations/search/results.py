@@ -1,4 +1,4 @@
-"""A search's results folder and its runs in the store while trials run: written now and then, in turns, and at the end.
+"""A search's results folder and its runs in the store while trials run: written now and then, in lock, and at the end.
 
 The folder's name is the search's from the beginning on, so that no other request takes it.
 """
@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ablations.driver import execute, written
-from ablations.driver.turns import Turns
+from ablations.driver import written
+from ablations.driver.pause import Pause
+from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
 from ablations.search.confirmation import forget_another
 from ablations.search.curves import TrialCurves, standing_curves
@@ -33,9 +34,9 @@ class SearchResults:
     provenance: dict[str, Any]
     tracker: Tracker | None
     before: dict[str, Any] | None
-    turns: Turns
+    lock: FolderLock
     curves: TrialCurves
-    pause: execute.Pause = field(default_factory=execute.Pause)
+    pause: Pause = field(default_factory=Pause)
 
     @staticmethod
     def of(
@@ -47,13 +48,13 @@ class SearchResults:
         tracker: Tracker | None,
     ) -> SearchResults:
         """The beginning, with what stood there before; InputError where the folder holds another request's results."""
-        before, turns = read_json(folder / SEARCH), Turns(folder)
+        before, lock = read_json(folder / SEARCH), FolderLock(folder)
         curves = TrialCurves(plan, journal, standing_curves(folder / TRIAL_CURVES))
-        with turns.turn():
+        with lock.held():
             check_same_search(folder, plan)
             if before is None:
                 write_search(folder, plan, optimizer, curves, provenance)
-        return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, turns, curves)
+        return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, lock, curves)
 
     def write_in_time(self, *, ran: bool) -> None:
         """Write, if it is time to; InputError where the store has turned out not to be usable."""
@@ -67,9 +68,9 @@ class SearchResults:
         """Write and deliver what has been found; `ran` says whether this command has started anything."""
         # A command that starts nothing did not make what is there.
         made = self.provenance if ran or self.before is None else {key: self.before[key] for key in self.provenance}
-        with self.turns.turn() as turn:
+        with self.lock.held() as held:
             check_same_search(self.folder, self.plan)
-            if self.tracker is not None and turn is not None and turn.others:
+            if self.tracker is not None and held is not None and held.others:
                 self.tracker.forget()
             write_search(self.folder, self.plan, self.optimizer, self.curves, made)
             forget_another(self.folder, self.plan, finalists(self.optimizer))

@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from ablations import run
 from ablations.clean import freeing
 from ablations.clean.__main__ import main
-from ablations.driver.turns import CLEANING, Turns, wait_for_cleaning
+from ablations.engine.folder_lock import CLEANING, FolderLock, wait_for_cleaning
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import Holder, holder, leased
 
@@ -152,7 +152,7 @@ def test_a_stage_that_failed_and_that_no_results_name_goes(again, clean):
 
 def test_while_a_command_is_at_work_no_stage_goes(again, clean):
     folder = stage(again.results)
-    with Turns(again.results / "another").at_work():
+    with FolderLock(again.results / "another").at_work():
         said = clean("yes=true")
         assert f"(process {os.getpid()}) is at work on {again.results}/another" in said
     assert folder.exists()
@@ -285,8 +285,8 @@ def test_killed_in_between_it_has_freed_a_stage_or_not_and_goes_on_the_next_time
 def test_who_begins_while_it_frees_waits(tmp_path):
     place = tmp_path / ".leases" / CLEANING
     code = (
-        "import sys, pathlib; from ablations.driver.turns import Turns\n"
-        f"with Turns(pathlib.Path({str(tmp_path / 'grid')!r})).at_work(): print('at work', flush=True)\n"
+        "import sys, pathlib; from ablations.engine.folder_lock import FolderLock\n"
+        f"with FolderLock(pathlib.Path({str(tmp_path / 'grid')!r})).at_work(): print('at work', flush=True)\n"
     )
     with leased(place):
         command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

@@ -8,10 +8,10 @@ import torch
 from ablations.driver import estimates, passes
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
-from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
 from ablations.driver.rounds import planned as rounds_of
 from ablations.driver.sizes import seconds_of_rounds
+from ablations.driver.work_units import Pass
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.launchers.serial import Serial

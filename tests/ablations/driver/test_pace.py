@@ -10,8 +10,8 @@ import pytest
 
 from ablations.driver.loads import BEGIN, JUDGE, loads_of, seconds_of, side_by_side
 from ablations.driver.pace import GUESSED, Pace, standing
-from ablations.driver.passes import alike, guessed
 from ablations.driver.plan import plan
+from ablations.driver.work_units import alike, guessed
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make

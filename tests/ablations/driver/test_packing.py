@@ -10,8 +10,8 @@ import torch
 
 from ablations.driver import packing
 from ablations.driver.packing import BATCH, CALLS, MOST, Memory, free_around, packed
-from ablations.driver.passes import Pass
 from ablations.driver.plan import plan
+from ablations.driver.work_units import Pass
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.search.plan import plan_search

@@ -19,8 +19,8 @@ from ablations import run
 from ablations.driver import pages, showing
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_first_rung, planned
-from ablations.driver.turns import Turns
 from ablations.engine.dispatch import Dispatch
+from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.grids.grid import make
@@ -197,8 +197,8 @@ def test_an_error_lets_the_folder_go_whose_pages_are_being_drawn(tmp_path, alone
     monkeypatch.setattr(Dispatch, "run", broken)
     with pytest.raises(OSError, match="the disk is full"):
         run.main([*BOUNDS, f"results={tmp_path}"])
-    with Turns(tmp_path / "rounds").turn(wait=False) as turn:
-        assert turn is not None
+    with FolderLock(tmp_path / "rounds").held(wait=False) as held:
+        assert held is not None
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from mlflow.tracking._tracking_service import utils
 
 from ablations import run
 from ablations.driver import pages, shown
-from ablations.driver.shown import Shown, content_of, last_shown, remember, still_there
+from ablations.driver.page_cache import Shown, content_of, last_shown, remember, still_there
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.sqlite_file import Summary
 from analysis.format.files import write_json

@@ -10,7 +10,7 @@ import pytest
 from ablations.driver.execute import Execution
 from ablations.driver.plan import Plan, plan
 from ablations.driver.rounds import Round, at_once
-from ablations.driver.turns import Turns
+from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
@@ -58,7 +58,7 @@ def finished(folder):
 
 
 def test_a_command_is_at_work_until_it_ends(folder):
-    first, second = Turns(folder), Turns(folder)
+    first, second = FolderLock(folder), FolderLock(folder)
     with first.at_work():
         assert first.take("a")
         with second.at_work():
@@ -71,19 +71,19 @@ def test_a_command_is_at_work_until_it_ends(folder):
 
 
 def test_turns_are_one_at_a_time_and_say_whether_others_had_one(folder):
-    first, second = Turns(folder), Turns(folder)
-    with first.turn() as turn:
-        assert not turn.others
-        with second.turn(wait=False) as other:
+    first, second = FolderLock(folder), FolderLock(folder)
+    with first.held() as held:
+        assert not held.others
+        with second.held(wait=False) as other:
             assert other is None
-    with first.turn() as turn:
-        assert not turn.others
-    with second.turn() as turn:
-        assert turn.others
-    with first.turn() as turn:
-        assert turn.others
-    with Turns(folder).turn() as turn:
-        assert not turn.others, "what was there when a command began is known to it"
+    with first.held() as held:
+        assert not held.others
+    with second.held() as held:
+        assert held.others
+    with first.held() as held:
+        assert held.others
+    with FolderLock(folder).held() as held:
+        assert not held.others, "what was there when a command began is known to it"
 
 
 def test_of_two_requests_that_begin_at_once_under_one_name_the_second_is_refused(begun, journal, folder):
@@ -131,7 +131,7 @@ def test_a_command_of_fewer_seeds_that_ends_beside_one_of_more_leaves_what_that_
 def test_results_are_left_for_another_time_where_another_command_writes(begun, journal, folder):
     execution, made, told = begun()
     ran(journal, made)
-    with Turns(folder).turn():
+    with FolderLock(folder).held():
         assert execution.publish(made, told, ended=False, wait=False) == []
     assert finished(folder) == 0
     execution.publish(made, told, ended=False, wait=False)

@@ -14,8 +14,8 @@ import pytest
 from ablations import run
 from ablations.driver import looking, pages, showing
 from ablations.driver.execute import Execution
-from ablations.driver.looking import Declared, Known, differences
 from ablations.driver.plan import plan
+from ablations.driver.sequential import Declared, Known, differences
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
 from ablations.engine.journal import Failure, Journal, Result

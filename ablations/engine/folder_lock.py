@@ -1,4 +1,4 @@
-"""Whose turn it is to write results/<grid>/ and to deliver it: one command's at a time, of all that work on it.
+"""The lock of a results folder: one command at a time writes there and delivers it, of all that work on it.
 
     results/.leases/<grid>/             the lease of whoever writes, and `last`: the command that did so last
     results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid, and what it was asked for
@@ -29,15 +29,15 @@ CLEANING = ".clean"
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A turn at a results folder; `others` says whether another command has had one since this one's last."""
+class Held:
+    """A results folder while it is held; `others` says whether another command has held it since this one did."""
 
     lease: Lease
     others: bool
 
 
-class Turns:
-    """The turns of one command at one results folder."""
+class FolderLock:
+    """The lock of a results folder as one command has it."""
 
     def __init__(self, folder: Path) -> None:
         self.place = place_of(folder)
@@ -45,8 +45,8 @@ class Turns:
         self.seen = self._last()
 
     @contextmanager
-    def turn(self, *, wait: bool = True) -> Iterator[Turn | None]:
-        """Have a turn, after the one of another; None where one does not `wait` for that."""
+    def held(self, *, wait: bool = True) -> Iterator[Held | None]:
+        """Hold the folder, after another; None where one does not `wait` for that."""
         with leased(self.place, wait=wait) as lease:
             if lease is None:
                 yield None
@@ -55,7 +55,7 @@ class Turns:
             others = self._last() not in (last, self.me)
             if self._last() != self.me:
                 write_text(self.place / "last", self.me)
-            yield Turn(lease, others)
+            yield Held(lease, others)
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
@@ -70,7 +70,7 @@ class Turns:
             _leave(own)
 
     def take(self, request: str) -> bool:
-        """Have the folder's name for a request, in a turn; whether no command at work has it for another one."""
+        """Have the folder's name for a request, while it is held; False where a command at work has it for another."""
         asked = [_asked(path) for path in self._others() if holder(path) is not None]
         free = all(other in ("", request) for other in asked)
         if free:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ablations.data.base import Data
-from ablations.driver.passes import alike, learner_of
+from ablations.driver.work_units import alike, learner_of
 from ablations.engine.disk import in_bytes
 from ablations.stages.restore import autoencoder_of
 from ablations.stages.stage import Stage

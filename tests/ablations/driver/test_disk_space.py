@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ablations.driver.disk_space import bytes_of, in_words
 from ablations.driver.plan import plan
-from ablations.driver.room import bytes_of, in_words
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.grids.grid import make
