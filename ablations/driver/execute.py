@@ -154,14 +154,9 @@ class Execution:
                     execution.showing.leave()
 
     @property
-    def seconds(self) -> float:
-        """Seconds of all commands on the grid so far."""
-        return self.spent.seconds
-
-    @property
     def _over(self) -> bool:
         """Whether all commands have taken the hours that there are."""
-        return self.hours is not None and self.seconds > 3600 * self.hours
+        return self.hours is not None and self.spent.seconds > 3600 * self.hours
 
     def carry_out(self, rounds: Iterable[Round]) -> Ended:
         """Round after round, to the end or until something stops it."""
@@ -192,7 +187,9 @@ class Execution:
         whole = (self.shown or self.first).whole
         records = self.publish(whole, self.shown, ended=not stop)
         finished = len(finished_trainings(records))
-        return Ended(records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop, self.seconds)
+        return Ended(
+            records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop, self.spent.seconds
+        )
 
     def _missing(self, plan: Plan) -> list[Stage]:
         """The stages that a plan lacks and that were not tried yet."""
@@ -247,9 +244,8 @@ class Execution:
     def _next(self, of: Round, stages: list[Stage]) -> str:
         """What is under way and how long it takes, in words."""
         left = self.pace.seconds(stages)
-        return (
-            f"next     {of.named}" + ("" if left is None else f", about {minutes(left)}") + "; Ctrl-C keeps all of this"
-        )
+        about = "" if left is None else f", about {minutes(left)}"
+        return f"next     {of.named}{about}; Ctrl-C keeps all of this"
 
     def _request(self, plan: Plan) -> str:
         """What names the cells of a plan in the store."""
@@ -296,7 +292,7 @@ class Execution:
                 return records
             held.lease.check()
             this = shown or self.first.none_yet()
-            spent = self.seconds if self.tried else None
+            spent = self.spent.seconds if self.tried else None
             now = {**self.provenance, **this.told, "round": this.described(len(finished_trainings(records)))}
             told = since(self.before, now, spent)
             head = head_with(plan, self.journal, records, told)

@@ -12,12 +12,12 @@ import itertools
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field
-from heapq import heappop, heappush
+from dataclasses import dataclass
 
 from ablations.engine.events import Event
 from ablations.engine.journal import DAMAGED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
+from ablations.engine.queue import Queue, Waiting
 from ablations.engine.stage import Stage
 from ablations.engine.workers import Starts, WorkerDied, Workers
 
@@ -41,28 +41,12 @@ class Running:
     lease: int
 
 
-@dataclass(frozen=True, order=True)
-class Waiting:
-    """A stage that waits for a try; those nearest to the end of their cell start first, and of these in `order`."""
-
-    priority: int
-    order: int
-    stage: Stage = field(compare=False)
-    tries: int = field(compare=False)
-
-    @staticmethod
-    def of(stage: Stage, tries: int, order: int) -> Waiting:
-        """The same with the priority of a stage."""
-        return Waiting(-len(stage.needs), order, stage, tries)
-
-
 class Dispatch:
     """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
 
-    What may start is looked for among the stages of which something changed only, `unseen`: there may be thousands.
-    `startable` is a heap of those whose needs were all met when they were last looked at, and `behind` says who needs
-    a stage. What other commands run is `elsewhere`. All that it was ever told of is `known`. `silent` are stages whose
-    workers gave no sign of life when they were last watched, and `leases` the numbers of those that they had.
+    What waits is in a `queue`; what other commands run is `elsewhere`. All that it was ever told of is `known`.
+    `silent` are stages whose workers gave no sign of life when they were last watched, and `leases` the numbers of
+    those that they had.
     """
 
     def __init__(self, launcher: Starts, journal: Journal, devices: list[str]) -> None:
@@ -70,18 +54,13 @@ class Dispatch:
         self.journal = journal
         self.devices = devices
         self.free = list(devices)
-        self.waiting: dict[str, Waiting] = {}
+        self.queue = Queue()
         self.known: dict[str, Stage] = {}
         self.running: list[Running] = []
         self.elsewhere: dict[str, Waiting] = {}
         self.looked = self.watched = time.monotonic()
         self.silent: set[str] = set()
         self.leases: dict[str, int] = {}
-        self.ended: dict[str, bool] = {}
-        self.startable: list[Waiting] = []
-        self.lost: list[Waiting] = []
-        self.unseen: set[str] = set()
-        self.behind: dict[str, set[str]] = {}
         self.orders = itertools.count()
         self.again = itertools.count(-1, -1)
 
@@ -93,30 +72,30 @@ class Dispatch:
         """
         self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
-            self.ended.pop(stage.id, None)
+            self.queue.ended.pop(stage.id, None)
         needs = {need for stage in stages for need in stage.needs}
         for need in needs:
             result = self.journal.result(need)
             if result is not None:
-                self._note(need, finished=result.status == "finished")
-        here = self.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}
+                self.queue.note(need, finished=result.status == "finished")
+        here = self.queue.waiting.keys() | self.elsewhere.keys() | {work.stage.id for work in self.running}
         new = [stage for stage in stages if stage.id not in here]
         for stage in new:
             self.journal.forget_failure(stage.id)
-            self._wait(Waiting.of(stage, 1, next(self.orders)))
-        known = self.ended.keys() | here | {stage.id for stage in stages}
+            self.queue.add(Waiting.of(stage, 1, next(self.orders)))
+        known = self.queue.ended.keys() | here | {stage.id for stage in stages}
         for need in needs - known:
             assert need in self.known, "a stage needs one that is not here"
-            self._note(need, finished=False)
+            self.queue.note(need, finished=False)
 
     def run(self) -> Generator[Event, None, None]:
         """Run all that was added, until nothing waits; what is under way when this is closed is cancelled."""
         workers = self.launcher.start(self.journal.address, self.devices)
         try:
-            while self.waiting or self.running or self.elsewhere:
+            while self.queue.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
                 yield from self._look_elsewhere()
-                for one in self._ready(len(self.free)):
+                for one in self.queue.ready(len(self.free)):
                     yield from self._begin(workers, one)
                 for work in [work for work in self.running if workers.over(work.future)]:
                     self._let_go(work)
@@ -125,12 +104,12 @@ class Dispatch:
                     workers.cancel(work.future)
                     self._let_go(work)
                     yield self._died(work, f"it stood still for {LOST:.0f} seconds")
-                for one in self._impossible():
-                    del self.waiting[one.stage.id]
-                    self._note(one.stage.id, finished=False)
+                for one in self.queue.impossible():
+                    del self.queue.waiting[one.stage.id]
+                    self.queue.note(one.stage.id, finished=False)
                     yield Event("left_out", one.stage, 1.0)
                 yield from (Event("progress", w.stage, self.journal.progress(w.stage.id)) for w in self.running)
-                if not (self.free and self._ready(1)):
+                if not (self.free and self.queue.ready(1)):
                     self._pause()
         finally:
             try:
@@ -150,10 +129,10 @@ class Dispatch:
         """Start a stage, unless another command has run it since it was added, or runs it."""
         result = self.journal.result(one.stage.id)
         if result is not None:
-            del self.waiting[one.stage.id]
+            del self.queue.waiting[one.stage.id]
             yield self._over(one.stage, result.status)
         elif self._holder(one.stage) is not None:
-            del self.waiting[one.stage.id]
+            del self.queue.waiting[one.stage.id]
             yield self._leave(one)
         else:
             if damage := self.journal.damage(one.stage.id):
@@ -178,7 +157,7 @@ class Dispatch:
             elif failure is not None and not failure.accidental:
                 yield self._over(stage, failure.status)
             else:
-                self._wait(one)
+                self.queue.add(one)
 
     def holders(self) -> list[Holder]:
         """Who runs what is run elsewhere, each once."""
@@ -193,12 +172,12 @@ class Dispatch:
         return Event("elsewhere", one.stage, self.journal.progress(one.stage.id))
 
     def _over(self, stage: Stage, status: str) -> Event:
-        self._note(stage.id, finished=status == "finished")
+        self.queue.note(stage.id, finished=status == "finished")
         return Event("ended", stage, 1.0, status)
 
     def _start(self, workers: Workers, one: Waiting) -> None:
         stage = one.stage
-        del self.waiting[stage.id]
+        del self.queue.waiting[stage.id]
         device = self.free.pop(0)
         lease, _ = self.journal.last_touch(stage.id)
         try:
@@ -238,7 +217,7 @@ class Dispatch:
     def _died(self, work: Running, why: str) -> Event:
         """Try a stage once more whose worker is gone."""
         if work.tries < TRIES:
-            self._wait(Waiting.of(work.stage, work.tries + 1, next(self.again)))
+            self.queue.add(Waiting.of(work.stage, work.tries + 1, next(self.again)))
             return Event("died", work.stage)
         failure = Failure("died", f"its worker died {TRIES} times: {why}")
         return self._over(work.stage, self._failed(work.stage, failure))
@@ -268,59 +247,9 @@ class Dispatch:
         if work.tries == TRIES or not all(need in self.known for need in lost):
             return self._over(work.stage, "failed")
         self.add([self.known[need] for need in lost])
-        self._wait(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
+        self.queue.add(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
         return Event("damaged", work.stage, told="" if failure is None else failure.message)
 
     def _failed(self, stage: Stage, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)
         return failure.status
-
-    def _wait(self, one: Waiting) -> None:
-        self.waiting[one.stage.id] = one
-        self.unseen.add(one.stage.id)
-        for need in one.stage.needs:
-            self.behind.setdefault(need, set()).add(one.stage.id)
-
-    def _note(self, stage_id: str, *, finished: bool) -> None:
-        """How a stage ended: those behind it are to be looked at."""
-        self.ended[stage_id] = finished
-        self.unseen |= self.behind.get(stage_id, set())
-
-    def _look(self) -> None:
-        """Sort what is unseen into what can start and what never can."""
-        for one in sorted(self.waiting[stage_id] for stage_id in self.unseen if stage_id in self.waiting):
-            if self._met(one.stage):
-                heappush(self.startable, one)
-            elif not self._possible(one.stage):
-                self.lost.append(one)
-        self.unseen.clear()
-
-    def _ready(self, free: int) -> list[Waiting]:
-        """The first stages that can start now, those nearest to the end of their cell first."""
-        self._look()
-        ready: list[Waiting] = []
-        while self.startable and len(ready) < free:
-            one = heappop(self.startable)
-            if self._waits(one) and self._met(one.stage) and one not in ready:
-                ready.append(one)
-        for one in ready:
-            heappush(self.startable, one)
-        return ready
-
-    def _impossible(self) -> list[Waiting]:
-        """The stages that wait for what did not finish."""
-        self._look()
-        # One is here twice where two that it needs failed one after the other.
-        lost, self.lost = sorted(dict.fromkeys(self.lost), key=lambda one: one.order), []
-        return [one for one in lost if self._waits(one) and not self._possible(one.stage)]
-
-    def _waits(self, one: Waiting) -> bool:
-        return self.waiting.get(one.stage.id) is one
-
-    def _met(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished."""
-        return all(self.ended.get(need) for need in stage.needs)
-
-    def _possible(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished, or may still do so."""
-        return all(self.ended.get(need, True) for need in stage.needs)
