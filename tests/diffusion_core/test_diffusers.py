@@ -34,7 +34,6 @@ ROUNDED = {"rtol": 1e-6, "atol": 1e-6}
 
 PREDICTIONS = {"epsilon": Epsilon(), "sample": X0(), "v_prediction": V()}
 GAUSSIAN, MIXTURE = GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)
-PROBLEMS = (GAUSSIAN, MIXTURE)
 SPOKEN = (
     (GAUSSIAN, "epsilon", Linear()),
     (MIXTURE, "epsilon", Cosine()),

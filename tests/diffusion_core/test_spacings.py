@@ -15,7 +15,7 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import Mu, V
-from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.spacings import (
     KarrasSpacing,
     LogSnrSpacing,
@@ -44,25 +44,6 @@ def some_terms(horizon: int) -> Tensor:
 @pytest.mark.parametrize("spacing", members(Spacing), ids=name)
 def test_every_spacing_keeps_what_spacings_keep(spacing):
     check_spacing(spacing)
-
-
-@across(spacing=members(Spacing), schedule=members(Schedule))
-def test_every_spacing_keeps_as_many_times_as_there_are_steps_and_ends_in_T(spacing, schedule):
-    for horizon in (30, 64):
-        gamma, terms = schedule.build(horizon), some_terms(horizon)
-        for steps in (1, 2, 3, 7, 20, horizon - 1, horizon):
-            times = spacing.times(gamma, steps, terms)
-            assert times.dtype == torch.int64
-            assert len(times) == steps + 1
-            assert (times[0], times[-1]) == (0, horizon)
-            assert (times.diff() >= 1).all()
-        assert spacing.times(gamma, horizon, terms).tolist() == list(range(horizon + 1))
-
-
-@across(spacing=members(Spacing), steps=(0, 31))
-def test_a_chain_that_does_not_fit_is_refused(spacing, steps):
-    with pytest.raises(ValueError, match=f"a chain of {steps} steps does not fit a horizon of T=30"):
-        spacing.times(Cosine().build(30), steps, some_terms(30))
 
 
 def test_uniform_and_quadratic_are_their_formulas():
