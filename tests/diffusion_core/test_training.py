@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from functools import cache
@@ -19,11 +18,10 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
-from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import key
-from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear
+from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
 from diffusion_core.spaces import Latents
-from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
+from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
 from diffusion_core.training import Training
@@ -32,8 +30,7 @@ from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
 
-
-POINTS = Choices(Epsilon(), LearnedDiagonal(), Linear(), Vlb(), Uniform(), Mlp(width=16, layers=1), 50)
+POINTS = Choices(variance=LearnedDiagonal(), objective=Vlb(), network=Mlp(width=16, layers=1), horizon=50)
 
 
 def learner_of_points(choices: Choices) -> tuple[DiffusionLearner, Tensor]:
@@ -67,15 +64,12 @@ def schedule_learner() -> tuple[DiffusionLearner, Tensor]:
 
 
 def image_learner() -> tuple[DiffusionLearner, Tensor]:
-    network = UNet(channels=8, groups=4, dropout=0.3)
-    learner = DiffusionLearner.of(
-        Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), network, 50), GreyLevels(17), (1, 8, 8)
-    )
+    choices = Choices(network=UNet(channels=8, groups=4, dropout=0.3), horizon=50)
+    learner = DiffusionLearner.of(choices, GreyLevels(17), (1, 8, 8))
     learner.diffusion.initialise(0)
     return learner, torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-Saved = tuple[int, dict[str, float], dict[str, Tensor]]
 LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
 
 
@@ -84,9 +78,11 @@ def saved(report: Report) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in report.state().items()}
 
 
-def run(
-    learner_of, plan: Training = PLAN, seed: int = 0, start=None
-) -> list[tuple[int, dict[str, float], dict[str, Tensor]]]:
+Run = list[tuple[int, dict[str, float], dict[str, Tensor]]]
+
+
+def run(learner_of, plan: Training = PLAN, seed: int = 0, start=None) -> Run:
+    """Step, losses and state of each report."""
     learner, data = learner_of()
     return [(report.step, report.losses, saved(report)) for report in train(learner, data, plan, seed, start)]
 
@@ -101,68 +97,48 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
 
 
 @LEARNERS
-def test_equal_seeds_train_bit_by_bit_equal_whatever_the_global_generator(learner_of):
+def test_equal_seeds_train_bit_by_bit_equal_whatever_the_global_generator_and_others_differ(learner_of):
     one = unbroken_run(learner_of)
     torch.manual_seed(1234)
-    other = run(learner_of)
-    assert [(step, losses) for step, losses, _ in one] == [(step, losses) for step, losses, _ in other]
-    assert_same(one[-1][2], other[-1][2])
+    same, other = run(learner_of), run(learner_of, seed=1)
+    assert [report[:2] for report in one] == [report[:2] for report in same]
+    assert_same(one[-1][2], same[-1][2])
+    weights = [name for name in one[-1][2] if name.startswith("learner/diffusion.denoiser.network")]
+    assert any(not torch.equal(one[-1][2][name], other[-1][2][name]) for name in weights)
 
 
 @LEARNERS
-def test_seeds_differ(learner_of):
-    one, other = unbroken_run(learner_of)[-1][2], run(learner_of, seed=1)[-1][2]
-    assert any(
-        not torch.equal(one[name], other[name]) for name in one if name.startswith("learner/diffusion.denoiser.network")
-    )
-
-
-@LEARNERS
-@pytest.mark.parametrize("report", [0, 1])
-def test_a_run_continued_from_a_report_is_bit_by_bit_the_unbroken_one(learner_of, report):
-    """Weights, their average, the optimiser's moments, and what is reported."""
+def test_a_run_continued_from_a_report_is_bit_by_bit_the_unbroken_one(learner_of):
+    """Weights, their average, the optimiser's moments, and what is reported; the state that it starts from stays."""
     unbroken = unbroken_run(learner_of)
-    step, _, state = unbroken[report]
-    continued = run(learner_of, start=(step, state))
-    assert [r[:2] for r in continued] == [r[:2] for r in unbroken[report + 1 :]]
-    assert_same(continued[-1][2], unbroken[-1][2])
-    assert any(name.startswith("optimiser/") for name in state)
+    for i, (step, _, state) in enumerate(unbroken[:-1]):
+        before = {name: value.clone() for name, value in state.items()}
+        continued = run(learner_of, start=(step, state))
+        assert [report[:2] for report in continued] == [report[:2] for report in unbroken[i + 1 :]]
+        assert_same(continued[-1][2], unbroken[-1][2])
+        assert_same(state, before)
+        assert any(name.startswith("optimiser/") for name in state)
 
 
-def test_continuing_does_not_change_the_state_it_started_from():
-    step, _, state = run(points_learner)[0]
-    before = {name: value.clone() for name, value in state.items()}
-    run(points_learner, start=(step, state))
-    assert_same(state, before)
-
-
-@LEARNERS
-def test_a_run_that_is_cut_does_not_depend_on_its_planned_length(learner_of):
-    long, short = run(learner_of, replace(PLAN, steps=12)), unbroken_run(learner_of)
+def test_a_run_that_is_cut_does_not_depend_on_its_planned_length():
+    long, short = run(points_learner, replace(PLAN, steps=12)), unbroken_run(points_learner)
     assert_same(long[2][2], short[2][2])
 
 
 def test_reports_come_as_planned_and_at_the_end():
-    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=7, report_every=3))] == [3, 6, 7]
-    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=6, report_every=3))] == [3, 6]
-    assert [step for step, _, _ in run(points_learner, replace(PLAN, steps=2, report_every=50))] == [2]
+    for steps, every, expected in ((7, 3, [3, 6, 7]), (6, 3, [3, 6]), (2, 50, [2])):
+        plan = replace(PLAN, steps=steps, report_every=every)
+        assert [report.step for report in train(*points_learner(), plan, 0)] == expected
 
 
-def test_reported_losses_are_means_since_the_last_report():
-    every = [losses["network"] for _, losses, _ in run(points_learner, replace(PLAN, report_every=1))]
-    thirds = [losses["network"] for _, losses, _ in unbroken_run(points_learner)]
-    assert thirds == pytest.approx([sum(every[i : i + 3]) / 3 for i in (0, 3, 6)], rel=1e-6)
-
-
-@LEARNERS
-def test_standard_deviations_are_those_of_the_steps_losses_since_the_last_report(learner_of):
-    learner, data = learner_of()
-    steps = [report.losses for report in train(learner, data, replace(PLAN, steps=8, report_every=1), 0)]
-    learner, data = learner_of()
-    for i, report in enumerate(train(learner, data, replace(PLAN, steps=8), 0)):
-        assert report.standard_deviations.keys() == report.losses.keys() == steps[0].keys()
-        for group, deviation in report.standard_deviations.items():
-            assert deviation == pytest.approx(np.std([losses[group] for losses in steps[3 * i : 3 * i + 3]]), rel=1e-4)
+def test_reports_hold_mean_and_standard_deviation_of_the_losses_since_the_last():
+    steps = [report.losses for report in train(*schedule_learner(), replace(PLAN, steps=8, report_every=1), 0)]
+    for i, report in enumerate(train(*schedule_learner(), replace(PLAN, steps=8), 0)):
+        assert report.losses.keys() == report.standard_deviations.keys() == steps[0].keys()
+        for group, mean in report.losses.items():
+            losses = [one[group] for one in steps[3 * i : 3 * i + 3]]
+            assert mean == pytest.approx(np.mean(losses), rel=1e-6)
+            assert report.standard_deviations[group] == pytest.approx(np.std(losses), rel=1e-4)
 
 
 def test_reports_hold_what_the_learner_watches():
@@ -178,10 +154,7 @@ def test_reports_hold_what_the_learner_watches():
     assert next(train(*points_learner(), PLAN, 0)).diagnostics == {}
 
 
-@pytest.mark.parametrize(
-    "learner_of",
-    [points_learner, adapting_learner, schedule_learner, pytest.param(image_learner, marks=pytest.mark.thorough)],
-)
+@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner])
 def test_training_lowers_the_loss(learner_of):
     reports = run(learner_of, Training(steps=60, batch=32, warmup=5, learning_rate=8e-3, report_every=20))
     assert reports[-1][1]["network"] < 0.9 * reports[0][1]["network"]
@@ -194,10 +167,7 @@ def test_batches_are_epochs_each_of_them_a_permutation(count, batch):
     assert torch.equal(epochs.sort(1).values, torch.arange(count).expand_as(epochs))
     assert all(len(batch_indices(5, step, count, batch)) == batch for step in range(2 * count))
     assert count < 7 or len(epochs.unique(dim=0)) > 1
-
-
-def test_batches_depend_on_the_seed():
-    assert not torch.equal(batch_indices(0, 0, 100, 50), batch_indices(1, 0, 100, 50))
+    assert count < 7 or not torch.equal(batch_indices(0, 0, count, count), batch_indices(1, 0, count, count))
 
 
 def test_learning_rate_rises_linearly_and_stays():
@@ -228,19 +198,6 @@ class Line(Learner):
         return {"first": [self.first], "second": [self.second]}
 
 
-def plain_gradients(monkeypatch) -> dict[str, float]:
-    """The gradients that one step hands to the optimiser."""
-    trainer = Trainer(Line(), Training(), CPU)
-    monkeypatch.setattr(trainer.optimiser, "step", lambda learning_rate: None)
-    trainer.step(torch.tensor([2.0, 4.0]), 0, 0)
-    return {group: gradient.item() for group, (gradient,) in trainer.optimiser.places.items()}
-
-
-def test_each_loss_reaches_its_own_parameters_only(monkeypatch):
-    """∂(mean of 3 θ_1 θ_2) = 3 for the first; −9 for the second; their sum, −6, would be the joint gradient."""
-    assert plain_gradients(monkeypatch) == pytest.approx({"first": 3.0, "second": -9.0})
-
-
 def test_the_optimiser_is_adamw():
     """Two steps against Adam's equations (Kingma & Ba 2015), with decoupled weight decay and warm-up."""
     plan = Training(learning_rate=0.1, warmup=2, beta_1=0.8, beta_2=0.9, weight_decay=0.5)
@@ -259,10 +216,8 @@ def test_the_optimiser_is_adamw():
 @pytest.mark.parametrize(
     ("objective", "schedule", "groups"),
     [
-        (Vlb(), LearnedSchedule(width=4), {"network", "schedule"}),
         (Simple(), LearnedLinear(), {"network", "schedule"}),
         (VlbContinuous(), LearnedSchedule(width=4), {"network", "schedule_ends", "schedule_shape"}),
-        (VlbContinuous(), LearnedLinear(), {"network", "schedule_ends"}),
     ],
 )
 def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, schedule, groups):
@@ -357,35 +312,20 @@ def test_what_is_no_checkpoint_is_refused():
     assert part({"a/b": torch.zeros(1), "c/d": torch.zeros(1)}, "a").keys() == {"b"}
 
 
-def test_the_average_is_what_the_state_calls_so():
-    learner, data = points_learner()
-    *_, report = train(learner, data, PLAN, 0)
-    state = saved(report)
-    loaded = copy.deepcopy(learner)
-    loaded.load_state_dict(part(state, "average"))
-    assert any(not torch.equal(a, b) for a, b in zip(loaded.parameters(), learner.parameters(), strict=True))
-    loaded.load_state_dict(part(state, "learner"))
-    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), learner.parameters(), strict=True))
-
-
 @pytest.mark.parametrize(
-    ("fields", "reason"),
+    ("field", "value", "reason"),
     [
-        ({"steps": 0}, "training.steps must be at least 1, got 0"),
-        ({"batch": 0}, "training.batch must be at least 1, got 0"),
-        ({"report_every": -1}, "training.report_every must be at least 1, got -1"),
-        ({"learning_rate": 0.0}, "training needs learning_rate > 0"),
-        ({"learning_rate": math.nan}, "training needs learning_rate > 0"),
-        ({"warmup": -1}, "training needs learning_rate > 0, warmup >= 0"),
-        ({"weight_decay": -0.1}, "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0"),
-        ({"ema": 1.0}, "training needs ema, beta_1 and beta_2 in"),
-        ({"beta_1": -0.1}, "training needs ema, beta_1 and beta_2 in"),
-        ({"beta_2": math.nan}, "training needs ema, beta_1 and beta_2 in"),
+        *((field, 0, "must be at least 1, .*got 0") for field in ("steps", "batch", "report_every", "micro_batch")),
+        *(("learning_rate", value, "learning_rate > 0") for value in (0.0, math.nan)),
+        *((field, -0.1, "warmup >= 0 and weight_decay >= 0") for field in ("warmup", "weight_decay")),
+        *((field, 1.0, r"ema, beta_1 and beta_2 in \[0, 1\)") for field in ("ema", "beta_1", "beta_2")),
+        ("beta_2", math.nan, r"ema, beta_1 and beta_2 in \[0, 1\)"),
     ],
 )
-def test_a_plan_out_of_range_is_refused(fields, reason):
-    with pytest.raises(ValueError, match=reason.replace(".", r"\.")):
-        Training(**fields)
+def test_a_plan_out_of_range_is_refused(field, value, reason):
+    with pytest.raises(ValueError, match=f"training.*{reason}") as error:
+        Training(**{field: value})
+    assert field in str(error.value)
 
 
 def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
@@ -441,5 +381,3 @@ def test_pieces_are_shown_to_the_network_one_at_a_time():
 def test_a_micro_batch_is_part_of_what_a_cell_is_only_where_there_is_one():
     assert "micro_batch" in Training().unread
     assert "micro_batch" not in Training(micro_batch=8).unread
-    with pytest.raises(ValueError, match=r"training\.micro_batch must be at least 1, or null for all, got 0"):
-        Training(micro_batch=0)
