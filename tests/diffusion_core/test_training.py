@@ -12,63 +12,24 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core import trainer as trainer_module
-from diffusion_core.choices import Choices
-from diffusion_core.encodings import Continuous, GreyLevels
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.randomness import key
-from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
-from diffusion_core.spaces import Latents
-from diffusion_core.timesteps import Importance, LowDiscrepancy
+from diffusion_core.schedules import LearnedLinear, LearnedSchedule
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance
+from tests.diffusion_core.learners import (
+    BASE,
+    adapting_learner,
+    image_learner,
+    learner_of_points,
+    points_learner,
+    schedule_learner,
+    vq_learner,
+)
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
-
-POINTS = Choices(variance=LearnedDiagonal(), objective=Vlb(), network=Mlp(width=16, layers=1), horizon=50)
-
-
-def learner_of_points(choices: Choices) -> tuple[DiffusionLearner, Tensor]:
-    learner = DiffusionLearner.of(choices, Continuous(), (2,))
-    learner.diffusion.initialise(0)
-    return learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
-
-
-def points_learner() -> tuple[DiffusionLearner, Tensor]:
-    return learner_of_points(POINTS)
-
-
-def adapting_learner() -> tuple[DiffusionLearner, Tensor]:
-    """Its times follow its losses, from the second report on at the latest."""
-    choices = replace(POINTS, variance=LearnedVariance(), schedule=Cosine(), objective=Hybrid(), horizon=4)
-    return learner_of_points(replace(choices, timesteps=Importance(history=2)))
-
-
-def schedule_learner() -> tuple[DiffusionLearner, Tensor]:
-    """A loss for the network, one for the schedule's ends and one for what lies between them."""
-    return learner_of_points(
-        replace(
-            POINTS,
-            variance=Beta(),
-            schedule=LearnedSchedule(width=4),
-            objective=VlbContinuous(),
-            timesteps=LowDiscrepancy(),
-            time_input="log_snr",
-        )
-    )
-
-
-def image_learner() -> tuple[DiffusionLearner, Tensor]:
-    choices = Choices(network=UNet(channels=8, groups=4, dropout=0.3), horizon=50)
-    learner = DiffusionLearner.of(choices, GreyLevels(17), (1, 8, 8))
-    learner.diffusion.initialise(0)
-    return learner, torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-
 
 LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
 
@@ -222,7 +183,7 @@ def test_the_optimiser_is_adamw():
 )
 def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, schedule, groups):
     """AdamW's first step is θ − η λ θ − η g/(|g| + 1e-8), λ = 0 for a schedule, each group by its own loss."""
-    choices = replace(POINTS, variance=Beta(), schedule=schedule, objective=objective, time_input="log_snr")
+    choices = replace(BASE, schedule=schedule, objective=objective, time_input="log_snr")
     learner, data = learner_of_points(choices)
     for parameter in learner.diffusion.gamma.parameters():
         parameter.data += 0.1
@@ -350,12 +311,6 @@ def gradients_and_losses(learner_of, **changes):
     trainer.begin(raw, 0)
     means = trainer.step(raw, 0, 0)
     return trainer.optimiser.gradients, means, dict(learner.named_buffers())
-
-
-def vq_learner():
-    learner = Latents(2, width=8, regularization="vq").build(GreyLevels(17), (1, 8, 8))
-    learner.initialise(0)
-    return learner, image_learner()[1]
 
 
 @pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, vq_learner])
