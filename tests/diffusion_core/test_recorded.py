@@ -130,7 +130,7 @@ def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_samples_of_recorded_calls_are_the_samples(rounding):
     """70 of them in batches of 64, so that each of two shapes has its recording."""
-    diffusion, sampler = model(CUDA, V(), horizon=25), Ancestral(steps=TRIED + 2)
+    diffusion, sampler = model(CUDA, parameterization=V(), horizon=25), Ancestral(steps=TRIED + 2)
     found = []
     for captured in (True, False):
         with diffusion.network_in(rounding, captured=captured):
@@ -143,7 +143,7 @@ def test_samples_of_recorded_calls_are_the_samples(rounding):
 
 
 def test_a_bound_of_recorded_calls_is_the_bound():
-    diffusion, totals = model(CUDA, V(), horizon=25), []
+    diffusion, totals = model(CUDA, parameterization=V(), horizon=25), []
     for captured in (True, False):
         with diffusion.network_in("float32", captured=captured):
             totals.append(bound(diffusion, DIGITS[:8].to(CUDA), exact=1, strata=2, seed=0, clip=True).total)
