@@ -125,10 +125,8 @@ def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
 @pytest.mark.parametrize("variance", [Analytic(), LearnedVariance()], ids=name)
 def test_a_fit_waits_at_no_level_and_no_draw(variance, fit):
     def waits_of(horizon, draws):
-        diffusion, raw = (
-            model(CUDA, variance=variance, objective=Vlb(), schedule=LogSnrLinear(), horizon=horizon),
-            DIGITS.to(CUDA),
-        )
+        raw, choices = DIGITS.to(CUDA), {"variance": variance, "objective": Vlb(), "schedule": LogSnrLinear()}
+        diffusion = model(CUDA, **choices, horizon=horizon)
         return waits(lambda: fit(diffusion, raw, draws=draws, seed=0, clip=True))
 
     assert waits_of(2, 4) == waits_of(3, 4) == waits_of(2, 12)
