@@ -12,7 +12,7 @@ from diffusion_core.parameterizations import X0, Parameterization
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing.problems import bayes, denoiser_output, diffusion
 from diffusion_core.variances import Variance
-from tests.axes import across, members, paired_or_all, spoken
+from tests.axes import across, members, paired, spoken
 
 HORIZON = 60
 SPOKEN = {"parameterization": members(Parameterization), "schedule": members(Schedule)}
@@ -43,7 +43,7 @@ def points(steps: int) -> Tensor:
     return 1.5 * torch.randn(steps, 1, 2, 2, generator=generator, dtype=torch.float64)
 
 
-@paired_or_all(spoken, **SPOKEN, steps=(HORIZON, 13, 1), clip=(False, True))
+@paired(spoken, **SPOKEN, steps=(HORIZON, 13, 1), clip=(False, True))
 def test_mean_is_bayes_rule_at_the_denoised_x0_for_every_parameterization(parameterization, schedule, steps, clip):
     diffusion = model(parameterization, schedule)
     chain = diffusion.chain(steps)
@@ -60,7 +60,7 @@ def test_mean_is_bayes_rule_at_the_denoised_x0_for_every_parameterization(parame
     torch.testing.assert_close(p.mean, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
 
 
-@paired_or_all(spoken, **SPOKEN, variance=members(Variance))
+@paired(spoken, **SPOKEN, variance=members(Variance))
 def test_variance_of_p_does_not_depend_on_what_is_predicted(parameterization, schedule, variance):
     k = torch.arange(1, HORIZON + 1)
     ours, other = (

@@ -63,7 +63,7 @@ def test_learned_runs_from_beta_tilde_to_beta_of_the_chains_own_steps_in_the_log
     pair, truth = chain_of(schedule, steps, rule)
     first = {"beta_tilde_2": truth.beta_tilde[:1], "beta_1": truth.beta_1}[rule]
     lower, upper = torch.cat([first, truth.beta_tilde]).log(), truth.beta.log()
-    for raw in (-1.0, 0.0, 1.0, 2.5):
+    for raw in (-1.5, -1.0, 0.0, 1.0, 2.5):
         expected = lower + (upper - lower) * (raw + 1) / 2
         torch.testing.assert_close(log_variance_at(LearnedVariance(), pair, raw), expected, rtol=0, atol=1e-10)
 
