@@ -67,13 +67,16 @@ WRONG = [
         r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]",
     ),
     (
-        wrong.Loud(),
+        wrong.Fitting(zero=False),
         r"the output must start at zero, but it goes up to .*: let the last layer be zero",
     ),
-    (wrong.Dropping(), r"in evaluation.*, but it is .*"),
-    (wrong.Moody(), r"initial weights must follow from the seed alone, but noise depends on"),
+    (wrong.Fitting(dropout=0.5), r"in evaluation.*, but it is .*"),
     (
-        wrong.Untold(),
+        wrong.Fitting(drawn="by its own generator"),
+        r"initial weights must follow from the seed alone, but noise depends on",
+    ),
+    (
+        wrong.Fitting(drawn="and not saved"),
         r"restored from its state_dict must give the same output, but .*: is a buffer left out",
     ),
     (

@@ -211,30 +211,26 @@ class Held(Uniform):
     table: Tensor = field(default_factory=lambda: torch.ones(3))
 
 
+Drawn = Literal["nothing", "by its own generator", "and not saved"]
+
+
 class Head(nn.Module):
     """A body that a wrong network changes in one thing: x may be scaled by noise drawn where it is built."""
 
-    drawn = itertools.count()
+    built = itertools.count()
 
-    def __init__(
-        self,
-        dims: int,
-        channels_out: int,
-        *,
-        zero: bool = True,
-        dropout: float = 0.0,
-        noise: Literal["none", "own", "unsaved"] = "none",
-    ) -> None:
+    def __init__(self, dims: int, channels_out: int, wrong: Fitting) -> None:
         super().__init__()
         self.body = nn.Linear(dims + 1, 16)
-        self.dropout = dropout
+        self.dropout = wrong.dropout
         self.out = nn.Linear(16, channels_out)
-        if zero:
+        if wrong.zero:
             nn.init.zeros_(self.out.weight)
             nn.init.zeros_(self.out.bias)
-        generator = torch.Generator().manual_seed(next(Head.drawn)) if noise == "own" else None
-        scale = torch.ones(dims) if noise == "none" else 1 + 0.5 * torch.rand(dims, generator=generator)
-        self.register_buffer("noise", scale, persistent=noise == "own")
+        own = wrong.drawn == "by its own generator"
+        generator = torch.Generator().manual_seed(next(Head.built)) if own else None
+        noise = torch.ones(dims) if wrong.drawn == "nothing" else 1 + 0.5 * torch.rand(dims, generator=generator)
+        self.register_buffer("noise", noise, persistent=own)
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         h = torch.tanh(self.body(torch.cat([x * self.noise, time[:, None] / 1000], dim=1)))
@@ -246,14 +242,16 @@ class Head(nn.Module):
 
 @dataclass(frozen=True)
 class Fitting(Network):
-    """A network of points in which nothing is wrong but what is changed."""
+    """A network of points that at its defaults has nothing wrong."""
 
-    changes: ClassVar[dict[str, Any]] = {}
+    zero: bool = True
+    dropout: float = 0.0
+    drawn: Drawn = "nothing"
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         if len(shape) != 1:
             raise ValueError(f"takes points [D], got {list(shape)}")
-        return Head(shape[0], channels_out, **self.changes)
+        return Head(shape[0], channels_out, self)
 
 
 class Narrow(Fitting):
@@ -261,30 +259,6 @@ class Narrow(Fitting):
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return super().build(shape, shape[0])
-
-
-class Loud(Fitting):
-    """Does not start at zero."""
-
-    changes: ClassVar[dict[str, Any]] = {"zero": False}
-
-
-class Dropping(Fitting):
-    """Drops units in evaluation too."""
-
-    changes: ClassVar[dict[str, Any]] = {"dropout": 0.5}
-
-
-class Moody(Fitting):
-    """Draws by a generator of its own, so that no seed repeats it."""
-
-    changes: ClassVar[dict[str, Any]] = {"noise": "own"}
-
-
-class Untold(Fitting):
-    """Keeps what it draws out of its state_dict."""
-
-    changes: ClassVar[dict[str, Any]] = {"noise": "unsaved"}
 
 
 class Shapeless(Fitting):
