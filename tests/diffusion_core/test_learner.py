@@ -1,6 +1,8 @@
-"""A step of training: what it costs, and what every objective tends to in continuous time."""
+"""A step of training: what it costs, in pieces too, and what every objective tends to in continuous time."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -16,10 +18,15 @@ from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLine
 from diffusion_core.testing.exact import exact_model
 from diffusion_core.testing.problems import Function, GaussianData
 from diffusion_core.testing.variants import name
+from diffusion_core.trainer import Trainer, batch_indices, train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import across, members
+from tests.diffusion_core.learners import adapting_learner, points_learner, schedule_learner, vq_learner
 
 DATA = GaussianData((0.3, 1.7))
+PLAN = Training(steps=9, batch=16, warmup=4, precision="float32")
+"""In bf16, which `auto` takes on some processors, a piece is rounded otherwise than the whole."""
 BOTH = [objective for objective in members(Objective) if objective.discrete and objective.continuous]
 
 
@@ -121,3 +128,33 @@ def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(paramet
         model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]), clip=False)
         hook.remove()
         assert sum(calls) == expected
+
+
+def gradients_and_losses(learner_of, **changes):
+    """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
+    learner, data = learner_of()
+    trainer = Trainer(learner, replace(PLAN, **changes), torch.device("cpu"))
+    raw = data[batch_indices(0, 0, len(data), PLAN.batch)]
+    trainer.begin(raw, 0)
+    means = trainer.step(raw, 0, 0)
+    return trainer.optimiser.gradients, means, dict(learner.named_buffers())
+
+
+@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, vq_learner])
+def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
+    """Times, noise and what is remembered are the batch's own, however its 16 examples are divided."""
+    whole = gradients_and_losses(learner_of)
+    for pieces in (1, 5, 8, 16, 99):
+        parts = gradients_and_losses(learner_of, micro_batch=pieces)
+        told = f"{pieces} at a time"
+        torch.testing.assert_close(
+            parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda text, told=told: f"{told}: {text}"
+        )
+
+
+def test_pieces_are_shown_to_the_network_one_at_a_time():
+    learner, data = points_learner()
+    seen: list[int] = []
+    learner.diffusion.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    next(train(learner, data, replace(PLAN, micro_batch=6, report_every=1), 0))
+    assert seen == [6, 6, 4]

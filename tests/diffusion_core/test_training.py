@@ -25,7 +25,6 @@ from tests.diffusion_core.learners import (
     learner_of_points,
     points_learner,
     schedule_learner,
-    vq_learner,
 )
 
 CPU = torch.device("cpu")
@@ -140,11 +139,10 @@ def test_learning_rate_rises_linearly_and_stays():
 class Line(Learner):
     """Two parameters, each with a loss of its own, and one loss that mentions both."""
 
-    def __init__(self, shared: bool = True) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.first = nn.Parameter(torch.tensor([1.0]))
         self.second = nn.Parameter(torch.tensor([1.0]))
-        self.shared = shared
         self.register_buffer("seen", torch.zeros(1))
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> dict[str, Tensor]:
@@ -182,25 +180,21 @@ def test_the_optimiser_is_adamw():
     ],
 )
 def test_weight_decay_acts_on_the_network_and_never_on_a_schedule(objective, schedule, groups):
-    """AdamW's first step is θ − η λ θ − η g/(|g| + 1e-8), λ = 0 for a schedule, each group by its own loss."""
+    """A step with decay is the one without, less η λ θ of the network."""
     choices = replace(BASE, schedule=schedule, objective=objective, time_input="log_snr")
-    learner, data = learner_of_points(choices)
-    for parameter in learner.diffusion.gamma.parameters():
-        parameter.data += 0.1
-    plan = Training(learning_rate=0.01, warmup=0, weight_decay=0.5)
-    expected = {}
-    losses = learner.batch_losses(data, 0, 0)
-    for group, parameters in learner.parameter_groups().items():
-        gradients = torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True)
-        decay = 0.5 if group == "network" else 0
-        expected[group] = [
-            (p - 0.01 * (decay * p + g / (g.abs() + 1e-8))).detach() for p, g in zip(parameters, gradients, strict=True)
-        ]
-    Trainer(learner, plan, CPU).step(data, 0, 0)
-    assert learner.parameter_groups().keys() == expected.keys() == groups
-    for group, parameters in learner.parameter_groups().items():
-        torch.testing.assert_close([p.detach() for p in parameters], expected[group], rtol=1e-4, atol=1e-6)
-    assert sum(map(len, expected.values())) == len(list(learner.parameters()))
+    stepped = []
+    for decay in (0.0, 0.5):
+        learner, data = learner_of_points(choices)
+        for parameter in learner.parameters():
+            parameter.data += 0.1
+        start = [parameter.detach().clone() for parameter in learner.parameter_groups()["network"]]
+        Trainer(learner, Training(learning_rate=0.01, warmup=0, weight_decay=decay), CPU).step(data, 0, 0)
+        stepped.append(learner.parameter_groups())
+    plain, decayed = stepped
+    assert plain.keys() == decayed.keys() == groups
+    expected = plain | {"network": [p - 0.01 * 0.5 * before for p, before in zip(plain["network"], start, strict=True)]}
+    for group in groups:
+        torch.testing.assert_close(list(decayed[group]), expected[group], rtol=1e-5, atol=1e-7)
 
 
 def test_the_average_follows_its_equation_and_takes_buffers_as_they_are():
@@ -258,19 +252,13 @@ def test_bf16_keeps_weights_and_losses_in_float32_and_close_to_float32s():
     assert rounded["network"] == pytest.approx(plain["network"], rel=0.02)
 
 
-def test_a_state_of_another_learner_is_refused():
-    _, _, state = run(points_learner)[0]
+def test_what_is_no_checkpoint_of_the_learner_is_refused():
+    _, _, state = unbroken_run(points_learner)[0]
     learner, _ = image_learner()
     trainer = Trainer(learner, PLAN, CPU)
-    with pytest.raises(ValueError, match="belongs to another learner"):
-        trainer.load(state)
-
-
-def test_what_is_no_checkpoint_is_refused():
-    learner, _ = points_learner()
-    with pytest.raises(ValueError, match="holds no 'learner'"):
-        Trainer(learner, PLAN, CPU).load({"weight": torch.zeros(1)})
-    assert part({"a/b": torch.zeros(1), "c/d": torch.zeros(1)}, "a").keys() == {"b"}
+    for loaded, reason in ((state, "belongs to another learner"), ({"weight": torch.zeros(1)}, "holds no 'learner'")):
+        with pytest.raises(ValueError, match=reason):
+            trainer.load(loaded)
 
 
 @pytest.mark.parametrize(
@@ -300,37 +288,6 @@ def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
 def test_a_training_that_diverges_is_told_in_one_line():
     with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
         trained(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)
-
-
-def gradients_and_losses(learner_of, **changes):
-    """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
-    learner, data = learner_of()
-    # In bf16, which `auto` takes on some processors, a piece is rounded otherwise than the whole.
-    trainer = Trainer(learner, replace(PLAN, precision="float32", **changes), CPU)
-    raw = data[batch_indices(0, 0, len(data), PLAN.batch)]
-    trainer.begin(raw, 0)
-    means = trainer.step(raw, 0, 0)
-    return trainer.optimiser.gradients, means, dict(learner.named_buffers())
-
-
-@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, vq_learner])
-def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
-    """Times, noise and what is remembered are the batch's own, however its 16 examples are divided."""
-    whole = gradients_and_losses(learner_of)
-    for pieces in (1, 5, 8, 16, 99):
-        parts = gradients_and_losses(learner_of, micro_batch=pieces)
-        told = f"{pieces} at a time"
-        torch.testing.assert_close(
-            parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda text, told=told: f"{told}: {text}"
-        )
-
-
-def test_pieces_are_shown_to_the_network_one_at_a_time():
-    learner, data = points_learner()
-    seen: list[int] = []
-    learner.diffusion.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
-    next(train(learner, data, replace(PLAN, micro_batch=6, report_every=1), 0))
-    assert seen == [6, 6, 4]
 
 
 def test_a_micro_batch_is_part_of_what_a_cell_is_only_where_there_is_one():

@@ -18,80 +18,41 @@ from diffusion_core.testing.variants import name, variants
 from tests.diffusion_core import wrong
 
 WRONG = [
-    (
-        wrong.Wavy(),
-        r"Schedule Wavy: gamma must rise strictly, but falls at t=[3-9] of T=25 \(from -\d.+ to -\d.+\)",
-    ),
+    (wrong.Wavy(), r"Schedule Wavy: gamma must rise strictly, but falls at t=[3-9] of T=25 \(from -\d.+ to -\d.+\)"),
     (wrong.Unscaled(), r"rate must be dgamma/du with u = \(t - 1\)/\(T - 1\), by autograd, but it is"),
     (LogSnrLinear(gamma_max=200.0), r"gamma_T must be at most 160, or infinite, but it is 200 at T=25"),
     (wrong.Choosy(), r"some horizon must be allowed, but it allows none of T=2, .*: choosy does not"),
     (wrong.Broken(), r"starts from clean data.*, but it raises AttributeError: 'Broken' object has no"),
     (wrong.OddFirst(), r"first_step must be beta_tilde_2 or beta_1, but it is 'beta_2'"),
     (wrong.Thawed(), r"must be a frozen dataclass, but its fields can be set: add frozen=True"),
-    (
-        wrong.SumOfBoth(),
-        r"x0 of a perfect output must be x_0, but it is .* instead of .* at t=1",
-    ),
-    (
-        wrong.Scaled(),
-        r"kappa must be the squared error .*, but it is 599 instead of 2396 at t=1 of",
-    ),
-    (
-        wrong.Doubled(),
-        r"must lie between beta_tilde and beta, but it is .*, above beta = .* at step 2 of",
-    ),
+    (wrong.SumOfBoth(), r"x0 of a perfect output must be x_0, but it is .* instead of .* at t=1"),
+    (wrong.Scaled(), r"kappa must be the squared error .*, but it is 599 instead of 2396 at t=1 of"),
+    (wrong.Doubled(), r"must lie between beta_tilde and beta, but it is .*, above beta = .* at step 2 of"),
     (wrong.Silent(), r"learned must say whether .*, but learned=True, and sigma\^2 does not read the"),
     (wrong.Wide(), r"log_variance must be float32 for float32 data, but it is torch.float64"),
-    (
-        wrong.Misweighed(),
-        r"must be that of eps_weight times its square, but it is .* at t=1 of T=50 with",
-    ),
-    (
-        wrong.Secretive(),
-        r"reads_variance must say .*, but reads_variance=False, and its loss with Beta",
-    ),
+    (wrong.Misweighed(), r"must be that of eps_weight times its square, but it is .* at t=1 of T=50 with"),
+    (wrong.Secretive(), r"reads_variance must say .*, but reads_variance=False, and its loss with Beta"),
     (
         wrong.Stepwise(),
         r"it raises RuntimeError: an objective that reads a term of a chain must say continuous = False",
     ),
     (wrong.Averaged(), r"the loss must be one number per example, but it is \[\] for 50 examples"),
-    (
-        wrong.Squared(),
-        r"the share of each t must be density\(\)/T as built, but it is 0.2 instead of 0.04",
-    ),
+    (wrong.Squared(), r"the share of each t must be density\(\)/T as built, but it is 0.2 instead of 0.04"),
     (wrong.Squared(honest=True), r"losses must have the mean of uniform times as built, but"),
     (wrong.Forgetful(history=15), r"what it remembers must be in its buffers"),
     (wrong.Held(), r"a choice must hold plain values, but table is a tensor"),
-    (
-        wrong.Narrow(),
-        r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]",
-    ),
-    (
-        wrong.Fitting(zero=False),
-        r"the output must start at zero, but it goes up to .*: let the last layer be zero",
-    ),
+    (wrong.Narrow(), r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]"),
+    (wrong.Fitting(zero=False), r"the output must start at zero, but it goes up to .*: let the last layer be zero"),
     (wrong.Fitting(dropout=0.5), r"in evaluation.*, but it is .*"),
-    (
-        wrong.Fitting(drawn="by its own generator"),
-        r"initial weights must follow from the seed alone, but noise depends on",
-    ),
+    (wrong.Fitting(drawn="by its own generator"), r"must follow from the seed alone, but noise depends on"),
     (
         wrong.Fitting(drawn="and not saved"),
         r"restored from its state_dict must give the same output, but .*: is a buffer left out",
     ),
-    (
-        wrong.Shapeless(),
-        r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]",
-    ),
-    (
-        wrong.OwnNoise(),
-        r"a sample must be the same however many are drawn, but it is .* in sample 0",
-    ),
+    (wrong.Shapeless(), r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]"),
+    (wrong.OwnNoise(), r"a sample must be the same however many are drawn, but it is .* in sample 0"),
     (wrong.Crowded(), r"a sample must be the same however many are drawn, but"),
-    (
-        wrong.Miscounted(),
-        r"calls must be .*, but 31 steps call it 62 times, and calls\(31\) is 31",
-    ),
+    (wrong.Miscounted(), r"calls must be .*, but 31 steps call it 62 times, and calls\(31\) is 31"),
 ]
 
 
