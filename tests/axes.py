@@ -117,25 +117,6 @@ def paired(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]
     return lambda asked: _named(asked, lambda: _ask(asked, pairwise(crossings(goes, axes))))
 
 
-def paired_or_all(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]:
-    """Two tests: one at few crossings, as `paired`, and a thorough one at all the others."""
-
-    def decorate(asked: Test) -> Test:
-        def test(few: bool) -> None:
-            every = crossings(goes, axes)
-            chosen = pairwise(every)
-            _ask(asked, chosen if few else [crossing for crossing in every if crossing not in chosen])
-
-        return FEW_OR_OTHERS(_named(asked, test))
-
-    return decorate
-
-
-FEW_OR_OTHERS = pytest.mark.parametrize(
-    "few", [pytest.param(True, id="pairs"), pytest.param(False, id="others", marks=pytest.mark.thorough)]
-)
-
-
 def _ask(asked: Test, each: Sequence[Crossing]) -> None:
     assert each
     for crossing in each:
