@@ -17,7 +17,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.named import choice_name
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
-from diffusion_core.objectives import Hybrid, Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Hybrid, Objective, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule
@@ -25,12 +25,12 @@ from diffusion_core.spaces import Space
 from diffusion_core.spacings import Spacing
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps, Uniform
+from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, LearnedDiagonal, LearnedVariance, Variance
+from diffusion_core.variances import LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import classes, crossings, ends_in_noise, members, pairwise
 
-BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), 50)
+BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
 
 REFUSED = [
     (replace(BASE, horizon=1), "horizon must be at least 2, got 1"),

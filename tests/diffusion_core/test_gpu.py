@@ -14,7 +14,7 @@ from diffusion_core.latents import LatentCode, standard
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import Bound, bound
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, Vlb, VlbContinuous
+from diffusion_core.objectives import EdmObjective, Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import EdmParameterization, Epsilon, Mu, V
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Rectified
@@ -28,7 +28,7 @@ from diffusion_core.spacings import (
     UniformSpacing,
 )
 from diffusion_core.testing.variants import name
-from diffusion_core.timesteps import Importance, LowDiscrepancy
+from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from diffusion_core.vae import Vae
@@ -42,26 +42,21 @@ DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_see
 UNET = UNet(channels=8, groups=4, multipliers=(1,), attention=(16,))
 """With attention in the middle alone: what tensors meet there is the same at every resolution."""
 SMALL = {"exact": 2, "strata": 2}
-RECIPES = pytest.mark.parametrize(
-    "recipe",
-    [
-        pytest.param({"variance": LearnedDiagonal(), "objective": Vlb()}, id="vlb"),
-        pytest.param(
-            {"variance": LearnedVariance(), "objective": Hybrid(), "timesteps": Importance(history=2)}, id="hybrid"
-        ),
-        pytest.param({"schedule": LearnedSchedule(), "objective": Vlb()}, id="learned"),
-        pytest.param(
-            {
-                "schedule": LearnedSchedule(),
-                "objective": VlbContinuous(),
-                "timesteps": LowDiscrepancy(),
-                "time_input": "log_snr",
-            },
-            id="continuous",
-        ),
-        pytest.param({"network": UNet(channels=8, groups=4)}, id="simple"),
-    ],
-)
+RECIPES = {
+    "simple": {"network": UNet(channels=8, groups=4)},
+    "hybrid": {"objective": Hybrid(), "variance": LearnedVariance(), "timesteps": Importance(history=2)},
+    "vlb": {"objective": Vlb(), "schedule": LearnedSchedule(), "parameterization": Mu()},
+    "vlb_learned": {"objective": Vlb(), "variance": LearnedDiagonal()},
+    "vlb_continuous": {
+        "objective": VlbContinuous(),
+        "schedule": LearnedSchedule(),
+        "timesteps": LowDiscrepancy(),
+        "time_input": "log_snr",
+    },
+    "flow": {"parameterization": V(), "schedule": Rectified(), "timesteps": LogitNormal(), "objective": MinSnr()},
+    "edm": {"parameterization": EdmParameterization(), "timesteps": LogNormal(), "objective": EdmObjective()},
+}
+"""Choices that are taught in ways of their own."""
 
 
 def model(device: torch.device, **choices: object) -> Diffusion:
@@ -138,12 +133,12 @@ def fitted(diffusion: Diffusion) -> Diffusion:
     return diffusion
 
 
-@RECIPES
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_losses_and_gradients_are_those_of_the_cpu(recipe):
     """Each group's gradient by its own loss."""
     results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
-        learner = DiffusionLearner(model(device, **recipe)).to(device)
+        learner = DiffusionLearner(model(device, **RECIPES[recipe])).to(device)
         with precision.exact(device):
             losses = learner.batch_losses(DIGITS.to(device), 0, 0)
             gradients = {

@@ -73,17 +73,6 @@ def test_a_low_discrepancy_batch_is_spread_evenly(u_0):
     torch.testing.assert_close(gaps, torch.full((7,), (HORIZON - 1) / 8, dtype=torch.float64), rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("batch", [4, 20, 50])
-def test_low_discrepancy_takes_the_variance_of_a_line_down_by_the_batch(batch):
-    """Var of m = T/B equally likely offsets, (m² − 1)/12, against B draws of T, (T² − 1)/(12 B): about 1/B."""
-    horizon = 200
-    sampler = LowDiscrepancy().build(gamma_of(horizon))
-    means = torch.stack([sampler(torch.full((batch,), float(u)).double())[0].double().mean() for u in grid(horizon)])
-    assert means.mean().item() == pytest.approx((1 + horizon) / 2, rel=1e-12)
-    ratio = means.var(correction=0).item() / ((horizon**2 - 1) / (12 * batch))
-    assert ratio == pytest.approx(batch * ((horizon / batch) ** 2 - 1) / (horizon**2 - 1), rel=1e-9)
-
-
 def test_importance_is_uniform_until_every_time_has_its_losses():
     sampler = Importance(history=3).build(gamma_of(HORIZON))
     u = grid(HORIZON * 4)

@@ -15,40 +15,24 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
-from diffusion_core.objectives import EdmObjective, Hybrid, MinSnr, Vlb, VlbContinuous
+from diffusion_core.objectives import Vlb
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.parameterizations import EdmParameterization, Mu, V
+from diffusion_core.parameterizations import Mu, V
 from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified
+from diffusion_core.schedules import Cosine, LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.testing.variants import name
-from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer, batch_indices, train
 from diffusion_core.training import Training
-from diffusion_core.variances import Analytic, Beta, LearnedVariance
-from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, model
+from diffusion_core.variances import Analytic, LearnedVariance
+from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, RECIPES, model
 
 pytestmark = pytest.mark.cuda
 
-BASE = {"parameterization": V(), "variance": Beta(), "schedule": Linear(), "timesteps": Uniform()}
-RECIPES = {
-    "simple": {},
-    "hybrid": {"objective": Hybrid(), "variance": LearnedVariance(), "timesteps": Importance(history=2)},
-    "vlb": {"objective": Vlb(), "schedule": LearnedSchedule(), "parameterization": Mu()},
-    "vlb_continuous": {
-        "objective": VlbContinuous(),
-        "schedule": LearnedSchedule(),
-        "timesteps": LowDiscrepancy(),
-        "time_input": "log_snr",
-    },
-    "flow": {"schedule": Rectified(), "timesteps": LogitNormal(), "objective": MinSnr()},
-    "edm": {"parameterization": EdmParameterization(), "timesteps": LogNormal(), "objective": EdmObjective()},
-}
-
 
 def learner(recipe: str) -> DiffusionLearner:
-    return DiffusionLearner(model(CUDA, **BASE | RECIPES[recipe])).to(CUDA)
+    return DiffusionLearner(model(CUDA, **RECIPES[recipe])).to(CUDA)
 
 
 def waits(action):
