@@ -26,19 +26,12 @@ def test_strided_times_run_evenly_from_1_to_the_horizon(horizon):
         assert times.dtype == torch.int64
         assert len(times) == steps + 1
         assert (times[0], times[1], times[-1]) == (0, 1, horizon)
-        assert gaps.min() >= 1
-        assert gaps.max() - gaps.min() <= 1
-
-
-def test_a_chain_of_all_steps_keeps_every_time_and_one_of_one_step_keeps_the_last():
-    assert strided_times(40, 40).tolist() == list(range(41))
-    assert strided_times(40, 1).tolist() == [0, 40]
-
-
-@pytest.mark.parametrize("steps", [0, -1, 41])
-def test_a_chain_that_does_not_fit_is_refused(steps):
-    with pytest.raises(ValueError, match=f"a chain of {steps} steps does not fit a horizon of T=40: take 1 to 40"):
-        strided_times(40, steps)
+        assert 1 <= gaps.min() <= gaps.max() <= gaps.min() + 1
+    assert strided_times(horizon, horizon).tolist() == list(range(horizon + 1))
+    assert strided_times(horizon, 1).tolist() == [0, horizon]
+    for steps in (0, -1, horizon + 1):
+        with pytest.raises(ValueError, match=f"of {steps} steps does not fit .* T={horizon}: take 1 to {horizon}"):
+            strided_times(horizon, steps)
 
 
 @across(schedule=members(Schedule), steps=(1, 2, 7, 50), rule=("beta_tilde_2", "beta_1"))

@@ -35,13 +35,6 @@ def ask(model: Diffusion, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
     return model.denoiser(x_t, t, model.chain().pair(t))
 
 
-def test_a_network_that_does_not_fit_the_data_is_refused():
-    with pytest.raises(ValueError, match="mlp takes points"):
-        Diffusion(BASE, GreyLevels(), (1, 8, 8))
-    with pytest.raises(ValueError, match="for points take network=mlp"):
-        Diffusion(replace(BASE, network=UNet()), Continuous(), (2,))
-
-
 def shown_times(model: Diffusion, t: list[int]) -> Tensor:
     """What the network is told of the times t of the full chain."""
     seen: list[Tensor] = []

@@ -64,17 +64,6 @@ def test_the_loss_is_lambda_times_the_denoisers_error(domain, objective):
     torch.testing.assert_close(ours, weight * error, rtol=1e-8, atol=1e-8)
 
 
-def test_the_time_that_a_network_is_told_is_affine_in_c_noise():
-    """c_noise = ¼ ln σ, on the scale of a network's embedding."""
-    model = diffusion(function, 18, parameterization=EdmParameterization(SIGMA_DATA), schedule=ENDS)
-    model.denoiser.time_input = "log_snr"
-    t = model.all_times[1:]
-    told, c_noise = model.denoiser.time(t, model.gamma(t)), 0.25 * torch.log(levels(model))
-    slope = (told[1:] - told[:-1]) / (c_noise[1:] - c_noise[:-1])
-    torch.testing.assert_close(slope, torch.full_like(slope, float(slope[0])), rtol=1e-9, atol=0)
-    assert slope[0] > 0
-
-
 def algorithm_2(denoise, x: Tensor, sigma: list[float], noise: Tensor, settings: tuple[float, ...]) -> Tensor:
     """Their stochastic sampler from x at σ_0 > … > σ_N = 0, with the draws noise[i]; without churn, Algorithm 1."""
     churn, low, high, amount = settings

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
-from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing import check_parameterization, parameterizations
@@ -39,21 +36,6 @@ def test_targets_are_those_of_the_papers(schedule):
     mean, _ = bayes(draw.x0[1:], draw.x_t[1:], draw.alpha_bar[2:], draw.alpha_bar[1:-1])
     torch.testing.assert_close(Mu().target(*arguments)[1:], mean, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(Mu().target(*arguments)[0], draw.x0[0], rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("u", [0.02, 0.3, 0.5, 0.9])
-def test_velocity_is_the_rate_of_the_straight_path(u):
-    """x_u = (1 − u) x_0 + u ε: its slope, by two points of it; and x̂_0 = x_u − u v, at any scale of x_u."""
-    x0, eps = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    gamma = torch.full((5,), 2 * math.log(u / (1 - u)), dtype=torch.float64)
-    pair = Pair.level(gamma)
-    scale = (u**2 + (1 - u) ** 2) ** 0.5
-    before, after = ((1 - v) * x0 + v * eps for v in (u - 0.01, u + 0.01))
-    slope = (after - before) / 0.02
-    x_u = (1 - u) * x0 + u * eps
-    torch.testing.assert_close(Velocity().target(x0, eps, x_u / scale, pair), slope, rtol=1e-9, atol=1e-9)
-    off = slope + 0.3
-    torch.testing.assert_close(Velocity().x0(off, x_u / scale, pair), x_u - u * off, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("sigma_data", [0.0, -1.0, float("nan")])
