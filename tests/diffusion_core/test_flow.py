@@ -15,7 +15,6 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.domains import Discrete, levels_of
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Velocity
-from diffusion_core.samplers import Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.testing.problems import diffusion
 
@@ -90,24 +89,6 @@ def test_what_a_velocity_says_of_data_and_noise(shift):
     x0, eps = model.predict(x_u / length(u), t, clip=False)
     torch.testing.assert_close(x0, x_u - u * v, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(eps, x_u + (1 - u) * v, rtol=1e-12, atol=1e-12)
-
-
-@SHIFT
-@pytest.mark.parametrize("steps", [None, 5])
-def test_ddim_is_eulers_method_for_the_velocity(shift, steps):
-    """x_u ← x_u + (u' − u) v_θ(x_u, u) from u = 1 to 0 (Liu et al. 2023, Algorithm 1)."""
-    model, u = model_of(function, shift), path(shift)
-    chain = model.chain(steps)
-    start = draws(2)[0][:7]
-    times = [0, *chain.times[1:].tolist()]
-    x = start
-    for k in range(chain.steps, 0, -1):
-        now = float(u[times[k] - 1])
-        then = float(u[times[k - 1] - 1]) if k > 1 else 0.0
-        shown = x / math.hypot(1 - now, now)
-        x = x + (then - now) * function(shown, torch.full((7,), times[k]))
-    *_, ours = Ddim(steps=steps).walk(model, start, chain, chain.steps, lambda k: start, clip=False)
-    torch.testing.assert_close(ours, x, rtol=1e-12, atol=1e-12)
 
 
 def test_flow_matching_is_a_weighting_of_the_error_of_the_noise():

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import Parameterization
-from diffusion_core.samplers import Ancestral, Ddim, Sampler
+from diffusion_core.samplers import Ddim, Sampler
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.testing.exact import DATA, exact_model, expected_bound, expected_terms, variance_of_samples
-from diffusion_core.testing.problems import GaussianData, bayes
+from diffusion_core.testing.problems import GaussianData
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
 from tests.axes import members, paired, spoken
@@ -92,22 +92,6 @@ def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, n
         for k in range(1, len(x) + 1)
     ]
     return torch.cat(taken)
-
-
-@paired(spoken, **SPOKEN, variance=FIXED, steps=STRIDES)
-def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
-    model = exact_model(HORIZON, variance, DATA, parameterization, schedule)
-    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
-    x_t = torch.ones(steps, 2, dtype=torch.float64)
-    still, moved = (steps_of(Ancestral(), model, steps, x_t, noise * x_t) for noise in (0, 1))
-    x0 = DATA.denoise(x_t, alpha_bar[1:])
-    mean, _ = bayes(x0[1:], x_t[1:], alpha_bar[2:], alpha_bar[1:-1])
-    beta = 1 - alpha_bar[2:] / alpha_bar[1:-1]
-    beta_tilde = beta * (1 - alpha_bar[1:-1]) / (1 - alpha_bar[2:])
-    sigma2 = beta if isinstance(variance, Beta) else beta_tilde
-    torch.testing.assert_close(still, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close((moved - still)[1:] ** 2, sigma2.expand(-1, 2), rtol=1e-8, atol=0)
-    assert torch.equal(moved[0], still[0])
 
 
 @paired(spoken, **SPOKEN, eta=(0.0, 0.5, 1.0), steps=STRIDES)
