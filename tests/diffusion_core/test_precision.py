@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
@@ -75,25 +74,25 @@ def test_float32_leaves_what_is_around_a_networks_call():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
-SETTINGS = {
-    "flags": [
+SETTINGS = (
+    (
         "pass",
         "cuda.matmul.allow_tf32 = True",
         "cudnn.allow_tf32 = False",
         "torch.set_float32_matmul_precision('high')",
-    ],
-    "precisions": [
+    ),
+    (
         "cuda.matmul.fp32_precision = 'ieee'",
         "cuda.matmul.fp32_precision = 'tf32'",
         "cudnn.conv.fp32_precision = 'ieee'",
         "torch.backends.fp32_precision = 'tf32'",
         "torch.backends.fp32_precision = 'ieee'",
-    ],
-}
+    ),
+)
 """What a program may have said of TF32, one after the other, by either of torch's two ways."""
 
 TF32_SCRIPT = """
-import json, os, sys, torch
+import sys, torch
 from torch.backends import cuda, cudnn
 from diffusion_core.precision import tf32
 
@@ -125,18 +124,14 @@ def tell(setting):
         assert state() == before, (setting, before, state())
     print(setting, flush=True)
 
-for way in json.loads(sys.argv[1]):
-    if os.fork() == 0:
-        for setting in way:
-            tell(setting)
-        break
-    os.wait()
+for setting in sys.argv[1:]:
+    tell(setting)
 """
 
 
 @pytest.mark.thorough
 def test_what_a_program_said_of_tf32_is_as_it_was_afterwards():
     """Each way in a process of its own: what torch keeps of them cannot be taken back."""
-    ways = list(SETTINGS.values())
-    done = subprocess.run([sys.executable, "-c", TF32_SCRIPT, json.dumps(ways)], capture_output=True, text=True)
-    assert done.stdout.splitlines() == [setting for way in ways for setting in way], done.stderr
+    for way in SETTINGS:
+        done = subprocess.run([sys.executable, "-c", TF32_SCRIPT, *way], capture_output=True, text=True)
+        assert tuple(done.stdout.splitlines()) == way, done.stderr
