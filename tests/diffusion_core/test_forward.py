@@ -91,6 +91,7 @@ def test_coefficients_agree_with_fifty_digits(gamma_t, difference):
         expected = {
             "alpha_bar_t": alpha_bar_t,
             "one_minus_alpha_bar_t": rest,
+            "snr_t": alpha_bar_t / rest,
             "log_alpha": mpmath.log(alpha),
             "beta": 1 - alpha,
             "beta_tilde": (1 - alpha) * (1 - alpha_bar_s) / rest,
