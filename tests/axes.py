@@ -117,25 +117,6 @@ def paired(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]
     return lambda asked: _named(asked, lambda: _ask(asked, pairwise(crossings(goes, axes))))
 
 
-def paired_or_all(goes: Goes = always, **axes: Iterable[Any]) -> Callable[[Test], Test]:
-    """Two tests: one at few crossings, as `paired`, and a thorough one at all the others."""
-
-    def decorate(asked: Test) -> Test:
-        def test(few: bool) -> None:
-            every = crossings(goes, axes)
-            chosen = pairwise(every)
-            _ask(asked, chosen if few else [crossing for crossing in every if crossing not in chosen])
-
-        return FEW_OR_OTHERS(_named(asked, test))
-
-    return decorate
-
-
-FEW_OR_OTHERS = pytest.mark.parametrize(
-    "few", [pytest.param(True, id="pairs"), pytest.param(False, id="others", marks=pytest.mark.thorough)]
-)
-
-
 def _ask(asked: Test, each: Sequence[Crossing]) -> None:
     assert each
     for crossing in each:
@@ -176,5 +157,9 @@ def _descendants(base: type[Choice]) -> set[type[Choice]]:
 
 
 def _ours(choice: type) -> bool:
-    final = not choice.__subclasses__() and not inspect.isabstract(choice)
-    return final and choice.__module__.startswith("diffusion_core.") and ".testing." not in choice.__module__
+    """Whether a class ships and no other that does derives from it: those of tests are none."""
+    return _ships(choice) and not inspect.isabstract(choice) and not any(map(_ships, choice.__subclasses__()))
+
+
+def _ships(choice: type) -> bool:
+    return choice.__module__.startswith("diffusion_core.") and ".testing." not in choice.__module__

@@ -11,12 +11,11 @@ from benchmarks import timing
 from benchmarks.__main__ import main
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from benchmarks.timing import interleaved
-from tests.sampling import sampled
 
 CPU = torch.device("cpu")
 
 
-@pytest.mark.parametrize("cases", sampled([scoring_cases, training_cases], 2))
+@pytest.mark.parametrize("cases", [scoring_cases, training_cases])
 def test_every_case_runs(cases):
     for case in cases(Workload(SMALL, (1, 8, 8), 4, CPU)).values():
         case()

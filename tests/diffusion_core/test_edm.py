@@ -6,18 +6,16 @@ import math
 
 import pytest
 import torch
-from scipy.stats import norm
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import Pair
 from diffusion_core.learner import Continuous, Discrete
 from diffusion_core.objectives import EdmObjective, Simple
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
 from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
-from diffusion_core.timesteps import LogNormal
+from tests.axes import across
 
 SIGMA_DATA = 0.7
 ENDS = LogSnrLinear(2 * math.log(0.002), 2 * math.log(80))
@@ -66,31 +64,6 @@ def test_the_loss_is_lambda_times_the_denoisers_error(domain, objective):
     torch.testing.assert_close(ours, weight * error, rtol=1e-8, atol=1e-8)
 
 
-def test_log_normal_draws_ln_sigma_from_their_normal_distribution():
-    """ln σ ~ N(P_mean, P_std²), P_mean = −1.2 and P_std = 1.2, less what lies beyond the schedule's ends."""
-    gamma = ENDS.build(20_000)
-    u = torch.linspace(0, 0.999999, 1001, dtype=torch.float64)
-    low, high = norm.cdf((math.log(0.002) + 1.2) / 1.2), norm.cdf((math.log(80) + 1.2) / 1.2)
-    expected = torch.from_numpy(-1.2 + 1.2 * norm.ppf(low + u.numpy() * (high - low)))
-    real, _ = LogNormal().build(gamma).real(u)
-    whole, _ = LogNormal().build(gamma)(u)
-    width = math.log(80 / 0.002) / 19_999
-    torch.testing.assert_close(0.5 * gamma(whole), expected, rtol=0, atol=0.501 * width)
-    # Between the edges of a time it is taken as even.
-    torch.testing.assert_close(0.5 * gamma(real), expected, rtol=0, atol=width**2)
-
-
-def test_the_time_that_a_network_is_told_is_affine_in_c_noise():
-    """c_noise = ¼ ln σ, on the scale of a network's embedding."""
-    model = diffusion(function, 18, parameterization=EdmParameterization(SIGMA_DATA), schedule=ENDS)
-    model.denoiser.time_input = "log_snr"
-    t = model.all_times[1:]
-    told, c_noise = model.denoiser.time(t, model.gamma(t)), 0.25 * torch.log(levels(model))
-    slope = (told[1:] - told[:-1]) / (c_noise[1:] - c_noise[:-1])
-    torch.testing.assert_close(slope, torch.full_like(slope, float(slope[0])), rtol=1e-9, atol=0)
-    assert slope[0] > 0
-
-
 def algorithm_2(denoise, x: Tensor, sigma: list[float], noise: Tensor, settings: tuple[float, ...]) -> Tensor:
     """Their stochastic sampler from x at σ_0 > … > σ_N = 0, with the draws noise[i]; without churn, Algorithm 1."""
     churn, low, high, amount = settings
@@ -116,56 +89,23 @@ def in_sigma(data: GaussianData | MixtureData):
     return denoise
 
 
-def both(data: GaussianData | MixtureData, settings: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """x_0 of five paths in 18 steps by our sampler and by theirs."""
-    output = denoiser_output(data.denoise, Epsilon(), ENDS, 18)
-    model = diffusion(output, 18, schedule=ENDS, real=True)
-    noise = torch.randn(19, 5, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    sigma = [*levels(model).flip(0).tolist(), 0.0]
-    chain = model.chain()
-    churn, low, high, amount = settings
-    sampler = Heun(churn=churn, churn_min=low, churn_max=high, churn_noise=amount)
-    *_, ours = sampler.walk(model, noise[0], chain, chain.steps, lambda k: noise[k], clip=False)
-    start = noise[0] * (1 + sigma[0] ** 2) ** 0.5
-    return ours, algorithm_2(in_sigma(data), start, sigma, noise.flip(0), settings)
-
-
-PROBLEM = pytest.mark.parametrize(
-    "data", [GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)], ids=["gaussian", "mixture"]
-)
-
-
-@PROBLEM
-@pytest.mark.parametrize(
-    "settings",
-    [(0.0, 0.0, 1e9, 1.0), (4.0, 0.0, 79.9, 1.0), (40.0, 0.05, 50.0, 1.003), (1.0, 0.3, 0.3, 1.0)],
-    ids=["algorithm 1", "below the start", "the paper's for ImageNet", "nowhere"],
+@across(
+    data=(GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)),
+    settings=[(0.0, 0.0, 1e9, 1.0), (4.0, 0.0, 1e9, 1.0), (40.0, 0.05, 50.0, 1.003), (1.0, 0.3, 0.3, 1.0)],
 )
 def test_heun_with_churn_is_algorithm_2(data, settings):
-    """With the same draws; from σ_max on their σ̂ would leave the schedule, so it is not among the σ that are raised.
+    """Algorithm 1, churn from the start, the paper's for ImageNet, and churn nowhere: five paths of the same draws.
 
-    The real t at which our network is asked is found by bisection of γ, to the last digits of float64.
+    From σ_max on their σ̂ would leave the schedule, so it is not among the σ that are raised. The real t at which our
+    network is asked is found by bisection of γ, to the last digits of float64.
     """
-    ours, theirs = both(data, settings)
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
-
-
-@PROBLEM
-def test_churn_at_the_start_goes_no_further_than_the_schedule(data):
-    """All else as in Algorithm 2: it is theirs with the first σ left as it is."""
-    ours, _ = both(data, (4.0, 0.0, 1e9, 1.0))
-    held, theirs = both(data, (4.0, 0.0, 79.9, 1.0))
-    torch.testing.assert_close(ours, held, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
-
-
-def test_the_scale_of_an_edm_network_is_that_of_unit_variance_in_and_out():
-    """Var(c_in x) = 1, and that of the target of F, for data of variance σ_data² (their appendix B.6)."""
-    gamma = ENDS.build(18)(torch.arange(1, 19))
-    pair, p = Pair.level(gamma), EdmParameterization(SIGMA_DATA)
-    one, nothing = torch.ones(18, 1, dtype=torch.float64), torch.zeros(18, 1, dtype=torch.float64)
-    signal, noise = torch.sigmoid(-gamma).sqrt()[:, None], torch.sigmoid(gamma).sqrt()[:, None]
-    shown = [p.network_input(x, pair) for x in (signal * SIGMA_DATA, noise)]
-    wanted = [p.target(SIGMA_DATA * one, nothing, SIGMA_DATA * signal, pair), p.target(nothing, one, noise, pair)]
-    for parts in (shown, wanted):
-        torch.testing.assert_close(parts[0] ** 2 + parts[1] ** 2, one, rtol=1e-9, atol=0)
+    model = diffusion(denoiser_output(data.denoise, Epsilon(), ENDS, 18), 18, schedule=ENDS, real=True)
+    noise = torch.randn(19, 5, 2, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    sigma = [*levels(model).flip(0).tolist(), 0.0]
+    churn, low, high, amount = settings
+    sampler, chain = Heun(churn=churn, churn_min=low, churn_max=high, churn_noise=amount), model.chain()
+    *_, ours = sampler.walk(model, noise[0], chain, chain.steps, lambda k: noise[k], clip=False)
+    start, inside = noise[0] * (1 + sigma[0] ** 2) ** 0.5, (churn, low, min(high, 79.9), amount)
+    torch.testing.assert_close(
+        ours, algorithm_2(in_sigma(data), start, sigma, noise.flip(0), inside), rtol=1e-10, atol=1e-10
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import weakref
 from itertools import islice
 
 import mpmath
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 from torch.distributions import Normal
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from diffusion_core import decoders
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
@@ -23,8 +21,6 @@ from tests.axes import across, classes
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
 LOG_VARIANCES = [-30.0, -14.0, -9.2, -6.0, -2.0, 0.0, 3.0, 20.0]
-ENCODINGS = [encoding() for encoding in classes(Encoding) if encoding is not LatentCode]
-"""All encodings that need no autoencoder; latents have tests of their own."""
 ALMOST_ONE = 1 - 2.0**-53
 
 
@@ -80,18 +76,9 @@ def test_decoder_and_its_gradient_are_finite_whatever_the_network_says(mean, log
     x0 = LEVELS.float()[None]
     term = GreyLevels().decoder_term(x0, *(p.expand(1, 256) for p in parameters))
     gradients = torch.autograd.grad(term.sum(), parameters)
+    assert (term.shape, term.dtype) == ((1,), torch.float32)
     assert term.isfinite().all()
     assert all(g.isfinite() for g in gradients)
-
-
-def test_pixel_decoder_sums_over_dimensions_and_has_the_dtype_of_the_data():
-    x0 = LEVELS[[3, 128, 255]].float().reshape(1, 1, 3)
-    mean, log_variance = torch.full_like(x0, 0.1), torch.full_like(x0, -3.0)
-    term = GreyLevels().decoder_term(x0, mean, log_variance)
-    with mpmath.workdps(30):
-        expected = -sum(exact_log_probability(level, float(mean[0, 0, 0]), -3.0) for level in (3, 128, 255))
-    assert term.dtype == torch.float32
-    assert term.item() == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_continuous_decoder_is_the_gaussian_density(generator):
@@ -149,50 +136,16 @@ def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():
     assert GreyLevels(17).decode(torch.tensor([-7.0, 3.0])).tolist() == [0, 16]
 
 
-def test_offset_of_dequantised_data_is_minus_the_log_of_the_width():
-    assert GreyLevels(17).offset_bits == -math.log2(15)
-    assert GreyLevels().offset_bits == 0
-    assert Continuous().offset_bits == 0
+def test_what_dequantisation_and_a_uniform_code_cost():
+    """Minus the logarithm of a level's width, and that of the number of levels."""
+    digits, grey, points = GreyLevels(17), GreyLevels(), Continuous()
+    assert [encoding.offset_bits for encoding in (digits, grey, points)] == [-math.log2(15), 0, 0]
+    assert digits.uniform_bits == pytest.approx(4.087462841250339)
+    assert (grey.uniform_bits, points.uniform_bits) == (8, None)
 
 
-def test_uniform_code_has_the_log_of_the_number_of_levels():
-    assert GreyLevels(17).uniform_bits == pytest.approx(4.087462841250339)
-    assert GreyLevels().uniform_bits == 8
-    assert Continuous().uniform_bits is None
-
-
-def dequantised_bits(mean: float, log_variance: float) -> Tensor:
-    """E_u[−log2 p(15k + u)] + offset for each of 17 levels k."""
-    encoding = GreyLevels(17)
-    raw = torch.arange(17).repeat_interleave(15)
-    u = ((torch.arange(15, dtype=torch.float64) + 0.5) / 15).repeat(17)
-    x = encoding.encode(raw, u)[:, None]
-    nats = encoding.decoder_term(
-        x.double(), torch.full_like(x, mean).double(), torch.full_like(x, log_variance).double()
-    )
-    return nats.reshape(17, 15).mean(1) / math.log(2) + encoding.offset_bits
-
-
-@across(log_variance=(-7.0, -4.0, -1.0, 2.0), mean=(-0.9, 0.02, 0.6))
-def test_dequantised_code_is_no_shorter_than_that_of_the_level_itself(mean, log_variance):
-    """By Jensen; the 15 bins of a level hold its mass, the last level's stopping short of 255."""
-    bits = dequantised_bits(mean, log_variance)
-    with mpmath.workdps(60):
-        for level in range(17):
-            values = range(15 * level, 15 * level + 15)
-            mass = sum(mpmath.exp(exact_log_probability(value, mean, log_variance)) for value in values)
-            assert bits[level].item() >= -mpmath.log(mass, 2) - 1e-5
-    assert (2**-bits).sum() <= 1 + 1e-9
-
-
-def test_dequantised_code_is_tight_where_the_density_is_flat_within_a_level():
-    bits = dequantised_bits(0.0, 8.0)
-    sigma = math.exp(4.0)
-    expected = -torch.log2(Normal(0.0, sigma).log_prob(torch.zeros(15)).exp() * 15 * 2 / 255)
-    torch.testing.assert_close(bits[1:16], expected.double(), rtol=0, atol=1e-3)
-
-
-@pytest.mark.parametrize("encoding", ENCODINGS, ids=name)
+# Latents need an autoencoder, and have tests of their own.
+@pytest.mark.parametrize("encoding", [cls() for cls in classes(Encoding) if cls is not LatentCode], ids=name)
 def test_every_encoding_encodes_to_float32_and_decodes_to_what_it_encoded(encoding):
     raw = torch.arange(6, dtype=torch.uint8) if encoding.grey_levels else torch.linspace(-2, 2, 6)
     x = encoding.encode(raw, torch.full((6,), 0.5, dtype=torch.float64))
@@ -215,55 +168,27 @@ def test_the_softmax_decoder_is_a_softmax_over_every_level(gamma, noise):
     torch.testing.assert_close(*gradients, rtol=1e-6, atol=1e-9)
 
 
-class Alive(TorchDispatchMode):
-    """Counts the bytes of results that are in memory at once."""
-
-    def __init__(self):
-        super().__init__()
-        self.bytes = self.peak = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        out = func(*args, **(kwargs or {}))
-        if isinstance(out, Tensor) and not func.is_view and not func._schema.is_mutable:
-            size = out.untyped_storage().nbytes()
-            self.bytes += size
-            self.peak = max(self.peak, self.bytes)
-            weakref.finalize(out.untyped_storage(), self._forget, size)
-        return out
-
-    def _forget(self, size):
-        self.bytes -= size
-
-
-def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_takes_no_more_memory(monkeypatch):
-    """Values, gradient in γ and, with 2 examples at a time of 40, a share of the memory both ways."""
+def test_the_softmax_decoder_of_many_dimensions_is_the_same_and_keeps_little_for_its_gradient(monkeypatch):
+    """Values and gradient in γ, with 2 examples at a time of 40, and with one at least."""
     generator = torch.Generator().manual_seed(0)
     x0 = LEVELS[torch.randint(256, (40, 3, 4, 4), generator=generator)]
     eps = torch.randn(x0.shape, generator=generator)
 
-    def taken():
-        at = torch.linspace(-3, 2, 40, dtype=torch.float64, requires_grad=True)
-        with Alive() as alive:
+    def taken() -> tuple[Tensor, Tensor, int]:
+        at, kept = torch.linspace(-3, 2, 40, dtype=torch.float64, requires_grad=True), []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x: kept.append(x.nbytes) or x, lambda x: x):
             log_p = softmax_decoder(x0, eps, at, LEVELS)
-            (gradient,) = torch.autograd.grad(log_p.sum(), at)
-        return log_p.detach(), gradient, alive.peak
+        (gradient,) = torch.autograd.grad(log_p.sum(), at)
+        return log_p.detach(), gradient, sum(kept)
 
     whole, gradient, most = taken()
-    monkeypatch.setattr(decoders, "DISTANCES", 2 * 48 * 256)
-    parts, gradient_of_parts, least = taken()
-    torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
-    torch.testing.assert_close(gradient_of_parts, gradient, rtol=1e-12, atol=0)
-    assert most > 8 * 3 * 256 * x0.numel()
-    assert least < 0.12 * most
-
-
-def test_a_part_of_the_softmax_decoder_is_one_example_at_least(monkeypatch):
-    monkeypatch.setattr(decoders, "DISTANCES", 1)
-    at = torch.full((3,), -3.0, dtype=torch.float64)
-    x0 = LEVELS[:12].reshape(3, 4)
-    parts = softmax_decoder(x0, torch.ones_like(x0), at, LEVELS)
-    alone = [softmax_decoder(x0[i : i + 1], torch.ones(1, 4), at[:1], LEVELS) for i in range(3)]
-    assert torch.equal(parts, torch.cat(alone))
+    assert most > 8 * 256 * x0.numel()
+    for distances in (2 * 48 * 256, 1):
+        monkeypatch.setattr(decoders, "DISTANCES", distances)
+        parts, gradient_of_parts, least = taken()
+        torch.testing.assert_close(parts, whole, rtol=1e-12, atol=0)
+        torch.testing.assert_close(gradient_of_parts, gradient, rtol=1e-12, atol=0)
+        assert least < 0.02 * most
 
 
 def test_a_noise_level_that_is_no_number_is_no_error_but_no_number():

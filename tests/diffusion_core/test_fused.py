@@ -13,7 +13,6 @@ from tests.axes import across
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
 SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4), (5, 6, 4, 4)]
-CASES = [(True, True), (True, False), (False, True), (False, False)]
 
 
 def problem(shape, told, act, dtype=torch.float32, mean=0.0):
@@ -56,7 +55,7 @@ def test_it_is_the_norm_written_out_and_so_is_its_gradient(shape, told, act, las
 
 
 @needs_kernel
-@pytest.mark.parametrize(("told", "act"), CASES)
+@across(told=(True, False), act=(True, False))
 def test_in_bf16_it_is_rounded_once(told, act):
     """By 2⁻⁸ of a number at most, bf16's unit roundoff; gradients of parameters are sums of what was not rounded."""
     layer, x, modulation, dy = problem((3, 16, 8, 8), told, act, torch.bfloat16)

@@ -15,14 +15,19 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import Parameterization
-from diffusion_core.samplers import Ancestral, Ddim, Sampler
+from diffusion_core.samplers import Ddim, Sampler
 from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.solvers import Heun
-from diffusion_core.testing.problems import DATA, GaussianData, bayes, exact_model, expected_bound, expected_terms
+from diffusion_core.testing.problems import (
+    DATA,
+    GaussianData,
+    exact_model,
+    expected_bound,
+    expected_terms,
+)
 from diffusion_core.testing.samplers import variance_of_samples
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import across, members, paired, paired_or_all, spoken
+from tests.axes import members, paired, spoken
 
 EULER = 0.5772156649015329
 FIXED = (Beta(), BetaTilde())
@@ -52,7 +57,7 @@ def closed_form_terms(model: Diffusion, data: GaussianData, variance: Variance, 
     return np.concatenate([first, rest]).mean(1) / math.log(2)
 
 
-@paired_or_all(spoken, **SPOKEN, variance=FIXED, steps=(80, 13))
+@paired(spoken, **SPOKEN, variance=FIXED, steps=(80, 13))
 @torch.no_grad()
 def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterization, schedule, variance, steps):
     model = exact_model(80, variance, DATA, parameterization, schedule)
@@ -60,14 +65,7 @@ def test_every_term_of_the_bound_has_its_closed_form_expectation(parameterizatio
     np.testing.assert_allclose(expected_terms(model, DATA, steps), expected, rtol=1e-8, atol=1e-12)
 
 
-@across(spoken, **SPOKEN)
-def test_on_data_that_are_one_point_beta_tilde_makes_every_denoising_term_vanish(parameterization, schedule):
-    data = GaussianData((0.0, 0.0))
-    terms = expected_terms(exact_model(60, BetaTilde(), data, parameterization, schedule), data)
-    torch.testing.assert_close(terms[1:], torch.zeros_like(terms[1:]), rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("variances", [(0.3, 0.3), (0.3, 1.7), (2.5, 0.6)])
+@pytest.mark.parametrize("variances", [(0.3, 1.7), (2.5, 0.6)])
 def test_with_beta_the_bound_tends_to_the_entropy_with_a_gap_of_order_one_over_the_horizon(variances):
     horizons = np.array([800, 1600, 3200, 6400, 12800])
     gaps = np.array([gap(int(horizon), Beta(), GaussianData(variances)) for horizon in horizons])
@@ -102,33 +100,6 @@ def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, n
     return torch.cat(taken)
 
 
-@paired(spoken, **SPOKEN, variance=FIXED, steps=STRIDES)
-def test_an_ancestral_step_is_affine_with_the_coefficients_of_bayes_rule(parameterization, schedule, variance, steps):
-    model = exact_model(HORIZON, variance, DATA, parameterization, schedule)
-    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
-    x_t = torch.ones(steps, 2, dtype=torch.float64)
-    still, moved = (steps_of(Ancestral(), model, steps, x_t, noise * x_t) for noise in (0, 1))
-    x0 = DATA.denoise(x_t, alpha_bar[1:])
-    mean, _ = bayes(x0[1:], x_t[1:], alpha_bar[2:], alpha_bar[1:-1])
-    beta = 1 - alpha_bar[2:] / alpha_bar[1:-1]
-    beta_tilde = beta * (1 - alpha_bar[1:-1]) / (1 - alpha_bar[2:])
-    sigma2 = beta if isinstance(variance, Beta) else beta_tilde
-    torch.testing.assert_close(still, torch.cat([x0[:1], mean]), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close((moved - still)[1:] ** 2, sigma2.expand(-1, 2), rtol=1e-8, atol=0)
-    assert torch.equal(moved[0], still[0])
-
-
-def flow_times(model: Diffusion, steps: int) -> tuple[Tensor, Tensor]:
-    """√ᾱ and r = √((1 − ᾱ)/ᾱ) at the chain's times 0..K, [K + 1, 1]."""
-    alpha_bar = torch.sigmoid(-model.gamma(model.chain(steps).times))[:, None]
-    return alpha_bar.sqrt(), ((1 - alpha_bar) / alpha_bar).sqrt()
-
-
-def slope(y: Tensor, r: Tensor) -> Tensor:
-    """ε̂ = E[ε | y] for y = x_0 + r ε and x_0 ~ N(0, s): r y/(s + r²)."""
-    return r * y / (DATA.variance + r**2)
-
-
 @paired(spoken, **SPOKEN, eta=(0.0, 0.5, 1.0), steps=STRIDES)
 def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, schedule, eta, steps):
     model = exact_model(HORIZON, BetaTilde(), DATA, parameterization, schedule)
@@ -147,41 +118,11 @@ def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, sc
     torch.testing.assert_close(moved - still, sigma.expand(-1, 2), rtol=1e-8, atol=1e-9)
 
 
-@paired(spoken, **SPOKEN, steps=STRIDES)
-def test_a_heun_step_is_the_trapezoid_rule_of_the_flow(parameterization, schedule, steps):
-    model = exact_model(HORIZON, BetaTilde(), DATA, parameterization, schedule)
-    ended = model.gamma.ends_in_noise
-    k = torch.arange(1, steps + 1)
-    x_t = torch.ones(steps, 2, dtype=torch.float64)
-    ours = steps_of(Heun(), model, steps, x_t, x_t)
-    if ended:
-        # From noise alone a step is Euler's, with x̂_0 = 0 and ε̂ = x_t: the rest is as it would be without it.
-        noise_s = (torch.sigmoid(model.gamma(model.chain(steps).times[-2:-1]))).sqrt()
-        torch.testing.assert_close(ours[-1:], noise_s * x_t[-1:], rtol=1e-12, atol=1e-12)
-    root, r = flow_times(model, steps)
-    y = x_t / root[1:]
-    first = slope(y, r[1:])
-    euler = y + (r[:-1] - r[1:]) * first
-    trapezoid = y + (r[:-1] - r[1:]) * 0.5 * (first + slope(euler, r[:-1]))
-    expected = root[:-1] * torch.where(k[:, None] > 1, trapezoid, euler)
-    inside = slice(None, -1) if ended else slice(None)
-    torch.testing.assert_close(ours[inside], expected[inside], rtol=1e-7, atol=1e-7)
-
-
-def test_ddim_with_eta_1_is_the_ancestral_step_at_beta_tilde_and_no_other():
-    x_t, noise = torch.randn(2, 40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    for variance, equal in ((BetaTilde(), True), (Beta(), False)):
-        model = exact_model(40, variance)
-        ours, ancestral = (steps_of(s, model, None, x_t, noise)[1:] for s in (Ddim(eta=1.0), Ancestral()))
-        assert torch.allclose(ours, ancestral, rtol=1e-10, atol=1e-12) == equal
-
-
 @pytest.mark.parametrize("variance", FIXED, ids=name)
 @pytest.mark.parametrize("sampler", members(Sampler), ids=name)
-@pytest.mark.parametrize("steps", [5, pytest.param(40, marks=pytest.mark.slow)])
-def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler, steps):
+def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, sampler):
     n = 40_000
-    sampler = replace(sampler, steps=steps)
+    sampler = replace(sampler, steps=5)
     model = exact_model(40, variance)
     x = sampler.sample(model, n, seed=0, clip=False, batch=n).double()
     expected = variance_of_samples(sampler, model)

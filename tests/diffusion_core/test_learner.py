@@ -1,6 +1,8 @@
-"""A step of training: what it costs, and what every objective tends to in continuous time."""
+"""A step of training: what it costs, in pieces too, and what every objective tends to in continuous time."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,11 +16,15 @@ from diffusion_core.objectives import Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.problems import Function, GaussianData, exact_model
-from diffusion_core.testing.variants import name
+from diffusion_core.trainer import Trainer, batch_indices, train
+from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import across, members
+from tests.diffusion_core.learners import adapting_learner, points_learner, schedule_learner, vq_learner
 
 DATA = GaussianData((0.3, 1.7))
+PLAN = Training(steps=9, batch=16, warmup=4, precision="float32")
+"""In bf16, which `auto` takes on some processors, a piece is rounded otherwise than the whole."""
 BOTH = [objective for objective in members(Objective) if objective.discrete and objective.continuous]
 
 
@@ -44,33 +50,29 @@ def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: 
     return float((weight * loss)[skipped:].sum() / horizon)
 
 
-@pytest.mark.parametrize("schedule", [LogSnrLinear(-6.0, 4.0), Linear()], ids=name)
-@pytest.mark.parametrize("objective", BOTH, ids=name)
-def test_in_continuous_time_an_objective_is_its_limit_of_many_steps(objective, schedule):
+EVEN = LogSnrLinear(-6.0, 4.0)
+LIMITS = [(objective, objective, "continuous", schedule) for objective in BOTH for schedule in (EVEN, Linear())]
+
+
+@across(limit=[*LIMITS, (Vlb(), VlbContinuous(), "auto", EVEN)])
+def test_in_continuous_time_an_objective_is_its_limit_of_many_steps(limit):
     """At T = 8000 for the limit: a sum of T values against the integral, which T = 8000 midpoints are."""
-    limit = expected_loss(objective, schedule, 8000, "continuous")
-    errors = [abs(expected_loss(objective, schedule, horizon) / limit - 1) for horizon in (100, 400, 1600)]
+    discrete, continuous, time, schedule = limit
+    expected = expected_loss(continuous, schedule, 8000, time)
+    errors = [abs(expected_loss(discrete, schedule, horizon) / expected - 1) for horizon in (100, 400, 1600)]
     assert errors[2] < 0.05
     assert errors[2] < max(0.5 * errors[0], 1e-4)
-
-
-def test_the_bound_of_many_steps_tends_to_that_of_continuous_time():
-    schedule = LogSnrLinear(-6.0, 4.0)
-    limit = expected_loss(VlbContinuous(), schedule, 8000)
-    errors = [abs(expected_loss(Vlb(), schedule, horizon) / limit - 1) for horizon in (100, 400, 1600)]
-    assert errors[0] > errors[1] > errors[2]
-    assert errors[2] < 0.02
 
 
 @across(objective=BOTH, horizon=(10, 1000))
 def test_in_continuous_time_no_loss_depends_on_the_number_of_steps(objective, horizon):
     """A schedule that is a function of u has no T: the same u and noise levels give the same loss."""
-    schedule, losses = LogSnrLinear(-6.0, 4.0), []
+    losses = []
     u = torch.linspace(0, 1, 50, dtype=torch.float64)
     x0, eps = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for T in (horizon, 77):
         network = Function(lambda x_t, t: 0.5 * x_t, T, real=True)
-        choices = Choices(objective=objective, schedule=schedule, network=network, horizon=T, time="continuous")
+        choices = Choices(objective=objective, schedule=EVEN, network=network, horizon=T, time="continuous")
         losses.append(DiffusionLearner.of(choices, Continuous(), (2,)).losses(x0, 1 + u * (T - 1), eps)["network"])
     torch.testing.assert_close(*losses, rtol=1e-10, atol=1e-12)
 
@@ -120,3 +122,33 @@ def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(paramet
         model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]), clip=False)
         hook.remove()
         assert sum(calls) == expected
+
+
+def gradients_and_losses(learner_of, **changes):
+    """What a trainer receives at its first step, the losses that it reports, and what is remembered of them."""
+    learner, data = learner_of()
+    trainer = Trainer(learner, replace(PLAN, **changes), torch.device("cpu"))
+    raw = data[batch_indices(0, 0, len(data), PLAN.batch)]
+    trainer.begin(raw, 0)
+    means = trainer.step(raw, 0, 0)
+    return trainer.optimiser.gradients, means, dict(learner.named_buffers())
+
+
+@pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, vq_learner])
+def test_a_batch_taken_in_pieces_has_the_gradient_of_the_whole(learner_of):
+    """Times, noise and what is remembered are the batch's own, however its 16 examples are divided."""
+    whole = gradients_and_losses(learner_of)
+    for pieces in (1, 5, 8, 16, 99):
+        parts = gradients_and_losses(learner_of, micro_batch=pieces)
+        told = f"{pieces} at a time"
+        torch.testing.assert_close(
+            parts, whole, rtol=1e-4, atol=1e-5, equal_nan=True, msg=lambda text, told=told: f"{told}: {text}"
+        )
+
+
+def test_pieces_are_shown_to_the_network_one_at_a_time():
+    learner, data = points_learner()
+    seen: list[int] = []
+    learner.diffusion.network.register_forward_pre_hook(lambda module, given: seen.append(len(given[0])))
+    next(train(learner, data, replace(PLAN, micro_batch=6, report_every=1), 0))
+    assert seen == [6, 6, 4]

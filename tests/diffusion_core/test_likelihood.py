@@ -9,17 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import Bound, bound, estimate_variance
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.objectives import Simple, Vlb
-from diffusion_core.parameterizations import X0, Epsilon, Mu
-from diffusion_core.schedules import Cosine, Linear
+from diffusion_core.parameterizations import X0, Mu
 from diffusion_core.testing.problems import diffusion
-from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, TimestepSampler, Uniform
-from diffusion_core.variances import BetaTilde, LearnedDiagonal
+from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
+from diffusion_core.variances import BetaTilde
 
 HORIZON = 30
 Seen = list[tuple[Tensor, Tensor]]
@@ -98,18 +94,6 @@ def test_with_every_step_taken_the_bound_is_the_sum_of_terms_computed_one_by_one
     assert result.per_step_count.tolist() == (40 * count).tolist()
 
 
-def test_x_t_is_drawn_from_the_marginal_at_each_step():
-    seen: Seen = []
-    raw = torch.full((20_000, 2), 0.7)
-    estimate(spied(seen), raw, batch=len(raw))
-    alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
-    for x_t, t in seen:
-        a = alpha_bar[t[0]].item()
-        deviation = math.sqrt((1 - a) / x_t.numel())
-        assert x_t.mean().item() == pytest.approx(0.7 * math.sqrt(a), abs=5 * deviation)
-        assert x_t.var().item() == pytest.approx(1 - a, rel=5 * math.sqrt(2 / x_t.numel()))
-
-
 def exact_expectation(x0: Tensor) -> Tensor:
     """E over noise of each term at one x_0 [2], in bits/dim [K]: E‖x_0 − 0.8 x_t‖² in closed form."""
     alpha_bar = torch.sigmoid(-model().gamma(torch.arange(HORIZON + 1)))
@@ -118,7 +102,7 @@ def exact_expectation(x0: Tensor) -> Tensor:
     return terms_by_hand(alpha_bar, x0, error[:, None]).squeeze(1)
 
 
-@pytest.mark.parametrize(("exact", "strata"), [(1, 1), (1, 6), (3, 7), (10, 20), (29, 1), (HORIZON, 1)])
+@pytest.mark.parametrize(("exact", "strata"), [(1, 1), (3, 7), (HORIZON, 1)])
 def test_the_stratified_estimate_is_unbiased(exact, strata):
     n = 20_000
     x0 = torch.tensor([0.7, -0.4])
@@ -131,12 +115,6 @@ def test_the_stratified_estimate_is_unbiased(exact, strata):
     assert result.draw_error == pytest.approx(result.standard_error, rel=0.05)
     drawn = result.per_step_count > 400
     torch.testing.assert_close(result.per_step[drawn], expected[drawn], rtol=0.2, atol=1e-3)
-
-
-def test_more_strata_give_a_smaller_standard_error():
-    raw = torch.tensor([[0.7, -0.4]]).expand(4000, 2)
-    errors = [estimate(model(), raw, exact=1, strata=strata, batch=4000).standard_error for strata in (1, 4, 29)]
-    assert errors[0] > errors[1] > errors[2]
 
 
 def test_equal_seeds_give_equal_results_in_any_batch_and_other_seeds_others():
@@ -177,24 +155,6 @@ def test_halves_draw_their_times_and_noise_independently_and_strata_their_times(
         assert correlation.abs().max() < 5 / n**0.5
 
 
-def test_the_bound_does_not_see_autocast_around_it():
-    choices = Choices(Epsilon(), BetaTilde(), Linear(), Simple(), Uniform(), Mlp(width=16, layers=1), HORIZON)
-    network = Diffusion(choices, Continuous(), (2,))
-    network.initialise(0)
-    for parameter in network.parameters():
-        parameter.data += 0.1
-    raw = points(20)
-    plain = estimate(network, raw)
-    with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(estimate(network, raw).total, plain.total)
-
-
-def test_times_are_drawn_per_image():
-    seen: Seen = []
-    estimate(spied(seen), points(200), exact=1, strata=1)
-    assert min(len(t.unique()) for _, t in seen[6:8]) > 20
-
-
 def test_total_is_the_sum_of_its_parts_and_its_standard_error_that_of_a_mean():
     parts = torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 9.0], [0.5, 0.25, 0.125]], dtype=torch.float64)
     result = Bound(*parts, torch.zeros(1), torch.zeros(1), torch.zeros(2, 3))
@@ -227,74 +187,51 @@ def test_a_strided_bound_has_the_terms_of_its_own_chain(steps):
     torch.testing.assert_close(result.L0 + result.Lt, terms.sum(0), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("encoding", "raw"),
-    [(GreyLevels(), torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)), (Continuous(), torch.ones(8, 2))],
-    ids=["pixels", "continuous"],
-)
-def test_clipping_changes_the_bound_of_bounded_data_only(encoding, raw):
-    loud = diffusion(
-        lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), encoding=encoding, shape=tuple(raw.shape[1:])
-    )
-    clipped, free = (bound(loud, raw, exact=HORIZON, strata=1, seed=0, clip=clip).total for clip in (True, False))
-    assert torch.equal(clipped, free) != encoding.bounded
+def test_clipping_changes_the_bound_of_bounded_data_only():
+    for encoding, raw in (
+        (GreyLevels(), torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)),
+        (Continuous(), torch.ones(8, 1, 2, 2)),
+    ):
+        loud = diffusion(lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), encoding=encoding, shape=(1, 2, 2))
+        clipped, free = (bound(loud, raw, exact=HORIZON, strata=1, seed=0, clip=clip).total for clip in (True, False))
+        assert torch.equal(clipped, free) != encoding.bounded
 
 
-@pytest.mark.parametrize("schedule", [None, Cosine()], ids=["linear", "cosine"])
-def test_the_bound_of_a_learned_variance_is_finite_and_float64(schedule):
-    learned = diffusion(
-        lambda x_t, t: torch.cat([x_t, 0.1 * x_t], 1),
-        HORIZON,
-        variance=LearnedDiagonal(),
-        objective=Vlb(),
-        schedule=schedule,
-    )
-    result = estimate(learned, points(20), exact=3, strata=5)
-    assert result.total.dtype == torch.float64
-    assert result.total.isfinite().all()
-
-
-def with_terms(
-    monkeypatch: pytest.MonkeyPatch, timesteps: Timesteps, value: Callable[[Tensor], Tensor]
-) -> tuple[Diffusion, TimestepSampler]:
-    """A model whose L_{t−1} is `value(t)` bits/dim, whatever the data and the noise, and its sampler of times."""
+def variance_of(
+    monkeypatch: pytest.MonkeyPatch,
+    timesteps: Timesteps,
+    value: Callable[[Tensor], Tensor],
+    batch: int = 64,
+    losses: Tensor | None = None,
+) -> float:
+    """The variance of an estimate whose L_{t−1} is `value(t)` bits/dim, its times having had `losses` at t = 1..T."""
     made = model()
     monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: value(t.double()) * (2 * math.log(2)))
-    return made, timesteps.build(made.gamma)
+    sampler = timesteps.build(made.gamma)
+    if losses is not None:
+        sampler.record(torch.arange(1, HORIZON + 1), losses)
+    return estimate_variance(made, sampler, points(320), draws=400, batch=batch, seed=0)
 
 
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
-    made = with_terms(monkeypatch, Uniform(), lambda t: t**2 / 100)
+    """Ten variances of 400 draws each: relative error √(2/399/10) = 2.2 %."""
     t = torch.arange(1, HORIZON + 1, dtype=torch.float64)
-    known = float((HORIZON * t**2 / 100).var(correction=0))
-    found = estimate_variance(*made, points(320), draws=400, batch=32, seed=0)
-    # Ten variances of 400 draws each: relative error √(2/399/10) = 2.2 %.
-    assert found == pytest.approx(known, rel=0.08)
+    expected = float((HORIZON * t**2 / 100).var(correction=0))
+    assert variance_of(monkeypatch, Uniform(), lambda t: t**2 / 100, 32) == pytest.approx(expected, rel=0.08)
 
 
-def test_times_drawn_together_lessen_the_variance_of_a_batch(monkeypatch):
-    uniform = estimate_variance(
-        *with_terms(monkeypatch, Uniform(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
-    )
-    even = estimate_variance(
-        *with_terms(monkeypatch, LowDiscrepancy(), lambda t: t / 10), points(64), draws=200, batch=64, seed=0
-    )
+def test_times_drawn_together_lessen_the_variance_of_a_batch_and_the_perfect_density_leaves_none(monkeypatch):
+    uniform, even = (variance_of(monkeypatch, times, lambda t: t / 10) for times in (Uniform(), LowDiscrepancy()))
     assert even < 0.05 * uniform
-
-
-def test_the_perfect_density_leaves_no_variance(monkeypatch):
-    made, timesteps = with_terms(monkeypatch, Importance(history=1, floor=1e-9), lambda t: t / 10)
-    t = torch.arange(1, HORIZON + 1)
-    timesteps.record(t, t.double() / 10)
-    assert estimate_variance(made, timesteps, points(64), draws=50, batch=64, seed=0) == pytest.approx(0, abs=1e-9)
+    perfect, losses = Importance(history=1, floor=1e-9), torch.arange(1, HORIZON + 1).double() / 10
+    assert variance_of(monkeypatch, perfect, lambda t: t / 10, losses=losses) == pytest.approx(0, abs=1e-9)
 
 
 def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
     made = model()
     monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: x0[:, 0].double())
-    assert estimate_variance(
-        made, Uniform().build(made.gamma), points(64), draws=10, batch=32, seed=0
-    ) == pytest.approx(0, abs=1e-12)
+    variance = estimate_variance(made, Uniform().build(made.gamma), points(64), draws=10, batch=32, seed=0)
+    assert variance == pytest.approx(0, abs=1e-12)
 
 
 def test_one_draw_has_no_variance():

@@ -13,10 +13,10 @@ from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
 from diffusion_core.testing import networks
-from diffusion_core.testing.networks import TIME, fresh, inputs, stirred
+from diffusion_core.testing.networks import TIME, stirred
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
-from tests.axes import across, classes
+from tests.axes import classes
 
 CASES = [
     (Mlp(width=16, layers=2), (2,)),
@@ -44,41 +44,8 @@ def test_what_a_network_takes_is_found():
     assert networks.taken(UNet(channels=2, multipliers=(1,) * 5, groups=1, attention=())) == [(3, 16, 16)]
 
 
-@across(case=CASES)
-def test_the_first_step_reaches_the_last_layer_alone(case):
-    network, shape = case
-    module = fresh(network, shape)
-    (module(inputs(shape), TIME) - 1).square().sum().backward()
-    taught = [name for name, p in module.named_parameters() if p.grad is not None and p.grad.any()]
-    assert taught
-    assert all("out" in name for name in taught)
-
-
-@across(case=CASES)
-def test_networks_with_other_outputs_differ_in_the_last_layers_weight_and_bias_alone(case):
-    network, shape = case
-    one, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
-    assert len([key for key in one if one[key].shape != other[key].shape]) == 2
-
-
-def test_attention_at_listed_sides_lets_every_pixel_see_every_other():
-    """One 3×3 convolution after another reaches a few pixels only; attention reaches all."""
-    shape = (1, 32, 32)
-    reach = []
-    for attention in ((), (32,)):
-        module = stirred(UNet(channels=4, multipliers=(1,), attention=attention, heads=1, groups=1), shape)
-        for norm in (m for m in module.modules() if isinstance(m, nn.GroupNorm)):
-            norm.forward = lambda x, modulation=None: x  # type: ignore[method-assign]
-        x = torch.zeros(1, *shape, requires_grad=True)
-        module(x, TIME[:1])[0, 0, 0, 0].backward()
-        reach.append(bool(x.grad[0, 0, 31, 31] != 0))
-    assert reach == [False, True]
-
-
 @pytest.mark.parametrize(
-    ("attention", "sides"),
-    [((), []), ((4,), [4, 2, 4]), ((8, 2), [8, 2, 2, 2, 8, 8]), ((16,), [2])],
-    ids=str,
+    ("attention", "sides"), [((), []), ((4,), [4, 2, 4]), ((8, 2), [8, 2, 2, 2, 8, 8]), ((16,), [2])], ids=str
 )
 def test_attention_stands_at_the_listed_sides_down_and_up_and_once_in_the_middle(attention, sides, monkeypatch):
     """With resolutions 8, 4, 2 and one block each, and one more at the end for what the first convolution gave."""
@@ -90,16 +57,22 @@ def test_attention_stands_at_the_listed_sides_down_and_up_and_once_in_the_middle
     assert seen == sides
 
 
-@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 4), ()])
-def test_mlp_refuses_what_is_no_point(shape):
-    with pytest.raises(ValueError, match=r"mlp takes points \[D\], got .*for images take network=unet"):
-        Mlp().build(shape, 1)
-
-
-@pytest.mark.parametrize("shape", [(2,), (1, 8), (1, 7, 8), (1, 8, 7)])
-def test_unet_refuses_what_it_cannot_halve(shape):
-    with pytest.raises(ValueError, match=r"unet with 2 resolutions needs images \[C, H, W\] whose sides 2 divides"):
-        UNet().build(shape, 1)
+@pytest.mark.parametrize(
+    ("network", "shapes", "reason"),
+    [
+        (Mlp(), [(1, 8, 8), (3, 4), ()], r"mlp takes points \[D\], got .*for images take network=unet"),
+        (
+            UNet(),
+            [(2,), (1, 7, 8), (1, 8, 7)],
+            r"unet with 2 resolutions needs .* whose sides 2 divides",
+        ),
+    ],
+    ids=["mlp", "unet"],
+)
+def test_a_network_refuses_what_it_cannot_take(network, shapes, reason):
+    for shape in shapes:
+        with pytest.raises(ValueError, match=reason):
+            network.build(shape, 1)
 
 
 @pytest.mark.parametrize("fields", [{"width": 0}, {"width": 3}, {"layers": 0}])
@@ -111,17 +84,12 @@ def test_mlp_refuses_fields_out_of_range(fields):
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [
-        ({"channels": 0}, "of at least 1"),
-        ({"multipliers": ()}, "of at least 1"),
-        ({"multipliers": (1, 0)}, "of at least 1"),
-        ({"blocks": 0}, "of at least 1"),
-        ({"groups": 0}, "of at least 1"),
-        ({"heads": 0}, "of at least 1"),
+        *(({field: 0}, "of at least 1") for field in ("channels", "blocks", "groups", "heads")),
+        *(({"multipliers": wrong}, "of at least 1") for wrong in ((), (1, 0))),
         ({"channels": 12}, "that groups and heads divide"),
         ({"channels": 8, "heads": 3}, "that groups and heads divide"),
         ({"channels": 9, "groups": 3, "heads": 3}, "even"),
-        ({"dropout": 1.0}, "0 <= dropout < 1"),
-        ({"dropout": -0.1}, "0 <= dropout < 1"),
+        *(({"dropout": wrong}, "0 <= dropout < 1") for wrong in (1.0, -0.1)),
     ],
 )
 def test_unet_refuses_fields_out_of_range(fields, reason):
@@ -180,11 +148,9 @@ def test_attention_is_softmax_of_scaled_products(generator):
     torch.testing.assert_close(layer(x), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_dropout_is_on_in_training_only(generator):
-    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8))
+def test_dropout_is_on_in_training(generator):
+    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8)).train()
     x = torch.randn(1, 1, 8, 8, generator=generator)
-    assert torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
-    module.train()
     assert not torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
 
 
@@ -209,8 +175,7 @@ def gradients_of(recompute, rounding, dropout=0.0):
     return [loss.detach(), *gradients], kept
 
 
-@pytest.mark.parametrize("rounding", ["float32", "bf16"])
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize(("rounding", "dropout"), [("float32", 0.0), ("bf16", 0.3)])
 def test_feature_maps_that_are_worked_out_again_change_no_number(rounding, dropout):
     (kept, bytes_kept), (again, bytes_again) = (gradients_of(flag, rounding, dropout) for flag in (False, True))
     assert all(torch.equal(*pair) for pair in zip(kept, again, strict=True))

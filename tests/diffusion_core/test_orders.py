@@ -15,7 +15,7 @@ from diffusion_core.testing.orders import angles, exact_flow, flow_errors, known
 from diffusion_core.testing.problems import GaussianData, MixtureData
 from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta, BetaTilde
-from tests.axes import paired_or_all
+from tests.axes import across, paired
 
 GAUSSIAN, MIXTURE = GaussianData((0.3, 1.7)), MixtureData(components=8, width=0.2)
 COUNTS = (32, 64, 128)
@@ -24,15 +24,15 @@ STEPS = (EVEN, (Linear(), LogSnrSpacing()), (Rectified(end=0.98), LogSnrSpacing(
 """Schedules with spacings that are even in log-SNR."""
 
 
-@paired_or_all(data=(GAUSSIAN, MIXTURE), steps=STEPS, sampler=(Ddim(), DpmSolver(order=1), DpmSolver(order=2), Heun()))
+@paired(data=(GAUSSIAN, MIXTURE), steps=STEPS, sampler=(Ddim(), DpmSolver(order=1), DpmSolver(order=2), Heun()))
 def test_the_order_of_a_sampler_of_the_flow(data, steps, sampler):
     expected = 2 if sampler in (DpmSolver(order=2), Heun()) else 1
     assert order(COUNTS, flow_errors(sampler, data, *steps, COUNTS)) == pytest.approx(expected, abs=0.2)
 
 
-@pytest.mark.parametrize("data", [GAUSSIAN, MIXTURE], ids=["gaussian", "mixture"])
-@pytest.mark.parametrize(("sampler", "expected"), [(Ddim(), 1), (Heun(), 2)], ids=["ddim", "heun"])
-def test_the_order_along_the_straight_path_from_noise_alone(sampler, expected, data):
+@across(data=(GAUSSIAN, MIXTURE), sampler=(Ddim(), Heun()))
+def test_the_order_along_the_straight_path_from_noise_alone(data, sampler):
+    expected = 2 if sampler == Heun() else 1
     errors = flow_errors(sampler, data, Rectified(), UniformSpacing(), COUNTS)
     assert order(COUNTS, errors) == pytest.approx(expected, abs=0.2)
 
@@ -56,11 +56,6 @@ def test_in_few_steps_of_equal_time_order_2_is_nearer_to_the_flow_than_order_1(s
 
 
 @pytest.mark.parametrize(
-    "steps",
-    [EVEN, *(pytest.param(steps, marks=pytest.mark.thorough) for steps in STEPS[1:])],
-    ids=["log_snr_linear", "linear", "rectified"],
-)
-@pytest.mark.parametrize(
     ("sampler", "variance", "expected"),
     [
         (Ancestral(), Beta(), 1),
@@ -72,9 +67,9 @@ def test_in_few_steps_of_equal_time_order_2_is_nearer_to_the_flow_than_order_1(s
     ],
     ids=["ancestral beta", "ancestral beta_tilde", "ddim 0.5", "sde 1", "sde 2M", "heun churn"],
 )
-def test_the_weak_order_of_a_sampler_that_draws_noise(sampler, variance, expected, steps):
+def test_the_weak_order_of_a_sampler_that_draws_noise(sampler, variance, expected):
     """By the variance of Gaussian data. β̃ is too small by so much in 32 steps that a sixth of its order is missing."""
-    errors = variance_errors(sampler, GAUSSIAN, *steps, COUNTS, variance)
+    errors = variance_errors(sampler, GAUSSIAN, *EVEN, COUNTS, variance)
     assert order(COUNTS, errors) == pytest.approx(expected, abs=0.25)
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
-from diffusion_core.forward import Pair
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.schedules import Schedule
 from diffusion_core.testing import check_parameterization, parameterizations
@@ -15,7 +12,7 @@ from diffusion_core.testing.parameterizations import Draw
 from diffusion_core.testing.problems import bayes
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
-from tests.axes import across, before_noise, members, spoken
+from tests.axes import across, members, spoken
 
 
 @pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
@@ -39,50 +36,6 @@ def test_targets_are_those_of_the_papers(schedule):
     mean, _ = bayes(draw.x0[1:], draw.x_t[1:], draw.alpha_bar[2:], draw.alpha_bar[1:-1])
     torch.testing.assert_close(Mu().target(*arguments)[1:], mean, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(Mu().target(*arguments)[0], draw.x0[0], rtol=1e-12, atol=1e-12)
-
-
-@across(schedule=before_noise(), sigma_data=(0.5, 1.0, 3.0))
-def test_edm_is_preconditioned_by_karras_et_als_table(schedule, sigma_data):
-    """D(x; σ) = c_skip x + c_out F(c_in x) with x = x_t/√ᾱ = x_0 + σ ε (Karras et al. 2022, Table 1)."""
-    draw = Draw(schedule)
-    edm = EdmParameterization(sigma_data)
-    sigma = ((1 - draw.alpha_bar[1:]) / draw.alpha_bar[1:]).sqrt()
-    x = draw.x0 + sigma * draw.eps
-    c_skip = sigma_data**2 / (sigma**2 + sigma_data**2)
-    c_out = sigma * sigma_data / (sigma**2 + sigma_data**2).sqrt()
-    c_in = 1 / (sigma**2 + sigma_data**2).sqrt()
-    f = torch.randn(draw.x0.shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    near = {"rtol": 1e-9, "atol": 1e-11}
-    torch.testing.assert_close(edm.network_input(draw.x_t, draw.pair), c_in * x, **near)
-    torch.testing.assert_close(edm.x0(f, draw.x_t, draw.pair), c_skip * x + c_out * f, **near)
-    target = edm.target(draw.x0, draw.eps, draw.x_t, draw.pair)
-    torch.testing.assert_close(target, (draw.x0 - c_skip * x) / c_out, rtol=1e-7, atol=1e-7)
-    torch.testing.assert_close(edm.kappa(draw.pair)[:, None], c_out**-2, rtol=1e-9, atol=0)
-
-
-@across(schedule=members(Schedule))
-def test_edm_at_unit_data_is_v_with_the_other_sign(schedule):
-    """There c_in x = x_t, and F = √(1 − ᾱ) x_0 − √ᾱ ε."""
-    draw = Draw(schedule)
-    edm, arguments = EdmParameterization(1.0), (draw.x0, draw.eps, draw.x_t, draw.pair)
-    torch.testing.assert_close(edm.target(*arguments), -V().target(*arguments), rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(edm.network_input(draw.x_t, draw.pair), draw.x_t, rtol=1e-12, atol=0)
-    torch.testing.assert_close(edm.kappa(draw.pair), V().kappa(draw.pair), rtol=1e-12, atol=0)
-
-
-@pytest.mark.parametrize("u", [0.02, 0.3, 0.5, 0.9])
-def test_velocity_is_the_rate_of_the_straight_path(u):
-    """x_u = (1 − u) x_0 + u ε: its slope, by two points of it; and x̂_0 = x_u − u v, at any scale of x_u."""
-    x0, eps = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    gamma = torch.full((5,), 2 * math.log(u / (1 - u)), dtype=torch.float64)
-    pair = Pair.level(gamma)
-    scale = (u**2 + (1 - u) ** 2) ** 0.5
-    before, after = ((1 - v) * x0 + v * eps for v in (u - 0.01, u + 0.01))
-    slope = (after - before) / 0.02
-    x_u = (1 - u) * x0 + u * eps
-    torch.testing.assert_close(Velocity().target(x0, eps, x_u / scale, pair), slope, rtol=1e-9, atol=1e-9)
-    off = slope + 0.3
-    torch.testing.assert_close(Velocity().x0(off, x_u / scale, pair), x_u - u * off, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("sigma_data", [0.0, -1.0, float("nan")])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 
@@ -22,12 +21,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(("hardware", "expected"), [(True, "bf16"), (False, "float32")])
 def test_auto_is_bf16_where_the_processor_has_it(hardware, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: hardware)
-    assert resolve_precision("auto", CPU) == expected
-    assert resolve_precision("float32", CPU) == "float32"
-    assert resolve_precision("bf16", CPU) == "bf16"
-
-
-def test_a_device_of_another_kind_is_float32():
+    assert [resolve_precision(word, CPU) for word in ("auto", "float32", "bf16")] == [expected, "float32", "bf16"]
     assert resolve_precision("auto", torch.device("mps")) == "float32"
 
 
@@ -41,7 +35,7 @@ def dtypes_of(diffusion: Diffusion, act):
     return seen
 
 
-def test_samples_are_drawn_in_bf16_inside_the_context_alone():
+def test_samples_are_drawn_in_bf16_inside_the_context_alone_whatever_ends_it():
     diffusion = model("images")
     drawn = []
 
@@ -51,6 +45,8 @@ def test_samples_are_drawn_in_bf16_inside_the_context_alone():
     plain = dtypes_of(diffusion, draw)
     with diffusion.network_in("bf16"):
         inside = dtypes_of(diffusion, draw)
+    with pytest.raises(RuntimeError, match="stop"), diffusion.network_in("bf16"):
+        raise RuntimeError("stop")
     after = dtypes_of(diffusion, draw)
     assert plain == after == {torch.float32}
     assert inside == {torch.bfloat16}
@@ -58,13 +54,6 @@ def test_samples_are_drawn_in_bf16_inside_the_context_alone():
     assert torch.equal(drawn[0], drawn[2])
     assert not torch.equal(drawn[0], drawn[1])
     torch.testing.assert_close(drawn[1], drawn[0], rtol=0.05, atol=0.05)
-
-
-def test_what_is_said_of_a_network_holds_for_an_error_too():
-    diffusion = model("images")
-    with pytest.raises(RuntimeError, match="stop"), diffusion.network_in("bf16"):
-        raise RuntimeError("stop")
-    assert diffusion.denoiser.precision == "float32"
 
 
 def test_the_bound_is_float32_whatever_is_around_it():
@@ -85,25 +74,25 @@ def test_float32_leaves_what_is_around_a_networks_call():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
 
 
-SETTINGS = {
-    "flags": [
+SETTINGS = (
+    (
         "pass",
         "cuda.matmul.allow_tf32 = True",
         "cudnn.allow_tf32 = False",
         "torch.set_float32_matmul_precision('high')",
-    ],
-    "precisions": [
+    ),
+    (
         "cuda.matmul.fp32_precision = 'ieee'",
         "cuda.matmul.fp32_precision = 'tf32'",
         "cudnn.conv.fp32_precision = 'ieee'",
         "torch.backends.fp32_precision = 'tf32'",
         "torch.backends.fp32_precision = 'ieee'",
-    ],
-}
+    ),
+)
 """What a program may have said of TF32, one after the other, by either of torch's two ways."""
 
 TF32_SCRIPT = """
-import json, os, sys, torch
+import sys, torch
 from torch.backends import cuda, cudnn
 from diffusion_core.precision import tf32
 
@@ -135,18 +124,14 @@ def tell(setting):
         assert state() == before, (setting, before, state())
     print(setting, flush=True)
 
-for way in json.loads(sys.argv[1]):
-    if os.fork() == 0:
-        for setting in way:
-            tell(setting)
-        break
-    os.wait()
+for setting in sys.argv[1:]:
+    tell(setting)
 """
 
 
 @pytest.mark.thorough
 def test_what_a_program_said_of_tf32_is_as_it_was_afterwards():
     """Each way in a process of its own: what torch keeps of them cannot be taken back."""
-    ways = list(SETTINGS.values())
-    done = subprocess.run([sys.executable, "-c", TF32_SCRIPT, json.dumps(ways)], capture_output=True, text=True)
-    assert done.stdout.splitlines() == [setting for way in ways for setting in way], done.stderr
+    for way in SETTINGS:
+        done = subprocess.run([sys.executable, "-c", TF32_SCRIPT, *way], capture_output=True, text=True)
+        assert tuple(done.stdout.splitlines()) == way, done.stderr

@@ -8,15 +8,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.distributions import Normal, kl_divergence
 
-from diffusion_core.likelihood import bound
 from diffusion_core.objectives import Weighted
-from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, V, Velocity
-from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule, Sigmoid
-from diffusion_core.testing.problems import DATA, GaussianData, bayes, diffusion, exact_model, expected_bound
-from diffusion_core.testing.variants import name
-from diffusion_core.variances import Analytic, Beta, BetaTilde
+from diffusion_core.parameterizations import Epsilon, V
+from diffusion_core.schedules import Cosine, Linear, Schedule, Sigmoid
+from diffusion_core.testing.problems import diffusion
 from tests.axes import across, ends_in_noise, members
 
 ENDED = tuple(schedule for schedule in members(Schedule) if ends_in_noise(schedule))
@@ -51,54 +47,6 @@ def test_the_last_x_is_the_noise_itself_and_the_prior_costs_nothing(schedule):
     assert model.prior(1000 * x0).tolist() == [0] * 5
 
 
-@across(
-    schedule=ENDED,
-    parameterization=(X0(), V(), Velocity(), EdmParameterization()),
-    variance=(Beta(), BetaTilde(), Analytic()),
-    steps=(30, 4),
-)
-def test_the_last_step_is_the_kl_of_bayes_posterior_and_p(schedule, parameterization, variance, steps):
-    """q(x_s | x_T, x_0) = N(√ᾱ_s x_0, 1 − ᾱ_s), for x_T tells nothing; its σ² is β̃ = 1 − ᾱ_s, and β = 1."""
-    said = {}
-    model = diffusion(
-        lambda x_t, t: said["output"], 30, parameterization=parameterization, variance=variance, schedule=schedule
-    )
-    x0, x0_hat, eps = torch.randn(3, 5, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    chain, k = model.chain(steps), torch.full((5,), steps)
-    pair = chain.pair(k)
-    said["output"] = parameterization.target(x0_hat, eps, eps, pair)
-    alpha_bar_s = torch.sigmoid(-model.gamma(chain.times[-2]))
-    q = Normal(alpha_bar_s.sqrt() * x0, (1 - alpha_bar_s).sqrt())
-    # `diffusion` fits Var(x_0 | x_t) = ½ (1 − ᾱ_t).
-    sigma2 = {Beta: 1.0, BetaTilde: 1 - alpha_bar_s, Analytic: 1 - alpha_bar_s + alpha_bar_s * 0.5}[type(variance)]
-    p = Normal(alpha_bar_s.sqrt() * x0_hat, torch.as_tensor(sigma2, dtype=torch.float64).sqrt())
-    mean, spread = bayes(x0[:1], eps[:1], 0 * alpha_bar_s.reshape(1, 1), alpha_bar_s.reshape(1, 1))
-    torch.testing.assert_close(mean, q.mean[:1], rtol=1e-12, atol=1e-12)
-    assert spread.item() == pytest.approx(q.variance.flatten()[0].item(), rel=1e-12)
-    ours = model.term(x0, eps, chain, k, clip=False)
-    torch.testing.assert_close(ours, kl_divergence(q, p).sum(1), rtol=1e-9, atol=1e-12)
-
-
-@across(schedule=ENDED, data=(DATA, GaussianData((0.02, 6.0))))
-def test_the_bound_of_the_exact_denoiser_tends_to_the_entropy_from_above(schedule, data):
-    """Of Gaussian data, at σ² = β; with no L_T, what is left is the steps'."""
-    gaps = [expected_bound(exact_model(T, Beta(), data, schedule=schedule), data) - data.entropy for T in (100, 400)]
-    assert gaps[0] > gaps[1] > -1e-9
-    assert gaps[1] < 0.5 * gaps[0]
-
-
-@pytest.mark.parametrize(
-    "schedule", [Rectified(), pytest.param(Cosine(zero_terminal=True), marks=pytest.mark.thorough)], ids=name
-)
-def test_a_bound_of_drawn_data_is_finite_and_not_below_the_entropy(schedule):
-    model = exact_model(200, Beta(), DATA, schedule=schedule)
-    raw = DATA.variance.sqrt() * torch.randn(4000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = bound(model, raw, exact=200, strata=0, seed=0, clip=False, batch=4000)
-    assert found.LT.tolist() == [0] * 4000
-    assert found.total.isfinite().all()
-    assert found.total.mean().item() > DATA.entropy - 4 * found.standard_error
-
-
 @across(schedule=ENDED)
 def test_what_says_nothing_of_noise_alone_is_refused(schedule):
     """ε of x_T = ε is known without the network, and γ_T = ∞ cannot be told to it."""
@@ -124,8 +72,3 @@ def test_between_the_last_two_times_the_signal_falls_to_zero_in_a_line(horizon):
     t = horizon - torch.tensor([1.0, 0.9, 0.5, 0.01], dtype=torch.float64)
     alpha_bar = torch.sigmoid(-gamma(t))
     torch.testing.assert_close(alpha_bar, alpha_bar[0] * (horizon - t), rtol=1e-9, atol=0)
-
-
-def test_the_straight_path_ends_in_noise_unless_it_stops_before():
-    for schedule, ends in ((Rectified(), True), (Rectified(end=0.999), False), (Rectified(shift=3.0), True)):
-        assert schedule.build(50).ends_in_noise == ends

@@ -18,7 +18,6 @@ from diffusion_core.randomness import (
     key,
     normal,
     normal_blocks,
-    send,
     spread_normals,
     uniform,
 )
@@ -75,11 +74,6 @@ def test_noise_of_a_sample_does_not_depend_on_how_many_are_drawn():
     assert len(every.unique(dim=0)) == 3 * BLOCK
 
 
-def test_sending_to_the_cpu_is_the_value_itself():
-    value = torch.ones(3)
-    assert send(value, CPU) is value
-
-
 class Net(nn.Module):
     def __init__(self, out: int) -> None:
         super().__init__()
@@ -90,22 +84,15 @@ class Net(nn.Module):
         nn.init.zeros_(self.zero.weight)
 
 
-def test_layers_of_equal_name_and_shape_start_equal_in_different_networks():
-    one, other = Net(2), Net(5)
-    initialise(one, 0)
-    initialise(other, 0)
-    assert torch.equal(one.shared.weight, other.shared.weight)
-    assert torch.equal(one.shared.bias, other.shared.bias)
-    assert torch.equal(one.conv.weight, other.conv.weight)
+def test_layers_of_equal_name_and_shape_start_equal_in_different_networks_and_others_do_not():
+    one, other, seeded = Net(2), Net(5), Net(3)
+    for network, seed in ((one, 0), (other, 0), (seeded, 1)):
+        initialise(network, seed)
+    for name in ("shared.weight", "shared.bias", "conv.weight"):
+        assert torch.equal(one.get_parameter(name), other.get_parameter(name))
+    assert not torch.equal(one.shared.weight, seeded.shared.weight)
+    assert not torch.equal(one.shared.weight[:2, :3], one.head.weight)
     assert not one.zero.weight.any()
-
-
-def test_initial_weights_differ_between_seeds_and_between_layers():
-    one, other = Net(3), Net(3)
-    initialise(one, 0)
-    initialise(other, 1)
-    assert not torch.equal(one.shared.weight, other.shared.weight)
-    assert not torch.equal(one.shared.weight[:, :3], one.head.weight)
 
 
 def test_initial_weights_have_the_spread_of_torchs_own_rule():

@@ -8,25 +8,24 @@ import pytest
 import torch
 
 from diffusion_core import trainer
-from diffusion_core.choices import Choices
-from diffusion_core.encodings import GreyLevels
-from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.networks import fused
-from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, Simple, VlbContinuous
+from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import V
 from diffusion_core.recorded import WARM_UP, Recorded
 from diffusion_core.samplers import Ancestral
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear
-from diffusion_core.spaces import Latents
-from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, LearnedVariance
+from tests.diffusion_core.learners import (
+    BASE,
+    adapting_learner,
+    image_learner,
+    learner_of_points,
+    schedule_learner,
+    vq_learner,
+)
 from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS, model
 from tests.diffusion_core.test_waiting import waits
-from tests.sampling import sampled
 
 pytestmark = pytest.mark.cuda
 
@@ -34,40 +33,11 @@ TRIED = WARM_UP + 2
 """Calls after which a function is replayed."""
 PLAN = Training(steps=TRIED + 2, batch=16, learning_rate=2**-9, warmup=16, ema=0.5, report_every=3, precision="float32")
 """Its learning rates are numbers of float32, as a recording takes them."""
-BASE = Choices(V(), Beta(), Linear(), Simple(), Uniform(), UNet(channels=8, groups=4, multipliers=(1,)), 50)
-RECIPES = {
-    "simple": {},
-    "dropout": {"network": replace(BASE.network, dropout=0.3)},
-    "hybrid, importance": {
-        "variance": LearnedVariance(),
-        "objective": Hybrid(),
-        "timesteps": Importance(history=2),
-        "schedule": Cosine(),
-        "horizon": 4,
-    },
-    "vlb_continuous, learned": {
-        "objective": VlbContinuous(),
-        "schedule": LearnedSchedule(width=8),
-        "timesteps": LowDiscrepancy(),
-        "time_input": "log_snr",
-    },
-}
 
 
-def diffusion_of(recipe):
-    made = DiffusionLearner.of(replace(BASE, **RECIPES[recipe]), GreyLevels(17), (1, 8, 8))
-    made.diffusion.initialise(0)
-    return made
-
-
-def autoencoder_of(regularization):
-    made = Latents(2, width=8, regularization=regularization).build(GreyLevels(17), (1, 8, 8))
-    made.initialise(0)
-    return made
-
-
-LEARNERS = [(diffusion_of, recipe, 8 if "importance" in recipe else None) for recipe in RECIPES]
-"""A learner, which it is, and the examples of a batch that it takes at a time."""
+def plain_learner():
+    """Its network learns from the mean square error."""
+    return learner_of_points(BASE)
 
 
 def recorded_by(patch) -> list[Recorded]:
@@ -82,21 +52,23 @@ def recorded_by(patch) -> list[Recorded]:
     return made
 
 
-def states(made, device, **changes):
+def states(learner_of, device, **changes):
     """What a training reports, with its states as they were."""
-    reports = train(made.to(device), DIGITS.to(device), replace(PLAN, **changes), 0)
+    made, data = learner_of()
+    reports = train(made.to(device), data.to(device), replace(PLAN, **changes), 0)
     return [(report.losses, {key: value.cpu().clone() for key, value in report.state().items()}) for report in reports]
 
 
-@pytest.mark.parametrize(("learner_of", "what", "pieces"), sampled([*LEARNERS, (autoencoder_of, "vq", None)], 4))
-def test_a_recorded_training_is_the_training(learner_of, what, pieces, monkeypatch, card):
+@pytest.mark.parametrize("learner_of", [image_learner, adapting_learner, schedule_learner, vq_learner])
+def test_a_recorded_training_is_the_training(learner_of, monkeypatch, card):
     monkeypatch.setattr(fused, "works", lambda: False)
+    pieces = 8 if learner_of is adapting_learner else None
     recordings = recorded_by(monkeypatch)
-    recorded = states(learner_of(what), CUDA, micro_batch=pieces)
+    recorded = states(learner_of, CUDA, micro_batch=pieces)
     (recording,) = recordings[0].recordings.values()
     assert recordings[0].refused == []
     assert recording.graph is not None
-    called = states(learner_of(what), CPU if card else CUDA, micro_batch=pieces, captured=False)
+    called = states(learner_of, CPU if card else CUDA, micro_batch=pieces, captured=False)
     # A simulated card differs in the average's weight alone, a real one in how it adds up.
     rtol, atol = (1e-5, 1e-7) if card else (1e-3, 1e-4)
     torch.testing.assert_close(recorded, called, rtol=rtol, atol=atol)
@@ -116,7 +88,7 @@ def test_a_number_that_python_works_out_is_found_to_be_stale(monkeypatch):
     monkeypatch.setattr(Simple, "loss", scaled)
     monkeypatch.setattr(fused, "works", lambda: False)
     recordings = recorded_by(monkeypatch)
-    states(diffusion_of("simple"), CUDA)
+    states(plain_learner, CUDA)
     assert recordings[0].refused == ["a replay came to other values"]
     # Called at each step, once more to be recorded, and once more where it was found out.
     assert len(steps) == PLAN.steps + 1
@@ -128,7 +100,8 @@ def test_what_the_host_waits_for_is_not_recorded(monkeypatch):
     monkeypatch.setattr(fused, "works", lambda: False)
     found = []
     for plan in (PLAN, replace(PLAN, captured=False)):
-        *_, last = train(diffusion_of("simple").to(CUDA), DIGITS.to(CUDA), plan, 0)
+        learner, data = plain_learner()
+        *_, last = train(learner.to(CUDA), data.to(CUDA), plan, 0)
         found.append(last)
     recorded, called = found
     assert recorded.remarks[0].startswith("its steps are not recorded as a CUDA graph: ")
@@ -138,8 +111,8 @@ def test_what_the_host_waits_for_is_not_recorded(monkeypatch):
 
 
 def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):
-    made = Trainer(diffusion_of("simple").to(CUDA), PLAN, CUDA)
-    raw = DIGITS[:16].to(CUDA)
+    learner, data = plain_learner()
+    made, raw = Trainer(learner.to(CUDA), PLAN, CUDA), data[:16].to(CUDA)
     for step in range(TRIED):
         made.step(raw, 0, step)
 
@@ -157,7 +130,7 @@ def test_a_replayed_step_is_one_launch_and_waits_for_nothing(card):
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_samples_of_recorded_calls_are_the_samples(rounding):
     """70 of them in batches of 64, so that each of two shapes has its recording."""
-    diffusion, sampler = model(CUDA, V(), horizon=25), Ancestral(steps=TRIED + 2)
+    diffusion, sampler = model(CUDA, parameterization=V(), horizon=25), Ancestral(steps=TRIED + 2)
     found = []
     for captured in (True, False):
         with diffusion.network_in(rounding, captured=captured):
@@ -170,7 +143,7 @@ def test_samples_of_recorded_calls_are_the_samples(rounding):
 
 
 def test_a_bound_of_recorded_calls_is_the_bound():
-    diffusion, totals = model(CUDA, V(), horizon=25), []
+    diffusion, totals = model(CUDA, parameterization=V(), horizon=25), []
     for captured in (True, False):
         with diffusion.network_in("float32", captured=captured):
             totals.append(bound(diffusion, DIGITS[:8].to(CUDA), exact=1, strata=2, seed=0, clip=True).total)
@@ -200,4 +173,5 @@ def test_what_it_gave_stays_when_it_is_called_again():
 
 
 def test_a_training_without_a_recording_on_the_cpu():
-    assert Trainer(diffusion_of("simple"), PLAN, CPU).recorded is None
+    learner, _ = plain_learner()
+    assert Trainer(learner, PLAN, CPU).recorded is None

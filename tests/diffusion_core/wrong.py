@@ -1,38 +1,33 @@
-"""Choices without a network that are wrong on purpose, each in one thing, for the shared checks to find."""
+"""Choices that are wrong on purpose, each in one thing, for the shared checks to find."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from diffusion_core.forward import Pair, expand
+from diffusion_core.chain import FirstStep
+from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
-from diffusion_core.objectives import Example, NoiseLevels, Objective, Reweighted
-from diffusion_core.parameterizations import Parameterization
-from diffusion_core.schedules import FirstStep, Schedule
-from diffusion_core.timesteps import Timesteps, TimestepSampler
-from diffusion_core.variances import Variance
+from diffusion_core.networks.network import Network
+from diffusion_core.objectives import Example, NoiseLevels, Reweighted, Simple
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.samplers import Ancestral, Ddim
+from diffusion_core.schedules import LogSnrLinear, Schedule
+from diffusion_core.timesteps import Importance, ImportanceSampler, Timesteps, TimestepSampler, Uniform
+from diffusion_core.variances import Beta
 
 
-class Curve(Gamma):
-    """γ from −10 to 5, with a wave of `depth` on it, or with a rate that forgets the scale of u."""
-
-    def __init__(self, horizon: int, depth: float = 0.0, *, unscaled: bool = False) -> None:
-        super().__init__(horizon)
+class Waves(Knots):
+    def __init__(self, horizon: int, depth: float) -> None:
+        super().__init__(horizon, (-10.0, 5.0))
         self.depth = depth
-        self.unscaled = unscaled
-        self.register_buffer("ends", torch.tensor([-10.0, 5.0], dtype=torch.float64))
 
-    def at(self, t: Tensor) -> Tensor:
-        u = (t - 1) / (self.horizon - 1)
-        return self.ends[0] + (self.ends[1] - self.ends[0]) * u + self.depth * torch.sin(20 * u)
-
-    def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        gamma, rate = super().rate(t)
-        return gamma, rate / (self.horizon - 1) if self.unscaled else rate
+    def curve(self, u: Tensor) -> Tensor:
+        return super().curve(u) + self.depth * torch.sin(20 * u)
 
 
 @dataclass(frozen=True)
@@ -42,49 +37,40 @@ class Wavy(Schedule):
     depth: float = 2.0
 
     def build(self, horizon: int) -> Gamma:
-        return Curve(horizon, self.depth)
+        return Waves(horizon, self.depth)
 
 
-@dataclass(frozen=True)
-class Unscaled(Schedule):
+class PerTime(Knots):
+    def rate(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        gamma, rate = super().rate(t)
+        return gamma, rate / (self.horizon - 1)
+
+
+class Unscaled(LogSnrLinear):
     """Gives dγ/dt for dγ/du."""
 
     def build(self, horizon: int) -> Gamma:
-        return Curve(horizon, unscaled=True)
+        return PerTime(horizon, (-10.0, 5.0))
 
 
-@dataclass(frozen=True)
-class Steep(Schedule):
-    """Leaves nothing of x_0 that float32 could divide by."""
-
-    def build(self, horizon: int) -> Gamma:
-        return Knots(horizon, (-10.0, 200.0))
-
-
-@dataclass(frozen=True)
-class Choosy(Schedule):
+class Choosy(LogSnrLinear):
     """Refuses every horizon."""
 
     def build(self, horizon: int) -> Gamma:
         raise ValueError(f"choosy does not like T={horizon}")
 
 
-@dataclass(frozen=True)
-class Broken(Schedule):
+class Broken(LogSnrLinear):
     """Fails where it is built."""
 
     def build(self, horizon: int) -> Gamma:
         return GammaTable(self.beta)
 
 
-@dataclass(frozen=True)
-class OddFirst(Schedule):
+class OddFirst(LogSnrLinear):
     """Names a rule for σ_1² that there is not."""
 
     first_step: ClassVar[FirstStep] = "beta_2"
-
-    def build(self, horizon: int) -> Gamma:
-        return Curve(horizon)
 
 
 @dataclass
@@ -97,8 +83,7 @@ class Thawed(Schedule):
         return Knots(horizon, (-10.0, self.end))
 
 
-@dataclass(frozen=True)
-class SumOfBoth(Parameterization):
+class SumOfBoth(Epsilon):
     """x_0 + ε, which forgets that x̂_0 is told x_t."""
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
@@ -107,53 +92,41 @@ class SumOfBoth(Parameterization):
     def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return output - x_t
 
-    def kappa(self, pair: Pair) -> Tensor:
-        return torch.ones_like(pair.gamma_t)
-
 
 @dataclass(frozen=True)
-class Scaled(Parameterization):
+class Scaled(Epsilon):
     """2 ε, whose κ is 4 SNR and is said to be `said` times the SNR."""
 
     said: float = 1.0
-
-    reads_noise: ClassVar[bool] = False
 
     def target(self, x0: Tensor, eps: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
         return 2 * eps
 
     def x0(self, output: Tensor, x_t: Tensor, pair: Pair) -> Tensor:
-        noise = expand(pair.one_minus_alpha_bar_t.sqrt(), x_t) * output / 2
-        return (x_t - noise) / expand(pair.alpha_bar_t.sqrt(), x_t)
+        return super().x0(output / 2, x_t, pair)
 
     def kappa(self, pair: Pair) -> Tensor:
         return self.said * pair.snr_t
 
 
-@dataclass(frozen=True)
-class Doubled(Variance):
+class Doubled(Beta):
     """σ² = 2 β."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(pair.log_beta, x_t) + torch.log(torch.tensor(2.0))
+        return super().log_variance(pair, raw, x_t, x0_variance) + torch.log(torch.tensor(2.0))
 
 
-@dataclass(frozen=True)
-class Silent(Variance):
+class Silent(Beta):
     """Is said to be learned, and reads nothing."""
 
     learned: ClassVar[bool] = True
 
-    def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(pair.log_beta, x_t)
 
-
-@dataclass(frozen=True)
-class Wide(Variance):
+class Wide(Beta):
     """Gives float64 for whatever data."""
 
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
-        return expand(pair.log_beta, x_t.double())
+        return super().log_variance(pair, raw, x_t.double(), x0_variance)
 
 
 @dataclass(frozen=True)
@@ -167,21 +140,16 @@ class Misweighed(Reweighted):
         return torch.exp(-0.5 * levels.pair.gamma_t)
 
 
-@dataclass(frozen=True)
-class Secretive(Objective):
+class Secretive(Simple):
     """Reads σ² beside the error, and does not say so."""
 
     continuous: ClassVar[bool] = False
 
     def loss(self, example: Example) -> Tensor:
-        return example.error + 0.0 * example.error + 1e-3 * example.term().detach()
-
-    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return levels.kappa
+        return super().loss(example) + 1e-3 * example.term().detach()
 
 
-@dataclass(frozen=True)
-class Stepwise(Objective):
+class Stepwise(Simple):
     """Reads a term of a chain, and does not say that continuous time has none."""
 
     reads_variance: ClassVar[bool] = True
@@ -189,23 +157,16 @@ class Stepwise(Objective):
     def loss(self, example: Example) -> Tensor:
         return example.term()
 
-    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return levels.kappa
 
-
-@dataclass(frozen=True)
-class Averaged(Objective):
+class Averaged(Simple):
     """One loss for the whole batch."""
 
     def loss(self, example: Example) -> Tensor:
-        return example.error.mean()
-
-    def x0_weight(self, levels: NoiseLevels, log_variance: Tensor) -> Tensor:
-        return levels.kappa
+        return super().loss(example).mean()
 
 
 class SquareSampler(TimestepSampler):
-    """t by u², said to be uniform, and with `weighted` weighed as it should be."""
+    """t by u², said to be uniform unless `honest`."""
 
     def __init__(self, horizon: int, honest: bool) -> None:
         super().__init__(horizon)
@@ -229,40 +190,102 @@ class Squared(Timesteps):
         return SquareSampler(gamma.horizon, self.honest)
 
 
-class ForgetfulSampler(TimestepSampler):
-    """Its density follows the last loss at t = 1, which is in no buffer."""
+class ForgetfulSampler(ImportanceSampler):
+    def state_dict(self, *_: Any, **__: Any) -> dict[str, Tensor]:
+        return {}
 
-    last = 0.0
-
-    def record(self, t: Tensor, loss: Tensor) -> None:
-        self.last += float(loss[0])
-
-    def density(self) -> Tensor:
-        density = torch.ones(self.horizon, dtype=torch.float64)
-        density[0] += self.last
-        return density * (self.horizon / density.sum())
-
-    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
-        density = self.density()
-        index = torch.searchsorted(density.cumsum(0), u * self.horizon, right=True).clamp(max=self.horizon - 1)
-        return 1 + index, 1 / density[index]
+    def load_state_dict(self, *_: Any, **__: Any) -> None:
+        return
 
 
-@dataclass(frozen=True)
-class Forgetful(Timesteps):
-    """Remembers in a plain attribute."""
-
-    adapts: ClassVar[bool] = True
+class Forgetful(Importance):
+    """Keeps what it remembers out of its state."""
 
     def build(self, gamma: Gamma) -> TimestepSampler:
-        return ForgetfulSampler(gamma.horizon)
+        return ForgetfulSampler(gamma.horizon, self)
 
 
 @dataclass(frozen=True)
-class Held(Timesteps):
+class Held(Uniform):
     """Holds a tensor."""
 
     table: Tensor = field(default_factory=lambda: torch.ones(3))
 
-    def build(self, gamma: Gamma) -> TimestepSampler:
-        return SquareSampler(gamma.horizon, honest=True)
+
+Drawn = Literal["nothing", "by its own generator", "and not saved"]
+
+
+class Head(nn.Module):
+    """A body that a wrong network changes in one thing: x may be scaled by noise drawn where it is built."""
+
+    built = itertools.count()
+
+    def __init__(self, dims: int, channels_out: int, wrong: Fitting) -> None:
+        super().__init__()
+        self.body = nn.Linear(dims + 1, 16)
+        self.dropout = wrong.dropout
+        self.out = nn.Linear(16, channels_out)
+        if wrong.zero:
+            nn.init.zeros_(self.out.weight)
+            nn.init.zeros_(self.out.bias)
+        own = wrong.drawn == "by its own generator"
+        generator = torch.Generator().manual_seed(next(Head.built)) if own else None
+        noise = torch.ones(dims) if wrong.drawn == "nothing" else 1 + 0.5 * torch.rand(dims, generator=generator)
+        self.register_buffer("noise", noise, persistent=own)
+
+    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        h = torch.tanh(self.body(torch.cat([x * self.noise, time[:, None] / 1000], dim=1)))
+        if self.dropout:
+            h = nn.functional.dropout(h, self.dropout)
+        with torch.autocast(x.device.type, enabled=False):
+            return self.out(h.float())
+
+
+@dataclass(frozen=True)
+class Fitting(Network):
+    """A network of points that at its defaults has nothing wrong."""
+
+    zero: bool = True
+    dropout: float = 0.0
+    drawn: Drawn = "nothing"
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        if len(shape) != 1:
+            raise ValueError(f"takes points [D], got {list(shape)}")
+        return Head(shape[0], channels_out, self)
+
+
+class Narrow(Fitting):
+    """Gives as many channels as it takes, whatever is asked for."""
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return super().build(shape, shape[0])
+
+
+class Shapeless(Fitting):
+    """Takes nothing."""
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        raise ValueError(f"got {list(shape)}")
+
+
+class OwnNoise(Ancestral):
+    """Draws its noise from the global generator."""
+
+    def step(self, diffusion, x_t, chain, k, noise, *, clip):
+        return super().step(diffusion, x_t, chain, k, lambda: torch.randn_like(x_t), clip=clip)
+
+
+class Crowded(Ddim):
+    """Lets samples of a batch see each other."""
+
+    def step(self, *step, clip):
+        x = super().step(*step, clip=clip)
+        return x - x.mean(0, keepdim=True)
+
+
+class Miscounted(Ddim):
+    """Asks the network twice, and counts it once."""
+
+    def step(self, *step, clip):
+        return 0.5 * (super().step(*step, clip=clip) + super().step(*step, clip=clip))

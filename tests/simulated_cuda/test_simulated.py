@@ -39,24 +39,18 @@ def test_what_a_tensor_says_of_its_device():
         lambda: torch.zeros(2, device="cuda:1"),
         lambda: torch.tensor([1.0], device="cuda:1"),
         lambda: torch.as_tensor(torch.ones(2), device=SECOND),
-        lambda: torch.arange(3, device=SECOND),
         lambda: torch.ones(2).to("cuda:1"),
-        lambda: torch.ones(2).to(SECOND, torch.float64),
         lambda: torch.ones(2).to(device=SECOND, dtype=torch.float64, non_blocking=True),
         lambda: torch.ones(2).to(torch.ones((), device=SECOND)),
-        lambda: torch.ones(2).type_as(torch.ones((), device=SECOND)),
         lambda: torch.ones(2).cuda(1),
-        lambda: torch.ones(2).new_zeros(2, device="cuda:1"),
         lambda: torch.ones(2, device=FIRST).to(SECOND),
         lambda: torch.ones(2, device=SECOND).new_tensor([1.0]),
         lambda: torch.zeros_like(torch.ones(2), device=SECOND),
         lambda: torch.empty_like(torch.ones(2, device=SECOND)),
         lambda: torch.ones(4, device=SECOND)[1:].reshape(3, 1).T,
         lambda: torch.ones(4, device=SECOND).add_(1),
-        lambda: torch.ones(4, device=SECOND).chunk(2)[1],
         lambda: torch.ones(4, device=SECOND).max(0)[1],
         lambda: torch.add(torch.ones(2, device=SECOND), 1, out=torch.empty(2, device=SECOND)),
-        lambda: torch.cat([torch.ones(2, device=SECOND)] * 2).double().detach(),
         lambda: copy.deepcopy(torch.ones(2, device=SECOND)),
         lambda: nn.Parameter(torch.ones(2, device=SECOND)).data,
     ],
@@ -89,18 +83,12 @@ def test_a_copy_is_one_and_what_is_there_is_not_copied():
     "mixed",
     [
         lambda here, there: here + there,
-        lambda here, there: there * here,
         lambda here, there: there.add_(here),
         lambda here, there: torch.cat([here, there]),
-        lambda here, there: there @ here,
         lambda here, there: torch.where(there > 0, there, here),
-        lambda here, there: torch.stack([there.sum(), here.sum()]),
-        lambda here, there: there.gather(0, here.long()),
-        lambda here, there: there.index_select(0, here.long()),
         lambda here, there: torch.add(there, there, out=here),
         lambda here, there: here + there.sum(),
         lambda here, there: here.sum().add_(there.sum()),
-        lambda here, there: torch.nn.functional.linear(there, here[None]),
         lambda here, there: torch.searchsorted(here, there),
         lambda here, there: there.masked_fill(here > 0, 1.0),
         lambda here, there: nn.Linear(4, 1)(there),
@@ -158,7 +146,6 @@ X = torch.arange(6.0)
     [
         (lambda x: x.sum().item(), 1),
         (lambda x: float(x[0]) + int(x[1]), 2),
-        (lambda x: bool((x > 0).all()), 1),
         (lambda x: x.tolist(), 1),
         (lambda x: x.cpu(), 1),
         (lambda x: x.to("cpu", non_blocking=True), 0),
@@ -171,14 +158,11 @@ X = torch.arange(6.0)
         (lambda x: x[x > 2], 1),
         (lambda x: x[torch.tensor([0, 1])], 1),
         (lambda x: x[X > 2], 1),
-        (lambda x: x.masked_fill(x > 2, 0.0), 0),
         (lambda x: x.nonzero(), 1),
         (lambda x: x.unique(), 1),
         (lambda x: torch.equal(x, x), 1),
         (lambda x: x.repeat_interleave(2), 0),
         (lambda x: (x * 2 + 1).sum().to(SECOND), 0),
-        (lambda x: x.copy_(x.to(SECOND)), 0),
-        (lambda x: list(x), 0),
     ],
 )
 def test_what_the_host_waits_for_is_counted(action, waits, card):
@@ -212,36 +196,17 @@ def test_launches_are_operations_that_are_no_views(card):
     assert card.launches == before + 4
 
 
-def test_gradients_lie_where_their_parameters_do():
+def test_gradients_lie_where_their_parameters_do_and_second_ones_go_back_too():
     network = nn.Sequential(nn.Linear(3, 4), nn.GroupNorm(2, 4), nn.SiLU(), nn.Linear(4, 1)).to("cuda")
     here = torch.randn(5, 3, requires_grad=True)
     network(here.to(FIRST)).sum().backward()
-    assert all(parameter.grad.device == FIRST for parameter in network.parameters())
+    assert {parameter.grad.device for parameter in network.parameters()} == {FIRST}
     assert here.grad.device == CPU
-    assert all(parameter.device == FIRST for parameter in copy.deepcopy(network).parameters())
-
-
-def test_a_second_gradient_goes_back_too():
-    here = torch.tensor([2.0], requires_grad=True)
-    (slope,) = torch.autograd.grad(here.to(FIRST) ** 3, here, create_graph=True)
-    (curvature,) = torch.autograd.grad(slope, here)
+    assert {parameter.device for parameter in copy.deepcopy(network).parameters()} == {FIRST}
+    two = torch.tensor([2.0], requires_grad=True)
+    (slope,) = torch.autograd.grad(two.to(FIRST) ** 3, two, create_graph=True)
+    (curvature,) = torch.autograd.grad(slope, two)
     assert (slope.item(), curvature.item(), curvature.device) == (12, 12, CPU)
-
-
-@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.Adam, torch.optim.AdamW])
-def test_optimisers_step_there_as_here(kind):
-    found = []
-    for device in (CPU, FIRST):
-        torch.manual_seed(0)
-        network = nn.Linear(3, 1).to(device)
-        optimiser = kind(network.parameters(), lr=0.1)
-        for _ in range(3):
-            optimiser.zero_grad()
-            network(torch.ones(2, 3, device=device)).sum().backward()
-            optimiser.step()
-        assert network.weight.device == device
-        found.append(network.weight.cpu())
-    assert torch.equal(*found)
 
 
 def test_a_generator_is_of_a_device():
@@ -273,12 +238,10 @@ def test_autocast_is_that_of_the_tensors_device():
 def test_checkpoints_of_pickles_come_back_where_they_were():
     file = io.BytesIO()
     torch.save({"there": torch.ones(2, device=SECOND), "here": torch.ones(2)}, file)
-    for where, expected in ((None, SECOND), ("cpu", CPU), ("cuda:0", FIRST)):
+    for where, there, here in ((None, SECOND, CPU), ("cpu", CPU, CPU), ("cuda:0", FIRST, FIRST)):
         file.seek(0)
         loaded = torch.load(file, map_location=where)
-        assert loaded["there"].device == expected
-    file.seek(0)
-    assert torch.load(file)["here"].device == CPU
+        assert (loaded["there"].device, loaded["here"].device) == (there, here)
 
 
 def test_safetensors_are_written_from_the_device_and_read_to_it(tmp_path):
@@ -291,66 +254,6 @@ def test_safetensors_are_written_from_the_device_and_read_to_it(tmp_path):
     ours, _ = read_tensors(tmp_path / "ours")
     assert there.tolist() == ours["x"].tolist() == x.tolist()
     assert ours["x"].device == CPU
-
-
-def test_a_graph_computes_as_it_is_replayed(card):
-    x, total, graph, factor = torch.ones(2, device=FIRST), torch.zeros(2, device=FIRST), torch.cuda.CUDAGraph(), 2.0
-    with torch.cuda.graph(graph):
-        made = x * factor
-        total += made
-    assert total.tolist() == [0, 0]
-    assert made.isnan().all()
-    factor = 3.0
-    before = card.launches
-    for value, sums in ((5.0, [10, 10]), (1.0, [12, 12])):
-        x.fill_(value)
-        graph.replay()
-        assert total.tolist() == sums
-        assert made.tolist() == [2 * value] * 2
-    assert card.launches == before + 4  # What fills x, and a replay, whatever is recorded.
-
-
-def test_gradients_and_dropout_are_replayed():
-    network, graph = nn.Sequential(nn.Linear(3, 3), nn.Dropout(0.5)).to("cuda"), torch.cuda.CUDAGraph()
-    x = torch.ones(4, 3, device=FIRST)
-
-    def gradient():
-        return torch.autograd.grad(network(x).square().sum(), list(network.parameters()))
-
-    with torch.cuda.graph(graph):
-        made = gradient()
-    for seed, value in ((0, 1.0), (1, 2.0)):
-        x.fill_(value)
-        torch.cuda.default_generators[0].manual_seed(seed)
-        graph.replay()
-        torch.cuda.default_generators[0].manual_seed(seed)
-        assert all(torch.equal(*pair) for pair in zip(made, gradient(), strict=True))
-
-
-@pytest.mark.parametrize(
-    "action",
-    [
-        lambda x: x.sum().item(),
-        lambda x: x.cpu(),
-        lambda x: X.to(FIRST),
-        lambda x: X.pin_memory().to(FIRST, non_blocking=True),
-        lambda x: x.copy_(X, non_blocking=True),
-        lambda x: x[x > 2],
-        lambda x: torch.cuda.graph(torch.cuda.CUDAGraph()).__enter__(),
-    ],
-)
-def test_what_a_recording_refuses(action):
-    x = X.to(FIRST)
-
-    def recorded():
-        with torch.cuda.graph(torch.cuda.CUDAGraph()):
-            x.add_(1)
-            action(x)
-
-    with pytest.raises(RuntimeError, match="not permitted when stream is capturing"):
-        recorded()
-    assert x.tolist() == X.tolist()
-    assert (x + 1).sum().item() == X.sum().item() + len(X)
 
 
 def test_what_torch_says_of_the_devices():
