@@ -23,15 +23,12 @@ from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
 from analysis.figures.elbo import elbo_figure
 from analysis.figures.extremes import drawable, drawable_search
-from analysis.figures.history import history_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
-from analysis.figures.pareto import pareto_figure
 from analysis.figures.reconstructions import reconstructions_figure
-from analysis.figures.rungs import rungs_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
-from analysis.figures.slices import slices_figure
+from analysis.figures.search import SEARCH_FIGURES
 from analysis.figures.split import split_figure
 from analysis.figures.strips import strips_figure
 from analysis.findings.answers import Answers
@@ -40,14 +37,6 @@ from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
 from analysis.words.best import left_out
-
-SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
-    "history": history_figure,
-    "slices": slices_figure,
-    "pareto": pareto_figure,
-    "rungs": rungs_figure,
-}
-"""The figures of a search, in the order in which they are read. Parallel coordinates are left to Optuna's dashboard."""
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Answers], Figure | None]:

@@ -4,7 +4,7 @@
     whole_window    lines: all values, unless a few of them would flatten the rest; then the bulk alone
     best_window     trials of a search: the best value, and what is near enough to it to be compared
 
-What lies outside is set at the edge, as an arrow with its number or as a triangle.
+What lies outside is set at the edge, as an arrow with its number; trials that do are counted.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import Drawn
+from analysis.figures.search import SEARCH_FIGURES
 from analysis.findings.search import Optimism
 from analysis.format.notation import duration
 from analysis.read.search import Search
