@@ -75,7 +75,7 @@ def check_over(folder: Path) -> None:
     """InputError where a run is not whole: its plan is not over, or some of it failed."""
     from analysis.format.csv_files import read_csv
     from analysis.format.files import read_json
-    from analysis.read.search import search_alone
+    from analysis.read.search import of_trials, search_alone
 
     if search_alone(folder):
         raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")
@@ -86,7 +86,8 @@ def check_over(folder: Path) -> None:
             f"{folder} is at round {told.get('number')} of {told.get('of')} of its plan, and shows nothing final: give "
             f"its command again until that is over ({head.get('command', 'unknown')})"
         )
-    counts = Counter(read_csv(folder / "runs.csv", ("status",))["status"])
+    runs = read_csv(folder / "runs.csv", ("status",))
+    counts = Counter(runs.loc[~of_trials(runs), "status"])
     if not counts or counts.keys() & UNDONE:
         ended = ", ".join(f"{many} {status}" for status, many in sorted(counts.items())) or "none"
         raise InputError(f"{folder} is not whole (runs: {ended}): give its command again until all are finished")

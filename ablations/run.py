@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.packing import packed
         from ablations.driver.pages import finish, writable
         from ablations.driver.plan import plan
-        from ablations.driver.requests import check_no_search, check_same_request
+        from ablations.driver.requests import check_same_request
         from ablations.driver.rounds import fixed, looked
         from ablations.driver.sizes import beforehand
         from ablations.driver.turns import Turns
@@ -62,7 +62,6 @@ def main(arguments: list[str]) -> int:
     else:
         writable(results)
     check_same_request(folder, planned)
-    check_no_search(folder)
     if request.dry_run:
         return 0
     from ablations.tracking.addresses import default_uri

@@ -155,13 +155,13 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
 
 def swept(trials: list[Told]) -> Sweep:
     """The sweep's best and worst, of the cells that finished."""
-    values = [trial.values[0] for trial in trials if trial.state == "complete"]
+    values = [trial.values[0] for trial in trials if trial.state == "finished"]
     return Sweep(min(values), max(values), len(values))
 
 
 def winner(trials: list[Told]) -> Told:
-    """The best complete trial."""
-    return min((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+    """The best finished trial."""
+    return min((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.values[0])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Which stages the grids and searches of a results folder need: those that the same command would look for again.
 
-    runs.csv     a row per cell and seed ─▶ the cell ─▶ its stages, with the metrics, rungs and sets that it may be
-    trials.csv   a row per trial         ─▶             asked for besides, at all seeds that its looks may come to
+    runs.csv   a row per cell and seed ─▶ the cell ─▶ its stages, with the metrics, rungs and sets that it may be
+               a row per trial         ─▶             asked for besides, at all seeds that its looks may come to
 
 A row is understood where the cell that is made of it has the row's id here. One that is not is of an earlier version,
 of a class that is not at hand, or of data that have changed: what its command has left here is then not known.
@@ -33,7 +33,7 @@ from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.folders import is_committed
-from analysis.format.names import AUTOENCODER, SEARCH, TRIALS
+from analysis.format.names import AUTOENCODER, SEARCH, TRIAL
 from diffusion_core.precision import Precision
 
 RUNGS = 16
@@ -108,7 +108,7 @@ def needs_of(folder: Path, read: Read) -> Needs:
     found: set[str] = set()
     riddles = []
     try:
-        for rows, seeds in [*_cells(folder), *_trials(folder)]:
+        for rows, seeds in _cells(folder):
             told = {row.get(name, "") for row in rows for name in ("training_id", AUTOENCODER)} - {""}
             try:
                 found |= told | _stages(rows, seeds, told, read)
@@ -122,28 +122,20 @@ def needs_of(folder: Path, read: Read) -> Needs:
 
 
 def _cells(folder: Path) -> Iterator[tuple[list[Row], list[int]]]:
-    """The rows of each cell of a grid, with the seeds that it may come to have."""
+    """The rows of each cell, with the seeds that it may come to have; those of a trial are all of its search's."""
     head = _head(folder / "grid.json")
     if head is None:
         return
     seeds, looks = [int(seed) for seed in head["seeds"]], head.get("auto")
     most = range(seeds[0], seeds[0] + int(looks["most"])) if looks else ()
+    searched = [int(seed) for seed in head[SEARCH]["seeds"]] if SEARCH in head else []
     cells: dict[str, list[Row]] = {}
     for row in _rows(folder / "runs.csv", ("cell_id", "seed", "status", "training_id")):
-        if row["status"] != "incompatible":
+        if row["status"] != "incompatible" and row["cell_id"]:
             cells.setdefault(row["cell_id"], []).append(row)
     for rows in cells.values():
-        yield rows, sorted({*(int(row["seed"]) for row in rows), *most})
-
-
-def _trials(folder: Path) -> Iterator[tuple[list[Row], list[int]]]:
-    """The row of each trial of a search that is a cell, with the seeds of a trial."""
-    head = _head(folder / SEARCH)
-    if head is None:
-        return
-    for row in _rows(folder / TRIALS, ("trial", "cell_id")):
-        if row["cell_id"]:
-            yield [row], [int(seed) for seed in head["seeds"]]
+        tried = searched if any(row.get(TRIAL) for row in rows) else []
+        yield rows, sorted({*(int(row["seed"]) for row in rows), *most, *tried})
 
 
 def _head(path: Path) -> dict[str, Any] | None:

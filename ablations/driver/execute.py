@@ -22,7 +22,7 @@ from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
-from ablations.driver.requests import asked_by, check_no_search, check_same_request
+from ablations.driver.requests import asked_by, check_same_request
 from ablations.driver.rounds import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
@@ -134,6 +134,7 @@ class Execution:
     pace: Pace
     watch: Watch
     hours: float | None = None
+    confirms: bool = False
     live: Live | None = None
     shown: Round | None = None
     showing: Showing | None = None
@@ -158,15 +159,13 @@ class Execution:
         turns, plan = Turns(folder), first.whole
         with turns.at_work():
             with turns.turn():
-                if not confirms:
-                    check_no_search(folder)
-                before = check_same_request(folder, plan)
+                before = check_same_request(folder, plan, confirms=confirms)
                 if not turns.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
                         "its own with name=…, or wait for it"
                     )
-                if standing(folder) is None:
+                if before is None:
                     told = {**provenance, **first.told, "round": first.none_yet().described(0)}
                     write(plan, journal, folder, records_of(plan, journal), since(None, told, 0.0))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
@@ -176,8 +175,9 @@ class Execution:
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
             pace = Pace(plan.here.data, len(plan.here.devices))
+            watch = Watch.of(tracker)
             execution = Execution(
-                journal, folder, tracker, before, provenance, spent, turns, first, pace, Watch.of(tracker), hours
+                journal, folder, tracker, before, provenance, spent, turns, first, pace, watch, hours, confirms
             )
             try:
                 yield execution
@@ -288,7 +288,7 @@ class Execution:
         if self.tracker is None:
             return None
         head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.told})
-        return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head))
+        return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.folder) or {}) | head))
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
         """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another
@@ -314,7 +314,7 @@ class Execution:
         with self.turns.turn(wait=wait) as turn:
             if turn is None:
                 return []
-            check_same_request(self.folder, plan)
+            check_same_request(self.folder, plan, confirms=self.confirms)
             records = records_of(plan, self.journal)
             if self.tracker is not None and turn.others:
                 self.tracker.forget()

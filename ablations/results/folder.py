@@ -27,13 +27,14 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.results import autoencoders
-from ablations.results.csv_text import csv_text, curve_rows, number, of_image, union
+from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
+from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_json, write_text
-from analysis.format.names import CURVES, HELD_OUT, KEYS
+from analysis.format.files import read_json, write_text
+from analysis.format.names import HELD_OUT, KEYS, TRIAL
 from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -51,18 +52,20 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
     """Whether a folder holds these results, but for what grid.json says of the command that wrote them."""
     there, rows = standing(folder), folder / "runs.csv"
-    if there is None or not rows.exists() or rows.read_bytes() != runs_csv(records).encode():
+    if there is None or not rows.exists():
+        return False
+    trials, _ = parts_of(folder, there)
+    if rows.read_bytes() != runs_text([*trials.runs, *map(line_of, records)]).encode():
         return False
     known = json.loads(json.dumps(head))
     return all(there.get(name) == value for name, value in known.items() if name not in OF_ITS_WRITER)
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Those of them that hold numbers: grid.json, runs.csv, curves.csv and images.csv."""
-    write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", curves_csv(records, journal))
+    """Those of them that hold numbers: grid.json, runs.csv, curves.csv and images.csv. Trials of a search stay."""
+    trials, _ = parts_of(folder, standing(folder))
     write_text(folder / "images.csv", images_csv(records, journal))
-    write_json(folder / "grid.json", head)
+    write_parts(folder, trials, Part(head, list(map(line_of, records)), curves_of(records, journal)))
 
 
 def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
@@ -70,16 +73,12 @@ def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
     return autoencoders.judged_in(stage for record in records for stage in record.planned.stages)
 
 
-def runs_csv(records: list[Record]) -> str:
-    """A row per record; columns that some lack are empty there."""
-    rows = [record.row() for record in records]
-    fixed = union(rows)
-    names = sorted(union([record.metrics for record in records]))
-    numbers = [{name: number(value) for name, value in record.metrics.items()} for record in records]
-    return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
+def line_of(record: Record) -> Line:
+    """A record's row of runs.csv."""
+    return record.row() | {name: number(value) for name, value in record.metrics.items()}
 
 
-def curves_csv(records: list[Record], journal: Journal) -> str:
+def curves_of(records: list[Record], journal: Journal) -> list[Line]:
     """Every curve of every record, and of every autoencoder by its id, tidy."""
     own = {
         (r.planned.cell_id, r.planned.cell.seed): {
@@ -87,7 +86,7 @@ def curves_csv(records: list[Record], journal: Journal) -> str:
         }
         for r in records
     }
-    return csv_text(CURVES, curve_rows(own | autoencoders.curves(judged_autoencoders(records), journal)))
+    return list(curve_rows(own | autoencoders.curves(judged_autoencoders(records), journal)))
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:
@@ -146,10 +145,10 @@ def standing(folder: Path) -> dict[str, Any] | None:
 
 
 def finished_in(folder: Path) -> int:
-    """How many finished rows a results folder holds; none where it cannot be read."""
-    from analysis.format.csv_files import read_csv
-
+    """How many finished rows of cells a results folder holds; none where it cannot be read."""
     try:
-        return int((read_csv(folder / "runs.csv", ["status"])["status"] == "finished").sum())
+        return sum(
+            row["status"] == "finished" and not row.get(TRIAL) for row in rows_of(folder / "runs.csv", ("status",))
+        )
     except InputError:
         return 0

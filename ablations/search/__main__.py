@@ -85,6 +85,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
     from ablations.search.results import SearchResults
+    from analysis.read.search import search_alone
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
@@ -115,13 +116,13 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         return _stopped(optimizer, interrupted=interrupted)
     code = confirm(plan, optimizer, journal, folder, results.tracker, provenance, announced)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
-    if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and (folder / "grid.json").exists():
+    if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and not search_alone(folder):
         place = "" if request.results == "results" else f" results={request.results}"
         print(
             f"keep     python -m ablations.export search={plan.study.name} name=NAME{place}   "
             "(then schedule=saved/NAME)"
         )
-    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and plan.study.limit is not None
+    nothing = not any(trial.state == "finished" for trial in optimizer.trials()) and plan.study.limit is not None
     return 1 if nothing else code
 
 

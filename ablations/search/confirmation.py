@@ -14,7 +14,6 @@ from ablations.search.records import Finalist
 from ablations.search.rows import said
 from ablations.search.space import Params
 from ablations.settings.identity import parameters
-from analysis.format.files import read_json
 
 AXIS, DEFAULT = "choice", "default"
 
@@ -62,14 +61,15 @@ def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
     return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
 
 
-def forget_another(folder: Path, plan: SearchPlan, found: list[Finalist]) -> None:
-    """Take a confirmation of other winners away, which a longer search leaves behind: what it trained is kept."""
-    head = read_json(folder / "grid.json")
+def cells_of(plan: SearchPlan, found: list[Finalist]) -> set[str]:
+    """The ids of the cells that confirm these; none where there is nothing to compare."""
     grid = confirmation(plan, found)
-    wanted = {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
-    if head is None or set(head.get("cells", {})) == wanted:
-        return
-    for pattern in ("grid.json", "runs.csv", "curves.csv", "images.csv", "autoencoders.csv", "table.*"):
+    return {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
+
+
+def forget_pages(folder: Path) -> None:
+    """Take away what was shown of a confirmation of other winners, which a longer search leaves behind."""
+    for pattern in ("images.csv", "autoencoders.csv", "table.*"):
         for path in folder.glob(pattern):
             path.unlink()
     for name in ("figures", "samples", "reconstructions"):

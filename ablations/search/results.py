@@ -12,14 +12,15 @@ from typing import Any
 from ablations.driver import execute, written
 from ablations.driver.turns import Turns
 from ablations.engine.journal import Journal
-from ablations.search.confirmation import forget_another
-from ablations.search.curves import TrialCurves, standing_curves
+from ablations.results.trials import Part, parts_of, write_parts
+from ablations.search.confirmation import cells_of, forget_pages
+from ablations.search.curves import TrialCurves
 from ablations.search.optimizer import Optimizer
 from ablations.search.plan import SearchPlan
-from ablations.search.records import check_same_search, finalists, write_search
+from ablations.search.records import check_same_search, finalists, trials_of, unconfirmed
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.files import read_json
-from analysis.format.names import SEARCH, TRIAL_CURVES
+from analysis.format.errors import InputError
+from analysis.format.names import SEARCH
 
 
 @dataclass(eq=False)
@@ -47,12 +48,15 @@ class SearchResults:
         tracker: Tracker | None,
     ) -> SearchResults:
         """The beginning, with what stood there before; InputError where the folder holds another request's results."""
-        before, turns = read_json(folder / SEARCH), Turns(folder)
-        curves = TrialCurves(plan, journal, standing_curves(folder / TRIAL_CURVES))
+        turns = Turns(folder)
         with turns.turn():
-            check_same_search(folder, plan)
-            if before is None:
-                write_search(folder, plan, optimizer, curves, provenance)
+            head = check_same_search(folder, plan)
+            trials, _ = _parts(folder, head)
+            curves = TrialCurves(plan, journal, trials.curves)
+            if head is None:
+                folder.mkdir(parents=True, exist_ok=True)
+                write_parts(folder, trials_of(plan, optimizer, curves, provenance), unconfirmed(plan))
+        before = None if head is None else head[SEARCH]
         return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, turns, curves)
 
     def write_in_time(self, *, ran: bool) -> None:
@@ -68,9 +72,21 @@ class SearchResults:
         # A command that starts nothing did not make what is there.
         made = self.provenance if ran or self.before is None else {key: self.before[key] for key in self.provenance}
         with self.turns.turn() as turn:
-            check_same_search(self.folder, self.plan)
+            head = check_same_search(self.folder, self.plan)
             if self.tracker is not None and turn is not None and turn.others:
                 self.tracker.forget()
-            write_search(self.folder, self.plan, self.optimizer, self.curves, made)
-            forget_another(self.folder, self.plan, finalists(self.optimizer))
+            _, cells = _parts(self.folder, head)
+            if not cells.head or set(cells.head["cells"]) != cells_of(self.plan, finalists(self.optimizer)):
+                forget_pages(self.folder)
+                cells = unconfirmed(self.plan)
+            write_parts(self.folder, trials_of(self.plan, self.optimizer, self.curves, made), cells)
             self.tracker = written.deliver(self.tracker, self.folder)
+
+
+def _parts(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
+    """The trials and the confirmation that stand in a results folder; neither where it is damaged, so that both are
+    written anew."""
+    try:
+        return parts_of(folder, head)
+    except InputError:
+        return Part(), Part()

@@ -28,7 +28,7 @@ from ablations.stages.training import TrainingStage
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
 """What became of a trial that waits for what another one lost."""
 
-State = Literal["complete", "pruned", "failed"]
+State = Literal["finished", "pruned", "failed"]
 
 Judge = Callable[[dict[int, float]], bool]
 """Values reported so far, by step (or by seed) → whether to end here."""
@@ -162,7 +162,7 @@ def _complete(
     if missing:
         return TrialOutcome("failed", f"{missing[0]} is no number", reported=reported)
     return TrialOutcome(
-        "complete",
+        "finished",
         "" if all_seeds else f"the first {len(seeds)} seeds only: the others were left out",
         tuple(metrics[name] for name in objectives),
         metrics,

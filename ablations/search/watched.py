@@ -15,9 +15,10 @@ from ablations.search.space import Params, Study
 from ablations.stages.graph import training_of
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
-from ablations.tracking.mlflow_runs import RUNG_NLL, RUNNING, Points, Tracked, of_seed, trial_run
+from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, of_seed, trial_run
+from analysis.format.names import RUNG
 
-RUNG_METRIC = "nll/val"
+TOLD = "nll/val"
 """What a pruner is told at a rung."""
 
 
@@ -57,7 +58,7 @@ class WatchedTrial(Watched):
             for name, line in points_of(item.stages, self.journal).items():
                 found[of_seed(name, seed, self.study.seeds)] = line
         rungs = self._rungs()
-        return found | ({RUNG_NLL: rungs} if rungs else {})
+        return found | ({f"{RUNG}{TOLD}": rungs} if rungs else {})
 
     def _rungs(self) -> list[tuple[float, float]]:
         """What the pruner has been told of the first seed."""
@@ -68,6 +69,6 @@ class WatchedTrial(Watched):
         found = []
         for step in self.study.rungs(item.cell):
             result = self.journal.result(rung_of(training, step).id)
-            if result is not None and RUNG_METRIC in result.metrics:
-                found.append((float(step), result.metrics[RUNG_METRIC]))
+            if result is not None and TOLD in result.metrics:
+                found.append((float(step), result.metrics[TOLD]))
         return found

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ablations.tracking.mlflow_runs import OF_SEARCH, TRIAL, Known, Tracked
+from ablations.tracking.mlflow_runs import OF_SEARCH, Known, Tracked
 from ablations.tracking.system import PREFIX
-from analysis.format.names import OVER_STEPS
+from analysis.format.names import OVER_STEPS, TRIAL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results import autoencoders
-from ablations.results.csv_text import csv_text
+from ablations.results.csv_text import csv_text, rows_of
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.names import (
@@ -20,11 +20,9 @@ from analysis.format.names import (
     KEYS,
     LATENT,
     OVER_STEPS,
-    RUNGS,
     SEARCH,
     TRACEBACK,
-    TRIAL_CURVES,
-    TRIALS,
+    TRIAL,
     VERSIONS,
 )
 
@@ -42,11 +40,8 @@ RUNNING = "running"
 """The status of a run that is under way."""
 REPORTED = "reported"
 """The tag of a run that is not over: how far each of its curves is there, as JSON."""
-TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
-"""The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
-"""
-RUNG_NLL = "train/rung_nll"
-"""The curve of what a pruner was told."""
+STUDY, OF_SEARCH = "study", "search"
+"""The tags of a search's name and identity."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """What every row of autoencoders.csv has."""
 
@@ -112,14 +107,14 @@ def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
 
 
 def name_of(run: Tracked) -> str:
-    """What the UI lists it as."""
-    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags else ""
+    """What the UI lists it as; a trial is of all seeds of its search."""
+    seed = f" · seed {run.tags['seed']}" if "seed" in run.tags and TRIAL not in run.tags else ""
     return f"{run.params['cell']}{seed}"
 
 
 def head_in(folder: Path) -> dict[str, Any]:
-    """grid.json of a results folder, or search.json where nothing was confirmed; InputError where there is none."""
-    head = read_json(folder / "grid.json") or read_json(folder / SEARCH)
+    """grid.json of a results folder; InputError where there is none."""
+    head = read_json(folder / "grid.json")
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
     return head
@@ -138,50 +133,38 @@ def round_of(head: dict[str, Any]) -> str:
     return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}"
 
 
+def study_in(head: Mapping[str, Any]) -> str:
+    """The name of the search that a grid.json speaks of; "" where it speaks of none."""
+    return str(head[SEARCH]["name"]) if SEARCH in head else ""
+
+
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
-    if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
-        return []
+    """The cells of a results folder, and the trials of its search that are over; InputError where it is damaged."""
+    head = head_in(folder)
     curves, images = curves_by_run(folder), images_by_run(folder / "images.csv")
-    request = request_of(head_in(folder))
-    return [
-        cell_run(row, curves[key_of(row)], images.get(key_of(row), ""), request, folder)
-        for row in rows_of(folder / "runs.csv", FIXED)
-    ]
+    request, study = request_of(head), study_in(head)
+    runs = []
+    for row in rows_of(folder / "runs.csv", FIXED):
+        if not row.get(TRIAL):
+            key = key_of(row)
+            runs.append(cell_run(row, curves[key], images.get(key, ""), request, folder, study))
+        elif row["status"] != RUNNING:
+            seeds = [str(seed) for seed in head[SEARCH]["seeds"]]
+            lines = [
+                line | {"curve": of_seed(line["curve"], seed, seeds)}
+                for seed in seeds
+                for line in curves[row["cell_id"], seed]
+            ]
+            runs.append(trial_run(row, lines, study, str(head[SEARCH]["identity"]), folder))
+    return runs
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
     path = folder / autoencoders.TABLE
     curves = curves_by_run(folder) if path.is_file() else {}
-    return [autoencoder_run(row, curves[key_of(row)], folder) for row in _rows_if_there(path, AUTOENCODER)]
-
-
-def tracked_trials(folder: Path) -> list[Tracked]:
-    """The trials of a search that are over; none in the results of a grid."""
-    if not (folder / SEARCH).exists():
-        return []
-    head = read_json(folder / SEARCH)
-    curves: dict[str, Curve] = defaultdict(list)
-    for line in _rows_if_there(folder / RUNGS, ("trial", "step", "value")):
-        curves[line["trial"]].append({"curve": RUNG_NLL, "x": line["step"], "y": line["value"]})
-    for line in _rows_if_there(folder / TRIAL_CURVES, ("trial", "seed", "curve", "x", "y")):
-        name = of_seed(line["curve"], line["seed"], head["seeds"])
-        curves[line["trial"]].append({"curve": name, "x": line["x"], "y": line["y"]})
-    rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
-    names = (str(head["name"]), str(head["identity"]))
-    return [trial_run(row, curves[row[TRIAL]], *names, folder) for row in rows if row["state"] != RUNNING]
-
-
-def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    return rows_of(path, columns) if path.is_file() else []
-
-
-def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file that has these columns."""
-    from analysis.format.csv_files import read_csv
-
-    return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
+    rows = rows_of(path, AUTOENCODER) if path.is_file() else []
+    return [autoencoder_run(row, curves[key_of(row)], folder) for row in rows]
 
 
 def curves_by_run(folder: Path) -> dict[tuple[str, str], Curve]:
@@ -210,18 +193,17 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
         raise InputError(f"{source} holds a metric that is no number: {error}") from error
 
 
-def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path) -> Tracked:
-    """A row of runs.csv as a run, with what belongs to it of the other files."""
+def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path, study: str = "") -> Tracked:
+    """A row of runs.csv as a run, with what belongs to it of the other files; `study` is what it confirms."""
     params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
     levels = [value for key, value in params.items() if key.startswith("axis.")]
-    search = read_json(folder / SEARCH)
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         tags={
             "kind": CELL,
             "grid": folder.name,
             REQUEST: request,
-            **({STUDY: str(search["name"])} if search else {}),
+            **({STUDY: study} if study else {}),
             **{name: row[name][:LONGEST] for name in FIXED},
             **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
             **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
@@ -235,18 +217,17 @@ def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, fold
 
 
 def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
-    own = ("trial", "state", "reason", "cell_id", "steps", "seconds")
+    """A trial's row of runs.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
     params = {
-        key: value for key, value in row.items() if key not in own and "/" not in key and key[:6] != "param." and value
+        key: value
+        for key, value in row.items()
+        if key not in (*TAGS, TRIAL) and "/" not in key and not key.startswith("param.") and value
     }
-    told = {name: row.get(name, "")[:LONGEST] for name in ("state", "reason", "cell_id")}
-    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
-    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity}
+    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity, TRIAL: row[TRIAL]}
     return Tracked(
-        tags={**names, TRIAL: row[TRIAL], "status": told["state"], **told},
+        tags=names | {name: row[name][:LONGEST] for name in FIXED},
         params={"cell": f"trial {row[TRIAL]}", **params},
-        metrics=metrics_of(row, folder / TRIALS) | costs,
+        metrics=metrics_of(row, folder / "runs.csv"),
         curves=curves,
         images="",
         sheet=None,

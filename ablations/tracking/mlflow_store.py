@@ -28,6 +28,7 @@ from ablations.tracking.addresses import Summary, refusal
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
 from ablations.tracking.mlflow_found import anew, found, is_gone, kept, one_of
 from ablations.tracking.mlflow_runs import (
+    CELL,
     REPORTED,
     REQUEST,
     Known,
@@ -41,7 +42,6 @@ from ablations.tracking.mlflow_runs import (
     round_of,
     tracked_autoencoders,
     tracked_runs,
-    tracked_trials,
 )
 from ablations.tracking.mlflow_summary import delivered
 from ablations.tracking.mlflow_views import VIEW, view_in
@@ -132,9 +132,10 @@ class Tracker:
         """
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
-        everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
+        everything = [*runs, *tracked_autoencoders(folder)]
         published: int = sum(guard(self.uri, lambda run=run: self._publish(run)) for run in everything)
-        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.known[key_of(run.tags)].run_id for run in runs}
+        cells = [run.tags for run in runs if run.tags["kind"] == CELL]
+        ids = {(tags["cell_id"], int(tags["seed"])): self.known[key_of(tags)].run_id for tags in cells}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
@@ -303,7 +304,7 @@ class Tracker:
         head = head_in(folder)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags)
-        self._introduce(head["question"], view_in(folder, head))
+        self._introduce(head["question"], view_in(head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 

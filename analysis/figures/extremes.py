@@ -34,7 +34,7 @@ def drawable_search(search: Search) -> Search:
     parameters = tuple(_moved_parameter(parameter) for parameter in search.head.parameters)
     if trials is search.trials and rungs is search.rungs and parameters == search.head.parameters:
         return search
-    return Search(replace(search.head, parameters=parameters), trials, rungs)
+    return Search(replace(search.head, parameters=parameters), trials, lambda: rungs)
 
 
 def _moved_parameter(parameter: SearchedParameter) -> SearchedParameter:

@@ -129,7 +129,7 @@ def study_of(search: Search) -> optuna.Study:
     from optuna.trial import TrialState, create_trial
 
     states = {
-        "complete": TrialState.COMPLETE,
+        "finished": TrialState.COMPLETE,
         "pruned": TrialState.PRUNED,
         "failed": TrialState.FAIL,
         "running": TrialState.RUNNING,
@@ -145,8 +145,8 @@ def study_of(search: Search) -> optuna.Study:
         reported = seen.get(trial["trial"], default={})
         study.add_trial(
             create_trial(
-                state=states[str(trial["state"])],
-                values=values if trial["state"] == "complete" else None,
+                state=states[str(trial["status"])],
+                values=values if trial["status"] == "finished" else None,
                 params={names[column]: value for column, value in has.items()},
                 distributions={names[column]: drawn_from[column] for column in has},
                 intermediate_values={int(step): float(value) for step, value in dict(reported).items()},
@@ -178,11 +178,11 @@ def _name(search: Search, parameter: SearchedParameter) -> str:
 
 
 def _tried(search: Search) -> list[str]:
-    """The parameters that some complete trial has, of which alone there is something to draw."""
+    """The parameters that some finished trial has, of which alone there is something to draw."""
     return [
         _name(search, parameter)
         for parameter in search.head.parameters
-        if any(_has(value) for value in search.complete[parameter.column])
+        if any(_has(value) for value in search.finished[parameter.column])
     ]
 
 
@@ -191,19 +191,19 @@ def _objective(search: Search, number: int) -> ShownMetric | None:
     if number >= len(search.head.objectives):
         return None
     objective = search.head.objectives[number]
-    return objective if np.isfinite(search.complete[objective.name]).any() else None
+    return objective if np.isfinite(search.finished[objective.name]).any() else None
 
 
 def _window(search: Search, objective: ShownMetric) -> Window:
     """The values of an objective that can be compared with the best."""
-    return best_window(search.complete[objective.name].tolist(), objective.sign)
+    return best_window(search.finished[objective.name].tolist(), objective.sign)
 
 
 def _view(axes: Axes, search: Search, objective: ShownMetric) -> None:
     """Give the upright axis an objective's name and window; what lies beyond is counted above it."""
     view = _window(search, objective)
     show(axes, "y", view, 5)
-    beyond = int((~search.complete[objective.name].map(view.holds)).sum())
+    beyond = int((~search.finished[objective.name].map(view.holds)).sum())
     axes.set(ylabel=mathtext(objective.head), title=f"{counted(beyond, 'trial')} beyond the scale" if beyond else "")
 
 

@@ -58,15 +58,15 @@ def near_an_end(parameter: SearchedParameter, value: str) -> str:
 
 
 def value_of(search: Search, trial: int | None, objective: str) -> float:
-    """What a complete trial is worth; nan where it is not complete, or there is none."""
-    found = search.complete.loc[search.complete["trial"] == trial, objective]
+    """What a finished trial is worth; nan where it has not finished, or there is none."""
+    found = search.finished.loc[search.finished["trial"] == trial, objective]
     return float(found.iloc[0]) if len(found) else math.nan
 
 
 def front_of_trials(search: Search) -> pd.DataFrame:
-    """The complete trials that none dominates, the best in the first objective first; with one objective its best."""
+    """The finished trials that none dominates, the best in the first objective first; with one objective its best."""
     first, last = search.head.objectives[0], search.head.objectives[-1]
-    known = search.complete
+    known = search.finished
     if known.empty:
         return known
     kept = pareto_front((-first.sign * known[first.name]).tolist(), known[last.name].tolist(), last.sign)
@@ -84,9 +84,9 @@ def best_trials(search: Search, most: int) -> pd.DataFrame:
     """So many of the best, the best first; with two objectives winners before others of the front, by the first."""
     first = search.head.objectives[:1]
     if len(search.head.objectives) == 1:
-        return _ordered(search.complete, first).head(most)
+        return _ordered(search.finished, first).head(most)
     on = front_of_trials(search)
     winners = {winner.trial for winner in search.head.winners}
     others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
     chosen = {*winners, *others["trial"]}
-    return _ordered(search.complete[search.complete["trial"].isin(chosen)], first)
+    return _ordered(search.finished[search.finished["trial"].isin(chosen)], first)

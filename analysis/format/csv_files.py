@@ -38,10 +38,15 @@ def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFram
     if APOSTROPHE in content:
         texts = texts.rename(columns=read_back).map(read_back)
     _check_ids(texts, source)
+    check_columns(texts, needed, source)
+    return texts
+
+
+def check_columns(texts: pd.DataFrame, needed: Sequence[str], source: str) -> None:
+    """InputError where some of these columns are not there."""
     missing = [name for name in needed if name not in texts.columns]
     if missing:
         raise InputError(f"{source} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
-    return texts
 
 
 IDS = ("cell_id", "training_id", "autoencoder_id", "seed")

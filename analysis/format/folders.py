@@ -12,7 +12,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.format.errors import InputError, unknown
-from analysis.format.names import SEARCH
 
 COMMITTED = "committed"
 """The folder within one of results that holds those that are committed: no results are called so."""
@@ -20,8 +19,7 @@ COMMITTED = "committed"
 
 def folders_in(results: Path) -> list[Path]:
     """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
-    heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
-    inner = {path.relative_to(results).parts[:-1] for path in heads}
+    inner = {path.relative_to(results).parts[:-1] for path in results.rglob("grid.json")}
     own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(one[0] == "." for one in parts)]
     return sorted(results.joinpath(*parts) for parts in own)
 
@@ -33,7 +31,7 @@ def committed_in(results: Path) -> list[Path]:
 
 def holds_results(folder: Path) -> bool:
     """Whether a folder holds the results of a grid or a search."""
-    return any((folder / name).is_file() for name in ("grid.json", SEARCH))
+    return (folder / "grid.json").is_file()
 
 
 def own_or_committed(results: Path, name: str) -> Path:

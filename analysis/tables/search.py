@@ -24,11 +24,11 @@ MOST = 5
 
 
 def search_table(search: Search) -> ResultTable | None:
-    """The best trials with their parameters and values, the paper's default below them; None where none is complete."""
+    """The best trials with their parameters and values, the paper's default below; None where none has finished."""
     best, default = best_trials(search, MOST), default_trial(search)
     if best.empty:
         return None
-    below = search.complete[(search.complete["trial"] == default) & ~search.complete["trial"].isin(best["trial"])]
+    below = search.finished[(search.finished["trial"] == default) & ~search.finished["trial"].isin(best["trial"])]
     columns = (
         *(Column(parameter.label) for parameter in search.head.parameters),
         *(Column(objective.head) for objective in search.head.objectives),
@@ -68,7 +68,7 @@ def _caption(search: Search, n: int) -> str:
     if len(search.head.objectives) > 1:
         which = f"Trials that no other dominates (winners, then others by {search.head.objectives[0].label})"
     else:
-        which = "The only complete trial" if n == 1 else f"The best {n} trials"
+        which = "The only finished trial" if n == 1 else f"The best {n} trials"
     default = "" if default_trial(search) is None else f" and the {DEFAULT}"
     return f"{which}{default}: validation values of the search's own seeds."
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from analysis.findings.search import Optimism
 from analysis.findings.trials import default_trial, near_an_end, value_of
 from analysis.format.notation import Rounding, begun, counted, listed
-from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
+from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchWinner
 from analysis.words.trials import DEFAULT, assignment, value_text
 from analysis.words.verdicts import amount
 
@@ -54,7 +54,7 @@ def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None
     optimistic that was, by its confirmation if it was run."""
     told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
-        return [*told, "No trial is complete, so nothing was found."]
+        return [*told, "No trial has finished, so nothing was found."]
     default = default_trial(search)
     for winner in search.head.winners:
         told += [_won(search, winner, default), *_cut_off(search, winner)]
@@ -81,8 +81,8 @@ def _searched(search: Search) -> str:
     """Parameters, trials by how they ended, sampler, and the data that they were evaluated on."""
     head = search.head
     labels = listed(list(dict.fromkeys(parameter.label for parameter in head.parameters)))
-    states = [(state, int((search.trials["state"] == state).sum())) for state in STATES]
-    ended = ", ".join(f"{n} {state}" for state, n in states if n)
+    counts = [(status, int((search.trials["status"] == status).sum())) for status in ENDINGS]
+    ended = ", ".join(f"{n} {status}" for status, n in counts if n)
     seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
     sampler = _SAMPLERS.get(head.sampler, head.sampler)
     goals = listed([objective.label for objective in head.objectives])
@@ -92,7 +92,7 @@ def _searched(search: Search) -> str:
 
 def _failures(search: Search) -> list[str]:
     """Why most of those that failed did."""
-    reasons = search.trials.loc[search.trials["state"] == "failed", "reason"]
+    reasons = search.trials.loc[search.trials["status"] == "failed", "reason"]
     if reasons.empty:
         return []
     most = reasons.value_counts(sort=True).index[0]
@@ -113,11 +113,11 @@ def _importances(search: Search) -> list[str]:
     shares = {o.label: found for o in search.head.objectives if (found := search.head.importance_ranges.get(o.name))}
     if not shares:
         return []
-    n = search.head.importance_trials or len(search.complete)
+    n = search.head.importance_trials or len(search.finished)
     told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
     left_out = any(parameter.when for parameter in search.head.parameters)
     return [
-        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA; the range over "
+        f"Share of the variation among {n} finished trials that goes with each parameter (fANOVA; the range over "
         f"resamplings of the trials, nine of ten): {told}. It is no "
         "ablation: trials were drawn where the search looked, in the ranges that it was given."
         + (" Parameters that not all trials have are left out." if left_out else "")
@@ -168,7 +168,7 @@ def _default(search: Search, trial: int | None) -> str:
         return f"{start}, was no trial of this search."
     known = [(o, value_of(search, trial, o.name)) for o in search.head.objectives]
     if any(math.isnan(value) for _, value in known):
-        state = search.trials.loc[search.trials["trial"] == trial, "state"].iloc[0]
-        return f"{start}: trial {trial} of this search, {state}."
+        status = search.trials.loc[search.trials["trial"] == trial, "status"].iloc[0]
+        return f"{start}: trial {trial} of this search, {status}."
     values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in known])
     return f"{start}: {values} as trial {trial} of the same search."

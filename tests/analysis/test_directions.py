@@ -50,7 +50,7 @@ def drawn(search, name):
 
 def test_the_best_trials_have_the_largest_values(up):
     values = best_trials(up, 5)[PRECISION_VAL].tolist()
-    assert values == sorted(up.complete[PRECISION_VAL], reverse=True)[:5]
+    assert values == sorted(up.finished[PRECISION_VAL], reverse=True)[:5]
     assert front_of_trials(up)["trial"].tolist() == [up.head.winners[0].trial]
 
 
@@ -104,7 +104,7 @@ def test_a_search_is_optimistic_by_what_fresh_seeds_have_less(tmp_path, fresh, s
 
 def test_history_climbs_and_what_is_far_below_is_beyond_the_scale(up):
     (axes,) = drawn(up, "history").axes
-    values = up.complete[PRECISION_VAL].to_numpy()
+    values = up.finished[PRECISION_VAL].to_numpy()
     best = next(line for line in axes.lines if line.get_label() == "Best Value")
     assert best.get_ydata()[-1] == values.max()
     low, high = axes.get_ylim()

@@ -206,7 +206,7 @@ class Optimizer:
                 for step, value in outcome.reported.items():
                     if step not in asked.intermediate_values:
                         trial.report(value, step)
-            values = list(outcome.values) if outcome.state == "complete" else None
+            values = list(outcome.values) if outcome.state == "finished" else None
             self.optuna.tell(trial, values, STATES[outcome.state])
 
     def confirmed(self, cells: list[str]) -> int:

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ablations.search.file import ParameterSpec
 from ablations.search.space import Params, Study, tried, whole
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,6 @@ def params_of(trial: FrozenTrial, study: Study) -> Params:
 def told_of(trial: FrozenTrial, study: Study) -> Told:
     state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
     metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
-    values = tuple(trial.values or ()) if state == "complete" else ()
+    values = tuple(trial.values or ()) if state == "finished" else ()
     params = params_of(trial, study)
     return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)

@@ -150,7 +150,7 @@ def cells_of(folder, command):
     if words[0] == "ablations.run":
         return [(point.levels, point.cell) for point in points(*words[1:]).at_seeds()]
     made = study.make(parse_search(words[1:]))
-    winners = json.loads((folder / "search.json").read_text(encoding="utf-8"))["winners"]
+    winners = json.loads((folder / "grid.json").read_text(encoding="utf-8"))["search"]["winners"]
     params = [made.default] + [{name: read(text) for name, text in winner["params"].items()} for winner in winners]
     fresh = range(made.seeds[-1] + 1, made.seeds[-1] + 1 + made.file.confirm)
     return [(None, made.cell(point, seed)) for seed in fresh for point in params]

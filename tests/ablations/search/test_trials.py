@@ -93,7 +93,7 @@ def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
     papers = Papers()
     asked, outcome = answered(course(planned(0, 1, 4), papers, NLL, [], None, None), papers, good(papers))
     assert asked == [[(kind, None, seed) for seed in (0, 1, 4) for kind in ("training", "bound")]]
-    assert outcome.state == "complete"
+    assert outcome.state == "finished"
     assert outcome.values == pytest.approx((2 + 5 / 3,))
     assert (outcome.steps, outcome.seconds) == (1200, pytest.approx(30.0))
 
@@ -118,7 +118,7 @@ def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
     way = course(planned(0), papers, NLL, [50, 200], lambda reported: False, None)
     asked, outcome = answered(way, papers, good(papers))
     assert asked == [[("rung", 50, 0)], [("rung", 200, 0)], [("training", None, 0), ("bound", None, 0)]]
-    assert (outcome.state, outcome.reported, outcome.values) == ("complete", {50: 3.0, 200: 3.0}, (2.0,))
+    assert (outcome.state, outcome.reported, outcome.values) == ("finished", {50: 3.0, 200: 3.0}, (2.0,))
 
 
 def test_what_the_journal_knows_is_not_asked_for_again():
@@ -142,7 +142,7 @@ def test_a_training_that_was_finished_unwatched_is_not_held_against_a_trial():
             good(papers)(stage)
 
     way = course(plan, papers, NLL, [50], lambda reported: pytest.fail("asked of nothing"), None)
-    assert answered(way, papers, answer)[1].state == "complete"
+    assert answered(way, papers, answer)[1].state == "finished"
 
 
 def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
@@ -156,7 +156,7 @@ def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
     asked, outcome = answered(way, papers, good(papers))
     assert [{seed for _, _, seed in stages} for stages in asked] == [{0}, {1}]
     assert seen == [{0: 2.0}, {0: 2.0, 1: 3.0}]
-    assert (outcome.state, outcome.values) == ("complete", (2.5,))
+    assert (outcome.state, outcome.values) == ("finished", (2.5,))
     assert outcome.reason == "the first 2 seeds only: the others were left out"
 
 
@@ -233,7 +233,7 @@ def test_seed_by_seed_a_missing_objective_fails():
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
 
 
-@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "complete"), (["mmd/val/digits-cnn"], "failed")])
+@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "finished"), (["mmd/val/digits-cnn"], "failed")])
 def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
     trial, metric = judged("study.objective=mmd")
     assert metric.column == "mmd/val/digits-cnn"

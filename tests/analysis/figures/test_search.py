@@ -93,12 +93,12 @@ def test_the_command_draws_a_search_without_a_grid(tmp_path, capsys, quick):
 
 
 def test_one_complete_trial_only(tmp_path):
-    rows = [{"values": {NLL_VAL: 2.4}}, {"state": "failed", "reason": "boom"}, {"state": "pruned"}]
+    rows = [{"values": {NLL_VAL: 2.4}}, {"status": "failed", "reason": "boom"}, {"status": "pruned"}]
     assert list(drawn(read_search(few(tmp_path / "s", *rows)))) == ["history", "slices"]
 
 
 def test_all_failed_draws_nothing(tmp_path):
-    folder = few(tmp_path / "s", *[{"state": "failed", "reason": "boom"}] * 3)
+    folder = few(tmp_path / "s", *[{"status": "failed", "reason": "boom"}] * 3)
     assert drawn(read_search(folder)) == {}
     assert write_search_figures(read_search(folder), folder / "figures") == {}
 
@@ -117,7 +117,7 @@ def legend(figure):
 def test_history_shows_every_trial_the_best_so_far_and_the_default(searches, figures):
     search, figure = searches["one"], figures["one"]["history"]
     (axes,) = figure.axes
-    values = search.complete[NLL_VAL].to_numpy()
+    values = search.finished[NLL_VAL].to_numpy()
     best = next(line for line in axes.lines if line.get_label() == "Best Value")
     assert best.get_ydata()[-1] == values.min()
     assert axes.get_ylim()[1] < 2.6 < values.max()
@@ -155,7 +155,7 @@ def test_rungs_have_a_line_per_trial_and_name_the_winner_and_the_default(searche
 
 
 def test_rungs_of_one_trial_that_nothing_names_need_no_legend(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-5, "schedule.beta_T": 0.03}, state="pruned")]
+    rows = [trial(0, {"schedule.beta_1": 1e-5, "schedule.beta_T": 0.03}, status="pruned")]
     folder = write_search(tmp_path / "s", head(BETAS), rows, [(0, 0, 10, 2.5), (0, 0, 20, 2.4)])
     assert drawn(read_search(folder))["rungs"].axes[0].get_legend() is None
 
@@ -168,7 +168,7 @@ def test_what_is_missing_gives_no_figure(searches):
 def test_the_study_is_the_one_that_was_searched(searches):
     for search in searches.values():
         study = study_of(search)
-        states = search.trials["state"].map({"complete": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"})
+        states = search.trials["status"].map({"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL"})
         assert [trial.state.name for trial in study.trials] == states.tolist()
         best = {search.head.winners[0].trial} if len(search.head.objectives) == 1 else None
         assert best is None or {trial.number for trial in study.best_trials} == best
