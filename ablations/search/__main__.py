@@ -91,7 +91,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     shared = folder.parent if request.storage else None
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
-    results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
+    results = SearchResults(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
     over, limit = optimizer.counted(), plan.study.limit
     announced = Announced.of(plan, quick=True) if limit is None or over < limit else Announced(plan)

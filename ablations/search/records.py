@@ -11,8 +11,7 @@ from typing import Any
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.results.folder import standing
-from ablations.results.trials import Part
-from ablations.search.curves import TrialCurves
+from ablations.results.trials import Line, Part
 from ablations.search.file import ParameterSpec
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.told import Told
@@ -80,12 +79,12 @@ def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricCol
     return [min(inner, key=distance)] if inner else []
 
 
-def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: TrialCurves, provenance: dict[str, Any]) -> Part:
+def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: list[Line], provenance: dict[str, Any]) -> Part:
     """The trials as part of a results folder."""
     trials = optimizer.trials()
     head = head_of(plan, optimizer, trials, provenance)
     columns = (*FIXED, TRIAL, *(f"param.{name}" for name in plan.study.parameters))
-    return Part({SEARCH: head}, [row_of(plan.study, trial) for trial in trials], curves.rows(trials), columns)
+    return Part({SEARCH: head}, [row_of(plan.study, trial) for trial in trials], curves, columns)
 
 
 def unconfirmed(plan: SearchPlan) -> Part:
@@ -97,11 +96,10 @@ def unconfirmed(plan: SearchPlan) -> Part:
 
 def importances_of(optimizer: Optimizer) -> dict[str, Any]:
     """The shares of each objective's variation by parameter, and their ranges."""
-    found = optimizer.importances()
-    ranges = {key: {name: [low, high] for name, (_, low, high) in of.items()} for key, of in found.items()}
+    shares = optimizer.importances()
     return {
-        "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in found.items()},
-        "importance_ranges": ranges,
+        "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in shares.items()},
+        "importance_ranges": {key: {name: ends for name, (_, *ends) in of.items()} for key, of in shares.items()},
     }
 
 
@@ -144,13 +142,7 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
     known = fact_of(name)
-    return {
-        "unit": known.unit,
-        "decimals": 2 if known.digits is None else known.digits,
-        "label": known.label,
-        "name": name,
-        "direction": known.direction,
-    }
+    return known.shown(counts=1) | {"name": name, "decimals": 2 if known.digits is None else known.digits}
 
 
 def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str, Any]:

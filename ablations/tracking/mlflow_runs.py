@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -195,38 +195,31 @@ def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
 
 def cell_run(row: dict[str, str], curves: Curve, images: str, request: str, folder: Path, study: str = "") -> Tracked:
     """A row of runs.csv as a run, with what belongs to it of the other files; `study` is what it confirms."""
-    params = {key: value for key, value in row.items() if key not in TAGS and "/" not in key and value}
-    levels = [value for key, value in params.items() if key.startswith("axis.")]
+    levels = [value for key, value in row.items() if key.startswith("axis.") and value]
+    more = {
+        REQUEST: request,
+        **({STUDY: study} if study else {}),
+        **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
+        **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
+    }
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
-    return Tracked(
-        tags={
-            "kind": CELL,
-            "grid": folder.name,
-            REQUEST: request,
-            **({STUDY: study} if study else {}),
-            **{name: row[name][:LONGEST] for name in FIXED},
-            **{name: row[name][:LONGEST] for name in (TRACEBACK, *LATENT, *VERSIONS) if row.get(name)},
-            **({IMAGES: str(len(images.splitlines()) - 1)} if images else {}),
-        },
-        params={"cell": " · ".join(levels) or "baseline", **params},
-        metrics=metrics_of(row, folder / "runs.csv"),
-        curves=curves,
-        images=images,
-        sheet=next((sheet for sheet in sheets if sheet.exists()), None),
-    )
+    run = _run(CELL, row, more, " · ".join(levels) or "baseline", curves, folder)
+    return replace(run, images=images, sheet=next((sheet for sheet in sheets if sheet.exists()), None))
 
 
 def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A trial's row of runs.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
-    params = {
-        key: value
-        for key, value in row.items()
-        if key not in (*TAGS, TRIAL) and "/" not in key and not key.startswith("param.") and value
-    }
-    names = {"kind": TRIAL, "grid": folder.name, STUDY: study, OF_SEARCH: identity, TRIAL: row[TRIAL]}
+    """A trial's row of runs.csv as a run that the UI lists as "trial 17"."""
+    more = {STUDY: study, OF_SEARCH: identity, TRIAL: row[TRIAL]}
+    return _run(TRIAL, row, more, f"trial {row[TRIAL]}", curves, folder)
+
+
+def _run(kind: str, row: dict[str, str], tags: dict[str, str], name: str, curves: Curve, folder: Path) -> Tracked:
+    """A row of runs.csv as a run of this kind, with every choice as a parameter."""
+    apart = (*TAGS, TRIAL)
+    choices = {key: value for key, value in row.items() if value and key not in apart and "/" not in key}
     return Tracked(
-        tags=names | {name: row[name][:LONGEST] for name in FIXED},
-        params={"cell": f"trial {row[TRIAL]}", **params},
+        tags={"kind": kind, "grid": folder.name} | tags | {name: row[name][:LONGEST] for name in FIXED},
+        params={"cell": name} | {key: value for key, value in choices.items() if not key.startswith("param.")},
         metrics=metrics_of(row, folder / "runs.csv"),
         curves=curves,
         images="",

@@ -41,6 +41,9 @@ ASLANT = 20
 SETTLED = 0.25
 """The share of a training after which its values are compared; before it they fall from far above."""
 
+STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
+"""How trials stand, in Optuna's words."""
+
 Make = Callable[[Search], Figure | None]
 
 
@@ -128,28 +131,21 @@ def study_of(search: Search) -> optuna.Study:
     import optuna
     from optuna.trial import TrialState, create_trial
 
-    states = {
-        "finished": TrialState.COMPLETE,
-        "pruned": TrialState.PRUNED,
-        "failed": TrialState.FAIL,
-        "running": TrialState.RUNNING,
-    }
     signs = [objective.sign for objective in search.head.objectives]
     study = optuna.create_study(directions=["maximize" if sign > 0 else "minimize" for sign in signs])
-    names = {parameter.column: _name(search, parameter) for parameter in search.head.parameters}
-    drawn_from = {parameter.column: _distribution(search, parameter) for parameter in search.head.parameters}
+    columns = {parameter.column: parameter for parameter in search.head.parameters}
+    names = {column: _name(search, parameter) for column, parameter in columns.items()}
     seen = search.rungs.groupby(["trial", "step"])["value"].mean()
     for trial in search.trials.to_dict("records"):
-        has = {column: trial[column] for column in names if _has(trial[column])}
+        has = [column for column in columns if _has(trial[column])]
         values = [float(trial[objective.name]) for objective in search.head.objectives]
-        reported = seen.get(trial["trial"], default={})
         study.add_trial(
             create_trial(
-                state=states[str(trial["status"])],
+                state=TrialState[STATES[str(trial["status"])]],
                 values=values if trial["status"] == "finished" else None,
-                params={names[column]: value for column, value in has.items()},
-                distributions={names[column]: drawn_from[column] for column in has},
-                intermediate_values={int(step): float(value) for step, value in dict(reported).items()},
+                params={names[column]: trial[column] for column in has},
+                distributions={names[column]: _distribution(search, columns[column]) for column in has},
+                intermediate_values=dict(seen.get(trial["trial"], {})),
             )
         )
     return study
@@ -161,14 +157,13 @@ def _has(value: object) -> bool:
 
 
 def _distribution(search: Search, parameter: SearchedParameter) -> Any:
-    """What a parameter is drawn from; a range holds what was tried, whatever became of its file."""
+    """What a parameter is drawn from, as far as it was tried: no axis shows more."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if parameter.kind == "choice":
         return CategoricalDistribution(parameter.choices)
-    tried = search.trials[parameter.column].dropna()
-    ends = [float(end) for end in (parameter.low, parameter.high, *tried) if end is not None]
-    return FloatDistribution(min(ends), max(ends), log=parameter.log and min(ends) > 0)
+    tried = search.trials[parameter.column]
+    return FloatDistribution(tried.min(), tried.max(), log=parameter.log and tried.min() > 0)
 
 
 def _name(search: Search, parameter: SearchedParameter) -> str:
