@@ -74,7 +74,6 @@ class Searcher:
         self.live = live
         self.dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
         self.underway: dict[int, Underway] = {}
-        self.over: set[str] = set()
         self.accidents = 0
         self.ran = False
         self.best = ""
@@ -102,7 +101,8 @@ class Searcher:
                         if event.kind in ("died", "damaged"):
                             shown.write(tried_again(event))
                         if event.kind in ("ended", "left_out"):
-                            self.over.add(event.stage.id)
+                            for item in self.underway.values():
+                                item.pending.discard(event.stage.id)
                             self._pump(shown)
             finally:
                 self._spend()
@@ -143,7 +143,7 @@ class Searcher:
 
     def _advance(self, item: Underway) -> bool:
         moved = False
-        while item.outcome is None and item.pending <= self.over:
+        while item.outcome is None and not item.pending:
             moved = True
             assert item.course is not None, "a trial that makes no cell has its outcome"
             try:
@@ -152,7 +152,6 @@ class Searcher:
                 item.outcome = stop.value
                 break
             item.pending = {stage.id for stage in stages}
-            self.over -= item.pending
             self.ran = True
             if self.live is not None and item.watched is not None:
                 self.live.expect(item.watched, stages)

@@ -21,7 +21,7 @@ from matplotlib.category import StrCategoryFormatter
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from analysis.figures.drawing import WIDTH
+from analysis.figures.drawing import COLORBLIND, WIDTH
 from analysis.figures.windows import Window, best_window, show
 from analysis.findings.trials import default_trial, value_of
 from analysis.format.grid_json import ShownMetric
@@ -103,7 +103,9 @@ def rungs_figure(search: Search) -> Figure | None:
         names = {f"Trial{trial}": ", ".join(labels) for trial, labels in names_of(search).items()}
         named = [line for line in axes.lines if line.get_label() in names]
         for line in axes.lines:
-            line.set(linewidth=2 if line in named else 0.7, alpha=1 if line in named else 0.5)
+            line.set(color="0.6", linewidth=0.7)
+        for line, color in zip(named, COLORBLIND, strict=False):
+            line.set(color=color, linewidth=2, zorder=3)
         if named:
             axes.legend(named, [names[str(line.get_label())] for line in named], loc="best", frameon=True)
         elif axes.get_legend() is not None:

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import numbers, plain_texts, read_csv, whole_numbers
+from analysis.format.csv_files import numbers, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED, names_in, no_grid
 from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
@@ -48,7 +48,6 @@ from analysis.format.names import (
     TRACEBACK,
     VERSIONS,
 )
-from analysis.read.curves import read_curves
 from analysis.read.formulas import no_formulas, parse_formulas
 from analysis.read.images import check_means, no_images, ordered_images, parse_images
 from analysis.read.search import Search, of_trials, search_in

@@ -19,13 +19,12 @@ import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.format.allowed import Finite, check_different
-from analysis.format.csv_files import check_columns, numbers, plain_texts, read_csv, whole_numbers
+from analysis.format.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.grid_json import DescribedMetric
 from analysis.format.names import FIXED, RUNG, SEARCH, TRIAL
 from analysis.format.plain import plain_json
-from analysis.read.curves import read_curves
 
 ENDINGS = ("finished", "pruned", "failed", "running")
 """How trials stand."""

@@ -90,12 +90,14 @@ def write_search(folder, description, trials, rungs=()):
     alone = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
     shared = {key: description[key] for key in ("name", "question", "data")}
     head = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**shared, **alone}
-    path.write_text(json.dumps(head | {"search": description}, ensure_ascii=False), encoding="utf-8")
     fixed = ["cell_id", "training_id", "seed", "status", "reason", "trial"]
     names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data", "cost/steps", "cost/seconds"]
     names += [objective["name"] for objective in description["objectives"]]
     cells, curves = rows_in(folder / "runs.csv"), rows_in(folder / "curves.csv")
     cells = [row for row in cells if not row.get("trial")]
+    named = {row["cell_id"]: {key[5:]: row[key] for key in row if key.startswith("axis.")} for row in cells}
+    head |= {"search": description, "cells": head.get("cells") or named}
+    path.write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
     names = list(dict.fromkeys([*names, *(key for row in cells for key in row)]))
     write_csv(folder / "runs.csv", names, [[row.get(key, "") for key in names] for row in [*trials, *cells]])
     kept = [list(row.values()) for row in curves if not row["curve"].startswith("rung/")]
@@ -286,7 +288,6 @@ def confirmation(folder, values=None, levels=(("found", "found by search"),), me
         seeds=[1, 2, 3],
         axes=[{"name": "choice", "label": "choice", "levels": named}],
         baseline={"choice": "default"},
-        cells={level: {"choice": level} for level in values or FRESH},
         metrics=[{"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}],
         floors={},
         baselines={},
