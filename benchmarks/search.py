@@ -149,7 +149,7 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
     plan = plan_search(study, launcher, launcher.devices("cpu", 1))
     storage = f"sqlite:///{results / 'optuna.db'}"
     optimizer = Optimizer(study, plan.identity, plan.objectives, storage, plan.window)
-    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None, study.limit).run()
+    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None).run()
     return optimizer.trials()
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ablations.search.announced import Announced
     from ablations.search.optimizer import Optimizer
     from ablations.search.plan import SearchPlan
+    from ablations.search.results import SearchResults
     from ablations.tracking.mlflow_store import Tracker
 
 
@@ -97,9 +98,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     announced = Announced.of(plan, quick=True) if limit is None or over < limit else Announced(plan)
     if announced.trial:
         print("\n".join([*announced.lines(over), *where(tracker)]), flush=True)
-    searcher = Searcher(
-        plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
-    )
+    searcher = Searcher(plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), live)
     interrupted = False
     with stopping(), watching(live):
         try:
@@ -114,7 +113,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         with results.turns.turn():
             print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(plan, optimizer, journal, folder, results.tracker, provenance, announced)
+    code = confirm(results, announced)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
     if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and not search_alone(folder):
         place = "" if request.results == "results" else f" results={request.results}"
@@ -137,29 +136,21 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
     return Live(tracker, plan.here.data, asked["question"], view_of_search(asked))
 
 
-def confirm(
-    plan: SearchPlan,
-    optimizer: Optimizer,
-    journal: Journal,
-    folder: Path,
-    tracker: Tracker | None,
-    provenance: dict[str, Any],
-    announced: Announced,
-) -> int:
+def confirm(results: SearchResults, announced: Announced) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations.driver.execute import execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
-    from ablations.driver.turns import Turns
     from ablations.driver.wording import counted
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
 
+    plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
-        with Turns(folder).turn():
-            show(folder, tracker)
+        with results.turns.turn():
+            show(folder, results.tracker)
         return 0
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
@@ -168,9 +159,9 @@ def confirm(
         cells = len(grid.points)
         size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
-    expected = announced.measured.each
-    ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True, expected=expected)
-    with Turns(folder).turn():
+    expected, told = announced.measured.each, results.provenance
+    ended = execute(at_once(planned), journal, folder, results.tracker, told, confirms=True, expected=expected)
+    with results.turns.turn():
         return finish(folder, journal, ended)
 
 
