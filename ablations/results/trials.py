@@ -21,8 +21,8 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """What a folder holds of its trials, or of its cells: keys of grid.json, rows of runs.csv and curves.csv. `columns`
-    of runs.csv are there though no row is."""
+    """The part of a folder that is of its trials, or of its cells: keys of grid.json, rows of runs.csv and curves.csv.
+    `columns` of runs.csv are there though no row is."""
 
     head: dict[str, Any] = field(default_factory=dict)
     runs: list[Line] = field(default_factory=list)

@@ -126,7 +126,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
 
 
 def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
-    """What shows trials while they run, in a store that is opened meanwhile."""
+    """Show trials while they run, in a store that is opened meanwhile."""
     from ablations.driver.live import Live
     from ablations.search.records import asked_of
     from ablations.tracking.mlflow_views import view_of_search
@@ -166,7 +166,7 @@ def confirm(results: SearchResults, announced: Announced) -> int:
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
-    """Why there is no confirmation, and how to go on; the exit code."""
+    """Say why there is no confirmation, and how to go on; the exit code."""
     trials = optimizer.trials()
     over = sum(trial.state != "running" for trial in trials)
     if interrupted:

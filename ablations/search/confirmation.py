@@ -77,7 +77,7 @@ def forget_pages(folder: Path) -> None:
 
 
 def words(plan: SearchPlan, point: Point) -> str:
-    """What a cell of the confirmation sets of the searched parameters, in words."""
+    """The searched parameters as a cell of the confirmation has them, in words."""
     flat = parameters(point.cell)
     return ", ".join(
         f"{parameter.label or name} = {value_in(flat, name)}"

@@ -32,12 +32,12 @@ class SearchPlan:
 
     @property
     def identity(self) -> str:
-        """What the search is known by in its storage: it goes on only as the same one."""
+        """The name that the search has in its storage: it goes on only as the same one."""
         return self.study.identity(self.here.id_of(self.default))
 
     @property
     def window(self) -> int:
-        """How many trials are under way: somewhat more than workers, so that one that ends early frees its worker."""
+        """The number of trials under way: somewhat more than workers, so that one that ends early frees its worker."""
         side_by_side = 1 if self.study.file.pruner == "wilcoxon" else len(self.study.seeds)
         workers = max(1, len(self.here.devices) // side_by_side)
         return workers + workers // 2
@@ -73,7 +73,7 @@ class SearchPlan:
         return found
 
     def refusal(self, params: Params) -> str | None:
-        """Why a point of the space makes no sense; None if it does."""
+        """The reason why a point of the space makes no sense; None if it does."""
         try:
             return self.planned(params)[0].refusal
         except InputError as error:

@@ -1,4 +1,4 @@
-"""What a search found, read from its storage: what grid.json says of it, and its part of a results folder."""
+"""The finds of a search, read from its storage: its entry of grid.json, and its part of a results folder."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: list[Line], proven
 
 
 def unconfirmed(plan: SearchPlan) -> Part:
-    """What grid.json says of no cells."""
+    """The part of a results folder that cells have, before there are any."""
     asked = asked_of(plan)
     shared = {name: asked[name] for name in ("name", "question", "data", "horizon")}
     return Part({**shared, "layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}})
@@ -104,7 +104,7 @@ def importances_of(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
-    """What grid.json says of the search."""
+    """The search's entry of grid.json."""
     over = [trial for trial in trials if trial.state != RUNNING]
     return {
         **asked_of(plan),
@@ -120,7 +120,7 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 
 def asked_of(plan: SearchPlan) -> dict[str, Any]:
-    """What is searched, before anything is found."""
+    """The part of that entry which is known before anything is found."""
     study = plan.study
     cell = plan.default
     return {

@@ -29,8 +29,8 @@ from analysis.format.names import RUNG, SEARCH
 
 @dataclass(eq=False)
 class SearchResults:
-    """What a command leaves of a search; `provenance` names it, and the tracker is None once it has failed. The curves
-    of each trial that is over are read once."""
+    """The results that a command leaves of a search; `provenance` names it, and the tracker is None once it has failed.
+    The curves of each trial that is over are read once."""
 
     plan: SearchPlan
     optimizer: Optimizer
@@ -81,7 +81,7 @@ class SearchResults:
         write_parts(self.folder, trials_of(self.plan, self.optimizer, curves, provenance), cells)
 
     def _curves(self, trials: Iterable[Told], before: list[Line]) -> list[Line]:
-        """What trainings of trials that are over reported, in order; a cell that was tried twice has it once."""
+        """Curves of the trainings of trials that are over, in order; a cell that was tried twice has them once."""
         points: dict[tuple[object, ...], Line] = {}
         for trial in trials:
             if trial.state != RUNNING:

@@ -25,7 +25,7 @@ from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
 
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
-"""What became of a trial that waits for what another one lost."""
+"""The end of a trial that waits for what another one lost."""
 
 State = Literal["finished", "pruned", "failed"]
 
@@ -37,7 +37,7 @@ Way = Generator[list[Stage], None, "TrialOutcome"]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What came of a trial.
+    """The end that a trial came to.
 
     `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported`
     what the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding
@@ -79,7 +79,7 @@ class Course:
         return ended or (yield from self._whole(reported))
 
     def _by_rungs(self, reported: dict[int, float]) -> Generator[list[Stage], None, TrialOutcome | None]:
-        """What came of the trial where its first seed's training is ended on its way."""
+        """The end of the trial where its first seed's training is ended on its way; None where it goes on."""
         stages = self.planned[0].stages
         training = training_of(stages)
         if self.prune is None or training is None:
@@ -146,7 +146,7 @@ class Course:
             yield missing
 
     def _failure(self, stages: list[Stage]) -> tuple[str, bool] | None:
-        """Why the first of these that did not finish did not, and whether that was an accident.
+        """The reason why the first of these that did not finish did not, and whether that was an accident.
 
         A metric that is no objective does not count.
         """

@@ -19,7 +19,7 @@ from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, of_seed, tr
 from analysis.format.names import RUNG
 
 TOLD = "nll/val"
-"""What a pruner is told at a rung."""
+"""The metric that a pruner is told at a rung."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class WatchedTrial(Watched):
 
     @property
     def _rungs(self) -> list[RungStage]:
-        """Where the first seed's training is judged on its way."""
+        """The steps at which the first seed's training is judged on its way."""
         training = training_of(self.planned[0].stages)
         steps = self.study.rungs(self.planned[0].cell) if self.study.prunes else []
         return [rung_of(training, step) for step in steps if training is not None]

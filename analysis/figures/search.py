@@ -42,7 +42,7 @@ SETTLED = 0.25
 """The share of a training after which its values are compared; before it they fall from far above."""
 
 STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
-"""How trials stand, in Optuna's words."""
+"""The statuses of trials in Optuna's words."""
 
 Make = Callable[[Search], Figure | None]
 
@@ -95,7 +95,7 @@ def pareto_figure(search: Search) -> Figure | None:
 
 
 def rungs_figure(search: Search) -> Figure | None:
-    """What the pruner saw of each trial over training steps, with the winners and the paper's default named."""
+    """Values of each trial that the pruner saw over training steps, with the winners and the paper's default named."""
     if search.rungs.empty:
         return None
     with _optuna() as plots:
@@ -159,7 +159,7 @@ def _has(value: object) -> bool:
 
 
 def _distribution(search: Search, parameter: SearchedParameter) -> Any:
-    """What a parameter is drawn from, as far as it was tried: no axis shows more."""
+    """The range or choices of a parameter, as far as they were tried: no axis shows more."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if parameter.kind == "choice":
@@ -169,7 +169,7 @@ def _distribution(search: Search, parameter: SearchedParameter) -> Any:
 
 
 def _name(search: Search, parameter: SearchedParameter) -> str:
-    """What a parameter's axis is called: its label, where no other one has it."""
+    """The name of a parameter's axis: its label, where no other one has it."""
     labels = [other.label for other in search.head.parameters]
     return mathtext(parameter.label) if labels.count(parameter.label) == 1 else parameter.name
 
@@ -205,7 +205,7 @@ def _view(axes: Axes, search: Search, objective: ShownMetric) -> None:
 
 
 def _shown_by(search: Search, objective: int) -> dict[str, Any]:
-    """What Optuna is told of the objective that it shows; of a single one nothing, or it draws no best so far."""
+    """Optuna's words for the objective that it shows; of a single one none, or it draws no best so far."""
     if len(search.head.objectives) == 1:
         return {}
     return {"target": partial(_value, objective), "target_name": search.head.objectives[objective].label}

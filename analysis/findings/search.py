@@ -44,7 +44,7 @@ class Optimism:
 
     @property
     def alone(self) -> bool:
-        """Whether it won by this value; where there are two objectives it may have won by the other, or by both."""
+        """True where it won by this value; where there are two objectives it may have won by the other, or by both."""
         return len(self.winner.values) == 1
 
 

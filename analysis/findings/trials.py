@@ -45,7 +45,7 @@ def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.
 
 
 def near_an_end(parameter: SearchedParameter, value: str) -> str:
-    """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
+    """The end of a range, "low" or "high", whose last 5 % a value lies in, by logarithm where drawn so; else ""."""
     if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
         return ""
     if parameter.low == parameter.high:
@@ -58,7 +58,7 @@ def near_an_end(parameter: SearchedParameter, value: str) -> str:
 
 
 def value_of(search: Search, trial: int | None, objective: str) -> float:
-    """What a finished trial is worth; nan where it has not finished, or there is none."""
+    """The value of a finished trial; nan where it has not finished, or there is none."""
     found = search.finished.loc[search.finished["trial"] == trial, objective]
     return float(found.iloc[0]) if len(found) else math.nan
 

@@ -27,7 +27,7 @@ from analysis.format.names import FIXED, RUNG, SEARCH, TRIAL
 from analysis.format.plain import plain_json
 
 ENDINGS = ("finished", "pruned", "failed", "running")
-"""How trials stand."""
+"""The statuses of trials."""
 NO_PRUNER = "none"
 STEPS = "cost/steps"
 """The training steps that a trial took."""
@@ -36,7 +36,7 @@ _AGAIN = "run the search again, what has finished is not repeated"
 
 @dataclass(frozen=True)
 class SearchedParameter:
-    """What a search varies: a range, or choices; `when` names the values of other parameters that it is there with."""
+    """A parameter that is searched: a range, or choices; `when` names the values of others that it is there with."""
 
     name: str
     label: str
@@ -77,7 +77,7 @@ class SearchedParameter:
 
 @dataclass(frozen=True)
 class SearchWinner:
-    """What is run anew beside the default: a trial, its level in the confirmation, and what the search saw of it."""
+    """A trial that is run anew beside the default: its level in the confirmation, and what the search saw of it."""
 
     level: str
     label: str
@@ -88,7 +88,7 @@ class SearchWinner:
 
 @dataclass(frozen=True)
 class SearchMeta:
-    """What grid.json says of a search: its question, what was searched and how, and what won."""
+    """The description of a search in grid.json: its question, what was searched and how, and what won."""
 
     name: str
     study: str
@@ -130,7 +130,7 @@ class SearchMeta:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What a search tried and found; its rungs are read when first asked for."""
+    """The trials of a search and what it found; its rungs are read when first asked for."""
 
     head: SearchMeta
     trials: pd.DataFrame
@@ -138,7 +138,7 @@ class Search:
 
     @cached_property
     def rungs(self) -> pd.DataFrame:
-        """What a pruner saw of each trial."""
+        """The values of each trial that a pruner saw."""
         return self.load_rungs()
 
     @property
@@ -153,7 +153,7 @@ class Search:
 
 @dataclass(frozen=True)
 class _Described:
-    """What grid.json says of a search, if it does."""
+    """The part of grid.json that is about a search, if there is one."""
 
     search: SearchMeta | None = None
 
@@ -244,7 +244,7 @@ def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
 
 
 def _rungs(trials: pd.DataFrame, head: SearchMeta, curves: pd.DataFrame) -> pd.DataFrame:
-    """What a pruner saw, by trial, seed and step: of a cell that was tried twice, each trial as far as it went."""
+    """Values that a pruner saw, by trial, seed and step; of a cell that was tried twice, each trial's as far as it went."""
     points = curves[(curves["curve"] == f"{RUNG}{head.objectives[0].name}") & curves["seed"].isin(head.seeds)]
     both = trials[[TRIAL, "cell_id", "status", STEPS]].merge(points, on="cell_id")
     seen = both[(both["status"] != "pruned") | (both["x"] <= both[STEPS])]

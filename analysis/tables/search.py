@@ -40,7 +40,7 @@ def search_table(search: Search) -> ResultTable | None:
 
 
 def _rounding(objective: ShownMetric, values: list[float]) -> Rounding:
-    """How an objective is rounded: by one decimal more where trials would else read alike.
+    """The rounding of an objective: by one decimal more where trials would else read alike.
 
     A value of the search has no interval to round by.
     """

@@ -1,4 +1,4 @@
-"""What is said of a search: what it tried, what won, and by how much its own best value flatters it.
+"""Sentences about a search: what it tried, what won, and by how much its own best value flatters it.
 
 Whether a winner is better than the paper's default is not said here, but by the findings of the confirmation's grid.
 """
@@ -50,8 +50,8 @@ def _gap(one: Optimism, known: Rounding) -> str:
 
 
 def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None) -> list[str]:
-    """What was searched, what pruning saved, which parameters mattered, what won beside the paper's default, and how
-    optimistic that was, by its confirmation if it was run."""
+    """Sentences on what was searched, what pruning saved, which parameters mattered, what won beside the paper's default,
+    and how optimistic that was, by its confirmation if it was run."""
     told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
         return [*told, "No trial has finished, so nothing was found."]
@@ -91,7 +91,7 @@ def _searched(search: Search) -> str:
 
 
 def _failures(search: Search) -> list[str]:
-    """Why most of those that failed did."""
+    """The reason why most of those that failed did."""
     reasons = search.trials.loc[search.trials["status"] == "failed", "reason"]
     if reasons.empty:
         return []
@@ -108,7 +108,7 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """How much of the variation among trials goes with each parameter, how sure that is, and that it is no ablation;
+    """Shares of the variation among trials that go with each parameter, how sure that is, and that it is no ablation;
     nothing where no range was taken, for a share alone says more than is known."""
     shares = {o.label: found for o in search.head.objectives if (found := search.head.importance_ranges.get(o.name))}
     if not shares:
@@ -135,7 +135,7 @@ def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
-    """What won, with what the search saw of it; where it is the paper's default, that it is."""
+    """The winner, with what the search saw of it; where it is the paper's default, that it is."""
     known = [o for o in search.head.objectives if o.name in winner.values]
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
     alone = len(search.head.objectives) == 1

@@ -34,7 +34,7 @@ from ablations.search.trial import TrialOutcome
 from analysis.format.errors import InputError
 
 STUDY_ATTRS = "study_attrs"
-"""Where a trial keeps what its sampler noted of the whole search."""
+"""The attribute in which a trial keeps what its sampler noted of the whole search."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
 RESAMPLINGS = 20
@@ -81,7 +81,7 @@ class Optimizer:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """Where better values of each objective lie."""
+        """The direction in which better values of each objective lie."""
         signs = [fact_of(name).sign for name in self.objectives]
         return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
@@ -94,7 +94,7 @@ class Optimizer:
             return self.optuna.get_trials(deepcopy=True)
 
     def counted(self) -> int:
-        """How many were asked that count: not those that an accident ended, which are asked for again."""
+        """The number of those asked that count: not those that an accident ended, which are asked for again."""
         return sum(not trial.user_attrs.get("again") for trial in self._trials())
 
     def resume(self) -> list[tuple[int, Params]]:
@@ -165,7 +165,7 @@ class Optimizer:
         return params
 
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
-        """Whether the pruner ends a trial that reported these values, by the trials told when it was asked."""
+        """True where the pruner ends a trial that reported these values, by the trials told when it was asked."""
         known = self._trials()
         mine, told = known[number], known[: max(0, number - self.window + 1)]
         with self._guarded(), quiet():
@@ -183,7 +183,7 @@ class Optimizer:
         return pruned
 
     def tell(self, number: int, outcome: TrialOutcome, cell_id: str) -> None:
-        """What came of a trial."""
+        """Keep what came of a trial."""
         noted = {
             "reason": outcome.reason,
             "cell_id": cell_id,
