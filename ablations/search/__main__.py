@@ -159,8 +159,8 @@ def confirm(results: SearchResults, announced: Announced) -> int:
         cells = len(grid.points)
         size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
-    expected, told = announced.measured.each, results.provenance
-    ended = execute(at_once(planned), journal, folder, results.tracker, told, confirms=True, expected=expected)
+    expected, provenance = announced.measured.each, results.provenance
+    ended = execute(at_once(planned), journal, folder, results.tracker, provenance, confirms=True, expected=expected)
     with results.turns.turn():
         return finish(folder, journal, ended)
 
@@ -204,12 +204,12 @@ def help_text() -> str:
     """Usage, the studies, samplers and pruners."""
     from ablations.metrics.registry import objectives
 
-    told = {
+    objective_lines = {
         name: f"{column.label}{f', {column.unit}' if column.unit else ''}{'; more is better' * (column.sign > 0)}"
         for name, column in objectives().items()
     }
-    told["fid"] += "; on points the energy distance"
-    groups = {"objective": told, "sampler": SAMPLERS, "pruner": PRUNERS}
+    objective_lines["fid"] += "; on points the energy distance"
+    groups = {"objective": objective_lines, "sampler": SAMPLERS, "pruner": PRUNERS}
     lines = [
         "python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]",
         "",

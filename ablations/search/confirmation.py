@@ -18,7 +18,7 @@ from ablations.settings.identity import parameters
 AXIS, DEFAULT = "choice", "default"
 
 
-def confirmation(plan: SearchPlan, found: list[Finalist]) -> Grid | None:
+def confirmation(plan: SearchPlan, winners: list[Finalist]) -> Grid | None:
     """The grid; None where no winner differs from the paper's default, so that there is nothing to compare.
 
     Its seeds follow those that the search has seen.
@@ -27,7 +27,7 @@ def confirmation(plan: SearchPlan, found: list[Finalist]) -> Grid | None:
     fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
     default = study.cell(study.default, fresh[0])
     points, levels = [Point({AXIS: DEFAULT}, default)], [LevelSpec(name=DEFAULT, label="paper's default")]
-    for winner in found:
+    for winner in winners:
         cell = study.cell(winner.trial.params, fresh[0])
         if cell not in [point.cell for point in points]:
             points.append(Point({AXIS: winner.level}, cell))
@@ -61,9 +61,9 @@ def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
     return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
 
 
-def cells_of(plan: SearchPlan, found: list[Finalist]) -> set[str]:
+def cells_of(plan: SearchPlan, winners: list[Finalist]) -> set[str]:
     """The ids of the cells that confirm these; none where there is nothing to compare."""
-    grid = confirmation(plan, found)
+    grid = confirmation(plan, winners)
     return {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
 
 

@@ -141,8 +141,8 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
 
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = fact_of(name)
-    return known.shown(counts=1) | {"name": name, "decimals": 2 if known.digits is None else known.digits}
+    metric = fact_of(name)
+    return metric.shown(counts=1) | {"name": name, "decimals": 2 if metric.digits is None else metric.digits}
 
 
 def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str, Any]:

@@ -99,8 +99,9 @@ class SearchResults:
             line for item in planned for line in _lines(cell, item.cell.seed, points_of(item.stages, self.journal))
         ]
         stood = [line for line in before if line["cell_id"] == cell and not line["curve"].startswith(RUNG)]
-        told = sorted((float(step), value) for step, value in trial.reported.items()) if self.plan.study.prunes else []
-        return [*(lines or stood), *_lines(cell, seeds[0], {f"{RUNG}{self.plan.objectives[0]}": told})]
+        judged = sorted((float(step), value) for step, value in trial.reported.items())
+        rungs = {f"{RUNG}{self.plan.objectives[0]}": judged} if self.plan.study.prunes else {}
+        return [*(lines or stood), *_lines(cell, seeds[0], rungs)]
 
 
 def _lines(cell: str, seed: int, points: Points) -> Iterator[Line]:

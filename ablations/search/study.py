@@ -134,12 +134,12 @@ def _named(parameters: dict[str, ParameterSpec]) -> str:
 def _check_evaluated(objective: list[str], cell: Cell) -> None:
     """InputError where a cell's evaluation has no such value on validation data."""
     for name in objective:
-        known = facts()[name]
+        fact = facts()[name]
         if name not in names() and not cell.space.likelihood:
             raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
-        if known.asked_by and not getattr(cell.evaluation, known.asked_by):
+        if fact.asked_by and not getattr(cell.evaluation, fact.asked_by):
             raise InputError(
-                f"study.objective={name} is measured where evaluation.{known.asked_by}= asks for it: give it too"
+                f"study.objective={name} is measured where evaluation.{fact.asked_by}= asks for it: give it too"
             )
     for name in _of_samples(objective):
         if "validation" not in cell.evaluation.quality:

@@ -50,18 +50,18 @@ class WatchedTrial(Watched):
         return self.identity, str(self.number)
 
     def run(self) -> Tracked:
-        known = {"cell_id": self.planned[0].cell_id}
-        row = row_of(self.study, Told(self.number, RUNNING, self.params, (), {}, known, {}))
-        told = {name: str(value) for name, value in row.items()}
-        return trial_run(told, [], self.study.name, self.identity, self.folder)
+        noted = {"cell_id": self.planned[0].cell_id}
+        row = row_of(self.study, Told(self.number, RUNNING, self.params, (), {}, noted, {}))
+        texts = {name: str(value) for name, value in row.items()}
+        return trial_run(texts, [], self.study.name, self.identity, self.folder)
 
     def points(self) -> Points:
-        found: Points = {}
+        points: Points = {}
         for item in self.planned:
             for name, line in points_of(item.stages, self.journal).items():
-                found[of_seed(name, item.cell.seed, self.study.seeds)] = line
+                points[of_seed(name, item.cell.seed, self.study.seeds)] = line
         for rung in self._rungs:
             result = self.journal.result(rung.id)
             if result is not None and TOLD in result.metrics:
-                found.setdefault(f"{RUNG}{TOLD}", []).append((float(rung.step), result.metrics[TOLD]))
-        return found
+                points.setdefault(f"{RUNG}{TOLD}", []).append((float(rung.step), result.metrics[TOLD]))
+        return points

@@ -28,8 +28,8 @@ def default_trial(search: Search) -> int | None:
     same = pd.Series(True, index=search.trials.index)
     for parameter in search.head.parameters:
         same &= _equal(parameter, search.trials[parameter.column], search.head.default.get(parameter.name, ""))
-    found = search.trials.loc[same, "trial"]
-    return int(found.iloc[0]) if len(found) else None
+    numbers = search.trials.loc[same, "trial"]
+    return int(numbers.iloc[0]) if len(numbers) else None
 
 
 def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.Series:
@@ -59,18 +59,18 @@ def near_an_end(parameter: SearchedParameter, value: str) -> str:
 
 def value_of(search: Search, trial: int | None, objective: str) -> float:
     """The value of a finished trial; nan where it has not finished, or there is none."""
-    found = search.finished.loc[search.finished["trial"] == trial, objective]
-    return float(found.iloc[0]) if len(found) else math.nan
+    values = search.finished.loc[search.finished["trial"] == trial, objective]
+    return float(values.iloc[0]) if len(values) else math.nan
 
 
 def front_of_trials(search: Search) -> pd.DataFrame:
     """The finished trials that none dominates, the best in the first objective first; with one objective its best."""
     first, last = search.head.objectives[0], search.head.objectives[-1]
-    known = search.finished
-    if known.empty:
-        return known
-    kept = pareto_front((-first.sign * known[first.name]).tolist(), known[last.name].tolist(), last.sign)
-    return _ordered(known[kept], search.head.objectives)
+    finished = search.finished
+    if finished.empty:
+        return finished
+    kept = pareto_front((-first.sign * finished[first.name]).tolist(), finished[last.name].tolist(), last.sign)
+    return _ordered(finished[kept], search.head.objectives)
 
 
 def _ordered(trials: pd.DataFrame, objectives: Sequence[ShownMetric]) -> pd.DataFrame:

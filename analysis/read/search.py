@@ -244,7 +244,7 @@ def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
 
 
 def _rungs(trials: pd.DataFrame, head: SearchMeta, curves: pd.DataFrame) -> pd.DataFrame:
-    """Values that a pruner saw, by trial, seed and step; of a cell that was tried twice, each trial's as far as it went."""
+    """Values that a pruner saw, by trial, seed and step; of a cell that was tried twice, as far as each trial went."""
     points = curves[(curves["curve"] == f"{RUNG}{head.objectives[0].name}") & curves["seed"].isin(head.seeds)]
     both = trials[[TRIAL, "cell_id", "status", STEPS]].merge(points, on="cell_id")
     seen = both[(both["status"] != "pruned") | (both["x"] <= both[STEPS])]

@@ -59,8 +59,8 @@ def _row(
     trial = int(line["trial"])
     called = f" ({', '.join(names[trial])})" if trial in names else ""
     entries = [TableEntry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
-    known = zip(search.head.objectives, roundings, strict=True)
-    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
+    rounded = zip(search.head.objectives, roundings, strict=True)
+    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in rounded]
     return TableRow(kind, (f"{trial}{called}",), tuple(entries))
 
 
@@ -75,7 +75,7 @@ def _caption(search: Search, n: int) -> str:
 
 def terminal_search(search: Search, confirmed: Sequence[Optimism] | None = None, console: Console | None = None) -> str:
     """The best trials and the sentences as a console shows them, the process's own by default."""
-    told, table = tuple(search_sentences(search, confirmed)), search_table(search)
+    sentences, table = tuple(search_sentences(search, confirmed)), search_table(search)
     if table is None:
-        return paragraphs([search.head.question, *told], console)
-    return terminal_text(replace(table, verdict=told), console)
+        return paragraphs([search.head.question, *sentences], console)
+    return terminal_text(replace(table, verdict=sentences), console)

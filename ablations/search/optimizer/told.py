@@ -38,8 +38,8 @@ def drawn(trial: Trial, name: str, parameter: ParameterSpec) -> Any:
 
 def params_of(trial: FrozenTrial, study: Study) -> Params:
     """A trial's values, as they are tried."""
-    known = study.parameters
-    return {name: tried(known[name], trial.params[name]) for name in known if name in trial.params}
+    parameters = study.parameters
+    return {name: tried(parameters[name], trial.params[name]) for name in parameters if name in trial.params}
 
 
 def told_of(trial: FrozenTrial, study: Study) -> Told:
