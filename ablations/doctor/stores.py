@@ -17,10 +17,10 @@ from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.tracking.addresses import SQLITE, quick_check
 from analysis.format.errors import InputError
-from analysis.format.folders import committed_in, folders_in
+from analysis.format.folders import committed_in, folders_in, search_alone
 from analysis.format.links import without_password
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone
+from analysis.read.search import read_search
 
 LEAST = 1e9
 """Bytes that are to be free where results are written."""

@@ -86,7 +86,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
     from ablations.search.results import SearchResults
-    from analysis.read.search import search_alone
+    from analysis.format.folders import search_alone
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None

@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.format.errors import InputError, unknown
+from analysis.format.files import read_json
+from analysis.format.names import SEARCH
 
 COMMITTED = "committed"
 """The folder within one of results that holds those that are committed: no results are called so."""
@@ -32,6 +34,16 @@ def committed_in(results: Path) -> list[Path]:
 def holds_results(folder: Path) -> bool:
     """Whether a folder holds the results of a grid or a search."""
     return (folder / "grid.json").is_file()
+
+
+def search_alone(folder: Path) -> bool:
+    """True where a results folder holds a search without a confirmation."""
+    try:
+        head = read_json(folder / "grid.json")
+    except InputError:
+        # Whoever reads it says what is wrong.
+        return False
+    return isinstance(head, dict) and SEARCH in head and not head.get("cells")
 
 
 def own_or_committed(results: Path, name: str) -> Path:

@@ -21,9 +21,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 from analysis.format.allowed import Finite, check_different
 from analysis.format.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.format.errors import InputError
-from analysis.format.files import read_json
 from analysis.format.grid_json import DescribedMetric
-from analysis.format.names import FIXED, RUNG, SEARCH, TRIAL
+from analysis.format.names import FIXED, RUNG, TRIAL
 from analysis.format.plain import plain_json
 
 ENDINGS = ("finished", "pruned", "failed", "running")
@@ -179,16 +178,6 @@ def search_in(folder: Path | str, runs: pd.DataFrame | None = None) -> Search | 
         if winner.trial not in set(trials[TRIAL]):
             raise InputError(f"{source} lacks trial {winner.trial}, which won by grid.json: {_AGAIN}")
     return Search(head, trials, lambda: _rungs(trials, head, read_curves(source.with_name("curves.csv"))))
-
-
-def search_alone(folder: Path | str) -> bool:
-    """True where a results folder holds a search without a confirmation."""
-    try:
-        head = read_json(Path(folder) / "grid.json")
-    except InputError:
-        # Whoever reads it says what is wrong.
-        return False
-    return isinstance(head, dict) and SEARCH in head and not head.get("cells")
 
 
 def of_trials(texts: pd.DataFrame) -> pd.Series[bool]:

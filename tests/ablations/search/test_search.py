@@ -31,8 +31,9 @@ from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
+from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone
+from analysis.read.search import read_search
 from tests.ablations.conftest import HERE
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error

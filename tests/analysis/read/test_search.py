@@ -7,8 +7,9 @@ import pytest
 
 from analysis.findings.trials import default_trial
 from analysis.format.errors import InputError
+from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone, search_in
+from analysis.read.search import read_search, search_in
 from tests.analysis.searches import BETAS, FULL, NLL_VAL, confirmation, head, joint, one_objective, trial, write_search
 
 
