@@ -1,7 +1,8 @@
 """The files of `results/<grid>/`, written from records and the journal; and what stands there already.
 
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
-    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
+    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric; where a search is
+                   confirmed, its trials too (`trials`)
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed, and of points the held-out ones

@@ -69,7 +69,7 @@ def cells_of(plan: SearchPlan, winners: list[Finalist]) -> set[str]:
 
 def forget_pages(folder: Path) -> None:
     """Take away what was shown of a confirmation of other winners, which a longer search leaves behind."""
-    for pattern in ("images.csv", "autoencoders.csv", "table.*"):
+    for pattern in ("images.csv", "autoencoders.csv", "answers.json", "table.*"):
         for path in folder.glob(pattern):
             path.unlink()
     for name in ("figures", "samples", "reconstructions"):
