@@ -68,12 +68,16 @@ class SearchResults:
             except InputError:
                 # What is damaged is written anew: the trials here, the cells by their confirmation.
                 trials, cells = Part(), Part()
-            if not cells.head or set(cells.head["cells"]) != cells_of(self.plan, finalists(self.optimizer)):
-                forget_pages(self.folder)
+            confirmed = cells.head.get("cells")
+            if not confirmed or set(confirmed) != cells_of(self.plan, finalists(self.optimizer)):
+                if confirmed:
+                    forget_pages(self.folder)
                 cells = unconfirmed(self.plan)
-            # A command that starts nothing did not make what is there.
-            stood = {} if ran or head is None else head[SEARCH]
-            self._write(trials, cells, {key: stood.get(key, value) for key, value in self.provenance.items()})
+            made = self.provenance
+            if head is not None and not ran:
+                # A command that starts nothing did not make what is there.
+                made = {key: head[SEARCH][key] for key in (*made, "seconds")}
+            self._write(trials, cells, made)
             self.tracker = written.deliver(self.tracker, self.folder)
 
     def _write(self, before: Part, cells: Part, provenance: dict[str, Any]) -> None:

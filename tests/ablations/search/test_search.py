@@ -161,17 +161,18 @@ def test_a_confirmation_of_another_winner_is_taken_away(again, monkeypatch):
     """As a longer search would leave it behind if it were stopped before its own; the trials stay."""
     from ablations.search import results
 
-    def written(code):
-        with monkeypatch.context() as patch:
-            patch.setattr(search, "confirm", lambda *given: 0)
-            assert search.main(again.arguments) == code
-        return cells_of(folder), trials_in(again.results)
-
     folder = again.results / "found"
-    before = cells_of(folder), trials_in(again.results)
-    assert written(0) == before
+
+    def files():
+        return [(folder / name).read_bytes() for name in ("grid.json", "runs.csv", "curves.csv")]
+
+    before, trials = files(), trials_in(again.results)
+    monkeypatch.setattr(search, "confirm", lambda *given: 0)
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert files() == before
     monkeypatch.setattr(results, "cells_of", lambda *given: {"another"})
-    assert written(0) == ([], before[1])
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert (cells_of(folder), trials_in(again.results)) == ([], trials)
     assert search_alone(folder)
     assert not list(folder.glob("images.csv"))
 
