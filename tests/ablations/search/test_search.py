@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,8 +20,11 @@ import pytest
 from ablations import export, run
 from ablations.clean.needs import Read, needs_of
 from ablations.data.tensors import read_tensors
+from ablations.driver.trained import find
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
+from ablations.record import check_over
+from ablations.results.folder import finished_in
 from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
@@ -30,6 +34,7 @@ from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
+from ablations.tracking.mlflow_runs import tracked_runs
 from analysis.format.errors import InputError
 from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
@@ -182,6 +187,23 @@ def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(s
     needs = needs_of(searched.results / "found", Read(frozenset()))
     assert needs.unknown == ""
     assert {folder.name for folder in journal.root.iterdir()} <= needs.stages
+
+
+def test_trials_are_no_cells_to_whoever_reads_runs_csv(again):
+    """They are recorded whatever became of them, delivered once they are over, and none is found as a trained cell."""
+    folder = again.results / "found"
+    confirmed = {row["cell_id"] for row in cells_of(folder)}
+    pruned = next(row for row in trials_of(folder) if row["status"] == "pruned" and row["cell_id"] not in confirmed)
+    with pytest.raises(InputError, match="no cell"):
+        find(again.results, pruned["cell_id"], 0)
+    assert finished_in(folder) == len(cells_of(folder))
+    kinds = Counter(one.tags["kind"] for one in tracked_runs(folder))
+    assert kinds == {"trial": 9, "cell": 4}
+    path = folder / "runs.csv"
+    for before, status in (("pruned", "failed"), ("failed", "running")):
+        path.write_text(path.read_text().replace(f",{before},", f",{status},", 1))
+        check_over(folder)
+    assert Counter(one.tags["kind"] for one in tracked_runs(folder)) == {"trial": 8, "cell": 4}
 
 
 def test_a_grid_does_not_overwrite_a_search(again):

@@ -55,6 +55,14 @@ def test_trials_come_in_their_order_whatever_that_of_the_file(tmp_path):
     np.testing.assert_array_equal(search.trials[NLL_VAL], [2.0, 3.0, 4.0])
 
 
+def test_of_a_cell_that_was_tried_twice_each_trial_has_the_rungs_that_it_came_to(tmp_path):
+    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+    rows = [trial(0, params, status="pruned", steps=125), trial(1, params, {NLL_VAL: 2.0}, cell_id="c0")]
+    rungs = [(0, 0, step, 3 - step / 1000) for step in (125, 250)] + [(0, 7, 125, 9.0)]
+    search = read_search(write_search(tmp_path / "s", head(BETAS, pruner="median"), rows, rungs))
+    assert search.rungs[["trial", "step"]].to_numpy().tolist() == [[0, 125], [1, 125], [1, 250]]
+
+
 def test_without_a_search_there_is_none(tmp_path):
     assert search_in(confirmation(tmp_path / "g")) is None
     assert not search_alone(tmp_path)
