@@ -88,24 +88,23 @@ def place(name: str, configs: str) -> Path:
 
 def search_in(results: Path, name: str) -> Path:
     """The folder of one's own search of this name, or of the committed one where there is none."""
-    from analysis.format.folders import COMMITTED
-    from analysis.format.names import SEARCH
+    from analysis.format.folders import COMMITTED, holds_results
 
     committed = results / COMMITTED / name
-    return committed if (committed / SEARCH).is_file() and not (results / name / SEARCH).is_file() else results / name
+    return committed if holds_results(committed) and not holds_results(results / name) else results / name
 
 
 def searched_file(folder: Path, level: str) -> str:
     """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
     from ablations.driver.trained import cell_in
+    from ablations.results.csv_text import rows_of
+    from ablations.results.folder import standing
     from ablations.settings.registry import describe
-    from ablations.tracking.mlflow_runs import rows_of
-    from analysis.format.files import read_json
-    from analysis.format.names import SEARCH, TRIALS
+    from analysis.format.names import SEARCH, TRIAL
 
-    head = read_json(folder / SEARCH)
+    head = (standing(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):
-        raise InputError(f"{folder} holds no search ({SEARCH} is missing): python -m ablations.search study=schedule")
+        raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
     names = {winner["level"]: winner for winner in head["winners"]}
     if not names:
         raise InputError(f"the search {head['name']} has found nothing yet: run it again")
@@ -121,8 +120,8 @@ def searched_file(folder: Path, level: str) -> str:
         raise InputError(
             f"the winner {winner['level']} has a schedule as it ships, {winner['params']}: nothing to keep"
         )
-    rows = {row["trial"]: row for row in rows_of(folder / TRIALS, ("trial", "schedule"))}
-    cell = cell_in({**rows[str(winner["trial"])], "seed": str(head["seeds"][0])})
+    rows = {row[TRIAL]: row for row in rows_of(folder / "runs.csv", (TRIAL, "schedule"))}
+    cell = cell_in(rows[str(winner["trial"])])
     if cell.schedule.learned:
         raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
     fields = [f"{key}: {json.dumps(value)}" for key, value in describe(cell.schedule).items()]

@@ -9,7 +9,7 @@ from typing import Any
 from ablations.settings.exits import exit_code
 from ablations.settings.titles import check_results
 from analysis.format.errors import InputError
-from analysis.format.folders import folders_in
+from analysis.format.folders import folders_in, search_alone
 from analysis.format.options import Option, folder_name, run
 from analysis.format.plain import line
 
@@ -61,7 +61,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
 def _check(folder: Path) -> None:
     """InputError where what describes a folder of results cannot be read; its tables are read as they are delivered."""
     from analysis.format.grid_json import parse_meta
-    from analysis.read.search import read_search, search_alone
+    from analysis.read.search import read_search
 
     head = folder / "grid.json"
     read_search(folder) if search_alone(folder) else parse_meta(head.read_bytes(), str(head))

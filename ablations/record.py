@@ -16,7 +16,16 @@ from typing import Any
 
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError, unknown
-from analysis.format.folders import COMMITTED, committed_in, holds_results, is_committed, names_in, no_grid
+from analysis.format.folders import (
+    COMMITTED,
+    committed_in,
+    holds_results,
+    is_committed,
+    names_in,
+    no_grid,
+    search_alone,
+)
+from analysis.format.names import TRIAL
 from analysis.format.options import Option, folder_name, run
 
 PURPOSE = (
@@ -74,9 +83,8 @@ def chosen(results: Path, name: str) -> list[Path]:
 
 def check_over(folder: Path) -> None:
     """InputError where a run is not whole: its plan is not over, or some of it failed."""
-    from analysis.format.csv_files import read_csv
+    from ablations.results.csv_text import rows_of
     from analysis.format.files import read_json
-    from analysis.read.search import search_alone
 
     if search_alone(folder):
         raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")
@@ -87,7 +95,7 @@ def check_over(folder: Path) -> None:
             f"{folder} is at round {told.get('number')} of {told.get('of')} of its plan, and shows nothing final: give "
             f"its command again until that is over ({head.get('command', 'unknown')})"
         )
-    counts = Counter(read_csv(folder / "runs.csv", ("status",))["status"])
+    counts = Counter(row["status"] for row in rows_of(folder / "runs.csv", ("status",)) if not row.get(TRIAL))
     if not counts or counts.keys() & UNDONE:
         ended = ", ".join(f"{many} {status}" for status, many in sorted(counts.items())) or "none"
         raise InputError(f"{folder} is not whole (runs: {ended}): give its command again until all are finished")

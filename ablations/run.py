@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         from ablations.driver.packing import packed
         from ablations.driver.pages import finish, writable
         from ablations.driver.plan import plan
-        from ablations.driver.requests import check_no_search, check_same_request
+        from ablations.driver.requests import check_same_request
         from ablations.driver.rounds import fixed, looked
         from ablations.driver.sequential import Declared
         from ablations.driver.sizes import beforehand
@@ -59,7 +59,6 @@ def main(arguments: list[str]) -> int:
     else:
         writable(results)
     check_same_request(folder, planned)
-    check_no_search(folder)
     if request.dry_run:
         return 0
     from ablations.tracking.mlflow_store import open_tracker

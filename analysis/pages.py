@@ -14,8 +14,9 @@ from pathlib import Path
 from analysis.figures import write_figures, write_search_figures
 from analysis.findings.answers import Answers
 from analysis.format.errors import InputError, NothingYet
+from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone
+from analysis.read.search import read_search
 from analysis.report import report, write_report
 from analysis.report.search import search_report
 from analysis.tables import read_through, terminal_table, write_tables

@@ -151,19 +151,19 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
     plan = plan_search(study, launcher, launcher.devices("cpu", 1))
     storage = f"sqlite:///{results / 'optuna.db'}"
     optimizer = Optimizer(study, plan.identity, plan.objectives, storage, plan.window)
-    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None, study.limit).run()
+    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None).run()
     return optimizer.trials()
 
 
 def swept(trials: list[Told]) -> Sweep:
     """The sweep's best and worst, of the cells that finished."""
-    values = [trial.values[0] for trial in trials if trial.state == "complete"]
+    values = [trial.values[0] for trial in trials if trial.state == "finished"]
     return Sweep(min(values), max(values), len(values))
 
 
 def winner(trials: list[Told]) -> Told:
-    """The best complete trial."""
-    return min((trial for trial in trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+    """The best finished trial."""
+    return min((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.values[0])
 
 
 if __name__ == "__main__":

@@ -118,6 +118,6 @@ def test_a_search_over_the_fields_of_its_schedule_by_its_study(installed, store,
     (installed / "searched").mkdir(exist_ok=True)
     shutil.copy(store, installed / "searched" / "mlflow.db")
     assert search.main(["study=laplace", "name=where", "results=searched", *words]) == 0
-    head = json.loads((installed / "searched" / "where" / "search.json").read_text())
+    head = json.loads((installed / "searched" / "where" / "grid.json").read_text())["search"]
     assert {parameter["name"] for parameter in head["parameters"]} == {"schedule.mu", "schedule.b"}
     assert head["winners"]

@@ -442,7 +442,9 @@ def test_what_the_search_found():
     said = f"has {nlls[0]} bits/dim against {nlls[1]}, and an FID of {fids[0]} against {fids[1]}: better in both"
     assert said in SEARCHING
     assert [len(told.leaders(metric)) for metric in (NLL, FID)] == [1, 1]
-    trials = json.loads((ROOT / "results" / "committed" / told.name / "search.json").read_text(encoding="utf-8"))
+    trials = json.loads((ROOT / "results" / "committed" / told.name / "grid.json").read_text(encoding="utf-8"))[
+        "search"
+    ]
     minutes = (trials["seconds"] + grid_json(told.name)["seconds"]) / 60
     assert f"on digits: {minutes:.0f} minutes on 2 busy CPU cores" in SEARCHING
     assert (

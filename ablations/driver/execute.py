@@ -22,7 +22,7 @@ from ablations.driver.pace import Pace
 from ablations.driver.pause import Pause
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
-from ablations.driver.requests import asked_by, check_no_search, check_same_request
+from ablations.driver.requests import asked_by, check_same_request
 from ablations.driver.rounds import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
@@ -90,6 +90,7 @@ class Execution:
     watch: Watch
     wanted: Wanted
     hours: float | None = None
+    confirms: bool = False
     live: Live | None = None
     shown: Round | None = None
     showing: Showing | None = None
@@ -115,15 +116,13 @@ class Execution:
         with lock.at_work():
             with lock.held():
                 wanted = Wanted(folder)
-                if not confirms:
-                    check_no_search(folder)
-                before = check_same_request(folder, plan)
+                before = check_same_request(folder, plan, confirms=confirms)
                 if not lock.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
                         "its own with name=…, or wait for it"
                     )
-                if standing(folder) is None:
+                if before is None:
                     told = {**provenance, **first.told, "round": first.none_yet().described(0)}
                     write(plan, journal, folder, records_of(plan, journal), since(None, told, 0.0))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
@@ -133,19 +132,9 @@ class Execution:
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
             pace = Pace(plan.here.data, len(plan.here.devices))
+            watch = Watch.of(tracker)
             execution = Execution(
-                journal,
-                folder,
-                tracker,
-                before,
-                provenance,
-                spent,
-                lock,
-                first,
-                pace,
-                Watch.of(tracker),
-                wanted,
-                hours,
+                journal, folder, tracker, before, provenance, spent, lock, first, pace, watch, wanted, hours, confirms
             )
             try:
                 yield execution
@@ -256,7 +245,7 @@ class Execution:
         if self.tracker is None:
             return None
         head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.told})
-        return Live(self.tracker, plan.here.data, head["question"], view_in(self.folder, head))
+        return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.folder) or {}) | head))
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
         """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another
@@ -282,7 +271,7 @@ class Execution:
         with self.lock.held(wait=wait) as held:
             if held is None:
                 return []
-            check_same_request(self.folder, plan)
+            check_same_request(self.folder, plan, confirms=self.confirms)
             records = records_of(plan, self.journal)
             if self.tracker is not None and held.others:
                 self.tracker.forget()

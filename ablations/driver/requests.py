@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.plan import Plan
+from ablations.results.csv_text import rows_of
 from ablations.results.folder import standing
 from ablations.settings.cell import Cell
 from ablations.settings.identity import NUMERICS, content_hash, from_outside
 from ablations.settings.registry import ORIGIN
-from ablations.tracking.mlflow_runs import rows_of
 from analysis.format.errors import InputError
 from analysis.format.names import SEARCH
 from diffusion_core.named import choice_name
@@ -22,9 +22,14 @@ def asked_by(plan: Plan) -> str:
     return content_hash({"cells": sorted({item.cell_id for item in plan.planned})})
 
 
-def check_same_request(folder: Path, plan: Plan) -> dict[str, Any] | None:
-    """The grid.json that stands in `folder`, if any; InputError where it holds other cells than these."""
+def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> dict[str, Any] | None:
+    """The grid.json of these cells that stands in `folder`, if any; InputError where it holds others, or a search which
+    the plan does not confirm."""
     head = standing(folder)
+    if head is not None and SEARCH in head:
+        if not confirms:
+            raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
+        head = head if head["cells"] else None
     if head is None or set(head["cells"]) == {item.cell_id for item in plan.planned}:
         return head
     sensible = [item.cell for item in plan.planned if item.refusal is None]
@@ -33,12 +38,6 @@ def check_same_request(folder: Path, plan: Plan) -> dict[str, Any] | None:
         f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
         f"name=…, which uses again whatever is trained, or move {folder} away"
     )
-
-
-def check_no_search(folder: Path) -> None:
-    """InputError where a search's results stand, whose confirmation alone may stand beside them."""
-    if (folder / SEARCH).exists():
-        raise InputError(f"{folder} holds the results of a search: give this grid a name of its own with name=…")
 
 
 def _changed(folder: Path, cells: Iterable[Cell]) -> str:

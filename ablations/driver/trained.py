@@ -19,6 +19,7 @@ from ablations.stages.stage import Parts
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED
+from analysis.format.names import TRIAL
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
@@ -47,8 +48,8 @@ def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
         read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
         for path in sorted(results.glob("*/runs.csv"))
     ]
-    rows = [row for table in tables for row in table.to_dict("records") if row["cell_id"].startswith(cell)]
-    return [{str(key): str(value) for key, value in row.items()} for row in rows]
+    rows = [{str(key): str(value) for key, value in row.items()} for one in tables for row in one.to_dict("records")]
+    return [row for row in rows if row["cell_id"].startswith(cell) and not row.get(TRIAL)]
 
 
 def cell_in(row: dict[str, str]) -> Cell:

@@ -17,11 +17,12 @@ from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
 from ablations.grids.planned import Planned
 from ablations.results import autoencoders
+from ablations.results.folder import standing
 from ablations.results.records import record
 from ablations.stages.artifacts import CLOCK, SAMPLES, clock_of, read_history
 from ablations.stages.graph import training_of
 from ablations.stages.stage import OnTheWay, Scores, Stage
-from ablations.tracking.mlflow_runs import RUNNING, Clock, Points, Tracked, autoencoder_run, cell_run
+from ablations.tracking.mlflow_runs import RUNNING, Clock, Points, Tracked, autoencoder_run, cell_run, study_in
 from analysis.format.names import OVER_STEPS, RUNG
 
 
@@ -56,12 +57,14 @@ class Watched(ABC):
 
 @dataclass(frozen=True)
 class WatchedCell(Watched):
-    """A cell at a seed; `request` names the cells of its grid, whose results are in `folder`."""
+    """A cell at a seed; `request` names the cells of its grid, whose results are in `folder`, and `study` the search
+    that it confirms, "" for none."""
 
     planned: Planned
     journal: Journal
     request: str
     folder: Path
+    study: str = ""
 
     @property
     def stages(self) -> Sequence[Stage]:
@@ -76,7 +79,7 @@ class WatchedCell(Watched):
         row |= {"status": RUNNING, "reason": ""}
         training = training_of(self.planned.stages)
         clock = {} if training is None else clock_in(training.id, self.journal)
-        return replace(cell_run(row, "", self.request, self.folder), clock=clock)
+        return replace(cell_run(row, "", self.request, self.folder, self.study), clock=clock)
 
     def points(self) -> Points:
         found = points_of(self.planned.stages, self.journal)
@@ -156,8 +159,9 @@ def clock_in(training: str, journal: Journal) -> Clock:
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:
     """Stage → what is under way with it: the autoencoder that it trains, the cells that wait for it."""
     found: dict[str, list[Watched]] = {}
+    study = study_in(standing(folder) or {})
     for item in plan.planned:
-        cell = WatchedCell(item, journal, request, folder)
+        cell = WatchedCell(item, journal, request, folder, study)
         for stage in item.stages:
             if stage.kind == "autoencoder" and stage.id not in found:
                 found[stage.id] = [WatchedAutoencoder(stage, journal, folder)]

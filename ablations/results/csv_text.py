@@ -6,6 +6,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ablations.engine.journal import Curves
@@ -13,6 +14,13 @@ from analysis.format.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
 """How many points of a curve are written, and how many of them are its first."""
+
+
+def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV file that has these columns."""
+    from analysis.format.csv_files import read_csv
+
+    return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 
 
 def union(rows: Iterable[dict[str, Any]]) -> list[str]:

@@ -1,7 +1,8 @@
 """The files of `results/<grid>/`, written from records and the journal; and what stands there already.
 
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
-    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
+    runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric; where a search is
+                   confirmed, its trials too (`trials`)
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
     clock.csv      (cell_id, seed, step, seconds): when a training was at its steps (`clock`)
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
@@ -29,13 +30,14 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
-from ablations.results.csv_text import csv_text, curve_rows, number, of_image, union
+from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
+from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_json, write_text
-from analysis.format.names import CURVES, HELD_OUT, KEYS
+from analysis.format.files import read_json, write_text
+from analysis.format.names import HELD_OUT, KEYS, TRIAL
 from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -53,20 +55,22 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
     """Whether a folder holds these results, but for what grid.json says of the command that wrote them."""
     there, rows = standing(folder), folder / "runs.csv"
-    if there is None or not rows.exists() or rows.read_bytes() != runs_csv(records).encode():
+    if there is None or not rows.exists():
+        return False
+    trials, _ = parts_of(folder, there)
+    if rows.read_bytes() != runs_text([*trials.runs, *map(line_of, records)]).encode():
         return False
     known = json.loads(json.dumps(head))
     return all(there.get(name) == value for name, value in known.items() if name not in OF_ITS_WRITER)
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Those of them that hold numbers: grid.json, and the tables but for that of autoencoders."""
+    """Those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
+    trials, _ = parts_of(folder, standing(folder))
     curves = curves_of(records, journal)
-    write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", curves_csv(curves))
     write_text(folder / clock.TABLE, csv_text(clock.COLUMNS, clock.rows(curves)))
     write_text(folder / "images.csv", images_csv(records, journal))
-    write_json(folder / "grid.json", head)
+    write_parts(folder, trials, Part(head, list(map(line_of, records)), lines_of(curves)))
 
 
 def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
@@ -74,13 +78,9 @@ def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
     return autoencoders.judged_in(stage for record in records for stage in record.planned.stages)
 
 
-def runs_csv(records: list[Record]) -> str:
-    """A row per record; columns that some lack are empty there."""
-    rows = [record.row() for record in records]
-    fixed = union(rows)
-    names = sorted(union([record.metrics for record in records]))
-    numbers = [{name: number(value) for name, value in record.metrics.items()} for record in records]
-    return csv_text([*fixed, *names], [row | metrics for row, metrics in zip(rows, numbers, strict=True)])
+def line_of(record: Record) -> Line:
+    """A record's row of runs.csv."""
+    return record.row() | {name: number(value) for name, value in record.metrics.items()}
 
 
 def curves_of(records: list[Record], journal: Journal) -> dict[tuple[str, int], Curves]:
@@ -89,14 +89,14 @@ def curves_of(records: list[Record], journal: Journal) -> dict[tuple[str, int], 
     return own | autoencoders.curves(judged_autoencoders(records), journal)
 
 
-def curves_csv(curves: Mapping[tuple[str, int], Curves]) -> str:
+def lines_of(curves: Mapping[tuple[str, int], Curves]) -> list[Line]:
     """These curves, tidy, but for clocks and the bound of other splits."""
     left_out = ("bound_per_t/", CLOCK)
     shown = {
         key: {name: curve for name, curve in named.items() if not name.startswith(left_out)}
         for key, named in curves.items()
     }
-    return csv_text(CURVES, curve_rows(shown))
+    return list(curve_rows(shown))
 
 
 def images_csv(records: list[Record], journal: Journal) -> str:
@@ -155,10 +155,10 @@ def standing(folder: Path) -> dict[str, Any] | None:
 
 
 def finished_in(folder: Path) -> int:
-    """How many finished rows a results folder holds; none where it cannot be read."""
-    from analysis.format.csv_files import read_csv
-
+    """How many finished rows of cells a results folder holds; none where it cannot be read."""
     try:
-        return int((read_csv(folder / "runs.csv", ["status"])["status"] == "finished").sum())
+        return sum(
+            row["status"] == "finished" and not row.get(TRIAL) for row in rows_of(folder / "runs.csv", ("status",))
+        )
     except InputError:
         return 0

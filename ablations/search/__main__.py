@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ablations.search.announced import Announced
     from ablations.search.optimizer import Optimizer
     from ablations.search.plan import SearchPlan
+    from ablations.search.results import SearchResults
     from ablations.tracking.mlflow_store import Tracker
 
 
@@ -83,20 +84,19 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
     from ablations.search.results import SearchResults
+    from analysis.format.folders import search_alone
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, storage, plan.window, shared)
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
-    results = SearchResults.of(plan, optimizer, journal, folder, provenance, tracker)
+    results = SearchResults(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
     over, limit = optimizer.counted(), plan.study.limit
     announced = Announced.of(plan, quick=True) if limit is None or over < limit else Announced(plan)
     if announced.trial:
         print("\n".join([*announced.lines(over), *where(tracker)]), flush=True)
-    searcher = Searcher(
-        plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), plan.study.limit, live
-    )
+    searcher = Searcher(plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), live)
     interrupted = False
     with stopping(), watching(live):
         try:
@@ -111,20 +111,20 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
         with results.lock.held():
             print(write_pages(folder))
         return _stopped(optimizer, interrupted=interrupted)
-    code = confirm(plan, optimizer, journal, folder, results.tracker, provenance, announced)
+    code = confirm(results, announced)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
-    if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and (folder / "grid.json").exists():
+    if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and not search_alone(folder):
         place = "" if request.results == "results" else f" results={request.results}"
         print(
             f"keep     python -m ablations.export search={plan.study.name} name=NAME{place}   "
             "(then schedule=saved/NAME)"
         )
-    nothing = not any(trial.state == "complete" for trial in optimizer.trials()) and plan.study.limit is not None
+    nothing = not any(trial.state == "finished" for trial in optimizer.trials()) and plan.study.limit is not None
     return 1 if nothing else code
 
 
 def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
-    """What shows trials while they run, in a store that is opened meanwhile."""
+    """Show trials while they run, in a store that is opened meanwhile."""
     from ablations.driver.live import Live
     from ablations.search.records import asked_of
     from ablations.tracking.mlflow_views import view_of_search
@@ -134,29 +134,21 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
     return Live(tracker, plan.here.data, asked["question"], view_of_search(asked))
 
 
-def confirm(
-    plan: SearchPlan,
-    optimizer: Optimizer,
-    journal: Journal,
-    folder: Path,
-    tracker: Tracker | None,
-    provenance: dict[str, Any],
-    announced: Announced,
-) -> int:
+def confirm(results: SearchResults, announced: Announced) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
     from ablations.driver.execute import execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
     from ablations.driver.wording import counted
-    from ablations.engine.folder_lock import FolderLock
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.records import finalists
 
+    plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))
     if grid is None:
-        with FolderLock(folder).held():
-            show(folder, tracker)
+        with results.lock.held():
+            show(folder, results.tracker)
         return 0
     looks = optimizer.confirmed([plan.here.id_of(point.cell) for point in grid.points])
     grid = noted(grid, optimizer.counted(), optimizer.seconds, looks)
@@ -165,14 +157,14 @@ def confirm(
         cells = len(grid.points)
         size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
-    expected = announced.measured.each
-    ended = execute(at_once(planned), journal, folder, tracker, provenance, confirms=True, expected=expected)
-    with FolderLock(folder).held():
+    expected, provenance = announced.measured.each, results.provenance
+    ended = execute(at_once(planned), journal, folder, results.tracker, provenance, confirms=True, expected=expected)
+    with results.lock.held():
         return finish(folder, journal, ended)
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
-    """Why there is no confirmation, and how to go on; the exit code."""
+    """Say why there is no confirmation, and how to go on; the exit code."""
     trials = optimizer.trials()
     over = sum(trial.state != "running" for trial in trials)
     if interrupted:
@@ -210,12 +202,12 @@ def help_text() -> str:
     """Usage, the studies, samplers and pruners."""
     from ablations.metrics.registry import objectives
 
-    told = {
+    objective_lines = {
         name: f"{column.label}{f', {column.unit}' if column.unit else ''}{'; more is better' * (column.sign > 0)}"
         for name, column in objectives().items()
     }
-    told["fid"] += "; on points the energy distance"
-    groups = {"objective": told, "sampler": SAMPLERS, "pruner": PRUNERS}
+    objective_lines["fid"] += "; on points the energy distance"
+    groups = {"objective": objective_lines, "sampler": SAMPLERS, "pruner": PRUNERS}
     lines = [
         "python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]",
         "",

@@ -1,4 +1,4 @@
-"""What a search says before its trials, and before it confirms what they found: what is run, and for how long."""
+"""Announcements of a search, before its trials and before it confirms what they found: what is run, for how long."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Announced:
         return Announced(plan, trial, confirming, measured_there(plan.here, [*trial, *confirming], quick))
 
     def lines(self, over: int = 0) -> list[str]:
-        """What is to come, where so many trials are over."""
+        """Lines on what is to come, where so many trials are over."""
         study, workers = self.plan.study, len(self.plan.here.devices)
         how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(self.plan.objectives)}"
         if study.limit is None:
@@ -51,7 +51,7 @@ class Announced:
         ]
 
     def confirmation(self, cells: int) -> str:
-        """How long it takes to confirm so many cells, each like the paper's default, and to draw the pages."""
+        """The time that it takes to confirm so many cells, each like the paper's default, and to draw the pages."""
         seeds, each = self.plan.study.file.confirm, self._alone(self.confirming)
         return self._about(DRAWN + max(each, cells * seeds * each / len(self.plan.here.devices)))
 

@@ -14,12 +14,11 @@ from ablations.search.records import Finalist
 from ablations.search.rows import said
 from ablations.search.space import Params
 from ablations.settings.identity import parameters
-from analysis.format.files import read_json
 
 AXIS, DEFAULT = "choice", "default"
 
 
-def confirmation(plan: SearchPlan, found: list[Finalist]) -> Grid | None:
+def confirmation(plan: SearchPlan, winners: list[Finalist]) -> Grid | None:
     """The grid; None where no winner differs from the paper's default, so that there is nothing to compare.
 
     Its seeds follow those that the search has seen.
@@ -28,7 +27,7 @@ def confirmation(plan: SearchPlan, found: list[Finalist]) -> Grid | None:
     fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
     default = study.cell(study.default, fresh[0])
     points, levels = [Point({AXIS: DEFAULT}, default)], [LevelSpec(name=DEFAULT, label="paper's default")]
-    for winner in found:
+    for winner in winners:
         cell = study.cell(winner.trial.params, fresh[0])
         if cell not in [point.cell for point in points]:
             points.append(Point({AXIS: winner.level}, cell))
@@ -62,14 +61,15 @@ def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
     return replace(grid, file=grid.file.model_copy(update={"footnotes": [*grid.file.footnotes, *notes]}))
 
 
-def forget_another(folder: Path, plan: SearchPlan, found: list[Finalist]) -> None:
-    """Take a confirmation of other winners away, which a longer search leaves behind: what it trained is kept."""
-    head = read_json(folder / "grid.json")
-    grid = confirmation(plan, found)
-    wanted = {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
-    if head is None or set(head.get("cells", {})) == wanted:
-        return
-    for pattern in ("grid.json", "runs.csv", "curves.csv", "clock.csv", "images.csv", "autoencoders.csv", "table.*"):
+def cells_of(plan: SearchPlan, winners: list[Finalist]) -> set[str]:
+    """The ids of the cells that confirm these; none where there is nothing to compare."""
+    grid = confirmation(plan, winners)
+    return {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
+
+
+def forget_pages(folder: Path) -> None:
+    """Take away what was shown of a confirmation of other winners, which a longer search leaves behind."""
+    for pattern in ("clock.csv", "images.csv", "autoencoders.csv", "answers.json", "table.*"):
         for path in folder.glob(pattern):
             path.unlink()
     for name in ("figures", "samples", "reconstructions"):
@@ -77,7 +77,7 @@ def forget_another(folder: Path, plan: SearchPlan, found: list[Finalist]) -> Non
 
 
 def words(plan: SearchPlan, point: Point) -> str:
-    """What a cell of the confirmation sets of the searched parameters, in words."""
+    """The searched parameters as a cell of the confirmation has them, in words."""
     flat = parameters(point.cell)
     return ", ".join(
         f"{parameter.label or name} = {value_in(flat, name)}"

@@ -38,7 +38,7 @@ FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
 
 
 class ParameterSpec(BaseModel):
-    """What a key is drawn from: numbers between two ends, evenly, by logarithm or in steps; or choices."""
+    """The source of a key's values: numbers between two ends, evenly, by logarithm or in steps; or choices."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     low: float | None = None
@@ -90,7 +90,7 @@ class ParameterSpec(BaseModel):
 
 
 class StudyFile(BaseModel):
-    """What a file of `configs/study/` may hold."""
+    """The contents of a file of `configs/study/`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     question: str

@@ -24,7 +24,7 @@ from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params
-from ablations.search.trial import Course, TrialOutcome, course
+from ablations.search.trial import Course, TrialOutcome, Way
 from ablations.search.watched import WatchedTrial
 from analysis.format.errors import InputError
 
@@ -41,12 +41,13 @@ class Underway:
 
     number: int
     cell_id: str
-    course: Course | None = None
+    course: Way | None = None
     watched: Watched | None = None
     pending: set[str] = field(default_factory=set)
     outcome: TrialOutcome | None = None
 
 
+@dataclass(eq=False)
 class Searcher:
     """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
     Their results are to be in `folder`.
@@ -55,33 +56,24 @@ class Searcher:
     was started, `accidents` how many of the last trials failed for no fault of theirs.
     """
 
-    def __init__(
-        self,
-        plan: SearchPlan,
-        optimizer: Optimizer,
-        journal: Journal,
-        folder: Path,
-        told: Callable[[], None],
-        limit: int | None,
-        live: Live | None = None,
-    ) -> None:
-        self.plan = plan
-        self.identity = plan.identity
-        self.optimizer = optimizer
-        self.journal = journal
-        self.folder = folder
-        self.told = told
-        self.limit = limit
-        self.live = live
-        self.dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
-        self.underway: dict[int, Underway] = {}
-        self.over: set[str] = set()
-        self.wanted = Wanted(folder)
-        self.accidents = 0
-        self.ran = False
-        self.best = ""
+    plan: SearchPlan
+    optimizer: Optimizer
+    journal: Journal
+    folder: Path
+    told: Callable[[], None]
+    live: Live | None = None
+    underway: dict[int, Underway] = field(default_factory=dict)
+    accidents: int = 0
+    ran: bool = False
+    best: str = ""
+    before: int = 0
+    done: int = 0
+
+    def __post_init__(self) -> None:
+        self.limit = self.plan.study.limit
+        self.wanted = Wanted(self.folder)
+        self.dispatch = Dispatch(self.plan.here.launcher, self.journal, self.plan.here.devices)
         self.began = self.since = time.monotonic()
-        self.before = self.done = 0
 
     def run(self) -> None:
         """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
@@ -104,7 +96,8 @@ class Searcher:
                         if event.kind in ("died", "damaged"):
                             shown.write(tried_again(event))
                         if event.kind in ("ended", "left_out"):
-                            self.over.add(event.stage.id)
+                            for item in self.underway.values():
+                                item.pending.discard(event.stage.id)
                             self._pump(shown)
             finally:
                 self._spend()
@@ -131,22 +124,15 @@ class Searcher:
             return
         rungs = study.rungs(planned[0].cell) if study.prunes else []
         judge = partial(self.optimizer.prunes, number, rungs=rungs)
-        one_by_one = study.file.pruner == "wilcoxon"
-        way = course(
-            planned,
-            self.journal,
-            self.plan.objectives,
-            rungs,
-            judge if study.prunes else None,
-            judge if one_by_one else None,
-        )
-        watched = WatchedTrial(study, self.identity, number, params, planned, self.journal, self.folder)
+        by_seeds = judge if study.file.pruner == "wilcoxon" else None
+        course = Course(planned, self.journal, self.plan.objectives, rungs, judge if study.prunes else None, by_seeds)
+        watched = WatchedTrial(study, self.plan.identity, number, params, planned, self.journal, self.folder)
         self.wanted.add(watched.stages)
-        self.underway[number] = Underway(number, planned[0].cell_id, way, watched)
+        self.underway[number] = Underway(number, planned[0].cell_id, course.run(), watched)
 
     def _advance(self, item: Underway) -> bool:
         moved = False
-        while item.outcome is None and item.pending <= self.over:
+        while item.outcome is None and not item.pending:
             moved = True
             assert item.course is not None, "a trial that makes no cell has its outcome"
             try:
@@ -155,7 +141,6 @@ class Searcher:
                 item.outcome = stop.value
                 break
             item.pending = {stage.id for stage in stages}
-            self.over -= item.pending
             self.ran = True
             if self.live is not None and item.watched is not None:
                 self.live.expect(item.watched, stages)

@@ -32,12 +32,12 @@ class SearchPlan:
 
     @property
     def identity(self) -> str:
-        """What the search is known by in its storage: it goes on only as the same one."""
+        """The name that the search has in its storage: it goes on only as the same one."""
         return self.study.identity(self.here.id_of(self.default))
 
     @property
     def window(self) -> int:
-        """How many trials are under way: somewhat more than workers, so that one that ends early frees its worker."""
+        """The number of trials under way: somewhat more than workers, so that one that ends early frees its worker."""
         side_by_side = 1 if self.study.file.pruner == "wilcoxon" else len(self.study.seeds)
         workers = max(1, len(self.here.devices) // side_by_side)
         return workers + workers // 2
@@ -62,18 +62,18 @@ class SearchPlan:
     def demanding(self) -> list[Stage]:
         """The stages of the paper's default, with each end and choice of a parameter alone, and with all upper ends."""
         study = self.study
-        known = {name: study.parameters[name] for name in study.default}
-        points: list[Params] = [{name: value} for name, one in known.items() for value in one.choices or one.ends]
-        points += [{}, {name: one.ends[1] for name, one in known.items() if not one.choices}]
-        found = []
+        searched = {name: study.parameters[name] for name in study.default}
+        points: list[Params] = [{name: value} for name, spec in searched.items() for value in spec.choices or spec.ends]
+        points += [{}, {name: spec.ends[1] for name, spec in searched.items() if not spec.choices}]
+        stages = []
         for point in points:
-            values = {name: int(v) if whole(name, known[name]) else v for name, v in (study.default | point).items()}
+            values = {name: int(v) if whole(name, searched[name]) else v for name, v in (study.default | point).items()}
             params = {name: value for name, value in values.items() if study.applies(name, values)}
-            found += [stage for item in self.possible(params)[:1] for stage in item.stages]
-        return found
+            stages += [stage for item in self.possible(params)[:1] for stage in item.stages]
+        return stages
 
     def refusal(self, params: Params) -> str | None:
-        """Why a point of the space makes no sense; None if it does."""
+        """The reason why a point of the space makes no sense; None if it does."""
         try:
             return self.planned(params)[0].refusal
         except InputError as error:
@@ -93,16 +93,17 @@ def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchP
 def metric_names(study: Study, cell: Cell) -> list[str]:
     """The metrics that the objectives are, on validation data; InputError where one is not for such data."""
     extractor = cell.data.extractor
-    found = []
+    columns = []
     for name in study.file.objective:
         # What FID is to images, the energy distance is to points.
-        known = "energy_distance" if name == "fid" and extractor is None else name
-        if known not in names():
-            found.append(facts()[known].name.replace("/test", f"/{SHORT['validation']}"))
+        measured = "energy_distance" if name == "fid" and extractor is None else name
+        if measured not in names():
+            columns.append(facts()[measured].name.replace("/test", f"/{SHORT['validation']}"))
             continue
-        metric = metric_of(known)
-        refuse_foreign(metric, known, extractor)
-        found.append(metric.column(against(cell.data, "validation"), extractor).name)
-    if len(set(found)) < len(found):
-        raise InputError(f"study.objective={','.join(study.file.objective)} is twice the same on this data: {found[0]}")
-    return found
+        metric = metric_of(measured)
+        refuse_foreign(metric, measured, extractor)
+        columns.append(metric.column(against(cell.data, "validation"), extractor).name)
+    if len(set(columns)) < len(columns):
+        given = ",".join(study.file.objective)
+        raise InputError(f"study.objective={given} is twice the same on this data: {columns[0]}")
+    return columns

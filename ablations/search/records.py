@@ -1,11 +1,4 @@
-"""What a search found, read from its storage and the journal: the files of `results/<name>/` beside the confirmation's.
-
-search.json   the question, the space, the budget, the winners, importances, provenance
-trials.csv    a row per trial: state, reason, cell, what was tried, every choice, the means of its seeds' metrics
-rungs.csv     (trial, seed, step, value): what the pruner was told, where one judged trainings on their way
-
-trial_curves.csv   (trial, seed, curve, x, y): what the trainings of trials that are over reported over their steps
-"""
+"""The finds of a search, read from its storage: its entry of grid.json, and its part of a results folder."""
 
 from __future__ import annotations
 
@@ -17,19 +10,18 @@ from typing import Any
 
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
-from ablations.results.csv_text import csv_text, union
-from ablations.search.curves import CURVES, TrialCurves
+from ablations.results.folder import standing
+from ablations.results.trials import Line, Part
 from ablations.search.file import ParameterSpec
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.told import Told
 from ablations.search.plan import SearchPlan
-from ablations.search.rows import COLUMNS, row_of, said, sayable
+from ablations.search.rows import row_of, said, sayable
 from ablations.search.space import Params, Study, whole
 from ablations.settings.identity import parameters
 from ablations.tracking.mlflow_runs import RUNNING
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_json, write_text
-from analysis.format.names import RUNGS, SEARCH, TRIAL_CURVES, TRIALS
+from analysis.format.names import FIXED, SEARCH, TRIAL
 
 
 @dataclass(frozen=True)
@@ -87,47 +79,38 @@ def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricCol
     return [min(inner, key=distance)] if inner else []
 
 
-def write_search(
-    folder: Path,
-    plan: SearchPlan,
-    optimizer: Optimizer,
-    curves: TrialCurves,
-    provenance: dict[str, Any],
-) -> None:
-    """All of these files."""
+def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: list[Line], provenance: dict[str, Any]) -> Part:
+    """The trials as part of a results folder."""
     trials = optimizer.trials()
-    folder.mkdir(parents=True, exist_ok=True)
-    rows = [row_of(plan.study, trial) for trial in trials]
-    names = list(dict.fromkeys([*COLUMNS, *(f"param.{name}" for name in plan.study.parameters), *union(rows)]))
-    metrics = sorted(name for name in names if "/" in name)
-    write_text(folder / TRIALS, csv_text([*(name for name in names if "/" not in name), *metrics], rows))
-    seed = plan.study.seeds[0]
-    reported = [[t.number, seed, step, f"{v:.6g}"] for t in trials for step, v in sorted(t.reported.items())]
-    if plan.study.prunes:
-        columns = ("trial", "seed", "step", "value")
-        write_text(folder / RUNGS, csv_text(columns, [dict(zip(columns, line, strict=True)) for line in reported]))
-    write_text(folder / TRIAL_CURVES, csv_text(CURVES, curves.rows(trials)))
-    write_json(folder / SEARCH, head_of(plan, optimizer, trials, provenance))
+    head = head_of(plan, optimizer, trials, provenance)
+    columns = (*FIXED, TRIAL, *(f"param.{name}" for name in plan.study.parameters))
+    return Part({SEARCH: head}, [row_of(plan.study, trial) for trial in trials], curves, columns)
+
+
+def unconfirmed(plan: SearchPlan) -> Part:
+    """The part of a results folder that cells have, before there are any."""
+    asked = asked_of(plan)
+    shared = {name: asked[name] for name in ("name", "question", "data", "horizon")}
+    return Part({**shared, "layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}})
 
 
 def importances_of(optimizer: Optimizer) -> dict[str, Any]:
     """The shares of each objective's variation by parameter, and their ranges."""
-    found = optimizer.importances()
-    ranges = {key: {name: [low, high] for name, (_, low, high) in of.items()} for key, of in found.items()}
+    shares = optimizer.importances()
     return {
-        "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in found.items()},
-        "importance_ranges": ranges,
+        "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in shares.items()},
+        "importance_ranges": {key: {name: ends for name, (_, *ends) in of.items()} for key, of in shares.items()},
     }
 
 
 def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
-    """search.json."""
+    """The search's entry of grid.json."""
     over = [trial for trial in trials if trial.state != RUNNING]
     return {
         **asked_of(plan),
         "winners": [winner_of(winner, plan.objectives) for winner in finalists(optimizer)],
         **importances_of(optimizer),
-        "importance_trials": sum(trial.state == "complete" for trial in over),
+        "importance_trials": sum(trial.state == "finished" for trial in over),
         "trained_steps": sum(int(trial.metadata.get("steps", 0)) for trial in over),
         "full_steps": sum(steps_of(plan, trial.params) for trial in over if trial.state != "failed")
         + sum(int(trial.metadata.get("steps", 0)) for trial in over if trial.state == "failed"),
@@ -137,7 +120,7 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 
 def asked_of(plan: SearchPlan) -> dict[str, Any]:
-    """What search.json says of what is searched, before anything is found."""
+    """The part of that entry which is known before anything is found."""
     study = plan.study
     cell = plan.default
     return {
@@ -158,14 +141,8 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
 
 def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
-    known = fact_of(name)
-    return {
-        "unit": known.unit,
-        "decimals": 2 if known.digits is None else known.digits,
-        "label": known.label,
-        "name": name,
-        "direction": known.direction,
-    }
+    metric = fact_of(name)
+    return metric.shown(counts=1) | {"name": name, "decimals": 2 if metric.digits is None else metric.digits}
 
 
 def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str, Any]:
@@ -201,14 +178,14 @@ def steps_of(plan: SearchPlan, params: Params) -> int:
     return len(plan.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
-def check_same_search(folder: Path, plan: SearchPlan) -> None:
-    """InputError where a results folder holds another search, or a grid's results."""
-    head = read_json(folder / SEARCH)
-    if head is None and not (folder / "grid.json").exists():
-        return
-    if not isinstance(head, dict) or head.get("identity") != plan.identity:
-        what = str(head.get("command", "unknown")) if isinstance(head, dict) else "a grid"
+def check_same_search(folder: Path, plan: SearchPlan) -> dict[str, Any] | None:
+    """The grid.json that stands in a results folder, if any; InputError where it is of another search, or of a grid."""
+    head = standing(folder)
+    search = None if head is None else head.get(SEARCH)
+    if head is not None and (not isinstance(search, dict) or search.get("identity") != plan.identity):
+        what = str(search.get("command", "unknown")) if isinstance(search, dict) else "a grid"
         raise InputError(
             f"{folder} holds the results of other choices ({what}), which are never overwritten: give this search a "
             "name of its own with name=…"
         )
+    return head

@@ -5,27 +5,33 @@ The folder's name is the search's from the beginning on, so that no other reques
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablations.driver import written
 from ablations.driver.pause import Pause
+from ablations.driver.watched import points_of
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
-from ablations.search.confirmation import forget_another
-from ablations.search.curves import TrialCurves, standing_curves
+from ablations.results.csv_text import curve_rows
+from ablations.results.trials import Line, Part, parts_of, write_parts
+from ablations.search.confirmation import cells_of, forget_pages
 from ablations.search.optimizer import Optimizer
+from ablations.search.optimizer.told import Told
 from ablations.search.plan import SearchPlan
-from ablations.search.records import check_same_search, finalists, write_search
+from ablations.search.records import check_same_search, finalists, trials_of, unconfirmed
+from ablations.tracking.mlflow_runs import RUNNING, Points
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.files import read_json
-from analysis.format.names import SEARCH, TRIAL_CURVES
+from analysis.format.errors import InputError
+from analysis.format.names import RUNG, SEARCH
 
 
 @dataclass(eq=False)
 class SearchResults:
-    """What a command leaves of a search; `provenance` names it, and the tracker is None once it has failed."""
+    """The results that a command leaves of a search; `provenance` names it, and the tracker is None once it has failed.
+    The curves of each trial that is over are read once."""
 
     plan: SearchPlan
     optimizer: Optimizer
@@ -33,28 +39,16 @@ class SearchResults:
     folder: Path
     provenance: dict[str, Any]
     tracker: Tracker | None
-    before: dict[str, Any] | None
-    lock: FolderLock
-    curves: TrialCurves
     pause: Pause = field(default_factory=Pause)
+    curves: dict[int, list[Line]] = field(default_factory=dict)
 
-    @staticmethod
-    def of(
-        plan: SearchPlan,
-        optimizer: Optimizer,
-        journal: Journal,
-        folder: Path,
-        provenance: dict[str, Any],
-        tracker: Tracker | None,
-    ) -> SearchResults:
-        """The beginning, with what stood there before; InputError where the folder holds another request's results."""
-        before, lock = read_json(folder / SEARCH), FolderLock(folder)
-        curves = TrialCurves(plan, journal, standing_curves(folder / TRIAL_CURVES))
-        with lock.held():
-            check_same_search(folder, plan)
-            if before is None:
-                write_search(folder, plan, optimizer, curves, provenance)
-        return SearchResults(plan, optimizer, journal, folder, provenance, tracker, before, lock, curves)
+    def __post_init__(self) -> None:
+        """The beginning; InputError where the folder holds another request's results."""
+        self.lock = FolderLock(self.folder)
+        with self.lock.held():
+            if check_same_search(self.folder, self.plan) is None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self._write(Part(), unconfirmed(self.plan), self.provenance)
 
     def write_in_time(self, *, ran: bool) -> None:
         """Write, if it is time to; InputError where the store has turned out not to be usable."""
@@ -66,12 +60,55 @@ class SearchResults:
 
     def write(self, *, ran: bool) -> None:
         """Write and deliver what has been found; `ran` says whether this command has started anything."""
-        # A command that starts nothing did not make what is there.
-        made = self.provenance if ran or self.before is None else {key: self.before[key] for key in self.provenance}
         with self.lock.held() as held:
-            check_same_search(self.folder, self.plan)
+            head = check_same_search(self.folder, self.plan)
             if self.tracker is not None and held is not None and held.others:
                 self.tracker.forget()
-            write_search(self.folder, self.plan, self.optimizer, self.curves, made)
-            forget_another(self.folder, self.plan, finalists(self.optimizer))
+            try:
+                trials, cells = parts_of(self.folder, head)
+            except InputError:
+                # What is damaged is written anew: the trials here, the cells by their confirmation.
+                trials, cells = Part(), Part()
+            confirmed = cells.head.get("cells")
+            if not confirmed or set(confirmed) != cells_of(self.plan, finalists(self.optimizer)):
+                if confirmed:
+                    forget_pages(self.folder)
+                cells = unconfirmed(self.plan)
+            made = self.provenance
+            if head is not None and not ran:
+                # A command that starts nothing did not make what is there.
+                made = {key: head[SEARCH][key] for key in (*made, "seconds")}
+            self._write(trials, cells, made)
             self.tracker = written.deliver(self.tracker, self.folder)
+
+    def _write(self, before: Part, cells: Part, provenance: dict[str, Any]) -> None:
+        curves = self._curves(self.optimizer.trials(), before.curves)
+        write_parts(self.folder, trials_of(self.plan, self.optimizer, curves, provenance), cells)
+
+    def _curves(self, trials: Iterable[Told], before: list[Line]) -> list[Line]:
+        """Curves of the trainings of trials that are over, in order; a cell that was tried twice has them once."""
+        points: dict[tuple[object, ...], Line] = {}
+        for trial in trials:
+            if trial.state != RUNNING:
+                if trial.number not in self.curves:
+                    self.curves[trial.number] = self._reported(trial, before)
+                points |= {tuple(line.values())[:-1]: line for line in self.curves[trial.number]}
+        return list(points.values())
+
+    def _reported(self, trial: Told, before: list[Line]) -> list[Line]:
+        """The curves of a trial, and what the pruner was told of it. Those that stood `before` stay where the journal
+        has none: what has been damaged since, of a trial that has its value, is not trained again."""
+        cell, seeds = trial.metadata.get("cell_id", ""), self.plan.study.seeds
+        planned = self.plan.possible(trial.params)
+        lines = [
+            line for item in planned for line in _lines(cell, item.cell.seed, points_of(item.stages, self.journal))
+        ]
+        stood = [line for line in before if line["cell_id"] == cell and not line["curve"].startswith(RUNG)]
+        judged = sorted((float(step), value) for step, value in trial.reported.items())
+        rungs = {f"{RUNG}{self.plan.objectives[0]}": judged} if self.plan.study.prunes else {}
+        return [*(lines or stood), *_lines(cell, seeds[0], rungs)]
+
+
+def _lines(cell: str, seed: int, points: Points) -> Iterator[Line]:
+    curves = {name: ([x for x, _ in line], [y for _, y in line]) for name, line in points.items()}
+    return curve_rows({(cell, seed): curves})

@@ -32,7 +32,7 @@ NEAR_ONE = 0.9
 
 @dataclass(frozen=True)
 class Study:
-    """What is searched: `parameters` in order, choices before fields, over `fixed` settings."""
+    """The space that is searched: `parameters` in order, choices before fields, over `fixed` settings."""
 
     name: str
     asked: str
@@ -45,7 +45,7 @@ class Study:
     footnotes: list[str]
 
     def applies(self, key: str, params: Params) -> bool:
-        """Whether a key is a parameter of a trial with these choices."""
+        """True where a key is a parameter of a trial with these choices."""
         group, _, field = key.partition(".")
         return not field or group not in self.parameters or field in fields_of(group, str(params[group]))
 
@@ -76,12 +76,12 @@ class Study:
 
     @property
     def default_is_inside(self) -> bool:
-        """Whether the paper's default lies in the ranges, so that the search begins with it."""
+        """True where the paper's default lies in the ranges, so that the search begins with it."""
         return all(holds(self.parameters[key], value) for key, value in self.default.items())
 
     @property
     def limit(self) -> int | None:
-        """How many trials there are to be; None where hours decide."""
+        """The number of trials that there are to be; None where hours decide."""
         if self.file.sampler != "grid":
             return self.trials
         every = math.prod(map(len, self.combinations().values()))
@@ -103,7 +103,7 @@ class Study:
 
     @property
     def prunes(self) -> bool:
-        """Whether trainings are judged on their way, and may be ended."""
+        """True where trainings are judged on their way, and may be ended."""
         return self.file.pruner not in ("none", "wilcoxon")
 
     def rungs(self, cell: Cell) -> list[int]:
@@ -141,7 +141,7 @@ def tried(parameter: ParameterSpec, value: Any) -> Any:
 
 
 def holds(parameter: ParameterSpec, value: Any) -> bool:
-    """Whether a value could be drawn."""
+    """True where a value could be drawn."""
     if parameter.choices:
         return any(
             choice == value and isinstance(choice, bool) == isinstance(value, bool) for choice in parameter.choices
@@ -153,5 +153,5 @@ def holds(parameter: ParameterSpec, value: Any) -> bool:
 
 
 def whole(key: str, parameter: ParameterSpec) -> bool:
-    """Whether a range is of whole numbers."""
+    """True where a range is of whole numbers."""
     return not parameter.choices and is_whole(key)

@@ -1,4 +1,4 @@
-"""What a search is asked for: a file of `configs/study/`, and what the command line adds to it.
+"""The request for a search: a file of `configs/study/`, and what the command line adds to it.
 
 One value fixes a key, several are choices, an interval is a range. Where a choice is fixed, a parameter that only
 another one has is none. Selection reads validation data only, and the yardstick itself cannot be searched.
@@ -87,7 +87,7 @@ def _of_samples(objective: list[str]) -> list[str]:
 
 
 def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
-    """What is fixed, and that the objectives are evaluated and shown: samples on validation data, by these metrics."""
+    """The fixed settings, by which objectives are evaluated and shown: samples on validation data, by these metrics."""
     judging = _of_samples(objective)
     if not judging:
         return fixed
@@ -99,7 +99,7 @@ def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _possible(key: str, parameters: dict[str, ParameterSpec], fixed: dict[str, Any], *, asked: bool) -> bool:
-    """Whether some choice that may come has such a field.
+    """True where some choice that may come has such a field.
 
     InputError where none ever has, where it was `asked` for in vain, or where a choice is unknown.
     """
@@ -134,12 +134,12 @@ def _named(parameters: dict[str, ParameterSpec]) -> str:
 def _check_evaluated(objective: list[str], cell: Cell) -> None:
     """InputError where a cell's evaluation has no such value on validation data."""
     for name in objective:
-        known = facts()[name]
+        fact = facts()[name]
         if name not in names() and not cell.space.likelihood:
             raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
-        if known.asked_by and not getattr(cell.evaluation, known.asked_by):
+        if fact.asked_by and not getattr(cell.evaluation, fact.asked_by):
             raise InputError(
-                f"study.objective={name} is measured where evaluation.{known.asked_by}= asks for it: give it too"
+                f"study.objective={name} is measured where evaluation.{fact.asked_by}= asks for it: give it too"
             )
     for name in _of_samples(objective):
         if "validation" not in cell.evaluation.quality:

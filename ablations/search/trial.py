@@ -21,28 +21,27 @@ from ablations.engine.journal import Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.records import own_metrics
 from ablations.stages.graph import training_of
-from ablations.stages.rung import RungStage, rung_of
+from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
-from ablations.stages.training import TrainingStage
 
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
-"""What became of a trial that waits for what another one lost."""
+"""The end of a trial that waits for what another one lost."""
 
-State = Literal["complete", "pruned", "failed"]
+State = Literal["finished", "pruned", "failed"]
 
 Judge = Callable[[dict[int, float]], bool]
 """Values reported so far, by step (or by seed) → whether to end here."""
-Course = Generator[list[Stage], None, "TrialOutcome"]
+Way = Generator[list[Stage], None, "TrialOutcome"]
 """Yields the stages that it waits for; returns what came of the trial."""
 
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """What came of a trial.
+    """The end that a trial came to.
 
-    `values` are the objectives, where it is complete; `metrics` the means over the seeds that were run; `reported` what
-    the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding about
-    the trial, but an accident (a full disk, a worker that was killed twice).
+    `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported`
+    what the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding
+    about the trial, but an accident (a full disk, a worker that was killed twice).
     """
 
     state: State
@@ -55,136 +54,123 @@ class TrialOutcome:
     again: bool = False
 
 
-def course(
-    planned: list[Planned],
-    journal: Journal,
-    objectives: list[str],
-    rungs: list[int],
-    prune: Judge | None,
-    prune_seeds: Judge | None,
-) -> Course:
-    """The way of a trial, planned at each of its seeds with the stages that validation rests on.
+@dataclass(frozen=True)
+class Course:
+    """A trial, planned at each of its seeds with the stages that validation rests on.
 
     It is judged at `rungs` of its first seed where `prune` is given, seed by seed where `prune_seeds` is, which then
     sees each seed's value.
     """
-    if planned[0].refusal is not None:
-        return TrialOutcome("failed", planned[0].refusal)
-    reported: dict[int, float] = {}
-    stages = [item.stages for item in planned]
-    first = _training(stages[0])
-    if prune is not None and first is not None:
-        for rung in [rung_of(first, step) for step in rungs]:
-            yield from _missing([*_before(stages[0]), rung], journal)
-            failure = _failure([*_before(stages[0]), rung], journal, objectives)
+
+    planned: list[Planned]
+    journal: Journal
+    objectives: list[str]
+    rungs: list[int] = field(default_factory=list)
+    prune: Judge | None = None
+    prune_seeds: Judge | None = None
+
+    def run(self) -> Way:
+        """Its way, from rung to rung, then whole."""
+        refusal = self.planned[0].refusal
+        if refusal is not None:
+            return TrialOutcome("failed", refusal)
+        reported: dict[int, float] = {}
+        ended = yield from self._by_rungs(reported)
+        return ended or (yield from self._whole(reported))
+
+    def _by_rungs(self, reported: dict[int, float]) -> Generator[list[Stage], None, TrialOutcome | None]:
+        """The end of the trial where its first seed's training is ended on its way; None where it goes on."""
+        stages = self.planned[0].stages
+        training = training_of(stages)
+        if self.prune is None or training is None:
+            return None
+        before = [stage for stage in stages if stage.id in training.needs]
+        for rung in (rung_of(training, step) for step in self.rungs):
+            yield from self._missing([*before, rung])
+            failure = self._failure([*before, rung])
             if failure is not None:
-                return _failed(failure, stages[:1], journal, rung.step, reported)
-            value = _metrics(rung, journal).get(objectives[0])
+                return TrialOutcome("failed", failure[0], reported=reported, steps=rung.step, again=failure[1])
+            metrics = self._metrics(rung)
+            value = metrics.get(self.objectives[0])
             if value is None:
                 # Trained beyond it before it was judged there: that is not held against it.
                 continue
             reported[rung.step] = value
-            if prune(reported):
-                reason = f"{value:.4g} at step {rung.step} of {rung.cell.training.steps}"
-                seconds = _metrics(rung, journal)["cost/train_seconds"]
-                return TrialOutcome("pruned", reason, reported=reported, steps=rung.step, seconds=seconds)
-    groups = [[seed] for seed in stages] if prune_seeds is not None else [stages]
-    done: list[list[Stage]] = []
-    for group in groups:
-        wanted = [stage for seed in group for stage in seed]
-        yield from _missing(wanted, journal)
-        done += group
-        failure = _failure(wanted, journal, objectives)
-        if failure is not None:
-            return _failed(failure, done, journal, None, reported)
-        if prune_seeds is not None:
-            value = _seed_metrics(group[0], journal).get(objectives[0])
-            if value is None:
-                break
-            reported[len(done) - 1] = value
-            if prune_seeds(reported):
-                break
-    return _complete(done, journal, objectives, reported, all_seeds=len(done) == len(stages))
+            if self.prune(reported):
+                reason, seconds = f"{value:.4g} at step {rung.step} of {rung.cell.training.steps}", "cost/train_seconds"
+                return TrialOutcome("pruned", reason, reported=reported, steps=rung.step, seconds=metrics[seconds])
+        return None
 
+    def _whole(self, reported: dict[int, float]) -> Way:
+        """All of its seeds side by side, or one by one as long as they are worth it."""
+        seeds = [item.stages for item in self.planned]
+        done: list[list[Stage]] = []
+        for group in [seeds] if self.prune_seeds is None else [[seed] for seed in seeds]:
+            wanted = [stage for seed in group for stage in seed]
+            yield from self._missing(wanted)
+            done += group
+            failure = self._failure(wanted)
+            if failure is not None:
+                steps = sum(map(self._steps, done))
+                return TrialOutcome("failed", failure[0], reported=reported, steps=steps, again=failure[1])
+            if self.prune_seeds is not None:
+                value = self._of_seed(group[0]).get(self.objectives[0])
+                if value is None:
+                    break
+                reported[len(done) - 1] = value
+                if self.prune_seeds(reported):
+                    break
+        return self._finished(done, reported)
 
-def _missing(stages: list[Stage], journal: Journal) -> Generator[list[Stage], None, None]:
-    missing = [stage for stage in stages if journal.result(stage.id) is None]
-    if missing:
-        yield missing
+    def _finished(self, seeds: list[list[Stage]], reported: dict[int, float]) -> TrialOutcome:
+        of_seeds = [self._of_seed(stages) for stages in seeds]
+        common = [name for name in of_seeds[0] if all(name in metrics for metrics in of_seeds)]
+        means = {name: fmean(metrics[name] for metrics in of_seeds) for name in common}
+        missing = [name for name in self.objectives if name not in means]
+        if missing:
+            return TrialOutcome("failed", f"{missing[0]} is no number", reported=reported)
+        left_out = len(seeds) < len(self.planned)
+        return TrialOutcome(
+            "finished",
+            f"the first {len(seeds)} seeds only: the others were left out" if left_out else "",
+            tuple(means[name] for name in self.objectives),
+            means,
+            reported,
+            sum(map(self._steps, seeds)),
+            sum(value for metrics in of_seeds for name, value in metrics.items() if name.endswith("_seconds")),
+        )
 
+    def _missing(self, stages: list[Stage]) -> Generator[list[Stage], None, None]:
+        missing = [stage for stage in stages if self.journal.result(stage.id) is None]
+        if missing:
+            yield missing
 
-def _training(stages: list[Stage]) -> TrainingStage | None:
-    return training_of(stages)
+    def _failure(self, stages: list[Stage]) -> tuple[str, bool] | None:
+        """The reason why the first of these that did not finish did not, and whether that was an accident.
 
+        A metric that is no objective does not count.
+        """
+        for stage in stages:
+            if stage.fills and stage.fills not in self.objectives:
+                continue
+            result = self.journal.result(stage.id)
+            if result is None:
+                failure = self.journal.failure(stage.id) or LEFT_OUT
+                return failure.message, failure.accidental
+            if result.status != "finished":
+                return result.reason, False
+        return None
 
-def _before(stages: list[Stage]) -> list[Stage]:
-    """What a training needs."""
-    training = _training(stages)
-    return [stage for stage in stages if training is not None and stage.id in training.needs]
+    def _steps(self, stages: list[Stage]) -> int:
+        """Training steps that a seed took."""
+        training = training_of(stages)
+        return training.cell.training.steps if training is not None and self.journal.result(training.id) else 0
 
+    def _of_seed(self, stages: list[Stage]) -> dict[str, float]:
+        """The metrics of a seed."""
+        named = [own_metrics(stage, self._metrics(stage)) for stage in stages]
+        return {name: value for metrics in named for name, value in metrics.items()}
 
-def _failure(stages: list[Stage], journal: Journal, objectives: list[str]) -> tuple[str, bool] | None:
-    """Why the first of these that did not finish did not, and whether that was an accident.
-
-    A metric that is no objective does not count.
-    """
-    for stage in stages:
-        if stage.fills and stage.fills not in objectives:
-            continue
-        result = journal.result(stage.id)
-        if result is None:
-            failure = journal.failure(stage.id) or LEFT_OUT
-            return failure.message, failure.accidental
-        if result.status != "finished":
-            return result.reason, False
-    return None
-
-
-def _failed(
-    failure: tuple[str, bool],
-    seeds: list[list[Stage]],
-    journal: Journal,
-    step: int | None,
-    reported: dict[int, float],
-) -> TrialOutcome:
-    reason, again = failure
-    steps = step or sum(_steps(stages, journal) for stages in seeds)
-    return TrialOutcome("failed", reason, reported=reported, steps=steps, again=again)
-
-
-def _complete(
-    seeds: list[list[Stage]], journal: Journal, objectives: list[str], reported: dict[int, float], *, all_seeds: bool
-) -> TrialOutcome:
-    of_seeds = [_seed_metrics(stages, journal) for stages in seeds]
-    common = [name for name in of_seeds[0] if all(name in found for found in of_seeds)]
-    metrics = {name: fmean(found[name] for found in of_seeds) for name in common}
-    missing = [name for name in objectives if name not in metrics]
-    if missing:
-        return TrialOutcome("failed", f"{missing[0]} is no number", reported=reported)
-    return TrialOutcome(
-        "complete",
-        "" if all_seeds else f"the first {len(seeds)} seeds only: the others were left out",
-        tuple(metrics[name] for name in objectives),
-        metrics,
-        reported,
-        sum(_steps(stages, journal) for stages in seeds),
-        sum(value for found in of_seeds for name, value in found.items() if name.endswith("_seconds")),
-    )
-
-
-def _steps(stages: list[Stage], journal: Journal) -> int:
-    """Training steps that a seed took."""
-    training = _training(stages)
-    return training.cell.training.steps if training is not None and journal.result(training.id) is not None else 0
-
-
-def _seed_metrics(stages: list[Stage], journal: Journal) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for stage in stages:
-        found |= own_metrics(stage, _metrics(stage, journal))
-    return found
-
-
-def _metrics(stage: Stage | RungStage, journal: Journal) -> dict[str, float]:
-    result = journal.result(stage.id)
-    return {} if result is None else result.metrics
+    def _metrics(self, stage: Stage) -> dict[str, float]:
+        result = self.journal.result(stage.id)
+        return {} if result is None else result.metrics

@@ -13,12 +13,13 @@ from ablations.search.optimizer.told import Told
 from ablations.search.rows import row_of
 from ablations.search.space import Params, Study
 from ablations.stages.graph import training_of
-from ablations.stages.rung import rung_of
+from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.stage import Stage
-from ablations.tracking.mlflow_runs import RUNG_NLL, RUNNING, Points, Tracked, of_seed, trial_run
+from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, of_seed, trial_run
+from analysis.format.names import RUNG
 
-RUNG_METRIC = "nll/val"
-"""What a pruner is told at a rung."""
+TOLD = "nll/val"
+"""The metric that a pruner is told at a rung."""
 
 
 @dataclass(frozen=True)
@@ -35,39 +36,32 @@ class WatchedTrial(Watched):
 
     @property
     def stages(self) -> Sequence[Stage]:
+        return [*self._rungs, *(stage for item in self.planned for stage in item.stages)]
+
+    @property
+    def _rungs(self) -> list[RungStage]:
+        """The steps at which the first seed's training is judged on its way."""
         training = training_of(self.planned[0].stages)
         steps = self.study.rungs(self.planned[0].cell) if self.study.prunes else []
-        rungs = [rung_of(training, step) for step in steps if training is not None]
-        return [*rungs, *(stage for item in self.planned for stage in item.stages)]
+        return [rung_of(training, step) for step in steps if training is not None]
 
     @property
     def key(self) -> tuple[str, str]:
         return self.identity, str(self.number)
 
     def run(self) -> Tracked:
-        known = {"cell_id": self.planned[0].cell_id}
-        row = row_of(self.study, Told(self.number, RUNNING, self.params, (), {}, known, {}))
-        told = {name: str(value) for name, value in row.items()}
-        return trial_run(told, [], self.study.name, self.identity, self.folder)
+        noted = {"cell_id": self.planned[0].cell_id}
+        row = row_of(self.study, Told(self.number, RUNNING, self.params, (), {}, noted, {}))
+        texts = {name: str(value) for name, value in row.items()}
+        return trial_run(texts, [], self.study.name, self.identity, self.folder)
 
     def points(self) -> Points:
-        found: Points = {}
+        points: Points = {}
         for item in self.planned:
-            seed = item.cell.seed
             for name, line in points_of(item.stages, self.journal).items():
-                found[of_seed(name, seed, self.study.seeds)] = line
-        rungs = self._rungs()
-        return found | ({RUNG_NLL: rungs} if rungs else {})
-
-    def _rungs(self) -> list[tuple[float, float]]:
-        """What the pruner has been told of the first seed."""
-        item = self.planned[0]
-        training = training_of(item.stages)
-        if training is None or not self.study.prunes:
-            return []
-        found = []
-        for step in self.study.rungs(item.cell):
-            result = self.journal.result(rung_of(training, step).id)
-            if result is not None and RUNG_METRIC in result.metrics:
-                found.append((float(step), result.metrics[RUNG_METRIC]))
-        return found
+                points[of_seed(name, item.cell.seed, self.study.seeds)] = line
+        for rung in self._rungs:
+            result = self.journal.result(rung.id)
+            if result is not None and TOLD in result.metrics:
+                points.setdefault(f"{RUNG}{TOLD}", []).append((float(rung.step), result.metrics[TOLD]))
+        return points

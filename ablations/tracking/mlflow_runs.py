@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results import autoencoders, clock
-from ablations.results.csv_text import csv_text
+from ablations.results.csv_text import csv_text, rows_of
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.names import (
@@ -22,11 +22,9 @@ from analysis.format.names import (
     FIXED,
     KEYS,
     LATENT,
-    RUNGS,
     SEARCH,
     TRACEBACK,
-    TRIAL_CURVES,
-    TRIALS,
+    TRIAL,
     VERSIONS,
 )
 
@@ -46,11 +44,8 @@ TOOK = ("cost/seconds", "cost/train_seconds", "cost/autoencoder_seconds")
 """The metrics that say what a trial took, the training of a cell, or that of an autoencoder."""
 INTERRUPTED = "interrupted"
 """The status of a run that was stopped, and may be taken up."""
-TRIAL, STUDY, OF_SEARCH = "trial", "study", "search"
-"""The kind of a run that is a trial of a search, and the tag of its number; the tags of the search's name and identity.
-"""
-RUNG_NLL = "train/rung_nll"
-"""The curve of what a pruner was told."""
+STUDY, OF_SEARCH = "study", "search"
+"""The tags of a search's name and identity."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """The columns that every autoencoders.csv has."""
 
@@ -90,13 +85,13 @@ class Tracked:
     @property
     def name(self) -> str:
         """Its name in the UI's list."""
-        seed = f" · seed {self.tags['seed']}" if "seed" in self.tags else ""
+        seed = f" · seed {self.tags['seed']}" if "seed" in self.tags and TRIAL not in self.tags else ""
         return f"{self.params['cell']}{seed}"
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
     """The key by which a run is known."""
-    return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if TRIAL in tags else (tags["cell_id"], tags["seed"])
+    return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if tags.get(TRIAL) else (tags["cell_id"], tags["seed"])
 
 
 def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
@@ -105,8 +100,8 @@ def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
 
 
 def head_in(folder: Path) -> dict[str, Any]:
-    """grid.json of a results folder, or search.json where nothing was confirmed; InputError where there is none."""
-    head = read_json(folder / "grid.json") or read_json(folder / SEARCH)
+    """grid.json of a results folder; InputError where there is none."""
+    head = read_json(folder / "grid.json")
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no results (grid.json is missing): run its grid first")
     return head
@@ -123,35 +118,42 @@ def round_of(head: dict[str, Any]) -> str:
     return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}" if this else ""
 
 
+def study_in(head: Mapping[str, Any]) -> str:
+    """The name of the search that a grid.json speaks of; "" where it speaks of none."""
+    return str(head[SEARCH]["name"]) if SEARCH in head else ""
+
+
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The cells of a results folder, none where it holds a search's trials alone; InputError where it is damaged."""
-    if not (folder / "grid.json").exists() and (folder / SEARCH).exists():
-        return []
-    request, rows = request_of(head_in(folder)), rows_of(folder / "runs.csv", FIXED)
+    """The cells of a results folder, and the trials of its search that are over; InputError where it is damaged."""
+    head, rows = head_in(folder), rows_of(folder / "runs.csv", FIXED)
+    request, study = request_of(head), study_in(head)
     images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
-    return _with_curves([cell_run(row, _text_of(images[key_of(row)]), request, folder) for row in rows], folder)
+    cells = [row for row in rows if not row.get(TRIAL)]
+    trials = [row for row in rows if row.get(TRIAL) and row["status"] != RUNNING]
+    return [
+        *_with_curves([cell_run(row, _text_of(images[key_of(row)]), request, folder, study) for row in cells], folder),
+        *(_trials(trials, head[SEARCH], folder) if trials else []),
+    ]
+
+
+def _trials(rows: list[dict[str, str]], search: Mapping[str, Any], folder: Path) -> list[Tracked]:
+    """Trials of a search, by what grid.json says of it, each with its curves at all of its seeds."""
+    curves, seeds = _by_run(rows_of(folder / "curves.csv", CURVES)), [str(seed) for seed in search["seeds"]]
+    runs = []
+    for row in rows:
+        lines = [
+            line | {"curve": of_seed(line["curve"], seed, seeds)}
+            for seed in seeds
+            for line in curves[row["cell_id"], seed]
+        ]
+        runs.append(trial_run(row, lines, str(search["name"]), str(search["identity"]), folder))
+    return runs
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
     rows = _rows_if_there(folder / autoencoders.TABLE, AUTOENCODER)
     return _with_curves([autoencoder_run(row, folder) for row in rows], folder)
-
-
-def tracked_trials(folder: Path) -> list[Tracked]:
-    """The trials of a search that are over; none in the results of a grid."""
-    if not (folder / SEARCH).exists():
-        return []
-    head = read_json(folder / SEARCH)
-    curves: dict[str, Curve] = defaultdict(list)
-    for line in _rows_if_there(folder / RUNGS, ("trial", "step", "value")):
-        curves[line["trial"]].append({"curve": RUNG_NLL, "x": line["step"], "y": line["value"]})
-    for line in _rows_if_there(folder / TRIAL_CURVES, ("trial", "seed", "curve", "x", "y")):
-        name = of_seed(line["curve"], line["seed"], head["seeds"])
-        curves[line["trial"]].append({"curve": name, "x": line["x"], "y": line["y"]})
-    rows = rows_of(folder / TRIALS, (TRIAL, "state", "reason"))
-    names = (str(head["name"]), str(head["identity"]))
-    return [trial_run(row, curves[row[TRIAL]], *names, folder) for row in rows if row["state"] != RUNNING]
 
 
 def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
@@ -185,23 +187,16 @@ def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows_of(path, columns) if path.is_file() else []
 
 
-def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV file that has these columns."""
-    from analysis.format.csv_files import read_csv
-
-    return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
-
-
-def cell_run(row: dict[str, str], images: str, request: str, folder: Path) -> Tracked:
-    """A row of runs.csv as a run, with its own images.csv, which may be empty, and its sheet of samples."""
+def cell_run(row: dict[str, str], images: str, request: str, folder: Path, study: str = "") -> Tracked:
+    """A row of runs.csv as a run, with its own images.csv, which may be empty, and its sheet of samples; `study` is the
+    search that it confirms."""
     levels = " · ".join(value for key, value in row.items() if key.startswith("axis.") and value)
-    search = read_json(folder / SEARCH)
-    more = {REQUEST: request, **({STUDY: str(search["name"])} if search else {})}
+    more = {REQUEST: request} | ({STUDY: study} if study else {})
     more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         _tags(CELL, folder, row, TAGS) | more,
-        _params(levels or "baseline", row, TAGS),
+        _params(levels or "baseline", row, (*TAGS, TRIAL)),
         metrics_of(row, folder / "runs.csv"),
         images=images,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),
@@ -209,14 +204,11 @@ def cell_run(row: dict[str, str], images: str, request: str, folder: Path) -> Tr
 
 
 def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A row of trials.csv as a run that the UI lists as "trial 17", with every choice as a parameter."""
-    own = (TRIAL, "state", "reason", "cell_id", "steps", "seconds")
-    costs = {f"cost/{name}": float(row[name]) for name in ("steps", "seconds") if row.get(name)}
-    names = {STUDY: study, OF_SEARCH: identity, "status": row["state"]}
+    """A trial's row of runs.csv as a run that the UI lists as "trial 17"."""
     return Tracked(
-        _tags(TRIAL, folder, row, own[:4]) | names,
-        _params(f"trial {row[TRIAL]}", row, own),
-        metrics_of(row, folder / TRIALS) | costs,
+        _tags(TRIAL, folder, row, (*FIXED, TRIAL)) | {STUDY: study, OF_SEARCH: identity},
+        _params(f"trial {row[TRIAL]}", row, (*TAGS, TRIAL)),
+        metrics_of(row, folder / "runs.csv"),
         curves,
     )
 

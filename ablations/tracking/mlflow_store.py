@@ -27,6 +27,7 @@ from ablations.results.csv_text import number
 from ablations.results.records import NOT_RUN
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
 from ablations.tracking.mlflow_runs import (
+    CELL,
     REQUEST,
     Points,
     Tracked,
@@ -36,7 +37,6 @@ from ablations.tracking.mlflow_runs import (
     round_of,
     tracked_autoencoders,
     tracked_runs,
-    tracked_trials,
 )
 from ablations.tracking.mlflow_stored import (
     OPEN,
@@ -143,9 +143,10 @@ class Tracker:
         """
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
-        everything = [*runs, *tracked_autoencoders(folder), *tracked_trials(folder)]
+        everything = [*runs, *tracked_autoencoders(folder)]
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
-        ids = {(run.tags["cell_id"], int(run.tags["seed"])): self.runs[key_of(run.tags)].run_id for run in runs}
+        cells = [run.tags for run in runs if run.tags["kind"] == CELL]
+        ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
@@ -273,7 +274,7 @@ class Tracker:
         head = head_in(folder)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags)
-        self._introduce(head["question"], view_in(folder, head))
+        self._introduce(head["question"], view_in(head))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 

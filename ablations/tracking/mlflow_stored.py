@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, TRIAL, Tracked
+from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, Tracked
 from ablations.tracking.system import PREFIX
-from analysis.format.names import OVER_STEPS
+from analysis.format.names import OVER_STEPS, TRIAL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from analysis.format.files import read_json
 from analysis.format.names import SEARCH
 
 VIEW = "mlflow.sharedViewState.grid"
 """The experiment's tag that holds it."""
 
 
-def view_in(folder: Path, head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page for a results folder: that of its search where it has one, else of its grid.json."""
-    search = read_json(folder / SEARCH)
-    return view_of_search(search) if search else view(head)
+def view_in(head: dict[str, Any]) -> dict[str, Any]:
+    """The state of the UI's page for the folder of a grid.json: that of its search where it has one."""
+    return view_of_search(head[SEARCH]) if SEARCH in head else view(head)
 
 
 def view_of_search(head: dict[str, Any]) -> dict[str, Any]:

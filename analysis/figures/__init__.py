@@ -23,28 +23,17 @@ from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
 from analysis.figures.extremes import drawable, drawable_search
-from analysis.figures.history import history_figure
 from analysis.figures.image_rows import reconstructions_figure, strips_figure
 from analysis.figures.lines import lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
-from analysis.figures.pareto import pareto_figure
-from analysis.figures.rungs import rungs_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
-from analysis.figures.slices import slices_figure
+from analysis.figures.search import SEARCH_FIGURES
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
-
-SEARCH_FIGURES: dict[str, Callable[[Search], Figure | None]] = {
-    "history": history_figure,
-    "slices": slices_figure,
-    "pareto": pareto_figure,
-    "rungs": rungs_figure,
-}
-"""The figures of a search, in the order in which they are read. Parallel coordinates are left to Optuna's dashboard."""
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Answers], Figure | None]:

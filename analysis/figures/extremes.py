@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.answers import Answers
-from analysis.read.search import Search, SearchedParameter
+from analysis.read.search import Search
 
 LEAST, MOST = 1e-100, 1e100
 """The sizes that are drawn as they are, and 0."""
@@ -31,15 +31,7 @@ def drawable(answers: Answers) -> Answers:
 def drawable_search(search: Search) -> Search:
     """The search from numbers that can be drawn; the same where all can be."""
     trials, rungs = _moved(search.trials), _moved(search.rungs)
-    parameters = tuple(_moved_parameter(parameter) for parameter in search.head.parameters)
-    if trials is search.trials and rungs is search.rungs and parameters == search.head.parameters:
-        return search
-    return Search(replace(search.head, parameters=parameters), trials, rungs)
-
-
-def _moved_parameter(parameter: SearchedParameter) -> SearchedParameter:
-    low, high = (None if end is None else float(_inside(np.float64(end))) for end in (parameter.low, parameter.high))
-    return replace(parameter, low=low, high=high)
+    return search if trials is search.trials and rungs is search.rungs else Search(search.head, trials, lambda: rungs)
 
 
 def _moved(frame: pd.DataFrame) -> pd.DataFrame:
@@ -50,7 +42,7 @@ def _moved(frame: pd.DataFrame) -> pd.DataFrame:
     return frame if same else frame.assign(**moved)
 
 
-def _inside(values: np.ndarray | np.float64) -> np.ndarray:
+def _inside(values: np.ndarray) -> np.ndarray:
     """The values with their sizes inside the range; 0, nan and what is infinite stay."""
     apart = np.isfinite(values) & (values != 0)
     return np.where(apart, np.sign(values) * np.clip(np.abs(values), LEAST, MOST), values)

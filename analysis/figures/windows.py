@@ -4,7 +4,7 @@
     whole_window    lines: all values, unless a few of them would flatten the rest; then the bulk alone
     best_window     trials of a search: the best value, and what is near enough to it to be compared
 
-What lies outside is set at the edge, as an arrow with its number or as a triangle.
+What lies outside is set at the edge, as an arrow with its number; trials that do are counted.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import Which, log_scale
 from analysis.findings.cells import Estimate
 
-LOG_BULK, LOG_BEST = 20, 10
-"""Ratios of the largest to the smallest value in view above which the axis of a bulk, or of trials, is logarithmic."""
+LOG_BULK = 20
+"""The ratio of the largest to the smallest value in view above which the axis of a bulk is logarithmic."""
 _NEARLY_ONE = 1.5
 """A logarithmic axis of values that differ by no more than this factor reaches twice as far at either end."""
 _FLAT = 3
@@ -169,22 +169,12 @@ def _widened(view: Window, values: Sequence[float]) -> Window:
 def best_window(values: Sequence[float], sign: int) -> Window:
     """The best, which is where `sign` · value is largest, and what is near enough to it to be compared; all where none
     is far off."""
-    known = _places(values, False)
-    if not len(known):
+    places = np.sort(-sign * _places(values, False))
+    if not len(places):
         return Window(0.0, 1.0, False)
-    if sign > 0:
-        # Always linear: a logarithm would stretch the worst values and squash the best.
-        mirrored = _near_the_least(-known, log=False)
-        return Window(-mirrored.high, -mirrored.low, False)
-    view = _near_the_least(known, log=False)
-    wide = known.min() > 0 and min(view.high, known.max()) > LOG_BEST * known.min()
-    return _near_the_least(known, log=True) if wide else view
-
-
-def _near_the_least(values: NDArray[np.float64], *, log: bool) -> Window:
-    places = np.sort(np.log10(values) if log else values)
-    low, high = float(places[0]), float(places[-1])
-    near = max(low + _REACH * (float(np.median(places)) - low), float(np.quantile(places, _SHARE, method="lower")))
-    if near > low:
-        high = float(places[places <= low + _TALLER * (near - low)][-1])
-    return _between(low, high, 0.06 * (high - low) or (0.05 * abs(high) or 0.05), log)
+    best, worst = float(places[0]), float(places[-1])
+    near = max(best + _REACH * (float(np.median(places)) - best), float(np.quantile(places, _SHARE, method="lower")))
+    if near > best:
+        worst = float(places[places <= best + _TALLER * (near - best)][-1])
+    low, high = sorted((-sign * best, -sign * worst))
+    return _between(low, high, 0.06 * (high - low) or (0.05 * abs(high) or 0.05), False)

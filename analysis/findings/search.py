@@ -44,7 +44,7 @@ class Optimism:
 
     @property
     def alone(self) -> bool:
-        """Whether it won by this value; where there are two objectives it may have won by the other, or by both."""
+        """True where it won by this value; where there are two objectives it may have won by the other, or by both."""
         return len(self.winner.values) == 1
 
 
@@ -52,7 +52,7 @@ def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
     """The optimism of each winner in each objective that the grid has values of; None where it is no confirmation."""
     if CHOICE not in grid.runs:
         return None
-    found = []
+    gaps = []
     for winner in search.head.winners:
         # What the search has trained already would only repeat its value.
         fresh = grid.runs[(grid.runs[CHOICE] == winner.level) & ~grid.runs["seed"].isin(search.head.seeds)]
@@ -61,7 +61,7 @@ def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
             estimate = cell.estimate(objective.name)
             if estimate.values and objective.name in winner.values:
                 test = cell.estimate(objective.on_test) if objective.decides == LIKELIHOOD else None
-                found.append(
+                gaps.append(
                     Optimism(winner, objective, winner.values[objective.name], estimate, test, len(search.head.seeds))
                 )
-    return found
+    return gaps

@@ -28,8 +28,8 @@ def default_trial(search: Search) -> int | None:
     same = pd.Series(True, index=search.trials.index)
     for parameter in search.head.parameters:
         same &= _equal(parameter, search.trials[parameter.column], search.head.default.get(parameter.name, ""))
-    found = search.trials.loc[same, "trial"]
-    return int(found.iloc[0]) if len(found) else None
+    numbers = search.trials.loc[same, "trial"]
+    return int(numbers.iloc[0]) if len(numbers) else None
 
 
 def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.Series:
@@ -45,7 +45,7 @@ def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.
 
 
 def near_an_end(parameter: SearchedParameter, value: str) -> str:
-    """Whether a value lies in the last 5 % of a range, "low" or "high", by logarithm where it is drawn so; else ""."""
+    """The end of a range, "low" or "high", whose last 5 % a value lies in, by logarithm where drawn so; else ""."""
     if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
         return ""
     if parameter.low == parameter.high:
@@ -58,19 +58,19 @@ def near_an_end(parameter: SearchedParameter, value: str) -> str:
 
 
 def value_of(search: Search, trial: int | None, objective: str) -> float:
-    """What a complete trial is worth; nan where it is not complete, or there is none."""
-    found = search.complete.loc[search.complete["trial"] == trial, objective]
-    return float(found.iloc[0]) if len(found) else math.nan
+    """The value of a finished trial; nan where it has not finished, or there is none."""
+    values = search.finished.loc[search.finished["trial"] == trial, objective]
+    return float(values.iloc[0]) if len(values) else math.nan
 
 
 def front_of_trials(search: Search) -> pd.DataFrame:
-    """The complete trials that none dominates, the best in the first objective first; with one objective its best."""
+    """The finished trials that none dominates, the best in the first objective first; with one objective its best."""
     first, last = search.head.objectives[0], search.head.objectives[-1]
-    known = search.complete
-    if known.empty:
-        return known
-    kept = pareto_front((-first.sign * known[first.name]).tolist(), known[last.name].tolist(), last.sign)
-    return _ordered(known[kept], search.head.objectives)
+    finished = search.finished
+    if finished.empty:
+        return finished
+    kept = pareto_front((-first.sign * finished[first.name]).tolist(), finished[last.name].tolist(), last.sign)
+    return _ordered(finished[kept], search.head.objectives)
 
 
 def _ordered(trials: pd.DataFrame, objectives: Sequence[ShownMetric]) -> pd.DataFrame:
@@ -84,9 +84,9 @@ def best_trials(search: Search, most: int) -> pd.DataFrame:
     """So many of the best, the best first; with two objectives winners before others of the front, by the first."""
     first = search.head.objectives[:1]
     if len(search.head.objectives) == 1:
-        return _ordered(search.complete, first).head(most)
+        return _ordered(search.finished, first).head(most)
     on = front_of_trials(search)
     winners = {winner.trial for winner in search.head.winners}
     others = on[~on["trial"].isin(winners)].head(max(0, most - len(winners)))
     chosen = {*winners, *others["trial"]}
-    return _ordered(search.complete[search.complete["trial"].isin(chosen)], first)
+    return _ordered(search.finished[search.finished["trial"].isin(chosen)], first)

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.format.allowed import first_twice
 from analysis.format.errors import InputError
 from analysis.format.guarded import APOSTROPHE, is_number, read_back
+from analysis.format.names import CURVES
 from analysis.format.notation import counted
 from analysis.format.plain import plain
 
@@ -24,6 +25,13 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing: run the grid again, its finished stages are not repeated")
     return parse_csv(path.read_bytes(), needed, str(path))
+
+
+def read_curves(path: Path) -> pd.DataFrame:
+    """The points (cell_id, seed, curve, x, y) of a curves.csv; InputError where it is missing or one is no number."""
+    texts = read_csv(path, CURVES)
+    points = {name: numbers(texts[name], name, str(path)) for name in ("x", "y")}
+    return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
 
 
 def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFrame:
@@ -38,10 +46,15 @@ def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFram
     if APOSTROPHE in content:
         texts = texts.rename(columns=read_back).map(read_back)
     _check_ids(texts, source)
+    check_columns(texts, needed, source)
+    return texts
+
+
+def check_columns(texts: pd.DataFrame, needed: Sequence[str], source: str) -> None:
+    """InputError where some of these columns are not there."""
     missing = [name for name in needed if name not in texts.columns]
     if missing:
         raise InputError(f"{source} lacks the column(s) {', '.join(missing)}: expected at least {', '.join(needed)}")
-    return texts
 
 
 IDS = ("cell_id", "training_id", "autoencoder_id", "seed")

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from analysis.format.errors import InputError, unknown
+from analysis.format.files import read_json
 from analysis.format.names import SEARCH
 
 COMMITTED = "committed"
@@ -20,8 +21,7 @@ COMMITTED = "committed"
 
 def folders_in(results: Path) -> list[Path]:
     """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
-    heads = [path for name in ("grid.json", SEARCH) for path in results.rglob(name)]
-    inner = {path.relative_to(results).parts[:-1] for path in heads}
+    inner = {path.relative_to(results).parts[:-1] for path in results.rglob("grid.json")}
     own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(part[0] == "." for part in parts)]
     return sorted(results.joinpath(*parts) for parts in own)
 
@@ -33,7 +33,17 @@ def committed_in(results: Path) -> list[Path]:
 
 def holds_results(folder: Path) -> bool:
     """True where a folder holds the results of a grid or a search."""
-    return any((folder / name).is_file() for name in ("grid.json", SEARCH))
+    return (folder / "grid.json").is_file()
+
+
+def search_alone(folder: Path) -> bool:
+    """True where a results folder holds a search without a confirmation."""
+    try:
+        head = read_json(folder / "grid.json")
+    except InputError:
+        # Whoever reads it says what is wrong.
+        return False
+    return isinstance(head, dict) and SEARCH in head and not head.get("cells")
 
 
 def own_or_committed(results: Path, name: str) -> Path:

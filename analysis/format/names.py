@@ -50,8 +50,8 @@ CURVES = ("cell_id", "seed", "curve", "x", "y")
 KEYS = ("cell_id", "seed", "metric")
 """The columns of images.csv that are no images."""
 FORMULAS = "formulas.csv"
-SEARCH, TRIALS, RUNGS, TRIAL_CURVES = "search.json", "trials.csv", "rungs.csv", "trial_curves.csv"
-"""The files of a search."""
+SEARCH, TRIAL = "search", "trial"
+"""What grid.json says of a search; and the column of runs.csv that numbers its trials, "" of cells that confirm it."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
 """The files that `analysis.pages` makes of the other files, and can make again."""
 

@@ -29,7 +29,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import numbers, parse_csv, plain_texts, read_csv, whole_numbers
+from analysis.format.csv_files import numbers, parse_csv, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED, names_in, no_grid
 from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
@@ -44,14 +44,13 @@ from analysis.format.names import (
     NOT_COMPARABLE,
     NOTES,
     OVER_STEPS,
-    SEARCH,
     SEVERAL,
     STATUSES,
     TRACEBACK,
     VERSIONS,
 )
 from analysis.read.images import check_means, no_images, ordered_images, parse_images
-from analysis.read.search import Search, search_in
+from analysis.read.search import Search, of_trials, search_in
 from analysis.read.view import Basis, as_of_round, of_round
 
 FORMULA_COLUMNS = ("figure", "series", "x", "y")
@@ -125,13 +124,18 @@ def read_folder(path: Path | str) -> GridResults:
     folder = Path(path)
     head = folder / "grid.json"
     if not head.is_file():
-        raise _no_grid(folder)
+        committed = [f"{COMMITTED}/{name}" for name in names_in(folder.parent / COMMITTED)]
+        raise no_grid(folder, [*names_in(folder.parent), *committed])
     meta = parse_meta(head.read_bytes(), str(head))
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
+    search = search_in(folder, texts)
+    if search is not None and not meta.cells:
+        raise InputError(f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html")
+    texts = texts[~of_trials(texts)]
     _check_whole(texts, of_round(meta), str(source))
     runs = tidy_runs(texts, meta, str(source))
-    view = as_of_round(meta, runs, lambda: _read_curves(folder / "curves.csv"))
+    view = as_of_round(meta, runs, lambda: read_curves(folder / "curves.csv"))
     return GridResults(
         view.meta,
         view.runs,
@@ -142,7 +146,7 @@ def read_folder(path: Path | str) -> GridResults:
         None if meta.at_rungs else _subfolder(folder / "strips"),
         lambda: _read_formulas(folder / FORMULAS),
         None if meta.at_rungs else _subfolder(folder / "reconstructions"),
-        search_in(folder),
+        search,
         view.basis,
     )
 
@@ -258,12 +262,6 @@ def _check_one_known(rows: pd.DataFrame, name: str, source: str) -> None:
         )
 
 
-def _read_curves(path: Path) -> pd.DataFrame:
-    texts = read_csv(path, CURVES)
-    points = {name: numbers(texts[name], name, str(path)) for name in ("x", "y")}
-    return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
-
-
 def _read_images(path: Path, runs: pd.DataFrame) -> pd.DataFrame:
     images = parse_images(path.read_bytes(), str(path)) if path.is_file() else no_images()
     check_means(images, runs, str(path))
@@ -283,12 +281,3 @@ def _parse_formulas(content: bytes, source: str) -> pd.DataFrame:
 
 def _subfolder(path: Path) -> Path | None:
     return path if path.is_dir() else None
-
-
-def _no_grid(folder: Path) -> InputError:
-    if (folder / SEARCH).is_file():
-        return InputError(
-            f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html"
-        )
-    committed = [f"{COMMITTED}/{name}" for name in names_in(folder.parent / COMMITTED)]
-    return no_grid(folder, [*names_in(folder.parent), *committed])

@@ -1,15 +1,17 @@
-"""A hyperparameter search as its files tell it: search.json as frozen classes, its trials and their rungs as frames.
+"""A hyperparameter search as a results folder tells it: what grid.json says of it, its trials, and their rungs.
 
-    trials  a row per trial, in their order: trial, state, reason, cell_id, steps, seconds, param.*, choices, metrics
+    trials  the rows of runs.csv that have a number, in their order: trial, status, reason, cell_id, param.*, choices,
+            metrics, which are means over the search's seeds
     rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows where none watched
 
-All values of a search are of validation data. The classes are the schema, as in `meta.py`.
+All values of a search are of validation data. The classes are the schema, as in `grid_json.py`.
 """
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -17,22 +19,23 @@ import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.format.allowed import Finite, check_different
-from analysis.format.csv_files import numbers, parse_csv, plain_texts, whole_numbers
+from analysis.format.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.format.errors import InputError
 from analysis.format.grid_json import ShownMetric
-from analysis.format.names import RUNGS, SEARCH, TRIALS
+from analysis.format.names import FIXED, RUNG, TRIAL
 from analysis.format.plain import plain_json
 
-STATES = ("complete", "pruned", "failed", "running")
+ENDINGS = ("finished", "pruned", "failed", "running")
+"""The statuses of trials."""
 NO_PRUNER = "none"
-_FIXED = ("trial", "state", "reason", "cell_id", "steps", "seconds")
-_RUNG = ("trial", "seed", "step", "value")
+STEPS = "cost/steps"
+"""The training steps that a trial took."""
 _AGAIN = "run the search again, what has finished is not repeated"
 
 
 @dataclass(frozen=True)
 class SearchedParameter:
-    """What a search varies: a range, or choices; `when` names the values of other parameters that it is there with."""
+    """A parameter that is searched: a range, or choices; `when` names the values of others that it is there with."""
 
     name: str
     label: str
@@ -67,13 +70,13 @@ class SearchedParameter:
 
     @property
     def column(self) -> str:
-        """Its column in trials.csv."""
+        """Its column in runs.csv."""
         return f"param.{self.name}"
 
 
 @dataclass(frozen=True)
 class SearchWinner:
-    """What is run anew beside the default: a trial, its level in the confirmation, and what the search saw of it."""
+    """A trial that is run anew beside the default: its level in the confirmation, and what the search saw of it."""
 
     level: str
     label: str
@@ -84,7 +87,7 @@ class SearchWinner:
 
 @dataclass(frozen=True)
 class SearchMeta:
-    """What search.json says of a search: its question, what was searched and how, and what won."""
+    """The description of a search in grid.json: its question, what was searched and how, and what won."""
 
     name: str
     study: str
@@ -126,88 +129,93 @@ class SearchMeta:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What a search tried and found."""
+    """The trials of a search and what it found; its rungs are read when first asked for."""
 
     head: SearchMeta
     trials: pd.DataFrame
-    rungs: pd.DataFrame
+    load_rungs: Callable[[], pd.DataFrame]
+
+    @cached_property
+    def rungs(self) -> pd.DataFrame:
+        """The values of each trial that a pruner saw."""
+        return self.load_rungs()
 
     @property
-    def complete(self) -> pd.DataFrame:
+    def finished(self) -> pd.DataFrame:
         """The trials that were trained to their end, and have a value of every objective."""
-        return self.trials[self.trials["state"] == "complete"]
+        return self.trials[self.trials["status"] == "finished"]
 
     def parameter(self, name: str) -> SearchedParameter | None:
         """The parameter of this name, if it is searched."""
         return next((parameter for parameter in self.head.parameters if parameter.name == name), None)
 
 
+@dataclass(frozen=True)
+class _Described:
+    """The part of grid.json that is about a search, if there is one."""
+
+    search: SearchMeta | None = None
+
+
 def read_search(folder: Path | str) -> Search:
     """The search of a results folder; InputError where it is missing or corrupt."""
-    head, trials, rungs = (Path(folder) / name for name in (SEARCH, TRIALS, RUNGS))
-    for path in (head, trials):
-        if not path.is_file():
-            raise InputError(f"{path} is missing: `python -m ablations.search study=NAME` runs a search")
-    watched = rungs.read_bytes() if rungs.is_file() else None
-    return parse_search(head.read_bytes(), trials.read_bytes(), watched, f"{Path(folder)}/")
+    head = Path(folder) / "grid.json"
+    search = search_in(folder) if head.is_file() else None
+    if search is None:
+        raise InputError(f"{head} describes no search: `python -m ablations.search study=NAME` runs one")
+    return search
 
 
-def search_in(folder: Path | str) -> Search | None:
-    """The search of a results folder; None where there is none."""
-    return read_search(folder) if (Path(folder) / SEARCH).is_file() else None
+def search_in(folder: Path | str, runs: pd.DataFrame | None = None) -> Search | None:
+    """The search of a results folder, whose runs.csv may be read already; None where there is none."""
+    head, source = _parse_head(Path(folder) / "grid.json"), Path(folder) / "runs.csv"
+    if head is None:
+        return None
+    texts = read_csv(source, FIXED) if runs is None else runs
+    check_columns(texts, (TRIAL, *(parameter.column for parameter in head.parameters)), str(source))
+    trials = _trials(texts[of_trials(texts)], head, str(source))
+    for winner in head.winners:
+        if winner.trial not in set(trials[TRIAL]):
+            raise InputError(f"{source} lacks trial {winner.trial}, which won by grid.json: {_AGAIN}")
+    return Search(head, trials, lambda: _rungs(trials, head, read_curves(source.with_name("curves.csv"))))
 
 
-def search_alone(folder: Path | str) -> bool:
-    """Whether a results folder holds a search without a confirmation."""
-    return (Path(folder) / SEARCH).is_file() and not (Path(folder) / "grid.json").is_file()
+def of_trials(texts: pd.DataFrame) -> pd.Series[bool]:
+    """True for the rows of runs.csv that are trials of a search."""
+    return texts[TRIAL] != "" if TRIAL in texts else pd.Series(False, index=texts.index)
 
 
-def parse_search(head: bytes, trials: bytes, rungs: bytes | None, source: str) -> Search:
-    """The search of these files' contents; errors call each by its name, after `source`."""
-    found = _parse_head(head, source + SEARCH)
-    tried = _trials(trials, found, source + TRIALS)
-    known = set(tried["trial"])
-    for winner in found.winners:
-        if winner.trial not in known:
-            raise InputError(f"{source}{TRIALS} lacks trial {winner.trial}, which won by {SEARCH}: {_AGAIN}")
-    watched = _rungs(rungs, source + RUNGS)
-    strange = sorted(set(watched["trial"]) - known)
-    if strange:
-        raise InputError(f"{source}{RUNGS} holds trial {strange[0]}, which {TRIALS} lacks: {_AGAIN}")
-    return Search(found, tried, watched)
-
-
-def _parse_head(text: bytes, source: str) -> SearchMeta:
+def _parse_head(path: Path) -> SearchMeta | None:
     try:
-        return TypeAdapter(SearchMeta).validate_json(plain_json(text))
+        return TypeAdapter(_Described).validate_json(plain_json(path.read_bytes())).search
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise InputError(f"{source} is not the description of a search: {where}: {first['msg']}; {_AGAIN}") from error
+        raise InputError(f"{path} is not the description of a search: {where}: {first['msg']}; {_AGAIN}") from error
 
 
-def _trials(content: bytes, head: SearchMeta, source: str) -> pd.DataFrame:
+def _trials(texts: pd.DataFrame, head: SearchMeta, source: str) -> pd.DataFrame:
     """The trials in their order, ranges and metrics as numbers."""
-    needed = (*_FIXED, *(parameter.column for parameter in head.parameters))
-    texts = plain_texts(parse_csv(content, needed, source))
-    strange = sorted(set(texts["state"]) - set(STATES))
+    texts = plain_texts(texts)
+    strange = sorted(set(texts["status"]) - set(ENDINGS))
     if strange:
-        raise InputError(f"{source} holds the state {strange[0]!r}: expected one of {', '.join(STATES)}")
+        raise InputError(f"{source} holds a trial of status {strange[0]!r}: expected one of {', '.join(ENDINGS)}")
     ranges = [parameter.column for parameter in head.parameters if parameter.kind != "choice"]
+    unknown = [name for name in (STEPS, *(objective.name for objective in head.objectives)) if name not in texts]
+    texts = texts.assign(**dict.fromkeys(unknown, ""))
     metrics = [str(name) for name in texts if "/" in str(name)]
     trials = texts.assign(
-        trial=whole_numbers(texts["trial"], "trial", source),
-        **{name: numbers(texts[name], name, source) for name in ("steps", "seconds", *ranges, *metrics)},
+        **{TRIAL: whole_numbers(texts[TRIAL], TRIAL, source)},
+        **{name: numbers(texts[name], name, source) for name in (*ranges, *metrics)},
     )
-    absent = {objective.name: math.nan for objective in head.objectives if objective.name not in trials}
-    trials = trials.assign(**absent).sort_values("trial", kind="stable").reset_index(drop=True)
+    trials = trials.sort_values(TRIAL, kind="stable").reset_index(drop=True)
     _check_trials(trials, head, source)
     return trials
 
 
 def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
-    """InputError where a trial has two rows, an unknown choice, or is complete without a value."""
-    twice = trials.loc[trials["trial"].duplicated(), "trial"]
+    """InputError where a trial has two rows, an unknown choice, or is finished without a value."""
+    twice = trials.loc[trials[TRIAL].duplicated(), TRIAL]
     if len(twice):
         raise InputError(f"{source} holds trial {twice.iloc[0]} more than once: {_AGAIN}")
     for parameter in head.parameters:
@@ -217,16 +225,17 @@ def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
                 f"{source} holds {parameter.column}={min(strange)}: expected one of {', '.join(parameter.choices)}"
             )
     for objective in head.objectives:
-        lacking = trials.loc[(trials["state"] == "complete") & trials[objective.name].isna(), "trial"]
+        lacking = trials.loc[(trials["status"] == "finished") & trials[objective.name].isna(), TRIAL]
         if len(lacking):
             raise InputError(
-                f"{source}: trial {lacking.iloc[0]} is complete, but {objective.name} is not known: {_AGAIN}"
+                f"{source}: trial {lacking.iloc[0]} is finished, but {objective.name} is not known: {_AGAIN}"
             )
 
 
-def _rungs(content: bytes | None, source: str) -> pd.DataFrame:
-    """What a pruner saw, by trial, seed and step; no rows where there is no file."""
-    texts = parse_csv(content if content is not None else f"{','.join(_RUNG)}\n".encode(), _RUNG, source)
-    whole = {name: whole_numbers(texts[name], name, source) for name in _RUNG[:3]}
-    rungs = texts.assign(**whole, value=numbers(texts["value"], "value", source))[list(_RUNG)]
-    return rungs.sort_values(list(_RUNG[:3]), kind="stable").reset_index(drop=True)
+def _rungs(trials: pd.DataFrame, head: SearchMeta, curves: pd.DataFrame) -> pd.DataFrame:
+    """Values that a pruner saw, by trial, seed and step; of a cell that was tried twice, as far as each trial went."""
+    points = curves[(curves["curve"] == f"{RUNG}{head.objectives[0].name}") & curves["seed"].isin(head.seeds)]
+    both = trials[[TRIAL, "cell_id", "status", STEPS]].merge(points, on="cell_id")
+    seen = both[(both["status"] != "pruned") | (both["x"] <= both[STEPS])]
+    rungs = seen.assign(step=seen["x"].astype("int64"), value=seen["y"])[[TRIAL, "seed", "step", "value"]]
+    return rungs.sort_values([TRIAL, "seed", "step"], kind="stable").reset_index(drop=True)

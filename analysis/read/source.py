@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from analysis.format.errors import InputError
-from analysis.format.folders import COMMITTED, is_committed, names_in, own_or_committed, pages_of
+from analysis.format.folders import COMMITTED, is_committed, names_in, own_or_committed, pages_of, search_alone
 from analysis.format.options import Option, folder_name
 from analysis.read.runs import GridResults, read_folder
-from analysis.read.search import search_alone
 from analysis.read.store import read_store
 
 SOURCE = {

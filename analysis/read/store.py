@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 
 from analysis.format.errors import InputError, unknown
 from analysis.format.links import reason_of, tracking_of, without_password
-from analysis.format.names import PAGES, SEARCH
+from analysis.format.names import PAGES
 from analysis.read.runs import GridResults, read_folder
 
 if TYPE_CHECKING:
@@ -94,9 +94,6 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
     with _answering(uri):
         paths = [entry.path for entry in client.list_artifacts(run)]
         lacking = [name for name in NEEDED if name not in paths]
-        if "grid.json" in lacking and SEARCH in paths:
-            where = without_password(uri)
-            raise InputError(f"run {run} in {where} is of a search that has confirmed nothing, so it has no table")
         if lacking:
             raise InputError(f"run {run} lacks its artifact {lacking[0]}: run `python -m ablations.publish`")
         folder = TemporaryFolder()
@@ -127,4 +124,5 @@ def _named(folder: TemporaryFolder, run: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(str(error).replace(f"{folder.path}/", f"run {run}: ")) from error
+        said = str(error).replace(f"{folder.path}/", f"run {run}: ")
+        raise InputError(said.replace(str(folder.path), f"run {run}")) from error

@@ -76,18 +76,11 @@ CAPTIONS = {
         "Each trial in the order in which it was tried, and the best so far as a line. The best of many noisy values "
         "is the best partly by luck."
     ),
-    "slices": (
-        "Each trial's value against each parameter: where the best lie at the edge of a range, a wider one may hold "
-        "better."
-    ),
-    "pareto": (
-        "What one objective costs in the other: no trial dominates those on the staircase, and none reached what lies "
-        "beyond it, where both are better."
-    ),
-    "rungs": (
-        "What the pruner saw: the value on validation data over training steps. Trials that were pruned end early, in "
-        "a dot."
-    ),
+    "history_second": "Each trial's value of the other objective, in the order in which it was tried.",
+    "slices": "Each trial's value against each parameter that it has, darker the later it was tried.",
+    "slices_second": "Each trial's value of the other objective against each parameter that it has.",
+    "pareto": "What one objective costs in the other: no trial is better in both than one of the best.",
+    "rungs": "What the pruner saw: the value on validation data over training steps. What was pruned ends early.",
     "reverse": (
         "How far the true reverse step is from a Gaussian, by step size; and what that costs an exact denoiser in the "
         "bound, by T. Both on a mixture of Gaussians, where the truth is known."
@@ -122,7 +115,9 @@ SHOWS = {
     "variances": "Line chart of the ratio of the two reverse variances over t, for several T",
     "objectives": "Line chart of the weight of the error in ε over t for each objective",
     "history": "Scatter chart of each trial's value in the order of trials, with the best so far",
+    "history_second": "Scatter chart of each trial's value of the other objective in the order of trials",
     "slices": "Scatter charts of each trial's value against each parameter. A table holds the best trials",
+    "slices_second": "Scatter charts of each trial's value of the other objective against each parameter",
     "pareto": "Scatter chart of each trial's two objectives with their Pareto front. A table holds the trials that won",
     "rungs": "Line chart of each trial's value on validation data over training steps",
     "reverse": "Line charts of the reverse step's divergence from a Gaussian over β, and of the bound's gap over T",

@@ -26,8 +26,8 @@ _ELSEWHERE = (
 
 def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: Mapping[str, Picture]) -> Section:
     """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
-    told = tuple(search_sentences(search, confirmed))
-    blocks: list[Block] = [Items("What was tried, and what came of it", told), *_best(search)]
+    sentences = tuple(search_sentences(search, confirmed))
+    blocks: list[Block] = [Items("What was tried, and what came of it", sentences), *_best(search)]
     figures = [drawn[name] for name in FIGURES if name in drawn]
     return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
 
@@ -40,9 +40,9 @@ def _best(search: Search) -> list[Html]:
     return [Html(html_table(named, caption=False), "the best trials", table.caption)]
 
 
-def with_optimism(verdict: Section, found: Sequence[Optimism]) -> Section:
+def with_optimism(verdict: Section, gaps: Sequence[Optimism]) -> Section:
     """The verdict, and below it by how much the search's own best value flattered."""
-    return replace(verdict, blocks=(*verdict.blocks, *(Text(optimism_sentence(one)) for one in found)))
+    return replace(verdict, blocks=(*verdict.blocks, *(Text(optimism_sentence(gap)) for gap in gaps)))
 
 
 def search_report(search: Search, drawn: Mapping[str, Drawn]) -> str:

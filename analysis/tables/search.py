@@ -24,11 +24,11 @@ MOST = 5
 
 
 def search_table(search: Search) -> ResultTable | None:
-    """The best trials with their parameters and values, the paper's default below them; None where none is complete."""
+    """The best trials with their parameters and values, the paper's default below; None where none has finished."""
     best, default = best_trials(search, MOST), default_trial(search)
     if best.empty:
         return None
-    below = search.complete[(search.complete["trial"] == default) & ~search.complete["trial"].isin(best["trial"])]
+    below = search.finished[(search.finished["trial"] == default) & ~search.finished["trial"].isin(best["trial"])]
     columns = (
         *(Column(parameter.label) for parameter in search.head.parameters),
         *(Column(objective.head) for objective in search.head.objectives),
@@ -40,7 +40,7 @@ def search_table(search: Search) -> ResultTable | None:
 
 
 def _rounding(objective: ShownMetric, values: list[float]) -> Rounding:
-    """How an objective is rounded: by one decimal more where trials would else read alike.
+    """The rounding of an objective: by one decimal more where trials would else read alike.
 
     A value of the search has no interval to round by.
     """
@@ -59,8 +59,8 @@ def _row(
     trial = int(line["trial"])
     called = f" ({', '.join(names[trial])})" if trial in names else ""
     entries = [TableEntry(value_text(parameter, line[parameter.column])) for parameter in search.head.parameters]
-    known = zip(search.head.objectives, roundings, strict=True)
-    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in known]
+    rounded = zip(search.head.objectives, roundings, strict=True)
+    entries += [TableEntry(rounding.number(float(line[objective.name]))) for objective, rounding in rounded]
     return TableRow(kind, (f"{trial}{called}",), tuple(entries))
 
 
@@ -68,14 +68,14 @@ def _caption(search: Search, n: int) -> str:
     if len(search.head.objectives) > 1:
         which = f"Trials that no other dominates (winners, then others by {search.head.objectives[0].label})"
     else:
-        which = "The only complete trial" if n == 1 else f"The best {n} trials"
+        which = "The only finished trial" if n == 1 else f"The best {n} trials"
     default = "" if default_trial(search) is None else f" and the {DEFAULT}"
     return f"{which}{default}: validation values of the search's own seeds."
 
 
 def terminal_search(search: Search, confirmed: Sequence[Optimism] | None = None, console: Console | None = None) -> str:
     """The best trials and the sentences as a console shows them, the process's own by default."""
-    told, table = tuple(search_sentences(search, confirmed)), search_table(search)
+    sentences, table = tuple(search_sentences(search, confirmed)), search_table(search)
     if table is None:
-        return paragraphs([search.head.question, *told], console)
-    return terminal_text(replace(table, verdict=told), console)
+        return paragraphs([search.head.question, *sentences], console)
+    return terminal_text(replace(table, verdict=sentences), console)

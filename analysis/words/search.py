@@ -1,4 +1,4 @@
-"""What is said of a search: what it tried, what won, and by how much its own best value flatters it.
+"""Sentences about a search: what it tried, what won, and by how much its own best value flatters it.
 
 Whether a winner is better than the paper's default is not said here, but by the findings of the confirmation's grid.
 """
@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from analysis.findings.search import Optimism
 from analysis.findings.trials import default_trial, near_an_end, value_of
 from analysis.format.notation import Rounding, begun, counted, listed
-from analysis.read.search import NO_PRUNER, STATES, Search, SearchWinner
+from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchWinner
 from analysis.words.trials import DEFAULT, assignment, value_text
 from analysis.words.verdicts import amount
 
@@ -25,46 +25,48 @@ _SAMPLERS = {
 }
 
 
-def optimism_sentence(one: Optimism) -> str:
+def optimism_sentence(optimism: Optimism) -> str:
     """Both values, their difference, and how sure that is."""
-    objective, fresh = one.objective, one.fresh
-    known = Rounding.of(objective.decimals, [fresh.half_width])
-    start = f"{begun(one.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
+    objective, fresh = optimism.objective, optimism.fresh
+    rounding = Rounding.of(objective.decimals, [fresh.half_width])
+    start = f"{begun(optimism.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
     size = amount(objective, fresh.mean, fresh.half_width)
-    said = f"{start} {size} on validation, {known.number(one.searched)} in the search: {_gap(one, known)}"
-    if one.test is not None and math.isfinite(one.test.mean):
-        said += f"; on test data {amount(objective, one.test.mean, one.test.half_width)}"
+    said = (
+        f"{start} {size} on validation, {rounding.number(optimism.searched)} in the search: {_gap(optimism, rounding)}"
+    )
+    if optimism.test is not None and math.isfinite(optimism.test.mean):
+        said += f"; on test data {amount(objective, optimism.test.mean, optimism.test.half_width)}"
     return f"{said}."
 
 
-def _gap(one: Optimism, known: Rounding) -> str:
-    half, own = one.half_width, "the search's best value" if one.alone else "the search's value"
-    size = known.measured(abs(one.gap), half)
-    if one.gap <= 0:
-        return f"not optimistic here (fresh seeds are better by {size})" if one.gap else "not optimistic here"
+def _gap(optimism: Optimism, rounding: Rounding) -> str:
+    half, own = optimism.half_width, "the search's best value" if optimism.alone else "the search's value"
+    size = rounding.measured(abs(optimism.gap), half)
+    if optimism.gap <= 0:
+        return f"not optimistic here (fresh seeds are better by {size})" if optimism.gap else "not optimistic here"
     if math.isnan(half):
         return f"{own} looks optimistic by {size} (of one seed, so how sure that is is not known)"
-    if one.gap <= half:
+    if optimism.gap <= half:
         return f"{own} looks optimistic by {size}, which so few seeds cannot tell from 0"
     return f"{own} was optimistic by {size}"
 
 
 def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None) -> list[str]:
-    """What was searched, what pruning saved, which parameters mattered, what won beside the paper's default, and how
-    optimistic that was, by its confirmation if it was run."""
-    told = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
+    """Sentences on what was searched, what pruning saved, which parameters mattered, what won beside the paper's
+    default, and how optimistic that was, by its confirmation if it was run."""
+    sentences = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
-        return [*told, "No trial is complete, so nothing was found."]
+        return [*sentences, "No trial has finished, so nothing was found."]
     default = default_trial(search)
     for winner in search.head.winners:
-        told += [_won(search, winner, default), *_cut_off(search, winner)]
+        sentences += [_won(search, winner, default), *_cut_off(search, winner)]
     if all(winner.trial == default for winner in search.head.winners):
-        return [*told, "No trial has beaten the paper's default: there is nothing to confirm."]
+        return [*sentences, "No trial has beaten the paper's default: there is nothing to confirm."]
     if default not in {winner.trial for winner in search.head.winners}:
-        told.append(_default(search, default))
+        sentences.append(_default(search, default))
     if confirmed is None:
-        return [*told, _UNCONFIRMED]
-    return told + ([optimism_sentence(one) for one in confirmed] or [_UNKNOWN])
+        return [*sentences, _UNCONFIRMED]
+    return sentences + ([optimism_sentence(optimism) for optimism in confirmed] or [_UNKNOWN])
 
 
 _UNCONFIRMED = (
@@ -81,8 +83,8 @@ def _searched(search: Search) -> str:
     """Parameters, trials by how they ended, sampler, and the data that they were evaluated on."""
     head = search.head
     labels = listed(list(dict.fromkeys(parameter.label for parameter in head.parameters)))
-    states = [(state, int((search.trials["state"] == state).sum())) for state in STATES]
-    ended = ", ".join(f"{n} {state}" for state, n in states if n)
+    counts = [(status, int((search.trials["status"] == status).sum())) for status in ENDINGS]
+    ended = ", ".join(f"{n} {status}" for status, n in counts if n)
     seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
     sampler = _SAMPLERS.get(head.sampler, head.sampler)
     goals = listed([objective.label for objective in head.objectives])
@@ -91,8 +93,8 @@ def _searched(search: Search) -> str:
 
 
 def _failures(search: Search) -> list[str]:
-    """Why most of those that failed did."""
-    reasons = search.trials.loc[search.trials["state"] == "failed", "reason"]
+    """The reason why most of those that failed did."""
+    reasons = search.trials.loc[search.trials["status"] == "failed", "reason"]
     if reasons.empty:
         return []
     most = reasons.value_counts(sort=True).index[0]
@@ -108,17 +110,17 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """How much of the variation among trials goes with each parameter, how sure that is, and that it is no ablation;
+    """Shares of the variation among trials that go with each parameter, how sure that is, and that it is no ablation;
     nothing where no range was taken, for a share alone says more than is known."""
-    shares = {o.label: found for o in search.head.objectives if (found := search.head.importance_ranges.get(o.name))}
+    shares = {o.label: ranges for o in search.head.objectives if (ranges := search.head.importance_ranges.get(o.name))}
     if not shares:
         return []
-    n = search.head.importance_trials or len(search.complete)
-    told = "; ".join(f"in {label} {_ranked(search, found)}" for label, found in shares.items())
+    n = search.head.importance_trials or len(search.finished)
+    said = "; ".join(f"in {label} {_ranked(search, ranges)}" for label, ranges in shares.items())
     left_out = any(parameter.when for parameter in search.head.parameters)
     return [
-        f"Share of the variation among {n} complete trials that goes with each parameter (fANOVA; the range over "
-        f"resamplings of the trials, nine of ten): {told}. It is no "
+        f"Share of the variation among {n} finished trials that goes with each parameter (fANOVA; the range over "
+        f"resamplings of the trials, nine of ten): {said}. It is no "
         "ablation: trials were drawn where the search looked, in the ranges that it was given."
         + (" Parameters that not all trials have are left out." if left_out else "")
     ]
@@ -135,9 +137,9 @@ def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
-    """What won, with what the search saw of it; where it is the paper's default, that it is."""
-    known = [o for o in search.head.objectives if o.name in winner.values]
-    values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in known])
+    """The winner, with what the search saw of it; where it is the paper's default, that it is."""
+    objectives = [o for o in search.head.objectives if o.name in winner.values]
+    values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in objectives])
     alone = len(search.head.objectives) == 1
     own = "the search's own best value" if alone else "the search's own values"
     name = begun(winner.label)
@@ -148,17 +150,17 @@ def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
 
 def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
     """A warning where the winner lies at the end of a range, so that better values may lie beyond it."""
-    told = []
+    warnings = []
     for parameter in search.head.parameters:
         end = near_an_end(parameter, winner.params.get(parameter.name, ""))
         if end:
             ends = [value_text(parameter, str(value)) for value in (parameter.low, parameter.high)]
             where = "lower" if end == "low" else "upper"
-            told.append(
+            warnings.append(
                 f"Its {parameter.label} lies at the {where} end of the range {ends[0]} to {ends[1]}: a wider range may "
                 f"hold a better value ({parameter.name}=…)."
             )
-    return told
+    return warnings
 
 
 def _default(search: Search, trial: int | None) -> str:
@@ -166,9 +168,9 @@ def _default(search: Search, trial: int | None) -> str:
     start = f"The {DEFAULT}" + (f", {assignment(search, search.head.default)}" if search.head.default else "")
     if trial is None:
         return f"{start}, was no trial of this search."
-    known = [(o, value_of(search, trial, o.name)) for o in search.head.objectives]
-    if any(math.isnan(value) for _, value in known):
-        state = search.trials.loc[search.trials["trial"] == trial, "state"].iloc[0]
-        return f"{start}: trial {trial} of this search, {state}."
-    values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in known])
+    values_of = [(o, value_of(search, trial, o.name)) for o in search.head.objectives]
+    if any(math.isnan(value) for _, value in values_of):
+        status = search.trials.loc[search.trials["trial"] == trial, "status"].iloc[0]
+        return f"{start}: trial {trial} of this search, {status}."
+    values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in values_of])
     return f"{start}: {values} as trial {trial} of the same search."

@@ -27,9 +27,10 @@ from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.stages import checkpoints, training_loop
 from analysis.findings.answers import Answers
+from analysis.format.folders import search_alone
 from analysis.pages import in_words
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone
+from analysis.read.search import read_search
 from analysis.tables.search import terminal_search
 from diffusion_core.precision import resolve_precision
 from tests.made_once import made_once

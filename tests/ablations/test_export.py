@@ -141,6 +141,6 @@ def test_what_a_committed_search_found_is_kept_where_there_is_none_of_ones_own(c
     (configs.parent / "results" / "search-schedule").mkdir()
     assert export.main(["search=search-schedule", "name=mine"]) == 0
     cell = make(parse_run(["schedule=saved/mine"])).points[0].cell
-    head = json.loads((COMMITTED / "search-schedule" / "search.json").read_text(encoding="utf-8"))
+    head = json.loads((COMMITTED / "search-schedule" / "grid.json").read_text(encoding="utf-8"))["search"]
     found = {name.split(".")[1]: float(value) for name, value in head["winners"][0]["params"].items()}
     assert vars(cell.schedule).items() >= found.items()

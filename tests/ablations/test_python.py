@@ -84,7 +84,7 @@ def test_a_search_gives_its_frames(results):
     words = ["schedule.gamma_max=4.0,6.0", "trials=2", "confirm=2", "study.pruner=none", "name=searched"]
     found = ablations.run_search(*words, f"results={results}", "launcher=serial", *SMALL)
     assert len(found.trials) == 2
-    assert set(found.trials["state"]) == {"complete"}
+    assert set(found.trials["status"]) == {"finished"}
     assert set(map(float, found.trials["param.schedule.gamma_max"])) <= {4.0, 6.0}
 
 

@@ -17,6 +17,7 @@ import requests
 
 from ablations.engine.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
+from analysis.read.search import read_search
 from tests.ablations.conftest import TINY
 from tests.postgres import postgres
 
@@ -176,5 +177,4 @@ def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(postgresql, 
     first.send_signal(signal.SIGKILL)
     first.communicate()
     ended(started(tmp_path / "results", uri, *words, "training.steps=400", command="search"))
-    with (tmp_path / "results" / "wide" / "trials.csv").open(encoding="utf-8", newline="") as file:
-        assert len(list(csv.DictReader(file))) == 4
+    assert len(read_search(tmp_path / "results" / "wide").trials) == 4

@@ -4,6 +4,8 @@ and of objectives of which more is better.
 Their values are those of smooth functions with a known best, and noise of a fixed seed.
 """
 
+import contextlib
+import csv
 import json
 import math
 
@@ -42,7 +44,7 @@ PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
 
 
 def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
-    """search.json."""
+    """What grid.json says of a search."""
     return {
         "name": "search-schedule",
         "study": "schedule",
@@ -67,11 +69,11 @@ def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
     } | changes
 
 
-def trial(number, params, values=None, state="complete", **changes):
-    """A row of trials.csv; `values` are of complete trials only."""
-    row = {"trial": number, "state": state, "reason": "", "cell_id": f"c{number}", "steps": FULL, "seconds": 20.5}
-    known = values if state == "complete" else {}
-    return row | {f"param.{k}": v for k, v in params.items()} | {"data": "digits"} | changes | (known or {})
+def trial(number, params, values=None, status="finished", steps=FULL, **changes):
+    """A trial's row of runs.csv; `values` are of finished trials only."""
+    row = {"cell_id": f"c{number}", "training_id": "", "seed": 0, "status": status, "reason": "", "trial": number}
+    own = {f"param.{k}": v for k, v in params.items()} | {"data": "digits"} | changes
+    return row | own | {"cost/steps": steps, "cost/seconds": 20.5} | ((values if status == "finished" else {}) or {})
 
 
 def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
@@ -81,17 +83,34 @@ def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
     return {"level": level, "label": label, "trial": row["trial"], "params": params, "values": values}
 
 
-def write_search(folder, description, trials, rungs=None):
-    """The files in a folder, which may be a grid's."""
+def write_search(folder, description, trials, rungs=()):
+    """The files of a search in a folder, beside a grid's where there is one; `rungs` are (trial, seed, step, value)."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "search.json").write_text(json.dumps(description, ensure_ascii=False), encoding="utf-8")
-    fixed = ["trial", "state", "reason", "cell_id", "steps", "seconds"]
-    names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data"]
+    path, name = folder / "grid.json", description["objectives"][0]["name"]
+    alone = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
+    shared = {key: description[key] for key in ("name", "question", "data")}
+    head = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**shared, **alone}
+    fixed = ["cell_id", "training_id", "seed", "status", "reason", "trial"]
+    names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data", "cost/steps", "cost/seconds"]
     names += [objective["name"] for objective in description["objectives"]]
-    write_csv(folder / "trials.csv", names, [[row.get(name, "") for name in names] for row in trials])
-    if rungs is not None:
-        write_csv(folder / "rungs.csv", ("trial", "seed", "step", "value"), rungs)
+    cells, curves = rows_in(folder / "runs.csv"), rows_in(folder / "curves.csv")
+    cells = [row for row in cells if not row.get("trial")]
+    named = {row["cell_id"]: {key[5:]: row[key] for key in row if key.startswith("axis.")} for row in cells}
+    head |= {"search": description, "cells": head.get("cells") or named}
+    path.write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
+    names = list(dict.fromkeys([*names, *(key for row in cells for key in row)]))
+    write_csv(folder / "runs.csv", names, [[row.get(key, "") for key in names] for row in [*trials, *cells]])
+    kept = [list(row.values()) for row in curves if not row["curve"].startswith("rung/")]
+    points = [(f"c{number}", seed, f"rung/{name}", step, value) for number, seed, step, value in rungs]
+    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [*kept, *points])
     return folder
+
+
+def rows_in(path):
+    """The rows of a CSV file; none where there is no such file."""
+    with contextlib.suppress(FileNotFoundError), path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+    return []
 
 
 def nll_of(beta_1, beta_t, noise):
@@ -111,15 +130,15 @@ def one_objective(folder, n=40):
         last = nll_of(beta_1, beta_t, noise.normal()) + (6.0 if number == 9 else 0.0)
         if number == 12:
             trials.append(
-                trial(number, params, state="failed", reason="the loss was not finite at step 120", steps=120)
+                trial(number, params, status="failed", reason="the loss was not finite at step 120", steps=120)
             )
             continue
         bad = last > 2.36 and number > 8 and number != 9
         seen = RUNGS[: 2 + number % 3] if bad else RUNGS
         rungs += [(number, 0, step, last + 1.5 * (math.exp(-step / 180) - math.exp(-FULL / 180))) for step in seen]
-        state = "pruned" if bad else "complete"
-        trials.append(trial(number, params, {NLL_VAL: last}, state, steps=seen[-1]))
-    best = min((row for row in trials if row["state"] == "complete"), key=lambda row: row[NLL_VAL])
+        status = "pruned" if bad else "finished"
+        trials.append(trial(number, params, {NLL_VAL: last}, status, steps=seen[-1]))
+    best = min((row for row in trials if row["status"] == "finished"), key=lambda row: row[NLL_VAL])
     description = head(
         BETAS,
         pruner="median",
@@ -127,8 +146,8 @@ def one_objective(folder, n=40):
         winners=[winner("found", "found by search", best, BETAS)],
         importances={NLL_VAL: {"schedule.beta_T": 0.39, "schedule.beta_1": 0.61}},
         importance_ranges={NLL_VAL: {"schedule.beta_T": [0.2, 0.7], "schedule.beta_1": [0.3, 0.8]}},
-        importance_trials=sum(row["state"] == "complete" for row in trials),
-        trained_steps=sum(row["steps"] for row in trials),
+        importance_trials=sum(row["status"] == "finished" for row in trials),
+        trained_steps=sum(row["cost/steps"] for row in trials),
         full_steps=FULL * n,
     )
     return write_search(folder, description, trials, rungs)
@@ -235,7 +254,7 @@ def climbing(folder, n=30, also=()):
         nll = nll_of(beta_1, 3 * beta_t, 0.0) + (6.0 if number == 11 else 0.0)
         values = {PRECISION_VAL: 0.05 if number == 7 else 0.8 - bowl, NLL_VAL: nll}
         trials.append(trial(number, {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}, values))
-    trials.append(trial(n, PAPERS | {"schedule.beta_T": "0.05"}, state="failed", reason="the loss was not finite"))
+    trials.append(trial(n, PAPERS | {"schedule.beta_T": "0.05"}, status="failed", reason="the loss was not finite"))
     best = max(trials[:n], key=lambda row: row[PRECISION_VAL])
     won = [winner("found" if not also else "best_precision", "best precision", best, BETAS, objectives)]
     return write_search(folder, head(BETAS, objectives, default=PAPERS, winners=won), trials)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.figures import SEARCH_FIGURES
 from analysis.figures.drawing import styled
+from analysis.figures.search import SEARCH_FIGURES, study_of
 from analysis.findings.search import optimism
 from analysis.findings.trials import best_trials, front_of_trials
 from analysis.read.runs import read_folder
@@ -48,17 +48,9 @@ def drawn(search, name):
     return figure
 
 
-def lines_of(axes, marker):
-    return [line for line in axes.lines if line.get_marker() == marker]
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
 def test_the_best_trials_have_the_largest_values(up):
     values = best_trials(up, 5)[PRECISION_VAL].tolist()
-    assert values == sorted(up.complete[PRECISION_VAL], reverse=True)[:5]
+    assert values == sorted(up.finished[PRECISION_VAL], reverse=True)[:5]
     assert front_of_trials(up)["trial"].tolist() == [up.head.winners[0].trial]
 
 
@@ -110,56 +102,18 @@ def test_a_search_is_optimistic_by_what_fresh_seeds_have_less(tmp_path, fresh, s
     assert optimism_sentence(found) in search_sentences(read_search(folder), [found])
 
 
-def test_history_climbs_and_what_is_far_below_stands_at_the_lower_edge(up):
-    figure = drawn(up, "history")
-    (axes,) = figure.axes
-    values = up.complete[PRECISION_VAL].to_numpy()
-    step = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
-    np.testing.assert_allclose(step.get_ydata()[:-1], np.maximum.accumulate(values))
+def test_history_climbs_and_what_is_far_below_is_beyond_the_scale(up):
+    (axes,) = drawn(up, "history").axes
+    values = up.finished[PRECISION_VAL].to_numpy()
+    best = next(line for line in axes.lines if line.get_label() == "Best Value")
+    assert best.get_ydata()[-1] == values.max()
     low, high = axes.get_ylim()
-    assert low > values.min()
     assert high > values.max()
-    out = lines_of(axes, "v")
-    assert sorted(float(line.get_xdata()[0]) for line in out) == sorted(up.complete["trial"][values < low])
-    assert {float(line.get_ydata()[0]) for line in [*out, *lines_of(axes, "x")]} == {low}
-    assert legend(figure) == ["complete", "failed", "below the scale"]
-    assert not lines_of(axes, "^")
+    assert axes.get_title() == f"{(values < low).sum()} trial beyond the scale"
 
 
-def test_slices_set_what_is_far_below_at_the_lower_edge(up):
-    figure = drawn(up, "slices")
-    for axes in figure.axes:
-        low = axes.get_ylim()[0]
-        assert len(lines_of(axes, "v")) == (up.complete[PRECISION_VAL] < low).sum() > 0
-        assert not lines_of(axes, "^")
-    assert legend(figure)[-1] == "below the scale"
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_the_staircase_runs_from_the_worst_edge_of_one_objective_to_that_of_the_other(both, tmp_path, turned):
-    search = both
-    if turned:
-        objectives = (PRECISION_OBJECTIVE, NLL_OBJECTIVE)
-        rows = [
-            trial(int(row["trial"]), PARAMS, {name: row[name] for name in (NLL_VAL, PRECISION_VAL)})
-            for _, row in both.complete.iterrows()
-        ]
-        search = read_search(write_search(tmp_path / "s", head(BETAS, objectives), rows))
-    (axes,) = drawn(search, "pareto").axes
-    stairs = next(line for line in axes.lines if line.get_drawstyle() == "steps-post")
-    x, y = (objective.name for objective in search.head.objectives)
-    on = front_of_trials(search)
-    assert len(on) > 2
-    (left, right), (low, high) = axes.get_xlim(), axes.get_ylim()
-    worst = (left, high) if turned else (right, low)
-    places = np.array(stairs.get_xydata())
-    np.testing.assert_allclose(places[1:-1], on[[x, y]].to_numpy())
-    np.testing.assert_allclose(places[0], (on[x].iloc[0], worst[1]))
-    np.testing.assert_allclose(places[-1], (worst[0], on[y].iloc[-1]))
-
-
-def test_of_two_directions_the_keys_say_both_edges(both):
-    assert {"above the scale", "below the scale"} <= set(legend(drawn(both, "history")))
+def test_the_front_of_two_directions_is_the_one_of_the_table(both):
+    assert {trial.number for trial in study_of(both).best_trials} == set(front_of_trials(both)["trial"])
 
 
 def test_the_report_of_such_a_search(up):

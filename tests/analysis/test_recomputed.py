@@ -173,7 +173,7 @@ class Grid:
         self.meta = json.loads((folder / "grid.json").read_text("utf-8"))
         self.values, self.images = defaultdict(dict), defaultdict(dict)
         with (folder / "runs.csv").open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+            for row in (one for one in csv.DictReader(file) if not one.get("trial")):
                 apart = (row.get("not_comparable") or "").split(", ")
                 for column, text in row.items():
                     if row["status"] == "finished" and "/" in column and text and kind_of(column) not in apart:

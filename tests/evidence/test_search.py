@@ -10,7 +10,7 @@ import pytest
 from evidence import search
 
 
-def told(number, value, state="complete"):
+def told(number, value, state="finished"):
     return SimpleNamespace(number=number, state=state, values=() if value is None else (value,))
 
 

@@ -34,7 +34,7 @@ from ablations.search.trial import TrialOutcome
 from analysis.format.errors import InputError
 
 STUDY_ATTRS = "study_attrs"
-"""Where a trial keeps what its sampler noted of the whole search."""
+"""The attribute in which a trial keeps what its sampler noted of the whole search."""
 FEWEST = 10
 """Complete trials below which importances say nothing."""
 RESAMPLINGS = 20
@@ -64,10 +64,10 @@ class Optimizer:
                 sampler=RandomSampler(),
                 load_if_exists=True,
             )
-            found = self.optuna.user_attrs.get("identity")
-            if found is None and self.optuna.get_trials(deepcopy=False):
+            held = self.optuna.user_attrs.get("identity")
+            if held is None and self.optuna.get_trials(deepcopy=False):
                 raise InputError(f"{shown(uri)} holds a study {study.name!r} that is not ours: give a name=…")
-            if found not in (None, identity):
+            if held not in (None, identity):
                 raise InputError(
                     f"{shown(uri)} holds the search {study.name!r} of other choices, which are never mixed: give this "
                     "one a name of its own with name=…"
@@ -81,7 +81,7 @@ class Optimizer:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """Where better values of each objective lie."""
+        """The direction in which better values of each objective lie."""
         signs = [fact_of(name).sign for name in self.objectives]
         return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
@@ -94,7 +94,7 @@ class Optimizer:
             return self.optuna.get_trials(deepcopy=True)
 
     def counted(self) -> int:
-        """How many were asked that count: not those that an accident ended, which are asked for again."""
+        """The number of those asked that count: not those that an accident ended, which are asked for again."""
         return sum(not trial.user_attrs.get("again") for trial in self._trials())
 
     def resume(self) -> list[tuple[int, Params]]:
@@ -113,11 +113,11 @@ class Optimizer:
 
         It is drawn in a copy of the search and then kept whole, so that a kill leaves all of it or nothing.
         """
-        known = self._trials()
-        number = len(known)
+        trials = self._trials()
+        number = len(trials)
         with self._guarded(), quiet():
-            view = self._view(known)
-            fixed, noted = self._owed(known)
+            view = self._view(trials)
+            fixed, noted = self._owed(trials)
             if fixed is not None:
                 view.enqueue_trial(fixed)
             view.sampler = sampler_of(self.study, number, len(self.objectives))
@@ -137,22 +137,22 @@ class Optimizer:
             )
         return number, params
 
-    def _owed(self, known: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
+    def _owed(self, trials: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
         """Values that are to be tried before others, with what is noted of such a trial: those of a trial that an
         accident ended, and first of all the paper's default."""
-        if not known and self.study.default_is_inside and self.study.file.sampler != "grid":
+        if not trials and self.study.default_is_inside and self.study.file.sampler != "grid":
             return self.study.default, {}
-        again = {trial.user_attrs.get("retry_of") for trial in known}
-        for trial in known:
+        again = {trial.user_attrs.get("retry_of") for trial in trials}
+        for trial in trials:
             if trial.user_attrs.get("again") and trial.number not in again:
                 return trial.params, {"retry_of": trial.number}
         return None, {}
 
-    def _view(self, known: list[FrozenTrial]) -> optuna.Study:
+    def _view(self, trials: list[FrozenTrial]) -> optuna.Study:
         """A copy of the search in memory, with these trials."""
         view = optuna.create_study(study_name=self.study.name, directions=self.directions)
-        view.add_trials(known)
-        kept = [trial.system_attrs[STUDY_ATTRS] for trial in known if STUDY_ATTRS in trial.system_attrs]
+        view.add_trials(trials)
+        kept = [trial.system_attrs[STUDY_ATTRS] for trial in trials if STUDY_ATTRS in trial.system_attrs]
         for name, value in json.loads(kept[-1]).items() if kept else ():
             view._storage.set_study_system_attr(view._study_id, name, value)
         return view
@@ -165,14 +165,14 @@ class Optimizer:
         return params
 
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
-        """Whether the pruner ends a trial that reported these values, by the trials told when it was asked."""
-        known = self._trials()
-        mine, told = known[number], known[: max(0, number - self.window + 1)]
+        """True where the pruner ends a trial that reported these values, by the trials told when it was asked."""
+        trials = self._trials()
+        mine, before = trials[number], trials[: max(0, number - self.window + 1)]
         with self._guarded(), quiet():
             view = optuna.create_study(study_name=self.study.name, directions=self.directions)
-            view.add_trials(told)
+            view.add_trials(before)
             # Those between are not known yet, but keep their numbers.
-            view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(told))])
+            view.add_trials([create_trial(state=TrialState.FAIL) for _ in range(number - len(before))])
             mine.intermediate_values = dict(reported)
             mine.system_attrs = {**mine.system_attrs, **self.marks.get(number, {})}
             view.add_trial(mine)
@@ -183,7 +183,7 @@ class Optimizer:
         return pruned
 
     def tell(self, number: int, outcome: TrialOutcome, cell_id: str) -> None:
-        """What came of a trial."""
+        """Keep what came of a trial."""
         noted = {
             "reason": outcome.reason,
             "cell_id": cell_id,
@@ -206,7 +206,7 @@ class Optimizer:
                 for step, value in outcome.reported.items():
                     if step not in asked.intermediate_values:
                         trial.report(value, step)
-            values = list(outcome.values) if outcome.state == "complete" else None
+            values = list(outcome.values) if outcome.state == "finished" else None
             self.optuna.tell(trial, values, STATES[outcome.state])
 
     def confirmed(self, cells: list[str]) -> int:
@@ -250,16 +250,16 @@ class Optimizer:
             return {}
         rng = np.random.default_rng(0)
         drawn_anew = [rng.integers(len(complete), size=len(complete)) for _ in range(RESAMPLINGS)]
-        found: dict[str, dict[str, tuple[float, float, float]]] = {}
+        by_objective: dict[str, dict[str, tuple[float, float, float]]] = {}
         for i, objective in enumerate(self.objectives):
             if len({trial.values[i] for trial in complete}) < 2:
                 continue
             shares = self._shares(complete, i, always)
             others = [self._shares([complete[j] for j in picked], i, always) for picked in drawn_anew]
-            found[objective] = {
-                name: (share, *_range([one.get(name, 0.0) for one in others])) for name, share in shares.items()
+            by_objective[objective] = {
+                name: (share, *_range([drawing.get(name, 0.0) for drawing in others])) for name, share in shares.items()
             }
-        return found
+        return by_objective
 
     def _shares(self, trials: Sequence[FrozenTrial], i: int, always: Sequence[str]) -> dict[str, float]:
         """The shares of an objective's variation among these trials, of which some may stand there twice."""

@@ -43,7 +43,7 @@ def cause(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """What is experimental is experimental, which need not be said at every trial."""
+    """Say nothing of what is experimental, which need not be said at every trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield

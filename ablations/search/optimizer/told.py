@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ablations.search.file import ParameterSpec
 from ablations.search.space import Params, Study, tried, whole
 
-STATES = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ def drawn(trial: Trial, name: str, parameter: ParameterSpec) -> Any:
 
 def params_of(trial: FrozenTrial, study: Study) -> Params:
     """A trial's values, as they are tried."""
-    known = study.parameters
-    return {name: tried(known[name], trial.params[name]) for name in known if name in trial.params}
+    parameters = study.parameters
+    return {name: tried(parameters[name], trial.params[name]) for name in parameters if name in trial.params}
 
 
 def told_of(trial: FrozenTrial, study: Study) -> Told:
     state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
     metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
-    values = tuple(trial.values or ()) if state == "complete" else ()
+    values = tuple(trial.values or ()) if state == "finished" else ()
     params = params_of(trial, study)
     return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)

@@ -13,9 +13,10 @@ from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
-from ablations.results.folder import runs_csv
+from ablations.results.folder import line_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, record, versions
+from ablations.results.trials import runs_text
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
 from ablations.tracking.mlflow_store import Tracker
@@ -80,8 +81,9 @@ def test_notes_are_a_column_where_any_record_has_them():
     ).planned
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
     records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, metadata, strict=True)]
-    assert "notes" not in runs_csv(records[:1]).splitlines()[0].split(",")
-    assert [row["notes"] for row in csv.DictReader(io.StringIO(runs_csv(records)))] == ["", "still warming up"]
+    first, both = (runs_text(list(map(line_of, some))) for some in (records[:1], records))
+    assert "notes" not in first.splitlines()[0].split(",")
+    assert [row["notes"] for row in csv.DictReader(io.StringIO(both))] == ["", "still warming up"]
 
 
 @pytest.mark.parametrize(

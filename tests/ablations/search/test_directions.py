@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 
 import pytest
@@ -39,7 +38,7 @@ WORDS = [
 
 
 def tell(optimizer, number, *values):
-    optimizer.tell(number, TrialOutcome("complete", values=values), "cell")
+    optimizer.tell(number, TrialOutcome("finished", values=values), "cell")
 
 
 @pytest.mark.thorough
@@ -66,7 +65,7 @@ def test_wilcoxon_leaves_out_seeds_of_a_trial_with_less_where_more_is_better(tmp
     optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", window=1, objectives=(PRECISION,))
     number, _ = optimizer.ask()
     best = {seed: 0.5 + 0.01 * seed for seed in range(8)}
-    optimizer.tell(number, TrialOutcome("complete", values=(0.5,), reported=best), "cell")
+    optimizer.tell(number, TrialOutcome("finished", values=(0.5,), reported=best), "cell")
     number, _ = optimizer.ask()
     assert optimizer.prunes(number, {seed: value - 0.1 for seed, value in best.items()}, [])
     assert not optimizer.prunes(number, {seed: value + 0.1 for seed, value in best.items()}, [])
@@ -126,9 +125,9 @@ def test_the_largest_value_wins(climbed):
     here = read_search(climbed / "up")
     (objective,) = here.head.objectives
     assert (objective.name, objective.direction, objective.head) == (COVERAGE, "max", "Coverage ↑")
-    assert here.complete[COVERAGE].nunique() > 1, "or nothing is shown"
+    assert here.finished[COVERAGE].nunique() > 1, "or nothing is shown"
     (won,) = here.head.winners
-    assert won.values[COVERAGE] == pytest.approx(here.complete[COVERAGE].max())
+    assert won.values[COVERAGE] == pytest.approx(here.finished[COVERAGE].max())
     assert best_trials(here, 1)["trial"].tolist() == [won.trial]
 
 
@@ -149,7 +148,7 @@ def test_two_objectives_of_two_directions_end_in_a_front(climbed):
     assert [objective.direction for objective in here.head.objectives] == ["min", "max"]
     points = {
         trial: (nll, density)
-        for trial, nll, density in here.complete[["trial", "nll/val", "density/val"]].itertuples(index=False)
+        for trial, nll, density in here.finished[["trial", "nll/val", "density/val"]].itertuples(index=False)
     }
     all_of = points.values()
     free = {n for n, (a, b) in points.items() if not any(c <= a and d >= b and (c, d) != (a, b) for c, d in all_of)}
@@ -159,7 +158,5 @@ def test_two_objectives_of_two_directions_end_in_a_front(climbed):
 
 @pytest.mark.thorough
 def test_a_search_by_another_metric_trains_nothing_anew(climbed):
-    with (climbed / "up" / "trials.csv").open() as file:
-        up = [row["cell_id"] for row in csv.DictReader(file)]
-    with (climbed / "both" / "trials.csv").open() as file:
-        assert [row["cell_id"] for row in csv.DictReader(file)] == up
+    up, both = (read_search(climbed / name).trials["cell_id"].tolist() for name in ("up", "both"))
+    assert both == up

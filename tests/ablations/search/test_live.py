@@ -22,11 +22,12 @@ from ablations.stages import checkpoints, training_loop
 from ablations.stages.artifacts import write_history
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
-from ablations.tracking.mlflow_runs import RUNG_NLL, key_of
+from ablations.tracking.mlflow_runs import key_of
 from ablations.tracking.mlflow_store import Tracker
 from tests.ablations.driver.test_live import LOSS, Machine, runs_of, steps
 from tests.ablations.search.conftest import POINTS
 
+RUNG_CURVE = "rung/nll/val"
 REPORTS = list(range(10, 81, 10))
 FEW = [word for word in POINTS if not word.startswith(("trials=", "study."))]
 FEW += ["study.pruner=halving", "study.sampler=random", "trials=2"]
@@ -72,11 +73,11 @@ def test_a_trial_is_a_run_while_it_runs_and_the_one_that_publishing_makes(quick,
         assert metrics == pytest.approx(other.data.metrics, rel=1e-5)
         took = int(one.data.metrics["cost/steps"])
         assert steps(here, one) == steps(there, other) == [step for step in REPORTS if step <= took]
-        assert Counter(steps(here, one, RUNG_NLL)) == Counter(steps(there, other, RUNG_NLL))
-        assert max(Counter(steps(here, one, RUNG_NLL)).values()) == 1
-        states[one.data.tags["state"]] += 1
+        assert Counter(steps(here, one, RUNG_CURVE)) == Counter(steps(there, other, RUNG_CURVE))
+        assert max(Counter(steps(here, one, RUNG_CURVE)).values()) == 1
+        states[one.data.tags["status"]] += 1
     assert not of_publishing
-    assert set(states) == {"complete", "pruned"}
+    assert set(states) == {"finished", "pruned"}
 
 
 def mine(tags):
@@ -109,7 +110,7 @@ def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_p
     assert [one.data.tags["trial"] for one in ended if one.info.run_id == stopped.info.run_id] == ["0"]
     assert sorted(one.data.tags["trial"] for one in ended) == ["0", "1"]
     for one in ended:
-        assert (one.info.status, one.data.tags["status"]) == ("FINISHED", one.data.tags["state"])
+        assert (one.info.status, one.data.tags["status"]) == ("FINISHED", one.data.tags["status"])
         assert "reported" not in one.data.tags
         assert steps(found, one) == [step for step in REPORTS if step <= int(one.data.metrics["cost/steps"])]
 
@@ -135,7 +136,7 @@ def test_each_seed_has_its_curves_and_rungs_are_of_the_first(of_two_seeds):
         LOSS: [(10, 0.5)],
         "schedule/gamma_0": [(10, -3.0)],
         f"{LOSS} seed 1": [(10, 0.25)],
-        RUNG_NLL: [(10, 2.5)],
+        RUNG_CURVE: [(10, 2.5)],
     }
 
 

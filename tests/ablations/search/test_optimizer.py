@@ -38,7 +38,7 @@ def bowl(params):
 
 
 def told(optimizer, number, params):
-    optimizer.tell(number, TrialOutcome("complete", values=(bowl(params),), metrics={"nll/val": bowl(params)}), "cell")
+    optimizer.tell(number, TrialOutcome("finished", values=(bowl(params),), metrics={"nll/val": bowl(params)}), "cell")
 
 
 def searched(path, count, kills=(), **options):
@@ -119,7 +119,7 @@ def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
         own = {key for key in study.parameters if study.applies(key, params)}
         assert set(params) == own
         seen.add(params["schedule"])
-        optimizer.tell(number, TrialOutcome("complete", values=(i * 0.1,), metrics={}), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(i * 0.1,), metrics={}), "cell")
     assert len(seen) > 1
 
 
@@ -154,10 +154,10 @@ def test_a_pruner_ends_the_worst_and_never_the_best(pruner, tmp_path):
             ended = ended or optimizer.prunes(number, reported, rungs)
         verdicts.append(ended)
         values = () if ended else (level,)
-        optimizer.tell(number, TrialOutcome("pruned" if ended else "complete", "", values, reported=reported), "cell")
+        optimizer.tell(number, TrialOutcome("pruned" if ended else "finished", "", values, reported=reported), "cell")
     assert verdicts[8]
     assert not verdicts[9]
-    assert [trial.state for trial in optimizer.trials()][8:] == ["pruned", "complete"]
+    assert [trial.state for trial in optimizer.trials()][8:] == ["pruned", "finished"]
     assert optimizer.front() == [9]
 
 
@@ -167,7 +167,7 @@ def test_a_pruner_judges_by_the_trials_that_were_told_when_it_was_asked(tmp_path
     params = [optimizer.ask() for _ in range(9)]
     for number, _ in params[:8]:
         level = 1.0 if number < 6 else 0.01
-        optimizer.tell(number, TrialOutcome("complete", values=(level,), reported={50: level}), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(level,), reported={50: level}), "cell")
     assert not optimizer.prunes(8, {50: 0.5}, [50])
     assert optimizer.prunes(8, {50: 2.0}, [50])
 
@@ -176,7 +176,7 @@ def test_wilcoxon_compares_seeds_with_those_of_the_best_trial(tmp_path):
     optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", window=1)
     number, _ = optimizer.ask()
     best = {seed: 1 + 0.01 * seed for seed in range(8)}
-    optimizer.tell(number, TrialOutcome("complete", values=(1.0,), reported=best), "cell")
+    optimizer.tell(number, TrialOutcome("finished", values=(1.0,), reported=best), "cell")
     number, _ = optimizer.ask()
     worse = {seed: value + 0.1 for seed, value in best.items()}
     assert optimizer.prunes(number, worse, [])
@@ -188,7 +188,7 @@ def test_the_front_of_two_objectives_is_what_nothing_beats_in_both(tmp_path):
     points = [(1.0, 9.0), (2.0, 5.0), (3.0, 1.0), (3.0, 5.0), (2.5, 6.0)]
     for values in points:
         number, _ = optimizer.ask()
-        optimizer.tell(number, TrialOutcome("complete", values=values), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=values), "cell")
     beaten = [any(a <= c and b <= d and (a, b) != (c, d) for a, b in points) for c, d in points]
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2]
 
@@ -200,7 +200,7 @@ def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
     for _ in range(30):
         number, params = optimizer.ask()
         value = params["schedule.gamma_min"] ** 2
-        optimizer.tell(number, TrialOutcome("complete", values=(value,)), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(value,)), "cell")
     shares = optimizer.importances()["nll/val"]
     share, low, high = shares["schedule.gamma_min"]
     assert share > 0.95
@@ -215,7 +215,7 @@ def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_
     values = np.random.default_rng(0).normal(size=20)
     for value in values:
         number, _ = optimizer.ask()
-        optimizer.tell(number, TrialOutcome("complete", values=(float(value),)), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(float(value),)), "cell")
     ranges = [(low, high) for _, low, high in optimizer.importances()["nll/val"].values()]
     assert all(high - low > 0.3 for low, high in ranges)
 
@@ -226,7 +226,7 @@ def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):
     for _ in range(12):
         assert optimizer.importances() == {}
         number, _ = optimizer.ask()
-        optimizer.tell(number, TrialOutcome("complete", values=(1.0,)), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(1.0,)), "cell")
     assert optimizer.importances() == {}
 
 
@@ -308,7 +308,7 @@ def test_a_trial_that_is_judged_again_after_a_kill_is_judged_alike(pruner, tmp_p
         ended = judged(optimizer, number, level)
         values = () if ended else (level,)
         reported = {step: level + 100 / step for step in rungs if not ended or step <= ended}
-        optimizer.tell(number, TrialOutcome("pruned" if ended else "complete", "", values, reported=reported), "cell")
+        optimizer.tell(number, TrialOutcome("pruned" if ended else "finished", "", values, reported=reported), "cell")
     for level in (0.5, 1.07, 9.0):
         number, _ = optimizer.ask()
         first = judged(optimizer, number, level)
@@ -325,7 +325,7 @@ def test_sobol_points_of_a_parameter_that_only_some_trials_have_differ(tmp_path)
     for i in range(16):
         number, params = optimizer.ask()
         seen.append(tuple(params.items()))
-        optimizer.tell(number, TrialOutcome("complete", values=(i * 0.1,), metrics={}), "cell")
+        optimizer.tell(number, TrialOutcome("finished", values=(i * 0.1,), metrics={}), "cell")
     assert len(set(seen)) == len(seen)
 
 

@@ -12,15 +12,19 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from ablations import export, run
 from ablations.data.tensors import read_tensors
+from ablations.driver.trained import find
 from ablations.driver.wanted import wanted_by
 from ablations.engine.journal import Journal
 from ablations.grids.grid import make
+from ablations.record import check_over
+from ablations.results.folder import finished_in
 from ablations.search import __main__ as search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
@@ -30,7 +34,9 @@ from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
+from ablations.tracking.mlflow_runs import tracked_runs
 from analysis.format.errors import InputError
+from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import HERE
@@ -43,11 +49,23 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
+def trials_of(folder):
+    return [row for row in rows_of(folder / "runs.csv") if row["trial"]]
+
+
+def cells_of(folder):
+    return [row for row in rows_of(folder / "runs.csv") if not row["trial"]]
+
+
+def head_of(folder):
+    return json.loads((folder / "grid.json").read_text())["search"]
+
+
 def trials_in(results):
     """What a search tried and got, without its seconds and bytes."""
     return [
-        {key: value for key, value in row.items() if "seconds" not in key and not key.startswith("cost/")}
-        for row in rows_of(results / "found" / "trials.csv")
+        {key: value for key, value in row.items() if value and not key.startswith("cost/")}
+        for row in trials_of(results / "found")
     ]
 
 
@@ -58,7 +76,7 @@ def folder_of(done):
 def test_it_ends_well_and_says_what_it_found(searched):
     assert searched.code == 0
     said = " ".join(searched.printed.split())
-    trial = json.loads((folder_of(searched) / "search.json").read_text())["winners"][0]["trial"]
+    trial = head_of(folder_of(searched))["winners"][0]["trial"]
     assert f"{trial} (found by search" in said
     assert "0 (paper's default)" not in said.split("Searched")[0] or trial != 0
     assert "at 2 fresh seeds" in said
@@ -69,20 +87,20 @@ def test_it_ends_well_and_says_what_it_found(searched):
 def test_every_trial_has_its_row_and_the_best_one_wins(searched):
     here = read_search(folder_of(searched))
     assert list(here.trials["trial"]) == list(range(9))
-    assert set(here.trials["state"]) <= {"complete", "pruned"}
-    assert (here.trials["state"] == "pruned").any(), "or nothing is shown of pruning"
-    best = here.complete.loc[here.complete["nll/val"].idxmin(), "trial"]
+    assert set(here.trials["status"]) <= {"finished", "pruned"}
+    assert (here.trials["status"] == "pruned").any(), "or nothing is shown of pruning"
+    best = here.finished.loc[here.finished["nll/val"].idxmin(), "trial"]
     assert [winner.trial for winner in here.head.winners] == [best]
     assert here.head.full_steps == 9 * 80
-    assert here.head.trained_steps == here.trials["steps"].sum() < 9 * 80
+    assert here.head.trained_steps == here.trials["cost/steps"].sum() < 9 * 80
 
 
 def test_values_are_those_of_the_stages_themselves(searched):
     """A trial's value is the bound on validation that its stage left."""
     journal = Journal(searched.results / ".stages")
     nlls = [json.loads(path.read_text())["metrics"].get("nll/val") for path in journal.root.glob("*/result.json")]
-    for row in rows_of(folder_of(searched) / "trials.csv"):
-        if row["state"] == "complete":
+    for row in trials_of(folder_of(searched)):
+        if row["status"] == "finished":
             assert any(nll is not None and f"{nll:.7g}" == row["nll/val"] for nll in nlls)
 
 
@@ -90,7 +108,7 @@ def test_nothing_but_the_confirmation_reads_test_data(searched):
     """As many stages scored test points as the confirmation has rows."""
     results = [json.loads(path.read_text()) for path in (searched.results / ".stages").glob("*/result.json")]
     tested = [result for result in results if "nll/test" in result["metrics"]]
-    assert len(tested) == len(rows_of(folder_of(searched) / "runs.csv")) == 4
+    assert len(tested) == len(cells_of(folder_of(searched))) == 4
 
 
 def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
@@ -100,13 +118,13 @@ def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
     assert grid.meta.baseline == {"choice": "default"}
     found_cell = grid.runs[grid.runs["axis.choice"] == "found"]["cell_id"].iloc[0]
     head = read_search(folder_of(searched)).head
-    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
+    row = next(r for r in trials_of(folder_of(searched)) if r["trial"] == str(head.winners[0].trial))
     assert row["cell_id"] == found_cell
 
 
 def test_curves_of_a_trial_stand_though_its_training_was_damaged_since(again):
     """It has its value, and is not trained again."""
-    before = (again.results / "found" / "trial_curves.csv").read_bytes()
+    before = (again.results / "found" / "curves.csv").read_bytes()
     results = [
         path for path in (again.results / ".stages").glob("*/result.json") if "train/network" in path.read_text()
     ]
@@ -114,15 +132,15 @@ def test_curves_of_a_trial_stand_though_its_training_was_damaged_since(again):
     for path in results:
         path.write_text("{")
     assert search.main([*again.arguments, "device=cpu"]) == 0
-    assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
+    assert (again.results / "found" / "curves.csv").read_bytes() == before
 
 
 def test_curves_of_a_trial_are_those_of_its_result_and_not_of_what_is_watched(again):
-    before = (again.results / "found" / "trial_curves.csv").read_bytes()
+    before = (again.results / "found" / "curves.csv").read_bytes()
     for path in (again.results / ".stages").glob("*/metrics.jsonl"):
         path.write_text(path.read_text().replace("train/network", "train/oetwork"))
     assert search.main([*again.arguments, "device=cpu"]) == 0
-    assert (again.results / "found" / "trial_curves.csv").read_bytes() == before
+    assert (again.results / "found" / "curves.csv").read_bytes() == before
 
 
 @pytest.mark.thorough
@@ -140,30 +158,28 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     assert after[:9] == before
     head = read_search(again.results / "found").head
     confirmed = set(read_folder(again.results / "found").meta.cells)
-    rows = rows_of(again.results / "found" / "trials.csv")
+    rows = trials_of(again.results / "found")
     assert {rows[0]["cell_id"], rows[head.winners[0].trial]["cell_id"]} == confirmed
 
 
-def test_a_confirmation_of_another_winner_is_taken_away(again):
-    """As a longer search would leave it behind if it were stopped before its own."""
-    from ablations.launchers.local import Local
-    from ablations.search.confirmation import forget_another
-    from ablations.search.optimizer import Optimizer
-    from ablations.search.plan import plan_search
-    from ablations.search.records import Finalist
+def test_a_confirmation_of_another_winner_is_taken_away(again, monkeypatch):
+    """As a longer search would leave it behind if it were stopped before its own; the trials stay."""
+    from ablations.search import results
 
     folder = again.results / "found"
-    plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])
-    optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{again.results}/optuna.db", 1)
-    best = read_search(folder).head.winners[0].trial
-    trials = optimizer.trials()
-    forget_another(folder, plan, [Finalist("found", "found by search", trials[best])])
-    assert (folder / "grid.json").exists()
-    other = next(t for t in trials if t.number not in (0, best))
-    forget_another(folder, plan, [Finalist("found", "found by search", other)])
-    assert not (folder / "grid.json").exists()
-    assert (folder / "search.json").exists()
-    assert (folder / "trials.csv").exists()
+
+    def files():
+        return [(folder / name).read_bytes() for name in ("grid.json", "runs.csv", "curves.csv")]
+
+    before, trials = files(), trials_in(again.results)
+    monkeypatch.setattr(search, "confirm", lambda *given: 0)
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert files() == before
+    monkeypatch.setattr(results, "cells_of", lambda *given: {"another"})
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert (cells_of(folder), trials_in(again.results)) == ([], trials)
+    assert search_alone(folder)
+    assert not list(folder.glob("images.csv"))
 
 
 def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(searched):
@@ -171,10 +187,24 @@ def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(s
     assert {folder.name for folder in journal.root.iterdir()} <= wanted_by(searched.results / "found")
 
 
+def test_trials_are_no_cells_to_whoever_reads_runs_csv(again):
+    """They are recorded whatever became of them, delivered once they are over, and none is found as a trained cell."""
+    folder = again.results / "found"
+    confirmed = {row["cell_id"] for row in cells_of(folder)}
+    pruned = next(row for row in trials_of(folder) if row["status"] == "pruned" and row["cell_id"] not in confirmed)
+    with pytest.raises(InputError, match="no cell"):
+        find(again.results, pruned["cell_id"], 0)
+    assert finished_in(folder) == len(cells_of(folder))
+    kinds = Counter(one.tags["kind"] for one in tracked_runs(folder))
+    assert kinds == {"trial": 9, "cell": 4}
+    path = folder / "runs.csv"
+    for before, status in (("pruned", "failed"), ("failed", "running")):
+        path.write_text(path.read_text().replace(f",{before},", f",{status},", 1))
+        check_over(folder)
+    assert Counter(one.tags["kind"] for one in tracked_runs(folder)) == {"trial": 8, "cell": 4}
+
+
 def test_a_grid_does_not_overwrite_a_search(again):
-    with pytest.raises(InputError, match="holds the results of"):
-        run.main(["data=mixture2d", "network=mlp", "name=found", f"results={again.results}"])
-    (again.results / "found" / "grid.json").unlink()
     with pytest.raises(InputError, match="holds the results of a search"):
         run.main(["data=mixture2d", "network=mlp", "name=found", f"results={again.results}"])
 
@@ -183,7 +213,7 @@ def test_no_trial_is_begun_once_the_hours_are_over(again, capsys):
     words = [word for word in again.arguments if not word.startswith(("trials", "name"))]
     assert search.main([*words, "hours=1e-9", "name=none"]) == 0
     assert "nothing was found" in capsys.readouterr().out
-    assert rows_of(again.results / "none" / "trials.csv") == []
+    assert trials_of(again.results / "none") == []
 
 
 def test_another_search_does_not_overwrite_it(again):
@@ -201,8 +231,8 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
     arguments = [word.replace("name=found", "name=twice") for word in words]
     assert search.main(arguments) == 0
     assert set((again.results / ".stages").iterdir()) == stages
-    twice = [row["param.schedule.gamma_min"] for row in rows_of(again.results / "twice" / "trials.csv")]
-    assert twice == [row["param.schedule.gamma_min"] for row in rows_of(again.results / "found" / "trials.csv")]
+    twice = [row["param.schedule.gamma_min"] for row in trials_of(again.results / "twice")]
+    assert twice == [row["param.schedule.gamma_min"] for row in trials_of(again.results / "found")]
 
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
@@ -210,7 +240,7 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     from ablations.engine.perform import perform
 
     study = make_study(parse_search(POINTS))
-    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["state"] == "complete")
+    row = next(r for r in trials_of(folder_of(searched)) if r["status"] == "finished")
     params = {name: float(row[f"param.{name}"]) for name in study.parameters}
     cell = study.cell(params, 0)
     data = cell.data.load()
@@ -258,7 +288,7 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
     monkeypatch.setattr(Searcher, "run", stop)
     assert search.main([*POINTS, f"results={tmp_path}"]) == 130
     assert "interrupted after 0 trials: they are kept, the same command continues" in capsys.readouterr().out
-    assert [row["state"] for row in rows_of(tmp_path / "found" / "trials.csv")] == ["running"]
+    assert [row["status"] for row in trials_of(tmp_path / "found")] == ["running"]
 
 
 def test_a_second_look_at_test_data_is_said(again):
@@ -314,7 +344,7 @@ def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store,
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert trials_in(results) == trials_in(searched.results)
-    heads = [json.loads((folder / "found" / "search.json").read_text()) for folder in (results, searched.results)]
+    heads = [head_of(folder / "found") for folder in (results, searched.results)]
     assert heads[0]["winners"] == heads[1]["winners"]
 
 
@@ -326,8 +356,8 @@ def test_on_ray_it_tries_prunes_and_finds_what_it_does_by_local_workers(
     shutil.copy(store, tmp_path / "mlflow.db")
     assert search.main([*POINTS, f"results={tmp_path}", "launcher=ray", "launcher.address=local"]) == 0
     assert trials_in(tmp_path) == trials_in(searched.results)
-    assert any(row["state"] == "pruned" for row in trials_in(tmp_path))
-    heads = [json.loads((folder / "found" / "search.json").read_text()) for folder in (tmp_path, searched.results)]
+    assert any(row["status"] == "pruned" for row in trials_in(tmp_path))
+    heads = [head_of(folder / "found") for folder in (tmp_path, searched.results)]
     assert heads[0]["winners"] == heads[1]["winners"]
 
 
@@ -337,15 +367,15 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
     client = MlflowClient(f"sqlite:///{searched.results}/mlflow.db")
     experiment = client.get_experiment_by_name("found")
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=100)
-    rows = {row["trial"]: row for row in rows_of(folder_of(searched) / "trials.csv")}
+    rows = {row["trial"]: row for row in trials_of(folder_of(searched))}
     assert {run.data.tags["trial"] for run in runs} == set(rows)
     for logged in runs:
         row = rows[logged.data.tags["trial"]]
         assert logged.data.tags["study"] == "found"
-        assert logged.data.tags["state"] == row["state"]
+        assert logged.data.tags["status"] == row["status"]
         assert "mlflow.parentRunId" not in logged.data.tags
         assert logged.data.params["schedule.gamma_min"] == row["schedule.gamma_min"]
-        if row["state"] == "complete":
+        if row["status"] == "finished":
             assert logged.data.metrics["nll/val"] == pytest.approx(float(row["nll/val"]))
     cells = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
     assert len(cells) == 4
@@ -389,7 +419,7 @@ def test_what_was_found_is_a_schedule_of_any_grid_and_the_same_cell(searched, co
     grid = make(parse_run([*words, "schedule=linear,saved/mine", "schedule.rescale=false"]))
     cells = [point.cell for point in grid.at_seeds() if point.levels["schedule"] == "saved/mine"]
     head = read_search(folder_of(searched)).head
-    row = next(r for r in rows_of(folder_of(searched) / "trials.csv") if r["trial"] == str(head.winners[0].trial))
+    row = next(r for r in trials_of(folder_of(searched)) if r["trial"] == str(head.winners[0].trial))
     assert parameters(cells[0])["schedule.gamma_min"] == row["schedule.gamma_min"]
     runs = read_folder(folder_of(searched)).runs
     data = cells[0].data.load()
@@ -412,9 +442,9 @@ def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys, mo
 
 
 def test_a_search_for_no_schedule_has_none_to_keep(again, configs, capsys, monkeypatch):
-    path = again.results / "found" / "search.json"
+    path = again.results / "found" / "grid.json"
     head = json.loads(path.read_text())
-    head["parameters"] = [{"name": "training.ema"}]
+    head["search"]["parameters"] = [{"name": "training.ema"}]
     path.write_text(json.dumps(head))
     arguments = ["search=found", "name=x", f"results={again.results}"]
     line = one_line_error(export.main, arguments, capsys, monkeypatch)
@@ -428,14 +458,14 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
     words = [w for w in POINTS if not re.match(r"schedule\.|training\.learning|study|trials", w)]
     words += ["training.learning_rate=0.002,1e30", "study.sampler=random", "trials=4", f"results={tmp_path}"]
     assert search.main(words) == 0
-    rows = rows_of(tmp_path / "found" / "trials.csv")
-    failed = [row for row in rows if row["state"] == "failed"]
+    rows = trials_of(tmp_path / "found")
+    failed = [row for row in rows if row["status"] == "failed"]
     assert failed
     assert all("not finite" in row["reason"] for row in failed)
     assert {row["param.training.learning_rate"] for row in failed} == {"1e+30"}
     printed = " ".join(capsys.readouterr().out.split())
     assert "No trial has beaten the paper's default: there is nothing to confirm" in printed
-    assert not (tmp_path / "found" / "grid.json").exists()
+    assert search_alone(tmp_path / "found")
 
 
 @pytest.mark.slow
@@ -448,7 +478,7 @@ def test_two_objectives_end_in_a_front_that_is_confirmed(store, tmp_path, withou
     assert [objective.name for objective in here.head.objectives] == ["nll/val", "energy_distance/val"]
     levels = [winner.level for winner in here.head.winners]
     assert levels in (["found"], ["best_nll", "best_energy"], ["best_nll", "best_energy", "between"])
-    best = {name: here.complete[name].min() for name in ("nll/val", "energy_distance/val")}
+    best = {name: here.finished[name].min() for name in ("nll/val", "energy_distance/val")}
     if len(levels) > 1:
         values = {winner.level: winner.values for winner in here.head.winners}
         assert values["best_nll"]["nll/val"] == pytest.approx(best["nll/val"])
@@ -491,5 +521,5 @@ def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys
     monkeypatch.undo()
     shorter = [word.replace("trials=9", "trials=10") for word in again.arguments]
     assert search.main(shorter) == 0
-    ended = [row for row in rows_of(again.results / "found" / "trials.csv") if row["state"] != "failed"]
+    ended = [row for row in trials_of(again.results / "found") if row["status"] != "failed"]
     assert len(ended) >= 10

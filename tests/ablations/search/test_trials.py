@@ -9,7 +9,7 @@ import pytest
 from ablations.engine.journal import Failure, Result
 from ablations.grids.planned import Planned
 from ablations.search.study import make
-from ablations.search.trial import TrialOutcome, course
+from ablations.search.trial import Course, TrialOutcome
 from ablations.settings.arguments import parse_search
 from ablations.stages.asked import metric_stages
 from ablations.stages.graph import stages_of, validated
@@ -91,9 +91,9 @@ def test_no_stage_of_a_trial_reads_test_data():
 
 def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
     papers = Papers()
-    asked, outcome = answered(course(planned(0, 1, 4), papers, NLL, [], None, None), papers, good(papers))
+    asked, outcome = answered(Course(planned(0, 1, 4), papers, NLL).run(), papers, good(papers))
     assert asked == [[(kind, None, seed) for seed in (0, 1, 4) for kind in ("training", "bound")]]
-    assert outcome.state == "complete"
+    assert outcome.state == "finished"
     assert outcome.values == pytest.approx((2 + 5 / 3,))
     assert (outcome.steps, outcome.seconds) == (1200, pytest.approx(30.0))
 
@@ -105,7 +105,7 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
         seen.append(dict(reported))
         return len(reported) == 2
 
-    way = course(planned(0, 1), papers, NLL, [50, 100, 200], judge, None)
+    way = Course(planned(0, 1), papers, NLL, [50, 100, 200], judge).run()
     asked, outcome = answered(way, papers, good(papers, rungs={50: 4.0, 100: 3.5}))
     assert asked == [[("rung", 50, 0)], [("rung", 100, 0)]]
     assert seen == [{50: 4.0}, {50: 4.0, 100: 3.5}]
@@ -115,10 +115,10 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
 
 def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
     papers = Papers()
-    way = course(planned(0), papers, NLL, [50, 200], lambda reported: False, None)
+    way = Course(planned(0), papers, NLL, [50, 200], lambda reported: False).run()
     asked, outcome = answered(way, papers, good(papers))
     assert asked == [[("rung", 50, 0)], [("rung", 200, 0)], [("training", None, 0), ("bound", None, 0)]]
-    assert (outcome.state, outcome.reported, outcome.values) == ("complete", {50: 3.0, 200: 3.0}, (2.0,))
+    assert (outcome.state, outcome.reported, outcome.values) == ("finished", {50: 3.0, 200: 3.0}, (2.0,))
 
 
 def test_what_the_journal_knows_is_not_asked_for_again():
@@ -126,7 +126,7 @@ def test_what_the_journal_knows_is_not_asked_for_again():
     answer = good(papers)
     for stage in plan[0].stages:
         answer(stage)
-    asked, outcome = answered(course(plan, papers, NLL, [], None, None), papers, answer)
+    asked, outcome = answered(Course(plan, papers, NLL).run(), papers, answer)
     assert asked == []
     assert outcome.values == (2.0,)
 
@@ -141,8 +141,8 @@ def test_a_training_that_was_finished_unwatched_is_not_held_against_a_trial():
         else:
             good(papers)(stage)
 
-    way = course(plan, papers, NLL, [50], lambda reported: pytest.fail("asked of nothing"), None)
-    assert answered(way, papers, answer)[1].state == "complete"
+    way = Course(plan, papers, NLL, [50], lambda reported: pytest.fail("asked of nothing")).run()
+    assert answered(way, papers, answer)[1].state == "finished"
 
 
 def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
@@ -152,11 +152,11 @@ def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
         seen.append(dict(reported))
         return len(reported) == 2
 
-    way = course(planned(0, 1, 2), papers, NLL, [], None, judge)
+    way = Course(planned(0, 1, 2), papers, NLL, [], None, judge).run()
     asked, outcome = answered(way, papers, good(papers))
     assert [{seed for _, _, seed in stages} for stages in asked] == [{0}, {1}]
     assert seen == [{0: 2.0}, {0: 2.0, 1: 3.0}]
-    assert (outcome.state, outcome.values) == ("complete", (2.5,))
+    assert (outcome.state, outcome.values) == ("finished", (2.5,))
     assert outcome.reason == "the first 2 seeds only: the others were left out"
 
 
@@ -170,7 +170,7 @@ def test_divergence_is_a_failed_trial_with_its_reason(kind):
         else:
             good(papers)(stage)
 
-    way = course(planned(0), papers, NLL, [50], lambda reported: False, None)
+    way = Course(planned(0), papers, NLL, [50], lambda reported: False).run()
     outcome = answered(way, papers, answer)[1]
     assert (outcome.state, outcome.again) == ("failed", False)
     assert outcome.reason == "the network loss was not finite by step 50"
@@ -182,7 +182,7 @@ def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
     def answer(stage):
         papers.failures[stage.id] = Failure("machine", "OSError: No space left on device", "Traceback …")
 
-    outcome = answered(course(planned(0), papers, NLL, [], None, None), papers, answer)[1]
+    outcome = answered(Course(planned(0), papers, NLL).run(), papers, answer)[1]
     assert outcome == TrialOutcome("failed", "OSError: No space left on device", again=True)
 
 
@@ -192,14 +192,14 @@ def test_a_missing_objective_fails():
     def answer(stage):
         papers.finish(stage, cost__x=1.0)
 
-    outcome = answered(course(planned(0), papers, NLL, [], None, None), papers, answer)[1]
+    outcome = answered(Course(planned(0), papers, NLL).run(), papers, answer)[1]
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
 
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
     papers = Papers()
     refused = [replace(item, stages=[], refusal="linear needs …") for item in planned(0)]
-    assert answered(course(refused, papers, NLL, [], None, None), papers, None) == (
+    assert answered(Course(refused, papers, NLL).run(), papers, None) == (
         [],
         TrialOutcome("failed", "linear needs …"),
     )
@@ -219,7 +219,7 @@ def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():
     def answer(stage):
         papers.finish(stage, **{"nll__val": 2.0, f"only__{stage.cell.seed}": 1.0})
 
-    outcome = answered(course(planned(0, 1), papers, NLL, [], None, None), papers, answer)[1]
+    outcome = answered(Course(planned(0, 1), papers, NLL).run(), papers, answer)[1]
     assert outcome.metrics == {"nll/val": 2.0}
 
 
@@ -229,11 +229,11 @@ def test_seed_by_seed_a_missing_objective_fails():
     def answer(stage):
         papers.finish(stage, cost__x=1.0)
 
-    outcome = answered(course(planned(0, 1), papers, NLL, [], None, lambda seen: False), papers, answer)[1]
+    outcome = answered(Course(planned(0, 1), papers, NLL, [], None, lambda seen: False).run(), papers, answer)[1]
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
 
 
-@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "complete"), (["mmd/val/digits-cnn"], "failed")])
+@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "finished"), (["mmd/val/digits-cnn"], "failed")])
 def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
     trial, metric = judged("study.objective=mmd")
     assert metric.column == "mmd/val/digits-cnn"
@@ -245,7 +245,7 @@ def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(obje
         else:
             papers.finish(stage, **({"nll__val": 2.0} if stage.kind == "bound" else {}))
 
-    asked, outcome = answered(course(trial, papers, objective, [], None, None), papers, answer)
+    asked, outcome = answered(Course(trial, papers, objective).run(), papers, answer)
     assert [kind for kind, _, _ in asked[0]] == ["training", "bound", "samples", "metric"]
     assert outcome.state == state
     assert outcome.reason == ("ValueError: all equal" if state == "failed" else "")
@@ -256,7 +256,7 @@ def test_what_a_search_does_not_go_by_is_measured_all_the_same():
     papers = Papers()
     names = {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
     _, outcome = answered(
-        course(trial, papers, NLL, [], None, None),
+        Course(trial, papers, NLL).run(),
         papers,
         lambda stage: papers.finish(stage, **names.get(stage.kind, {})),
     )

@@ -267,8 +267,8 @@ def test_a_search_may_go_by_it(store, tmp_path, without_pictures):
     found = read_search(tmp_path / "found")
     (objective,) = found.head.objectives
     assert (objective.name, objective.label, objective.decimals) == ("mmd/val", "MMD²", 4)
-    assert len(found.complete) == 3
-    best = found.complete.sort_values("mmd/val").iloc[0]
+    assert len(found.finished) == 3
+    best = found.finished.sort_values("mmd/val").iloc[0]
     assert found.head.winners[0].trial == best["trial"]
     confirmed = json.loads((tmp_path / "found" / "grid.json").read_text())
     assert [metric["name"] for metric in confirmed["metrics"]] == ["nll/test", "energy_distance/test", "mmd/test"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from ablations.data.base import Data, DataSet, image_data
-from ablations.engine.journal import Journal, Result
+from ablations.engine.journal import Result
 from ablations.engine.workers import Workers
 from ablations.launchers.protocol import Launcher, found_devices
 from ablations.launchers.serial import ThisProcess
@@ -166,7 +165,7 @@ class Pretence(ThisProcess):
     """Writes numbers of its own."""
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
-        Journal(Path(self.journal)).write_result(stage.id, Result("finished", "", {"mmd/test": 0.0}, {}, {}))
+        self.journal.write_result(stage.id, Result("finished", "", {"mmd/test": 0.0}, {}, {}))
         future: Future[str] = Future()
         future.set_result("failed" if stage.id == "bad" else "finished")
         return future

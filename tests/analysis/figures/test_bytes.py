@@ -59,7 +59,7 @@ SCENES = {
     with_estimate: ("estimate",),
     deck: ("strips", *DECK),
     one_objective: ("history", "slices", "rungs"),
-    two_objectives: ("pareto",),
+    two_objectives: ("history_second", "slices_second", "pareto"),
 }
 OWN_SETTINGS = {"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}
 

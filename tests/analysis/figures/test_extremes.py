@@ -54,9 +54,9 @@ def test_answers_that_can_be_drawn_are_the_same(shared_folder, tmp_path):
 @pytest.mark.parametrize("change", [{"low": 5e-324}, {"high": 1e308}])
 def test_a_search_of_an_extreme_range_is_drawn(change, tmp_path, monkeypatch):
     folder = one_objective(tmp_path / "s", 16)
-    head = json.loads((folder / "search.json").read_text())
-    head["parameters"][0].update(change)
-    (folder / "search.json").write_text(json.dumps(head))
+    head = json.loads((folder / "grid.json").read_text())
+    head["search"]["parameters"][0].update(change)
+    (folder / "grid.json").write_text(json.dumps(head))
     monkeypatch.setattr("analysis.figures.as_png", lambda figure: figure.draw_without_rendering() or Drawn(b"", (1, 1)))
     assert draw_search(read_search(folder))
 

@@ -48,11 +48,9 @@ def test_where_more_is_better_the_window_is_the_mirrored_one():
     view, mirrored = best_window(values, 1), best_window([-value for value in values], -1)
     assert (view.low, view.high) == (-mirrored.high, -mirrored.low)
     assert 0.5 < view.low < 0.6
-    assert not best_window(list(np.geomspace(5, 500, 30)), 1).log, "which would squash the best"
 
 
-def test_a_wide_range_of_trials_is_logarithmic_and_one_value_is_not_a_hair():
-    assert best_window(list(np.geomspace(5, 500, 30)), -1).log
+def test_a_range_of_one_value_is_not_a_hair():
     alone = best_window([2.0], -1)
     assert alone.holds(2.0)
     assert alone.high - alone.low == pytest.approx(0.2)

@@ -121,12 +121,12 @@ def test_the_confirmation_of_two_objectives(tmp_path):
 
 def test_what_is_said_of_a_search(tmp_path):
     told = search_sentences(read_search(one_objective(tmp_path / "s")))
-    trials = "40 trials (35 complete, 4 pruned, 1 failed)"
+    trials = "40 trials (35 finished, 4 pruned, 1 failed)"
     assert told[0] == f"Searched β_1 and β_T for NLL in {trials} by TPE, on validation data at seed 0."
     assert told[1].startswith("Failed, 1 of 1: ")
     assert told[2] == "Pruning (median) saved 9 % of the training steps."
     assert told[3] == (
-        "Share of the variation among 35 complete trials that goes with each parameter (fANOVA; the range over "
+        "Share of the variation among 35 finished trials that goes with each parameter (fANOVA; the range over "
         "resamplings of the trials, nine of ten): in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation: trials "
         "were drawn where the search looked, in the ranges that it was given."
     )
@@ -137,14 +137,14 @@ def test_what_is_said_of_a_search(tmp_path):
 
 def test_importances_are_of_each_objective_and_say_what_they_leave_out(tmp_path):
     (two,) = [line for line in search_sentences(read_search(two_objectives(tmp_path / "two"))) if "fANOVA" in line]
-    assert "among 45 complete trials" in two
+    assert "among 45 finished trials" in two
     assert (
         "in NLL power of SNR 40 to 60 %, learning rate 30 to 50 %, channels 5 to 20 %; in FID power of SNR 50 to" in two
     )
     assert "no ablation" in two
     assert "left out" not in two
     (some,) = [line for line in search_sentences(read_search(joint(tmp_path / "joint"))) if "fANOVA" in line]
-    assert "among 60 complete trials" in some
+    assert "among 60 finished trials" in some
     assert some.endswith("Parameters that not all trials have are left out.")
     bare = read_search(one_objective(tmp_path / "bare"))
     bare = dataclasses.replace(bare, head=dataclasses.replace(bare.head, importance_ranges={}))
@@ -178,10 +178,11 @@ def test_the_ends_of_a_range_are_its_last_twentieths(parameter, value, end):
 
 def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
     folder = one_objective(tmp_path / "s")
-    path = folder / "search.json"
-    description = json.loads(path.read_text())
+    path = folder / "grid.json"
+    head = json.loads(path.read_text())
+    description = head["search"]
     description["parameters"][1] |= {"high": 0.031}
-    path.write_text(json.dumps(description))
+    path.write_text(json.dumps(head))
     low = f"{description['parameters'][1]['low']:g}"
     said = f"Its β_T lies at the upper end of the range {low} to 0.031: a wider range may hold a better value"
     assert any(line.startswith(said) for line in search_sentences(read_search(folder)))
@@ -200,7 +201,7 @@ def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
     assert default_trial(search) == 0
     folder = tmp_path / "t"
     rows = [
-        trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="pruned", reason="worse than the median")
+        trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="pruned", reason="worse than the median")
     ]
     rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {NLL_VAL: 2.3}))
     won = [winner("found", "found by search", rows[1], BETAS)]
@@ -214,9 +215,9 @@ def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
 
 
 def test_nothing_complete_is_said(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
     told = search_sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
-    assert told[1:] == ["Failed, 1 of 1: boom", "No trial is complete, so nothing was found."]
+    assert told[1:] == ["Failed, 1 of 1: boom", "No trial has finished, so nothing was found."]
     assert "1 trial (1 failed)" in told[0]
 
 
@@ -233,12 +234,12 @@ def test_the_best_trials(tmp_path):
 
 
 def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
     folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
     search = read_search(folder)
     assert front_of_trials(search).empty
     assert best_trials(search, 5).empty
-    assert search_sentences(search)[-1] == "No trial is complete, so nothing was found."
+    assert search_sentences(search)[-1] == "No trial has finished, so nothing was found."
 
 
 def test_the_front_of_two_objectives(tmp_path):

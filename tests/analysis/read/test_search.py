@@ -7,8 +7,9 @@ import pytest
 
 from analysis.findings.trials import default_trial
 from analysis.format.errors import InputError
+from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
-from analysis.read.search import read_search, search_alone, search_in
+from analysis.read.search import read_search, search_in
 from tests.analysis.searches import BETAS, FULL, NLL_VAL, confirmation, head, joint, one_objective, trial, write_search
 
 
@@ -24,10 +25,10 @@ def test_the_frames_of_a_search(tmp_path):
     search = read_search(one_objective(tmp_path / "s"))
     assert [o.head for o in search.head.objectives] == ["NLL (bits/dim) ↓"]
     assert search.trials["trial"].tolist() == list(range(40))
-    assert search.trials["state"].value_counts().to_dict() == {"complete": 35, "pruned": 4, "failed": 1}
+    assert search.trials["status"].value_counts().to_dict() == {"finished": 35, "pruned": 4, "failed": 1}
     assert search.trials["param.schedule.beta_1"].iloc[0] == 1e-4
     assert search.trials[NLL_VAL].isna().sum() == 5
-    assert len(search.complete) == 35
+    assert len(search.finished) == 35
     assert search.rungs.dtypes.astype(str).to_dict() == {
         "trial": "int64",
         "seed": "int64",
@@ -54,10 +55,20 @@ def test_trials_come_in_their_order_whatever_that_of_the_file(tmp_path):
     np.testing.assert_array_equal(search.trials[NLL_VAL], [2.0, 3.0, 4.0])
 
 
+def test_of_a_cell_that_was_tried_twice_each_trial_has_the_rungs_that_it_came_to(tmp_path):
+    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+    rows = [trial(0, params, status="pruned", steps=125), trial(1, params, {NLL_VAL: 2.0}, cell_id="c0")]
+    rungs = [(0, 0, step, 3 - step / 1000) for step in (125, 250)] + [(0, 7, 125, 9.0)]
+    search = read_search(write_search(tmp_path / "s", head(BETAS, pruner="median"), rows, rungs))
+    assert search.rungs[["trial", "step"]].to_numpy().tolist() == [[0, 125], [1, 125], [1, 250]]
+
+
 def test_without_a_search_there_is_none(tmp_path):
-    assert search_in(tmp_path) is None
+    assert search_in(confirmation(tmp_path / "g")) is None
     assert not search_alone(tmp_path)
-    with pytest.raises(InputError, match=r"search\.json is missing: `python -m ablations\.search study=NAME` runs"):
+    with pytest.raises(
+        InputError, match=r"grid\.json describes no search: `python -m ablations\.search study=NAME` runs"
+    ):
         read_search(tmp_path)
 
 
@@ -72,20 +83,20 @@ def test_a_grid_knows_its_search(tmp_path):
 
 
 def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, state="failed", reason="boom")]
+    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
     folder = write_search(tmp_path / "s", head(BETAS), rows)
-    edit(folder / "trials.csv", (f",{NLL_VAL}", ""), (",digits,", ",digits"))
+    edit(folder / "runs.csv", (f",{NLL_VAL}", ""), (",20.5,", ",20.5"))
     search = read_search(folder)
-    assert search.complete.empty
+    assert search.finished.empty
     assert search.trials[NLL_VAL].isna().all()
 
 
 def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
     """It is what winners are compared with, whether or not the search could have tried it."""
     folder = one_objective(tmp_path / "s")
-    path = folder / "search.json"
+    path = folder / "grid.json"
     head = json.loads(path.read_text())
-    head["default"]["schedule.beta_1"] = "None"
+    head["search"]["default"]["schedule.beta_1"] = "None"
     path.write_text(json.dumps(head))
     assert default_trial(read_search(folder)) is None
 
@@ -109,33 +120,39 @@ HEAD_FAULTS = {
     "the parameter 'schedule.beta_1' is there twice": lambda head: head["parameters"].append(head["parameters"][0]),
     "the objective 'nll/val' is there twice": lambda head: head["objectives"].append(head["objectives"][0]),
     "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
-    "trials.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
+    "runs.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
 }
 
 
 @pytest.mark.parametrize("message", HEAD_FAULTS)
-def test_what_is_wrong_with_search_json_is_one_line(tmp_path, message):
+def test_what_is_wrong_with_a_description_is_one_line(tmp_path, message):
     folder = one_objective(tmp_path / "s", 5)
-    content = json.loads((folder / "search.json").read_text())
-    HEAD_FAULTS[message](content)
-    (folder / "search.json").write_text(json.dumps(content))
+    content = json.loads((folder / "grid.json").read_text())
+    HEAD_FAULTS[message](content["search"])
+    (folder / "grid.json").write_text(json.dumps(content))
     with pytest.raises(InputError) as error:
         read_search(folder)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
-    assert "search.json" in str(error.value)
+    assert "grid.json" in str(error.value)
 
 
 FILE_FAULTS = [
-    ("trials.csv", ("state", "status"), r"trials\.csv lacks the column\(s\) state"),
-    ("trials.csv", ("param.schedule.beta_1", "beta"), r"lacks the column\(s\) param\.schedule\.beta_1"),
-    ("trials.csv", ("complete", "done"), r"holds the state 'done': expected one of complete, pruned, failed, running"),
-    ("trials.csv", ("\n1,", "\n0,"), r"trials\.csv holds trial 0 more than once"),
-    ("trials.csv", ("0.02,digits,2", "0.02,digits,two"), r"the column 'nll/val' holds 'two"),
-    ("trials.csv", ("\n0,complete", "\nzero,complete"), r"the column 'trial' holds 'zero' where a whole number is due"),
-    ("rungs.csv", ("0,0,125", "77,0,125"), r"rungs\.csv holds trial 77, which trials\.csv lacks"),
-    ("rungs.csv", ("step", "steps"), r"rungs\.csv lacks the column\(s\) step"),
-    ("search.json", ('{"name"', '{"name'), r"search\.json is not the description of a search: the file: Invalid JSON"),
+    ("runs.csv", ("status", "state"), r"runs\.csv lacks the column\(s\) status"),
+    ("runs.csv", ("param.schedule.beta_1", "beta"), r"lacks the column\(s\) param\.schedule\.beta_1"),
+    (
+        "runs.csv",
+        ("finished", "done"),
+        r"holds a trial of status 'done': expected one of finished, pruned, failed, run",
+    ),
+    ("runs.csv", (",finished,,1,", ",finished,,0,"), r"runs\.csv holds trial 0 more than once"),
+    ("runs.csv", ("20.5,2", "20.5,two"), r"the column 'nll/val' holds 'two"),
+    ("runs.csv", (",finished,,0,", ",finished,,zero,"), r"the column 'trial' holds 'zero' where a whole number is"),
+    (
+        "grid.json",
+        ('"search": {"name"', '"search": {"name'),
+        r"grid\.json is not the description of a search: the file",
+    ),
 ]
 
 
@@ -150,12 +167,12 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, name, change, message):
 
 def test_a_complete_trial_has_a_value(tmp_path):
     rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, {})]
-    with pytest.raises(InputError, match=r"trials\.csv: trial 0 is complete, but nll/val is not known: run the search"):
+    with pytest.raises(InputError, match=r"runs\.csv: trial 0 is finished, but nll/val is not known: run the search"):
         read_search(write_search(tmp_path / "s", head(BETAS), rows))
 
 
 def test_an_unknown_choice_is_refused(tmp_path):
     folder = joint(tmp_path / "s", 4)
-    edit(folder / "trials.csv", (",linear,", ",linea,"))
+    edit(folder / "runs.csv", (",linear,", ",linea,"))
     with pytest.raises(InputError, match=r"holds param\.schedule=linea: expected one of linear, cosine, sigmoid"):
         read_search(folder)

@@ -88,8 +88,8 @@ def test_the_terminal_keeps_its_width(tmp_path, build):
 
 def test_the_terminal_without_a_complete_trial(tmp_path):
     params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    folder = write_search(tmp_path / "s", head(BETAS), [trial(0, params, state="failed", reason="boom")])
+    folder = write_search(tmp_path / "s", head(BETAS), [trial(0, params, status="failed", reason="boom")])
     told = terminal_search(read_search(folder), None)
     assert told.splitlines()[0] == "Which β_1 and β_T suit the linear schedule?"
-    assert "No trial is complete, so nothing was found." in told
+    assert "No trial has finished, so nothing was found." in told
     assert "─" not in told
