@@ -7,7 +7,7 @@
     files                 files that appear whole or not at all
     errors, plain         the one error of a wrong call, and text that is safe to show
     notation              numbers and symbols as papers write them
-    options               key=value, the grammar of small commands
+    options, shell        key=value, the grammar of small commands; how every command ends
 
 Beside this room, `ablations` imports `analysis.pages`, which draws a grid's pages, and the rule of `seeds=auto`.
 """

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.format.errors import InputError, unknown
-from analysis.format.plain import line, printed_plainly
+from analysis.format.shell import outcome
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
@@ -88,22 +88,14 @@ def run(
     action: Callable[[dict[str, Any]], None],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse, act, and turn what stops it into a line; the exit code: 2 for a wrong call or input, 1 where a disk
-    refuses, 130 for Ctrl-C. The process's own arguments by default."""
+    """Parse and act; the exit code (`shell.outcome`). The process's own arguments by default."""
+
+    def main(words: Sequence[str]) -> int:
+        action(parse(words, options))
+        return 0
+
     words = sys.argv[1:] if arguments is None else arguments
     if any(word in ("--help", "-h", "help") for word in words):
         print(usage(program, purpose, options))
         return 0
-    try:
-        with printed_plainly():
-            action(parse(words, options))
-    except InputError as error:
-        print(f"error: {line(str(error))}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: {error}: mend this, and give the same command again", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: what was written is whole, the same command writes the rest", file=sys.stderr)
-        return 130
-    return 0
+    return outcome(main, words)

@@ -30,6 +30,6 @@ def test_a_command_whose_reader_has_gone_says_what_that_means():
         process.stdout.close()
         line = process.stderr.read().decode()
     assert line == (
-        "error: what read this command's output has ended. Finished stages are kept, the same command continues\n"
+        "error: what read this command's output has ended: what has finished is kept, the same command continues\n"
     )
     assert process.returncode == 1

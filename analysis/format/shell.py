@@ -1,0 +1,50 @@
+"""The end of every command: a wrong call in one line and 2, a disk's refusal in one line and 1, Ctrl-C and 130."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+
+from analysis.format.errors import InputError
+from analysis.format.plain import line, printed_plainly
+
+INTERRUPTED = 130
+"""The exit code after Ctrl-C."""
+AGAIN = "what has finished is kept, the same command continues"
+
+
+def exit_code(run: Callable[[], int]) -> int:
+    """Run a command; once it was interrupted, a further Ctrl-C ends the process at once."""
+    code = run()
+    if code == INTERRUPTED:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
+    return code
+
+
+def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
+    """The exit code of a command on these arguments, after a line that says what stopped it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
+            # What such a terminal has no letters for is written out.
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with printed_plainly():
+            return main(arguments)
+    except InputError as error:
+        print(f"error: {line(str(error))}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # Python would find it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not {"--help", "-h", "help"} & set(arguments):
+            print(f"error: what read this command's output has ended: {AGAIN}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {line(str(error))}: mend this; {AGAIN}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"interrupted: {AGAIN}", file=sys.stderr)
+        return INTERRUPTED
