@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablations.driver import estimates, passes
+from ablations.driver import estimates, work_units
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
 from ablations.driver.plan import plan
@@ -80,7 +80,7 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
             asked.append((name, cell.network.channels))
             return Pass(lambda: seconds, 1)
 
-        monkeypatch.setitem(passes.MAKERS, name, make)
+        monkeypatch.setitem(work_units.MAKERS, name, make)
     monkeypatch.setattr(estimates, "_seconds", lambda action, device, threads, most: action())
     stages, data = found.stages(), found.here.data
     seconds = measured(stages, "cpu", 1).seconds(stages, data, 1)

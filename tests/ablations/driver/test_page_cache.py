@@ -11,7 +11,7 @@ from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking._tracking_service import utils
 
 from ablations import run
-from ablations.driver import pages, shown
+from ablations.driver import page_cache, pages
 from ablations.driver.page_cache import Shown, content_of, last_shown, remember, still_there
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.sqlite_file import Summary
@@ -66,7 +66,7 @@ def test_what_changed_is_drawn_again(change, again, drawn, monkeypatch):
     if change == "a file is new":
         (again.folder / "formulas.csv").write_text("")
     if change == "the code draws anew":
-        monkeypatch.setattr(shown, "_drawing", lambda: b"other code")
+        monkeypatch.setattr(page_cache, "_drawing", lambda: b"other code")
     assert last_shown(again.folder) is None
     assert run.main(again.arguments) == 0
     assert len(drawn) == 1

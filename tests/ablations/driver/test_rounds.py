@@ -207,7 +207,7 @@ def test_what_a_first_rung_found_is_in_the_files_of_what_is_not_over(tmp_path, a
     real = Dispatch.run
 
     def run_rungs(self):
-        if any(isinstance(one.stage, TrainingStage) for one in self.waiting.values()):
+        if any(isinstance(one.stage, TrainingStage) for one in self.queue.waiting.values()):
             raise KeyboardInterrupt
         yield from real(self)
 

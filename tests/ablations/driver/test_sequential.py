@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver import looking, pages, showing
-from ablations.driver.execute import Execution
+from ablations.driver import pages, sequential, showing
 from ablations.driver.plan import plan
 from ablations.driver.sequential import Declared, Known, differences
+from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
 from ablations.engine.journal import Failure, Journal, Result
@@ -63,7 +63,7 @@ def scored(monkeypatch, alone):
     done = Scored()
 
     def scores(self):
-        for stage in [one.stage for one in self.waiting.values()]:
+        for stage in [one.stage for one in self.queue.waiting.values()]:
             if done.stop is not None:
                 if done.stop == 0:
                     raise KeyboardInterrupt
@@ -179,7 +179,7 @@ def test_one_look_may_be_all(scored, tmp_path, capsys):
 
 
 def test_hours_that_are_over_begin_nothing(scored, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Execution, "seconds", 7200.0)
+    monkeypatch.setattr(Spent, "seconds", 7200.0)
     assert run.main([*WORDS, f"results={tmp_path}", "seeds=auto", "hours=1"]) == 0
     said = capsys.readouterr().out
     assert "the hours are over (all commands here have taken 120 minutes)" in said
@@ -189,7 +189,7 @@ def test_hours_that_are_over_begin_nothing(scored, tmp_path, monkeypatch, capsys
 @pytest.mark.parametrize("hours_at", sampled([40, 14, 0], 3))
 def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
     """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
-    monkeypatch.setattr(Execution, "seconds", property(lambda self: 3600.0 * (len(scored) >= hours_at)))
+    monkeypatch.setattr(Spent, "seconds", property(lambda self: 3600.0 * (len(scored) >= hours_at)))
     assert max(ran(tmp_path, "seeds=auto", "hours=0.5").values()) == 3
     said = capsys.readouterr().out
     assert ("of 12 trainings finished; nothing to show yet" in said) == (hours_at < 36)
@@ -331,9 +331,9 @@ def test_differences_are_of_common_seeds_and_of_images_where_all_have_them():
 
 def test_a_value_without_a_logarithm_is_none():
     log = ShownMetric("fid/x", "FID", "min", scale="log")
-    assert looking.scaled(np.e, log) == pytest.approx(1)
-    assert np.isnan(looking.scaled(0.0, log))
-    assert looking.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
+    assert sequential.scaled(np.e, log) == pytest.approx(1)
+    assert np.isnan(sequential.scaled(0.0, log))
+    assert sequential.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
 
 
 @pytest.mark.slow

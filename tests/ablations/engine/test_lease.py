@@ -200,6 +200,15 @@ def test_who_stood_still_has_lost_it_before_the_next_one_has_removed_it(place):
             held.check()
 
 
+def test_a_lease_of_its_number_that_another_has_made_since_is_not_its_own(place):
+    with leased(place.shelf) as held:
+        place.shelf.remove(held.name)
+        by_another(place, held.number)
+        with pytest.raises(LeaseLost, match=r"elsewhere .* runs it now"):
+            held.check()
+    assert names(place) == [held.name]
+
+
 def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypatch):
     """It saw lease 4 lost; meanwhile that was taken over and let go, and a third one has the first of a free folder."""
     by_another(place, 4, LOST + 1)
