@@ -188,12 +188,13 @@ def test_a_node_that_is_killed_in_mid_training_leaves_its_stage_to_the_other(sev
 def test_a_training_whose_node_is_killed_goes_on_from_its_checkpoint_on_another(several, whole):
     first, stages = several.join(), several.results / ".stages"
     command = several.command()
-    checkpoint = until(lambda: next(stages.glob("*/checkpoint.safetensors"), None))
+    reports = until(lambda: next(stages.glob("*/metrics.jsonl"), None))
+    until((reports.parent / "checkpoint.safetensors").exists)
     several.cluster.remove_node(first, allow_graceful=False)
-    began = first_report(checkpoint.parent)
+    began = first_report(reports.parent)
     several.join()
     assert "trying it once more" in several.ended(command)
-    assert first_report(checkpoint.parent) == began, "what was done before took the seconds that it took then"
+    assert first_report(reports.parent) == began, "what was done before took the seconds that it took then"
     assert numbers_in(several.results) == whole
 
 
