@@ -21,7 +21,7 @@ class Pause:
 
     @property
     def over(self) -> bool:
-        """Whether they are to be written again."""
+        """True once they are to be written again."""
         return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
 
     @contextmanager

@@ -225,7 +225,7 @@ class Optimizer:
 
     @property
     def seconds(self) -> float:
-        """That all its commands took, so far."""
+        """Seconds that all its commands took so far."""
         with self._guarded():
             return float(self.optuna.user_attrs.get("seconds", 0.0))
 
