@@ -42,7 +42,7 @@ class Bar:
         self.task = task
 
     def move_to(self, done: float) -> None:
-        """So much is done."""
+        """Show that so much is done."""
         self.progress.update(self.task, completed=done)
 
     def tell(self, what: str) -> None:
@@ -50,7 +50,7 @@ class Bar:
         self.progress.update(self.task, told=line(what))
 
     def left(self, seconds: float | None) -> None:
-        """So many seconds are left, which may not be known."""
+        """Show the seconds that are left; none where they are not known."""
         self.progress.update(self.task, left=f"about {in_steps(seconds)} left" if seconds else "")
 
     def write(self, text: str) -> None:
@@ -59,7 +59,7 @@ class Bar:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Out of the way of what is printed meanwhile, on whatever stream."""
+        """Take the bar away meanwhile, so that something else can be printed, on whatever stream."""
         if self.progress.disable:
             yield
             return

@@ -267,7 +267,7 @@ class Execution:
                 self.damaged.add(error.folder.name)
 
     def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
-        """Once; Damaged where something of a finished stage is."""
+        """Publish once; Damaged where a file of a finished stage is damaged."""
         with self.lock.held(wait=wait) as held:
             if held is None:
                 return []

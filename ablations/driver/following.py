@@ -64,7 +64,7 @@ class Following:
         self.shown.left(self.pace.seconds(self.stages))
 
     def words(self) -> str:
-        """One of those under way, in turn."""
+        """A line about a stage under way; each has its turn."""
         if self.under_way and self.now() - self.turned >= TURN:
             self.turned = self.now()
             name, stage = next(iter(self.under_way.items()))

@@ -55,12 +55,12 @@ class Live:
     turn: threading.Lock = field(default_factory=threading.Lock)
 
     def expect(self, watched: Watched, stages: Iterable[Stage]) -> None:
-        """Something more waits for these stages."""
+        """Add a run that waits for these stages."""
         for stage in stages:
             self.watched.setdefault(stage.id, []).append(watched)
 
     def watch(self, more: dict[str, list[Watched]]) -> None:
-        """Something more waits for stages, by the id of the stage."""
+        """Add runs that wait for stages, by the id of the stage."""
         self.watched |= more
 
     def note(self, event: Event) -> None:

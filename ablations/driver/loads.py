@@ -132,7 +132,7 @@ def side_by_side(left: Sequence[tuple[Stage, float, bool]], workers: int) -> flo
     """Seconds until stages are over of which each takes so many, on so many workers; some are under way already.
 
     A stage waits for those of these that it needs; of those that can start, those nearest to the end of their cell do.
-    Of very many it is said as if they were cut finely.
+    Of very many stages only the sum is shared by the workers, as if any stage could be split.
     """
     total = sum(seconds for _, seconds, _ in left)
     if len(left) > SIDE_BY_SIDE:

@@ -115,8 +115,8 @@ class Pace:
     guesses: dict[Key, float] = field(default_factory=lambda: dict[Key, float](GUESSED))
 
     def plan(self, stages: Iterable[Stage], starts: Mapping[str, float] = NOWHERE) -> None:
-        """These are to be run too; some go on from a share of them, by their ids. Rungs among them are scored on the
-        way of their training, where that is."""
+        """Add stages that are to be run; some go on from a share of them, by their ids. Rungs among them are scored on
+        the way of their training, where it is among them too."""
         loads = loads_of(stages, self.data, starts)
         self.loads |= loads
         self.over -= loads.keys()

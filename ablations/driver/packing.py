@@ -63,7 +63,7 @@ def packed(here: Conditions, stages: Sequence[Stage]) -> Conditions:
 
 
 def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) -> int:
-    """As many as fit on each of these, said in a line."""
+    """The number of cells that fit on each of these GPUs, which a line says."""
     distinct = {alike(stage): stage for stage in stages if stage.work(here.data)}
     most = max(1, min(MOST, cores() // len(gpus)))
     try:

@@ -27,7 +27,7 @@ from analysis.format.names import OVER_STEPS, RUNG
 
 
 class Watched(ABC):
-    """Something that is under way."""
+    """A run that is watched while it is under way."""
 
     journal: Journal
 

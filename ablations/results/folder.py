@@ -45,7 +45,7 @@ OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
-    """All of these files."""
+    """Write all of these files."""
     folder.mkdir(parents=True, exist_ok=True)
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
@@ -65,7 +65,7 @@ def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) ->
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
+    """Write those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
     trials, _ = parts_of(folder, standing(folder))
     curves = curves_of(records, journal)
     write_text(folder / clock.TABLE, csv_text(clock.COLUMNS, clock.rows(curves)))

@@ -76,7 +76,7 @@ class Searcher:
         self.began = self.since = time.monotonic()
 
     def run(self) -> None:
-        """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
+        """Run all trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
         for number, params in self.optimizer.resume():
             self._begin(number, params)
         self.before = self.done = self.optimizer.counted() - len(self.underway)

@@ -53,7 +53,7 @@ class SearchPlan:
         return [replace(item, stages=validated(item.stages)) for item in each]
 
     def possible(self, params: Params) -> list[Planned]:
-        """The same; nothing where its values make no cell."""
+        """The same cells; none where its values make no cell."""
         try:
             return self.planned(params)
         except (InputError, KeyError):

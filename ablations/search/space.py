@@ -126,7 +126,7 @@ class Study:
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
-    """From low to high."""
+    """Numbers from low to high, a step apart."""
     return [low + i * step for i in range(round((high - low) / step) + 1)]
 
 
