@@ -89,5 +89,5 @@ def _finished(code: int, *, dry_run: bool) -> None:
 
 
 def _in_worker(caller: str | None) -> bool:
-    """Whether the caller is a script that a worker reads for its classes: multiprocessing calls it so."""
+    """True where the caller is a script that a worker reads for its classes: multiprocessing calls it so."""
     return caller == "__mp_main__"

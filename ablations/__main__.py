@@ -21,7 +21,7 @@ READING = ("tables", "figures", "report")
 
 
 def page() -> str:
-    """What commands there are, a line each."""
+    """A line for each command that there is."""
     own = [f"  python -m ablations.{name:11}{LINES[name]}" for name in COMMANDS]
     read = f"  python -m analysis.{{{','.join(READING)}}} grid=NAME    tables, figures and report from files alone"
     return "\n".join([*own, read, "", "Each says more with --help."])

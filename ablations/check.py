@@ -58,11 +58,11 @@ class Checked:
 
 
 def parse(arguments: list[str]) -> list[Checked]:
-    """What is to be checked; InputError for a wrong word."""
-    given = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
-    grammar.use(str(given.pop("configs")[0]) if "configs" in given else None)
-    named = {key: values for key, values in given.items() if "." not in key}
-    for key, values in given.items():
+    """The choices that are to be checked; InputError for a wrong word."""
+    settings = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
+    grammar.use(str(settings.pop("configs")[0]) if "configs" in settings else None)
+    named = {key: values for key, values in settings.items() if "." not in key}
+    for key, values in settings.items():
         axis = key.split(".")[0]
         if axis not in AXES:
             raise unknown("axis", axis, AXES)
@@ -74,7 +74,7 @@ def parse(arguments: list[str]) -> list[Checked]:
         Checked(
             axis,
             str(name),
-            {key.partition(".")[2]: values[0] for key, values in given.items() if key.startswith(f"{axis}.")},
+            {key.partition(".")[2]: values[0] for key, values in settings.items() if key.startswith(f"{axis}.")},
         )
         for axis, names in named.items()
         for name in names
@@ -82,7 +82,7 @@ def parse(arguments: list[str]) -> list[Checked]:
 
 
 def _passes(asked: Checked, data: Checked | None) -> bool:
-    """Whether a choice passes, which is said in a line."""
+    """True where a choice passes, which a line says."""
     from ablations.testing import check
 
     what = f"{asked.axis}={asked.name}"

@@ -31,8 +31,8 @@ def main(arguments: list[str]) -> int:
 def publish(given: dict[str, Any]) -> list[Path]:
     """Publish, and print a line per grid; the folders among several that cannot be read."""
     results = Path(given["results"])
-    known = [folder for folder in folders_in(results) if folder.parent == results]
-    folders = [results / folder_name("grid", given["grid"])] if given["grid"] else known
+    folders = [folder for folder in folders_in(results) if folder.parent == results]
+    folders = [results / folder_name("grid", given["grid"])] if given["grid"] else folders
     if not folders:
         raise InputError(f"{results} holds no results to publish: run a grid first")
     check_results(folders[0].parent)
@@ -86,7 +86,7 @@ def deliver(folder: Path, uri: str, results: Path) -> str:
 
 
 def _links(folder: Path) -> bytes:
-    """Where the runs of a results folder are, as its report links to them."""
+    """The links of a results folder to its runs in the store, as its report has them."""
     place = folder / "tracking.json"
     return place.read_bytes() if place.exists() else b""
 

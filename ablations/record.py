@@ -38,8 +38,8 @@ OPTIONS = {
     "results": Option("the results folder", "results"),
 }
 LEFT_OUT = ("report.html", "tracking.json", "clock.csv", ".*")
-"""What is not committed of a folder: its largest page, where its runs are in a store, when its trainings were at their
-steps, and what is hidden."""
+"""Files of a folder that are not committed: its largest page, the links to its runs in a store, the times at which its
+trainings reached their steps, and hidden ones."""
 UNDONE = {"failed", "interrupted"}
 
 
@@ -73,12 +73,12 @@ def record(given: dict[str, Any]) -> None:
 
 def chosen(results: Path, name: str) -> list[Path]:
     """The committed grid of this name, or all of them; InputError where there is none."""
-    known = {folder.name: folder for folder in committed_in(results)}
-    if name and name not in known:
-        raise unknown(f"grid in {results / COMMITTED}", name, known)
-    if not known:
+    grids = {folder.name: folder for folder in committed_in(results)}
+    if name and name not in grids:
+        raise unknown(f"grid in {results / COMMITTED}", name, grids)
+    if not grids:
         raise InputError(f"{results / COMMITTED} holds no grids to draw: record one first, with grid=NAME")
-    return [known[name]] if name else list(known.values())
+    return [grids[name]] if name else list(grids.values())
 
 
 def check_over(folder: Path) -> None:
@@ -89,10 +89,10 @@ def check_over(folder: Path) -> None:
     if search_alone(folder):
         raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")
     head = read_json(folder / "grid.json")
-    told = head.get("round") if isinstance(head, dict) else None
-    if isinstance(told, dict) and (told.get("preliminary") or not told.get("number")):
+    last = head.get("round") if isinstance(head, dict) else None
+    if isinstance(last, dict) and (last.get("preliminary") or not last.get("number")):
         raise InputError(
-            f"{folder} is at round {told.get('number')} of {told.get('of')} of its plan, and shows nothing final: give "
+            f"{folder} is at round {last.get('number')} of {last.get('of')} of its plan, and shows nothing final: give "
             f"its command again until that is over ({head.get('command', 'unknown')})"
         )
     counts = Counter(row["status"] for row in rows_of(folder / "runs.csv", ("status",)) if not row.get(TRIAL))

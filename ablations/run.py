@@ -68,10 +68,10 @@ def main(arguments: list[str]) -> int:
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
     rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
-    said, known = beginning(beforehand(planned, declared), journal, request.hours)
-    if said:
-        print("\n".join([*said, *_looks(declared), *where(opened)]), flush=True)
-    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=known.each)
+    lines, measurement = beginning(beforehand(planned, declared), journal, request.hours)
+    if lines:
+        print("\n".join([*lines, *_looks(declared), *where(opened)]), flush=True)
+    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=measurement.each)
     with FolderLock(folder).held():
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
@@ -104,7 +104,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
 
 
 def _looks(declared: Declared | None) -> list[str]:
-    """What follows the first look, where seeds are added by looks and there is more than one."""
+    """A line on the looks after the first, where seeds are added by looks and there is more than one."""
     later = () if declared is None else declared.looks.seeds[1:]
     return [f"  then looks at {_listed(later)} seeds, of what is open"] if later else []
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MOST = 100_000
 MODELS = ("runs:/", "models:/")
-"""How MLflow names models; a folder is one too."""
+"""Beginnings of the names that MLflow gives to models; a folder is one too."""
 OPTIONS = {
     "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
     "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),

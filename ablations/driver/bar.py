@@ -1,4 +1,4 @@
-"""What is done, the time since, and the time left: a bar on a terminal; into a pipe or a log, a line now and then."""
+"""A progress bar with the time passed and the time left; into a pipe or a log, a line of it now and then."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ from ablations.engine.events import Event
 from analysis.format.plain import line
 
 LINE_SECONDS = 30.0
-"""Between two lines where there is no terminal."""
+"""Seconds between two lines where there is no terminal."""
 WIDTH = 24
-"""Of the bar itself, in letters."""
+"""The length of the bar itself, in letters."""
 JUMP = 5
 """Seconds that are left are told in steps of so many, for none can be known better."""
 
@@ -42,7 +42,7 @@ class Bar:
         self.task = task
 
     def move_to(self, done: float) -> None:
-        """So much is done."""
+        """Show that so much is done."""
         self.progress.update(self.task, completed=done)
 
     def tell(self, what: str) -> None:
@@ -50,7 +50,7 @@ class Bar:
         self.progress.update(self.task, told=line(what))
 
     def left(self, seconds: float | None) -> None:
-        """So many seconds are left, which may not be known."""
+        """Show the seconds that are left; none where they are not known."""
         self.progress.update(self.task, left=f"about {in_steps(seconds)} left" if seconds else "")
 
     def write(self, text: str) -> None:
@@ -59,7 +59,7 @@ class Bar:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Out of the way of what is printed meanwhile, on whatever stream."""
+        """Take the bar away meanwhile, so that something else can be printed, on whatever stream."""
         if self.progress.disable:
             yield
             return
@@ -70,11 +70,11 @@ class Bar:
             self.progress.start()
 
     def line(self) -> None:
-        """How far it is, as a line."""
-        columns = [one for one in self.progress.columns if isinstance(one, ProgressColumn)]
+        """Write the bar as a line: how much is done, and the times."""
+        columns = [column for column in self.progress.columns if isinstance(column, ProgressColumn)]
         task = next(task for task in self.progress.tasks if task.id == self.task)
-        shown = [one for one in columns if not isinstance(one, (BarColumn, SpinnerColumn))]
-        self.write(" ".join(text for one in shown if (text := str(one(task)).strip())))
+        shown = [column for column in columns if not isinstance(column, (BarColumn, SpinnerColumn))]
+        self.write(" ".join(text for column in shown if (text := str(column(task)).strip())))
 
 
 @contextmanager
@@ -85,16 +85,16 @@ def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) 
     """
     amount = "{task.completed:.0f} of {task.total:.0f}" if counts and total is not None else "{task.percentage:3.0f}%"
     amount = "{task.completed:.0f}" if counts and total is None else amount
-    with _shown(name, total, [TextColumn(amount), BarColumn(WIDTH)], [LEFT, TOLD], done) as one:
-        yield one
+    with _shown(name, total, [TextColumn(amount), BarColumn(WIDTH)], [LEFT, TOLD], done) as shown:
+        yield shown
 
 
 @contextmanager
 def counting(name: str, total: float) -> Iterator[Bar]:
     """A bar whose time left goes by its own speed: of one thing that is always done alike."""
     left = [TimeRemainingColumn(), TextColumn("left")]
-    with _shown(name, total, [TextColumn("{task.percentage:3.0f}%"), BarColumn(WIDTH)], left) as one:
-        yield one
+    with _shown(name, total, [TextColumn("{task.percentage:3.0f}%"), BarColumn(WIDTH)], left) as shown:
+        yield shown
 
 
 @contextmanager
@@ -113,20 +113,20 @@ def _shown(
     name: str, total: float | None, before: list[ProgressColumn], after: list[ProgressColumn], done: int = 0
 ) -> Iterator[Bar]:
     """A bar of these columns before and after the time since."""
-    shown = sys.stderr.isatty()
+    terminal = sys.stderr.isatty()
     columns = (TextColumn("{task.description}"), *before, TimeElapsedColumn(), TextColumn("elapsed"), *after)
     console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not shown, expand=True) as progress:
-        one = Bar(progress, progress.add_task(name, total=total, completed=int(done), told="", left=""))
-        if shown:
-            yield one
+    with Progress(*columns, console=console, disable=not terminal, expand=True) as progress:
+        bar_of_task = Bar(progress, progress.add_task(name, total=total, completed=int(done), told="", left=""))
+        if terminal:
+            yield bar_of_task
             return
-        one.line()
-        with every(LINE_SECONDS, one.line):
+        bar_of_task.line()
+        with every(LINE_SECONDS, bar_of_task.line):
             try:
-                yield one
+                yield bar_of_task
             finally:
-                one.line()
+                bar_of_task.line()
 
 
 @contextmanager
@@ -154,30 +154,30 @@ def in_steps(seconds: float) -> str:
 
 @dataclass
 class OtherCommands:
-    """What a terminal shows beside the bar: `words`, and the number of stages that other commands run; and a line,
-    once, where there is nothing to do but to wait for them."""
+    """The text beside the bar: `words`, and the number of stages that other commands run; and a line, once, where there
+    is nothing to do but to wait for them."""
 
     dispatch: Dispatch
     shown: Bar
     words: Callable[[], str] = str
-    told: str = ""
-    said: bool = False
+    text: str = ""
+    waits: bool = False
 
     def tell(self) -> None:
         """Show what has changed."""
         number = len(self.dispatch.elsewhere)
-        told = ", ".join(word for word in (self.words(), f"{number} run elsewhere" if number else "") if word)
-        if told != self.told:
-            self.told = told
-            self.shown.tell(told)
-        if number and not self.dispatch.running and not self.said and (holders := self.dispatch.holders()):
-            self.said = True
+        text = ", ".join(word for word in (self.words(), f"{number} run elsewhere" if number else "") if word)
+        if text != self.text:
+            self.text = text
+            self.shown.tell(text)
+        if number and not self.dispatch.running and not self.waits and (holders := self.dispatch.holders()):
+            self.waits = True
             who = ", ".join(map(str, holders))
             self.shown.write(f"waits for {number} stage(s) that another command runs: {who}")
 
 
 def tried_again(event: Event) -> str:
-    """What is said of a stage whose worker died, or which found damaged what it needs."""
+    """A line about a stage whose worker died, or which found damaged what it needs."""
     if event.kind == "damaged":
         return f"damaged, and made anew: {event.told}"
     return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"

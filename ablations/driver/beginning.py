@@ -1,4 +1,4 @@
-"""What a command says before its bar: what it runs and for how long, and what makes no sense."""
+"""Lines that a command prints before its bar: what it runs and for how long, and which cells make no sense."""
 
 from __future__ import annotations
 
@@ -18,27 +18,28 @@ NAMED = 5
 
 
 def beginning(rounds: Sequence[Round], journal: Journal, hours: float | None = None) -> tuple[list[str], Measured]:
-    """What is run, by rounds, and for how long, about; and what that was measured by. Nothing of what is all there."""
+    """Lines that say what is run, by rounds, and for how long, about; and the measurement behind that. Both are empty
+    where nothing is missing."""
     plan = rounds[-1].plan
-    missing = [stage for one in rounds for stage in one.plan.missing(journal)]
+    missing = [stage for round_ in rounds for stage in round_.plan.missing(journal)]
     if not missing:
         return [], Measured()
     cells = len({item.cell_id for item in plan.planned if item.refusal is None})
     new = len(trainings(plan) & {stage.id for stage in missing})
     size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}, {counted(new, 'training')} to run"
-    known = measured_there(plan.here, missing, quick=True)
-    if not known.each:
-        return [f"{plan.grid.name}: {size}, {counted(len(rounds), 'round')}", *refused(plan)], known
-    taken = seconds_of_rounds(rounds, journal, known)
-    total = f"about {minutes(sum(taken))} on {counted(len(plan.here.devices), 'worker')}"
-    turns = in_turn(rounds, taken) if len(rounds) > 1 else []
+    measurement = measured_there(plan.here, missing, quick=True)
+    if not measurement.each:
+        return [f"{plan.grid.name}: {size}, {counted(len(rounds), 'round')}", *refused(plan)], measurement
+    seconds = seconds_of_rounds(rounds, journal, measurement)
+    total = f"about {minutes(sum(seconds))} on {counted(len(plan.here.devices), 'worker')}"
+    turns = in_turn(rounds, seconds) if len(rounds) > 1 else []
     if hours is not None:
         turns = [*turns, f"it ends once all its commands have taken {minutes(3600 * hours)} (hours={hours:g})"]
-    return [f"{plan.grid.name}: {size}, {total}", *turns, *refused(plan)], known
+    return [f"{plan.grid.name}: {size}, {total}", *turns, *refused(plan)], measurement
 
 
 def refused(plan: Plan) -> list[str]:
-    """Which cells make no sense and why, a line each; of many the first, and how many more there are."""
+    """A line for each cell that makes no sense, with the reason; of many the first, and how many more there are."""
     reasons = {item.cell_id: item for item in plan.planned if item.refusal is not None}
     lines = [line(f"incompatible: {words(item.levels) or 'this cell'}: {item.refusal}") for item in reasons.values()]
     more = len(lines) - NAMED

@@ -23,28 +23,28 @@ KEPT = 2
 
 def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
     """Bytes that these stages leave, and that so many of them take at a time besides."""
-    known: dict[Hashable, int] = {}
+    parameters_by_kind: dict[Hashable, int] = {}
     left, largest = 0, 0
     for stage in stages:
         parameters = 0
         if stage.trains:
             key = alike(stage)
-            if key not in known:
-                known[key] = parameters_of(stage, data)
-            parameters = known[key]
+            if key not in parameters_by_kind:
+                parameters_by_kind[key] = parameters_of(stage, data)
+            parameters = parameters_by_kind[key]
             largest = max(largest, WEIGHT_BYTES * parameters * STATE * KEPT)
         left += stage.bytes_left(data, parameters)
     return left + workers * largest
 
 
 def parameters_of(stage: Stage, data: Data) -> int:
-    """How many parameters a stage trains."""
+    """The number of parameters that a stage trains."""
     of_codes = stage.passes == "autoencoder"
     module = autoencoder_of(stage.cell, data) if of_codes else learner_of(stage.cell, data, torch.device("cpu"))
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def in_words(needed: int, folder: Path) -> str:
-    """What is needed of what is free where a folder is, or will be."""
+    """The bytes needed beside those that are free where a folder is, or will be, in words."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     return f"about {in_bytes(needed)} on disk, of {in_bytes(shutil.disk_usage(there).free)} that are free"

@@ -30,25 +30,25 @@ class Drawing:
             start_new_session=True,
         )
         reader = ThreadPoolExecutor(1)
-        self.told = reader.submit(self.process.communicate)
+        self.output = reader.submit(self.process.communicate)
         reader.shutdown(wait=False)
 
     @property
     def over(self) -> bool:
-        """Whether all is drawn, or nothing more will be."""
-        return self.told.done()
+        """True once all is drawn, or nothing more will be."""
+        return self.output.done()
 
     def result(self) -> str:
-        """What a terminal shows, waited for; InputError where the pages could not be drawn."""
-        said, wrong = self.told.result()
+        """Wait for the text that a terminal shows; InputError where the pages could not be drawn."""
+        text, errors = self.output.result()
         if self.process.returncode:
-            raise InputError(wrong.strip().rpartition("\n")[2] or f"its process ended with {self.process.returncode}")
-        return said.rstrip("\n")
+            raise InputError(errors.strip().rpartition("\n")[2] or f"its process ended with {self.process.returncode}")
+        return text.rstrip("\n")
 
     def stop(self) -> None:
         """End it at once."""
         self.process.kill()
-        self.told.result()
+        self.output.result()
 
 
 def _environment() -> dict[str, str]:

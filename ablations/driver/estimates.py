@@ -1,4 +1,4 @@
-"""How long stages will take, and with how much memory: their parts, at seconds that are measured now.
+"""Estimates of the seconds and the memory that stages will take, from their parts, whose seconds are measured now.
 
     seconds = begin + Σ amount of a part × seconds of one, side by side on the workers + pages and delivery at the end
 
@@ -65,26 +65,27 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
     """
     kinds: dict[Key, Stage] = {}
     for load in loads_of(stages, stages[0].cell.data.load()).values() if stages else ():
-        kinds |= {key: one for key, one in load.kinds.items() if key not in kinds and one.work(one.cell.data.load())}
+        new = {key: stage for key, stage in load.kinds.items() if key not in kinds}
+        kinds |= {key: stage for key, stage in new.items() if stage.work(stage.cell.data.load())}
     if not kinds:
         return Measured({BEGIN: STAGE, JUDGE: 0.0})
     judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if not quick else None
     asked = list(kinds.items()), judged, device, QUICK if quick else MEASURED
     count = max(1, min(processes, MOST))
     if count == 1:
-        found = [_measured(*asked)]
+        measurements = [_measured(*asked)]
     else:
         with ExitStack() as pools:
             begun = [pools.enter_context(_process()).submit(_measured, *asked, turn) for turn in range(count)]
-            found = [one.result() for one in begun]
-    memory = [one.memory for one in found if one.memory is not None]
-    each = {key: statistics.fmean(one.each[key] for one in found) for key in found[0].each}
+            measurements = [process.result() for process in begun]
+    memory = [part.memory for part in measurements if part.memory is not None]
+    each = {key: statistics.fmean(part.each[key] for part in measurements) for key in measurements[0].each}
     return Measured(each, max(memory, default=None))
 
 
 def _process() -> ProcessPoolExecutor:
-    context, known = get_context(METHOD), (plugins.modules(),)
-    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=known)
+    context, modules = get_context(METHOD), (plugins.modules(),)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def _measured(
@@ -93,7 +94,7 @@ def _measured(
     """All of these in this process, for so many seconds each; in an order that differs by its `turn`, for workers are
     at different stages."""
     here = torch.device(devices_of(device)[0])
-    told = reset_peak_memory(here)
+    has_peak = reset_peak_memory(here)
     each: dict[Key, float] = {BEGIN: STAGE, JUDGE: JUDGED}
     at = turn * len(kinds) // 2 % len(kinds)
     for key, stage in kinds[at:] + kinds[:at]:
@@ -103,7 +104,7 @@ def _measured(
         each[key] = _seconds(made.action, here, stage.cell.threads, most) / made.passes
     if judged is not None:
         each[JUDGE] = _judging(judged.cell, here)
-    return Measured(each, peak_memory(here).get("cost/peak_memory_bytes") if told else None)
+    return Measured(each, peak_memory(here).get("cost/peak_memory_bytes") if has_peak else None)
 
 
 def _judging(cell: Cell, device: torch.device) -> float:
@@ -121,16 +122,16 @@ def _seconds(action: Callable[[], object], device: torch.device, threads: int, m
     """Seconds of an action, after a first one: the median, for something else may have been done meanwhile."""
     clock = clock_of(device, threads)
     action()
-    found: list[float] = []
-    while sum(found) < most:
+    timings: list[float] = []
+    while sum(timings) < most:
         before = clock()
         action()
         if device.type == "cuda":
             torch.cuda.synchronize(device)
-        found.append(clock() - before)
-    return statistics.median(found)
+        timings.append(clock() - before)
+    return statistics.median(timings)
 
 
 def clock_of(device: torch.device, threads: int) -> Callable[[], float]:
-    """What tells seconds: where one thread does all, those of the processor, which are the same on a busy machine."""
+    """The clock to measure by: where one thread does all, the processor's own, which a busy machine does not slow."""
     return time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter

@@ -94,7 +94,7 @@ class Execution:
     live: Live | None = None
     shown: Round | None = None
     showing: Showing | None = None
-    said: bool = False
+    printed: bool = False
     pause: Pause = field(default_factory=Pause)
     tried: set[str] = field(default_factory=set)
     damaged: set[str] = field(default_factory=set)
@@ -123,8 +123,8 @@ class Execution:
                         "its own with name=…, or wait for it"
                     )
                 if before is None:
-                    told = {**provenance, **first.told, "round": first.none_yet().described(0)}
-                    write(plan, journal, folder, records_of(plan, journal), since(None, told, 0.0))
+                    described = {**provenance, **first.details, "round": first.none_yet().described(0)}
+                    write(plan, journal, folder, records_of(plan, journal), since(None, described, 0.0))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in stages):
                 # No result has been seen yet, so other seeds continue nothing.
@@ -144,7 +144,7 @@ class Execution:
 
     @property
     def _over(self) -> bool:
-        """Whether all commands have taken the hours that there are."""
+        """True once all commands together have taken the hours that there are."""
         return self.hours is not None and self.spent.seconds > 3600 * self.hours
 
     def carry_out(self, rounds: Iterable[Round]) -> Ended:
@@ -177,7 +177,7 @@ class Execution:
         records = self.publish(whole, self.shown, ended=not stop)
         finished = len(finished_trainings(records))
         return Ended(
-            records, self.tracker, self.shown, self.said, finished, len(trainings(whole)), stop, self.spent.seconds
+            records, self.tracker, self.shown, self.printed, finished, len(trainings(whole)), stop, self.spent.seconds
         )
 
     def _missing(self, plan: Plan) -> list[Stage]:
@@ -222,29 +222,29 @@ class Execution:
         """Write the results of the last round that is whole, and begin to draw its pages."""
         if self.shown is not None:
             self.publish(self.shown.whole, self.shown, ended=False)
-            self.said, self.showing = False, Showing.begin(self.folder, self.lock)
+            self.printed, self.showing = False, Showing.begin(self.folder, self.lock)
 
     def _showed(self) -> None:
         """Say what was drawn, once it is all there."""
         showing, self.showing = self.showing, None
         if showing is not None:
-            self.said = showing.end(self.tracker)
+            self.printed = showing.end(self.tracker)
 
     def _next(self, of: Round, stages: list[Stage]) -> str:
-        """What is under way and how long it takes, in words."""
+        """A line about the round that goes on, and how long it takes."""
         left = self.pace.seconds(stages)
         about = "" if left is None else f", about {minutes(left)}"
         return f"next     {of.named}{about}; Ctrl-C keeps all of this"
 
     def _request(self, plan: Plan) -> str:
-        """What names the cells of a plan in the store."""
+        """The name of a plan's request in the store, by which its cells are found there."""
         return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.provenance))
 
     def _live(self, plan: Plan) -> Live | None:
-        """What shows the cells of a plan while they run, by their grid.json; None without a store."""
+        """The watcher that shows the cells of a plan while they run, by their grid.json; None without a store."""
         if self.tracker is None:
             return None
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.told})
+        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.details})
         return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.folder) or {}) | head))
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
@@ -267,7 +267,7 @@ class Execution:
                 self.damaged.add(error.folder.name)
 
     def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
-        """Once; Damaged where something of a finished stage is."""
+        """Publish once; Damaged where a file of a finished stage is damaged."""
         with self.lock.held(wait=wait) as held:
             if held is None:
                 return []
@@ -277,14 +277,14 @@ class Execution:
                 self.tracker.forget()
             finished = sum(item.status == "finished" for item in records)
             if held.others and finished < finished_in(self.folder):
-                # What another command wrote, of more seeds, stands until there is as much.
+                # Results of more seeds, which another command wrote, stay until this one has as many.
                 return records
             held.lease.check()
             this = shown or self.first.none_yet()
             spent = self.spent.seconds if self.tried else None
-            now = {**self.provenance, **this.told, "round": this.described(len(finished_trainings(records)))}
-            told = since(self.before, now, spent)
-            head = head_with(plan, self.journal, records, told)
+            now = {**self.provenance, **this.details, "round": this.described(len(finished_trainings(records)))}
+            described = since(self.before, now, spent)
+            head = head_with(plan, self.journal, records, described)
             if not (held.others and stands_already(self.folder, head, records)):
                 write_results(self.folder, head, records, self.journal, plan.here.data)
             self.tracker = deliver(self.tracker, self.folder)

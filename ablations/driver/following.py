@@ -1,4 +1,4 @@
-"""What a bar shows of stages while they are run: how much is done, how long the rest takes, and what one of them is at.
+"""A bar that follows stages while they are run: how much is done, how long the rest takes, what one of them is at.
 
 events ─▶ pace ─▶ share, seconds left          journal ─▶ the last loss of a training that is under way
 """
@@ -21,9 +21,9 @@ from analysis.format.notation import Rounding
 from analysis.format.plain import line
 
 SECONDS = 1.0
-"""Between two looks at how long the rest takes."""
+"""Seconds between two looks at how long the rest takes."""
 TURN = 4.0
-"""For which one of those under way is shown."""
+"""Seconds for which a stage under way is shown, before the next one has its turn."""
 
 
 @dataclass
@@ -40,13 +40,13 @@ class Following:
     looked: float = -SECONDS
     turned: float = -TURN
     share: float = 0.0
-    told: str = ""
+    latest: str = ""
 
     def __post_init__(self) -> None:
         self.pace.plan(self.stages, standing(self.stages, self.journal))
 
     def note(self, event: Event) -> None:
-        """What happened to a stage."""
+        """Take note of what happened to a stage."""
         self.pace.note(event)
         if event.kind == "started":
             assert isinstance(event.stage, Stage), "what is planned is of cells"
@@ -64,13 +64,13 @@ class Following:
         self.shown.left(self.pace.seconds(self.stages))
 
     def words(self) -> str:
-        """One of those under way, in turn."""
+        """A line about a stage under way; each has its turn."""
         if self.under_way and self.now() - self.turned >= TURN:
             self.turned = self.now()
             name, stage = next(iter(self.under_way.items()))
             self.under_way[name] = self.under_way.pop(name)
-            self.told = told_of(stage, self.names.get(name, ""), self.journal)
-        return self.told if self.under_way else ""
+            self.latest = told_of(stage, self.names.get(name, ""), self.journal)
+        return self.latest if self.under_way else ""
 
 
 def told_of(stage: Stage, name: str, journal: Journal) -> str:
@@ -86,15 +86,15 @@ def told_of(stage: Stage, name: str, journal: Journal) -> str:
 
 def names_of(plan: Plan) -> dict[str, str]:
     """The cell and seed of each stage of a plan, by its id, as a reader calls them; of a shared one the first."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for item in plan.planned:
         called = " · ".join(titles(plan.grid.file, item.levels))
         for stage in item.stages:
-            found.setdefault(stage.id, ", ".join(part for part in (called, f"seed {item.cell.seed}") if part))
-    return found
+            names.setdefault(stage.id, ", ".join(part for part in (called, f"seed {item.cell.seed}") if part))
+    return names
 
 
 def titles(file: GridFile, levels: Mapping[str, str]) -> list[str]:
     """The levels of a cell as a reader calls them, in the order of the axes."""
-    known = {axis.name: {level.name: level.title for level in axis.levels} for axis in file.axes}
-    return [known.get(axis, {}).get(level, level) for axis, level in levels.items()]
+    titles_by_axis = {axis.name: {level.name: level.title for level in axis.levels} for axis in file.axes}
+    return [titles_by_axis.get(axis, {}).get(level, level) for axis, level in levels.items()]

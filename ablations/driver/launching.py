@@ -1,4 +1,4 @@
-"""What a plan lacks, given to the engine and followed by a bar; and how a command is stopped."""
+"""Missing stages of a plan given to the engine and followed by a bar; and the signal that stops a command."""
 
 from __future__ import annotations
 

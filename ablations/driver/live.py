@@ -1,10 +1,10 @@
-"""What is under way, as runs of the store while it is: RUNNING, with what its trainings have reported.
+"""Cells under way, shown as runs of the store meanwhile: RUNNING, with what their trainings have reported.
 
     journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs; what the machine does
 
 The driver writes, in a thread of its own; workers write no database. Once something is over its run is completed as any
-other is published (`tracking.mlflow_store`), and is never a second one. One that was stopped is taken up where it was.
-Of several drivers at work on a cell the one shows it that runs the first of its stages that are under way.
+other is published (`tracking.mlflow_store`), and is never a second one. A run that was stopped is taken up again.
+Where several drivers work on a cell, the driver shows it that runs the first of its stages that are under way.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ablations.tracking.system import System
 from analysis.format.errors import InputError
 
 SECONDS = 5.0
-"""Between two looks at what is under way."""
+"""Seconds between two looks at what is under way."""
 MOST = 40
 """Runs that are looked at each time, where more of them wait for one training."""
 SHEET = "samples_on_the_way"
@@ -36,7 +36,7 @@ SHEET = "samples_on_the_way"
 
 @dataclass(eq=False)
 class Live:
-    """What watches stages, and shows those whose turn has come of what waits for them (`watched`, by stage).
+    """A watcher of stages: it shows the runs that wait for a stage (`watched`, by stage) while that stage is running.
 
     The experiment is introduced by a `question` and the `view` that its link opens. Once it is `over`, nothing more is
     shown. One thread at a time shows something, or leaves what was shown (`turn`).
@@ -54,17 +54,17 @@ class Live:
     over: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
 
-    def expect(self, one: Watched, stages: Iterable[Stage]) -> None:
-        """Something more waits for these stages."""
+    def expect(self, watched: Watched, stages: Iterable[Stage]) -> None:
+        """Add a run that waits for these stages."""
         for stage in stages:
-            self.watched.setdefault(stage.id, []).append(one)
+            self.watched.setdefault(stage.id, []).append(watched)
 
     def watch(self, more: dict[str, list[Watched]]) -> None:
-        """Something more waits for stages, by the id of the stage."""
+        """Add runs that wait for stages, by the id of the stage."""
         self.watched |= more
 
     def note(self, event: Event) -> None:
-        """What happened to a stage; a rung that leads takes its training on its way."""
+        """Take note of what happened to a stage; the stage of a rung may run its training too, up to the rung."""
         stage = event.stage
         assert isinstance(stage, Stage), "what is planned is of cells"
         ids = {stage.id, stage.trained.id}
@@ -75,52 +75,52 @@ class Live:
 
     def look(self) -> None:
         """Show what all that is under way has come to; TrackingError where the store does not answer."""
-        watched = {one.key: one for stage in tuple(self.running) for one in tuple(self.watched[stage])}
-        under_way = {key: one for key, one in list(watched.items())[:MOST] if self._ours(one)}
+        waiting = {watched.key: watched for stage in tuple(self.running) for watched in tuple(self.watched[stage])}
+        under_way = {key: watched for key, watched in list(waiting.items())[:MOST] if self._ours(watched)}
         self.tracker.keep(under_way)
         if under_way:
             self.tracker.introduce(self.question, self.view)
         machine = self.system.now() if under_way else {}
-        for key, one in under_way.items():
+        for key, watched in under_way.items():
             with self.turn:
                 # Whoever stops does not wait for all of them.
                 if self.over.is_set():
                     return
-                if self.tracker.show(one.run(), one.points(), machine):
-                    self.shown[key] = one
-                    self._show_samples(key, one)
+                if self.tracker.show(watched.run(), watched.points(), machine):
+                    self.shown[key] = watched
+                    self._show_samples(key, watched)
 
-    def _ours(self, one: Watched) -> bool:
-        """Whether no other driver shows it, since it runs a stage that comes before ours."""
-        for stage in one.stages:
+    def _ours(self, watched: Watched) -> bool:
+        """True where this driver shows it: no other one runs a stage of it that comes before ours."""
+        for stage in watched.stages:
             if stage.id in self.running:
                 return True
-            if self._elsewhere(stage, one):
+            if self._elsewhere(stage, watched):
                 return False
         return False
 
-    def _elsewhere(self, stage: Stage, one: Watched) -> bool:
-        """Whether another command runs a stage."""
-        return stage.id not in self.running and one.journal.holder(stage.id) is not None
+    def _elsewhere(self, stage: Stage, watched: Watched) -> bool:
+        """True where another command runs a stage."""
+        return stage.id not in self.running and watched.journal.holder(stage.id) is not None
 
-    def _show_samples(self, key: tuple[str, str], one: Watched) -> None:
+    def _show_samples(self, key: tuple[str, str], watched: Watched) -> None:
         """A sheet with a row per rung where samples were judged, once there is a further one."""
-        found = one.samples
-        if len(found) > self.rows.get(key, 0):
+        samples = watched.samples
+        if len(samples) > self.rows.get(key, 0):
             import torch
 
-            rows = [read_tensors(path)[0]["samples"][:SHEET_COLUMNS] for path in found]
-            sheet = write_sheet(found[-1].with_name(SHEET), torch.cat(rows), self.data, scale=4)
+            rows = [read_tensors(path)[0]["samples"][:SHEET_COLUMNS] for path in samples]
+            sheet = write_sheet(samples[-1].with_name(SHEET), torch.cat(rows), self.data, scale=4)
             self.tracker.attach(key, sheet)
-            self.rows[key] = len(found)
+            self.rows[key] = len(samples)
 
     def leave(self) -> None:
         """Show no more, and say of what was shown and is not over that nothing runs it any more."""
         self.over.set()
         # A store that has gone away is found by the driver when it publishes.
         with self.turn, suppress(TrackingError):
-            for key, one in self.shown.items():
-                if not any(self._elsewhere(stage, one) for stage in one.stages):
+            for key, watched in self.shown.items():
+                if not any(self._elsewhere(stage, watched) for stage in watched.stages):
                     self.tracker.leave(key)
 
 

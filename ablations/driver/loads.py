@@ -1,7 +1,7 @@
-"""What a stage takes, in parts that take alike wherever they are; and how long stages take by the seconds of a part.
+"""The load of a stage, in parts that take the same time in any stage; and the seconds of stages by those of parts.
 
     seconds of a stage = Σ amount of a part × seconds of one of its kind
-    parts              = passes of a network, by how they are taken (`passes.alike`); a judged set; what begins and ends
+    parts              = passes of a network, by how they are taken (`work_units.alike`); a judged set; begin and end
 
 A training has the parts of the rungs that it scores on its way, and such a rung none of its own. A rung that takes its
 training to its step has the training's parts so far.
@@ -55,25 +55,25 @@ class Load:
     @property
     def kinds(self) -> dict[Key, Stage]:
         """A stage of each kind of pass that it takes."""
-        found: list[Stage] = [self.stage, *(one.stage for one in self.scored)]
-        return {alike(one): one for each in found for one in (each, each.trained)}
+        stages: list[Stage] = [self.stage, *(rung.stage for rung in self.scored)]
+        return {alike(part): part for stage in stages for part in (stage, stage.trained)}
 
     @cached_property
     def whole(self) -> Amounts:
         """All of it, from its start on."""
-        return less(added(self.own, *(one.amounts for one in self.scored)), self._passed(self.start))
+        return less(added(self.own, *(rung.amounts for rung in self.scored)), self._passed(self.start))
 
     def done(self, share: float) -> Amounts:
-        """What is done of it at a share, as it tells that itself: what begins it and judges is not in that."""
+        """The parts that are done at a share as the stage reports it, which leaves out beginning and judging."""
         return less(self._passed(share), self._passed(self.start))
 
     def at(self, share: float) -> Amounts:
-        """What is scored at a share, after this is told."""
-        return added(*(one.amounts for one in self.scored if abs(share - one.share) <= NEAR))
+        """The parts that are scored at a share, after the stage has reported it."""
+        return added(*(rung.amounts for rung in self.scored if abs(share - rung.share) <= NEAR))
 
     def _passed(self, share: float) -> Amounts:
         own = {key: share * amount for key, amount in self.own.items() if key not in (BEGIN, JUDGE)}
-        return added(own, *(one.amounts for one in self.scored if share > one.share + NEAR))
+        return added(own, *(rung.amounts for rung in self.scored if share > rung.share + NEAR))
 
 
 def loads_of(stages: Iterable[Stage], data: Data, starts: Mapping[str, float] = NOWHERE) -> dict[str, Load]:
@@ -105,40 +105,40 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
 
 def amounts_of(stage: Stage, data: Data) -> Amounts:
     """The parts of a stage, of a rung those of scoring it."""
-    found: Amounts = {BEGIN: 1.0}
+    amounts: Amounts = {BEGIN: 1.0}
     if passes := stage.work_alone(data):
-        found[alike(stage)] = passes
+        amounts[alike(stage)] = passes
     if stage.judged:
-        found[JUDGE] = stage.judged
-    return found
+        amounts[JUDGE] = stage.judged
+    return amounts
 
 
-def added(*given: Mapping[Key, float]) -> Amounts:
+def added(*several: Mapping[Key, float]) -> Amounts:
     """The amounts of all of these."""
-    found: Amounts = {}
-    for amounts in given:
+    total: Amounts = {}
+    for amounts in several:
         for key, amount in amounts.items():
-            found[key] = found.get(key, 0.0) + amount
-    return found
+            total[key] = total.get(key, 0.0) + amount
+    return total
 
 
 def less(some: Amounts, done: Amounts) -> Amounts:
-    """What is left of some parts."""
-    found = {key: amount - done.get(key, 0.0) for key, amount in some.items()}
-    return {key: amount for key, amount in found.items() if amount > 1e-9}
+    """The rest of some parts, once others of them are done."""
+    rest = {key: amount - done.get(key, 0.0) for key, amount in some.items()}
+    return {key: amount for key, amount in rest.items() if amount > 1e-9}
 
 
 def side_by_side(left: Sequence[tuple[Stage, float, bool]], workers: int) -> float:
     """Seconds until stages are over of which each takes so many, on so many workers; some are under way already.
 
     A stage waits for those of these that it needs; of those that can start, those nearest to the end of their cell do.
-    Of very many it is said as if they were cut finely.
+    Of very many stages only the sum is shared by the workers, as if any stage could be split.
     """
     total = sum(seconds for _, seconds, _ in left)
     if len(left) > SIDE_BY_SIDE:
         return total / workers
-    known = {stage.id for stage, _, _ in left}
-    waits = {stage.id: {need for need in stage.needs if need in known} for stage, _, _ in left}
+    ids = {stage.id for stage, _, _ in left}
+    waits = {stage.id: {need for need in stage.needs if need in ids} for stage, _, _ in left}
     behind: dict[str, list[int]] = {}
     ready: list[tuple[int, int]] = []
     running: list[tuple[float, int]] = []

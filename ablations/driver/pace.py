@@ -1,4 +1,4 @@
-"""How long what is left takes, from what stages took: of those that ended, and of those under way as far as they are.
+"""Seconds until the rest is done, from the seconds of stages that ended, and of those under way up to where they are.
 
 A stage's seconds are shared out over its parts (`loads`) as these are expected to take; a part of a kind takes what
 those before it took. What was not measured yet is taken from an estimate, or guessed by its network's operations, times
@@ -39,14 +39,14 @@ Measured = tuple[float, Amounts]
 GUESSED: dict[Key, float] = {BEGIN: 0.4, JUDGE: 0.15}
 """Seconds of what is no pass, about, until they are measured."""
 TRUST = 5.0
-"""What is expected counts like so many seconds that were measured: a first stage, which loads much, is no rule."""
+"""The seconds of measuring that an expectation counts like: a first stage, which loads much, is no rule."""
 ENOUGH = 4.0
 """Seconds of passes to be measured before anything is said, where there is no estimate."""
 TURNS = 3
 INSTANT = 1e-9
 """Seconds, which are none."""
 LAST = 0.1
-"""What is left, by share, of a stage that tells none, once it has taken as long as was expected."""
+"""The share that is left of a stage that tells none, once it has taken as long as was expected."""
 
 
 @dataclass
@@ -57,29 +57,29 @@ class UnderWay:
     load: Load
     began: float
     share: float
-    told: float
+    since: float
     first: float = 0.0
     moved: float | None = None
 
     def tell(self, share: float, now: float) -> None:
-        """So much of it is done. It may be told less, where what was left there was of another's way."""
+        """Note that so much of it is done; a smaller share than before is ignored."""
         if share > self.share:
             if self.moved is None:
                 self.first, self.moved = share, now
-            self.share, self.told = share, now
+            self.share, self.since = share, now
 
     def seconds(self, each: Mapping[Key, float], now: float) -> float:
-        """What is left of it; of what tells no share, by the time that it has taken so far."""
+        """Seconds that are left of it; where it tells no share, by the time that it has taken so far."""
         left = seconds_of(less(self.load.whole, self.load.done(self.share)), each)
-        told = 0.0 < self.share < 1.0 and self.moved is not None
-        untold = seconds_of(self.load.at(self.share), each) if told else left
-        return left - min(now - self.told, (1 - LAST) * untold)
+        tells = 0.0 < self.share < 1.0 and self.moved is not None
+        untold = seconds_of(self.load.at(self.share), each) if tells else left
+        return left - min(now - self.since, (1 - LAST) * untold)
 
     def measured(self) -> list[Measured]:
-        """What has taken how long, once its share moves. Before it does, a stage may load what others have loaded."""
+        """Parts that are done, with their seconds, once its share moves; before, it may load data that others have."""
         if self.moved is None:
             return []
-        return _known(self.told - self.moved, less(self.load.done(self.share), self.load.done(self.first)))
+        return _known(self.since - self.moved, less(self.load.done(self.share), self.load.done(self.first)))
 
     def ended(self, now: float) -> list[Measured]:
         """The same of a stage that is over: to where its share began to move, and from there on."""
@@ -96,7 +96,7 @@ def _known(seconds: float, parts: Amounts) -> list[Measured]:
 
 @dataclass
 class Pace:
-    """What the parts of stages take, and how long stages take by that, so many `workers` at a time.
+    """Seconds of the parts of stages, and by them of stages, so many `workers` at a time.
 
     `expected` are seconds of parts by an estimate; without one they are `guesses`. `took` and `amounts` are what was
     measured of each part in stages that are over.
@@ -115,18 +115,18 @@ class Pace:
     guesses: dict[Key, float] = field(default_factory=lambda: dict[Key, float](GUESSED))
 
     def plan(self, stages: Iterable[Stage], starts: Mapping[str, float] = NOWHERE) -> None:
-        """These are to be run too; some go on from a share of them, by their ids. Rungs among them are scored on the
-        way of their training, where that is."""
-        found = loads_of(stages, self.data, starts)
-        self.loads |= found
-        self.over -= found.keys()
-        for load in found.values():
-            self.kinds |= {key: one for key, one in load.kinds.items() if one.work(self.data)}
+        """Add stages that are to be run; some go on from a share of them, by their ids. Rungs among them are scored on
+        the way of their training, where it is among them too."""
+        loads = loads_of(stages, self.data, starts)
+        self.loads |= loads
+        self.over -= loads.keys()
+        for load in loads.values():
+            self.kinds |= {key: stage for key, stage in load.kinds.items() if stage.work(self.data)}
         if self.kinds.keys() - self.guesses.keys() - self.expected.keys():
             self.guesses = GUESSED | guessed(self.kinds, self.data)
 
     def note(self, event: Event) -> None:
-        """What happened to a stage."""
+        """Take note of what happened to a stage."""
         stage, now = event.stage, self.now()
         assert isinstance(stage, Stage), "what is planned is of cells"
         name = stage.id
@@ -140,9 +140,9 @@ class Pace:
             if name in self.under_way:
                 self.under_way[name].tell(event.share, now)
         else:
-            one = self.under_way.pop(name, None)
-            if one is not None and event.status == "finished":
-                self._learn(one.ended(now))
+            ended = self.under_way.pop(name, None)
+            if ended is not None and event.status == "finished":
+                self._learn(ended.ended(now))
             if event.kind in ("ended", "left_out"):
                 self.over.add(name)
 
@@ -153,9 +153,9 @@ class Pace:
         each, now = self.each(), self.now()
         left = []
         for stage in stages:
-            one = self.under_way.get(stage.id)
-            if one is not None:
-                left.append((stage, one.seconds(each, now), True))
+            under_way = self.under_way.get(stage.id)
+            if under_way is not None:
+                left.append((stage, under_way.seconds(each, now), True))
             elif stage.id in self.loads and stage.id not in self.over:
                 left.append((stage, seconds_of(self.loads[stage.id].whole, each), False))
         return side_by_side(left, self.workers)
@@ -165,17 +165,17 @@ class Pace:
         each, done, total = self.each(), 0.0, 0.0
         for load in [self.loads[stage.id] for stage in stages if stage.id in self.loads]:
             whole = seconds_of(load.whole, each)
-            one = self.under_way.get(load.stage.id)
             total += whole
-            done += (
-                whole if load.stage.id in self.over else 0.0 if one is None else seconds_of(load.done(one.share), each)
-            )
+            if load.stage.id in self.over:
+                done += whole
+            elif load.stage.id in self.under_way:
+                done += seconds_of(load.done(self.under_way[load.stage.id].share), each)
         return done / total if total else 1.0
 
     @property
     def measured(self) -> float:
         """Seconds of passes that were measured."""
-        under_way = [found for one in self.under_way.values() for found in one.measured()]
+        under_way = [part for stage in self.under_way.values() for part in stage.measured()]
         over = sum(seconds for key, seconds in self.took.items() if key not in GUESSED)
         return over + sum(seconds for seconds, _ in under_way)
 
@@ -183,10 +183,10 @@ class Pace:
         """Seconds of each part, as far as is known now: what it was expected to take counts like a few seconds that
         were measured, by what the others took of what was expected of them."""
         expected = {**self.guesses, **self.expected}
-        under_way = [found for one in self.under_way.values() for found in one.measured()]
+        under_way = [part for stage in self.under_way.values() for part in stage.measured()]
         each = expected
         for _ in range(TURNS):
-            # Which part took how long of a stage is told by what each takes, and that by it.
+            # A stage's seconds are shared out by the seconds of its parts, which follow from that in turn.
             took = added(self.took, *(shared_out(seconds, parts, each) for seconds, parts in under_way))
             amounts = added(self.amounts, *(parts for _, parts in under_way))
             each = self._known(expected, took, amounts)
@@ -197,29 +197,29 @@ class Pace:
         trust = TRUST if self.expected else 0.0
         planned = trust + seconds_of(passes, expected)
         ratio = (trust + sum(took[key] for key in passes)) / planned if planned else 1.0
-        known = {key: seconds * (1.0 if key in GUESSED else ratio) for key, seconds in expected.items()}
+        seconds_of_one = {key: seconds * (1.0 if key in GUESSED else ratio) for key, seconds in expected.items()}
         # What took no time that a clock shows counts like what it took.
         return {
             key: (TRUST + took.get(key, 0.0)) / (TRUST / max(seconds, INSTANT) + amounts.get(key, 0.0))
-            for key, seconds in known.items()
+            for key, seconds in seconds_of_one.items()
         }
 
-    def _learn(self, found: list[Measured]) -> None:
+    def _learn(self, measured: list[Measured]) -> None:
         each = self.each()
-        for seconds, parts in found:
+        for seconds, parts in measured:
             self.took = added(self.took, shared_out(seconds, parts, each))
             self.amounts = added(self.amounts, parts)
 
 
 def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
     """The share that trainings among these stages, or before them, have come to in a journal on a disk, by ids."""
-    found = {}
+    shares = {}
     trainings = [stage.training if isinstance(stage, RungStage) else stage for stage in stages]
-    for training in {one.id: one for one in trainings if isinstance(one, TrainingStage)}.values():
+    for training in {stage.id: stage for stage in trainings if isinstance(stage, TrainingStage)}.values():
         history = read_history(journal.folder(training.id))
         if history:
-            found[training.id] = history[-1]["step"] / training.cell.training.steps
-    return found
+            shares[training.id] = history[-1]["step"] / training.cell.training.steps
+    return shares
 
 
 def shared_out(seconds: float, parts: Amounts, each: Mapping[Key, float]) -> dict[Key, float]:

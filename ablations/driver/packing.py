@@ -1,10 +1,11 @@
-"""`launcher.per_gpu=auto`: how many cells run at a time on a GPU, by the memory that a worker takes at its most.
+"""`launcher.per_gpu=auto`: the number of cells at a time on a GPU, by the memory that a worker takes at its most.
 
     cells at a time = ⌊0.9 · free / taken⌋, at least 1, at most `MOST`, at most the CPU cores per GPU
 
-What a worker takes is measured before any is started, by a process of its own: what of the card is no longer free once
-it holds the training images and has taken every pass of the plan's networks, each at its batch. The card's context is
-in it: it is what a second process finds less than a first one. GPUs are taken to be alike. No number depends on it.
+A worker's memory is measured before any is started. A process of its own loads the training images and takes every pass
+of the plan's networks, each at its batch; the memory of the card that is then no longer free is a worker's. The card's
+context counts too: it is how much less a second process finds free than a first one. GPUs are assumed to be alike. No
+result depends on this number.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from diffusion_core.recorded import WARM_UP
 MOST = 16
 """Cells at a time on a GPU."""
 SHARE = 0.9
-"""Of the memory that is free, which is given to workers: allocators leave gaps."""
+"""The share of the free memory that is given to workers: allocators leave gaps."""
 CALLS = WARM_UP + 2
 """Passes after which a training step is recorded, which takes memory of its own."""
 BATCH = 512
@@ -47,7 +48,7 @@ class Memory:
 
     @property
     def fitting(self) -> int:
-        """How many workers fit, at least one."""
+        """The number of workers that fit, at least one."""
         return max(1, math.floor(SHARE * self.free / self.taken))
 
     def __str__(self) -> str:
@@ -62,7 +63,7 @@ def packed(here: Conditions, stages: Sequence[Stage]) -> Conditions:
 
 
 def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) -> int:
-    """As many as fit on each of these, said in a line."""
+    """The number of cells that fit on each of these GPUs, which a line says."""
     distinct = {alike(stage): stage for stage in stages if stage.work(here.data)}
     most = max(1, min(MOST, cores() // len(gpus)))
     try:
@@ -72,14 +73,14 @@ def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) 
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         print(f"launcher.per_gpu=auto: 1 cell at a time, its memory could not be measured ({reason})", flush=True)
         return 1
-    found = min(memory.fitting, most)
-    limit = "" if found == memory.fitting else f", where {memory.fitting} would fit (at most {most}: CPU cores, {MOST})"
-    print(f"launcher.per_gpu=auto: {found} cell(s) at a time on a GPU, {memory}{limit}", flush=True)
-    return found
+    count = min(memory.fitting, most)
+    limit = "" if count == memory.fitting else f", where {memory.fitting} would fit (at most {most}: CPU cores, {MOST})"
+    print(f"launcher.per_gpu=auto: {count} cell(s) at a time on a GPU, {memory}{limit}", flush=True)
+    return count
 
 
 def measured(stages: list[Stage], device: str) -> Memory:
-    """What a worker takes that runs these stages."""
+    """The memory of a worker that runs these stages."""
     with _process() as first, _process() as second:
         left = first.submit(free_on, device).result()
         begun, ended = second.submit(free_around, stages, device).result()
@@ -88,8 +89,8 @@ def measured(stages: list[Stage], device: str) -> Memory:
 
 
 def _process() -> ProcessPoolExecutor:
-    context, known = get_context(METHOD), (plugins.modules(),)
-    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=known)
+    context, modules = get_context(METHOD), (plugins.modules(),)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def free_on(device: str) -> int:
@@ -110,8 +111,8 @@ def free_around(stages: Iterable[Stage], device: str) -> tuple[int, int]:
         if cell.space.encoded:
             held.append(torch.empty(len(held[0]), *cell.space.shape_of(data.shape), device=here))
         count = min(BATCH, len(data.images["test"]))
-        taken = maker_of(stage)(cell, data, here, count)
+        step = maker_of(stage)(cell, data, here, count)
         for _ in range(CALLS):
-            taken.action()
+            step.action()
     torch.cuda.synchronize(device)
     return begun, int(torch.cuda.mem_get_info(device)[0])

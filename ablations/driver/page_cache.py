@@ -1,7 +1,7 @@
-"""What was drawn and delivered of a results folder the last time, so that a command that changes nothing does neither.
+"""A note of the pages that were drawn and delivered last, so that a command that changes nothing does neither again.
 
-It is written down in `results/.shown/`, last of all, with a digest of what the pages are made of (the folder's other
-files, and the code that draws) and with what the pages were when they were left. Delete it, and all is made anew.
+It is written last of all, into `results/.shown/`: a digest of what the pages are made of (the folder's other files, and
+the code that draws), and one of the pages themselves. Delete it, and all is drawn and delivered anew.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Shown:
 
 
 def last_shown(folder: Path) -> Shown | None:
-    """What was shown of a results folder, if nothing has changed since.
+    """The note of what was shown of a results folder, if nothing has changed since.
 
     Where it was moved or copied, its store is to be opened: the addresses of artifacts there follow it only then.
     """
@@ -52,10 +52,10 @@ def still_there(shown: Shown | None, uri: str) -> Summary | None:
     return summary if summary is not None and summary.uri == uri and summary.stands else None
 
 
-def remember(folder: Path, said: str, summary: Summary | None) -> None:
+def remember(folder: Path, text: str, summary: Summary | None) -> None:
     """Write down what is shown of a results folder; a store that is no file is asked again the next time."""
     kept = summary if summary is not None and summary.file else None
-    shown = Shown(content_of(folder), pages_of(folder), said, kept, str(folder.resolve()))
+    shown = Shown(content_of(folder), pages_of(folder), text, kept, str(folder.resolve()))
     write_json(_place(folder), asdict(shown))
 
 

@@ -34,7 +34,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
     on; the exit code."""
     if ended.shown is None:
         print(f"{ended.finished} of {ended.trainings} trainings finished; nothing to show yet")
-    elif ended.stop and ended.said:
+    elif ended.stop and ended.printed:
         # Its pages were drawn, and its table printed, beside what was stopped.
         print(f"\n{folder}/ shows {ended.shown.named}{', which is preliminary' * ended.shown.preliminary}")
     else:
@@ -59,8 +59,8 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
 def show(folder: Path, tracker: Tracker | None) -> None:
     """Draw the pages and give the store its summary, unless both are as they were left; say what there is."""
     last = last_shown(folder)
-    said = last.said if last is not None else drawn(folder)
-    print(said)
+    text = last.said if last is not None else drawn(folder)
+    print(text)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
     print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
     summary = None if tracker is None else summarised(folder, tracker)
@@ -68,7 +68,7 @@ def show(folder: Path, tracker: Tracker | None) -> None:
         print(f"MLflow   {summary.link}")
         if not tracker.uri.startswith("http"):
             print(f"         opens once this runs: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
-    remember(folder, said, summary)
+    remember(folder, text, summary)
 
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
@@ -81,7 +81,7 @@ def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
 
 
 def taken(root: Path, records: list[Record]) -> str:
-    """What the stages of these cells take on the disk."""
+    """The disk space of the stages of these cells, in words."""
     stages = left_by(root, {stage.id for item in records for stage in item.planned.stages})
     return f"{in_bytes(sum(left.bytes for left in stages))} in {counted(len(stages), 'stage')} of these cells"
 

@@ -9,24 +9,24 @@ from dataclasses import dataclass, field
 
 WRITE_SECONDS = 15.0
 REST = 20
-"""Writings are so many times as far apart as the last one took: those of thousands of cells take seconds."""
+"""A pause takes so many times as long as the last writing, which takes seconds for thousands of cells."""
 
 
 @dataclass
 class Pause:
-    """Between two writings of results, the longer the longer the last one took."""
+    """The pause between two writings of results, which is longer where the last one took longer."""
 
     written: float = field(default_factory=time.monotonic)
     seconds: float = 0.0
 
     @property
     def over(self) -> bool:
-        """Whether they are to be written again."""
+        """True once they are to be written again."""
         return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """They are written meanwhile."""
+        """Write results meanwhile, which begins the next pause."""
         began = time.monotonic()
         yield
         self.written = time.monotonic()

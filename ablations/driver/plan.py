@@ -1,4 +1,4 @@
-"""What is to be run: cells with their identities and stages, once it is known where they run.
+"""The plan of a command: cells with their identities and stages, once it is known where they run.
 
 Grids and searches rest on the same `Conditions`: the data, the precision that a device makes of `precision=auto`, what
 samples are judged by, and the devices.
@@ -31,7 +31,7 @@ from diffusion_core.spaces import Latents
 
 @dataclass(frozen=True)
 class Conditions:
-    """What all cells of a grid or of a search share.
+    """Conditions that all cells of a grid or of a search share.
 
     `extractor` is the identity of what samples are judged by, None where none are.
     """
@@ -42,7 +42,7 @@ class Conditions:
     devices: list[str]
 
     def precision_of(self, cell: Cell) -> Precision:
-        """What a cell is trained in: its own choice, resolved for the device."""
+        """The precision that a cell is trained in: its own choice, resolved for the device."""
         return self.launcher.precision(cell.training.precision, self.devices[0])
 
     def id_of(self, cell: Cell) -> str:
@@ -109,9 +109,9 @@ class Plan:
 
     def first(self, seeds: Mapping[str, int]) -> Plan:
         """The same cells at their first so many seeds, by the id of the cell."""
-        known = self.grid.seeds[: max(seeds.values())]
-        kept = [item for item in self.planned if item.cell.seed in known[: seeds[item.cell_id]]]
-        return replace(self, grid=replace(self.grid, seeds=known), planned=kept)
+        first_seeds = self.grid.seeds[: max(seeds.values())]
+        kept = [item for item in self.planned if item.cell.seed in first_seeds[: seeds[item.cell_id]]]
+        return replace(self, grid=replace(self.grid, seeds=first_seeds), planned=kept)
 
     def with_sets(self, sets: int) -> Plan:
         """The same with so many generated sets, not only the first, in the cells whose number of them is `auto`."""

@@ -1,4 +1,4 @@
-"""What grid.json says of the commands that made it: the last that ran anything, and the time of all of them."""
+"""The commands that made a grid.json, as it names them: the last that ran anything, and the time of all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: floa
     if before is None:
         return {**provenance, "seconds": round(spent or 0.0, 1), "continued": False}
     ran, seconds = spent is not None, before["seconds"] if spent is None else spent
-    # Of fewer seeds than before nothing runs, and yet the results are those that were asked for now.
+    # With fewer seeds than before nothing runs, and yet the results are those of this command.
     made_by = provenance if ran or before["seeds"] != provenance["seeds"] else before
     return {
         **provenance,
@@ -23,7 +23,7 @@ def since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: floa
 
 
 def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether there are other seeds than were planned when results were seen: more of them, or other looks at them."""
+    """True where seeds differ from those that were planned when results were seen: more of them, or other looks."""
     looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
     if looks == [None, None]:
         return not set(now["seeds"]) <= set(before["seeds"])

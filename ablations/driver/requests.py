@@ -1,4 +1,4 @@
-"""Whether a results folder may become a request's: it never does where it holds another's results."""
+"""A check that a results folder may hold a request's results: not where it holds those of another request."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from diffusion_core.named import choice_name
 
 
 def asked_by(plan: Plan) -> str:
-    """What a results folder holds one of: the cells of a plan, as a short text."""
+    """The request that a results folder belongs to, as a short text: a digest of the plan's cells."""
     return content_hash({"cells": sorted({item.cell_id for item in plan.planned})})
 
 
@@ -41,8 +41,8 @@ def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> d
 
 
 def _changed(folder: Path, cells: Iterable[Cell]) -> str:
-    """What was another one when the results of a folder were made, this code or a class from outside, in words; "" if
-    nothing was."""
+    """The part that was another one when the results of a folder were made, this code or a class from outside, in
+    words; "" if none was."""
     runs = folder / "runs.csv"
     rows = rows_of(runs, ()) if runs.exists() else []
     if {row.get("numerics", "") for row in rows} - {"", str(NUMERICS)}:

@@ -5,7 +5,7 @@
 Which rounds there are is fixed before the first one. With a fixed number of seeds, what is shown before the end is
 preliminary: no round depends on it, so that the rule of the final answer is untouched by it. With `seeds=auto` the
 rounds of whole trainings are the planned looks, each at the seeds that those before it left something to decide for; a
-look that is begun is run to its end, and its decisions come from the journal alone (`looking`).
+look that is begun is run to its end, and its decisions come from the journal alone (`sequential`).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from analysis.statistics.looks import SEEDS
 
 @dataclass(frozen=True)
 class Round:
-    """What is run (`plan`), and of whose cells and seeds results are written (`whole`).
+    """A step of a command: the `plan` that is run, and the `whole` whose cells and seeds results are written of.
 
     It is the `number`-th `of` so many at most. What is shown after it rests on the first `seeds` seeds, at the first
-    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json is
-    `told` more of it.
+    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json has
+    `details` more of it.
     """
 
     number: int
@@ -42,7 +42,7 @@ class Round:
     seeds: int
     rung: bool
     preliminary: bool
-    told: dict[str, Any]
+    details: dict[str, Any]
 
     @property
     def named(self) -> str:
@@ -51,7 +51,7 @@ class Round:
 
     @property
     def title(self) -> str:
-        """What is run, in words."""
+        """Its trainings and seeds, in words."""
         seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
         return (
             f"trainings to their first rung ({_steps(self.plan)}), {seeds}"
@@ -60,7 +60,7 @@ class Round:
         )
 
     def described(self, finished: int) -> dict[str, Any]:
-        """What grid.json says of it, where so many trainings have `finished`."""
+        """Its entry in grid.json, where so many trainings have `finished`."""
         return {
             "number": self.number,
             "of": self.of,
@@ -72,7 +72,7 @@ class Round:
         }
 
     def none_yet(self) -> Round:
-        """What is shown while this first round is not whole: nothing."""
+        """The round to show while this first one is not whole: an empty one."""
         return replace(self, number=0, seeds=0, rung=False, preliminary=True)
 
 
@@ -105,7 +105,7 @@ def planned(plan: Plan) -> list[Round]:
 def at_once(plan: Plan) -> list[Round]:
     """One round of all."""
     seeds = plan.grid.seeds
-    return [Round(1, 1, plan, plan, len(seeds), rung=False, preliminary=False, told={"seeds": seeds})]
+    return [Round(1, 1, plan, plan, len(seeds), rung=False, preliminary=False, details={"seeds": seeds})]
 
 
 def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
@@ -116,10 +116,10 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
     before = 0 if early is None else 1
     of = before + len(looks)
     if early is not None:
-        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, told=_told(whole))
+        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, details=_told(whole))
     for number, n in enumerate(looks, start=before + 1):
         part = declared.plan.first(state.seeds)
-        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, told=_told(part)))
+        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, details=_told(part)))
         if n == looks[0]:
             first = declared.plan
             for more, sets in doubled(part, journal):
@@ -132,7 +132,7 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
 
 
 def _told(part: Plan) -> dict[str, Any]:
-    """What grid.json says of the looks and of the seeds so far."""
+    """The fields of grid.json about the looks and the seeds so far."""
     assert part.grid.looks is not None, "its seeds are not added by looks"
     stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
     auto = {"looks": list(part.grid.looks.seeds), "most": part.grid.looks.most, "stopped": dict(stopped)}
@@ -146,10 +146,10 @@ def at_first_rung(plan: Plan) -> Plan | None:
     devices that share a training would not do so at a rung with the same numbers.
     """
     leads: dict[str, str] = {}
-    found = [replace(item, stages=_early(item, leads)) for item in plan.planned]
+    early = [replace(item, stages=_early(item, leads)) for item in plan.planned]
     if _sensible(plan) < 2 or not leads or len(devices_of(plan.here.devices[0])) > 1:
         return None
-    return replace(plan, planned=found)
+    return replace(plan, planned=early)
 
 
 def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
@@ -169,12 +169,12 @@ def _cells(plan: Plan) -> set[str]:
 
 
 def _sensible(plan: Plan) -> int:
-    """How many cells make sense."""
+    """The number of cells that make sense."""
     return len({item.cell_id for item in plan.planned if item.refusal is None})
 
 
 def _steps(plan: Plan) -> str:
-    """How far trainings are taken: 150 of 300 steps."""
+    """The steps that trainings are taken to, in words: 150 of 300 steps."""
     rungs = [stage for item in plan.planned for stage in item.stages if isinstance(stage, RungStage)]
-    found = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
-    return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((found[0], found[-1]))) + " steps"
+    reached = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
+    return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((reached[0], reached[-1]))) + " steps"

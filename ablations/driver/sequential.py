@@ -1,4 +1,4 @@
-"""What is decided at each look of `seeds=auto`: which comparisons are settled, which cells get more seeds.
+"""Decisions at each look of `seeds=auto`: which comparisons are settled, which cells get more seeds.
 
 The rule is that of `analysis.statistics.looks`, for each metric that decides. Its comparisons are those that the grid
 declares (`Meta.declared`). One is over when it is settled, without a prospect or without values in each of them; cells
@@ -31,7 +31,7 @@ from analysis.statistics.variances import Array
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known of a cell in a metric: its value by seed, on the metric's scale, and by seed each image's."""
+    """A cell's values in a metric: by seed, on the metric's scale, its value, and that of each image."""
 
     values: dict[int, float]
     images: dict[int, Array]
@@ -39,7 +39,7 @@ class Known:
 
 @dataclass(frozen=True)
 class State:
-    """Where a grid stands after a look: what each metric says of each comparison, and which of these go on.
+    """The state of a grid after a look: what each metric says of each comparison, and which of these go on.
 
     `seeds` is how many seeds each cell has, or is to have for the next look, by its id.
     """
@@ -51,7 +51,7 @@ class State:
 
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """What is declared before the first look: the looks, the pairs of cells by their ids, and the metrics.
+    """Declarations before the first look: the looks, the pairs of cells by their ids, and the metrics.
 
     `refused` are the cells that make no sense, which no pair has.
     """
@@ -65,7 +65,7 @@ class Declared:
 
     @staticmethod
     def of(plan: Plan) -> Declared:
-        """What a grid declares; InputError where there is nothing to decide."""
+        """The declarations of a grid; InputError where there is nothing to decide."""
         assert plan.grid.looks is not None, "its seeds are not added by looks"
         head = head_of(plan.grid, plan.planned, plan.here.data, None, {})
         meta = parse_meta(json.dumps(head), f"grid {plan.grid.name}")
@@ -98,7 +98,7 @@ class Declared:
             cells = known(records, metric, journal)
             both = [tuple(cells.get(cell, NOTHING) for cell in pair) for pair in self.pairs]
             here = [all(before.seeds[cell] >= n for cell in pair) for pair in self.pairs]
-            found = look(
+            looked = look(
                 self.looks,
                 n,
                 before.standings[metric.name],
@@ -106,8 +106,8 @@ class Declared:
                 margins=metric.margin,
                 resolution=metric.resolution,
             )
-            standings[metric.name] = found
-            going |= {j for j in before.open if found[j].open and all(one.values for one in both[j])}
+            standings[metric.name] = looked
+            going |= {j for j in before.open if looked[j].open and all(cell.values for cell in both[j])}
         after = State(before.seeds, standings, tuple(sorted(going)))
         later = [seeds for seeds in self.looks.seeds if seeds > n]
         return self._seeds(after, later[0]) if later else after
@@ -118,7 +118,7 @@ class Declared:
         return State(state.seeds | dict.fromkeys(needed, n), state.standings, state.open)
 
     def said(self, before: State, after: State, n: int) -> list[str]:
-        """What a terminal shows of the look at n seeds."""
+        """Lines for a terminal about the look at n seeds."""
         over = [j for j in range(len(self.pairs)) if j not in after.open]
         settled = sum(_settled([of_metric[j] for of_metric in after.standings.values()]) for j in over)
         counts = f"{settled} of {len(self.pairs)} comparisons settled, {len(over) - settled} over without a verdict"
@@ -137,8 +137,9 @@ class Declared:
 
 
 def _settled(of_metrics: Sequence[Looked]) -> bool:
-    """Whether a comparison that is over is settled in each metric that has values of it."""
-    return any(one.settled for one in of_metrics) and all(one.settled or one.dropped is None for one in of_metrics)
+    """True where a comparison that is over is settled in each metric that has values of it."""
+    judged = [looked for looked in of_metrics if looked.settled or looked.dropped is not None]
+    return bool(judged) and all(looked.settled for looked in judged)
 
 
 NAMED = 8
@@ -147,18 +148,18 @@ NOTHING = Known({}, {})
 
 
 def known(records: Iterable[Record], metric: ShownMetric, journal: Journal) -> dict[str, Known]:
-    """What records that finished say of their cells in a metric, by the id of the cell, as files hold it."""
-    found: dict[str, Known] = {}
+    """Values of cells in a metric, from the records that finished, by the id of the cell, as files hold them."""
+    cells: dict[str, Known] = {}
     for item in records:
         value = scaled(float(number(item.metrics.get(metric.name, math.nan))), metric)
         if item.status != "finished" or item.not_comparable == kind_of(metric.name) or not math.isfinite(value):
             continue
-        cell = found.setdefault(item.planned.cell_id, Known({}, {}))
+        cell = cells.setdefault(item.planned.cell_id, Known({}, {}))
         cell.values[item.planned.cell.seed] = value
-        images = np.array([float(of_image(one)) for one in images_of(item, journal).get(metric.name, [])])
+        images = np.array([float(of_image(bits)) for bits in images_of(item, journal).get(metric.name, [])])
         if metric.scale == "linear" and len(images) and np.isfinite(images).all():
             cell.images[item.planned.cell.seed] = images
-    return found
+    return cells
 
 
 def scaled(value: float, metric: ShownMetric) -> float:

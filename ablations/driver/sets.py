@@ -33,15 +33,15 @@ def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
     if not any(item.cell.evaluation.sets == "auto" for item in plan.planned):
         return
     while sets < MOST_SETS:
-        found = most_noisy(plan, journal)
-        if found is None or found.enough <= sets:
+        noisiest = most_noisy(plan, journal)
+        if noisiest is None or noisiest.enough <= sets:
             return
         sets *= 2
-        print(f"{said(found)}: {sets} sets a cell and seed", flush=True)
+        print(f"{in_words(noisiest)}: {sets} sets a cell and seed", flush=True)
         plan = first.with_sets(sets)
         yield plan, sets
-    if (found := most_noisy(plan, journal)) is not None and found.enough > sets:
-        print(f"{said(found)}: more than {MOST_SETS} are not drawn", flush=True)
+    if (noisiest := most_noisy(plan, journal)) is not None and noisiest.enough > sets:
+        print(f"{in_words(noisiest)}: more than {MOST_SETS} are not drawn", flush=True)
 
 
 def most_noisy(plan: Plan, journal: Journal) -> Spending | None:
@@ -50,12 +50,12 @@ def most_noisy(plan: Plan, journal: Journal) -> Spending | None:
     with TemporaryDirectory() as place:
         folder = Path(place)
         write_frames(folder, head_of(plan.grid, plan.planned, plan.here.data, None, {}), records, journal)
-        known = [found for one in Answers.of(read_folder(folder)).findings if (found := spending(one)) is not None]
-    return max(known, key=lambda one: one.enough, default=None)
+        spent = [spending(finding) for finding in Answers.of(read_folder(folder)).findings]
+    return max((item for item in spent if item is not None), key=lambda item: item.enough, default=None)
 
 
-def said(found: Spending) -> str:
-    """What a metric's noise is made of."""
-    more = "" if math.isinf(found.enough) else f", below a tenth from {math.ceil(found.enough)} on"
-    share = f"{percent(found.share)} of a difference's variance"
-    return f"{found.metric.label}: with {found.sets} sets drawing is {share}{more}"
+def in_words(noisiest: Spending) -> str:
+    """The share of a metric's noise that drawing makes, in words."""
+    more = "" if math.isinf(noisiest.enough) else f", below a tenth from {math.ceil(noisiest.enough)} on"
+    share = f"{percent(noisiest.share)} of a difference's variance"
+    return f"{noisiest.metric.label}: with {noisiest.sets} sets drawing is {share}{more}"

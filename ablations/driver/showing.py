@@ -1,4 +1,4 @@
-"""What is shown of a round that is whole, while the next one is run: drawn, printed, delivered."""
+"""Pages of a round that is whole, while the next one is run: drawn, printed, delivered."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Showing:
 
     @property
     def over(self) -> bool:
-        """Whether all is drawn."""
+        """True once all is drawn."""
         return self.drawing.over
 
     def leave(self) -> None:
@@ -46,13 +46,13 @@ class Showing:
         """Once they are drawn, print what a terminal shows and give the store its summary; whether they were."""
         with self.turn:
             try:
-                said = self.drawing.result()
+                text = self.drawing.result()
             except KeyboardInterrupt:
                 self.drawing.stop()
                 raise
             except InputError as error:
                 print(f"warning: the pages of this round could not be drawn: {error}", file=sys.stderr)
                 return False
-            print(said, flush=True)
-            remember(self.folder, said, None if tracker is None else summarised(self.folder, tracker))
+            print(text, flush=True)
+            remember(self.folder, text, None if tracker is None else summarised(self.folder, tracker))
             return True

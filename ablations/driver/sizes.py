@@ -1,4 +1,4 @@
-"""What a plan takes, before it is run: trainings, minutes by rounds, memory, room on a disk."""
+"""The size of a plan before it is run: trainings, minutes by rounds, memory, room on a disk."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from ablations.stages.stage import Stage
 
 
 def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
-    """How many stages the last of these rounds has, how many are new, and how long each of the rounds takes, about."""
+    """Lines about the stages of the last of these rounds, the new ones among them, and the time of each round."""
     plan = rounds[-1].plan
-    stages, missing = plan.stages(), [one.plan.missing(journal) for one in rounds]
+    stages, missing = plan.stages(), [round_.plan.missing(journal) for round_ in rounds]
     everything = [stage for of_round in missing for stage in of_round]
     learns = ("training", "autoencoder")
     new = sum(stage.kind in learns for stage in missing[-1])
@@ -31,15 +31,16 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
     of_encoders = f" ({encoders} of autoencoders)" if encoders else ""
     cells = len({item.cell_id for item in plan.planned})
     size = f"{counted(cells, 'cell')} × {counted(len(plan.grid.seeds), 'seed')}"
-    known = measured_there(plan.here, everything)
-    each = "" if known.memory is None or not everything else f", each with {in_bytes(int(known.memory))} of memory"
-    taken = seconds_of_rounds(rounds, journal, known)
+    measurement = measured_there(plan.here, everything)
+    memory = measurement.memory if everything else None
+    each = "" if memory is None else f", each with {in_bytes(int(memory))} of memory"
+    seconds = seconds_of_rounds(rounds, journal, measurement)
     devices = plan.here.devices
     needed = room.bytes_of(missing[-1], len(devices), plan.here.data)
     return [
         f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
-        f"about {minutes(sum(taken))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
-        *(in_turn(rounds, taken) if len(rounds) > 1 and everything else []),
+        f"about {minutes(sum(seconds))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
+        *(in_turn(rounds, seconds) if len(rounds) > 1 and everything else []),
         room.in_words(needed, journal.root),
     ]
 
@@ -49,23 +50,23 @@ def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
     if declared is None:
         return planned(plan)
     first = planned(plan.first(declared.begin().seeds))
-    return [replace(one, of=len(first) - 1 + len(declared.looks.seeds)) for one in first]
+    return [replace(round_, of=len(first) - 1 + len(declared.looks.seeds)) for round_ in first]
 
 
-def in_turn(rounds: Sequence[Round], taken: Sequence[float]) -> list[str]:
+def in_turn(rounds: Sequence[Round], seconds: Sequence[float]) -> list[str]:
     """A line for each round, with what it takes."""
-    return [f"  {one.named}: {_takes(one, seconds)}" for one, seconds in zip(rounds, taken, strict=True)]
+    return [f"  {round_.named}: {_takes(round_, took)}" for round_, took in zip(rounds, seconds, strict=True)]
 
 
-def _takes(one: Round, seconds: float) -> str:
-    """What a round takes, in words."""
+def _takes(round_: Round, seconds: float) -> str:
+    """The time that a round takes, in words."""
     if not seconds:
         return "there already"
-    return f"{minutes(seconds)} more" if one.number > 1 else minutes(seconds)
+    return f"{minutes(seconds)} more" if round_.number > 1 else minutes(seconds)
 
 
 def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = False) -> Measured:
-    """What parts of these stages take where they are to run.
+    """Seconds of the parts of these stages, measured where they are to run.
 
     Nothing where a `quick` answer is asked for on a GPU, which takes long to open.
     """
@@ -76,27 +77,27 @@ def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = Fals
     return launcher.there(devices[0], measured, list(stages), devices[0], beside, quick)
 
 
-def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, known: Measured) -> list[float]:
-    """What each of these rounds takes after those before it, and after what trainings have come to; the first that does
-    anything with what begins a command, the last with what ends it. Nothing where there is nothing to do."""
+def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Measured) -> list[float]:
+    """Seconds of each round after those before it, from where trainings stand now. The first that does anything has
+    the beginning of the command too, the last its end. All are 0 where there is nothing to do."""
     workers = len(rounds[0].plan.here.devices)
     done: set[str] = set()
-    starts = standing([stage for one in rounds for stage in one.plan.missing(journal)], journal)
-    found = []
-    for one in rounds:
-        stages = [stage for stage in one.plan.missing(journal) if stage.id not in done]
-        found.append(known.seconds(stages, one.plan.here.data, workers, starts))
+    starts = standing([stage for round_ in rounds for stage in round_.plan.missing(journal)], journal)
+    each_round = []
+    for round_ in rounds:
+        stages = [stage for stage in round_.plan.missing(journal) if stage.id not in done]
+        each_round.append(measurement.seconds(stages, round_.plan.here.data, workers, starts))
         done |= {stage.id for stage in stages}
         starts |= {
             rung.training.id: rung.step / rung.cell.training.steps
             for rung in stages
             if isinstance(rung, RungStage) and rung.leads
         }
-    if not any(found):
-        return found
+    if not any(each_round):
+        return each_round
     runs = len(rounds[-1].plan.planned)
     # Pages of a round are drawn beside the workers of the next one, which they slow down.
-    found = [seconds + (DRAWN / workers if i and seconds else 0.0) for i, seconds in enumerate(found)]
-    found[next(i for i, seconds in enumerate(found) if seconds)] += COMMAND + FIRST
-    found[-1] += DRAWN + DELIVERED * runs
-    return found
+    each_round = [seconds + (DRAWN / workers if i and seconds else 0.0) for i, seconds in enumerate(each_round)]
+    each_round[next(i for i, seconds in enumerate(each_round) if seconds)] += COMMAND + FIRST
+    each_round[-1] += DRAWN + DELIVERED * runs
+    return each_round

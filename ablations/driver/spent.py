@@ -12,7 +12,7 @@ from ablations.engine.folder_lock import place_of
 from analysis.format.files import write_text
 
 KEPT_SECONDS = 5.0
-"""Between two writings: so much of a killed command is lost."""
+"""Seconds between two writings: so much of a killed command is lost."""
 
 
 class Spent:
@@ -24,10 +24,10 @@ class Spent:
         self.began = self.kept = time.monotonic()
 
     @staticmethod
-    def on(folder: Path, told: float, *, begun: bool) -> Spent:
-        """What was spent on a results folder whose grid.json has `told` so many; nothing where no stage has begun."""
+    def on(folder: Path, seconds: float, *, begun: bool) -> Spent:
+        """The time spent on a results folder whose grid.json says so many `seconds`; none where no stage has begun."""
         kept = _read(place_of(folder) / "seconds")
-        return Spent(folder, max(told, kept) if begun else 0.0)
+        return Spent(folder, max(seconds, kept) if begun else 0.0)
 
     @property
     def own(self) -> float:

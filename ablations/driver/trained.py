@@ -48,7 +48,8 @@ def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
         read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
         for path in sorted(results.glob("*/runs.csv"))
     ]
-    rows = [{str(key): str(value) for key, value in row.items()} for one in tables for row in one.to_dict("records")]
+    records = [record for table in tables for record in table.to_dict("records")]
+    rows = [{str(key): str(value) for key, value in record.items()} for record in records]
     return [row for row in rows if row["cell_id"].startswith(cell) and not row.get(TRIAL)]
 
 
@@ -59,7 +60,7 @@ def cell_in(row: dict[str, str]) -> Cell:
 
 
 def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model:
-    """What a row learned, as it is evaluated; InputError where it was not trained here.
+    """The model that a row trained, as it is evaluated; InputError where it was not trained here.
 
     What turns out damaged has no result from then on, so that the command of its grid makes it anew, as the error says.
     """
@@ -75,7 +76,7 @@ def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.dev
 
 @contextmanager
 def forgetting_damaged(journal: Journal) -> Iterator[None]:
-    """What is read is held to its digests; a stage whose files are damaged loses its result."""
+    """Read files against their digests meanwhile: a stage whose files are damaged loses its result."""
     try:
         yield
     except Damaged as error:

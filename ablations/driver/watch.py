@@ -1,4 +1,4 @@
-"""Where a command can be watched in MLflow, said as soon as that is known."""
+"""The link by which a command is watched in MLflow, printed as soon as it is known."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from analysis.format.links import page, without_password
 
 @dataclass
 class Watch:
-    """A link that is told once, when the store is open, unless it was `known` before."""
+    """A link that is told once, when the store is open, unless it was `announced` before."""
 
     tracker: Tracker | None
-    known: bool
+    announced: bool
 
     @staticmethod
     def of(tracker: Tracker | None) -> Watch:
@@ -27,23 +27,23 @@ class Watch:
 
     def tell(self, shown: Bar) -> None:
         """Say it, if it is news."""
-        if self.tracker is not None and not self.known and self.tracker.is_open:
-            self.known = True
+        if self.tracker is not None and not self.announced and self.tracker.is_open:
+            self.announced = True
             # Of a store that cannot be used, whoever delivers to it says what to do.
             with suppress(TrackingError):
                 shown.write(f"MLflow   {page(self.tracker.uri, self.tracker.experiment_id)}")
 
 
 def where(tracker: Tracker | None) -> list[str]:
-    """What is said of it at once, without opening the store: how to see it, and the link to an experiment that is there
+    """Lines for the beginning, without opening the store: how to see it, and the link to an experiment that is there
     already."""
     if tracker is None:
         return []
-    known, uri = _experiment(tracker), without_password(tracker.uri)
-    link = page(tracker.uri, known) if known else f"experiment {tracker.experiment}"
+    experiment_id, uri = _experiment(tracker), without_password(tracker.uri)
+    link = page(tracker.uri, experiment_id) if experiment_id else f"experiment {tracker.experiment}"
     if tracker.uri.startswith("http"):
         return [f"MLflow   {link}, {uri}"]
-    new = "" if known or not tracker.uri.startswith(SQLITE) or _file(tracker).exists() else ", a new store"
+    new = "" if experiment_id or not tracker.uri.startswith(SQLITE) or _file(tracker).exists() else ", a new store"
     return [f"MLflow   {link}{new}", f"         opens once this runs: mlflow ui --backend-store-uri {uri}"]
 
 

@@ -1,4 +1,4 @@
-"""What can be watched while it is under way, as a run of the store: a cell, or an autoencoder that cells share.
+"""Runs of the store that are watched while they are under way: of a cell, or of an autoencoder that cells share.
 
 A run is what publishing makes of it at its end, with what is known so far; its curves are what trainings have left in
 the journal.
@@ -27,7 +27,7 @@ from analysis.format.names import OVER_STEPS, RUNG
 
 
 class Watched(ABC):
-    """Something that is under way."""
+    """A run that is watched while it is under way."""
 
     journal: Journal
 
@@ -39,7 +39,7 @@ class Watched(ABC):
     @property
     @abstractmethod
     def key(self) -> tuple[str, str]:
-        """What its run is known by, as `key_of` the run's tags."""
+        """The key of its run, as `key_of` the run's tags."""
 
     @abstractmethod
     def run(self) -> Tracked:
@@ -82,16 +82,16 @@ class WatchedCell(Watched):
         return replace(cell_run(row, "", self.request, self.folder, self.study), clock=clock)
 
     def points(self) -> Points:
-        found = points_of(self.planned.stages, self.journal)
+        points = points_of(self.planned.stages, self.journal)
         for scores in get_args(Scores):
-            for rung in (one for one in self._rungs if one.scores == scores):
+            for rung in (rung for rung in self._rungs if rung.scores == scores):
                 result = self.journal.result(rung.id)
                 if result is None:
-                    # Its turn is yet to come: a later one is not told before it.
+                    # Rungs are reported in order: later ones wait until this one has its result.
                     break
                 for name in (name for name in result.metrics if not name.startswith("cost/")):
-                    found.setdefault(f"{RUNG}{name}", []).append((float(rung.step), result.metrics[name]))
-        return found
+                    points.setdefault(f"{RUNG}{name}", []).append((float(rung.step), result.metrics[name]))
+        return points
 
     @property
     def samples(self) -> list[Path]:
@@ -128,25 +128,25 @@ class WatchedAutoencoder(Watched):
 
 
 def points_of(stages: list[Stage], journal: Journal) -> Points:
-    """What the training of a diffusion among these stages has reported."""
+    """The curves that the training of a diffusion among these stages has reported."""
     training = training_of(stages)
     return {} if training is None else reported(training.id, journal)
 
 
 def reported(training: str, journal: Journal) -> Points:
-    """What a training has reported over its steps so far; what is not finite is no point.
+    """The curves of a training over its steps so far; values that are not finite are no points.
 
-    Once it is over, its result says that, which bears a digest.
+    Once it is over, its result has them, which bears a digest.
     """
     result = journal.result(training)
     if result is not None:
         curves = {name: list(zip(*curve, strict=True)) for name, curve in result.curves.items()}
         return {name: points for name, points in curves.items() if points and name.startswith(OVER_STEPS)}
-    found: Points = {}
+    so_far: Points = {}
     for line in read_history(journal.folder(training)):
         for name in (name for name in line if name.startswith(OVER_STEPS) and math.isfinite(line[name])):
-            found.setdefault(name, []).append((line["step"], line[name]))
-    return found
+            so_far.setdefault(name, []).append((line["step"], line[name]))
+    return so_far
 
 
 def clock_in(training: str, journal: Journal) -> Clock:
@@ -158,13 +158,13 @@ def clock_in(training: str, journal: Journal) -> Clock:
 
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:
     """Stage → what is under way with it: the autoencoder that it trains, the cells that wait for it."""
-    found: dict[str, list[Watched]] = {}
+    by_stage: dict[str, list[Watched]] = {}
     study = study_in(standing(folder) or {})
     for item in plan.planned:
         cell = WatchedCell(item, journal, request, folder, study)
         for stage in item.stages:
-            if stage.kind == "autoencoder" and stage.id not in found:
-                found[stage.id] = [WatchedAutoencoder(stage, journal, folder)]
+            if stage.kind == "autoencoder" and stage.id not in by_stage:
+                by_stage[stage.id] = [WatchedAutoencoder(stage, journal, folder)]
             if stage.of_cell:
-                found.setdefault(stage.id, []).append(cell)
-    return found
+                by_stage.setdefault(stage.id, []).append(cell)
+    return by_stage

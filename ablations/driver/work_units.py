@@ -1,7 +1,7 @@
-"""What time and memory are measured of: a pass of each of a plan's networks, in each way that it is taken.
+"""Units of work, whose time and memory are measured: a pass of each network of a plan, in each way that it is used.
 
-A pass is taken in a training step, in a term of the bound, in a call of the sampler, in a step of an autoencoder. They
-differ in precision and in batch.
+A pass is used in a training step, a term of the bound, a call of the sampler, or a step of an autoencoder, which differ
+in precision and in batch.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ Maker = Callable[[Cell, Data, torch.device, int], Pass]
 
 
 def maker_of(stage: Stage) -> Maker:
-    """What makes the passes that a stage takes."""
+    """The maker of the passes that a stage takes."""
     return MAKERS[stage.passes]
 
 
 def alike(stage: Stage) -> Hashable:
-    """What the passes of two stages have in common where they take the same time and memory."""
+    """A key of the passes of a stage: those of two stages take the same time and memory where their keys are equal."""
     cell = stage.cell
     network = (cell.space, cell.network, cell.schedule.learned)
     plan = cell.training
@@ -62,12 +62,12 @@ def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, floa
     ratios = dict.fromkeys(networks.values(), 1.0)
     if len(ratios) > 1:
         one_each = {networks[key]: stage for key, stage in stages.items()}
-        ratios = {name: CALLED + (1 - CALLED) * _operations(one, data) / BASELINE for name, one in one_each.items()}
+        ratios = {name: CALLED + (1 - CALLED) * _operations(stage, data) / BASELINE for name, stage in one_each.items()}
     return {key: ratios[networks[key]] * ABOUT[stage.passes] for key, stage in stages.items()}
 
 
 def _network(stage: Stage) -> Hashable:
-    """What tells the network that a stage takes passes of from others."""
+    """A key of the network that a stage takes passes of."""
     return stage.cell.space, None if stage.passes == "autoencoder" else stage.cell.network
 
 
@@ -128,13 +128,13 @@ def autoencoder_pass(cell: Cell, data: Data, device: torch.device, count: int) -
 
 
 def count_of(cell: Cell, data: Data) -> int:
-    """How many examples of a cell are timed at once."""
+    """The number of examples of a cell that are timed at once."""
     shape = cell.space.shape_of(data.shape)
     return max(1, min(BATCH, PIXELS // math.prod(shape[1:])))
 
 
 def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:
-    """What a cell trains, of what diffuses in codes as if they were data."""
+    """The learner that a cell trains; where it diffuses in codes, as if codes were its data."""
     if cell.space.encoded:
         learner = DiffusionLearner.of(cell.choices, Continuous(), cell.space.shape_of(data.shape))
     else:

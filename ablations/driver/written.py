@@ -1,4 +1,4 @@
-"""What is written and delivered of a plan: results/<grid>/ from the journal, and the tracking store from that."""
+"""Results of a plan, written and delivered: results/<grid>/ from the journal, and the tracking store from that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ablations.tracking.uris import rescue
 
 
 def records_of(plan: Plan, journal: Journal) -> list[Record]:
-    """What the journal holds of a plan's cells."""
+    """The records of a plan's cells, from the journal."""
     return [record(planned, journal) for planned in plan.planned]
 
 
@@ -37,7 +37,7 @@ def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: d
 
 
 def floor_of(plan: Plan, journal: Journal) -> Result | None:
-    """What real images score, as far as it is known; None while nothing is."""
+    """The scores of real images, as far as they are known; None while none is."""
     floor = journal.result(plan.floor.id) if plan.floor else None
     more = [journal.result(stage.id) for stage in plan.metric_floors]
     scores = {name: value for result in more if result for name, value in result.metrics.items()}
@@ -57,7 +57,8 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
 
 
 def summarised(folder: Path, tracker: Tracker) -> Summary | None:
-    """Where the store has the pages, which it is given unless it has them; None, with a warning, where that fails."""
+    """The summary of the pages in the store, which are given to it unless it has them; None, with a warning, where that
+    fails."""
     there = still_there(last_shown(folder), tracker.uri)
     if there is not None:
         return there

@@ -1,4 +1,4 @@
-"""What a file of `configs/grid/` holds: a question, its axes with their levels, and what papers lead one to expect.
+"""The contents of a file of `configs/grid/`: a question, its axes with their levels, and what papers claim.
 
 Nothing here imports torch, so that errors about names come at once.
 """
@@ -19,7 +19,7 @@ def _text(given: object) -> object:
 
 LevelName = Annotated[str, BeforeValidator(_text)]
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-"""How far apart two scores are that count as apart."""
+"""The least distance at which two scores count as different."""
 
 
 class LevelSpec(BaseModel):
@@ -43,7 +43,7 @@ class LevelSpec(BaseModel):
 
 
 class AxisSpec(BaseModel):
-    """What varies: a key of the cell, or a name of its own whose levels set several keys."""
+    """An axis of a grid: a key of the cell that varies, or a name of its own whose levels set several keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: str
@@ -110,7 +110,7 @@ class PrimarySpec(BaseModel):
 
 
 class GridFile(BaseModel):
-    """What a file of `configs/grid/` may hold."""
+    """The fields of a file of `configs/grid/`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     question: str
@@ -138,5 +138,5 @@ class GridFile(BaseModel):
 
 
 def listed(given: str | list[str]) -> list[str]:
-    """What a rule gives of an axis: a level, or any of several."""
+    """The levels that a rule names of an axis, one or several, as a list."""
     return [given] if isinstance(given, str) else given

@@ -1,4 +1,4 @@
-"""Which cells of a factorial to run when not all can be: a D-optimal fraction.
+"""The cells of a factorial to run when not all can be: a D-optimal fraction.
 
     maximise log det(XᵀX),    X = rows of the chosen cells: 1, main effects, two-way interactions
 
@@ -26,8 +26,8 @@ STARTS = 10
 def d_optimal(cells: Sequence[Crossing], n: int, keep: int) -> list[int]:
     """The indices, in order, of n of these cells; the cell `keep` is among them."""
     x = model_matrix(cells)
-    found = [_exchanged(x, _start(len(cells), n, keep, seed), keep) for seed in range(STARTS)]
-    return sorted(max(found, key=lambda rows: log_det(x[np.array(rows)])))
+    designs = [_exchanged(x, _start(len(cells), n, keep, seed), keep) for seed in range(STARTS)]
+    return sorted(max(designs, key=lambda rows: log_det(x[np.array(rows)])))
 
 
 def model_matrix(cells: Sequence[Crossing]) -> Matrix:

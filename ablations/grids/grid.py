@@ -32,13 +32,13 @@ from analysis.format.errors import InputError, unknown
 from analysis.statistics.looks import MOST, Looks, plan_of
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
-"""Beyond which planning alone takes hours: ten thousand cells are planned in half a minute."""
+"""The most cells and runs, beyond which planning alone takes hours: it takes half a minute for ten thousand cells."""
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
     "first_step": ("beta_1", "σ_1² is β_1"),
 }
-"""What holds in every cell of a grid that compares schedules, for they differ in what t and their first step mean."""
+"""Settings of every cell in a grid that compares schedules, which differ in what t and their first step mean."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def make(request: Request) -> Grid:
     seeds = request.seeds or ("auto" if request.auto else file.seeds)
     looks = _looks(request, seeds)
     count = seeds if looks is None else looks.most
-    told = {
+    update = {
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
         "question": file.question or _question(axes),
@@ -125,15 +125,15 @@ def make(request: Request) -> Grid:
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     points = _judged(points)
     every = range(request.first_seed, request.first_seed + int(count))
-    return Grid(request.title, file.model_copy(update=told), points, list(every), looks)
+    return Grid(request.title, file.model_copy(update=update), points, list(every), looks)
 
 
 def _judged(points: list[Point]) -> list[Point]:
     """Each point with why its cell makes no sense, if it makes none; InputError where that is so of all."""
-    found = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
-    if all(point.refusal for point in found):
-        raise InputError(found[0].refusal if len(found) == 1 else f"no cell makes sense: {found[0].refusal}")
-    return found
+    judged = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
+    if all(point.refusal for point in judged):
+        raise InputError(judged[0].refusal if len(judged) == 1 else f"no cell makes sense: {judged[0].refusal}")
+    return judged
 
 
 def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
@@ -164,18 +164,18 @@ def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> Non
             raise InputError(f"grid={name} says which difference of {metric} is relevant: {error}") from error
 
 
-def _primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[str]:
-    """Which of the declared comparisons cells are missing for, of those that were asked for."""
-    lost = [one for one in file.primary if not all(_is_there(file, side, crossings) for side in (one.compare, one.to))]
+def _primary_footnote(file: GridFile, cells: list[dict[str, str]]) -> list[str]:
+    """A footnote on the declared comparisons whose cells were not asked for."""
+    lost = [pair for pair in file.primary if not all(_is_there(file, side, cells) for side in (pair.compare, pair.to))]
     if not lost:
         return []
-    named = "; ".join(f"{words(one.compare)} against {words(one.to) or 'the baseline'}" for one in lost)
+    named = "; ".join(f"{words(pair.compare)} against {words(pair.to) or 'the baseline'}" for pair in lost)
     count = f"{len(lost)} of {len(file.primary)}"
     return [f"Declared, and not compared, since their cells were not asked for ({count}): {named}."]
 
 
 def _is_there(file: GridFile, levels: dict[str, str], crossings: list[dict[str, str]]) -> bool:
-    return any((file.baseline | levels).items() <= one.items() for one in crossings)
+    return any((file.baseline | levels).items() <= crossing.items() for crossing in crossings)
 
 
 def looks_of(most: int) -> Looks:
@@ -187,9 +187,9 @@ def looks_of(most: int) -> Looks:
 
 
 def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> bool:
-    """Whether a setting for all cells is one for a cell of these layers, where levels set these values of choices.
+    """True where a setting for all cells holds for a cell of these layers; levels set these values of choices.
 
-    It is not where the setting is a field of a choice that the grid varies, and only other levels have it.
+    It does not hold where it is a field of a choice that the grid varies, and only other levels have that field.
     """
     group, _, field = key.partition(".")
     if not field or group not in levelled:
@@ -214,11 +214,11 @@ def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levell
 
 def _values(axes: list[AxisSpec]) -> dict[str, set[str]]:
     """The values that levels set, by what they set."""
-    found: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for layer in (layer for axis in axes for layer in _settings(axis)):
         for key, value in layer.items():
-            found.setdefault(key, set()).add(str(value))
-    return found
+            values.setdefault(key, set()).add(str(value))
+    return values
 
 
 def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
@@ -227,13 +227,13 @@ def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
 
 
 def _settings(axis: AxisSpec) -> list[dict[str, Any]]:
-    """What each level of an axis sets."""
+    """The settings of each level of an axis."""
     return [level.set or {axis.name: level.name} for level in axis.levels]
 
 
 def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
-    """Whether a crossing of levels has all that a rule names, a list meaning any of it."""
-    return all(names[axis] in listed(given) for axis, given in rule.items())
+    """True where a crossing of levels has all that a rule names; of a list, any level is enough."""
+    return all(names[axis] in listed(allowed) for axis, allowed in rule.items())
 
 
 def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
@@ -272,7 +272,7 @@ def equal_terms(varied: set[str], given: set[str]) -> dict[str, tuple[str, str]]
 
 
 def terms_footnote(terms: list[str]) -> list[str]:
-    """What these keys of `EQUAL_TERMS` mean for the cells, as a footnote; none for none."""
+    """A footnote that says what these keys of `EQUAL_TERMS` mean for the cells; none for none."""
     if not terms:
         return []
     words = " and ".join(EQUAL_TERMS[key][1] for key in terms)
@@ -284,7 +284,7 @@ def _setting(key: str) -> str:
 
 
 def _can_be_tested(claim: ClaimSpec, axes: list[AxisSpec]) -> bool:
-    """Whether every level that it names is among those that are asked for."""
+    """True where every level that it names is among those that are asked for."""
     levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
     return levels.issuperset(claim.levels)
 
@@ -300,22 +300,22 @@ def _axes(file: GridFile, request: Request) -> list[AxisSpec]:
     for axis in file.axes:
         values = request.settings.get(axis.name)
         axes.append(axis if values is None else axis.model_copy(update={"levels": _picked(axis, values)}))
-    known = {axis.name for axis in file.axes}
+    named = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
-        if key not in known and len(values) > 1:
+        if key not in named and len(values) > 1:
             axes.append(AxisSpec(name=key, levels=[LevelSpec(name=str(value)) for value in values]))
     return axes
 
 
 def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
-    known = {level.name: level for level in axis.levels}
+    levels = {level.name: level for level in axis.levels}
     free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     # Levels that set an axis's own key by other names are all that it has.
     free = free and not any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
     for value in values:
-        if str(value) not in known and not free:
-            raise unknown(f"level of {axis.name}", str(value), known)
-    return [known.get(str(value), LevelSpec(name=str(value))) for value in values]
+        if str(value) not in levels and not free:
+            raise unknown(f"level of {axis.name}", str(value), levels)
+    return [levels.get(str(value), LevelSpec(name=str(value))) for value in values]
 
 
 def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:

@@ -24,7 +24,7 @@ class Planned:
 
     @property
     def sets(self) -> int:
-        """How many generated sets are judged on test data; 0 where none is."""
+        """The number of generated sets that are judged on test data; 0 where none is."""
         return sum(stage.drawn for stage in self.stages if stage.held_out == "test")
 
     @property

@@ -1,4 +1,4 @@
-"""The files of `configs/grid/` read, and whether what they say has a meaning."""
+"""The files of `configs/grid/`, read and checked for having a meaning."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PARTS: dict[str, type[BaseModel]] = {
     "expects": ClaimSpec,
     "primary": PrimarySpec,
 }
-"""What the lists of a grid file hold, the innermost first."""
+"""The model of the items of each list in a grid file, the innermost first."""
 
 
 def read(name: str) -> GridFile:
@@ -36,9 +36,9 @@ def read(name: str) -> GridFile:
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
     named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
-    named += [pair for one in file.primary for pair in one.levels]
+    named += [pair for comparison in file.primary for pair in comparison.levels]
     for rule in file.leave_out:
-        named += [(axis, level) for axis, given in rule.items() for level in listed(given)]
+        named += [(axis, level) for axis, allowed in rule.items() for level in listed(allowed)]
     for claim in file.expects:
         if claim.metric not in directed():
             raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
@@ -74,9 +74,9 @@ def _check_axes(where: str, axes: list[AxisSpec]) -> None:
 
 
 def _in_words(error: ValidationError) -> str:
-    """Where a file says what has no meaning, what is wrong with it, and which keys there are."""
+    """An error in words: its place in the file, what is wrong there, and which keys there are."""
     # A key that is misspelt is one that is missing too.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     if first["type"] != "extra_forbidden":
         return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "))))
     *parents, key = first["loc"]
@@ -88,10 +88,10 @@ def _in_words(error: ValidationError) -> str:
 def _check_primary(name: str, file: GridFile) -> None:
     """InputError where a comparison is no pair of two cells, or is declared twice."""
     seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
-    for one in file.primary:
-        cells = [tuple(sorted((file.baseline | levels).items())) for levels in (one.compare, one.to)]
+    for pair in file.primary:
+        cells = [tuple(sorted((file.baseline | levels).items())) for levels in (pair.compare, pair.to)]
         lacking = [axis.name for axis in file.axes if any(axis.name not in dict(cell) for cell in cells)]
-        where = f"{told('grid', name)}: the primary comparison of {one.compare} to {one.to or 'the baseline'}"
+        where = f"{told('grid', name)}: the primary comparison of {pair.compare} to {pair.to or 'the baseline'}"
         if lacking:
             raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
         if cells[0] == cells[1]:

@@ -33,14 +33,14 @@ Judged = tuple[Stage, Stage]
 
 def judged_in(stages: Iterable[Stage]) -> list[Judged]:
     """Every autoencoder once, in order, with the stage of its reconstructions."""
-    found: dict[str, Stage] = {}
+    encoders: dict[str, Stage] = {}
     judged: dict[str, Stage] = {}
     for stage in stages:
         if stage.kind == "autoencoder":
-            found.setdefault(stage.id, stage)
+            encoders.setdefault(stage.id, stage)
         if stage.kind == "reconstruction":
             judged.setdefault(stage.needs[0], stage)
-    return [(stage, judged[stage_id]) for stage_id, stage in found.items()]
+    return [(stage, judged[stage_id]) for stage_id, stage in encoders.items()]
 
 
 def write(folder: Path, encoders: Sequence[Judged], journal: Journal, data: Data) -> None:
@@ -67,13 +67,13 @@ def rows(encoders: Sequence[Judged], journal: Journal) -> list[dict[str, Any]]:
 
 def row(stage: Stage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
     """The columns of autoencoders.csv before the metrics; `code` is what made it, "" where that is not known."""
-    known = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
+    first = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
     own = {
         name: text
         for name, text in parameters(stage.cell).items()
         if name.split(".")[0] in ("data", "space", "threads")
     }
-    return {**known, **own}
+    return {**first, **own}
 
 
 def curves(encoders: Sequence[Judged], journal: Journal) -> dict[tuple[str, int], Curves]:

@@ -21,7 +21,7 @@ COLUMNS = ("cell_id", "seed", "step", "seconds")
 
 
 def rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
-    """When each training began, by the (cell_id, seed) of its curves, and was at the steps of their points."""
+    """Rows of the times at which trainings, by the (cell_id, seed) of their curves, began and reached their steps."""
     for (cell_id, seed), named in curves.items():
         if CLOCK in named:
             (begin, *steps), (began, *times) = named[CLOCK]

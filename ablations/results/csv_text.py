@@ -13,7 +13,7 @@ from ablations.engine.journal import Curves
 from analysis.format.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
-"""How many points of a curve are written, and how many of them are its first."""
+"""The number of points of a curve that are written, and of those among them that are its first."""
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -49,7 +49,8 @@ def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     for line in lines:
         fields = {name: guarded(value) if isinstance(value, str) else value for name, value in line.items()}
         # Python leaves a carriage return bare, where a spreadsheet begins another row.
-        (quoting if any(isinstance(one, str) and "\r" in one for one in fields.values()) else writer).writerow(fields)
+        split = any(isinstance(value, str) and "\r" in value for value in fields.values())
+        (quoting if split else writer).writerow(fields)
     return text.getvalue()
 
 

@@ -41,11 +41,11 @@ from analysis.format.names import HELD_OUT, KEYS, TRIAL
 from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
-"""What grid.json says of the command that wrote it."""
+"""The fields of grid.json about the command that wrote it."""
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
-    """All of these files."""
+    """Write all of these files."""
     folder.mkdir(parents=True, exist_ok=True)
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
@@ -53,19 +53,19 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
 
 
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
-    """Whether a folder holds these results, but for what grid.json says of the command that wrote them."""
+    """True where a folder holds these results, but for what grid.json says of the command that wrote them."""
     there, rows = standing(folder), folder / "runs.csv"
     if there is None or not rows.exists():
         return False
     trials, _ = parts_of(folder, there)
     if rows.read_bytes() != runs_text([*trials.runs, *map(line_of, records)]).encode():
         return False
-    known = json.loads(json.dumps(head))
-    return all(there.get(name) == value for name, value in known.items() if name not in OF_ITS_WRITER)
+    expected = json.loads(json.dumps(head))
+    return all(there.get(name) == value for name, value in expected.items() if name not in OF_ITS_WRITER)
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
+    """Write those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
     trials, _ = parts_of(folder, standing(folder))
     curves = curves_of(records, journal)
     write_text(folder / clock.TABLE, csv_text(clock.COLUMNS, clock.rows(curves)))
@@ -112,7 +112,7 @@ def images_csv(records: list[Record], journal: Journal) -> str:
 
 
 def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
-    """What each test image costs a record, by the metric that is its mean over images."""
+    """The bits/dim of each test image in a record, by the metric that is their mean over images."""
     bounds = [stage for stage in record.planned.stages if stage.kind == "bound" and stage.held_out == "test"]
     asked = [(metric, file) for metric, file in PER_IMAGE.items() if metric in record.metrics]
     left = [(metric, file, journal.folder(stage.id)) for stage in bounds for metric, file in asked]
@@ -155,7 +155,7 @@ def standing(folder: Path) -> dict[str, Any] | None:
 
 
 def finished_in(folder: Path) -> int:
-    """How many finished rows of cells a results folder holds; none where it cannot be read."""
+    """The number of finished rows of cells in a results folder; 0 where it cannot be read."""
     try:
         return sum(
             row["status"] == "finished" and not row.get(TRIAL) for row in rows_of(folder / "runs.csv", ("status",))

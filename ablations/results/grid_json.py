@@ -28,7 +28,7 @@ def decoders(data: Data, planned: list[Planned]) -> str:
 
 
 def bins_of(data: Data, planned: list[Planned]) -> list[str]:
-    """What tells the bounds of pixels and of latents apart beside where they diffuse, where anything does."""
+    """A footnote on how the bounds of pixels and of latents differ beside where they diffuse, where they do."""
     places = {item.cell.space.encoded for item in planned}
     if len(places) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
         return []
@@ -82,7 +82,7 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "primary": [one.model_dump() for one in grid.file.primary],
+        "primary": [pair.model_dump() for pair in grid.file.primary],
         "relevant": grid.file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},

@@ -1,8 +1,7 @@
-"""What the journal holds of a cell: a record per cell and seed, and so a row of `runs.csv`.
+"""Records of cells from the journal: one per cell and seed, and so a row of `runs.csv`.
 
-What made a row is the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids by
-which stages are found, and so are known of any result; the code is what a stage wrote down, and not known of a stage
-that is older than this.
+A row names what made it: the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids
+by which stages are found, and so are known of any result; the code is what a stage wrote down, and may be lacking.
 """
 
 from __future__ import annotations
@@ -66,7 +65,7 @@ class Record:
 
 
 def record(planned: Planned, journal: Journal) -> Record:
-    """What the journal holds of a cell."""
+    """The record of a cell, from what the journal holds of its stages."""
     if planned.refusal is not None:
         return Record(planned, "incompatible", planned.refusal, {}, {}, {})
     metrics: dict[str, float] = {}
@@ -80,9 +79,9 @@ def record(planned: Planned, journal: Journal) -> Record:
         result = journal.result(stage.id)
         if result is None:
             failure = journal.failure(stage.id) or Failure("stopped", NOT_RUN)
-            told = {TRACEBACK: failure.traceback} if failure.traceback else {}
+            failed = {TRACEBACK: failure.traceback} if failure.traceback else {}
             on_the_way = rung_curves(planned, journal)
-            return Record(planned, failure.status, failure.message, {}, curves | on_the_way, metadata | told)
+            return Record(planned, failure.status, failure.message, {}, curves | on_the_way, metadata | failed)
         if stage.kind != "autoencoder":
             curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         if stage.drawn and stage.held_out:
@@ -133,19 +132,19 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
 
 def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[float], list[float]]]:
     """A curve of each metric over the rungs where a cell's training was scored, whatever has become of it since."""
-    found: dict[str, dict[float, float]] = {}
+    points: dict[str, dict[float, float]] = {}
     for stage in planned.stages:
         if not isinstance(stage, OnTheWay):
             continue
         result = journal.result(stage.id)
         metrics = {} if result is None else result.metrics
         for name in (name for name in metrics if not name.startswith("cost/")):
-            found.setdefault(f"{RUNG}{name}", {})[stage.step] = metrics[name]
-    return {name: (list(ys), list(ys.values())) for name, ys in sorted(found.items())}
+            points.setdefault(f"{RUNG}{name}", {})[stage.step] = metrics[name]
+    return {name: (list(ys), list(ys.values())) for name, ys in sorted(points.items())}
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
-    """What a stage says of the cell: of an autoencoder, which has a row of its own, its costs."""
+    """The metrics of a stage that are the cell's: of an autoencoder, which has a row of its own, its costs."""
     return {name: value for name, value in metrics.items() if stage.kind != "autoencoder" or name.startswith("cost/")}
 
 
@@ -156,11 +155,11 @@ def total_flops(metrics: dict[str, float]) -> dict[str, float]:
 
 def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:
     """The metadata of two stages: later words stand for earlier ones of their name, but notes are lines of both."""
-    notes = [line for one in (metadata, more) for line in one.get("notes", "").splitlines() if line]
+    notes = [line for part in (metadata, more) for line in part.get("notes", "").splitlines() if line]
     return metadata | more | ({"notes": "\n".join(dict.fromkeys(notes))} if notes else {})
 
 
 def versions(codes: list[str], digest: str) -> dict[str, str]:
-    """What made a row whose stages ran on these codes, "" where one does not say."""
-    known = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}
-    return {"code": SEVERAL.join(known), "numerics": str(NUMERICS), "data_digest": digest}
+    """The versions that made a row whose stages ran on these codes; "" stands for a code that is not known."""
+    named = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}
+    return {"code": SEVERAL.join(named), "numerics": str(NUMERICS), "data_digest": digest}

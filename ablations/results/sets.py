@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from analysis.format.names import SET_SPREAD
 
 Part = tuple[int, dict[str, float]]
-"""How many sets a stage drew, and what it says of them by column."""
+"""The number of sets that a stage drew, and its numbers for them by column."""
 
 
 def of_all(parts: Sequence[Part]) -> dict[str, float]:

@@ -83,10 +83,10 @@ class ParameterSpec(BaseModel):
         assert self.high is not None, "choices have no ends"
         return self.low, self.high
 
-    def narrowed(self, given: Range) -> ParameterSpec:
+    def narrowed(self, interval: Range) -> ParameterSpec:
         """With the ends of a command line; it stays logarithmic where they allow."""
-        log = given.log or (self.log and given.low > 0 and given.step is None)
-        return ParameterSpec(low=given.low, high=given.high, log=log, step=given.step, label=self.label)
+        log = interval.log or (self.log and interval.low > 0 and interval.step is None)
+        return ParameterSpec(low=interval.low, high=interval.high, log=log, step=interval.step, label=self.label)
 
 
 class StudyFile(BaseModel):
@@ -140,12 +140,12 @@ def space_of(file: StudyFile, request: SearchRequest) -> tuple[dict[str, Paramet
             if len(set(map(str, values))) < len(values):
                 raise InputError(f"{key}: choices must differ, got {', '.join(map(str, values))}")
             parameters[key] = ParameterSpec(choices=values, label=label)
-    for key, given in request.ranges.items():
-        if not given.low < given.high or (given.log and given.low <= 0):
-            above = "0 < low < high" if given.log else "low < high"
-            raise InputError(f"{key} needs an interval with {above}, got {given.low:g} and {given.high:g}")
+    for key, interval in request.ranges.items():
+        if not interval.low < interval.high or (interval.log and interval.low <= 0):
+            above = "0 < low < high" if interval.log else "low < high"
+            raise InputError(f"{key} needs an interval with {above}, got {interval.low:g} and {interval.high:g}")
         fixed.pop(key, None)
-        parameters[key] = parameters.get(key, ParameterSpec(low=0, high=1)).narrowed(given)
+        parameters[key] = parameters.get(key, ParameterSpec(low=0, high=1)).narrowed(interval)
     for key in parameters:
         if key in FIXED or key.split(".")[0] in FIXED:
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")

@@ -49,8 +49,8 @@ class Underway:
 
 @dataclass(eq=False)
 class Searcher:
-    """Runs a study's trials until its budget is spent; `told` is called after each, and `live` shows them meanwhile.
-    Their results are to be in `folder`.
+    """Runs a study's trials until its budget is spent. After a trial `after_each` is called, and `live` shows those
+    under way. Their results are to be in `folder`.
 
     `done` of them are over, the `best` of which is shown, and were `before` this command. `ran` says whether any stage
     was started, `accidents` how many of the last trials failed for no fault of theirs.
@@ -60,7 +60,7 @@ class Searcher:
     optimizer: Optimizer
     journal: Journal
     folder: Path
-    told: Callable[[], None]
+    after_each: Callable[[], None]
     live: Live | None = None
     underway: dict[int, Underway] = field(default_factory=dict)
     accidents: int = 0
@@ -76,7 +76,7 @@ class Searcher:
         self.began = self.since = time.monotonic()
 
     def run(self) -> None:
-        """All trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
+        """Run all trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
         for number, params in self.optimizer.resume():
             self._begin(number, params)
         self.before = self.done = self.optimizer.counted() - len(self.underway)
@@ -158,7 +158,7 @@ class Searcher:
         self.done = self.optimizer.counted() - len(self.underway)
         shown.move_to(self.done)
         self.best = self._best()
-        self.told()
+        self.after_each()
         return True
 
     def _may_ask(self) -> bool:

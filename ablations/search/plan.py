@@ -53,7 +53,7 @@ class SearchPlan:
         return [replace(item, stages=validated(item.stages)) for item in each]
 
     def possible(self, params: Params) -> list[Planned]:
-        """The same; nothing where its values make no cell."""
+        """The same cells; none where its values make no cell."""
         try:
             return self.planned(params)
         except (InputError, KeyError):
@@ -104,6 +104,6 @@ def metric_names(study: Study, cell: Cell) -> list[str]:
         refuse_foreign(metric, measured, extractor)
         columns.append(metric.column(against(cell.data, "validation"), extractor).name)
     if len(set(columns)) < len(columns):
-        given = ",".join(study.file.objective)
-        raise InputError(f"study.objective={given} is twice the same on this data: {columns[0]}")
+        objectives = ",".join(study.file.objective)
+        raise InputError(f"study.objective={objectives} is twice the same on this data: {columns[0]}")
     return columns

@@ -43,8 +43,8 @@ def finalists(optimizer: Optimizer) -> list[Finalist]:
         return [Finalist("found", "found by search", front[0])]
     objectives = [fact_of(name) for name in optimizer.objectives]
     chosen = [
-        Finalist(f"best_{short(known)}", f"best {said_within(known)}", _best(front, i, known.sign))
-        for i, known in enumerate(objectives)
+        Finalist(f"best_{short(objective)}", f"best {said_within(objective)}", _best(front, i, objective.sign))
+        for i, objective in enumerate(objectives)
     ]
     ends = {winner.trial.values for winner in chosen}
     inner = [trial for trial in front if trial.values not in ends]
@@ -70,7 +70,7 @@ def said_within(metric: MetricColumn) -> str:
 def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricColumn]) -> list[Told]:
     """The trial nearest to the best of both objectives, each on the scale of the front; none where there is none."""
     ranges = [(min(values), max(values)) for values in zip(*(trial.values for trial in front), strict=True)]
-    bests = [high if known.sign > 0 else low for known, (low, high) in zip(objectives, ranges, strict=True)]
+    bests = [high if objective.sign > 0 else low for objective, (low, high) in zip(objectives, ranges, strict=True)]
 
     def distance(trial: Told) -> float:
         places = zip(trial.values, bests, ranges, strict=True)

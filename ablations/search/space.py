@@ -66,13 +66,13 @@ class Study:
     @property
     def default(self) -> Params:
         """The paper's default: of each parameter that applies, the value that it has where nothing is searched."""
-        given: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
-        cell = self.cell(given, self.seeds[0])
+        values: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
+        cell = self.cell(values, self.seeds[0])
         for key in self.parameters:
             group, _, field = key.partition(".")
-            if field and field in fields_of(group, str(given.get(group, self.fixed.get(group, AXES[group])))):
-                given[key] = getattr(getattr(cell, group), field)
-        return given
+            if field and field in fields_of(group, str(values.get(group, self.fixed.get(group, AXES[group])))):
+                values[key] = getattr(getattr(cell, group), field)
+        return values
 
     @property
     def default_is_inside(self) -> bool:
@@ -126,7 +126,7 @@ class Study:
 
 
 def stepped(low: float, high: float, step: float) -> list[float]:
-    """From low to high."""
+    """Numbers from low to high, a step apart."""
     return [low + i * step for i in range(round((high - low) / step) + 1)]
 
 

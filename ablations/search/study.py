@@ -46,9 +46,9 @@ def make(request: SearchRequest) -> Study:
             "evaluation.sets=auto goes by the comparisons of a grid, and a search has none: give it a number of sets"
         )
     fixed = _judged(file.objective, fixed)
-    given = {*request.settings, *request.ranges}
+    asked_keys = {*request.settings, *request.ranges}
     ordered = [key for part in choices_first(parameters) for key in part]
-    parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in given)}
+    parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in asked_keys)}
     if not parameters:
         raise InputError(
             "nothing is searched: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
@@ -92,9 +92,9 @@ def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
     if not judging:
         return fixed
     shown = [choice_name(metric) for metric in SHOWN]
-    given = fixed.get("evaluation.metrics", [])
-    more = [name for name in judging if name not in shown and name not in given]
-    asked = {"evaluation.metrics": [*given, *more]} if more and isinstance(given, list) else {}
+    metrics = fixed.get("evaluation.metrics", [])
+    more = [name for name in judging if name not in shown and name not in metrics]
+    asked = {"evaluation.metrics": [*metrics, *more]} if more and isinstance(metrics, list) else {}
     return {"evaluation.quality": ["validation", "test"], **fixed, **asked}
 
 
@@ -183,8 +183,8 @@ def _check(study: Study) -> None:
     if searched:
         raise InputError(f"{searched[0]} is searched, so trainings cannot be compared on their way: study.pruner=none")
     if isinstance(cell.variance, Fitted) or "variance" in study.parameters or cell.horizon == 0:
-        given = "horizon=0" if cell.horizon == 0 else "a variance that is fitted after training"
-        raise InputError(f"{given} has no bound during training: take study.pruner=none")
+        reason = "horizon=0" if cell.horizon == 0 else "a variance that is fitted after training"
+        raise InputError(f"{reason} has no bound during training: take study.pruner=none")
     if not study.rungs(cell):
         raise InputError(
             f"a training of {cell.training.steps} steps that reports every {cell.training.report_every} cannot be "

@@ -1,4 +1,4 @@
-"""What the lecture shows beside its experiments: curves that follow from formulas alone, and strips of images.
+"""Figures of the lecture beside its experiments: curves that follow from formulas alone, and strips of images.
 
     formulas.csv    (figure, series, x, y)
     strips/         forward-<schedule>.png, and backward-<schedule>.png of a trained cell

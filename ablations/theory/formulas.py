@@ -39,7 +39,7 @@ from diffusion_core.units import bits_per_dim
 HORIZON = 1000
 POINTS = 200
 STEEP = 10
-"""How many values of t a curve is drawn by, and up to which all of them are."""
+"""The number of values of t that a curve is drawn by, and the number up to which all of them are."""
 
 Curve = tuple[list[float], list[float]]
 """x and y."""

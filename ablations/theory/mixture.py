@@ -136,10 +136,10 @@ class ExactNoise(nn.Module):
 def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -> float:
     """The bound less −log p(x_0) in bits/dim with the exact ε̂, its mean over test points."""
     choices = Choices(Epsilon(), variance, schedule, Simple(), Uniform(), Mlp(), horizon)
-    known = data.load()
-    diffusion = Diffusion(choices, known.encoding, known.shape)
+    loaded = data.load()
+    diffusion = Diffusion(choices, loaded.encoding, loaded.shape)
     diffusion.denoiser.network = ExactNoise(data, schedule, horizon)
-    points = known.images["test"]
+    points = loaded.images["test"]
     scored = bound(diffusion, points, exact=TERMS, strata=TERMS, seed=0, clip=False, batch=len(points))
     exact = bits_per_dim(-data.log_density(points), 2)
     return float((scored.total - exact).mean())

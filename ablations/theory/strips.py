@@ -31,7 +31,7 @@ from diffusion_core.randomness import normal, uniform
 
 FRAMES = 11
 IMAGE = 0
-"""Which test image is noised."""
+"""The test image that is noised."""
 
 
 def write_strips(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:

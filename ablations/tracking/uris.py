@@ -18,7 +18,7 @@ DAMAGED = ("malformed", "not a database", "database corruption")
 """Words by which SQLite says that a file is none of its own, or no longer."""
 SERVERS = ("http", "https")
 ANSWER_SECONDS = 5.0
-"""For a server to be heard of, when a command begins."""
+"""Seconds that a server has to answer, when a command begins."""
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 DRIVERS = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 """Modules that speak to databases, by what is installed for them where that has another name."""
@@ -33,8 +33,8 @@ def refusal(uri: str) -> str:
     """A line that says why a store cannot be used, as far as that shows without opening it; "" if it may be."""
     scheme = urlparse(uri).scheme
     if scheme.partition("+")[0] not in DATABASES and scheme not in SERVERS:
-        given = without_password(uri)
-        return f"{given!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
+        shown = without_password(uri)
+        return f"{shown!r} is no tracking store: give sqlite:///PATH, http://HOST:PORT, or a database's URL"
     if scheme in SERVERS:
         return _silent(uri)
     if not uri.startswith(SQLITE):

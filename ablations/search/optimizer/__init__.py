@@ -86,7 +86,7 @@ class Optimizer:
         return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
     def trials(self) -> list[Told]:
-        """All that were asked, in order."""
+        """All trials that were asked, in order."""
         return [told_of(trial, self.study) for trial in self._trials()]
 
     def _trials(self) -> list[FrozenTrial]:
@@ -225,7 +225,7 @@ class Optimizer:
 
     @property
     def seconds(self) -> float:
-        """That all its commands took, so far."""
+        """Seconds that all its commands took so far."""
         with self._guarded():
             return float(self.optuna.user_attrs.get("seconds", 0.0))
 

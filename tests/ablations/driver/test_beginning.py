@@ -112,4 +112,4 @@ def test_the_link_is_told_once_the_store_is_open(store, tmp_path):
     for _ in range(2):
         watch.tell(shown)
     assert shown.lines == [f"MLflow   {where(tracker)[0].split()[1]}"]
-    assert Watch.of(tracker).known
+    assert Watch.of(tracker).announced
