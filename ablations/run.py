@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.launchers.warm import LOCAL, warm_up
-from ablations.settings.arguments import parse_run
+from ablations.settings.arguments import Request, parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
@@ -33,37 +33,43 @@ def main(arguments: list[str]) -> int:
         from ablations.grids.grid import make
 
         grid = make(request)
-        from ablations.driver.beginning import beginning
-        from ablations.driver.execute import execute
-        from ablations.driver.model_delivery import deliver_models
-        from ablations.driver.packing import packed
-        from ablations.driver.pages import finish, writable
+        from ablations.driver.pages import writable
         from ablations.driver.plan import plan
         from ablations.driver.requests import check_same_request
-        from ablations.driver.rounds import fixed, looked
         from ablations.driver.sequential import Declared
-        from ablations.driver.sizes import beforehand
-        from ablations.driver.watch import where
-        from ablations.engine.folder_lock import FolderLock
         from ablations.engine.journal import journal_of
-        from ablations.engine.version import code_version
         from ablations.launchers.protocol import launcher_of
 
         launcher = launcher_of(request)
         planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(planned) if grid.looks is not None else None
     results = Path(request.results)
-    journal, folder = journal_of(results, request.journal), results / grid.name
+    journal = journal_of(results, request.journal)
     if request.dry_run:
         print(dry_run(planned, declared, journal))
     else:
         writable(results)
-    check_same_request(folder, planned)
-    if request.dry_run:
-        return 0
+    check_same_request(results / grid.name, planned)
+    return 0 if request.dry_run else carry_out(request, planned, declared, journal)
+
+
+def carry_out(request: Request, planned: Plan, declared: Declared | None, journal: Journal) -> int:
+    """Run what a plan lacks, and leave its results; the exit code."""
+    from ablations.driver.beginning import beginning
+    from ablations.driver.execute import execute
+    from ablations.driver.model_delivery import deliver_models
+    from ablations.driver.packing import packed
+    from ablations.driver.pages import finish
+    from ablations.driver.rounds import fixed, looked
+    from ablations.driver.sizes import beforehand
+    from ablations.driver.watch import where
+    from ablations.engine.folder_lock import FolderLock
+    from ablations.engine.version import code_version
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
+    grid, results = planned.grid, Path(request.results)
+    folder = results / grid.name
     planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
@@ -87,7 +93,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
     are added by looks."""
     from ablations.driver import rounds
     from ablations.driver.sizes import sizes
-    from ablations.grids.grid import words
+    from ablations.grids.footnotes import words
 
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     for item in plan.planned:

@@ -10,7 +10,7 @@ from ablations.driver.rounds import Round, trainings
 from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
 from ablations.driver.wording import counted, minutes
 from ablations.engine.journal import Journal
-from ablations.grids.grid import words
+from ablations.grids.footnotes import words
 from analysis.format.plain import line
 
 NAMED = 5

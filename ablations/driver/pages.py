@@ -12,7 +12,7 @@ from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
 from ablations.engine.journal import FOLDER, Journal
-from ablations.grids.grid import words
+from ablations.grids.footnotes import words
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError

@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
-from ablations.grids.grid import Grid, words
+from ablations.grids.footnotes import words
+from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity

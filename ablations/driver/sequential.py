@@ -18,7 +18,7 @@ import numpy as np
 
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.grids.grid import words
+from ablations.grids.footnotes import words
 from ablations.results.csv_text import number, of_image
 from ablations.results.folder import images_of
 from ablations.results.grid_json import head_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
-from ablations.grids.grid import equal_terms, terms_footnote
+from ablations.grids.footnotes import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, asked_of, space_of
 from ablations.search.space import Study, whole
