@@ -51,7 +51,7 @@ def left_in(root: Path) -> list[Left]:
 
 def left_by(root: Path, stages: set[str]) -> list[Left]:
     """What these stages have left, of those that have a folder."""
-    return [Left(folder, sizes(folder)) for one in sorted(stages) if (folder := root / one).is_dir()]
+    return [Left(folder, sizes(folder)) for stage_id in sorted(stages) if (folder := root / stage_id).is_dir()]
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -229,9 +229,9 @@ def _machine() -> str:
 def _started(pid: int) -> str:
     """When a process of this machine started, in its clock's ticks; "" where it is gone."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
     # Its name, in brackets, may hold anything: the state is next, and the start the twentieth.
-    after = told.rpartition(")")[2].split()
+    after = stat.rpartition(")")[2].split()
     return "" if after[0] == ZOMBIE else after[19]

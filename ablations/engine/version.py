@@ -38,11 +38,11 @@ def source_digest() -> str:
 def _commit(root: Path) -> str:
     """8 digits of the commit, "-dirty" where the code differs from it; empty where git does not say."""
     try:
-        found = _git(root, "rev-parse", "--short=8", "HEAD")
+        commit = _git(root, "rev-parse", "--short=8", "HEAD")
         changed = _git(root, "diff", "--name-only", "HEAD", "--", *NUMBERS_COME_FROM)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return f"{found}-dirty" if changed else found
+    return f"{commit}-dirty" if changed else commit
 
 
 def _git(root: Path, *words: str) -> str:

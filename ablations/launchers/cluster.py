@@ -87,16 +87,16 @@ def connected(address: str) -> Any:
 
 def _no_way_in(address: str, error: Exception) -> str:
     """Why a cluster cannot be entered, and what to do."""
-    said = first_line(error)
-    if "auth" in f"{type(error).__name__} {said}".lower() or said.startswith("Failed to connect to Ray cluster"):
+    reason = first_line(error)
+    if "auth" in f"{type(error).__name__} {reason}".lower() or reason.startswith("Failed to connect to Ray cluster"):
         # Ray tries for a while, and then tells its own log alone that the token was refused.
         mode = os.environ.get("RAY_AUTH_MODE", "not set")
         return (
-            f"the Ray cluster at launcher.address={address} does not let this command in ({said}): export the same "
+            f"the Ray cluster at launcher.address={address} does not let this command in ({reason}): export the same "
             f"RAY_AUTH_MODE as for its head, token (Ray's default) or disabled, which is {mode} here; token needs the "
             "head's ~/.ray/auth_token too"
         )
-    return NO_CLUSTER.format(address=address, said=said)
+    return NO_CLUSTER.format(address=address, said=reason)
 
 
 def _answers(address: str) -> None:

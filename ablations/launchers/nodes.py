@@ -53,8 +53,8 @@ class Told:
     @staticmethod
     def here() -> Told:
         """This process, as `multiprocessing` would tell one that it starts."""
-        known = spawn.get_preparation_data("worker")
-        program = tuple((key, known[key]) for key in MAIN if key in known)
+        preparation = spawn.get_preparation_data("worker")
+        program = tuple((key, preparation[key]) for key in MAIN if key in preparation)
         return Told(os.getcwd(), program, tuple(plugins.modules()), _code())
 
 
@@ -97,13 +97,13 @@ def _code() -> str:
     return f"{source_digest()} with torch {torch.__version__}"
 
 
-def perform_told(told: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
+def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
     """In a worker: perform a stage, in the driver's journal if it is seen from here, else with a parcel.
 
     What the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it could not be run
     for want of a parcel. InputError where this node is not as the driver believes.
     """
-    _prepare(told)
+    _prepare(driver)
     # Of the driver alone: Ray carries it, and its token keeps others out.
     stage: Stage = pickle.loads(pickled)
     if stage.cell.training.precision == "auto":
@@ -121,21 +121,21 @@ def perform_told(told: Told, place: Place, pickled: bytes, parcel: Parcel | None
         yield from performed(stage, parcel, device)
 
 
-def call_told(told: Told, pickled: bytes) -> Any:
+def call_told(driver: Told, pickled: bytes) -> Any:
     """In a worker: what a function returns."""
-    _prepare(told)
-    function, given = pickle.loads(pickled)
-    return function(*given)
+    _prepare(driver)
+    function, values = pickle.loads(pickled)
+    return function(*values)
 
 
 @cache
-def _prepare(told: Told) -> None:
+def _prepare(driver: Told) -> None:
     """In a new worker: be where the driver is, and know what it has registered."""
-    if told.code != _code():
+    if driver.code != _code():
         raise InputError(
-            f"the node {platform.node()} has other code ({_code()}) than the command ({told.code}): install the same "
+            f"the node {platform.node()} has other code ({_code()}) than the command ({driver.code}): install the same "
             "on every node"
         )
-    folder = {"dir": told.folder} if Path(told.folder).is_dir() else {}
-    spawn.prepare({**folder, **dict(told.program)})
-    plugins.import_modules(list(told.modules))
+    folder = {"dir": driver.folder} if Path(driver.folder).is_dir() else {}
+    spawn.prepare({**folder, **dict(driver.program)})
+    plugins.import_modules(list(driver.modules))

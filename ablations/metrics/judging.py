@@ -53,16 +53,16 @@ class Yardstick:
         """
         if not sets:
             raise ValueError("samples are judged by sets, got none")
-        found: dict[Metric, list[float]] = {metric: [] for metric in metrics}
+        values_of: dict[Metric, list[float]] = {metric: [] for metric in metrics}
         for stored in sets:
             # One at a time: of many images, the features alone take much memory.
             judged = self.judged(stored)
-            for metric, values in found.items():
+            for metric, values in values_of.items():
                 values.append(_number(metric, judged))
         extractor = self.real.extractor.name if self.real.extractor else None
         means: dict[str, float] = {}
         deviations: dict[str, float] = {}
-        for metric, values in found.items():
+        for metric, values in values_of.items():
             name = metric.column(self.against, extractor).name
             means[name] = statistics.fmean(values)
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):

@@ -53,8 +53,8 @@ def names() -> list[str]:
 def metric_of(name: str) -> Metric:
     """The metric of samples that is called so; InputError where there is none."""
     if name in MEASURED_KINDS:
-        known = ", ".join(names())
-        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {known}")
+        allowed = ", ".join(names())
+        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {allowed}")
     cls = class_of(Metric, name, "metric of samples")
     for attribute in ("label", "direction"):
         if not hasattr(cls, attribute):
@@ -107,8 +107,8 @@ def against_test(extractor: str | None) -> str:
 
 def column_of(name: str, extractor: str | None) -> MetricColumn:
     """The column of a measured metric that a grid's file names."""
-    known = next(column for column in MEASURED if column.name == name)
-    return replace(known, name=name.format(extractor=extractor))
+    column = next(column for column in MEASURED if column.name == name)
+    return replace(column, name=name.format(extractor=extractor))
 
 
 def column_names() -> list[str]:
@@ -118,11 +118,11 @@ def column_names() -> list[str]:
 
 def facts() -> dict[str, MetricColumn]:
     """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
-    found: dict[str, MetricColumn] = {}
+    measured: dict[str, MetricColumn] = {}
     for column in MEASURED:
-        found.setdefault(column.kind, column)
-    known: dict[str, type[Metric]] = classes(Metric)
-    return found | {name: known[name].column("train", "extractor") for name in names()}
+        measured.setdefault(column.kind, column)
+    metrics: dict[str, type[Metric]] = classes(Metric)
+    return measured | {name: metrics[name].column("train", "extractor") for name in names()}
 
 
 def fact_of(column: str) -> MetricColumn:

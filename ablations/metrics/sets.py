@@ -47,8 +47,8 @@ class Examined:
         """What `make` works out of this set, for all metrics that ask: statistics of real images, say."""
         if make not in self._known:
             self._known[make] = make(self)
-        known: T = self._known[make]
-        return known
+        result: T = self._known[make]
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ class Judged:
     _known: dict[Callable[[Judged], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        ours, theirs = (one.extractor.digest if one.extractor else None for one in (self.generated, self.real))
+        ours, theirs = (side.extractor.digest if side.extractor else None for side in (self.generated, self.real))
         if ours != theirs:
             raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
 
@@ -75,8 +75,8 @@ class Judged:
         """What `make` works out of both sets, for all metrics that ask."""
         if make not in self._known:
             self._known[make] = make(self)
-        known: T = self._known[make]
-        return known
+        result: T = self._known[make]
+        return result
 
 
 def checked(values: Tensor, metric: str, at_least: int) -> Tensor:

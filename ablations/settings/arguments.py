@@ -157,11 +157,11 @@ SECRET = ("tracking.uri=", "storage=")
 
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
-    given, settings, _ = _sorted(arguments, RUN, ranges=False)
-    grammar.use(given.get("configs"))
-    if given.get("seeds") == AUTO:
-        given |= {"seeds": None, "auto": True}
-    request = Request(**given, settings=settings, command=_command("run", arguments))
+    options, settings, _ = _sorted(arguments, RUN, ranges=False)
+    grammar.use(options.get("configs"))
+    if options.get("seeds") == AUTO:
+        options |= {"seeds": None, "auto": True}
+    request = Request(**options, settings=settings, command=_command("run", arguments))
     _check(request)
     _check_hours(request.hours)
     # How few are too few, the looks say.
@@ -174,9 +174,9 @@ def parse_run(arguments: list[str]) -> Request:
 
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
-    given, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
-    grammar.use(given.get("configs"))
-    request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
+    options, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
+    grammar.use(options.get("configs"))
+    request = SearchRequest(**options, settings=settings, ranges=ranges, command=_command("search", arguments))
     _check(request)
     limits = {"trials": (1, MOST_TRIALS), "confirm": (2, MOST_SEEDS), "startup": (0, MOST_TRIALS), "seed": (0, SEEDS)}
     for name, (least, most) in limits.items():
@@ -186,8 +186,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         grammar.load("study", request.study)
     for key in (*request.settings, *request.ranges):
         if key.startswith("study."):
-            known = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
-            raise unknown("field of study", key.removeprefix("study."), known)
+            names = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
+            raise unknown("field of study", key.removeprefix("study."), names)
     _check_settings(request.settings, SEARCH, {})
     for key in request.ranges:
         _check_key(key, [], SEARCH, {})
@@ -200,21 +200,21 @@ def _sorted(
     arguments: list[str], options: dict[str, tuple[str, type]], *, ranges: bool
 ) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Range]]:
     """The options by field, the settings, and the ranges."""
-    given: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
-    found: dict[str, Range] = {}
+    intervals: dict[str, Range] = {}
     texts = written(arguments)
     for key, values in overrides(arguments, ranges=ranges):
         if key in options:
             name, kind = options[key]
-            given[name] = _option(key, values, kind, texts[key])
+            chosen[name] = _option(key, values, kind, texts[key])
         elif key.startswith(LAUNCHER):
-            given.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
+            chosen.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, Range):
-            found[key] = values
+            intervals[key] = values
         else:
             settings[key] = values
-    return given, settings, found
+    return chosen, settings, intervals
 
 
 def _command(program: str, arguments: list[str]) -> str:

@@ -38,12 +38,12 @@ def refuse_vast(path: Path) -> None:
         )
 
 
-def _nodes(node: yaml.Node, known: dict[int, int]) -> int:
+def _nodes(node: yaml.Node, counts: dict[int, int]) -> int:
     """How many nodes a node comes to."""
-    if id(node) not in known:
+    if id(node) not in counts:
         # What holds itself has no end.
-        known[id(node)] = MOST_NODES
+        counts[id(node)] = MOST_NODES
         parts = node.value if isinstance(node, yaml.CollectionNode) else []
         inner = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
-        known[id(node)] = 1 + sum(_nodes(part, known) for part in inner)
-    return known[id(node)]
+        counts[id(node)] = 1 + sum(_nodes(part, counts) for part in inner)
+    return counts[id(node)]

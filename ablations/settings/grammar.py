@@ -144,13 +144,13 @@ def refuse_code(values: Any, where: str) -> None:
 def _plainly(message: str) -> str:
     """What a parser says of a text, without the names of its tokens."""
     first = message.splitlines()[0]
-    if found := re.search(r"token recognition error at: '(.*)'", first):
-        return f"{found[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
-    if found := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
+    if match := re.search(r"token recognition error at: '(.*)'", first):
+        return f"{match[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
+    if match := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
         return (
             "it ends where a value is due"
-            if found[1] == "<EOF>"
-            else f"a value is due before or instead of {found[1]!r}"
+            if match[1] == "<EOF>"
+            else f"a value is due before or instead of {match[1]!r}"
         )
     return first
 
@@ -213,8 +213,8 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
 
 def _check_tags(value: Any) -> None:
     """ValueError where a tag would be ignored."""
-    known = {"log"} if isinstance(value, IntervalSweep) else set()
-    for tag in sorted(value.tags - known if isinstance(value, Sweep) else ()):
+    allowed = {"log"} if isinstance(value, IntervalSweep) else set()
+    for tag in sorted(value.tags - allowed if isinstance(value, Sweep) else ()):
         raise ValueError(f"no tag called {tag!r} here: there is log, of an interval, tag(log,interval(low,high))")
 
 

@@ -42,8 +42,8 @@ def classes(base: type) -> dict[str, type]:
 
 def class_of(base: type, name: str, axis: str) -> type:
     """The class of a name below a base; InputError, which calls it an `axis`, where there is none that can be used."""
-    if (known := shipped_class(base, name)) is not None:
-        return known
+    if (cls := shipped_class(base, name)) is not None:
+        return cls
     if name in unnamed(_axis(base)):
         return imported(_axis(base), name)
     raise unknown(axis, name, classes(base))
@@ -52,7 +52,7 @@ def class_of(base: type, name: str, axis: str) -> type:
 def _axis(base: type) -> str:
     """The axis of a base class; "" where it is none that can be extended from outside."""
     dotted = f"{base.__module__}.{base.__qualname__}"
-    return next((axis for axis, known in DOORS.items() if known == dotted), "")
+    return next((axis for axis, door in DOORS.items() if door == dotted), "")
 
 
 def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:

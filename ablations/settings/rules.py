@@ -70,13 +70,13 @@ def _misshapen(network: Network, shape: tuple[int, ...], channels: int) -> str |
             return None
         x = torch.zeros(1, *shape)
         with torch.no_grad():
-            given = list(module(x, torch.ones(1)).shape)
+            output = list(module(x, torch.ones(1)).shape)
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
     wanted = [1, channels, *shape[1:]]
-    if given == wanted:
+    if output == wanted:
         return None
-    return f"network={choice_name(network)} gives {given} for {list(x.shape)}, where {wanted} is asked"
+    return f"network={choice_name(network)} gives {output} for {list(x.shape)}, where {wanted} is asked"
 
 
 def _chainless_refusal(cell: Cell) -> str | None:
@@ -100,8 +100,8 @@ def between_refusal(cell: Cell) -> str | None:
 
 def continuous_refusal(cell: Cell) -> str | None:
     """Why a likelihood that goes beyond the bound cannot be asked of a cell."""
-    given = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
-    asked = [f"evaluation.{name}={value}" for name, value in given.items() if value]
+    values = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
+    asked = [f"evaluation.{name}={value}" for name, value in values.items() if value]
     if not asked:
         return None
     if cell.horizon == 0:

@@ -34,8 +34,8 @@ def check(cell: Cell) -> None:
 
 def asked(cell: Cell) -> dict[str, Metric]:
     """What is asked for by name, without what every cell has."""
-    found = {name: metric_of(name) for name in cell.evaluation.metrics}
-    return {name: metric for name, metric in found.items() if metric not in DEFAULT}
+    metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
+    return {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:

@@ -137,11 +137,11 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
     if isinstance(autoencoder, VqAutoencoder):
         return scores | {"codes_used/val": float(autoencoder.used(stored))}
     assert isinstance(autoencoder, KlAutoencoder)
-    taken = code.code(images, 0, "bound/dequantise")
-    assert taken.reconstruction is not None
+    coded = code.code(images, 0, "bound/dequantise")
+    assert coded.reconstruction is not None
     dims = math.prod(images.shape[1:])
     kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
-    reconstruction = bits_per_dim(taken.reconstruction, dims).mean()
+    reconstruction = bits_per_dim(coded.reconstruction, dims).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

@@ -177,9 +177,9 @@ def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """All that a bound reads; `parts` are those of `parts_of_bound`."""
-    known = described(cell)
+    description = described(cell)
     unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
-    read = {key: value for key, value in known["evaluation"].items() if key not in unread}
+    read = {key: value for key, value in description["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:
         return content | {"evaluation": {"seed": read["seed"]}}

@@ -30,9 +30,9 @@ def pinned(device: str) -> torch.device:
 def answers(device: str) -> bool:
     """Whether devices still do what they are told, which a GPU does not after an error of its own."""
     try:
-        for one in devices_of(device):
-            if one.startswith("cuda"):
-                torch.cuda.synchronize(one)
+        for name in devices_of(device):
+            if name.startswith("cuda"):
+                torch.cuda.synchronize(name)
     except RuntimeError:
         return False
     return True

@@ -105,7 +105,7 @@ def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
 
 def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
     """What a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
-    known = described(cell)
-    read = {"variance": known["variance"]} if reads_variance else {}
-    read |= {"spacing": known["spacing"]} if _is_strided(cell, steps) else {}
+    description = described(cell)
+    read = {"variance": description["variance"]} if reads_variance else {}
+    read |= {"spacing": description["spacing"]} if _is_strided(cell, steps) else {}
     return read | ({"fit": parts.fit} if parts.fit is not None else {})

@@ -172,5 +172,5 @@ def judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str
 
 
 def _rung(content: dict[str, object], training: TrainingStage, step: int, scores: Scores) -> RungStage:
-    known = content_hash(content | {"stage": "rung", "step": step})
-    return RungStage(known, training.cell, training, step, training.needs, scores)
+    stage_id = content_hash(content | {"stage": "rung", "step": step})
+    return RungStage(stage_id, training.cell, training, step, training.needs, scores)

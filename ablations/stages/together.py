@@ -56,5 +56,5 @@ def perform_together(stage: Stage, bench: Bench) -> None:
         )
     if done.returncode and journal.failure(stage.id) is None:
         bench.lease.check()
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(said[-3:])}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(lines[-3:])}")

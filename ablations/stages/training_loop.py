@@ -130,7 +130,7 @@ def learn(
         WARM.add(device)
         warm_up(learner, images, plan, device)
     measured = reset_peak_memory(device)
-    began = saved = told = time.monotonic()
+    began = saved = reported = time.monotonic()
     report: Report | None = None
     with Checkpoints(folder) as checkpoints:
         for report in train(learner, images, plan, seed, checkpoint.start, ranks):
@@ -144,9 +144,9 @@ def learn(
                     write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
                     course.score(report.step)
                     began += time.monotonic() - paused
-                if time.monotonic() - told > HISTORY_SECONDS:
+                if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)
-                    told = time.monotonic()
+                    reported = time.monotonic()
                 due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if due and report.finite and report.step < plan.steps:
                     checkpoints.save(history, report.state())

@@ -77,18 +77,18 @@ def _check_declared(name: str, metric: Metric) -> None:
     _require_one_of(name, "direction", metric.direction, get_args(Direction))
     _require_one_of(name, "part", metric.part, (None, *get_args(Part)))
     for attribute in ("unit", "decides"):
-        given = getattr(metric, attribute)
-        _require(given is None or _is_word(given), name, f"has {attribute} = {given!r}, which is neither None nor text")
+        value = getattr(metric, attribute)
+        _require(value is None or _is_word(value), name, f"has {attribute} = {value!r}, which is neither None nor text")
     digits = metric.digits
     whole = digits is None or (isinstance(digits, int) and not isinstance(digits, bool) and digits >= 0)
     _require(whole, name, f"has digits = {digits!r}, which is no number of decimals")
-    known = set(get_args(Kind))
-    _require(bool(metric.of) and set(metric.of) <= known, name, f"is of {metric.of!r}: take some of {sorted(known)}")
+    kinds = set(get_args(Kind))
+    _require(bool(metric.of) and set(metric.of) <= kinds, name, f"is of {metric.of!r}: take some of {sorted(kinds)}")
     _require(
         not (metric.decides and metric.direction == "none"), name, f"decides {metric.decides}, and has no direction"
     )
-    taken = {column.kind for column in MEASURED}
-    _require(name not in taken, name, "has the name of a metric that stages measure: give the class another")
+    measured = {column.kind for column in MEASURED}
+    _require(name not in measured, name, "has the name of a metric that stages measure: give the class another")
 
 
 def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor) -> float:
@@ -112,7 +112,9 @@ def _readable(judged: Judged) -> list[Tensor]:
     """All tensors that a metric may read."""
     examined = [judged.generated, judged.real, *([judged.held_out] if judged.held_out else [])]
     return [
-        values for one in examined for values in (one.stored, one.features, *([one.logits] if one.extractor else []))
+        values
+        for samples in examined
+        for values in (samples.stored, samples.features, *([samples.logits] if samples.extractor else []))
     ]
 
 
@@ -137,13 +139,13 @@ def _has_no_default(field: dataclasses.Field[object]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _is_word(given: object) -> bool:
-    return isinstance(given, str) and bool(given.strip())
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
-def _require_one_of(name: str, attribute: str, given: object, allowed: tuple[object, ...]) -> None:
+def _require_one_of(name: str, attribute: str, value: object, allowed: tuple[object, ...]) -> None:
     words = ", ".join(map(repr, allowed))
-    _require(given in allowed, name, f"has {attribute} = {given!r}, which is none of {words}")
+    _require(value in allowed, name, f"has {attribute} = {value!r}, which is none of {words}")
 
 
 def _require(holds: bool, name: str, otherwise: str) -> None:

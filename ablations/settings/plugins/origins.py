@@ -69,22 +69,22 @@ def file_of(module: str) -> Path | None:
 
 def digest(cls: type) -> str:
     """12 hex digits of the source that makes a class; InputError where there is none to read."""
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     todo: list[Any] = [cls]
     while todo:
         thing = todo.pop()
         name = _name(thing)
-        if name in found:
+        if name in sources:
             continue
-        found[name] = _source(thing, cls)
+        sources[name] = _source(thing, cls)
         if not isinstance(thing, ModuleType):
             names = vars(sys.modules[thing.__module__])
-            used = {word: names[word] for word in _words(found[name]) if word in names}
+            used = {word: names[word] for word in _words(sources[name]) if word in names}
             todo += [value for value in used.values() if _beside(value, cls)]
-            found |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
+            sources |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
         if isinstance(thing, type):
             todo += [base for base in thing.__mro__[1:] if _beside(base, cls)]
-    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
+    text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 

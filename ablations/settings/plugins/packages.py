@@ -109,10 +109,10 @@ def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
     if len(same) > 1:
         others = " and ".join(sorted(" ".join(_made_by(point)) for point in same))
         return f"{offer.point.name} is offered more than once, by {others}: uninstall one of them"
-    versions = {found.version: _place(found) for found in distributions(name=offer.package)}
+    versions = {installed.version: _place(installed) for installed in distributions(name=offer.package)}
     if len(versions) > 1:
-        told = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
-        return f"the package {offer.package} is installed in two versions, {told}: uninstall one of them"
+        places = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
+        return f"the package {offer.package} is installed in two versions, {places}: uninstall one of them"
     return ""
 
 
