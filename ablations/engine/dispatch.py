@@ -1,4 +1,4 @@
-"""Which stage starts when: each once the stages that it needs have finished, on a device that is free.
+"""The order in which stages start: each once the stages that it needs have finished, on a device that is free.
 
 A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
 that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
@@ -67,8 +67,9 @@ class Dispatch:
     def add(self, stages: Sequence[Stage], rest_on: Iterable[Stage] = ()) -> None:
         """More stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
 
-        One that is here stays. How one of them failed before is forgotten. What they `rest_on` runs again where one
-        finds it damaged; what of it is neither here nor has its result did not finish, and is not waited for.
+        A stage that is here already stays as it is; an earlier failure of a new one is forgotten. A stage that they
+        `rest_on` runs again where one of them finds it damaged; one that is neither here nor has a result counts as
+        unfinished, and is not waited for.
         """
         self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
@@ -141,7 +142,7 @@ class Dispatch:
             self._start(workers, waiting)
 
     def _look_elsewhere(self) -> Iterator[Event]:
-        """What has become, now and then, of stages that other commands run; one that was given up waits to be run."""
+        """The events, now and then, of stages that other commands run; one that was given up waits to be run."""
         if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
             return
         self.looked = time.monotonic()

@@ -63,7 +63,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the process is known to have ended; of another machine's that is not known."""
+        """True where the process is known to have ended; of one on another machine that cannot be known."""
         return self.machine == _machine() and _started(self.pid) != self.started
 
     def __str__(self) -> str:
@@ -124,7 +124,8 @@ def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]
     finally:
         over.set()
         if renewing is not None and renewing.is_alive():
-            # A thread that was interrupted as it started never ends. A touch that comes late finds no file.
+            # A thread that was interrupted while it started never ends, so waiting for it has a limit; where it renews
+            # the lease after that, it finds no file and does nothing.
             renewing.join(RENEWED)
         if lease is not None:
             lease.release()
@@ -221,7 +222,7 @@ def _name(number: int) -> str:
 
 @cache
 def _machine() -> str:
-    """What tells where a pid means a process: this start of this kernel, and the namespace of its pids."""
+    """The system whose pids these are: this start of this kernel, and the namespace of its pids."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 

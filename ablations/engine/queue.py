@@ -49,7 +49,7 @@ class Queue:
             self.behind.setdefault(need, set()).add(waiting.stage.id)
 
     def note(self, stage_id: str, *, finished: bool) -> None:
-        """How a stage ended: those behind it are to be looked at."""
+        """Note how a stage ended: those behind it are to be looked at."""
         self.ended[stage_id] = finished
         self.unseen |= self.behind.get(stage_id, set())
 
@@ -85,9 +85,9 @@ class Queue:
         return self.waiting.get(waiting.stage.id) is waiting
 
     def _met(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished."""
+        """True where all that a stage needs finished."""
         return all(self.ended.get(need) for need in stage.needs)
 
     def _possible(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished, or may still do so."""
+        """True where all that a stage needs finished, or may still do so."""
         return all(self.ended.get(need, True) for need in stage.needs)

@@ -20,7 +20,7 @@ from ablations.engine.progress import Progress, progress_writer
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a stage runs: its journal, the device, and the lease of its folder; of processes that share it, the `rank`.
+    """The bench of a stage: its journal, the device, the lease of its folder; if processes share it, the `rank`.
 
     What it leaves is in the folder of `place`, which is its own unless it works for another.
     """
@@ -35,7 +35,7 @@ class Bench:
 
     @property
     def folder(self) -> Path:
-        """Where it leaves its files."""
+        """The folder in which it leaves its files."""
         return self.journal.folder(self.place)
 
     @cached_property
@@ -64,7 +64,7 @@ class Stage(ABC):
     @property
     @abstractmethod
     def threads(self) -> int:
-        """How many threads of a processor it takes."""
+        """The number of threads of a processor that it takes."""
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:

@@ -28,7 +28,7 @@ STORE_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class Need:
-    """What a stage needs of a node."""
+    """The processors and GPUs that a stage needs of a node."""
 
     cpus: int
     gpus: float
@@ -46,7 +46,7 @@ class Node:
     gpus: int
 
     def holds(self, need: Need) -> int:
-        """How many stages at a time."""
+        """The number of stages that run on it at a time."""
         by_cpus = self.cpus // need.cpus
         if not need.gpus:
             return by_cpus
@@ -86,7 +86,7 @@ def connected(address: str) -> Any:
 
 
 def _no_way_in(address: str, error: Exception) -> str:
-    """Why a cluster cannot be entered, and what to do."""
+    """The line that says why a cluster cannot be entered, and what to do."""
     reason = first_line(error)
     if "auth" in f"{type(error).__name__} {reason}".lower() or reason.startswith("Failed to connect to Ray cluster"):
         # Ray tries for a while, and then tells its own log alone that the token was refused.
@@ -126,7 +126,7 @@ def first_line(error: BaseException) -> str:
 
 
 def refusal_of(error: Any) -> Exception:
-    """What a worker's exception is here: its own where it speaks to the user or of a disk."""
+    """The exception that a worker's becomes here: its own where it speaks to the user or of a disk."""
     if isinstance(error.cause, (InputError, OSError)):
         return error.cause
     last = str(error).strip().splitlines()[-1]

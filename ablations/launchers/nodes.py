@@ -1,4 +1,4 @@
-"""What a worker on another machine is told by the driver, and what it makes sure of before it runs a stage.
+"""Messages from the driver to a worker on another machine, and checks that the worker makes before it runs a stage.
 
 A node has the driver's code, and takes for `training.precision=auto` what the driver does: otherwise its numbers would
 belong to other cells. Where one of these fails, an InputError says which, and of what node. One that sees the driver's
@@ -43,7 +43,7 @@ MAIN = ("init_main_from_name", "init_main_from_path")
 
 @dataclass(frozen=True)
 class Told:
-    """What a worker is told of the driver: the folder it runs in, its program, what it has registered, its code."""
+    """The driver, as its workers know it: the folder it runs in, its program, what it has registered, its code."""
 
     folder: str
     program: tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a journal is, a file in it by which a node knows it, and what `training.precision=auto` means there."""
+    """A journal's address, a file in it by which a node knows it, and what `training.precision=auto` means there."""
 
     journal: str
     token: str
@@ -93,7 +93,7 @@ def take_away(place: Place) -> None:
 
 @cache
 def _code() -> str:
-    """What numbers are made by: the source, and torch."""
+    """The code that numbers are made by: the source, and torch."""
     return f"{source_digest()} with torch {torch.__version__}"
 
 

@@ -1,4 +1,4 @@
-"""What the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
+"""Yardsticks that the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
 
 test          against the training images; points against the test points
 validation    against the validation images or points: for searches, which read no test data
@@ -32,7 +32,7 @@ SHORT = {"validation": "val", "test": "test"}
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """What generated sets of one data set are held against at a split; `against` is what columns call it."""
+    """The real data that generated sets are held against at a split; `against` is what columns call it."""
 
     against: str
     real: Examined
@@ -70,7 +70,7 @@ class Yardstick:
         return means | deviations
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
-        """What every generated set is scored by, with the deviation of those that give a verdict."""
+        """The scores that every generated set gets, with the deviation of those that give a verdict."""
         kind = kind_of(self.real.extractor.name if self.real.extractor else None)
         metrics = [m for m in DEFAULT if kind in m.of and (self.held_out is not None or not m.reads_held_out)]
         return self.scores(metrics, sets, spread=lambda metric: metric.decides is not None)
@@ -84,12 +84,12 @@ def _number(metric: Metric, judged: Judged) -> float:
 
 
 def against(data: DataSet, split: HeldOut) -> str:
-    """What the samples that are judged at a split are held against, as columns call it."""
+    """The real data that the samples judged at a split are held against, as columns call it."""
     return against_test(data.extractor) if split == "test" else SHORT[split]
 
 
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
-    """What a cell's generated sets are held against at a split."""
+    """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
     name = against(cell.data, split)
     extractor = extractor_of(cell)

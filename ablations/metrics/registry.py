@@ -41,7 +41,7 @@ MEASURED_KINDS = frozenset(column.kind for column in MEASURED)
 
 
 def kind_of(extractor: str | None) -> Kind:
-    """What data are whose extractor is called so."""
+    """The kind of data whose extractor is called so."""
     return "points" if extractor is None else "images"
 
 
@@ -96,12 +96,12 @@ def shown_metrics(
 
 
 def is_default(name: str, extractor: str | None) -> bool:
-    """Whether every generated set of such data is scored by the metric of this name."""
+    """True where every generated set of such data is scored by the metric of this name."""
     return any(choice_name(metric) == name and kind_of(extractor) in metric.of for metric in DEFAULT)
 
 
 def against_test(extractor: str | None) -> str:
-    """What samples that are judged on test data are held against, as columns call it."""
+    """The real data that samples judged on test data are held against, as columns call it."""
     return "test" if extractor is None else "train"
 
 
@@ -112,7 +112,7 @@ def column_of(name: str, extractor: str | None) -> MetricColumn:
 
 
 def column_names() -> list[str]:
-    """What a grid's file may name in `columns`."""
+    """The names that a grid's file may give in `columns`."""
     return [column.name for column in MEASURED]
 
 
@@ -126,7 +126,7 @@ def facts() -> dict[str, MetricColumn]:
 
 
 def fact_of(column: str) -> MetricColumn:
-    """What is known of the metric that a column of runs.csv or trials.csv is of: of nll for nll/val."""
+    """The column that describes the metric of a column of runs.csv or trials.csv: that of nll for nll/val."""
     return facts()[column.split("/")[0]]
 
 

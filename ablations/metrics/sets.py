@@ -44,7 +44,7 @@ class Examined:
         return features(self.extractor, self.stored, self.stored.device)
 
     def once(self, make: Callable[[Examined], T]) -> T:
-        """What `make` works out of this set, for all metrics that ask: statistics of real images, say."""
+        """The value that `make` works out of this set, for all metrics that ask: statistics of real images, say."""
         if make not in self._known:
             self._known[make] = make(self)
         result: T = self._known[make]
@@ -72,7 +72,7 @@ class Judged:
             raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
 
     def once(self, make: Callable[[Judged], T]) -> T:
-        """What `make` works out of both sets, for all metrics that ask."""
+        """The value that `make` works out of both sets, for all metrics that ask."""
         if make not in self._known:
             self._known[make] = make(self)
         result: T = self._known[make]

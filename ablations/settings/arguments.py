@@ -1,4 +1,4 @@
-"""What a command line asks for: a grid (`Request`) or a search (`SearchRequest`).
+"""The request of a command line: a grid (`Request`) or a search (`SearchRequest`).
 
 To read it is to look for names in the folder that `configs=` names: the one thing that is kept for later.
 
@@ -32,7 +32,7 @@ MOST_TRIALS = 1_000_000
 
 @dataclass(frozen=True)
 class Common(ABC):
-    """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order;
+    """The fields of every request. `settings` maps each key of a cell, or axis of a grid, to its values in order;
     `launcher_fields` are what is set of the launcher, `configs` is the user's own folder of files."""
 
     seeds: int | None = None
@@ -52,17 +52,17 @@ class Common(ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What it is called: the name of its folder of results."""
+        """The name of its folder of results."""
 
     @property
     def folder(self) -> Path:
-        """Where its results are."""
+        """The folder of its results."""
         return Path(self.results) / self.title
 
 
 @dataclass(frozen=True)
 class Request(Common):
-    """What `ablations.run` is asked for.
+    """A request of `ablations.run`: a grid, or one cell.
 
     With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
     """
@@ -81,7 +81,7 @@ class Request(Common):
 
 @dataclass(frozen=True)
 class SearchRequest(Common):
-    """What `ablations.search` is asked for; None where the study's file decides. `ranges` are drawn from."""
+    """A request of `ablations.search`; None where the study's file decides. `ranges` are drawn from."""
 
     study: str | None = None
     trials: int | None = None

@@ -1,4 +1,4 @@
-"""How much a text may come to: a few characters can stand for more than a memory holds."""
+"""Bounds on what a text may come to: a few characters can stand for more than a memory holds."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refuse_vast(path: Path) -> None:
 
 
 def _nodes(node: yaml.Node, counts: dict[int, int]) -> int:
-    """How many nodes a node comes to."""
+    """The number of nodes that a node comes to, its aliases spelt out."""
     if id(node) not in counts:
         # What holds itself has no end.
         counts[id(node)] = MOST_NODES

@@ -34,7 +34,7 @@ from analysis.format.errors import InputError, unknown
 
 @dataclass(frozen=True)
 class Range:
-    """What a search may draw a number from: interval(low,high) on the command line, tag(log,interval(low,high)), or
+    """A range that a search draws from: interval(low,high) on the command line, tag(log,interval(low,high)), or
     range(low,end,step), which stops before its end."""
 
     low: float
@@ -50,7 +50,7 @@ def options_of(group: str) -> dict[str, str]:
 
 
 def load(group: str, option: str) -> dict[str, Any]:
-    """What the file of a choice says; of a class from outside without a file, its name.
+    """The content of a choice's file; of a class from outside without a file, its name.
 
     InputError where there is none such, or it cannot be read.
     """
@@ -114,7 +114,7 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
 
 
 def _composed(path: Path, group: str, option: str) -> Any:
-    """What a file with a list of defaults comes to; Hydra takes ten times as long as to read one without."""
+    """The content of a file with a list of defaults; Hydra takes ten times as long as to read one without."""
     folder = path.parents[option.count("/") + 1]
     for other in (folder / group).rglob("*.yaml"):
         # One that cannot be read is no matter where the defaults do not name it.
@@ -142,7 +142,7 @@ def refuse_code(values: Any, where: str) -> None:
 
 
 def _plainly(message: str) -> str:
-    """What a parser says of a text, without the names of its tokens."""
+    """A parser's message about a text, without the names of its tokens."""
     first = message.splitlines()[0]
     if match := re.search(r"token recognition error at: '(.*)'", first):
         return f"{match[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"

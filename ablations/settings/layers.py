@@ -16,7 +16,7 @@ from analysis.format.errors import InputError
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a cell of these layers is set by: every axis and plain field, and the fields of choices that are given."""
+    """The settings of a cell of these layers: every axis and plain field, and the fields of choices that are given."""
     settings: dict[str, Any] = {**AXES, **PLAIN}
     set_fields = fields_in(layers)
     for i, layer in enumerate(layers):
@@ -30,7 +30,7 @@ def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def suggestions(axis: str, option: str) -> dict[str, Any]:
-    """What the file of a choice suggests for others; InputError where that is no mapping."""
+    """The values that the file of a choice suggests for others; InputError where that is no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
         raise InputError(f"{told(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
@@ -43,7 +43,7 @@ def fields_in(layers: list[dict[str, Any]]) -> set[str]:
 
 
 def values_of(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What the choice of an axis is built from: its file, and the fields that are set of it."""
+    """The values that the choice of an axis is built from: its file, and the fields that are set of it."""
     values = dict(grammar.load(axis, str(settings[axis])))
     values.pop("suggests", None)
     return values | {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}

@@ -1,4 +1,4 @@
-"""What a folder of results may be called: it lies beside the suite's own files."""
+"""Names that a folder of results may have: it lies beside the suite's own files."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def check(cell: Cell) -> None:
 
 
 def asked(cell: Cell) -> dict[str, Metric]:
-    """What is asked for by name, without what every cell has."""
+    """The metrics that are asked for by name, without those that every cell has."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
     return {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
 
@@ -54,7 +54,7 @@ def _column(metric: Metric, cell: Cell, split: HeldOut) -> str:
 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
-    """What held-out data score in the metrics that any of these cells, all of one data set, is asked for.
+    """The stages that score held-out data in the metrics asked for of any of these cells, which share one data set.
 
     `extractor` is its features' identity.
     """

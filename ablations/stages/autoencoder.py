@@ -108,7 +108,7 @@ class AutoencoderStage(Stage):
 
 @torch.no_grad()
 def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
-    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
+    """The reason why codes are not fit to be diffused, by rules declared beforehand; "" if they are."""
     if not bool(scale.scale.isfinite().all()):
         return "its codes are not finite"
     if not bool((scale.scale > 0).all()):

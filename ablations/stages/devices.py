@@ -28,7 +28,7 @@ def pinned(device: str) -> torch.device:
 
 
 def answers(device: str) -> bool:
-    """Whether devices still do what they are told, which a GPU does not after an error of its own."""
+    """True while devices still work, which a GPU does not after an error of its own."""
     try:
         for name in devices_of(device):
             if name.startswith("cuda"):

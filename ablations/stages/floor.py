@@ -20,8 +20,8 @@ from ablations.stages.stage import Stage, finished_with
 
 @dataclass(frozen=True)
 class FloorStage(Stage):
-    """What held-out images score where generated ones will be judged: once per data set, and per `metric` that is asked
-    for besides."""
+    """The scores of held-out images where generated ones will be judged: once per data set, and per `metric` that is
+    asked for besides."""
 
     id: str
     cell: Cell

@@ -1,4 +1,4 @@
-"""Which stages a cell has, in order, each needed once however many cells ask for it.
+"""The stages of a cell, in order, each needed once however many cells ask for it.
 
 What has diverged on validation never reads test data; an autoencoder, which more than one cell may read, is judged on
 test images once it has not diverged itself. A search reads no test data, and may score a training on its way, at rungs.

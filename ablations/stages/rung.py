@@ -52,7 +52,7 @@ class RungStage(OnTheWay):
 
     @property
     def leads(self) -> bool:
-        """Whether it may take its training to its step: it waits for nothing that has been there."""
+        """True where it may train up to its step itself: it does not wait for the whole training."""
         return self.needs == self.training.needs
 
     @property
@@ -106,11 +106,10 @@ class RungStage(OnTheWay):
                 raise
 
     def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:
-        """What the averaged network at the step scores, to which it is trained in its training's folder if need be.
+        """The scores of the averaged network at the step, trained up to it in its training's folder if need be.
 
-        The first samples that are judged are left. A training that is beyond that step already, and whose average there
-        was never left, says nothing of it: no metrics. What it cost is the seconds of the training up to there, and
-        those of scoring it.
+        The first samples that are judged are kept as a file. Where the training is beyond the step already and left no
+        average at it, the result has no metrics. The cost is the seconds of training up to the step, and of scoring.
         """
         cell, place = self.cell, bench.at(self.training.id)
         checkpoint = read_checkpoint(place.folder)
@@ -160,7 +159,7 @@ def _held(journal: Journal, training: str) -> Iterator[None]:
 
 
 def rung_of(training: TrainingStage, step: int) -> RungStage:
-    """The stage that scores a training at a step, and takes it there where it has not been."""
+    """The stage that scores a training at a step, and first trains it up to that step if need be."""
     content = bound_content(at_rung(training.cell), Parts(training.id, None, training.autoencoder), "validation")
     return _rung(content, training, step, "bound")
 

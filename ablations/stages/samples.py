@@ -96,7 +96,7 @@ class SamplesStage(Stage):
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
-    """What a set of samples scores in the metrics that decide; nothing where they are not finite.
+    """The scores of a set of samples in the metrics that decide; none where the samples are not finite.
 
     No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
     """

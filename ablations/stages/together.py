@@ -27,7 +27,7 @@ RANK = "ablations.stages.rank"
 
 @dataclass(frozen=True)
 class Task:
-    """What the ranks of a training are told: the stage, where its journal is, and what its worker knows and holds."""
+    """A message to the ranks of a training: the stage, where its journal is, and what its worker knows and holds."""
 
     stage: Stage
     journal: str

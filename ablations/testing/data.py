@@ -1,4 +1,4 @@
-"""What every data set keeps: three splits of one shape that stay what they are, and codes to judge a bits/dim by."""
+"""Rules of every data set: three splits of one shape that stay what they are, and codes to judge a bits/dim by."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def no_example_is_in_two_splits(data_set: DataSet) -> None:
 
 
 def labels_are_one_per_example(data_set: DataSet) -> None:
-    """Where there are labels: an extractor learns from them."""
+    """Labels, if any, are one per example: an extractor learns from them."""
     data = data_set.load()
     for split, labels in data.labels.items():
         count = len(data.images[split])

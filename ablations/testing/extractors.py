@@ -1,4 +1,4 @@
-"""What every network keeps that features come from: they are as wide as declared, and each image's alone.
+"""Rules of every network that features come from: they are as wide as declared, and each image's alone.
 
 With whatever weights it has: an author's own, or those that its layers start from.
 """

@@ -1,4 +1,4 @@
-"""What every launcher keeps: stages run where it says, end as the journal tells, and have the numbers of this process.
+"""Rules of every launcher: stages run where it says, end as the journal tells, and have the numbers of this process.
 
 The stages are small: what held-out points score, and one whose files are missing.
 """
@@ -28,7 +28,7 @@ AT_ONCE = 2
 
 
 def stage(name: str) -> FloorStage:
-    """What held-out points score, a second's work."""
+    """A stage that scores held-out points, a second's work."""
     return FloorStage(name, make_cell([{"data": "mixture2d", "network": "mlp"}], seed=0))
 
 
@@ -39,7 +39,7 @@ def failing(name: str) -> FloorStage:
 
 @cache
 def expected() -> Result:
-    """What `stage` comes to in this process."""
+    """The result of `stage` in this process."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as root:
         perform(stage("here"), Journal(Path(root)), "cpu")

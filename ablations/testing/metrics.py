@@ -1,4 +1,4 @@
-"""What every metric of samples must be, as a check that an author runs on a metric of his own.
+"""Rules for every metric of samples, as a check that an author runs on a metric of his own.
 
     from ablations.testing.metrics import check_metric
 
@@ -66,7 +66,7 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
 
 
 def _check_declared(name: str, metric: Metric) -> None:
-    """What a metric says of itself."""
+    """Check what a metric declares of itself."""
     cls = type(metric)
     _require(is_frozen(cls), name, "is no frozen dataclass")
     lacking = [field.name for field in dataclasses.fields(cls) if _has_no_default(field)]  # type: ignore[arg-type]
@@ -119,7 +119,7 @@ def _readable(judged: Judged) -> list[Tensor]:
 
 
 def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor]:
-    """What samples are held against, held-out real ones, and noise."""
+    """A yardstick, held-out real samples, and noise."""
     generator = torch.Generator().manual_seed(1)
     data = data_set.load()
     if isinstance(data.encoding, GreyLevels):

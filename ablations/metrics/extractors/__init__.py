@@ -143,7 +143,7 @@ def _weights(name: str, weights: Path | None) -> _Weights:
 
 
 def _beside(architecture: type[Architecture]) -> Path:
-    """Where an extractor's files ship: here, or where its class from outside is."""
+    """The folder in which an extractor's files ship: this one, or that of its class from outside."""
     return Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
 
 

@@ -34,7 +34,7 @@ def register(cls: C) -> C:
 
 
 def name_of(axis: str, cls: type) -> str:
-    """What a class is called on its axis: extractors are written with hyphens."""
+    """The name of a class on its axis: extractors are written with hyphens."""
     return choice_name(cls).replace("_", "-") if axis == "extractor" else choice_name(cls)
 
 
@@ -185,5 +185,5 @@ def _names_that_ship(axis: str) -> set[str]:
 
 
 def is_frozen(cls: type) -> bool:
-    """Whether a class is a frozen dataclass, as every choice is."""
+    """True where a class is a frozen dataclass, as every choice is."""
     return dataclasses.is_dataclass(cls) and bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]

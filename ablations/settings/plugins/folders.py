@@ -1,4 +1,4 @@
-"""Where the files of choices, grids and studies lie: those that ship, those of packages, and the user's own.
+"""The folders that hold files of choices, grids and studies: those that ship, those of packages, and the user's own.
 
     configs=DIR    the user's own folder; by default `configs/` where the command is run, if there is one
 

@@ -1,4 +1,4 @@
-"""What installed packages offer: classes for the axes, and files of choices, grids and studies beside their code.
+"""The offers of installed packages: classes for the axes, and files of choices, grids and studies beside their code.
 
     [project.entry-points.diffusion_ablations]
     "schedule.exponential" = "my_package.schedules:Exponential"     axis.name = where the class is
@@ -49,7 +49,7 @@ class Offer:
 
     @property
     def of_package(self) -> str:
-        """What offers it, in words."""
+        """The package that offers it, in words."""
         return f"the package {self.package} {self.version}"
 
 
@@ -100,7 +100,7 @@ def _made_by(point: EntryPoint) -> tuple[str, str]:
 
 
 def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
-    """Why an offer cannot be used, in one line; "" if that is not seen."""
+    """The reason why an offer cannot be used, in one line; "" if none is seen."""
     what = f"{offer.of_package} offers {offer.point.name}"
     if offer.axis not in DOORS:
         return f"{what}, and there is no such axis: an entry point is called axis.name, of {', '.join(DOORS)}"
