@@ -13,7 +13,7 @@ from pathlib import Path
 RESULT, STATUS = "result.json", "status.json"
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint-before.safetensors")
 HIDDEN = "."
-"""How the names begin of what is no stage, and of files that are being written."""
+"""The beginning of the names of what is no stage, and of files that are being written."""
 
 
 @dataclass(frozen=True)

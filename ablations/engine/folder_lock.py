@@ -21,7 +21,7 @@ from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
 from analysis.format.files import write_text
 
 REQUEST = "request"
-"""What a command at work was asked for, beside its lease."""
+"""The file, beside its lease, of what a command at work was asked for."""
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
 CLEANING = ".clean"

@@ -29,17 +29,17 @@ Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
 
 NO_MEMORY = "DefaultCPUAllocator: "
-"""What torch says of a processor's memory that is used up, in a RuntimeError."""
+"""Text of torch's RuntimeError where a processor's memory is used up."""
 Kind = Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
-"""Of what kind a failure is."""
+"""Kinds of failures."""
 DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
-"""What result.json says of the artefacts beside it: their names and sizes."""
+"""The key of result.json that holds the artefacts beside it: their names and sizes."""
 
 FOLDER = ".stages"
-"""Where it is by default, in the folder of results."""
+"""The name of its folder by default, in the folder of results."""
 
 
 @dataclass(frozen=True)

@@ -30,9 +30,9 @@ SECONDS = 1.0
 Place = tuple[str, str]
 """A stage's id, and the name of a file in its folder."""
 Parcel = dict[Place, bytes]
-"""What a stage reads, and what it and those whose folders it works in have left so far."""
+"""The files that a stage reads, and those left so far by it and by the stages whose folders it writes to."""
 Stamp = tuple[int, int, int]
-"""What tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
+"""A mark that tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
 
 
 @dataclass(frozen=True)

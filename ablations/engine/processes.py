@@ -26,7 +26,7 @@ from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 
 METHOD = "forkserver"
-"""How they are started: each is forked from a process that has imported what it needs."""
+"""The way to start them: each is forked from a process that has imported what it needs."""
 LOOK_SECONDS = 0.2
 """Between two looks at whether a stage is over that is waited for."""
 

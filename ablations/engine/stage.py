@@ -54,7 +54,7 @@ class Stage(ABC):
     id: str
     needs: tuple[str, ...]
     kind: ClassVar[str]
-    """What it is called in a word."""
+    """The name of its kind, in a word."""
 
     @property
     def holds(self) -> tuple[str, ...]:

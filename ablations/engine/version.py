@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
 NUMBERS_COME_FROM = (*PACKAGES, "pyproject.toml")
-"""What makes a checkout's version "-dirty" where it differs from its commit: results, say, change no number."""
+"""Files that make a checkout's version "-dirty" where they differ from its commit: results, say, change no number."""
 
 
 @lru_cache(maxsize=1)

@@ -16,10 +16,10 @@ AUTO = "auto"
 LOCAL = "local"
 """The address that starts a cluster of this machine, which ends with the command."""
 ANSWER_SECONDS = 5.0
-"""For a head to answer at all."""
+"""Seconds that the cluster's head has to answer at all."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""What Ray's environment is set to, unless it is set already: Ray sends no statistics, and prints no word of what a
-later version will do otherwise."""
+"""Variables of Ray's environment, set unless they are set already: Ray sends no statistics, and does not announce what
+a later version will do otherwise."""
 SHOWN = 5
 """Nodes that an error lists."""
 STORE_BYTES = 100_000_000

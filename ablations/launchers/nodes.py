@@ -32,13 +32,13 @@ from analysis.format.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
 TOKEN = ".seen-by-"
-"""How the file in a journal begins by which a node knows it; the day when it was made follows."""
+"""The beginning of the name of the file by which a node recognises a journal; the day when it was made follows."""
 LONGEST = timedelta(days=400)
 """No command runs for longer."""
 UNSEEN = "unseen"
 """The status of a stage on a node that does not see the journal, and has got no parcel."""
 MAIN = ("init_main_from_name", "init_main_from_path")
-"""How a worker reads the driver's program once more, where classes may be registered in it."""
+"""Keys by which a worker reads the driver's program once more, since classes may be registered in it."""
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from diffusion_core.precision import Asked, Precision
 T = TypeVar("T")
 
 ASKED_SECONDS = 120.0
-"""For a node to answer what it is asked before anything runs."""
+"""Seconds that a node has to answer what it is asked before anything runs."""
 
 
 @dataclass(frozen=True)

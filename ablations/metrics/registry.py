@@ -31,9 +31,9 @@ DEFAULT: tuple[Metric, ...] = (
     Memorisation(),
     EnergyDistance(),
 )
-"""What every generated set is scored by, of those that are for its data."""
+"""Metrics that every generated set is scored by, where they are for its kind of data."""
 SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
-"""What tables show of it unless more is asked for."""
+"""Those of `DEFAULT` that tables show unless more is asked for."""
 
 
 MEASURED_KINDS = frozenset(column.kind for column in MEASURED)

@@ -150,7 +150,7 @@ SEARCH = {
     **COMMON,
 }
 LAUNCHER = "launcher."
-"""How the keys begin of what is set of the launcher."""
+"""The beginning of the keys that set fields of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """A database's URL may hold a password, and commands are written down."""
 

@@ -62,7 +62,7 @@ class Evaluation:
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
     unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
-    """What is measured besides is no part of what a cell is, nor of any number that it has without."""
+    """Fields that are no part of a cell's id: they only ask for more to be measured, and change no other number."""
 
     @property
     def first_sets(self) -> int:

@@ -33,7 +33,7 @@ HISTORY = "metrics.jsonl"
 CLOCK = "cost/clock"
 """The curve that says at which time, in seconds since 1970, a training was at a step; at step 0 it began."""
 FIT = "fit.safetensors"
-"""What a fitted variance reads of the network, per t, and the terms of all steps that a fitted spacing reads."""
+"""The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
 MOMENTS = ("noise", "error", "alpha_bar", "data")
 TERMS = "terms"
 SAMPLES = "samples.safetensors"

@@ -38,7 +38,7 @@ from diffusion_core.units import bits_per_dim
 INACTIVE = 0.01
 """A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
 OFF_SCALE = 0.05
-"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+"""The distance from 1 that the variance of scaled codes may have, at draws that the scale was not estimated from."""
 DRAWN = 200_000
 """Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 SEPARATOR = "+"
-"""What stands between devices that share a stage: cuda:0+cuda:1."""
+"""The sign between devices that share a stage: cuda:0+cuda:1."""
 
 
 def devices_of(device: str) -> list[str]:

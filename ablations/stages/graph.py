@@ -29,7 +29,7 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity.
 
-    It is judged `early`, at its first rung without being asked to, where the first answer rests on it.
+    With `early`, samples are judged at the first rung even where none are asked for: the first answer rests on them.
     """
     stages: list[Stage] = []
     parts = Parts("")

@@ -6,9 +6,9 @@ takes, how it is run and what it leaves:
 
 Not every cell has them all. Only a diffusion of latents has an autoencoder, whose reconstructions of test images are
 the last to be judged; a chain of no steps has no training; a code without a likelihood has no bound; only a fitted
-variance or spacing has a fit. Samples are drawn for each split that is judged; a metric asked for by name reads them, and no other
-stage waits for it. A rung scores a training before its end, and a floor scores held-out data, once per data set.
-`graph` has the rules.
+variance or spacing has a fit. Samples are drawn for each split that is judged; a metric asked for by name reads them,
+and no other stage waits for it. A rung scores a training before its end, and a floor scores held-out data, once per
+data set. `graph` has the rules.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ablations.stages.devices import answers, claim, devices_of
 from ablations.stages.together import perform_together
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
-"""How a network's passes are taken: they differ in precision and in batch."""
+"""Ways in which a network's passes are taken: they differ in precision and in batch."""
 Scores = Literal["bound", "samples"]
-"""What a training on its way is scored by."""
+"""Measures that a training is scored by on its way."""
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Stage(engine.Stage):
 
     cell: Cell
     trains: ClassVar[bool] = False
-    """Whether it leaves checkpoints, and may be shared by several devices."""
+    """True where it leaves checkpoints, and may be shared by several devices."""
     besides: ClassVar[bool] = False
-    """Whether it is asked for besides: a cell is finished without it."""
+    """True where it is asked for besides: a cell is finished without it."""
     of_cell: ClassVar[bool] = True
-    """Whether it is of a cell, and not of a data set."""
+    """True where it is of a cell, and not of a data set."""
 
     @property
     def threads(self) -> int:

@@ -22,7 +22,7 @@ from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 
 RANK = "ablations.stages.rank"
-"""What each process runs."""
+"""The module that each process runs."""
 
 
 @dataclass(frozen=True)

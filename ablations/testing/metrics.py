@@ -33,13 +33,13 @@ from diffusion_core.named import choice_name
 N = 200
 """Samples that a metric is tried on."""
 FARTHER = 3
-"""How much wider noise is spread than points are."""
+"""The factor by which noise is spread wider than points are."""
 CLOSE = 1e-6
-"""How much a score may differ by where the order of samples does: that of rounding."""
+"""The difference that rounding may make to a score where samples come in another order."""
 
 
 SETS: dict[Kind, DataSet] = {"images": Digits(), "points": Mixture2d()}
-"""What a metric is tried on, unless it is told otherwise."""
+"""Data that a metric is tried on, unless others are given."""
 
 
 def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:

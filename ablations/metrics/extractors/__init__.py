@@ -29,7 +29,7 @@ from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
 DOWNLOAD = "download"
-"""What `evaluation.weights` says where weights are to come by themselves."""
+"""The value of `evaluation.weights` that fetches the weights."""
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "digits-cnn": DigitsCnn,

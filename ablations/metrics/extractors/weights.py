@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 TORCH = (".pth", ".pt")
 LOOSE = 2
-"""How many times its own length an archive of weights may unpack to."""
+"""The multiple of its own length that an archive of weights may unpack to."""
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:

@@ -26,7 +26,7 @@ from typing import Any
 from analysis.format.errors import InputError
 
 OURS = ("diffusion_core", "ablations", "analysis")
-"""What ships is known by NUMERICS instead."""
+"""Packages whose classes ship: NUMERICS stands for their source."""
 NOTEBOOK = "a notebook"
 INSTALLED = ("site-packages", "dist-packages")
 DIGITS = 12

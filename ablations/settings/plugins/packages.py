@@ -27,7 +27,7 @@ DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not 
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }
-"""What a class from outside can be, and the base class of each, by its dotted name."""
+"""Axes that a class from outside can extend, and the base class of each, by its dotted name."""
 
 SHIPPED = Path(__file__).parents[2] / "configs"
 """The files of choices, grids and studies that ship."""
