@@ -197,8 +197,8 @@ class Journal:
         return result
 
     def write_result(self, stage_id: str, result: Result, lease: Lease | None = None) -> None:
-        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside; LeaseLost
-        where the lease that its worker had is lost."""
+        """Write that a stage is finished, or diverged, with its result, once its other files are there; LeaseLost where
+        its worker has lost its lease."""
         shelf = self.shelf(stage_id)
         about = {STAGE: stage_id, FILES: {name: shelf.size(name) for name in kept(shelf.names())}}
         content = asdict(result) | about

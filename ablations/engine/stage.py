@@ -68,7 +68,7 @@ class Stage(ABC):
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:
-        """Do it: what comes of it, after all that it leaves beside. Of several ranks the first leaves anything."""
+        """Do the work: write its files, and return the result. Of several ranks only the first writes files."""
 
     def perform(self, bench: Bench) -> None:
         """Run it, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import RangeSweep
 from analysis.format.errors import InputError
 
 MOST_VALUES = 100_000
-"""The most values of a range: as many as a grid may have cells."""
+"""The most steps of a range, and the most cells of a grid."""
 MOST_BYTES = 1_000_000
 MOST_NODES = 50_000
 """Names, values, lists and mappings of a file, each alias counted as what it stands for; so many are read in 3 s."""

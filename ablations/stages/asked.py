@@ -1,6 +1,6 @@
 """The metrics that a cell's evaluation asks for by name, `evaluation.metrics`, beside those that every cell has.
 
-They are no part of what a cell is, nor of any stage that it has without them: a finished grid that is asked for one
+They enter neither a cell's id nor that of any of its other stages: a finished grid that is asked for one
 more metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
 """
 

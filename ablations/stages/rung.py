@@ -1,6 +1,6 @@
-"""rung: a training's average at a step, or all that leads to it ─▶ what it scores there.
+"""rung: a training's average at a step, or all that leads to it ─▶ its scores there.
 
-It reads what its training reads, and how it is scored: by the bound on validation images, or by a set of samples.
+It reads what its training reads, and the way of scoring: by the bound on validation images, or by a set of samples.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class RungStage(OnTheWay):
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """By the average that its training has left there; where there is none, by training it so far, for which its
-        folder is held."""
+        """Score the average that its training has left at the step; where there is none, train up to the step first, with
+        a lease of the training's folder."""
         training, kept, journal = self.training.id, average_at(self.step), bench.journal
         encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
         left = training in self.needs or journal.has(training, kept)
@@ -99,8 +99,8 @@ class RungStage(OnTheWay):
                 return self._scored(bench, encoding, data, device)
             except Damaged:
                 if training not in self.needs:
-                    # An average is made anew by a training that passes its step again: from before it, for which
-                    # nothing of what lies beyond may be left.
+                    # A damaged average is made anew by training past its step once more: so the checkpoints, which
+                    # may lie beyond that step, go too.
                     with _held(journal, training) if left else nullcontext():
                         journal.discard(training, kept, CHECKPOINT, BEFORE)
                 raise
@@ -116,7 +116,7 @@ class RungStage(OnTheWay):
         kept, seconds = average_at(self.step), checkpoint.seconds
         if (place.folder / kept).exists():
             average, words = read_artifact(place.folder, kept)
-            # One of an earlier version does not say what it took.
+            # An average of an earlier version does not say how many seconds it took.
             seconds = float(words.get("seconds", "nan"))
         elif (place.folder / RESULT).exists() or checkpoint.step > self.step:
             return Result(

@@ -73,7 +73,7 @@ class Stage(engine.Stage):
 
     @property
     def held_out(self) -> HeldOut | None:
-        """The held-out images that a value of it is of."""
+        """The split of held-out images that its values belong to; None where they belong to none."""
         return None
 
     @property
