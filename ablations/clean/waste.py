@@ -131,7 +131,7 @@ def _riddles(needs: Iterable[Needs]) -> list[str]:
 
 
 def _checkpoints(stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
-    """Those of trainings that have their result."""
+    """The checkpoints of trainings that have their result."""
     for left in stages:
         if left.finished and left.id not in held:
             for name in (name for name in CHECKPOINTS if name in left.files):

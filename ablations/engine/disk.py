@@ -30,7 +30,7 @@ class Left:
 
     @property
     def bytes(self) -> int:
-        """Those of all files."""
+        """The bytes of all files."""
         return sum(self.files.values())
 
     @property

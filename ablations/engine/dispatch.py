@@ -65,7 +65,7 @@ class Dispatch:
         self.again = itertools.count(-1, -1)
 
     def add(self, stages: Sequence[Stage], rest_on: Iterable[Stage] = ()) -> None:
-        """More stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
+        """Add stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
 
         A stage that is here already stays as it is; an earlier failure of a new one is forgotten. A stage that they
         `rest_on` runs again where one of them finds it damaged; one that is neither here nor has a result counts as
@@ -161,7 +161,7 @@ class Dispatch:
                 self.queue.add(waiting)
 
     def holders(self) -> list[Holder]:
-        """Who runs what is run elsewhere, each once."""
+        """The processes of other commands that run stages of this one, each once."""
         holders = (self._holder(waiting.stage) for waiting in self.elsewhere.values())
         return list(dict.fromkeys(holder for holder in holders if holder is not None))
 

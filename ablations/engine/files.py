@@ -30,6 +30,6 @@ class Damaged(InputError):
 
 
 def kept(names: Iterable[str]) -> list[str]:
-    """Those that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
+    """The files that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
     tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
     return [name for name in tensors if not name.startswith((".", AVERAGE))]

@@ -160,7 +160,7 @@ def _made(lease: Lease, text: str, before: list[int]) -> bool:
 
 
 def holder(place: Path | Shelf) -> Holder | None:
-    """Who holds a place; None where nobody does."""
+    """The holder of a place; None where nobody does."""
     shelf = Folder(place) if isinstance(place, Path) else place
     numbers = _numbers(shelf)
     return _held(shelf, numbers[-1]) if numbers else None
@@ -177,7 +177,7 @@ def last_touch(shelf: Shelf) -> tuple[int, float]:
 
 
 def _held(shelf: Shelf, number: int) -> Holder | None:
-    """Who holds this lease; None where it is lost, or was let go."""
+    """The holder of this lease; None where it is lost, or was let go."""
     owner, touched = _read(shelf, number)
     if touched is None or (owner is not None and owner.is_gone):
         return None
@@ -189,7 +189,7 @@ def _held(shelf: Shelf, number: int) -> Holder | None:
 
 
 def _read(shelf: Shelf, number: int) -> tuple[Holder | None, float | None]:
-    """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there."""
+    """The writer of a lease, None while it is being written, and the time of its last touch, None without a lease."""
     read = shelf.read(_name(number))
     if read is None:
         return None, None
@@ -228,7 +228,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine started, in its clock's ticks; "" where it is gone."""
+    """The time when a process of this machine started, in its clock's ticks; "" where it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

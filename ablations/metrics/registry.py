@@ -131,10 +131,10 @@ def fact_of(column: str) -> MetricColumn:
 
 
 def directed() -> dict[str, MetricColumn]:
-    """Those of which one end is better: what a claim may be of."""
+    """Metrics of which one end is better, so that claims can be made of them."""
     return {name: column for name, column in facts().items() if column.direction != "none"}
 
 
 def objectives() -> dict[str, MetricColumn]:
-    """Those of them that validation data can give: what a search may go by."""
+    """Metrics among them that validation data can give, so that a search may go by them."""
     return {name: column for name, column in directed().items() if column.on_validation}

@@ -218,7 +218,7 @@ def _sorted(
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    """As a shell takes it, for a shell reads brackets itself."""
+    """The command as a shell takes it, for a shell reads brackets itself."""
     words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
     command = " ".join([f"python -m ablations.{program}", *words])
     script = _script()

@@ -57,7 +57,7 @@ MOST_THREADS = (1024, "no machine has more to give one cell")
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of a grid, and its seed."""
+    """A point of a grid, and its seed."""
 
     data: ablations.data.base.DataSet = field(metadata={"axis": "digits"})
     space: diffusion_core.spaces.Space = field(metadata={"axis": "pixels"})

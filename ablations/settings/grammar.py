@@ -156,7 +156,7 @@ def _plainly(message: str) -> str:
 
 
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
-    """Each key with its values, or its range where a search may have them.
+    """The keys, each with its values, or its range where a search may have them.
 
     InputError for what is not key=value, is given twice, or would name code.
     """

@@ -78,7 +78,7 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
 
 
 def validated(stages: Iterable[Stage]) -> list[Stage]:
-    """Those of a cell's stages that its values on validation rest on: no test data is read."""
+    """The stages of a cell that its values on validation rest on: no test data is read."""
     return [stage for stage in stages if stage.validates]
 
 

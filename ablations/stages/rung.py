@@ -89,8 +89,8 @@ class RungStage(OnTheWay):
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """Score the average that its training has left at the step; where there is none, train up to the step first, with
-        a lease of the training's folder."""
+        """Score the average that its training left at the step; where there is none, train up to the step first, with a
+        lease of the training's folder."""
         training, kept, journal = self.training.id, average_at(self.step), bench.journal
         encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
         left = training in self.needs or journal.has(training, kept)
