@@ -131,7 +131,7 @@ def _riddles(needs: Iterable[Needs]) -> list[str]:
 
 
 def _checkpoints(stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
-    """Those of trainings that have their result."""
+    """The checkpoints of trainings that have their result."""
     for left in stages:
         if left.finished and left.id not in held:
             for name in (name for name in CHECKPOINTS if name in left.files):
@@ -162,7 +162,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
-    """Files of leases that are lost. One of a command that was killed is a sign of that, and stays where it is."""
+    """Files of leases that are lost. That of a command that was killed shows that it was killed, and stays."""
     dead = [left.folder for left in stages if left.id not in held and _has_lease(left.folder)]
     for place in commands(results):
         gone = not (results / place.relative_to(results / ".leases").parts[0]).is_dir()

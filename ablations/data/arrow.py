@@ -158,7 +158,7 @@ def _undecoded(table: Any, image: str, label: str | None) -> Any:
 
 
 def _rows(table: Any, image: str, label: str | None) -> Iterator[tuple[bytes, int]]:
-    """Each image's file and its class, −1 where it has none, as on the hub; InputError where there is no file."""
+    """The file of each image and its class, −1 where it has none, as on the hub; InputError where there is no file."""
     for number, row in enumerate(table):
         if row[image] is None or row[image]["bytes"] is None:
             raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave such rows out")

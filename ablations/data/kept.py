@@ -68,7 +68,7 @@ class Pictures(Generic[T]):
 
     @cached_property
     def taken(self) -> dict[Split, list[T]]:
-        """Those that are in the data; InputError where they are too few."""
+        """The images that are in the data; InputError where they are too few."""
         return alike(self.what, self.listed)
 
     @property
@@ -88,7 +88,7 @@ class Pictures(Generic[T]):
         return sum(self.counts) * math.prod(self.shape)
 
     def decoded(self) -> Iterator[Tensor]:
-        """Each, split after split; at the end InputError that names those which cannot be read."""
+        """The images, split after split; at the end InputError that names those which cannot be read."""
         unreadable: list[str] = []
         with tqdm(total=sum(map(len, self.listed.values())), desc=self.what, delay=2, disable=None) as bar:
             for split in SPLITS:

@@ -1,6 +1,6 @@
-"""What stages have left on the disk: the folders of a journal, the files in them, and their bytes.
+"""Disk space that stages take: the folders of a journal, the files in them, and their bytes.
 
-What vanishes while it is looked at, since a command is at work, counts nothing.
+A file that vanishes while it is looked at, since a command is at work, counts nothing.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 RESULT, STATUS = "result.json", "status.json"
 CHECKPOINTS = ("checkpoint.safetensors", "checkpoint-before.safetensors")
 HIDDEN = "."
-"""How the names begin of what is no stage, and of files that are being written."""
+"""The beginning of the names of what is no stage, and of files that are being written."""
 
 
 @dataclass(frozen=True)
@@ -30,28 +30,28 @@ class Left:
 
     @property
     def bytes(self) -> int:
-        """Those of all files."""
+        """The bytes of all files."""
         return sum(self.files.values())
 
     @property
     def finished(self) -> bool:
-        """Whether it has its result."""
+        """True where it has its result."""
         return RESULT in self.files
 
     @property
     def goes_on(self) -> bool:
-        """Whether it is a training that has no result, and a checkpoint from which it goes on."""
+        """True for a training that has no result, but a checkpoint from which it goes on."""
         return not self.finished and any(name in self.files for name in CHECKPOINTS)
 
 
 def left_in(root: Path) -> list[Left]:
-    """What every stage of a journal has left, by id."""
+    """The files that every stage of a journal has left, by id."""
     return [Left(folder, sizes(folder)) for folder in subfolders(root) if not folder.name.startswith(HIDDEN)]
 
 
 def left_by(root: Path, stages: set[str]) -> list[Left]:
-    """What these stages have left, of those that have a folder."""
-    return [Left(folder, sizes(folder)) for one in sorted(stages) if (folder := root / one).is_dir()]
+    """The files that these stages have left, of those that have a folder."""
+    return [Left(folder, sizes(folder)) for stage_id in sorted(stages) if (folder := root / stage_id).is_dir()]
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Which stage starts when: each once the stages that it needs have finished, on a device that is free.
+"""The order in which stages start: each once the stages that it needs have finished, on a device that is free.
 
 A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
 that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
@@ -65,10 +65,11 @@ class Dispatch:
         self.again = itertools.count(-1, -1)
 
     def add(self, stages: Sequence[Stage], rest_on: Iterable[Stage] = ()) -> None:
-        """More stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
+        """Add stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
 
-        One that is here stays. How one of them failed before is forgotten. What they `rest_on` runs again where one
-        finds it damaged; what of it is neither here nor has its result did not finish, and is not waited for.
+        A stage that is here already stays as it is; an earlier failure of a new one is forgotten. A stage that they
+        `rest_on` runs again where one of them finds it damaged; one that is neither here nor has a result counts as
+        unfinished, and is not waited for.
         """
         self.known |= {stage.id: stage for stage in (*rest_on, *stages)}
         for stage in stages:
@@ -83,8 +84,8 @@ class Dispatch:
         for stage in new:
             self.journal.forget_failure(stage.id)
             self.queue.add(Waiting.of(stage, 1, next(self.orders)))
-        known = self.queue.ended.keys() | here | {stage.id for stage in stages}
-        for need in needs - known:
+        here_or_ended = self.queue.ended.keys() | here | {stage.id for stage in stages}
+        for need in needs - here_or_ended:
             assert need in self.known, "a stage needs one that is not here"
             self.queue.note(need, finished=False)
 
@@ -95,8 +96,8 @@ class Dispatch:
             while self.queue.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
                 yield from self._look_elsewhere()
-                for one in self.queue.ready(len(self.free)):
-                    yield from self._begin(workers, one)
+                for waiting in self.queue.ready(len(self.free)):
+                    yield from self._begin(workers, waiting)
                 for work in [work for work in self.running if workers.over(work.future)]:
                     self._let_go(work)
                     yield self._end(work, workers)
@@ -104,10 +105,10 @@ class Dispatch:
                     workers.cancel(work.future)
                     self._let_go(work)
                     yield self._died(work, f"it stood still for {LOST:.0f} seconds")
-                for one in self.queue.impossible():
-                    del self.queue.waiting[one.stage.id]
-                    self.queue.note(one.stage.id, finished=False)
-                    yield Event("left_out", one.stage, 1.0)
+                for waiting in self.queue.impossible():
+                    del self.queue.waiting[waiting.stage.id]
+                    self.queue.note(waiting.stage.id, finished=False)
+                    yield Event("left_out", waiting.stage, 1.0)
                 yield from (Event("progress", w.stage, self.journal.progress(w.stage.id)) for w in self.running)
                 if not (self.free and self.queue.ready(1)):
                     self._pause()
@@ -125,28 +126,28 @@ class Dispatch:
         elif self.elsewhere:
             time.sleep(POLL_SECONDS)
 
-    def _begin(self, workers: Workers, one: Waiting) -> Iterator[Event]:
+    def _begin(self, workers: Workers, waiting: Waiting) -> Iterator[Event]:
         """Start a stage, unless another command has run it since it was added, or runs it."""
-        result = self.journal.result(one.stage.id)
+        result = self.journal.result(waiting.stage.id)
         if result is not None:
-            del self.queue.waiting[one.stage.id]
-            yield self._over(one.stage, result.status)
-        elif self._holder(one.stage) is not None:
-            del self.queue.waiting[one.stage.id]
-            yield self._leave(one)
+            del self.queue.waiting[waiting.stage.id]
+            yield self._over(waiting.stage, result.status)
+        elif self._holder(waiting.stage) is not None:
+            del self.queue.waiting[waiting.stage.id]
+            yield self._leave(waiting)
         else:
-            if damage := self.journal.damage(one.stage.id):
-                yield Event("damaged", one.stage, told=f"{one.stage.kind} {one.stage.id}: {damage}")
-            yield Event("started", one.stage)
-            self._start(workers, one)
+            if damage := self.journal.damage(waiting.stage.id):
+                yield Event("damaged", waiting.stage, told=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
+            yield Event("started", waiting.stage)
+            self._start(workers, waiting)
 
     def _look_elsewhere(self) -> Iterator[Event]:
-        """What has become, now and then, of stages that other commands run; one that was given up waits to be run."""
+        """The events, now and then, of stages that other commands run; one that was given up waits to be run."""
         if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
             return
         self.looked = time.monotonic()
-        for one in list(self.elsewhere.values()):
-            stage = one.stage
+        for waiting in list(self.elsewhere.values()):
+            stage = waiting.stage
             result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
             if result is None and self._holder(stage) is not None:
                 yield Event("progress", stage, self.journal.progress(stage.id))
@@ -157,26 +158,27 @@ class Dispatch:
             elif failure is not None and not failure.accidental:
                 yield self._over(stage, failure.status)
             else:
-                self.queue.add(one)
+                self.queue.add(waiting)
 
     def holders(self) -> list[Holder]:
-        """Who runs what is run elsewhere, each once."""
-        return list(dict.fromkeys(found for one in self.elsewhere.values() if (found := self._holder(one.stage))))
+        """The processes of other commands that run stages of this one, each once."""
+        holders = (self._holder(waiting.stage) for waiting in self.elsewhere.values())
+        return list(dict.fromkeys(holder for holder in holders if holder is not None))
 
     def _holder(self, stage: Stage) -> Holder | None:
         return self.journal.holder(stage.id)
 
-    def _leave(self, one: Waiting) -> Event:
+    def _leave(self, waiting: Waiting) -> Event:
         """Leave a stage to another command."""
-        self.elsewhere[one.stage.id] = one
-        return Event("elsewhere", one.stage, self.journal.progress(one.stage.id))
+        self.elsewhere[waiting.stage.id] = waiting
+        return Event("elsewhere", waiting.stage, self.journal.progress(waiting.stage.id))
 
     def _over(self, stage: Stage, status: str) -> Event:
         self.queue.note(stage.id, finished=status == "finished")
         return Event("ended", stage, 1.0, status)
 
-    def _start(self, workers: Workers, one: Waiting) -> None:
-        stage = one.stage
+    def _start(self, workers: Workers, waiting: Waiting) -> None:
+        stage = waiting.stage
         del self.queue.waiting[stage.id]
         device = self.free.pop(0)
         lease, _ = self.journal.last_touch(stage.id)
@@ -186,7 +188,7 @@ class Dispatch:
             # In this process, a stage is run while it is submitted.
             self.journal.write_failure(stage.id, STOPPED)
             raise
-        self.running.append(Running(stage, future, device, one.tries, lease))
+        self.running.append(Running(stage, future, device, waiting.tries, lease))
 
     def cancel(self, workers: Workers, work: Running) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""

@@ -1,4 +1,4 @@
-"""What happens to stages while they are run, as whoever runs them is told."""
+"""Events of stages while they are run, as whoever runs them is told."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ablations.engine.stage import Stage
 
 @dataclass(frozen=True)
 class Event:
-    """What happened to a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
+    """An event of a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
     elsewhere, by another command; what it left, or needs, was damaged, as `told`, and is made anew; or it was left out,
     since one that it needs did not finish."""
 

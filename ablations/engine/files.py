@@ -15,9 +15,9 @@ CHECKPOINT = "checkpoint.safetensors"
 BEFORE = "checkpoint-before.safetensors"
 """The one before that, from which it goes on where the last one is damaged."""
 AVERAGE = "average-"
-"""How the names begin of averages at rungs."""
+"""The beginning of the names of averages at rungs."""
 STAGE, DIGEST = "stage", "sha256"
-"""What an artefact says of itself: whose it is, and what its tensors hash to."""
+"""Words in an artefact's header: the stage that wrote it, and the hash of its tensors."""
 
 
 class Damaged(InputError):
@@ -30,6 +30,6 @@ class Damaged(InputError):
 
 
 def kept(names: Iterable[str]) -> list[str]:
-    """Those that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
+    """The files that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
     tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
     return [name for name in tensors if not name.startswith((".", AVERAGE))]

@@ -21,7 +21,7 @@ from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
 from analysis.format.files import write_text
 
 REQUEST = "request"
-"""What a command at work was asked for, beside its lease."""
+"""The file, beside its lease, of what a command at work was asked for."""
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
 CLEANING = ".clean"
@@ -94,7 +94,7 @@ class FolderLock:
 
 
 def _asked(path: Path) -> str:
-    """What the command of this folder was asked for; "" where it has not come to that, or is gone."""
+    """The request of the command of this folder; "" where it has not been written yet, or is gone."""
     try:
         return (path / REQUEST).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -104,13 +104,13 @@ def _asked(path: Path) -> str:
 def _leave(path: Path) -> None:
     """Take a command's folder away, whose lease is let go."""
     (path / REQUEST).unlink(missing_ok=True)
-    # Another may look into it at this moment, and leave it there: nobody's folder says nothing.
+    # Another command may be reading the folder, so that it cannot be removed: without a lease it means nothing.
     with suppress(OSError):
         path.rmdir()
 
 
 def place_of(folder: Path) -> Path:
-    """Where the leases of a results folder are."""
+    """The folder of the leases of a results folder."""
     return folder.parent / ".leases" / folder.name
 
 

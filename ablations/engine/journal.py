@@ -29,22 +29,22 @@ Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
 
 NO_MEMORY = "DefaultCPUAllocator: "
-"""What torch says of a processor's memory that is used up, in a RuntimeError."""
+"""Text of torch's RuntimeError where a processor's memory is used up."""
 Kind = Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
-"""Of what kind a failure is."""
+"""Kinds of failures."""
 DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
-"""What result.json says of the artefacts beside it: their names and sizes."""
+"""The key of result.json that holds the artefacts beside it: their names and sizes."""
 
 FOLDER = ".stages"
-"""Where it is by default, in the folder of results."""
+"""The name of its folder by default, in the folder of results."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage came to: its status (finished, or diverged with a reason), metrics, curves, metadata in words."""
+    """The result of a stage: its status (finished, or diverged with a reason), metrics, curves, metadata in words."""
 
     status: str
     reason: str
@@ -69,7 +69,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a stage has no result.
+    """The reason why a stage has no result.
 
         error      it raised an exception, and would again
         damaged    what it needs was damaged, and is forgotten now
@@ -92,7 +92,7 @@ class Failure:
 
     @property
     def accidental(self) -> bool:
-        """Whether it is no finding about the cell: the same stage may well finish another time."""
+        """True where it is no finding about the cell: the same stage may well finish another time."""
         return self.kind != "error"
 
     @staticmethod
@@ -129,11 +129,11 @@ class Journal:
 
     @property
     def address(self) -> str:
-        """Where it is, for other processes."""
+        """Its address, for other processes."""
         return str(self.root.resolve())
 
     def folder(self, stage_id: str) -> Path:
-        """Where a stage leaves what it makes."""
+        """The folder in which a stage leaves what it makes."""
         return self.root / stage_id
 
     def shelf(self, stage_id: str = "") -> Shelf:
@@ -141,7 +141,7 @@ class Journal:
         return Folder(self.root / stage_id)
 
     def has(self, stage_id: str, name: str) -> bool:
-        """Whether a stage has left a file."""
+        """True where a stage has left a file of this name."""
         return self.shelf(stage_id).size(name) is not None
 
     def discard(self, stage_id: str, *names: str) -> None:
@@ -150,7 +150,7 @@ class Journal:
             self.shelf(stage_id).remove(name)
 
     def holder(self, stage_id: str) -> Holder | None:
-        """Which process runs a stage; None where none does."""
+        """The process that runs a stage; None where none does."""
         return holder(self.shelf(stage_id))
 
     def last_touch(self, stage_id: str) -> tuple[int, float]:
@@ -165,7 +165,7 @@ class Journal:
             return None
 
     def damage(self, stage_id: str) -> str:
-        """What is wrong with a stage's result or its files, in words; "" where nothing is, or where it has none."""
+        """The damage to a stage's result or its files, in words; "" where there is none, or no result."""
         try:
             self._sound(stage_id)
         except Damaged as error:
@@ -197,8 +197,8 @@ class Journal:
         return result
 
     def write_result(self, stage_id: str, result: Result, lease: Lease | None = None) -> None:
-        """Say that a stage is finished, or diverged, and what came of it, after all that it leaves beside; LeaseLost
-        where the lease that its worker had is lost."""
+        """Write that a stage is finished, or diverged, with its result, once its other files are there; LeaseLost where
+        its worker has lost its lease."""
         shelf = self.shelf(stage_id)
         about = {STAGE: stage_id, FILES: {name: shelf.size(name) for name in kept(shelf.names())}}
         content = asdict(result) | about
@@ -212,7 +212,7 @@ class Journal:
         self.discard(stage_id, RESULT)
 
     def failure(self, stage_id: str) -> Failure | None:
-        """How a stage failed or was interrupted; None where it did not."""
+        """The failure or interruption of a stage; None where there was none."""
         left = self.shelf(stage_id).read(STATUS)
         try:
             return None if left is None else Failure.read(json.loads(left[0]))

@@ -63,7 +63,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the process is known to have ended; of another machine's that is not known."""
+        """True where the process is known to have ended; of one on another machine that cannot be known."""
         return self.machine == _machine() and _started(self.pid) != self.started
 
     def __str__(self) -> str:
@@ -124,7 +124,8 @@ def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]
     finally:
         over.set()
         if renewing is not None and renewing.is_alive():
-            # A thread that was interrupted as it started never ends. A touch that comes late finds no file.
+            # A thread that was interrupted while it started never ends, so waiting for it has a limit; where it renews
+            # the lease after that, it finds no file and does nothing.
             renewing.join(RENEWED)
         if lease is not None:
             lease.release()
@@ -159,7 +160,7 @@ def _made(lease: Lease, text: str, before: list[int]) -> bool:
 
 
 def holder(place: Path | Shelf) -> Holder | None:
-    """Who holds a place; None where nobody does."""
+    """The holder of a place; None where nobody does."""
     shelf = Folder(place) if isinstance(place, Path) else place
     numbers = _numbers(shelf)
     return _held(shelf, numbers[-1]) if numbers else None
@@ -176,7 +177,7 @@ def last_touch(shelf: Shelf) -> tuple[int, float]:
 
 
 def _held(shelf: Shelf, number: int) -> Holder | None:
-    """Who holds this lease; None where it is lost, or was let go."""
+    """The holder of this lease; None where it is lost, or was let go."""
     owner, touched = _read(shelf, number)
     if touched is None or (owner is not None and owner.is_gone):
         return None
@@ -188,7 +189,7 @@ def _held(shelf: Shelf, number: int) -> Holder | None:
 
 
 def _read(shelf: Shelf, number: int) -> tuple[Holder | None, float | None]:
-    """Who wrote a lease, None while it is being written, and when it was last touched, None where it is not there."""
+    """The writer of a lease, None while it is being written, and the time of its last touch, None without a lease."""
     read = shelf.read(_name(number))
     if read is None:
         return None, None
@@ -221,17 +222,17 @@ def _name(number: int) -> str:
 
 @cache
 def _machine() -> str:
-    """What tells where a pid means a process: this start of this kernel, and the namespace of its pids."""
+    """The system whose pids these are: this start of this kernel, and the namespace of its pids."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _started(pid: int) -> str:
-    """When a process of this machine started, in its clock's ticks; "" where it is gone."""
+    """The time when a process of this machine started, in its clock's ticks; "" where it is gone."""
     try:
-        told = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return ""
     # Its name, in brackets, may hold anything: the state is next, and the start the twentieth.
-    after = told.rpartition(")")[2].split()
+    after = stat.rpartition(")")[2].split()
     return "" if after[0] == ZOMBIE else after[19]

@@ -30,9 +30,9 @@ SECONDS = 1.0
 Place = tuple[str, str]
 """A stage's id, and the name of a file in its folder."""
 Parcel = dict[Place, bytes]
-"""What a stage reads, and what it and those whose folders it works in have left so far."""
+"""The files that a stage reads, and those left so far by it and by the stages whose folders it writes to."""
 Stamp = tuple[int, int, int]
-"""What tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
+"""A mark that tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class _Run(threading.Thread):
             self.error = error
 
     def ended(self) -> str:
-        """How it ended; what it raised."""
+        """Its status at the end; raises what it raised."""
         if self.error is not None:
             raise self.error
         return self.status
@@ -104,7 +104,7 @@ class _Watched:
         self.told: dict[Place, Stamp] = {}
 
     def changes(self) -> Changes:
-        """What has changed since the last time.
+        """The files that changed since the last call.
 
         A result counts where it was there before the rest was looked at: then all that it stands for is there, too.
         """
@@ -126,7 +126,7 @@ class _Watched:
 
 
 class Desk:
-    """Where a command takes what a stage leaves far away: it has the leases of its folder, and of those it works in.
+    """A command's place to take what a stage leaves far away: it has the leases of the folders written to.
 
     Threads may take and close at once: what comes after it was closed is left.
     """
@@ -176,8 +176,8 @@ class Desk:
                 raise LeaseLost("its lease was taken away")
 
     def _holds(self, stage_id: str) -> bool:
-        """Whether a stage's folder is this one's to write to, from now on if nobody has it: that of one that was scored
-        on the way may be another's."""
+        """True where a stage's folder is this one's to write to, from now on if nobody has it: that of a rung that was
+        scored on the way may be another's."""
         if stage_id not in self.leases and (lease := take(self.journal.shelf(stage_id))) is not None:
             self.leases[stage_id] = lease
         return stage_id in self.leases

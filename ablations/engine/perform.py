@@ -31,7 +31,7 @@ def perform(stage: Stage, journal: Journal, device: str) -> str:
 
 
 def _performed(stage: Stage, bench: Bench) -> str:
-    """What becomes of a stage that is ours; Elsewhere where it is not, or no longer."""
+    """The status of a stage that is ours, after it ran; Elsewhere where it is not ours, or no longer."""
     journal, lease = bench.journal, bench.lease
     left = journal.result(stage.id)
     if left is not None:

@@ -26,7 +26,7 @@ from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 
 METHOD = "forkserver"
-"""How they are started: each is forked from a process that has imported what it needs."""
+"""The way to start them: each is forked from a process that has imported what it needs."""
 LOOK_SECONDS = 0.2
 """Between two looks at whether a stage is over that is waited for."""
 
@@ -44,12 +44,12 @@ class Worker:
 
     @property
     def free(self) -> bool:
-        """Whether it has nothing to do."""
+        """True while it has nothing to do."""
         return self.last is None or self.last.done()
 
     @property
     def broken(self) -> bool:
-        """Whether its pool is, or will be: one whose process has died may still take a stage, and lose it."""
+        """True where its pool is broken, or will be: one whose process has died may still take a stage, and lose it."""
         last = self.last
         if last is None or not last.done() or last.cancelled():
             return not self.pool.active

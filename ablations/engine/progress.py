@@ -1,4 +1,4 @@
-"""How far a stage is, left in its folder for the driver's bar; whoever has lost the folder stops there."""
+"""The progress of a stage, left in its folder for the driver's bar; whoever has lost the folder stops there."""
 
 from __future__ import annotations
 

@@ -41,25 +41,25 @@ class Queue:
         self.unseen: set[str] = set()
         self.behind: dict[str, set[str]] = {}
 
-    def add(self, one: Waiting) -> None:
+    def add(self, waiting: Waiting) -> None:
         """Have a stage wait until it can start."""
-        self.waiting[one.stage.id] = one
-        self.unseen.add(one.stage.id)
-        for need in one.stage.needs:
-            self.behind.setdefault(need, set()).add(one.stage.id)
+        self.waiting[waiting.stage.id] = waiting
+        self.unseen.add(waiting.stage.id)
+        for need in waiting.stage.needs:
+            self.behind.setdefault(need, set()).add(waiting.stage.id)
 
     def note(self, stage_id: str, *, finished: bool) -> None:
-        """How a stage ended: those behind it are to be looked at."""
+        """Note how a stage ended: those behind it are to be looked at."""
         self.ended[stage_id] = finished
         self.unseen |= self.behind.get(stage_id, set())
 
     def _look(self) -> None:
         """Sort what is unseen into what can start and what never can."""
-        for one in sorted(self.waiting[stage_id] for stage_id in self.unseen if stage_id in self.waiting):
-            if self._met(one.stage):
-                heappush(self.startable, one)
-            elif not self._possible(one.stage):
-                self.lost.append(one)
+        for waiting in sorted(self.waiting[stage_id] for stage_id in self.unseen if stage_id in self.waiting):
+            if self._met(waiting.stage):
+                heappush(self.startable, waiting)
+            elif not self._possible(waiting.stage):
+                self.lost.append(waiting)
         self.unseen.clear()
 
     def ready(self, free: int) -> list[Waiting]:
@@ -67,27 +67,27 @@ class Queue:
         self._look()
         ready: list[Waiting] = []
         while self.startable and len(ready) < free:
-            one = heappop(self.startable)
-            if self._waits(one) and self._met(one.stage) and one not in ready:
-                ready.append(one)
-        for one in ready:
-            heappush(self.startable, one)
+            waiting = heappop(self.startable)
+            if self._waits(waiting) and self._met(waiting.stage) and waiting not in ready:
+                ready.append(waiting)
+        for waiting in ready:
+            heappush(self.startable, waiting)
         return ready
 
     def impossible(self) -> list[Waiting]:
         """The stages that wait for what did not finish."""
         self._look()
         # One is here twice where two that it needs failed one after the other.
-        lost, self.lost = sorted(dict.fromkeys(self.lost), key=lambda one: one.order), []
-        return [one for one in lost if self._waits(one) and not self._possible(one.stage)]
+        lost, self.lost = sorted(dict.fromkeys(self.lost), key=lambda waiting: waiting.order), []
+        return [waiting for waiting in lost if self._waits(waiting) and not self._possible(waiting.stage)]
 
-    def _waits(self, one: Waiting) -> bool:
-        return self.waiting.get(one.stage.id) is one
+    def _waits(self, waiting: Waiting) -> bool:
+        return self.waiting.get(waiting.stage.id) is waiting
 
     def _met(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished."""
+        """True where all that a stage needs finished."""
         return all(self.ended.get(need) for need in stage.needs)
 
     def _possible(self, stage: Stage) -> bool:
-        """Whether all that a stage needs finished, or may still do so."""
+        """True where all that a stage needs finished, or may still do so."""
         return all(self.ended.get(need, True) for need in stage.needs)

@@ -1,4 +1,4 @@
-"""Where small files stand that several processes make, touch and read: a folder of a file system.
+"""A shelf of small files that several processes make, touch and read: a folder of a file system.
 
     make     a file that nobody else has made: of several who try at once one has made it
     write    a file whole, in place of the one that is there

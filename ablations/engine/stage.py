@@ -20,7 +20,7 @@ from ablations.engine.progress import Progress, progress_writer
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a stage runs: its journal, the device, and the lease of its folder; of processes that share it, the `rank`.
+    """The bench of a stage: its journal, the device, the lease of its folder; if processes share it, the `rank`.
 
     What it leaves is in the folder of `place`, which is its own unless it works for another.
     """
@@ -35,7 +35,7 @@ class Bench:
 
     @property
     def folder(self) -> Path:
-        """Where it leaves its files."""
+        """The folder in which it leaves its files."""
         return self.journal.folder(self.place)
 
     @cached_property
@@ -54,7 +54,7 @@ class Stage(ABC):
     id: str
     needs: tuple[str, ...]
     kind: ClassVar[str]
-    """What it is called in a word."""
+    """The name of its kind, in a word."""
 
     @property
     def holds(self) -> tuple[str, ...]:
@@ -64,11 +64,11 @@ class Stage(ABC):
     @property
     @abstractmethod
     def threads(self) -> int:
-        """How many threads of a processor it takes."""
+        """The number of threads of a processor that it takes."""
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:
-        """Do it: what comes of it, after all that it leaves beside. Of several ranks the first leaves anything."""
+        """Do the work: write its files, and return the result. Of several ranks only the first writes files."""
 
     def perform(self, bench: Bench) -> None:
         """Run it, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""

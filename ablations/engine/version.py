@@ -1,4 +1,4 @@
-"""Which code this is."""
+"""The version of this code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
 NUMBERS_COME_FROM = (*PACKAGES, "pyproject.toml")
-"""What makes a checkout's version "-dirty" where it differs from its commit: results, say, change no number."""
+"""Files that make a checkout's version "-dirty" where they differ from its commit: results, say, change no number."""
 
 
 @lru_cache(maxsize=1)
@@ -38,11 +38,11 @@ def source_digest() -> str:
 def _commit(root: Path) -> str:
     """8 digits of the commit, "-dirty" where the code differs from it; empty where git does not say."""
     try:
-        found = _git(root, "rev-parse", "--short=8", "HEAD")
+        commit = _git(root, "rev-parse", "--short=8", "HEAD")
         changed = _git(root, "diff", "--name-only", "HEAD", "--", *NUMBERS_COME_FROM)
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return f"{found}-dirty" if changed else found
+    return f"{commit}-dirty" if changed else commit
 
 
 def _git(root: Path, *words: str) -> str:

@@ -17,7 +17,7 @@ class WorkerDied(Exception):
 
 
 class Workers(ABC):
-    """What a launcher starts, and what runs stages until it is closed."""
+    """The workers that a launcher starts, and that run stages until they are closed."""
 
     @abstractmethod
     def submit(self, stage: Stage, device: str) -> Future[str]:
@@ -25,7 +25,7 @@ class Workers(ABC):
         another command runs it."""
 
     def over(self, future: Future[str]) -> bool:
-        """Whether a future has come to something, or never will."""
+        """True where a future has come to something, or never will."""
         return future.done()
 
     @abstractmethod

@@ -16,10 +16,10 @@ AUTO = "auto"
 LOCAL = "local"
 """The address that starts a cluster of this machine, which ends with the command."""
 ANSWER_SECONDS = 5.0
-"""For a head to answer at all."""
+"""Seconds that the cluster's head has to answer at all."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""What Ray's environment is set to, unless it is set already: Ray sends no statistics, and prints no word of what a
-later version will do otherwise."""
+"""Variables of Ray's environment, set unless they are set already: Ray sends no statistics, and does not announce what
+a later version will do otherwise."""
 SHOWN = 5
 """Nodes that an error lists."""
 STORE_BYTES = 100_000_000
@@ -28,7 +28,7 @@ STORE_BYTES = 100_000_000
 
 @dataclass(frozen=True)
 class Need:
-    """What a stage needs of a node."""
+    """The processors and GPUs that a stage needs of a node."""
 
     cpus: int
     gpus: float
@@ -46,7 +46,7 @@ class Node:
     gpus: int
 
     def holds(self, need: Need) -> int:
-        """How many stages at a time."""
+        """The number of stages that run on it at a time."""
         by_cpus = self.cpus // need.cpus
         if not need.gpus:
             return by_cpus
@@ -86,17 +86,17 @@ def connected(address: str) -> Any:
 
 
 def _no_way_in(address: str, error: Exception) -> str:
-    """Why a cluster cannot be entered, and what to do."""
-    said = first_line(error)
-    if "auth" in f"{type(error).__name__} {said}".lower() or said.startswith("Failed to connect to Ray cluster"):
+    """The line that says why a cluster cannot be entered, and what to do."""
+    reason = first_line(error)
+    if "auth" in f"{type(error).__name__} {reason}".lower() or reason.startswith("Failed to connect to Ray cluster"):
         # Ray tries for a while, and then tells its own log alone that the token was refused.
         mode = os.environ.get("RAY_AUTH_MODE", "not set")
         return (
-            f"the Ray cluster at launcher.address={address} does not let this command in ({said}): export the same "
+            f"the Ray cluster at launcher.address={address} does not let this command in ({reason}): export the same "
             f"RAY_AUTH_MODE as for its head, token (Ray's default) or disabled, which is {mode} here; token needs the "
             "head's ~/.ray/auth_token too"
         )
-    return NO_CLUSTER.format(address=address, said=said)
+    return NO_CLUSTER.format(address=address, said=reason)
 
 
 def _answers(address: str) -> None:
@@ -126,7 +126,7 @@ def first_line(error: BaseException) -> str:
 
 
 def refusal_of(error: Any) -> Exception:
-    """What a worker's exception is here: its own where it speaks to the user or of a disk."""
+    """The exception that a worker's becomes here: its own where it speaks to the user or of a disk."""
     if isinstance(error.cause, (InputError, OSError)):
         return error.cause
     last = str(error).strip().splitlines()[-1]

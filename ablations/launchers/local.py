@@ -53,12 +53,12 @@ class Local(Launcher):
             )
 
     def devices(self, device: str, threads: int) -> list[str]:
-        found = found_devices(device)
+        names = found_devices(device)
         if self.gpus_per_cell > 1:
-            return self._limited(self._together([one for one in found if one.startswith("cuda")], device))
-        if found == ["cpu"]:
-            return found * (self.workers or max(1, cores() // threads))
-        return self._limited(found * self.per_gpu if isinstance(self.per_gpu, int) else found)
+            return self._limited(self._together([name for name in names if name.startswith("cuda")], device))
+        if names == ["cpu"]:
+            return names * (self.workers or max(1, cores() // threads))
+        return self._limited(names * self.per_gpu if isinstance(self.per_gpu, int) else names)
 
     def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
         gpus = [device for device in dict.fromkeys(devices) if device.startswith("cuda")]

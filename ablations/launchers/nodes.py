@@ -1,4 +1,4 @@
-"""What a worker on another machine is told by the driver, and what it makes sure of before it runs a stage.
+"""Messages from the driver to a worker on another machine, and checks that the worker makes before it runs a stage.
 
 A node has the driver's code, and takes for `training.precision=auto` what the driver does: otherwise its numbers would
 belong to other cells. Where one of these fails, an InputError says which, and of what node. One that sees the driver's
@@ -32,18 +32,18 @@ from analysis.format.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
 TOKEN = ".seen-by-"
-"""How the file in a journal begins by which a node knows it; the day when it was made follows."""
+"""The beginning of the name of the file by which a node recognises a journal; the day when it was made follows."""
 LONGEST = timedelta(days=400)
 """No command runs for longer."""
 UNSEEN = "unseen"
 """The status of a stage on a node that does not see the journal, and has got no parcel."""
 MAIN = ("init_main_from_name", "init_main_from_path")
-"""How a worker reads the driver's program once more, where classes may be registered in it."""
+"""Keys by which a worker reads the driver's program once more, since classes may be registered in it."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """What a worker is told of the driver: the folder it runs in, its program, what it has registered, its code."""
+    """The driver, as its workers know it: the folder it runs in, its program, what it has registered, its code."""
 
     folder: str
     program: tuple[tuple[str, str], ...]
@@ -53,14 +53,14 @@ class Told:
     @staticmethod
     def here() -> Told:
         """This process, as `multiprocessing` would tell one that it starts."""
-        known = spawn.get_preparation_data("worker")
-        program = tuple((key, known[key]) for key in MAIN if key in known)
+        preparation = spawn.get_preparation_data("worker")
+        program = tuple((key, preparation[key]) for key in MAIN if key in preparation)
         return Told(os.getcwd(), program, tuple(plugins.modules()), _code())
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a journal is, a file in it by which a node knows it, and what `training.precision=auto` means there."""
+    """A journal's address, a file in it by which a node knows it, and what `training.precision=auto` means there."""
 
     journal: str
     token: str
@@ -93,17 +93,17 @@ def take_away(place: Place) -> None:
 
 @cache
 def _code() -> str:
-    """What numbers are made by: the source, and torch."""
+    """The code that numbers are made by: the source, and torch."""
     return f"{source_digest()} with torch {torch.__version__}"
 
 
-def perform_told(told: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
+def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
     """In a worker: perform a stage, in the driver's journal if it is seen from here, else with a parcel.
 
     What the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it could not be run
     for want of a parcel. InputError where this node is not as the driver believes.
     """
-    _prepare(told)
+    _prepare(driver)
     # Of the driver alone: Ray carries it, and its token keeps others out.
     stage: Stage = pickle.loads(pickled)
     if stage.cell.training.precision == "auto":
@@ -121,21 +121,21 @@ def perform_told(told: Told, place: Place, pickled: bytes, parcel: Parcel | None
         yield from performed(stage, parcel, device)
 
 
-def call_told(told: Told, pickled: bytes) -> Any:
+def call_told(driver: Told, pickled: bytes) -> Any:
     """In a worker: what a function returns."""
-    _prepare(told)
-    function, given = pickle.loads(pickled)
-    return function(*given)
+    _prepare(driver)
+    function, values = pickle.loads(pickled)
+    return function(*values)
 
 
 @cache
-def _prepare(told: Told) -> None:
+def _prepare(driver: Told) -> None:
     """In a new worker: be where the driver is, and know what it has registered."""
-    if told.code != _code():
+    if driver.code != _code():
         raise InputError(
-            f"the node {platform.node()} has other code ({_code()}) than the command ({told.code}): install the same "
+            f"the node {platform.node()} has other code ({_code()}) than the command ({driver.code}): install the same "
             "on every node"
         )
-    folder = {"dir": told.folder} if Path(told.folder).is_dir() else {}
-    spawn.prepare({**folder, **dict(told.program)})
-    plugins.import_modules(list(told.modules))
+    folder = {"dir": driver.folder} if Path(driver.folder).is_dir() else {}
+    spawn.prepare({**folder, **dict(driver.program)})
+    plugins.import_modules(list(driver.modules))

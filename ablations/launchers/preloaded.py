@@ -1,5 +1,5 @@
-"""What a worker needs, imported by the process that workers are forked from, and then left alone by the collector of
-garbage: in each worker it would go through all of it, and so copy it."""
+"""Modules that a worker needs, imported by the process that workers are forked from, and then exempt from garbage
+collection: in each worker it would go through all of them, and so copy them."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Launcher(ABC):
-    """Where stages run."""
+    """A place where stages run."""
 
     @abstractmethod
     def devices(self, device: str, threads: int) -> list[str]:
@@ -46,11 +46,11 @@ class Launcher(ABC):
         return devices
 
     def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """What a function returns where stages run on this device: here, unless that is elsewhere."""
+        """The value that a function returns where stages run on this device: here, unless that is elsewhere."""
         return function(*given)
 
     def precision(self, asked: Asked, device: str) -> Precision:
-        """What cells that ask for this precision are trained in on a device."""
+        """The precision that cells that ask for this one are trained in on a device."""
         return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
 
     @abstractmethod

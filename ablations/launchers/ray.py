@@ -23,7 +23,7 @@ from diffusion_core.precision import Asked, Precision
 T = TypeVar("T")
 
 ASKED_SECONDS = 120.0
-"""For a node to answer what it is asked before anything runs."""
+"""Seconds that a node has to answer what it is asked before anything runs."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Ray(Launcher):
         return [SEPARATOR.join(f"cuda:{i}" for i in range(gpus)) if on_gpus else "cpu"] * count
 
     def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """By a task on a node with such a GPU; what CPUs have is asked of this machine, which is one of the nodes."""
+        """The value that a task returns on a node with such a GPU; for CPUs this machine, a node too, is asked."""
         if device == "cpu":
             return function(*given)
         ray = connected(self.address)

@@ -146,7 +146,7 @@ class Tasks(Workers):
         return [self.device] * joined
 
     def close(self) -> None:
-        """What is under way is stopped; the processes are Ray's, which ends them with the driver."""
+        """Stop what is under way; the processes are Ray's, which ends them with the driver."""
         for future in list(self.under_way):
             self.cancel(future)
         take_away(self.place)

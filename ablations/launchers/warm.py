@@ -11,6 +11,6 @@ WORK = "ablations.launchers.preloaded"
 
 
 def warm_up() -> None:
-    """Start it, unless it runs; it ends when the last process does that knows of it."""
+    """Start the process that workers are forked from, unless it runs; it ends with the last process that uses it."""
     multiprocessing.get_context("forkserver").set_forkserver_preload([WORK])
     forkserver.ensure_running()

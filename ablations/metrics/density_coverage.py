@@ -65,7 +65,7 @@ def radii(real: Tensor) -> Tensor:
 
 
 def met(generated: Tensor, real: Tensor, reach: Tensor) -> Tensor:
-    """How many generated samples [N, d] lie within the ball of each real one [M, d], float64 [M]."""
+    """The number of generated samples [N, d] in the ball of each real one [M, d], float64 [M]."""
     generated = checked(generated, "density and coverage", at_least=1)
     real = checked(real, "density and coverage", at_least=NEIGHBOURS + 1)
     counts = [(_distances(part, real) <= reach).sum(0) for part in chunks(generated)]

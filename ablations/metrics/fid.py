@@ -59,7 +59,7 @@ def fid(generated: Statistics, real: Statistics) -> float:
 
 
 def cautions(extractor: str, n: int) -> list[str]:
-    """What a reader of FID by this extractor must know beside n, the number of images that it was taken on."""
+    """Cautions for a reader of FID by this extractor, beside n, the number of images that it was taken on."""
     width = architecture_of(extractor).width
     if n > width:
         return []

@@ -1,4 +1,4 @@
-"""What the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
+"""Yardsticks that the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
 
 test          against the training images; points against the test points
 validation    against the validation images or points: for searches, which read no test data
@@ -32,7 +32,7 @@ SHORT = {"validation": "val", "test": "test"}
 
 @dataclass(frozen=True, eq=False)
 class Yardstick:
-    """What generated sets of one data set are held against at a split; `against` is what columns call it."""
+    """The real data that generated sets are held against at a split; `against` is what columns call it."""
 
     against: str
     real: Examined
@@ -53,16 +53,16 @@ class Yardstick:
         """
         if not sets:
             raise ValueError("samples are judged by sets, got none")
-        found: dict[Metric, list[float]] = {metric: [] for metric in metrics}
+        values_of: dict[Metric, list[float]] = {metric: [] for metric in metrics}
         for stored in sets:
             # One at a time: of many images, the features alone take much memory.
             judged = self.judged(stored)
-            for metric, values in found.items():
+            for metric, values in values_of.items():
                 values.append(_number(metric, judged))
         extractor = self.real.extractor.name if self.real.extractor else None
         means: dict[str, float] = {}
         deviations: dict[str, float] = {}
-        for metric, values in found.items():
+        for metric, values in values_of.items():
             name = metric.column(self.against, extractor).name
             means[name] = statistics.fmean(values)
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
@@ -70,7 +70,7 @@ class Yardstick:
         return means | deviations
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
-        """What every generated set is scored by, with the deviation of those that give a verdict."""
+        """The scores that every generated set gets, with the deviation of those that give a verdict."""
         kind = kind_of(self.real.extractor.name if self.real.extractor else None)
         metrics = [m for m in DEFAULT if kind in m.of and (self.held_out is not None or not m.reads_held_out)]
         return self.scores(metrics, sets, spread=lambda metric: metric.decides is not None)
@@ -84,12 +84,12 @@ def _number(metric: Metric, judged: Judged) -> float:
 
 
 def against(data: DataSet, split: HeldOut) -> str:
-    """What the samples that are judged at a split are held against, as columns call it."""
+    """The real data that the samples judged at a split are held against, as columns call it."""
     return against_test(data.extractor) if split == "test" else SHORT[split]
 
 
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
-    """What a cell's generated sets are held against at a split."""
+    """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
     name = against(cell.data, split)
     extractor = extractor_of(cell)

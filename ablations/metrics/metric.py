@@ -59,12 +59,12 @@ class MetricColumn:
 
     @property
     def sign(self) -> int:
-        """Which way is better: 1 for more, −1 for less, 0 where neither end is better as such."""
+        """The direction that is better: 1 for more, −1 for less, 0 where neither end is better as such."""
         return {"max": 1, "min": -1, "none": 0}[self.direction]
 
     @property
     def is_likelihood(self) -> bool:
-        """Whether it is a likelihood of the data, and not a part of one."""
+        """True where it is a likelihood of the data, and not a part of one."""
         return self.kind.startswith("nll") and self.direction != "none"
 
     def shown(self, counts: int) -> dict[str, Any]:

@@ -31,9 +31,9 @@ DEFAULT: tuple[Metric, ...] = (
     Memorisation(),
     EnergyDistance(),
 )
-"""What every generated set is scored by, of those that are for its data."""
+"""Metrics that every generated set is scored by, where they are for its kind of data."""
 SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
-"""What tables show of it unless more is asked for."""
+"""Those of `DEFAULT` that tables show unless more is asked for."""
 
 
 MEASURED_KINDS = frozenset(column.kind for column in MEASURED)
@@ -41,7 +41,7 @@ MEASURED_KINDS = frozenset(column.kind for column in MEASURED)
 
 
 def kind_of(extractor: str | None) -> Kind:
-    """What data are whose extractor is called so."""
+    """The kind of data whose extractor is called so."""
     return "points" if extractor is None else "images"
 
 
@@ -53,8 +53,8 @@ def names() -> list[str]:
 def metric_of(name: str) -> Metric:
     """The metric of samples that is called so; InputError where there is none."""
     if name in MEASURED_KINDS:
-        known = ", ".join(names())
-        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {known}")
+        allowed = ", ".join(names())
+        raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {allowed}")
     cls = class_of(Metric, name, "metric of samples")
     for attribute in ("label", "direction"):
         if not hasattr(cls, attribute):
@@ -96,45 +96,45 @@ def shown_metrics(
 
 
 def is_default(name: str, extractor: str | None) -> bool:
-    """Whether every generated set of such data is scored by the metric of this name."""
+    """True where every generated set of such data is scored by the metric of this name."""
     return any(choice_name(metric) == name and kind_of(extractor) in metric.of for metric in DEFAULT)
 
 
 def against_test(extractor: str | None) -> str:
-    """What samples that are judged on test data are held against, as columns call it."""
+    """The real data that samples judged on test data are held against, as columns call it."""
     return "test" if extractor is None else "train"
 
 
 def column_of(name: str, extractor: str | None) -> MetricColumn:
     """The column of a measured metric that a grid's file names."""
-    known = next(column for column in MEASURED if column.name == name)
-    return replace(known, name=name.format(extractor=extractor))
+    column = next(column for column in MEASURED if column.name == name)
+    return replace(column, name=name.format(extractor=extractor))
 
 
 def column_names() -> list[str]:
-    """What a grid's file may name in `columns`."""
+    """The names that a grid's file may give in `columns`."""
     return [column.name for column in MEASURED]
 
 
 def facts() -> dict[str, MetricColumn]:
     """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
-    found: dict[str, MetricColumn] = {}
+    measured: dict[str, MetricColumn] = {}
     for column in MEASURED:
-        found.setdefault(column.kind, column)
-    known: dict[str, type[Metric]] = classes(Metric)
-    return found | {name: known[name].column("train", "extractor") for name in names()}
+        measured.setdefault(column.kind, column)
+    metrics: dict[str, type[Metric]] = classes(Metric)
+    return measured | {name: metrics[name].column("train", "extractor") for name in names()}
 
 
 def fact_of(column: str) -> MetricColumn:
-    """What is known of the metric that a column of runs.csv or trials.csv is of: of nll for nll/val."""
+    """The column that describes the metric of a column of runs.csv or trials.csv: that of nll for nll/val."""
     return facts()[column.split("/")[0]]
 
 
 def directed() -> dict[str, MetricColumn]:
-    """Those of which one end is better: what a claim may be of."""
+    """Metrics of which one end is better, so that claims can be made of them."""
     return {name: column for name, column in facts().items() if column.direction != "none"}
 
 
 def objectives() -> dict[str, MetricColumn]:
-    """Those of them that validation data can give: what a search may go by."""
+    """Metrics among them that validation data can give, so that a search may go by them."""
     return {name: column for name, column in directed().items() if column.on_validation}

@@ -44,11 +44,11 @@ class Examined:
         return features(self.extractor, self.stored, self.stored.device)
 
     def once(self, make: Callable[[Examined], T]) -> T:
-        """What `make` works out of this set, for all metrics that ask: statistics of real images, say."""
+        """The value that `make` works out of this set, for all metrics that ask: statistics of real images, say."""
         if make not in self._known:
             self._known[make] = make(self)
-        known: T = self._known[make]
-        return known
+        result: T = self._known[make]
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,16 +67,16 @@ class Judged:
     _known: dict[Callable[[Judged], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        ours, theirs = (one.extractor.digest if one.extractor else None for one in (self.generated, self.real))
+        ours, theirs = (side.extractor.digest if side.extractor else None for side in (self.generated, self.real))
         if ours != theirs:
             raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
 
     def once(self, make: Callable[[Judged], T]) -> T:
-        """What `make` works out of both sets, for all metrics that ask."""
+        """The value that `make` works out of both sets, for all metrics that ask."""
         if make not in self._known:
             self._known[make] = make(self)
-        known: T = self._known[make]
-        return known
+        result: T = self._known[make]
+        return result
 
 
 def checked(values: Tensor, metric: str, at_least: int) -> Tensor:

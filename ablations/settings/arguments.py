@@ -1,4 +1,4 @@
-"""What a command line asks for: a grid (`Request`) or a search (`SearchRequest`).
+"""The request of a command line: a grid (`Request`) or a search (`SearchRequest`).
 
 To read it is to look for names in the folder that `configs=` names: the one thing that is kept for later.
 
@@ -32,7 +32,7 @@ MOST_TRIALS = 1_000_000
 
 @dataclass(frozen=True)
 class Common(ABC):
-    """What every run is told. `settings` maps each key of a cell, or axis of a grid, to its values in order;
+    """The fields of every request. `settings` maps each key of a cell, or axis of a grid, to its values in order;
     `launcher_fields` are what is set of the launcher, `configs` is the user's own folder of files."""
 
     seeds: int | None = None
@@ -52,17 +52,17 @@ class Common(ABC):
     @property
     @abstractmethod
     def title(self) -> str:
-        """What it is called: the name of its folder of results."""
+        """The name of its folder of results."""
 
     @property
     def folder(self) -> Path:
-        """Where its results are."""
+        """The folder of its results."""
         return Path(self.results) / self.title
 
 
 @dataclass(frozen=True)
 class Request(Common):
-    """What `ablations.run` is asked for.
+    """A request of `ablations.run`: a grid, or one cell.
 
     With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
     """
@@ -81,7 +81,7 @@ class Request(Common):
 
 @dataclass(frozen=True)
 class SearchRequest(Common):
-    """What `ablations.search` is asked for; None where the study's file decides. `ranges` are drawn from."""
+    """A request of `ablations.search`; None where the study's file decides. `ranges` are drawn from."""
 
     study: str | None = None
     trials: int | None = None
@@ -150,18 +150,18 @@ SEARCH = {
     **COMMON,
 }
 LAUNCHER = "launcher."
-"""How the keys begin of what is set of the launcher."""
+"""The beginning of the keys that set fields of the launcher."""
 SECRET = ("tracking.uri=", "storage=")
 """A database's URL may hold a password, and commands are written down."""
 
 
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
-    given, settings, _ = _sorted(arguments, RUN, ranges=False)
-    grammar.use(given.get("configs"))
-    if given.get("seeds") == AUTO:
-        given |= {"seeds": None, "auto": True}
-    request = Request(**given, settings=settings, command=_command("run", arguments))
+    options, settings, _ = _sorted(arguments, RUN, ranges=False)
+    grammar.use(options.get("configs"))
+    if options.get("seeds") == AUTO:
+        options |= {"seeds": None, "auto": True}
+    request = Request(**options, settings=settings, command=_command("run", arguments))
     _check(request)
     _check_hours(request.hours)
     # How few are too few, the looks say.
@@ -174,9 +174,9 @@ def parse_run(arguments: list[str]) -> Request:
 
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
-    given, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
-    grammar.use(given.get("configs"))
-    request = SearchRequest(**given, settings=settings, ranges=ranges, command=_command("search", arguments))
+    options, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
+    grammar.use(options.get("configs"))
+    request = SearchRequest(**options, settings=settings, ranges=ranges, command=_command("search", arguments))
     _check(request)
     limits = {"trials": (1, MOST_TRIALS), "confirm": (2, MOST_SEEDS), "startup": (0, MOST_TRIALS), "seed": (0, SEEDS)}
     for name, (least, most) in limits.items():
@@ -186,8 +186,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         grammar.load("study", request.study)
     for key in (*request.settings, *request.ranges):
         if key.startswith("study."):
-            known = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
-            raise unknown("field of study", key.removeprefix("study."), known)
+            names = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
+            raise unknown("field of study", key.removeprefix("study."), names)
     _check_settings(request.settings, SEARCH, {})
     for key in request.ranges:
         _check_key(key, [], SEARCH, {})
@@ -200,25 +200,25 @@ def _sorted(
     arguments: list[str], options: dict[str, tuple[str, type]], *, ranges: bool
 ) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Range]]:
     """The options by field, the settings, and the ranges."""
-    given: dict[str, Any] = {}
+    chosen: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
-    found: dict[str, Range] = {}
+    intervals: dict[str, Range] = {}
     texts = written(arguments)
     for key, values in overrides(arguments, ranges=ranges):
         if key in options:
             name, kind = options[key]
-            given[name] = _option(key, values, kind, texts[key])
+            chosen[name] = _option(key, values, kind, texts[key])
         elif key.startswith(LAUNCHER):
-            given.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
+            chosen.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, Range):
-            found[key] = values
+            intervals[key] = values
         else:
             settings[key] = values
-    return given, settings, found
+    return chosen, settings, intervals
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    """As a shell takes it, for a shell reads brackets itself."""
+    """The command as a shell takes it, for a shell reads brackets itself."""
     words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
     command = " ".join([f"python -m ablations.{program}", *words])
     script = _script()

@@ -1,4 +1,4 @@
-"""How much a text may come to: a few characters can stand for more than a memory holds."""
+"""Bounds on what a text may come to: a few characters can stand for more than a memory holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import RangeSweep
 from analysis.format.errors import InputError
 
 MOST_VALUES = 100_000
-"""As many as a grid may have cells."""
+"""The most steps of a range, and the most cells of a grid."""
 MOST_BYTES = 1_000_000
 MOST_NODES = 50_000
 """Names, values, lists and mappings of a file, each alias counted as what it stands for; so many are read in 3 s."""
@@ -38,12 +38,12 @@ def refuse_vast(path: Path) -> None:
         )
 
 
-def _nodes(node: yaml.Node, known: dict[int, int]) -> int:
-    """How many nodes a node comes to."""
-    if id(node) not in known:
+def _nodes(node: yaml.Node, counts: dict[int, int]) -> int:
+    """The number of nodes that a node comes to, its aliases spelt out."""
+    if id(node) not in counts:
         # What holds itself has no end.
-        known[id(node)] = MOST_NODES
+        counts[id(node)] = MOST_NODES
         parts = node.value if isinstance(node, yaml.CollectionNode) else []
         inner = [part for pair in parts for part in pair] if isinstance(node, yaml.MappingNode) else parts
-        known[id(node)] = 1 + sum(_nodes(part, known) for part in inner)
-    return known[id(node)]
+        counts[id(node)] = 1 + sum(_nodes(part, counts) for part in inner)
+    return counts[id(node)]

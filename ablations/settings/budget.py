@@ -1,4 +1,4 @@
-"""What a cell takes: passes of its network, floating-point operations, and the steps that a budget of them buys.
+"""The cost of a cell: passes of its network, floating-point operations, and the steps that a budget of them buys.
 
 A backward pass counts two forward passes, so a training step of one loss is three passes of each of its images.
 """
@@ -102,7 +102,7 @@ class TooDear(InputError):
 
 
 def matched_steps(cell: Cell) -> int:
-    """How many training steps cost, autoencoder included, what the cell's `training.steps` cost in pixels.
+    """The number of training steps that cost, autoencoder included, what the cell's `training.steps` cost in pixels.
 
     TooDear where the autoencoder leaves none.
     """

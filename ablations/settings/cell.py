@@ -57,7 +57,7 @@ MOST_THREADS = (1024, "no machine has more to give one cell")
 
 @dataclass(frozen=True)
 class Cell:
-    """One point of a grid, and its seed."""
+    """A point of a grid, and its seed."""
 
     data: ablations.data.base.DataSet = field(metadata={"axis": "digits"})
     space: diffusion_core.spaces.Space = field(metadata={"axis": "pixels"})
@@ -81,7 +81,7 @@ class Cell:
 
     @property
     def choices(self) -> diffusion_core.choices.Choices:
-        """What a `Diffusion` is built from."""
+        """The choices that a `Diffusion` is built from."""
         from diffusion_core.choices import Choices
 
         return Choices(
@@ -113,7 +113,7 @@ NUMBERS: dict[str, int] = {name: item.metadata["number"] for name, item in _fiel
 """The fields of a cell that are plain numbers, and their defaults."""
 
 LEAST: dict[str, tuple[int, str]] = {name: item.metadata["least"] for name, item in _fields("number").items()}
-"""The least that a number may be, and how that is said: what lies between is for rules to refuse."""
+"""The least that a number may be, in figures and in words; what is above it and makes no sense, rules refuse."""
 
 MOST: dict[str, tuple[int, str]] = {name: item.metadata["most"] for name, item in _fields("number").items()}
 """The most that a number may be, and why."""

@@ -23,7 +23,7 @@ FEWEST_SETS, MOST_SETS = 2, 16
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a cell is scored, alike for every cell.
+    """The evaluation of a cell, alike for every cell.
 
     Each half of the bound's draws takes the first and the last `exact` times and one from each of `strata` runs between
     them, over the full chain or one of `horizon` steps; `sets` disjoint sets of generated images are judged at the
@@ -62,7 +62,7 @@ class Evaluation:
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
     unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
-    """What is measured besides is no part of what a cell is, nor of any number that it has without."""
+    """Fields that are no part of a cell's id: they only ask for more to be measured, and change no other number."""
 
     @property
     def first_sets(self) -> int:
@@ -71,7 +71,7 @@ class Evaluation:
 
     @property
     def at_rung(self) -> Evaluation:
-        """How a training is scored on its way: a quarter of the strata, and the bound alone."""
+        """The evaluation of a training on its way: a quarter of the strata, and the bound alone."""
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0)
 
     def __post_init__(self) -> None:

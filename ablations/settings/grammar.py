@@ -34,7 +34,7 @@ from analysis.format.errors import InputError, unknown
 
 @dataclass(frozen=True)
 class Range:
-    """What a search may draw a number from: interval(low,high) on the command line, tag(log,interval(low,high)), or
+    """A range that a search draws from: interval(low,high) on the command line, tag(log,interval(low,high)), or
     range(low,end,step), which stops before its end."""
 
     low: float
@@ -50,7 +50,7 @@ def options_of(group: str) -> dict[str, str]:
 
 
 def load(group: str, option: str) -> dict[str, Any]:
-    """What the file of a choice says; of a class from outside without a file, its name.
+    """The content of a choice's file; of a class from outside without a file, its name.
 
     InputError where there is none such, or it cannot be read.
     """
@@ -114,7 +114,7 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
 
 
 def _composed(path: Path, group: str, option: str) -> Any:
-    """What a file with a list of defaults comes to; Hydra takes ten times as long as to read one without."""
+    """The content of a file with a list of defaults; Hydra takes ten times as long as to read one without."""
     folder = path.parents[option.count("/") + 1]
     for other in (folder / group).rglob("*.yaml"):
         # One that cannot be read is no matter where the defaults do not name it.
@@ -142,21 +142,21 @@ def refuse_code(values: Any, where: str) -> None:
 
 
 def _plainly(message: str) -> str:
-    """What a parser says of a text, without the names of its tokens."""
+    """A parser's message about a text, without the names of its tokens."""
     first = message.splitlines()[0]
-    if found := re.search(r"token recognition error at: '(.*)'", first):
-        return f"{found[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
-    if found := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
+    if match := re.search(r"token recognition error at: '(.*)'", first):
+        return f"{match[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
+    if match := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
         return (
             "it ends where a value is due"
-            if found[1] == "<EOF>"
-            else f"a value is due before or instead of {found[1]!r}"
+            if match[1] == "<EOF>"
+            else f"a value is due before or instead of {match[1]!r}"
         )
     return first
 
 
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
-    """Each key with its values, or its range where a search may have them.
+    """The keys, each with its values, or its range where a search may have them.
 
     InputError for what is not key=value, is given twice, or would name code.
     """
@@ -213,8 +213,8 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
 
 def _check_tags(value: Any) -> None:
     """ValueError where a tag would be ignored."""
-    known = {"log"} if isinstance(value, IntervalSweep) else set()
-    for tag in sorted(value.tags - known if isinstance(value, Sweep) else ()):
+    allowed = {"log"} if isinstance(value, IntervalSweep) else set()
+    for tag in sorted(value.tags - allowed if isinstance(value, Sweep) else ()):
         raise ValueError(f"no tag called {tag!r} here: there is log, of an interval, tag(log,interval(low,high))")
 
 

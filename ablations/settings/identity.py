@@ -1,4 +1,4 @@
-"""What a cell is known by: a hash of its built choices, defaults included, of its data's digest and of its precision.
+"""The identity of a cell: a hash of its built choices, defaults included, of its data's digest and of its precision.
 
 Equal cells are one cell whatever text they came from. `cell_id` leaves the seed out: seeds are repetitions of one cell.
 A file enters by what it holds, never by where it lies.

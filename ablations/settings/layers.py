@@ -16,21 +16,21 @@ from analysis.format.errors import InputError
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a cell of these layers is set by: every axis and plain field, and the fields of choices that are given."""
+    """The settings of a cell of these layers: every axis and plain field, and the fields of choices that are given."""
     settings: dict[str, Any] = {**AXES, **PLAIN}
-    given = fields_in(layers)
+    set_fields = fields_in(layers)
     for i, layer in enumerate(layers):
         # A choice that a later layer replaces suggests nothing.
         last = [axis for axis in AXES if axis in layer and not any(axis in later for later in layers[i + 1 :])]
         for axis in last:
             suggested = suggestions(axis, str(layer[axis]))
-            _lay(settings, {key: value for key, value in suggested.items() if key not in given})
+            _lay(settings, {key: value for key, value in suggested.items() if key not in set_fields})
         _lay(settings, layer)
     return settings
 
 
 def suggestions(axis: str, option: str) -> dict[str, Any]:
-    """What the file of a choice suggests for others; InputError where that is no mapping."""
+    """The values that the file of a choice suggests for others; InputError where that is no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
         raise InputError(f"{told(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
@@ -43,7 +43,7 @@ def fields_in(layers: list[dict[str, Any]]) -> set[str]:
 
 
 def values_of(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What the choice of an axis is built from: its file, and the fields that are set of it."""
+    """The values that the choice of an axis is built from: its file, and the fields that are set of it."""
     values = dict(grammar.load(axis, str(settings[axis])))
     values.pop("suggests", None)
     return values | {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
@@ -74,9 +74,9 @@ def plain_of(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _whole(key: str, value: Any) -> int:
-    least, said = LEAST[key]
+    least, in_words = LEAST[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{key} must be a whole number of at least {said}, got {value!r}")
+        raise InputError(f"{key} must be a whole number of at least {in_words}, got {value!r}")
     most, why = MOST[key]
     if value > most:
         raise InputError(f"{key} must be at most {most}, got {value}: {why}")

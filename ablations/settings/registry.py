@@ -42,8 +42,8 @@ def classes(base: type) -> dict[str, type]:
 
 def class_of(base: type, name: str, axis: str) -> type:
     """The class of a name below a base; InputError, which calls it an `axis`, where there is none that can be used."""
-    if (known := shipped_class(base, name)) is not None:
-        return known
+    if (cls := shipped_class(base, name)) is not None:
+        return cls
     if name in unnamed(_axis(base)):
         return imported(_axis(base), name)
     raise unknown(axis, name, classes(base))
@@ -52,7 +52,7 @@ def class_of(base: type, name: str, axis: str) -> type:
 def _axis(base: type) -> str:
     """The axis of a base class; "" where it is none that can be extended from outside."""
     dotted = f"{base.__module__}.{base.__qualname__}"
-    return next((axis for axis, known in DOORS.items() if known == dotted), "")
+    return next((axis for axis, door in DOORS.items() if door == dotted), "")
 
 
 def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
@@ -67,18 +67,18 @@ def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
 
 
 def fields_of(axis: str, option: str) -> set[str]:
-    """What can be set of the choice that an option of an axis names."""
+    """The fields of the choice that an option of an axis names."""
     name = grammar.load(axis, option).get("name", axis)
     return set(field_names(class_of(base_of(axis), str(name), axis)))
 
 
 def all_fields(axis: str) -> set[str]:
-    """What can be set of any choice of an axis."""
+    """The fields of all choices of an axis."""
     return {name for cls in classes(base_of(axis)).values() for name in field_names(cls)}
 
 
 def is_whole(key: str) -> bool:
-    """Whether a field, or a number of a cell, takes whole numbers in every choice that has it."""
+    """True where a field, or a number of a cell, takes whole numbers in every choice that has it."""
     axis, _, field = key.partition(".")
     if not field:
         return key in NUMBERS
@@ -88,7 +88,7 @@ def is_whole(key: str) -> bool:
 
 
 def field_names(cls: type) -> list[str]:
-    """What can be set of a choice's class."""
+    """The names of the fields of a choice's class."""
     return [field.name for field in dataclasses.fields(cls)]
 
 

@@ -1,4 +1,4 @@
-"""Which cells make no sense, and why: each reason says what was asked for, and the nearest thing that works.
+"""Refusals of cells that make no sense: each reason says what was asked for, and the nearest thing that works.
 
 Rules of the axes among themselves are the core's (`diffusion_core/choices.py`); those here also read the data, the
 space, the evaluation, and a chain of no steps.
@@ -25,7 +25,7 @@ from diffusion_core.randomness import built
 
 
 def refusal(cell: Cell) -> str | None:
-    """Why a cell makes no sense, or a class from outside that it has cannot be built; None if it does."""
+    """The reason why a cell makes no sense, or a class from outside in it cannot be built; None if there is none."""
     try:
         return _refusal(cell)
     except Exception as error:
@@ -50,7 +50,7 @@ def _refusal(cell: Cell) -> str | None:
 
 
 def _shape_refusal(cell: Cell) -> str | None:
-    """Why the data have no such code, or the network cannot take their shape."""
+    """The reason why the data have no such code, or the network cannot take their shape."""
     data = cell.data.load()
     try:
         shape = cell.space.shape_of(data.shape)
@@ -63,24 +63,24 @@ def _shape_refusal(cell: Cell) -> str | None:
 
 @lru_cache(maxsize=64)
 def _misshapen(network: Network, shape: tuple[int, ...], channels: int) -> str | None:
-    """Why a network cannot take data of this shape; one from outside, too, if it gives what it was not asked for."""
+    """The reason why a network cannot take data of this shape, or, from outside, gives what it was not asked for."""
     try:
         module = built(lambda: network.build(shape, channels))
         if not origin_of(type(network)):
             return None
         x = torch.zeros(1, *shape)
         with torch.no_grad():
-            given = list(module(x, torch.ones(1)).shape)
+            output = list(module(x, torch.ones(1)).shape)
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
     wanted = [1, channels, *shape[1:]]
-    if given == wanted:
+    if output == wanted:
         return None
-    return f"network={choice_name(network)} gives {given} for {list(x.shape)}, where {wanted} is asked"
+    return f"network={choice_name(network)} gives {output} for {list(x.shape)}, where {wanted} is asked"
 
 
 def _chainless_refusal(cell: Cell) -> str | None:
-    """Why a chain of no steps makes no sense: it is the autoencoder alone, with N(0, I) as its prior."""
+    """The reason why a chain of no steps makes no sense: it is the autoencoder alone, with N(0, I) as its prior."""
     if not cell.space.encoded:
         return "horizon=0 is the autoencoder alone, which space=pixels has not: take space=latents, or horizon=1000"
     if not cell.space.likelihood:
@@ -92,16 +92,16 @@ def _chainless_refusal(cell: Cell) -> str | None:
 
 
 def between_refusal(cell: Cell) -> str | None:
-    """Why a sampler that asks the network between two times cannot."""
+    """The reason why a sampler that asks the network between two times cannot do so."""
     reason = level_refusal(cell.choices) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
 
 
 def continuous_refusal(cell: Cell) -> str | None:
-    """Why a likelihood that goes beyond the bound cannot be asked of a cell."""
-    given = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
-    asked = [f"evaluation.{name}={value}" for name, value in given.items() if value]
+    """The reason why a likelihood that goes beyond the bound cannot be asked of a cell."""
+    values = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
+    asked = [f"evaluation.{name}={value}" for name, value in values.items() if value]
     if not asked:
         return None
     if cell.horizon == 0:

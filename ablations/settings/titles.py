@@ -1,4 +1,4 @@
-"""What a folder of results may be called: it lies beside the suite's own files."""
+"""Names that a folder of results may have: it lies beside the suite's own files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analysis.format.folders import COMMITTED
 
 DATABASES = ("mlflow.db", "optuna.db")
 OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}
-"""What the suite, and SQLite for it, keep in a folder of results; all others of theirs begin with a dot."""
+"""Files of the suite, and of SQLite for it, in a folder of results; the names of all their others begin with a dot."""
 LONGEST = 100
 
 

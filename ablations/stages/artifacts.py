@@ -1,4 +1,4 @@
-"""Which files a stage leaves beside its result, and how they are read: tensors in a form that cannot run code.
+"""Files that a stage leaves beside its result, and functions that read them: tensors in a form that cannot run code.
 
 Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
 
@@ -33,7 +33,7 @@ HISTORY = "metrics.jsonl"
 CLOCK = "cost/clock"
 """The curve that says at which time, in seconds since 1970, a training was at a step; at step 0 it began."""
 FIT = "fit.safetensors"
-"""What a fitted variance reads of the network, per t, and the terms of all steps that a fitted spacing reads."""
+"""The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
 MOMENTS = ("noise", "error", "alpha_bar", "data")
 TERMS = "terms"
 SAMPLES = "samples.safetensors"
@@ -62,7 +62,7 @@ def write_artifact(folder: Path, name: str, tensors: dict[str, Tensor], **words:
 
 
 def read_artifact(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """What the stage of this folder wrote by `write_artifact`; Damaged where that is not what is there."""
+    """The tensors and words that a stage wrote by `write_artifact`; Damaged where something else is there."""
     tensors, words = read_tensors(folder / name)
     if words.get(STAGE, folder.name) != folder.name:
         raise Damaged(folder / name, f"was left by another stage, {words[STAGE]}")
@@ -85,7 +85,7 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """What it took to get there."""
+        """The seconds that it took to get there."""
         return self.history[-1]["seconds"] if self.history else 0.0
 
 

@@ -1,6 +1,6 @@
 """The metrics that a cell's evaluation asks for by name, `evaluation.metrics`, beside those that every cell has.
 
-They are no part of what a cell is, nor of any stage that it has without them: a finished grid that is asked for one
+They enter neither a cell's id nor that of any of its other stages: a finished grid that is asked for one
 more metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
 """
 
@@ -33,9 +33,9 @@ def check(cell: Cell) -> None:
 
 
 def asked(cell: Cell) -> dict[str, Metric]:
-    """What is asked for by name, without what every cell has."""
-    found = {name: metric_of(name) for name in cell.evaluation.metrics}
-    return {name: metric for name, metric in found.items() if metric not in DEFAULT}
+    """The metrics that are asked for by name, without those that every cell has."""
+    metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
+    return {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
@@ -54,7 +54,7 @@ def _column(metric: Metric, cell: Cell, split: HeldOut) -> str:
 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
-    """What held-out data score in the metrics that any of these cells, all of one data set, is asked for.
+    """The stages that score held-out data in the metrics asked for of any of these cells, which share one data set.
 
     `extractor` is its features' identity.
     """

@@ -38,7 +38,7 @@ from diffusion_core.units import bits_per_dim
 INACTIVE = 0.01
 """A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
 OFF_SCALE = 0.05
-"""How far from 1 the variance of scaled codes may be, at draws that the scale was not estimated from."""
+"""The distance from 1 that the variance of scaled codes may have, at draws that the scale was not estimated from."""
 DRAWN = 200_000
 """Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
 
@@ -108,7 +108,7 @@ class AutoencoderStage(Stage):
 
 @torch.no_grad()
 def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
-    """Why codes are none to diffuse, by rules declared beforehand; "" if they are."""
+    """The reason why codes are not fit to be diffused, by rules declared beforehand; "" if they are."""
     if not bool(scale.scale.isfinite().all()):
         return "its codes are not finite"
     if not bool((scale.scale > 0).all()):
@@ -137,11 +137,11 @@ def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
     if isinstance(autoencoder, VqAutoencoder):
         return scores | {"codes_used/val": float(autoencoder.used(stored))}
     assert isinstance(autoencoder, KlAutoencoder)
-    taken = code.code(images, 0, "bound/dequantise")
-    assert taken.reconstruction is not None
+    coded = code.code(images, 0, "bound/dequantise")
+    assert coded.reconstruction is not None
     dims = math.prod(images.shape[1:])
     kl = bits_per_dim(autoencoder.kl(stored), dims).mean()
-    reconstruction = bits_per_dim(taken.reconstruction, dims).mean()
+    reconstruction = bits_per_dim(coded.reconstruction, dims).mean()
     return scores | {
         "elbo/val": float(reconstruction + kl),
         "elbo/val_reconstruction": float(reconstruction),

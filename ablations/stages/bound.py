@@ -137,7 +137,7 @@ def _flow(
         f"nll_ode/{name}_se": scored.standard_error,
         "cost/ode_seconds": time.monotonic() - began,
     }
-    # One probe states no error of its own, which is nothing to warn of.
+    # With a single probe there is no error between probes (NaN): it is left out, without a warning.
     return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
 
 
@@ -151,7 +151,7 @@ def means_of(metric: str, terms: Terms) -> dict[str, float]:
 
 
 def bound_was_meant(cell: Cell) -> bool:
-    """Whether a large bound says that training came to little.
+    """True where a large bound means that training came to little.
 
     Over fewer steps than a network was trained on it may be as large as it likes: that is a finding about σ². And an
     autoencoder whose KL has a small weight was never asked to make its code cheap.
@@ -161,7 +161,7 @@ def bound_was_meant(cell: Cell) -> bool:
 
 
 def remarkable(nll: float, uniform_bits: float | None) -> str:
-    """What is to be remarked of a bound that is finite, and more than twice a code's that knows nothing; "" of others.
+    """The remark on a bound that is finite, but more than twice that of a code that knows nothing; "" of others.
 
     It is a value like any other: samples of such a network may be good, and more steps may mend it.
     """
@@ -177,9 +177,9 @@ def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """All that a bound reads; `parts` are those of `parts_of_bound`."""
-    known = described(cell)
+    description = described(cell)
     unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
-    read = {key: value for key, value in known["evaluation"].items() if key not in unread}
+    read = {key: value for key, value in description["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:
         return content | {"evaluation": {"seed": read["seed"]}}

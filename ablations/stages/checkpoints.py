@@ -12,7 +12,7 @@ from ablations.stages.artifacts import write_checkpoint, write_history
 
 
 class Checkpoints:
-    """What writes a training's checkpoints into its folder; on leaving it, the last one is there."""
+    """A context that writes a training's checkpoints into its folder; when it is left, the last one is there."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

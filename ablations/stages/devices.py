@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 SEPARATOR = "+"
-"""What stands between devices that share a stage: cuda:0+cuda:1."""
+"""The sign between devices that share a stage: cuda:0+cuda:1."""
 
 
 def devices_of(device: str) -> list[str]:
@@ -28,11 +28,11 @@ def pinned(device: str) -> torch.device:
 
 
 def answers(device: str) -> bool:
-    """Whether devices still do what they are told, which a GPU does not after an error of its own."""
+    """True while devices still work, which a GPU does not after an error of its own."""
     try:
-        for one in devices_of(device):
-            if one.startswith("cuda"):
-                torch.cuda.synchronize(one)
+        for name in devices_of(device):
+            if name.startswith("cuda"):
+                torch.cuda.synchronize(name)
     except RuntimeError:
         return False
     return True

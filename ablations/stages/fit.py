@@ -95,7 +95,7 @@ def fit_of(cell: Cell, training: str) -> str | None:
 
 
 def _is_strided(cell: Cell, steps: int | None) -> bool:
-    """Whether a chain of `steps` steps (None: all) leaves times out, which its spacing then chooses."""
+    """True where a chain of `steps` steps (None: all) leaves times out; its spacing then chooses those that stay."""
     return steps is not None and steps != cell.horizon
 
 
@@ -104,8 +104,8 @@ def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
 
 
 def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
-    """What a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
-    known = described(cell)
-    read = {"variance": known["variance"]} if reads_variance else {}
-    read |= {"spacing": known["spacing"]} if _is_strided(cell, steps) else {}
+    """The content that a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
+    description = described(cell)
+    read = {"variance": description["variance"]} if reads_variance else {}
+    read |= {"spacing": description["spacing"]} if _is_strided(cell, steps) else {}
     return read | ({"fit": parts.fit} if parts.fit is not None else {})

@@ -20,8 +20,8 @@ from ablations.stages.stage import Stage, finished_with
 
 @dataclass(frozen=True)
 class FloorStage(Stage):
-    """What held-out images score where generated ones will be judged: once per data set, and per `metric` that is asked
-    for besides."""
+    """The scores of held-out images where generated ones will be judged: once per data set, and per `metric` that is
+    asked for besides."""
 
     id: str
     cell: Cell
@@ -43,15 +43,15 @@ class FloorStage(Stage):
         extractor = extractor_of(self.cell)
         yardstick = yardstick_of(self.cell, "test", data, device)
         sets = [data.images["validation"]]
-        known: dict[str, str] = {}
+        metadata: dict[str, str] = {}
         if extractor is not None:
             sets = [images.to(device) for images in (data.images["validation"], data.images["test"])]
             yardstick = replace(yardstick, held_out=Examined(torch.cat(sets), extractor))
             accuracy = {} if extractor.accuracy is None else {"accuracy": str(extractor.accuracy)}
-            known = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
-        one = self.metric
-        scores = yardstick.default_scores(sets) if one is None else yardstick.scores([metric_of(one)], sets)
-        return finished_with(scores, **known)
+            metadata = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
+        metric = self.metric
+        scores = yardstick.default_scores(sets) if metric is None else yardstick.scores([metric_of(metric)], sets)
+        return finished_with(scores, **metadata)
 
 
 def floor_content(digest: str, extractor: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Which stages a cell has, in order, each needed once however many cells ask for it.
+"""The stages of a cell, in order, each needed once however many cells ask for it.
 
 What has diverged on validation never reads test data; an autoencoder, which more than one cell may read, is judged on
 test images once it has not diverged itself. A search reads no test data, and may score a training on its way, at rungs.
@@ -29,7 +29,7 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity.
 
-    It is judged `early`, at its first rung without being asked to, where the first answer rests on it.
+    With `early`, samples are judged at the first rung even where none are asked for: the first answer rests on them.
     """
     stages: list[Stage] = []
     parts = Parts("")
@@ -48,7 +48,10 @@ def stages_of(
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
     on_the_way = _rungs(cell, parts, stages, extractor, early=early)
     scored = tuple(on_the_way)
-    return [*(replace(one, scored=scored) if isinstance(one, TrainingStage) else one for one in stages), *on_the_way]
+    return [
+        *(replace(stage, scored=scored) if isinstance(stage, TrainingStage) else stage for stage in stages),
+        *on_the_way,
+    ]
 
 
 def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
@@ -63,19 +66,19 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
         return []
     steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
-    found = [rung_of(training, step) for step in steps if scored]
+    rung_stages = [rung_of(training, step) for step in steps if scored]
     judges = cell.data.extractor is not None and "test" in cell.evaluation.quality
     if judges and parts_of_samples(cell, parts).fit is None:
         asked = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
         judged = {*(steps[:1] if early else ()), *asked}
-        found += [judged_rung(training, parts, step, extractor) for step in sorted(judged)]
+        rung_stages += [judged_rung(training, parts, step, extractor) for step in sorted(judged)]
     # Those that the training did not score on its way come after it, unless it has diverged.
     ended = [stage for stage in stages if stage.kind == "bound" and stage.validates]
-    return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in found]
+    return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in rung_stages]
 
 
 def validated(stages: Iterable[Stage]) -> list[Stage]:
-    """Those of a cell's stages that its values on validation rest on: no test data is read."""
+    """The stages of a cell that its values on validation rest on: no test data is read."""
     return [stage for stage in stages if stage.validates]
 
 
@@ -100,12 +103,12 @@ def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
 def once(stages: Iterable[Stage]) -> list[Stage]:
     """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike, and a
     training has all of their rungs scored."""
-    found: dict[str, Stage] = {}
+    by_id: dict[str, Stage] = {}
     for stage in stages:
-        known = found.setdefault(stage.id, stage)
-        merged = known.needing(tuple(need for need in known.needs if need in stage.needs))
+        earlier = by_id.setdefault(stage.id, stage)
+        merged = earlier.needing(tuple(need for need in earlier.needs if need in stage.needs))
         if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
             scored = {rung.id: rung for rung in (*merged.scored, *stage.scored)}
             merged = replace(merged, scored=tuple(scored.values()))
-        found[stage.id] = merged
-    return list(found.values())
+        by_id[stage.id] = merged
+    return list(by_id.values())

@@ -45,7 +45,7 @@ def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, floa
     if device.type == "cuda":
         return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}
     try:
-        found = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
+        high_water = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
     except OSError:
         return {}
-    return {"cost/peak_memory_bytes": 1024.0 * int(found[1])} if found else {}
+    return {"cost/peak_memory_bytes": 1024.0 * int(high_water[1])} if high_water else {}

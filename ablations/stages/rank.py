@@ -25,7 +25,7 @@ from ablations.stages.together import Task
 from diffusion_core.ranks import Ranks
 
 PATIENCE = timedelta(days=7)
-"""How long ranks wait for one another: while the first one judges samples on the way, the others do."""
+"""The time that ranks wait for one another: the others wait while the first one judges samples on the way."""
 
 
 def main(path: str) -> int:

@@ -1,4 +1,4 @@
-"""What earlier stages left, as objects again: encodings, diffusions, variational autoencoders.
+"""Objects made again from what earlier stages left: encodings, diffusions, variational autoencoders.
 
 An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its averaged weights, and its fit.
 """

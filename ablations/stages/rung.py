@@ -1,6 +1,6 @@
-"""rung: a training's average at a step, or all that leads to it ─▶ what it scores there.
+"""rung: a training's average at a step, or all that leads to it ─▶ its scores there.
 
-It reads what its training reads, and how it is scored: by the bound on validation images, or by a set of samples.
+It reads what its training reads, and the way of scoring: by the bound on validation images, or by a set of samples.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class RungStage(OnTheWay):
 
     @property
     def leads(self) -> bool:
-        """Whether it may take its training to its step: it waits for nothing that has been there."""
+        """True where it may train up to its step itself: it does not wait for the whole training."""
         return self.needs == self.training.needs
 
     @property
@@ -89,8 +89,8 @@ class RungStage(OnTheWay):
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """By the average that its training has left there; where there is none, by training it so far, for which its
-        folder is held."""
+        """Score the average that its training left at the step; where there is none, train up to the step first, with a
+        lease of the training's folder."""
         training, kept, journal = self.training.id, average_at(self.step), bench.journal
         encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
         left = training in self.needs or journal.has(training, kept)
@@ -99,25 +99,24 @@ class RungStage(OnTheWay):
                 return self._scored(bench, encoding, data, device)
             except Damaged:
                 if training not in self.needs:
-                    # An average is made anew by a training that passes its step again: from before it, for which
-                    # nothing of what lies beyond may be left.
+                    # A damaged average is made anew by training past its step once more: so the checkpoints, which
+                    # may lie beyond that step, go too.
                     with _held(journal, training) if left else nullcontext():
                         journal.discard(training, kept, CHECKPOINT, BEFORE)
                 raise
 
     def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:
-        """What the averaged network at the step scores, to which it is trained in its training's folder if need be.
+        """The scores of the averaged network at the step, trained up to it in its training's folder if need be.
 
-        The first samples that are judged are left. A training that is beyond that step already, and whose average there
-        was never left, says nothing of it: no metrics. What it cost is the seconds of the training up to there, and
-        those of scoring it.
+        The first samples that are judged are kept as a file. Where the training is beyond the step already and left no
+        average at it, the result has no metrics. The cost is the seconds of training up to the step, and of scoring.
         """
         cell, place = self.cell, bench.at(self.training.id)
         checkpoint = read_checkpoint(place.folder)
         kept, seconds = average_at(self.step), checkpoint.seconds
         if (place.folder / kept).exists():
             average, words = read_artifact(place.folder, kept)
-            # One of an earlier version does not say what it took.
+            # An average of an earlier version does not say how many seconds it took.
             seconds = float(words.get("seconds", "nan"))
         elif (place.folder / RESULT).exists() or checkpoint.step > self.step:
             return Result(
@@ -160,7 +159,7 @@ def _held(journal: Journal, training: str) -> Iterator[None]:
 
 
 def rung_of(training: TrainingStage, step: int) -> RungStage:
-    """The stage that scores a training at a step, and takes it there where it has not been."""
+    """The stage that scores a training at a step, and first trains it up to that step if need be."""
     content = bound_content(at_rung(training.cell), Parts(training.id, None, training.autoencoder), "validation")
     return _rung(content, training, step, "bound")
 
@@ -172,5 +171,5 @@ def judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str
 
 
 def _rung(content: dict[str, object], training: TrainingStage, step: int, scores: Scores) -> RungStage:
-    known = content_hash(content | {"stage": "rung", "step": step})
-    return RungStage(known, training.cell, training, step, training.needs, scores)
+    stage_id = content_hash(content | {"stage": "rung", "step": step})
+    return RungStage(stage_id, training.cell, training, step, training.needs, scores)

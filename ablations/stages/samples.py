@@ -96,7 +96,7 @@ class SamplesStage(Stage):
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
-    """What a set of samples scores in the metrics that decide; nothing where they are not finite.
+    """The scores of a set of samples in the metrics that decide; none where the samples are not finite.
 
     No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
     """
@@ -131,22 +131,22 @@ def samples_content(
     cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int, first: int = 0
 ) -> dict[str, Any]:
     """All that sampling and judging so many sets read; `parts` are those of `parts_of_samples`."""
-    known, plan = described(cell), cell.evaluation
+    description, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
     content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {})
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
-    content |= {"clip": plan.clip, "sampler": known["sampler"]}
+    content |= {"clip": plan.clip, "sampler": description["sampler"]}
     return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
 
 
 def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:
     """The stages that draw what a cell lacks to so many sets, twice as many by each, after the first sets."""
-    found = []
+    more = []
     for first in [stage for stage in stages if isinstance(stage, SamplesStage) and stage.first == 0]:
         drawn, needs = first.sets, (*first.needs, first.id)
         while drawn < sets:
             content = samples_content(first.cell, first.parts, first.split, extractor, drawn, drawn)
-            found.append(replace(first, id=content_hash(content), needs=needs, sets=drawn, first=drawn))
+            more.append(replace(first, id=content_hash(content), needs=needs, sets=drawn, first=drawn))
             drawn *= 2
-    return found
+    return more

@@ -1,13 +1,14 @@
-"""What all stages of a cell have in common. Each kind has a file of its own, which says what it reads, what it takes,
-how it is run and what it leaves:
+"""The part that all stages of a cell have in common. Each kind has a file of its own, which says what it reads, what it
+takes, how it is run and what it leaves:
 
     [autoencoder] ▸ training ▸ [fit] ▸ bound on validation ▸ [samples] ▸ bound on test ▸ [samples] ▸ [reconstruction]
     samples ▸ [metric]        training ▸ [rungs]
 
-The autoencoder is that of latents, and its reconstructions of test images are judged at last; a chain of no steps has
-no training, and a code without a likelihood no bound. The fit is of a fitted variance, and samples are drawn where the
-split is judged; a metric that is asked for by name reads them, and nothing waits for it. A rung is a training on its
-way, and a floor is of a data set. Which stages a cell has is in `graph`.
+Not every cell has them all. Only a diffusion of latents has an autoencoder, whose reconstructions of test images are
+the last to be judged; a chain of no steps has no training; a code without a likelihood has no bound; only a fitted
+variance or spacing has a fit. Samples are drawn for each split that is judged; a metric asked for by name reads them,
+and no other stage waits for it. A rung scores a training before its end, and a floor scores held-out data, once per
+data set. `graph` has the rules.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ from ablations.stages.devices import answers, claim, devices_of
 from ablations.stages.together import perform_together
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
-"""How a network's passes are taken: they differ in precision and in batch."""
+"""Ways in which a network's passes are taken: they differ in precision and in batch."""
 Scores = Literal["bound", "samples"]
-"""What a training on its way is scored by."""
+"""Measures that a training is scored by on its way."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class Stage(engine.Stage):
 
     cell: Cell
     trains: ClassVar[bool] = False
-    """Whether it leaves checkpoints, and may be shared by several devices."""
+    """True where it leaves checkpoints, and may be shared by several devices."""
     besides: ClassVar[bool] = False
-    """Whether it is asked for besides: a cell is finished without it."""
+    """True where it is asked for besides: a cell is finished without it."""
     of_cell: ClassVar[bool] = True
-    """Whether it is of a cell, and not of a data set."""
+    """True where it is of a cell, and not of a data set."""
 
     @property
     def threads(self) -> int:
@@ -67,22 +68,22 @@ class Stage(engine.Stage):
 
     @property
     def passes(self) -> Passes:
-        """How it takes passes of its network."""
+        """The way in which it takes passes of its network."""
         return "scoring"
 
     @property
     def held_out(self) -> HeldOut | None:
-        """The held-out images that a value of it is of."""
+        """The split of held-out images that its values belong to; None where they belong to none."""
         return None
 
     @property
     def drawn(self) -> int:
-        """How many sets of samples it draws."""
+        """The number of sets of samples that it draws."""
         return 0
 
     @property
     def shows(self) -> bool:
-        """Whether the sheet of its cell shows its first samples."""
+        """True where the sheet of its cell shows its first samples."""
         return False
 
     @property
@@ -92,23 +93,23 @@ class Stage(engine.Stage):
 
     @property
     def validates(self) -> bool:
-        """Whether values on validation rest on it: it reads no test data."""
+        """True where values on validation rest on it: it reads no test data."""
         return self.held_out == "validation"
 
     @property
     def judged(self) -> float:
-        """How many sets of images or points it judges."""
+        """The number of sets of images or points that it judges."""
         return 0.0
 
     @property
     def measures(self) -> str:
-        """What it measures, as a reader calls it."""
+        """The quantity that it measures, as a reader calls it."""
         return self.kind
 
     @property
     @abstractmethod
     def doing(self) -> str:
-        """What it does, in words."""
+        """The work that it does, in words."""
 
     def work(self, data: Data) -> float:
         """Forward passes of one example that it takes, a backward pass counting two: the unit of time estimates."""
@@ -145,7 +146,7 @@ class Stage(engine.Stage):
 
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """What comes of it on this device, after all that it leaves on the bench."""
+        """The result of running it on this device, returned when all that it leaves is on the bench."""
 
 
 class OnTheWay(Stage):

@@ -22,12 +22,12 @@ from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 
 RANK = "ablations.stages.rank"
-"""What each process runs."""
+"""The module that each process runs."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What the ranks of a training are told: the stage, where its journal is, and what its worker knows and holds."""
+    """A message to the ranks of a training: the stage, where its journal is, and what its worker knows and holds."""
 
     stage: Stage
     journal: str
@@ -56,5 +56,5 @@ def perform_together(stage: Stage, bench: Bench) -> None:
         )
     if done.returncode and journal.failure(stage.id) is None:
         bench.lease.check()
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(said[-3:])}")
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        raise RuntimeError(f"its {len(task.devices)} processes ended with {done.returncode}: {' | '.join(lines[-3:])}")

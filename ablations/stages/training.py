@@ -39,7 +39,7 @@ WEIGHT_BYTES, WEIGHTS_EACH = 4, 2
 class TrainingStage(Stage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
-    On its way it leaves its average at the steps of its rungs, and has them `scored`, which is no part of what it is.
+    At the steps of its rungs it leaves its averaged weights and has them `scored`; the rungs are no part of its id.
     """
 
     id: str
@@ -103,7 +103,7 @@ def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
 
 
 def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, device: torch.device) -> Result:
-    """What a training's history amounts to, and what the choices do, by the averaged learner that is evaluated."""
+    """The result of a training: its history in figures, and what the choices do, by the averaged learner."""
     last = learned.last
     images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged.diffusion))
     shape = averaged.curves()
@@ -129,7 +129,7 @@ def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, de
 
 
 def notes(cell: Cell, learned: Trained) -> dict[str, str]:
-    """What is to be remarked of a training, a line each: that an importance sampler drew uniform t to the end, say."""
+    """Remarks on a training, a line each: that an importance sampler drew uniform t to the end, say."""
     lines = [*learned.remarks]
     warm = learned.last.get("timesteps/warm", 1.0)
     if warm < 1 and isinstance(cell.timesteps, Importance):

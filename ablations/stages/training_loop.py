@@ -44,7 +44,7 @@ WARM: set[torch.device] = set()
 
 @dataclass(frozen=True)
 class Trained:
-    """How a training ended: its last state's weights, the reports of all its steps, its memory, and what to remark."""
+    """The outcome of a training: its last state's weights, the reports of all its steps, its memory, and remarks."""
 
     weights: dict[str, Tensor]
     history: History
@@ -65,7 +65,7 @@ class Trained:
 
     @property
     def reason(self) -> str:
-        """Why it counts as diverged; "" if it does not."""
+        """The reason why it counts as diverged; "" if it does not."""
         losses = [name for name in self.logged if name.startswith("train/") and not name.endswith(("_sd", "_sigma"))]
         bad = [name.removeprefix("train/") for name in losses if not math.isfinite(self.last[name])]
         return f"the {bad[0]} loss was not finite by step {self.last['step']:.0f}" if bad else ""
@@ -83,7 +83,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Course:
-    """How far a training goes, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
+    """The course of a training, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
 
     At the steps `rungs` averages are left, and `score` is called, whose time is not the training's. All of these are
     steps of a report, beyond the last checkpoint.
@@ -130,7 +130,7 @@ def learn(
         WARM.add(device)
         warm_up(learner, images, plan, device)
     measured = reset_peak_memory(device)
-    began = saved = told = time.monotonic()
+    began = saved = reported = time.monotonic()
     report: Report | None = None
     with Checkpoints(folder) as checkpoints:
         for report in train(learner, images, plan, seed, checkpoint.start, ranks):
@@ -144,9 +144,9 @@ def learn(
                     write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
                     course.score(report.step)
                     began += time.monotonic() - paused
-                if time.monotonic() - told > HISTORY_SECONDS:
+                if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)
-                    told = time.monotonic()
+                    reported = time.monotonic()
                 due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
                 if due and report.finite and report.step < plan.steps:
                     checkpoints.save(history, report.state())

@@ -64,12 +64,12 @@ def check(choice: object, data_set: DataSet | None = None) -> None:
     A metric is tried on `data_set`, by default on digits or points.
     """
     cls = choice if isinstance(choice, type) else type(choice)
-    found = [base for base in CHECKS if issubclass(cls, base)]
-    if not found:
-        known = ", ".join(sorted(base.__name__ for base in CHECKS))
-        raise TypeError(f"{cls.__name__} is a choice of no axis: its class must derive from one of {known}")
-    for one in variants(cls) if isinstance(choice, type) else [choice]:
-        if isinstance(one, Metric):
-            check_metric(one, data_set)
+    bases = [base for base in CHECKS if issubclass(cls, base)]
+    if not bases:
+        names = ", ".join(sorted(base.__name__ for base in CHECKS))
+        raise TypeError(f"{cls.__name__} is a choice of no axis: its class must derive from one of {names}")
+    for instance in variants(cls) if isinstance(choice, type) else [choice]:
+        if isinstance(instance, Metric):
+            check_metric(instance, data_set)
         else:
-            CHECKS[found[0]](one)
+            CHECKS[bases[0]](instance)

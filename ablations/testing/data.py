@@ -1,4 +1,4 @@
-"""What every data set keeps: three splits of one shape that stay what they are, and codes to judge a bits/dim by."""
+"""Rules of every data set: three splits of one shape that stay what they are, and codes to judge a bits/dim by."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ UNIFORM = "uniform code"
 def has_three_splits_of_one_shape(data_set: DataSet) -> None:
     """Training images teach, validation images select, test images are read once; FID compares at one n."""
     data = data_set.load()
-    found = f"it has {', '.join(data.images)}"
-    require(data_set, f"images must have the splits {', '.join(SPLITS)}", set(data.images) == set(SPLITS), found)
+    splits = f"it has {', '.join(data.images)}"
+    require(data_set, f"images must have the splits {', '.join(SPLITS)}", set(data.images) == set(SPLITS), splits)
     shapes = {split: list(images.shape[1:]) for split, images in data.images.items()}
     alike = len({tuple(shape) for shape in shapes.values()}) == 1
     require(data_set, "examples of all splits must have one shape", alike, f"they are {shapes}")
@@ -61,8 +61,8 @@ def is_the_same_however_often_it_is_read(data_set: DataSet) -> None:
     for around in (1, 2):
         with seeded(around, "the global generator"):
             digests.append(data_set.read().digest)
-    found = f"its digest is {digests[0]} and then {digests[1]}: draw by a generator with a seed of one's own"
-    require(data_set, "read must give the same data every time", digests[0] == digests[1], found)
+    difference = f"its digest is {digests[0]} and then {digests[1]}: draw by a generator with a seed of one's own"
+    require(data_set, "read must give the same data every time", digests[0] == digests[1], difference)
     data_set.read()
     still = torch.equal(before, torch.random.get_rng_state())
     require(data_set, "read must leave torch's global generator alone", still, "it draws from it")
@@ -75,13 +75,13 @@ def no_example_is_in_two_splits(data_set: DataSet) -> None:
     held = {
         split: {example.numpy().tobytes() for example in images} for split, images in data_set.load().images.items()
     }
-    for one, other in itertools.combinations(SPLITS, 2):
-        shared = len(held[one] & held[other])
-        require(data_set, "no example may be in two splits", shared == 0, f"{one} and {other} share {shared}")
+    for first, second in itertools.combinations(SPLITS, 2):
+        shared = len(held[first] & held[second])
+        require(data_set, "no example may be in two splits", shared == 0, f"{first} and {second} share {shared}")
 
 
 def labels_are_one_per_example(data_set: DataSet) -> None:
-    """Where there are labels: an extractor learns from them."""
+    """Labels, if any, are one per example: an extractor learns from them."""
     data = data_set.load()
     for split, labels in data.labels.items():
         count = len(data.images[split])
@@ -113,9 +113,9 @@ def its_codes_judge_a_number_of_bits(data_set: DataSet) -> None:
         require(
             data_set, f"codes of images must hold a {UNIFORM!r}", UNIFORM in data.codes, f"it has {list(data.codes)}"
         )
-        given, bits = torch.tensor([data.codes[UNIFORM], math.log2(data.encoding.levels)], dtype=torch.float64)
+        uniform, bits = torch.tensor([data.codes[UNIFORM], math.log2(data.encoding.levels)], dtype=torch.float64)
         rule = "the uniform code must be log2 of the levels"
-        require_close(data_set, rule, given, bits, rtol=1e-6, place=lambda i: "bits/dim")
+        require_close(data_set, rule, uniform, bits, rtol=1e-6, place=lambda i: "bits/dim")
 
 
 def its_extractor_takes_its_images(data_set: DataSet) -> None:

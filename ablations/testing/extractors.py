@@ -1,4 +1,4 @@
-"""What every network keeps that features come from: they are as wide as declared, and each image's alone.
+"""Rules of every network that features come from: they are as wide as declared, and each image's alone.
 
 With whatever weights it has: an author's own, or those that its layers start from.
 """
@@ -50,9 +50,9 @@ def features_are_as_wide_as_declared_and_finite(architecture: Architecture) -> N
         out = module(images)
         for what, value, width in zip(("features", "logits"), out, (module.width, module.classes), strict=True):
             shape = (len(images), width)
-            found = f"for images {list(images.shape)} they are {value.dtype} {list(value.shape)}"
+            outputs = f"for images {list(images.shape)} they are {value.dtype} {list(value.shape)}"
             fits = value.shape == shape and value.dtype == torch.float32
-            require(architecture, f"{what} must be float32 {list(shape)}", fits, found)
+            require(architecture, f"{what} must be float32 {list(shape)}", fits, outputs)
             require(
                 architecture,
                 f"{what} must be finite",
@@ -93,8 +93,8 @@ def every_feature_tells_images_apart(architecture: Architecture) -> None:
     for images in images_of(architecture, 40):
         spread = features(extractor, images, CPU)[0].std(0)
         idle = int((spread == 0).sum())
-        found = f"{idle} of {len(spread)} are one number for 40 images of noise: end in a smooth non-linearity"
-        require(architecture, "every feature must tell images apart", idle == 0, found)
+        failing = f"{idle} of {len(spread)} are one number for 40 images of noise: end in a smooth non-linearity"
+        require(architecture, "every feature must tell images apart", idle == 0, failing)
 
 
 def other_images_are_refused(architecture: Architecture) -> None:
@@ -127,8 +127,8 @@ def a_file_of_weights_is_all_that_it_is(architecture: Architecture) -> None:
     require(architecture, rule, not left, lambda: f"{', '.join(left)} is in no file: keep it in holder's state_dict")
     filled = frozen(empty)
     for images in images_of(architecture):
-        one, other = (features(extractor, images, CPU)[0] for extractor in (filled, frozen(architecture)))
-        require_equal(architecture, rule, one, other, at_image)
+        refilled, original = (features(extractor, images, CPU)[0] for extractor in (filled, frozen(architecture)))
+        require_equal(architecture, rule, refilled, original, at_image)
 
 
 PROPERTIES: tuple[Property, ...] = (

@@ -1,4 +1,4 @@
-"""What every launcher keeps: stages run where it says, end as the journal tells, and have the numbers of this process.
+"""Rules of every launcher: stages run where it says, end as the journal tells, and have the numbers of this process.
 
 The stages are small: what held-out points score, and one whose files are missing.
 """
@@ -28,7 +28,7 @@ AT_ONCE = 2
 
 
 def stage(name: str) -> FloorStage:
-    """What held-out points score, a second's work."""
+    """A stage that scores held-out points, a second's work."""
     return FloorStage(name, make_cell([{"data": "mixture2d", "network": "mlp"}], seed=0))
 
 
@@ -39,7 +39,7 @@ def failing(name: str) -> FloorStage:
 
 @cache
 def expected() -> Result:
-    """What `stage` comes to in this process."""
+    """The result of `stage` in this process."""
     threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as root:
         perform(stage("here"), Journal(Path(root)), "cpu")
@@ -76,8 +76,8 @@ def names_a_device_per_stage_that_runs_at_a_time(launcher: Launcher) -> None:
         launcher, "more threads a stage must not be more stages", len(few) <= len(many), f"{len(few)} > {len(many)}"
     )
     for device in many:
-        found = f"it names {device!r}"
-        require(launcher, "for device=cpu devices must name CPUs", torch.device(device).type == "cpu", found)
+        named = f"it names {device!r}"
+        require(launcher, "for device=cpu devices must name CPUs", torch.device(device).type == "cpu", named)
 
 
 def refuses_a_device_that_is_none(launcher: Launcher) -> None:
@@ -86,8 +86,8 @@ def refuses_a_device_that_is_none(launcher: Launcher) -> None:
     try:
         devices = launcher.devices("abacus", 1)
     except InputError as error:
-        told = str(error)
-        require(launcher, f"{rule} that names it", "abacus" in told and "\n" not in told, f"it says {told!r}")
+        message = str(error)
+        require(launcher, f"{rule} that names it", "abacus" in message and "\n" not in message, f"it says {message!r}")
         return
     fail(launcher, rule, f"device=abacus gives {devices}")
 
@@ -108,10 +108,10 @@ def stages_end_as_the_journal_tells_with_the_numbers_of_this_process(launcher: L
         result, failure = journal.result("good"), journal.failure("bad")
         require(launcher, "a finished stage must have its result in the journal", result is not None, "there is none")
         assert result is not None, "it has just been looked for"
-        found = f"{result.metrics} is not {expected().metrics}"
-        require(launcher, "numbers must be those of this process", result.metrics == expected().metrics, found)
-        told = failure is not None and "/nowhere/at/all" in failure.message
-        require(launcher, "a failed stage must have its reason in the journal", told, f"it says {failure}")
+        difference = f"{result.metrics} is not {expected().metrics}"
+        require(launcher, "numbers must be those of this process", result.metrics == expected().metrics, difference)
+        has_reason = failure is not None and "/nowhere/at/all" in failure.message
+        require(launcher, "a failed stage must have its reason in the journal", has_reason, f"it says {failure}")
 
 
 def a_cancelled_stage_lets_its_worker_take_another(launcher: Launcher) -> None:

@@ -1,4 +1,4 @@
-"""What every metric of samples must be, as a check that an author runs on a metric of his own.
+"""Rules for every metric of samples, as a check that an author runs on a metric of his own.
 
     from ablations.testing.metrics import check_metric
 
@@ -33,13 +33,13 @@ from diffusion_core.named import choice_name
 N = 200
 """Samples that a metric is tried on."""
 FARTHER = 3
-"""How much wider noise is spread than points are."""
+"""The factor by which noise is spread wider than points are."""
 CLOSE = 1e-6
-"""How much a score may differ by where the order of samples does: that of rounding."""
+"""The difference that rounding may make to a score where samples come in another order."""
 
 
 SETS: dict[Kind, DataSet] = {"images": Digits(), "points": Mixture2d()}
-"""What a metric is tried on, unless it is told otherwise."""
+"""Data that a metric is tried on, unless others are given."""
 
 
 def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
@@ -66,7 +66,7 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
 
 
 def _check_declared(name: str, metric: Metric) -> None:
-    """What a metric says of itself."""
+    """Check what a metric declares of itself."""
     cls = type(metric)
     _require(is_frozen(cls), name, "is no frozen dataclass")
     lacking = [field.name for field in dataclasses.fields(cls) if _has_no_default(field)]  # type: ignore[arg-type]
@@ -77,18 +77,18 @@ def _check_declared(name: str, metric: Metric) -> None:
     _require_one_of(name, "direction", metric.direction, get_args(Direction))
     _require_one_of(name, "part", metric.part, (None, *get_args(Part)))
     for attribute in ("unit", "decides"):
-        given = getattr(metric, attribute)
-        _require(given is None or _is_word(given), name, f"has {attribute} = {given!r}, which is neither None nor text")
+        value = getattr(metric, attribute)
+        _require(value is None or _is_word(value), name, f"has {attribute} = {value!r}, which is neither None nor text")
     digits = metric.digits
     whole = digits is None or (isinstance(digits, int) and not isinstance(digits, bool) and digits >= 0)
     _require(whole, name, f"has digits = {digits!r}, which is no number of decimals")
-    known = set(get_args(Kind))
-    _require(bool(metric.of) and set(metric.of) <= known, name, f"is of {metric.of!r}: take some of {sorted(known)}")
+    kinds = set(get_args(Kind))
+    _require(bool(metric.of) and set(metric.of) <= kinds, name, f"is of {metric.of!r}: take some of {sorted(kinds)}")
     _require(
         not (metric.decides and metric.direction == "none"), name, f"decides {metric.decides}, and has no direction"
     )
-    taken = {column.kind for column in MEASURED}
-    _require(name not in taken, name, "has the name of a metric that stages measure: give the class another")
+    measured = {column.kind for column in MEASURED}
+    _require(name not in measured, name, "has the name of a metric that stages measure: give the class another")
 
 
 def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor) -> float:
@@ -112,12 +112,14 @@ def _readable(judged: Judged) -> list[Tensor]:
     """All tensors that a metric may read."""
     examined = [judged.generated, judged.real, *([judged.held_out] if judged.held_out else [])]
     return [
-        values for one in examined for values in (one.stored, one.features, *([one.logits] if one.extractor else []))
+        values
+        for samples in examined
+        for values in (samples.stored, samples.features, *([samples.logits] if samples.extractor else []))
     ]
 
 
 def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor]:
-    """What samples are held against, held-out real ones, and noise."""
+    """A yardstick, held-out real samples, and noise."""
     generator = torch.Generator().manual_seed(1)
     data = data_set.load()
     if isinstance(data.encoding, GreyLevels):
@@ -137,13 +139,13 @@ def _has_no_default(field: dataclasses.Field[object]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _is_word(given: object) -> bool:
-    return isinstance(given, str) and bool(given.strip())
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
-def _require_one_of(name: str, attribute: str, given: object, allowed: tuple[object, ...]) -> None:
+def _require_one_of(name: str, attribute: str, value: object, allowed: tuple[object, ...]) -> None:
     words = ", ".join(map(repr, allowed))
-    _require(given in allowed, name, f"has {attribute} = {given!r}, which is none of {words}")
+    _require(value in allowed, name, f"has {attribute} = {value!r}, which is none of {words}")
 
 
 def _require(holds: bool, name: str, otherwise: str) -> None:

@@ -29,7 +29,7 @@ from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
 DOWNLOAD = "download"
-"""What `evaluation.weights` says where weights are to come by themselves."""
+"""The value of `evaluation.weights` that fetches the weights."""
 
 ARCHITECTURES: dict[str, type[Architecture]] = {
     "digits-cnn": DigitsCnn,
@@ -73,9 +73,9 @@ def architecture_of(name: str) -> type[Architecture]:
         return ARCHITECTURES[name]
     if name in unnamed("extractor"):
         return imported("extractor", name)
-    known = [*ARCHITECTURES, *unnamed("extractor")]
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
-    raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(known)} (nearest: {nearest})")
+    names = [*ARCHITECTURES, *unnamed("extractor")]
+    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+    raise ValueError(f"unknown extractor {name!r}: allowed are {', '.join(names)} (nearest: {nearest})")
 
 
 def located(name: str, weights: str | None) -> Path | None:
@@ -99,8 +99,8 @@ def identity(name: str, weights: Path | None = None) -> str:
     ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
     refuse before anything is trained.
     """
-    known = f"{name}:{_weights(name, weights).digest}"
-    return " ".join([known, *filter(None, [origin_of(architecture_of(name))])])
+    name_and_digest = f"{name}:{_weights(name, weights).digest}"
+    return " ".join([name_and_digest, *filter(None, [origin_of(architecture_of(name))])])
 
 
 def load(name: str, weights: Path | None = None) -> Extractor:
@@ -110,9 +110,9 @@ def load(name: str, weights: Path | None = None) -> Extractor:
     ValueError, in one line, if the name is unknown, a file is missing or damaged, or the weights are not the recorded
     ones.
     """
-    found = _weights(name, weights)
-    found.module.holder.load_state_dict(found.state, assign=True)
-    return Extractor(name, found.digest, found.accuracy, found.module.eval().requires_grad_(False))
+    loaded = _weights(name, weights)
+    loaded.module.holder.load_state_dict(loaded.state, assign=True)
+    return Extractor(name, loaded.digest, loaded.accuracy, loaded.module.eval().requires_grad_(False))
 
 
 def _weights(name: str, weights: Path | None) -> _Weights:
@@ -143,7 +143,7 @@ def _weights(name: str, weights: Path | None) -> _Weights:
 
 
 def _beside(architecture: type[Architecture]) -> Path:
-    """Where an extractor's files ship: here, or where its class from outside is."""
+    """The folder in which an extractor's files ship: this one, or that of its class from outside."""
     return Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
 
 
@@ -175,10 +175,10 @@ def features(extractor: Extractor, images: Tensor, device: torch.device) -> tupl
     with torch.inference_mode(), exact(device):
         parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
     feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
-    for what, given, declared in (("features", feature, module.width), ("logits", logits, module.classes)):
-        if tuple(given.shape) != (len(images), declared):
+    for what, values, declared in (("features", feature, module.width), ("logits", logits, module.classes)):
+        if tuple(values.shape) != (len(images), declared):
             raise ValueError(
-                f"extractor {extractor.name} gives {what} {list(given.shape)} of {len(images)} images, and declares "
+                f"extractor {extractor.name} gives {what} {list(values.shape)} of {len(images)} images, and declares "
                 f"{declared} each"
             )
     return feature, logits

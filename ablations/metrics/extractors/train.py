@@ -36,7 +36,7 @@ BATCH = 1000
 
 @dataclass(frozen=True)
 class Recipe:
-    """What was trained how. `shift` is in pixels, `noise` in units of the full grey range."""
+    """The recipe of a training. `shift` is in pixels, `noise` in units of the full grey range."""
 
     seed: int = 0
     steps: int = 2000
@@ -133,7 +133,7 @@ def write(given: dict[str, Any]) -> None:
 
 
 def _data(name: str, root: str) -> DataSet:
-    """What the extractor learns from, its files at `root` if that is given."""
+    """The data that the extractor learns from, its files at `root` if that is given."""
     choice = DATA[name]
     if not root:
         return choice

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 TORCH = (".pth", ".pt")
 LOOSE = 2
-"""How many times its own length an archive of weights may unpack to."""
+"""The multiple of its own length that an archive of weights may unpack to."""
 
 
 def parse(content: bytes, path: Path) -> dict[str, Tensor]:
@@ -61,16 +61,16 @@ def check_layout(state: dict[str, Tensor], holder: nn.Module, what: str) -> None
 
     `what` says in words whose tensors are wanted.
     """
-    given, wanted = (
+    actual, wanted = (
         {key: (tuple(value.shape), value.dtype) for key, value in tensors.items()}
         for tensors in (state, holder.state_dict())
     )
-    if given == wanted:
+    if actual == wanted:
         return
     kinds = {
-        "missing": sorted(wanted.keys() - given.keys()),
-        "unknown": sorted(map(str, given.keys() - wanted.keys())),
-        "of another shape or type": sorted(key for key in wanted.keys() & given.keys() if wanted[key] != given[key]),
+        "missing": sorted(wanted.keys() - actual.keys()),
+        "unknown": sorted(map(str, actual.keys() - wanted.keys())),
+        "of another shape or type": sorted(key for key in wanted.keys() & actual.keys() if wanted[key] != actual[key]),
     }
     words = [f"{_few(names)} {kind}" for kind, names in kinds.items() if names]
     raise ValueError(f"holds other tensors than {what}: {'; '.join(words)}")

@@ -34,7 +34,7 @@ def register(cls: C) -> C:
 
 
 def name_of(axis: str, cls: type) -> str:
-    """What a class is called on its axis: extractors are written with hyphens."""
+    """The name of a class on its axis: extractors are written with hyphens."""
     return choice_name(cls).replace("_", "-") if axis == "extractor" else choice_name(cls)
 
 
@@ -56,8 +56,8 @@ def _loaded(base: type) -> dict[str, type]:
     What stands for a choice in the shared checks (`testing/`) is none.
     """
     places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
-    known = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
-    return {choice_name(cls): cls for cls in known if not inspect.isabstract(cls)}
+    ours = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
+    return {choice_name(cls): cls for cls in ours if not inspect.isabstract(cls)}
 
 
 @cache
@@ -76,14 +76,14 @@ def _descendants(base: type) -> list[type]:
 
 def outside(axis: str) -> dict[str, type]:
     """The classes from outside of an axis by name, as far as they can be imported."""
-    found = {}
+    usable = {}
     for name in unnamed(axis):
         try:
-            found[name] = imported(axis, name)
+            usable[name] = imported(axis, name)
         except InputError:
             # Whoever asks for it by name is told why.
             continue
-    return found
+    return usable
 
 
 def imported(axis: str, name: str) -> type:
@@ -150,8 +150,8 @@ def _axis_of(cls: type) -> str:
     for axis, base in DOORS.items():
         if base in bases:
             return axis
-    known = ", ".join(base.rpartition(".")[2] for base in DOORS.values())
-    raise InputError(f"the class {cls.__qualname__} is no choice of any axis: it must be derived from one of {known}")
+    names = ", ".join(base.rpartition(".")[2] for base in DOORS.values())
+    raise InputError(f"the class {cls.__qualname__} is no choice of any axis: it must be derived from one of {names}")
 
 
 def _check(cls: type, axis: str, name: str) -> None:
@@ -185,5 +185,5 @@ def _names_that_ship(axis: str) -> set[str]:
 
 
 def is_frozen(cls: type) -> bool:
-    """Whether a class is a frozen dataclass, as every choice is."""
+    """True where a class is a frozen dataclass, as every choice is."""
     return dataclasses.is_dataclass(cls) and bool(cls.__dataclass_params__.frozen)  # type: ignore[attr-defined]

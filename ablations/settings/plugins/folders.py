@@ -1,4 +1,4 @@
-"""Where the files of choices, grids and studies lie: those that ship, those of packages, and the user's own.
+"""The folders that hold files of choices, grids and studies: those that ship, those of packages, and the user's own.
 
     configs=DIR    the user's own folder; by default `configs/` where the command is run, if there is one
 
@@ -19,19 +19,19 @@ DEFAULT = "configs"
 class _Own:
     """The user's own folder, as the command that runs in this process was told; None for the default."""
 
-    told: Path | None = None
+    folder: Path | None = None
 
 
 def use(folder: str | None) -> None:
     """Take a folder for the user's own from now on, None for the default; InputError where it is none."""
     if folder is not None and not Path(folder).is_dir():
         raise InputError(f"configs={folder} is no folder: give one with files such as grid/NAME.yaml")
-    _Own.told = None if folder is None else Path(folder)
+    _Own.folder = None if folder is None else Path(folder)
 
 
 def own() -> Path:
     """The user's own folder, which may be missing."""
-    return _Own.told or Path(DEFAULT)
+    return _Own.folder or Path(DEFAULT)
 
 
 def files(group: str) -> dict[str, list[Path]]:
@@ -39,12 +39,12 @@ def files(group: str) -> dict[str, list[Path]]:
 
     A file in a folder of the group is named with it, saved/mine.
     """
-    found: dict[str, list[Path]] = {}
+    paths: dict[str, list[Path]] = {}
     for place in _places():
         folder = place / group
         for path in folder.rglob("*.yaml"):
-            found.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
-    return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
+            paths.setdefault(path.relative_to(folder).with_suffix("").as_posix(), []).append(path)
+    return {name: paths[name] for name in sorted(paths, key=lambda name: ("/" in name, name))}
 
 
 def told(group: str, name: str) -> str:

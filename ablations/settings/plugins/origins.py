@@ -1,4 +1,4 @@
-"""Where a class from outside comes from: its package and version, and a digest of its source.
+"""The origin of a class from outside: its package and version, and a digest of its source.
 
     example 0.1.0 3f2a9c0d1e2f      of an installed package
     mine.py 8b1c22d4e0aa            of a script; "a notebook" of what is typed into one
@@ -26,7 +26,7 @@ from typing import Any
 from analysis.format.errors import InputError
 
 OURS = ("diffusion_core", "ablations", "analysis")
-"""What ships is known by NUMERICS instead."""
+"""Packages whose classes ship: NUMERICS stands for their source."""
 NOTEBOOK = "a notebook"
 INSTALLED = ("site-packages", "dist-packages")
 DIGITS = 12
@@ -57,7 +57,7 @@ def _installed(places: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
 
 
 def place_of(cls: type) -> str:
-    """Where a class is, in words."""
+    """The place of a class's code, in words."""
     return f"{file_of(cls.__module__) or NOTEBOOK}: {cls.__qualname__}"
 
 
@@ -69,22 +69,22 @@ def file_of(module: str) -> Path | None:
 
 def digest(cls: type) -> str:
     """12 hex digits of the source that makes a class; InputError where there is none to read."""
-    found: dict[str, str] = {}
+    sources: dict[str, str] = {}
     todo: list[Any] = [cls]
     while todo:
         thing = todo.pop()
         name = _name(thing)
-        if name in found:
+        if name in sources:
             continue
-        found[name] = _source(thing, cls)
+        sources[name] = _source(thing, cls)
         if not isinstance(thing, ModuleType):
             names = vars(sys.modules[thing.__module__])
-            used = {word: names[word] for word in _words(found[name]) if word in names}
+            used = {word: names[word] for word in _words(sources[name]) if word in names}
             todo += [value for value in used.values() if _beside(value, cls)]
-            found |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
+            sources |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
         if isinstance(thing, type):
             todo += [base for base in thing.__mro__[1:] if _beside(base, cls)]
-    text = "\n".join(f"{name}\n{found[name]}" for name in sorted(found))
+    text = "\n".join(f"{name}\n{sources[name]}" for name in sorted(sources))
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
@@ -112,7 +112,7 @@ def _source(thing: Any, of: type) -> str:
 
 
 def _typed(value: Any) -> bool:
-    """Whether something in a class is a function that was typed: what a dataclass writes itself follows from fields."""
+    """True for a function that was typed in a class: what a dataclass writes itself follows from its fields."""
     file = value.__code__.co_filename if isinstance(value, FunctionType) else "<string>"
     return file != "<string>" and not Path(file).is_file()
 
@@ -136,7 +136,7 @@ def _constant(value: Any) -> str:
 
 
 def _beside(value: Any, cls: type) -> bool:
-    """Whether a class, function or module is code of the class's package, or lies beside its script."""
+    """True for a class, function or module that is code of the class's package, or lies beside its script."""
     named = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     if not isinstance(value, (type, FunctionType, ModuleType)) or named not in sys.modules:
         return False

@@ -1,4 +1,4 @@
-"""What installed packages offer: classes for the axes, and files of choices, grids and studies beside their code.
+"""The offers of installed packages: classes for the axes, and files of choices, grids and studies beside their code.
 
     [project.entry-points.diffusion_ablations]
     "schedule.exponential" = "my_package.schedules:Exponential"     axis.name = where the class is
@@ -27,7 +27,7 @@ DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not 
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }
-"""What a class from outside can be, and the base class of each, by its dotted name."""
+"""Axes that a class from outside can extend, and the base class of each, by its dotted name."""
 
 SHIPPED = Path(__file__).parents[2] / "configs"
 """The files of choices, grids and studies that ship."""
@@ -49,7 +49,7 @@ class Offer:
 
     @property
     def of_package(self) -> str:
-        """What offers it, in words."""
+        """The package that offers it, in words."""
         return f"the package {self.package} {self.version}"
 
 
@@ -100,7 +100,7 @@ def _made_by(point: EntryPoint) -> tuple[str, str]:
 
 
 def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
-    """Why an offer cannot be used, in one line; "" if that is not seen."""
+    """The reason why an offer cannot be used, in one line; "" if none is seen."""
     what = f"{offer.of_package} offers {offer.point.name}"
     if offer.axis not in DOORS:
         return f"{what}, and there is no such axis: an entry point is called axis.name, of {', '.join(DOORS)}"
@@ -109,10 +109,10 @@ def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
     if len(same) > 1:
         others = " and ".join(sorted(" ".join(_made_by(point)) for point in same))
         return f"{offer.point.name} is offered more than once, by {others}: uninstall one of them"
-    versions = {found.version: _place(found) for found in distributions(name=offer.package)}
+    versions = {installed.version: _place(installed) for installed in distributions(name=offer.package)}
     if len(versions) > 1:
-        told = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
-        return f"the package {offer.package} is installed in two versions, {told}: uninstall one of them"
+        places = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
+        return f"the package {offer.package} is installed in two versions, {places}: uninstall one of them"
     return ""
 
 
