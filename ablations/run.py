@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ablations.launchers.warm import LOCAL, warm_up
-from ablations.settings.arguments import Request, parse_run
+from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
+from ablations.settings.request import Request
 
 if TYPE_CHECKING:
     from ablations.driver.plan import Plan

@@ -179,5 +179,5 @@ class OtherCommands:
 def tried_again(event: Event) -> str:
     """A line about a stage whose worker died, or which found damaged what it needs."""
     if event.kind == "damaged":
-        return f"damaged, and made anew: {event.told}"
+        return f"damaged, and made anew: {event.damage}"
     return f"a worker died in {event.stage.kind} {event.stage.id}; trying it once more"

@@ -137,7 +137,7 @@ class Dispatch:
             yield self._leave(waiting)
         else:
             if damage := self.journal.damage(waiting.stage.id):
-                yield Event("damaged", waiting.stage, told=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
+                yield Event("damaged", waiting.stage, damage=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
             yield Event("started", waiting.stage)
             self._start(workers, waiting)
 
@@ -250,7 +250,7 @@ class Dispatch:
             return self._over(work.stage, "failed")
         self.add([self.known[need] for need in lost])
         self.queue.add(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
-        return Event("damaged", work.stage, told="" if failure is None else failure.message)
+        return Event("damaged", work.stage, damage="" if failure is None else failure.message)
 
     def _failed(self, stage: Stage, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)

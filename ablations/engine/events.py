@@ -11,11 +11,11 @@ from ablations.engine.stage import Stage
 @dataclass(frozen=True)
 class Event:
     """An event of a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
-    elsewhere, by another command; what it left, or needs, was damaged, as `told`, and is made anew; or it was left out,
-    since one that it needs did not finish."""
+    elsewhere, by another command; what it left, or needs, is made anew, for its `damage`; or it was left out, since one
+    that it needs did not finish."""
 
     kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
     stage: Stage
     share: float = 0.0
     status: str = ""
-    told: str = ""
+    damage: str = ""

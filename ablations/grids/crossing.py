@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec, listed
-from ablations.settings.arguments import Request
 from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import fields_of
+from ablations.settings.request import Request
 from analysis.format.errors import InputError, unknown
 
 

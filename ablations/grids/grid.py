@@ -20,11 +20,11 @@ from ablations.grids.footnotes import equal_terms, fraction_footnote, primary_fo
 from ablations.grids.fractional import d_optimal
 from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
-from ablations.settings.arguments import Request
 from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
 from ablations.settings.making import make_cell
+from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
 from analysis.format.errors import InputError
 from analysis.statistics.looks import MOST, Looks, plan_of

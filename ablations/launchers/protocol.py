@@ -20,8 +20,8 @@ import torch
 
 from ablations.engine.workers import Workers
 from ablations.settings import grammar
-from ablations.settings.arguments import Common
 from ablations.settings.registry import build
+from ablations.settings.request import Common
 from ablations.stages.devices import devices_of
 from analysis.format.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision

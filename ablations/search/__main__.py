@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.search.file import PRUNERS, SAMPLERS
-from ablations.settings.arguments import SearchRequest, parse_search
+from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.patience import soon
+from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ablations.settings import grammar
-from ablations.settings.arguments import SearchRequest
 from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.cell import check_key
 from ablations.settings.grammar import Range
 from ablations.settings.plugins.folders import told
+from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError
 
 SAMPLERS = {

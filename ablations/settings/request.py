@@ -1,0 +1,85 @@
+"""The request of a command: a grid (`Request`) or a search (`SearchRequest`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ablations.settings.grammar import Range
+
+
+@dataclass(frozen=True)
+class Common(ABC):
+    """The fields of every request. `settings` maps each key of a cell, or axis of a grid, to its values in order;
+    `launcher_fields` are what is set of the launcher, `configs` is the user's own folder of files."""
+
+    seeds: int | None = None
+    first_seed: int = 0
+    name: str | None = None
+    dry_run: bool = False
+    device: str = "auto"
+    launcher: str = "local"
+    launcher_fields: dict[str, Any] = field(default_factory=dict)
+    results: str = "results"
+    journal: str | None = None
+    configs: str | None = None
+    tracking_uri: str | None = None
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    command: str = ""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """The name of its folder of results."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its results."""
+        return Path(self.results) / self.title
+
+
+@dataclass(frozen=True)
+class Request(Common):
+    """A request of `ablations.run`: a grid, or one cell.
+
+    With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
+    """
+
+    grid: str | None = None
+    fraction: int | None = None
+    auto: bool = False
+    most: int | None = None
+    hours: float | None = None
+    tracking_models: bool = False
+
+    @property
+    def title(self) -> str:
+        return self.name or _flat(self.grid or "") or ("custom" if self.settings else "baseline")
+
+
+@dataclass(frozen=True)
+class SearchRequest(Common):
+    """A request of `ablations.search`; None where the study's file decides. `ranges` are drawn from."""
+
+    study: str | None = None
+    trials: int | None = None
+    hours: float | None = None
+    confirm: int | None = None
+    storage: str | None = None
+    objective: list[str] | None = None
+    sampler: str | None = None
+    pruner: str | None = None
+    startup: int | None = None
+    seed: int | None = None
+    ranges: dict[str, Range] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return self.name or f"search-{_flat(self.study or 'custom')}"
+
+
+def _flat(option: str) -> str:
+    """The name of a file in a folder of its group, mine/first, as one folder's: results lie beside each other."""
+    return option.replace("/", "-")
