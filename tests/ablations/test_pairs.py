@@ -166,7 +166,9 @@ def tiny_space(cell):
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 
 
-@pytest.mark.parametrize("data", [pytest.param(data, marks=pytest.mark.thorough) for data in ("digits", "mixture2d")])
+@pytest.mark.parametrize(
+    "data", [pytest.param("digits", marks=pytest.mark.thorough), pytest.param("mixture2d", marks=pytest.mark.slow)]
+)
 def test_every_pair_trains_scores_and_samples(
     data, rows, configs, few_digits, tmp_path, store, capsys, monkeypatch, without_pictures
 ):

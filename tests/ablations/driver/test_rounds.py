@@ -234,8 +234,8 @@ def test_an_average_that_turns_out_damaged_is_made_anew_though_it_was_led_there(
     assert len(path.read_bytes()) == len(whole)
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("number", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (0, 2))])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(3))
 def test_a_command_that_is_killed_in_any_round_ends_as_it_would_have(number, unbroken, tmp_path, without_pictures):
     """The kernel's kill, of the whole group of processes, at a moment of its own in each round."""
     words = [*BOUNDS, f"results={tmp_path}"]

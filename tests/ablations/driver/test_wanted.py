@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from ablations import run
 from ablations.driver.wanted import Wanted, wanted_by
-from ablations.engine.perform import perform
+from ablations.engine.journal import Failure
 
 
 def stages(*names):
@@ -45,11 +45,12 @@ def test_a_stage_is_listed_before_it_starts(again, monkeypatch):
     shutil.rmtree(again.results / ".stages")
     started = []
 
-    def begins(stage, *rest, **named):
+    def begins(stage, journal, device):
         started.append(stage.id in wanted_by(again.folder))
-        return perform(stage, *rest, **named)
+        journal.write_failure(stage.id, Failure("error", "it is not run here"))
+        return "failed"
 
     monkeypatch.setattr("ablations.engine.workers.perform", begins)
-    assert run.main([*again.arguments, "seeds=2"]) == 0
+    assert run.main([*again.arguments, "seeds=2"]) == 1
     assert started
     assert all(started)
