@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ablations.clean.waste import FREED, Waste, is_quiet
-from ablations.engine.disk import RESULT
+from ablations.engine.journal import RESULT
 from ablations.engine.lease import leased
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ablations.doctor.page import Finding
-from ablations.engine.disk import RESULT, STATUS, Left, left_in, subfolders
+from ablations.engine.disk import Left, left_in, subfolders
 from ablations.engine.files import Damaged, kept
-from ablations.engine.journal import Failure, Journal
+from ablations.engine.journal import RESULT, STATUS, Failure, Journal
 from ablations.engine.lease import NAME, holder
 from ablations.stages.artifacts import read_artifact
 

@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-RESULT, STATUS = "result.json", "status.json"
-CHECKPOINTS = ("checkpoint.safetensors", "checkpoint-before.safetensors")
+from ablations.engine.files import BEFORE, CHECKPOINT
+from ablations.engine.journal import RESULT
+
+CHECKPOINTS = (CHECKPOINT, BEFORE)
 HIDDEN = "."
 """The beginning of the names of what is no stage, and of files that are being written."""
 

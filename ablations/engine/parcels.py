@@ -27,9 +27,9 @@ from analysis.format.files import replace_file
 SECONDS = 1.0
 """Between two looks at what a stage has left."""
 
-Place = tuple[str, str]
+File = tuple[str, str]
 """A stage's id, and the name of a file in its folder."""
-Parcel = dict[Place, bytes]
+Parcel = dict[File, bytes]
 """The files that a stage reads, and those left so far by it and by the stages whose folders it writes to."""
 Stamp = tuple[int, int, int]
 """A mark that tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
@@ -41,7 +41,7 @@ class Changes:
     the stage, once it has ended."""
 
     written: Parcel = field(default_factory=dict)
-    removed: tuple[Place, ...] = ()
+    removed: tuple[File, ...] = ()
     status: str = ""
 
 
@@ -101,7 +101,7 @@ class _Watched:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.told: dict[Place, Stamp] = {}
+        self.told: dict[File, Stamp] = {}
 
     def changes(self) -> Changes:
         """The files that changed since the last call.
@@ -109,18 +109,18 @@ class _Watched:
         A result counts where it was there before the rest was looked at: then all that it stands for is there, too.
         """
         complete = {path.parent.name for path in self.root.glob(f"*/{RESULT}")}
-        stamps: dict[Place, Stamp] = {}
+        stamps: dict[File, Stamp] = {}
         written: Parcel = {}
         for path in _files(*sorted(self.root.iterdir())):
-            place = (path.parent.name, path.name)
-            if path.name == RESULT and place[0] not in complete:
+            file = (path.parent.name, path.name)
+            if path.name == RESULT and file[0] not in complete:
                 continue
             with suppress(FileNotFoundError):
                 stat = path.stat()
-                stamps[place] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
-                if stamps[place] != self.told.get(place):
-                    written[place] = path.read_bytes()
-        removed = tuple(place for place in self.told if place not in stamps)
+                stamps[file] = (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+                if stamps[file] != self.told.get(file):
+                    written[file] = path.read_bytes()
+        removed = tuple(file for file in self.told if file not in stamps)
         self.told = stamps
         return Changes(written, removed)
 
@@ -153,7 +153,7 @@ class Desk:
                 if name == RESULT or self._holds(stage_id):
                     self.journal.discard(stage_id, name)
             # A result comes after all that it stands for.
-            for stage_id, name in sorted(changes.written, key=lambda place: place[1] == RESULT):
+            for stage_id, name in sorted(changes.written, key=lambda file: file[1] == RESULT):
                 if self._holds(stage_id):
                     self.leases[stage_id].check()
                     _write(self.journal.folder(stage_id) / name, changes.written[stage_id, name])

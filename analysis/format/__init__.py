@@ -9,5 +9,6 @@
     notation              numbers and symbols as papers write them
     options, shell        key=value, the grammar of small commands; how every command ends
 
-Beside this room, `ablations` imports `analysis.pages`, which draws a grid's pages, and the rule of `seeds=auto`.
+Beside this room `ablations` has `analysis.pages` draw a grid's pages, reads results as they are shown (`read`), and
+asks which seeds and generated sets a comparison still needs (`statistics.looks`, `findings`).
 """

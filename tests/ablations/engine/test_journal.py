@@ -12,9 +12,8 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine import disk
 from ablations.engine.files import Damaged
-from ablations.engine.journal import RESULT, Failure, Journal, Result
+from ablations.engine.journal import Failure, Journal, Result
 from ablations.stages import artifacts
 from ablations.stages.artifacts import (
     forget_damaged,
@@ -243,11 +242,6 @@ def test_an_exception_is_a_failure_of_one_line_and_only_the_machines_is_an_accid
 def test_what_no_exception_ended_is_an_accident(kind):
     assert Failure(kind, "").accidental
     assert Failure(kind, "").status == ("interrupted" if kind == "stopped" else "failed")
-
-
-def test_who_looks_at_the_disk_without_torch_calls_files_what_they_are_called():
-    assert (artifacts.CHECKPOINT, artifacts.BEFORE) == disk.CHECKPOINTS
-    assert disk.RESULT == RESULT
 
 
 def test_a_disk_that_refuses_tensors_is_the_machines_failure_and_names_the_file(tmp_path):
