@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
 from diffusion_core.networks.fused import NormSilu, channels_last
+from diffusion_core.networks.grouped import Conv2d
 from diffusion_core.networks.layers import ResidualBlock
 
 WIDEST = 4
@@ -35,7 +36,7 @@ class OutputBlock(nn.Module):
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
         self.norm = NormSilu(groups, channels_in)
-        self.conv = nn.Conv2d(channels_in, channels_out, 3, padding=1)
+        self.conv = Conv2d(channels_in, channels_out, 3)
 
     def forward(self, x: Tensor) -> Tensor:
         h = self.norm(x)
@@ -53,7 +54,7 @@ class Encoder(nn.Module):
         super().__init__()
         self.halvings = halvings
         sizes = widths(width, halvings)
-        self.conv_in = nn.Conv2d(channels_in, width, 3, padding=1)
+        self.conv_in = Conv2d(channels_in, width, 3)
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([width, *sizes], sizes, strict=False)
         )
@@ -75,7 +76,7 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         sizes = widths(width, halvings)[::-1]
-        self.conv_in = nn.Conv2d(channels_in, sizes[0], 3, padding=1)
+        self.conv_in = Conv2d(channels_in, sizes[0], 3)
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([sizes[0], *sizes], sizes, strict=False)
         )

@@ -56,16 +56,17 @@ inline float exponential(float x) {
 inline float sigmoid(float z) { return 1.0f / (1.0f + exponential(-z)); }
 
 struct Layer {
-    long batch, pixels, channels, groups;
+    long batch, pixels, channels, groups, members;  // channels and groups are those of all networks
     const float *weight, *bias;
     const float *modulation;  // [batch, 2, channels], s and t; null for none
     bool silu;
 
     long per_group() const { return channels / groups; }
-    // Some pixels are taken as one row, so that loops over a few channels fill the vector registers.
+    // Some pixels are taken as one row, so that loops over a few channels fill the vector registers: as many as a
+    // network alone would take, so that its sums are the same beside others.
     long row() const {
         long pixels_in_row = 1;
-        while (2 * pixels_in_row * channels <= 64 && pixels % (2 * pixels_in_row) == 0) pixels_in_row *= 2;
+        while (2 * pixels_in_row * (channels / members) <= 64 && pixels % (2 * pixels_in_row) == 0) pixels_in_row *= 2;
         return pixels_in_row * channels;
     }
     float scale(long i, long c) const { return modulation ? 1 + modulation[2 * i * channels + c] : 1; }
@@ -219,22 +220,27 @@ void backward(const Layer &layer, const float *moments, const T *dy, const T *x,
                            dweight + i * channels, dbias + i * channels,
                            dmodulation ? dmodulation + 2 * i * channels : nullptr, scratch);
     }
+    // The sums over images end up in the first one's place.
+    for (long i = 1; i < layer.batch; i++)
+        for (long c = 0; c < channels; c++) dweight[c] += dweight[i * channels + c], dbias[c] += dbias[i * channels + c];
 }
 
 }  // namespace
 
 #define EXPORTED(NAME, T)                                                                                              \
-    extern "C" void forward_##NAME(long batch, long pixels, long channels, long groups, const float *weight,           \
-                                   const float *bias, const float *modulation, int silu, int threads, float eps,       \
+    extern "C" void forward_##NAME(long batch, long pixels, long channels, long groups, long members,                  \
+                                   const float *weight, const float *bias, const float *modulation, int silu,          \
+                                   int threads, float eps,                                                             \
                                    const T *x, T *y, float *moments) {                                                 \
-        forward(Layer{batch, pixels, channels, groups, weight, bias, modulation, silu != 0}, eps, x, y, moments,       \
+        forward(Layer{batch, pixels, channels, groups, members, weight, bias, modulation, silu != 0}, eps, x, y, moments,       \
                 threads);                                                                                              \
     }                                                                                                                  \
-    extern "C" void backward_##NAME(long batch, long pixels, long channels, long groups, const float *weight,          \
-                                    const float *bias, const float *modulation, int silu, int threads,                 \
+    extern "C" void backward_##NAME(long batch, long pixels, long channels, long groups, long members,                 \
+                                    const float *weight, const float *bias, const float *modulation, int silu,         \
+                                    int threads,                                                                       \
                                     const float *moments, const T *dy, const T *x, T *dx, float *dweight,              \
                                     float *dbias, float *dmodulation) {                                                \
-        backward(Layer{batch, pixels, channels, groups, weight, bias, modulation, silu != 0}, moments, dy, x, dx,      \
+        backward(Layer{batch, pixels, channels, groups, members, weight, bias, modulation, silu != 0}, moments, dy, x, dx,      \
                  dweight, dbias, dmodulation, threads);                                                                \
     }
 EXPORTED(float32, float)

@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import group_norm, silu
 
+from diffusion_core.networks.grouped import Grouped
+
 SOURCE = Path(__file__).with_name("fused.cpp")
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
@@ -31,7 +33,7 @@ LIMIT = 1e-4
 """The most that the kernel may differ by from torch's operations in float32, when it is tried before its use."""
 
 
-class NormSilu(nn.GroupNorm):
+class NormSilu(nn.GroupNorm, Grouped):
     """Group norm, scaled and shifted where that is told, and SiLU unless `act` is false."""
 
     def __init__(self, groups: int, channels: int, *, act: bool = True) -> None:
@@ -39,18 +41,20 @@ class NormSilu(nn.GroupNorm):
         self.act = act
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """y [B, C, H, W]; `modulation` [B, 2 C] holds s, then t."""
+        """y [B, S C, H, W]; `modulation` [B, 2 S C] holds s, then t."""
         here = x.device.type == "cpu" and x.dtype in NAMES and self.weight.dtype == torch.float32
         compute = kernel_norm_silu if here and works() else group_norm_silu
-        return compute(x, self.weight, self.bias, modulation, Norm(self.num_groups, self.eps, self.act))
+        norm = Norm(self.num_groups * self.members, self.eps, self.act, self.members)
+        return compute(x, self.weight.flatten(), self.bias.flatten(), modulation, norm)
 
 
 class Norm(NamedTuple):
-    """The numbers of a group norm, and whether SiLU follows it."""
+    """The numbers of a group norm, whether SiLU follows it, and the networks whose channels lie side by side."""
 
     groups: int
     eps: float
     act: bool
+    members: int = 1
 
 
 def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
@@ -109,14 +113,14 @@ class Kernel(torch.autograd.Function):
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
         kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
-        return dx, dweight.sum(0), dbias.sum(0), None if dmodulation is None else dmodulation.to(ctx.dtype), None
+        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(ctx.dtype), None
 
 
 def layer(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> tuple[Any, ...]:
     """The arguments that both directions share."""
     batch, channels, height, width = x.shape
     pointers = (address(weight), address(bias), address(modulation))
-    return batch, height * width, channels, norm.groups, *pointers, int(norm.act), torch.get_num_threads()
+    return batch, height * width, channels, norm.groups, norm.members, *pointers, int(norm.act), torch.get_num_threads()
 
 
 def address(tensor: Tensor | None) -> int | None:
@@ -160,7 +164,7 @@ def library() -> ctypes.CDLL:
     """The kernels; OSError or SubprocessError where they cannot be built."""
     loaded = ctypes.CDLL(str(built()))
     pointer, whole = ctypes.c_void_p, ctypes.c_long
-    shared = [whole] * 4 + [pointer] * 3 + [ctypes.c_int] * 2
+    shared = [whole] * 5 + [pointer] * 3 + [ctypes.c_int] * 2
     for name in NAMES.values():
         for direction, own in (("forward", [ctypes.c_float, *[pointer] * 3]), ("backward", [pointer] * 7)):
             function = getattr(loaded, f"{direction}_{name}")

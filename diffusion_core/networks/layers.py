@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, scaled_dot_product_attention, silu
+from torch.nn.functional import scaled_dot_product_attention, silu
 
 from diffusion_core.networks.fused import NormSilu
+from diffusion_core.networks.grouped import Conv2d, Grouped, Linear, products
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -24,21 +25,21 @@ def zeroed(layer: Layer) -> Layer:
 
 
 def sinusoidal(time: Tensor, channels: int) -> Tensor:
-    """cos and sin [B, channels] of time [B] at geometric wavelengths from 2π to 10⁴ · 2π (Vaswani et al. 2017)."""
+    """cos and sin [S, B, channels] of time [S, B] at geometric wavelengths from 2π to 10⁴ · 2π (Vaswani et al. 2017)."""
     half = channels // 2
     exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
-    angle = time.float()[:, None] * torch.exp(-math.log(10_000) * exponent)
-    return torch.cat([angle.cos(), angle.sin()], dim=1)
+    angle = time.float()[..., None] * torch.exp(-math.log(10_000) * exponent)
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)
 
 
 class TimeEmbedding(nn.Module):
-    """The embedding [B, channels] of time [B] by sinusoids and a small perceptron."""
+    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron."""
 
     def __init__(self, width: int, channels: int) -> None:
         super().__init__()
         self.width = width
-        self.first = nn.Linear(width, channels)
-        self.second = nn.Linear(channels, channels)
+        self.first = Linear(width, channels)
+        self.second = Linear(channels, channels)
 
     def forward(self, time: Tensor) -> Tensor:
         out: Tensor = self.second(silu(self.first(sinusoidal(time, self.width))))
@@ -56,43 +57,55 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.norm_in = NormSilu(groups, channels_in)
-        self.conv_in = nn.Conv2d(channels_in, channels_out, 3, padding=1)
-        self.time = None if channels_time is None else nn.Linear(channels_time, 2 * channels_out)
+        self.conv_in = Conv2d(channels_in, channels_out, 3)
+        self.time = None if channels_time is None else Linear(channels_time, 2 * channels_out)
         self.norm_out = NormSilu(groups, channels_out)
         self.dropout = nn.Dropout(dropout)
-        self.conv_out = zeroed(nn.Conv2d(channels_out, channels_out, 3, padding=1))
-        self.skip = nn.Identity() if channels_in == channels_out else nn.Conv2d(channels_in, channels_out, 1)
+        self.conv_out = zeroed(Conv2d(channels_out, channels_out, 3))
+        self.skip = nn.Identity() if channels_in == channels_out else Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """f's scale and shift, `modulation` [B, 2 C], are one of `modulations`, or none."""
+        """f's scale and shift, `modulation` [B, 2 S C], are one of `modulations`, or none."""
         h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
         out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
         return out
 
 
 def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
-    """The scale and shift [B, 2 C] of each block by the embedding of time [B, channels]: one product for all of them,
-    since small ones cost more to call for than to work out."""
+    """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]: one product for all of
+    them, since small ones cost more to call for than to work out."""
     layers = [block.time for block in blocks if block.time is not None]
-    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
-    return torch.split(linear(silu(time), weight, bias), [layer.out_features for layer in layers], dim=1)
+    weight = torch.cat([layer.weight for layer in layers], dim=-2)
+    bias = torch.cat([layer.bias for layer in layers], dim=-1)
+    parts = torch.split(products(silu(time), weight, bias), [layer.out_features for layer in layers], dim=-1)
+    # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
+    return tuple(part.unflatten(-1, (2, -1)).permute(1, 2, 0, 3).flatten(1) for part in parts)
 
 
-class Attention(nn.Module):
+def joined(h: Tensor, other: Tensor, members: int) -> Tensor:
+    """The channels of h [B, S C, H, W] and of another map, those of each network together, [B, S (C + C'), H, W]."""
+    if members == 1:
+        return torch.cat([h, other], dim=1)
+    maps = [each.permute(0, 2, 3, 1).unflatten(-1, (members, -1)) for each in (h, other)]
+    return torch.cat(maps, dim=-1).flatten(3).permute(0, 3, 1, 2)
+
+
+class Attention(Grouped):
     """x + f(x), f: self-attention over the pixels whose output layer starts at zero."""
 
     def __init__(self, channels: int, groups: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
         self.norm = NormSilu(groups, channels, act=False)
-        self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = zeroed(nn.Conv2d(channels, channels, 1))
+        self.qkv = Conv2d(channels, 3 * channels, 1)
+        self.out = zeroed(Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
-        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1).reshape(batch, height * width, 3, self.heads, -1)
+        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1)
+        qkv = qkv.reshape(batch, height * width, self.members, 3, self.heads, -1)
         # Copied once, where each product would copy what it takes.
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).contiguous()
+        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
         h = attend(q, k, v).transpose(1, 2).reshape(batch, height, width, channels)
         out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
         return out

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
+from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
 from diffusion_core.networks.network import Network
 
@@ -36,28 +37,34 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = nn.Linear(width, width)
-        self.norm = nn.LayerNorm(width)
-        self.time = nn.Linear(width, 2 * width)
-        self.second = zeroed(nn.Linear(width, width))
+        self.first = Linear(width, width)
+        self.norm = LayerNorm(width)
+        self.time = Linear(width, 2 * width)
+        self.second = zeroed(Linear(width, width))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        scale, shift = self.time(silu(time)).chunk(2, dim=1)
+        scale, shift = self.time(silu(time)).chunk(2, dim=-1)
         out: Tensor = x + self.second(silu(self.norm(self.first(silu(x))) * (1 + scale) + shift))
         return out
 
 
-class MlpModule(nn.Module):
-    """The perceptron, (x [B, D], time [B]) → [B, channels_out]."""
+class MlpModule(Grouped):
+    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; of S side by side, all of it with S in front."""
 
     def __init__(self, config: Mlp, dimensions: int, channels_out: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.width, config.width)
-        self.linear_in = nn.Linear(dimensions, config.width)
+        self.linear_in = Linear(dimensions, config.width)
         self.layers = nn.ModuleList(ResidualLayer(config.width) for _ in range(config.layers))
-        self.linear_out = zeroed(nn.Linear(config.width, channels_out))
+        self.linear_out = zeroed(Linear(config.width, channels_out))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        if self.members == 1:
+            return self.within(x[None], time[None])[0]
+        return self.within(x, time)
+
+    def within(self, x: Tensor, time: Tensor) -> Tensor:
+        """The output [S, B, channels_out] for x [S, B, D] and time [S, B]."""
         embedding = self.time(time)
         h = self.linear_in(x)
         for layer in self.layers:

@@ -17,7 +17,8 @@ from torch.nn.functional import avg_pool2d, interpolate
 from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, modulations, zeroed
+from diffusion_core.networks.grouped import Conv2d, Grouped
+from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
 from diffusion_core.networks.network import Network
 
 __all__ = ["UNet"]
@@ -104,13 +105,13 @@ class UNetBlock(nn.Module):
         return out
 
 
-class UNetModule(nn.Module):
-    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]."""
+class UNetModule(Grouped):
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in front."""
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.channels, 4 * config.channels)
-        self.conv_in = nn.Conv2d(channels_in, config.channels, 3, padding=1)
+        self.conv_in = Conv2d(channels_in, config.channels, 3)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels, kept = config.channels, [config.channels]
         for i, multiplier in enumerate(config.multipliers):
@@ -132,13 +133,21 @@ class UNetModule(nn.Module):
                 channels = config.channels * multiplier
             self.up.append(resolution)
         self.norm_out = NormSilu(config.groups, channels)
-        self.conv_out = zeroed(nn.Conv2d(channels, channels_out, 3, padding=1))
+        self.conv_out = zeroed(Conv2d(channels, channels_out, 3))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
+        if self.members == 1:
+            return self.within(x, time[None])
+        # The layout is that of one network's, so that whoever reads it adds up in the same order.
+        out = self.within(x.transpose(0, 1).flatten(1, 2), time)
+        return out.unflatten(1, (self.members, -1)).transpose(0, 1).contiguous()
+
+    def within(self, x: Tensor, time: Tensor) -> Tensor:
+        """The output [B, S channels_out, H, W] for x [B, S C, H, W] and time [S, B]."""
         sides = [[block for resolution in side for block in resolution] for side in (self.down, self.up)]  # type: ignore[attr-defined]
         blocks = [*sides[0], self.middle_in, self.middle_out, *sides[1]]
         modulation = iter(modulations([block.block for block in blocks], self.time(time)))
-        h = channels_last(self.conv_in(x))
+        h = channels_last(self.conv_in(channels_last(x)))
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
@@ -150,8 +159,10 @@ class UNetModule(nn.Module):
         for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(torch.cat([h, kept.pop()], dim=1), next(modulation))
+                h = block(joined(h, kept.pop(), self.members), next(modulation))
         h = self.norm_out(h)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
-        return out
+        if out.requires_grad:
+            out.register_hook(channels_last)
+        return out.contiguous()
