@@ -104,7 +104,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
     if declared is None:
         return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
     least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))
-    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks.seeds)} seeds"]
+    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks)} seeds"]
     for name, part in (("at least:", least), ("at most:", most)):
         lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
     return "\n".join(lines)
@@ -112,7 +112,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
 
 def _looks(declared: Declared | None) -> list[str]:
     """A line on the looks after the first, where seeds are added by looks and there is more than one."""
-    later = () if declared is None else declared.looks.seeds[1:]
+    later = () if declared is None else declared.looks[1:]
     return [f"  then looks at {_listed(later)} seeds, of what is open"] if later else []
 
 

@@ -10,20 +10,19 @@ look that is begun is run to its end, and its decisions come from the journal al
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.driver.plan import Plan
-from ablations.driver.sequential import Declared
+from ablations.driver.sequential import Declared, looks_so_far
 from ablations.driver.sets import doubled
 from ablations.engine.journal import Journal
+from ablations.grids.looks import SEEDS
 from ablations.grids.planned import Planned
 from ablations.stages.devices import devices_of
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
-from analysis.statistics.looks import SEEDS
 
 
 @dataclass(frozen=True)
@@ -112,14 +111,14 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
     """The rounds of `seeds=auto`: look after look, until nothing is open, or at the most seeds."""
     state = declared.begin()
     whole = declared.plan.first(state.seeds)
-    early, looks = at_first_rung(whole), declared.looks.seeds
+    early, looks = at_first_rung(whole), declared.looks
     before = 0 if early is None else 1
     of = before + len(looks)
     if early is not None:
-        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, details=_told(whole))
+        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, details=looks_so_far(whole))
     for number, n in enumerate(looks, start=before + 1):
         part = declared.plan.first(state.seeds)
-        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, details=_told(part)))
+        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, details=looks_so_far(part)))
         if n == looks[0]:
             first = declared.plan
             for more, sets in doubled(part, journal):
@@ -129,14 +128,6 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
         print("\n".join(declared.said(earlier, state, n)), flush=True)
         if not state.open:
             return
-
-
-def _told(part: Plan) -> dict[str, Any]:
-    """The fields of grid.json about the looks and the seeds so far."""
-    assert part.grid.looks is not None, "its seeds are not added by looks"
-    stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
-    auto = {"looks": list(part.grid.looks.seeds), "most": part.grid.looks.most, "stopped": dict(stopped)}
-    return {"seeds": part.grid.seeds, "auto": auto}
 
 
 def at_first_rung(plan: Plan) -> Plan | None:

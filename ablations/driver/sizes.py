@@ -50,7 +50,7 @@ def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
     if declared is None:
         return planned(plan)
     first = planned(plan.first(declared.begin().seeds))
-    return [replace(round_, of=len(first) - 1 + len(declared.looks.seeds)) for round_ in first]
+    return [replace(round_, of=len(first) - 1 + len(declared.looks)) for round_ in first]
 
 
 def in_turn(rounds: Sequence[Round], seconds: Sequence[float]) -> list[str]:

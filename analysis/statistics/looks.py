@@ -46,10 +46,6 @@ from analysis.statistics.families import ALPHA, Verdict
 from analysis.statistics.paired import Comparison, compare, equivalent, moments
 from analysis.statistics.variances import Array
 
-MOST = 12
-"""Seeds up to which is gone unless told otherwise."""
-SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
-"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
 SHARES = (0.8, 0.2)
 """The parts of α that differences and equalities have, where both can be claimed."""
 FUTILE = 0.5
@@ -110,13 +106,6 @@ class Looked:
         if self.different is None:
             return "cannot tell"
         return "better" if sign * self.direction > 0 else "worse"
-
-
-def plan_of(most: int = MOST) -> Looks:
-    """The looks up to so many seeds; ValueError where they are fewer than the first look takes."""
-    if most < SEEDS[0]:
-        raise ValueError(f"the first look takes {SEEDS[0]} seeds, got {most} at most")
-    return Looks((*(n for n in SEEDS if n < most), most))
 
 
 def begin(count: int) -> list[Looked]:
