@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.launchers.warm import LOCAL, warm_up
+from ablations.driver.command import command
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.patience import soon
 from ablations.settings.request import Request
 
 if TYPE_CHECKING:
@@ -23,38 +22,27 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a cell, or a metric that was asked for, failed; 2 for a wrong call; 130 if interrupted."""
-    if {"--help", "-h"} & set(arguments):
-        print(help_text())
-        return 0
-    request = parse_run(arguments)
-    if request.launcher == LOCAL:
-        # Beside the imports of this process, which take as long.
-        warm_up()
-    with soon(f"{request.title}: reading its choices and its data …"):
-        from ablations.grids.grid import make
-
-        grid = make(request)
-        from ablations.driver.pages import writable
-        from ablations.driver.plan import plan
-        from ablations.driver.requests import check_same_request
-        from ablations.driver.sequential import Declared
-        from ablations.engine.journal import journal_of
-        from ablations.launchers.protocol import launcher_of
-
-        launcher = launcher_of(request)
-        planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
-    declared = Declared.of(planned) if grid.looks is not None else None
-    results = Path(request.results)
-    journal = journal_of(results, request.journal)
-    if request.dry_run:
-        print(dry_run(planned, declared, journal))
-    else:
-        writable(results)
-    check_same_request(results / grid.name, planned)
-    return 0 if request.dry_run else carry_out(request, planned, declared, journal)
+    return command(arguments, help_text, parse_run, planned, dry_run, carry_out)
 
 
-def carry_out(request: Request, planned: Plan, declared: Declared | None, journal: Journal) -> int:
+def planned(request: Request) -> tuple[Plan, Declared | None]:
+    """The plan of a request, and what is declared where its seeds are added by looks."""
+    from ablations.grids.grid import make
+
+    grid = make(request)
+    from ablations.driver.plan import plan
+    from ablations.driver.requests import check_same_request
+    from ablations.driver.sequential import Declared
+    from ablations.launchers.protocol import launcher_of
+
+    launcher = launcher_of(request)
+    cells = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
+    declared = Declared.of(cells) if grid.looks is not None else None
+    check_same_request(request.folder, cells)
+    return cells, declared
+
+
+def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Journal) -> int:
     """Run what a plan lacks, and leave its results; the exit code."""
     from ablations.driver.beginning import beginning
     from ablations.driver.execute import execute
@@ -69,13 +57,13 @@ def carry_out(request: Request, planned: Plan, declared: Declared | None, journa
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
-    grid, results = planned.grid, Path(request.results)
-    folder = results / grid.name
-    planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
+    cells, declared = plan
+    grid, results, folder = cells.grid, Path(request.results), request.folder
+    cells = replace(cells, here=packed(cells.here, cells.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
-    rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
-    lines, measurement = beginning(beforehand(planned, declared), journal, request.hours)
+    rounds = fixed(cells, journal) if declared is None else looked(replace(declared, plan=cells), journal)
+    lines, measurement = beginning(beforehand(cells, declared), journal, request.hours)
     if lines:
         print("\n".join([*lines, *_looks(declared), *where(opened)]), flush=True)
     ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=measurement.each)
@@ -85,17 +73,18 @@ def carry_out(request: Request, planned: Plan, declared: Declared | None, journa
         if grid.file.deck and not ended.stop:
             from ablations.theory.deck import write_deck
 
-            write_deck(folder, ended.records, journal, planned.here.data)
+            write_deck(folder, ended.records, journal, cells.here.data)
         return finish(folder, journal, ended)
 
 
-def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
+def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
     are added by looks."""
     from ablations.driver import rounds
     from ablations.driver.sizes import sizes
     from ablations.grids.footnotes import words
 
+    plan, declared = planned
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     for item in plan.planned:
         if item.cell.seed == plan.grid.seeds[0]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from ablations.driver.bar import waiting
 from ablations.driver.ended import Ended
@@ -15,18 +14,7 @@ from ablations.engine.journal import FOLDER, Journal
 from ablations.grids.footnotes import words
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.errors import InputError
 from analysis.format.links import without_password
-
-
-def writable(results: Path) -> None:
-    """Make the results folder where there is none; InputError where it cannot be written."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=results):
-            pass
-    except OSError as error:
-        raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
 
 
 def finish(folder: Path, journal: Journal, ended: Ended) -> int:

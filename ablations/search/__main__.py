@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.launchers.warm import LOCAL, warm_up
+from ablations.driver.command import command
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.patience import soon
 from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError
 
@@ -27,49 +26,44 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
-    if {"--help", "-h"} & set(arguments):
-        print(help_text())
-        return 0
-    request = parse_search(arguments)
-    if request.launcher == LOCAL:
-        warm_up()
-    with soon(f"{request.title}: reading its choices and its data …"):
-        from ablations.search.study import make
+    return command(arguments, help_text, parse_search, planned, lambda plan, _: dry_run(plan), carry_out)
 
-        study = make(request)
-        from ablations.driver.packing import packed
-        from ablations.driver.pages import writable
-        from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
-        from ablations.engine.journal import journal_of
-        from ablations.engine.lease import holder, leased
-        from ablations.launchers.protocol import launcher_of
-        from ablations.search.plan import plan_search
-        from ablations.search.records import check_same_search
 
-        launcher = launcher_of(request)
-        threads = study.cell(study.default, study.seeds[0]).threads
-        plan = plan_search(study, launcher, launcher.devices(request.device, threads))
-    results = Path(request.results)
-    journal, folder = journal_of(results, request.journal), results / study.name
-    if not request.dry_run:
-        writable(results)
-    check_same_search(folder, plan)
-    if request.dry_run:
-        print(dry_run(plan))
-        return 0
+def planned(request: SearchRequest) -> SearchPlan:
+    """The plan of a request."""
+    from ablations.search.study import make
+
+    study = make(request)
+    from ablations.launchers.protocol import launcher_of
+    from ablations.search.plan import plan_search
+    from ablations.search.records import check_same_search
+
+    launcher = launcher_of(request)
+    threads = study.cell(study.default, study.seeds[0]).threads
+    plan = plan_search(study, launcher, launcher.devices(request.device, threads))
+    check_same_search(request.folder, plan)
+    return plan
+
+
+def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
+    """Search, unless another command does; the exit code."""
+    from ablations.driver.packing import packed
+    from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
+    from ablations.engine.lease import holder, leased
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
+    results, folder = Path(request.results), request.folder
     place = place_of(folder) / SEARCH
     with leased(place) as lease:
         if lease is None:
             raise InputError(
-                f"{holder(place) or 'another command'} runs the search {study.name}, which has one driver at a time: "
-                "wait for it, or give a name=…"
+                f"{holder(place) or 'another command'} runs the search {plan.study.name}, which has one driver at a "
+                "time: wait for it, or give a name=…"
             )
         wait_for_cleaning(results / ".leases")
         plan = replace(plan, here=packed(plan.here, plan.demanding()))
-        opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
+        opened = open_tracker(request.tracking_uri or default_uri(results), plan.study.name, results)
         return search(request, plan, journal, folder, opened)
 
 
