@@ -137,7 +137,7 @@ def confirm(results: SearchResults, announced: Announced) -> int:
     from ablations.driver.rounds import at_once
     from ablations.driver.wording import counted
     from ablations.search.confirmation import confirmation, noted
-    from ablations.search.records import finalists
+    from ablations.search.finalists import finalists
 
     plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))

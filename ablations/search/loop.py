@@ -22,9 +22,10 @@ from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
+from ablations.search.outcome import TrialOutcome
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params
-from ablations.search.trial import Course, TrialOutcome, Way
+from ablations.search.trial import Course, Way
 from ablations.search.watched import WatchedTrial
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
