@@ -15,8 +15,8 @@ from ablations.settings.grammar import listed
 from ablations.settings.request import Request
 
 if TYPE_CHECKING:
+    from ablations.driver.interim import Declared
     from ablations.driver.plan import Plan
-    from ablations.driver.sequential import Declared
     from ablations.engine.journal import Journal
 
 
@@ -30,9 +30,9 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
     from ablations.grids.grid import make
 
     grid = make(request)
+    from ablations.driver.interim import Declared
     from ablations.driver.plan import plan
     from ablations.driver.requests import check_same_request
-    from ablations.driver.sequential import Declared
     from ablations.launchers.protocol import launcher_of
 
     launcher = launcher_of(request)
@@ -49,8 +49,7 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
     from ablations.driver.model_delivery import deliver_models
     from ablations.driver.packing import packed
     from ablations.driver.pages import finish
-    from ablations.driver.rounds import fixed, looked
-    from ablations.driver.sizes import beforehand
+    from ablations.driver.rounds import beforehand, fixed, looked
     from ablations.driver.watch import where
     from ablations.engine.folder_lock import FolderLock
     from ablations.engine.version import code_version

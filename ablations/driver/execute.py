@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.bar import bar
-from ablations.driver.ended import Ended, Stop
 from ablations.driver.launching import launch, stopping
 from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
+from ablations.driver.pages import Ended, Stop
 from ablations.driver.pause import Pause
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_same_request
-from ablations.driver.rounds import Round, trainings
+from ablations.driver.round import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
 from ablations.driver.wanted import Wanted

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.driver.page_cache import last_shown, still_there
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal, Result
-from ablations.results.folder import write_frames, write_results
+from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.tracking.mlflow_client import TrackingError
@@ -29,15 +27,6 @@ def records_of(plan: Plan, journal: Journal) -> list[Record]:
 def write(plan: Plan, journal: Journal, folder: Path, records: list[Record], provenance: dict[str, Any]) -> None:
     """Write results/<grid>/ from these records and the journal."""
     write_results(folder, head_with(plan, journal, records, provenance), records, journal, plan.here.data)
-
-
-@contextmanager
-def so_far(plan: Plan, journal: Journal, details: dict[str, Any]) -> Iterator[Path]:
-    """A folder, for a while, with the numbers that results of a plan hold by now; grid.json has these details more."""
-    with TemporaryDirectory() as place:
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, details)
-        write_frames(Path(place), head, records_of(plan, journal), journal)
-        yield Path(place)
 
 
 def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: dict[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ import pytest
 
 from ablations import run
 from ablations.driver import pages, showing
+from ablations.driver.interim import Declared
 from ablations.driver.plan import plan
-from ablations.driver.sequential import Declared
 from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event

@@ -9,7 +9,8 @@ import pytest
 
 from ablations.driver.execute import Execution
 from ablations.driver.plan import Plan, plan
-from ablations.driver.rounds import Round, at_once
+from ablations.driver.round import Round
+from ablations.driver.rounds import at_once
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make

@@ -1,25 +1,44 @@
-"""Decisions at each look of `seeds=auto`: which comparisons are over, which cells get more seeds.
+"""Decisions between the rounds of a command: which cells get more seeds, and how many sets of samples are drawn.
 
-The comparisons are those that the grid declares (`Meta.declared`). What becomes of each is read off files that are
-written as the grid's results are (`analysis.interim`), so that whoever reads these decides the same. One that is over
-stays so, and cells that no open comparison needs stop.
+    seeds=auto             at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; one
+                           that is stays so, and cells that no open comparison needs stop
+    evaluation.sets=auto   two sets a cell and seed, then 4, 8, 16, for all cells alike, while drawing adds more than a
+                           tenth to the variance of differences between seeds
+
+Both are read off files that are written as the grid's results are (`analysis.interim`), and rest on what was run before
+alone: so a command that is given again decides the same, and so does whoever reads its results.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.driver.plan import Plan
-from ablations.driver.written import so_far
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
+from ablations.results.folder import write_frames
 from ablations.results.grid_json import head_of
+from ablations.results.records import record
+from ablations.settings.evaluation import FEWEST_SETS, MOST_SETS
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Meta, parse_meta
-from analysis.interim import Progress, progress
+from analysis.interim import Enough, Progress, enough_sets, progress
+
+
+@contextmanager
+def so_far(plan: Plan, journal: Journal, details: dict[str, Any]) -> Iterator[Path]:
+    """A folder, for a while, with the numbers that results of a plan hold by now; grid.json has these details more."""
+    with TemporaryDirectory() as place:
+        head = head_of(plan.grid, plan.planned, plan.here.data, None, details)
+        write_frames(Path(place), head, [record(item, journal) for item in plan.planned], journal)
+        yield Path(place)
 
 
 @dataclass(frozen=True)
@@ -119,3 +138,29 @@ def looks_so_far(part: Plan) -> dict[str, Any]:
     stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
     auto = {"looks": list(part.grid.looks), "most": part.grid.looks[-1], "stopped": dict(stopped)}
     return {"seeds": part.grid.seeds, "auto": auto}
+
+
+def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
+    """A plan whose first sets are drawn → it with 4 sets, 8, …, and their number, until there are as many as it takes.
+
+    Each is to be run before the next is asked for.
+    """
+    first, sets = plan, FEWEST_SETS
+    if not any(item.cell.evaluation.sets == "auto" for item in plan.planned):
+        return
+    while sets < MOST_SETS:
+        enough = enough_for(plan, journal)
+        if enough is None or enough.sets <= sets:
+            return
+        sets *= 2
+        print(f"{enough.reason}: {sets} sets a cell and seed", flush=True)
+        plan = first.with_sets(sets)
+        yield plan, sets
+    if (enough := enough_for(plan, journal)) is not None and enough.sets > sets:
+        print(f"{enough.reason}: more than {MOST_SETS} are not drawn", flush=True)
+
+
+def enough_for(plan: Plan, journal: Journal) -> Enough | None:
+    """The number of sets that a plan would take by what the journal holds; None where nothing says how many."""
+    with so_far(plan, journal, {}) as folder:
+        return enough_sets(folder)
