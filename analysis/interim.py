@@ -42,15 +42,15 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
     standings: dict[tuple[str, str], list[tuple[Looked, bool]]] = defaultdict(list)
     for metric in deciding(answers.metrics):
         for (a, b), looked in followed(answers.grid, answers.meta.auto, metric, answers.cells):
-            known = a.estimate(metric.name).known and b.estimate(metric.name).known
-            standings[a.cell_id, b.cell_id].append((looked, known))
+            measured = a.estimate(metric.name).known and b.estimate(metric.name).known
+            standings[a.cell_id, b.cell_id].append((looked, measured))
     pairs = [(a.cell_id, b.cell_id) for a, b in declared_pairs(answers.meta, answers.cells)]
     return {pair: _progress(standings[pair]) for pair in pairs}
 
 
 def _progress(in_metrics: Sequence[tuple[Looked, bool]]) -> Progress:
     """The progress of a comparison in all metrics, from that in each, and whether both of its cells have values."""
-    if any(looked.open and known for looked, known in in_metrics):
+    if any(looked.open and measured for looked, measured in in_metrics):
         return "open"
     closed = [looked for looked, _ in in_metrics if not looked.open]
     return "settled" if closed and all(looked.settled for looked in closed) else "over"

@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
+from ablations.engine.journal import Journal, journal_of
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.patience import soon
 from ablations.settings.request import Common
 from analysis.format.errors import InputError
-
-if TYPE_CHECKING:
-    from ablations.engine.journal import Journal
 
 R = TypeVar("R", bound=Common)
 P = TypeVar("P")
@@ -38,15 +36,13 @@ def command(
         print(help_text())
         return 0
     request = parse(arguments)
+    results = Path(request.results)
+    journal = journal_of(results, request.journal)
     if request.launcher == LOCAL:
         # Beside the imports of this process, which take as long.
         warm_up()
     with soon(f"{request.title}: reading its choices and its data …"):
         planned = plan(request)
-    from ablations.engine.journal import journal_of
-
-    results = Path(request.results)
-    journal = journal_of(results, request.journal)
     if request.dry_run:
         print(dry_run(planned, journal))
         return 0
