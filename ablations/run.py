@@ -45,7 +45,7 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
 def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Journal) -> int:
     """Run what a plan lacks, and leave its results; the exit code."""
     from ablations.driver.beginning import beginning
-    from ablations.driver.execute import execute
+    from ablations.driver.execute import Job, execute
     from ablations.driver.model_delivery import deliver_models
     from ablations.driver.packing import packed
     from ablations.driver.pages import finish
@@ -65,7 +65,7 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
     lines, measurement = beginning(beforehand(cells, declared), journal, request.hours)
     if lines:
         print("\n".join([*lines, *_looks(declared), *where(opened)]), flush=True)
-    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=measurement.each)
+    ended = execute(rounds, Job(journal, folder, opened, provenance, request.hours), measurement.each)
     with FolderLock(folder).held():
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)

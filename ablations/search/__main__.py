@@ -131,7 +131,7 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
 
 def confirm(results: SearchResults, announced: Announced) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
-    from ablations.driver.execute import execute
+    from ablations.driver.execute import Job, execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
@@ -152,8 +152,8 @@ def confirm(results: SearchResults, announced: Announced) -> int:
         cells = len(grid.points)
         size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
-    expected, provenance = announced.measured.each, results.provenance
-    ended = execute(at_once(planned), journal, folder, results.tracker, provenance, confirms=True, expected=expected)
+    job = Job(journal, folder, results.tracker, results.provenance, confirms=True)
+    ended = execute(at_once(planned), job, announced.measured.each)
     with results.lock.held():
         return finish(folder, journal, ended)
 
