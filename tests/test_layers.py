@@ -67,6 +67,16 @@ def test_no_modules_of_a_package_import_each_other_in_a_circle(package):
     tuple(TopologicalSorter(graph).static_order())
 
 
+def test_of_the_analysis_the_experiment_knows_files_and_the_answers_to_its_questions():
+    rooms = {
+        ".".join(name.split(".")[:2])
+        for module, file in modules("ablations").items()
+        for name in imported(module, file)
+    }
+    known = {"analysis", "analysis.format", "analysis.interim", "analysis.pages", "analysis.read"}
+    assert {room for room in rooms if room.split(".")[0] == "analysis"} <= known
+
+
 def test_networks_know_nothing_of_diffusion():
     for module, file in modules("diffusion_core/networks").items():
         own = {name for name in imported(module, file) if name.startswith("diffusion_core")}
@@ -117,7 +127,7 @@ FLOORS = {
         {"engine"},
     ],
     "analysis": [
-        {"pages"},
+        {"pages", "interim"},
         {"report"},
         {"tables", "figures"},
         {"exports"},

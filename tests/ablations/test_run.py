@@ -26,7 +26,7 @@ from PIL import Image
 from ablations import publish, run, sample
 from ablations.data.tensors import read_tensors, write_tensors
 from ablations.driver import requests, written
-from ablations.driver.execute import Execution
+from ablations.driver.execute import Execution, Job
 from ablations.driver.plan import plan
 from ablations.driver.rounds import at_once
 from ablations.driver.spent import Spent
@@ -216,7 +216,8 @@ def test_damage_that_is_met_on_the_way_is_made_anew_at_the_end(again, capfd):
     altered(journal.folder(bounds[0].id) / "bound.safetensors")
     (again.folder / "runs.csv").unlink()
     (whole,) = at_once(made)
-    with Execution.of(whole, journal, again.folder, None, {"command": request.command, "code": "1"}) as execution:
+    job = Job(journal, again.folder, None, {"command": request.command, "code": "1"})
+    with Execution.of(whole, job) as execution:
         execution.launch(made, whole)
         execution.publish(made, whole, ended=False, wait=False)
         assert "bound.safetensors has been altered" in capfd.readouterr().err

@@ -8,10 +8,9 @@ import pytest
 
 from ablations.driver import estimates
 from ablations.driver.beginning import NAMED, beginning
+from ablations.driver.interim import Declared
 from ablations.driver.plan import plan
-from ablations.driver.rounds import planned
-from ablations.driver.sequential import Declared
-from ablations.driver.sizes import beforehand
+from ablations.driver.rounds import beforehand, planned
 from ablations.driver.watch import Watch, where
 from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make

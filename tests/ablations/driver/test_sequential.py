@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver import pages, sequential, showing
+from ablations.driver import pages, showing
+from ablations.driver.interim import Declared
 from ablations.driver.plan import plan
-from ablations.driver.sequential import Declared, Known, differences
 from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
@@ -24,11 +24,11 @@ from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
 from ablations.tracking import mlflow_store
+from analysis.findings.answers import Answers
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
-from analysis.format.grid_json import ShownMetric
+from analysis.interim import progress
 from analysis.read.runs import read_folder
-from analysis.statistics.looks import follow, plan_of
 from tests.ablations.conftest import NoDrawing
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.sampling import sampled
@@ -321,39 +321,17 @@ def test_a_cell_that_makes_no_sense_is_in_no_comparison():
         Declared.of(plan(make(parse_run(["variance=beta,learned_diagonal", *words[1:]])), Serial(), ["cpu"]))
 
 
-def test_differences_are_of_common_seeds_and_of_images_where_all_have_them():
-    a = Known({0: 1.0, 1: 2.0, 2: 3.0}, {0: np.array([0.0, 2.0]), 1: np.array([1.0, 3.0])})
-    b = Known({0: 0.5, 1: 0.5}, {0: np.array([0.0, 1.0]), 1: np.array([0.0, 1.0])})
-    assert differences(a, b).tolist() == [[0.0, 1.0], [1.0, 2.0]]
-    assert differences(a, Known(b.values, {})).tolist() == [0.5, 1.5]
-    assert differences(a, Known({}, {})).tolist() == []
-
-
-def test_a_value_without_a_logarithm_is_none():
-    log = ShownMetric("fid/x", "FID", "min", scale="log")
-    assert sequential.scaled(np.e, log) == pytest.approx(1)
-    assert np.isnan(sequential.scaled(0.0, log))
-    assert sequential.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
-
-
 @pytest.mark.slow
 def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp_path, alone):
     words = ["parameterization=epsilon,v", "data=mixture2d", "network=mlp", "training.steps=20", *WORDS[1:]]
     assert run.main([*words, "seeds=auto", "seeds.max=5", f"results={tmp_path}"]) == 0
-    found = read_folder(tmp_path / "auto")
     declared = Declared.of(plan(make(parse_run([*words, "seeds=auto", "seeds.max=5"])), Serial(), ["cpu"]))
     state = declared.begin()
-    for n in declared.looks.seeds:
+    for n in declared.looks:
         state = declared.after(state, n, Journal(tmp_path / ".stages")) if state.open else state
-    ((a, b),) = found.meta.declared
-
-    def first(n):
-        if max(found.meta.auto.stopped.values()) < n:
-            return [None]
-        images = [[found.images.loc[cell, seed, "nll/test"] for seed in found.meta.seeds[:n]] for cell in (a, b)]
-        return [np.array(images[0]) - np.array(images[1])]
-
-    (metric,) = [metric for metric in found.meta.metrics if metric.deciding]
-    read = follow(plan_of(5), 1, first, margins=found.meta.read_by(metric).margin)
-    assert read == state.standings["nll/test"]
-    assert read[0].found.image_error > 0
+    assert progress(tmp_path / "auto") == state.progress
+    (found,) = Answers.of(read_folder(tmp_path / "auto")).findings
+    ((a, b),) = state.progress
+    (pair,) = found.pairs
+    assert (pair.a.cell_id, pair.b.cell_id) == (a, b)
+    assert pair.comparison.image_error > 0

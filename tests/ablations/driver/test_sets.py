@@ -12,7 +12,7 @@ import torch
 
 from ablations import run
 from ablations.data.tensors import read_tensors
-from ablations.driver import pages, sets
+from ablations.driver import interim, pages
 from ablations.driver.plan import plan
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal, Result
@@ -24,10 +24,11 @@ from ablations.settings.arguments import parse_run
 from ablations.stages.metric import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
 from analysis.findings.answers import Answers
-from analysis.findings.spending import Spending
+from analysis.findings.spending import Spending, spending
 from analysis.format.errors import InputError
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import SETS
+from analysis.interim import Enough, in_words
 from analysis.read.runs import read_folder
 from tests.ablations.conftest import said
 from tests.ablations.search.conftest import POINTS
@@ -47,9 +48,9 @@ def samples_of(item):
     return [stage for stage in item.stages if isinstance(stage, SamplesStage)]
 
 
-def noisy(enough, k=2):
+def noisy(enough):
     metric = ShownMetric(DISTANCE, "Energy distance", "min", decides="samples")
-    return Spending(metric, k, 0.3, 1.0, enough, 1.0, 1.0)
+    return Enough(enough, in_words(Spending(metric, 2, 0.3, 1.0, enough, 1.0, 1.0)))
 
 
 def rows(results):
@@ -77,7 +78,7 @@ def four(tmp_path_factory, store):
         shutil.copy(store, results / "mlflow.db")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
-            patch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+            patch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
             more = ["evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
             words = [*GRID, "evaluation.sets=auto", *more]
             assert run.main(words) == 0
@@ -142,7 +143,7 @@ def test_a_metric_that_is_asked_for_reads_every_stage():
 @pytest.mark.thorough
 def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
     words, results = four
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+    monkeypatch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
     launched = []
     real = Dispatch.add
     monkeypatch.setattr(Dispatch, "add", lambda self, stages: launched.extend(stages) or real(self, stages))
@@ -162,33 +163,30 @@ def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, mo
 )
 def test_they_are_doubled_while_they_are_too_few(enough, expected, monkeypatch, tmp_path):
     told = None if enough is None else noisy(enough)
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: told)
-    found = list(sets.doubled(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
+    monkeypatch.setattr(interim, "enough_for", lambda *given: told)
+    found = list(interim.doubled(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
     counts = [2**k for k in range(2, expected.bit_length())]
     assert [n for _, n in found] == counts
     assert [{item.sets for item in more.planned} for more, _ in found] == [{n} for n in counts]
 
 
 def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: 1 / 0)
+    monkeypatch.setattr(interim, "enough_for", lambda *given: 1 / 0)
     before = planned(*GRID, "evaluation.sets=3")
-    assert list(sets.doubled(before, Journal(tmp_path))) == []
+    assert list(interim.doubled(before, Journal(tmp_path))) == []
 
 
 @pytest.mark.thorough
 def test_what_decides_is_what_the_page_would_say(four):
     """Of the two sets alone, and then of all: the same numbers as in the report of such a folder."""
-    from analysis.findings.spending import spending
-
     _, results = four
     journal = Journal(results / ".stages")
     grid = planned(*GRID, "evaluation.sets=auto")
     every = spending(
         next(one for one in Answers.of(read_folder(results / "auto")).findings if one.metric.name == DISTANCE)
     )
-    found = sets.most_noisy(grid.with_sets(4), journal)
-    assert (found.sets, found.enough, found.share) == (4, every.enough, every.share)
-    assert sets.most_noisy(grid, journal).sets == 2
+    assert interim.enough_for(grid.with_sets(4), journal) == Enough(every.enough, in_words(every))
+    assert "with 2 sets" in interim.enough_for(grid, journal).reason
 
 
 def test_values_of_parts_are_those_of_the_whole():

@@ -21,8 +21,7 @@ from ablations.results.folder import per_image
 from ablations.settings.arguments import parse_run
 from ablations.stages import samples as sampling
 from ablations.stages.graph import stages_of
-from ablations.stages.restore import load
-from ablations.stages.stage import Parts
+from ablations.stages.restore import Parts, load
 from diffusion_core.forward import diffuse
 from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform

@@ -28,13 +28,13 @@ from ablations.launchers.serial import Serial
 from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
+from ablations.settings.choices import choices_of
 from ablations.settings.identity import parameters
 from ablations.settings.rules import refusal
 from ablations.stages.autoencoder import collapse
 from ablations.stages.bound import bound_was_meant
 from ablations.stages.graph import once, stages_of
-from ablations.stages.restore import autoencoder_of, load
-from ablations.stages.stage import Parts
+from ablations.stages.restore import Parts, autoencoder_of, load
 from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
@@ -425,8 +425,8 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
     spent = 3 * (encode + decode) * 60 * 32 + encode * 897
-    small = forward_flops(Diffusion(plain.choices, Continuous(), (4, 4, 4)))
-    large = forward_flops(Diffusion(plain.choices, Continuous(), (1, 8, 8)))
+    small = forward_flops(Diffusion(choices_of(plain), Continuous(), (4, 4, 4)))
+    large = forward_flops(Diffusion(choices_of(plain), Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
     step = 64 * 3 * small
     assert budget - step < spent + matched.training.steps * step <= budget
