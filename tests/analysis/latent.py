@@ -10,7 +10,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.analysis.conftest import FID, IS, NLL, SEEDS, meta, write_csv, write_rows
+from tests.analysis.conftest import FID, IS, NLL, SEEDS, axis_of, meta, row_of, write_curves, write_rows
 
 RFID, PSNR = "rfid/train/digits-cnn", "psnr/test"
 SPACES = {
@@ -26,7 +26,7 @@ RUNS = {
     "vae": ("VAE alone", {"budget": "steps", "horizon": "0"}),
 }
 AXES = [
-    {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, (text, _) in levels.items()]}
+    axis_of(name, label, {level: text for level, (text, _) in levels.items()})
     for name, label, levels in (("space", "Space", SPACES), ("run", "Run", RUNS))
 ]
 # (reconstruction, entropy, L0, Lt, LT) in bits/dim; pixels have no first two, and a VQ code none of them.
@@ -93,17 +93,8 @@ def autoencoder_id(space, seed):
 def row(levels, seed):
     """A line of runs.csv."""
     space, run = levels
-    found = {
-        "cell_id": "-".join(levels),
-        "training_id": f"t-{'-'.join(levels)}",
-        "seed": seed,
-        "status": "finished",
-        "reason": "",
-        "autoencoder_id": autoencoder_id(space, seed),
-        "axis.space": space,
-        "axis.run": run,
-    }
-    found |= BASE | SPACES[space][1] | RUNS[run][1]
+    found = row_of("-".join(levels), seed, autoencoder_id=autoencoder_id(space, seed))
+    found |= {"axis.space": space, "axis.run": run} | BASE | SPACES[space][1] | RUNS[run][1]
     if space != "pixels":
         found |= VQ if space == "vq" else KL
     if levels == PARTLY and seed == 2:
@@ -186,6 +177,6 @@ def latent(folder, table=None, **changes):
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**(told | changes)), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, [row(levels, seed) for levels in BITS for seed in SEEDS] if table is None else table)
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
+    write_curves(folder, curves())
     write_images(folder)
     return folder

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tests.analysis.conftest import build, described, write_csv
+from tests.analysis.conftest import axis_of, build, described, row_of, write_csv, write_curves
 
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
 NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
@@ -71,7 +71,7 @@ def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
 
 def trial(number, params, values=None, status="finished", steps=FULL, **changes):
     """A trial's row of runs.csv; `values` are of finished trials only."""
-    row = {"cell_id": f"c{number}", "training_id": "", "seed": 0, "status": status, "reason": "", "trial": number}
+    row = row_of(f"c{number}", 0, training_id="", status=status, trial=number)
     own = {f"param.{k}": v for k, v in params.items()} | {"data": "digits"} | changes
     return row | own | {"cost/steps": steps, "cost/seconds": 20.5} | ((values if status == "finished" else {}) or {})
 
@@ -102,7 +102,7 @@ def write_search(folder, description, trials, rungs=()):
     write_csv(folder / "runs.csv", names, [[row.get(key, "") for key in names] for row in [*trials, *cells]])
     kept = [list(row.values()) for row in curves if not row["curve"].startswith("rung/")]
     points = [(f"c{number}", seed, f"rung/{name}", step, value) for number, seed, step, value in rungs]
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [*kept, *points])
+    write_curves(folder, [*kept, *points])
     return folder
 
 
@@ -271,12 +271,10 @@ FRESH = {"default": (2.40, 2.42, 2.41), "found": (2.32, 2.36, 2.31)}
 
 def confirmation(folder, values=None, levels=(("found", "found by search"),), metric=NLL_VAL):
     """grid.json, runs.csv and curves.csv of the grid that runs winners and default anew."""
-    named = [{"name": "default", "label": "paper's default"}]
-    named += [{"name": level, "label": label} for level, label in levels]
     table = []
     for level, of_seeds in (values or FRESH).items():
         for seed, value in enumerate(of_seeds, 1):
-            row = {"cell_id": level, "training_id": f"t-{level}", "seed": seed, "status": "finished", "reason": ""}
+            row = row_of(level, seed, training_id=f"t-{level}")
             row |= {"axis.choice": level, "data": "digits", "training.steps": "1000", "training.batch": "128"}
             table.append(row | {metric: value, "nll/test": value + 0.05})
     return build(
@@ -286,7 +284,7 @@ def confirmation(folder, values=None, levels=(("found", "found by search"),), me
         question="Which β_1 and β_T suit the linear schedule?",
         layout="general",
         seeds=[1, 2, 3],
-        axes=[{"name": "choice", "label": "choice", "levels": named}],
+        axes=[axis_of("choice", "choice", {"default": "paper's default"} | dict(levels))],
         baseline={"choice": "default"},
         metrics=[{"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}],
         floors={},

@@ -11,12 +11,9 @@ from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.verdicts import claim_sentence, why
-from tests.analysis.conftest import FID, NLL, meta, run_of
+from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
 
-AXES = [
-    {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
-    {"name": "steps", "label": "Steps", "levels": [{"name": n, "label": n} for n in ("10", "100")]},
-]
+AXES = [axis_of("schedule", "Schedule", ("linear", "cosine")), axis_of("steps", "Steps", ("10", "100"))]
 # (schedule, steps) → FID per seed.
 FIDS = {
     ("linear", "10"): [40.0, 42.0, 41.0, 43.0],

@@ -12,11 +12,11 @@ from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
 from analysis.report.answers import factorial_sentences
-from tests.analysis.conftest import NLL, meta, run_of
+from tests.analysis.conftest import NLL, axis_of, meta, run_of
 
 AXES = [
-    {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
-    {"name": "steps", "label": "Steps", "levels": [{"name": n, "label": f"{n} steps"} for n in ("10", "50", "100")]},
+    axis_of("schedule", "Schedule", ("linear", "cosine")),
+    axis_of("steps", "Steps", {n: f"{n} steps" for n in ("10", "50", "100")}),
 ]
 EFFECT = {"10": 1.0, "50": 0.4, "100": 0.0}
 

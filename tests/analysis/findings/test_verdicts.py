@@ -23,7 +23,7 @@ from analysis.words.cells import shortfall
 from analysis.words.rounds import looked as looked_words
 from analysis.words.rounds import seeds_taken
 from analysis.words.verdicts import comparison_sentence, headline
-from tests.analysis.conftest import FID, NLL, meta, run_of
+from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
 
 # Level → NLL and FID per seed.
 VALUES = {
@@ -35,10 +35,9 @@ VALUES = {
 
 def grid_of(values=VALUES, images=None, axes=None, sets=None, training=None, baseline=None, **changes):
     """A grid of one axis, `schedule`, unless its axes are given; a row per level and seed, of one training or each."""
-    levels = [{"name": name, "label": name} for name in values]
     seeds = list(range(len(next(iter(values.values()))[0])))
     described = meta(
-        axes=[{"name": "schedule", "label": "Schedule", "levels": levels}] if axes is None else axes,
+        axes=[axis_of("schedule", "Schedule", values.keys())] if axes is None else axes,
         baseline=baseline or {},
         layout="general",
         seeds=seeds,

@@ -15,7 +15,7 @@ from analysis.findings.weights import (
     relative,
 )
 from analysis.words.weights import weight_footnotes, weight_sentence
-from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_csv
+from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_curves
 
 AXES = ["axis.a", "axis.b"]
 
@@ -170,5 +170,5 @@ def test_a_second_axis_has_a_footnote_of_its_own(tmp_path):
 def test_grids_without_curves_have_no_footnote(tmp_path):
     folder = build(tmp_path / "g")
     kept = [line for line in curves() if not (line[0] == cell_id(("x0", "simple")) and line[2] == "expected_weight")]
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), kept)
+    write_curves(folder, kept)
     assert footnotes_of(folder) == {}

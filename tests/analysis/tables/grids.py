@@ -3,8 +3,7 @@
 import itertools
 import json
 
-from analysis.format.names import CURVES
-from tests.analysis.conftest import FID, IS, NLL, build, meta, write_csv, write_rows
+from tests.analysis.conftest import FID, IS, NLL, axis_of, build, meta, row_of, write_curves, write_rows
 from tests.analysis.latent import latent
 
 SEEDS = (0, 1, 2)
@@ -38,6 +37,11 @@ def axis(name, label, levels):
     return name, label, levels
 
 
+def described_by(name, label, levels):
+    """What grid.json says of such an axis."""
+    return axis_of(name, label, {level: text for level, (text, _) in levels.items()})
+
+
 def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
     """A results folder of every combination of levels; metric → mean, that grows with the cell's number."""
     metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
@@ -52,19 +56,15 @@ def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
             settings |= levels[name][1]
         for i in SEEDS:
             values = {key: f"{(c + 0.1 * k) + (i - 1) * steps.get(key, 0.01):.6g}" for key, c in metrics.items()}
-            row = {"cell_id": "-".join(names) or "cell", "training_id": "t", "seed": i, "status": "finished"}
             levels = {f"axis.{name}": level for (name, _, _), level in zip(axes, names, strict=True)}
-            rows.append(row | {"reason": ""} | levels | settings | values)
-    described = [
-        {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, (text, _) in found.items()]}
-        for name, label, found in axes
-    ]
+            rows.append(row_of("-".join(names) or "cell", i, training_id="t") | levels | settings | values)
+    described = [described_by(*found) for found in axes]
     listed = [metric for metric in METRICS if metric["name"] in metrics]
     told = {"layout": layout, "axes": described, "metrics": listed, "footnotes": [], "name": layout} | changes
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**told), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, rows)
-    write_csv(folder / "curves.csv", CURVES, [])
+    write_curves(folder, [])
     return folder
 
 
