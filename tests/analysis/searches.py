@@ -41,6 +41,8 @@ BETAS = (
     floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
 )
 PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
+DEFAULT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+"""The parameters of a trial of the paper's default."""
 
 
 def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
@@ -81,6 +83,22 @@ def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
     params = {p["name"]: str(v) for p in parameters if (v := row.get(f"param.{p['name']}", "")) != ""}
     values = {objective["name"]: row[objective["name"]] for objective in objectives}
     return {"level": level, "label": label, "trial": row["trial"], "params": params, "values": values}
+
+
+def few(folder, *outcomes, objectives=(NLL_OBJECTIVE,), **changes):
+    """A search of these trials, the first at the paper's default and the others near it: a value of the first
+    objective, one of each, or how it ended."""
+    trials = []
+    for i, outcome in enumerate(outcomes):
+        params = DEFAULT if i == 0 else {"schedule.beta_1": 0.0002123, "schedule.beta_T": 0.03 + i / 1000}
+        if isinstance(outcome, str):
+            trials.append(trial(i, params, status=outcome, reason="boom"))
+        else:
+            each = outcome if isinstance(outcome, tuple) else (outcome,)
+            trials.append(trial(i, params, {of["name"]: value for of, value in zip(objectives, each, strict=True)}))
+    won = changes.pop("winner_of", None)
+    winners = [] if won is None else [winner("found", "found by search", trials[won], BETAS, objectives)]
+    return write_search(folder, head(BETAS, objectives, default=PAPERS, winners=winners, **changes), trials)
 
 
 def write_search(folder, description, trials, rungs=()):

@@ -8,7 +8,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.spaces import bits_of, shares_of
 from analysis.findings.values import BOUND, cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import NLL, axis_of, build, row_of, write_curves
+from tests.analysis.conftest import NLL, answers_of, axis_of, build, row_of, write_curves
 from tests.analysis.latent import latent
 
 AXIS = axis_of("schedule", "Schedule", "abc")
@@ -32,8 +32,7 @@ def with_terms(folder):
 
 
 def test_shares_are_those_of_the_values_the_network_sees(tmp_path):
-    grid = read_folder(with_terms(tmp_path / "g"))
-    answers = Answers.of(grid)
+    answers = answers_of(with_terms(tmp_path / "g"))
     known = list(zip(answers.cells, answers.curve(BOUND), strict=True))
     assert shares_of(*known[0]) == pytest.approx((2 / 8, 5 / 8, 1 / 8))
     assert shares_of(*known[1]) is None

@@ -56,6 +56,11 @@ def found(**given):
     return Answers.of(grid(**given)).findings[0]
 
 
+def courses_of(nll):
+    """(a, b) → the course of their comparison."""
+    return {(one.pair.a.name, one.pair.b.name): one for one in nll.budget.courses}
+
+
 def test_rungs_are_in_order_and_the_end_is_the_last():
     nll = found()
     assert [rung.steps for rung in nll.budget.rungs] == [(50, 50), (100, 100), (200, 200), (400, 400)]
@@ -102,7 +107,7 @@ def test_without_it_the_best_is_the_best():
 
 
 def test_which_verdicts_have_settled_and_which_were_the_other_way_before():
-    courses = {(one.pair.a.name, one.pair.b.name): one for one in found().budget.courses}
+    courses = courses_of(found())
     assert courses["steady", "parallel"].settled
     assert courses["steady", "early"].settled
     assert not courses["steady", "late"].settled
@@ -139,10 +144,9 @@ def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     curves = made.load_curves()
     short = dataclasses.replace(made, load_curves=lambda: curves[(curves["cell_id"] != "late") | (curves["seed"] < 1)])
     nll = Answers.of(short).findings[0]
-    courses = {(one.pair.a.name, one.pair.b.name): one for one in nll.budget.courses}
-    assert courses["steady", "late"].ahead is None
-    assert not courses["steady", "late"].settled
-    assert "too few seeds" in course_line(courses["steady", "late"])
+    course = courses_of(nll)["steady", "late"]
+    assert (course.ahead, course.settled) == (None, False)
+    assert "too few seeds" in course_line(course)
     assert nll.rivals == []
 
 
@@ -150,11 +154,7 @@ def test_a_metric_that_was_not_scored_on_the_way_says_nothing():
     nll, fid = Answers.of(grid()).findings
     assert nll.budget is not None
     assert fid.budget is None
-
-
-def test_a_page_says_that_it_is_not_known():
-    answers = Answers.of(grid_of())
-    assert [block.text for block in budget(answers, ()).blocks] == [UNKNOWN]
+    assert [block.text for block in budget(Answers.of(grid_of()), ()).blocks] == [UNKNOWN]
 
 
 def test_a_cut_grid_says_what_the_whole_one_does():
@@ -165,9 +165,7 @@ def test_a_cut_grid_says_what_the_whole_one_does():
     nll = cut.findings[0]
     assert [nll.cells[i].name for i in nll.rivals] == ["late"]
     assert [rung.mean(1) for rung in nll.budget.rungs] == [rung.mean(1) for rung in whole.findings[0].budget.rungs]
-    assert {(one.pair.a.name, one.pair.b.name) for one in nll.budget.courses} == {
-        (a, b) for a, b in [("steady", "late"), ("steady", "parallel"), ("late", "parallel")]
-    }
+    assert set(courses_of(nll)) == {("steady", "late"), ("steady", "parallel"), ("late", "parallel")}
 
 
 def test_it_is_in_answers_json():

@@ -9,7 +9,17 @@ from analysis.report.__main__ import main
 from analysis.tables.search import terminal_search
 from tests.analysis.conftest import answers_of, terminal
 from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
-from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
+from tests.analysis.searches import (
+    BETAS,
+    confirmation,
+    few,
+    head,
+    joint,
+    one_objective,
+    trial,
+    two_objectives,
+    write_search,
+)
 
 OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
 
@@ -87,9 +97,7 @@ def test_the_terminal_keeps_its_width(tmp_path, build):
 
 
 def test_the_terminal_without_a_complete_trial(tmp_path):
-    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    folder = write_search(tmp_path / "s", head(BETAS), [trial(0, params, status="failed", reason="boom")])
-    told = terminal_search(read_search(folder), None)
+    told = terminal_search(read_search(few(tmp_path / "s", "failed")), None)
     assert told.splitlines()[0] == "Which β_1 and β_T suit the linear schedule?"
     assert "No trial has finished, so nothing was found." in told
     assert "─" not in told
