@@ -18,6 +18,7 @@ RUNGS = (125, 250)
 UNSCORED = ("x0", "weighted")
 """The cell that no rung is of."""
 FIRST = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True, "finished": 4, "trainings": 55}
+NONE = FIRST | {"number": 0, "seeds": 0, "rung": False, "finished": 0}
 WHOLE = FIRST | {"number": 2, "rung": False, "finished": 33}
 END = FIRST | {"number": 3, "seeds": 5, "rung": False, "preliminary": False, "finished": 55}
 DECLARED = [{"compare": {"parameterization": "x0"}}, {"compare": {"loss": "vlb_fixed"}}]

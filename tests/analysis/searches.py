@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from tests.analysis.conftest import axis_of, build, described, row_of, write_csv, write_curves
+from tests.analysis.conftest import axis_of, build, described, row_of, write_curves, write_rows
 
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
 NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
@@ -22,23 +22,13 @@ FULL = 1000
 RUNGS = (125, 250, 375, 500, 625, 750, 875, 1000)
 
 
-def floating(name, label, low, high, *, log=False, when=None):
-    blank = {"choices": [], "step": None, "kind": "float"}
-    return {"name": name, "label": label, **blank, "low": low, "high": high, "log": log, "when": when or {}}
-
-
-def whole(name, label, low, high, *, log=False):
-    return floating(name, label, low, high, log=log) | {"kind": "int"}
-
-
-def choice(name, label, *choices):
-    blank = {"kind": "choice", "low": None, "high": None, "log": False, "step": None, "when": {}}
-    return {"name": name, "label": label, "choices": list(choices), **blank}
+def ranging(name, label, low, high, *, kind="float", **more):
+    return {"name": name, "label": label, "kind": kind, "low": low, "high": high} | more
 
 
 BETAS = (
-    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True),
-    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
+    ranging("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True),
+    ranging("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
 )
 PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
 DEFAULT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
@@ -56,14 +46,7 @@ def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
         "objectives": [described(objective) for objective in objectives],
         "parameters": list(parameters),
         "sampler": "tpe",
-        "pruner": "none",
         "seeds": [0],
-        "default": {},
-        "winners": [],
-        "importances": {},
-        "importance_trials": 0,
-        "trained_steps": None,
-        "full_steps": None,
         "command": "python -m ablations.search study=schedule",
         "code": "0.1.0+abc",
         "seconds": 812.3,
@@ -104,22 +87,18 @@ def few(folder, *outcomes, objectives=(NLL_OBJECTIVE,), **changes):
 def write_search(folder, description, trials, rungs=()):
     """The files of a search in a folder, beside a grid's where there is one; `rungs` are (trial, seed, step, value)."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, name = folder / "grid.json", description["objectives"][0]["name"]
+    path, objectives = folder / "grid.json", [objective["name"] for objective in description["objectives"]]
     alone = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
     shared = {key: description[key] for key in ("name", "question", "data")}
     head = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**shared, **alone}
-    fixed = ["cell_id", "training_id", "seed", "status", "reason", "trial"]
-    names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data", "cost/steps", "cost/seconds"]
-    names += [objective["name"] for objective in description["objectives"]]
-    cells, curves = rows_in(folder / "runs.csv"), rows_in(folder / "curves.csv")
-    cells = [row for row in cells if not row.get("trial")]
+    cells = [row for row in rows_in(folder / "runs.csv") if not row.get("trial")]
     named = {row["cell_id"]: {key[5:]: row[key] for key in row if key.startswith("axis.")} for row in cells}
     head |= {"search": description, "cells": head.get("cells") or named}
     path.write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
-    names = list(dict.fromkeys([*names, *(key for row in cells for key in row)]))
-    write_csv(folder / "runs.csv", names, [[row.get(key, "") for key in names] for row in [*trials, *cells]])
-    kept = [list(row.values()) for row in curves if not row["curve"].startswith("rung/")]
-    points = [(f"c{number}", seed, f"rung/{name}", step, value) for number, seed, step, value in rungs]
+    columns = [*(f"param.{p['name']}" for p in description["parameters"]), *objectives]
+    write_rows(folder, [*(row | {name: row.get(name, "") for name in columns} for row in trials), *cells])
+    kept = [list(row.values()) for row in rows_in(folder / "curves.csv") if not row["curve"].startswith("rung/")]
+    points = [(f"c{number}", seed, f"rung/{objectives[0]}", step, value) for number, seed, step, value in rungs]
     write_curves(folder, [*kept, *points])
     return folder
 
@@ -147,9 +126,8 @@ def one_objective(folder, n=40):
         params = {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
         last = nll_of(beta_1, beta_t, noise.normal()) + (6.0 if number == 9 else 0.0)
         if number == 12:
-            trials.append(
-                trial(number, params, status="failed", reason="the loss was not finite at step 120", steps=120)
-            )
+            reason = "the loss was not finite at step 120"
+            trials.append(trial(number, params, status="failed", reason=reason, steps=120))
             continue
         bad = last > 2.36 and number > 8 and number != 9
         seen = RUNGS[: 2 + number % 3] if bad else RUNGS
@@ -162,7 +140,6 @@ def one_objective(folder, n=40):
         pruner="median",
         default=PAPERS,
         winners=[winner("found", "found by search", best, BETAS)],
-        importances={NLL_VAL: {"schedule.beta_T": 0.39, "schedule.beta_1": 0.61}},
         importance_ranges={NLL_VAL: {"schedule.beta_T": [0.2, 0.7], "schedule.beta_1": [0.3, 0.8]}},
         importance_trials=sum(row["status"] == "finished" for row in trials),
         trained_steps=sum(row["cost/steps"] for row in trials),
@@ -172,12 +149,11 @@ def one_objective(folder, n=40):
 
 
 JOINT = (
-    choice("schedule", "schedule", "linear", "cosine", "sigmoid"),
-    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True, when={"schedule": ["linear"]}),
-    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True, when={"schedule": ["linear"]}),
-    floating("schedule.s", "s", 0.001, 0.05, log=True, when={"schedule": ["cosine"]}),
-    floating("schedule.start", "start", -6.0, -1.0, when={"schedule": ["sigmoid"]}),
-    whole("training.batch", "batch", 32, 256, log=True),
+    {"name": "schedule", "label": "schedule", "kind": "choice", "choices": ["linear", "cosine", "sigmoid"]},
+    *(beta | {"when": {"schedule": ["linear"]}} for beta in BETAS),
+    ranging("schedule.s", "s", 0.001, 0.05, log=True, when={"schedule": ["cosine"]}),
+    ranging("schedule.start", "start", -6.0, -1.0, when={"schedule": ["sigmoid"]}),
+    ranging("training.batch", "batch", 32, 256, log=True, kind="int"),
 )
 
 
@@ -188,10 +164,8 @@ def joint(folder, n=60):
         share = (0.4, 0.3, 0.3) if number < n // 2 else (0.7, 0.1, 0.2)
         kind = "linear" if number == 0 else str(noise.choice(["linear", "cosine", "sigmoid"], p=share))
         batch = 128 if number == 0 else round(2 ** noise.uniform(5, 8))
-        params, value = (
-            {"schedule": kind, "training.batch": batch},
-            0.01 * noise.normal() - 0.02 * math.log2(batch / 64),
-        )
+        params = {"schedule": kind, "training.batch": batch}
+        value = 0.01 * noise.normal() - 0.02 * math.log2(batch / 64)
         if kind == "linear":
             beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** noise.uniform((-6, -2.3), (-3, -1))
             params |= {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
@@ -211,7 +185,6 @@ def joint(folder, n=60):
         question="Which schedule, with which parameters?",
         default={"schedule": "linear", **PAPERS, "training.batch": "128"},
         winners=[winner("found", "found by search", best, JOINT)],
-        importances={NLL_VAL: {"schedule": 0.72, "training.batch": 0.28}},
         importance_ranges={NLL_VAL: {"schedule": [0.6, 0.9], "training.batch": [0.1, 0.4]}},
         importance_trials=n,
     )
@@ -219,9 +192,9 @@ def joint(folder, n=60):
 
 
 WEIGHTS = (
-    floating("objective.power", "power of SNR", -1.0, 1.0),
-    floating("training.lr", "learning rate", 1e-4, 1e-2, log=True),
-    whole("network.channels", "channels", 16, 64),
+    ranging("objective.power", "power of SNR", -1.0, 1.0),
+    ranging("training.lr", "learning rate", 1e-4, 1e-2, log=True),
+    ranging("network.channels", "channels", 16, 64, kind="int"),
 )
 
 
@@ -248,10 +221,6 @@ def two_objectives(folder, n=45):
         question="Which weight and learning rate for likelihood, and which for samples?",
         default={"objective.power": "0.0", "training.lr": "0.001", "network.channels": "32"},
         winners=[winner(*names, row, WEIGHTS, both) for *names, row in named],
-        importances={
-            NLL_VAL: {"objective.power": 0.5, "training.lr": 0.4, "network.channels": 0.1},
-            FID_VAL: {"objective.power": 0.6, "training.lr": 0.35, "network.channels": 0.05},
-        },
         importance_ranges={
             NLL_VAL: {"objective.power": [0.4, 0.6], "training.lr": [0.3, 0.5], "network.channels": [0.05, 0.2]},
             FID_VAL: {"objective.power": [0.5, 0.7], "training.lr": [0.2, 0.4], "network.channels": [0.0, 0.1]},

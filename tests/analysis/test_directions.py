@@ -41,13 +41,7 @@ def drawn(search, name):
     return figure
 
 
-def test_the_best_trials_have_the_largest_values(up):
-    values = best_trials(up, 5)[PRECISION_VAL].tolist()
-    assert values == sorted(up.finished[PRECISION_VAL], reverse=True)[:5]
-    assert front_of_trials(up)["trial"].tolist() == [up.head.winners[0].trial]
-
-
-def test_equal_values_stand_by_their_numbers(tmp_path):
+def test_the_best_trials_have_the_largest_values_and_equal_ones_stand_by_their_numbers(tmp_path):
     search = read_search(few(tmp_path / "s", 0.5, 0.7, 0.6, 0.7, objectives=(PRECISION_OBJECTIVE,)))
     assert best_trials(search, 3)["trial"].tolist() == [1, 3, 2]
     assert front_of_trials(search)["trial"].tolist() == [1, 3]

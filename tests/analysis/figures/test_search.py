@@ -149,11 +149,6 @@ def test_rungs_of_one_trial_that_nothing_names_need_no_legend(tmp_path):
     assert drawn(read_search(folder))["rungs"].axes[0].get_legend() is None
 
 
-def test_what_is_missing_gives_no_figure(searches):
-    assert SEARCH_FIGURES["rungs"](searches["joint"]) is None
-    assert SEARCH_FIGURES["pareto"](searches["one"]) is None
-
-
 def test_the_study_is_the_one_that_was_searched(searches):
     for search in searches.values():
         study = study_of(search)

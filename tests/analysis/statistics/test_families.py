@@ -147,8 +147,7 @@ def test_cells_with_missing_seeds_are_compared_over_those_they_share():
     values = np.array([[0.0, 0.1, 0.2, math.nan], [9.0, 9.2, 9.1, 5.0], [math.nan, math.nan, 9.0, 9.1]])
     assert may_be_best(values, 1) == [False, True, True]
     assert may_be_best(values[:2], -1) == may_be_best(values[:2, :3], -1) == [True, False]
-    lonely = np.array([[0.0, 0.1, math.nan], [5.0, 5.2, math.nan], [math.nan, 1.0, 2.0]])
-    assert may_be_best(lonely, 1)[2] is None
+    assert may_be_best(np.array([[0.0, 0.1, math.nan], [5.0, 5.2, math.nan], [math.nan, 1.0, 2.0]]), 1)[2] is None
     assert may_be_best(np.array([[1.0]]), 1) == [True]
     assert may_be_best(np.zeros((0, 3)), 1) == []
 

@@ -12,7 +12,7 @@ from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import FID, NLL, answers_of, pipe
-from tests.analysis.latent import AXES, BITS, METRICS, PSNR, latent, row
+from tests.analysis.latent import AXES, CELLS, METRICS, PSNR, latent, rows
 
 WHY = (
     "not comparable: a VQ code has no likelihood, since its encoder is no density, and a number would not be one of "
@@ -30,10 +30,6 @@ def table(answers):
     return table_of(answers)
 
 
-def rows():
-    return [row(levels, seed) for levels in BITS for seed in (0, 1, 2)]
-
-
 def by_cell(table):
     """Row → head of column → entry."""
     heads = [column.label for column in table.columns]
@@ -45,7 +41,7 @@ def test_ldm_has_a_row_per_cell_and_costs_in_the_order_of_the_grid(table):
     measured = ["NLL (bits/dim) ↓", "FID ↓", "rFID ↓", "PSNR (dB) ↑"]
     costs = ["Training FLOPs", "of it autoencoder", "FLOPs per sample", "Training seconds"]
     assert [column.label for column in table.columns] == [*measured, *costs, "Model", "R-FID", "PSNR"]
-    assert len(by_cell(table)) == len(BITS)
+    assert len(by_cell(table)) == len(CELLS)
 
 
 @pytest.mark.parametrize("layout", ["ldm", "general", "ddpm_table_2"])
@@ -118,7 +114,7 @@ def test_published_numbers_stand_beside_the_same_autoencoder_alone(table):
 
 
 def test_ldm_fits_a_grid_over_regularizations(tmp_path):
-    table = [one for one in rows() if one["axis.space"] in ("f2", "vq") and one["axis.run"] == "steps"]
+    table = rows(lambda space, run: space in ("f2", "vq") and run == "steps")
     axis = AXES[0] | {"name": "regularization", "label": "Regularization"}
     table = [{k.replace("axis.space", "axis.regularization"): v for k, v in one.items()} for one in table]
     found = table_of(answers_of(latent(tmp_path / "g", table, axes=[axis], baseline={})), "ldm")
@@ -133,6 +129,6 @@ def test_the_caption_says_what_the_metrics_of_latents_are_of(table, tmp_path):
     )
     assert "rFID and PSNR are of its reconstructions of test images." in caption
     assert "Training FLOPs include the autoencoder's." in caption
-    pixels = [row(("pixels", "steps"), seed) for seed in (0, 1, 2)]
+    pixels = rows(lambda space, run: space == "pixels")
     alone = answers_of(latent(tmp_path / "g", pixels, axes=[], baseline={}, metrics=METRICS[:2]))
     assert "latents" not in table_of(alone).caption.split("Data:")[1]
