@@ -1,7 +1,5 @@
 """The example of a package of one's own, installed and run as its author would: checks, a grid, a search."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil

@@ -91,6 +91,11 @@ def described(metric):
     return KNOWN[max((start for start in KNOWN if metric["name"].startswith(start)), key=len)] | metric
 
 
+def known(label, value):
+    """A known value of a metric."""
+    return {"label": label, "value": value}
+
+
 def meta(**changes):
     """grid.json, its metrics described."""
     head = {
@@ -111,16 +116,9 @@ def meta(**changes):
             {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
             {"name": IS, "label": "IS", "direction": "max", "decimals": 2},
         ],
-        "floors": {
-            FID: {"label": "held-out images, n = 450", "value": 5.12},
-            IS: {"label": "held-out images, n = 450", "value": 9.31},
-        },
+        "floors": {FID: known("held-out images, n = 450", 5.12), IS: known("held-out images, n = 450", 9.31)},
         "baselines": {
-            NLL: [
-                {"label": "uniform code", "value": 4.0875},
-                {"label": "histogram", "value": 2.97},
-                {"label": "histogram per pixel", "value": 2.43},
-            ]
+            NLL: [known("uniform code", 4.0875), known("histogram", 2.97), known("histogram per pixel", 2.43)]
         },
         "extractor": "digits-cnn",
         "extractor_accuracy": 0.971,
@@ -209,9 +207,7 @@ def curves():
 
 def written(head, lines):
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(lines)
+    csv.writer(text, lineterminator="\n").writerows([head, *lines])
     return text.getvalue()
 
 
@@ -238,9 +234,7 @@ def sheets():
     """8 × 4 images of 8 × 8, a pixel apart, by the name of their file."""
     found = {}
     for k, levels in enumerate(MEANS):
-        for seed in SEEDS:
-            if levels == DIVERGED:
-                continue
+        for seed in SEEDS if levels != DIVERGED else ():
             pixels = np.full((37, 73), 255, np.uint8)
             images = np.random.default_rng([k, seed]).integers(0, 17, (32, 8, 8)) * 255 // 16
             for i, image in enumerate(images):

@@ -146,18 +146,10 @@ def rows(keep=lambda space, run: True):
 
 def latent(folder, table=None, **changes):
     """A results folder."""
-    told = {
-        "name": "latent",
-        "question": "Is it better to diffuse in pixels or in latents, at equal steps and at equal compute?",
-        "layout": "ldm",
-        "command": "python -m ablations.run grid=latent",
-        "horizon": 1000,
-        "axes": AXES,
-        "baseline": {"space": "pixels", "run": "steps"},
-        "metrics": METRICS,
-        "footnotes": [],
-        "device": "cpu (x86_64)",
-    }
+    question = "Is it better to diffuse in pixels or in latents, at equal steps and at equal compute?"
+    told = {"name": "latent", "question": question, "layout": "ldm", "command": "python -m ablations.run grid=latent"}
+    told |= {"horizon": 1000, "axes": AXES, "baseline": {"space": "pixels", "run": "steps"}, "metrics": METRICS}
+    told |= {"footnotes": [], "device": "cpu (x86_64)"}
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**(told | changes)), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, rows() if table is None else table)

@@ -5,8 +5,6 @@ images and 2 of the others; at the second, 250 steps, they are those of the end.
 others.
 """
 
-from __future__ import annotations
-
 import json
 
 from tests.analysis.conftest import DIVERGED, FID, IS, NLL, build, cell_id, curves, meta, rows, write_curves, write_rows

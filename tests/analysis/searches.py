@@ -18,6 +18,7 @@ NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "b
 FID_OBJECTIVE = {"name": FID_VAL, "label": "FID", "direction": "min", "unit": None, "decimals": 1}
 PRECISION_VAL = "precision/val/digits-cnn"
 PRECISION_OBJECTIVE = {"name": PRECISION_VAL, "label": "Precision", "direction": "max", "unit": None, "decimals": 2}
+QUESTION, COMMAND = "Which β_1 and β_T suit the linear schedule?", "python -m ablations.search study=schedule"
 FULL = 1000
 RUNGS = (125, 250, 375, 500, 625, 750, 875, 1000)
 
@@ -37,21 +38,10 @@ DEFAULT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
 
 def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
     """What grid.json says of a search."""
-    return {
-        "name": "search-schedule",
-        "study": "schedule",
-        "question": "Which β_1 and β_T suit the linear schedule?",
-        "data": "digits",
-        "horizon": 100,
-        "objectives": [described(objective) for objective in objectives],
-        "parameters": list(parameters),
-        "sampler": "tpe",
-        "seeds": [0],
-        "command": "python -m ablations.search study=schedule",
-        "code": "0.1.0+abc",
-        "seconds": 812.3,
-        "from_the_future": 1,
-    } | changes
+    told = {"name": "search-schedule", "study": "schedule", "question": QUESTION, "data": "digits", "horizon": 100}
+    told |= {"objectives": [described(objective) for objective in objectives], "parameters": list(parameters)}
+    told |= {"sampler": "tpe", "seeds": [0], "command": COMMAND, "code": "0.1.0+abc", "seconds": 812.3}
+    return told | {"from_the_future": 1} | changes
 
 
 def trial(number, params, values=None, status="finished", steps=FULL, **changes):
@@ -264,18 +254,7 @@ def confirmation(folder, values=None, levels=(("found", "found by search"),), me
             row = row_of(level, seed, training_id=f"t-{level}")
             row |= {"axis.choice": level, "data": "digits", "training.steps": "1000", "training.batch": "128"}
             table.append(row | {metric: value, "nll/test": value + 0.05})
-    return build(
-        folder,
-        table,
-        name=folder.name,
-        question="Which β_1 and β_T suit the linear schedule?",
-        layout="general",
-        seeds=[1, 2, 3],
-        axes=[axis_of("choice", "choice", {"default": "paper's default"} | dict(levels))],
-        baseline={"choice": "default"},
-        metrics=[{"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}],
-        floors={},
-        baselines={},
-        footnotes=[],
-        command="python -m ablations.search study=schedule",
-    )
+    told = {"name": folder.name, "question": QUESTION, "layout": "general", "seeds": [1, 2, 3], "command": COMMAND}
+    told |= {"axes": [axis_of("choice", "choice", {"default": "paper's default"} | dict(levels))]}
+    told |= {"baseline": {"choice": "default"}, "metrics": [NLL_OBJECTIVE | {"name": "nll/test"}]}
+    return build(folder, table, floors={}, baselines={}, footnotes=[], **told)

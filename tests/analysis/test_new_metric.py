@@ -1,7 +1,5 @@
 """A metric that analysis has never heard of: what grid.json says of it brings it into every page."""
 
-from __future__ import annotations
-
 import csv
 import io
 

@@ -1,8 +1,6 @@
 """Pages of rounds: preliminary ones name who leads and hold no verdict, the last one is as if there had been one alone;
 and they may be written beside the command that goes on, in a process of its own."""
 
-from __future__ import annotations
-
 import csv
 import html
 import io

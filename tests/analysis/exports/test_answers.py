@@ -1,7 +1,5 @@
 """answers.json against its schema, its documentation, and what the table says."""
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Numbers near the ends of float64 are drawn, at the end of what an axis can be made for; others as they are."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

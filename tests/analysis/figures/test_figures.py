@@ -16,7 +16,7 @@ from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import AXES, NLL, build, lost_rows, rows, without_samples, write_csv, write_curves
+from tests.analysis.conftest import AXES, NLL, build, known, lost_rows, rows, without_samples, write_csv, write_curves
 from tests.analysis.figures.conftest import drawn, files_written
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
@@ -73,7 +73,7 @@ def test_metrics_show_every_seed_mean_and_interval(grid):
 def test_no_known_value_strikes_through_the_name_of_another(tmp_path):
     """Values so near to each other that names are longer than what is between them; at the left and at the right."""
     for values in ((2.40, 2.45, 2.50), (2.68, 2.71, 2.74)):
-        codes = [{"label": f"a code of some name, {i}", "value": value} for i, value in enumerate(values)]
+        codes = [known(f"a code of some name, {i}", value) for i, value in enumerate(values)]
         figure = drawn(metrics_figure, build(tmp_path / f"{values}", baselines={NLL: codes}))
         figure.draw_without_rendering()
         axes = figure.axes[0]

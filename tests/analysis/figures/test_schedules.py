@@ -142,9 +142,10 @@ def test_many_cells_are_named_by_the_first_of_them(tmp_path):
 
 
 def test_schedules_agree_over_t_by_t(tmp_path):
-    """−16 t/T at T = 4 and at T = 8 is one schedule; the finer one begins at a smaller t/T."""
+    """−16 t/T at T = 4, but for its first point, and at T = 8 is one schedule."""
     axes = [axis("horizon", "4", "8", "9")]
-    cells = {("4",): fixed(-4, -16, 4), ("8",): fixed(-2, -16, 8), ("9",): fixed(-1, -16, 9)}
+    thinned = {"log_snr": straight(-4, -16, 4)[1:]}
+    cells = {("4",): lambda seed: thinned, ("8",): fixed(-2, -16, 8), ("9",): fixed(-1, -16, 9)}
     found = distinct(answers_of(fabricated(tmp_path / "g", axes, cells)))
     assert [[cell.levels[0] for cell in cells] for _, cells in found] == [["4", "8"], ["9"]]
 

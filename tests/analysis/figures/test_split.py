@@ -1,7 +1,5 @@
 """The shares of the bound's terms, on cells whose terms are round numbers."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.figures.bits import split_figure

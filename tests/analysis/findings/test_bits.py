@@ -1,7 +1,5 @@
 """Where the bits of an image go, on cells whose terms are round numbers."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.findings.answers import Answers

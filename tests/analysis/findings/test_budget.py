@@ -1,7 +1,5 @@
 """Orders that have settled, that turn, and that come together, made by hand; the tests are scipy's."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 
@@ -13,6 +11,7 @@ from scipy import stats
 from analysis.exports import answers_file
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.findings.comparisons import Rung
 from analysis.report.answers import verdict
 from analysis.report.budget import UNKNOWN, budget, budget_sentence, course_line
 from analysis.words.verdicts import headline
@@ -70,6 +69,10 @@ def test_rungs_are_in_order_and_the_end_is_the_last():
         np.testing.assert_allclose([rung.mean(i) for i in range(4)], means, rtol=1e-12)
     names = [nll.cells[rung.best(-1)].name for rung in nll.budget.rungs]
     assert names == ["early", "early", "steady", "steady"]
+
+
+def test_steps_that_differ_between_trainings_are_told_from_the_fewest_to_the_most():
+    assert [Rung(1.0, steps, (), frozenset()).label for steps in ((50, 50), (50, 80))] == ["50", "50 to 80"]
 
 
 def test_what_twice_the_steps_would_leave_is_a_paired_interval_of_the_extrapolation():

@@ -1,7 +1,5 @@
 """Rows that are torn, and columns of one name: refused in a line that says where."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.format.csv_files import parse_csv

@@ -1,7 +1,5 @@
 """No field of a CSV file is a formula to a spreadsheet, numbers stay numbers, and all comes back as it was."""
 
-from __future__ import annotations
-
 import csv
 import io
 

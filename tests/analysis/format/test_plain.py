@@ -1,7 +1,5 @@
 """Text that may come from anywhere is seen character by character, and does nothing, to a terminal or a page."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import json

@@ -1,7 +1,5 @@
 """The view of a grid as of its round: values worked out by hand, and nothing of what the files hold beyond it."""
 
-from __future__ import annotations
-
 import math
 
 import pytest

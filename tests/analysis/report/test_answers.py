@@ -11,7 +11,7 @@ from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.figures import caption
 from analysis.report.page import render
-from tests.analysis.conftest import FID, NLL
+from tests.analysis.conftest import FID, NLL, known
 from tests.analysis.findings.test_factorial import grid_of as planted
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.report.pages import Page
@@ -39,11 +39,8 @@ def test_no_recommendation_among_cells_that_share_a_likelihood():
 
 
 def test_better_than_real_images_is_no_claim():
-    floors = {FID: {"label": "held-out images, n = 450", "value": 25.05}}
-    said = [
-        verdict(Answers.of(grid_of(floors=floors | given))).blocks[1].why
-        for given in ({}, {FID: {"label": "x", "value": 1.0}})
-    ]
+    floors = [{FID: known("held-out images, n = 450", value)} for value in (25.05, 1.0)]
+    said = [verdict(Answers.of(grid_of(floors=given))).blocks[1].why for given in floors]
     assert said[0][1].startswith("That is beyond the 25.1 of held-out images, n = 450, which does not mean")
     assert len(said[1]) == 1
 
@@ -66,7 +63,7 @@ def test_better_than_real_images_is_no_claim():
 )
 def test_a_likelihood_that_codes_without_a_network_reach_is_said_to_be_none(codes, mark, said):
     """The best mean is 2.40."""
-    baselines = {NLL: [{"label": label, "value": value} for label, value in codes.items()]}
+    baselines = {NLL: [known(*code) for code in codes.items()]}
     nll, fid = verdict(Answers.of(grid_of(baselines=baselines))).blocks
     assert (nll.mark, nll.why[0].endswith(said or "from learned.")) == (mark, True)
     assert ("worse than" in nll.why[0]) == bool(said)
@@ -132,10 +129,9 @@ def test_points_are_called_points():
     """2-D data, which no extractor judges."""
     values = {"a": ([1.0, 1.1], [9.0, 8.0]), "b": ([1.5, 1.7], [5.0, 6.0])}
     rows = {(name, seed, NLL): np.full(40, of[seed]) for name, (of, _) in values.items() for seed in (0, 1)}
-    floors = {FID: {"label": "held-out points, n = 1000", "value": 50.0}}
-    known = {"extractor": None, "extractor_accuracy": None, "floors": floors}
+    points = {"extractor": None, "extractor_accuracy": None, "floors": {FID: known("held-out points, n = 1000", 50.0)}}
     for images in (rows, None):
-        answers = Answers.of(grid_of(values, images=images, **known))
+        answers = Answers.of(grid_of(values, images=images, **points))
         sections = [verdict(answers), noise(answers), budget(answers, [])]
         (told,) = Page(render("q", [], sections)).texts("main")
         assert "training points" in told
@@ -174,7 +170,10 @@ def test_a_declared_comparison_without_a_value_is_named_with_its_reason():
 def test_a_cell_that_is_out_though_untold_from_the_leader_is_said_to_be_and_why():
     """3.3 and 3.45 beside 1.40 and 1.44: too few seeds for a pair of many, enough against all cells together."""
     values = {"a": [1.40, 1.44], "b": [1.43, 1.48], "c": [3.3, 3.45], "d": [3.9, 4.75]}
-    answers = Answers.of(grid_of({name: (nll, [1.0, 2.0]) for name, nll in values.items()}))
+    answers, of_five = (
+        Answers.of(grid_of({name: (nll, [1.0, 2.0]) for name, nll in cells.items()}))
+        for cells in (values, values | {"e": [3.31, 3.47]})
+    )
     (nll, _) = answers.findings
     assert (nll.best, nll.leading, nll.standing.beaten[2]) == (0, {0, 1, 3}, {0, 1})
     assert {pair.verdict for pair in nll.pairs} == {"cannot tell"}
@@ -185,3 +184,6 @@ def test_a_cell_that_is_out_though_untold_from_the_leader_is_said_to_be_and_why(
     )
     assert "by them a and b are better than it." in cannot_tell.note
     assert "and yet" not in fid.note
+    several = comparisons(of_five, []).blocks[0].note
+    assert several.startswith("c and e cannot be told from a by their comparison alone, and yet are not among the")
+    assert "by them each has a better one." in several

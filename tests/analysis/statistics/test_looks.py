@@ -1,7 +1,5 @@
 """Looks at comparisons while seeds are added: the plan, the steps of a look, and the rates by a small simulation."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -15,21 +15,10 @@ METRICS = [
     {"name": "psnr/test", "label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
     {"name": "bound_variance/test", "label": "Var of the bound", "direction": "min", "decimals": 2},
 ]
-BASE = {
-    "data": "digits",
-    "parameterization": "epsilon",
-    "variance": "beta",
-    "schedule": "linear",
-    "schedule.rescale": "true",
-    "objective": "simple",
-    "timesteps": "uniform",
-    "sampler": "ancestral",
-    "sampler.steps": "null",
-    "evaluation.horizon": "null",
-    "horizon": "100",
-    "training.steps": "4000",
-    "training.batch": "128",
-}
+BASE = {"data": "digits", "parameterization": "epsilon", "variance": "beta", "objective": "simple"}
+BASE |= {"schedule": "linear", "schedule.rescale": "true", "timesteps": "uniform", "horizon": "100"}
+BASE |= {"sampler": "ancestral", "sampler.steps": "null", "evaluation.horizon": "null"}
+BASE |= {"training.steps": "4000", "training.batch": "128"}
 
 
 def axis(name, label, levels):
@@ -47,9 +36,8 @@ def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
     metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
     steps = {NLL: 0.02, FID: 1.0, IS: 0.1}
     rows = []
-    combinations = [
-        names for names in itertools.product(*(list(levels) for _, _, levels in axes)) if names not in leave_out
-    ]
+    crossed = itertools.product(*(levels for _, _, levels in axes))
+    combinations = [names for names in crossed if names not in leave_out]
     for k, names in enumerate(combinations):
         settings = dict(BASE)
         for (_, _, levels), name in zip(axes, names, strict=True):
@@ -83,24 +71,14 @@ LOSS = axis(
     },
 )
 SCHEDULE = same("schedule", "Schedule", "linear", "cosine")
-VARIANCE = axis(
-    "variance",
-    "σ²",
-    {
-        "beta_tilde": ("β̃", {"variance": "beta_tilde"}),
-        "beta": ("β", {"variance": "beta"}),
-        "analytic": ("analytic", {"variance": "analytic"}),
-    },
-)
+VARIANCES = {"beta_tilde": "β̃", "beta": "β", "analytic": "analytic"}
+VARIANCE = axis("variance", "σ²", {name: (label, {"variance": name}) for name, label in VARIANCES.items()})
 
 
 def steps_axis(*numbers, both=True):
     """K of the sampler, and of the bound too."""
-    return axis(
-        "steps",
-        "Number of steps K",
-        {k: (k, {"sampler.steps": k} | ({"evaluation.horizon": k} if both else {})) for k in numbers},
-    )
+    levels = {k: (k, {"sampler.steps": k} | ({"evaluation.horizon": k} if both else {})) for k in numbers}
+    return axis("steps", "Number of steps K", levels)
 
 
 def improved(folder, layout="improved_ddpm_2", **changes):
@@ -110,21 +88,17 @@ def improved(folder, layout="improved_ddpm_2", **changes):
 
 def analytic(folder, both=True, **changes):
     """Schedule × variance × steps."""
-    return grid_of(
-        folder, "analytic_dpm", [SCHEDULE, VARIANCE, steps_axis("5", "10", "50", "100", both=both)], **changes
-    )
+    steps = steps_axis("5", "10", "50", "100", both=both)
+    return grid_of(folder, "analytic_dpm", [SCHEDULE, VARIANCE, steps], **changes)
 
 
 def vdm(folder, **changes):
     """T × T of evaluation, of a learned schedule under the bound."""
-    horizons = axis(
-        "horizon",
-        "T in training",
-        {t: (t, {"horizon": t, "objective": "vlb", "schedule": "learned"}) for t in ("10", "100")}
-        | {"inf": ("∞", {"horizon": "100", "objective": "vlb_continuous", "schedule": "learned"})},
-    )
-    across = axis("evaluation", "T in evaluation", {t: (t, {"evaluation.horizon": t}) for t in ("10", "100")})
-    return grid_of(folder, "vdm", [horizons, across], leave_out=[("10", "100")], **changes)
+    trained = {t: (t, {"horizon": t, "objective": "vlb", "schedule": "learned"}) for t in ("10", "100")}
+    trained["inf"] = ("∞", {"horizon": "100", "objective": "vlb_continuous", "schedule": "learned"})
+    evaluated = {t: (t, {"evaluation.horizon": t}) for t in ("10", "100")}
+    axes = [axis("horizon", "T in training", trained), axis("evaluation", "T in evaluation", evaluated)]
+    return grid_of(folder, "vdm", axes, leave_out=[("10", "100")], **changes)
 
 
 def vdm_schedules(folder, **changes):
@@ -143,15 +117,10 @@ def ldm(folder, **changes):
     return grid_of(folder, "ldm", [axis("f", "Autoencoder", levels)], metrics, **changes)
 
 
-def ddpm(folder, **changes):
-    """Target × loss, as in the grid that ships."""
-    return build(folder, **changes)
-
-
 ALL = {
     "general": lambda folder, **changes: improved(folder, "general", **changes),
-    "ddpm_table_1": lambda folder, **changes: ddpm(folder, layout="ddpm_table_1", **changes),
-    "ddpm_table_2": ddpm,
+    "ddpm_table_1": lambda folder, **changes: build(folder, layout="ddpm_table_1", **changes),
+    "ddpm_table_2": build,
     "improved_ddpm_1": lambda folder, **changes: improved(folder, "improved_ddpm_1", **changes),
     "improved_ddpm_2": improved,
     "vdm": vdm,
