@@ -1,21 +1,17 @@
 """Lines over numbers that cells differ in, on grids like those that ship and on one that mixes them."""
 
-import itertools
-
 import numpy as np
 
 from analysis.figures.lines import lines_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import FID, NLL, build, row_of
+from tests.analysis.conftest import FID, NLL
 from tests.analysis.figures import conftest
 from tests.analysis.figures.conftest import texts
-from tests.analysis.tables.grids import BASE, METRICS, axis, described_by, same, vdm
+from tests.analysis.tables.grids import axis, grid_of, same, vdm
 
-SEEDS = (0, 1, 2)
 VARIANCE = same("variance", "Variance", "beta", "beta_tilde")
 SCHEDULE = same("schedule", "Schedule", "linear", "cosine")
-OWN = {"horizon": "100", "sampler.skip": "0.0", "sampler.steps": "null", "evaluation.horizon": "null"}
 
 
 def both(k):
@@ -34,23 +30,9 @@ def fid(setting):
     return 10.0 + 100 / steps + 20 * float(setting["sampler.skip"]) + (setting["schedule"] == "cosine")
 
 
-def made(folder, axes, *, leave_out=(), diverged=(), pruned=(), seeds=SEEDS, values=(nll, fid)):
-    """Every combination of levels; seeds 0, 1, 2 read the value − 0.1, the value, and the value + 0.1."""
-    rows = []
-    for names in itertools.product(*(list(levels) for _, _, levels in axes)):
-        setting = BASE | OWN
-        for (_, _, levels), name in zip(axes, names, strict=True):
-            setting |= levels[name][1]
-        for seed in seeds if names not in leave_out else ():
-            row = row_of("-".join(names), seed, training_id="t")
-            row |= {f"axis.{title}": name for (title, _, _), name in zip(axes, names, strict=True)} | setting
-            if names in diverged or names in pruned:
-                row["status"] = "diverged" if names in diverged else "pruned"
-            else:
-                row |= {name: f(setting) + 0.1 * (seed - 1) for name, f in zip((NLL, FID), values, strict=True)}
-            rows.append(row)
-    changes = {"axes": [described_by(*one) for one in axes], "layout": "general", "seeds": list(seeds), "baseline": {}}
-    return read_folder(build(folder, rows, metrics=METRICS[:2], **changes))
+def made(folder, axes, fid=fid, **changes):
+    """Every combination of levels; seeds 0, 1, 2 read the value − 0.02 in NLL and − 1 in FID, the value, and more."""
+    return read_folder(grid_of(folder, "general", axes, {NLL: nll, FID: fid}, baseline={}, **changes))
 
 
 def steps(*numbers):
@@ -96,11 +78,11 @@ def test_values_drawn_are_the_values_of_the_runs(tmp_path):
     np.testing.assert_allclose(means(right)["beta"], [[10, 20.0], [25, 14.0], [100, 11.0]])
     seeds = [line for line in left.lines if line.get_marker() == "."]
     assert len(seeds) == 6
-    np.testing.assert_allclose(seeds[0].get_ydata(), [2.9, 3.0, 3.1])
+    np.testing.assert_allclose(seeds[0].get_ydata(), [2.98, 3.0, 3.02])
     assert set(seeds[0].get_xdata()) == {10.0}
     bars = [line for line in left.lines if line.get_marker() == "None"]
-    # 95 % of three seeds that are 0.1 apart.
-    np.testing.assert_allclose(bars[0].get_ydata(), [3.0 - 0.2484138, 3.0 + 0.2484138], atol=1e-6)
+    # 95 % of three seeds that are 0.02 apart.
+    np.testing.assert_allclose(bars[0].get_ydata(), [3.0 - 0.04968276, 3.0 + 0.04968276], atol=1e-6)
     assert texts(left) == ["beta", "beta_tilde"]
     assert left.get_xscale() == "log"
     assert list(left.xaxis.get_majorticklocs()) == [10, 25, 100]
@@ -198,21 +180,21 @@ def test_without_a_number_there_is_no_figure(tmp_path, shared_folder):
 
 
 def test_a_cell_that_diverged_has_no_point(tmp_path):
-    grid = made(tmp_path / "g", [VARIANCE, steps("10", "25", "100")], diverged=[("beta", "25")])
+    grid = made(tmp_path / "g", [VARIANCE, steps("10", "25", "100")], ended={("beta", "25"): "diverged"})
     left = drawn(grid).axes[0]
     np.testing.assert_allclose(means(left)["beta"], [[10, 3.0], [100, 2.1]])
     assert len(means(left)["beta_tilde"]) == 3
 
 
 def test_cells_that_were_never_run_make_no_line(tmp_path):
-    grid = made(tmp_path / "g", [VARIANCE, steps("10", "25", "100")], pruned=[("beta", "25")])
+    grid = made(tmp_path / "g", [VARIANCE, steps("10", "25", "100")], ended={("beta", "25"): "pruned"})
     assert [line[1][0] for line in found(grid)["sampler.steps"]] == ["beta_tilde-10"]
-    everything = [(variance, k) for variance in ("beta", "beta_tilde") for k in ("10", "25", "100")]
-    assert drawn(made(tmp_path / "h", [VARIANCE, steps("10", "25", "100")], diverged=everything)) is None
+    everything = {(variance, k): "diverged" for variance in ("beta", "beta_tilde") for k in ("10", "25", "100")}
+    assert drawn(made(tmp_path / "h", [VARIANCE, steps("10", "25", "100")], ended=everything)) is None
 
 
 def test_one_seed_has_no_interval(tmp_path):
-    grid = made(tmp_path / "g", [steps("10", "25", "100")], seeds=(1,))
+    grid = made(tmp_path / "g", [steps("10", "25", "100")], seeds=[1])
     left = drawn(grid).axes[0]
     assert not [line for line in left.lines if line.get_marker() == "None"]
     (points,) = means(left).values()
@@ -221,16 +203,17 @@ def test_one_seed_has_no_interval(tmp_path):
 
 def test_more_than_a_decade_is_logarithmic(tmp_path):
     numbers = steps("10", "20", "50", "100")
-    wide = made(tmp_path / "g", [numbers], values=(nll, lambda setting: 10000 / float(setting["sampler.steps"]) ** 2))
+    wide = made(tmp_path / "g", [numbers], fid=lambda setting: 100000 / float(setting["sampler.steps"]) ** 2)
     near, far = drawn(wide).axes
     assert (near.get_yscale(), far.get_yscale()) == ("linear", "log")
-    assert far.get_ylim()[0] < 1 < 100 < far.get_ylim()[1]
+    assert far.get_ylim()[0] < 10 < 1000 < far.get_ylim()[1]
 
 
 def test_an_extreme_value_is_an_arrow_with_its_number(tmp_path):
-    strange = (nll, lambda setting: 5000.0 if setting["sampler.steps"] == "25" else fid(setting))
     numbers = steps("10", "20", "25", "50", "100")
-    far = drawn(made(tmp_path / "g", [numbers], values=strange)).axes[1]
+    far = drawn(
+        made(tmp_path / "g", [numbers], lambda setting: 5000.0 if setting["sampler.steps"] == "25" else fid(setting))
+    ).axes[1]
     assert far.get_ylim()[1] < 50
     assert "5000" in texts(far)
     (points,) = means(far).values()

@@ -7,6 +7,8 @@ from tests.analysis.conftest import FID, IS, NLL, axis_of, build, meta, row_of, 
 from tests.analysis.latent import latent
 
 SEEDS = (0, 1, 2)
+STEPS = {NLL: 0.02, FID: 1.0, IS: 0.1}
+"""Metric → its step from seed to seed; of others it is 0.01."""
 METRICS = [
     {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
     {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
@@ -17,7 +19,7 @@ METRICS = [
 ]
 BASE = {"data": "digits", "parameterization": "epsilon", "variance": "beta", "objective": "simple"}
 BASE |= {"schedule": "linear", "schedule.rescale": "true", "timesteps": "uniform", "horizon": "100"}
-BASE |= {"sampler": "ancestral", "sampler.steps": "null", "evaluation.horizon": "null"}
+BASE |= {"sampler": "ancestral", "sampler.skip": "0.0", "sampler.steps": "null", "evaluation.horizon": "null"}
 BASE |= {"training.steps": "4000", "training.batch": "128"}
 
 
@@ -31,10 +33,12 @@ def described_by(name, label, levels):
     return axis_of(name, label, {level: text for level, (text, _) in levels.items()})
 
 
-def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
-    """A results folder of every combination of levels; metric → mean, that grows with the cell's number."""
+def grid_of(folder, layout, axes, metrics=None, leave_out=(), ended=None, **changes):
+    """A results folder of every combination of levels but a few, of which others `ended` without a value.
+
+    Metric → mean, that grows with the cell's number, or a function of what the cell sets.
+    """
     metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
-    steps = {NLL: 0.02, FID: 1.0, IS: 0.1}
     rows = []
     crossed = itertools.product(*(levels for _, _, levels in axes))
     combinations = [names for names in crossed if names not in leave_out]
@@ -42,10 +46,14 @@ def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
         settings = dict(BASE)
         for (_, _, levels), name in zip(axes, names, strict=True):
             settings |= levels[name][1]
-        for i in SEEDS:
-            values = {key: f"{(c + 0.1 * k) + (i - 1) * steps.get(key, 0.01):.6g}" for key, c in metrics.items()}
+        status = (ended or {}).get(names, "finished")
+        means = {key: mean(settings) if callable(mean) else mean + 0.1 * k for key, mean in metrics.items()}
+        for seed in changes.get("seeds", SEEDS):
+            known = means if status == "finished" else {}
+            values = {key: f"{mean + (seed - 1) * STEPS.get(key, 0.01):.9g}" for key, mean in known.items()}
             levels = {f"axis.{name}": level for (name, _, _), level in zip(axes, names, strict=True)}
-            rows.append(row_of("-".join(names) or "cell", i, training_id="t") | levels | settings | values)
+            row = row_of("-".join(names) or "cell", seed, training_id="t", status=status)
+            rows.append(row | levels | settings | values)
     described = [described_by(*found) for found in axes]
     listed = [metric for metric in METRICS if metric["name"] in metrics]
     told = {"layout": layout, "axes": described, "metrics": listed, "footnotes": [], "name": layout} | changes
