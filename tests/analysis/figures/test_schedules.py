@@ -88,14 +88,14 @@ def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):
 @pytest.mark.parametrize(
     ("axes", "cells", "first"),
     [
-        ([SCHEDULE], {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15)}, "LINEAR"),
-        ([], {(): learned()}, "u = 0"),
+        ([SCHEDULE], {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15)}, ["LINEAR", "COSINE"]),
+        ([], {(): learned()}, ["u = 0", "u = 0.25"]),
     ],
     ids=["never-learn", "one-that-learns"],
 )
 def test_schedules_that_never_learn_and_one_that_learns_have_one_panel(tmp_path, axes, cells, first):
     (panel,) = drawn(schedules_figure, fabricated(tmp_path / "g", axes, cells)).axes
-    assert texts(panel)[0] == first
+    assert texts(panel)[:2] == first
 
 
 def test_one_schedule_is_not_drawn(tmp_path, shared_folder):

@@ -103,24 +103,19 @@ def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
 
 
 HEAD_FAULTS = {
-    "objectives: Field required": lambda head: head.pop("objectives"),
     "objectives.0.direction: Input should be": lambda head: head["objectives"][0].update(direction="down"),
     "nll/val has no direction to search in": lambda head: head["objectives"][0].update(direction="none"),
     "one or two objectives, not 0": lambda head: head.update(objectives=[]),
     "a search has parameters": lambda head: head.update(parameters=[]),
-    "parameters.0.kind": lambda head: head["parameters"][0].update(kind="real"),
     "schedule.beta_1 has no range from low to high": lambda head: head["parameters"][0].update(low=None),
     "schedule.beta_1 is logarithmic from 0": lambda head: head["parameters"][0].update(low=0.0),
-    "schedule.beta_1 is 'x', which is no number": lambda head: head["winners"][0]["params"].update(
-        {"schedule.beta_1": "x"}
-    ),
+    "beta_1 is 'x', which is no number": lambda head: head["winners"][0].update(params={"schedule.beta_1": "x"}),
     "schedule.beta_1 is a choice of none": lambda head: head["parameters"][0].update(kind="choice"),
     "seeds: Tuple should have at least 1": lambda head: head.update(seeds=[]),
     "objectives.0.decimals: Input should be greater": lambda head: head["objectives"][0].update(decimals=-4),
     "parameters.0.high: Input should be a finite": lambda head: head["parameters"][0].update(high=float("inf")),
     "the parameter 'schedule.beta_1' is there twice": lambda head: head["parameters"].append(head["parameters"][0]),
     "the objective 'nll/val' is there twice": lambda head: head["objectives"].append(head["objectives"][0]),
-    "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
     "runs.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
 }
 

@@ -48,10 +48,10 @@ class Store:
         """The id of the summary run."""
         run = self.client.create_run(self.experiment(name), start, {"kind": "summary"}).info.run_id
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and path.name != "samples":
-                self.client.log_artifacts(run, str(path), path.name)
-            elif path.is_file():
+            if path.is_file():
                 self.client.log_artifact(run, str(path))
+            elif path.name != "samples":
+                self.client.log_artifacts(run, str(path), path.name)
         self.client.set_terminated(run)
         return run
 
@@ -138,12 +138,8 @@ def test_a_grid_that_lacks_what_others_have_is_read_too(tracker, tmp_path):
     assert grid.tracking.runs == {}
 
 
-def test_links_lead_into_the_store_that_is_read(published, tracker):
-    experiment = tracker.experiment(GRID)
-    assert read_store(tracker.uri, GRID).tracking == tracking_of(tracker.uri, experiment, IDS)
-
-
-def test_runs_of_another_experiment_are_linked_to_nothing(tracker, tmp_path):
+def test_links_lead_into_the_store_that_is_read_and_those_of_another_experiment_nowhere(published, tracker, tmp_path):
+    assert read_store(tracker.uri, GRID).tracking == tracking_of(tracker.uri, tracker.experiment(GRID), IDS)
     tracker.publish("moved", whole(tmp_path / "moved", "4711"))
     assert read_store(tracker.uri, "moved").tracking == tracking_of(tracker.uri, tracker.experiment("moved"), {})
 
