@@ -20,18 +20,7 @@ from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
-from tests.analysis.tables.grids import (
-    ALL,
-    LOSS,
-    SCHEDULE,
-    VARIANCE,
-    analytic,
-    grid_of,
-    improved,
-    same,
-    steps_axis,
-    vdm,
-)
+from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
 
 # A grid of grids.py has means 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
 # half-widths are 2.484138 × 0.02 = 0.05 and 2.484138 × 1 = 2.5.
@@ -86,10 +75,10 @@ def test_improved_ddpm(layout, head, hybrid, table):
 
 
 def test_an_axis_that_the_columns_do_not_tell_has_its_own(tmp_path):
-    width = same("network.channels", "Width", "16", "32")
+    width = ("power", "Width", {"a": ("narrow", {"network.channels": "16"}), "b": ("wide", {"network.channels": "32"})})
     table = table_of(answers_of(grid_of(tmp_path / "g", "improved_ddpm_2", [LOSS, width])))
     assert heads(table)[0] == ["Iters", "T", "Schedule", "Objective", "Width"]
-    assert layout_of(table)[1][0] == "4000|100|linear|simple|32"
+    assert layout_of(table)[1][0] == "4000|100|linear|simple|wide"
 
 
 def test_a_variance_that_the_objective_does_not_tell_has_its_own(tmp_path):
@@ -159,8 +148,10 @@ def test_a_metric_that_the_columns_do_not_change_is_set_beside_nothing(tmp_path)
 
 
 def test_all_steps_stand_where_their_number_is(tmp_path):
-    table = table_of(answers_of(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, steps_axis("null", "10")])))
-    assert [label for _, label in heads(table)[1]] == ["10", "25", "50", "null", "200", "400", "1000"]
+    name, label, levels = steps_axis("null", "10")
+    steps = name, label, levels | {"null": ("all", levels["null"][1])}
+    table = table_of(answers_of(grid_of(tmp_path / "g", "analytic_dpm", [VARIANCE, steps])))
+    assert [label for _, label in heads(table)[1]] == ["10", "25", "50", "all", "200", "400", "1000"]
     assert layout_of(table)[1] == ("β̃", ["2.60 ± 0.05", "", "", "2.50 ± 0.05*", "", "", ""])
 
 
