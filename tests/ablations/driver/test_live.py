@@ -9,23 +9,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from ablations import run
 from ablations.data.tensors import write_tensors
 from ablations.driver import execute, live
-from ablations.driver.plan import plan
 from ablations.driver.watched import watched_by_stage
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import leased
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.results.grid_json import head_of
-from ablations.settings.arguments import parse_run
 from ablations.stages import autoencoder, checkpoints, training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
+from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage
-from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
@@ -34,7 +31,7 @@ from ablations.tracking.mlflow_views import view
 from ablations.tracking.system import System
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, over, plan_of, runs_of, tracker_in
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
 RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
@@ -51,7 +48,7 @@ class Machine(System):
 @pytest.fixture
 def tracker(store, tmp_path):
     shutil.copy(store, tmp_path / "mlflow.db")
-    made = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path / ".artifacts")
+    made = tracker_in(tmp_path, "seen")
     made.begin()
     return made
 
@@ -63,10 +60,6 @@ def again(tracker):
     return other
 
 
-def runs_of(tracker, kind="cell"):
-    return tracker.client.search_runs([tracker.experiment_id], f"tags.kind = '{kind}'")
-
-
 def steps(tracker, found, name=LOSS):
     return [point.step for point in tracker.client.get_metric_history(found.info.run_id, name)]
 
@@ -74,13 +67,12 @@ def steps(tracker, found, name=LOSS):
 @pytest.fixture
 def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
-    made = plan(make(parse_run([*WORDS, *RUNGS])), Local(), ["cpu"])
+    made = plan_of(*WORDS, *RUNGS)
     head = head_of(made.grid, made.planned, made.here.data, None, {})
     watched = watched_by_stage(made, journal, request_of(head), tmp_path / "seen")
     watch = live.Live(tracker, made.here.data, head["question"], view(head), watched, system=Machine())
     for item in made.planned:
-        (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
-        watch.note(Event("started", training))
+        watch.note(Event("started", training_of(item.stages)))
     return made, watch
 
 
@@ -90,9 +82,8 @@ def journal(tmp_path):
 
 
 def reported(journal, item, *at):
-    (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
     lines = [{"step": step, "seconds": 1.0, LOSS: 1 / step, "schedule/gamma_0": -float(step)} for step in at]
-    write_history(journal.folder(training.id), lines)
+    write_history(journal.folder(training_of(item.stages).id), lines)
 
 
 def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker):
@@ -211,7 +202,7 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_p
     words = [*WORDS, *RUNGS, f"results={tmp_path}", "launcher=serial"]
     assert run.main(words) == 0
     assert {tags["cell_id"] for tags in seen}
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    found = tracker_in(tmp_path, "seen")
     assert len(runs_of(found)) == 2
     for one in runs_of(found):
         assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
@@ -245,7 +236,7 @@ def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_pat
     with monkeypatch.context() as patch:
         patch.setattr(checkpoints, "write_checkpoint", stop)
         assert run.main(words) == 130
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    found = tracker_in(tmp_path, "seen")
     (stopped,) = runs_of(found)
     assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")
     assert run.main(words) == 0
@@ -257,16 +248,8 @@ def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_pat
         assert Counter(steps(found, one)) == Counter([20, 40, 60])
 
 
-LATENTS = [
-    "space=latents",
-    "space.kl_weight=1",
-    "space.width=8",
-    "space.steps=60",
-    "space.batch=32",
-    "space.learning_rate=0.005",
-    "sampler.steps=4",
-    "evaluation.sets=1",
-]
+LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
 
 
 @pytest.mark.slow
@@ -292,9 +275,9 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
 
     monkeypatch.setattr(Tracker, "show", seen)
     monkeypatch.setattr(autoencoder, "learn", waited)
-    words = [word for word in WORDS if not word.startswith(("schedule", "evaluation.sets"))]
-    assert run.main([*words, *LATENTS, f"results={tmp_path}", "launcher=serial"]) == 0
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    words = over([word for word in WORDS if not word.startswith("schedule")], *LATENTS)
+    assert run.main([*words, f"results={tmp_path}", "launcher=serial"]) == 0
+    found = tracker_in(tmp_path, "seen")
     (one,) = runs_of(found, "autoencoder")
     assert {run_id for ids in shown.values() for run_id in ids} == {one.info.run_id}
     assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
@@ -342,7 +325,7 @@ def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, w
 
     monkeypatch.setattr(Tracker, "show", gone)
     assert run.main([*WORDS, f"results={tmp_path}", "launcher=serial"]) == 0
-    assert len(runs_of(Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path))) == 2
+    assert len(runs_of(tracker_in(tmp_path, "seen"))) == 2
 
 
 def test_a_machine_is_read_by_the_names_that_mlflow_gives():
@@ -409,12 +392,8 @@ def test_a_cell_on_which_two_drivers_work_is_shown_by_the_one_whose_stage_comes_
 
 
 def test_an_experiment_that_two_commands_make_at_once_is_one(tracker, monkeypatch):
-    import mlflow
-
-    expected, real = tracker.experiment_id, mlflow.MlflowClient.get_experiment_by_name
-    looks = [None]
-    monkeypatch.setattr(
-        mlflow.MlflowClient, "get_experiment_by_name", lambda *given: looks.pop() if looks else real(*given)
-    )
+    expected, real, looks = tracker.experiment_id, MlflowClient.get_experiment_by_name, [None]
+    found = MlflowClient, "get_experiment_by_name"
+    monkeypatch.setattr(*found, lambda *given: looks.pop() if looks else real(*given))
     assert again(tracker).experiment_id == expected
     assert looks == []

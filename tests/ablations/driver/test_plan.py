@@ -5,21 +5,18 @@ from __future__ import annotations
 import pytest
 
 from ablations.driver import execute
-from ablations.driver.plan import Plan, plan
+from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
-from ablations.grids import grid
-from ablations.launchers.local import Local
-from ablations.settings.arguments import parse_run
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
+from tests.ablations.conftest import plan_of
 from tests.ablations.data.fabricated import pictures
 
 
 def planned(*words: str) -> Plan:
-    tiny = ["horizon=25", "evaluation.exact=2", "evaluation.strata=2"]
-    return plan(grid.make(parse_run([*words, *tiny])), Local(), ["cpu"])
+    return plan_of(*words, "horizon=25", "evaluation.exact=2", "evaluation.strata=2")
 
 
 def test_colour_images_need_weights_for_fid_before_anything_is_trained():
