@@ -23,7 +23,7 @@ from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
 from ablations.driver import pages, showing
 from ablations.driver.plan import Plan, plan
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Journal, Result
 from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.cluster import QUIET
@@ -47,25 +47,13 @@ from diffusion_core.precision import resolve_precision
 from tests.made_once import made_once
 
 TINY = [
-    "horizon=25",
-    "training.steps=60",
-    "training.warmup=10",
-    "training.learning_rate=0.005",
-    "training.batch=64",
-    "training.report_every=20",
-    "network.channels=8",
-    "network.multipliers=[1]",
-    "network.attention=[]",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "evaluation.sets=2",
+    *["horizon=25", "training.steps=60", "training.warmup=10", "training.learning_rate=0.005", "training.batch=64"],
+    *["training.report_every=20", "network.channels=8", "network.multipliers=[1]", "network.attention=[]"],
+    *["evaluation.exact=2", "evaluation.strata=2", "evaluation.sets=2"],
 ]
-
 
 HERE = resolve_precision("auto", torch.device("cpu"))
 """The precision of cells on this machine's processor."""
-
-
 FEW = 64
 """Images of each split where few are enough."""
 
@@ -114,6 +102,13 @@ def stages_of_cell(*words: str) -> list[Stage]:
 def plan_of(*words: str) -> Plan:
     """The plan of a command on one processor."""
     return plan(make(parse_run(list(words))), Local(), ["cpu"])
+
+
+def result_of(stage: Stage, root: Path, device: str = "cpu") -> Result:
+    """What a stage comes to that is performed here, in the journal of this folder."""
+    journal = Journal(root)
+    assert perform(stage, journal, device) == "finished", journal.failure(stage.id)
+    return journal.result(stage.id)
 
 
 def tracker_in(results: Path, name: str = "tiny") -> Tracker:

@@ -48,7 +48,7 @@ from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.parameterizations import V
-from tests.ablations.conftest import HERE, head, plan_of, rows, runs_of, stages_of_cell, tracker_in
+from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
 from tests.forked import forked
@@ -71,7 +71,7 @@ def test_a_grid_ends_with_its_files_its_table_and_the_link(tiny):
     assert f"mlflow ui --backend-store-uri sqlite:///{tiny.results}/mlflow.db" in tiny.printed
 
 
-def test_every_cell_is_finished_and_scored(tiny):
+def test_every_cell_is_finished_and_scored_and_those_that_differ_in_variance_alone_share_a_training(tiny):
     found = rows(tiny.folder)
     assert [(row["axis.parameterization"], row["axis.variance"]) for row in found] == [
         (target, variance) for target in ("v", "epsilon") for variance in ("beta", "beta_tilde")
@@ -82,13 +82,7 @@ def test_every_cell_is_finished_and_scored(tiny):
         assert float(row["nll/test"]) == pytest.approx(sum(parts), rel=1e-5)
         assert 0 < float(row["nll/test"]) < 2 * 4.09
         assert float(row["fid/train/digits-cnn"]) > head(tiny.folder)["floors"]["fid/train/digits-cnn"]["value"]
-
-
-def test_cells_that_differ_in_variance_alone_share_a_training_but_not_a_score(tiny):
-    a, b = rows(tiny.folder)[:2]
-    assert a["training_id"] == b["training_id"]
-    assert a["cell_id"] != b["cell_id"]
-    assert a["nll/test"] != b["nll/test"]
+    assert [len({row[name] for row in found}) for name in ("training_id", "cell_id", "nll/test")] == [2, 4, 4]
 
 
 def test_a_folder_with_other_results_is_never_overwritten(again):
@@ -225,18 +219,10 @@ def test_an_incompatible_cell_is_a_row_with_its_reason(again):
     assert "teaches no variance" in found[1]["reason"]
 
 
-def test_a_loss_that_is_not_finite_ends_as_diverged(tmp_path):
-    training = stages_of_cell("horizon=25", "network.channels=8", "training.steps=30", "training.learning_rate=1e30")[0]
-    assert perform(training, Journal(tmp_path), "cpu") == "diverged"
-    result = Journal(tmp_path).result(training.id)
-    assert "loss was not finite" in result.reason
-
-
 def test_the_largest_beta_is_kept(tmp_path):
     """Linear to 0.02, rescaled by 1000/25."""
     training = stages_of_cell("horizon=25", "network.channels=8", "training.steps=1")[0]
-    assert perform(training, Journal(tmp_path), "cpu") == "finished"
-    assert Journal(tmp_path).result(training.id).metrics["noise/beta_max"] == pytest.approx(0.8)
+    assert result_of(training, tmp_path).metrics["noise/beta_max"] == pytest.approx(0.8)
 
 
 @pytest.mark.parametrize(
@@ -259,10 +245,9 @@ def test_a_bound_worse_than_two_uniform_codes_is_remarked(nll, uniform, expected
 def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, few_digits, horizon, remarked):
     """β̃ is far too small for a stride: that says nothing against the training."""
     less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
-    training, *bounds = stages_of_cell(*less, f"evaluation.horizon={horizon}")
-    for stage in (training, *bounds):
-        assert perform(stage, Journal(tmp_path), "cpu") == "finished"
-    validation, test = (Journal(tmp_path).result(bound.id) for bound in bounds)
+    _, validation, test = [
+        result_of(stage, tmp_path) for stage in stages_of_cell(*less, f"evaluation.horizon={horizon}")
+    ]
     assert validation.metrics["nll/val"] > 2 * 4.0875
     assert "notes" not in validation.metadata
     assert test.metrics["nll/test"] > 2 * 4.0875
@@ -288,15 +273,13 @@ def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
         time.sleep(0.002)
     assert child.signal(signal.SIGKILL) == -signal.SIGKILL
     assert 0 < read_checkpoint(checkpoint.parent).step < 60
-    assert perform(stage, Journal(tmp_path / "killed"), "cpu") == "finished"
-    assert perform(stage, Journal(tmp_path / "whole"), "cpu") == "finished"
+    results = [result_of(stage, tmp_path / name) for name in ("killed", "whole")]
     killed, whole = (
         read_tensors(tmp_path / name / stage.id / "weights.safetensors")[0] for name in ("killed", "whole")
     )
     assert killed.keys() == whole.keys()
     assert all(torch.equal(killed[name], whole[name]) for name in whole)
-    curves = [Journal(tmp_path / name).result(stage.id).curves["train/network"] for name in ("killed", "whole")]
-    assert curves[0] == curves[1]
+    assert results[0].curves["train/network"] == results[1].curves["train/network"]
     assert not checkpoint.exists()
 
 
@@ -396,6 +379,7 @@ def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch,
     arguments += [f"results={tmp_path}", "name=wild", "launcher=serial"]
     assert run.main(arguments) == 0
     assert "diverged in 1 of 1 seeds" in capsys.readouterr().out
+    assert "loss was not finite" in rows(tmp_path / "wild")[0]["reason"]
     monkeypatch.setattr(Dispatch, "run", no_launch)
     assert run.main(arguments) == 0
     assert run.main([*arguments, "dry_run=true"]) == 0
@@ -513,18 +497,15 @@ def test_numbers_do_not_change_without_raising_numerics(tmp_path):
     """A detector of change, not of error: where it fails with reason, raise NUMERICS and write down the new loss."""
     words = ["horizon=25", "network.channels=8", "training.steps=10", "training.report_every=10"]
     stage = stages_of_cell(*words, "training.precision=float32")[0]
-    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
-    loss = Journal(tmp_path).result(stage.id).metrics["train/network"]
+    loss = result_of(stage, tmp_path).metrics["train/network"]
     assert loss == pytest.approx(LOSS_AFTER_TEN_STEPS[NUMERICS], rel=1e-4)
 
 
 @pytest.mark.slow
 def test_a_trained_cell_beats_both_histograms_on_digits(tmp_path):
-    stages = stages_of_cell("horizon=100", "schedule=cosine", "training.steps=500")
-    for stage in stages[:2]:
-        assert perform(stage, Journal(tmp_path), "cpu") == "finished"
-    scored = Journal(tmp_path).result(stages[1].id).metrics
-    codes = stages[0].cell.data.load().codes
+    training, bound_of_it, *_ = stages_of_cell("horizon=100", "schedule=cosine", "training.steps=500")
+    result_of(training, tmp_path)
+    scored, codes = result_of(bound_of_it, tmp_path).metrics, training.cell.data.load().codes
     assert scored["nll/val"] + 3 * scored["nll/val_se"] < min(codes["one histogram"], codes["histogram per pixel"])
 
 

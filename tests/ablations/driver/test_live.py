@@ -19,7 +19,7 @@ from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import leased
 from ablations.results.grid_json import head_of
-from ablations.stages import autoencoder, checkpoints, training_loop
+from ablations.stages import autoencoder, training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
 from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage
@@ -83,7 +83,9 @@ def journal(tmp_path):
 
 def reported(journal, item, *at):
     lines = [{"step": step, "seconds": 1.0, LOSS: 1 / step, "schedule/gamma_0": -float(step)} for step in at]
-    write_history(journal.folder(training_of(item.stages).id), lines)
+    folder = journal.folder(training_of(item.stages).id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_history(folder, lines)
 
 
 def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker):
@@ -92,7 +94,6 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
     assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
     for item in made.planned:
-        journal.folder(item.stages[0].id).mkdir(parents=True)
         reported(journal, item, 20)
     watch.look()
     for item in made.planned:
@@ -142,7 +143,6 @@ def test_the_experiment_says_what_it_is_from_the_beginning(watched, tracker):
 def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
     made, watch = watched
     item = made.planned[0]
-    journal.folder(item.stages[0].id).mkdir(parents=True)
     reported(journal, item, 20, 40)
     watch.look()
     watch.leave()
@@ -186,20 +186,21 @@ def test_who_stops_in_the_middle_of_a_look_leaves_what_it_has_shown_and_shows_no
 
 
 @pytest.fixture
-def quick(few_digits, monkeypatch):
-    """A look so often that tiny trainings are seen."""
+def quick(few_digits, store, tmp_path, without_pictures, monkeypatch):
+    """The words of a command with a new store, which looks so often that tiny trainings are seen."""
+    shutil.copy(store, tmp_path / "mlflow.db")
     monkeypatch.setattr(live, "SECONDS", 0.05)
     monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
+    return [f"results={tmp_path}", "launcher=serial"]
 
 
 @pytest.mark.thorough
-def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_path, without_pictures, monkeypatch):
-    shutil.copy(store, tmp_path / "mlflow.db")
+def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, monkeypatch):
     seen = []
     show = Tracker.show
     monkeypatch.setattr(Tracker, "show", lambda self, one, *rest: seen.append(one.tags) or show(self, one, *rest))
-    words = [*WORDS, *RUNGS, f"results={tmp_path}", "launcher=serial"]
+    words = [*WORDS, *RUNGS, *quick]
     assert run.main(words) == 0
     assert {tags["cell_id"] for tags in seen}
     found = tracker_in(tmp_path, "seen")
@@ -214,49 +215,14 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_p
     assert of_store.runs.equals(of_files.runs)
 
 
-@pytest.mark.slow
-def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_path, without_pictures, monkeypatch):
-    shutil.copy(store, tmp_path / "mlflow.db")
-    words = [*WORDS, f"results={tmp_path}", "launcher=serial"]
-    real = checkpoints.write_checkpoint
-    shown = threading.Event()
-    show = Tracker.show
-
-    def seen(self, *given):
-        found = show(self, *given)
-        shown.set()
-        return found
-
-    def stop(*given):
-        real(*given)
-        shown.wait(30)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Tracker, "show", seen)
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "write_checkpoint", stop)
-        assert run.main(words) == 130
-    found = tracker_in(tmp_path, "seen")
-    (stopped,) = runs_of(found)
-    assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")
-    assert run.main(words) == 0
-    ended = runs_of(found)
-    assert len(ended) == 2
-    assert stopped.info.run_id in {one.info.run_id for one in ended}
-    assert {one.info.status for one in ended} == {"FINISHED"}
-    for one in ended:
-        assert Counter(steps(found, one)) == Counter([20, 40, 60])
-
-
 LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
 LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
 
 
 @pytest.mark.slow
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
-    quick, few_digits, store, tmp_path, without_pictures, monkeypatch
+    quick, tmp_path, monkeypatch
 ):
-    shutil.copy(store, tmp_path / "mlflow.db")
     monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(execute, "REST", 0.0)
     shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
@@ -276,7 +242,7 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
     monkeypatch.setattr(Tracker, "show", seen)
     monkeypatch.setattr(autoencoder, "learn", waited)
     words = over([word for word in WORDS if not word.startswith("schedule")], *LATENTS)
-    assert run.main([*words, f"results={tmp_path}", "launcher=serial"]) == 0
+    assert run.main([*words, *quick]) == 0
     found = tracker_in(tmp_path, "seen")
     (one,) = runs_of(found, "autoencoder")
     assert {run_id for ids in shown.values() for run_id in ids} == {one.info.run_id}
@@ -317,14 +283,12 @@ def test_a_run_that_lacks_what_came_later_is_completed_and_any_other_replaced(be
 
 
 @pytest.mark.slow
-def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, without_pictures, monkeypatch, capsys):
-    shutil.copy(store, tmp_path / "mlflow.db")
-
+def test_a_store_that_goes_away_ends_the_looking_alone(quick, tmp_path, monkeypatch):
     def gone(self, *given):
         raise TrackingError("gone")
 
     monkeypatch.setattr(Tracker, "show", gone)
-    assert run.main([*WORDS, f"results={tmp_path}", "launcher=serial"]) == 0
+    assert run.main([*WORDS, *quick]) == 0
     assert len(runs_of(tracker_in(tmp_path, "seen"))) == 2
 
 
@@ -334,20 +298,6 @@ def test_a_machine_is_read_by_the_names_that_mlflow_gives():
     found = machine.now()
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found.keys()
     assert 0 < found["system/system_memory_usage_percentage"] < 100
-
-
-def test_what_several_commands_deliver_is_there_once(tracker):
-    """None of them knows what the others have delivered since it looked."""
-    others = [again(tracker), again(tracker)]
-    assert [one.runs for one in others] == [{}, {}]
-    assert tracker._publish(tracked(20, 40, a=1.0))
-    assert not others[0]._publish(tracked(20, 40, a=1.0))
-    assert others[1]._publish(tracked(20, 40, a=1.0, b=2.0)), "it knows more"
-    (found,) = runs_of(tracker)
-    assert steps(tracker, found) == [20, 40]
-    assert found.data.metrics["b"] == 2.0
-    tracker.forget()
-    assert not tracker._publish(tracked(20, 40, a=1.0, b=2.0))
 
 
 def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch):

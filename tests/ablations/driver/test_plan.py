@@ -7,11 +7,10 @@ import pytest
 from ablations.driver import execute
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
-from tests.ablations.conftest import plan_of
+from tests.ablations.conftest import plan_of, result_of
 from tests.ablations.data.fabricated import pictures
 
 
@@ -46,7 +45,7 @@ def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
     found = planned(*tiny, "network.channels=8", "training.steps=4")
     journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
     for stage in found.stages():
-        assert perform(stage, journal, "cpu") == "finished"
+        result_of(stage, tmp_path / "stages")
     execute.write(found, journal, folder, execute.records_of(found, journal), {"command": "", "seconds": 0.0})
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]

@@ -14,7 +14,6 @@ from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
 from ablations.metrics import extractors
 from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
@@ -26,7 +25,7 @@ from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.words.verdicts import why
-from tests.ablations.conftest import head, plan_of, rows, runs_of, tracker_in
+from tests.ablations.conftest import head, plan_of, result_of, rows, runs_of, tracker_in
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -166,18 +165,16 @@ def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
 def test_points_are_their_own_features(tmp_path):
     words = ["data=mixture2d", "network=mlp", "training.steps=10", "evaluation.metrics=[mmd,coverage]"]
     found = planned(*words)
-    for stage in found.stages():
-        assert perform(stage, Journal(tmp_path), "cpu") == "finished", Journal(tmp_path).failure(stage.id)
-    journal = Journal(tmp_path)
-    stages = {stage.column: stage for stage in found.stages() if isinstance(stage, MetricStage)}
+    results = {stage: result_of(stage, tmp_path) for stage in found.stages()}
+    stages = {stage.column: stage for stage in results if isinstance(stage, MetricStage)}
     assert stages.keys() == {"mmd/test", "coverage/test"}
     points = found.here.data.images["test"]
-    drawn = read_tensors(journal.folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
+    drawn = read_tensors(Journal(tmp_path).folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
     of_sets = [Judged(Examined(part), Examined(points)) for part in torch.split(drawn, len(points))]
     for column, metric in (("mmd/test", Mmd()), ("coverage/test", CoverageMetric())):
         values = [metric.compute(judged) for judged in of_sets]
         expected = sum(values) / len(values)
-        assert journal.result(stages[column].id).metrics[column] == pytest.approx(expected, rel=1e-12)
+        assert results[stages[column]].metrics[column] == pytest.approx(expected, rel=1e-12)
 
 
 WRONG = {

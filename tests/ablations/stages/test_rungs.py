@@ -28,7 +28,7 @@ from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
 from diffusion_core.trainer import part
 from diffusion_core.training import Training
-from tests.ablations.conftest import TINY, over, plan_of, rows, said
+from tests.ablations.conftest import TINY, over, plan_of, result_of, rows, said
 from tests.ablations.search.conftest import POINTS
 from tests.made_once import made_once
 
@@ -54,9 +54,8 @@ def test_what_scoring_on_the_way_takes_is_not_the_trainings(tmp_path, monkeypatc
     monkeypatch.setattr(training, "perform", lambda *given: now.append(now.pop() + 3600.0))
     stage = training_of(plan_of(*TINY, "evaluation.rungs=2").planned[0].stages)
     assert len(stage.rungs) == 2
-    assert perform(stage, Journal(tmp_path), "cpu") == "finished"
+    assert result_of(stage, tmp_path).metrics["cost/train_seconds"] == 0.0
     assert now == [7200.0]
-    assert Journal(tmp_path).result(stage.id).metrics["cost/train_seconds"] == 0.0
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +118,7 @@ def test_a_rung_ends_in_the_network_of_a_training_of_so_many_steps(scored, tmp_p
     """The rates of this trainer do not look ahead, so a shorter training is the beginning of a longer one."""
     words, results = scored
     long, short = (training_of(plan_of(*over(words, *more)).planned[0].stages) for more in ([], ["training.steps=40"]))
-    assert perform(short, Journal(tmp_path), "cpu") == "finished"
+    result_of(short, tmp_path)
     kept, _ = read_tensors(results / ".stages" / long.id / average_at(40))
     ended = part(read_tensors(tmp_path / short.id / WEIGHTS)[0], "average")
     assert kept.keys() == ended.keys()
@@ -207,24 +206,19 @@ def test_samples_that_are_not_finite_are_no_score(tmp_path):
 def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
     training = training_of(plan_of(*ON_POINTS, "evaluation.rungs=2").stages())
     assert [rung.step for rung in training.scored] == [20, 40]
-    assert perform(training, Journal(tmp_path / "grid"), "cpu") == "finished"
-    found = []
-    for name in ("grid", "search"):
-        rung = rung_of(replace(training, scored=()), 40)
-        assert perform(rung, Journal(tmp_path / name), "cpu") == "finished"
-        found.append(Journal(tmp_path / name).result(rung.id).metrics)
-    assert found[0]["nll/val"] == found[1]["nll/val"]
-    assert found[0]["cost/train_seconds"] > 0
+    result_of(training, tmp_path / "grid")
+    rung = rung_of(replace(training, scored=()), 40)
+    of_grid, of_search = (result_of(rung, tmp_path / name).metrics for name in ("grid", "search"))
+    assert of_grid["nll/val"] == of_search["nll/val"]
+    assert of_grid["cost/train_seconds"] > 0
 
 
 def test_a_rung_whose_score_is_lost_is_scored_again_though_the_training_is_beyond_it(tmp_path):
     training, journal = training_of(plan_of(*ON_POINTS).stages()), Journal(tmp_path)
     scores = []
     for _ in range(2):
-        for step in (20, 40):
-            assert perform(rung_of(training, step), Journal(tmp_path), "cpu") == "finished"
-        scores.append([journal.result(rung_of(training, step).id).metrics["nll/val"] for step in (20, 40)])
-        assert perform(training, Journal(tmp_path), "cpu") == "finished"
+        scores.append([result_of(rung_of(training, step), tmp_path).metrics["nll/val"] for step in (20, 40)])
+        result_of(training, tmp_path)
         for step in (20, 40):
             journal.forget_result(rung_of(training, step).id)
     assert scores[0] == scores[1]
