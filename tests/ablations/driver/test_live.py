@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from ablations import run
 from ablations.data.tensors import write_tensors
-from ablations.driver import execute, live
+from ablations.driver import live, pause
 from ablations.driver.watched import watched_by_stage
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
@@ -223,8 +223,8 @@ LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
     quick, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
-    monkeypatch.setattr(execute, "REST", 0.0)
+    monkeypatch.setattr(pause, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(pause, "REST", 0.0)
     shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
 
     def seen(self, one, *rest):
@@ -298,6 +298,15 @@ def test_a_machine_is_read_by_the_names_that_mlflow_gives():
     found = machine.now()
     assert {"system/cpu_utilization_percentage", "system/system_memory_usage_megabytes"} <= found.keys()
     assert 0 < found["system/system_memory_usage_percentage"] < 100
+
+
+def test_what_another_command_has_delivered_since_is_not_delivered_again(tracker):
+    other = again(tracker)
+    assert other.runs == {}, "it knows of none"
+    assert tracker._publish(tracked(20, 40, a=1.0))
+    assert not other._publish(tracked(20, 40, a=1.0))
+    (found,) = runs_of(tracker)
+    assert steps(tracker, found) == [20, 40]
 
 
 def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch):
