@@ -203,6 +203,13 @@ def test_samples_that_are_not_finite_are_no_score(tmp_path):
     assert known.metrics == {"nll/test": 2.0, "cost/total_flops": 0.0, "cost/rung_seconds": 3.0}
 
 
+def test_a_bound_at_a_rung_that_is_not_finite_is_no_score(tmp_path, monkeypatch):
+    rung = rung_of(training_of(plan_of(*ON_POINTS).stages()), 20)
+    monkeypatch.setattr(on_the_way, "bound_of", lambda *given: SimpleNamespace(total=torch.tensor([math.nan])))
+    assert perform(rung, Journal(tmp_path), "cpu") == "diverged"
+    assert Journal(tmp_path).result(rung.id).reason == "nll/val at step 20: not finite"
+
+
 def test_a_search_reads_the_average_that_a_grid_left(tmp_path):
     training = training_of(plan_of(*ON_POINTS, "evaluation.rungs=2").stages())
     assert [rung.step for rung in training.scored] == [20, 40]
