@@ -7,95 +7,83 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ablations.launchers.warm import LOCAL, warm_up
+from ablations.driver.command import command
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.patience import soon
 from ablations.settings.request import Request
 
 if TYPE_CHECKING:
+    from ablations.driver.interim import Declared
     from ablations.driver.plan import Plan
-    from ablations.driver.sequential import Declared
     from ablations.engine.journal import Journal
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a cell, or a metric that was asked for, failed; 2 for a wrong call; 130 if interrupted."""
-    if {"--help", "-h"} & set(arguments):
-        print(help_text())
-        return 0
-    request = parse_run(arguments)
-    if request.launcher == LOCAL:
-        # Beside the imports of this process, which take as long.
-        warm_up()
-    with soon(f"{request.title}: reading its choices and its data …"):
-        from ablations.grids.grid import make
-
-        grid = make(request)
-        from ablations.driver.pages import writable
-        from ablations.driver.plan import plan
-        from ablations.driver.requests import check_same_request
-        from ablations.driver.sequential import Declared
-        from ablations.engine.journal import journal_of
-        from ablations.launchers.protocol import launcher_of
-
-        launcher = launcher_of(request)
-        planned = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
-    declared = Declared.of(planned) if grid.looks is not None else None
-    results = Path(request.results)
-    journal = journal_of(results, request.journal)
-    if request.dry_run:
-        print(dry_run(planned, declared, journal))
-    else:
-        writable(results)
-    check_same_request(results / grid.name, planned)
-    return 0 if request.dry_run else carry_out(request, planned, declared, journal)
+    return command(arguments, help_text, parse_run, planned, dry_run, carry_out)
 
 
-def carry_out(request: Request, planned: Plan, declared: Declared | None, journal: Journal) -> int:
+def planned(request: Request) -> tuple[Plan, Declared | None]:
+    """The plan of a request, and what is declared where its seeds are added by looks."""
+    from ablations.grids.grid import make
+
+    grid = make(request)
+    from ablations.driver.interim import Declared
+    from ablations.driver.plan import plan
+    from ablations.driver.requests import check_same_request
+    from ablations.launchers.protocol import launcher_of
+
+    launcher = launcher_of(request)
+    cells = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
+    declared = Declared.of(cells) if grid.looks is not None else None
+    check_same_request(request.folder, cells)
+    return cells, declared
+
+
+def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Journal) -> int:
     """Run what a plan lacks, and leave its results; the exit code."""
     from ablations.driver.beginning import beginning
-    from ablations.driver.execute import execute
+    from ablations.driver.execute import Job, execute
     from ablations.driver.model_delivery import deliver_models
     from ablations.driver.packing import packed
     from ablations.driver.pages import finish
-    from ablations.driver.rounds import fixed, looked
-    from ablations.driver.sizes import beforehand
+    from ablations.driver.rounds import beforehand, fixed, looked
     from ablations.driver.watch import where
     from ablations.engine.folder_lock import FolderLock
     from ablations.engine.version import code_version
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
-    grid, results = planned.grid, Path(request.results)
-    folder = results / grid.name
-    planned = replace(planned, here=packed(planned.here, planned.missing(journal)))
+    cells, declared = plan
+    grid, results, folder = cells.grid, Path(request.results), request.folder
+    cells = replace(cells, here=packed(cells.here, cells.missing(journal)))
     opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
     provenance = {"command": request.command, "code": code_version()}
-    rounds = fixed(planned, journal) if declared is None else looked(replace(declared, plan=planned), journal)
-    lines, measurement = beginning(beforehand(planned, declared), journal, request.hours)
+    rounds = fixed(cells, journal) if declared is None else looked(replace(declared, plan=cells), journal)
+    lines, measurement = beginning(beforehand(cells, declared), journal, request.hours)
     if lines:
         print("\n".join([*lines, *_looks(declared), *where(opened)]), flush=True)
-    ended = execute(rounds, journal, folder, opened, provenance, hours=request.hours, expected=measurement.each)
+    ended = execute(rounds, Job(journal, folder, opened, provenance, request.hours), measurement.each)
     with FolderLock(folder).held():
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
         if grid.file.deck and not ended.stop:
             from ablations.theory.deck import write_deck
 
-            write_deck(folder, ended.records, journal, planned.here.data)
+            write_deck(folder, ended.records, journal, cells.here.data)
         return finish(folder, journal, ended)
 
 
-def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
+def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
     are added by looks."""
     from ablations.driver import rounds
     from ablations.driver.sizes import sizes
     from ablations.grids.footnotes import words
 
+    plan, declared = planned
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     for item in plan.planned:
         if item.cell.seed == plan.grid.seeds[0]:
@@ -104,7 +92,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
     if declared is None:
         return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
     least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))
-    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks.seeds)} seeds"]
+    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks)} seeds"]
     for name, part in (("at least:", least), ("at most:", most)):
         lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
     return "\n".join(lines)
@@ -112,7 +100,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
 
 def _looks(declared: Declared | None) -> list[str]:
     """A line on the looks after the first, where seeds are added by looks and there is more than one."""
-    later = () if declared is None else declared.looks.seeds[1:]
+    later = () if declared is None else declared.looks[1:]
     return [f"  then looks at {_listed(later)} seeds, of what is open"] if later else []
 
 

@@ -90,11 +90,12 @@ def operations() -> Operations:
     from ablations.grids.grid import make
     from ablations.settings.arguments import parse_run
     from ablations.settings.budget import bound_passes, forward_flops, sample_passes, training_passes
+    from ablations.settings.choices import choices_of
     from diffusion_core.diffusion import Diffusion
     from diffusion_core.encodings import GreyLevels
 
     cell = make(parse_run(list(WORDS))).points[0].cell
-    diffusion = Diffusion(cell.choices, GreyLevels(), SHAPE)
+    diffusion = Diffusion(choices_of(cell), GreyLevels(), SHAPE)
     forward = forward_flops(diffusion)
     return Operations(
         step=training_passes(cell) * forward * cell.training.batch,

@@ -3,8 +3,8 @@
     python -m evidence.inference replicates=4000 out=evidence/inference.md
 
 Grids whose truth is known are drawn and handed to the functions that the pages are made with, but for the steps of
-`settle` and the loop of `may_be_best`, which `claimed` and `excluded` take for all grids at once: a test holds them to
-`judge` and `may_be_best`. Where cells share values, count or lack seeds, `judge` itself is asked.
+`settle` and the loop of `beaten_by`, which `claimed` and `excluded` take for all grids at once: a test holds them to
+`judge` and `beaten_by`. Where cells share values, count or lack seeds, `judge` itself is asked.
 """
 
 from __future__ import annotations

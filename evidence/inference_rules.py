@@ -1,6 +1,6 @@
 """The rules of `analysis/statistics` for many grids at once, as `evidence.inference` asks them.
 
-They are made of the same weights, moments and quantiles; a test holds them to `judge` and `may_be_best`.
+They are made of the same weights, moments and quantiles; a test holds them to `judge` and `beaten_by`.
 """
 
 from __future__ import annotations

@@ -24,12 +24,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from ablations.grids.looks import looks_of
 from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from analysis.statistics.families import ALPHA, settle
-from analysis.statistics.looks import FUTILE, Looks, claims, plan_of
+from analysis.statistics.looks import FUTILE, Looks, claims
 from analysis.statistics.variances import Array, over_seeds, quantile
 
 Flags = NDArray[np.bool_]
@@ -134,7 +135,7 @@ def tables(repeats: int) -> str:
     lines = [
         f"`python -m evidence.looks repeats={repeats}`, cpu ({platform.machine()})",
         "",
-        f"Looks at {', '.join(map(str, plan_of().seeds))} seeds, α = {ALPHA:.0%}. Of {counts} comparisons with a "
+        f"Looks at {', '.join(map(str, looks_of()))} seeds, α = {ALPHA:.0%}. Of {counts} comparisons with a "
         f"baseline, in % of grids; 5 % is known to ± {200 * math.sqrt(0.05 * 0.95 / repeats):.1f}.",
         "",
         "| noise of the cells | a false claim | a false claim, with a margin | all intervals hold |",
@@ -180,7 +181,7 @@ def differences(noise: Noise, truth: Array, repeats: int, rng: np.random.Generat
 
 def ended(values: Array, truth: Array, margin: float, plan: Looks | None = None) -> Ended:
     """Grids taken through their looks, from the differences [R, m, n] that they would find."""
-    plan = plan or plan_of(values.shape[-1])
+    plan = plan or Looks(looks_of(values.shape[-1]))
     repeats, m, _ = values.shape
     claimed: Flags = np.zeros((repeats, 2, m), bool)
     going, held = np.ones((repeats, m), bool), np.ones(repeats, bool)

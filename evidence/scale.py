@@ -211,9 +211,9 @@ def parts_of(words: list[str]) -> dict[str, float]:
     tracker = open_tracker(default_uri(results), request.title, results)
     launcher = launcher_of(request)
     planned, plan_seconds = timed(lambda: plan(make(request), launcher, ["cpu", "cpu"]))
-    provenance = {"command": request.command, "code": ""}
+    job = execute.Job(journal, folder, None, {"command": request.command, "code": ""})
     once = rounds.at_once(planned)
-    ended, run_seconds = timed(lambda: execute.execute(once, journal, folder, None, provenance))
+    ended, run_seconds = timed(lambda: execute.execute(once, job))
     _, deliver_seconds = timed(lambda: written.deliver(tracker, folder))
     _, page_seconds = timed(lambda: pages.finish(folder, journal, replace(ended, tracker=tracker)))
     _, again_seconds = timed(lambda: _succeeded(words))

@@ -1,7 +1,5 @@
 """The core's surface: what `diffusion_core` offers, and the page that is written of its docstrings."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib
 import inspect

@@ -1,7 +1,5 @@
 """Crossings of axes: in the few of them any two values meet, and an error says where."""
 
-from __future__ import annotations
-
 import itertools
 
 import pytest

@@ -1,7 +1,5 @@
 """The example of a package of one's own, installed and run as its author would: checks, a grid, a search."""
 
-from __future__ import annotations
-
 import csv
 import json
 import shutil
@@ -18,15 +16,8 @@ from ablations.settings import grammar
 from ablations.settings.plugins.packages import REGISTERED, complaints, offers
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "extension"
-QUICK = [
-    "seeds=2",
-    "horizon=5",
-    "training.steps=6",
-    "training.warmup=2",
-    "evaluation.exact=1",
-    "evaluation.strata=1",
-    "evaluation.fit=2",
-]
+QUICK = ["seeds=2", "horizon=5", "training.steps=6", "training.warmup=2"]
+QUICK += ["evaluation.exact=1", "evaluation.strata=1", "evaluation.fit=2"]
 
 
 @pytest.fixture(scope="module")

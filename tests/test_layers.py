@@ -9,18 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DRAWN = {"pandas", "seaborn", "matplotlib"}
 FORBIDDEN = {
-    "diffusion_core": {
-        "ablations",
-        "analysis",
-        "tests",
-        "hydra",
-        "mlflow",
-        "optuna",
-        "pandas",
-        "seaborn",
-        "matplotlib",
-    },
+    "diffusion_core": {"ablations", "analysis", "tests", "hydra", "mlflow", "optuna"} | DRAWN,
     "analysis": {"torch", "torchvision", "torch_fidelity", "optuna", "ablations", "diffusion_core", "tests"},
     "ablations": {"tests"},
 }
@@ -65,6 +56,16 @@ def test_no_modules_of_a_package_import_each_other_in_a_circle(package):
     inside = modules(package)
     graph = {module: (imported(module, file) & inside.keys()) - {module, package} for module, file in inside.items()}
     tuple(TopologicalSorter(graph).static_order())
+
+
+def test_of_the_analysis_the_experiment_knows_files_and_the_answers_to_its_questions():
+    rooms = {
+        ".".join(name.split(".")[:2])
+        for module, file in modules("ablations").items()
+        for name in imported(module, file)
+    }
+    known = {"analysis", "analysis.format", "analysis.interim", "analysis.pages", "analysis.read"}
+    assert {room for room in rooms if room.split(".")[0] == "analysis"} <= known
 
 
 def test_networks_know_nothing_of_diffusion():
@@ -117,7 +118,7 @@ FLOORS = {
         {"engine"},
     ],
     "analysis": [
-        {"pages"},
+        {"pages", "interim"},
         {"report"},
         {"tables", "figures"},
         {"exports"},

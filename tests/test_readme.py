@@ -29,6 +29,15 @@ GPU, SEARCHING = plain("docs/gpu.md"), plain("docs/searching.md")
 NLL, FID, COPIED = "nll/test", "fid/train/digits-cnn", "memorisation/train"
 
 
+def committed(name: str, file: str) -> dict[str, Any]:
+    return json.loads((ROOT / "results" / "committed" / name / file).read_text(encoding="utf-8"))
+
+
+def grid_json(name: str) -> dict[str, Any]:
+    """What grid.json says of a grid."""
+    return committed(name, "grid.json")
+
+
 @dataclass(frozen=True)
 class Told:
     """What answers.json says of a grid; cells are named by their levels, in the order of the axes."""
@@ -37,7 +46,7 @@ class Told:
 
     @cached_property
     def answers(self) -> dict[str, Any]:
-        return json.loads((ROOT / "results" / "committed" / self.name / "answers.json").read_text(encoding="utf-8"))
+        return committed(self.name, "answers.json")
 
     @cached_property
     def cells(self) -> dict[tuple[str, ...], int]:
@@ -60,20 +69,24 @@ class Told:
         (found,) = (c for c in self.answers["comparisons"] if c["metric"] == metric and {c["a"], c["b"]} == of)
         return found
 
-    def leaders(self, metric: str) -> set[tuple[str, ...]]:
+    def headline(self, metric: str) -> dict[str, Any]:
         (found,) = (one for one in self.answers["headlines"] if one["metric"] == metric)
-        return {levels for levels, i in self.cells.items() if i in found["leaders"]}
+        return found
+
+    def leaders(self, metric: str) -> set[tuple[str, ...]]:
+        return {levels for levels, i in self.cells.items() if i in self.headline(metric)["leaders"]}
 
     def best(self, metric: str) -> tuple[str, ...]:
-        (found,) = (one for one in self.answers["headlines"] if one["metric"] == metric)
-        return next(levels for levels, i in self.cells.items() if i == found["best"])
+        return list(self.cells)[self.headline(metric)["best"]]
+
+    def lowest(self, metric: str, level: str) -> tuple[str, ...]:
+        """The cell of the lowest mean among those at this level of the first axis."""
+        row = [levels for levels in self.cells if levels[0] == level]
+        return min(row, key=lambda levels: self.mean(metric, *levels))
 
     def reference(self, metric: str, label: str) -> float:
-        return next(
-            one["value"]
-            for one in self.answers["references"]
-            if one["metric"] == metric and one["label"].startswith(label)
-        )
+        of_metric = (one for one in self.answers["references"] if one["metric"] == metric)
+        return next(one["value"] for one in of_metric if one["label"].startswith(label))
 
 
 def size(pair: dict[str, Any]) -> str:
@@ -83,11 +96,6 @@ def size(pair: dict[str, Any]) -> str:
         return f"{difference:.2f} ± {half:.2f}"
     mean, low, high = (math.exp(difference + shift) for shift in (0, -half, half))
     return f"a factor of {mean:.2f} ({low:.2f} to {high:.2f})"
-
-
-def grid_json(name: str) -> dict[str, Any]:
-    """What grid.json says of a grid."""
-    return json.loads((ROOT / "results" / "committed" / name / "grid.json").read_text(encoding="utf-8"))
 
 
 def parameterization() -> list[str]:
@@ -104,8 +112,7 @@ def parameterization() -> list[str]:
     assert [pair["verdict"] for pair in against_mu] == ["worse"] * 4
     factors = [math.exp(pair["difference"]) for pair in against_mu]
     for target in ("mu", "epsilon", "x0"):
-        row = {levels: told.mean(NLL, *levels) for levels in told.cells if levels[0] == target}
-        assert min(row, key=lambda levels: row[levels]) == (target, "vlb_learned")
+        assert told.lowest(NLL, target) == (target, "vlb_learned")
     learned = told.pair(NLL, ("epsilon", "vlb_learned"), ("epsilon", "simple"))
     weighted = told.pair(NLL, ("x0", "weighted"), ("epsilon", "simple"))
     assert (learned["verdict"], weighted["verdict"]) == ("better", "worse")
@@ -126,9 +133,8 @@ def parameterization() -> list[str]:
         f"{size(learned)}.",
         "here, on small images at T = 100, it is not.",
         f"leaves {x0:.1f} bits/dim, worse than a histogram ({histogram:.1f}) and than μ̃'s MSE ({mu:.1f})",
-        f"it comes to {told.mean(NLL, 'x0', 'weighted'):.2f}, still worse than ε by {size(weighted)}, and to an "
-        "FID that "
-        f"cannot be told from ε's ({told.mean(FID, 'x0', 'weighted'):.1f} beside {best:.1f}).",
+        f"it comes to {told.mean(NLL, 'x0', 'weighted'):.2f}, still worse than ε by {size(weighted)}, and to an FID "
+        f"that cannot be told from ε's ({told.mean(FID, 'x0', 'weighted'):.1f} beside {best:.1f}).",
         f"An FID below the floor ({told.reference(FID, 'held-out'):.1f})",
         f"The memorisation rate ({max(copied):.2f} at most; held-out images score "
         f"{told.reference(COPIED, 'held-out'):.2f})",
@@ -148,9 +154,8 @@ def steps() -> list[str]:
     return [
         "(T = 1000, 38 minutes on 2 busy cores.)",
         f"At 10 steps β̃ has a better mean FID than β ({ten['beta_tilde']:.0f} against {ten['beta']:.0f})",
-        f"a far worse bound ({bound['beta_tilde']:.0f} bits/dim against {bound['beta']:.1f}), as Analytic-DPM "
-        "printed it for "
-        "CIFAR-10.",
+        f"a far worse bound ({bound['beta_tilde']:.0f} bits/dim against {bound['beta']:.1f}), as Analytic-DPM printed "
+        "it for CIFAR-10.",
         f"with 10 steps no better FID than β̃ ({ten['analytic']:.0f})",
         "With all 1000, FID does not tell β from β̃, but the bound does, by "
         f"{size(told.pair(NLL, *all_of_them))} bits/dim, where the paper has 0.02.",
@@ -166,11 +171,9 @@ def skip() -> list[str]:
     assert out == {("cosine", "0.3"), ("cosine", "0.4")}
     return [
         "(T = 250, 9 minutes.)",
-        f"The linear schedule's mean FID rises from {linear[0]:.1f} to {linear[1]:.1f} at 20 %, {linear[2]:.1f} "
-        "at 30 % and "
-        f"{linear[3]:.1f} at 40 %; the cosine schedule's from {cosine[0]:.1f} to {cosine[1]:.1f}, "
-        f"{cosine[2]:.1f} and "
-        f"{cosine[3]:.1f}, and at 30 % and 40 % it is no longer among those",
+        f"The linear schedule's mean FID rises from {linear[0]:.1f} to {linear[1]:.1f} at 20 %, {linear[2]:.1f} at "
+        f"30 % and {linear[3]:.1f} at 40 %; the cosine schedule's from {cosine[0]:.1f} to {cosine[1]:.1f}, "
+        f"{cosine[2]:.1f} and {cosine[3]:.1f}, and at 30 % and 40 % it is no longer among those",
     ]
 
 
@@ -215,9 +218,8 @@ def latent() -> list[str]:
     long = {space: (space, "flops", "2000") for space in ("pixels", "f1", "f2", "f4")}
     short = {space: (space, "flops", "500") for space in ("pixels", "f2", "f4")}
     for metric in (NLL, FID):
-        assert {told.pair(metric, long[space], long["pixels"])["verdict"] for space in ("f1", "f2", "f4")} == {
-            "cannot tell"
-        }
+        for space in ("f1", "f2", "f4"):
+            assert told.pair(metric, long[space], long["pixels"])["verdict"] == "cannot tell"
     equal = told.pair(FID, ("f4", "steps", "2000"), long["pixels"])
     (claim,) = (one for one in told.answers["claims"] if "f = 4 have a better FID than pixels" in one["claim"])
     assert claim["fate"] == "contrary to the paper"
@@ -239,23 +241,19 @@ def latent() -> list[str]:
         "At the operations of 2000 steps in pixels, the autoencoder's included,",
         "three seeds tell no space from pixels on 8×8 images",
         f"an FID of {both('pixels')} bits/dim in pixels, {both('f2')} at f = 2, {both('f4')} at f = 4.",
-        f"At those of 500 steps the means are {means('pixels')} in pixels, {means('f2')} at f = 2, "
-        f"{means('f4')} at f = 4.",
-        f"At the larger budget {copied['f2']:.0f} % (f = 2) and {copied['f4']:.0f} % (f = 4) of the samples lie "
-        "nearer to a "
-        f"training image than all but 5 % of held-out images do, {copied['pixels']:.0f} % in pixels: f = 4 "
-        "copies twice as often "
-        "as real images do by chance, f = 2 hardly more.",
+        f"At those of 500 steps the means are {means('pixels')} in pixels, {means('f2')} at f = 2, {means('f4')} at "
+        "f = 4.",
+        f"At the larger budget {copied['f2']:.0f} % (f = 2) and {copied['f4']:.0f} % (f = 4) of the samples lie nearer "
+        f"to a training image than all but 5 % of held-out images do, {copied['pixels']:.0f} % in pixels: f = 4 copies "
+        "twice as often as real images do by chance, f = 2 hardly more.",
         f"the claim of LDM (256×256) that f = 4 beats pixels does not hold here: its FID is "
-        f"{told.mean(FID, 'f4', 'steps', '2000'):.1f}, worse by {size(equal)}, for a quarter of the operations, "
-        "and a "
+        f"{told.mean(FID, 'f4', 'steps', '2000'):.1f}, worse by {size(equal)}, for a quarter of the operations, and a "
         "fourteenth of them per sample.",
         "at 2×2 places the same number takes three times as long",
         f"a plain VAE, {told.mean(NLL, *vae):.2f} bits/dim at f = 4, and its samples are poor (FID "
         f"{told.mean(FID, *vae):.0f}).",
-        f"a better prior of the same codes than N(0, I): by {gains[0]:.2f} bits/dim at f = 1, {gains[1]:.2f} at "
-        "f = 2, and "
-        f"hardly at f = 4 ({gains[2]:.2f}).",
+        f"a better prior of the same codes than N(0, I): by {gains[0]:.2f} bits/dim at f = 1, {gains[1]:.2f} at f = 2, "
+        f"and hardly at f = 4 ({gains[2]:.2f}).",
     ]
 
 
@@ -286,8 +284,8 @@ def budget() -> list[str]:
     assert steps == [one["steps"][0] for one in nlls] == [500, 1000, 2000, 4000]
     assert [one["leaders"] for one in fids] == [[mse]] * 4
     assert [one["leaders"] for one in nlls] == [[learned]] * 4
-    lines = {one["metric"]: one for one in told.answers["headlines"]}
-    assert (learned in lines[FID]["rivals"], lines[NLL]["rivals"]) == (True, [])
+    assert learned in told.headline(FID)["rivals"]
+    assert told.headline(NLL)["rivals"] == []
     course = next(c for c in told.answers["courses"] if c["metric"] == NLL and {c["a"], c["b"]} == {mse, learned})
     assert course["settled"]
     behind = [one["means"][learned] / one["means"][mse] for one in fids]
@@ -342,18 +340,15 @@ def taken() -> list[str]:
     long, few, sampled, latents = (Told(name) for name in ("parameterization-long", "steps", "samplers", "latent"))
     assert long.best(FID) == ("epsilon", "simple")
     for target in ("mu", "epsilon", "x0"):
-        row = {levels: long.mean(NLL, *levels) for levels in long.cells if levels[0] == target}
-        assert min(row, key=lambda levels: row[levels]) == (target, "vlb_learned")
+        assert long.lowest(NLL, target) == (target, "vlb_learned")
     ten = [f"{sampled.mean(FID, sampler, '10'):.0f}" for sampler in ("dpm_solver", "ddim", "ancestral")]
     fids, nlls = (
         {variance: few.mean(metric, variance, "10") for variance in ("beta", "beta_tilde")} for metric in (FID, NLL)
     )
     worse = latents.pair(FID, ("f4", "steps", "2000"), ("pixels", "flops", "2000"))
     (claim,) = (one for one in latents.answers["claims"] if "f = 4 have a better FID than pixels" in one["claim"])
-    assert (claim["fate"], worse["difference"] > 0) == (
-        "contrary to the paper",
-        worse["a"] == latents.cells["f4", "steps", "2000"],
-    )
+    assert claim["fate"] == "contrary to the paper"
+    assert (worse["difference"] > 0) == (worse["a"] == latents.cells["f4", "steps", "2000"])
     return [
         "On 8×8 digits, with small networks and mostly three seeds;",
         "4000 steps a cell). ε with the unweighted MSE has the best mean FID, "
@@ -399,10 +394,8 @@ def test_no_number_of_the_findings_stands_by_itself(text, held):
 
 
 def test_how_many_trainings_looks_save():
-    assert (
-        f"The question of the first command, at 500 steps and with `seeds=auto`, {looks()[-1].removesuffix('.')} ("
-        in README
-    )
+    saved = looks()[-1].removesuffix(".")
+    assert f"The question of the first command, at 500 steps and with `seeds=auto`, {saved} (" in README
 
 
 def times_ours(size: str, row: str) -> str:
@@ -442,11 +435,9 @@ def test_what_the_search_found():
     said = f"has {nlls[0]} bits/dim against {nlls[1]}, and an FID of {fids[0]} against {fids[1]}: better in both"
     assert said in SEARCHING
     assert [len(told.leaders(metric)) for metric in (NLL, FID)] == [1, 1]
-    trials = json.loads((ROOT / "results" / "committed" / told.name / "grid.json").read_text(encoding="utf-8"))[
-        "search"
-    ]
-    minutes = (trials["seconds"] + grid_json(told.name)["seconds"]) / 60
+    head = grid_json(told.name)
+    trials = head["search"]
+    minutes = (trials["seconds"] + head["seconds"]) / 60
     assert f"on digits: {minutes:.0f} minutes on 2 busy CPU cores" in SEARCHING
-    assert (
-        f"{100 - 100 * trials['trained_steps'] / trials['full_steps']:.0f} % of the training steps saved" in SEARCHING
-    )
+    saved = 100 - 100 * trials["trained_steps"] / trials["full_steps"]
+    assert f"{saved:.0f} % of the training steps saved" in SEARCHING

@@ -1,7 +1,5 @@
 """In CI no test is skipped in silence."""
 
-from __future__ import annotations
-
 import pytest
 
 pytest_plugins = ["pytester"]

@@ -24,6 +24,7 @@ from rich.table import Column
 from ablations.driver.wording import minutes
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
+from ablations.stages.stage import Stage
 from analysis.format.plain import line
 
 LINE_SECONDS = 30.0
@@ -157,7 +158,7 @@ class OtherCommands:
     """The text beside the bar: `words`, and the number of stages that other commands run; and a line, once, where there
     is nothing to do but to wait for them."""
 
-    dispatch: Dispatch
+    dispatch: Dispatch[Stage]
     shown: Bar
     words: Callable[[], str] = str
     text: str = ""
@@ -176,7 +177,7 @@ class OtherCommands:
             self.shown.write(f"waits for {number} stage(s) that another command runs: {who}")
 
 
-def tried_again(event: Event) -> str:
+def tried_again(event: Event[Stage]) -> str:
     """A line about a stage whose worker died, or which found damaged what it needs."""
     if event.kind == "damaged":
         return f"damaged, and made anew: {event.damage}"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ablations.driver.estimates import Measured
 from ablations.driver.plan import Plan
-from ablations.driver.rounds import Round, trainings
+from ablations.driver.round import Round, trainings
 from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
 from ablations.driver.wording import counted, minutes
 from ablations.engine.journal import Journal

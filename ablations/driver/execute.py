@@ -15,15 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver.bar import bar
-from ablations.driver.ended import Ended, Stop
 from ablations.driver.launching import launch, stopping
 from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
+from ablations.driver.pages import Ended, Stop
 from ablations.driver.pause import Pause
 from ablations.driver.plan import Plan
 from ablations.driver.provenance import since
 from ablations.driver.requests import asked_by, check_same_request
-from ablations.driver.rounds import Round, trainings
+from ablations.driver.round import Round, trainings
 from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent
 from ablations.driver.wanted import Wanted
@@ -46,25 +46,31 @@ from analysis.format.errors import InputError
 NOTHING: Mapping[Hashable, float] = {}
 
 
-def execute(
-    rounds: Iterable[Round],
-    journal: Journal,
-    folder: Path,
-    tracker: Tracker | None,
-    provenance: dict[str, Any],
-    *,
-    hours: float | None = None,
-    confirms: bool = False,
-    expected: Mapping[Hashable, float] = NOTHING,
-) -> Ended:
-    """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
+@dataclass(frozen=True)
+class Job:
+    """The job of a command on a grid: where stages and results are kept, the store that they are delivered to, and what
+    grid.json says of the command.
 
     It ends once `hours` were spent by all commands on the grid. Where it `confirms` a search, the results of that stand
-    in the folder too. What parts of stages are `expected` to take is how long it takes until they are measured.
+    in the folder too.
+    """
+
+    journal: Journal
+    folder: Path
+    tracker: Tracker | None
+    provenance: dict[str, Any]
+    hours: float | None = None
+    confirms: bool = False
+
+
+def execute(rounds: Iterable[Round], job: Job, expected: Mapping[Hashable, float] = NOTHING) -> Ended:
+    """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
+
+    What parts of stages are `expected` to take is how long it takes until they are measured.
     """
     going = iter(rounds)
     first = next(going)
-    with Execution.of(first, journal, folder, tracker, provenance, hours=hours, confirms=confirms) as execution:
+    with Execution.of(first, job) as execution:
         execution.pace.expected = expected
         return execution.carry_out(chain([first], going))
 
@@ -78,19 +84,15 @@ class Execution:
     the last round that is whole, `showing` what is drawn of it beside the next one.
     """
 
-    journal: Journal
-    folder: Path
+    job: Job
     tracker: Tracker | None
     before: dict[str, Any] | None
-    provenance: dict[str, Any]
     spent: Spent
     lock: FolderLock
     first: Round
     pace: Pace
     watch: Watch
     wanted: Wanted
-    hours: float | None = None
-    confirms: bool = False
     live: Live | None = None
     shown: Round | None = None
     showing: Showing | None = None
@@ -101,29 +103,21 @@ class Execution:
 
     @staticmethod
     @contextmanager
-    def of(
-        first: Round,
-        journal: Journal,
-        folder: Path,
-        tracker: Tracker | None,
-        provenance: dict[str, Any],
-        *,
-        hours: float | None = None,
-        confirms: bool = False,
-    ) -> Iterator[Execution]:
+    def of(first: Round, job: Job) -> Iterator[Execution]:
         """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
-        lock, plan = FolderLock(folder), first.whole
+        journal, folder, plan = job.journal, job.folder, first.whole
+        lock = FolderLock(folder)
         with lock.at_work():
             with lock.held():
                 wanted = Wanted(folder)
-                before = check_same_request(folder, plan, confirms=confirms)
+                before = check_same_request(folder, plan, confirms=job.confirms)
                 if not lock.take(asked_by(plan)):
                     raise InputError(
                         f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
                         "its own with name=…, or wait for it"
                     )
                 if before is None:
-                    described = {**provenance, **first.details, "round": first.none_yet().described(0)}
+                    described = {**job.provenance, **first.details, "round": first.none_yet().described(0)}
                     write(plan, journal, folder, records_of(plan, journal), since(None, described, 0.0))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in stages):
@@ -132,10 +126,8 @@ class Execution:
             begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
             spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
             pace = Pace(plan.here.data, len(plan.here.devices))
-            watch = Watch.of(tracker)
-            execution = Execution(
-                journal, folder, tracker, before, provenance, spent, lock, first, pace, watch, wanted, hours, confirms
-            )
+            watch = Watch.of(job.tracker)
+            execution = Execution(job, job.tracker, before, spent, lock, first, pace, watch, wanted)
             try:
                 yield execution
             finally:
@@ -145,7 +137,7 @@ class Execution:
     @property
     def _over(self) -> bool:
         """True once all commands together have taken the hours that there are."""
-        return self.hours is not None and self.spent.seconds > 3600 * self.hours
+        return self.job.hours is not None and self.spent.seconds > 3600 * self.job.hours
 
     def carry_out(self, rounds: Iterable[Round]) -> Ended:
         """Round after round, to the end or until something stops it."""
@@ -182,7 +174,7 @@ class Execution:
 
     def _missing(self, plan: Plan) -> list[Stage]:
         """The stages that a plan lacks and that were not tried yet."""
-        return [stage for stage in plan.missing(self.journal) if stage.id not in self.tried]
+        return [stage for stage in plan.missing(self.job.journal) if stage.id not in self.tried]
 
     def launch(self, plan: Plan, of: Round) -> Stop:
         """Run what a plan lacks, and write now and then the results of the round; what stopped it."""
@@ -192,10 +184,10 @@ class Execution:
         self.tried |= {stage.id for stage in missing}
         meanwhile = self.shown or of
         if self.live is not None:
-            self.live.watch(watched_by_stage(of.whole, self.journal, self._request(of.whole), self.folder))
+            self.live.watch(watched_by_stage(of.whole, self.job.journal, self._request(of.whole), self.job.folder))
         with (
             bar(f"round {of.number} of {of.of}", 1.0) as shown,
-            closing(launch(plan, self.journal, missing, shown, self.pace)) as events,
+            closing(launch(plan, self.job.journal, missing, shown, self.pace)) as events,
         ):
             for event in events:
                 self.spent.keep()
@@ -222,7 +214,7 @@ class Execution:
         """Write the results of the last round that is whole, and begin to draw its pages."""
         if self.shown is not None:
             self.publish(self.shown.whole, self.shown, ended=False)
-            self.printed, self.showing = False, Showing.begin(self.folder, self.lock)
+            self.printed, self.showing = False, Showing.begin(self.job.folder, self.lock)
 
     def _showed(self) -> None:
         """Say what was drawn, once it is all there."""
@@ -238,14 +230,14 @@ class Execution:
 
     def _request(self, plan: Plan) -> str:
         """The name of a plan's request in the store, by which its cells are found there."""
-        return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.provenance))
+        return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.job.provenance))
 
     def _live(self, plan: Plan) -> Live | None:
         """The watcher that shows the cells of a plan while they run, by their grid.json; None without a store."""
         if self.tracker is None:
             return None
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.provenance, **self.first.details})
-        return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.folder) or {}) | head))
+        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.job.provenance, **self.first.details})
+        return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.job.folder) or {}) | head))
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
         """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another
@@ -263,7 +255,7 @@ class Execution:
                 return self._publish(plan, shown, ended=ended, wait=wait)
             except Damaged as error:
                 print(f"{error.folder.name} is made anew: {error.what}", file=sys.stderr)
-                self.journal.forget_result(error.folder.name)
+                self.job.journal.forget_result(error.folder.name)
                 self.damaged.add(error.folder.name)
 
     def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
@@ -271,21 +263,21 @@ class Execution:
         with self.lock.held(wait=wait) as held:
             if held is None:
                 return []
-            check_same_request(self.folder, plan, confirms=self.confirms)
-            records = records_of(plan, self.journal)
+            check_same_request(self.job.folder, plan, confirms=self.job.confirms)
+            records = records_of(plan, self.job.journal)
             if self.tracker is not None and held.others:
                 self.tracker.forget()
             finished = sum(item.status == "finished" for item in records)
-            if held.others and finished < finished_in(self.folder):
+            if held.others and finished < finished_in(self.job.folder):
                 # Results of more seeds, which another command wrote, stay until this one has as many.
                 return records
             held.lease.check()
             this = shown or self.first.none_yet()
             spent = self.spent.seconds if self.tried else None
-            now = {**self.provenance, **this.details, "round": this.described(len(finished_trainings(records)))}
+            now = {**self.job.provenance, **this.details, "round": this.described(len(finished_trainings(records)))}
             described = since(self.before, now, spent)
-            head = head_with(plan, self.journal, records, described)
-            if not (held.others and stands_already(self.folder, head, records)):
-                write_results(self.folder, head, records, self.journal, plan.here.data)
-            self.tracker = deliver(self.tracker, self.folder)
+            head = head_with(plan, self.job.journal, records, described)
+            if not (held.others and stands_already(self.job.folder, head, records)):
+                write_results(self.job.folder, head, records, self.job.journal, plan.here.data)
+            self.tracker = deliver(self.tracker, self.job.folder)
         return records

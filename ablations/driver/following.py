@@ -45,11 +45,10 @@ class Following:
     def __post_init__(self) -> None:
         self.pace.plan(self.stages, standing(self.stages, self.journal))
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event[Stage]) -> None:
         """Take note of what happened to a stage."""
         self.pace.note(event)
         if event.kind == "started":
-            assert isinstance(event.stage, Stage), "what is planned is of cells"
             self.under_way[event.stage.id] = event.stage
         elif event.kind != "progress":
             self.under_way.pop(event.stage.id, None)

@@ -16,11 +16,13 @@ from ablations.engine.journal import Journal
 from ablations.stages.stage import Stage
 
 
-def launch(plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace: Pace) -> Generator[Event, None, None]:
+def launch(
+    plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace: Pace
+) -> Generator[Event[Stage], None, None]:
     """Run stages, which the bar follows; yields what happens to them."""
     if not missing:
         return
-    dispatch = Dispatch(plan.here.launcher, journal, plan.here.devices)
+    dispatch = Dispatch[Stage](plan.here.launcher, journal, plan.here.devices)
     dispatch.add(missing, plan.stages())
     following = Following(shown, pace, missing, journal, names_of(plan))
     others = OtherCommands(dispatch, shown, following.words)

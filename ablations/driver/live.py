@@ -63,10 +63,9 @@ class Live:
         """Add runs that wait for stages, by the id of the stage."""
         self.watched |= more
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event[Stage]) -> None:
         """Take note of what happened to a stage; the stage of a rung may run its training too, up to the rung."""
         stage = event.stage
-        assert isinstance(stage, Stage), "what is planned is of cells"
         ids = {stage.id, stage.trained.id}
         if event.kind == "started":
             self.running |= ids & self.watched.keys()

@@ -125,10 +125,9 @@ class Pace:
         if self.kinds.keys() - self.guesses.keys() - self.expected.keys():
             self.guesses = GUESSED | guessed(self.kinds, self.data)
 
-    def note(self, event: Event) -> None:
+    def note(self, event: Event[Stage]) -> None:
         """Take note of what happened to a stage."""
         stage, now = event.stage, self.now()
-        assert isinstance(stage, Stage), "what is planned is of cells"
         name = stage.id
         if event.kind == "started":
             if name not in self.loads:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
+from typing import Literal
 
 from ablations.driver.bar import waiting
-from ablations.driver.ended import Ended
 from ablations.driver.page_cache import last_shown, remember
+from ablations.driver.round import Round
 from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
@@ -15,18 +16,26 @@ from ablations.engine.journal import FOLDER, Journal
 from ablations.grids.footnotes import words
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.errors import InputError
 from analysis.format.links import without_password
 
+Stop = Literal["", "interrupted", "hours"]
+"""The reason why a command stopped before its end, if it did: a signal, or that its hours are over."""
 
-def writable(results: Path) -> None:
-    """Make the results folder where there is none; InputError where it cannot be written."""
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=results):
-            pass
-    except OSError as error:
-        raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
+
+@dataclass(frozen=True)
+class Ended:
+    """The end of a command: its records, its tracker (None once it has failed), the last round that is whole (None
+    where none is) and whether that was `printed` already, how many trainings have finished, of how many, what stopped
+    it; and the seconds that all commands have spent on the grid."""
+
+    records: list[Record]
+    tracker: Tracker | None
+    shown: Round | None
+    printed: bool
+    finished: int
+    trainings: int
+    stop: Stop
+    seconds: float
 
 
 def finish(folder: Path, journal: Journal, ended: Ended) -> int:

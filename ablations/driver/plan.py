@@ -13,6 +13,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
 from ablations.grids.grid import Grid
+from ablations.grids.looks import SEEDS
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
@@ -25,7 +26,6 @@ from ablations.stages.graph import once, stages_of
 from ablations.stages.samples import more_sets
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
-from analysis.statistics.looks import SEEDS
 from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents
 

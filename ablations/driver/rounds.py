@@ -5,80 +5,23 @@
 Which rounds there are is fixed before the first one. With a fixed number of seeds, what is shown before the end is
 preliminary: no round depends on it, so that the rule of the final answer is untouched by it. With `seeds=auto` the
 rounds of whole trainings are the planned looks, each at the seeds that those before it left something to decide for; a
-look that is begun is run to its end, and its decisions come from the journal alone (`sequential`).
+look that is begun is run to its end, and its decisions come from the journal alone (`interim`).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
+from ablations.driver.interim import Declared, doubled, looks_so_far
 from ablations.driver.plan import Plan
-from ablations.driver.sequential import Declared
-from ablations.driver.sets import doubled
+from ablations.driver.round import Round
 from ablations.engine.journal import Journal
+from ablations.grids.looks import SEEDS
 from ablations.grids.planned import Planned
 from ablations.stages.devices import devices_of
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
-from analysis.statistics.looks import SEEDS
-
-
-@dataclass(frozen=True)
-class Round:
-    """A step of a command: the `plan` that is run, and the `whole` whose cells and seeds results are written of.
-
-    It is the `number`-th `of` so many at most. What is shown after it rests on the first `seeds` seeds, at the first
-    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json has
-    `details` more of it.
-    """
-
-    number: int
-    of: int
-    plan: Plan
-    whole: Plan
-    seeds: int
-    rung: bool
-    preliminary: bool
-    details: dict[str, Any]
-
-    @property
-    def named(self) -> str:
-        """Its number and what is run, in words."""
-        return f"round {self.number} of {self.of}: {self.title}"
-
-    @property
-    def title(self) -> str:
-        """Its trainings and seeds, in words."""
-        seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
-        return (
-            f"trainings to their first rung ({_steps(self.plan)}), {seeds}"
-            if self.rung
-            else f"whole trainings, {seeds}"
-        )
-
-    def described(self, finished: int) -> dict[str, Any]:
-        """Its entry in grid.json, where so many trainings have `finished`."""
-        return {
-            "number": self.number,
-            "of": self.of,
-            "seeds": self.seeds,
-            "rung": self.rung,
-            "preliminary": self.preliminary,
-            "finished": finished,
-            "trainings": len(trainings(self.whole)),
-        }
-
-    def none_yet(self) -> Round:
-        """The round to show while this first one is not whole: an empty one."""
-        return replace(self, number=0, seeds=0, rung=False, preliminary=True)
-
-
-def trainings(plan: Plan) -> set[str]:
-    """The ids of what a plan trains last: diffusions, and autoencoders that have none behind them."""
-    return {parts.training for item in plan.planned if (parts := item.parts) is not None}
 
 
 def fixed(plan: Plan, journal: Journal) -> Iterator[Round]:
@@ -102,6 +45,14 @@ def planned(plan: Plan) -> list[Round]:
     ]
 
 
+def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
+    """The rounds that are known before anything was run: where seeds are added by looks, those up to the first."""
+    if declared is None:
+        return planned(plan)
+    first = planned(plan.first(declared.begin().seeds))
+    return [replace(round_, of=len(first) - 1 + len(declared.looks)) for round_ in first]
+
+
 def at_once(plan: Plan) -> list[Round]:
     """One round of all."""
     seeds = plan.grid.seeds
@@ -112,14 +63,14 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
     """The rounds of `seeds=auto`: look after look, until nothing is open, or at the most seeds."""
     state = declared.begin()
     whole = declared.plan.first(state.seeds)
-    early, looks = at_first_rung(whole), declared.looks.seeds
+    early, looks = at_first_rung(whole), declared.looks
     before = 0 if early is None else 1
     of = before + len(looks)
     if early is not None:
-        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, details=_told(whole))
+        yield Round(1, of, early, whole, looks[0], rung=True, preliminary=True, details=looks_so_far(whole))
     for number, n in enumerate(looks, start=before + 1):
         part = declared.plan.first(state.seeds)
-        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, details=_told(part)))
+        yield (this := Round(number, of, part, part, n, rung=False, preliminary=False, details=looks_so_far(part)))
         if n == looks[0]:
             first = declared.plan
             for more, sets in doubled(part, journal):
@@ -129,14 +80,6 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
         print("\n".join(declared.said(earlier, state, n)), flush=True)
         if not state.open:
             return
-
-
-def _told(part: Plan) -> dict[str, Any]:
-    """The fields of grid.json about the looks and the seeds so far."""
-    assert part.grid.looks is not None, "its seeds are not added by looks"
-    stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
-    auto = {"looks": list(part.grid.looks.seeds), "most": part.grid.looks.most, "stopped": dict(stopped)}
-    return {"seeds": part.grid.seeds, "auto": auto}
 
 
 def at_first_rung(plan: Plan) -> Plan | None:
@@ -171,10 +114,3 @@ def _cells(plan: Plan) -> set[str]:
 def _sensible(plan: Plan) -> int:
     """The number of cells that make sense."""
     return len({item.cell_id for item in plan.planned if item.refusal is None})
-
-
-def _steps(plan: Plan) -> str:
-    """The steps that trainings are taken to, in words: 150 of 300 steps."""
-    rungs = [stage for item in plan.planned for stage in item.stages if isinstance(stage, RungStage)]
-    reached = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
-    return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((reached[0], reached[-1]))) + " steps"

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ablations.driver import disk_space as room
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.pace import standing
-from ablations.driver.plan import Conditions, Plan
-from ablations.driver.rounds import Round, planned
-from ablations.driver.sequential import Declared
+from ablations.driver.plan import Conditions
+from ablations.driver.round import Round
 from ablations.driver.wording import counted, minutes
 from ablations.engine.disk import in_bytes
 from ablations.engine.journal import Journal
@@ -43,14 +41,6 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
         *(in_turn(rounds, seconds) if len(rounds) > 1 and everything else []),
         room.in_words(needed, journal.root),
     ]
-
-
-def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
-    """The rounds that are known before anything was run: where seeds are added by looks, those up to the first."""
-    if declared is None:
-        return planned(plan)
-    first = planned(plan.first(declared.begin().seeds))
-    return [replace(round_, of=len(first) - 1 + len(declared.looks.seeds)) for round_ in first]
 
 
 def in_turn(rounds: Sequence[Round], seconds: Sequence[float]) -> list[str]:

@@ -14,8 +14,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.fit import fit_of
-from ablations.stages.restore import Model, load
-from ablations.stages.stage import Parts
+from ablations.stages.restore import Model, Parts, load
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED

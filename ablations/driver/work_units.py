@@ -16,6 +16,7 @@ import torch
 from ablations.data.base import Data
 from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of
 from ablations.stages.restore import autoencoder_of
 from ablations.stages.stage import Passes, Stage
 from diffusion_core import precision
@@ -136,9 +137,9 @@ def count_of(cell: Cell, data: Data) -> int:
 def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:
     """The learner that a cell trains; where it diffuses in codes, as if codes were its data."""
     if cell.space.encoded:
-        learner = DiffusionLearner.of(cell.choices, Continuous(), cell.space.shape_of(data.shape))
+        learner = DiffusionLearner.of(choices_of(cell), Continuous(), cell.space.shape_of(data.shape))
     else:
-        learner = DiffusionLearner.of(cell.choices, data.encoding, data.shape)
+        learner = DiffusionLearner.of(choices_of(cell), data.encoding, data.shape)
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 

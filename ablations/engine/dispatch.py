@@ -13,12 +13,13 @@ import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
+from typing import Generic
 
 from ablations.engine.events import Event
 from ablations.engine.journal import DAMAGED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
 from ablations.engine.queue import Queue, Waiting
-from ablations.engine.stage import Stage
+from ablations.engine.stage import S
 from ablations.engine.workers import Starts, WorkerDied, Workers
 
 POLL_SECONDS = 0.2
@@ -31,17 +32,17 @@ STOPPED = Failure("stopped", "the command was stopped")
 
 
 @dataclass(frozen=True)
-class Running:
+class Running(Generic[S]):
     """A stage under way: its future, the device that it holds, which try this is, and the last lease before it."""
 
-    stage: Stage
+    stage: S
     future: Future[str]
     device: str
     tries: int
     lease: int
 
 
-class Dispatch:
+class Dispatch(Generic[S]):
     """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
 
     What waits is in a `queue`; what other commands run is `elsewhere`. All that it was ever told of is `known`.
@@ -54,17 +55,17 @@ class Dispatch:
         self.journal = journal
         self.devices = devices
         self.free = list(devices)
-        self.queue = Queue()
-        self.known: dict[str, Stage] = {}
-        self.running: list[Running] = []
-        self.elsewhere: dict[str, Waiting] = {}
+        self.queue = Queue[S]()
+        self.known: dict[str, S] = {}
+        self.running: list[Running[S]] = []
+        self.elsewhere: dict[str, Waiting[S]] = {}
         self.looked = self.watched = time.monotonic()
         self.silent: set[str] = set()
         self.leases: dict[str, int] = {}
         self.orders = itertools.count()
         self.again = itertools.count(-1, -1)
 
-    def add(self, stages: Sequence[Stage], rest_on: Iterable[Stage] = ()) -> None:
+    def add(self, stages: Sequence[S], rest_on: Iterable[S] = ()) -> None:
         """Add stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
 
         A stage that is here already stays as it is; an earlier failure of a new one is forgotten. A stage that they
@@ -89,7 +90,7 @@ class Dispatch:
             assert need in self.known, "a stage needs one that is not here"
             self.queue.note(need, finished=False)
 
-    def run(self) -> Generator[Event, None, None]:
+    def run(self) -> Generator[Event[S], None, None]:
         """Run all that was added, until nothing waits; what is under way when this is closed is cancelled."""
         workers = self.launcher.start(self.journal.address, self.devices)
         try:
@@ -126,7 +127,7 @@ class Dispatch:
         elif self.elsewhere:
             time.sleep(POLL_SECONDS)
 
-    def _begin(self, workers: Workers, waiting: Waiting) -> Iterator[Event]:
+    def _begin(self, workers: Workers, waiting: Waiting[S]) -> Iterator[Event[S]]:
         """Start a stage, unless another command has run it since it was added, or runs it."""
         result = self.journal.result(waiting.stage.id)
         if result is not None:
@@ -141,7 +142,7 @@ class Dispatch:
             yield Event("started", waiting.stage)
             self._start(workers, waiting)
 
-    def _look_elsewhere(self) -> Iterator[Event]:
+    def _look_elsewhere(self) -> Iterator[Event[S]]:
         """The events, now and then, of stages that other commands run; one that was given up waits to be run."""
         if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
             return
@@ -165,19 +166,19 @@ class Dispatch:
         holders = (self._holder(waiting.stage) for waiting in self.elsewhere.values())
         return list(dict.fromkeys(holder for holder in holders if holder is not None))
 
-    def _holder(self, stage: Stage) -> Holder | None:
+    def _holder(self, stage: S) -> Holder | None:
         return self.journal.holder(stage.id)
 
-    def _leave(self, waiting: Waiting) -> Event:
+    def _leave(self, waiting: Waiting[S]) -> Event[S]:
         """Leave a stage to another command."""
         self.elsewhere[waiting.stage.id] = waiting
         return Event("elsewhere", waiting.stage, self.journal.progress(waiting.stage.id))
 
-    def _over(self, stage: Stage, status: str) -> Event:
+    def _over(self, stage: S, status: str) -> Event[S]:
         self.queue.note(stage.id, finished=status == "finished")
         return Event("ended", stage, 1.0, status)
 
-    def _start(self, workers: Workers, waiting: Waiting) -> None:
+    def _start(self, workers: Workers, waiting: Waiting[S]) -> None:
         stage = waiting.stage
         del self.queue.waiting[stage.id]
         device = self.free.pop(0)
@@ -190,19 +191,19 @@ class Dispatch:
             raise
         self.running.append(Running(stage, future, device, waiting.tries, lease))
 
-    def cancel(self, workers: Workers, work: Running) -> None:
+    def cancel(self, workers: Workers, work: Running[S]) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
         self._let_go(work)
         workers.cancel(work.future)
         if self.journal.result(work.stage.id) is None:
             self.journal.write_failure(work.stage.id, STOPPED)
 
-    def _let_go(self, work: Running) -> None:
+    def _let_go(self, work: Running[S]) -> None:
         self.running.remove(work)
         self.leases.pop(work.stage.id, None)
         self.free.append(work.device)
 
-    def _end(self, work: Running, workers: Workers) -> Event:
+    def _end(self, work: Running[S], workers: Workers) -> Event[S]:
         try:
             status = workers.status(work.future)
         except WorkerDied as error:
@@ -216,7 +217,7 @@ class Dispatch:
             return self._mend(work)
         return self._over(work.stage, status)
 
-    def _died(self, work: Running, why: str) -> Event:
+    def _died(self, work: Running[S], why: str) -> Event[S]:
         """Try a stage once more whose worker is gone."""
         if work.tries < TRIES:
             self.queue.add(Waiting.of(work.stage, work.tries + 1, next(self.again)))
@@ -224,7 +225,7 @@ class Dispatch:
         failure = Failure("died", f"its worker died {TRIES} times: {why}")
         return self._over(work.stage, self._failed(work.stage, failure))
 
-    def _standing_still(self) -> list[Running]:
+    def _standing_still(self) -> list[Running[S]]:
         """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
         or is another's by now, or gone, since another has finished the stage.
 
@@ -236,13 +237,13 @@ class Dispatch:
         before, self.silent = self.silent, {work.stage.id for work in self.running if self._is_silent(work)}
         return [work for work in self.running if work.stage.id in self.silent & before]
 
-    def _is_silent(self, work: Running) -> bool:
+    def _is_silent(self, work: Running[S]) -> bool:
         number, seconds = self.journal.last_touch(work.stage.id)
         if number <= work.lease:
             return work.stage.id in self.leases or self.journal.result(work.stage.id) is not None
         return self.leases.setdefault(work.stage.id, number) != number or seconds > LOST
 
-    def _mend(self, work: Running) -> Event:
+    def _mend(self, work: Running[S]) -> Event[S]:
         """Have made anew what a stage found damaged, and the stage tried once more after it."""
         failure = self.journal.failure(work.stage.id)
         lost = [need for need in work.stage.needs if self.journal.result(need) is None]
@@ -252,6 +253,6 @@ class Dispatch:
         self.queue.add(Waiting.of(work.stage, work.tries + 1, next(self.orders)))
         return Event("damaged", work.stage, damage="" if failure is None else failure.message)
 
-    def _failed(self, stage: Stage, failure: Failure) -> str:
+    def _failed(self, stage: S, failure: Failure) -> str:
         self.journal.write_failure(stage.id, failure)
         return failure.status

@@ -150,8 +150,8 @@ def _made(lease: Lease, text: str, before: list[int]) -> bool:
     """Make the file of a lease, after those of these numbers; False where another has the place."""
     if not lease.shelf.make(lease.name, text):
         return False
-    if _numbers(lease.shelf) != [*before, lease.number]:
-        # Since it was looked at, another has had it, and perhaps has it still under a lower number.
+    if _numbers(lease.shelf) != [*before, lease.number] or any(_held(lease.shelf, lost) for lost in before):
+        # Since it was looked at, another has had it, and perhaps has it still under a lower number, or one of the same.
         lease.release()
         return False
     for lost in before:

@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
+from typing import Generic
 
-from ablations.engine.stage import Stage
+from ablations.engine.stage import S
 
 
 @dataclass(frozen=True, order=True)
-class Waiting:
+class Waiting(Generic[S]):
     """A stage that waits for a try; those nearest to the end of their cell start first, and of these in `order`."""
 
     priority: int
     order: int
-    stage: Stage = field(compare=False)
+    stage: S = field(compare=False)
     tries: int = field(compare=False)
 
     @staticmethod
-    def of(stage: Stage, tries: int, order: int) -> Waiting:
+    def of(stage: S, tries: int, order: int) -> Waiting[S]:
         """The same with the priority of a stage."""
         return Waiting(-len(stage.needs), order, stage, tries)
 
 
-class Queue:
+class Queue(Generic[S]):
     """Stages that are `waiting`, and how those that they may need have `ended`: True where one finished.
 
     `startable` is a heap of those whose needs were all met when they were last looked at, `behind` says who needs a
@@ -34,14 +35,14 @@ class Queue:
     """
 
     def __init__(self) -> None:
-        self.waiting: dict[str, Waiting] = {}
+        self.waiting: dict[str, Waiting[S]] = {}
         self.ended: dict[str, bool] = {}
-        self.startable: list[Waiting] = []
-        self.lost: list[Waiting] = []
+        self.startable: list[Waiting[S]] = []
+        self.lost: list[Waiting[S]] = []
         self.unseen: set[str] = set()
         self.behind: dict[str, set[str]] = {}
 
-    def add(self, waiting: Waiting) -> None:
+    def add(self, waiting: Waiting[S]) -> None:
         """Have a stage wait until it can start."""
         self.waiting[waiting.stage.id] = waiting
         self.unseen.add(waiting.stage.id)
@@ -62,10 +63,10 @@ class Queue:
                 self.lost.append(waiting)
         self.unseen.clear()
 
-    def ready(self, free: int) -> list[Waiting]:
+    def ready(self, free: int) -> list[Waiting[S]]:
         """The first stages that can start now, those nearest to the end of their cell first."""
         self._look()
-        ready: list[Waiting] = []
+        ready: list[Waiting[S]] = []
         while self.startable and len(ready) < free:
             waiting = heappop(self.startable)
             if self._waits(waiting) and self._met(waiting.stage) and waiting not in ready:
@@ -74,20 +75,20 @@ class Queue:
             heappush(self.startable, waiting)
         return ready
 
-    def impossible(self) -> list[Waiting]:
+    def impossible(self) -> list[Waiting[S]]:
         """The stages that wait for what did not finish."""
         self._look()
         # One is here twice where two that it needs failed one after the other.
         lost, self.lost = sorted(dict.fromkeys(self.lost), key=lambda waiting: waiting.order), []
         return [waiting for waiting in lost if self._waits(waiting) and not self._possible(waiting.stage)]
 
-    def _waits(self, waiting: Waiting) -> bool:
+    def _waits(self, waiting: Waiting[S]) -> bool:
         return self.waiting.get(waiting.stage.id) is waiting
 
-    def _met(self, stage: Stage) -> bool:
+    def _met(self, stage: S) -> bool:
         """True where all that a stage needs finished."""
         return all(self.ended.get(need) for need in stage.needs)
 
-    def _possible(self, stage: Stage) -> bool:
+    def _possible(self, stage: S) -> bool:
         """True where all that a stage needs finished, or may still do so."""
         return all(self.ended.get(need, True) for need in stage.needs)

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import Lease
@@ -79,3 +79,8 @@ class Stage(ABC):
     def has_lost(self, device: str) -> bool:
         """True where a device no longer does what it is told, so that its process is of no more use."""
         return False
+
+
+S = TypeVar("S", bound=Stage)
+S_co = TypeVar("S_co", bound=Stage, covariant=True)
+"""The stages of whoever has them run, who is told of these and of no others."""

@@ -18,6 +18,7 @@ from ablations.grids.crossing import axes_of, crossed
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile
 from ablations.grids.footnotes import equal_terms, fraction_footnote, primary_footnote, question_of, terms_footnote
 from ablations.grids.fractional import d_optimal
+from ablations.grids.looks import looks_of
 from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.bounds import MOST_VALUES
@@ -27,7 +28,6 @@ from ablations.settings.making import make_cell
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
 from analysis.format.errors import InputError
-from analysis.statistics.looks import MOST, Looks, plan_of
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
 """The most cells and runs, beyond which planning alone takes hours: it takes half a minute for ten thousand cells."""
@@ -51,7 +51,7 @@ class Grid:
     file: GridFile
     points: list[Point]
     seeds: list[int]
-    looks: Looks | None = None
+    looks: tuple[int, ...] | None = None
 
     def at_seeds(self) -> list[Point]:
         """Each point at each seed, seed by seed, so that a grid which is cut short has whole seeds."""
@@ -82,7 +82,7 @@ def make(request: Request) -> Grid:
     _refuse_foreign_metrics(file, request.grid, points[0].cell)
     seeds = request.seeds or ("auto" if request.auto else file.seeds)
     looks = _looks(request, seeds)
-    count = seeds if looks is None else looks.most
+    count = seeds if looks is None else looks[-1]
     update = {
         "axes": axes,
         "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
@@ -137,10 +137,10 @@ def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
         )
 
 
-def _looks(request: Request, seeds: int | str) -> Looks | None:
+def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
     """The looks at seeds that are added where they decide; InputError where they are not, and it is said how far."""
     if seeds == "auto":
-        return looks_of(MOST if request.most is None else request.most)
+        return looks_of() if request.most is None else looks_of(request.most)
     if request.most is not None:
         raise InputError("seeds.max says how far seeds=auto goes: give both, or seeds=N alone")
     return None
@@ -153,14 +153,6 @@ def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> Non
             refuse_foreign(metric_of(metric), metric, cell.data.extractor)
         except InputError as error:
             raise InputError(f"grid={name} says which difference of {metric} is relevant: {error}") from error
-
-
-def looks_of(most: int) -> Looks:
-    """The looks of `seeds=auto`; InputError where it may not even take the first."""
-    try:
-        return plan_of(most)
-    except ValueError as error:
-        raise InputError(f"seeds.max={most}: {error}") from error
 
 
 def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:

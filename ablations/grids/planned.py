@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ablations.settings.cell import Cell
-from ablations.stages.stage import Parts, Stage
+from ablations.stages.restore import Parts
+from ablations.stages.stage import Stage
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,15 @@ from torch import Tensor
 
 from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors
+from ablations.metrics.extractors.extractor import Extractor
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, against_test, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import HeldOut
+from ablations.settings.evaluation import SHORT, HeldOut
 from analysis.format.names import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name
-
-SHORT = {"validation": "val", "test": "test"}
-"""Splits as metric names spell them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,13 +109,13 @@ def extractor_identity(cell: Cell) -> str | None:
     return None if name is None else extractors.identity(name, extractors.located(name, weights))
 
 
-def extractor_of(cell: Cell) -> extractors.Extractor | None:
+def extractor_of(cell: Cell) -> Extractor | None:
     """The extractor that judges a cell's samples, with its weights; None for points."""
     return _extractor(cell.data.extractor, cell.evaluation.weights)
 
 
 @lru_cache(maxsize=2)
-def _extractor(name: str | None, weights: str | None) -> extractors.Extractor | None:
+def _extractor(name: str | None, weights: str | None) -> Extractor | None:
     return None if name is None else extractors.load(name, extractors.located(name, weights))
 
 

@@ -6,12 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ablations.launchers.warm import LOCAL, warm_up
+from ablations.driver.command import command
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
-from ablations.settings.patience import soon
 from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError
 
@@ -27,49 +26,44 @@ if TYPE_CHECKING:
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
-    if {"--help", "-h"} & set(arguments):
-        print(help_text())
-        return 0
-    request = parse_search(arguments)
-    if request.launcher == LOCAL:
-        warm_up()
-    with soon(f"{request.title}: reading its choices and its data …"):
-        from ablations.search.study import make
+    return command(arguments, help_text, parse_search, planned, lambda plan, _: dry_run(plan), carry_out)
 
-        study = make(request)
-        from ablations.driver.packing import packed
-        from ablations.driver.pages import writable
-        from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
-        from ablations.engine.journal import journal_of
-        from ablations.engine.lease import holder, leased
-        from ablations.launchers.protocol import launcher_of
-        from ablations.search.plan import plan_search
-        from ablations.search.records import check_same_search
 
-        launcher = launcher_of(request)
-        threads = study.cell(study.default, study.seeds[0]).threads
-        plan = plan_search(study, launcher, launcher.devices(request.device, threads))
-    results = Path(request.results)
-    journal, folder = journal_of(results, request.journal), results / study.name
-    if not request.dry_run:
-        writable(results)
-    check_same_search(folder, plan)
-    if request.dry_run:
-        print(dry_run(plan))
-        return 0
+def planned(request: SearchRequest) -> SearchPlan:
+    """The plan of a request."""
+    from ablations.search.study import make
+
+    study = make(request)
+    from ablations.launchers.protocol import launcher_of
+    from ablations.search.plan import plan_search
+    from ablations.search.records import check_same_search
+
+    launcher = launcher_of(request)
+    threads = study.cell(study.default, study.seeds[0]).threads
+    plan = plan_search(study, launcher, launcher.devices(request.device, threads))
+    check_same_search(request.folder, plan)
+    return plan
+
+
+def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
+    """Search, unless another command does; the exit code."""
+    from ablations.driver.packing import packed
+    from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
+    from ablations.engine.lease import holder, leased
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
+    results, folder = Path(request.results), request.folder
     place = place_of(folder) / SEARCH
     with leased(place) as lease:
         if lease is None:
             raise InputError(
-                f"{holder(place) or 'another command'} runs the search {study.name}, which has one driver at a time: "
-                "wait for it, or give a name=…"
+                f"{holder(place) or 'another command'} runs the search {plan.study.name}, which has one driver at a "
+                "time: wait for it, or give a name=…"
             )
         wait_for_cleaning(results / ".leases")
         plan = replace(plan, here=packed(plan.here, plan.demanding()))
-        opened = open_tracker(request.tracking_uri or default_uri(results), study.name, results)
+        opened = open_tracker(request.tracking_uri or default_uri(results), plan.study.name, results)
         return search(request, plan, journal, folder, opened)
 
 
@@ -137,13 +131,13 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
 
 def confirm(results: SearchResults, announced: Announced) -> int:
     """Run the winners and the paper's default anew, and say what came of all; the exit code."""
-    from ablations.driver.execute import execute
+    from ablations.driver.execute import Job, execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
     from ablations.driver.wording import counted
     from ablations.search.confirmation import confirmation, noted
-    from ablations.search.records import finalists
+    from ablations.search.finalists import finalists
 
     plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))
@@ -158,8 +152,8 @@ def confirm(results: SearchResults, announced: Announced) -> int:
         cells = len(grid.points)
         size = f"{counted(cells, 'cell')} × {counted(len(grid.seeds), 'seed')}"
         print(f"confirmation on test data, {size}{announced.confirmation(cells)}", flush=True)
-    expected, provenance = announced.measured.each, results.provenance
-    ended = execute(at_once(planned), journal, folder, results.tracker, provenance, confirms=True, expected=expected)
+    job = Job(journal, folder, results.tracker, results.provenance, confirms=True)
+    ended = execute(at_once(planned), job, announced.measured.each)
     with results.lock.held():
         return finish(folder, journal, ended)
 

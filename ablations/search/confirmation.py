@@ -9,8 +9,8 @@ from pathlib import Path
 from ablations.driver.wording import counted, minutes
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
+from ablations.search.finalists import Finalist
 from ablations.search.plan import SearchPlan
-from ablations.search.records import Finalist
 from ablations.search.rows import said
 from ablations.search.space import Params
 from ablations.settings.identity import parameters

@@ -22,10 +22,12 @@ from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
+from ablations.search.outcome import TrialOutcome
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params
-from ablations.search.trial import Course, TrialOutcome, Way
+from ablations.search.trial import Course, Way
 from ablations.search.watched import WatchedTrial
+from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
 
 ACCIDENTS = 3
@@ -72,7 +74,7 @@ class Searcher:
     def __post_init__(self) -> None:
         self.limit = self.plan.study.limit
         self.wanted = Wanted(self.folder)
-        self.dispatch = Dispatch(self.plan.here.launcher, self.journal, self.plan.here.devices)
+        self.dispatch = Dispatch[Stage](self.plan.here.launcher, self.journal, self.plan.here.devices)
         self.began = self.since = time.monotonic()
 
     def run(self) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from ablations.driver.plan import Conditions, conditions
 from ablations.grids.planned import Planned
 from ablations.launchers.protocol import Launcher
-from ablations.metrics.judging import SHORT, against
+from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
 from ablations.search.space import Params, Study, whole
 from ablations.settings.cell import Cell
+from ablations.settings.evaluation import SHORT
 from ablations.settings.rules import refusal
 from ablations.stages.graph import validated
 from ablations.stages.stage import Stage

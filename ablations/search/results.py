@@ -18,10 +18,11 @@ from ablations.engine.journal import Journal
 from ablations.results.csv_text import curve_rows
 from ablations.results.trials import Line, Part, parts_of, write_parts
 from ablations.search.confirmation import cells_of, forget_pages
+from ablations.search.finalists import finalists
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.told import Told
 from ablations.search.plan import SearchPlan
-from ablations.search.records import check_same_search, finalists, trials_of, unconfirmed
+from ablations.search.records import check_same_search, trials_of, unconfirmed
 from ablations.tracking.mlflow_runs import RUNNING, Points
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from statistics import fmean
-from typing import Literal
 
 from ablations.engine.journal import Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.records import own_metrics
+from ablations.search.outcome import TrialOutcome
 from ablations.stages.graph import training_of
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
@@ -27,31 +27,10 @@ from ablations.stages.stage import Stage
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
 """The end of a trial that waits for what another one lost."""
 
-State = Literal["finished", "pruned", "failed"]
-
 Judge = Callable[[dict[int, float]], bool]
 """Values reported so far, by step (or by seed) → whether to end here."""
-Way = Generator[list[Stage], None, "TrialOutcome"]
+Way = Generator[list[Stage], None, TrialOutcome]
 """Yields the stages that it waits for; returns what came of the trial."""
-
-
-@dataclass(frozen=True)
-class TrialOutcome:
-    """The end that a trial came to.
-
-    `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported`
-    what the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding
-    about the trial, but an accident (a full disk, a worker that was killed twice).
-    """
-
-    state: State
-    reason: str = ""
-    values: tuple[float, ...] = ()
-    metrics: dict[str, float] = field(default_factory=dict)
-    reported: dict[int, float] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ablations.engine.journal import journal_of
 from ablations.settings import grammar
 from ablations.settings.cell import AXES, WORDS, check_key, check_word
 from ablations.settings.evaluation import SEEDS
@@ -197,7 +196,6 @@ def _check(request: Common) -> None:
         raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
     check_title(request.title, request.name)
     check_results(Path(request.results))
-    journal_of(Path(request.results), request.journal)
     if request.launcher not in grammar.options_of("launcher"):
         raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
 

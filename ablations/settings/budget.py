@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 
 from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -23,7 +24,7 @@ from diffusion_core.vae import Vae
 
 def training_passes(cell: Cell) -> int:
     """Passes of one example that a training step takes: a learned schedule has further backward passes of its own."""
-    groups = 1 if not cell.schedule.learned else 3 if cell.choices.in_continuous_time else 2
+    groups = 1 if not cell.schedule.learned else 3 if choices_of(cell).in_continuous_time else 2
     return 1 + 2 * groups
 
 
@@ -112,7 +113,7 @@ def matched_steps(cell: Cell) -> int:
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"
 
     def step(shape: tuple[int, ...]) -> float:
-        return train_flops(cell, forward_flops(Diffusion(cell.choices, Continuous(), shape)), plan.batch)
+        return train_flops(cell, forward_flops(Diffusion(choices_of(cell), Continuous(), shape)), plan.batch)
 
     code = space.shape_of(data.shape)
     encode, decode = autoencoder_flops(space.build(data.encoding, data.shape), data.shape, code)

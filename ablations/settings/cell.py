@@ -79,25 +79,6 @@ class Cell:
     threads: int = field(metadata={"number": 1, "least": (1, "1"), "most": MOST_THREADS})
     seed: int
 
-    @property
-    def choices(self) -> diffusion_core.choices.Choices:
-        """The choices that a `Diffusion` is built from."""
-        from diffusion_core.choices import Choices
-
-        return Choices(
-            self.parameterization,
-            self.variance,
-            self.schedule,
-            self.objective,
-            self.timesteps,
-            self.network,
-            self.horizon,
-            self.time_input,
-            self.first_step,
-            self.time,
-            self.spacing,
-        )
-
 
 def _fields(kind: str) -> dict[str, Field[Any]]:
     return {item.name: item for item in fields(Cell) if kind in item.metadata}

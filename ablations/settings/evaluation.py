@@ -7,6 +7,8 @@ from typing import ClassVar, Literal, get_args
 
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
+SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
+"""Splits as metric names spell them."""
 
 Budget = Literal["steps", "flops"]
 

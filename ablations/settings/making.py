@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.settings.budget import matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
+from ablations.settings.choices import choices_of
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
@@ -34,7 +35,7 @@ def _without_suggestion(cell: Cell) -> Cell:
     """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
     if not cell.evaluation.continuous:
         return cell
-    if cell.space.likelihood and cell.horizon and flow_refusal(cell.choices) is None:
+    if cell.space.likelihood and cell.horizon and flow_refusal(choices_of(cell)) is None:
         return cell
     return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 import torch
 
 from ablations.settings.cell import NUMBERS, Cell
+from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
@@ -40,9 +41,9 @@ def _refusal(cell: Cell) -> str | None:
     if cell.horizon == 0:
         return _chainless_refusal(cell) or _refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
-        choices_refusal(cell.choices)
-        or chain_refusal(cell.choices, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
-        or chain_refusal(cell.choices, cell.evaluation.horizon)
+        choices_refusal(choices_of(cell))
+        or chain_refusal(choices_of(cell), cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+        or chain_refusal(choices_of(cell), cell.evaluation.horizon)
         or between_refusal(cell)
         or continuous_refusal(cell)
     )
@@ -93,7 +94,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
 
 def between_refusal(cell: Cell) -> str | None:
     """The reason why a sampler that asks the network between two times cannot do so."""
-    reason = level_refusal(cell.choices) if cell.sampler.between_times else None
+    reason = level_refusal(choices_of(cell)) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
 
@@ -111,6 +112,6 @@ def continuous_refusal(cell: Cell) -> str | None:
             f"{asked[0]} asks for a likelihood, which a vector-quantised code has not: take "
             "space.regularization=kl, or leave it out"
         )
-    reason = flow_refusal(cell.choices)
+    reason = flow_refusal(choices_of(cell))
     in_time = [score for score in asked if not score.startswith("evaluation.estimates")]
     return f"{in_time[0]} scores the cell in continuous time, and {reason}" if in_time and reason else None

@@ -26,7 +26,8 @@ from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
 from ablations.stages.restore import autoencoder_of, restore_autoencoder
-from ablations.stages.stage import Passes, Stage
+from ablations.stages.stage import Passes
+from ablations.stages.together import LearningStage
 from ablations.stages.training import WEIGHT_BYTES, WEIGHTS_EACH
 from ablations.stages.training_loop import learn
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
@@ -44,14 +45,13 @@ DRAWN = 200_000
 
 
 @dataclass(frozen=True)
-class AutoencoderStage(Stage):
+class AutoencoderStage(LearningStage):
     """An autoencoder to be trained."""
 
     id: str
     cell: Cell
     needs: tuple[str, ...] = ()
     kind = "autoencoder"
-    trains = True
 
     @property
     def passes(self) -> Passes:

@@ -19,15 +19,14 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result, noted
 from ablations.engine.progress import Progress
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import SHORT
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import HeldOut
+from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.identity import described
 from ablations.stages.artifacts import PER_IMAGE, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.restore import Model, load, load_learner
-from ablations.stages.stage import Parts, Stage
+from ablations.stages.restore import Model, Parts, load, load_learner
+from ablations.stages.stage import Stage
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood

@@ -18,8 +18,8 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash, described
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, write_artifact
-from ablations.stages.restore import load_learner
-from ablations.stages.stage import Parts, Stage
+from ablations.stages.restore import Parts, load_learner
+from ablations.stages.stage import Stage
 from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.variances import Fitted
 

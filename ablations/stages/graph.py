@@ -17,9 +17,10 @@ from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content
 from ablations.stages.bound import BoundStage, bound_content, parts_of_bound
 from ablations.stages.fit import FitStage, fit_of
 from ablations.stages.reconstruction import reconstruction_of
+from ablations.stages.restore import Parts
 from ablations.stages.rung import RungStage, judged_rung, rung_of
 from ablations.stages.samples import SamplesStage, parts_of_samples, samples_content
-from ablations.stages.stage import Parts, Stage
+from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.precision import Precision
 

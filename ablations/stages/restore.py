@@ -5,14 +5,16 @@ An encoding is the data's own, or an autoencoder's with its scale; a diffusion h
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact
-from ablations.stages.stage import Parts
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -25,6 +27,15 @@ from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted, Moments
 
 Model = Diffusion | Vae
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps."""
+
+    training: str
+    fit: str | None = None
+    autoencoder: str | None = None
 
 
 def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
@@ -46,14 +57,14 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion, to be taught, with its seed's initial weights."""
-    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape))
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 
 
 def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
     """The cell's diffusion with the averaged weights, and what taught it; ValueError where they are not this cell's."""
-    learner = DiffusionLearner.of(cell.choices, encoding, encoding.shape_of(data.shape))
+    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape))
     _load(learner, average)
     return learner.eval()
 

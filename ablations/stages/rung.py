@@ -23,9 +23,9 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import average_at, read_artifact, read_checkpoint
 from ablations.stages.bound import bound_content, bound_of
-from ablations.stages.restore import load_encoding, restore
+from ablations.stages.restore import Parts, load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
-from ablations.stages.stage import OnTheWay, Parts, Passes, Scores, Stage, finished_with
+from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
 from ablations.stages.training import TrainingStage, train_on
 from ablations.stages.training_loop import Course
 from analysis.format.names import RUNG_SECONDS

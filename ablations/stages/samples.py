@@ -28,8 +28,8 @@ from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.restore import Model, load
-from ablations.stages.stage import Parts, Passes, Stage, finished_with
+from ablations.stages.restore import Model, Parts, load
+from ablations.stages.stage import Passes, Stage, finished_with
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import platform
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self, cast
 
 import torch
@@ -28,22 +28,12 @@ from ablations.engine.stage import Bench
 from ablations.engine.version import code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.devices import answers, claim, devices_of
-from ablations.stages.together import perform_together
+from ablations.stages.devices import answers, claim
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """Ways in which a network's passes are taken: they differ in precision and in batch."""
 Scores = Literal["bound", "samples"]
 """Measures that a training is scored by on its way."""
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps."""
-
-    training: str
-    fit: str | None = None
-    autoencoder: str | None = None
 
 
 class Stage(engine.Stage):
@@ -134,12 +124,6 @@ class Stage(engine.Stage):
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
         made_by = {"device": name if bench.world == 1 else f"{bench.world} × {name}", "code": code_version()}
         return replace(result, metadata={**made_by, **result.metadata})
-
-    def perform(self, bench: Bench) -> None:
-        if self.trains and len(devices_of(bench.device)) > 1:
-            perform_together(self, bench)
-        else:
-            super().perform(bench)
 
     def has_lost(self, device: str) -> bool:
         return not answers(device)

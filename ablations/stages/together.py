@@ -17,12 +17,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.engine.lease import Lease
-from ablations.engine.stage import Bench, Stage
+from ablations.engine.stage import Bench
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
+from ablations.stages.stage import Stage
 
 RANK = "ablations.stages.rank"
 """The module that each process runs."""
+
+
+class LearningStage(Stage):
+    """A stage that trains: it leaves checkpoints, and may be shared by several devices."""
+
+    trains = True
+
+    def perform(self, bench: Bench) -> None:
+        if len(devices_of(bench.device)) > 1:
+            perform_together(self, bench)
+        else:
+            super().perform(bench)
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of
 from ablations.settings.identity import described
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
 from ablations.stages.restore import build, load_encoding, restore
-from ablations.stages.stage import OnTheWay, Passes, Stage
+from ablations.stages.stage import OnTheWay, Passes
+from ablations.stages.together import LearningStage
 from ablations.stages.training_loop import Course, Trained, finite, learn
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
@@ -36,7 +38,7 @@ WEIGHT_BYTES, WEIGHTS_EACH = 4, 2
 
 
 @dataclass(frozen=True)
-class TrainingStage(Stage):
+class TrainingStage(LearningStage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
     At the steps of its rungs it leaves its averaged weights and has them `scored`; the rungs are no part of its id.
@@ -48,7 +50,6 @@ class TrainingStage(Stage):
     needs: tuple[str, ...] = ()
     scored: tuple[OnTheWay, ...] = ()
     kind = "training"
-    trains = True
 
     @property
     def passes(self) -> Passes:
@@ -142,7 +143,7 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     """All that a training reads; its autoencoder's content is part of it."""
     unread = ("sampler", "spacing", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in described(cell).items() if axis not in unread}
-    learns_from_bound = cell.schedule.learned and not cell.choices.in_continuous_time
+    learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
     return {"stage": "training", **read, "digest": digest, "precision": precision, "seed": cell.seed}

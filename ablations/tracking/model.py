@@ -27,9 +27,8 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import FIT, WEIGHTS, read_artifact, write_artifact
-from ablations.stages.restore import Model, load
+from ablations.stages.restore import Model, Parts, load
 from ablations.stages.samples import draw_samples
-from ablations.stages.stage import Parts
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, write_json, write_text
 

@@ -19,6 +19,15 @@ from analysis.statistics import looks
 def pairs_by_looks(
     grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns]
 ) -> list[CellComparison]:
+    """The declared comparisons of cells that share a seed, after the looks that were taken."""
+    decisions = followed(grid, auto, metric, cells)
+    comparisons = [CellComparison(metric, a, b, decision, len(decisions), True) for (a, b), decision in decisions]
+    return [comparison for comparison in comparisons if comparison.comparison.n]
+
+
+def followed(
+    grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns]
+) -> list[tuple[Pair, looks.Looked]]:
     """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
     declared = [pair for pair in declared_pairs(grid.meta, cells) if all(cell.cell_id in auto.stopped for cell in pair)]
 
@@ -31,11 +40,7 @@ def pairs_by_looks(
 
     plan = looks.Looks(auto.looks)
     decisions = looks.follow(plan, len(declared), first, margins=metric.margin, resolution=metric.resolution)
-    return [
-        CellComparison(metric, a, b, decision, len(declared), True)
-        for (a, b), decision in zip(declared, decisions, strict=True)
-        if decision.found.n
-    ]
+    return list(zip(declared, decisions, strict=True))
 
 
 def order_by_looks(

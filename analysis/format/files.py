@@ -93,7 +93,7 @@ def read_json(path: Path) -> Any:
     """The file's content; None where there is none; InputError where it is not JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): delete it and run the same command again") from error

@@ -192,11 +192,6 @@ def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozens
     return [every[i] for i in number]
 
 
-def may_be_best(values: Array, sign: int, resolution: float = 0.0) -> list[bool | None]:
-    """The cells of k that no other is shown to be better than; None where that was not tested."""
-    return [None if rivals is None else not rivals for rivals in beaten_by(values, sign, resolution)]
-
-
 def near_best(values: Array, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
     """The cells of k that the best is shown to be better than by no more than a margin, if at all; values as above.
 

@@ -46,10 +46,6 @@ from analysis.statistics.families import ALPHA, Verdict
 from analysis.statistics.paired import Comparison, compare, equivalent, moments
 from analysis.statistics.variances import Array
 
-MOST = 12
-"""Seeds up to which is gone unless told otherwise."""
-SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
-"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
 SHARES = (0.8, 0.2)
 """The parts of α that differences and equalities have, where both can be claimed."""
 FUTILE = 0.5
@@ -110,13 +106,6 @@ class Looked:
         if self.different is None:
             return "cannot tell"
         return "better" if sign * self.direction > 0 else "worse"
-
-
-def plan_of(most: int = MOST) -> Looks:
-    """The looks up to so many seeds; ValueError where they are fewer than the first look takes."""
-    if most < SEEDS[0]:
-        raise ValueError(f"the first look takes {SEEDS[0]} seeds, got {most} at most")
-    return Looks((*(n for n in SEEDS if n < most), most))
 
 
 def begin(count: int) -> list[Looked]:
@@ -206,6 +195,17 @@ class Taken:
                 if n <= both:
                     yield i, j, n, weight, n == both
 
+    def ahead(self, i: int, j: int, n: int, alpha: float, sign: int, resolution: float) -> tuple[float, float] | None:
+        """The ends of the interval of by how much cell j is better than i over the first n seeds; None below two in
+        common."""
+        difference = sign * (self.values[j, :n] - self.values[i, :n])
+        common = np.isfinite(difference.reshape(n, -1)).all(-1)
+        if common.sum() < 2:
+            return None
+        ahead = moments(difference[common], resolution)
+        half = float(ahead.half_width(alpha))
+        return float(ahead.mean) - half, float(ahead.mean) + half
+
 
 def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
     """The cells that are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
@@ -216,7 +216,7 @@ def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozense
     k = len(taken.values)
     beaten: list[set[int] | None] = [None] * k
     for i, j, n, weight, _ in taken.looks():
-        ends = _ahead(taken.values, i, j, n, ALPHA * weight / (k - 1), sign, resolution)
+        ends = taken.ahead(i, j, n, ALPHA * weight / (k - 1), sign, resolution)
         if ends is not None:
             beaten[i] = (beaten[i] or set()) | ({j} if ends[0] > 0 else set())
     return [None if rivals is None else frozenset(rivals) for rivals in beaten]
@@ -228,24 +228,10 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
     k = len(taken.values)
     near: list[bool | None] = [None] * k
     for i, j, n, weight, last in taken.looks():
-        ends = _ahead(taken.values, i, j, n, 2 * ALPHA * weight / k, sign, resolution) if last else None
+        ends = taken.ahead(i, j, n, 2 * ALPHA * weight / k, sign, resolution) if last else None
         if ends is not None:
             near[i] = near[i] is not False and bool(ends[1] <= margin)
     return [bool(kept) for kept in near]
-
-
-def _ahead(
-    values: Array, i: int, j: int, n: int, alpha: float, sign: int, resolution: float
-) -> tuple[float, float] | None:
-    """The ends of the interval of by how much cell j is better than i over the first n seeds; None below two in
-    common."""
-    difference = sign * (values[j, :n] - values[i, :n])
-    common = np.isfinite(difference.reshape(n, -1)).all(-1)
-    if common.sum() < 2:
-        return None
-    ahead = moments(difference[common], resolution)
-    half = float(ahead.half_width(alpha))
-    return float(ahead.mean) - half, float(ahead.mean) + half
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:

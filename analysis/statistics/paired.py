@@ -122,9 +122,9 @@ def equivalent(differences: Values, margin: float, resolution: float = 0.0) -> f
     return max(low.one_sided(1), high.one_sided(-1))
 
 
-def fresh_seeds(comparison: Comparison, power: float = POWER, level: float = LEVEL) -> int | None:
+def fresh_seeds(comparison: Comparison, level: float = LEVEL) -> int | None:
     """The number of new seeds that, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with
-    this power.
+    a probability of `POWER`.
 
     Supposes that difference, seed_sd and image_error are what they look like. None where no number up to 1000 does:
     there is no difference to confirm, or the held-out images are too few for it.
@@ -132,7 +132,7 @@ def fresh_seeds(comparison: Comparison, power: float = POWER, level: float = LEV
     if math.isnan(comparison.half_width) or comparison.difference == 0:
         return None
     n = np.arange(2, MOST_SEEDS + 1)
-    enough = _power(comparison, n, level) >= power
+    enough = _power(comparison, n, level) >= POWER
     return int(n[enough.argmax()]) if enough.any() else None
 
 
@@ -162,8 +162,8 @@ def sampling_noise(set_sds: Values, sets: int) -> float:
     return math.sqrt(float(np.mean(np.square(np.asarray(set_sds, dtype=np.float64)))) / sets)
 
 
-def bootstrap_interval(values: Values, generator: np.random.Generator, level: float = LEVEL) -> tuple[float, float]:
-    """BCa interval (Efron 1987) of the mean of [n] values; ValueError for n < 20, where it covers too seldom."""
+def bootstrap_interval(values: Values, generator: np.random.Generator) -> tuple[float, float]:
+    """95 % BCa interval (Efron 1987) of the mean of [n] values; ValueError for n < 20, where it covers too seldom."""
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or len(sample) < BOOTSTRAP_FROM:
         raise ValueError(f"a bootstrap needs [n] values with n ≥ {BOOTSTRAP_FROM}, got shape {sample.shape}")
@@ -172,6 +172,6 @@ def bootstrap_interval(values: Values, generator: np.random.Generator, level: fl
     from scipy import stats
 
     interval = stats.bootstrap(
-        (sample,), np.mean, confidence_level=level, n_resamples=2000, method="BCa", rng=generator, vectorized=True
+        (sample,), np.mean, confidence_level=LEVEL, n_resamples=2000, method="BCa", rng=generator, vectorized=True
     )
     return float(interval.confidence_interval.low), float(interval.confidence_interval.high)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import gc
 import io
 import json
 import shutil
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,12 +22,21 @@ from ablations.data import base
 from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
 from ablations.driver import pages, showing
-from ablations.engine.journal import Journal
+from ablations.driver.plan import Plan, plan
+from ablations.engine.journal import Journal, Result
 from ablations.engine.perform import perform
+from ablations.grids.grid import make
 from ablations.launchers.cluster import QUIET
+from ablations.launchers.local import Local
 from ablations.metrics import judging
 from ablations.settings import grammar
+from ablations.settings.arguments import parse_run
+from ablations.settings.cell import Cell
 from ablations.stages import checkpoints, training_loop
+from ablations.stages.graph import stages_of
+from ablations.stages.stage import Stage
+from ablations.tracking import mlflow_store
+from ablations.tracking.mlflow_store import Tracker
 from analysis.findings.answers import Answers
 from analysis.format.folders import search_alone
 from analysis.pages import in_words
@@ -36,25 +47,13 @@ from diffusion_core.precision import resolve_precision
 from tests.made_once import made_once
 
 TINY = [
-    "horizon=25",
-    "training.steps=60",
-    "training.warmup=10",
-    "training.learning_rate=0.005",
-    "training.batch=64",
-    "training.report_every=20",
-    "network.channels=8",
-    "network.multipliers=[1]",
-    "network.attention=[]",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "evaluation.sets=2",
+    *["horizon=25", "training.steps=60", "training.warmup=10", "training.learning_rate=0.005", "training.batch=64"],
+    *["training.report_every=20", "network.channels=8", "network.multipliers=[1]", "network.attention=[]"],
+    *["evaluation.exact=2", "evaluation.strata=2", "evaluation.sets=2"],
 ]
-
 
 HERE = resolve_precision("auto", torch.device("cpu"))
 """The precision of cells on this machine's processor."""
-
-
 FEW = 64
 """Images of each split where few are enough."""
 
@@ -71,6 +70,55 @@ class Done:
     @property
     def folder(self) -> Path:
         return self.results / "tiny"
+
+
+def rows(folder: Path, name: str = "runs.csv") -> list[dict[str, str]]:
+    """The lines of a table in a results folder."""
+    with (folder / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def head(folder: Path) -> dict:
+    """What grid.json says."""
+    return json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+
+
+def over(base: Iterable[str], *words: str) -> list[str]:
+    """The words of a command, with these in the place of its own of their names."""
+    return list({word.split("=")[0]: word for word in (*base, *words)}.values())
+
+
+def cell_of(*words: str) -> Cell:
+    """The first cell of a command."""
+    return make(parse_run(list(words))).points[0].cell
+
+
+def stages_of_cell(*words: str) -> list[Stage]:
+    """The stages of the first cell of a command, in float32."""
+    cell = cell_of(*words)
+    return stages_of(cell, cell.data.load().digest, "float32", "x")
+
+
+def plan_of(*words: str) -> Plan:
+    """The plan of a command on one processor."""
+    return plan(make(parse_run(list(words))), Local(), ["cpu"])
+
+
+def result_of(stage: Stage, root: Path, device: str = "cpu") -> Result:
+    """What a stage comes to that is performed here, in the journal of this folder."""
+    journal = Journal(root)
+    assert perform(stage, journal, device) == "finished", journal.failure(stage.id)
+    return journal.result(stage.id)
+
+
+def tracker_in(results: Path, name: str = "tiny") -> Tracker:
+    """The experiment of this name in the store of a results folder."""
+    return Tracker(f"sqlite:///{results / 'mlflow.db'}", name, results / ".artifacts")
+
+
+def runs_of(tracker: Tracker, kind: str = "cell") -> list:
+    """The runs of a kind that an experiment has."""
+    return tracker.client.search_runs([tracker.experiment_id], f"tags.kind = '{kind}'")
 
 
 @pytest.fixture(scope="session")
@@ -122,6 +170,12 @@ def without_pictures(monkeypatch):
 
 
 @pytest.fixture
+def alone(monkeypatch, without_pictures):
+    """Nothing is drawn or delivered."""
+    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
+
+
+@pytest.fixture
 def again(tiny, tmp_path, without_pictures, monkeypatch):
     """A copy of the tiny run that a test may change; what it runs, it runs in this process."""
     # A process remembers where a run's artifacts are, and runs of copies are called alike.
@@ -158,32 +212,34 @@ def configs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def cut_and_whole(tmp_path, monkeypatch):
-    """(stage, cuts) → results and weights of a stage cut at its first so many checkpoints, and of a whole one."""
+def goes_on(tmp_path, monkeypatch):
+    """(stage, cuts) → a check that a stage cut at its first so many checkpoints ends, bit by bit, as a whole one."""
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
-
-    class Cut(Exception):
-        pass
-
     write = checkpoints.write_checkpoint
 
-    def cut(folder, *rest):
-        write(folder, *rest)
-        raise Cut
+    def cut(*given):
+        write(*given)
+        raise ZeroDivisionError
 
-    def both(stage, cuts):
+    def check(stage, cuts):
         with monkeypatch.context() as patch:
             patch.setattr(checkpoints, "write_checkpoint", cut)
             for _ in range(cuts):
                 assert perform(stage, Journal(tmp_path / "cut"), "cpu") == "failed"
-        results, weights = [], []
+        left, curves = [], []
         for name in ("cut", "whole"):
-            assert perform(stage, Journal(tmp_path / name), "cpu") == "finished"
-            results.append(Journal(tmp_path / name).result(stage.id))
-            weights.append(read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0])
-        return results, weights
+            journal = Journal(tmp_path / name)
+            assert perform(stage, journal, "cpu") == "finished"
+            files = journal.folder(stage.id).glob("*.safetensors")
+            left.append({path.name: read_tensors(path)[0] for path in files})
+            curves.append(reproducible(journal.result(stage.id).curves))
+        assert curves[0] == curves[1]
+        assert left[0].keys() == left[1].keys() >= {"weights.safetensors"}
+        for mine, whole in zip(left[0].values(), (left[1][name] for name in left[0]), strict=True):
+            assert mine.keys() == whole.keys()
+            assert all(torch.equal(mine[name], whole[name]) for name in whole)
 
-    return both
+    return check
 
 
 @pytest.fixture(scope="module")

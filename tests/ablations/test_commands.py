@@ -21,9 +21,8 @@ def test_every_command_has_its_line_and_help():
 
 
 def test_it_runs_the_command_that_is_named():
-    done = subprocess.run(
-        [sys.executable, "-m", "ablations", "publish", "grd=x"], capture_output=True, text=True, check=False
-    )
+    words = [sys.executable, "-m", "ablations", "publish", "grd=x"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "no option called 'grd'" in done.stderr
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import shutil
 from pathlib import Path
@@ -18,9 +16,9 @@ from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
-from ablations.settings.making import cell_of
+from ablations.settings.making import cell_of as made_of
 from diffusion_core.trainer import part
-from tests.ablations.conftest import TINY, said
+from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error
 
 COMMITTED = Path(__file__).parents[2] / "results" / "committed"
@@ -36,8 +34,7 @@ def learned(tmp_path_factory, store):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pages, "write_pages", said)
         assert run.main([*words, "evaluation.continuous=2", *POINTS, f"results={results}", "launcher=serial"]) == 0
-    with (results / "ends" / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return results, list(csv.DictReader(file))
+    return results, rows(results / "ends")
 
 
 def gamma_by_hand(weights, u):
@@ -57,7 +54,7 @@ def gamma_by_hand(weights, u):
 def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, capsys):
     results, (row, _) = learned
     assert row["schedule"] == "learned"
-    (footnote,) = json.loads((results / "ends" / "grid.json").read_text(encoding="utf-8"))["footnotes"]
+    (footnote,) = head(results / "ends")["footnotes"]
     assert "Because schedules are compared" in footnote
     assert export.main([f"cell={row['cell_id'][:8]}", "name=Mine_1-a", f"results={results}"]) == 0
     assert "schedule=linear,cosine,saved/Mine_1-a" in capsys.readouterr().out
@@ -65,24 +62,21 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
     assert lines[0] == f"# learned in grid ends, cell {row['cell_id']}, seed 0, on mixture2d at T=25"
     assert [line.split(":")[0] for line in lines[1:]] == ["name", "knots"]
 
-    cell = make(parse_run(["schedule=saved/Mine_1-a"])).points[0].cell
+    cell = cell_of("schedule=saved/Mine_1-a")
     weights = results / ".stages" / row["training_id"] / "weights.safetensors"
     average = part(read_tensors(weights)[0], "average")
     assert len(cell.schedule.knots) == 101
     for i, knot in enumerate(cell.schedule.knots):
         assert knot == pytest.approx(gamma_by_hand(average, i / 100), rel=1e-5, abs=1e-9)
     # What evaluation used at T = 25 is what the knots say there, to their digits: t = 1, 7, 13, 19, 25 are knots.
-    drawn = {}
-    with (results / "ends" / "curves.csv").open(encoding="utf-8", newline="") as file:
-        for line in csv.DictReader(file):
-            if line["cell_id"] == row["cell_id"] and line["curve"] == "log_snr":
-                drawn[int(float(line["x"]))] = float(line["y"])
+    curve = [line for line in rows(results / "ends", "curves.csv") if line["curve"] == "log_snr"]
+    drawn = {float(line["x"]): float(line["y"]) for line in curve if line["cell_id"] == row["cell_id"]}
     for t in (1, 7, 13, 19, 25):
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 
-    assert cell_of(parameters(cell), 0) == cell
+    assert made_of(parameters(cell), 0) == cell
     # Rows that are older than its name know it as found.
-    assert cell_of(parameters(cell) | {"schedule": "found"}, 0) == cell
+    assert made_of(parameters(cell) | {"schedule": "found"}, 0) == cell
     compared = make(parse_run(["schedule=cosine,saved/Mine_1-a", "horizon=50"]))
     assert [point.levels["schedule"] for point in compared.points] == ["cosine", "saved/Mine_1-a"]
     assert run.main(["--help"]) == 0
@@ -140,7 +134,6 @@ def test_what_a_committed_search_found_is_kept_where_there_is_none_of_ones_own(c
     shutil.copytree(COMMITTED / "search-schedule", configs.parent / "results" / "committed" / "search-schedule")
     (configs.parent / "results" / "search-schedule").mkdir()
     assert export.main(["search=search-schedule", "name=mine"]) == 0
-    cell = make(parse_run(["schedule=saved/mine"])).points[0].cell
-    head = json.loads((COMMITTED / "search-schedule" / "grid.json").read_text(encoding="utf-8"))["search"]
-    found = {name.split(".")[1]: float(value) for name, value in head["winners"][0]["params"].items()}
-    assert vars(cell.schedule).items() >= found.items()
+    winner = head(COMMITTED / "search-schedule")["search"]["winners"][0]
+    found = {name.split(".")[1]: float(value) for name, value in winner["params"].items()}
+    assert vars(cell_of("schedule=saved/mine").schedule).items() >= found.items()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import shutil
 import subprocess
@@ -11,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ablations import record, sample
+from ablations.results.csv_text import csv_text
 from analysis import pages
+from tests.ablations.conftest import rows
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.analysis.conftest import build
 
@@ -86,11 +87,7 @@ ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
         ({}, ["grid=committed/steps"], "no grid in results/committed called 'steps': there are steps"),
         ({}, ["grid=../steps"], "which leads to no other place"),
         ({}, ["redraw=true"], "results/committed holds no grids to draw"),
-        (
-            {"round": ROUND},
-            ["grid=steps"],
-            "is at round 1 of 3 of its plan, and shows nothing final: give its",
-        ),
+        ({"round": ROUND}, ["grid=steps"], "is at round 1 of 3 of its plan, and shows nothing final: give its"),
         ({"round": ROUND | {"number": 0}}, ["grid=steps"], "is at round 0 of 3"),
     ],
 )
@@ -107,14 +104,9 @@ def test_the_last_round_of_a_plan_is_recorded(results):
 
 @pytest.mark.parametrize("status", ["failed", "interrupted"])
 def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, monkeypatch, capsys):
-    path = results / "steps" / "runs.csv"
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    rows[0]["status"] = rows[4]["status"] = status
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
+    found = rows(results / "steps")
+    found[0]["status"] = found[4]["status"] = status
+    (results / "steps" / "runs.csv").write_text(csv_text(found[0], found), encoding="utf-8")
     line = one_line_error(record.main, ["grid=steps"], capsys, monkeypatch)
     assert "results/steps is not whole (runs: " in line
     assert f"2 {status}" in line
@@ -165,8 +157,7 @@ def test_a_cell_is_found_among_committed_ones_where_no_run_of_ones_own_has_it(ag
     """Its weights are here only if it was trained here."""
     (again.results / "committed").mkdir()
     again.folder.rename(again.results / "committed" / "tiny")
-    with (again.results / "committed" / "tiny" / "runs.csv").open(newline="", encoding="utf-8") as file:
-        cell = next(csv.DictReader(file))["cell_id"]
+    cell = rows(again.results / "committed" / "tiny")[0]["cell_id"]
     words = [f"cell={cell}", f"results={again.results}", f"out={again.results / 'drawn'}", "n=1"]
     assert sample.main(words) == 0
     assert capsys.readouterr().out == f"{again.results / 'drawn.png'}\n"

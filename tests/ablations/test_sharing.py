@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import signal
 import socket
@@ -15,10 +14,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from ablations.engine.journal import Journal
 from ablations.tracking.mlflow_store import Tracker
 from analysis.read.search import read_search
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, rows
 from tests.postgres import postgres
 
 pytestmark = pytest.mark.slow
@@ -81,15 +79,17 @@ def started(results: Path, uri: str, *words: str, command: str = "run") -> subpr
     )
 
 
+def under_way(results: Path, command: subprocess.Popen[str]) -> None:
+    """Wait until a training of a command has reported."""
+    while not list((results / ".stages").glob("*/metrics.jsonl")):
+        assert command.poll() is None
+        time.sleep(0.1)
+
+
 def ended(command: subprocess.Popen[str]) -> str:
     text, _ = command.communicate(timeout=SECONDS)
     assert command.returncode == 0, text
     return text
-
-
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def delivered_once(uri: str, name: str, cells: int, steps: list[int]) -> None:
@@ -110,9 +110,8 @@ def test_three_commands_of_two_grids_share_their_stages_and_deliver_each_result_
     names = ["same", "same", "other"]
     commands = [started(tmp_path / "results", server, *words, f"name={name}") for name in names]
     texts = [ended(command) for command in commands]
-    journal = tmp_path / "results" / ".stages"
     # Two trainings, four cells' two bounds and samples, and what real images score.
-    assert len(list(journal.glob("*/result.json"))) == 2 + 4 * 3 + 1
+    assert len(list((tmp_path / "results" / ".stages").glob("*/result.json"))) == 2 + 4 * 3 + 1
     assert list((tmp_path / "results").rglob("lease.*")) == []
     assert not any("was stopped here" in text for text in texts)
     for name in ("same", "other"):
@@ -122,11 +121,8 @@ def test_three_commands_of_two_grids_share_their_stages_and_deliver_each_result_
 
 def test_who_waits_goes_on_where_a_command_was_killed(server, tmp_path):
     words = [*WORDS[2:], "training.steps=4000", "name=killed"]
-    journal = Journal(tmp_path / "results" / ".stages")
     first = started(tmp_path / "results", server, *words)
-    while not list(journal.root.glob("*/metrics.jsonl")):
-        assert first.poll() is None
-        time.sleep(0.1)
+    under_way(tmp_path / "results", first)
     second = started(tmp_path / "results", server, *words)
     for line in second.stdout:
         if "that another command runs" in line:
@@ -163,18 +159,15 @@ def test_commands_share_a_database_that_no_server_stands_before(postgresql, tmp_
 def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(postgresql, store, tmp_path):
     (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
     words = ["schedule=log_snr_linear", "schedule.gamma_min=interval(-14,-2)", "study.startup=2", "study.pruner=median"]
-    words += [*WORDS[2:], "trials=4", "confirm=2", "name=wide", f"storage={postgresql}"]
+    words += [*WORDS[2:], "training.steps=400", "trials=4", "confirm=2", "name=wide", f"storage={postgresql}"]
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    first = started(tmp_path / "results", uri, *words, "training.steps=400", command="search")
-    journal = tmp_path / "results" / ".stages"
-    while not list(journal.glob("*/metrics.jsonl")):
-        assert first.poll() is None
-        time.sleep(0.1)
-    elsewhere = started(tmp_path / "elsewhere", uri, *words, "training.steps=400", command="search")
+    first = started(tmp_path / "results", uri, *words, command="search")
+    under_way(tmp_path / "results", first)
+    elsewhere = started(tmp_path / "elsewhere", uri, *words, command="search")
     text, _ = elsewhere.communicate(timeout=SECONDS)
     assert elsewhere.returncode == 2, text
     assert "Traceback" not in text
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    ended(started(tmp_path / "results", uri, *words, "training.steps=400", command="search"))
+    ended(started(tmp_path / "results", uri, *words, command="search"))
     assert len(read_search(tmp_path / "results" / "wide").trials) == 4

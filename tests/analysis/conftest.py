@@ -18,30 +18,30 @@ from PIL import Image
 from rich.console import Console
 
 from analysis.findings.answers import Answers
+from analysis.format.names import CURVES
 from analysis.read.runs import read_folder
+
+
+def axis_of(name, label, levels):
+    """An axis of grid.json, its levels called by their names, or as a mapping of these says."""
+    called = levels if isinstance(levels, dict) else dict(zip(levels, levels, strict=True))
+    return {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, text in called.items()]}
+
 
 SEEDS = (0, 1, 2)
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
 AXES = [
-    {
-        "name": "parameterization",
-        "label": "Predicts",
-        "levels": [
-            {"name": "mu", "label": "μ̃"},
-            {"name": "epsilon", "label": "ε"},
-            {"name": "x0", "label": "x₀"},
-        ],
-    },
-    {
-        "name": "loss",
-        "label": "Objective",
-        "levels": [
-            {"name": "vlb_learned", "label": "L, learned diagonal Σ"},
-            {"name": "vlb_fixed", "label": "L, fixed isotropic Σ"},
-            {"name": "simple", "label": "unweighted MSE"},
-            {"name": "weighted", "label": "MSE at ε-weight 1"},
-        ],
-    },
+    axis_of("parameterization", "Predicts", {"mu": "μ̃", "epsilon": "ε", "x0": "x₀"}),
+    axis_of(
+        "loss",
+        "Objective",
+        {
+            "vlb_learned": "L, learned diagonal Σ",
+            "vlb_fixed": "L, fixed isotropic Σ",
+            "simple": "unweighted MSE",
+            "weighted": "MSE at ε-weight 1",
+        },
+    ),
 ]
 LOSSES = {
     "vlb_learned": ("vlb", "learned_diagonal"),
@@ -68,8 +68,6 @@ DIVERGED = ("mu", "simple")
 PARTLY = ("x0", "vlb_learned")
 # Reversed over the seeds, so that its differences to the best vary by 2 · step.
 REVERSED = ("mu", "weighted")
-
-
 KNOWN = {
     "": {},
     "nll/": {"decides": "likelihood", "relevant": 0.01},
@@ -93,14 +91,14 @@ def described(metric):
     return KNOWN[max((start for start in KNOWN if metric["name"].startswith(start)), key=len)] | metric
 
 
+def known(label, value):
+    """A known value of a metric."""
+    return {"label": label, "value": value}
+
+
 def meta(**changes):
     """grid.json, its metrics described."""
-    head = _meta() | changes
-    return head | {"metrics": [described(metric) for metric in head["metrics"]]}
-
-
-def _meta():
-    return {
+    head = {
         "name": "parameterization",
         "question": "Which target is better, and does it depend on the loss?",
         "layout": "ddpm_table_2",
@@ -118,16 +116,9 @@ def _meta():
             {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
             {"name": IS, "label": "IS", "direction": "max", "decimals": 2},
         ],
-        "floors": {
-            FID: {"label": "held-out images, n = 450", "value": 5.12},
-            IS: {"label": "held-out images, n = 450", "value": 9.31},
-        },
+        "floors": {FID: known("held-out images, n = 450", 5.12), IS: known("held-out images, n = 450", 9.31)},
         "baselines": {
-            NLL: [
-                {"label": "uniform code", "value": 4.0875},
-                {"label": "histogram", "value": 2.97},
-                {"label": "histogram per pixel", "value": 2.43},
-            ]
+            NLL: [known("uniform code", 4.0875), known("histogram", 2.97), known("histogram per pixel", 2.43)]
         },
         "extractor": "digits-cnn",
         "extractor_accuracy": 0.971,
@@ -135,18 +126,23 @@ def _meta():
         "quality_sets": 2,
         "footnotes": ["In native form the rows differ in weight as well as in target."],
         "from_the_future": {"ignored": True},
-    }
+    } | changes
+    return head | {"metrics": [described(metric) for metric in head["metrics"]]}
 
 
 def cell_id(levels):
     return "-".join(levels)
 
 
+def row_of(cell, seed, **more):
+    """A row of runs.csv, of a cell that has a training of its own."""
+    return {"cell_id": cell, "training_id": cell, "seed": seed, "status": "finished", "reason": ""} | more
+
+
 def run_of(cell, seed, *, finished=True, **more):
     """A row of the frame of runs, of a cell in pixels."""
-    blank = dict.fromkeys(("reason", "notes", "code", "precision", "autoencoder_id", "not_comparable"), "")
-    status = "finished" if finished else "diverged"
-    return {"cell_id": cell, "training_id": cell, "seed": seed, "status": status} | blank | more
+    blank = dict.fromkeys(("notes", "code", "precision", "autoencoder_id", "not_comparable"), "")
+    return row_of(cell, seed, status="finished" if finished else "diverged") | blank | more
 
 
 def rows():
@@ -156,12 +152,7 @@ def rows():
         parameterization, loss = levels
         objective, variance = LOSSES[loss]
         for i, seed in enumerate(SEEDS):
-            row = {
-                "cell_id": cell_id(levels),
-                "training_id": f"t-{cell_id(levels)}",
-                "seed": seed,
-                "status": "finished",
-                "reason": "",
+            row = row_of(cell_id(levels), seed, training_id=f"t-{cell_id(levels)}") | {
                 "axis.parameterization": parameterization,
                 "axis.loss": loss,
                 "data": "digits",
@@ -181,6 +172,14 @@ def rows():
             extra = {"nll/test_se": 0.0125, "train/network": 0.3, "cost/parameters": 212345.0}
             found.append(row | metrics | extra)
     return found
+
+
+def lost_rows(status, reason):
+    """The same of runs that all ended so."""
+    return [
+        {key: value for key, value in row.items() if "/" not in key} | {"status": status, "reason": reason}
+        for row in rows()
+    ]
 
 
 def curves():
@@ -208,9 +207,7 @@ def curves():
 
 def written(head, lines):
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    writer.writerows(lines)
+    csv.writer(text, lineterminator="\n").writerows([head, *lines])
     return text.getvalue()
 
 
@@ -223,9 +220,13 @@ def write_rows(folder, table):
     write_csv(folder / "runs.csv", head, [[row.get(key, "") for key in head] for row in table])
 
 
+def write_curves(folder, lines):
+    write_csv(folder / "curves.csv", CURVES, lines)
+
+
 @functools.cache
 def curves_text():
-    return written(("cell_id", "seed", "curve", "x", "y"), curves())
+    return written(CURVES, curves())
 
 
 @functools.cache
@@ -233,9 +234,7 @@ def sheets():
     """8 × 4 images of 8 × 8, a pixel apart, by the name of their file."""
     found = {}
     for k, levels in enumerate(MEANS):
-        for seed in SEEDS:
-            if levels == DIVERGED:
-                continue
+        for seed in SEEDS if levels != DIVERGED else ():
             pixels = np.full((37, 73), 255, np.uint8)
             images = np.random.default_rng([k, seed]).integers(0, 17, (32, 8, 8)) * 255 // 16
             for i, image in enumerate(images):
@@ -245,6 +244,13 @@ def sheets():
             Image.fromarray(pixels).save(file, "png")
             found[f"{cell_id(levels)}-{seed}.png"] = file.getvalue()
     return found
+
+
+def without_samples(folder):
+    """The same folder, its sample sheets gone."""
+    for path in (folder / "samples").iterdir():
+        path.unlink()
+    return folder
 
 
 def build(folder: Path, table=None, **changes) -> Path:

@@ -10,7 +10,7 @@ import json
 import numpy as np
 from PIL import Image
 
-from tests.analysis.conftest import FID, IS, NLL, SEEDS, meta, write_csv, write_rows
+from tests.analysis.conftest import FID, IS, NLL, SEEDS, axis_of, meta, row_of, write_curves, write_rows
 
 RFID, PSNR = "rfid/train/digits-cnn", "psnr/test"
 SPACES = {
@@ -26,48 +26,26 @@ RUNS = {
     "vae": ("VAE alone", {"budget": "steps", "horizon": "0"}),
 }
 AXES = [
-    {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, (text, _) in levels.items()]}
+    axis_of(name, label, {level: text for level, (text, _) in levels.items()})
     for name, label, levels in (("space", "Space", SPACES), ("run", "Run", RUNS))
 ]
-# (reconstruction, entropy, L0, Lt, LT) in bits/dim; pixels have no first two, and a VQ code none of them.
-BITS = {
-    ("pixels", "steps"): (0.0, 0.0, -1.54, 5.3, 0.001),
-    ("f1", "steps"): (0.4, -1.1, -0.5, 4.6, 0.01),
-    ("f1", "flops"): (0.4, -1.1, -0.5, 4.55, 0.01),
-    ("f1", "vae"): (0.4, -1.1, 4.9, 0.0, 0.6),
-    ("f2", "steps"): (1.3, -0.9, 0.3, 2.6, 0.01),
-    ("f2", "flops"): (1.3, -0.9, 0.3, 2.4, 0.01),
-    ("f2", "vae"): (1.3, -0.9, 2.9, 0.0, 0.7),
-    ("f4", "steps"): (2.5, -0.3, 0.2, 1.4, 0.01),
-    ("f4", "flops"): (2.5, -0.3, 0.2, 1.3, 0.01),
-    ("f4", "vae"): (2.5, -0.3, 1.6, 0.0, 0.3),
-    ("vq", "steps"): None,
-}
-FIDS = {
-    ("pixels", "steps"): 25.0,
-    ("f1", "steps"): 27.0,
-    ("f1", "flops"): 28.0,
-    ("f1", "vae"): 160.0,
-    ("f2", "steps"): 24.0,
-    ("f2", "flops"): 19.0,
-    ("f2", "vae"): 120.0,
-    ("f4", "steps"): 45.0,
-    ("f4", "flops"): 41.0,
-    ("f4", "vae"): 70.0,
-    ("vq", "steps"): 26.0,
+# FID, FLOPs of the diffusion's training, and (reconstruction, entropy, L0, Lt, LT) in bits/dim, of which pixels have no
+# first two, and a VQ code none.
+CELLS = {
+    ("pixels", "steps"): (25.0, 3.45e12, (0.0, 0.0, -1.54, 5.3, 0.001)),
+    ("f1", "steps"): (27.0, 3.5e12, (0.4, -1.1, -0.5, 4.6, 0.01)),
+    ("f1", "flops"): (28.0, 2.85e12, (0.4, -1.1, -0.5, 4.55, 0.01)),
+    ("f1", "vae"): (160.0, 0.0, (0.4, -1.1, 4.9, 0.0, 0.6)),
+    ("f2", "steps"): (24.0, 9e11, (1.3, -0.9, 0.3, 2.6, 0.01)),
+    ("f2", "flops"): (19.0, 3.05e12, (1.3, -0.9, 0.3, 2.4, 0.01)),
+    ("f2", "vae"): (120.0, 0.0, (1.3, -0.9, 2.9, 0.0, 0.7)),
+    ("f4", "steps"): (45.0, 2.5e11, (2.5, -0.3, 0.2, 1.4, 0.01)),
+    ("f4", "flops"): (41.0, 3.15e12, (2.5, -0.3, 0.2, 1.3, 0.01)),
+    ("f4", "vae"): (70.0, 0.0, (2.5, -0.3, 1.6, 0.0, 0.3)),
+    ("vq", "steps"): (26.0, 9e11, None),
 }
 # rFID and PSNR of each autoencoder, and its operations.
 AUTOENCODERS = {"f1": (0.4, 38.2, 6e11), "f2": (3.1, 27.4, 4e11), "f4": (14.0, 21.0, 3e11), "vq": (3.9, 26.6, 4.2e11)}
-TRAINED = {
-    ("pixels", "steps"): 3.45e12,
-    ("f1", "steps"): 3.5e12,
-    ("f1", "flops"): 2.85e12,
-    ("f2", "steps"): 9e11,
-    ("f2", "flops"): 3.05e12,
-    ("f4", "steps"): 2.5e11,
-    ("f4", "flops"): 3.15e12,
-    ("vq", "steps"): 9e11,
-}
 STEP = 0.02
 PARTLY = ("f4", "flops")
 """Diverged at seed 2."""
@@ -93,17 +71,8 @@ def autoencoder_id(space, seed):
 def row(levels, seed):
     """A line of runs.csv."""
     space, run = levels
-    found = {
-        "cell_id": "-".join(levels),
-        "training_id": f"t-{'-'.join(levels)}",
-        "seed": seed,
-        "status": "finished",
-        "reason": "",
-        "autoencoder_id": autoencoder_id(space, seed),
-        "axis.space": space,
-        "axis.run": run,
-    }
-    found |= BASE | SPACES[space][1] | RUNS[run][1]
+    found = row_of("-".join(levels), seed, autoencoder_id=autoencoder_id(space, seed))
+    found |= {"axis.space": space, "axis.run": run} | BASE | SPACES[space][1] | RUNS[run][1]
     if space != "pixels":
         found |= VQ if space == "vq" else KL
     if levels == PARTLY and seed == 2:
@@ -119,14 +88,15 @@ def values(levels, seed):
     """The metrics of a run."""
     space, _ = levels
     shift = STEP * (seed - 1)
-    found = {FID: FIDS[levels] + 50 * shift, IS: 8.0 + shift}
-    if BITS[levels] is not None:
-        rec, entropy, first, middle, last = BITS[levels]
+    fid, trained, bits = CELLS[levels]
+    found = {FID: fid + 50 * shift, IS: 8.0 + shift}
+    if bits is not None:
+        rec, entropy, first, middle, last = bits
         found |= {f"{NLL}_L0": first, f"{NLL}_Lt": middle and middle + shift, f"{NLL}_LT": last}
         if space != "pixels":
             found |= {f"{NLL}_reconstruction": rec, f"{NLL}_entropy": entropy}
         found[NLL] = sum(value for name, value in found.items() if name.startswith(f"{NLL}_"))
-    trained, encoded = TRAINED.get(levels, 0.0), 0.0
+    encoded = 0.0
     if space != "pixels":
         rfid, psnr, encoded = AUTOENCODERS[space]
         found |= {RFID: rfid + shift, PSNR: psnr + shift, "cost/autoencoder_seconds": 12.0 + shift}
@@ -140,9 +110,9 @@ def values(levels, seed):
 def curves():
     """curves.csv: none of a VAE, which has no t and no training of a diffusion."""
     t = np.arange(1, 1001, 37)
-    for levels in BITS:
+    for levels, (_, _, terms) in CELLS.items():
         for seed in SEEDS if levels[1] != "vae" else ():
-            level = 1.0 if BITS[levels] is None else BITS[levels][3]
+            level = 1.0 if terms is None else terms[3]
             bits = level * (1 + 0.05 * seed) / t**1.2
             bits[0] = -0.5 if levels[0] == "f1" else bits[0]
             loss = (0.1 + 0.9 * np.exp(-t / 200)) * (1 + 0.02 * seed)
@@ -165,27 +135,24 @@ def write_images(folder):
     for name, pixels in kept.items():
         Image.fromarray(pixels.astype(np.uint8)).save(folder / "reconstructions" / f"{name}.png")
     folder.joinpath("samples").mkdir()
-    for levels in BITS:
+    for levels in CELLS:
         Image.fromarray(strip[:, :32].astype(np.uint8)).save(folder / "samples" / f"{'-'.join(levels)}-0.png")
+
+
+def rows(keep=lambda space, run: True):
+    """runs.csv, a dict per row, of the cells of these levels."""
+    return [row(levels, seed) for levels in CELLS if keep(*levels) for seed in SEEDS]
 
 
 def latent(folder, table=None, **changes):
     """A results folder."""
-    told = {
-        "name": "latent",
-        "question": "Is it better to diffuse in pixels or in latents, at equal steps and at equal compute?",
-        "layout": "ldm",
-        "command": "python -m ablations.run grid=latent",
-        "horizon": 1000,
-        "axes": AXES,
-        "baseline": {"space": "pixels", "run": "steps"},
-        "metrics": METRICS,
-        "footnotes": [],
-        "device": "cpu (x86_64)",
-    }
+    question = "Is it better to diffuse in pixels or in latents, at equal steps and at equal compute?"
+    told = {"name": "latent", "question": question, "layout": "ldm", "command": "python -m ablations.run grid=latent"}
+    told |= {"horizon": 1000, "axes": AXES, "baseline": {"space": "pixels", "run": "steps"}, "metrics": METRICS}
+    told |= {"footnotes": [], "device": "cpu (x86_64)"}
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**(told | changes)), ensure_ascii=False), encoding="utf-8")
-    write_rows(folder, [row(levels, seed) for levels in BITS for seed in SEEDS] if table is None else table)
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), curves())
+    write_rows(folder, rows() if table is None else table)
+    write_curves(folder, curves())
     write_images(folder)
     return folder

@@ -1,6 +1,6 @@
 """Results of many cells on one axis: those of one cell again and again, each time a little worse."""
 
-from tests.analysis.conftest import build, curves, rows, sheets, write_csv
+from tests.analysis.conftest import axis_of, build, curves, rows, sheets, write_curves
 
 CELL = "epsilon-simple"
 
@@ -8,13 +8,12 @@ CELL = "epsilon-simple"
 def many(folder, cells):
     """A results folder of so many cells, of which the last is the baseline."""
     names = [f"level {i:03}" for i in range(cells)]
-    axis = {"name": "level", "label": "Level", "levels": [{"name": name, "label": name} for name in names]}
     known = [row for row in rows() if row["cell_id"] == CELL]
     table = [_worse(row, name, i) for i, name in enumerate(names) for row in known]
-    build(folder, table, axes=[axis], baseline={"level": names[-1]}, layout="general")
+    build(folder, table, axes=[axis_of("level", "Level", names)], baseline={"level": names[-1]}, layout="general")
     points = [point[1:] for point in curves() if point[0] == CELL]
     lines = [(name, *point) for name in names for point in points]
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), lines)
+    write_curves(folder, lines)
     for name in names:
         (folder / "samples" / f"{name}-0.png").write_bytes(sheets()[f"{CELL}-0.png"])
     return folder

@@ -5,11 +5,9 @@ images and 2 of the others; at the second, 250 steps, they are those of the end.
 others.
 """
 
-from __future__ import annotations
-
 import json
 
-from tests.analysis.conftest import DIVERGED, FID, IS, NLL, build, cell_id, curves, meta, rows, write_csv, write_rows
+from tests.analysis.conftest import DIVERGED, FID, IS, NLL, build, cell_id, curves, meta, rows, write_curves, write_rows
 
 PLANNED = (0, 1, 2, 3, 4)
 NLL_VAL = "nll/val"
@@ -17,15 +15,8 @@ FACTORS = {NLL: 1.5, FID: 2.0, IS: 2.0}
 RUNGS = (125, 250)
 UNSCORED = ("x0", "weighted")
 """The cell that no rung is of."""
-FIRST = {
-    "number": 1,
-    "of": 3,
-    "seeds": 3,
-    "rung": True,
-    "preliminary": True,
-    "finished": 4,
-    "trainings": 55,
-}
+FIRST = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True, "finished": 4, "trainings": 55}
+NONE = FIRST | {"number": 0, "seeds": 0, "rung": False, "finished": 0}
 WHOLE = FIRST | {"number": 2, "rung": False, "finished": 33}
 END = FIRST | {"number": 3, "seeds": 5, "rung": False, "preliminary": False, "finished": 55}
 DECLARED = [{"compare": {"parameterization": "x0"}}, {"compare": {"loss": "vlb_fixed"}}]
@@ -80,7 +71,7 @@ def write(folder, table, points, **changes):
     """The files of a results folder, which is there already."""
     (folder / "grid.json").write_text(json.dumps(described(**changes), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, table)
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [*curves(), *points])
+    write_curves(folder, [*curves(), *points])
     return folder
 
 

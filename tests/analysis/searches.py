@@ -11,67 +11,42 @@ import math
 
 import numpy as np
 
-from tests.analysis.conftest import build, described, write_csv
+from tests.analysis.conftest import axis_of, build, described, row_of, write_curves, write_rows
 
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
 NLL_OBJECTIVE = {"name": NLL_VAL, "label": "NLL", "direction": "min", "unit": "bits/dim", "decimals": 2}
 FID_OBJECTIVE = {"name": FID_VAL, "label": "FID", "direction": "min", "unit": None, "decimals": 1}
 PRECISION_VAL = "precision/val/digits-cnn"
 PRECISION_OBJECTIVE = {"name": PRECISION_VAL, "label": "Precision", "direction": "max", "unit": None, "decimals": 2}
+QUESTION, COMMAND = "Which β_1 and β_T suit the linear schedule?", "python -m ablations.search study=schedule"
 FULL = 1000
 RUNGS = (125, 250, 375, 500, 625, 750, 875, 1000)
 
 
-def floating(name, label, low, high, *, log=False, when=None):
-    blank = {"choices": [], "step": None, "kind": "float"}
-    return {"name": name, "label": label, **blank, "low": low, "high": high, "log": log, "when": when or {}}
-
-
-def whole(name, label, low, high, *, log=False):
-    return floating(name, label, low, high, log=log) | {"kind": "int"}
-
-
-def choice(name, label, *choices):
-    blank = {"kind": "choice", "low": None, "high": None, "log": False, "step": None, "when": {}}
-    return {"name": name, "label": label, "choices": list(choices), **blank}
+def ranging(name, label, low, high, *, kind="float", **more):
+    return {"name": name, "label": label, "kind": kind, "low": low, "high": high} | more
 
 
 BETAS = (
-    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True),
-    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
+    ranging("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True),
+    ranging("schedule.beta_T", "β_T", 0.005, 0.1, log=True),
 )
 PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
+DEFAULT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
+"""The parameters of a trial of the paper's default."""
 
 
 def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
     """What grid.json says of a search."""
-    return {
-        "name": "search-schedule",
-        "study": "schedule",
-        "question": "Which β_1 and β_T suit the linear schedule?",
-        "data": "digits",
-        "horizon": 100,
-        "objectives": [described(objective) for objective in objectives],
-        "parameters": list(parameters),
-        "sampler": "tpe",
-        "pruner": "none",
-        "seeds": [0],
-        "default": {},
-        "winners": [],
-        "importances": {},
-        "importance_trials": 0,
-        "trained_steps": None,
-        "full_steps": None,
-        "command": "python -m ablations.search study=schedule",
-        "code": "0.1.0+abc",
-        "seconds": 812.3,
-        "from_the_future": 1,
-    } | changes
+    told = {"name": "search-schedule", "study": "schedule", "question": QUESTION, "data": "digits", "horizon": 100}
+    told |= {"objectives": [described(objective) for objective in objectives], "parameters": list(parameters)}
+    told |= {"sampler": "tpe", "seeds": [0], "command": COMMAND, "code": "0.1.0+abc", "seconds": 812.3}
+    return told | {"from_the_future": 1} | changes
 
 
 def trial(number, params, values=None, status="finished", steps=FULL, **changes):
     """A trial's row of runs.csv; `values` are of finished trials only."""
-    row = {"cell_id": f"c{number}", "training_id": "", "seed": 0, "status": status, "reason": "", "trial": number}
+    row = row_of(f"c{number}", 0, training_id="", status=status, trial=number)
     own = {f"param.{k}": v for k, v in params.items()} | {"data": "digits"} | changes
     return row | own | {"cost/steps": steps, "cost/seconds": 20.5} | ((values if status == "finished" else {}) or {})
 
@@ -83,26 +58,38 @@ def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
     return {"level": level, "label": label, "trial": row["trial"], "params": params, "values": values}
 
 
+def few(folder, *outcomes, objectives=(NLL_OBJECTIVE,), **changes):
+    """A search of these trials, the first at the paper's default and the others near it: a value of the first
+    objective, one of each, or how it ended."""
+    trials = []
+    for i, outcome in enumerate(outcomes):
+        params = DEFAULT if i == 0 else {"schedule.beta_1": 0.0002123, "schedule.beta_T": 0.03 + i / 1000}
+        if isinstance(outcome, str):
+            trials.append(trial(i, params, status=outcome, reason="boom"))
+        else:
+            each = outcome if isinstance(outcome, tuple) else (outcome,)
+            trials.append(trial(i, params, {of["name"]: value for of, value in zip(objectives, each, strict=True)}))
+    won = changes.pop("winner_of", None)
+    winners = [] if won is None else [winner("found", "found by search", trials[won], BETAS, objectives)]
+    return write_search(folder, head(BETAS, objectives, default=PAPERS, winners=winners, **changes), trials)
+
+
 def write_search(folder, description, trials, rungs=()):
     """The files of a search in a folder, beside a grid's where there is one; `rungs` are (trial, seed, step, value)."""
     folder.mkdir(parents=True, exist_ok=True)
-    path, name = folder / "grid.json", description["objectives"][0]["name"]
+    path, objectives = folder / "grid.json", [objective["name"] for objective in description["objectives"]]
     alone = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
     shared = {key: description[key] for key in ("name", "question", "data")}
     head = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**shared, **alone}
-    fixed = ["cell_id", "training_id", "seed", "status", "reason", "trial"]
-    names = [*fixed, *(f"param.{p['name']}" for p in description["parameters"]), "data", "cost/steps", "cost/seconds"]
-    names += [objective["name"] for objective in description["objectives"]]
-    cells, curves = rows_in(folder / "runs.csv"), rows_in(folder / "curves.csv")
-    cells = [row for row in cells if not row.get("trial")]
+    cells = [row for row in rows_in(folder / "runs.csv") if not row.get("trial")]
     named = {row["cell_id"]: {key[5:]: row[key] for key in row if key.startswith("axis.")} for row in cells}
     head |= {"search": description, "cells": head.get("cells") or named}
     path.write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
-    names = list(dict.fromkeys([*names, *(key for row in cells for key in row)]))
-    write_csv(folder / "runs.csv", names, [[row.get(key, "") for key in names] for row in [*trials, *cells]])
-    kept = [list(row.values()) for row in curves if not row["curve"].startswith("rung/")]
-    points = [(f"c{number}", seed, f"rung/{name}", step, value) for number, seed, step, value in rungs]
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [*kept, *points])
+    columns = [*(f"param.{p['name']}" for p in description["parameters"]), *objectives]
+    write_rows(folder, [*(row | {name: row.get(name, "") for name in columns} for row in trials), *cells])
+    kept = [list(row.values()) for row in rows_in(folder / "curves.csv") if not row["curve"].startswith("rung/")]
+    points = [(f"c{number}", seed, f"rung/{objectives[0]}", step, value) for number, seed, step, value in rungs]
+    write_curves(folder, [*kept, *points])
     return folder
 
 
@@ -129,9 +116,8 @@ def one_objective(folder, n=40):
         params = {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
         last = nll_of(beta_1, beta_t, noise.normal()) + (6.0 if number == 9 else 0.0)
         if number == 12:
-            trials.append(
-                trial(number, params, status="failed", reason="the loss was not finite at step 120", steps=120)
-            )
+            reason = "the loss was not finite at step 120"
+            trials.append(trial(number, params, status="failed", reason=reason, steps=120))
             continue
         bad = last > 2.36 and number > 8 and number != 9
         seen = RUNGS[: 2 + number % 3] if bad else RUNGS
@@ -144,7 +130,6 @@ def one_objective(folder, n=40):
         pruner="median",
         default=PAPERS,
         winners=[winner("found", "found by search", best, BETAS)],
-        importances={NLL_VAL: {"schedule.beta_T": 0.39, "schedule.beta_1": 0.61}},
         importance_ranges={NLL_VAL: {"schedule.beta_T": [0.2, 0.7], "schedule.beta_1": [0.3, 0.8]}},
         importance_trials=sum(row["status"] == "finished" for row in trials),
         trained_steps=sum(row["cost/steps"] for row in trials),
@@ -154,12 +139,11 @@ def one_objective(folder, n=40):
 
 
 JOINT = (
-    choice("schedule", "schedule", "linear", "cosine", "sigmoid"),
-    floating("schedule.beta_1", "β_1", 1e-6, 1e-3, log=True, when={"schedule": ["linear"]}),
-    floating("schedule.beta_T", "β_T", 0.005, 0.1, log=True, when={"schedule": ["linear"]}),
-    floating("schedule.s", "s", 0.001, 0.05, log=True, when={"schedule": ["cosine"]}),
-    floating("schedule.start", "start", -6.0, -1.0, when={"schedule": ["sigmoid"]}),
-    whole("training.batch", "batch", 32, 256, log=True),
+    {"name": "schedule", "label": "schedule", "kind": "choice", "choices": ["linear", "cosine", "sigmoid"]},
+    *(beta | {"when": {"schedule": ["linear"]}} for beta in BETAS),
+    ranging("schedule.s", "s", 0.001, 0.05, log=True, when={"schedule": ["cosine"]}),
+    ranging("schedule.start", "start", -6.0, -1.0, when={"schedule": ["sigmoid"]}),
+    ranging("training.batch", "batch", 32, 256, log=True, kind="int"),
 )
 
 
@@ -170,10 +154,8 @@ def joint(folder, n=60):
         share = (0.4, 0.3, 0.3) if number < n // 2 else (0.7, 0.1, 0.2)
         kind = "linear" if number == 0 else str(noise.choice(["linear", "cosine", "sigmoid"], p=share))
         batch = 128 if number == 0 else round(2 ** noise.uniform(5, 8))
-        params, value = (
-            {"schedule": kind, "training.batch": batch},
-            0.01 * noise.normal() - 0.02 * math.log2(batch / 64),
-        )
+        params = {"schedule": kind, "training.batch": batch}
+        value = 0.01 * noise.normal() - 0.02 * math.log2(batch / 64)
         if kind == "linear":
             beta_1, beta_t = (1e-4, 0.02) if number == 0 else 10 ** noise.uniform((-6, -2.3), (-3, -1))
             params |= {"schedule.beta_1": beta_1, "schedule.beta_T": beta_t}
@@ -193,7 +175,6 @@ def joint(folder, n=60):
         question="Which schedule, with which parameters?",
         default={"schedule": "linear", **PAPERS, "training.batch": "128"},
         winners=[winner("found", "found by search", best, JOINT)],
-        importances={NLL_VAL: {"schedule": 0.72, "training.batch": 0.28}},
         importance_ranges={NLL_VAL: {"schedule": [0.6, 0.9], "training.batch": [0.1, 0.4]}},
         importance_trials=n,
     )
@@ -201,9 +182,9 @@ def joint(folder, n=60):
 
 
 WEIGHTS = (
-    floating("objective.power", "power of SNR", -1.0, 1.0),
-    floating("training.lr", "learning rate", 1e-4, 1e-2, log=True),
-    whole("network.channels", "channels", 16, 64),
+    ranging("objective.power", "power of SNR", -1.0, 1.0),
+    ranging("training.lr", "learning rate", 1e-4, 1e-2, log=True),
+    ranging("network.channels", "channels", 16, 64, kind="int"),
 )
 
 
@@ -230,10 +211,6 @@ def two_objectives(folder, n=45):
         question="Which weight and learning rate for likelihood, and which for samples?",
         default={"objective.power": "0.0", "training.lr": "0.001", "network.channels": "32"},
         winners=[winner(*names, row, WEIGHTS, both) for *names, row in named],
-        importances={
-            NLL_VAL: {"objective.power": 0.5, "training.lr": 0.4, "network.channels": 0.1},
-            FID_VAL: {"objective.power": 0.6, "training.lr": 0.35, "network.channels": 0.05},
-        },
         importance_ranges={
             NLL_VAL: {"objective.power": [0.4, 0.6], "training.lr": [0.3, 0.5], "network.channels": [0.05, 0.2]},
             FID_VAL: {"objective.power": [0.5, 0.7], "training.lr": [0.2, 0.4], "network.channels": [0.0, 0.1]},
@@ -271,26 +248,13 @@ FRESH = {"default": (2.40, 2.42, 2.41), "found": (2.32, 2.36, 2.31)}
 
 def confirmation(folder, values=None, levels=(("found", "found by search"),), metric=NLL_VAL):
     """grid.json, runs.csv and curves.csv of the grid that runs winners and default anew."""
-    named = [{"name": "default", "label": "paper's default"}]
-    named += [{"name": level, "label": label} for level, label in levels]
     table = []
     for level, of_seeds in (values or FRESH).items():
         for seed, value in enumerate(of_seeds, 1):
-            row = {"cell_id": level, "training_id": f"t-{level}", "seed": seed, "status": "finished", "reason": ""}
+            row = row_of(level, seed, training_id=f"t-{level}")
             row |= {"axis.choice": level, "data": "digits", "training.steps": "1000", "training.batch": "128"}
             table.append(row | {metric: value, "nll/test": value + 0.05})
-    return build(
-        folder,
-        table,
-        name=folder.name,
-        question="Which β_1 and β_T suit the linear schedule?",
-        layout="general",
-        seeds=[1, 2, 3],
-        axes=[{"name": "choice", "label": "choice", "levels": named}],
-        baseline={"choice": "default"},
-        metrics=[{"name": "nll/test", "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2}],
-        floors={},
-        baselines={},
-        footnotes=[],
-        command="python -m ablations.search study=schedule",
-    )
+    told = {"name": folder.name, "question": QUESTION, "layout": "general", "seeds": [1, 2, 3], "command": COMMAND}
+    told |= {"axes": [axis_of("choice", "choice", {"default": "paper's default"} | dict(levels))]}
+    told |= {"baseline": {"choice": "default"}, "metrics": [NLL_OBJECTIVE | {"name": "nll/test"}]}
+    return build(folder, table, floors={}, baselines={}, footnotes=[], **told)

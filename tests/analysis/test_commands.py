@@ -8,14 +8,24 @@ from analysis.report.__main__ import main as report_command
 from tests.analysis.conftest import AXES, answers_of, build
 from tests.sampling import sampled
 
+COMMANDS = [tables.main, figures.main, report_command]
 
-@pytest.mark.parametrize("command", [tables, figures])
-def test_help(command, capsys):
-    assert command.main(["--help"]) == 0
+
+@pytest.mark.parametrize("main", COMMANDS)
+def test_help(main, capsys):
+    assert main(["--help"]) == 0
     shown = capsys.readouterr().out
     assert "python -m analysis." in shown
     assert "results/<grid>" in shown
-    assert ("markdown | latex | csv (default markdown)" in shown) is (command is tables)
+    assert ("markdown | latex | csv (default markdown)" in shown) is (main is tables.main)
+
+
+@pytest.mark.parametrize("main", COMMANDS)
+def test_a_word_that_is_none_is_refused_in_a_line(main, capsys):
+    assert main(["colour=red"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: no option called 'colour': there are ")
+    assert error.count("\n") == 1
 
 
 def test_tables_prints_what_it_writes(tmp_path, monkeypatch, capsys):

@@ -1,7 +1,5 @@
 """What is committed under results/committed/ is what its own files give."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

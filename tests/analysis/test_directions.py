@@ -13,22 +13,15 @@ from analysis.report.search import search_report
 from analysis.tables.search import search_table, terminal_search
 from analysis.words.search import optimism_sentence, search_sentences
 from tests.analysis.searches import (
-    BETAS,
     NLL_OBJECTIVE,
     NLL_VAL,
-    PAPERS,
     PRECISION_OBJECTIVE,
     PRECISION_VAL,
     climbing,
     confirmation,
-    head,
-    trial,
+    few,
     two_directions,
-    winner,
-    write_search,
 )
-
-PARAMS = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +41,8 @@ def drawn(search, name):
     return figure
 
 
-def test_the_best_trials_have_the_largest_values(up):
-    values = best_trials(up, 5)[PRECISION_VAL].tolist()
-    assert values == sorted(up.finished[PRECISION_VAL], reverse=True)[:5]
-    assert front_of_trials(up)["trial"].tolist() == [up.head.winners[0].trial]
-
-
-def test_equal_values_stand_by_their_numbers(tmp_path):
-    rows = [trial(i, PARAMS, {PRECISION_VAL: value}) for i, value in enumerate((0.5, 0.7, 0.6, 0.7))]
-    search = read_search(write_search(tmp_path / "s", head(BETAS, (PRECISION_OBJECTIVE,)), rows))
+def test_the_best_trials_have_the_largest_values_and_equal_ones_stand_by_their_numbers(tmp_path):
+    search = read_search(few(tmp_path / "s", 0.5, 0.7, 0.6, 0.7, objectives=(PRECISION_OBJECTIVE,)))
     assert best_trials(search, 3)["trial"].tolist() == [1, 3, 2]
     assert front_of_trials(search)["trial"].tolist() == [1, 3]
 
@@ -64,9 +50,9 @@ def test_equal_values_stand_by_their_numbers(tmp_path):
 @pytest.mark.parametrize("turned", [False, True])
 def test_the_front_of_less_and_more_begins_with_the_best_in_the_first(tmp_path, turned):
     points = [(2.0, 0.3), (2.1, 0.5), (2.2, 0.4), (2.3, 0.9), (2.0, 0.2), (2.4, 0.9)]
-    rows = [trial(i, PARAMS, {NLL_VAL: a, PRECISION_VAL: b}) for i, (a, b) in enumerate(points)]
-    objectives = (NLL_OBJECTIVE, PRECISION_OBJECTIVE)[:: -1 if turned else 1]
-    search = read_search(write_search(tmp_path / "s", head(BETAS, objectives), rows))
+    order = slice(None, None, -1 if turned else 1)
+    objectives = (NLL_OBJECTIVE, PRECISION_OBJECTIVE)[order]
+    search = read_search(few(tmp_path / "s", *(point[order] for point in points), objectives=objectives))
     assert front_of_trials(search)["trial"].tolist() == ([3, 1, 0] if turned else [0, 1, 3])
 
 
@@ -81,23 +67,19 @@ def test_the_table_and_the_terminal_have_the_largest_first(up, both):
     assert shown[NLL_VAL].is_monotonic_increasing
 
 
-CASES = [
-    ((0.60, 0.62, 0.61), 0.70, "0.61 ± 0.02 on validation, 0.70 in the search: the search's best value was optimistic"),
-    ((0.70, 0.71, 0.72), 0.70, "not optimistic here (fresh seeds are better by 0.01"),
-    ((0.66, 0.70, 0.71), 0.70, "looks optimistic by 0.01 ± 0.13, which so few seeds cannot tell from 0"),
-]
-
-
-@pytest.mark.parametrize(("fresh", "searched", "said"), CASES)
-def test_a_search_is_optimistic_by_what_fresh_seeds_have_less(tmp_path, fresh, searched, said):
+@pytest.mark.parametrize(
+    ("fresh", "said"),
+    [
+        ((0.60, 0.62, 0.61), "0.61 ± 0.02 on validation, 0.70 in the search: the search's best value was optimistic"),
+        ((0.70, 0.71, 0.72), "not optimistic here (fresh seeds are better by 0.01"),
+        ((0.66, 0.70, 0.71), "looks optimistic by 0.01 ± 0.13, which so few seeds cannot tell from 0"),
+    ],
+)
+def test_a_search_is_optimistic_by_what_fresh_seeds_have_less(tmp_path, fresh, said):
     folder = confirmation(tmp_path / "s", {"default": (0.4, 0.5, 0.45), "found": fresh}, metric=PRECISION_VAL)
-    rows = [trial(0, PARAMS, {PRECISION_VAL: 0.5})]
-    rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {PRECISION_VAL: searched}))
-    both = (PRECISION_OBJECTIVE,)
-    won = [winner("found", "found by search", rows[1], BETAS, both)]
-    write_search(folder, head(BETAS, both, default=PAPERS, winners=won), rows)
+    few(folder, 0.5, 0.70, objectives=(PRECISION_OBJECTIVE,), winner_of=1)
     (found,) = optimism(read_search(folder), read_folder(folder))
-    assert found.gap == pytest.approx(searched - np.mean(fresh))
+    assert found.gap == pytest.approx(0.70 - np.mean(fresh))
     assert said in optimism_sentence(found)
     assert optimism_sentence(found) in search_sentences(read_search(folder), [found])
 

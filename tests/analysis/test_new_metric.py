@@ -1,7 +1,5 @@
 """A metric that analysis has never heard of: what grid.json says of it brings it into every page."""
 
-from __future__ import annotations
-
 import csv
 import io
 
@@ -9,23 +7,18 @@ import pytest
 
 from analysis.exports import answers_json
 from analysis.figures.cost import cost_figure
-from analysis.figures.drawing import styled
 from analysis.figures.metrics import metrics_figure
 from analysis.report import report
 from analysis.tables import read_through, render, table_of
 from analysis.words.cells import without_value
 from tests.analysis.conftest import FID, answers_of, build, meta, rows
+from tests.analysis.figures.conftest import drawn
 from tests.analysis.report.pages import Page
 
 NAME = "wobble/train/digits-cnn"
 WOBBLE = {"name": NAME, "label": "Wobble", "direction": "max", "decimals": 3, "decides": "samples", "part": None}
-CLAIM = {
-    "claim": "ε wobbles more than x̂₀",
-    "source": "Nobody (1900)",
-    "metric": "wobble",
-    "better": {"parameterization": "epsilon"},
-    "than": {"parameterization": "x0"},
-}
+CLAIM = {"claim": "ε wobbles more than x̂₀", "source": "Nobody (1900)", "metric": "wobble"}
+CLAIM |= {"better": {"parameterization": "epsilon"}, "than": {"parameterization": "x0"}}
 
 
 def with_wobble(folder, layout="general", **changes):
@@ -75,13 +68,9 @@ def test_it_has_a_front(answers):
 
 
 def test_figures_show_all_three_that_decide(answers):
-    with styled():
-        assert [axes.get_xlabel() for axes in metrics_figure(answers).axes] == [
-            "NLL (bits/dim) $\\downarrow$",
-            "FID $\\downarrow$",
-            "Wobble $\\uparrow$",
-        ]
-        assert "Wobble $\\uparrow$" in [axes.get_ylabel() for axes in cost_figure(answers).axes]
+    labels = [axes.get_xlabel() for axes in drawn(metrics_figure, answers).axes]
+    assert labels == [r"NLL (bits/dim) $\downarrow$", r"FID $\downarrow$", r"Wobble $\uparrow$"]
+    assert r"Wobble $\uparrow$" in [axes.get_ylabel() for axes in drawn(cost_figure, answers).axes]
 
 
 def test_the_report_and_the_file_for_other_programs_have_it(answers):

@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from analysis import figures, tables
 from analysis.figures.images import read_image
 from analysis.findings.answers import Answers
 from analysis.format.errors import InputError
+from analysis.format.links import read_tracking
 from analysis.format.notation import latex, mathtext
 from analysis.read.runs import read_folder
 from analysis.report import report
@@ -25,7 +27,7 @@ from analysis.report.__main__ import main as report_command
 from analysis.tables import read_through, render, table_of, terminal_table
 from analysis.tables.latex import latex_table
 from analysis.tables.writers import markdown
-from tests.analysis.conftest import AXES, build, meta, rows
+from tests.analysis.conftest import AXES, axis_of, build, meta, rows
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 """A reader of Markdown that lets markup through, as most do."""
@@ -38,30 +40,19 @@ EVIL = (
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory) -> Path:
     """A folder that says it wherever a text can stand."""
-    axes = json.loads(json.dumps(AXES))
-    for axis in axes:
-        axis["label"] = EVIL
-        for level in axis["levels"]:
-            level["label"] = f"[{level['name']}{EVIL}"
+    axes = [
+        axis_of(axis["name"], EVIL, {level["name"]: f"[{level['name']}{EVIL}" for level in axis["levels"]})
+        for axis in AXES
+    ]
     metrics = [metric | {"label": f"{metric['label']}{EVIL}", "unit": EVIL} for metric in meta()["metrics"]]
     table = rows()
     for row in table:
         row |= {"code": EVIL, "notes": f"-{EVIL}", "data": EVIL, "network": EVIL}
         if row["status"] == "diverged":
             row |= {"reason": EVIL, "traceback": EVIL}
-    return build(
-        tmp_path_factory.mktemp("evil") / "g",
-        table,
-        question=EVIL,
-        axes=axes,
-        metrics=metrics,
-        footnotes=[EVIL],
-        command=EVIL,
-        device=EVIL,
-        code=EVIL,
-        decoder=EVIL,
-        layout="general",
-    )
+    told = dict.fromkeys(("question", "command", "device", "code", "decoder"), EVIL) | {"footnotes": [EVIL]}
+    folder = tmp_path_factory.mktemp("evil") / "g"
+    return build(folder, table, axes=axes, metrics=metrics, layout="general", **told)
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +74,11 @@ def test_what_is_not_seen_is_on_no_page(pages, form):
 
 def test_markdown_holds_no_markup_of_others(pages):
     shown = MARKDOWN.render(pages["markdown"])
-    for tag in ("<script", "<img", "<b>", "<a "):
-        assert tag not in shown
+    assert [tag for tag in ("<script", "<img", "<b>", "<a ") if tag in shown] == []
     assert "<table>" in shown
     assert "evil" in shown
+    rows = [line for line in pages["markdown"].splitlines() if line.startswith("|")]
+    assert len({len(row.replace(r"\|", "").split("|")) for row in rows}) == 1
 
 
 @pytest.mark.parametrize("text", ["a ` <b>x</b>", "`<b>``x", "`` <b> `", "` a\n\n<b>", "```<b>", "`a` `<b>", "\\`<b>`"])
@@ -99,8 +91,7 @@ def test_no_arrangement_of_backticks_lets_markup_through(text, answers):
 
 def test_html_holds_no_markup_of_others_and_forbids_what_could_run(pages):
     text = pages["html"]
-    for tag in ("<script", "<img src=x", "<b>"):
-        assert tag not in text
+    assert [tag for tag in ("<script", "<img src=x", "<b>") if tag in text] == []
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in text
 
 
@@ -133,16 +124,16 @@ def test_tex_holds_no_command_of_others(pages):
     assert "\\write" not in text
     assert "\\\\\n[" not in text
     bare = text.replace("\\\\", "").replace(r"\{", "").replace(r"\}", "").replace(r"\$", "")
-    assert bare.count("{") == bare.count("}")
-    assert bare.count("$") % 2 == 0
+    depths = list(accumulate((char == "{") - (char == "}") for char in bare))
+    assert (min(depths), depths[-1], bare.count("$") % 2) == (0, 0, 0)
+    assert all(ord(char) < 0x180 for char in text)
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex here")
 def test_tex_compiles_what_others_wrote(answers, tmp_path):
     body = latex_table(table_of(answers))
-    document = (
-        f"\\documentclass{{article}}\\usepackage{{booktabs,graphicx}}\\begin{{document}}\n{body}\\end{{document}}"
-    )
+    head = r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}"
+    document = f"{head}\n{body}\\end{{document}}"
     (tmp_path / "table.tex").write_text(document, encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
@@ -155,22 +146,21 @@ def test_figures_take_what_others_wrote_for_text(evil):
     MathTextParser("agg").parse(mathtext(EVIL.replace("\x1b", "").replace("\x07", "")))
 
 
-@pytest.mark.parametrize("link", ["javascript:alert(1)", "data:text/html,x", "JAVASCRIPT:a()", "vbscript:x", "//x/y"])
-def test_a_link_that_is_no_page_is_refused(tmp_path, link):
-    folder = build(tmp_path / "g")
-    told = {"uri": "http://host", "experiment": "1", "link": link, "runs": {}}
-    (folder / "tracking.json").write_text(json.dumps(told))
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {"link": link}
+            for link in ("javascript:alert(1)", "data:text/html,x", "JAVASCRIPT:a()", "vbscript:x", "//x/y")
+        ),
+        {"runs": {"a": {"0": 'x"><script>'}}},
+    ],
+)
+def test_a_link_that_is_no_page_and_a_run_whose_id_leads_elsewhere_are_refused(tmp_path, change):
+    told = {"uri": "http://host", "experiment": "1", "link": "http://host/#/experiments/1", "runs": {}} | change
+    (tmp_path / "tracking.json").write_text(json.dumps(told))
     with pytest.raises(InputError, match=r"tracking\.json is damaged: .* leads to no run in MLflow"):
-        read_folder(folder)
-
-
-def test_a_run_whose_id_leads_elsewhere_is_refused(tmp_path):
-    folder = build(tmp_path / "g")
-    runs = {"a": {"0": 'x"><script>'}}
-    told = {"uri": "http://host", "experiment": "1", "link": "http://host/#/experiments/1", "runs": runs}
-    (folder / "tracking.json").write_text(json.dumps(told))
-    with pytest.raises(InputError, match="leads to no run"):
-        read_folder(folder)
+        read_tracking(tmp_path / "tracking.json")
 
 
 def test_sheets_of_samples_lie_in_their_folder_and_nowhere_else(tmp_path):

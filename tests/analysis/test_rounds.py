@@ -1,8 +1,6 @@
 """Pages of rounds: preliminary ones name who leads and hold no verdict, the last one is as if there had been one alone;
 and they may be written beside the command that goes on, in a process of its own."""
 
-from __future__ import annotations
-
 import csv
 import html
 import io
@@ -28,7 +26,7 @@ from analysis.tables import read_through
 from analysis.words.verdicts import headline
 from tests.analysis import rounds
 from tests.analysis.conftest import FID, IS, NLL, answers_of, meta, pipe, terminal
-from tests.analysis.rounds import END, FIRST, NLL_VAL, PLANNED, WHOLE
+from tests.analysis.rounds import END, FIRST, NLL_VAL, NONE, PLANNED, WHOLE
 
 VERDICTS = re.compile(r"\b(?:better|worse|equal|settled|bold|\*\*|cannot tell|as published|contrary)\b", re.IGNORECASE)
 BANNER = (
@@ -96,9 +94,8 @@ def test_a_preliminary_page_holds_no_word_of_a_verdict(first, second):
         assert "**" not in found["markdown"]
         assert r"\textbf" not in found["latex"]
         assert all("Preliminary: round" in text for text in found.values())
-    assert not VERDICTS.search(
-        seen((first[0] / "report.html").read_text(encoding="utf-8")).replace(meta()["question"], "")
-    )
+    page = seen((first[0] / "report.html").read_text(encoding="utf-8"))
+    assert not VERDICTS.search(page.replace(meta()["question"], ""))
 
 
 def test_a_preliminary_round_has_figures_for_the_screen_alone(first):
@@ -152,9 +149,8 @@ def test_comparisons_are_listed_without_a_verdict(first):
     folder, _ = first
     told = read_answers(folder / "answers.json")
     assert {pair.verdict for pair in told.comparisons} == {"open"}
-    assert {(pair.adjusted_p, pair.equal_p, pair.settled_at, pair.fresh_seeds) for pair in told.comparisons} == {
-        (None, None, None, None)
-    }
+    sure = {(pair.adjusted_p, pair.equal_p, pair.settled_at, pair.fresh_seeds) for pair in told.comparisons}
+    assert sure == {(None, None, None, None)}
     names = [cell.name for cell in told.cells]
     pair = next(one for one in told.comparisons if one.metric == FID and names[one.a] == "μ̃ · MSE at ε-weight 1")
     assert pair.difference == pytest.approx(RATIOS.mean())
@@ -186,15 +182,8 @@ def test_a_table_as_csv_says_what_it_is(first):
 def test_the_report_has_no_part_that_only_verdicts_need(first):
     page = (first[0] / "report.html").read_text(encoding="utf-8")
     titles = [html.unescape(title) for title in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
-    assert titles == [
-        "Who leads",
-        "How cells differ so far",
-        "Table",
-        "What else differed",
-        "Noise",
-        "What was not scored",
-        "Where it comes from",
-    ]
+    first_half = ["Who leads", "How cells differ so far", "Table", "What else differed"]
+    assert titles == [*first_half, "Noise", "What was not scored", "Where it comes from"]
     assert "7 of 33 runs were not scored. Means and intervals are over the seeds that were." in seen(page)
 
 
@@ -220,10 +209,8 @@ def test_files_that_grow_once_a_page_is_begun_change_nothing(second, tmp_path):
 
 def test_one_seed_leads_without_an_interval(tmp_path):
     folder = rounds.in_round(tmp_path / "grid", round=FIRST | {"seeds": 1})
-    told = [one for one in pages.in_words(answers_of(folder)).split("\n") if "leads in FID" in one]
-    assert told == [
-        "ε · unweighted MSE leads in FID: 38.0; next μ̃ · MSE at ε-weight 1, by a factor of 1.37 (one seed)."
-    ]
+    (told,) = [one for one in pages.in_words(answers_of(folder)).split("\n") if "leads in FID" in one]
+    assert told == "ε · unweighted MSE leads in FID: 38.0; next μ̃ · MSE at ε-weight 1, by a factor of 1.37 (one seed)."
     caption = tables.table_of(answers_of(folder)).caption
     assert "One seed, so no interval is known. " in caption
     assert "1 of 5 seeds" in caption
@@ -247,9 +234,8 @@ def test_the_terminal_has_the_answer_the_table_and_three_comparisons(console, tm
     answers = answers_of(over(tmp_path / "grid", END))
     text = re.sub(r"\x1b\[[0-9;]*m", "", tables.terminal_table(answers, console))
     blocks = text.split("\n\n")
-    assert " ".join(blocks[0].split()).startswith(
-        "NLL: ε · L, fixed isotropic Σ has the best mean, 2.50 ± 0.02 bits/dim"
-    )
+    best_mean = "NLL: ε · L, fixed isotropic Σ has the best mean, 2.50 ± 0.02 bits/dim"
+    assert " ".join(blocks[0].split()).startswith(best_mean)
     bullets = [line for line in text.splitlines() if line.startswith("•")]
     assert len(bullets) == 3
     # The declared pairs first, of each metric in turn, those that are better before those that are worse.
@@ -260,7 +246,7 @@ def test_the_terminal_has_the_answer_the_table_and_three_comparisons(console, tm
 
 
 def test_commands_say_that_there_is_nothing_to_show(tmp_path, capsys):
-    folder = rounds.in_round(tmp_path / "grid", round=FIRST | {"number": 0, "seeds": 0, "rung": False, "finished": 0})
+    folder = rounds.in_round(tmp_path / "grid", round=NONE)
     before = sorted(path.name for path in folder.iterdir())
     for command in (tables.main, figures.main, report_command):
         assert command([f"runs={folder}"]) == 2
@@ -270,7 +256,7 @@ def test_commands_say_that_there_is_nothing_to_show(tmp_path, capsys):
 
 def test_pages_are_written_by_a_process_of_their_own(first, tmp_path):
     """With its text, or with the error in one line."""
-    nothing = rounds.in_round(tmp_path / "grid", round=FIRST | {"number": 0, "seeds": 0, "rung": False, "finished": 0})
+    nothing = rounds.in_round(tmp_path / "grid", round=NONE)
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         assert pool.submit(pages.write_pages, nothing).result() == "0 of 55 trainings finished; nothing to show yet"
         with pytest.raises(InputError, match=r"grid.json is missing") as refused:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.statistics.families import judge, may_be_best
+from analysis.statistics.families import beaten_by, judge
 from evidence import inference, inference_errors, inference_power
 from evidence import inference_rules as rules
 from evidence.inference_tables import Table
@@ -37,7 +37,7 @@ def test_many_grids_at_once_are_judged_as_each_by_itself(images, margin):
 @pytest.mark.parametrize("images", [1, 12])
 def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
     values = drawn(images)
-    kept = np.array([may_be_best(grid, 1) for grid in values])
+    kept = np.array([[not rivals for rivals in beaten_by(grid, 1)] for grid in values])
     gone = np.stack([rules.excluded(values, cell) for cell in range(values.shape[1])], axis=1)
     assert (kept == ~gone).all()
     assert gone.any()

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
+from ablations.grids.looks import looks_of
 from analysis.format.errors import InputError
-from analysis.statistics.looks import begin, look, plan_of
+from analysis.statistics.looks import Looks, begin, look
 from evidence import looks
 
 
@@ -19,9 +20,9 @@ def test_a_simulated_grid_ends_as_the_looks_of_the_suite_do():
     found = looks.ended(values, truth, looks.MARGIN)
     for r in range(20):
         standings = begin(6)
-        for n in plan_of().seeds:
+        for n in looks_of():
             here = [of_j[:n] if one.open else None for of_j, one in zip(values[r], standings, strict=True)]
-            standings = look(plan_of(), n, standings, here, margins=looks.MARGIN)
+            standings = look(Looks(looks_of()), n, standings, here, margins=looks.MARGIN)
         assert found.different[r].tolist() == [one.different is not None for one in standings]
         assert found.equal[r].tolist() == [one.equal is not None for one in standings]
         assert found.seeds[r].tolist() == [one.found.n for one in standings]

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, FashionCnn
+from ablations.metrics.extractors.extractor import Extractor
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
 from ablations.settings.plugins.classes import imported
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import unnamed
-from diffusion_core.precision import exact
 
 HERE = Path(__file__).parent
 DOWNLOAD = "download"
@@ -37,19 +37,6 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "inception-v3-compat": InceptionV3Compat,
 }
 """Those that ship."""
-
-
-@dataclass(frozen=True, eq=False)
-class Extractor:
-    """A module with frozen weights, the digest of their file, and the share of held-out images that it gets right.
-
-    `accuracy` is None where nothing is recorded.
-    """
-
-    name: str
-    digest: str
-    accuracy: float | None
-    module: Architecture
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,22 +150,3 @@ def _record(name: str, path: Path) -> tuple[str, float]:
         return str(record["digest"]), (float(accuracy["validation"]) + float(accuracy["test"])) / 2
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"extractor {name}: {path} is not its record (digest, accuracy): {error!r}") from error
-
-
-def features(extractor: Extractor, images: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Features [N, width] and logits [N, classes] of stored images, uint8 [N, C, H, W], both float64 on the CPU.
-
-    Worked out in float32 on `device`, where the module stays. ValueError if the images are of another type or shape.
-    """
-    extractor.module.check(extractor.name, images)
-    module = extractor.module.to(device)
-    with torch.inference_mode(), exact(device):
-        parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
-    feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
-    for what, values, declared in (("features", feature, module.width), ("logits", logits, module.classes)):
-        if tuple(values.shape) != (len(images), declared):
-            raise ValueError(
-                f"extractor {extractor.name} gives {what} {list(values.shape)} of {len(images)} images, and declares "
-                f"{declared} each"
-            )
-    return feature, logits

@@ -29,8 +29,8 @@ from ablations.metrics.registry import fact_of
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
 from ablations.search.optimizer.told import STATES, Told, drawn, params_of, told_of
+from ablations.search.outcome import TrialOutcome
 from ablations.search.space import Params, Study
-from ablations.search.trial import TrialOutcome
 from analysis.format.errors import InputError
 
 STUDY_ATTRS = "study_attrs"

@@ -15,12 +15,14 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from ablations import run
+from ablations import run, sample
 from ablations.clean import freeing
 from ablations.clean.__main__ import main
 from ablations.engine.folder_lock import CLEANING, FolderLock, wait_for_cleaning
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import Holder, holder, leased
+from ablations.results.csv_text import csv_text
+from tests.ablations.conftest import rows
 
 OTHER = "0123456789ab"
 """The id of a stage that no results name."""
@@ -54,6 +56,11 @@ def stage(results: Path, name: str = OTHER, *, finished: bool = True, checkpoint
     else:
         journal.write_failure(name, Failure("stopped", "the command was stopped"))
     return folder
+
+
+def trained(results: Path) -> Path:
+    """The folder of a training."""
+    return next((results / ".stages").glob("*/weights.safetensors")).parent
 
 
 def of_the_dead(folder: Path, number: int = 1) -> Path:
@@ -91,11 +98,8 @@ def test_after_it_the_same_command_starts_nothing_and_all_commands_work(again, c
     clean("yes=true")
     monkeypatch.setattr("ablations.engine.workers.perform", lambda *_: pytest.fail("a stage was started"))
     assert run.main(again.arguments) == 0
-    from ablations.sample import main as sample
-
-    cell = (again.folder / "runs.csv").read_text().splitlines()[1].split(",")[0]
-    words = [f"cell={cell}", "n=2", f"results={again.results}", f"out={tmp_path / 'drawn'}", "device=cpu"]
-    assert sample(words) == 0
+    words = [f"cell={rows(again.folder)[0]['cell_id']}", "n=2", f"results={again.results}", "device=cpu"]
+    assert sample.main([*words, f"out={tmp_path / 'drawn'}"]) == 0
     assert (tmp_path / "drawn.png").exists()
 
 
@@ -124,7 +128,7 @@ def test_a_grid_that_is_moved_away_takes_its_needs_along_but_for_what_another_on
 
 
 def test_the_checkpoint_of_a_training_that_is_finished_goes_and_that_of_one_that_goes_on_stays(again, clean):
-    training = next((again.results / ".stages").glob("*/weights.safetensors")).parent
+    training = trained(again.results)
     (training / "checkpoint.safetensors").write_bytes(bytes(500))
     (training / "result.json").rename(again.results / "aside")
     assert "nothing is to be freed" in clean("yes=true")
@@ -196,12 +200,8 @@ def test_results_that_were_run_elsewhere_are_no_riddle(again, clean):
     for name in ("elsewhere", "committed/old"):
         other = again.results / name
         shutil.copytree(again.folder, other)
-        path = other / "runs.csv"
-        lines = path.read_text().splitlines()
-        rows = [line.split(",") for line in lines[1:]]
-        for row in rows:
-            row[:2] = "e" * 12, "d" * 12
-        path.write_text("\n".join([lines[0], *(",".join(row) for row in rows)]) + "\n")
+        found = [row | {"cell_id": "e" * 12, "training_id": "d" * 12} for row in rows(other)]
+        (other / "runs.csv").write_text(csv_text(found[0], found))
     clean("yes=true")
     assert not folder.exists()
 
@@ -219,7 +219,7 @@ def test_lists_go_with_results_that_are_gone(again, clean):
 
 
 def test_temporary_files_of_the_dead_go_once_nobody_has_written_to_them_for_an_hour(again, clean):
-    training = next((again.results / ".stages").glob("*/weights.safetensors")).parent
+    training = trained(again.results)
     old = [training / ".weights.safetensors.ab12cd_9", again.folder / ".runs.csv.zzzzzzzz"]
     young = training / ".result.json.abcdefgh"
     for path in (*old, young):
@@ -234,7 +234,7 @@ def test_temporary_files_of_the_dead_go_once_nobody_has_written_to_them_for_an_h
 
 
 def test_leases_of_the_dead_go_and_those_of_the_living_stay(again, clean):
-    training = next((again.results / ".stages").glob("*/weights.safetensors")).parent
+    training = trained(again.results)
     of_the_dead(training)
     of_the_dead(again.results / ".leases" / "removed" / "cafe")
     with leased(again.results / ".leases" / "tiny") as held:
@@ -313,11 +313,17 @@ def test_a_folder_that_is_none(tmp_path, capsys):
     assert "is no folder" in capsys.readouterr().err
 
 
-def test_the_end_of_a_grid_says_what_its_stages_take(again, capsys):
+def test_the_end_of_a_grid_says_what_its_stages_take_and_where_they_are(again, tmp_path, capsys):
+    def told():
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("disk")]
+        return line
+
     assert run.main(again.arguments) == 0
     root = again.results / ".stages"
     floor = [path.parent for path in root.glob("*/result.json") if "extractor" in path.read_text()]
     size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and path.parent not in floor)
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("disk")]
-    told = f"{size / 1e3:.3g} kB in 14 stages of these cells; python -m ablations.clean frees what nobody needs"
-    assert line == f"disk     {told}"
+    taken = f"disk     {size / 1e3:.3g} kB in 14 stages of these cells"
+    assert told() == f"{taken}; python -m ablations.clean frees what nobody needs"
+    root.rename(tmp_path / "stages")
+    assert run.main([*again.arguments, f"journal={tmp_path / 'stages'}"]) == 0
+    assert told() == f"{taken}, in {tmp_path / 'stages'}"

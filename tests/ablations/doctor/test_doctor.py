@@ -95,6 +95,7 @@ def test_stages_that_failed_or_were_stopped_come_with_their_reason_in_a_line(doc
     assert "failed: ValueError: too much →" in said_of(text, "a" * 12)
     assert said_of(text, "b" * 12).startswith("· bbbbbbbbbbbb stopped: the command was stopped → the same command runs")
     assert "and 3 more that are failed" in text
+    assert text.count(" failed: ") == 10
     for folder in [*journal.root.glob("a*"), *journal.root.glob("c*")]:
         if not (folder / "result.json").exists():
             shutil.rmtree(folder)

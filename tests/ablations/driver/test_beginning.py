@@ -8,22 +8,13 @@ import pytest
 
 from ablations.driver import estimates
 from ablations.driver.beginning import NAMED, beginning
-from ablations.driver.plan import plan
-from ablations.driver.rounds import planned
-from ablations.driver.sequential import Declared
-from ablations.driver.sizes import beforehand
+from ablations.driver.interim import Declared
+from ablations.driver.rounds import beforehand, planned
 from ablations.driver.watch import Watch, where
 from ablations.engine.journal import Journal, Result
-from ablations.grids.grid import make
-from ablations.launchers.serial import Serial
-from ablations.settings.arguments import parse_run
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.sqlite_file import experiment_in
-from tests.ablations.conftest import TINY
-
-
-def plan_of(*words):
-    return plan(make(parse_run([*TINY, *words])), Serial(), ["cpu"])
+from tests.ablations.conftest import TINY, plan_of
 
 
 @pytest.fixture
@@ -33,7 +24,7 @@ def unmeasured(monkeypatch):
 
 
 def test_a_plan_is_told_by_rounds_with_minutes(tmp_path, unmeasured):
-    found = plan_of("parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2", "name=mine")
+    found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2", "name=mine")
     lines, known = beginning(planned(found), Journal(tmp_path))
     assert lines[0].startswith("mine: 2 cells × 5 seeds, 10 trainings to run, about ")
     assert lines[0].endswith(" on 1 worker")
@@ -43,25 +34,25 @@ def test_a_plan_is_told_by_rounds_with_minutes(tmp_path, unmeasured):
 
 
 def test_looks_are_told_up_to_the_first(tmp_path, unmeasured):
-    found = plan_of("parameterization=v,epsilon", "seeds=auto", "seeds.max=8")
+    found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=auto", "seeds.max=8")
     lines, _ = beginning(beforehand(found, Declared.of(found)), Journal(tmp_path))
     assert "2 cells × 3 seeds, 6 trainings to run" in lines[0]
 
 
 def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_path, unmeasured):
     refused = ("schedule=learned", "timesteps=uniform,importance", "objective=vlb")
-    found = plan_of(*refused, "seeds=2")
+    found = plan_of(*TINY, *refused, "seeds=2")
     (reason,) = {item.refusal for item in found.planned if item.refusal}
     lines, _ = beginning(planned(found), Journal(tmp_path))
     assert [line for line in lines if "incompatible" in line] == [f"incompatible: timesteps=importance: {reason}"]
-    found = plan_of(*refused, "parameterization=v,epsilon,x0", "variance=beta,beta_tilde", "seeds=1")
+    found = plan_of(*TINY, *refused, "parameterization=v,epsilon,x0", "variance=beta,beta_tilde", "seeds=1")
     told = [line for line in beginning(planned(found), Journal(tmp_path))[0] if "incompatible" in line]
     assert len(told) == NAMED + 1
     assert told[-1] == "incompatible: 1 more, in the table"
 
 
 def test_a_round_that_is_over_is_there_already_and_begins_nothing(tmp_path, unmeasured):
-    found, journal = plan_of("parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2"), Journal(tmp_path)
+    found, journal = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2"), Journal(tmp_path)
     rounds = planned(found)
     for stage in rounds[0].plan.stages():
         journal.write_result(stage.id, Result("finished", "", {"nll/val": 2.0}, {}, {}))
@@ -71,12 +62,12 @@ def test_a_round_that_is_over_is_there_already_and_begins_nothing(tmp_path, unme
 
 
 def test_a_limit_of_hours_is_told(tmp_path, unmeasured):
-    told = beginning(planned(plan_of("seeds=1")), Journal(tmp_path), hours=0.01)[0]
+    told = beginning(planned(plan_of(*TINY, "seeds=1")), Journal(tmp_path), hours=0.01)[0]
     assert told[-1] == "it ends once all its commands have taken 36 seconds (hours=0.01)"
 
 
 def test_nothing_is_said_of_what_is_all_there(tmp_path, unmeasured):
-    found, journal = plan_of("seeds=1"), Journal(tmp_path)
+    found, journal = plan_of(*TINY, "seeds=1"), Journal(tmp_path)
     for stage in found.stages():
         journal.write_result(stage.id, Result("finished", "", {"nll/test": 2.0}, {}, {}))
     assert beginning(planned(found), journal)[0] == []

@@ -5,12 +5,9 @@ from __future__ import annotations
 import pytest
 
 from ablations.driver.disk_space import bytes_of, in_words
-from ablations.driver.plan import plan
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
-from ablations.grids.grid import make
-from ablations.launchers.serial import Serial
-from ablations.settings.arguments import parse_run
+from tests.ablations.conftest import plan_of
 
 WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.report_every=1", "training.warmup=0")
 
@@ -18,7 +15,7 @@ WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.repor
 @pytest.mark.thorough
 @pytest.mark.parametrize("more", [(), ("evaluation.rungs=1",), ("space=latents", "space.steps=2", "space.width=8")])
 def test_it_is_what_stages_leave(more, tmp_path, few_digits):
-    found = plan(make(parse_run([*WORDS, *more, "seeds=1"])), Serial(), ["cpu"])
+    found = plan_of(*WORDS, *more, "seeds=1")
     for stage in found.stages():
         assert perform(stage, Journal(tmp_path), "cpu") in ("finished", "diverged"), Journal(tmp_path).failure(stage.id)
     kept = ("weights", "average-", "samples", "bound")

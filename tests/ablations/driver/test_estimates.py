@@ -8,23 +8,15 @@ import torch
 from ablations.driver import estimates, work_units
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
-from ablations.driver.plan import plan
 from ablations.driver.rounds import planned as rounds_of
 from ablations.driver.sizes import seconds_of_rounds
 from ablations.driver.work_units import Pass
 from ablations.engine.journal import Journal
-from ablations.grids.grid import make
-from ablations.launchers.serial import Serial
-from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import write_history
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, over, plan_of
 
 CPU = torch.device("cpu")
 MEASURES = ("training", "scoring", "sampling", "autoencoder")
-
-
-def planned(*words):
-    return plan(make(parse_run(list(words))), Serial(), ["cpu"])
 
 
 @pytest.fixture
@@ -48,7 +40,7 @@ def short(monkeypatch):
 )
 def test_every_kind_of_pass_can_be_measured(words, short):
     tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
-    found = planned(*tiny, *words)
+    found = plan_of(*tiny, *words)
     known = measured(found.stages(), "cpu", 1)
     assert known.seconds(found.stages(), found.here.data, 1) > 0
     assert known.memory is None or known.memory > 0
@@ -56,23 +48,21 @@ def test_every_kind_of_pass_can_be_measured(words, short):
 
 def test_judging_is_measured(monkeypatch):
     monkeypatch.setattr(estimates, "MEASURED", 1e-3)
-    found = planned(*TINY)
+    found = plan_of(*TINY)
     assert 0 < measured(found.stages(), "cpu", 1).each[JUDGE] < 60
     assert measured([], "cpu", 1).each == {BEGIN: estimates.STAGE, JUDGE: 0.0}
 
 
 def test_several_processes_measure_side_by_side(short):
     """What a worker takes is the same whoever measures it: other processes have keys of the same kinds."""
-    found = planned(*TINY)
+    found = plan_of(*TINY)
     together, alone = (measured(found.stages(), "cpu", count, quick=True) for count in (2, 1))
     assert together.each.keys() == alone.each.keys()
     assert all(seconds > 0 for seconds in together.each.values())
 
 
 def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own_seconds(monkeypatch, short):
-    found = planned(
-        *(word for word in TINY if word != "network.channels=8"), "network.channels=8,16", "variance=beta,beta_tilde"
-    )
+    found = plan_of(*over(TINY, "network.channels=8,16", "variance=beta,beta_tilde"))
     asked = []
     for i, name in enumerate(MEASURES):
 
@@ -95,7 +85,7 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
 
 
 def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command(tmp_path, short):
-    found = planned(*TINY, "parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2")
+    found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "evaluation.rungs=2")
     stages, data, journal = found.stages(), found.here.data, Journal(tmp_path)
     known = measured(stages, "cpu", 1)
     rounds = rounds_of(found)
@@ -108,7 +98,7 @@ def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command
 
 
 def test_a_training_that_is_half_done_takes_half_as_long(tmp_path, short):
-    found = planned(*TINY)
+    found = plan_of(*TINY)
     (training,) = [stage for stage in found.stages() if stage.kind == "training"]
     known = Measured(dict.fromkeys(measured(found.stages(), "cpu", 1).each, 1e-3))
     rounds, journal = rounds_of(found), Journal(tmp_path)

@@ -9,23 +9,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from ablations import run
 from ablations.data.tensors import write_tensors
-from ablations.driver import execute, live
-from ablations.driver.plan import plan
+from ablations.driver import live, pause
 from ablations.driver.watched import watched_by_stage
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import leased
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.results.grid_json import head_of
-from ablations.settings.arguments import parse_run
-from ablations.stages import autoencoder, checkpoints, training_loop
+from ablations.stages import autoencoder, training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
+from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage
-from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
@@ -34,7 +31,7 @@ from ablations.tracking.mlflow_views import view
 from ablations.tracking.system import System
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, over, plan_of, runs_of, tracker_in
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
 RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
@@ -51,7 +48,7 @@ class Machine(System):
 @pytest.fixture
 def tracker(store, tmp_path):
     shutil.copy(store, tmp_path / "mlflow.db")
-    made = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path / ".artifacts")
+    made = tracker_in(tmp_path, "seen")
     made.begin()
     return made
 
@@ -63,10 +60,6 @@ def again(tracker):
     return other
 
 
-def runs_of(tracker, kind="cell"):
-    return tracker.client.search_runs([tracker.experiment_id], f"tags.kind = '{kind}'")
-
-
 def steps(tracker, found, name=LOSS):
     return [point.step for point in tracker.client.get_metric_history(found.info.run_id, name)]
 
@@ -74,13 +67,12 @@ def steps(tracker, found, name=LOSS):
 @pytest.fixture
 def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
-    made = plan(make(parse_run([*WORDS, *RUNGS])), Local(), ["cpu"])
+    made = plan_of(*WORDS, *RUNGS)
     head = head_of(made.grid, made.planned, made.here.data, None, {})
     watched = watched_by_stage(made, journal, request_of(head), tmp_path / "seen")
     watch = live.Live(tracker, made.here.data, head["question"], view(head), watched, system=Machine())
     for item in made.planned:
-        (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
-        watch.note(Event("started", training))
+        watch.note(Event("started", training_of(item.stages)))
     return made, watch
 
 
@@ -90,9 +82,10 @@ def journal(tmp_path):
 
 
 def reported(journal, item, *at):
-    (training,) = [stage for stage in item.stages if isinstance(stage, TrainingStage)]
     lines = [{"step": step, "seconds": 1.0, LOSS: 1 / step, "schedule/gamma_0": -float(step)} for step in at]
-    write_history(journal.folder(training.id), lines)
+    folder = journal.folder(training_of(item.stages).id)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_history(folder, lines)
 
 
 def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker):
@@ -101,7 +94,6 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
     assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
     for item in made.planned:
-        journal.folder(item.stages[0].id).mkdir(parents=True)
         reported(journal, item, 20)
     watch.look()
     for item in made.planned:
@@ -151,7 +143,6 @@ def test_the_experiment_says_what_it_is_from_the_beginning(watched, tracker):
 def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker):
     made, watch = watched
     item = made.planned[0]
-    journal.folder(item.stages[0].id).mkdir(parents=True)
     reported(journal, item, 20, 40)
     watch.look()
     watch.leave()
@@ -195,23 +186,24 @@ def test_who_stops_in_the_middle_of_a_look_leaves_what_it_has_shown_and_shows_no
 
 
 @pytest.fixture
-def quick(few_digits, monkeypatch):
-    """A look so often that tiny trainings are seen."""
+def quick(few_digits, store, tmp_path, without_pictures, monkeypatch):
+    """The words of a command with a new store, which looks so often that tiny trainings are seen."""
+    shutil.copy(store, tmp_path / "mlflow.db")
     monkeypatch.setattr(live, "SECONDS", 0.05)
     monkeypatch.setattr(training_loop, "HISTORY_SECONDS", 0.0)
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0.0)
+    return [f"results={tmp_path}", "launcher=serial"]
 
 
 @pytest.mark.thorough
-def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_path, without_pictures, monkeypatch):
-    shutil.copy(store, tmp_path / "mlflow.db")
+def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, monkeypatch):
     seen = []
     show = Tracker.show
     monkeypatch.setattr(Tracker, "show", lambda self, one, *rest: seen.append(one.tags) or show(self, one, *rest))
-    words = [*WORDS, *RUNGS, f"results={tmp_path}", "launcher=serial"]
+    words = [*WORDS, *RUNGS, *quick]
     assert run.main(words) == 0
     assert {tags["cell_id"] for tags in seen}
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    found = tracker_in(tmp_path, "seen")
     assert len(runs_of(found)) == 2
     for one in runs_of(found):
         assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
@@ -223,59 +215,16 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, store, tmp_p
     assert of_store.runs.equals(of_files.runs)
 
 
-@pytest.mark.slow
-def test_a_grid_that_is_stopped_and_goes_on_keeps_its_runs(quick, store, tmp_path, without_pictures, monkeypatch):
-    shutil.copy(store, tmp_path / "mlflow.db")
-    words = [*WORDS, f"results={tmp_path}", "launcher=serial"]
-    real = checkpoints.write_checkpoint
-    shown = threading.Event()
-    show = Tracker.show
-
-    def seen(self, *given):
-        found = show(self, *given)
-        shown.set()
-        return found
-
-    def stop(*given):
-        real(*given)
-        shown.wait(30)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Tracker, "show", seen)
-    with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "write_checkpoint", stop)
-        assert run.main(words) == 130
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
-    (stopped,) = runs_of(found)
-    assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")
-    assert run.main(words) == 0
-    ended = runs_of(found)
-    assert len(ended) == 2
-    assert stopped.info.run_id in {one.info.run_id for one in ended}
-    assert {one.info.status for one in ended} == {"FINISHED"}
-    for one in ended:
-        assert Counter(steps(found, one)) == Counter([20, 40, 60])
-
-
-LATENTS = [
-    "space=latents",
-    "space.kl_weight=1",
-    "space.width=8",
-    "space.steps=60",
-    "space.batch=32",
-    "space.learning_rate=0.005",
-    "sampler.steps=4",
-    "evaluation.sets=1",
-]
+LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
 
 
 @pytest.mark.slow
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
-    quick, few_digits, store, tmp_path, without_pictures, monkeypatch
+    quick, tmp_path, monkeypatch
 ):
-    shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
-    monkeypatch.setattr(execute, "REST", 0.0)
+    monkeypatch.setattr(pause, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(pause, "REST", 0.0)
     shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
 
     def seen(self, one, *rest):
@@ -292,9 +241,9 @@ def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_rec
 
     monkeypatch.setattr(Tracker, "show", seen)
     monkeypatch.setattr(autoencoder, "learn", waited)
-    words = [word for word in WORDS if not word.startswith(("schedule", "evaluation.sets"))]
-    assert run.main([*words, *LATENTS, f"results={tmp_path}", "launcher=serial"]) == 0
-    found = Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path)
+    words = over([word for word in WORDS if not word.startswith("schedule")], *LATENTS)
+    assert run.main([*words, *quick]) == 0
+    found = tracker_in(tmp_path, "seen")
     (one,) = runs_of(found, "autoencoder")
     assert {run_id for ids in shown.values() for run_id in ids} == {one.info.run_id}
     assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
@@ -334,15 +283,13 @@ def test_a_run_that_lacks_what_came_later_is_completed_and_any_other_replaced(be
 
 
 @pytest.mark.slow
-def test_a_store_that_goes_away_ends_the_looking_alone(quick, store, tmp_path, without_pictures, monkeypatch, capsys):
-    shutil.copy(store, tmp_path / "mlflow.db")
-
+def test_a_store_that_goes_away_ends_the_looking_alone(quick, tmp_path, monkeypatch):
     def gone(self, *given):
         raise TrackingError("gone")
 
     monkeypatch.setattr(Tracker, "show", gone)
-    assert run.main([*WORDS, f"results={tmp_path}", "launcher=serial"]) == 0
-    assert len(runs_of(Tracker(f"sqlite:///{tmp_path / 'mlflow.db'}", "seen", tmp_path))) == 2
+    assert run.main([*WORDS, *quick]) == 0
+    assert len(runs_of(tracker_in(tmp_path, "seen"))) == 2
 
 
 def test_a_machine_is_read_by_the_names_that_mlflow_gives():
@@ -353,18 +300,13 @@ def test_a_machine_is_read_by_the_names_that_mlflow_gives():
     assert 0 < found["system/system_memory_usage_percentage"] < 100
 
 
-def test_what_several_commands_deliver_is_there_once(tracker):
-    """None of them knows what the others have delivered since it looked."""
-    others = [again(tracker), again(tracker)]
-    assert [one.runs for one in others] == [{}, {}]
+def test_what_another_command_has_delivered_since_is_not_delivered_again(tracker):
+    other = again(tracker)
+    assert other.runs == {}, "it knows of none"
     assert tracker._publish(tracked(20, 40, a=1.0))
-    assert not others[0]._publish(tracked(20, 40, a=1.0))
-    assert others[1]._publish(tracked(20, 40, a=1.0, b=2.0)), "it knows more"
+    assert not other._publish(tracked(20, 40, a=1.0))
     (found,) = runs_of(tracker)
     assert steps(tracker, found) == [20, 40]
-    assert found.data.metrics["b"] == 2.0
-    tracker.forget()
-    assert not tracker._publish(tracked(20, 40, a=1.0, b=2.0))
 
 
 def test_runs_that_two_commands_made_at_once_are_one_again(tracker, monkeypatch):
@@ -409,12 +351,8 @@ def test_a_cell_on_which_two_drivers_work_is_shown_by_the_one_whose_stage_comes_
 
 
 def test_an_experiment_that_two_commands_make_at_once_is_one(tracker, monkeypatch):
-    import mlflow
-
-    expected, real = tracker.experiment_id, mlflow.MlflowClient.get_experiment_by_name
-    looks = [None]
-    monkeypatch.setattr(
-        mlflow.MlflowClient, "get_experiment_by_name", lambda *given: looks.pop() if looks else real(*given)
-    )
+    expected, real, looks = tracker.experiment_id, MlflowClient.get_experiment_by_name, [None]
+    found = MlflowClient, "get_experiment_by_name"
+    monkeypatch.setattr(*found, lambda *given: looks.pop() if looks else real(*given))
     assert again(tracker).experiment_id == expected
     assert looks == []

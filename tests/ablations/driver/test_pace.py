@@ -10,19 +10,15 @@ import pytest
 
 from ablations.driver.loads import BEGIN, JUDGE, loads_of, seconds_of, side_by_side
 from ablations.driver.pace import GUESSED, Pace, standing
-from ablations.driver.plan import plan
 from ablations.driver.work_units import alike, guessed
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
-from ablations.grids.grid import make
-from ablations.launchers.serial import Serial
-from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import write_history
 from ablations.stages.bound import BoundStage
 from ablations.stages.rung import RungStage
 from ablations.stages.samples import SamplesStage
 from ablations.stages.training import TrainingStage
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, over, plan_of
 
 STEP = 0.5
 """Seconds between two events."""
@@ -31,9 +27,7 @@ STEP = 0.5
 def planned(*words):
     ours = [word for word in TINY if not word.startswith(("training.steps", "evaluation."))]
     ours += ["parameterization=v,epsilon", "seeds=3", "training.steps=600"]
-    given = {word.split("=")[0] for word in words}
-    words = [*(word for word in ours if word.split("=")[0] not in given), *words]
-    return plan(make(parse_run(words)), Serial(), ["cpu"])
+    return plan_of(*over(ours, *words))
 
 
 RUNGS = ("evaluation.rungs=2", "evaluation.judged_rungs=1")

@@ -10,15 +10,13 @@ import torch
 
 from ablations.driver import packing
 from ablations.driver.packing import BATCH, CALLS, MOST, Memory, free_around, packed
-from ablations.driver.plan import plan
 from ablations.driver.work_units import Pass
-from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.search.plan import plan_search
 from ablations.search.study import make as make_study
-from ablations.settings.arguments import parse_run, parse_search
+from ablations.settings.arguments import parse_search
 from ablations.stages.training import TrainingStage
-from tests.ablations.conftest import TINY
+from tests.ablations.conftest import TINY, over, plan_of
 from tests.simulated_cuda import simulated_cuda
 
 GB = 10**9
@@ -28,7 +26,7 @@ PER_CELL = "a worker takes 2.00 GB at its most of 10.00 GB that are free"
 
 @pytest.fixture
 def planned():
-    found = plan(make(parse_run([*WORDS, "network.channels=8,16", "variance=beta,beta_tilde"])), Local(), ["cpu"])
+    found = plan_of(*WORDS, "network.channels=8,16", "variance=beta,beta_tilde")
     return found.here, found.stages()
 
 
@@ -118,7 +116,7 @@ def test_images_and_passes_are_what_a_worker_is_seen_to_take(planned, monkeypatc
 def test_every_kind_of_pass_takes_memory_and_the_larger_network_more(space):
     taken = []
     for channels in (8, 16):
-        found = plan(make(parse_run([*WORDS, f"network.channels={channels}", *space])), Local(), ["cpu"])
+        found = plan_of(*WORDS, f"network.channels={channels}", *space)
         kinds = {stage.kind: stage for stage in found.stages() if stage.kind in ("training", "bound", "samples")}
         with simulated_cuda():
             each = {kind: free_around([stage], "cuda:0") for kind, stage in kinds.items()}
@@ -129,10 +127,8 @@ def test_every_kind_of_pass_takes_memory_and_the_larger_network_more(space):
 
 
 def test_of_a_search_the_ends_and_choices_of_what_is_searched_are_measured():
-    words = [*WORDS, "network.channels=8,24", "training.batch=range(16,65,16)", "study.sampler=random", "trials=2"]
-    study = plan_search(
-        make_study(parse_search([word for word in words if word != "training.batch=64"])), Local(), ["cpu"]
-    )
+    more = ["network.channels=8,24", "training.batch=range(16,65,16)", "study.sampler=random", "trials=2"]
+    study = plan_search(make_study(parse_search(over(WORDS, *more))), Local(), ["cpu"])
     found = {(stage.cell.network.channels, stage.cell.training.batch) for stage in study.demanding()}
     default = study.default
     assert {channels for channels, _ in found} >= {8, 24, default.network.channels}

@@ -18,7 +18,7 @@ from ablations.tracking.sqlite_file import Summary
 from analysis.format.files import write_json
 from analysis.format.names import PAGES
 from analysis.pages import write_pages
-from tests.ablations.conftest import said
+from tests.ablations.conftest import said, tracker_in
 from tests.sampling import sampled
 
 
@@ -80,7 +80,7 @@ def test_what_a_store_has_lost_is_delivered_again(again, drawn, capsys):
     assert run.main(again.arguments) == 0
     # With links to its new runs.
     assert len(drawn) == 1
-    tracker = Tracker(f"sqlite:///{file}", "tiny", again.results)
+    tracker = tracker_in(again.results)
     assert len(tracker.client.search_runs([tracker.experiment_id])) == 5
     assert "warning" not in capsys.readouterr().out
 
@@ -151,18 +151,3 @@ def test_a_project_that_was_moved_takes_the_addresses_of_its_artifacts_along(aga
         assert still_there(last_shown(place / "tiny"), "sqlite:///results/mlflow.db") is not None
     # At first alone, since the store's address is another.
     assert len(drawn) == 1
-
-
-def disk_line(capsys):
-    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("disk")]
-    return line
-
-
-def test_the_end_of_a_grid_says_what_its_stages_take_where_they_are(again, tmp_path, capsys):
-    assert run.main(again.arguments) == 0
-    before = disk_line(capsys)
-    stages = (again.results / ".stages").rename(tmp_path / "stages")
-    assert run.main([*again.arguments, f"journal={stages}"]) == 0
-    taken, _, _ = before.partition(";")
-    assert disk_line(capsys) == f"{taken}, in {stages}"
-    assert " in 14 stages of these cells" in taken

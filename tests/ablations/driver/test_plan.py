@@ -5,21 +5,17 @@ from __future__ import annotations
 import pytest
 
 from ablations.driver import execute
-from ablations.driver.plan import Plan, plan
+from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.grids import grid
-from ablations.launchers.local import Local
-from ablations.settings.arguments import parse_run
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
+from tests.ablations.conftest import plan_of, result_of
 from tests.ablations.data.fabricated import pictures
 
 
 def planned(*words: str) -> Plan:
-    tiny = ["horizon=25", "evaluation.exact=2", "evaluation.strata=2"]
-    return plan(grid.make(parse_run([*words, *tiny])), Local(), ["cpu"])
+    return plan_of(*words, "horizon=25", "evaluation.exact=2", "evaluation.strata=2")
 
 
 def test_colour_images_need_weights_for_fid_before_anything_is_trained():
@@ -49,7 +45,7 @@ def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
     found = planned(*tiny, "network.channels=8", "training.steps=4")
     journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
     for stage in found.stages():
-        assert perform(stage, journal, "cpu") == "finished"
+        result_of(stage, tmp_path / "stages")
     execute.write(found, journal, folder, execute.records_of(found, journal), {"command": "", "seconds": 0.0})
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]

@@ -3,35 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import pytest
 
 from ablations import run
 from ablations.driver import pages, showing
-from ablations.driver.plan import plan
 from ablations.driver.rounds import at_first_rung, planned
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
-from ablations.settings.arguments import parse_run
 from ablations.stages.artifacts import average_at
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
 from analysis.format.names import RUNG
-from tests.ablations.conftest import TINY, NoDrawing, said
+from tests.ablations.conftest import TINY, NoDrawing, head, over, plan_of, rows, said
 from tests.axes import thinned
 
 SCORED = [*TINY, "parameterization=v,x0", "variance=beta,beta_tilde", "evaluation.rungs=2", "launcher=serial"]
@@ -44,30 +33,19 @@ BOUNDS = [
 FID = "fid/train/digits-cnn"
 
 
-def plan_of(*words):
-    return plan(make(parse_run(list(words))), Local(), ["cpu"])
-
-
-def scored(*words, grid=SCORED):
-    """A grid's words, some of them in the place of others."""
-    given = {word.split("=")[0]: word for word in (*grid, *words)}
-    return list(given.values())
+def scored(*words):
+    """The words of four cells that are scored on their way, some of them others."""
+    return over(SCORED, *words)
 
 
 def of_rounds(*words):
     return [(one.seeds, one.rung, one.preliminary) for one in planned(plan_of(*words))]
 
 
-def head(results):
-    return json.loads((results / "rounds" / "grid.json").read_text())
-
-
-def rows(results):
-    with (results / "rounds" / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return [
-            {name: text for name, text in row.items() if not name.startswith(("cost/", "code"))}
-            for row in csv.DictReader(file)
-        ]
+def numbers(results):
+    """The rows of a grid, without what they cost."""
+    own = ("cost/", "code")
+    return [{name: text for name, text in row.items() if not name.startswith(own)} for row in rows(results / "rounds")]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +105,6 @@ def test_later_seeds_are_not_judged_on_their_way_unless_that_is_asked_for():
     assert judged("evaluation.judged_rungs=1") == {(seed, first) for seed in range(3)} | {(n, last) for n in range(4)}
 
 
-@pytest.fixture
-def alone(monkeypatch, without_pictures):
-    """Nothing is drawn or delivered."""
-    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
-
-
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     """What a grid found whose rounds were run in one go, and what the terminal said."""
@@ -149,11 +121,13 @@ def test_what_is_shown_is_said_after_each_round_and_numbers_are_those_of_one_go(
     results, told = unbroken
     assert [line for line in told.splitlines() if line.startswith("round ")] == ["round 1", "round 2"]
     assert "next     round 2 of 3: whole trainings, 3 seeds" in told
-    this = head(results)["round"]
+    this = head(results / "rounds")["round"]
     assert (this["number"], this["of"], this["seeds"], this["preliminary"]) == (3, 3, 4, False)
     assert (this["finished"], this["trainings"]) == (8, 8)
-    assert run.main([*scored("evaluation.rungs=0", grid=BOUNDS), f"results={tmp_path}"]) == 0
-    with_rounds, without = ([{**row, "evaluation.rungs": ""} for row in rows(place)] for place in (results, tmp_path))
+    assert run.main([*over(BOUNDS, "evaluation.rungs=0"), f"results={tmp_path}"]) == 0
+    with_rounds, without = (
+        [{**row, "evaluation.rungs": ""} for row in numbers(place)] for place in (results, tmp_path)
+    )
     assert with_rounds == without
 
 
@@ -164,7 +138,7 @@ def test_a_command_that_is_stopped_in_any_round_shows_the_last_one_and_ends_as_i
     """Stopped after so many stages: the first 6 are of the first round, the next 24 of the second."""
     real, seen = Dispatch._over, []
 
-    def over(self, stage, status):
+    def ends(self, stage, status):
         if len(seen) == ended:
             raise KeyboardInterrupt
         seen.append(stage)
@@ -172,17 +146,17 @@ def test_a_command_that_is_stopped_in_any_round_shows_the_last_one_and_ends_as_i
 
     words = [*BOUNDS, f"results={tmp_path}"]
     with monkeypatch.context() as patch:
-        patch.setattr(Dispatch, "_over", over)
+        patch.setattr(Dispatch, "_over", ends)
         assert run.main(words) == 130
-    shown = head(tmp_path)["round"]["number"]
+    shown = head(tmp_path / "rounds")["round"]["number"]
     told = capsys.readouterr().out
     assert shown == (0 if ended < 6 else 1 if ended < 30 else 2)
     assert (shown == 0) == ("nothing to show yet" in told)
     assert shown == 0 or "rounds/ shows round" in told
-    assert head(tmp_path)["round"]["preliminary"]
+    assert head(tmp_path / "rounds")["round"]["preliminary"]
     assert run.main(words) == 0
-    assert rows(tmp_path) == rows(unbroken[0])
-    assert head(tmp_path)["continued"] is False
+    assert numbers(tmp_path) == numbers(unbroken[0])
+    assert head(tmp_path / "rounds")["continued"] is False
 
 
 def test_an_error_lets_the_folder_go_whose_pages_are_being_drawn(tmp_path, alone, monkeypatch):
@@ -213,11 +187,10 @@ def test_what_a_first_rung_found_is_in_the_files_of_what_is_not_over(tmp_path, a
 
     monkeypatch.setattr(Dispatch, "run", run_rungs)
     assert run.main(words) == 130
-    assert {row["status"] for row in rows(tmp_path)} == {"interrupted"}
-    with (tmp_path / "rounds" / "curves.csv").open(encoding="utf-8", newline="") as file:
-        found = [(row["cell_id"], row["seed"], row["curve"]) for row in csv.DictReader(file)]
+    assert {row["status"] for row in numbers(tmp_path)} == {"interrupted"}
+    found = rows(tmp_path / "rounds", "curves.csv")
     for name in (f"{RUNG}nll/val", f"{RUNG}{FID}"):
-        assert len({(cell, seed) for cell, seed, curve in found if curve == name}) == 4 * 2
+        assert len({(row["cell_id"], row["seed"]) for row in found if row["curve"] == name}) == 4 * 2
 
 
 def test_an_average_that_turns_out_damaged_is_made_anew_though_it_was_led_there(tmp_path):
@@ -232,23 +205,3 @@ def test_an_average_that_turns_out_damaged_is_made_anew_though_it_was_led_there(
     assert perform(other, Journal(tmp_path), "cpu") == "damaged"
     assert perform(other, Journal(tmp_path), "cpu") == "finished"
     assert len(path.read_bytes()) == len(whole)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(3))
-def test_a_command_that_is_killed_in_any_round_ends_as_it_would_have(number, unbroken, tmp_path, without_pictures):
-    """The kernel's kill, of the whole group of processes, at a moment of its own in each round."""
-    words = [*BOUNDS, f"results={tmp_path}"]
-    quiet = dict.fromkeys(("stdout", "stderr"), subprocess.DEVNULL)
-    child = subprocess.Popen([sys.executable, "-m", "ablations.run", *words], start_new_session=True, **quiet)
-    patience = time.monotonic() + 240
-    while child.poll() is None and time.monotonic() < patience:
-        path = tmp_path / "rounds" / "grid.json"
-        if path.exists() and head(tmp_path)["round"]["number"] >= number:
-            time.sleep(0.7)
-            break
-        time.sleep(0.05)
-    os.killpg(child.pid, signal.SIGKILL)
-    child.wait()
-    assert run.main(words) == 0
-    assert rows(tmp_path) == rows(unbroken[0])

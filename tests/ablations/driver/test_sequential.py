@@ -5,31 +5,26 @@ No cell is trained here but in the last test: each scores what `NLL` says of it.
 
 from __future__ import annotations
 
-import json
 import re
 
 import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver import pages, sequential, showing
-from ablations.driver.plan import plan
-from ablations.driver.sequential import Declared, Known, differences
+from ablations.driver.interim import Declared
 from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.grids.grid import make
-from ablations.launchers.serial import Serial
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
-from ablations.tracking import mlflow_store
+from analysis.findings.answers import Answers
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
-from analysis.format.grid_json import ShownMetric
+from analysis.interim import progress
 from analysis.read.runs import read_folder
-from analysis.statistics.looks import follow, plan_of
-from tests.ablations.conftest import NoDrawing
+from tests.ablations.conftest import head, plan_of
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.sampling import sampled
 
@@ -43,14 +38,6 @@ NLL = {
 }
 ENDED = {"epsilon": 8, "mu": 3, "v": 8, "x0": 3}
 WORDS = ["parameterization=epsilon,mu,v,x0", "horizon=25", "evaluation.quality=[]", "name=auto", "launcher=serial"]
-
-
-@pytest.fixture
-def alone(monkeypatch):
-    """Nothing is drawn or delivered."""
-    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
-    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
-    monkeypatch.setattr(showing, "Drawing", NoDrawing)
 
 
 @pytest.fixture
@@ -105,10 +92,6 @@ def counts(results):
     return found["axis.parameterization"].value_counts().to_dict()
 
 
-def head(results):
-    return json.loads((results / "auto" / "grid.json").read_text())
-
-
 def looks_in(capsys):
     """What the terminal said of the looks."""
     return [line for line in capsys.readouterr().out.splitlines() if " seeds: " in line or "stop here" in line]
@@ -124,7 +107,7 @@ def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
         "  go on to 8 seeds: parameterization=v, parameterization=epsilon",
         "8 seeds: 2 of 3 comparisons settled, 1 over without a verdict, 0 open",
     ]
-    told = head(tmp_path)
+    told = head(tmp_path / "auto")
     ids = {levels["parameterization"]: cell for cell, levels in told["cells"].items()}
     assert told["auto"] == {"looks": [3, 5, 8, 12], "most": 12, "stopped": {ids[name]: n for name, n in ENDED.items()}}
     assert (told["seeds"], told["continued"]) == (list(range(8)), False)
@@ -140,7 +123,7 @@ def test_the_same_command_runs_nothing_again_and_decides_the_same(scored, tmp_pa
     assert not scored
     assert looks_in(capsys) == said
     assert (tmp_path / "auto" / "runs.csv").read_bytes() == before
-    assert head(tmp_path)["continued"] is False
+    assert head(tmp_path / "auto")["continued"] is False
 
 
 @pytest.mark.parametrize("stop", sampled([50, 0, 20, 36, 40], 5))
@@ -155,7 +138,7 @@ def test_a_command_that_is_killed_decides_the_same_in_the_end(stop, scored, tmp_
     assert ran(cut) == ENDED
     assert (cut / "auto" / "runs.csv").read_bytes() == whole
     assert looks_in(capsys)[-len(said) :] == said
-    assert head(cut)["continued"] is False
+    assert head(cut / "auto")["continued"] is False
 
 
 def test_what_was_run_of_a_look_that_was_cut_short_is_no_row(scored, tmp_path):
@@ -194,9 +177,9 @@ def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tm
     said = capsys.readouterr().out
     assert ("of 12 trainings finished; nothing to show yet" in said) == (hours_at < 36)
     assert "the hours are over (all commands here have taken 60 minutes): finished stages are kept" in said
-    assert head(tmp_path)["round"]["number"] == (0 if hours_at < 36 else 1)
+    assert head(tmp_path / "auto")["round"]["number"] == (0 if hours_at < 36 else 1)
     assert ran(tmp_path) == ENDED
-    assert head(tmp_path)["continued"] is False
+    assert head(tmp_path / "auto")["continued"] is False
 
 
 @pytest.mark.parametrize(
@@ -205,9 +188,9 @@ def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tm
 )
 def test_another_plan_after_results_were_seen_is_exploratory(first, second, scored, tmp_path):
     ran(tmp_path, *first.split())
-    assert head(tmp_path)["continued"] is False
+    assert head(tmp_path / "auto")["continued"] is False
     ran(tmp_path, *second.split())
-    assert head(tmp_path)["continued"] is True
+    assert head(tmp_path / "auto")["continued"] is True
 
 
 @pytest.mark.parametrize("how", ["diverged", "failed"])
@@ -314,46 +297,24 @@ def test_a_wrong_word_is_one_line(call, message, capsys, monkeypatch, tmp_path):
 
 def test_a_cell_that_makes_no_sense_is_in_no_comparison():
     words = ["variance=beta,learned_diagonal,beta_tilde", "horizon=25", "seeds=auto", *WORDS[2:3]]
-    declared = Declared.of(plan(make(parse_run(words)), Serial(), ["cpu"]))
+    declared = Declared.of(plan_of(*words))
     assert len(declared.pairs) == 1
     assert len(declared.plan.first(declared.all_open()).planned) == 12 + 12 + 3
     with pytest.raises(InputError, match="needs two cells"):
-        Declared.of(plan(make(parse_run(["variance=beta,learned_diagonal", *words[1:]])), Serial(), ["cpu"]))
-
-
-def test_differences_are_of_common_seeds_and_of_images_where_all_have_them():
-    a = Known({0: 1.0, 1: 2.0, 2: 3.0}, {0: np.array([0.0, 2.0]), 1: np.array([1.0, 3.0])})
-    b = Known({0: 0.5, 1: 0.5}, {0: np.array([0.0, 1.0]), 1: np.array([0.0, 1.0])})
-    assert differences(a, b).tolist() == [[0.0, 1.0], [1.0, 2.0]]
-    assert differences(a, Known(b.values, {})).tolist() == [0.5, 1.5]
-    assert differences(a, Known({}, {})).tolist() == []
-
-
-def test_a_value_without_a_logarithm_is_none():
-    log = ShownMetric("fid/x", "FID", "min", scale="log")
-    assert sequential.scaled(np.e, log) == pytest.approx(1)
-    assert np.isnan(sequential.scaled(0.0, log))
-    assert sequential.scaled(-1.0, ShownMetric("is/x", "IS", "max")) == -1
+        Declared.of(plan_of("variance=beta,learned_diagonal", *words[1:]))
 
 
 @pytest.mark.slow
 def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp_path, alone):
     words = ["parameterization=epsilon,v", "data=mixture2d", "network=mlp", "training.steps=20", *WORDS[1:]]
     assert run.main([*words, "seeds=auto", "seeds.max=5", f"results={tmp_path}"]) == 0
-    found = read_folder(tmp_path / "auto")
-    declared = Declared.of(plan(make(parse_run([*words, "seeds=auto", "seeds.max=5"])), Serial(), ["cpu"]))
+    declared = Declared.of(plan_of(*words, "seeds=auto", "seeds.max=5"))
     state = declared.begin()
-    for n in declared.looks.seeds:
+    for n in declared.looks:
         state = declared.after(state, n, Journal(tmp_path / ".stages")) if state.open else state
-    ((a, b),) = found.meta.declared
-
-    def first(n):
-        if max(found.meta.auto.stopped.values()) < n:
-            return [None]
-        images = [[found.images.loc[cell, seed, "nll/test"] for seed in found.meta.seeds[:n]] for cell in (a, b)]
-        return [np.array(images[0]) - np.array(images[1])]
-
-    (metric,) = [metric for metric in found.meta.metrics if metric.deciding]
-    read = follow(plan_of(5), 1, first, margins=found.meta.read_by(metric).margin)
-    assert read == state.standings["nll/test"]
-    assert read[0].found.image_error > 0
+    assert progress(tmp_path / "auto") == state.progress
+    (found,) = Answers.of(read_folder(tmp_path / "auto")).findings
+    ((a, b),) = state.progress
+    (pair,) = found.pairs
+    assert (pair.a.cell_id, pair.b.cell_id) == (a, b)
+    assert pair.comparison.image_error > 0

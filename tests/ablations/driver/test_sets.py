@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 import statistics
 from dataclasses import replace
@@ -12,24 +11,22 @@ import torch
 
 from ablations import run
 from ablations.data.tensors import read_tensors
-from ablations.driver import pages, sets
-from ablations.driver.plan import plan
+from ablations.driver import interim, pages
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal, Result
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.results.records import record
 from ablations.results.sets import of_all
-from ablations.settings.arguments import parse_run
+from ablations.search import __main__ as search
 from ablations.stages.metric import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
 from analysis.findings.answers import Answers
-from analysis.findings.spending import Spending
+from analysis.findings.spending import Spending, spending
 from analysis.format.errors import InputError
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import SETS
+from analysis.interim import Enough, in_words
 from analysis.read.runs import read_folder
-from tests.ablations.conftest import said
+from tests.ablations.conftest import over, plan_of, rows, said
 from tests.ablations.search.conftest import POINTS
 from tests.made_once import made_once
 
@@ -39,26 +36,17 @@ SHORT = ["training.steps=60", "training.warmup=10", "training.report_every=20", 
 GRID = ["parameterization=v,epsilon", "name=auto", "seeds=2", *SMALL, *SHORT, "evaluation.strata=2"]
 
 
-def planned(*words):
-    return plan(make(parse_run(list(words))), Local(), ["cpu"])
-
-
 def samples_of(item):
     return [stage for stage in item.stages if isinstance(stage, SamplesStage)]
 
 
-def noisy(enough, k=2):
+def noisy(enough):
     metric = ShownMetric(DISTANCE, "Energy distance", "min", decides="samples")
-    return Spending(metric, k, 0.3, 1.0, enough, 1.0, 1.0)
-
-
-def rows(results):
-    with (results / "auto" / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return Enough(enough, in_words(Spending(metric, 2, 0.3, 1.0, enough, 1.0, 1.0)))
 
 
 def test_the_sets_of_all_stages_are_counted(tmp_path):
-    (item,) = planned(*SMALL, *SHORT, "evaluation.sets=auto").planned
+    (item,) = plan_of(*SMALL, *SHORT, "evaluation.sets=auto").planned
     more = more_sets(item.stages, None, 8)
     item, journal = replace(item, stages=[*item.stages, *more]), Journal(tmp_path)
     for stage in item.stages:
@@ -77,12 +65,11 @@ def four(tmp_path_factory, store):
         shutil.copy(store, results / "mlflow.db")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
-            patch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+            patch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
             more = ["evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
             words = [*GRID, "evaluation.sets=auto", *more]
             assert run.main(words) == 0
-            by_number = [*GRID, "evaluation.sets=4", *more]
-            assert run.main([word if word != "name=auto" else "name=four" for word in by_number]) == 0
+            assert run.main(over(words, "evaluation.sets=4", "name=four")) == 0
         return words, results
 
     return made_once(tmp_path_factory, "sets", make)
@@ -91,9 +78,7 @@ def four(tmp_path_factory, store):
 @pytest.mark.thorough
 def test_the_sets_are_those_of_any_number_and_so_are_their_values(four):
     _, results = four
-    with (results / "four" / "runs.csv").open(encoding="utf-8", newline="") as file:
-        whole = list(csv.DictReader(file))
-    for mine, other in zip(rows(results), whole, strict=True):
+    for mine, other in zip(rows(results / "auto"), rows(results / "four"), strict=True):
         assert (mine["evaluation.sets"], mine["cost/sample_sets"], other["evaluation.sets"]) == ("auto", "4", "4")
         for name in (DISTANCE, f"{DISTANCE}_set_sd", "mmd/test"):
             assert float(mine[name]) == pytest.approx(float(other[name]), rel=2e-3), name
@@ -113,8 +98,8 @@ def test_pages_say_how_many_were_drawn(four):
 def test_each_sample_is_where_it_would_be(four):
     _, results = four
     journal = Journal(results / ".stages")
-    (item, *_) = planned(*GRID, "evaluation.sets=auto").with_sets(4).planned
-    (whole, *_) = planned(*GRID, "evaluation.sets=4").planned
+    (item, *_) = plan_of(*GRID, "evaluation.sets=auto").with_sets(4).planned
+    (whole, *_) = plan_of(*GRID, "evaluation.sets=4").planned
     assert [(stage.first, stage.sets) for stage in samples_of(item)] == [(0, 2), (2, 2)]
     parts = [read_tensors(journal.folder(stage.id) / "samples.safetensors")[0]["samples"] for stage in samples_of(item)]
     (other,) = samples_of(whole)
@@ -125,13 +110,13 @@ def test_each_sample_is_where_it_would_be(four):
 
 
 def test_two_are_those_that_two_asks_for():
-    (auto, *_), (two, *_) = (planned(*GRID, f"evaluation.sets={n}").planned for n in ("auto", "2"))
+    (auto, *_), (two, *_) = (plan_of(*GRID, f"evaluation.sets={n}").planned for n in ("auto", "2"))
     assert [stage.id for stage in samples_of(auto)] == [stage.id for stage in samples_of(two)]
     assert auto.cell_id != two.cell_id
 
 
 def test_a_metric_that_is_asked_for_reads_every_stage():
-    item = planned(*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]").with_sets(16).planned[0]
+    item = plan_of(*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]").with_sets(16).planned[0]
     assert [stage.sets for stage in samples_of(item)] == [2, 2, 4, 8]
     assert item.sets == 16
     judged = [stage.samples for stage in item.stages if isinstance(stage, MetricStage)]
@@ -142,18 +127,16 @@ def test_a_metric_that_is_asked_for_reads_every_stage():
 @pytest.mark.thorough
 def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
     words, results = four
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: noisy(3.5))
+    monkeypatch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
     launched = []
     real = Dispatch.add
     monkeypatch.setattr(Dispatch, "add", lambda self, stages: launched.extend(stages) or real(self, stages))
-    before = rows(results)
+    before = rows(results / "auto")
     assert run.main(words) == 0
     assert launched == []
-    assert rows(results) == before
-    assert (
-        "Energy distance: with 2 sets drawing is 30 % of a difference's variance, below a tenth from 4 on: 4 sets"
-        in (capsys.readouterr().out)
-    )
+    assert rows(results / "auto") == before
+    told = "Energy distance: with 2 sets drawing is 30 % of a difference's variance, below a tenth from 4 on: 4 sets"
+    assert told in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -162,48 +145,39 @@ def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, mo
 )
 def test_they_are_doubled_while_they_are_too_few(enough, expected, monkeypatch, tmp_path):
     told = None if enough is None else noisy(enough)
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: told)
-    found = list(sets.doubled(planned(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
+    monkeypatch.setattr(interim, "enough_for", lambda *given: told)
+    found = list(interim.doubled(plan_of(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
     counts = [2**k for k in range(2, expected.bit_length())]
     assert [n for _, n in found] == counts
     assert [{item.sets for item in more.planned} for more, _ in found] == [{n} for n in counts]
 
 
 def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
-    monkeypatch.setattr(sets, "most_noisy", lambda *given: 1 / 0)
-    before = planned(*GRID, "evaluation.sets=3")
-    assert list(sets.doubled(before, Journal(tmp_path))) == []
+    monkeypatch.setattr(interim, "enough_for", lambda *given: 1 / 0)
+    before = plan_of(*GRID, "evaluation.sets=3")
+    assert list(interim.doubled(before, Journal(tmp_path))) == []
 
 
 @pytest.mark.thorough
 def test_what_decides_is_what_the_page_would_say(four):
     """Of the two sets alone, and then of all: the same numbers as in the report of such a folder."""
-    from analysis.findings.spending import spending
-
     _, results = four
     journal = Journal(results / ".stages")
-    grid = planned(*GRID, "evaluation.sets=auto")
+    grid = plan_of(*GRID, "evaluation.sets=auto")
     every = spending(
         next(one for one in Answers.of(read_folder(results / "auto")).findings if one.metric.name == DISTANCE)
     )
-    found = sets.most_noisy(grid.with_sets(4), journal)
-    assert (found.sets, found.enough, found.share) == (4, every.enough, every.share)
-    assert sets.most_noisy(grid, journal).sets == 2
+    assert interim.enough_for(grid.with_sets(4), journal) == Enough(every.enough, in_words(every))
+    assert "with 2 sets" in interim.enough_for(grid, journal).reason
 
 
 def test_values_of_parts_are_those_of_the_whole():
+    def scored(part):
+        spread = {f"{DISTANCE}_set_sd": statistics.stdev(part), "cost/sample_seconds": 2.0}
+        return len(part), {DISTANCE: statistics.fmean(part), **spread}
+
     values = [3.0, 5.0, 4.0, 8.0, 1.0, 2.0, 2.5, 9.0]
-    parts = [
-        (
-            len(part),
-            {
-                DISTANCE: statistics.fmean(part),
-                f"{DISTANCE}_set_sd": statistics.stdev(part),
-                "cost/sample_seconds": 2.0,
-            },
-        )
-        for part in (values[:2], values[2:4], values[4:])
-    ]
+    parts = [scored(part) for part in (values[:2], values[2:4], values[4:])]
     whole = of_all(parts)
     assert whole[DISTANCE] == pytest.approx(statistics.fmean(values), rel=1e-12)
     assert whole[f"{DISTANCE}_set_sd"] == pytest.approx(statistics.stdev(values), rel=1e-12)
@@ -212,8 +186,6 @@ def test_values_of_parts_are_those_of_the_whole():
 
 
 def test_a_search_draws_a_number(tmp_path):
-    from ablations.search import __main__ as search
-
     words = [word for word in POINTS if not word.startswith("study.")]
     with pytest.raises(InputError, match="number of sets"):
         search.main([*words, "evaluation.sets=auto", f"results={tmp_path}", "dry_run=true"])
@@ -222,4 +194,4 @@ def test_a_search_draws_a_number(tmp_path):
 @pytest.mark.parametrize("given", ["0", "-1", "many", "1.5"])
 def test_what_is_no_number_of_sets_is_refused(given):
     with pytest.raises(InputError, match="evaluation"):
-        planned(f"evaluation.sets={given}")
+        plan_of(f"evaluation.sets={given}")

@@ -5,18 +5,25 @@ from __future__ import annotations
 import shutil
 from types import SimpleNamespace
 
+import pytest
+
 from ablations import run
 from ablations.driver.wanted import Wanted, wanted_by
 from ablations.engine.journal import Failure
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "grid"
+    made.mkdir()
+    return made
 
 
 def stages(*names):
     return [SimpleNamespace(id=name) for name in names]
 
 
-def test_two_commands_on_one_folder_lose_nothing_of_each_other(tmp_path):
-    folder = tmp_path / "grid"
-    folder.mkdir()
+def test_two_commands_on_one_folder_lose_nothing_of_each_other(folder):
     one, other = Wanted(folder), Wanted(folder)
     one.add(stages("a", "b"))
     other.add(stages("b", "c"))
@@ -24,17 +31,13 @@ def test_two_commands_on_one_folder_lose_nothing_of_each_other(tmp_path):
     assert wanted_by(folder) == {"a", "b", "c", "d"}
 
 
-def test_the_same_command_again_lists_nothing_anew(tmp_path):
-    folder = tmp_path / "grid"
-    folder.mkdir()
+def test_the_same_command_again_lists_nothing_anew(folder):
     Wanted(folder).add(stages("a", "b"))
     Wanted(folder).add(stages("a", "b"))
-    assert len(list((tmp_path / ".wanted" / "grid").iterdir())) == 1
+    assert len(list((folder.parent / ".wanted" / "grid").iterdir())) == 1
 
 
-def test_new_results_of_a_name_want_nothing_of_those_before(tmp_path):
-    folder = tmp_path / "grid"
-    folder.mkdir()
+def test_new_results_of_a_name_want_nothing_of_those_before(folder):
     Wanted(folder).add(stages("a"))
     folder.rmdir()
     Wanted(folder).add(stages("b"))

@@ -7,9 +7,10 @@ from contextlib import ExitStack
 
 import pytest
 
-from ablations.driver.execute import Execution
+from ablations.driver.execute import Execution, Job
 from ablations.driver.plan import Plan, plan
-from ablations.driver.rounds import Round, at_once
+from ablations.driver.round import Round
+from ablations.driver.rounds import at_once
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
@@ -43,7 +44,7 @@ def begun(journal, folder):
         def begin(*words: str) -> tuple[Execution, Plan, Round]:
             made = planned(*words)
             (whole,) = at_once(made)
-            return stack.enter_context(Execution.of(whole, journal, folder, None, COMMAND)), made, whole
+            return stack.enter_context(Execution.of(whole, Job(journal, folder, None, COMMAND))), made, whole
 
         yield begin
 

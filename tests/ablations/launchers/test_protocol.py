@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -43,6 +44,17 @@ def test_its_fields_are_set_as_a_choices_are():
     assert asked("launcher.workers=3") == asked("launcher=local", "launcher.workers=3") == Local(workers=3)
 
 
+@pytest.fixture
+def gpus(monkeypatch):
+    """(count) → a machine that has so many."""
+
+    def of(count):
+        monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+        monkeypatch.setattr("torch.cuda.device_count", lambda: count)
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -69,9 +81,8 @@ def test_devices_on_a_cpu():
     assert Serial().devices("cpu", threads=1) == ["cpu"]
 
 
-def test_devices_with_gpus(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+def test_devices_with_gpus(gpus):
+    gpus(3)
     assert Local().devices("auto", threads=1) == Local().devices("cuda", threads=9) == ["cuda:0", "cuda:1", "cuda:2"]
     assert Local(workers=2).devices("cuda", threads=1) == ["cuda:0", "cuda:1"]
     assert Local(per_gpu=2).devices("cuda:1", threads=1) == ["cuda:1", "cuda:1"]
@@ -101,20 +112,16 @@ def test_as_many_cells_as_fit_are_asked_for_by_auto_alone(fit):
     assert asked == []
 
 
-def test_before_it_is_measured_auto_is_a_cell_on_each_gpu(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+def test_before_it_is_measured_auto_is_a_cell_on_each_gpu(gpus):
+    gpus(2)
     assert asked("launcher.per_gpu=auto").devices("cuda", threads=1) == ["cuda:0", "cuda:1"]
 
 
 def test_each_gpu_has_workers_of_its_own(tmp_path):
     """A process that has opened one card opens no other."""
-    workers = Local().start(str(tmp_path), ["cuda:0", "cuda:1", "cuda:0"])
-    try:
+    with closing(Local().start(str(tmp_path), ["cuda:0", "cuda:1", "cuda:0"])) as workers:
         found = [(worker.device, worker.pool._context.workers) for worker in workers.workers]
-        assert found == [("cuda:0", 1), ("cuda:1", 1), ("cuda:0", 1)]
-    finally:
-        workers.close()
+    assert found == [("cuda:0", 1), ("cuda:1", 1), ("cuda:0", 1)]
 
 
 def killed(pool):
@@ -126,22 +133,18 @@ def killed(pool):
 
 def test_a_worker_that_dies_while_it_has_nothing_to_do_costs_nothing(tmp_path):
     """It broke the whole pool once, and with it the command."""
-    workers = Local().start(str(tmp_path), ["cpu", "cpu"])
-    try:
+    with closing(Local().start(str(tmp_path), ["cpu", "cpu"])) as workers:
         for name in ("first", "second"):
             assert workers.status(workers.submit(stage(name), "cpu")) == "finished"
             killed(workers.workers[0].pool)
             while workers.workers[0].pool.active:
                 time.sleep(0.01)
-    finally:
-        workers.close()
 
 
 @pytest.mark.parametrize("seconds", sampled([0.02, 0.0, 0.05, 0.1, 0.2], 5))
 def test_a_worker_that_dies_as_it_is_given_a_stage_costs_a_try(tmp_path, seconds):
     """Whenever that is: before it takes the stage, as it does, or after."""
-    workers = Local().start(str(tmp_path), ["cpu"])
-    try:
+    with closing(Local().start(str(tmp_path), ["cpu"])) as workers:
         assert workers.status(workers.submit(stage("before"), "cpu")) == "finished"
         future = workers.submit(stage("stage"), "cpu")
         time.sleep(seconds)
@@ -150,8 +153,6 @@ def test_a_worker_that_dies_as_it_is_given_a_stage_costs_a_try(tmp_path, seconds
             assert workers.status(future) == "finished"
         except WorkerDied:
             assert workers.status(workers.submit(stage("stage"), "cpu")) == "finished"
-    finally:
-        workers.close()
 
 
 @pytest.mark.parametrize(
@@ -212,9 +213,8 @@ def test_workers_are_forked_from_a_process_that_knows_their_work():
     assert warm.LOCAL in options_of("launcher")
 
 
-def test_large_cells_have_several_gpus_each(monkeypatch):
-    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 5)
+def test_large_cells_have_several_gpus_each(gpus):
+    gpus(5)
     assert Local(gpus_per_cell=2).devices("cuda", threads=1) == ["cuda:0+cuda:1", "cuda:2+cuda:3"]
     assert Local(gpus_per_cell=5).devices("auto", threads=1) == ["cuda:0+cuda:1+cuda:2+cuda:3+cuda:4"]
     assert Local(gpus_per_cell=2, workers=1).devices("cuda", threads=1) == ["cuda:0+cuda:1"]
@@ -232,7 +232,7 @@ def test_large_cells_have_several_gpus_each(monkeypatch):
         ({"gpus_per_cell": 0}, r"launcher\.gpus_per_cell must be at least 1, got 0"),
         (
             {"gpus_per_cell": 2, "per_gpu": 2},
-            r"launcher\.gpus_per_cell=2 spreads a large cell over GPUs, and launcher\.per_gpu=2",
+            r"gpus_per_cell=2 spreads a large cell over GPUs, and .*per_gpu=2",
         ),
         ({"gpus_per_cell": 2, "per_gpu": "auto"}, r"launcher\.per_gpu=auto puts small ones on the same"),
     ],

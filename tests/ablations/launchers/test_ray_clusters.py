@@ -5,13 +5,11 @@ Several nodes are emulated by Ray itself (`ray.cluster_utils`): each has process
 
 from __future__ import annotations
 
-import csv
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -21,22 +19,13 @@ from ablations.launchers import nodes
 from ablations.launchers.ray import Ray
 from ablations.testing import check
 from analysis.format.errors import InputError
+from tests.ablations.conftest import rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
-TWO_TRAININGS = [
-    "data=mixture2d",
-    "network=mlp",
-    "network.width=16",
-    "network.layers=1",
-    "horizon=25",
-    "training.warmup=10",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "parameterization=epsilon,v",
-    "training.report_every=100",
-    "name=points",
-]
+TWO_TRAININGS = ["data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25"]
+TWO_TRAININGS += ["training.warmup=10", "training.report_every=100", "evaluation.exact=2", "evaluation.strata=2"]
+TWO_TRAININGS += ["parameterization=epsilon,v", "name=points"]
 SHORT = [*TWO_TRAININGS, "training.steps=100"]
 LONG = [*TWO_TRAININGS, "training.steps=4000"]
 SECONDS = 400
@@ -44,10 +33,9 @@ SECONDS = 400
 
 def numbers_in(results):
     """What cells came to, without their seconds and bytes, and the commit that a checkout happened to be at."""
-    with (Path(results) / "points" / "runs.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert all(row["status"] == "finished" for row in rows)
-    return [{key: value for key, value in row.items() if not key.startswith("cost/") and key != "code"} for row in rows]
+    found = rows(results / "points")
+    assert all(row["status"] == "finished" for row in found)
+    return [{key: value for key, value in row.items() if not key.startswith(("cost/", "code"))} for row in found]
 
 
 def test_a_cluster_of_this_machine_keeps_what_launchers_keep_with_their_numbers(

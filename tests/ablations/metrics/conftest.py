@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ablations.data.digits import Digits
 from ablations.metrics import extractors
+from ablations.metrics.extractors.extractor import Extractor
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.sets import Examined
 
@@ -20,7 +21,7 @@ def images() -> dict[str, Tensor]:
 
 
 @pytest.fixture(scope="session")
-def extractor() -> extractors.Extractor:
+def extractor() -> Extractor:
     return extractors.load("digits-cnn")
 
 

@@ -7,22 +7,18 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.driver.plan import plan
 from ablations.engine.journal import Failure, Journal, Result
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
 from ablations.results.folder import line_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, record, versions
 from ablations.results.trials import runs_text
-from ablations.settings.arguments import parse_run
 from ablations.settings.identity import NUMERICS
-from ablations.tracking.mlflow_store import Tracker
 from analysis.format.names import SEVERAL
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
+from tests.ablations.conftest import plan_of, tracker_in
 from tests.analysis.conftest import build, rows
 
 
@@ -68,7 +64,7 @@ def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
 )
 def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
     words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
-    planned = plan(make(parse_run(words)), Local(), ["cpu"])
+    planned = plan_of(*words)
     head = head_of(planned.grid, planned.planned, planned.here.data, None, {})
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
@@ -76,9 +72,7 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
 
 
 def test_notes_are_a_column_where_any_record_has_them():
-    planned = plan(
-        make(parse_run(["data=mixture2d", "network=mlp", "horizon=25", "seeds=2"])), Local(), ["cpu"]
-    ).planned
+    planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").planned
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
     records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, metadata, strict=True)]
     first, both = (runs_text(list(map(line_of, some))) for some in (records[:1], records))
@@ -116,11 +110,10 @@ def test_notes_come_back_from_a_tracking_store(tmp_path, store):
     table = [row | {"notes": "one\ntwo" if row["seed"] == 1 else ""} for row in rows()[:3]]
     folder = build(tmp_path / "parameterization", table)
     shutil.copy(store, tmp_path / "mlflow.db")
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
-    tracker = Tracker(uri, "parameterization", tmp_path / "artifacts")
+    tracker = tracker_in(tmp_path, "parameterization")
     tracker.publish(folder)
     tracker.summarise(folder)
-    ours, theirs = read_folder(folder).runs, read_store(uri, "parameterization").runs
+    ours, theirs = read_folder(folder).runs, read_store(tracker.uri, "parameterization").runs
     assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
 
 
@@ -144,7 +137,7 @@ def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     ],
 )
 def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp_path):
-    (item,) = plan(make(parse_run(["horizon=25", "evaluation.metrics=[mmd]"])), Local(), ["cpu"]).planned
+    (item,) = plan_of("horizon=25", "evaluation.metrics=[mmd]").planned
     journal = Journal(tmp_path)
     *own, metric = item.stages
     for stage in own:

@@ -10,9 +10,9 @@ from ablations.driver import pages
 from ablations.metrics.precision_recall import PrecisionMetric
 from ablations.metrics.registry import facts, objectives
 from ablations.search import __main__ as search
-from ablations.search.records import finalists
+from ablations.search.finalists import finalists
+from ablations.search.outcome import TrialOutcome
 from ablations.search.study import make
-from ablations.search.trial import TrialOutcome
 from ablations.settings.arguments import parse_search
 from analysis.findings.search import optimism
 from analysis.findings.trials import best_trials, front_of_trials

@@ -13,8 +13,8 @@ from ablations.search import optimizer as module
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.search.optimizer import Optimizer, storage
 from ablations.search.optimizer.storage import shown
+from ablations.search.outcome import TrialOutcome
 from ablations.search.study import make
-from ablations.search.trial import TrialOutcome
 from ablations.settings.arguments import parse_search
 from analysis.format.errors import InputError
 from tests.sampling import sampled

@@ -294,9 +294,9 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 def test_a_second_look_at_test_data_is_said(again):
     from ablations.launchers.local import Local
     from ablations.search.confirmation import confirmation, noted
+    from ablations.search.finalists import Finalist
     from ablations.search.optimizer import Optimizer
     from ablations.search.plan import plan_search
-    from ablations.search.records import Finalist
 
     plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{again.results}/optuna.db", 1)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from ablations.settings.choices import choices_of
 from ablations.settings.making import make_cell
 from diffusion_core.choices import Choices
 
 
 def test_what_is_not_said_is_the_same_in_a_cell_and_in_the_core():
-    assert make_cell([{}], seed=0).choices == Choices()
+    assert choices_of(make_cell([{}], seed=0)) == Choices()

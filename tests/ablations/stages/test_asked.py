@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
 import shutil
@@ -14,25 +12,20 @@ import torch
 from ablations import run
 from ablations.data.digits import Digits
 from ablations.data.tensors import read_tensors
-from ablations.driver.plan import plan
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.metrics import extractors
 from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
-from ablations.settings.arguments import parse_run
 from ablations.stages.floor import FloorStage
 from ablations.stages.metric import MetricStage
-from ablations.tracking.mlflow_store import Tracker
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.words.verdicts import why
+from tests.ablations.conftest import head, plan_of, result_of, rows, runs_of, tracker_in
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -40,17 +33,8 @@ ASKED = "evaluation.metrics=[mmd,precision,density,mmd]"
 MMD = "mmd/train/digits-cnn"
 
 
-def rows(done):
-    with (done.folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def head(done):
-    return json.loads((done.folder / "grid.json").read_text(encoding="utf-8"))
-
-
 def planned(*words):
-    return plan(make(parse_run([*words, "horizon=25"])), Local(), ["cpu"])
+    return plan_of(*words, "horizon=25")
 
 
 def test_what_is_asked_for_besides_changes_no_cell_and_no_stage():
@@ -77,7 +61,7 @@ def test_a_default_metric_that_is_asked_for_starts_nothing():
 
 
 def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
-    before, heads = rows(again), head(again)
+    before, heads = rows(again.folder), head(again.folder)
     launched = []
     real = Dispatch.add
 
@@ -94,36 +78,30 @@ def test_a_finished_grid_gains_a_column_and_redraws_nothing(again, monkeypatch):
         *[("metric", "density")] * 4,
         *[("metric", "mmd")] * 4,
     ]
-    after = rows(again)
+    after = rows(again.folder)
     for old, new in zip(before, after, strict=True):
         gained = {"density/train/digits-cnn", MMD}
         assert new.keys() - old.keys() == gained | {f"{name}_set_sd" for name in gained}
         assert {key: new[key] for key in old if key != "code"} == {key: old[key] for key in old if key != "code"}
-    names = [metric["name"] for metric in head(again)["metrics"]]
+    names = [metric["name"] for metric in head(again.folder)["metrics"]]
     old_names = [metric["name"] for metric in heads["metrics"]]
     assert names == [*old_names, MMD, "precision/train/digits-cnn", "density/train/digits-cnn"]
-    assert head(again)["metrics"][: len(old_names)] == heads["metrics"]
-    shown = {metric["name"]: metric for metric in head(again)["metrics"]}[MMD]
-    assert shown == {
-        "name": MMD,
-        "label": "MMD²",
-        "direction": "min",
-        "decimals": 4,
-        "decides": "samples",
-        "asked": True,
-    }
-    assert head(again)["floors"].items() >= heads["floors"].items()
-    assert abs(head(again)["floors"][MMD]["value"]) < 0.01 < float(after[0][MMD])
-    assert head(again)["cells"] == heads["cells"]
+    assert head(again.folder)["metrics"][: len(old_names)] == heads["metrics"]
+    (shown,) = [metric for metric in head(again.folder)["metrics"] if metric["name"] == MMD]
+    said = {"name": MMD, "label": "MMD²", "direction": "min", "decimals": 4}
+    assert shown == {**said, "decides": "samples", "asked": True}
+    assert head(again.folder)["floors"].items() >= heads["floors"].items()
+    assert abs(head(again.folder)["floors"][MMD]["value"]) < 0.01 < float(after[0][MMD])
+    assert head(again.folder)["cells"] == heads["cells"]
     assert run.main(again.arguments) == 0
-    assert rows(again)[0].keys() == before[0].keys()
+    assert rows(again.folder)[0].keys() == before[0].keys()
 
 
 @pytest.mark.thorough
 def test_the_value_is_the_mean_over_the_sets_that_were_drawn(again):
     assert run.main([*again.arguments, "evaluation.metrics=[mmd]"]) == 0
-    row = rows(again)[0]
-    found = plan(make(parse_run([*again.arguments, "evaluation.metrics=[mmd]"])), Local(), ["cpu"])
+    row = rows(again.folder)[0]
+    found = plan_of(*again.arguments, "evaluation.metrics=[mmd]")
     (stage,) = [stage for stage in found.planned[0].stages if isinstance(stage, MetricStage)]
     journal = Journal(again.results / ".stages")
     drawn = read_tensors(journal.folder(stage.samples) / "samples.safetensors")[0]["samples"]
@@ -146,8 +124,8 @@ def test_it_reaches_the_table_and_replaces_the_runs_in_mlflow(tiny, tmp_path, mo
     table = (results / "tiny" / "table.md").read_text(encoding="utf-8")
     assert "MMD² ↓" in table
     assert "Coverage ↑" in table
-    tracker = Tracker(f"sqlite:///{results}/mlflow.db", "tiny", results)
-    found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
+    tracker = tracker_in(results)
+    found = runs_of(tracker)
     assert len(found) == 4
     assert all({MMD, "coverage/train/digits-cnn", "nll/test"} <= run.data.metrics.keys() for run in found)
     assert tracker.publish(results / "tiny") == 0
@@ -163,20 +141,20 @@ def test_a_metric_that_breaks_costs_no_other_number_and_is_tried_again(again, mo
         assert run.main([*again.arguments, "evaluation.metrics=[mmd,density]"]) == 1
     line = f"{MMD} was not measured: ZeroDivisionError: no samples that differ"
     assert capsys.readouterr().out.splitlines().count(line) == 1
-    for row in rows(again):
+    for row in rows(again.folder):
         assert row["status"] == "finished"
         assert row["notes"] == line
         assert MMD not in row
         assert float(row["density/train/digits-cnn"]) > 0
         assert float(row["nll/test"]) > 0
     assert run.main([*again.arguments, "evaluation.metrics=[mmd,density]"]) == 0
-    assert all(float(row[MMD]) > 0 and not row.get("notes") for row in rows(again))
+    assert all(float(row[MMD]) > 0 and not row.get("notes") for row in rows(again.folder))
 
 
 def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
     monkeypatch.setattr(DensityMetric, "compute", lambda self, judged: math.nan)
     assert run.main([*again.arguments, "evaluation.metrics=[density,coverage]"]) == 0
-    for row in rows(again):
+    for row in rows(again.folder):
         assert row["status"] == "finished"
         assert row["notes"] == "not finite: density/train/digits-cnn"
         assert 0 <= float(row["coverage/train/digits-cnn"]) <= 1
@@ -187,18 +165,16 @@ def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
 def test_points_are_their_own_features(tmp_path):
     words = ["data=mixture2d", "network=mlp", "training.steps=10", "evaluation.metrics=[mmd,coverage]"]
     found = planned(*words)
-    for stage in found.stages():
-        assert perform(stage, Journal(tmp_path), "cpu") == "finished", Journal(tmp_path).failure(stage.id)
-    journal = Journal(tmp_path)
-    stages = {stage.column: stage for stage in found.stages() if isinstance(stage, MetricStage)}
+    results = {stage: result_of(stage, tmp_path) for stage in found.stages()}
+    stages = {stage.column: stage for stage in results if isinstance(stage, MetricStage)}
     assert stages.keys() == {"mmd/test", "coverage/test"}
     points = found.here.data.images["test"]
-    drawn = read_tensors(journal.folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
+    drawn = read_tensors(Journal(tmp_path).folder(stages["mmd/test"].samples) / "samples.safetensors")[0]["samples"]
     of_sets = [Judged(Examined(part), Examined(points)) for part in torch.split(drawn, len(points))]
     for column, metric in (("mmd/test", Mmd()), ("coverage/test", CoverageMetric())):
         values = [metric.compute(judged) for judged in of_sets]
         expected = sum(values) / len(values)
-        assert journal.result(stages[column].id).metrics[column] == pytest.approx(expected, rel=1e-12)
+        assert results[stages[column]].metrics[column] == pytest.approx(expected, rel=1e-12)
 
 
 WRONG = {
@@ -270,17 +246,13 @@ def test_a_search_may_go_by_it(store, tmp_path, without_pictures):
     assert len(found.finished) == 3
     best = found.finished.sort_values("mmd/val").iloc[0]
     assert found.head.winners[0].trial == best["trial"]
-    confirmed = json.loads((tmp_path / "found" / "grid.json").read_text())
-    assert [metric["name"] for metric in confirmed["metrics"]] == ["nll/test", "energy_distance/test", "mmd/test"]
+    confirmed = head(tmp_path / "found")["metrics"]
+    assert [metric["name"] for metric in confirmed] == ["nll/test", "energy_distance/test", "mmd/test"]
 
 
 def test_the_help_of_searches_lists_what_they_may_go_by(capsys):
     assert search.main(["--help"]) == 0
     printed = capsys.readouterr().out
-    for line in (
-        "nll                   NLL, bits/dim",
-        "mmd                   MMD²",
-        "FID; on points the energy distance",
-    ):
-        assert line in printed
+    lines = ("nll                   NLL, bits/dim", "mmd                   MMD²", "FID; on points the energy distance")
+    assert all(line in printed for line in lines)
     assert "  memorisation" not in printed

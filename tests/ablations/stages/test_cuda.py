@@ -6,8 +6,6 @@ from functools import partial
 
 import pytest
 
-from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.metrics.judging import extractor_identity
 from ablations.metrics.registry import metric_of, names
@@ -21,7 +19,7 @@ from ablations.stages.training import TrainingStage
 from ablations.stages.training_loop import Trained
 from diffusion_core.networks import fused
 from evidence.pairs import all_values
-from tests.ablations.conftest import reproducible
+from tests.ablations.conftest import reproducible, result_of
 from tests.axes import thinned
 
 
@@ -105,12 +103,9 @@ def test_every_value_is_in_a_cell():
 @pytest.mark.cuda
 @pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
 def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
-    here, there = Journal(tmp_path / "here"), Journal(tmp_path / "there")
+    same = approximately(card, choices)
     for stage in all_stages(cell_of(choices)):
-        for journal, device in ((here, "cpu"), (there, "cuda:0")):
-            assert perform(stage, journal, device) == "finished", journal.failure(stage.id)
-        same = approximately(card, choices)
-        mine, theirs = here.result(stage.id), there.result(stage.id)
+        mine, theirs = (result_of(stage, tmp_path / device, device) for device in ("cpu", "cuda:0"))
         assert scores(theirs) == same(scores(mine)), stage
         assert theirs.curves.keys() == mine.curves.keys()
         for name in reproducible(mine.curves):
@@ -134,10 +129,9 @@ def approximately(card, choices):
 @pytest.mark.cuda
 def test_a_training_on_the_device_goes_on_from_its_rung(untaught, tmp_path, card):
     training = next(stage for stage in all_stages(cell_of(CELLS[0])) if isinstance(stage, TrainingStage))
-    cut, whole = Journal(tmp_path / "cut"), Journal(tmp_path / "whole")
-    for stage, journal in ((rung_of(training, 2), cut), (training, cut), (training, whole)):
-        assert perform(stage, journal, "cuda:0") == "finished", journal.failure(stage.id)
-    assert scores(cut.result(training.id)) == approximately(card, "")(scores(whole.result(training.id)))
+    result_of(rung_of(training, 2), tmp_path / "cut", "cuda:0")
+    cut, whole = (scores(result_of(training, tmp_path / name, "cuda:0")) for name in ("cut", "whole"))
+    assert cut == approximately(card, "")(whole)
 
 
 def test_what_is_remarked_of_a_training_is_noted():

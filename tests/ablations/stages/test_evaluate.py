@@ -10,57 +10,33 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors
-from ablations.driver.plan import plan
 from ablations.driver.trained import trained
 from ablations.engine.journal import Journal, noted
-from ablations.engine.perform import perform
-from ablations.grids.grid import make
-from ablations.launchers.local import Local
 from ablations.metrics import extractors
 from ablations.results.folder import per_image
-from ablations.settings.arguments import parse_run
 from ablations.stages import samples as sampling
-from ablations.stages.graph import stages_of
-from ablations.stages.restore import load
-from ablations.stages.stage import Parts
+from ablations.stages.restore import Parts, load
 from diffusion_core.forward import diffuse
 from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform
 from diffusion_core.terms import mean_dims
 from diffusion_core.trainer import part
-from tests.ablations.conftest import reproducible
+from tests.ablations.conftest import TINY, over, plan_of, result_of, stages_of_cell
 
-SMALL = [
-    "horizon=25",
-    "network.channels=8",
-    "network.multipliers=[1]",
-    "network.attention=[]",
-    "training.steps=40",
-    "training.report_every=10",
-    "training.batch=32",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "evaluation.sets=1",
-    "sampler.steps=4",
-]
+SMALL = [word for word in TINY if not word.startswith(("training.warmup", "training.learning_rate"))]
+SMALL = over(SMALL, "training.steps=40", "training.report_every=10", "training.batch=32", "evaluation.sets=1")
+SMALL += ["sampler.steps=4"]
 POINTS = ["data=mixture2d", *(word for word in SMALL if not word.startswith("network."))]
 
 
 def stages(*arguments, base=SMALL):
-    given = {word.split("=")[0] for word in arguments}
-    words = [*(word for word in base if word.split("=")[0] not in given), *arguments]
-    cell = make(parse_run(words)).points[0].cell
-    return stages_of(cell, cell.data.load().digest, "float32", "x")
+    return stages_of_cell(*over(base, *arguments))
 
 
 def performed(root, *arguments, kinds=("training", "fit", "bound", "samples"), base=SMALL):
     """The stages of a cell that ran, by (kind, split), and their results."""
-    journal, found = Journal(root), {}
-    for stage in stages(*arguments, base=base):
-        if stage.kind in kinds:
-            assert perform(stage, Journal(root), "cpu") == "finished", journal.failure(stage.id)
-            found[stage.kind, getattr(stage, "split", None)] = stage, journal.result(stage.id)
-    return found
+    asked = [stage for stage in stages(*arguments, base=base) if stage.kind in kinds]
+    return {(stage.kind, getattr(stage, "split", None)): (stage, result_of(stage, root)) for stage in asked}
 
 
 def network_of(root, stage):
@@ -145,13 +121,8 @@ def test_sampling_a_finished_cell_reads_its_fit(analytic):
 def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
     for folder in ("here", "there"):
         shutil.copytree(extractors.HERE, tmp_path / folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
-    plans = [
-        plan(make(parse_run([*SMALL, *words])), Local(), ["cpu"])
-        for words in (
-            [],
-            *([f"evaluation.weights={tmp_path / f / 'digits-cnn.safetensors'}"] for f in ("here", "there")),
-        )
-    ]
+    files = [f"evaluation.weights={tmp_path / name / 'digits-cnn.safetensors'}" for name in ("here", "there")]
+    plans = [plan_of(*SMALL, *words) for words in ([], *([file] for file in files))]
     shipped, here, there = ([one.planned[0].cell_id, *(stage.id for stage in one.stages())] for one in plans)
     assert here == there
     assert here[0] != shipped[0]
@@ -244,11 +215,8 @@ def test_an_importance_sampler_that_is_still_cold_is_noted(tmp_path):
 
 
 @pytest.mark.parametrize("choices", [LEARNED, ["timesteps=importance", "timesteps.history=3"]])
-def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, cut_and_whole):
-    results, weights = cut_and_whole(stages(*choices, "data=mixture2d", base=POINTS)[0], cuts=2)
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
-    assert reproducible(results[0].curves) == reproducible(results[1].curves)
+def test_a_training_cut_at_any_report_and_continued_is_bit_identical(choices, goes_on):
+    goes_on(stages(*choices, base=POINTS)[0], cuts=2)
 
 
 def test_work_counts_forward_passes():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -28,59 +27,34 @@ from ablations.launchers.serial import Serial
 from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
+from ablations.settings.choices import choices_of
 from ablations.settings.identity import parameters
 from ablations.settings.rules import refusal
 from ablations.stages.autoencoder import collapse
 from ablations.stages.bound import bound_was_meant
-from ablations.stages.graph import once, stages_of
-from ablations.stages.restore import autoencoder_of, load
-from ablations.stages.stage import Parts
+from ablations.stages.graph import once
+from ablations.stages.restore import Parts, autoencoder_of, load
 from analysis.format.errors import InputError
-from analysis.read.runs import read_folder
-from analysis.read.store import read_store
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.latents import LatentCode, Standard
 from diffusion_core.randomness import normal_blocks
 from diffusion_core.vae import Vae
-from tests.ablations.conftest import HERE, reproducible, said
+from tests.ablations.conftest import TINY, cell_of, over, rows, said, stages_of_cell
 from tests.made_once import made_once
 
 CPU = torch.device("cpu")
-SMALL = [
-    "horizon=25",
-    "network.channels=8",
-    "network.multipliers=[1]",
-    "network.attention=[]",
-    "training.steps=60",
-    "training.report_every=20",
-    "training.batch=64",
-    "training.warmup=10",
-    "training.learning_rate=0.005",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "evaluation.sets=1",
-    "sampler.steps=4",
-]
-LATENTS = [
-    "space=latents",
-    "space.kl_weight=1",
-    "space.width=8",
-    "space.steps=60",
-    "space.batch=32",
-    "space.learning_rate=0.005",
-]
+SMALL = over(TINY, "evaluation.sets=1", "sampler.steps=4")
+LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+LATENTS += ["space.learning_rate=0.005"]
 
 
-def cell_of(*words, base=(*SMALL, *LATENTS)):
-    given = {word.split("=")[0] for word in words}
-    kept = [word for word in base if word.split("=")[0] not in given]
-    return make(parse_run([*kept, *words])).points[0].cell
+def tiny_cell(*words, base=(*SMALL, *LATENTS)):
+    return cell_of(*over(base, *words))
 
 
-def stages(*words, extractor="x", **more):
-    cell = cell_of(*words, **more)
-    return stages_of(cell, cell.data.load().digest, "float32", extractor)
+def stages(*words, base=(*SMALL, *LATENTS)):
+    return stages_of_cell(*over(base, *words))
 
 
 def kinds(found):
@@ -104,7 +78,7 @@ def test_the_stages_of_latents():
 def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_that_it_reads():
     others = ["schedule=cosine", "training.steps=61", "network.channels=16", "evaluation.strata=3", "data.root=null"]
     first = stages()[0]
-    assert all(stages(other)[0] == first.__class__(first.id, cell_of(other)) for other in others[:-1])
+    assert all(stages(other)[0] == first.__class__(first.id, tiny_cell(other)) for other in others[:-1])
     assert stages("horizon=0", base=VAE)[0].id == first.id
     for change in ("space.f=4", "space.kl_weight=0.1", "space.steps=61", "threads=2", "first_seed=1"):
         assert stages(change)[0].id != first.id, change
@@ -115,10 +89,8 @@ def test_an_autoencoder_is_trained_once_for_all_cells_that_differ_in_nothing_tha
 
 
 def test_what_a_regularization_does_not_read_is_no_part_of_its_identity():
-    for regularization, unread, read in (
-        ("kl", "space.codes=9", "space.kl_weight=0.5"),
-        ("vq", "space.kl_weight=0.5", "space.codes=9"),
-    ):
+    fields = ("space.codes=9", "space.kl_weight=0.5")
+    for regularization, (unread, read) in (("kl", fields), ("vq", fields[::-1])):
         words = f"space.regularization={regularization}"
         first = stages(words)[0].id
         assert stages(words, unread)[0].id == first
@@ -155,32 +127,24 @@ def grid(tmp_path_factory, store):
     return made_once(tmp_path_factory, "latents", make)
 
 
-def rows(folder, name="runs.csv"):
-    with (folder / "places" / name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def metrics(row):
     return {key: float(value) for key, value in row.items() if "/" in key and value}
 
 
 @pytest.mark.thorough
 def test_every_cell_has_what_it_can_have(grid):
-    found = {(row["axis.place"], row["seed"]): row for row in rows(grid)}
+    found = {(row["axis.place"], row["seed"]): row for row in rows(grid / "places")}
     assert {row["status"] for row in found.values()} == {"finished"}
     for (place, seed), row in found.items():
         values = metrics(row)
-        assert ("nll/test" in values) == (place != "vq")
-        assert ("nll/test_entropy" in values) == (place in ("kl", "vae"))
-        assert ("psnr/test" in values) == ("rfid/train/digits-cnn" in values) == (place != "pixels")
+        assert ("rfid/train/digits-cnn" in values) == (place != "pixels")
         assert "fid/train/digits-cnn" in values
-        assert row["not_comparable"] == ("nll" if place == "vq" else "")
         assert ("cost/train_flops" in values) == (place != "vae")
         total = values.get("cost/train_flops", 0) + values.get("cost/autoencoder_flops", 0)
         assert values["cost/total_flops"] == pytest.approx(total, rel=1e-6)
-        assert row["autoencoder_id"] == (
-            "" if place == "pixels" else found["vq" if place == "vq" else "kl", seed]["autoencoder_id"]
-        )
+        other = {"pixels": "pixels", "vq": "vq"}.get(place, "kl")
+        assert row["autoencoder_id"] == found[other, seed]["autoencoder_id"]
+        assert bool(row["autoencoder_id"]) == (place != "pixels")
         assert not any(name.startswith("train/autoencoder") for name in values)
     vae, kl = found["vae", "0"], found["kl", "0"]
     for part in ("reconstruction", "entropy"):
@@ -191,7 +155,7 @@ def test_every_cell_has_what_it_can_have(grid):
 
 @pytest.mark.thorough
 def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
-    found = rows(grid, "autoencoders.csv")
+    found = rows(grid / "places", "autoencoders.csv")
     assert [(row["space.regularization"], row["seed"]) for row in found] == [("kl", "0"), ("vq", "0")]
     for row in found:
         values = metrics(row)
@@ -214,13 +178,6 @@ def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
 
 
 @pytest.mark.thorough
-def test_folder_and_store_give_equal_frames(grid):
-    folder, stored = read_folder(grid / "places"), read_store(f"sqlite:///{grid}/mlflow.db", "places")
-    assert folder.runs.equals(stored.runs)
-    assert folder.curves.equals(stored.curves)
-
-
-@pytest.mark.thorough
 def test_delivered_twice_nothing_is_new(grid, capsys):
     from ablations import publish
 
@@ -230,18 +187,18 @@ def test_delivered_twice_nothing_is_new(grid, capsys):
 
 @pytest.mark.thorough
 def test_reconstructions_are_pictured_beside_their_originals(grid):
-    test = cell_of().data.load().images["test"]
+    test = tiny_cell().data.load().images["test"]
     originals = np.asarray(Image.open(grid / "places" / "reconstructions" / "originals.png"))
     wide = np.concatenate([image[0].numpy() for image in test[:12]], axis=1)
     np.testing.assert_array_equal(originals, np.rint(wide * (255 / 16)))
-    for row in rows(grid, "autoencoders.csv"):
+    for row in rows(grid / "places", "autoencoders.csv"):
         made = np.asarray(Image.open(grid / "places" / "reconstructions" / f"{row['cell_id']}.png"))
         assert made.shape == originals.shape
         assert not np.array_equal(made, originals)
 
 
 def loaded(grid, place):
-    row = next(row for row in rows(grid) if row["axis.place"] == place)
+    row = next(row for row in rows(grid / "places") if row["axis.place"] == place)
     cell = cell_in(row)
     parts = Parts(row["training_id"], None, row["autoencoder_id"] or None)
     return row, cell, load(cell, cell.data.load(), Journal(grid / ".stages"), parts, CPU)
@@ -265,17 +222,6 @@ def test_psnr_and_samples_of_the_vae_are_what_its_files_say(grid):
 
 
 @pytest.mark.thorough
-def test_sampling_by_hand_goes_through_the_decoder(grid):
-    row, cell, model = loaded(grid, "kl")
-    assert isinstance(model, Diffusion)
-    kept = next(stage for stage in stages_of(cell, row["data_digest"], HERE, "x") if stage.kind == "samples")
-    assert kept.parts.training == row["training_id"]
-    x0 = cell.sampler.sample(model, 64, seed=0, clip=True)
-    assert x0.shape == (64, 4, 4, 4)
-    assert model.encoding.decode(x0).shape == (64, 1, 8, 8)
-
-
-@pytest.mark.thorough
 def test_the_scale_is_of_all_training_images_by_the_averaged_encoder(grid):
     row, cell, model = loaded(grid, "kl")
     file, _ = read_tensors(grid / ".stages" / row["autoencoder_id"] / "weights.safetensors")
@@ -293,8 +239,8 @@ def test_the_scale_is_of_all_training_images_by_the_averaged_encoder(grid):
 @pytest.mark.thorough
 def test_what_an_autoencoder_scores_by_itself(grid):
     """The evidence bound by torch's divergence, on validation images; the codes that are used."""
-    validation = cell_of().data.load().images["validation"]
-    for place, row in zip(("kl", "vq"), rows(grid, "autoencoders.csv")[:2], strict=True):
+    validation = tiny_cell().data.load().images["validation"]
+    for place, row in zip(("kl", "vq"), rows(grid / "places", "autoencoders.csv")[:2], strict=True):
         values, code = metrics(row), loaded(grid, place)[2].encoding
         moments = code.autoencoder.encoder(code.autoencoder.levels.centre(validation))
         if place == "kl":
@@ -319,18 +265,12 @@ def test_a_sample_costs_its_passes_and_one_decoding(grid):
 
 
 def test_an_autoencoder_without_sense_ends_as_diverged_and_its_cells_with_it(tmp_path, store, without_pictures):
-    broken = "space.learning_rate=1e30"
-    found = stages(broken)
-    assert perform(found[0], Journal(tmp_path), "cpu") == "diverged"
-    result = Journal(tmp_path).result(found[0].id)
-    assert result.reason.startswith("autoencoder: the autoencoder loss was not finite")
-    words = [*SMALL, *(word for word in LATENTS if "learning_rate" not in word), broken]
-    (tmp_path / "r").mkdir()
-    shutil.copy(store, tmp_path / "r" / "mlflow.db")
-    assert run.main([*words, f"results={tmp_path}/r", "launcher=serial"]) == 0
-    with (tmp_path / "r" / "custom" / "runs.csv").open(newline="") as file:
-        row = next(csv.DictReader(file))
-    assert (row["status"], row["reason"]) == ("diverged", result.reason)
+    shutil.copy(store, tmp_path / "mlflow.db")
+    words = over([*SMALL, *LATENTS], "space.learning_rate=1e30", f"results={tmp_path}", "launcher=serial")
+    assert run.main(words) == 0
+    (row,) = rows(tmp_path / "custom")
+    assert row["status"] == "diverged"
+    assert row["reason"].startswith("autoencoder: the autoencoder loss was not finite")
 
 
 class Made(LatentCode):
@@ -346,12 +286,7 @@ class Made(LatentCode):
     [
         ("kl", (0.5, 0.5, 0.5, 0.5), 1.0, "^$"),
         ("kl", (0.0, 0.5, 0.0, 0.0), 1.0, "^$"),
-        (
-            "kl",
-            (0.005, 0.0, 0.001, 0.0),
-            1.0,
-            "collapsed: what its codes say of the image is 0.5 % of their variance at most",
-        ),
+        ("kl", (0.005, 0.0, 0.001, 0.0), 1.0, "collapsed: what its codes say of the image is 0.5 % of their variance"),
         ("kl", (0.5, 0.5, 0.5, 0.5), 1.2, r"has the variance 1\.\d+ instead of 1"),
         ("kl", (0.5, 0.5, 0.5, 0.5), math.nan, "not finite"),
         ("vq", (1.0, 1.0, 1.0, 1.0), 0.0, "collapsed: a channel of its codes is the same"),
@@ -359,18 +294,15 @@ class Made(LatentCode):
     ],
 )
 def test_the_rules_of_collapse(regularization, active, variance, expected):
-    import re
-
-    cell = cell_of(f"space.regularization={regularization}")
+    cell = tiny_cell(f"space.regularization={regularization}")
     autoencoder = autoencoder_of(cell, cell.data.load()).requires_grad_(False)
     # Codes that start as zeros are all alike.
     scale = torch.full((4,), 1.0 if variance > 0 else variance).double()
     code = Made(autoencoder, torch.zeros(4), scale, (1, 8, 8), (4, 4, 4))
     object.__setattr__(code, "variance", variance)
     images = cell.data.load().images["train"][:20]
-    assert re.search(
-        expected, collapse(autoencoder, Standard(torch.zeros(4), scale, torch.tensor(active)), code, images)
-    )
+    standard = Standard(torch.zeros(4), scale, torch.tensor(active))
+    assert re.search(expected, collapse(autoencoder, standard, code, images))
 
 
 @pytest.mark.thorough
@@ -382,11 +314,8 @@ def test_a_posterior_that_ignores_the_image_is_found_out(tmp_path):
 
 
 @pytest.mark.thorough
-def test_an_autoencoder_cut_and_continued_is_bit_identical(cut_and_whole):
-    results, weights = cut_and_whole(stages("space.steps=120")[0], cuts=1)
-    assert weights[0].keys() == weights[1].keys()
-    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[1])
-    assert reproducible(results[0].curves) == reproducible(results[1].curves)
+def test_an_autoencoder_cut_and_continued_is_bit_identical(goes_on):
+    goes_on(stages("space.steps=120")[0], cuts=1)
 
 
 def test_a_foreign_or_missing_autoencoder_is_named(tmp_path):
@@ -408,7 +337,7 @@ def convolution(channels_in, channels_out, side, size=3):
 
 def test_operations_of_an_autoencoder_are_those_of_its_convolutions():
     """f = 2, width 8, digits 8×8: two 3×3 in a block, and a 1×1 where it changes the channels, 8 at side 8, 16 at 4."""
-    cell = cell_of()
+    cell = tiny_cell()
     autoencoder = autoencoder_of(cell, cell.data.load())
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
     coarse = convolution(8, 16, 4) + convolution(16, 16, 4) + convolution(8, 16, 4, 1)
@@ -418,19 +347,19 @@ def test_operations_of_an_autoencoder_are_those_of_its_convolutions():
 
 
 def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
-    plain = cell_of("training.steps=400", "budget=steps")
-    matched = cell_of("training.steps=400", "budget=flops")
+    plain = tiny_cell("training.steps=400", "budget=steps")
+    matched = tiny_cell("training.steps=400", "budget=flops")
     data = plain.data.load()
     assert matched.training.steps == matched_steps(plain) > 400
     autoencoder = autoencoder_of(plain, data)
     encode, decode = autoencoder_flops(autoencoder, (1, 8, 8), (4, 4, 4))
     spent = 3 * (encode + decode) * 60 * 32 + encode * 897
-    small = forward_flops(Diffusion(plain.choices, Continuous(), (4, 4, 4)))
-    large = forward_flops(Diffusion(plain.choices, Continuous(), (1, 8, 8)))
+    small = forward_flops(Diffusion(choices_of(plain), Continuous(), (4, 4, 4)))
+    large = forward_flops(Diffusion(choices_of(plain), Continuous(), (1, 8, 8)))
     budget = 400 * 64 * 3 * large
     step = 64 * 3 * small
     assert budget - step < spent + matched.training.steps * step <= budget
-    assert cell_of("budget=flops", base=SMALL).training.steps == 60
+    assert tiny_cell("budget=flops", base=SMALL).training.steps == 60
 
 
 def test_a_budget_that_the_autoencoder_eats_makes_a_cell_incompatible_and_no_grid_impossible():
@@ -459,7 +388,7 @@ def test_a_budget_that_the_autoencoder_eats_makes_a_cell_incompatible_and_no_gri
 )
 def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
     with pytest.raises(InputError, match=reason):
-        cell_of(*words, base=())
+        tiny_cell(*words, base=())
 
 
 def test_what_is_said_of_a_chain_is_not_read_where_there_is_none():
@@ -470,22 +399,18 @@ def test_what_is_said_of_a_chain_is_not_read_where_there_is_none():
 
 
 def test_a_large_bound_is_held_against_a_code_only_where_it_was_asked_to_be_cheap():
-    cases = {
-        (): True,
-        ("space.kl_weight=0.5",): False,
-        ("evaluation.horizon=5",): False,
-        ("evaluation.horizon=25",): True,
-    }
-    for words, meant in cases.items():
-        assert bound_was_meant(cell_of(*words)) == meant
-    assert bound_was_meant(cell_of("horizon=0", "evaluation.horizon=5", base=VAE))
-    assert bound_was_meant(cell_of(base=SMALL))
+    assert bound_was_meant(tiny_cell())
+    assert bound_was_meant(tiny_cell("evaluation.horizon=25"))
+    assert not bound_was_meant(tiny_cell("space.kl_weight=0.5"))
+    assert not bound_was_meant(tiny_cell("evaluation.horizon=5"))
+    assert bound_was_meant(tiny_cell("horizon=0", "evaluation.horizon=5", base=VAE))
+    assert bound_was_meant(tiny_cell(base=SMALL))
 
 
 def test_a_suggestion_yields_where_there_is_no_likelihood():
     continuous = ["objective=vlb_continuous", "space=latents"]
-    assert cell_of(*continuous, base=()).evaluation.continuous > 0
-    quantised = cell_of(*continuous, "space.regularization=vq", base=())
+    assert tiny_cell(*continuous, base=()).evaluation.continuous > 0
+    quantised = tiny_cell(*continuous, "space.regularization=vq", base=())
     assert quantised.evaluation.continuous == 0
     assert refusal(quantised) is None
 

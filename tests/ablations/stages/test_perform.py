@@ -10,18 +10,20 @@ from ablations.engine import progress
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import LOST, leased, take
 from ablations.engine.perform import perform
-from ablations.grids.grid import make
-from ablations.settings.arguments import parse_run
-from ablations.stages import floor, training_loop
+from ablations.stages import training_loop
 from ablations.stages.floor import FloorStage
-from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
-from ablations.stages.training import TrainingStage
+from tests.ablations.conftest import stages_of_cell
 
 
 @pytest.fixture
-def cell():
-    return make(parse_run(["horizon=25", "network.channels=8", "training.steps=8"])).points[0].cell
+def training():
+    return stages_of_cell("horizon=25", "network.channels=8", "training.steps=8")[0]
+
+
+@pytest.fixture
+def held_out(training):
+    return FloorStage("floor", training.cell)
 
 
 def frozen(folder):
@@ -32,32 +34,29 @@ def frozen(folder):
     assert take(folder) is not None
 
 
-def test_what_another_process_runs_is_left_to_it(tmp_path, cell):
+def test_what_another_process_runs_is_left_to_it(tmp_path, held_out):
     journal = Journal(tmp_path)
     with leased(journal.folder("floor")):
-        assert perform(FloorStage("floor", cell), Journal(tmp_path), "cpu") == "elsewhere"
+        assert perform(held_out, Journal(tmp_path), "cpu") == "elsewhere"
     assert list(journal.folder("floor").iterdir()) == []
 
 
 @pytest.mark.parametrize("fails", [False, True])
-def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, cell, monkeypatch, capsys, fails):
+def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, held_out, monkeypatch, capsys, fails):
     def slowly(*given):
         frozen(tmp_path / "floor")
         if fails:
             raise ValueError("what it read has gone")
         return Result("finished", "", {}, {}, {})
 
-    monkeypatch.setattr(floor.FloorStage, "result", slowly)
-    assert perform(FloorStage("floor", cell), Journal(tmp_path), "cpu") == "elsewhere"
+    monkeypatch.setattr(FloorStage, "result", slowly)
+    assert perform(held_out, Journal(tmp_path), "cpu") == "elsewhere"
     assert [path.name for path in (tmp_path / "floor").iterdir()] == ["lease.2"]
     assert "floor floor was stopped here: its lease was not renewed for 60 seconds" in capsys.readouterr().err
 
 
-def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, cell, monkeypatch):
+def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, training, monkeypatch):
     monkeypatch.setattr(progress, "SECONDS", -1.0)
-    (training,) = [
-        stage for stage in stages_of(cell, cell.data.load().digest, "float32", "x") if isinstance(stage, TrainingStage)
-    ]
     real = training_loop.train
 
     def stopping(*given):
@@ -70,10 +69,7 @@ def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weigh
     assert [path.name for path in (tmp_path / training.id).iterdir()] == ["lease.2"]
 
 
-def test_a_rung_that_needs_a_training_which_another_process_runs_waits_for_it(tmp_path, cell):
-    (training,) = [
-        stage for stage in stages_of(cell, cell.data.load().digest, "float32", "x") if isinstance(stage, TrainingStage)
-    ]
+def test_a_rung_that_needs_a_training_which_another_process_runs_waits_for_it(tmp_path, training):
     rung = rung_of(training, 4)
     with leased(tmp_path / training.id):
         assert perform(rung, Journal(tmp_path), "cpu") == "elsewhere"

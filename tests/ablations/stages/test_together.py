@@ -16,7 +16,7 @@ from ablations.stages.artifacts import HISTORY
 from ablations.stages.together import RANK
 from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
-from tests.ablations.conftest import reproducible
+from tests.ablations.conftest import reproducible, result_of
 from tests.ablations.stages.test_cuda import all_stages, cell_of
 
 TWO = "cpu+cpu"
@@ -24,6 +24,7 @@ CELL = (
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine "
     "training.steps=12 training.report_every=4"
 )
+IN_CONTINUOUS_TIME = "objective=vlb_continuous timesteps=low_discrepancy schedule=learned time_input=log_snr"
 
 
 def training_of(choices):
@@ -31,26 +32,12 @@ def training_of(choices):
     return next(stage for stage in all_stages(cell_of(choices)) if isinstance(stage, TrainingStage))
 
 
-@pytest.mark.parametrize(
-    "choices",
-    [
-        pytest.param(f"{CELL} training.micro_batch=3", marks=pytest.mark.slow),
-        pytest.param(
-            "objective=vlb_continuous timesteps=low_discrepancy schedule=learned time_input=log_snr",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("choices", [f"{CELL} training.micro_batch=3", IN_CONTINUOUS_TIME])
 def test_two_processes_train_as_one_does(choices, tmp_path):
     """Gradients are added up otherwise, so that numbers agree to float32's rounding."""
     training = training_of(choices)
-    losses = []
-    for name, device in (("one", "cpu"), ("two", TWO)):
-        assert perform(training, Journal(tmp_path / name), device) == "finished", Journal(tmp_path / name).failure(
-            training.id
-        )
-        losses.append(Journal(tmp_path / name).result(training.id))
-    one, two = losses
+    one, two = (result_of(training, tmp_path / device, device) for device in ("cpu", TWO))
     assert two.metadata["device"] == f"2 × {one.metadata['device']}"
     assert two.curves.keys() == one.curves.keys()
     for name in reproducible(one.curves):

@@ -1,10 +1,21 @@
-"""Files of figures that take no time."""
+"""Figures as tests draw them, and files of them that take no time."""
+
+from pathlib import Path
 
 import pytest
 
 from analysis.figures import files_of, write_figures
-from analysis.figures.drawing import Drawn
+from analysis.figures.drawing import Drawn, styled
+from analysis.findings.answers import Answers
+from analysis.read.runs import GridResults
 from tests.analysis.conftest import answers_of
+
+
+def drawn(make, of):
+    """The figure of a results folder, of a grid or of its answers, in the project's style."""
+    answers = answers_of(of) if isinstance(of, Path) else Answers.of(of) if isinstance(of, GridResults) else of
+    with styled():
+        return make(answers)
 
 
 def texts(axes):

@@ -38,12 +38,12 @@ def schedules(folder):
 
 def on_the_way(folder):
     """The same cells at rungs, nearer to each other the later."""
-    build(folder, [row | ({"nll/val": row[NLL]} if NLL in row else {}) for row in rows()], rungs=2)
+    known = [row | {"nll/val": row[NLL]} for row in rows() if NLL in row]
+    build(folder, known, rungs=2)
     lines = [
         (row["cell_id"], row["seed"], "rung/nll/val", step, f"{row[NLL] + 100 / step:.7g}")
-        for row in rows()
+        for row in known
         for step in (125, 250)
-        if NLL in row
     ]
     with (folder / "curves.csv").open("a", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows(lines)
@@ -80,11 +80,9 @@ def folders(tmp_path_factory):
 
 def png(name, folder):
     """A figure of a folder that is read anew, at few dots."""
-    file = io.BytesIO()
+    file, own = io.BytesIO(), name in SEARCH_FIGURES
     with styled():
-        figure = (
-            SEARCH_FIGURES[name](read_search(folder)) if name in SEARCH_FIGURES else FIGURES[name](answers_of(folder))
-        )
+        figure = SEARCH_FIGURES[name](read_search(folder)) if own else FIGURES[name](answers_of(folder))
         figure.savefig(file, dpi=40)
     return file.getvalue()
 

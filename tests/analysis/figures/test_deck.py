@@ -6,11 +6,11 @@ from PIL import Image
 
 from analysis.figures import FIGURES
 from analysis.figures.deck import DECK
-from analysis.figures.drawing import styled
 from analysis.figures.image_rows import strips_of
 from analysis.figures.names import written
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import answers_of, build, write_csv
+from tests.analysis.conftest import axis_of, build, row_of, write_csv
+from tests.analysis.figures.conftest import drawn as drawn_of
 from tests.analysis.figures.conftest import texts
 
 # figure → series → its points, each a formula that is known.
@@ -26,14 +26,9 @@ CURVES = {
 }
 
 
-def lines_of(curves):
-    return [
-        (name, series, x, y) for name, found in curves.items() for series, points in found.items() for x, y in points
-    ]
-
-
 def write(folder, curves=CURVES):
-    write_csv(folder / "formulas.csv", ("figure", "series", "x", "y"), lines_of(curves))
+    lines = [(name, series, *point) for name, found in curves.items() for series in found for point in found[series]]
+    write_csv(folder / "formulas.csv", ("figure", "series", "x", "y"), lines)
     return folder
 
 
@@ -54,12 +49,7 @@ def write_strips(folder, *names, n=3):
 @pytest.fixture
 def drawn(folder):
     """Draws a figure of a grid with these curves, in the project's style."""
-
-    def draw(name, curves=CURVES):
-        with styled():
-            return FIGURES[name](answers_of(write(folder, curves)))
-
-    return draw
+    return lambda name, curves=CURVES: drawn_of(FIGURES[name], write(folder, curves))
 
 
 @pytest.mark.parametrize("name", DECK)
@@ -90,10 +80,8 @@ def test_panels_of_their_own_series_name_each(drawn):
 
 def test_lines_that_end_in_one_point_are_named_where_they_start(drawn):
     (axes,) = drawn("variances").axes
-    assert [(text.get_text(), tuple(text.xy)) for text in axes.texts] == [
-        ("T = 10", (0.1, 0.0)),
-        ("T = 100", (0.01, 0.0)),
-    ]
+    named = {text.get_text(): tuple(text.xy) for text in axes.texts}
+    assert named == {"T = 10": (0.1, 0.0), "T = 100": (0.01, 0.0)}
 
 
 def test_what_a_logarithm_lacks_is_left_out(drawn):
@@ -120,29 +108,23 @@ def test_names_are_written_as_readers_write_them():
 def test_strips_come_by_direction_and_schedule(folder):
     write_strips(folder, "backward-linear", "forward-zigzag", "forward-cosine", "forward-linear")
     strips = strips_of(read_folder(folder))
-    assert [(strip.direction, strip.label) for strip in strips] == [
-        ("forward", "linear"),
-        ("forward", "cosine"),
-        ("forward", "zigzag"),
-        ("backward", "linear"),
-    ]
+    forward = [("forward", name) for name in ("linear", "cosine", "zigzag")]
+    assert [(strip.direction, strip.label) for strip in strips] == [*forward, ("backward", "linear")]
     assert strips[0].times == [0.0, 0.5, 1.0]
     assert strips[3].times == [1.0, 0.5, 0.0]
 
 
 def test_a_grid_orders_and_names_its_own_schedules(tmp_path):
-    levels = [{"name": "cosine", "label": "COSINE"}, {"name": "linear", "label": "LINEAR"}]
-    axes = [{"name": "schedule", "label": "Schedule", "levels": levels}]
-    row = {"cell_id": "a", "training_id": "t", "seed": 0, "status": "finished", "reason": "", "axis.schedule": "linear"}
-    folder = build(tmp_path / "g", [row], axes=axes, layout="general")
+    axes = [axis_of("schedule", "Schedule", {"cosine": "COSINE", "linear": "LINEAR"})]
+    table = [row_of("a", 0) | {"axis.schedule": "linear"}]
+    folder = build(tmp_path / "g", table, axes=axes, layout="general")
     grid = read_folder(write_strips(folder, "forward-linear", "forward-cosine"))
     assert [strip.label for strip in strips_of(grid)] == ["COSINE", "LINEAR"]
 
 
 def test_every_image_is_drawn_below_its_time(folder):
     write_strips(folder, "forward-linear", "forward-cosine", "backward-cosine")
-    with styled():
-        figure = FIGURES["strips"](answers_of(folder))
+    figure = drawn_of(FIGURES["strips"], folder)
     shown = [axes.images[0].get_array() for axes in figure.axes]
     expected = [*frames("linear"), *frames("cosine"), *frames("cosine")]
     np.testing.assert_allclose(np.stack(shown), np.stack(expected) / 255, atol=1e-6)
@@ -164,7 +146,5 @@ def test_colour_stays(folder):
 
 
 def test_no_strips_no_figure(folder):
-    with styled():
-        assert FIGURES["strips"](answers_of(folder)) is None
-        write_strips(folder, "forward-linear", n=1)
-        assert FIGURES["strips"](answers_of(folder)) is None
+    assert drawn_of(FIGURES["strips"], folder) is None
+    assert drawn_of(FIGURES["strips"], write_strips(folder, "forward-linear", n=1)) is None

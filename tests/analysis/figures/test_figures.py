@@ -14,11 +14,10 @@ from analysis.figures.metrics import metrics_figure
 from analysis.figures.names import described
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
-from analysis.findings.answers import Answers
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import NLL, answers_of, build, meta, rows, write_csv
-from tests.analysis.figures.conftest import files_written
+from tests.analysis.conftest import AXES, NLL, build, known, lost_rows, rows, without_samples, write_csv, write_curves
+from tests.analysis.figures.conftest import drawn, files_written
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
 FILES = [f"{name}.{suffix}" for name in NAMES for suffix in ("png", "pdf")]
@@ -43,9 +42,7 @@ def test_figures_leave_no_global_state_behind():
 
 
 def test_what_has_no_data_is_not_drawn(folder, quick):
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
-    for path in (folder / "samples").iterdir():
-        path.unlink()
+    write_curves(without_samples(folder), [])
     (folder / "figures").mkdir()
     (folder / "figures" / "weights.png").write_bytes(b"stale")
     names = [path.name for path in files_written(folder)]
@@ -54,8 +51,7 @@ def test_what_has_no_data_is_not_drawn(folder, quick):
 
 
 def test_nothing_finished_draws_no_metrics(tmp_path):
-    table = [{key: row[key] for key in list(row)[:15]} | {"status": "failed", "reason": "boom"} for row in rows()]
-    assert metrics_figure(answers_of(build(tmp_path / "g", table))) is None
+    assert drawn(metrics_figure, build(tmp_path / "g", lost_rows("failed", "boom"))) is None
 
 
 def texts(figure):
@@ -64,8 +60,7 @@ def texts(figure):
 
 
 def test_metrics_show_every_seed_mean_and_interval(grid):
-    with styled():
-        axes = metrics_figure(Answers.of(grid)).axes[0]
+    axes = drawn(metrics_figure, grid).axes[0]
     assert axes.get_xlabel().startswith("NLL (bits/dim)")
     assert "diverged" in texts(axes.figure)
     half = 2.484138 * 0.02
@@ -78,10 +73,8 @@ def test_metrics_show_every_seed_mean_and_interval(grid):
 def test_no_known_value_strikes_through_the_name_of_another(tmp_path):
     """Values so near to each other that names are longer than what is between them; at the left and at the right."""
     for values in ((2.40, 2.45, 2.50), (2.68, 2.71, 2.74)):
-        codes = [{"label": f"a code of some name, {i}", "value": value} for i, value in enumerate(values)]
-        answers = answers_of(build(tmp_path / f"{values}", baselines={NLL: codes}))
-        with styled():
-            figure = metrics_figure(answers)
+        codes = [known(f"a code of some name, {i}", value) for i, value in enumerate(values)]
+        figure = drawn(metrics_figure, build(tmp_path / f"{values}", baselines={NLL: codes}))
         figure.draw_without_rendering()
         axes = figure.axes[0]
         dashed = [line.get_window_extent() for line in axes.lines if line.is_dashed()]
@@ -105,19 +98,17 @@ def test_no_interval_is_drawn_where_there_can_be_no_value(tmp_path, least):
     """1, 2 and 3 at three seeds: 2 ± 2.48."""
     table = [{**row, NLL: 1.0 + row["seed"]} if NLL in row else row for row in rows()]
     metrics = [{"name": NLL, "label": "NLL", "direction": "min", "decimals": 2, "least": least}]
-    with styled():
-        axes = metrics_figure(answers_of(build(tmp_path / "g", table, metrics=metrics, baselines={}))).axes[0]
-    drawn = np.concatenate([np.atleast_1d(line.get_xdata()) for line in axes.lines])
+    axes = drawn(metrics_figure, build(tmp_path / "g", table, metrics=metrics, baselines={})).axes[0]
+    lines = np.concatenate([np.atleast_1d(line.get_xdata()) for line in axes.lines])
     if least is None:
-        assert max(axes.get_xlim()[0], drawn.min()) < 0
+        assert max(axes.get_xlim()[0], lines.min()) < 0
     else:
-        assert (axes.get_xlim()[0], drawn.min()) == (0.0, 0.0)
+        assert (axes.get_xlim()[0], lines.min()) == (0.0, 0.0)
         assert not [line for line in axes.lines if line.get_marker() == "<"]
 
 
 def test_samples_place_every_cell_and_say_who_diverged(grid):
-    with styled():
-        figure = samples_figure(Answers.of(grid))
+    figure = drawn(samples_figure, grid)
     assert len(figure.axes) == 11
     assert texts(figure).count("diverged") == 1
     titles = {axes.get_title() for axes in figure.axes} - {""}
@@ -135,19 +126,15 @@ def test_samples_place_every_cell_and_say_who_diverged(grid):
 
 def test_samples_fall_back_to_a_seed_that_has_them(folder):
     (folder / "samples" / "epsilon-simple-0.png").unlink()
-    with styled():
-        assert "seed 1" in texts(samples_figure(answers_of(folder)))
+    assert "seed 1" in texts(drawn(samples_figure, folder))
 
 
 def test_samples_of_points(tmp_path):
-    axes = [meta()["axes"][1]]
-    folder = build(tmp_path / "g", [row for row in rows() if row["parameterization"] == "x0"], axes=axes)
-    for path in (folder / "samples").iterdir():
-        path.unlink()
+    table = [row for row in rows() if row["parameterization"] == "x0"]
+    folder = without_samples(build(tmp_path / "g", table, axes=AXES[1:]))
     points = np.random.default_rng(0).normal(size=(50, 2))
     write_csv(folder / "samples" / "x0-simple-0.csv", ("x0", "x1"), points)
-    with styled():
-        figure = samples_figure(answers_of(folder))
+    figure = drawn(samples_figure, folder)
     panel = next(axes for axes in figure.axes if axes.lines)
     np.testing.assert_allclose(np.stack(panel.lines[0].get_data(), axis=1), points)
     assert texts(figure)[:3] == ["diverged", "none", "none"]
@@ -155,16 +142,13 @@ def test_samples_of_points(tmp_path):
 
 def test_points_are_shown_where_held_out_ones_lie_and_those_outside_are_counted(tmp_path):
     """Two cells on a circle of radius 1; one has three points far away."""
-    folder = build(tmp_path / "g")
-    for path in (folder / "samples").iterdir():
-        path.unlink()
+    folder = without_samples(build(tmp_path / "g"))
     angle = np.linspace(0, 2 * np.pi, 41)[:40]
     circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     far = np.concatenate([circle[3:], [[30.0, 0.0], [0.0, -20.0], [500.0, 500.0]]])
     for name, points in (("held-out", circle), ("x0-simple-0", circle), ("x0-weighted-0", far)):
         write_csv(folder / "samples" / f"{name}.csv", ("x0", "x1"), points)
-    with styled():
-        figure = samples_figure(answers_of(folder))
+    figure = drawn(samples_figure, folder)
     first, *cells = (axes for axes in figure.axes if axes.lines)
     assert (figure.axes[0] is first, first.get_title(), len(figure.axes)) == (True, "held-out points", 12)
     np.testing.assert_allclose(np.stack(first.lines[0].get_data(), axis=1), circle)
@@ -175,20 +159,16 @@ def test_points_are_shown_where_held_out_ones_lie_and_those_outside_are_counted(
 
 
 def test_a_cell_far_off_does_not_squash_the_others_where_no_data_are_kept(tmp_path):
-    folder = build(tmp_path / "g")
-    for path in (folder / "samples").iterdir():
-        path.unlink()
+    folder = without_samples(build(tmp_path / "g"))
     points = np.random.default_rng(0).uniform(-1, 1, size=(200, 2))
     for name, scale in (("x0-simple-0", 1), ("x0-weighted-0", 1000)):
         write_csv(folder / "samples" / f"{name}.csv", ("x0", "x1"), scale * points)
-    with styled():
-        panels = [axes for axes in samples_figure(answers_of(folder)).axes if axes.lines]
+    panels = [axes for axes in drawn(samples_figure, folder).axes if axes.lines]
     assert all(1 < axes.get_xlim()[1] < 1.2 for axes in panels)
 
 
 def test_weights_share_a_line_where_they_agree(grid):
-    with styled():
-        figure = weights_figure(Answers.of(grid))
+    figure = drawn(weights_figure, grid)
     assert len(figure.axes[0].lines) == 4
     for line in figure.axes[0].lines:
         assert np.mean(line.get_ydata()) == pytest.approx(1.0)

@@ -5,8 +5,7 @@ import pytest
 from analysis import figures
 from analysis.figures import MOST_CELLS
 from analysis.figures.drawing import styled
-from analysis.findings.answers import Answers
-from analysis.read.runs import read_folder
+from tests.analysis.conftest import answers_of
 from tests.analysis.many import many
 from tests.sampling import sampled
 
@@ -16,7 +15,7 @@ WORDS = f"Shown are the {MOST_CELLS} best of {CELLS} cells by NLL and the baseli
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    return Answers.of(read_folder(many(tmp_path_factory.mktemp("many") / "grid", CELLS)))
+    return answers_of(many(tmp_path_factory.mktemp("many") / "grid", CELLS))
 
 
 def drawn(answers, name):
@@ -45,5 +44,4 @@ def test_rows_are_of_the_best_in_the_grids_order_and_of_the_baseline(answers):
 
 
 def test_nothing_is_said_where_all_are_shown(shared_folder):
-    figure = drawn(Answers.of(read_folder(shared_folder)), "metrics")
-    assert figure.texts == []
+    assert drawn(answers_of(shared_folder), "metrics").texts == []

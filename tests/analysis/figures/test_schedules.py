@@ -3,20 +3,18 @@
 import numpy as np
 import pytest
 
-from analysis.figures.drawing import styled
 from analysis.figures.names import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
-from analysis.findings.answers import Answers
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import answers_of, build, write_csv
-from tests.analysis.figures.conftest import texts
+from tests.analysis.conftest import answers_of, axis_of, build, row_of, write_curves
+from tests.analysis.figures.conftest import drawn, texts
 
 STEPS = (100, 200, 300)
 
 
 def axis(title, *levels):
-    return {"name": title, "label": title, "levels": [{"name": level, "label": level.upper()} for level in levels]}
+    return axis_of(title, title, {level: level.upper() for level in levels})
 
 
 SCHEDULE, PREDICTS = axis("schedule", "linear", "cosine", "learned"), axis("predicts", "epsilon", "v")
@@ -41,13 +39,13 @@ def fabricated(folder, axes, cells, seeds=(0,)):
     for levels, curves in cells.items():
         cell = "-".join(levels) or "lone"
         for seed in seeds:
-            row = {"cell_id": cell, "training_id": "t", "seed": seed, "status": "finished", "reason": ""}
+            row = row_of(cell, seed, training_id="t", parameterization="epsilon") | {"nll/test": 2.5}
             row |= {f"axis.{one['name']}": level for one, level in zip(axes, levels, strict=True)}
-            table.append(row | {"parameterization": "epsilon", "nll/test": 2.5})
+            table.append(row)
             for curve, points in curves(seed).items():
                 lines += [(cell, seed, curve, x, y) for x, y in points]
     build(folder, table, axes=axes, layout="general", seeds=list(seeds))
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), lines)
+    write_curves(folder, lines)
     return folder
 
 
@@ -70,8 +68,7 @@ def three(tmp_path):
 
 
 def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):
-    with styled():
-        left, right = schedules_figure(answers_of(three)).axes
+    left, right = drawn(schedules_figure, three).axes
     assert texts(left) == ["LINEAR", "COSINE", "LEARNED"]
     assert texts(right) == ["u = 0", "u = 0.25", "u = 0.5", "u = 0.75", "u = 1"]
     assert (left.get_xlabel(), left.get_ylabel(), right.get_xlabel()) == ("t/T", "log-SNR(t)", "training step")
@@ -88,37 +85,36 @@ def test_log_snr_at_the_left_and_what_was_learned_at_the_right(three):
     assert {line.get_color() for line in right.lines} == {mean.get_color()}
 
 
-def test_schedules_that_never_learn_have_one_panel(tmp_path):
-    cells = {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15)}
-    with styled():
-        figure = schedules_figure(answers_of(fabricated(tmp_path / "g", [SCHEDULE], cells)))
-    assert [texts(axes) for axes in figure.axes] == [["LINEAR", "COSINE"]]
-
-
-def test_one_schedule_that_learns_has_one_panel(tmp_path):
-    with styled():
-        figure = schedules_figure(answers_of(fabricated(tmp_path / "g", [], {(): learned()})))
-    assert len(figure.axes) == 1
-    assert texts(figure.axes[0])[0] == "u = 0"
+@pytest.mark.parametrize(
+    ("axes", "cells", "first"),
+    [
+        ([SCHEDULE], {("linear",): fixed(7, -9), ("cosine",): fixed(7, -15)}, ["LINEAR", "COSINE"]),
+        ([], {(): learned()}, ["u = 0", "u = 0.25"]),
+    ],
+    ids=["never-learn", "one-that-learns"],
+)
+def test_schedules_that_never_learn_and_one_that_learns_have_one_panel(tmp_path, axes, cells, first):
+    (panel,) = drawn(schedules_figure, fabricated(tmp_path / "g", axes, cells)).axes
+    assert texts(panel)[:2] == first
 
 
 def test_one_schedule_is_not_drawn(tmp_path, shared_folder):
-    assert schedules_figure(answers_of(shared_folder)) is None
+    assert drawn(schedules_figure, shared_folder) is None
     cells = {("epsilon",): fixed(7, -9), ("v",): fixed(7.04, -8.96)}
-    assert schedules_figure(answers_of(fabricated(tmp_path / "g", [PREDICTS], cells))) is None
+    assert drawn(schedules_figure, fabricated(tmp_path / "g", [PREDICTS], cells)) is None
 
 
 def test_cells_are_named_by_what_tells_them_apart(tmp_path):
     cells = {
-        (schedule, target): learned(shift=float(target == "v"), last=-6.0 + (target == "v"))
-        if schedule == "learned"
-        else fixed(7, -9 if schedule == "linear" else -15)
-        for schedule in ("linear", "cosine", "learned")
-        for target in ("epsilon", "v")
+        (schedule, target): curves
+        for schedule, both in (
+            ("linear", [fixed(7, -9)] * 2),
+            ("cosine", [fixed(7, -15)] * 2),
+            ("learned", [learned(), learned(last=-5.0, shift=1.0)]),
+        )
+        for target, curves in zip(("epsilon", "v"), both, strict=True)
     }
-    grid = read_folder(fabricated(tmp_path / "g", [SCHEDULE, PREDICTS], cells))
-    with styled():
-        left, right = schedules_figure(Answers.of(grid)).axes
+    left, right = drawn(schedules_figure, fabricated(tmp_path / "g", [SCHEDULE, PREDICTS], cells)).axes
     assert texts(left) == ["LINEAR", "COSINE", "LEARNED, EPSILON", "LEARNED, V"]
     assert len(set(map(str, (line.get_color() for line in right.lines)))) == 2
     # A quantile's name stands in the middle between −10 and −9: once, however many schedules learn.
@@ -146,9 +142,10 @@ def test_many_cells_are_named_by_the_first_of_them(tmp_path):
 
 
 def test_schedules_agree_over_t_by_t(tmp_path):
-    """−16 t/T at T = 4 and at T = 8 is one schedule; the finer one begins at a smaller t/T."""
+    """−16 t/T at T = 4, but for its first point, and at T = 8 is one schedule."""
     axes = [axis("horizon", "4", "8", "9")]
-    cells = {("4",): fixed(-4, -16, 4), ("8",): fixed(-2, -16, 8), ("9",): fixed(-1, -16, 9)}
+    thinned = {"log_snr": straight(-4, -16, 4)[1:]}
+    cells = {("4",): lambda seed: thinned, ("8",): fixed(-2, -16, 8), ("9",): fixed(-1, -16, 9)}
     found = distinct(answers_of(fabricated(tmp_path / "g", axes, cells)))
     assert [[cell.levels[0] for cell in cells] for _, cells in found] == [["4", "8"], ["9"]]
 

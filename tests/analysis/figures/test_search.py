@@ -1,5 +1,7 @@
 """The figures of a search: which are drawn, that they hold what they should, and that outliers squash nothing."""
 
+import math
+
 import matplotlib
 import pytest
 from matplotlib import pyplot
@@ -11,9 +13,10 @@ from analysis.read.search import read_search
 from tests.analysis.figures.conftest import files_in, files_written
 from tests.analysis.searches import (
     BETAS,
+    DEFAULT,
     NLL_VAL,
-    PAPERS,
     confirmation,
+    few,
     head,
     joint,
     one_objective,
@@ -34,13 +37,6 @@ SCENES = {
 def searches(tmp_path_factory):
     root = tmp_path_factory.mktemp("searches")
     return {name: read_search(build(root / name)) for name, (build, _) in SCENES.items()}
-
-
-def few(folder, *rows, **changes):
-    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    return write_search(
-        folder, head(BETAS, default=PAPERS, **changes), [trial(i, params, **row) for i, row in enumerate(rows)]
-    )
 
 
 @pytest.fixture(scope="module")
@@ -70,22 +66,20 @@ def test_stale_figures_of_a_search_go(tmp_path, quick):
     folder = one_objective(tmp_path / "s", 12)
     (folder / "figures").mkdir()
     (folder / "figures" / "pareto.png").write_bytes(b"stale")
-    written = sorted(
-        path.name for path in files_in(folder, write_search_figures(read_search(folder), folder / "figures"))
-    )
-    assert written == sorted(f"{name}.{suffix}" for name in SCENES["one"][1] for suffix in ("png", "pdf"))
-    assert sorted(path.name for path in (folder / "figures").iterdir()) == written
+    written = {path.name for path in files_in(folder, write_search_figures(read_search(folder), folder / "figures"))}
+    assert written == {f"{name}.{suffix}" for name in SCENES["one"][1] for suffix in ("png", "pdf")}
+    assert {path.name for path in (folder / "figures").iterdir()} == written
 
 
 def test_a_grid_draws_those_of_its_search(tmp_path, quick):
-    folder = few(confirmation(tmp_path / "g"), {"values": {NLL_VAL: 2.4}})
+    folder = few(confirmation(tmp_path / "g"), 2.4)
     names = {path.stem for path in files_written(folder)}
     assert {"metrics", "history", "slices"} <= names
     assert "rungs" not in names
 
 
 def test_the_command_draws_a_search_without_a_grid(tmp_path, capsys, quick):
-    folder = few(tmp_path / "s", {"values": {NLL_VAL: 2.4}})
+    folder = few(tmp_path / "s", 2.4)
     assert main([f"runs={folder}"]) == 0
     assert capsys.readouterr().out.split() == [
         str(folder / "figures" / f"{name}.{suffix}") for name in ("history", "slices") for suffix in ("png", "pdf")
@@ -93,21 +87,18 @@ def test_the_command_draws_a_search_without_a_grid(tmp_path, capsys, quick):
 
 
 def test_one_complete_trial_only(tmp_path):
-    rows = [{"values": {NLL_VAL: 2.4}}, {"status": "failed", "reason": "boom"}, {"status": "pruned"}]
-    assert list(drawn(read_search(few(tmp_path / "s", *rows)))) == ["history", "slices"]
+    assert list(drawn(read_search(few(tmp_path / "s", 2.4, "failed", "pruned")))) == ["history", "slices"]
 
 
 def test_all_failed_draws_nothing(tmp_path):
-    folder = few(tmp_path / "s", *[{"status": "failed", "reason": "boom"}] * 3)
+    folder = few(tmp_path / "s", *["failed"] * 3)
     assert drawn(read_search(folder)) == {}
     assert write_search_figures(read_search(folder), folder / "figures") == {}
 
 
 def test_values_without_end_have_no_place(tmp_path):
-    rows = [{"values": {NLL_VAL: value}} for value in (2.4, float("inf"), 2.3)]
-    assert "history" in drawn(read_search(few(tmp_path / "s", *rows)))
-    rows = [{"values": {NLL_VAL: float("inf")}}] * 2
-    assert drawn(read_search(few(tmp_path / "t", *rows))) == {}
+    assert "history" in drawn(read_search(few(tmp_path / "s", 2.4, math.inf, 2.3)))
+    assert drawn(read_search(few(tmp_path / "t", math.inf, math.inf))) == {}
 
 
 def legend(figure):
@@ -126,10 +117,8 @@ def test_history_shows_every_trial_the_best_so_far_and_the_default(searches, fig
 
 
 def test_two_objectives_have_figures_of_their_own(figures):
-    assert [figures["two"][name].axes[0].get_ylabel().split(" ")[0] for name in ("history", "history_second")] == [
-        "NLL",
-        "FID",
-    ]
+    axes = [figures["two"][name].axes[0] for name in ("history", "history_second")]
+    assert [one.get_ylabel().split(" ")[0] for one in axes] == ["NLL", "FID"]
 
 
 def test_slices_show_a_conditional_parameter_with_its_own_trials_only(searches, figures):
@@ -155,14 +144,9 @@ def test_rungs_have_a_line_per_trial_and_name_the_winner_and_the_default(searche
 
 
 def test_rungs_of_one_trial_that_nothing_names_need_no_legend(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-5, "schedule.beta_T": 0.03}, status="pruned")]
+    rows = [trial(0, DEFAULT, status="pruned")]
     folder = write_search(tmp_path / "s", head(BETAS), rows, [(0, 0, 10, 2.5), (0, 0, 20, 2.4)])
     assert drawn(read_search(folder))["rungs"].axes[0].get_legend() is None
-
-
-def test_what_is_missing_gives_no_figure(searches):
-    assert SEARCH_FIGURES["rungs"](searches["joint"]) is None
-    assert SEARCH_FIGURES["pareto"](searches["one"]) is None
 
 
 def test_the_study_is_the_one_that_was_searched(searches):
@@ -182,10 +166,7 @@ def test_drawing_leaves_no_figure_and_no_style_behind(searches):
 
 
 def test_a_range_of_one_value_and_a_lone_choice_are_drawn(tmp_path):
-    parameters = [
-        BETAS[0] | {"high": 1e-6},
-        BETAS[1] | {"kind": "int", "low": 3.0, "high": 3.0, "log": False},
-    ]
+    parameters = [BETAS[0] | {"high": 1e-6}, BETAS[1] | {"kind": "int", "low": 3.0, "high": 3.0, "log": False}]
     rows = [trial(i, {"schedule.beta_1": 1e-6, "schedule.beta_T": 3}, {NLL_VAL: 2.0 + i / 10}) for i in range(3)]
     won = [winner("found", "found by search", rows[0], parameters)]
     folder = write_search(tmp_path / "s", head(parameters, winners=won), rows)

@@ -1,26 +1,16 @@
 """The shares of the bound's terms, on cells whose terms are round numbers."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.figures.bits import split_figure
-from analysis.figures.drawing import styled
 from analysis.figures.metrics import estimate_figure
-from analysis.findings.answers import Answers
-from analysis.read.runs import read_folder
-from tests.analysis.conftest import answers_of, build
+from tests.analysis.conftest import build, row_of
+from tests.analysis.figures.conftest import drawn
 from tests.analysis.findings.test_bits import AXIS, with_terms
 
 
-@pytest.fixture
-def grid(tmp_path):
-    return read_folder(with_terms(tmp_path / "g"))
-
-
-def test_bars_are_as_long_as_the_shares_and_say_so(grid):
-    with styled():
-        axes = split_figure(Answers.of(grid)).axes[0]
+def test_bars_are_as_long_as_the_shares_and_say_so(tmp_path):
+    axes = drawn(split_figure, with_terms(tmp_path / "g")).axes[0]
     assert [bar.get_width() for bar in axes.patches] == pytest.approx([2 / 8, 5 / 8, 1 / 8, 1 / 4, 3 / 4, 0])
     said = [text.get_text() for text in axes.texts]
     assert said[:6] == ["25 %", "62 %", "12 %", "25 %", "75 %", "0 %"]
@@ -35,23 +25,20 @@ METRICS = [
 def with_estimate(folder, shown=METRICS):
     """A results folder of three cells, of which the last two share a training."""
     rows = (("a", "1", 4.0), ("b", "2", 2.0), ("c", "2", 2.0))
-    fixed = {"seed": 0, "status": "finished", "reason": ""}
     table = [
-        {"cell_id": level, "training_id": training, **fixed, "axis.schedule": level}
-        | {metric["name"]: value for metric in shown}
+        row_of(level, 0, training_id=training) | {"axis.schedule": level} | {metric["name"]: value for metric in shown}
         for level, training, value in rows
     ]
     return build(folder, table, axes=[AXIS], layout="general", seeds=[0], baseline={}, metrics=shown, floors={})
 
 
 def test_the_variance_of_the_estimate_has_a_figure_of_its_own_beside_nll_and_fid(tmp_path):
-    assert estimate_figure(answers_of(with_estimate(tmp_path / "two", [METRICS[0], METRICS[2]]))) is None
-    with styled():
-        (axes,) = estimate_figure(answers_of(with_estimate(tmp_path / "three"))).axes
+    assert drawn(estimate_figure, with_estimate(tmp_path / "two", [METRICS[0], METRICS[2]])) is None
+    (axes,) = drawn(estimate_figure, with_estimate(tmp_path / "three")).axes
     marks = [line for line in axes.lines if line.get_marker() in "os^D" and line.get_markersize() > 4]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     assert [float(line.get_xdata()[0]) for line in marks] == [4.0, 2.0]
 
 
 def test_no_figure_without_the_terms(shared_folder):
-    assert split_figure(answers_of(shared_folder)) is None
+    assert drawn(split_figure, shared_folder) is None

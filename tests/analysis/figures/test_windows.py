@@ -27,7 +27,7 @@ def test_window_is_logarithmic_over_a_wide_range():
 
 
 def test_a_window_of_one_cell_holds_its_seeds_and_that_of_one_value_is_not_a_hair():
-    view = bulk_window(estimates([2.0, 3.0, 7.0]))
+    view = bulk_window(estimates([2.0, 2.1, 2.2, 2.3, 7.0]))
     assert view.low < 2.0
     assert view.high > 7.0
     alone = bulk_window([Estimate(2.0, float("nan"), {0: 2.0})])

@@ -1,17 +1,15 @@
 """Where the bits of an image go, on cells whose terms are round numbers."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import bits_of, shares_of
 from analysis.findings.values import BOUND, cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import NLL, build, write_csv
+from tests.analysis.conftest import NLL, answers_of, axis_of, build, row_of, write_curves
 from tests.analysis.latent import latent
 
-AXIS = {"name": "schedule", "label": "Schedule", "levels": [{"name": name, "label": name} for name in "abc"]}
+AXIS = axis_of("schedule", "Schedule", "abc")
 # L_0 of the curve, and nll/test_L0, which an offset of −4 makes another; L_t, L_T. Of b nothing is known per t.
 TERMS = {"a": (2.0, -2.0, 5.0, 1.0), "b": (2.0, 2.0, 3.0, 0.0), "c": (1.0, 1.0, 3.0, 0.0)}
 
@@ -22,19 +20,17 @@ def with_terms(folder):
     for name, (start, first, middle, last) in TERMS.items():
         for seed, shift in ((0, -0.5), (1, 0.5)):
             terms = {"nll/test_L0": first + shift, "nll/test_Lt": middle - shift, "nll/test_LT": last}
-            row = {"cell_id": name, "training_id": name, "seed": seed, "status": "finished", "reason": ""}
-            table.append(row | {"axis.schedule": name, "nll/test": sum(terms.values())} | terms)
+            table.append(row_of(name, seed) | {"axis.schedule": name, "nll/test": sum(terms.values())} | terms)
             if name != "b":
                 values = (start + shift, 0.4, 0.2)
                 lines += [(name, seed, "bound_per_t", t, value) for t, value in enumerate(values, 1)]
     build(folder, table, axes=[AXIS], layout="general", seeds=[0, 1], baseline={})
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), lines)
+    write_curves(folder, lines)
     return folder
 
 
 def test_shares_are_those_of_the_values_the_network_sees(tmp_path):
-    grid = read_folder(with_terms(tmp_path / "g"))
-    answers = Answers.of(grid)
+    answers = answers_of(with_terms(tmp_path / "g"))
     known = list(zip(answers.cells, answers.curve(BOUND), strict=True))
     assert shares_of(*known[0]) == pytest.approx((2 / 8, 5 / 8, 1 / 8))
     assert shares_of(*known[1]) is None

@@ -1,7 +1,5 @@
 """Orders that have settled, that turn, and that come together, made by hand; the tests are scipy's."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 
@@ -13,6 +11,7 @@ from scipy import stats
 from analysis.exports import answers_file
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.findings.comparisons import Rung
 from analysis.report.answers import verdict
 from analysis.report.budget import UNKNOWN, budget, budget_sentence, course_line
 from analysis.words.verdicts import headline
@@ -56,6 +55,11 @@ def found(**given):
     return Answers.of(grid(**given)).findings[0]
 
 
+def courses_of(nll):
+    """(a, b) → the course of their comparison."""
+    return {(one.pair.a.name, one.pair.b.name): one for one in nll.budget.courses}
+
+
 def test_rungs_are_in_order_and_the_end_is_the_last():
     nll = found()
     assert [rung.steps for rung in nll.budget.rungs] == [(50, 50), (100, 100), (200, 200), (400, 400)]
@@ -65,6 +69,10 @@ def test_rungs_are_in_order_and_the_end_is_the_last():
         np.testing.assert_allclose([rung.mean(i) for i in range(4)], means, rtol=1e-12)
     names = [nll.cells[rung.best(-1)].name for rung in nll.budget.rungs]
     assert names == ["early", "early", "steady", "steady"]
+
+
+def test_steps_that_differ_between_trainings_are_told_from_the_fewest_to_the_most():
+    assert [Rung(1.0, steps, (), frozenset()).label for steps in ((50, 50), (50, 80))] == ["50", "50 to 80"]
 
 
 def test_what_twice_the_steps_would_leave_is_a_paired_interval_of_the_extrapolation():
@@ -102,7 +110,7 @@ def test_without_it_the_best_is_the_best():
 
 
 def test_which_verdicts_have_settled_and_which_were_the_other_way_before():
-    courses = {(one.pair.a.name, one.pair.b.name): one for one in found().budget.courses}
+    courses = courses_of(found())
     assert courses["steady", "parallel"].settled
     assert courses["steady", "early"].settled
     assert not courses["steady", "late"].settled
@@ -134,15 +142,27 @@ def test_rungs_that_are_no_powers_of_two_are_taken_as_they_are():
     assert one.ahead.difference == pytest.approx(end + (end - before) / math.log2(2.5), rel=1e-9)
 
 
+def test_what_a_declared_comparison_shows_at_a_rung_counts_there_too():
+    """Behind by 3.1 standard errors: enough for one comparison that is declared, not for one of all pairs of four."""
+    noise = np.subtract(of_seeds(0, 1), of_seeds(0, 2))
+    near = 3.1 * noise.std(ddof=1) / math.sqrt(5)
+    ways = {"a": (3.0, 2.4), "b": (3.0 + near, 2.9), "c": (3.0 + 1.5 * near, 3.5), "d": (3.0 + 2 * near, 4.0)}
+    declared = {"primary": [{"compare": {"schedule": "b"}}], "cells": {name: {"schedule": name} for name in ways}}
+    rungs = [
+        found(ways=ways, rungs=(200,), baseline={"schedule": "a"}, **given).budget.rungs[0]
+        for given in (declared, declared | {"primary": [{"compare": {"schedule": "d"}}]})
+    ]
+    assert [rung.leading for rung in rungs] == [{0}, {0, 1}]
+
+
 def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     made = grid()
     curves = made.load_curves()
     short = dataclasses.replace(made, load_curves=lambda: curves[(curves["cell_id"] != "late") | (curves["seed"] < 1)])
     nll = Answers.of(short).findings[0]
-    courses = {(one.pair.a.name, one.pair.b.name): one for one in nll.budget.courses}
-    assert courses["steady", "late"].ahead is None
-    assert not courses["steady", "late"].settled
-    assert "too few seeds" in course_line(courses["steady", "late"])
+    course = courses_of(nll)["steady", "late"]
+    assert (course.ahead, course.settled) == (None, False)
+    assert "too few seeds" in course_line(course)
     assert nll.rivals == []
 
 
@@ -150,11 +170,7 @@ def test_a_metric_that_was_not_scored_on_the_way_says_nothing():
     nll, fid = Answers.of(grid()).findings
     assert nll.budget is not None
     assert fid.budget is None
-
-
-def test_a_page_says_that_it_is_not_known():
-    answers = Answers.of(grid_of())
-    assert [block.text for block in budget(answers, ()).blocks] == [UNKNOWN]
+    assert [block.text for block in budget(Answers.of(grid_of()), ()).blocks] == [UNKNOWN]
 
 
 def test_a_cut_grid_says_what_the_whole_one_does():
@@ -165,9 +181,7 @@ def test_a_cut_grid_says_what_the_whole_one_does():
     nll = cut.findings[0]
     assert [nll.cells[i].name for i in nll.rivals] == ["late"]
     assert [rung.mean(1) for rung in nll.budget.rungs] == [rung.mean(1) for rung in whole.findings[0].budget.rungs]
-    assert {(one.pair.a.name, one.pair.b.name) for one in nll.budget.courses} == {
-        (a, b) for a, b in [("steady", "late"), ("steady", "parallel"), ("late", "parallel")]
-    }
+    assert set(courses_of(nll)) == {("steady", "late"), ("steady", "parallel"), ("late", "parallel")}
 
 
 def test_it_is_in_answers_json():

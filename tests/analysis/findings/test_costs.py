@@ -43,6 +43,10 @@ def test_one_seed_is_taken_as_it_is_and_no_common_seed_says_nothing():
     assert math.isnan(Cost("time", "s", False, ({},)).mean(0))
 
 
+TRAINED = {"linear": 100.0, "cosine": 100.0, "learned": 210.0}
+"""Seconds of training, by level."""
+
+
 def costed(values=VALUES, sampled=None, trained=None, shared=False, **flops):
     """A grid whose cells have these FLOPs a pass, seconds of training and seconds of sampling."""
     grid = grid_of(values, quality_n=10, quality_sets=2)
@@ -87,29 +91,25 @@ def test_with_one_seed_values_alone_decide():
 
 
 def test_seconds_stand_in_where_operations_agree():
-    trained = {"linear": 100.0, "cosine": 100.0, "learned": 210.0}
-    grid = costed(trained=trained, linear=5, cosine=5, learned=5)
-    cost = Answers.of(grid).costs.training
+    cost = Answers.of(costed(trained=TRAINED, linear=5, cosine=5, learned=5)).costs.training
     assert (cost.label, cost.unit, cost.mean(2)) == ("training time", "s", 210.0)
     assert cost.dearer(2, 0)
-    other = costed(trained=trained, linear=5, cosine=6, learned=5)
-    assert Answers.of(other).costs.training.unit == "FLOPs"
+    assert Answers.of(costed(trained=TRAINED, linear=5, cosine=6, learned=5)).costs.training.unit == "FLOPs"
 
 
 def test_one_training_costs_its_samples_only():
     drawn = {"linear": 2.0, "cosine": 20.0, "learned": 200.0}
-    grid = costed(sampled=drawn, shared=True, linear=5, cosine=5, learned=5)
-    nll, fid = Answers.of(grid).findings
-    assert Answers.of(grid).costs.of(nll.metric) == []
-    (cost,) = Answers.of(grid).costs.of(fid.metric)
+    answers = Answers.of(costed(sampled=drawn, shared=True, linear=5, cosine=5, learned=5))
+    nll, fid = answers.findings
+    assert answers.costs.of(nll.metric) == []
+    (cost,) = answers.costs.of(fid.metric)
     assert (cost.label, [cost.mean(i) for i in range(3)]) == ("sampling time per image", [0.1, 1.0, 10.0])
     assert Answers.of(costed()).costs.sampling.values == ({}, {}, {})
 
 
 def test_samples_that_take_equally_long_decide_nothing():
-    drawn = {"linear": 2.0, "cosine": 2.0, "learned": 2.0}
-    grid = costed(sampled=drawn, linear=1, cosine=2, learned=3)
-    assert [cost.unit for cost in Answers.of(grid).costs.of(Answers.of(grid).findings[1].metric)] == ["FLOPs"]
+    answers = Answers.of(costed(sampled=dict.fromkeys(VALUES, 2.0), linear=1, cosine=2, learned=3))
+    assert [cost.unit for cost in answers.costs.of(answers.findings[1].metric)] == ["FLOPs"]
 
 
 @pytest.fixture(scope="module")
@@ -149,9 +149,9 @@ def test_seconds_of_a_vae_are_those_of_its_autoencoder(latents):
 def test_a_cost_of_nothing_is_not_known(latents):
     """A VAE's training of no diffusion may be stated as 0: its logarithm and its ratios would not be finite."""
     vae = latents.runs["horizon"] == "0"
-    stated = {"cost/train_seconds": 0.0, "cost/autoencoder_seconds": 0.0, "cost/total_flops": 0.0}
-    stated |= {"cost/train_flops": 0.0, "cost/autoencoder_flops": 0.0, "cost/sample_seconds": 0.0}
-    runs = latents.runs.assign(**{name: latents.runs[name].mask(vae, value) for name, value in stated.items()})
+    names = [f"cost/{of}_{unit}" for of in ("train", "autoencoder") for unit in ("flops", "seconds")]
+    names += ["cost/total_flops", "cost/sample_seconds"]
+    runs = latents.runs.assign(**{name: latents.runs[name].mask(vae, 0.0) for name in names})
     grid = dataclasses.replace(latents, runs=runs)
     cells = cells_of(grid)
     costs = Costs(grid, cells)

@@ -8,9 +8,7 @@ import pytest
 
 from analysis.findings.answers import Answers
 from analysis.tables import table_of
-from tests.analysis.conftest import NLL, answers_of, build
-
-AXIS = {"name": "schedule", "label": "Schedule", "levels": [{"name": name, "label": name.upper()} for name in "abc"]}
+from tests.analysis.conftest import NLL, answers_of, axis_of, build, row_of
 
 
 def with_errors(folder, errors: dict[str, tuple[float, ...]]) -> Answers:
@@ -18,11 +16,10 @@ def with_errors(folder, errors: dict[str, tuple[float, ...]]) -> Answers:
     table = []
     for name in "abc":
         for seed in (0, 1):
-            row = {"cell_id": name, "training_id": name, "seed": seed, "status": "finished", "reason": ""}
             known = {f"{NLL}_draw_se": errors[name][seed]} if name in errors else {}
-            table.append(row | {"axis.schedule": name, NLL: 2.0 + 0.1 * seed} | known)
-    build(folder, table, axes=[AXIS], layout="general", seeds=[0, 1], baseline={})
-    return answers_of(folder)
+            table.append(row_of(name, seed) | {"axis.schedule": name, NLL: 2.0 + 0.1 * seed} | known)
+    axis = axis_of("schedule", "Schedule", {"a": "A", "b": "B", "c": "C"})
+    return answers_of(build(folder, table, axes=[axis], layout="general", seeds=[0, 1], baseline={}))
 
 
 def test_the_largest_own_error_of_any_run_is_told_rounded_up(tmp_path):

@@ -12,11 +12,11 @@ from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
 from analysis.report.answers import factorial_sentences
-from tests.analysis.conftest import NLL, meta, run_of
+from tests.analysis.conftest import NLL, axis_of, meta, run_of
 
 AXES = [
-    {"name": "schedule", "label": "Schedule", "levels": [{"name": n, "label": n} for n in ("linear", "cosine")]},
-    {"name": "steps", "label": "Steps", "levels": [{"name": n, "label": f"{n} steps"} for n in ("10", "50", "100")]},
+    axis_of("schedule", "Schedule", ("linear", "cosine")),
+    axis_of("steps", "Steps", {n: f"{n} steps" for n in ("10", "50", "100")}),
 ]
 EFFECT = {"10": 1.0, "50": 0.4, "100": 0.0}
 
@@ -37,8 +37,12 @@ def grid_of(seeds=4, lost=(), together=0.0):
     return GridResults(described, pd.DataFrame(rows), None, pd.DataFrame)
 
 
+def found(grid, metric=None):
+    return factorial(grid, metric or grid.meta.metrics[0], cells_of(grid))
+
+
 def sentences(grid):
-    return factorial_sentences(factorial(grid, grid.meta.metrics[0], cells_of(grid)))
+    return factorial_sentences(found(grid))
 
 
 def test_what_was_planted_is_said_first():
@@ -51,17 +55,16 @@ def test_what_was_planted_is_said_first():
 
 
 def test_an_interaction_is_said():
-    assert any(
-        line.startswith("NLL: Schedule and Steps depend on each other") for line in sentences(grid_of(together=1.0))
-    )
+    said = sentences(grid_of(together=1.0))
+    assert any(line.startswith("NLL: Schedule and Steps depend on each other") for line in said)
 
 
 def test_averages_are_over_the_other_axis_within_each_seed():
     grid = grid_of()
-    found = {(one.axis.name, one.level): one for one in factorial(grid, grid.meta.metrics[0], cells_of(grid)).averages}
+    averages = {(one.axis.name, one.level): one.estimate for one in found(grid).averages}
     by_hand = grid.runs[grid.runs["axis.steps"] == "10"].groupby("seed")[NLL].mean()
-    assert found["steps", "10 steps"].estimate.mean == pytest.approx(by_hand.mean())
-    assert found["steps", "10 steps"].estimate.half_width == pytest.approx(3.182446 * by_hand.std() / 2, rel=1e-5)
+    assert averages["steps", "10 steps"].mean == pytest.approx(by_hand.mean())
+    assert averages["steps", "10 steps"].half_width == pytest.approx(3.182446 * by_hand.std() / 2, rel=1e-5)
 
 
 def test_what_did_not_finish_is_said_by_its_label():
@@ -70,17 +73,15 @@ def test_what_did_not_finish_is_said_by_its_label():
 
 
 def test_one_axis_or_one_seed_has_no_effects():
-    grid = grid_of(seeds=1)
-    assert factorial(grid, grid.meta.metrics[0], cells_of(grid)) is None
+    assert found(grid_of(seeds=1)) is None
     whole = grid_of()
     one = GridResults(whole.meta, whole.runs[whole.runs["axis.schedule"] == "linear"], None, pd.DataFrame)
-    assert factorial(one, whole.meta.metrics[0], cells_of(one)) is None
+    assert found(one) is None
 
 
 def test_axes_that_depend_on_each_other_have_no_averages_by_a_model_that_denies_it():
     """In results/committed/latent pixels have no cell without a diffusion, where latents score worst by far."""
     grid = read_folder(Path(__file__).parents[3] / "results" / "committed" / "latent")
-    fid = next(metric for metric in grid.meta.metrics if metric.kind == "fid")
-    found = factorial(grid, fid, cells_of(grid))
-    assert any("Diffuses and Diffusion depend on each other" in line for line in factorial_sentences(found))
-    assert not {one.axis.name for one in found.averages} & {"space", "prior"}
+    of_fid = found(grid, next(metric for metric in grid.meta.metrics if metric.kind == "fid"))
+    assert any("Diffuses and Diffusion depend on each other" in line for line in factorial_sentences(of_fid))
+    assert not {one.axis.name for one in of_fid.averages} & {"space", "prior"}

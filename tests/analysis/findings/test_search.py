@@ -1,7 +1,6 @@
 """A search's optimism against numbers worked out by hand, and what is said of it."""
 
 import dataclasses
-import json
 import math
 
 import numpy as np
@@ -15,39 +14,25 @@ from analysis.read.search import SearchedParameter, read_search
 from analysis.words.search import optimism_sentence, search_sentences
 from analysis.words.trials import value_text
 from tests.analysis.searches import (
-    BETAS,
     FID_OBJECTIVE,
     FID_VAL,
     NLL_OBJECTIVE,
-    NLL_VAL,
     PAPERS,
     confirmation,
-    head,
+    few,
     joint,
     one_objective,
-    trial,
     two_objectives,
-    winner,
-    write_search,
 )
 
 FLOAT = SearchedParameter("x", "x", "float", (), 0.0, 1.0)
 INT = SearchedParameter("x", "x", "int", (), 0.0, 1e9)
 
 
-def simple(folder, *values, winner_of=1, objectives=(NLL_OBJECTIVE,), **changes):
-    """Trial 0 at the paper's default, the others elsewhere."""
-    params = [{"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}]
-    params += [{"schedule.beta_1": 0.0002123, "schedule.beta_T": 0.031 + i / 1000} for i in range(len(values) - 1)]
-    rows = [trial(i, p, {NLL_VAL: v}) for i, (p, v) in enumerate(zip(params, values, strict=True))]
-    won = [winner("found", "found by search", rows[winner_of], BETAS)] if values else []
-    return write_search(folder, head(BETAS, default=PAPERS, winners=won, **changes), rows)
-
-
-def confirmed(folder, fresh, searched=2.31):
+def confirmed(folder, fresh):
     """The search and its confirmation, in which the winner has these values."""
     folder = confirmation(folder, {"default": (2.40, 2.42, 2.41), "found": fresh})
-    simple(folder, 2.40, searched)
+    few(folder, 2.40, 2.31, winner_of=1)
     return read_search(folder), read_folder(folder)
 
 
@@ -74,10 +59,7 @@ def test_optimism_is_the_fresh_mean_less_the_searchs_value(tmp_path):
             (2.32, 2.36, 2.31),
             "looks optimistic by 0.02 ± 0.13, which so few seeds cannot tell from 0; on test data 2.38",
         ),
-        (
-            (2.41, 2.42, 2.40),
-            "2.41 ± 0.02 bits/dim on validation, 2.31 in the search: the search's best value was optim",
-        ),
+        ((2.41, 2.42, 2.40), "2.41 ± 0.02 bits/dim on validation, 2.31 in the search: the search's best value was opt"),
         ((2.29, 2.30, 2.28), "not optimistic here (fresh seeds are better by 0.02 ± 0.05)"),
         ((2.33, 2.33, 2.33), "was optimistic by 0.020 ± <0.001"),
     ],
@@ -89,15 +71,13 @@ def test_the_sentence_of_an_optimism(tmp_path, fresh, said):
 
 def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
     _, grid = confirmed(tmp_path / "s", (2.32, 2.36, 2.31))
-    simple(tmp_path / "s", 2.40, 2.31, seeds=[2, 3])
+    few(tmp_path / "s", 2.40, 2.31, winner_of=1, seeds=[2, 3])
     (found,) = optimism(read_search(tmp_path / "s"), grid)
     assert found.fresh.values == {1: 2.32}
     assert "of one seed" in optimism_sentence(found)
-    simple(tmp_path / "s", 2.40, 2.31, seeds=[1, 2, 3])
-    assert optimism(read_search(tmp_path / "s"), grid) == []
-    assert search_sentences(read_search(tmp_path / "s"), optimism(read_search(tmp_path / "s"), grid))[-1].startswith(
-        "The confirmation has no validation value"
-    )
+    search = read_search(few(tmp_path / "s", 2.40, 2.31, winner_of=1, seeds=[1, 2, 3]))
+    assert optimism(search, grid) == []
+    assert search_sentences(search, [])[-1].startswith("The confirmation has no validation value")
 
 
 def test_optimism_of_what_did_not_finish_is_left_out(tmp_path):
@@ -149,8 +129,8 @@ def test_importances_are_of_each_objective_and_say_what_they_leave_out(tmp_path)
     bare = read_search(one_objective(tmp_path / "bare"))
     bare = dataclasses.replace(bare, head=dataclasses.replace(bare.head, importance_ranges={}))
     assert not [line for line in search_sentences(bare) if "fANOVA" in line], "a share without its range"
-    few = read_search(simple(tmp_path / "few", 2.40, 2.31))
-    assert not [line for line in search_sentences(few) if "fANOVA" in line]
+    two_trials = read_search(few(tmp_path / "few", 2.40, 2.31, winner_of=1))
+    assert not [line for line in search_sentences(two_trials) if "fANOVA" in line]
 
 
 LOG = SearchedParameter("x", "x", "float", (), 1e-4, 1e-2, True)
@@ -169,6 +149,7 @@ STEPS = SearchedParameter("x", "x", "float", (), 0.0, 1.0, False, 0.5)
         (LOG, "0.0081", "high"),
         (STEPS, "0.0", ""),
         (FLOAT, "", ""),
+        (dataclasses.replace(FLOAT, low=1.0), "1.0", ""),
         (SearchedParameter("x", "x", "choice", ("a", "b")), "a", ""),
     ],
 )
@@ -177,46 +158,33 @@ def test_the_ends_of_a_range_are_its_last_twentieths(parameter, value, end):
 
 
 def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
-    folder = one_objective(tmp_path / "s")
-    path = folder / "grid.json"
-    head = json.loads(path.read_text())
-    description = head["search"]
-    description["parameters"][1] |= {"high": 0.031}
-    path.write_text(json.dumps(head))
-    low = f"{description['parameters'][1]['low']:g}"
-    said = f"Its β_T lies at the upper end of the range {low} to 0.031: a wider range may hold a better value"
-    assert any(line.startswith(said) for line in search_sentences(read_search(folder)))
+    search = read_search(one_objective(tmp_path / "s"))
+    first, second = search.head.parameters
+    near = dataclasses.replace(search.head, parameters=(first, dataclasses.replace(second, high=0.031)))
+    said = "Its β_T lies at the upper end of the range 0.005 to 0.031: a wider range may hold a better value"
+    assert any(line.startswith(said) for line in search_sentences(dataclasses.replace(search, head=near)))
 
 
 def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
-    told = search_sentences(read_search(simple(tmp_path / "s", 2.30, 2.31, winner_of=0)))
+    told = search_sentences(read_search(few(tmp_path / "s", 2.30, 2.31, winner_of=0)))
     assert told[1].startswith("The paper's default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
     assert told[2] == "No trial has beaten the paper's default: there is nothing to confirm."
     assert len(told) == 3
 
 
 def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
-    far = PAPERS | {"schedule.beta_T": "0.5"}
-    search = read_search(simple(tmp_path / "s", 2.40, 2.31))
+    search = read_search(few(tmp_path / "s", "pruned", 2.3, winner_of=1))
     assert default_trial(search) == 0
-    folder = tmp_path / "t"
-    rows = [
-        trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="pruned", reason="worse than the median")
-    ]
-    rows.append(trial(1, {"schedule.beta_1": 2e-4, "schedule.beta_T": 0.03}, {NLL_VAL: 2.3}))
-    won = [winner("found", "found by search", rows[1], BETAS)]
-    write_search(folder, head(BETAS, default=PAPERS, winners=won), rows)
-    told = search_sentences(read_search(folder))
-    assert "The paper's default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned." in told
-    write_search(folder, head(BETAS, default=far, winners=won), rows)
-    search = read_search(folder)
+    said = "The paper's default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned."
+    assert said in search_sentences(search)
+    far = PAPERS | {"schedule.beta_T": "0.5"}
+    search = dataclasses.replace(search, head=dataclasses.replace(search.head, default=far))
     assert default_trial(search) is None
     assert "The paper's default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in search_sentences(search)
 
 
 def test_nothing_complete_is_said(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
-    told = search_sentences(read_search(write_search(tmp_path / "s", head(BETAS), rows)))
+    told = search_sentences(read_search(few(tmp_path / "s", "failed")))
     assert told[1:] == ["Failed, 1 of 1: boom", "No trial has finished, so nothing was found."]
     assert "1 trial (1 failed)" in told[0]
 
@@ -228,15 +196,13 @@ def test_the_default_of_a_conditional_space(tmp_path):
 
 
 def test_the_best_trials(tmp_path):
-    search = read_search(simple(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
+    search = read_search(few(tmp_path / "s", 2.40, 2.31, 2.35, 2.31, 2.5, 2.36))
     assert best_trials(search, 5)["trial"].tolist() == [1, 3, 2, 5, 0]
     assert front_of_trials(search)["trial"].tolist() == [1, 3]
 
 
 def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
-    folder = write_search(tmp_path / "s", head(BETAS, (NLL_OBJECTIVE, FID_OBJECTIVE), default=PAPERS, winners=[]), rows)
-    search = read_search(folder)
+    search = read_search(few(tmp_path / "s", "failed", objectives=(NLL_OBJECTIVE, FID_OBJECTIVE)))
     assert front_of_trials(search).empty
     assert best_trials(search, 5).empty
     assert search_sentences(search)[-1] == "No trial has finished, so nothing was found."
@@ -244,10 +210,7 @@ def test_of_two_objectives_without_a_complete_trial_there_is_no_front(tmp_path):
 
 def test_the_front_of_two_objectives(tmp_path):
     points = [(2.0, 30.0), (2.1, 20.0), (2.2, 25.0), (2.3, 10.0), (2.0, 31.0)]
-    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    both = (NLL_OBJECTIVE, FID_OBJECTIVE)
-    rows = [trial(i, params, {NLL_VAL: a, FID_VAL: b}) for i, (a, b) in enumerate(points)]
-    search = read_search(write_search(tmp_path / "s", head(BETAS, both), rows))
+    search = read_search(few(tmp_path / "s", *points, objectives=(NLL_OBJECTIVE, FID_OBJECTIVE)))
     assert front_of_trials(search)["trial"].tolist() == [0, 1, 3]
 
 

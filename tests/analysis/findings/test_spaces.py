@@ -14,7 +14,7 @@ from analysis.report.answers import factorial_sentences
 from analysis.words.cells import without_value
 from analysis.words.verdicts import headline, why
 from tests.analysis.conftest import FID, NLL, described
-from tests.analysis.latent import BITS, PSNR, RFID, latent, row
+from tests.analysis.latent import PSNR, RFID, latent, rows
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +59,8 @@ def test_why_there_is_no_value(cells):
 
 
 def test_a_run_that_did_not_finish_says_nothing_of_comparisons(tmp_path):
-    table = [row(levels, seed) for levels in BITS for seed in (0, 1, 2)]
     lost = {"status": "diverged", "reason": "not finite"}
-    table = [one | (lost if one["axis.space"] == "vq" else {}) for one in table]
+    table = [one | (lost if one["axis.space"] == "vq" else {}) for one in rows()]
     (vq,) = [cell for cell in cells_of(read_folder(latent(tmp_path / "g", table))) if cell.levels[0] == "vq"]
     assert vq.comparable(NLL)
 

@@ -70,3 +70,6 @@ def test_where_noise_or_cost_is_not_known_nothing_is_said():
     assert spending(Answers.of(priced()).findings[0]) is None, "a likelihood draws no samples"
     assert spending(Answers.of(grid_of(FIDS, sets=0.2)).findings[1]) is None
     assert spending(Answers.of(priced(set_sd=None)).findings[1]) is None
+    grid = priced()
+    grid.runs.loc[grid.runs["cell_id"] == "a", "evaluation.sets"] = "3"
+    assert spending(Answers.of(grid).findings[1]) is None, "no number of sets that all have"

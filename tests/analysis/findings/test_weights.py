@@ -12,28 +12,24 @@ from analysis.findings.weights import (
     effective_weights,
     largest,
     partners,
-    relative,
 )
 from analysis.words.weights import weight_footnotes, weight_sentence
-from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_csv
+from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_curves
 
 AXES = ["axis.a", "axis.b"]
 
 
-def frame(*cells):
-    """runs: cell_id, level of a, level of b, seed, status, and two parameters."""
-    names = ["cell_id", "axis.a", "axis.b", "seed", "status", "variance", "objective.space"]
-    return pd.DataFrame(cells, columns=names).assign(**{"training_id": "t", "reason": "", "nll/test": 2.5})
-
-
-RUNS = frame(
-    ("ax", "a", "x", 0, "finished", "beta", ""),
-    ("ax", "a", "x", 1, "finished", "beta", ""),
-    ("bx", "b", "x", 0, "finished", "beta_tilde", ""),
-    ("bx", "b", "x", 1, "diverged", "beta_tilde", ""),
-    ("ay", "a", "y", 0, "finished", "beta", "v"),
-    ("cy", "c", "y", 0, "finished", "learned", "v"),
-)
+RUNS = pd.DataFrame(
+    [
+        ("ax", "a", "x", 0, "finished", "beta", ""),
+        ("ax", "a", "x", 1, "finished", "beta", ""),
+        ("bx", "b", "x", 0, "finished", "beta_tilde", ""),
+        ("bx", "b", "x", 1, "diverged", "beta_tilde", ""),
+        ("ay", "a", "y", 0, "finished", "beta", "v"),
+        ("cy", "c", "y", 0, "finished", "learned", "v"),
+    ],
+    columns=["cell_id", *AXES, "seed", "status", "variance", "objective.space"],
+).assign(**{"training_id": "t", "reason": "", "nll/test": 2.5})
 
 
 def series(*values):
@@ -81,17 +77,22 @@ def test_effective_weights_are_those_of_the_expected_loss():
     assert list(found["ax", 0].index) == [1, 2, 3, 4, 5]
 
 
-def test_weights_are_relative_to_their_means_so_that_a_constant_factor_is_no_difference():
-    assert list(relative(series(1.0, 2.0, 3.0))) == [0.5, 1.0, 1.5]
-    assert difference(series(1.0, 2.0, 3.0), series(10.0, 20.0, 30.0)) is None
-
-
-def test_difference_by_hand():
-    # Means 2 and 4: c is ½, 1, 3/2 and ¼, ¼, 5/2, so the ratios are 2, 4, 3/5.
-    for pair in ((series(1.0, 2.0, 3.0), series(1.0, 1.0, 10.0)), (series(1.0, 1.0, 10.0), series(1.0, 2.0, 3.0))):
-        found = difference(*pair)
-        assert found.factor == pytest.approx(4.0)
-        assert found.t == 2
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        pytest.param((1.0, 2.0, 3.0), (10.0, 20.0, 30.0), None, id="a-constant-factor"),
+        # Means 2 and 4: c is ½, 1, 3/2 and ¼, ¼, 5/2, so the ratios are 2, 4, 3/5.
+        pytest.param((1.0, 2.0, 3.0), (1.0, 1.0, 10.0), (4.0, 2), id="by-hand"),
+        pytest.param((math.nan, 1.0, 1.0), (100.0, 2.0, 2.0), None, id="a-gap-is-left-out-of-both-means"),
+        pytest.param((math.nan, 1.0), (1.0, math.nan), None, id="nothing-in-common"),
+        pytest.param((0.0, 1.0, 2.0), (0.0, 2.0, 4.0), None, id="a-t-that-weighs-in-neither"),
+        pytest.param((0.0, 1.0, 2.0), (1.0, 1.0, 1.0), (math.inf, 1), id="a-t-that-weighs-in-one"),
+    ],
+)
+def test_weights_differ_relative_to_their_means_in_either_order(a, b, expected):
+    for pair in ((a, b), (b, a)):
+        found = difference(*(series(*weights) for weights in pair))
+        assert (found and (found.factor, found.t)) == (expected and pytest.approx(expected))
 
 
 @pytest.mark.parametrize(("excess", "differs"), [(0.0095, False), (0.0105, True)])
@@ -101,16 +102,6 @@ def test_one_percent_is_the_threshold(excess, differs):
     a = b.copy()
     a[700.0] = 1 + excess * 1000 / 999
     assert (difference(a, b) is not None) is differs
-
-
-def test_a_t_that_either_lacks_is_left_out_of_both_means():
-    assert difference(series(math.nan, 1.0, 1.0), series(100.0, 2.0, 2.0)) is None
-    assert difference(series(math.nan, 1.0), series(1.0, math.nan)) is None
-
-
-def test_a_t_without_weight():
-    assert difference(series(0.0, 1.0, 2.0), series(0.0, 2.0, 4.0)) is None
-    assert difference(series(0.0, 1.0, 2.0), series(1.0, 1.0, 1.0)) == WeightDifference(math.inf, 1)
 
 
 def test_largest_leaves_out_other_horizons_and_runs_without_curves():
@@ -170,5 +161,5 @@ def test_a_second_axis_has_a_footnote_of_its_own(tmp_path):
 def test_grids_without_curves_have_no_footnote(tmp_path):
     folder = build(tmp_path / "g")
     kept = [line for line in curves() if not (line[0] == cell_id(("x0", "simple")) and line[2] == "expected_weight")]
-    write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), kept)
+    write_curves(folder, kept)
     assert footnotes_of(folder) == {}

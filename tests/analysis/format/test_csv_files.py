@@ -1,7 +1,5 @@
 """Rows that are torn, and columns of one name: refused in a line that says where."""
 
-from __future__ import annotations
-
 import pytest
 
 from analysis.format.csv_files import parse_csv
@@ -12,9 +10,9 @@ from analysis.read.runs import read_folder
 @pytest.mark.parametrize("row", [1, 7, 33])
 def test_a_row_that_was_cut_is_refused(folder, row):
     path = folder / "runs.csv"
-    lines = path.read_text().splitlines()
-    lines[row] = ",".join(lines[row].split(",")[:5])
-    path.write_text("\n".join(lines) + "\n")
+    lines = path.read_text().splitlines(keepends=True)
+    lines[row] = ",".join(lines[row].split(",")[:5]) + "\n"
+    path.write_text("".join(lines))
     with pytest.raises(InputError, match=rf"runs\.csv is not a CSV file \(row {row} below the heads has 5 fields for"):
         read_folder(folder)
 

@@ -1,7 +1,5 @@
 """Files are whole, whatever happens while they are made."""
 
-from __future__ import annotations
-
 import os
 
 import pytest

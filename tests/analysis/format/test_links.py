@@ -5,7 +5,7 @@ import json
 import pytest
 
 from analysis.format.errors import InputError
-from analysis.format.links import page, to_json, tracking_of, without_password, without_passwords
+from analysis.format.links import page, read_tracking, to_json, tracking_of, without_password, without_passwords
 from analysis.read.runs import read_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
@@ -47,10 +47,11 @@ def test_tracking_comes_back_from_its_file(folder):
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"uri": "x"}', '{"uri":"x","experiment":"1","link":"y","runs":[]}'])
-def test_a_damaged_file_says_what_to_do(folder, content):
-    (folder / "tracking.json").write_text(content)
+def test_a_damaged_file_says_what_to_do(tmp_path, content):
+    path = tmp_path / "tracking.json"
+    path.write_text(content)
     with pytest.raises(InputError, match=r"tracking.json is damaged: delete it and run `python -m ablations.publish`"):
-        read_folder(folder)
+        read_tracking(path)
 
 
 def test_a_message_about_a_store_does_not_say_its_password():

@@ -106,4 +106,4 @@ def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():
     assert listed_names(["a · 1", "b · 1", "c"], "or") == "a · 1, b · 1 or c"
     assert listed_names(["a, 1", "b", "c"], "or") == "a, 1; b or c"
     assert (some(["a", "b", "c"]), some(["a", "b, 1", "c"])) == ("a, b, c", "a; b, 1; c")
-    assert some(["a", "b", "c"], 2) == "a, b, and 1 more"
+    assert (some(["a", "b", "c"], 2), some(["a", "b"], 2)) == ("a, b, and 1 more", "a, b")

@@ -18,13 +18,7 @@ OPTIONS = {
 
 
 def test_parse_fills_in_defaults_and_keeps_kinds():
-    assert parse(["grid=a=b, c"], OPTIONS) == {
-        "grid": "a=b, c",
-        "format": "markdown",
-        "n": 64,
-        "rate": 0.5,
-        "out": "",
-    }
+    assert parse(["grid=a=b, c"], OPTIONS) == {"grid": "a=b, c", "format": "markdown", "n": 64, "rate": 0.5, "out": ""}
     given = parse(["n=7", "rate=1e-3", "grid=1", "out=007"], OPTIONS)
     assert given == {"grid": "1", "format": "markdown", "n": 7, "rate": 0.001, "out": "007"}
 
@@ -78,12 +72,7 @@ def refuse(values):
         (["--help"], 0, usage("p", "Does.", OPTIONS) + "\n", ""),
         (["grid=x", "-h"], 0, usage("p", "Does.", OPTIONS) + "\n", ""),
         (["grid=x"], 2, "", "error: no x here\n"),
-        (
-            ["grid"],
-            2,
-            "",
-            "error: expected key=value, got 'grid': the keys are grid, format, n, rate, out; see --help\n",
-        ),
+        (["grid=x", "n=many"], 2, "", "error: n must be a whole number, got 'many'\n"),
     ],
 )
 def test_run_answers_in_a_line_and_an_exit_code(arguments, code, out, err, capsys):
@@ -98,17 +87,10 @@ def test_run_acts_on_the_values():
     assert seen == [{"grid": "x", "format": "markdown", "n": 2, "rate": 0.5, "out": ""}]
 
 
-@pytest.mark.parametrize(
-    "module",
-    [
-        "analysis.format.options",
-        "ablations.publish",
-        "ablations.sample",
-        "ablations.export",
-        "ablations.clean",
-        "ablations.doctor",
-    ],
-)
+COMMANDS = [f"ablations.{name}" for name in ("publish", "sample", "export", "clean", "doctor")]
+
+
+@pytest.mark.parametrize("module", ["analysis.format.options", *COMMANDS])
 def test_help_comes_before_anything_heavy(module):
     heavy = "{'pandas', 'torch', 'mlflow', 'numpy', 'hydra', 'pydantic'}"
     code = f"import sys, {module}; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"

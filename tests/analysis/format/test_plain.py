@@ -1,9 +1,9 @@
 """Text that may come from anywhere is seen character by character, and does nothing, to a terminal or a page."""
 
-from __future__ import annotations
-
+import contextlib
 import io
 import json
+import sys
 
 import pytest
 
@@ -38,10 +38,8 @@ def test_a_line_is_one():
 
 def test_of_a_json_text_strings_and_keys_are_plain_and_the_rest_is_as_it_was():
     content = {"a\u202e": ["\x1b[2J", {"n": [1, 2.5, None, True]}], "b": "β"}
-    assert json.loads(plain_json(json.dumps(content))) == {
-        "a\\u202e": ["\\x1b[2J", {"n": [1, 2.5, None, True]}],
-        "b": "β",
-    }
+    shown = {"a\\u202e": ["\\x1b[2J", {"n": [1, 2.5, None, True]}], "b": "β"}
+    assert json.loads(plain_json(json.dumps(content))) == shown
     assert plain_json("{no json") == "{no json"
 
 
@@ -55,21 +53,17 @@ def test_what_is_printed_is_plain_but_for_bold_and_colours(capsys):
 
 
 def test_commands_print_plainly_and_say_their_errors_so(capsys):
-    assert run("p", "Does.", {"n": Option("a number", 0, int)}, lambda given: print("\x1b[2J"), []) == 0
-    assert run("p", "Does.", {"n": Option("a number", 0, int)}, print, ["\x1b[2J=\u202e"]) == 2
+    options = {"n": Option("a number", 0, int)}
+    assert run("p", "Does.", options, lambda given: print("\x1b[2J"), []) == 0
+    assert run("p", "Does.", options, print, ["\x1b[2J=\u202e"]) == 2
     told = capsys.readouterr()
     assert told.out == "\\x1b[2J\n"
-    assert "\x1b" not in told.err
-    assert "\u202e" not in told.err
+    assert not {"\x1b", "\u202e"} & set(told.err)
 
 
 def test_the_stream_is_the_other_one_in_all_else():
     stream = io.StringIO()
-    import contextlib
-
     with contextlib.redirect_stdout(stream), printed_plainly():
-        import sys
-
         assert sys.stdout.isatty() is False
         sys.stdout.write("a\x00")
     assert stream.getvalue() == "a\\x00"

@@ -5,33 +5,34 @@ import pandas as pd
 import pytest
 
 from analysis.format.errors import InputError
+from analysis.read.images import no_images
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import NLL, build, cell_id, rows, write_csv
+from tests.analysis.conftest import NLL, cell_id, rows, write_csv
 
 N = 5
 CONTINUOUS = "nll_continuous/test"
 
 
-def image_rows(table):
+def image_rows():
     """Two likelihoods of each finished row: NLL's mean over images is the row's metric, to six digits."""
-    deviations = np.linspace(-0.5, 0.5, N)
-    for row in table:
-        if row["status"] == "finished":
-            for metric, shift in ((CONTINUOUS, 0.25), (NLL, 0.0)):
-                values = [f"{row[NLL] + shift + x:.6g}" for x in deviations]
-                yield [row["cell_id"], row["seed"], metric, *values]
+    return [
+        [row["cell_id"], row["seed"], metric, *(f"{row[NLL] + shift + x:.6g}" for x in np.linspace(-0.5, 0.5, N))]
+        for row in rows()
+        if row["status"] == "finished"
+        for metric, shift in ((CONTINUOUS, 0.25), (NLL, 0.0))
+    ]
 
 
 HEAD = ("cell_id", "seed", "metric", *(str(i) for i in range(N)))
 
 
 def with_images(folder, lines=None, head=HEAD):
-    write_csv(folder / "images.csv", head, list(image_rows(rows())) if lines is None else lines)
+    write_csv(folder / "images.csv", head, image_rows() if lines is None else lines)
     return folder
 
 
 def test_images_come_in_the_order_of_the_runs_and_their_mean_is_the_metric(folder):
-    lines = list(image_rows(rows()))
+    lines = image_rows()
     with_images(folder, [lines[i] for i in np.random.default_rng(0).permutation(len(lines))])
     grid = read_folder(folder)
     images = grid.images
@@ -47,16 +48,17 @@ def test_images_come_in_the_order_of_the_runs_and_their_mean_is_the_metric(folde
     assert grid.images is images
 
 
-def test_without_the_file_there_are_no_images(shared_folder):
-    images = read_folder(shared_folder).images
+def test_without_the_file_or_its_rows_there_are_no_images(folder):
+    images = read_folder(folder).images
     assert images.empty
     assert list(images.index.names) == ["cell_id", "seed", "metric"]
     assert images.groupby("metric").mean().empty
+    assert read_folder(with_images(folder, [], HEAD[:3])).images.empty
 
 
 def test_images_of_what_is_not_in_the_grid_are_left_out(folder):
     with_images(folder, [["gone", 0, NLL, *"12345"], ["mu-weighted", 7, NLL, *"12345"]])
-    pd.testing.assert_frame_equal(read_folder(folder).images, read_folder(build(folder.parent / "without")).images)
+    pd.testing.assert_frame_equal(read_folder(folder).images, no_images())
 
 
 @pytest.mark.parametrize(
@@ -81,13 +83,8 @@ def test_damaged_images_are_refused(folder, head, line, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_file_without_rows_is_as_good_as_none(folder):
-    with_images(folder, [], ("cell_id", "seed", "metric"))
-    assert read_folder(folder).images.empty
-
-
 def test_values_that_contradict_the_metric_are_refused(folder):
-    lines = list(image_rows(rows()))
+    lines = image_rows()
     line = next(line for line in lines if line[2] == NLL)
     line[3] = str(float(line[3]) + 0.01)
     grid = read_folder(with_images(folder, lines))

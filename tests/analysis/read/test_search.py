@@ -10,7 +10,19 @@ from analysis.format.errors import InputError
 from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_in
-from tests.analysis.searches import BETAS, FULL, NLL_VAL, confirmation, head, joint, one_objective, trial, write_search
+from tests.analysis.searches import (
+    BETAS,
+    DEFAULT,
+    FULL,
+    NLL_VAL,
+    confirmation,
+    few,
+    head,
+    joint,
+    one_objective,
+    trial,
+    write_search,
+)
 
 
 def edit(path, *changes):
@@ -29,12 +41,8 @@ def test_the_frames_of_a_search(tmp_path):
     assert search.trials["param.schedule.beta_1"].iloc[0] == 1e-4
     assert search.trials[NLL_VAL].isna().sum() == 5
     assert len(search.finished) == 35
-    assert search.rungs.dtypes.astype(str).to_dict() == {
-        "trial": "int64",
-        "seed": "int64",
-        "step": "int64",
-        "value": "float64",
-    }
+    assert list(search.rungs) == ["trial", "seed", "step", "value"]
+    assert search.rungs.dtypes.tolist() == [*["int64"] * 3, "float64"]
     assert search.rungs.loc[search.rungs["trial"] == 0, "step"].max() == FULL
     assert search.parameter("schedule.beta_T").label == "β_T"
     assert search.parameter("schedule.beta_2") is None
@@ -50,14 +58,13 @@ def test_a_conditional_parameter_is_empty_where_it_does_not_apply(tmp_path):
 
 
 def test_trials_come_in_their_order_whatever_that_of_the_file(tmp_path):
-    rows = [trial(i, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, {NLL_VAL: 2.0 + i}) for i in (2, 0, 1)]
+    rows = [trial(i, DEFAULT, {NLL_VAL: 2.0 + i}) for i in (2, 0, 1)]
     search = read_search(write_search(tmp_path / "s", head(BETAS), rows))
     np.testing.assert_array_equal(search.trials[NLL_VAL], [2.0, 3.0, 4.0])
 
 
 def test_of_a_cell_that_was_tried_twice_each_trial_has_the_rungs_that_it_came_to(tmp_path):
-    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    rows = [trial(0, params, status="pruned", steps=125), trial(1, params, {NLL_VAL: 2.0}, cell_id="c0")]
+    rows = [trial(0, DEFAULT, status="pruned", steps=125), trial(1, DEFAULT, {NLL_VAL: 2.0}, cell_id="c0")]
     rungs = [(0, 0, step, 3 - step / 1000) for step in (125, 250)] + [(0, 7, 125, 9.0)]
     search = read_search(write_search(tmp_path / "s", head(BETAS, pruner="median"), rows, rungs))
     assert search.rungs[["trial", "step"]].to_numpy().tolist() == [[0, 125], [1, 125], [1, 250]]
@@ -66,9 +73,7 @@ def test_of_a_cell_that_was_tried_twice_each_trial_has_the_rungs_that_it_came_to
 def test_without_a_search_there_is_none(tmp_path):
     assert search_in(confirmation(tmp_path / "g")) is None
     assert not search_alone(tmp_path)
-    with pytest.raises(
-        InputError, match=r"grid\.json describes no search: `python -m ablations\.search study=NAME` runs"
-    ):
+    with pytest.raises(InputError, match=r"grid\.json describes no search: `python -m ablations\.search study=NAME`"):
         read_search(tmp_path)
 
 
@@ -83,8 +88,7 @@ def test_a_grid_knows_its_search(tmp_path):
 
 
 def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, status="failed", reason="boom")]
-    folder = write_search(tmp_path / "s", head(BETAS), rows)
+    folder = few(tmp_path / "s", "failed")
     edit(folder / "runs.csv", (f",{NLL_VAL}", ""), (",20.5,", ",20.5"))
     search = read_search(folder)
     assert search.finished.empty
@@ -93,33 +97,25 @@ def test_no_complete_trial_and_no_column_of_the_objective(tmp_path):
 
 def test_a_default_outside_of_the_space_is_no_fault(tmp_path):
     """It is what winners are compared with, whether or not the search could have tried it."""
-    folder = one_objective(tmp_path / "s")
-    path = folder / "grid.json"
-    head = json.loads(path.read_text())
-    head["search"]["default"]["schedule.beta_1"] = "None"
-    path.write_text(json.dumps(head))
+    folder = one_objective(tmp_path / "s", 5)
+    edit(folder / "grid.json", ('"schedule.beta_1": "0.0001"', '"schedule.beta_1": "None"'))
     assert default_trial(read_search(folder)) is None
 
 
 HEAD_FAULTS = {
-    "objectives: Field required": lambda head: head.pop("objectives"),
     "objectives.0.direction: Input should be": lambda head: head["objectives"][0].update(direction="down"),
     "nll/val has no direction to search in": lambda head: head["objectives"][0].update(direction="none"),
     "one or two objectives, not 0": lambda head: head.update(objectives=[]),
     "a search has parameters": lambda head: head.update(parameters=[]),
-    "parameters.0.kind": lambda head: head["parameters"][0].update(kind="real"),
     "schedule.beta_1 has no range from low to high": lambda head: head["parameters"][0].update(low=None),
     "schedule.beta_1 is logarithmic from 0": lambda head: head["parameters"][0].update(low=0.0),
-    "schedule.beta_1 is 'x', which is no number": lambda head: head["winners"][0]["params"].update(
-        {"schedule.beta_1": "x"}
-    ),
+    "beta_1 is 'x', which is no number": lambda head: head["winners"][0].update(params={"schedule.beta_1": "x"}),
     "schedule.beta_1 is a choice of none": lambda head: head["parameters"][0].update(kind="choice"),
     "seeds: Tuple should have at least 1": lambda head: head.update(seeds=[]),
     "objectives.0.decimals: Input should be greater": lambda head: head["objectives"][0].update(decimals=-4),
     "parameters.0.high: Input should be a finite": lambda head: head["parameters"][0].update(high=float("inf")),
     "the parameter 'schedule.beta_1' is there twice": lambda head: head["parameters"].append(head["parameters"][0]),
     "the objective 'nll/val' is there twice": lambda head: head["objectives"].append(head["objectives"][0]),
-    "winners.0.trial: Field required": lambda head: head["winners"][0].pop("trial"),
     "runs.csv lacks trial 99, which won": lambda head: head["winners"][0].update(trial=99),
 }
 
@@ -148,11 +144,7 @@ FILE_FAULTS = [
     ("runs.csv", (",finished,,1,", ",finished,,0,"), r"runs\.csv holds trial 0 more than once"),
     ("runs.csv", ("20.5,2", "20.5,two"), r"the column 'nll/val' holds 'two"),
     ("runs.csv", (",finished,,0,", ",finished,,zero,"), r"the column 'trial' holds 'zero' where a whole number is"),
-    (
-        "grid.json",
-        ('"search": {"name"', '"search": {"name'),
-        r"grid\.json is not the description of a search: the file",
-    ),
+    ("grid.json", ('"search": {"name"', '"search": {"name'), r"json is not the description of a search: the file"),
 ]
 
 
@@ -166,7 +158,7 @@ def test_what_is_wrong_with_a_file_is_one_line(tmp_path, name, change, message):
 
 
 def test_a_complete_trial_has_a_value(tmp_path):
-    rows = [trial(0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, {})]
+    rows = [trial(0, DEFAULT, {})]
     with pytest.raises(InputError, match=r"runs\.csv: trial 0 is finished, but nll/val is not known: run the search"):
         read_search(write_search(tmp_path / "s", head(BETAS), rows))
 

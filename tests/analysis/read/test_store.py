@@ -48,10 +48,10 @@ class Store:
         """The id of the summary run."""
         run = self.client.create_run(self.experiment(name), start, {"kind": "summary"}).info.run_id
         for path in sorted(folder.iterdir()):
-            if path.is_dir() and path.name != "samples":
-                self.client.log_artifacts(run, str(path), path.name)
-            elif path.is_file():
+            if path.is_file():
                 self.client.log_artifact(run, str(path))
+            elif path.name != "samples":
+                self.client.log_artifacts(run, str(path), path.name)
         self.client.set_terminated(run)
         return run
 
@@ -124,11 +124,8 @@ def test_folder_and_store_give_equal_grids(published, tracker):
     assert images_in(ours.strips) == images_in(theirs.strips)
     assert images_in(ours.reconstructions) == images_in(theirs.reconstructions)
     assert render(Answers.of(ours), "markdown") == render(Answers.of(theirs), "markdown")
-
-
-def test_sample_sheets_are_left_in_the_runs_of_their_cells(published, tracker):
-    assert read_folder(published[0]).samples is not None
-    assert read_store(tracker.uri, GRID).samples is None
+    # Sample sheets are left in the runs of their cells.
+    assert (ours.samples, theirs.samples) == (published[0] / "samples", None)
 
 
 def test_a_grid_that_lacks_what_others_have_is_read_too(tracker, tmp_path):
@@ -141,12 +138,8 @@ def test_a_grid_that_lacks_what_others_have_is_read_too(tracker, tmp_path):
     assert grid.tracking.runs == {}
 
 
-def test_links_lead_into_the_store_that_is_read(published, tracker):
-    experiment = tracker.experiment(GRID)
-    assert read_store(tracker.uri, GRID).tracking == tracking_of(tracker.uri, experiment, IDS)
-
-
-def test_runs_of_another_experiment_are_linked_to_nothing(tracker, tmp_path):
+def test_links_lead_into_the_store_that_is_read_and_those_of_another_experiment_nowhere(published, tracker, tmp_path):
+    assert read_store(tracker.uri, GRID).tracking == tracking_of(tracker.uri, tracker.experiment(GRID), IDS)
     tracker.publish("moved", whole(tmp_path / "moved", "4711"))
     assert read_store(tracker.uri, "moved").tracking == tracking_of(tracker.uri, tracker.experiment("moved"), {})
 
@@ -161,14 +154,8 @@ def test_the_newest_summary_is_read(tracker, tmp_path):
 def test_what_is_made_of_other_files_is_not_downloaded(published, tracker, temporary):
     grid = read_store(tracker.uri, GRID)
     (downloaded,) = temporary.iterdir()
-    assert {path.name for path in published[0].iterdir()} - {path.name for path in downloaded.iterdir()} == {
-        "samples",
-        "figures",
-        "report.html",
-        "table.md",
-        "table.tex",
-        "table.csv",
-    }
+    left = {path.name for path in published[0].iterdir()} - {path.name for path in downloaded.iterdir()}
+    assert left == {"samples", "figures", "report.html", "table.md", "table.tex", "table.csv"}
     assert grid.strips.parent == downloaded
 
 

@@ -30,7 +30,7 @@ def test_codes_are_counted_in_order_and_those_of_one_run_each(tmp_path):
     [
         ([{"numerics": "1"}, {"numerics": "2"}], r"runs.csv holds rows of more than one numerics \(1, 2\)"),
         (
-            [{"data_digest": "aa"}, {"data_digest": "bb"}, {"data_digest": ""}],
+            [{"data_digest": digest} for digest in ("aa", "bb", "")],
             r"runs.csv \(data=digits\) holds rows of more than one data_digest \(aa, bb\), .*: keep the rows of one",
         ),
     ],

@@ -5,12 +5,9 @@ import re
 
 import pytest
 
-from analysis.findings.answers import Answers
-from analysis.format.notation import some
-from analysis.read.runs import read_folder
 from analysis.report import report
 from analysis.tables import MOST_ROWS, read_through, render, terminal_table
-from tests.analysis.conftest import pipe
+from tests.analysis.conftest import answers_of, pipe
 from tests.analysis.many import many
 from tests.analysis.report.pages import Page
 
@@ -23,7 +20,7 @@ LAST, LEFT_OUT = f"level {CELLS - 1:03}", f"level {CELLS - 2:03}"
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory):
-    return Answers.of(read_folder(many(tmp_path_factory.mktemp("many") / "grid", CELLS)))
+    return answers_of(many(tmp_path_factory.mktemp("many") / "grid", CELLS))
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +58,3 @@ def test_a_terminal_shows_as_many_and_the_verdict_of_all(answers):
     assert " ".join(f"{WORDS}; table.csv has all.".split()) in " ".join(text.split())
     assert f"is the best of {CELLS}" in text or f"of the other {CELLS - 1} cells" in text
     assert LEFT_OUT not in text
-
-
-def test_many_names_are_told_in_part():
-    assert some(["a", "b"]) == "a, b"
-    assert some(["a", "b", "c", "d"], most=2) == "a, b, and 2 more"

@@ -9,7 +9,7 @@ from analysis.report.costs import cost, si
 from analysis.report.page import FactTable, Link, Section, prose, render
 from analysis.report.records import besides, missing, provenance
 from tests.analysis.conftest import build, rows
-from tests.analysis.findings.test_costs import costed
+from tests.analysis.findings.test_costs import TRAINED, costed
 from tests.analysis.report.pages import Page
 
 
@@ -26,10 +26,8 @@ def test_tracebacks_are_folded_below_the_reasons(tmp_path):
     alone = grid.runs["cell_id"] == "mu-simple"
     _, sheet, folded = missing(Answers.of(dataclasses.replace(grid, runs=grid.runs[alone]))).blocks
     assert [row[3] for row in sheet.rows] == ["no space left"] * 3
-    assert [(block.title[-6:], block.text) for block in folded.blocks] == [
-        ("seed 0", trace),
-        ("seed 1", f"no space left\n{trace}"),
-    ]
+    told = [(block.title[-6:], block.text) for block in folded.blocks]
+    assert told == [("seed 0", trace), ("seed 1", f"no space left\n{trace}")]
 
 
 def test_every_run_has_its_page_in_mlflow(shared_folder):
@@ -64,17 +62,18 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
 
 
 def test_seconds_told_apart_are_counted():
-    grid = costed(trained={"linear": 100.0, "cosine": 100.0, "learned": 210.0}, linear=5, cosine=5, learned=5)
-    section = cost(Answers.of(grid), [])
+    section = cost(Answers.of(costed(trained=TRAINED, linear=5, cosine=5, learned=5)), [])
     assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[0].text
 
 
 def test_scoring_at_rungs_has_a_column_where_it_is_known():
-    grid = costed(trained={"linear": 100.0, "cosine": 100.0, "learned": 210.0}, linear=2, cosine=2, learned=2)
+    grid = costed(trained=TRAINED, linear=2, cosine=2, learned=2)
     assert not any("rungs" in head for head in cost(Answers.of(grid), []).blocks[-1].head)
-    known = dataclasses.replace(grid, runs=grid.runs.assign(**{"cost/rung_seconds": 7.0}))
+    seconds = 7.0 + 0.1 * (grid.runs["seed"] == 0)
+    known = dataclasses.replace(grid, runs=grid.runs.assign(**{"cost/rung_seconds": seconds}))
     sheet = cost(Answers.of(known), []).blocks[-1]
-    assert [row[list(sheet.head).index("Scoring at rungs (s)")] for row in sheet.rows] == 3 * ["7.00"]
+    shown = [row[list(sheet.head).index("Scoring at rungs (s)")] for row in sheet.rows]
+    assert shown == 3 * ["7.03 (7.00–7.10)"], "the mean over four seeds, and their range"
 
 
 def test_si():
@@ -83,9 +82,8 @@ def test_si():
 
 
 def test_prose_keeps_numbers_whole_and_escapes_code():
-    assert (
-        prose("a ± b, p = 1, NLL ↓ `<x>`") == "a\u00a0±\u00a0b, p\u00a0=\u00a01, NLL\u00a0↓\u00a0<code>&lt;x&gt;</code>"
-    )
+    bound = "a\u00a0±\u00a0b, p\u00a0=\u00a01, NLL\u00a0↓\u00a0<code>&lt;x&gt;</code>"
+    assert prose("a ± b, p = 1, NLL ↓ `<x>`") == bound
     assert prose("a ` b <") == "a ` b\u00a0&lt;"
 
 

@@ -2,14 +2,9 @@
 
 import pytest
 
-from tests.analysis.conftest import AXES, FID, NLL, build, rows, write_csv
+from tests.analysis.conftest import AXES, FID, NLL, build, lost_rows, rows, without_samples, write_curves
 from tests.analysis.report.pages import Page, page_of
 from tests.sampling import sampled
-
-
-def one_axis(table, **changes):
-    """Only predicting x₀, so that the objective is the only axis."""
-    return [row for row in table if row["parameterization"] == "x0"], {"axes": [AXES[1]], "baseline": {}} | changes
 
 
 def scene(name):
@@ -21,30 +16,25 @@ def scene(name):
     if name == "one seed":
         return [row for row in table if row["seed"] == 0], {"seeds": [0]}
     if name == "all diverged":
-        fixed = [{key: row[key] for key in list(row)[:15]} for row in table]
-        return [row | {"status": "diverged", "reason": "the loss was not finite"} for row in fixed], {}
+        return lost_rows("diverged", "the loss was not finite"), {}
     if name == "points":
         metrics = [
             {"name": NLL, "label": "NLL", "unit": "nats", "direction": "min", "decimals": 2},
             {"name": "energy_distance/test", "label": "Energy distance", "direction": "min", "decimals": 3},
         ]
-        named = [{"energy_distance/test" if key == FID else key: row[key] for key in row} for row in table]
+        named = [
+            {"energy_distance/test" if key == FID else key: value for key, value in row.items()}
+            for row in table
+            if row["parameterization"] == "x0"
+        ]
         lacking = {"floors": {}, "extractor": None, "extractor_accuracy": None, "layout": "general", "baselines": {}}
-        return one_axis(named, metrics=metrics, data="mixture2d", **lacking)
+        return named, lacking | {"axes": AXES[1:], "baseline": {}, "metrics": metrics, "data": "mixture2d"}
     return table, {}
 
 
 LACKING = [
-    (
-        "one cell",
-        "For likelihood: nothing to choose between.",
-        "verdict table samples curves noise cost",
-    ),
-    (
-        "one seed",
-        "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.",
-        "verdict table samples curves",
-    ),
+    ("one cell", "For likelihood: nothing to choose between.", "verdict table samples curves noise cost"),
+    ("one seed", "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.", "verdict table samples curves"),
     ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
     ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons budget table samples curves besides"),
     (
@@ -65,11 +55,9 @@ def test_a_grid_that_lacks_something(tmp_path, quick, name, first, sections):
     table, changes = scene(name)
     folder = build(tmp_path / "g", table, **changes)
     if name == "no samples":
-        for path in (folder / "samples").iterdir():
-            path.unlink()
-        (folder / "samples").rmdir()
+        (without_samples(folder) / "samples").rmdir()
     if name == "no curves":
-        write_csv(folder / "curves.csv", ("cell_id", "seed", "curve", "x", "y"), [])
+        write_curves(folder, [])
     page = Page(page_of(folder).read_text(encoding="utf-8"))
     assert page.texts("p", **{"class": "take"})[0].startswith(first)
     found = [section["id"] for section in page.all("section")]

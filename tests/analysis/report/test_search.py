@@ -5,11 +5,20 @@ from rich.text import Text
 
 from analysis.format.notation import width
 from analysis.read.search import read_search
-from analysis.report.__main__ import main
 from analysis.tables.search import terminal_search
 from tests.analysis.conftest import answers_of, terminal
 from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
-from tests.analysis.searches import BETAS, confirmation, head, joint, one_objective, trial, two_objectives, write_search
+from tests.analysis.searches import (
+    BETAS,
+    confirmation,
+    few,
+    head,
+    joint,
+    one_objective,
+    trial,
+    two_objectives,
+    write_search,
+)
 
 OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
 
@@ -51,14 +60,10 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
 
 
 def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
-    folder = two_objectives(tmp_path / "s", 8)
-    text = page_of(folder).read_text(encoding="utf-8")
-    page = Page(text)
+    page = Page(page_of(two_objectives(tmp_path / "s", 8)).read_text(encoding="utf-8"))
     assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
     assert [section["id"] for section in page.all("section")] == ["search", "provenance"]
     assert "Not confirmed at fresh seeds yet" in page.section("search")
-    assert main([f"runs={folder}"]) == 0
-    assert (folder / "report.html").read_text(encoding="utf-8") == text
 
 
 def test_what_users_write_is_escaped(tmp_path, quick):
@@ -87,9 +92,7 @@ def test_the_terminal_keeps_its_width(tmp_path, build):
 
 
 def test_the_terminal_without_a_complete_trial(tmp_path):
-    params = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-    folder = write_search(tmp_path / "s", head(BETAS), [trial(0, params, status="failed", reason="boom")])
-    told = terminal_search(read_search(folder), None)
+    told = terminal_search(read_search(few(tmp_path / "s", "failed")), None)
     assert told.splitlines()[0] == "Which β_1 and β_T suit the linear schedule?"
     assert "No trial has finished, so nothing was found." in told
     assert "─" not in told

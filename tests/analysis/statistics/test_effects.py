@@ -90,15 +90,15 @@ def test_a_half_of_54_cells():
     assert {effect.df_error for effect in result.effects} == {3}
     # Type II at one seed, by two nested models: the sum over seeds of what a effects adds is that of the estimates.
     model = "C(b) + C(c) + C(d) + C(b):C(c) + C(b):C(d) + C(c):C(d)"
-    averaged = frame.groupby(list(factors), as_index=False)["y"].mean()
-    small, large = (smf.ols(f"y ~ {text}", averaged).fit() for text in (model, f"{model} + C(a)"))
-    each = [
-        smf.ols(f"y ~ {model}", one).fit().ssr - smf.ols(f"y ~ {model} + C(a)", one).fit().ssr
-        for _, one in frame.groupby("seed")
-    ]
-    effect = 4 * (small.ssr - large.ssr)
+
+    def added(rows):
+        small, large = (smf.ols(f"y ~ {text}", rows).fit() for text in (model, f"{model} + C(a)"))
+        return small.ssr - large.ssr
+
+    effect = 4 * added(frame.groupby(list(factors), as_index=False)["y"].mean())
+    each = sum(added(rows) for _, rows in frame.groupby("seed"))
     assert by_name(result)["a"].df == 2
-    assert pytest.approx(effect / ((sum(each) - effect) / 3), rel=1e-6) == by_name(result)["a"].F
+    assert pytest.approx(effect / ((each - effect) / 3), rel=1e-6) == by_name(result)["a"].F
     assert len(result.notes) == 1, "all can be estimated"
     assert result.notes[0].endswith("and 25 others, so interactions of three and more factors are taken to be zero.")
 
@@ -106,11 +106,13 @@ def test_a_half_of_54_cells():
 def test_a_fraction_says_which_effects_are_aliased():
     """The half fraction with abc = 1: each main effect is an interaction of the other two."""
     half = {("a1", "b1", "d2"), ("a1", "b2", "d1"), ("a2", "b1", "d1"), ("a2", "b2", "d2")}
-    result = effects(
-        grid({"a": A[:2], "b": B[:2], "c": D, "e": ["e1", "e2"]}, without={(*x, e) for x in half for e in ("e1", "e2")})
+    factors, without = (
+        {"a": A[:2], "b": B[:2], "c": D, "e": ["e1", "e2"]},
+        {(*x, e) for x in half for e in ("e1", "e2")},
     )
+    result = effects(grid(factors, without=without))
     assert [effect.factors for effect in result.effects] == [("e",), ("a", "e"), ("b", "e"), ("c", "e")]
-    assert result.notes[-1] == ("a, b, c, a × b, a × c, b × c cannot be estimated from the cells that finished.")
+    assert result.notes[-1] == "a, b, c, a × b, a × c, b × c cannot be estimated from the cells that finished."
 
 
 def test_effects_are_one_family_in_which_what_lies_far_apart_weighs_more():
@@ -135,9 +137,8 @@ def test_seeds_rows_and_units_do_not_matter():
 
 
 def test_nothing_at_all_differs():
-    assert {(effect.F, effect.p, effect.share) for effect in effects(grid({"a": A, "b": B}, y=0.1)).effects} == {
-        (0, 1, 0)
-    }
+    found = effects(grid({"a": A, "b": B}, y=0.1)).effects
+    assert {(effect.F, effect.p, effect.share) for effect in found} == {(0, 1, 0)}
 
 
 def test_a_difference_without_any_noise():

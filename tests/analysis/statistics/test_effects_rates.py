@@ -58,8 +58,7 @@ def test_no_effect_is_found_too_often(seeds, sharing, noisy):
     """The lower bound errs by finding too little; with one degree of freedom there is no bound to take."""
     frame = grid({"a": D, "b": B[:3]}, seeds)
     single, family = rates(frame, lambda rng: simulated(frame, sharing, rng, noisy))
-    assert all(rate <= HIGH for rate in single.values()), single
-    assert family <= HIGH
+    assert max(*single.values(), family) <= HIGH, single
     assert single["a"] >= 0.05 - 3 * (HIGH - 0.05) / 3
 
 
@@ -72,8 +71,7 @@ def test_effects_of_the_images_alone_are_not_found():
         return hard[np.tile(range(6), 3)] + 0.05 * rng.normal(size=(18, IMAGES))
 
     single, family = rates(frame, None, images)
-    assert all(rate <= HIGH for rate in single.values()), single
-    assert family <= HIGH
+    assert max(*single.values(), family) <= HIGH, single
 
 
 @pytest.mark.parametrize("factor", sampled(["a", "b"], 2))

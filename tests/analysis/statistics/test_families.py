@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from analysis.statistics.families import Decision, capped, judge, may_be_best, settle, shares, weights
+from analysis.statistics.families import Decision, beaten_by, capped, judge, settle, shares, weights
 from analysis.statistics.paired import Comparison, compare
 
 
@@ -139,25 +139,27 @@ def test_the_best_of_two_is_a_one_sided_test_at_half_of_alpha():
     for shift in (0.2, 0.6, 1.0, 1.6):
         values = np.stack([a, shift + 0.4 * a[::-1]])
         p = compare(values[1] - values[0]).one_sided(1)
-        assert may_be_best(values, 1) == [p > 0.025, True]
-        assert may_be_best(values, -1) == [True, p > 0.025]
+        beaten = {1} if p <= 0.025 else set()
+        assert beaten_by(values, 1) == [beaten, set()]
+        assert beaten_by(values, -1) == [set(), {0} if beaten else set()]
 
 
 def test_cells_with_missing_seeds_are_compared_over_those_they_share():
     values = np.array([[0.0, 0.1, 0.2, math.nan], [9.0, 9.2, 9.1, 5.0], [math.nan, math.nan, 9.0, 9.1]])
-    assert may_be_best(values, 1) == [False, True, True]
-    assert may_be_best(values[:2], -1) == may_be_best(values[:2, :3], -1) == [True, False]
+    assert [bool(rivals) for rivals in beaten_by(values, 1)] == [True, False, False]
+    assert beaten_by(values[:2], -1) == beaten_by(values[:2, :3], -1) == [set(), {0}]
     lonely = np.array([[0.0, 0.1, math.nan], [5.0, 5.2, math.nan], [math.nan, 1.0, 2.0]])
-    assert may_be_best(lonely, 1)[2] is None
-    assert may_be_best(np.array([[1.0]]), 1) == [True]
-    assert may_be_best(np.zeros((0, 3)), 1) == []
+    assert beaten_by(lonely, 1)[2] is None
+    assert beaten_by(np.array([[1.0]]), 1) == [set()]
+    assert beaten_by(np.zeros((0, 3)), 1) == []
 
 
 def test_cells_with_equal_values_are_one_and_share_a_verdict():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(4, 4)) + np.array([0, 0, 9, 9.5])[:, None]
-    told = may_be_best(values, 1)
-    assert may_be_best(values[[0, 1, 2, 3, 0, 1, 3, 3]], 1) == [told[i] for i in (0, 1, 2, 3, 0, 1, 3, 3)]
+    beaten = [bool(rivals) for rivals in beaten_by(values, 1)]
+    repeated = [0, 1, 2, 3, 0, 1, 3, 3]
+    assert [bool(rivals) for rivals in beaten_by(values[repeated], 1)] == [beaten[i] for i in repeated]
 
 
 def test_images_that_deviate_for_all_seeds_alike_give_no_weight():

@@ -117,11 +117,9 @@ def test_equivalence_is_two_one_sided_tests():
     values = np.array([0.3, 0.1, 0.5, -0.2])
     above = stats.ttest_1samp(values, -1, alternative="greater").pvalue
     below = stats.ttest_1samp(values, 1, alternative="less").pvalue
-    assert equivalent(values, 1.0) == pytest.approx(max(above, below))
-    assert equivalent(-values, 1.0) == pytest.approx(max(above, below))
+    for same in (values, -values, np.repeat(values[:, None], 50, axis=1)):
+        assert equivalent(same, 1.0) == pytest.approx(max(above, below))
     assert equivalent(values + 5, 1.0) > 0.5
-    flat = np.repeat(values[:, None], 50, axis=1)
-    assert equivalent(flat, 1.0) == pytest.approx(max(above, below))
 
 
 def test_one_side_is_half_of_both_or_what_is_left():
@@ -145,16 +143,9 @@ def test_fresh_seeds_reach_the_power_that_statsmodels_plans():
     assert fresh_seeds(Comparison(0.1, 1.0, 0.5, 3, 1.0, image_error=0.1)) is None
 
 
-def test_a_bootstrap_of_few_values_is_refused():
-    values = np.random.default_rng(0).normal(size=50)
-    low, high = bootstrap_interval(values, np.random.default_rng(1))
-    assert low < values.mean() < high
-    assert bootstrap_interval(values, np.random.default_rng(1)) == (low, high)
-    with pytest.raises(ValueError, match="n ≥ 20, got shape \\(5,\\)"):
-        bootstrap_interval(values[:5], np.random.default_rng(1))
-
-
 def test_wrong_input_is_refused():
+    with pytest.raises(ValueError, match=r"n ≥ 20, got shape \(5,\)"):
+        bootstrap_interval(np.arange(5.0), np.random.default_rng(1))
     with pytest.raises(ValueError, match=r"level must lie in \(0, 1\), got 95"):
         mean_interval([1.0], 95)
     with pytest.raises(ValueError, match=r"values must be \[n\], got shape \(1, 2\)"):

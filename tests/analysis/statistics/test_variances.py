@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics.variances import over_both, over_seeds, quantile
+from analysis.statistics.variances import over_both, over_seeds
 
 
 def test_p_over_seeds_is_scipys():
@@ -47,7 +47,3 @@ def test_a_spread_counts_from_what_the_images_could_make_of_it():
     near, far = over_both(by_image - by_image.mean() + 1e-6 * by_seed), over_both(by_image + 10 + by_seed)
     assert near.spread == pytest.approx(3.5**2 * 4 * by_image.var(ddof=1) / 50)
     assert far.spread == pytest.approx(np.square(by_seed + by_image.mean() + 10).sum())
-
-
-def test_a_quantile_leaves_half_of_alpha_on_each_side():
-    assert quantile(0.05, 4) == pytest.approx(stats.t.ppf(0.975, 4))

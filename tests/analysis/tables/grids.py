@@ -3,11 +3,12 @@
 import itertools
 import json
 
-from analysis.format.names import CURVES
-from tests.analysis.conftest import FID, IS, NLL, build, meta, write_csv, write_rows
+from tests.analysis.conftest import FID, IS, NLL, axis_of, build, meta, row_of, write_curves, write_rows
 from tests.analysis.latent import latent
 
 SEEDS = (0, 1, 2)
+STEPS = {NLL: 0.02, FID: 1.0, IS: 0.1}
+"""Metric → its step from seed to seed; of others it is 0.01."""
 METRICS = [
     {"name": NLL, "label": "NLL", "unit": "bits/dim", "direction": "min", "decimals": 2},
     {"name": FID, "label": "FID", "direction": "min", "decimals": 1},
@@ -16,21 +17,10 @@ METRICS = [
     {"name": "psnr/test", "label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
     {"name": "bound_variance/test", "label": "Var of the bound", "direction": "min", "decimals": 2},
 ]
-BASE = {
-    "data": "digits",
-    "parameterization": "epsilon",
-    "variance": "beta",
-    "schedule": "linear",
-    "schedule.rescale": "true",
-    "objective": "simple",
-    "timesteps": "uniform",
-    "sampler": "ancestral",
-    "sampler.steps": "null",
-    "evaluation.horizon": "null",
-    "horizon": "100",
-    "training.steps": "4000",
-    "training.batch": "128",
-}
+BASE = {"data": "digits", "parameterization": "epsilon", "variance": "beta", "objective": "simple"}
+BASE |= {"schedule": "linear", "schedule.rescale": "true", "timesteps": "uniform", "horizon": "100"}
+BASE |= {"sampler": "ancestral", "sampler.skip": "0.0", "sampler.steps": "null", "evaluation.horizon": "null"}
+BASE |= {"training.steps": "4000", "training.batch": "128"}
 
 
 def axis(name, label, levels):
@@ -38,33 +28,39 @@ def axis(name, label, levels):
     return name, label, levels
 
 
-def grid_of(folder, layout, axes, metrics=None, leave_out=(), **changes):
-    """A results folder of every combination of levels; metric → mean, that grows with the cell's number."""
+def described_by(name, label, levels):
+    """What grid.json says of such an axis."""
+    return axis_of(name, label, {level: text for level, (text, _) in levels.items()})
+
+
+def grid_of(folder, layout, axes, metrics=None, leave_out=(), ended=None, **changes):
+    """A results folder of every combination of levels but a few, of which others `ended` without a value.
+
+    Metric → mean, that grows with the cell's number, or a function of what the cell sets.
+    """
     metrics = {NLL: 2.5, FID: 20.0, IS: 7.0} if metrics is None else metrics
-    steps = {NLL: 0.02, FID: 1.0, IS: 0.1}
     rows = []
-    combinations = [
-        names for names in itertools.product(*(list(levels) for _, _, levels in axes)) if names not in leave_out
-    ]
+    crossed = itertools.product(*(levels for _, _, levels in axes))
+    combinations = [names for names in crossed if names not in leave_out]
     for k, names in enumerate(combinations):
         settings = dict(BASE)
         for (_, _, levels), name in zip(axes, names, strict=True):
             settings |= levels[name][1]
-        for i in SEEDS:
-            values = {key: f"{(c + 0.1 * k) + (i - 1) * steps.get(key, 0.01):.6g}" for key, c in metrics.items()}
-            row = {"cell_id": "-".join(names) or "cell", "training_id": "t", "seed": i, "status": "finished"}
+        status = (ended or {}).get(names, "finished")
+        means = {key: mean(settings) if callable(mean) else mean + 0.1 * k for key, mean in metrics.items()}
+        for seed in changes.get("seeds", SEEDS):
+            known = means if status == "finished" else {}
+            values = {key: f"{mean + (seed - 1) * STEPS.get(key, 0.01):.9g}" for key, mean in known.items()}
             levels = {f"axis.{name}": level for (name, _, _), level in zip(axes, names, strict=True)}
-            rows.append(row | {"reason": ""} | levels | settings | values)
-    described = [
-        {"name": name, "label": label, "levels": [{"name": level, "label": text} for level, (text, _) in found.items()]}
-        for name, label, found in axes
-    ]
+            row = row_of("-".join(names) or "cell", seed, training_id="t", status=status)
+            rows.append(row | levels | settings | values)
+    described = [described_by(*found) for found in axes]
     listed = [metric for metric in METRICS if metric["name"] in metrics]
     told = {"layout": layout, "axes": described, "metrics": listed, "footnotes": [], "name": layout} | changes
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**told), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, rows)
-    write_csv(folder / "curves.csv", CURVES, [])
+    write_curves(folder, [])
     return folder
 
 
@@ -83,24 +79,14 @@ LOSS = axis(
     },
 )
 SCHEDULE = same("schedule", "Schedule", "linear", "cosine")
-VARIANCE = axis(
-    "variance",
-    "σ²",
-    {
-        "beta_tilde": ("β̃", {"variance": "beta_tilde"}),
-        "beta": ("β", {"variance": "beta"}),
-        "analytic": ("analytic", {"variance": "analytic"}),
-    },
-)
+VARIANCES = {"beta_tilde": "β̃", "beta": "β", "analytic": "analytic"}
+VARIANCE = axis("variance", "σ²", {name: (label, {"variance": name}) for name, label in VARIANCES.items()})
 
 
 def steps_axis(*numbers, both=True):
     """K of the sampler, and of the bound too."""
-    return axis(
-        "steps",
-        "Number of steps K",
-        {k: (k, {"sampler.steps": k} | ({"evaluation.horizon": k} if both else {})) for k in numbers},
-    )
+    levels = {k: (k, {"sampler.steps": k} | ({"evaluation.horizon": k} if both else {})) for k in numbers}
+    return axis("steps", "Number of steps K", levels)
 
 
 def improved(folder, layout="improved_ddpm_2", **changes):
@@ -110,21 +96,17 @@ def improved(folder, layout="improved_ddpm_2", **changes):
 
 def analytic(folder, both=True, **changes):
     """Schedule × variance × steps."""
-    return grid_of(
-        folder, "analytic_dpm", [SCHEDULE, VARIANCE, steps_axis("5", "10", "50", "100", both=both)], **changes
-    )
+    steps = steps_axis("5", "10", "50", "100", both=both)
+    return grid_of(folder, "analytic_dpm", [SCHEDULE, VARIANCE, steps], **changes)
 
 
 def vdm(folder, **changes):
     """T × T of evaluation, of a learned schedule under the bound."""
-    horizons = axis(
-        "horizon",
-        "T in training",
-        {t: (t, {"horizon": t, "objective": "vlb", "schedule": "learned"}) for t in ("10", "100")}
-        | {"inf": ("∞", {"horizon": "100", "objective": "vlb_continuous", "schedule": "learned"})},
-    )
-    across = axis("evaluation", "T in evaluation", {t: (t, {"evaluation.horizon": t}) for t in ("10", "100")})
-    return grid_of(folder, "vdm", [horizons, across], leave_out=[("10", "100")], **changes)
+    trained = {t: (t, {"horizon": t, "objective": "vlb", "schedule": "learned"}) for t in ("10", "100")}
+    trained["inf"] = ("∞", {"horizon": "100", "objective": "vlb_continuous", "schedule": "learned"})
+    evaluated = {t: (t, {"evaluation.horizon": t}) for t in ("10", "100")}
+    axes = [axis("horizon", "T in training", trained), axis("evaluation", "T in evaluation", evaluated)]
+    return grid_of(folder, "vdm", axes, leave_out=[("10", "100")], **changes)
 
 
 def vdm_schedules(folder, **changes):
@@ -143,15 +125,10 @@ def ldm(folder, **changes):
     return grid_of(folder, "ldm", [axis("f", "Autoencoder", levels)], metrics, **changes)
 
 
-def ddpm(folder, **changes):
-    """Target × loss, as in the grid that ships."""
-    return build(folder, **changes)
-
-
 ALL = {
     "general": lambda folder, **changes: improved(folder, "general", **changes),
-    "ddpm_table_1": lambda folder, **changes: ddpm(folder, layout="ddpm_table_1", **changes),
-    "ddpm_table_2": ddpm,
+    "ddpm_table_1": lambda folder, **changes: build(folder, layout="ddpm_table_1", **changes),
+    "ddpm_table_2": build,
     "improved_ddpm_1": lambda folder, **changes: improved(folder, "improved_ddpm_1", **changes),
     "improved_ddpm_2": improved,
     "vdm": vdm,

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ablations.data.download import MIRROR
 from ablations.metrics import extractors, kid
+from ablations.metrics.extractors.extractor import Extractor, features
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import extractor_identity, extractor_of
@@ -64,7 +65,7 @@ def refuse(weights: Path | None, match: str) -> None:
 def test_features_are_those_of_torch_fidelitys_own_class(weights, images):
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    ours = extractors.features(extractors.load(NAME, weights), images, CPU)
+    ours = features(extractors.load(NAME, weights), images, CPU)
     # It unpickles the file, which is this test's own.
     own = FeatureExtractorInceptionV3("own", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(weights))
     with torch.no_grad():
@@ -87,12 +88,12 @@ def test_safetensors_and_pth_are_one_network_with_digests_of_their_own(weights, 
         assert extractors.identity(NAME, where) == f"{NAME}:{digest}"
         assert extractor.accuracy is None
         assert not extractor.module.training
-    first, second = (extractors.features(extractor, images[:1], CPU)[0] for extractor in (one, other))
+    first, second = (features(extractor, images[:1], CPU)[0] for extractor in (one, other))
     assert torch.equal(first, second)
     # Grey images are shown as colour.
     grey = images[:1, :1]
-    as_colour = extractors.features(one, grey.expand(-1, 3, -1, -1), CPU)[0]
-    assert torch.equal(extractors.features(one, grey, CPU)[0], as_colour)
+    as_colour = features(one, grey.expand(-1, 3, -1, -1), CPU)[0]
+    assert torch.equal(features(one, grey, CPU)[0], as_colour)
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 16, 16), (2, 16, 16), (0, 3, 16, 16)])
@@ -240,7 +241,7 @@ def test_kid_of_inception_is_taken_as_published_and_of_small_extractors_standard
     for name, cls in extractors.ARCHITECTURES.items():
         with torch.device("meta"):
             module = cls()
-        extractor = extractors.Extractor(name, "0", None, module)
+        extractor = Extractor(name, "0", None, module)
         feature = torch.randn(6, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         examined = Examined(feature, extractor)
         vars(examined)["_outputs"] = (feature, feature)

@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import DEBIAN, FashionMnist
 from ablations.metrics import extractors
+from ablations.metrics.extractors.extractor import features
 
 NAME = "digits-cnn"
 SHIPPED = [name for name, architecture in extractors.ARCHITECTURES.items() if architecture.shipped]
@@ -66,7 +67,7 @@ def test_shipped_accuracy_is_the_recorded_one(name, choice, at_least):
     extractor, held_out = extractors.load(name), choice.load()
     record = record_of(name)["accuracy"]
     for split in ("validation", "test"):
-        _, logits = extractors.features(extractor, held_out.images[split], CPU)
+        _, logits = features(extractor, held_out.images[split], CPU)
         share = float((logits.argmax(1) == held_out.labels[split]).double().mean())
         # One image may fall on the other side on another kind of machine; of a part of the images, more by chance.
         slack = 1.1 / len(logits) if name == NAME else 4 * (0.1 * 0.9 / len(logits)) ** 0.5
@@ -94,8 +95,8 @@ def test_features_are_as_wide_as_declared_frozen_and_float64_on_the_cpu(name):
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(architecture.levels, (5, 1, side, side), generator=generator, dtype=torch.uint8)
     with torch.autocast("cpu", torch.bfloat16):
-        feature, logits = extractors.features(extractor, images, CPU)
-    plain, _ = extractors.features(extractor, images, CPU)
+        feature, logits = features(extractor, images, CPU)
+    plain, _ = features(extractor, images, CPU)
     assert feature.shape == (5, architecture.width)
     assert logits.shape == (5, architecture.classes)
     assert feature.dtype == logits.dtype == torch.float64
@@ -107,9 +108,9 @@ def test_features_are_as_wide_as_declared_frozen_and_float64_on_the_cpu(name):
 
 def test_features_do_not_depend_on_the_batch(data, monkeypatch):
     extractor = extractors.load(NAME)
-    whole = extractors.features(extractor, data.images["test"], CPU)
+    whole = features(extractor, data.images["test"], CPU)
     monkeypatch.setattr(extractors.DigitsCnn, "batch", 37)
-    for one, other in zip(whole, extractors.features(extractor, data.images["test"], CPU), strict=True):
+    for one, other in zip(whole, features(extractor, data.images["test"], CPU), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-4)
 
 
@@ -119,17 +120,15 @@ def test_one_fashion_extractor_serves_both_sizes():
     # Rounded means over 2×2, halves up, in whole numbers.
     sums = large.long().unflatten(3, (16, 2)).unflatten(2, (16, 2)).sum((3, 5))
     small = ((2 * sums + 4) // 8).to(torch.uint8)
-    for one, other in zip(
-        extractors.features(extractor, large, CPU), extractors.features(extractor, small, CPU), strict=True
-    ):
+    for one, other in zip(features(extractor, large, CPU), features(extractor, small, CPU), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
 @pytest.mark.cuda
 def test_features_agree_between_devices(data):
     extractor = extractors.load(NAME)
-    on_gpu, _ = extractors.features(extractor, data.images["test"], torch.device("cuda"))
-    on_cpu, _ = extractors.features(extractor, data.images["test"], CPU)
+    on_gpu, _ = features(extractor, data.images["test"], torch.device("cuda"))
+    on_cpu, _ = features(extractor, data.images["test"], CPU)
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-4, atol=1e-4)
 
 
@@ -146,12 +145,12 @@ def test_features_agree_between_devices(data):
 )
 def test_other_images_are_refused(images):
     with pytest.raises(ValueError, match=r"takes uint8 images \[N, 1, 8, 8\] of levels 0..16, got"):
-        extractors.features(extractors.load(NAME), images, CPU)
+        features(extractors.load(NAME), images, CPU)
 
 
 def test_digits_are_no_images_for_the_fashion_extractor(data):
     with pytest.raises(ValueError, match=r"fashion-cnn takes uint8 images \[N, 1, 16, 16 or 32, 32\] of levels 0..255"):
-        extractors.features(extractors.load("fashion-cnn"), data.images["test"], CPU)
+        features(extractors.load("fashion-cnn"), data.images["test"], CPU)
 
 
 def test_an_unknown_name_is_refused_with_the_nearest():

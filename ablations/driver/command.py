@@ -1,0 +1,60 @@
+"""The course that runs and searches have in common: words ─▶ request ─▶ plan ─▶ what it would do, or its results.
+
+Words are refused before torch is imported, and what a plan cannot be before anything is written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeVar
+
+from ablations.engine.journal import Journal, journal_of
+from ablations.launchers.warm import LOCAL, warm_up
+from ablations.settings.patience import soon
+from ablations.settings.request import Common
+from analysis.format.errors import InputError
+
+R = TypeVar("R", bound=Common)
+P = TypeVar("P")
+
+
+def command(
+    arguments: list[str],
+    help_text: Callable[[], str],
+    parse: Callable[[list[str]], R],
+    plan: Callable[[R], P],
+    dry_run: Callable[[P, Journal], str],
+    carry_out: Callable[[R, P, Journal], int],
+) -> int:
+    """The exit code of a command, which is 0 where nothing was to be carried out.
+
+    InputError for a wrong word, and where a plan makes no sense or its results have no place.
+    """
+    if {"--help", "-h"} & set(arguments):
+        print(help_text())
+        return 0
+    request = parse(arguments)
+    results = Path(request.results)
+    journal = journal_of(results, request.journal)
+    if request.launcher == LOCAL:
+        # Beside the imports of this process, which take as long.
+        warm_up()
+    with soon(f"{request.title}: reading its choices and its data …"):
+        planned = plan(request)
+    if request.dry_run:
+        print(dry_run(planned, journal))
+        return 0
+    writable(results)
+    return carry_out(request, planned, journal)
+
+
+def writable(results: Path) -> None:
+    """Make the results folder where there is none; InputError where it cannot be written."""
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error

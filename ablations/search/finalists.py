@@ -1,0 +1,67 @@
+"""The trials of a search that are confirmed: the best, or where two objectives are given, the ends of their front."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ablations.metrics.metric import MetricColumn
+from ablations.metrics.registry import fact_of
+from ablations.search.optimizer import Optimizer
+from ablations.search.optimizer.told import Told
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial that is confirmed, and what it is called among the confirmation's levels."""
+
+    level: str
+    label: str
+    trial: Told
+
+
+def finalists(optimizer: Optimizer) -> list[Finalist]:
+    """The best trial; with two objectives the best of each, and the one between that is nearest to both."""
+    trials = {trial.number: trial for trial in optimizer.trials()}
+    front = [trials[number] for number in optimizer.front()]
+    if not front:
+        return []
+    if len(optimizer.objectives) == 1:
+        return [Finalist("found", "found by search", front[0])]
+    objectives = [fact_of(name) for name in optimizer.objectives]
+    chosen = [
+        Finalist(f"best_{short(objective)}", f"best {said_within(objective)}", _best(front, i, objective.sign))
+        for i, objective in enumerate(objectives)
+    ]
+    ends = {winner.trial.values for winner in chosen}
+    inner = [trial for trial in front if trial.values not in ends]
+    chosen += [Finalist("between", "between", trial) for trial in between(inner, front, objectives)]
+    return chosen if len(ends) == len(objectives) else [Finalist("found", "best in both", chosen[0].trial)]
+
+
+def _best(front: list[Told], objective: int, sign: int) -> Told:
+    return max(front, key=lambda trial: sign * trial.values[objective])
+
+
+def short(metric: MetricColumn) -> str:
+    """A metric's name as levels have it."""
+    return metric.kind.removesuffix("_distance")
+
+
+def said_within(metric: MetricColumn) -> str:
+    """A metric's label within a sentence: an abbreviation keeps its capitals."""
+    label = metric.label
+    return label if label[1:2].isupper() else f"{label[:1].lower()}{label[1:]}"
+
+
+def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricColumn]) -> list[Told]:
+    """The trial nearest to the best of both objectives, each on the scale of the front; none where there is none."""
+    ranges = [(min(values), max(values)) for values in zip(*(trial.values for trial in front), strict=True)]
+    bests = [high if objective.sign > 0 else low for objective, (low, high) in zip(objectives, ranges, strict=True)]
+
+    def distance(trial: Told) -> float:
+        places = zip(trial.values, bests, ranges, strict=True)
+        return math.hypot(*((value - best) / (high - low) for value, best, (low, high) in places))
+
+    return [min(inner, key=distance)] if inner else []

@@ -1,0 +1,35 @@
+"""The course that runs and searches have in common: what it refuses, and when."""
+
+from __future__ import annotations
+
+import pytest
+
+from ablations import run
+from ablations.search import __main__ as search
+from analysis.format.errors import InputError
+from tests.ablations.search.conftest import POINTS
+
+
+@pytest.mark.parametrize("command", [run.main, search.main])
+def test_a_journal_that_is_no_folder_is_refused_before_anything_is_planned(command, tmp_path):
+    with pytest.raises(InputError, match="journal must be a folder, got s3://bucket"):
+        command(["journal=s3://bucket", "horizon=1", f"results={tmp_path / 'new'}"])
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_dry_run_says_nothing_of_a_folder_that_is_not_its_own(tmp_path, capsys):
+    words = [*(word for word in POINTS if not word.startswith("name=")), f"results={tmp_path}", "name=mine"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "grid.json").write_text('{"name": "mine", "cells": {"another": {}}}')
+    with pytest.raises(InputError, match="never overwritten"):
+        search.main([*words, "dry_run=true"])
+    with pytest.raises(InputError, match="never overwritten"):
+        run.main(["data=mixture2d", "network=mlp", "horizon=25", "name=mine", f"results={tmp_path}", "dry_run=true"])
+    assert capsys.readouterr().out == ""
+
+
+def test_a_dry_run_makes_no_folder(tmp_path, capsys):
+    words = ["data=mixture2d", "network=mlp", "horizon=25", f"results={tmp_path / 'new'}", "dry_run=true"]
+    assert run.main(words) == 0
+    assert "1 training" in capsys.readouterr().out
+    assert not (tmp_path / "new").exists()
