@@ -7,8 +7,7 @@ import itertools
 import pytest
 import torch
 
-from benchmarks import timing
-from benchmarks.__main__ import main
+from benchmarks import __main__, peers, timing
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from benchmarks.timing import interleaved
 
@@ -38,13 +37,14 @@ def test_ratios_are_medians_of_the_rounds_own_ratios(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("main", "word", "message"),
     [
-        (["size=smal"], "no size called 'smal': there are large, small; did you mean 'small'?"),
-        (["rounds=0"], "rounds and threads must be at least 1"),
+        (__main__.main, "size=smal", "no size called 'smal': there are large, small; did you mean 'small'?"),
+        (__main__.main, "rounds=0", "rounds and threads must be at least 1"),
+        (peers.main, "threads=0", "rounds and threads must be at least 1"),
     ],
 )
-def test_a_wrong_call_is_one_line(arguments, message, capsys):
-    assert main(arguments) == 2
+def test_a_wrong_call_is_one_line(main, word, message, capsys):
+    assert main([word]) == 2
     shown = capsys.readouterr()
     assert (shown.out, shown.err) == ("", f"error: {message}\n")

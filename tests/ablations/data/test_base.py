@@ -51,14 +51,6 @@ def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
     holds(choice(name, tmp_path))
 
 
-@SETS
-def test_every_set_of_images_has_a_uniform_and_two_histogram_codes(name, tmp_path):
-    data = choice(name, tmp_path).load()
-    if len(data.shape) == 3:
-        assert set(data.codes) == {"uniform code", "one histogram", "histogram per pixel"}
-        assert data.codes["uniform code"] == pytest.approx(data.encoding.uniform_bits)
-
-
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
 def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     with pytest.raises(InputError, match=r"data\.root=") as caught:
@@ -108,15 +100,6 @@ def test_digits_are_scikit_learns_split_once_and_for_all():
     assert data.digest == "cc25a67fcab6"
     values = b"".join(data.images[split].numpy().tobytes() for split in SPLITS)
     assert data.digest == hashlib.sha256(values).hexdigest()[:12]
-
-
-def test_histogram_codes_of_known_data():
-    train = torch.tensor([0, 0, 0, 1]).reshape(4, 1, 1, 1)
-    codes = histogram_codes(train, torch.tensor([0, 1]).reshape(2, 1, 1, 1), levels=2)
-    expected = -(math.log2(4 / 6) + math.log2(2 / 6)) / 2
-    assert codes["uniform code"] == 1.0
-    assert codes["one histogram"] == pytest.approx(expected)
-    assert codes["histogram per pixel"] == pytest.approx(expected)
 
 
 def test_histogram_codes_are_those_of_counting_by_hand_over_more_images_than_a_batch():

@@ -240,7 +240,7 @@ class Touched(Journal):
         ([(1, LOST + 1), (1, 2.0), (1, LOST + 1)], False),
         ([(1, 2.0), (2, 2.0), (2, 2.0)], True),
         ([(1, 2.0), (0, 0.0), (0, 0.0)], True),
-        ([(0, 0.0), (0, 0.0), (1, 2.0)], False),
+        ([(0, 0.0), (0, 0.0), (1, 2.0), (1, 2.0)], False),
     ],
     ids=["it stands still", "it comes back", "another has it", "another has finished it", "it is yet to begin"],
 )
