@@ -58,17 +58,6 @@ def saved(path: Path, features, rows: list[dict]) -> Path:
     return path
 
 
-def test_a_set_of_one_table_is_split_by_the_hash_of_each_images_file(tmp_path):
-    saved_images(tmp_path / "set", 120)
-    bounds = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
-    numbers = {split: by_hash([i for i in range(120) if a <= share(i) < b]) for split, (a, b) in bounds.items()}
-    n = min(len(numbers["validation"]), len(numbers["test"]))
-    data = load(tmp_path / "set")
-    for split, count in {"train": len(numbers["train"]), "validation": n, "test": n}.items():
-        assert torch.equal(data.images[split], shown(numbers[split][:count]))
-        assert data.labels[split].tolist() == [i % 3 for i in numbers[split][:count]]
-
-
 def test_the_same_files_in_a_folder_are_the_same_data(tmp_path):
     saved_images(tmp_path / "set", 120)
     (tmp_path / "files").mkdir()

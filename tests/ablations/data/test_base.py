@@ -30,23 +30,20 @@ from tests.axes import properties
 SMALL = {"train_images": 20, "held_out_images": 5}
 WHOLE = ("folder", "arrow")
 """Sets of which all images are taken."""
+CLASSES = registry.classes(registry.base_of("data"))
 
 
 def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
     make = {"fashion_mnist": fashion, "cifar10": cifar, "folder": pictures, "arrow": saved_images}.get(name)
     if make is None:
-        return registry.classes(registry.base_of("data"))[name]()
+        return CLASSES[name]()
     make(root)
-    (place, *_), small = registry.classes(registry.base_of("data"))[name].where, {} if name in WHOLE else SMALL
-    return registry.classes(registry.base_of("data"))[name](**{place: str(root)}, **small)
-
-
-SETS = pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))
+    return CLASSES[name](**{CLASSES[name].where[0]: str(root)}, **({} if name in WHOLE else SMALL))
 
 
 @properties(shared.PROPERTIES)
-@SETS
+@pytest.mark.parametrize("name", CLASSES)
 def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
     holds(choice(name, tmp_path))
 
@@ -54,7 +51,7 @@ def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
 def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     with pytest.raises(InputError, match=r"data\.root=") as caught:
-        registry.classes(registry.base_of("data"))[name](root=str(tmp_path / "nowhere")).load()
+        CLASSES[name](root=str(tmp_path / "nowhere")).load()
     assert "\n" not in str(caught.value)
     # What failed is not remembered.
     assert choice(name, tmp_path / "nowhere").load().images
@@ -157,7 +154,7 @@ def test_a_set_may_preset_the_network_which_a_choice_beside_it_replaces():
 @pytest.mark.parametrize("wrong", [{"train_images": 4}, {"held_out_images": 0}])
 def test_a_budget_of_too_few_images_is_refused(name, wrong):
     with pytest.raises(ValueError, match=f"{name} needs train_images and held_out_images of at least 5"):
-        registry.classes(registry.base_of("data"))[name](**wrong)
+        CLASSES[name](**wrong)
 
 
 @pytest.mark.parametrize(("key", "most"), [("train_images", 50), ("held_out_images", 10)])

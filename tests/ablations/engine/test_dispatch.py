@@ -18,13 +18,16 @@ from tests.ablations.engine.toys import toy as stage
 
 @dataclass
 class Told(Workers):
-    """Ends each stage at once, as `ends` says: by a status, or by an exception. "runs" is under way for ever."""
+    """Workers that end each stage at once, as `ends` says: by a status, by an exception, or never ("runs")."""
 
     journal: Journal
     ends: dict[str, list[object]]
     started: list[tuple[str, str]] = field(default_factory=list)
     cancelled: list[Future] = field(default_factory=list)
     closed: bool = False
+
+    def start(self, journal, devices):
+        return self
 
     def submit(self, stage, device):
         self.started.append((stage.id, device))
@@ -51,21 +54,13 @@ class Told(Workers):
         self.closed = True
 
 
-@dataclass(frozen=True)
-class Scripted:
-    workers: Told
-
-    def start(self, journal, devices):
-        return self.workers
-
-
 @pytest.fixture
 def told(tmp_path):
     return Told(Journal(tmp_path), {})
 
 
 def dispatched(told: Told, stages, devices=("cpu",)) -> Dispatch:
-    dispatch = Dispatch(Scripted(told), told.journal, list(devices))
+    dispatch = Dispatch(told, told.journal, list(devices))
     dispatch.add(stages)
     return dispatch
 
@@ -161,7 +156,7 @@ def test_more_stages_may_be_added_while_others_run_and_how_one_failed_before_is_
 def test_what_rests_on_a_stage_that_failed_in_an_earlier_dispatch_is_left_out_and_that_failure_stays(told):
     failed = Failure("error", "no")
     told.journal.write_failure("a", failed)
-    dispatch = Dispatch(Scripted(told), told.journal, ["cpu"])
+    dispatch = Dispatch(told, told.journal, ["cpu"])
     dispatch.add([stage("b", "a"), stage("c", "a", "b"), stage("d")], [stage("a"), stage("b", "a"), stage("d")])
     events = {event.stage.id: event.kind for event in dispatch.run() if event.kind in ("ended", "left_out")}
     assert events == {"b": "left_out", "c": "left_out", "d": "ended"}
@@ -275,7 +270,7 @@ class Finding(Told):
 def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_seen_its_result(tmp_path):
     workers = Finding(Journal(tmp_path), {"b": ["damaged", "finished"]})
     workers.journal.write_result("a", Result("finished", "", {}, {}, {}))
-    dispatch = Dispatch(Scripted(workers), workers.journal, ["cpu"])
+    dispatch = Dispatch(workers, workers.journal, ["cpu"])
     dispatch.add([stage("b", "a")], [stage("a")])
     events = [(event.kind, event.stage.id, event.status) for event in dispatch.run() if event.kind != "progress"]
     assert [name for name, _ in workers.started] == ["b", "a", "b"]

@@ -77,17 +77,6 @@ def test_the_command_line_picks_and_replaces_levels():
     ]
 
 
-def without_rungs(cell):
-    """A cell whose training is scored at its end alone: what it is scored at besides is no part of what it is."""
-    return replace(cell, evaluation=replace(cell.evaluation, rungs=0, judged_rungs=0))
-
-
-def test_parameters_give_the_cell_back():
-    for point in points("grid=parameterization").points:
-        original = replace(without_rungs(point.cell), seed=3)
-        assert making.cell_of(parameters(original), 3) == original
-
-
 def test_equal_cells_have_equal_ids_whatever_the_text():
     plain, spelt_out = cell(), cell("schedule=linear", "schedule.beta_1=0.0001", "horizon=1000")
     assert cell_id(plain, DIGEST, "float32") == cell_id(spelt_out, DIGEST, "float32")

@@ -12,14 +12,13 @@ from ablations.metrics.registry import facts, objectives
 from ablations.search import __main__ as search
 from ablations.search.records import finalists
 from ablations.search.study import make
-from ablations.search.trial import TrialOutcome
 from ablations.settings.arguments import parse_search
 from analysis.findings.search import optimism
 from analysis.findings.trials import best_trials, front_of_trials
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import TINY, said
-from tests.ablations.search.test_optimizer import EVERY_SAMPLER, PRECISION, bowl, installed, opened
+from tests.ablations.search.test_optimizer import EVERY_SAMPLER, PRECISION, bowl, finish, installed, opened
 from tests.made_once import made_once
 
 COVERAGE = "coverage/val"
@@ -31,10 +30,6 @@ WORDS = [
 ]
 
 
-def tell(optimizer, number, *values):
-    optimizer.tell(number, TrialOutcome("finished", values=values), "cell")
-
-
 @pytest.mark.thorough
 @EVERY_SAMPLER
 def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
@@ -42,12 +37,10 @@ def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
     ways = []
     for sign, objective in ((1, "nll/val"), (-1, PRECISION)):
         (tmp_path / objective[:3]).mkdir()
-        optimizer = opened(
-            tmp_path / objective[:3], f"study.sampler={installed(sampler)}", window=1, objectives=(objective,)
-        )
+        word = f"study.sampler={installed(sampler)}"
+        optimizer = opened(tmp_path / objective[:3], word, window=1, objectives=(objective,))
         for _ in range(7):
-            number, params = optimizer.ask()
-            tell(optimizer, number, sign * bowl(params))
+            finish(optimizer, of=lambda params, sign=sign: sign * bowl(params))
         ways.append(([trial.params for trial in optimizer.trials()], optimizer.front()))
     assert ways[0] == ways[1]
     params, (best,) = ways[1]
@@ -58,7 +51,7 @@ def test_the_front_of_less_and_more_and_who_is_between(tmp_path):
     optimizer = opened(tmp_path, window=1, objectives=("nll/val", PRECISION))
     points = [(1.0, 0.1), (2.0, 0.8), (3.0, 0.9), (3.0, 0.5), (2.5, 0.8), (1.1, 0.2)]
     for values in points:
-        tell(optimizer, optimizer.ask()[0], *values)
+        finish(optimizer, *values)
     beaten = [any(a <= c and b >= d and (a, b) != (c, d) for a, b in points) for c, d in points]
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2, 5]
     found = [(one.level, one.label, one.trial.number) for one in finalists(optimizer)]

@@ -29,8 +29,8 @@ SPACE = [
 ]
 
 
-def opened(path, *words, window=3, objectives=("nll/val",), identity="mine"):
-    study = make(parse_search([*SPACE, *words]))
+def opened(path, *words, space=SPACE, window=3, objectives=("nll/val",), identity="mine"):
+    study = make(parse_search([*space, *words]))
     return Optimizer(study, identity, list(objectives), f"sqlite:///{path}/optuna.db", window)
 
 
@@ -41,6 +41,13 @@ def bowl(params):
 
 def told(optimizer, number, params):
     optimizer.tell(number, TrialOutcome("finished", values=(bowl(params),), metrics={"nll/val": bowl(params)}), "cell")
+
+
+def finish(optimizer, *values, of=None):
+    """The values of a trial that is asked for and told at once; it scored these, or what they come to."""
+    number, params = optimizer.ask()
+    optimizer.tell(number, TrialOutcome("finished", values=values or (of(params),)), "cell")
+    return params
 
 
 def searched(path, count, kills=(), **options):
@@ -96,33 +103,22 @@ def test_other_seeds_of_the_study_draw_other_trials(tmp_path):
 @pytest.mark.thorough
 def test_the_sampler_grid_visits_every_combination_once(tmp_path):
     words = ["schedule=log_snr_linear", "schedule.gamma_min=-8,-4", "schedule.gamma_max=range(2,5,1)"]
-    study = make(parse_search([*words, "study.sampler=grid"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
-    points = []
-    for _ in range(6):
-        number, params = optimizer.ask()
-        points.append((params["schedule.gamma_min"], params["schedule.gamma_max"]))
-        told(optimizer, number, params)
+    optimizer = opened(tmp_path, *words, "study.sampler=grid", space=[], window=1)
+    points = [tuple(finish(optimizer, of=bowl).values()) for _ in range(6)]
     assert sorted(points) == [(low, high) for low in (-8, -4) for high in (2, 3, 4)]
 
 
 def test_the_search_begins_with_the_papers_default(tmp_path):
-    study = make(parse_search(["study=schedule"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
+    optimizer = opened(tmp_path, "study=schedule", space=[])
     assert optimizer.ask() == (0, {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02})
 
 
 def test_a_conditional_parameter_is_there_with_its_choice_only(tmp_path):
-    study = make(parse_search(["study=schedule_joint", "study.startup=3"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
-    seen = set()
-    for i in range(14):
-        number, params = optimizer.ask()
-        own = {key for key in study.parameters if study.applies(key, params)}
-        assert set(params) == own
-        seen.add(params["schedule"])
-        optimizer.tell(number, TrialOutcome("finished", values=(i * 0.1,), metrics={}), "cell")
-    assert len(seen) > 1
+    optimizer = opened(tmp_path, "study=schedule_joint", "study.startup=3", space=[], window=1)
+    found = [finish(optimizer, i * 0.1) for i in range(14)]
+    for params in found:
+        assert set(params) == {key for key in optimizer.study.parameters if optimizer.study.applies(key, params)}
+    assert len({params["schedule"] for params in found}) > 1
 
 
 def test_failed_trials_keep_their_reason_and_accidents_are_asked_for_again_once(tmp_path):
@@ -216,9 +212,7 @@ def test_importances_are_of_what_the_value_depends_on(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "RESAMPLINGS", 8)
     optimizer = opened(tmp_path, "study.sampler=random", window=1)
     for _ in range(30):
-        number, params = optimizer.ask()
-        value = params["schedule.gamma_min"] ** 2
-        optimizer.tell(number, TrialOutcome("finished", values=(value,)), "cell")
+        finish(optimizer, of=lambda params: params["schedule.gamma_min"] ** 2)
     shares = optimizer.importances()["nll/val"]
     share, low, high = shares["schedule.gamma_min"]
     assert share > 0.95
@@ -232,8 +226,7 @@ def test_what_the_value_does_not_depend_on_has_importances_that_say_nothing(tmp_
     optimizer = opened(tmp_path, "study.sampler=random", window=1)
     values = np.random.default_rng(0).normal(size=20)
     for value in values:
-        number, _ = optimizer.ask()
-        optimizer.tell(number, TrialOutcome("finished", values=(float(value),)), "cell")
+        finish(optimizer, float(value))
     ranges = [(low, high) for _, low, high in optimizer.importances()["nll/val"].values()]
     assert all(high - low > 0.3 for low, high in ranges)
 
@@ -243,8 +236,7 @@ def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):
     optimizer = opened(tmp_path, window=1)
     for _ in range(12):
         assert optimizer.importances() == {}
-        number, _ = optimizer.ask()
-        optimizer.tell(number, TrialOutcome("finished", values=(1.0,)), "cell")
+        finish(optimizer, 1.0)
     assert optimizer.importances() == {}
 
 
@@ -310,14 +302,9 @@ def test_a_kill_between_two_writes_of_an_ask_leaves_all_of_the_trial_or_nothing(
 
 @pytest.mark.thorough
 def test_sobol_points_of_a_parameter_that_only_some_trials_have_differ(tmp_path):
-    study = make(parse_search(["study=schedule_joint", "study.sampler=qmc"]))
-    optimizer = Optimizer(study, "mine", ["nll/val"], f"sqlite:///{tmp_path}/optuna.db", 1)
-    seen = []
-    for i in range(16):
-        number, params = optimizer.ask()
-        seen.append(tuple(params.items()))
-        optimizer.tell(number, TrialOutcome("finished", values=(i * 0.1,), metrics={}), "cell")
-    assert len(set(seen)) == len(seen)
+    optimizer = opened(tmp_path, "study=schedule_joint", "study.sampler=qmc", space=[], window=1)
+    seen = {tuple(finish(optimizer, i * 0.1).items()) for i in range(16)}
+    assert len(seen) == 16
 
 
 def test_time_adds_up_over_commands(tmp_path):

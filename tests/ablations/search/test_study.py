@@ -140,13 +140,6 @@ def test_the_sampler_grid_takes_every_combination():
     assert here.combinations() == {"training.batch": [32, 64, 128], "training.warmup": [0, 50, 100]}
 
 
-def test_rungs_are_halves_at_reports():
-    here = made("study=schedule", "training.steps=1000", "training.report_every=50")
-    assert here.rungs(here.cell(here.default, 0)) == [100, 250, 500]
-    short = made("study=schedule", "training.steps=100", "training.report_every=50")
-    assert short.rungs(short.cell(short.default, 0)) == [50]
-
-
 def test_the_identity_is_of_the_space_and_not_of_the_budget():
     def identity(*words):
         return made("study=schedule", *words).identity("cell")

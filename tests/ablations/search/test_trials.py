@@ -14,8 +14,6 @@ from ablations.settings.arguments import parse_search
 from ablations.stages.asked import metric_stages
 from ablations.stages.graph import stages_of, validated
 from ablations.stages.metric import MetricStage
-from ablations.stages.rung import rung_of
-from ablations.stages.training import TrainingStage
 
 NLL = ["nll/val"]
 
@@ -188,18 +186,7 @@ def test_a_missing_objective_fails(prune_seeds):
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
     papers = Papers()
     refused = [replace(item, stages=[], refusal="linear needs …") for item in planned(0)]
-    assert answered(Course(refused, papers, NLL).run(), papers, None) == (
-        [],
-        TrialOutcome("failed", "linear needs …"),
-    )
-
-
-def test_a_rungs_id_is_of_what_it_reads():
-    training = planned(0)[0].stages[0]
-    other = planned(1)[0].stages[0]
-    assert isinstance(training, TrainingStage)
-    ids = {rung_of(training, 50).id, rung_of(training, 100).id, rung_of(other, 50).id}
-    assert len(ids) == 3
+    assert answered(Course(refused, papers, NLL).run(), papers, None) == ([], TrialOutcome("failed", "linear needs …"))
 
 
 def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():

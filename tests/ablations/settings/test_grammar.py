@@ -11,7 +11,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from ablations import publish, run, sample
-from ablations.metrics import extractors
 from ablations.settings import exits, grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
@@ -170,19 +169,6 @@ def test_other_commands_answer_in_one_line_too(command, call, message, capsys, m
 def test_a_results_folder_that_cannot_be_written_is_refused(where, capsys, monkeypatch):
     line = one_line_error(run.main, [f"results={where}"], capsys, monkeypatch)
     assert f"results={where} is no folder that can be written" in line
-
-
-@pytest.mark.parametrize(("content", "message"), [(None, "missing"), (b"not weights", "digest")])
-def test_a_missing_or_corrupt_extractor_is_refused(content, message, capsys, monkeypatch, tmp_path):
-    for path in extractors.HERE.glob("digits-cnn.*"):
-        (tmp_path / path.name).write_bytes(path.read_bytes())
-    weights = tmp_path / "digits-cnn.safetensors"
-    weights.unlink()
-    if content is not None:
-        weights.write_bytes(content)
-    monkeypatch.setattr(extractors, "HERE", tmp_path)
-    line = one_line_error(run.main, [f"results={tmp_path}/results"], capsys, monkeypatch)
-    assert re.search(message, line), line
 
 
 @pytest.mark.parametrize("word", ["--help", "grid=parametrization", "training.stepps=3", "evaluation.sede=1"])

@@ -70,15 +70,8 @@ def meanwhile(monkeypatch, name, act):
     monkeypatch.setattr(MlflowClient, name, interleaved)
 
 
-def half_delivered(tracker, run, monkeypatch):
-    """Have a command deliver a run, and be killed between its numbers and its files."""
-
-    def killed():
-        raise KeyboardInterrupt
-
-    meanwhile(monkeypatch, FILES, killed)
-    with pytest.raises(KeyboardInterrupt):
-        tracker._publish(run)
+def killed():
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("before", [NUMBERS, FILES])
@@ -154,7 +147,9 @@ def test_a_store_that_refuses_is_not_asked_again(two, monkeypatch):
 
 def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one(two, monkeypatch):
     first, second = two
-    half_delivered(first, cell(20, 40, a=1.0), monkeypatch)
+    meanwhile(monkeypatch, FILES, killed)
+    with pytest.raises(KeyboardInterrupt):
+        first._publish(cell(20, 40, a=1.0))
     (half,) = runs_of(second)
     assert second._publish(cell(20, 40, a=1.0))
     assert is_there(second, cell(20, 40, a=1.0)) == half.info.run_id
@@ -163,7 +158,9 @@ def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one
 @pytest.mark.parametrize("other", [cell(20, a=2.0), cell(20, a=1.0, params={"cell": "other"})], ids=["value", "choice"])
 def test_what_it_left_of_other_results_is_replaced(other, two, monkeypatch):
     first, second = two
-    half_delivered(first, other, monkeypatch)
+    meanwhile(monkeypatch, FILES, killed)
+    with pytest.raises(KeyboardInterrupt):
+        first._publish(other)
     assert second._publish(cell(20, a=1.0))
     is_there(second, cell(20, a=1.0))
 
