@@ -179,8 +179,9 @@ def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
 def test_a_missing_objective_fails(prune_seeds):
     papers = Papers()
     way = Course(planned(0, 1), papers, NLL, [], None, prune_seeds).run()
-    outcome = answered(way, papers, lambda stage: papers.finish(stage, cost__x=1.0))[1]
+    asked, outcome = answered(way, papers, lambda stage: papers.finish(stage, cost__x=1.0))
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
+    assert len(asked) == 1
 
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
