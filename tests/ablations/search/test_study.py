@@ -71,6 +71,8 @@ def test_parameters_depend_on_the_choice_that_has_them():
             assert here.applies(f"schedule.{field}", {"schedule": schedule})
             others = set(OWN_OF) - {schedule}
             assert not any(here.applies(f"schedule.{field}", {"schedule": other}) for other in others)
+    both = made("schedule=linear,cosine", "schedule.zero_terminal=true,false")
+    assert both.when("schedule.zero_terminal") == {}, "which each of them has"
     cell = here.cell({"schedule": "sigmoid", "schedule.start": -2.0, "schedule.end": 4.0, "schedule.tau": 0.5}, 0)
     assert (cell.schedule.start, cell.schedule.end, cell.schedule.tau) == (-2.0, 4.0, 0.5)
 
