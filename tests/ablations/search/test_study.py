@@ -136,6 +136,10 @@ def test_hours_alone_set_no_number_of_trials():
     assert made("study=schedule", "hours=0.5", "trials=7").limit == 7
 
 
+def test_five_seeds_are_enough_for_a_signed_rank_of_them():
+    assert len(made("study=schedule", "study.pruner=wilcoxon", "seeds=5").seeds) == 5
+
+
 def test_the_sampler_grid_takes_every_combination():
     here = made("study.sampler=grid", "training.batch=32,64,128", "training.warmup=range(0,101,50)")
     assert here.limit == 9
