@@ -56,21 +56,6 @@ def test_operations_are_those_of_a_network_of_ddpms_channels():
     assert of.samples / of.step == pytest.approx(1000 * 10_000 * 2 / (3 * 128))
 
 
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["steps=many"], "steps are whole numbers"),
-        (["mfu=2"], "mfu between 0 and 1"),
-        (["scale=nowhere.md"], "nowhere.md cannot be read"),
-        (["scale=README.md"], "is no page of python -m evidence.scale"),
-    ],
-)
-def test_what_makes_no_sense_is_one_line(words, message, monkeypatch, capsys):
-    monkeypatch.chdir(Path(__file__).parents[2])
-    assert cluster.main(words) == 2
-    assert message in capsys.readouterr().err
-
-
 def test_docs_say_what_the_committed_page_does():
     root = Path(__file__).parents[2]
     page = (root / "evidence" / "cluster.md").read_text(encoding="utf-8")

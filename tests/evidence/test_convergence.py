@@ -25,8 +25,3 @@ def test_a_row_holds_the_errors_and_the_order_fitted_to_the_last_three(tmp_path,
     orders = {row[0]: float(row[-1].removesuffix(" |")) for row in rows}
     assert round(orders["| heun"]) == round(orders["| dpm_solver, order 2"]) == 2
     assert round(orders["| ddim, η = 0 (Euler)"]) == round(orders["| ancestral, beta"]) == 1
-
-
-def test_an_order_needs_three_numbers_of_steps(capsys):
-    assert convergence.main(["doublings=2"]) == 2
-    assert "doublings must be at least 3" in capsys.readouterr().err

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from ablations.grids.looks import looks_of
-from analysis.format.errors import InputError
 from analysis.statistics.looks import Looks, begin, look
 from evidence import looks
 
@@ -49,11 +48,6 @@ def test_the_share_of_a_fixed_design_by_hand():
     assert looks.beside(rising[5], rising, 5.0) == "0.50"
     assert looks.beside(0.05, rising, 3.0) == "more than 1.00"
     assert looks.beside(0.95, rising, 5.0) == "less than 0.25"
-
-
-def test_too_few_repeats_are_refused():
-    with pytest.raises(InputError, match="repeats must be at least 20"):
-        looks.simulate({"repeats": 1, "out": None})
 
 
 def test_all_tables_are_written(tmp_path, capsys):

@@ -51,11 +51,3 @@ def test_the_page_says_whether_the_interval_lies_within_the_margin(monkeypatch, 
     # t_{0.975, 2} = 4.302653: 0.001 · 4.302653 / √3 and 4 · 4.302653 / √3
     assert "| NLL (bits/dim) | +0.0000 ± 0.0025 | ±0.0100 | yes (p = 0.0017 by two one-sided tests) |" in text
     assert "| FID | +4.00 ± 9.94 | ±1.50 (5 %) | no (p = 0.80 by two one-sided tests) |" in text
-
-
-def test_what_cannot_be_compared_is_refused(monkeypatch, capsys):
-    assert same.main(["seeds=1"]) == 2
-    assert "at least 2" in capsys.readouterr().err
-    monkeypatch.setattr(fused, "works", lambda: False)
-    assert same.main([]) == 2
-    assert "cannot be built" in capsys.readouterr().err

@@ -38,17 +38,3 @@ def test_sizes_are_a_table_of_their_costs(monkeypatch, tmp_path, capsys):
     assert lines[7] == "| 11 | 22 | 2.20 | 2.20 | 2.20 | 2.20 | 2.20 | 0.500 | 111 | 0.45 |"
     assert lines[-3].count("|") == lines[-2].count("|") == lines[-1].count("|")
     assert lines[-1] == "| 1000x64 | 4 | 0.02 | 0.04 | 5.0 | 10.0 | 1.00 | 300 |"
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        (["cells=ten"], "whole numbers"),
-        (["images=1000"], "pairs such as 60000x8"),
-        (["cells=0"], "at least 1"),
-        (["cells=1", "seeds=0"], "at least 1"),
-    ],
-)
-def test_sizes_that_are_none_are_refused(words, message, capsys):
-    assert scale.main(words) == 2
-    assert message in capsys.readouterr().err

@@ -30,39 +30,28 @@ from tests.axes import properties
 SMALL = {"train_images": 20, "held_out_images": 5}
 WHOLE = ("folder", "arrow")
 """Sets of which all images are taken."""
+CLASSES = registry.classes(registry.base_of("data"))
 
 
 def choice(name: str, root: Path) -> DataSet:
     """The set at a root where its files were made up, if it has one."""
     make = {"fashion_mnist": fashion, "cifar10": cifar, "folder": pictures, "arrow": saved_images}.get(name)
     if make is None:
-        return registry.classes(registry.base_of("data"))[name]()
+        return CLASSES[name]()
     make(root)
-    (place, *_), small = registry.classes(registry.base_of("data"))[name].where, {} if name in WHOLE else SMALL
-    return registry.classes(registry.base_of("data"))[name](**{place: str(root)}, **small)
-
-
-SETS = pytest.mark.parametrize("name", registry.classes(registry.base_of("data")))
+    return CLASSES[name](**{CLASSES[name].where[0]: str(root)}, **({} if name in WHOLE else SMALL))
 
 
 @properties(shared.PROPERTIES)
-@SETS
+@pytest.mark.parametrize("name", CLASSES)
 def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
     holds(choice(name, tmp_path))
-
-
-@SETS
-def test_every_set_of_images_has_a_uniform_and_two_histogram_codes(name, tmp_path):
-    data = choice(name, tmp_path).load()
-    if len(data.shape) == 3:
-        assert set(data.codes) == {"uniform code", "one histogram", "histogram per pixel"}
-        assert data.codes["uniform code"] == pytest.approx(data.encoding.uniform_bits)
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])
 def test_a_missing_set_says_in_one_line_how_to_get_it(name, tmp_path):
     with pytest.raises(InputError, match=r"data\.root=") as caught:
-        registry.classes(registry.base_of("data"))[name](root=str(tmp_path / "nowhere")).load()
+        CLASSES[name](root=str(tmp_path / "nowhere")).load()
     assert "\n" not in str(caught.value)
     # What failed is not remembered.
     assert choice(name, tmp_path / "nowhere").load().images
@@ -108,15 +97,6 @@ def test_digits_are_scikit_learns_split_once_and_for_all():
     assert data.digest == "cc25a67fcab6"
     values = b"".join(data.images[split].numpy().tobytes() for split in SPLITS)
     assert data.digest == hashlib.sha256(values).hexdigest()[:12]
-
-
-def test_histogram_codes_of_known_data():
-    train = torch.tensor([0, 0, 0, 1]).reshape(4, 1, 1, 1)
-    codes = histogram_codes(train, torch.tensor([0, 1]).reshape(2, 1, 1, 1), levels=2)
-    expected = -(math.log2(4 / 6) + math.log2(2 / 6)) / 2
-    assert codes["uniform code"] == 1.0
-    assert codes["one histogram"] == pytest.approx(expected)
-    assert codes["histogram per pixel"] == pytest.approx(expected)
 
 
 def test_histogram_codes_are_those_of_counting_by_hand_over_more_images_than_a_batch():
@@ -174,7 +154,7 @@ def test_a_set_may_preset_the_network_which_a_choice_beside_it_replaces():
 @pytest.mark.parametrize("wrong", [{"train_images": 4}, {"held_out_images": 0}])
 def test_a_budget_of_too_few_images_is_refused(name, wrong):
     with pytest.raises(ValueError, match=f"{name} needs train_images and held_out_images of at least 5"):
-        registry.classes(registry.base_of("data"))[name](**wrong)
+        CLASSES[name](**wrong)
 
 
 @pytest.mark.parametrize(("key", "most"), [("train_images", 50), ("held_out_images", 10)])

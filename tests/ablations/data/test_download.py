@@ -176,18 +176,12 @@ def test_nothing_is_fetched_that_was_not_asked_for_and_the_refusal_says_how_to(a
     assert server.asked == []
 
 
-@pytest.mark.parametrize(
-    ("content", "match"),
-    [
-        (b"no archive", "cannot be unpacked"),
-        (cifar_archive()[:3000], "cannot be unpacked"),
-    ],
-)
-def test_an_archive_that_is_none_is_refused(content, match, server, tmp_path, monkeypatch):
+@pytest.mark.parametrize("content", [b"no archive", cifar_archive()[:3000]], ids=["none", "cut"])
+def test_an_archive_that_is_none_is_refused(content, server, tmp_path, monkeypatch):
     known = dataclasses.replace(Cifar10.published, digest=hashlib.sha256(content).hexdigest())
     monkeypatch.setattr(Cifar10, "published", known)
     server.files[known.name] = content
-    with pytest.raises(InputError, match=match) as caught:
+    with pytest.raises(InputError, match="cannot be unpacked") as caught:
         cifar(tmp_path, download=True).read()
     assert "\n" not in str(caught.value)
     assert not any(name.endswith(".part") for name in everything(tmp_path))

@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS
 from ablations.data.folder import Folder, picture
 from ablations.data.pictures import split_of
@@ -183,14 +184,8 @@ def test_too_few_images_are_refused_with_their_counts(tmp_path):
         load(tmp_path)
 
 
-@pytest.mark.parametrize("size", [3, 257, -1])
-def test_an_impossible_size_is_refused(size):
-    with pytest.raises(ValueError, match=f"a size of 4 to 256 pixels, got {size}"):
-        Folder(root="x", size=size)
-
-
-def test_grey_folders_have_one_channel(tmp_path):
-    pictures(tmp_path)
-    data = load(tmp_path, size=16, mode="grey")
-    assert data.shape == (1, 16, 16)
-    assert data.images["train"].dtype == torch.uint8
+@pytest.mark.parametrize("choice", [Folder, Arrow])
+@pytest.mark.parametrize("size", [3, 257])
+def test_an_impossible_size_is_refused(size, choice):
+    with pytest.raises(ValueError, match=f"{choice.__name__.lower()} needs a size of 4 to 256 pixels, got {size}"):
+        choice(size=size)

@@ -120,26 +120,10 @@ def test_sets_that_are_no_pictures_are_not_kept(cache):
     assert not cache.exists()
 
 
-def cut(place: Path) -> None:
-    os.truncate(place / kept.IMAGES, 500)
-
-
-def empty(place: Path) -> None:
-    os.truncate(place / kept.IMAGES, 0)
-
-
 def overwrite(place: Path) -> None:
     with (place / kept.IMAGES).open("r+b") as file:
         file.seek(1000)
         file.write(b"\0\1\2\3")
-
-
-def lose(place: Path) -> None:
-    (place / kept.IMAGES).unlink()
-
-
-def forget(place: Path) -> None:
-    (place / kept.KNOWN).unlink()
 
 
 def falsify(place: Path) -> None:
@@ -148,12 +132,19 @@ def falsify(place: Path) -> None:
     (place / kept.KNOWN).write_text(text[:start] + ("1" if text[start] == "0" else "0") + text[start + 1 :])
 
 
-def garble(place: Path) -> None:
-    (place / kept.KNOWN).write_bytes(b"\xff\xfe")
+DAMAGE = {
+    "cut": lambda place: os.truncate(place / kept.IMAGES, 500),
+    "empty": lambda place: os.truncate(place / kept.IMAGES, 0),
+    "overwritten": overwrite,
+    "lost": lambda place: (place / kept.IMAGES).unlink(),
+    "forgotten": lambda place: (place / kept.KNOWN).unlink(),
+    "falsified": falsify,
+    "garbled": lambda place: (place / kept.KNOWN).write_bytes(b"\xff\xfe"),
+}
 
 
-@pytest.mark.parametrize("damage", [cut, empty, overwrite, lose, forget, falsify, garble])
-def test_what_is_damaged_is_decoded_anew(damage: Callable[[Path], None], tmp_path, cache, monkeypatch):
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_what_is_damaged_is_decoded_anew(damage, tmp_path, cache, monkeypatch):
     one = choice("folder", tmp_path / "set")
     made = one.read()
     made = replace(made, images={split: images.clone() for split, images in made.images.items()})

@@ -20,58 +20,44 @@ from ablations.engine.lease import LOST, Elsewhere, Holder, LeaseLost, holder, l
 from ablations.engine.shelves import Folder
 
 
-class InFolder:
-    """Leases in a folder, whose times can be set."""
-
-    def __init__(self, folder: Path):
-        self.shelf = Folder(folder)
-
-    def write(self, name: str, text: str) -> None:
-        self.shelf.path.mkdir(exist_ok=True)
-        (self.shelf.path / name).write_text(text)
-
-    def stand_still(self, name: str, seconds: float) -> None:
-        then = self.time(name) - seconds
-        os.utime(self.shelf.path / name, (then, then))
-
-    def time(self, name: str) -> float:
-        return (self.shelf.path / name).stat().st_mtime
-
-
 @pytest.fixture
-def places(tmp_path):
-    """name → a place of that name."""
-    return lambda name: InFolder(tmp_path / name)
+def place(tmp_path):
+    """A folder that is to be held."""
+    return tmp_path / "a"
 
 
-@pytest.fixture
-def place(places):
-    return places("a")
+def write(place: Path, name: str, content: bytes) -> None:
+    place.mkdir(exist_ok=True)
+    (place / name).write_bytes(content)
 
 
-def by_another(place, number: int = 1, since: float = 0.0, **changed: object) -> None:
+def stand_still(place: Path, name: str, seconds: float) -> None:
+    then = (place / name).stat().st_mtime - seconds
+    os.utime(place / name, (then, then))
+
+
+def by_another(place: Path, number: int = 1, since: float = 0.0, **changed: object) -> None:
     """A lease that a process of another machine has not touched for so many seconds."""
     other = replace(Holder.here(), **{"host": "elsewhere", "machine": "another", **changed})
-    place.write(f"lease.{number}", json.dumps(asdict(other)))
-    place.stand_still(f"lease.{number}", since)
+    write(place, f"lease.{number}", json.dumps(asdict(other)).encode())
+    stand_still(place, f"lease.{number}", since)
 
 
-def names(place) -> list[str]:
-    return place.shelf.names("lease.")
+def names(place: Path) -> list[str]:
+    return sorted(path.name for path in place.iterdir())
 
 
-def test_one_at_a_time_holds_a_place_and_leaves_nothing_there(places):
-    place = places("a")
-    with leased(place.shelf) as held:
+def test_one_at_a_time_holds_a_place_and_leaves_nothing_there(place, tmp_path):
+    with leased(place) as held:
         assert held is not None
-        assert holder(place.shelf).pid == os.getpid()
-        with leased(place.shelf) as second:
+        assert holder(place).pid == os.getpid()
+        with leased(place) as second:
             assert second is None
         held.check()
-    assert place.shelf.names("") == []
-    assert holder(place.shelf) is None
-    assert holder(places("never made").shelf) is None
-    with leased(place.shelf) as third:
+    assert names(place) == []
+    assert holder(place) is None
+    assert holder(tmp_path / "never made") is None
+    with leased(place) as third:
         assert third is not None
 
 
@@ -79,10 +65,10 @@ def test_who_waits_has_it_next(place):
     order = []
 
     def second():
-        with leased(place.shelf, wait=True):
+        with leased(place, wait=True):
             order.append("second")
 
-    with leased(place.shelf):
+    with leased(place):
         thread = threading.Thread(target=second)
         thread.start()
         time.sleep(2 * lease.WAITED)
@@ -92,96 +78,80 @@ def test_who_waits_has_it_next(place):
 
 
 @pytest.mark.parametrize("lost", [False, True], ids=["free", "lost"])
-def test_of_many_who_try_at_once_one_has_it(places, lost):
-    def race(place) -> list[lease.Lease]:
-        start = threading.Barrier(6)
+def test_of_many_who_try_at_once_one_has_it(tmp_path, lost):
+    start = threading.Barrier(6)
 
-        def one() -> lease.Lease | None:
-            start.wait(10)
-            return take(place.shelf)
-
-        return [found for found in [other.result() for other in [pool.submit(one) for _ in range(6)]] if found]
+    def one(place: Path) -> lease.Lease | None:
+        start.wait(10)
+        return take(place)
 
     with ThreadPoolExecutor(6) as pool:
-        for i in range(40 if isinstance(places("a"), InFolder) else 3):
-            place = places(str(i))
-            if lost:
-                by_another(place, 1, LOST + 1)
-                by_another(place, 2, LOST + 1)
-            (winner,) = race(place)
+        for i in range(40):
+            place = tmp_path / str(i)
+            for number in (1, 2) if lost else ():
+                by_another(place, number, LOST + 1)
+            (winner,) = filter(None, pool.map(one, [place] * 6))
             winner.check()
             assert names(place) == [winner.name]
 
 
 def test_a_process_that_was_killed_here_has_lost_it_at_once(place):
-    code = "import pathlib, time\nfrom ablations.engine.lease import take\n"
-    code += "from ablations.engine.shelves import Folder\n"
-    code += f"take(Folder(pathlib.Path({str(place.shelf.path)!r})))\n"
+    code = f"import pathlib, time\nfrom ablations.engine.lease import take\ntake(pathlib.Path({str(place)!r}))\n"
     process = subprocess.Popen([sys.executable, "-c", f"{code}print('held', flush=True)\ntime.sleep(60)"], stdout=-1)
     assert process.stdout.readline() == b"held\n"
-    assert holder(place.shelf).pid == process.pid
-    assert take(place.shelf) is None
+    assert holder(place).pid == process.pid
+    assert take(place) is None
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    assert take(place.shelf) is not None, "nobody has waited for it, and yet it has ended"
+    assert take(place) is not None, "nobody has waited for it, and yet it has ended"
     process.wait()
     process.stdout.close()
 
 
 def test_a_pid_that_another_process_has_by_now_holds_nothing(place):
     by_another(place, machine=Holder.here().machine)
-    assert holder(place.shelf) is not None, "the same pid and start are this process"
+    assert holder(place) is not None, "the same pid and start are this process"
     by_another(place, machine=Holder.here().machine, started="1")
-    assert holder(place.shelf) is None
+    assert holder(place) is None
 
 
-def test_another_machines_process_has_lost_it_once_the_clock_of_the_files_says_so(places, monkeypatch):
+def test_another_machines_process_has_lost_it_once_the_clock_of_the_files_says_so(place, monkeypatch):
     """The clocks of hosts are wrong by a minute and more, say."""
-    place = places("a")
     by_another(place, since=LOST - 5)
     monkeypatch.setattr(time, "time", lambda real=time.time: real() + 2 * LOST)
-    assert str(holder(place.shelf)) == f"elsewhere (process {os.getpid()})"
-    assert take(place.shelf) is None
+    assert str(holder(place)) == f"elsewhere (process {os.getpid()})"
+    assert take(place) is None
     monkeypatch.undo()
     by_another(place, since=LOST + 5)
     monkeypatch.setattr(time, "time", lambda real=time.time: real() - 2 * LOST)
-    assert holder(place.shelf) is None
-    assert take(place.shelf).name == "lease.2"
+    assert holder(place) is None
+    assert take(place).name == "lease.2"
     assert names(place) == ["lease.2"]
 
 
-@pytest.mark.parametrize("text", ["", '{"host": "a', '{"host": "a"}'])
-def test_a_lease_that_is_being_written_is_held_until_it_is_old(place, text):
-    place.write("lease.1", text)
-    assert holder(place.shelf) is not None
-    assert take(place.shelf) is None
-    place.stand_still("lease.1", LOST + 1)
-    assert take(place.shelf) is not None
-
-
-def test_a_lease_of_which_a_byte_was_altered_is_held_until_it_is_old(tmp_path):
-    (tmp_path / "lease.1").write_bytes(b'{"host": "\xa0"}')
-    assert holder(tmp_path) is not None
-    os.utime(tmp_path / "lease.1", (0, 0))
-    assert holder(tmp_path) is None
+@pytest.mark.parametrize("content", [b"", b'{"host": "a', b'{"host": "a"}', b'{"host": "\xa0"}'])
+def test_a_lease_that_is_being_written_or_was_altered_is_held_until_it_is_old(place, content):
+    write(place, "lease.1", content)
+    assert holder(place) is not None
+    assert take(place) is None
+    stand_still(place, "lease.1", LOST + 1)
+    assert take(place) is not None
 
 
 def test_it_is_renewed_while_it_is_held(place, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED", 0.01)
-    with leased(place.shelf) as held:
-        place.stand_still(held.name, 2 * LOST)
-        late = place.time(held.name)
-        for _ in range(500):
-            if place.time(held.name) > late + LOST:
-                break
+    with leased(place) as held:
+        stand_still(place, held.name, 2 * LOST)
+        deadline = time.monotonic() + 5
+        while time.time() - (place / held.name).stat().st_mtime > LOST:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-        assert time.time() - place.time(held.name) < LOST
 
 
 def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
-    with leased(place.shelf) as held:
-        place.stand_still(held.name, LOST + 1)
-        second = take(place.shelf)
+    with leased(place) as held:
+        stand_still(place, held.name, LOST + 1)
+        second = take(place)
         assert second is not None
         with pytest.raises(LeaseLost, match=rf"not renewed for 60 seconds, .* \(process {os.getpid()}\) runs it now"):
             held.check()
@@ -194,15 +164,15 @@ def test_who_stood_still_finds_that_it_is_anothers_and_leaves_that_alone(place):
 
 
 def test_who_stood_still_has_lost_it_before_the_next_one_has_removed_it(place):
-    with leased(place.shelf) as held:
+    with leased(place) as held:
         by_another(place, held.number + 1)
         with pytest.raises(LeaseLost, match=r"elsewhere .* runs it now"):
             held.check()
 
 
 def test_a_lease_of_its_number_that_another_has_made_since_is_not_its_own(place):
-    with leased(place.shelf) as held:
-        place.shelf.remove(held.name)
+    with leased(place) as held:
+        (place / held.name).unlink()
         by_another(place, held.number)
         with pytest.raises(LeaseLost, match=r"elsewhere .* runs it now"):
             held.check()
@@ -217,15 +187,15 @@ def test_who_looked_before_others_had_it_takes_nothing_from_them(place, monkeypa
 
     def looked(shelf):
         if views:
-            place.shelf.remove("lease.4")
+            (place / "lease.4").unlink()
             seen = views.pop()
-            third.append(take(place.shelf))
+            third.append(take(place))
             by_another(place, 4, LOST + 1)
             return seen
         return [one for one in numbers(shelf) if one != 4]
 
     monkeypatch.setattr(lease, "_numbers", looked)
-    assert take(place.shelf) is None
+    assert take(place) is None
     third[0].check()
 
 

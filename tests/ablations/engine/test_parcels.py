@@ -115,6 +115,17 @@ def test_what_was_scored_on_the_way_is_left_where_no_other_process_scores_it(jou
     assert names(journal, "theirs") == []
 
 
+def test_a_result_that_is_no_more_goes_though_another_process_is_in_its_folder(journal):
+    for name in ("result.json", "x"):
+        journal.shelf("theirs").write(name, "{}")
+    desk = Desk(journal, Toy("a"))
+    assert desk.open()
+    with leased(journal.shelf("theirs")):
+        desk.take(Changes(removed=(("theirs", "result.json"), ("theirs", "x"))))
+    desk.close()
+    assert names(journal, "theirs") == ["x"]
+
+
 def test_a_stage_that_holds_another_has_its_folder_too(journal, monkeypatch):
     monkeypatch.setattr(Toy, "holds", ("trained",))
     desk = Desk(journal, Toy("a"))

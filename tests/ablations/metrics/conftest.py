@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-import torch
 from torch import Tensor
 
 from ablations.data.digits import Digits
@@ -29,11 +26,3 @@ def extractor() -> Extractor:
 def yardstick(images, extractor) -> Yardstick:
     """What is judged on the test split."""
     return Yardstick("train", Examined(images["train"], extractor), Examined(images["test"], extractor), 17)
-
-
-@pytest.fixture(scope="session")
-def floor(images, yardstick) -> dict[str, float]:
-    """What held-out images score."""
-    sets = [images["validation"], images["test"]]
-    held_out = Examined(torch.cat(sets), yardstick.real.extractor)
-    return replace(yardstick, held_out=held_out).default_scores(sets)

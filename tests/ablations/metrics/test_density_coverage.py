@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ablations.metrics.density_coverage import NEIGHBOURS, CoverageMetric, DensityMetric, met, radii
+from ablations.metrics.density_coverage import NEIGHBOURS, CoverageMetric, DensityMetric
 from ablations.metrics.precision_recall import precision_recall
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.draws import normal
@@ -52,19 +52,3 @@ def test_an_outlier_among_the_generated_widens_recall_and_no_coverage():
     far = torch.cat([generated, torch.full((1, 2), 40.0, dtype=torch.float64)])
     assert precision_recall(far, real)[1] > precision_recall(generated, real)[1] + 0.3
     assert scores(far, real)[1] == scores(generated, real)[1] < 0.55
-
-
-def test_more_samples_than_a_chunk_are_all_read(monkeypatch):
-    from ablations.metrics import sets
-
-    x, y = normal(25, 2, 1), normal(21, 2, 2)
-    whole = scores(x, y)
-    monkeypatch.setattr(sets, "CHUNK", 10)
-    assert scores(x, y) == whole
-
-
-def test_too_few_samples_are_refused():
-    with pytest.raises(ValueError, match="density and coverage needs at least 6"):
-        radii(normal(5, 2))
-    with pytest.raises(ValueError, match="density and coverage needs at least 1"):
-        met(normal(0, 2), normal(9, 2), torch.ones(9))

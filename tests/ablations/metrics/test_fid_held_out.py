@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from scipy import linalg
 
 from ablations.metrics.fid import Fid
 from ablations.metrics.fid_held_out import FidHeldOut
 from ablations.metrics.sets import Examined, Judged
+from tests.ablations.metrics.draws import normal
 
 
 def sets(generated, real, held_out):
@@ -17,24 +17,20 @@ def sets(generated, real, held_out):
     return Judged(Examined(generated), Examined(real), Examined(held_out))
 
 
-def drawn(n, seed, scale=1.0):
-    return scale * torch.randn(n, 5, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
 def test_it_is_the_distance_of_gaussians_to_the_held_out_set():
-    x, held_out = drawn(400, 0, 1.5) + 1, drawn(300, 1)
+    x, held_out = 1.5 * normal(400, 5) + 1, normal(300, 5, 1)
     mean = x.mean(0) - held_out.mean(0)
     a, b = (np.cov(one.numpy(), rowvar=False) for one in (x, held_out))
     known = float(mean @ mean) + np.trace(a + b - 2 * linalg.sqrtm(a @ b).real)
-    assert FidHeldOut().compute(sets(x, drawn(300, 2), held_out)) == pytest.approx(known, rel=1e-6)
+    assert FidHeldOut().compute(sets(x, normal(300, 5, 2), held_out)) == pytest.approx(known, rel=1e-6)
 
 
 def test_a_copier_is_told_by_it_alone():
-    real, held_out = drawn(60, 0), drawn(60, 1)
+    real, held_out = normal(60, 5, 0), normal(60, 5, 1)
     copies = sets(real, real, held_out)
     assert Fid().compute(copies) == pytest.approx(0, abs=1e-6)
     assert FidHeldOut().compute(copies) > 0.1
-    assert FidHeldOut().compute(copies) == pytest.approx(FidHeldOut().compute(sets(real, drawn(60, 2), held_out)))
+    assert FidHeldOut().compute(copies) == pytest.approx(FidHeldOut().compute(sets(real, normal(60, 5, 2), held_out)))
 
 
 def test_its_column_names_the_extractor_and_no_set():

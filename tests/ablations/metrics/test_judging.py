@@ -56,18 +56,6 @@ def test_memorisation_is_counted_only_where_images_are_held_out(images, extracto
     assert "fid/test/digits-cnn" in result
 
 
-def test_real_images_score_better_than_noise_and_than_one_image(images, yardstick, floor):
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randint(17, images["test"].shape, generator=generator, dtype=torch.uint8)
-    assert floor["memorisation/train"] == pytest.approx(0.05, abs=0.005)
-    for other in (noise, images["test"][:1].expand(450, -1, -1, -1)):
-        scores = yardstick.default_scores([other])
-        assert scores[FID] > 20 * floor[FID]
-        assert scores["kid/train/digits-cnn"] > floor["kid/train/digits-cnn"] + 0.3
-        assert scores["is/digits-cnn"] < floor["is/digits-cnn"] - 2
-        assert scores["recall/train/digits-cnn"] < 0.5 * floor["recall/train/digits-cnn"]
-
-
 @pytest.mark.parametrize("level", [0, 7, 16])
 def test_constant_images_get_finite_scores(level, images, yardstick):
     blank = torch.full((450, 1, 8, 8), level, dtype=torch.uint8)

@@ -30,8 +30,3 @@ def test_precision_and_recall_equal_their_definition():
         return sum(within) / len(within)
 
     assert precision_recall(x, y) == pytest.approx((covered(x, y), covered(y, x)))
-
-
-def test_too_few_images_are_refused():
-    with pytest.raises(ValueError, match="precision and recall needs at least 5"):
-        precision_recall(normal(4, 4), normal(9, 4))

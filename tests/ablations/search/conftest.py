@@ -15,25 +15,11 @@ from tests.ablations.conftest import Done, said
 from tests.made_once import made_once
 
 POINTS = [
-    "data=mixture2d",
-    "network=mlp",
-    "network.width=16",
-    "network.layers=1",
-    "schedule=log_snr_linear",
-    "horizon=20",
-    "training.steps=80",
-    "training.warmup=10",
-    "training.learning_rate=0.005",
-    "training.report_every=10",
-    "evaluation.exact=2",
-    "evaluation.strata=2",
-    "schedule.gamma_min=interval(-14,-2)",
-    "schedule.gamma_max=interval(0,8)",
-    "study.startup=3",
-    "study.pruner=median",
-    "trials=9",
-    "confirm=2",
-    "name=found",
+    *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "schedule=log_snr_linear", "horizon=20"),
+    *("training.steps=80", "training.warmup=10", "training.learning_rate=0.005", "training.report_every=10"),
+    *("evaluation.exact=2", "evaluation.strata=2"),
+    *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)"),
+    *("study.startup=3", "study.pruner=median", "trials=9", "confirm=2", "name=found"),
 ]
 
 

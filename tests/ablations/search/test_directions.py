@@ -11,7 +11,6 @@ from ablations.metrics.precision_recall import PrecisionMetric
 from ablations.metrics.registry import facts, objectives
 from ablations.search import __main__ as search
 from ablations.search.finalists import finalists
-from ablations.search.outcome import TrialOutcome
 from ablations.search.study import make
 from ablations.settings.arguments import parse_search
 from analysis.findings.search import optimism
@@ -19,26 +18,16 @@ from analysis.findings.trials import best_trials, front_of_trials
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import TINY, said
-from tests.ablations.search.test_optimizer import EVERY_SAMPLER, bowl, installed, opened
+from tests.ablations.search.test_optimizer import EVERY_SAMPLER, PRECISION, bowl, finish, installed, opened
 from tests.made_once import made_once
 
-PRECISION, COVERAGE = "precision/val/digits-cnn", "coverage/val"
+COVERAGE = "coverage/val"
 WORDS = [
     *(word for word in TINY if not word.startswith(("training.learning_rate", "evaluation.sets", "network."))),
-    "data=mixture2d",
-    "network.width=16",
-    "network.layers=2",
-    "evaluation.sets=1",
-    "training.learning_rate=interval(0.003,0.03)",
-    "study.sampler=random",
-    "trials=3",
-    "confirm=2",
+    *("data=mixture2d", "network.width=16", "network.layers=2", "evaluation.sets=1"),
+    *("training.learning_rate=interval(0.003,0.03)", "study.sampler=random", "trials=3", "confirm=2"),
     "launcher=serial",
 ]
-
-
-def tell(optimizer, number, *values):
-    optimizer.tell(number, TrialOutcome("finished", values=values), "cell")
 
 
 @pytest.mark.thorough
@@ -48,34 +37,21 @@ def test_going_up_is_going_down_on_the_negative(sampler, tmp_path):
     ways = []
     for sign, objective in ((1, "nll/val"), (-1, PRECISION)):
         (tmp_path / objective[:3]).mkdir()
-        optimizer = opened(
-            tmp_path / objective[:3], f"study.sampler={installed(sampler)}", window=1, objectives=(objective,)
-        )
+        word = f"study.sampler={installed(sampler)}"
+        optimizer = opened(tmp_path / objective[:3], word, window=1, objectives=(objective,))
         for _ in range(7):
-            number, params = optimizer.ask()
-            tell(optimizer, number, sign * bowl(params))
+            finish(optimizer, of=lambda params, sign=sign: sign * bowl(params))
         ways.append(([trial.params for trial in optimizer.trials()], optimizer.front()))
     assert ways[0] == ways[1]
     params, (best,) = ways[1]
     assert bowl(params[best]) == min(map(bowl, params))
 
 
-@pytest.mark.thorough
-def test_wilcoxon_leaves_out_seeds_of_a_trial_with_less_where_more_is_better(tmp_path):
-    optimizer = opened(tmp_path, "study.pruner=wilcoxon", "seeds=8", window=1, objectives=(PRECISION,))
-    number, _ = optimizer.ask()
-    best = {seed: 0.5 + 0.01 * seed for seed in range(8)}
-    optimizer.tell(number, TrialOutcome("finished", values=(0.5,), reported=best), "cell")
-    number, _ = optimizer.ask()
-    assert optimizer.prunes(number, {seed: value - 0.1 for seed, value in best.items()}, [])
-    assert not optimizer.prunes(number, {seed: value + 0.1 for seed, value in best.items()}, [])
-
-
 def test_the_front_of_less_and_more_and_who_is_between(tmp_path):
     optimizer = opened(tmp_path, window=1, objectives=("nll/val", PRECISION))
     points = [(1.0, 0.1), (2.0, 0.8), (3.0, 0.9), (3.0, 0.5), (2.5, 0.8), (1.1, 0.2)]
     for values in points:
-        tell(optimizer, optimizer.ask()[0], *values)
+        finish(optimizer, *values)
     beaten = [any(a <= c and b >= d and (a, b) != (c, d) for a, b in points) for c, d in points]
     assert optimizer.front() == [i for i, over in enumerate(beaten) if not over] == [0, 1, 2, 5]
     found = [(one.level, one.label, one.trial.number) for one in finalists(optimizer)]

@@ -13,28 +13,40 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from ablations import export, run
 from ablations.data.tensors import read_tensors
 from ablations.driver.trained import find
 from ablations.driver.wanted import wanted_by
 from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
 from ablations.grids.grid import make
+from ablations.launchers.local import Local, Processes
 from ablations.record import check_over
 from ablations.results.folder import finished_in
 from ablations.search import __main__ as search
+from ablations.search import results as search_results
+from ablations.search.confirmation import confirmation, noted
+from ablations.search.finalists import Finalist
+from ablations.search.loop import Searcher
+from ablations.search.optimizer import Optimizer
+from ablations.search.plan import plan_search
 from ablations.search.study import make as make_study
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.identity import cell_id, parameters
+from ablations.stages import rung as rung_stage
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from ablations.tracking.mlflow_runs import tracked_runs
+from ablations.tracking.mlflow_views import view_of_search
 from analysis.format.errors import InputError
 from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
@@ -57,10 +69,6 @@ def cells_of(folder):
     return [row for row in rows_of(folder / "runs.csv") if not row["trial"]]
 
 
-def head_of(folder):
-    return json.loads((folder / "grid.json").read_text())["search"]
-
-
 def trials_in(results):
     """What a search tried and got, without its seconds and bytes."""
     return [
@@ -73,10 +81,16 @@ def folder_of(done):
     return done.results / "found"
 
 
+def assert_same_search(results, others):
+    """They tried the same, got the same and found the same."""
+    assert trials_in(results) == trials_in(others)
+    assert read_search(results / "found").head.winners == read_search(others / "found").head.winners
+
+
 def test_it_ends_well_and_says_what_it_found(searched):
     assert searched.code == 0
     said = " ".join(searched.printed.split())
-    trial = head_of(folder_of(searched))["winners"][0]["trial"]
+    trial = read_search(folder_of(searched)).head.winners[0].trial
     assert f"{trial} (found by search" in said
     assert "0 (paper's default)" not in said.split("Searched")[0] or trial != 0
     assert "at 2 fresh seeds" in said
@@ -122,23 +136,18 @@ def test_the_confirmation_is_at_seeds_that_the_search_has_not_seen(searched):
     assert row["cell_id"] == found_cell
 
 
-def test_curves_of_a_trial_stand_though_its_training_was_damaged_since(again):
+def test_curves_of_a_trial_stand_whatever_is_watched_and_though_its_training_was_damaged_since(again):
     """It has its value, and is not trained again."""
     before = (again.results / "found" / "curves.csv").read_bytes()
-    results = [
-        path for path in (again.results / ".stages").glob("*/result.json") if "train/network" in path.read_text()
-    ]
+    stages = again.results / ".stages"
+    for path in stages.glob("*/metrics.jsonl"):
+        path.write_text(path.read_text().replace("train/network", "train/oetwork"))
+    assert search.main([*again.arguments, "device=cpu"]) == 0
+    assert (again.results / "found" / "curves.csv").read_bytes() == before
+    results = [path for path in stages.glob("*/result.json") if "train/network" in path.read_text()]
     assert len(results) > 5
     for path in results:
         path.write_text("{")
-    assert search.main([*again.arguments, "device=cpu"]) == 0
-    assert (again.results / "found" / "curves.csv").read_bytes() == before
-
-
-def test_curves_of_a_trial_are_those_of_its_result_and_not_of_what_is_watched(again):
-    before = (again.results / "found" / "curves.csv").read_bytes()
-    for path in (again.results / ".stages").glob("*/metrics.jsonl"):
-        path.write_text(path.read_text().replace("train/network", "train/oetwork"))
     assert search.main([*again.arguments, "device=cpu"]) == 0
     assert (again.results / "found" / "curves.csv").read_bytes() == before
 
@@ -164,8 +173,6 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
 
 def test_a_confirmation_of_another_winner_is_taken_away(again, monkeypatch):
     """As a longer search would leave it behind if it were stopped before its own; the trials stay."""
-    from ablations.search import results
-
     folder = again.results / "found"
 
     def files():
@@ -175,7 +182,7 @@ def test_a_confirmation_of_another_winner_is_taken_away(again, monkeypatch):
     monkeypatch.setattr(search, "confirm", lambda *given: 0)
     assert search.main([*again.arguments, "device=cpu"]) == 0
     assert files() == before
-    monkeypatch.setattr(results, "cells_of", lambda *given: {"another"})
+    monkeypatch.setattr(search_results, "cells_of", lambda *given: {"another"})
     assert search.main([*again.arguments, "device=cpu"]) == 0
     assert (cells_of(folder), trials_in(again.results)) == ([], trials)
     assert search_alone(folder)
@@ -237,8 +244,6 @@ def test_a_trial_that_equals_a_finished_cell_costs_nothing(again):
 
 def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
     """Every complete trial went by rungs; the first one's training is repeated whole."""
-    from ablations.engine.perform import perform
-
     study = make_study(parse_search(POINTS))
     row = next(r for r in trials_of(folder_of(searched)) if r["status"] == "finished")
     params = {name: float(row[f"param.{name}"]) for name in study.parameters}
@@ -259,16 +264,13 @@ def test_a_training_by_rungs_is_the_unbroken_one_bit_by_bit(searched):
 
 def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(tmp_path, monkeypatch):
     """Killed between the checkpoint and the bound, as unbroken."""
-    from ablations.engine.perform import perform
-    from ablations.stages import rung as rungs
-
     study = make_study(parse_search(POINTS))
     cell = study.cell({"schedule.gamma_min": -6.0, "schedule.gamma_max": 3.0}, 0)
     training = stages_of(cell, cell.data.load().digest, HERE, None)[0]
     assert isinstance(training, TrainingStage)
     rung = rung_of(training, 20)
     with monkeypatch.context() as patch:
-        patch.setattr(rungs, "bound_of", lambda *given: 1 / 0)
+        patch.setattr(rung_stage, "bound_of", lambda *given: 1 / 0)
         assert perform(rung, Journal(tmp_path / "cut"), "cpu") == "failed"
     found = []
     for name in ("cut", "whole"):
@@ -278,8 +280,6 @@ def test_a_rung_that_was_cut_off_before_its_bound_is_scored_from_its_checkpoint(
 
 
 def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monkeypatch, capsys, without_pictures):
-    from ablations.search.loop import Searcher
-
     def stop(self):
         self.optimizer.ask()
         raise KeyboardInterrupt
@@ -292,12 +292,6 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
 
 
 def test_a_second_look_at_test_data_is_said(again):
-    from ablations.launchers.local import Local
-    from ablations.search.confirmation import confirmation, noted
-    from ablations.search.finalists import Finalist
-    from ablations.search.optimizer import Optimizer
-    from ablations.search.plan import plan_search
-
     plan = plan_search(make_study(parse_search(POINTS)), Local(), ["cpu"])
     optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{again.results}/optuna.db", 1)
     best = read_search(again.results / "found").head.winners[0].trial
@@ -343,9 +337,7 @@ def test_killed_at_random_points_it_ends_as_the_unbroken_search(searched, store,
     time.sleep(2.0)
     ended = subprocess.run(command, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
-    assert trials_in(results) == trials_in(searched.results)
-    heads = [head_of(folder / "found") for folder in (results, searched.results)]
-    assert heads[0]["winners"] == heads[1]["winners"]
+    assert_same_search(results, searched.results)
 
 
 @pytest.mark.slow
@@ -355,15 +347,11 @@ def test_on_ray_it_tries_prunes_and_finds_what_it_does_by_local_workers(
 ):
     shutil.copy(store, tmp_path / "mlflow.db")
     assert search.main([*POINTS, f"results={tmp_path}", "launcher=ray", "launcher.address=local"]) == 0
-    assert trials_in(tmp_path) == trials_in(searched.results)
+    assert_same_search(tmp_path, searched.results)
     assert any(row["status"] == "pruned" for row in trials_in(tmp_path))
-    heads = [head_of(folder / "found") for folder in (tmp_path, searched.results)]
-    assert heads[0]["winners"] == heads[1]["winners"]
 
 
 def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searched):
-    from mlflow import MlflowClient
-
     client = MlflowClient(f"sqlite:///{searched.results}/mlflow.db")
     experiment = client.get_experiment_by_name("found")
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", max_results=100)
@@ -382,28 +370,7 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
     assert all(run.data.tags["study"] == "found" for run in cells)
 
 
-def test_its_figures_are_in_mlflow(again):
-    from mlflow import MlflowClient
-
-    from ablations.tracking.mlflow_store import open_tracker
-    from analysis.figures import write_search_figures
-
-    folder = again.results / "found"
-    write_search_figures(read_search(folder), folder / "figures")
-    drawn = {path.name for path in (folder / "figures").iterdir()}
-    assert {f"{name}.png" for name in ("history", "slices", "rungs")} <= drawn
-    uri = f"sqlite:///{again.results}/mlflow.db"
-    tracker = open_tracker(uri, "found", again.results)
-    tracker.summarise(folder)
-    client = MlflowClient(uri)
-    summary = client.search_runs([tracker.experiment_id], "tags.kind = 'summary'")[0]
-    logged = client.list_artifacts(summary.info.run_id, "figures")
-    assert {item.path for item in logged} == {f"figures/{name}" for name in drawn}
-
-
 def test_the_view_of_the_ui_shows_parameters_and_objectives():
-    from ablations.tracking.mlflow_views import view_of_search
-
     head = {"objectives": [{"name": "nll/val"}], "parameters": [{"name": "schedule.s"}, {"name": "training.ema"}]}
     charts = view_of_search(head)["compareRunCharts"]
     assert [chart["type"] for chart in charts] == ["PARALLEL", "SCATTER", "SCATTER"]
@@ -468,23 +435,6 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
     assert search_alone(tmp_path / "found")
 
 
-@pytest.mark.slow
-def test_two_objectives_end_in_a_front_that_is_confirmed(store, tmp_path, without_pictures):
-    shutil.copy(store, tmp_path / "mlflow.db")
-    words = [w for w in POINTS if not re.match(r"study\.pruner|trials", w)]
-    words += ["study.objective=nll,fid", "trials=8", f"results={tmp_path}"]
-    assert search.main(words) == 0
-    here = read_search(tmp_path / "found")
-    assert [objective.name for objective in here.head.objectives] == ["nll/val", "energy_distance/val"]
-    levels = [winner.level for winner in here.head.winners]
-    assert levels in (["found"], ["best_nll", "best_energy"], ["best_nll", "best_energy", "between"])
-    best = {name: here.finished[name].min() for name in ("nll/val", "energy_distance/val")}
-    if len(levels) > 1:
-        values = {winner.level: winner.values for winner in here.head.winners}
-        assert values["best_nll"]["nll/val"] == pytest.approx(best["nll/val"])
-        assert values["best_energy"]["energy_distance/val"] == pytest.approx(best["energy_distance/val"])
-
-
 def test_a_search_says_what_it_runs_before_its_trials_and_before_it_confirms(searched):
     assert "9 trials (tpe, pruner median, by nll/val): about " in searched.printed
     assert "then, on test data, the winner and the paper's default at 2 fresh seeds: about " in searched.printed
@@ -503,9 +453,6 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
 @pytest.mark.slow
 def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
     """Workers that cannot write their journal: three trials in a row fail, and no more are asked for."""
-    from concurrent.futures import Future
-
-    from ablations.launchers.local import Processes
 
     def fails(self, stage, device):
         future = Future()

@@ -15,8 +15,6 @@ from ablations.settings.arguments import parse_search
 from ablations.stages.asked import metric_stages
 from ablations.stages.graph import stages_of, validated
 from ablations.stages.metric import MetricStage
-from ablations.stages.rung import rung_of
-from ablations.stages.training import TrainingStage
 
 NLL = ["nll/val"]
 
@@ -39,6 +37,9 @@ class Papers:
 
     def diverge(self, stage, reason):
         self.results[stage.id] = Result("diverged", reason, {}, {}, {})
+
+    def fail(self, stage, kind, message):
+        self.failures[stage.id] = Failure(kind, message)
 
 
 def planned(*seeds):
@@ -83,6 +84,12 @@ def good(papers, nll=2.0, rungs=None):
             papers.finish(stage, nll__val=nll + stage.cell.seed, cost__bound_seconds=2.0)
 
     return answer
+
+
+def but(papers, **kinds):
+    """Every stage finishes, but those of these kinds are answered as is told."""
+    usual = good(papers)
+    return lambda stage: kinds.get(stage.kind, usual)(stage)
 
 
 def test_no_stage_of_a_trial_reads_test_data():
@@ -134,16 +141,9 @@ def test_what_the_journal_knows_is_not_asked_for_again():
 
 def test_a_training_that_was_finished_unwatched_is_not_held_against_a_trial():
     """Its rungs have no values any more, so the pruner is not asked."""
-    papers, plan = Papers(), planned(0)
-
-    def answer(stage):
-        if stage.kind == "rung":
-            papers.finish(stage)
-        else:
-            good(papers)(stage)
-
-    way = Course(plan, papers, NLL, [50], lambda reported: pytest.fail("asked of nothing")).run()
-    assert answered(way, papers, answer)[1].state == "finished"
+    papers = Papers()
+    way = Course(planned(0), papers, NLL, [50], lambda reported: pytest.fail("asked of nothing")).run()
+    assert answered(way, papers, but(papers, rung=papers.finish))[1].state == "finished"
 
 
 def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
@@ -163,55 +163,32 @@ def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
 
 @pytest.mark.parametrize("kind", ["rung", "training", "bound"])
 def test_divergence_is_a_failed_trial_with_its_reason(kind):
-    papers = Papers()
-
-    def answer(stage):
-        if stage.kind == kind:
-            papers.diverge(stage, "the network loss was not finite by step 50")
-        else:
-            good(papers)(stage)
-
+    papers, reason = Papers(), "the network loss was not finite by step 50"
     way = Course(planned(0), papers, NLL, [50], lambda reported: False).run()
-    outcome = answered(way, papers, answer)[1]
-    assert (outcome.state, outcome.again) == ("failed", False)
-    assert outcome.reason == "the network loss was not finite by step 50"
+    outcome = answered(way, papers, but(papers, **{kind: lambda stage: papers.diverge(stage, reason)}))[1]
+    assert (outcome.state, outcome.reason, outcome.again) == ("failed", reason, False)
 
 
 def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
+    papers, message = Papers(), "OSError: No space left on device"
+    way = Course(planned(0), papers, NLL).run()
+    outcome = answered(way, papers, lambda stage: papers.fail(stage, "machine", message))[1]
+    assert outcome == TrialOutcome("failed", message, again=True)
+
+
+@pytest.mark.parametrize("prune_seeds", [None, lambda reported: False], ids=["side by side", "seed by seed"])
+def test_a_missing_objective_fails(prune_seeds):
     papers = Papers()
-
-    def answer(stage):
-        papers.failures[stage.id] = Failure("machine", "OSError: No space left on device", "Traceback …")
-
-    outcome = answered(Course(planned(0), papers, NLL).run(), papers, answer)[1]
-    assert outcome == TrialOutcome("failed", "OSError: No space left on device", again=True)
-
-
-def test_a_missing_objective_fails():
-    papers = Papers()
-
-    def answer(stage):
-        papers.finish(stage, cost__x=1.0)
-
-    outcome = answered(Course(planned(0), papers, NLL).run(), papers, answer)[1]
+    way = Course(planned(0, 1), papers, NLL, [], None, prune_seeds).run()
+    asked, outcome = answered(way, papers, lambda stage: papers.finish(stage, cost__x=1.0))
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
+    assert len(asked) == 1
 
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
     papers = Papers()
     refused = [replace(item, stages=[], refusal="linear needs …") for item in planned(0)]
-    assert answered(Course(refused, papers, NLL).run(), papers, None) == (
-        [],
-        TrialOutcome("failed", "linear needs …"),
-    )
-
-
-def test_a_rungs_id_is_of_what_it_reads():
-    training = planned(0)[0].stages[0]
-    other = planned(1)[0].stages[0]
-    assert isinstance(training, TrainingStage)
-    ids = {rung_of(training, 50).id, rung_of(training, 100).id, rung_of(other, 50).id}
-    assert len(ids) == 3
+    assert answered(Course(refused, papers, NLL).run(), papers, None) == ([], TrialOutcome("failed", "linear needs …"))
 
 
 def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():
@@ -224,28 +201,12 @@ def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():
     assert outcome.metrics == {"nll/val": 2.0}
 
 
-def test_seed_by_seed_a_missing_objective_fails():
-    papers = Papers()
-
-    def answer(stage):
-        papers.finish(stage, cost__x=1.0)
-
-    outcome = answered(Course(planned(0, 1), papers, NLL, [], None, lambda seen: False).run(), papers, answer)[1]
-    assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
-
-
 @pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "finished"), (["mmd/val/digits-cnn"], "failed")])
 def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
     trial, metric = judged("study.objective=mmd")
     assert metric.column == "mmd/val/digits-cnn"
     papers = Papers()
-
-    def answer(stage):
-        if stage == metric:
-            papers.failures[stage.id] = Failure("error", "ValueError: all equal")
-        else:
-            papers.finish(stage, **({"nll__val": 2.0} if stage.kind == "bound" else {}))
-
+    answer = but(papers, metric=lambda stage: papers.fail(stage, "error", "ValueError: all equal"))
     asked, outcome = answered(Course(trial, papers, objective).run(), papers, answer)
     assert [kind for kind, _, _ in asked[0]] == ["training", "bound", "samples", "metric"]
     assert outcome.state == state
@@ -256,10 +217,7 @@ def test_what_a_search_does_not_go_by_is_measured_all_the_same():
     trial, _ = judged("evaluation.metrics=[density]", "evaluation.quality=[validation,test]")
     papers = Papers()
     names = {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
-    _, outcome = answered(
-        Course(trial, papers, NLL).run(),
-        papers,
-        lambda stage: papers.finish(stage, **names.get(stage.kind, {})),
-    )
+    way = Course(trial, papers, NLL).run()
+    outcome = answered(way, papers, lambda stage: papers.finish(stage, **names.get(stage.kind, {})))[1]
     assert outcome.values == (2.0,)
     assert outcome.metrics == {"nll/val": 2.0, "density/val/digits-cnn": 0.5}

@@ -89,20 +89,19 @@ def test_aliases_are_counted_as_what_they_stand_for(tmp_path, monkeypatch):
 
 
 def test_a_file_without_the_name_of_its_choice_is_told_so(configs):
-    (configs / "schedule").mkdir(exist_ok=True)
-    (configs / "schedule" / "mine.yaml").write_text("beta_1: 0.001\n", encoding="utf-8")
-    grammar.use(None)
     with pytest.raises(
         InputError, match=r"configs/schedule/mine\.yaml lacks `name`, the schedule whose values it holds"
     ):
-        parse_run(["schedule=mine"])
-    grammar.use(None)
+        read_schedule(configs, "beta_1: 0.001\n")
 
 
 @pytest.mark.parametrize("text", ["'0'", "0", "[]", "- a"])
 def test_a_file_of_no_lines_is_told_so(text, configs):
+    with pytest.raises(InputError, match=r"mine\.yaml (must hold `key: value` lines|cannot be read)"):
+        read_schedule(configs, text)
+
+
+def read_schedule(configs, text):
     (configs / "schedule").mkdir(exist_ok=True)
     (configs / "schedule" / "mine.yaml").write_text(text, encoding="utf-8")
-    grammar.use(None)
-    with pytest.raises(InputError, match=r"mine\.yaml (must hold `key: value` lines|cannot be read)"):
-        grammar.load("schedule", "mine")
+    grammar.load("schedule", "mine")

@@ -53,7 +53,7 @@ def test_a_file_that_cannot_be_read_is_one_line_and_help_goes_on(configs, capsys
 
 
 def test_text_in_a_folder_of_ones_own_names_no_code(configs):
-    write(configs, "schedule", "evil", "_target_: os.system\n")
+    write(configs, "schedule", "evil", "name: linear\nbeta_1: [{_target_: os.system}]\n")
     with pytest.raises(InputError, match="names code to run"):
         grammar.load("schedule", "evil")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 
@@ -78,18 +80,11 @@ def test_every_command_says_what_cannot_be_used(site):
     offer(site, {"schedule.linear": SHIPS})
     code = "import sys; from ablations.settings.exits import exit_code; from ablations import run; "
     code += "sys.argv = ['run', '--help']; sys.exit(exit_code(run.main))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=_environment(site)
-    )
+    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stderr.startswith("warning: the package steepness 1.2 offers schedule.linear, a name that is taken")
     assert len(done.stderr.splitlines()) == 1
     assert "--help" in done.stdout or "grid=NAME" in done.stdout
-
-
-def _environment(site):
-    import os
-
-    return os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
 
 
 def test_two_packages_with_one_name_are_a_line(site):
@@ -133,8 +128,6 @@ BROKEN = {
 
 @pytest.mark.parametrize(("text", "line"), BROKEN.values(), ids=BROKEN)
 def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site, capsys, monkeypatch):
-    import re
-
     module(site, "steep_package", text)
     offer(site, {"schedule.steep": SHIPS})
     said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys, monkeypatch)

@@ -12,6 +12,7 @@ import pytest
 
 import ablations
 from ablations.grids.grid import make
+from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
@@ -31,8 +32,6 @@ def the_cell(*words):
 
 
 def test_a_registered_class_is_named_by_text_and_explained_by_its_docstring(site):
-    from ablations.settings import grammar
-
     cls = registered(site)
     assert isinstance(the_cell("schedule.power=3.0").schedule, cls)
     assert grammar.options_of("schedule")["steep"] == "A schedule between two ends."
@@ -76,14 +75,11 @@ def test_an_edit_makes_other_cells_where_it_changes_what_the_class_does(old, new
 
 
 def test_what_a_class_calls_in_modules_beside_it_is_part_of_its_digest(site):
-    def text(level):
-        return STEEP.replace("ENDS = (-10.0, 6.0)", "from beside import ends").replace(", ENDS", ", ends()"), level
-
+    text = STEEP.replace("ENDS = (-10.0, 6.0)", "from beside import ends").replace(", ENDS", ", ends()")
     digests = []
     for level in ("6.0", "6.5"):
         module(site, "beside", f"HIGH = {level}\n\ndef ends():\n    return (-10.0, HIGH)\n")
-        cls = registered(site, text(level)[0])
-        digests.append(origin_of(cls))
+        digests.append(origin_of(registered(site, text)))
     assert digests[0] != digests[1]
 
 
@@ -112,9 +108,7 @@ def typed_into_a_notebook(text, monkeypatch, place="cell 1"):
 
 def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in_its_process(site, monkeypatch):
     texts = [STEEP, STEEP.replace("power: float = 1.0", "power: float = 2.0"), STEEP.replace("(-10.0", "(-9.0"), STEEP]
-    origins = [
-        origin_of(typed_into_a_notebook(text, monkeypatch, f"cell {number}")) for number, text in enumerate(texts)
-    ]
+    origins = [origin_of(typed_into_a_notebook(text, monkeypatch, f"cell {i}")) for i, text in enumerate(texts)]
     assert origins[0].startswith("a notebook ")
     assert len(set(origins)) == 3
     assert origins[0] == origins[3]

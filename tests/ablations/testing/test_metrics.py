@@ -31,12 +31,6 @@ class Contrast(Metric):
         return abs(float(judged.generated.stored.double().std() - judged.real.stored.double().std()))
 
 
-class Loose(Contrast):
-    """No frozen dataclass of its own: it may hold what an identity does not say."""
-
-    __dataclass_params__: ClassVar[Any] = type("Params", (), {"frozen": False})
-
-
 @dataclass(frozen=True)
 class Asking(Contrast):
     """A field without a default."""
@@ -44,113 +38,53 @@ class Asking(Contrast):
     weight: float
 
 
-class TheWrongWayRound(Contrast):
-    """More is no better."""
-
-    direction: ClassVar[Any] = "max"
-
-
-class Fashionable(Contrast):
-    """A direction that is none."""
-
-    direction: ClassVar[Any] = "up"
+def contrast(name: str, **declared: Any) -> Metric:
+    """A contrast of this class's name that declares, or computes, something else."""
+    made: Metric = type(name, (Contrast,), declared)()
+    return made
 
 
-class Nameless(Contrast):
-    """No label."""
-
-    label: ClassVar[Any] = " "
+def breaking(self: Metric, judged: Judged) -> float:
+    raise KeyError("contrast\nis missing")
 
 
-class HalfDigit(Contrast):
-    """Decimals that cannot be printed."""
-
-    digits: ClassVar[Any] = 1.5
+def moody(self: Metric, judged: Judged) -> float:
+    return Contrast.compute(self, judged) + float(torch.rand(()))
 
 
-class Undirected(Contrast):
-    """A verdict without a better end."""
-
-    direction: ClassVar[Any] = "none"
-    decides: ClassVar[Any] = "samples"
+def of_the_first_sample(self: Metric, judged: Judged) -> float:
+    return abs(float(judged.generated.features[0].mean() - judged.real.features.mean()))
 
 
-class Nll(Contrast):
-    """A name that is taken."""
+def standardising(self: Metric, judged: Judged) -> float:
+    judged.real.features.sub_(judged.real.features.mean())
+    return Contrast.compute(self, judged)
 
 
-class Nowhere(Contrast):
-    """Of no data."""
-
-    of: ClassVar[Any] = ()
-
-
-class Breaking(Contrast):
-    """An exception."""
-
-    def compute(self, judged: Judged) -> float:
-        raise KeyError("contrast\nis missing")
-
-
-class Endless(Contrast):
-    """No number comes out."""
-
-    def compute(self, judged: Judged) -> float:
-        return math.inf
-
-
-class Tensorial(Contrast):
-    """A tensor is no number."""
-
-    def compute(self, judged: Judged) -> Any:
-        return judged.generated.features.mean()
+THAWED = type("Params", (), {"frozen": False})
+WRONG = [
+    (contrast("Loose", __dataclass_params__=THAWED), "is no frozen dataclass"),
+    (Asking(1.0), "has no default for weight: text asks for a metric by its name alone"),
+    (contrast("UpsideDown", direction="max"), "has direction max, and scores real images .*, no better than noise"),
+    (contrast("Fashionable", direction="up"), "has direction = 'up', which is none of 'min', 'max', 'none'"),
+    (contrast("Nameless", label=" "), "has the label ' ', which is no text"),
+    (contrast("HalfDigit", digits=1.5), "has digits = 1.5, which is no number of decimals"),
+    (contrast("Undirected", direction="none", decides="samples"), "decides samples, and has no direction"),
+    (contrast("Nll"), "metric nll has the name of a metric that stages measure"),
+    (contrast("Nowhere", of=()), r"is of \(\): take some of \['images', 'points'\]"),
+    (contrast("Breaking", compute=breaking), "metric breaking raises on 200 samples: KeyError: .*is missing"),
+    (contrast("Endless", compute=lambda *_: math.inf), "scores 200 samples inf, which is not finite"),
+    (contrast("Tensorial", compute=lambda *_: torch.zeros(())), "returns a Tensor, which is no number"),
+    (contrast("Moody", compute=moody), "scores one set differently at a second time"),
+    (contrast("FirstOnly", compute=of_the_first_sample), "in another order of its samples differently"),
+    (contrast("Standardising", compute=standardising), "changes the samples that it reads"),
+]
 
 
-class Moody(Contrast):
-    """Another number each time."""
-
-    def compute(self, judged: Judged) -> float:
-        return super().compute(judged) + float(torch.rand(()))
-
-
-class FirstOnly(Contrast):
-    """The first sample alone counts."""
-
-    def compute(self, judged: Judged) -> float:
-        return abs(float(judged.generated.features[0].mean() - judged.real.features.mean()))
-
-
-class Standardising(Contrast):
-    """What others read is changed."""
-
-    def compute(self, judged: Judged) -> float:
-        judged.real.features.sub_(judged.real.features.mean())
-        return super().compute(judged)
-
-
-WRONG = {
-    Loose: "is no frozen dataclass",
-    Asking: "has no default for weight: text asks for a metric by its name alone",
-    TheWrongWayRound: "has direction max, and scores real images .*, no better than noise",
-    Fashionable: "has direction = 'up', which is none of 'min', 'max', 'none'",
-    Nameless: "has the label ' ', which is no text",
-    HalfDigit: "has digits = 1.5, which is no number of decimals",
-    Undirected: "decides samples, and has no direction",
-    Nll: "metric nll has the name of a metric that stages measure",
-    Nowhere: r"is of \(\): take some of \['images', 'points'\]",
-    Breaking: "metric breaking raises on 200 samples: KeyError: .*is missing",
-    Endless: "scores 200 samples inf, which is not finite",
-    Tensorial: "returns a Tensor, which is no number",
-    Moody: "scores one set differently at a second time",
-    FirstOnly: "in another order of its samples differently",
-    Standardising: "changes the samples that it reads",
-}
-
-
-@pytest.mark.parametrize("wrong", WRONG, ids=lambda cls: cls.__name__)
-def test_a_metric_that_is_wrong_gets_one_line(wrong):
-    with pytest.raises(AssertionError, match=WRONG[wrong]) as caught:
-        check_metric(wrong(1.0) if wrong is Asking else wrong())
+@pytest.mark.parametrize(("metric", "message"), WRONG, ids=[type(metric).__name__ for metric, _ in WRONG])
+def test_a_metric_that_is_wrong_gets_one_line(metric, message):
+    with pytest.raises(AssertionError, match=message) as caught:
+        check_metric(metric)
     assert "\n" not in str(caught.value)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,11 @@ def splits(**replaced: Tensor) -> dict[str, Tensor]:
     return {"train": noise(40), "validation": noise(9, seed=1), "test": noise(9, seed=2), **replaced}
 
 
+def like(base: type, name: str, **changed: Any) -> Any:
+    """A class that does as its base does, but for these."""
+    return type(name, (base,), changed)
+
+
 @dataclass(frozen=True)
 class Right(DataSet):
     """A set in which nothing is wrong."""
@@ -35,31 +40,10 @@ class Right(DataSet):
     extractor: ClassVar[str | None] = "digits-cnn"
 
     def read(self) -> Data:
-        return image_data(splits(), {}, levels=17)
+        return image_data(self.drawn(), {}, levels=17)
 
-
-@dataclass(frozen=True)
-class Drawn(Right):
-    """Draws its images anew each time."""
-
-    def read(self) -> Data:
-        return image_data(splits(train=noise(40, seed=None)), {}, levels=17)
-
-
-@dataclass(frozen=True)
-class Leaking(Right):
-    """Tests on what it was taught."""
-
-    def read(self) -> Data:
-        return image_data(splits(test=noise(40)[:9]), {}, levels=17)
-
-
-@dataclass(frozen=True)
-class Lopsided(Right):
-    """Has fewer images to test on than to select by."""
-
-    def read(self) -> Data:
-        return image_data(splits(test=noise(6, seed=2)), {}, levels=17)
+    def drawn(self) -> dict[str, Tensor]:
+        return splits()
 
 
 @dataclass(frozen=True)
@@ -72,18 +56,16 @@ class TooBright(Right):
         return Data(bright, {}, data.encoding, data.codes)
 
 
-@dataclass(frozen=True)
-class Unjudged(Right):
-    """Is judged by an extractor of other images."""
-
-    extractor: ClassVar[str | None] = "fashion-cnn"
-
-
-@dataclass(frozen=True)
-class Elsewhere(Right):
-    """Says that its files lie where no field says."""
-
-    where: ClassVar[tuple[str, ...]] = ("root",)
+Drawn = like(Right, "Drawn", drawn=lambda self: splits(train=noise(40, seed=None)))
+"""Draws its images anew each time."""
+Leaking = like(Right, "Leaking", drawn=lambda self: splits(test=noise(40)[:9]))
+"""Tests on what it was taught."""
+Lopsided = like(Right, "Lopsided", drawn=lambda self: splits(test=noise(6, seed=2)))
+"""Has fewer images to test on than to select by."""
+Unjudged = like(Right, "Unjudged", extractor="fashion-cnn")
+"""Is judged by an extractor of other images."""
+Elsewhere = like(Right, "Elsewhere", where=("root",))
+"""Says that its files lie where no field says."""
 
 
 class Small(Architecture):
@@ -104,10 +86,10 @@ class Small(Architecture):
         return feature, self.head(feature)
 
 
-class Wider(Small):
-    """Declares more features than it has."""
-
-    width = 7
+Wider = like(Small, "Wider", width=7)
+"""Declares more features than it has."""
+Taking = like(Small, "Taking", check=staticmethod(lambda name, images: None))
+"""Takes whatever it is given."""
 
 
 class Relative(Small):
@@ -130,35 +112,21 @@ class Forgetting(Small):
         return feature * self.scale, logits
 
 
-class Taking(Small):
-    """Takes whatever it is given."""
-
-    @classmethod
-    def check(cls, name: str, images: Tensor) -> None:
-        return
-
-
 @dataclass(frozen=True)
-class Idle(Launcher):
-    """Runs nothing at all."""
+class Here(Launcher):
+    """Runs stages in this process."""
 
     def devices(self, device: str, threads: int) -> list[str]:
-        found_devices(device)
-        return []
+        return found_devices(device)[:1]
 
     def start(self, journal: str, devices: list[str]) -> Workers:
         return ThisProcess(journal)
 
 
-@dataclass(frozen=True)
-class Willing(Launcher):
-    """Takes any word for a device."""
-
-    def devices(self, device: str, threads: int) -> list[str]:
-        return ["cpu"]
-
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        return ThisProcess(journal)
+Idle = like(Here, "Idle", devices=lambda self, device, threads: found_devices(device)[:0])
+"""Runs nothing at all."""
+Willing = like(Here, "Willing", devices=lambda self, device, threads: ["cpu"])
+"""Takes any word for a device."""
 
 
 class Pretence(ThisProcess):
@@ -171,12 +139,5 @@ class Pretence(ThisProcess):
         return future
 
 
-@dataclass(frozen=True)
-class Pretending(Launcher):
-    """Says that stages finished which never ran."""
-
-    def devices(self, device: str, threads: int) -> list[str]:
-        return found_devices(device)[:1]
-
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        return Pretence(journal)
+Pretending = like(Here, "Pretending", start=lambda self, journal, devices: Pretence(journal))
+"""Says that stages finished which never ran."""

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from pathlib import Path
 
 import mlflow
 import pytest
@@ -72,8 +73,8 @@ def test_a_store_that_a_command_was_killed_at_as_it_wrote_is_used_as_it_was_befo
         ("r/tiny", "postgresql://me:secret@host/x", "grid=tiny results=r tracking.uri=…"),
     ],
 )
-def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expected, tmp_path):
-    assert rescue(tmp_path.__class__(folder), uri) == f"python -m ablations.publish {expected}"
+def test_what_delivers_later_names_the_folder_and_the_store(folder, uri, expected):
+    assert rescue(Path(folder), uri) == f"python -m ablations.publish {expected}"
 
 
 @pytest.mark.parametrize(

@@ -88,22 +88,10 @@ def test_the_digits_extractor_is_the_one_that_committed_results_name():
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_features_are_as_wide_as_declared_frozen_and_float64_on_the_cpu(name):
-    extractor = extractors.load(name)
-    architecture = extractors.ARCHITECTURES[name]
-    side = architecture.sides[0]
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randint(architecture.levels, (5, 1, side, side), generator=generator, dtype=torch.uint8)
-    with torch.autocast("cpu", torch.bfloat16):
-        feature, logits = features(extractor, images, CPU)
-    plain, _ = features(extractor, images, CPU)
-    assert feature.shape == (5, architecture.width)
-    assert logits.shape == (5, architecture.classes)
-    assert feature.dtype == logits.dtype == torch.float64
-    torch.testing.assert_close(feature, plain, rtol=0, atol=0)
-    assert not any(parameter.requires_grad for parameter in extractor.module.parameters())
-    assert not extractor.module.training
-    assert float(feature.std(0).min()) > 0
+def test_what_is_loaded_learns_nothing_more(name):
+    module = extractors.load(name).module
+    assert not any(parameter.requires_grad for parameter in module.parameters())
+    assert not module.training
 
 
 def test_features_do_not_depend_on_the_batch(data, monkeypatch):
