@@ -69,22 +69,30 @@ class Denoiser(nn.Module):
 
         The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is.
         """
+        return self.read(self.answer(self.asked(x_t, t, pair)), x_t)
+
+    def asked(self, x_t: Tensor, t: Tensor, pair: Pair) -> Values:
+        """The network's inputs at x_t: `x`, as it is shown, and `time`, as it is told."""
         shown = self.parameterization.network_input(x_t, pair)
-        out = self._out(shown, self.time(t, pair.gamma_t).to(x_t.dtype)).to(x_t.dtype)
+        return {"x": shown, "time": self.time(t, pair.gamma_t).to(x_t.dtype)}
+
+    def answer(self, asked: Values) -> Tensor:
+        """The network's output, where no gradient is asked for some examples at a time if they are large."""
+        if torch.is_grad_enabled():
+            return self.called(asked)["out"]
+        count = at_once(tuple(asked["x"].shape[1:]), PLACES)
+        call = self.recorded or self.called
+        parts = zip(torch.split(asked["x"], count), torch.split(asked["time"], count), strict=True)
+        outs = [call({"x": x, "time": t})["out"] for x, t in parts]
+        return outs[0] if len(outs) == 1 else torch.cat(outs)
+
+    def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
+        """(output, raw) of a network's output at x_t."""
+        out = out.to(x_t.dtype)
         if not self.halves:
             return out, out[:, :0]
         output, raw = out.chunk(2, dim=1)
         return output, raw
-
-    def _out(self, shown: Tensor, time: Tensor) -> Tensor:
-        """The network's output, some examples at a time where they are large."""
-        if torch.is_grad_enabled():
-            return self.called({"x": shown, "time": time})["out"]
-        count = at_once(tuple(shown.shape[1:]), PLACES)
-        call = self.recorded or self.called
-        parts = zip(torch.split(shown, count), torch.split(time, count), strict=True)
-        outs = [call({"x": x, "time": t})["out"] for x, t in parts]
-        return outs[0] if len(outs) == 1 else torch.cat(outs)
 
     def called(self, values: Values) -> Values:
         """The network's output for what it is shown and told, in the precision that it is to compute in."""

@@ -33,12 +33,15 @@ from diffusion_core.recorded import Values
 from diffusion_core.reverse import Reverse
 from diffusion_core.terms import mean_dims
 from diffusion_core.timesteps import TimestepSampler
-from diffusion_core.trainable import Learner
+from diffusion_core.trainable import Learner, Question
 from diffusion_core.units import bits_per_dim
 
 __all__ = ["DiffusionLearner"]
 
 HOST = torch.device("cpu")
+
+Reading = Callable[[Tensor], Example]
+"""The example of a batch, by what the network came to for it."""
 
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""
@@ -52,8 +55,13 @@ class TimeDomain(ABC):
         """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
 
     @abstractmethod
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
+        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and what an objective reads of its output."""
+
     def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
-        """The example that an objective reads of x_0 [B, …] at times t [B] with noise ε, by one pass of the network."""
+        """The example that an objective reads, by one pass of the network."""
+        asked, reading = self.asking(diffusion, x0, t, eps)
+        return reading(diffusion.denoiser.answer(asked))
 
     @abstractmethod
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
@@ -71,25 +79,29 @@ class Discrete(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps(u)  # type: ignore[no-any-return]
 
-    def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
         pair = diffusion.chain().pair(t)
         x_t = diffuse(x0, eps, pair.gamma_t)
-        output, raw = diffusion.denoiser(x_t, t, pair)
         variance = diffusion.choices.variance.trained_as
 
-        def term(output: Tensor) -> Tensor:
-            estimate = diffusion.estimate(output, x_t, pair, clip=False)
-            p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
-            return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
+        def reading(out: Tensor) -> Example:
+            output, raw = diffusion.denoiser.read(out, x_t)
 
-        return _example(
-            diffusion,
-            pair,
-            lambda: diffusion.gamma.rate(t)[1],
-            (x0, eps, x_t, output),
-            term=lambda: term(output),
-            variance_term=lambda: term(output.detach()),
-        )
+            def term(output: Tensor) -> Tensor:
+                estimate = diffusion.estimate(output, x_t, pair, clip=False)
+                p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
+                return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
+
+            return _example(
+                diffusion,
+                pair,
+                lambda: diffusion.gamma.rate(t)[1],
+                (x0, eps, x_t, output),
+                term=lambda: term(output),
+                variance_term=lambda: term(output.detach()),
+            )
+
+        return diffusion.denoiser.asked(x_t, t, pair), reading
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule": list(gamma.parameters())}
@@ -106,12 +118,17 @@ class Continuous(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps.real(u)
 
-    def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
         gamma, rate = diffusion.gamma.rate(t)
         level = Pair.level(gamma)
         x_t = diffuse(x0, eps, gamma)
-        output, _ = diffusion.denoiser(x_t, t, level)
-        return _example(diffusion, level, lambda: rate, (x0, eps, x_t, output), term=_no_step, variance_term=_no_step)
+
+        def reading(out: Tensor) -> Example:
+            output, _ = diffusion.denoiser.read(out, x_t)
+            batch = x0, eps, x_t, output
+            return _example(diffusion, level, lambda: rate, batch, term=_no_step, variance_term=_no_step)
+
+        return diffusion.denoiser.asked(x_t, t, level), reading
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}
@@ -171,11 +188,20 @@ class DiffusionLearner(Learner):
 
         t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
         """
-        example = self.domain.example(self.diffusion, x0, t, eps)
-        losses = {"network": self.choices.objective.loss(example)}
-        if self.choices.schedule.learned:
-            losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
-        return {group: losses[group] for group in self.parameter_groups()}
+        asked, losses = self._asking(x0, t, eps)
+        return losses(self.diffusion.denoiser.answer(asked))
+
+    def _asking(self, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Callable[[Tensor], Values]]:
+        asked, reading = self.domain.asking(self.diffusion, x0, t, eps)
+
+        def losses(out: Tensor) -> Values:
+            example = reading(out)
+            losses = {"network": self.choices.objective.loss(example)}
+            if self.choices.schedule.learned:
+                losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
+            return {group: losses[group] for group in self.parameter_groups()}
+
+        return asked, losses
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The uniforms that times come of, the noise ε, and what stored data become x_0 by."""
@@ -192,8 +218,13 @@ class DiffusionLearner(Learner):
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """`losses` of data as the encoding stores them [B, …]."""
+        question = self.question(raw, draws)
+        return question.losses(self.diffusion.denoiser.answer(question.asked))
+
+    def question(self, raw: Tensor, draws: Values) -> Question:
+        """What the losses ask of the network."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
-        return self.losses(x0, draws["t"], draws["eps"])
+        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"]))
 
     def remember(self, draws: Values, losses: Values) -> None:
         """The network's losses, by which times may be drawn."""

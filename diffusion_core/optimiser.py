@@ -14,7 +14,7 @@ trains.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
@@ -41,8 +41,18 @@ class Flat:
 
     def views(self, values: Tensor) -> list[Tensor]:
         """The parts of another such vector that lie in the places of the tensors."""
+        return [view[0] for view in self.rows(values[None])]
+
+    def rows(self, values: Tensor) -> list[Tensor]:
+        """The parts [S, …] of S such vectors, the rows of a matrix, that lie in the places of the tensors."""
         pairs = zip(self.starts, self.shapes, strict=False)
-        return [values[start : start + shape.numel()].view(shape) for start, shape in pairs]
+        return [values[:, start : start + shape.numel()].view(len(values), *shape) for start, shape in pairs]
+
+    def move(self, place: Tensor) -> None:
+        """Lie in another such vector."""
+        self.values = place.copy_(self.values)
+        for tensor, view in zip(self.tensors, self.views(place), strict=True):
+            tensor.data = view
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,18 @@ class Moments:
         return cls(flat, gradient, flat.views(gradient), m, v, n, decay)
 
 
+def place(places: Sequence[Tensor], gradients: Sequence[Tensor | None], *, first: bool) -> None:
+    """Put gradients in their places, or add them to what is there; a loss that does not reach a parameter has none."""
+    pairs = list(zip(places, gradients, strict=True))
+    take = torch._foreach_copy_ if first else torch._foreach_add_
+    take(
+        [there for there, gradient in pairs if gradient is not None],
+        [gradient for _, gradient in pairs if gradient is not None],
+    )
+    for there in (there for there, gradient in pairs if gradient is None and first):
+        there.zero_()
+
+
 class AdamW:
     """The optimiser of groups of parameters, which it makes views of vectors of its own."""
 
@@ -75,15 +97,31 @@ class AdamW:
         self.groups = groups
         self.betas = betas
         self.moments: dict[str, Moments] = {}
-        self.places: dict[str, list[Tensor]] = {}
         for group, parameters in groups.items():
-            places: dict[int, Tensor] = {}
             for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
                 alike = [parameter for parameter in parameters if parameter.dtype == dtype]
-                made = Moments.of(alike, decays[group])
-                self.moments[f"{group}/{str(dtype).removeprefix('torch.')}"] = made
-                places |= {id(parameter): place for parameter, place in zip(alike, made.gradients, strict=True)}
-            self.places[group] = [places[id(parameter)] for parameter in parameters]
+                self.moments[f"{group}/{str(dtype).removeprefix('torch.')}"] = Moments.of(alike, decays[group])
+        self.places = {group: self._places(group) for group in groups}
+
+    def _places(self, group: str) -> list[Tensor]:
+        """Where the gradients of a group's parameters are received."""
+        moments = [self.moments[name] for name in self.of_group(group)]
+        pairs = [pair for own in moments for pair in zip(own.flat.tensors, own.gradients, strict=True)]
+        places = {id(parameter): place for parameter, place in pairs}
+        return [places[id(parameter)] for parameter in self.groups[group]]
+
+    def of_group(self, group: str) -> list[str]:
+        """The names of a group's moments, one for each kind of numbers."""
+        return [name for name in self.moments if name.rpartition("/")[0] == group]
+
+    def move(self, name: str, values: Tensor, gradient: Tensor) -> None:
+        """Have parameters and what is received for them lie in other vectors."""
+        moments = self.moments[name]
+        moments.flat.move(values)
+        gradient.copy_(moments.gradient)
+        self.moments[name] = replace(moments, gradient=gradient, gradients=moments.flat.views(gradient))
+        group = name.rpartition("/")[0]
+        self.places[group] = self._places(group)
 
     @property
     def gradients(self) -> list[Tensor]:
@@ -97,14 +135,7 @@ class AdamW:
         graph, the graph is kept.
         """
         gradients = torch.autograd.grad(loss, self.groups[group], retain_graph=not last, allow_unused=True)
-        pairs = list(zip(self.places[group], gradients, strict=True))
-        take = torch._foreach_copy_ if first else torch._foreach_add_
-        take(
-            [place for place, gradient in pairs if gradient is not None],
-            [gradient for _, gradient in pairs if gradient is not None],
-        )
-        for place in (place for place, gradient in pairs if gradient is None and first):
-            place.zero_()
+        place(self.places[group], gradients, first=first)
 
     @torch.no_grad()
     def step(self, learning_rate: float | Tensor) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, final
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple, final
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,19 @@ from torch import Tensor, nn
 from diffusion_core.randomness import send
 from diffusion_core.recorded import Values
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "Question"]
+
+
+class Question(NamedTuple):
+    """A question that losses put to a network, once: its inputs `x` and `time` [B, …], and the losses [B] per group
+    that follow from its answer.
+
+    Learners whose networks have one shape can have their questions answered by one pass (`population.py`).
+    """
+
+    network: nn.Module
+    asked: Values
+    losses: Callable[[Tensor], Values]
 
 
 class Learner(nn.Module, ABC):
@@ -36,6 +49,10 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """Losses [B] per group of parameters, of stored data [B, …] and what was settled for them."""
+
+    def question(self, raw: Tensor, draws: Values) -> Question | None:
+        """The question by whose answer `example_losses` are known; None where they are no matter of one such pass."""
+        return None
 
     @abstractmethod
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.optimiser import AdamW, Flat
+from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, tf32
 from diffusion_core.randomness import draw, key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
@@ -77,10 +78,18 @@ def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
 
-    Where several `ranks` train it, all of which hold the same, a step takes this one's share of a batch.
+    Where several `ranks` train it, all of which hold the same, a step takes this one's share of a batch. With `beside`
+    its gradients are worked out with those of other trainings (`population.py`).
     """
 
-    def __init__(self, learner: Learner, plan: Training, device: torch.device, ranks: Ranks = ALONE) -> None:
+    def __init__(
+        self,
+        learner: Learner,
+        plan: Training,
+        device: torch.device,
+        ranks: Ranks = ALONE,
+        beside: Beside | None = None,
+    ) -> None:
         self.learner = learner
         self.average = copy.deepcopy(learner).requires_grad_(False)
         self.plan = plan
@@ -90,6 +99,8 @@ class Trainer:
         groups = learner.parameter_groups()
         decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
         self.optimiser = AdamW(groups, decays, (plan.beta_1, plan.beta_2))
+        self.member = Member(learner, self.optimiser, self.precision, device)
+        self.beside = beside
         names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
@@ -104,7 +115,7 @@ class Trainer:
 
     def begin(self, raw: Tensor, seed: int) -> None:
         """Do what comes before the first step, whose whole batch [B, …] is given."""
-        with tf32(self.precision == "bf16"), self._autocast():
+        with tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
 
     def step(self, raw: Tensor, seed: int, step: int) -> Values:
@@ -134,7 +145,8 @@ class Trainer:
         means: list[Values] = []
         for start in range(0, len(raw), size):
             piece = slice(start, start + size)
-            loss, mean = self._descend(raw[piece], _part(mine, piece), len(raw), first=start == 0)
+            taken = Piece(self.member, raw[piece], _part(mine, piece), len(raw[piece]) / len(raw), start == 0)
+            loss, mean = taken.alone() if self.beside is None else self.beside(taken, descend)
             losses.append(loss)
             means.append(mean)
         self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
@@ -142,22 +154,6 @@ class Trainer:
         self.optimiser.step(rate)
         self._average(share)
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
-
-    def _descend(self, raw: Tensor, draws: Values, count: int, *, first: bool) -> tuple[Values, Values]:
-        """The losses of a piece of a share of `count` examples, and its part of their means, whose gradients are
-        received."""
-        with tf32(self.precision == "bf16"):
-            with self._autocast():
-                losses = self.learner.example_losses(raw, draws)
-            means = {group: loss.mean() for group, loss in self.learner.weighted(losses, draws).items()}
-            if len(raw) < count:
-                means = {group: mean * (len(raw) / count) for group, mean in means.items()}
-            for i, (group, mean) in enumerate(means.items()):
-                self.optimiser.receive(group, mean, first=first, last=i + 1 == len(means))
-        return _detached(losses), _detached(means)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     @torch.no_grad()
     def _average(self, share: float | Tensor) -> None:
@@ -210,10 +206,6 @@ def _joined(pieces: list[Values]) -> Values:
     return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 
-def _detached(values: Values) -> Values:
-    return {name: value.detach() for name, value in values.items()}
-
-
 def trained(learner: Learned, data: Tensor, plan: Training, seed: int) -> Learned:
     """The learner after a whole training on stored data [N, …], with its averaged weights and for evaluation.
 
@@ -233,6 +225,7 @@ def train(
     seed: int,
     start: tuple[int, dict[str, Tensor]] | None = None,
     ranks: Ranks = ALONE,
+    beside: Beside | None = None,
 ) -> Iterator[Report]:
     """Train on stored data [N, …], and report as `plan` says and at the end.
 
@@ -240,7 +233,7 @@ def train(
     report. The learner is changed in place; a loss that is not finite ends the run with a last report that says so.
     """
     device = next(learner.parameters()).device
-    trainer = Trainer(learner, plan, device, ranks)
+    trainer = Trainer(learner, plan, device, ranks, beside)
     first = 0
     if start is not None:
         first, state = start

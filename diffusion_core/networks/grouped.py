@@ -31,7 +31,14 @@ class Grouped(nn.Module):
     members: int = 1
 
 
-def side_by_side(network: nn.Module, members: int) -> nn.Module:
+def stackable(network: nn.Module) -> bool:
+    """True where a network is made of layers that others can lie beside, and draws nothing (dropout)."""
+    return isinstance(network, Grouped) and not any(
+        isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules()
+    )
+
+
+def stacked(network: nn.Module, members: int) -> nn.Module:
     """S networks of this one's layers as one, each of them with this one's weights to begin with."""
     stack = copy.deepcopy(network)
     for module in stack.modules():

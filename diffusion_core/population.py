@@ -1,0 +1,180 @@
+"""Trainings side by side: the gradients of several learners' losses by one pass of one network.
+
+    ∇_θs Σ_s mean(losses_s) = ∇_θs mean(losses_s),   s = 1..S
+
+S networks of one shape are one network in S groups (`networks/grouped.py`), and a sum of their losses teaches each its
+own: targets, objectives, variances, schedules and batches are each learner's. What a learner comes to is, bit by bit on
+a CPU, what it comes to alone. Parameters of all lie in one matrix, a row for each, of which every learner's optimiser
+and average go on using their own row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.networks.grouped import stackable, stacked
+from diffusion_core.optimiser import AdamW, place
+from diffusion_core.precision import Precision, tf32
+from diffusion_core.recorded import Values
+from diffusion_core.trainable import Learner, Question
+
+__all__ = ["Beside", "Member", "Piece", "descend"]
+
+NETWORK = "network"
+"""The group of parameters that are a network's."""
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+Descent = tuple[Values, Values]
+"""The losses [B] of a piece of a batch and its part of their means, by group."""
+
+
+class Beside(Protocol):
+    """A meeting of trainings: each gives what it has and gets its own share of what one of them makes of it all."""
+
+    def __call__(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
+        """The share of `mine` in what the work makes of all that was brought."""
+
+
+class Member:
+    """A learner with its optimiser, and the `stack` in which it was taught last, if in any."""
+
+    def __init__(self, learner: Learner, optimiser: AdamW, precision: Precision, device: torch.device) -> None:
+        self.learner = learner
+        self.optimiser = optimiser
+        self.precision = precision
+        self.device = device
+        self.stack: Stack | None = None
+
+    def autocast(self) -> torch.autocast:
+        """bf16 autocast where it is trained in it."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
+
+    def receive(self, means: Values, *, first: bool) -> None:
+        """Take the gradients of all means, added to what was received unless they are the first of their step."""
+        for i, (group, mean) in enumerate(means.items()):
+            self.optimiser.receive(group, mean, first=first, last=i + 1 == len(means))
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a member's batch, a `share` of all of it, with what was drawn for it; `first` of its step or not."""
+
+    member: Member
+    raw: Tensor
+    draws: Values
+    share: float
+    first: bool
+
+    def alone(self) -> Descent:
+        """Its losses, whose gradients the optimiser has received."""
+        with tf32(self.member.precision == "bf16"):
+            with self.member.autocast():
+                losses = self.member.learner.example_losses(self.raw, self.draws)
+            means = self.means(losses)
+            self.member.receive(means, first=self.first)
+        return detached(losses), detached(means)
+
+    def means(self, losses: Values) -> Values:
+        """Its part of the mean losses of the whole batch."""
+        weighted = self.member.learner.weighted(losses, self.draws)
+        means = {group: loss.mean() for group, loss in weighted.items()}
+        return means if self.share == 1 else {group: mean * self.share for group, mean in means.items()}
+
+    def question(self) -> Question | None:
+        """What it asks of its network, where others may ask beside it."""
+        with self.member.autocast():
+            question = self.member.learner.question(self.raw, self.draws)
+        return question if question is not None and stackable(question.network) else None
+
+
+def descend(pieces: Sequence[Piece]) -> list[Descent]:
+    """The losses of pieces of several learners, whose gradients each has received: by one pass where they are alike."""
+    asked = [piece.question() if len(pieces) > 1 else None for piece in pieces]
+    kinds: dict[Any, list[int]] = {}
+    for i, (piece, question) in enumerate(zip(pieces, asked, strict=True)):
+        kinds.setdefault(i if question is None else kind_of(piece, question), []).append(i)
+    descents: dict[int, Descent] = {}
+    for places in kinds.values():
+        several = [(pieces[i], asked[i]) for i in places]
+        if len(several) == 1:
+            descents[places[0]] = several[0][0].alone()
+        else:
+            descents |= dict(zip(places, _together([p for p, _ in several], [q for _, q in several if q]), strict=True))
+    return [descents[i] for i in range(len(pieces))]
+
+
+def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
+    """All that pieces must have in common to be answered by one pass."""
+    network, asked = question.network, question.asked
+    shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
+    inputs = tuple((name, value.shape, value.dtype) for name, value in asked.items())
+    layers = tuple(str(layer) for layer in network.modules() if not list(layer.children()))
+    return type(network), piece.member.precision, piece.member.device, piece.first, shapes, inputs, layers
+
+
+def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
+    members = [piece.member for piece in pieces]
+    stack = members[0].stack
+    if stack is None or stack.members != members:
+        stack = Stack(members, [question.network for question in questions])
+        for member in members:
+            member.stack = stack
+    with tf32(members[0].precision == "bf16"):
+        with members[0].autocast():
+            asked = [torch.stack([question.asked[name] for question in questions]) for name in ("x", "time")]
+            outs = stack.network(*asked).unbind()
+            losses = [question.losses(out) for question, out in zip(questions, outs, strict=True)]
+        means = [piece.means(loss) for piece, loss in zip(pieces, losses, strict=True)]
+        stack.receive(means, first=pieces[0].first)
+    return [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]
+
+
+class Stack:
+    """Members' networks as one, on whose rows their optimisers work."""
+
+    def __init__(self, members: list[Member], networks: list[nn.Module]) -> None:
+        self.members = members
+        self.network = stacked(networks[0], len(members))
+        self.parameters: list[nn.Parameter] = []
+        self.gradients: list[Tensor] = []
+        own = {id(p): name for name, p in networks[0].named_parameters()}
+        stacked_own = dict(self.network.named_parameters())
+        for name in members[0].optimiser.of_group(NETWORK):
+            several = [member.optimiser.moments[name] for member in members]
+            flat = several[0].flat
+            values, gradient = (torch.zeros(len(members), len(flat.values), dtype=flat.values.dtype) for _ in range(2))
+            for i, member in enumerate(members):
+                member.optimiser.move(name, values[i], gradient[i])
+            for tensor, *views in zip(flat.tensors, flat.rows(values), flat.rows(gradient), strict=True):
+                parameter = stacked_own[own[id(tensor)]]
+                parameter.data = views[0]
+                self.parameters.append(parameter)
+                self.gradients.append(views[1])
+
+    def receive(self, means: list[Values], *, first: bool) -> None:
+        """Take the gradients of all members' means, each group's at once."""
+        groups = list(dict.fromkeys(group for mean in means for group in mean))
+        for i, group in enumerate(groups):
+            total = torch.stack([mean[group] for mean in means if group in mean]).sum()
+            last = i + 1 == len(groups)
+            if group == NETWORK:
+                gradients = torch.autograd.grad(total, self.parameters, retain_graph=not last, allow_unused=True)
+                place(self.gradients, gradients, first=first)
+                continue
+            theirs = [member for member, mean in zip(self.members, means, strict=True) if group in mean]
+            parameters = [parameter for member in theirs for parameter in member.optimiser.groups[group]]
+            places = [gradient for member in theirs for gradient in member.optimiser.places[group]]
+            gradients = torch.autograd.grad(total, parameters, retain_graph=not last, allow_unused=True)
+            place(places, gradients, first=first)
+
+
+def detached(values: Values) -> Values:
+    """Values without their graph."""
+    return {name: value.detach() for name, value in values.items()}
