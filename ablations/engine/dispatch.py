@@ -3,7 +3,8 @@
 A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
 that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
 One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here,
-where the other one gave it up.
+where the other one gave it up. Stages that gain from it (`Stage.company`) share a device, as many as its workers allow;
+one whose worker died is alone at its second try, so that it takes no others with it again.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from typing import Generic
 
 from ablations.engine.events import Event
-from ablations.engine.journal import DAMAGED, Failure, Journal
+from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
 from ablations.engine.queue import Queue, Waiting
 from ablations.engine.stage import S
@@ -28,18 +29,21 @@ ELSEWHERE_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 """Between two looks at whether workers give signs of life."""
 TRIES = 2
-STOPPED = Failure("stopped", "the command was stopped")
 
 
 @dataclass(frozen=True)
 class Running(Generic[S]):
-    """A stage under way: its future, the device that it holds, which try this is, and the last lease before it."""
+    """A stage under way: its future, the device that it holds, which try this is, and the last lease before it.
+
+    `beside` are the ids of all that hold the device together and have not let it go.
+    """
 
     stage: S
     future: Future[str]
     device: str
     tries: int
     lease: int
+    beside: set[str]
 
 
 class Dispatch(Generic[S]):
@@ -97,9 +101,9 @@ class Dispatch(Generic[S]):
             while self.queue.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
                 yield from self._look_elsewhere()
-                for waiting in self.queue.ready(len(self.free)):
-                    yield from self._begin(workers, waiting)
-                for work in [work for work in self.running if workers.over(work.future)]:
+                for company in self._companies(workers.most):
+                    yield from self._begin(workers, company)
+                for work in [work for work in self.running if self._is_over(work, workers)]:
                     self._let_go(work)
                     yield self._end(work, workers)
                 for work in self._standing_still():
@@ -127,20 +131,36 @@ class Dispatch(Generic[S]):
         elif self.elsewhere:
             time.sleep(POLL_SECONDS)
 
-    def _begin(self, workers: Workers, waiting: Waiting[S]) -> Iterator[Event[S]]:
-        """Start a stage, unless another command has run it since it was added, or runs it."""
-        result = self.journal.result(waiting.stage.id)
-        if result is not None:
-            del self.queue.waiting[waiting.stage.id]
-            yield self._over(waiting.stage, result.status)
-        elif self._holder(waiting.stage) is not None:
-            del self.queue.waiting[waiting.stage.id]
-            yield self._leave(waiting)
-        else:
-            if damage := self.journal.damage(waiting.stage.id):
-                yield Event("damaged", waiting.stage, damage=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
-            yield Event("started", waiting.stage)
-            self._start(workers, waiting)
+    def _companies(self, most: int) -> list[list[Waiting[S]]]:
+        """The stages that can start now, for each free device those that share it: as few as use all devices."""
+        ready, companies = self.queue.ready(most * len(self.free)), list[list[Waiting[S]]]()
+        while ready and len(companies) < len(self.free):
+            device = self.free[len(companies)]
+            first, shared = ready[0], ready[0].company(device)
+            alike = [waiting for waiting in ready if waiting is first or (shared and waiting.company(device) == shared)]
+            company = alike[: min(most, -(-len(alike) // (len(self.free) - len(companies))))]
+            companies.append(company)
+            ready = [waiting for waiting in ready if waiting not in company]
+        return companies
+
+    def _begin(self, workers: Workers, company: list[Waiting[S]]) -> Iterator[Event[S]]:
+        """Start stages on a device, but those that another command has run since they were added, or runs."""
+        ours: list[Waiting[S]] = []
+        for waiting in company:
+            result = self.journal.result(waiting.stage.id)
+            if result is not None:
+                del self.queue.waiting[waiting.stage.id]
+                yield self._over(waiting.stage, result.status)
+            elif self._holder(waiting.stage) is not None:
+                del self.queue.waiting[waiting.stage.id]
+                yield self._leave(waiting)
+            else:
+                if damage := self.journal.damage(waiting.stage.id):
+                    yield Event("damaged", waiting.stage, damage=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
+                yield Event("started", waiting.stage)
+                ours.append(waiting)
+        if ours:
+            self._start(workers, ours)
 
     def _look_elsewhere(self) -> Iterator[Event[S]]:
         """The events, now and then, of stages that other commands run; one that was given up waits to be run."""
@@ -178,18 +198,26 @@ class Dispatch(Generic[S]):
         self.queue.note(stage.id, finished=status == "finished")
         return Event("ended", stage, 1.0, status)
 
-    def _start(self, workers: Workers, waiting: Waiting[S]) -> None:
-        stage = waiting.stage
-        del self.queue.waiting[stage.id]
+    def _start(self, workers: Workers, company: list[Waiting[S]]) -> None:
+        stages = [waiting.stage for waiting in company]
+        for stage in stages:
+            del self.queue.waiting[stage.id]
         device = self.free.pop(0)
-        lease, _ = self.journal.last_touch(stage.id)
+        leases = [self.journal.last_touch(stage.id)[0] for stage in stages]
         try:
-            future = workers.submit(stage, device)
+            futures = workers.submit_all(stages, device)
         except KeyboardInterrupt:
             # In this process, a stage is run while it is submitted.
-            self.journal.write_failure(stage.id, STOPPED)
+            for stage in stages:
+                self.journal.write_failure(stage.id, STOPPED)
             raise
-        self.running.append(Running(stage, future, device, waiting.tries, lease))
+        beside = {stage.id for stage in stages}
+        for waiting, future, lease in zip(company, futures, leases, strict=True):
+            self.running.append(Running(waiting.stage, future, device, waiting.tries, lease, beside))
+
+    def _is_over(self, work: Running[S], workers: Workers) -> bool:
+        """True where a stage has ended; one beside others may have its result before they do."""
+        return workers.over(work.future) or (len(work.beside) > 1 and self.journal.result(work.stage.id) is not None)
 
     def cancel(self, workers: Workers, work: Running[S]) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
@@ -201,9 +229,14 @@ class Dispatch(Generic[S]):
     def _let_go(self, work: Running[S]) -> None:
         self.running.remove(work)
         self.leases.pop(work.stage.id, None)
-        self.free.append(work.device)
+        work.beside.discard(work.stage.id)
+        if not work.beside:
+            self.free.append(work.device)
 
     def _end(self, work: Running[S], workers: Workers) -> Event[S]:
+        result = self.journal.result(work.stage.id) if work.beside else None
+        if result is not None:
+            return self._over(work.stage, result.status)
         try:
             status = workers.status(work.future)
         except WorkerDied as error:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ablations.engine.files import DIGEST, STAGE, Damaged, kept
-from ablations.engine.lease import Holder, Lease, holder, last_touch
+from ablations.engine.lease import Holder, Lease, holder, last_touch, take_away
 from ablations.engine.shelves import Folder, Shelf
 from analysis.format.errors import InputError
 
@@ -114,6 +114,9 @@ class Failure:
         return Failure("machine" if refused else "error", message, traceback)
 
 
+STOPPED = Failure("stopped", "the command was stopped")
+
+
 def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
     """The notes of a result: a remark, and what is left out of its metrics because it is no number."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
@@ -156,6 +159,10 @@ class Journal:
     def last_touch(self, stage_id: str) -> tuple[int, float]:
         """The number of a stage's lease and the seconds since it was touched; zeros where there is none."""
         return last_touch(self.shelf(stage_id))
+
+    def take_away(self, stage_id: str) -> None:
+        """Have whoever runs a stage find at its next look that it is not theirs."""
+        take_away(self.shelf(stage_id))
 
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none, or where that or a file of it is damaged."""

@@ -166,6 +166,12 @@ def holder(place: Path | Shelf) -> Holder | None:
     return _held(shelf, numbers[-1]) if numbers else None
 
 
+def take_away(shelf: Shelf) -> None:
+    """Have whoever holds a place find that it is not theirs."""
+    for number in _numbers(shelf):
+        shelf.remove(_name(number))
+
+
 def last_touch(shelf: Shelf) -> tuple[int, float]:
     """The number of the lease that counts in a place, and the seconds since it was touched; zeros where there is none.
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 
+from ablations.engine.company import Seat, side_by_side
 from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
-from ablations.engine.journal import DAMAGED, Failure, Journal
+from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, Elsewhere, LeaseLost, leased
 from ablations.engine.stage import Bench, Stage
 
 
-def perform(stage: Stage, journal: Journal, device: str) -> str:
+def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = None) -> str:
     """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
     "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
     what it needs for itself."""
@@ -22,12 +24,19 @@ def perform(stage: Stage, journal: Journal, device: str) -> str:
         if lease is None:
             return ELSEWHERE
         try:
-            return _performed(stage, Bench(stage.id, journal, device, lease, stage.id))
+            return _performed(stage, Bench(stage.id, journal, device, lease, stage.id, seat=seat))
         except LeaseLost as lost:
-            print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
+            failure = journal.failure(stage.id)
+            if failure is None or failure.kind != STOPPED.kind:
+                print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
             return ELSEWHERE
         except Elsewhere:
             return ELSEWHERE
+
+
+def perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | Exception]:
+    """Run stages side by side: the status of each, or the error with which not even its failure could be written."""
+    return side_by_side(len(stages), lambda place, seat: perform(stages[place], journal, device, seat))
 
 
 def _performed(stage: Stage, bench: Bench) -> str:

@@ -11,17 +11,18 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.perform import perform, perform_all
 from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 
@@ -34,13 +35,33 @@ Begin = Callable[[], None]
 """Called in each new worker; it is pickled on its way there."""
 
 
+class Share(Future[str]):
+    """The future of one of the stages that a worker runs `beside` each other, whose end it learns from that of the
+    `whole`."""
+
+    def __init__(self, stage: Stage, whole: Future[list[str | Exception]], beside: list[Share]) -> None:
+        super().__init__()
+        self.stage = stage
+        self.whole = whole
+        self.beside = beside
+        self.place = len(beside)
+        beside.append(self)
+        whole.add_done_callback(self._end)
+
+    def _end(self, whole: Future[list[str | Exception]]) -> None:
+        if self.cancelled() or whole.cancelled() or whole.exception() is not None:
+            return
+        end = whole.result()[self.place]
+        self.set_exception(end) if isinstance(end, Exception) else self.set_result(end)
+
+
 @dataclass
 class Worker:
     """A process on a device, in a pool of its own, and the last stage that it was given."""
 
     device: str
     pool: ProcessPool
-    last: Future[str] | None = None
+    last: Future[Any] | None = None
 
     @property
     def free(self) -> bool:
@@ -57,39 +78,72 @@ class Worker:
 
 
 class Processes(Workers):
-    """A worker process for each of these devices, which may be named more than once."""
+    """A worker process for each of these devices, which may be named more than once; `most` stages a time run in each
+    that gain from it."""
 
-    def __init__(self, journal: str, devices: list[str], begin: Begin) -> None:
+    def __init__(self, journal: str, devices: list[str], begin: Begin, most: int = 1) -> None:
         self.journal = Journal(Path(journal))
         self.begin = begin
+        self.at_once = most
         self.workers = [Worker(device, self._pool()) for device in devices]
 
+    @property
+    def most(self) -> int:
+        return self.at_once
+
     def submit(self, stage: Stage, device: str) -> Future[str]:
+        worker = self._worker(device)
+        future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])
+        worker.last = future
+        return future
+
+    def submit_all(self, stages: Sequence[Stage], device: str) -> list[Future[str]]:
+        if len(stages) == 1:
+            return [self.submit(stages[0], device)]
+        worker = self._worker(device)
+        whole: Future[list[str | Exception]] = worker.pool.schedule(_perform_all, args=[stages, self.journal, device])
+        worker.last = whole
+        beside: list[Share] = []
+        return [Share(stage, whole, beside) for stage in stages]
+
+    def _worker(self, device: str) -> Worker:
+        """A worker on a device that has nothing to do."""
         there = [worker for worker in self.workers if worker.device == device]
         worker = next((worker for worker in there if worker.free), there[0])
         if worker.broken:
             _end(worker.pool)
             worker.pool = self._pool()
-        future: Future[str] = worker.pool.schedule(_perform, args=[stage, self.journal, device])
-        worker.last = future
-        return future
+        return worker
 
     def over(self, future: Future[str]) -> bool:
         """A pool that is broken forgets what it has not given away yet."""
-        return future.done() or any(worker.last is future and not worker.pool.active for worker in self.workers)
+        whole = future.whole if isinstance(future, Share) else future
+        if future.done() or whole.done():
+            return True
+        return any(worker.last is whole and not worker.pool.active for worker in self.workers)
 
     def status(self, future: Future[str]) -> str:
+        whole: Future[Any] = future.whole if isinstance(future, Share) else future
         while not self.over(future):
-            wait([future], LOOK_SECONDS)
-        if not future.done():
+            wait([whole], LOOK_SECONDS)
+        if not whole.done():
             raise WorkerDied("it was killed before it began")
         try:
-            return future.result()
+            ended = whole.result()
         except (ProcessExpired, BrokenProcessPool) as error:
             raise WorkerDied(str(error)) from error
+        return future.result() if isinstance(future, Share) else ended  # type: ignore[no-any-return]
 
     def cancel(self, future: Future[str]) -> None:
+        if not isinstance(future, Share):
+            future.cancel()
+            return
         future.cancel()
+        if all(share.done() for share in future.beside):
+            future.whole.cancel()
+        else:
+            # It finds its lease taken away at its next report, and leaves the others to go on.
+            self.journal.take_away(future.stage.id)
 
     def close(self) -> None:
         for worker in self.workers:
@@ -115,6 +169,11 @@ def _perform(stage: Stage, journal: Journal, device: str) -> str:
         # After an illegal access, say, a context fails whatever comes next.
         os._exit(1)
     return status
+
+
+def _perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | Exception]:
+    """In a worker: perform stages side by side."""
+    return perform_all(stages, journal, device)
 
 
 def _begin(begin: Begin) -> None:

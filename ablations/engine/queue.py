@@ -26,6 +26,10 @@ class Waiting(Generic[S]):
         """The same with the priority of a stage."""
         return Waiting(-len(stage.needs), order, stage, tries)
 
+    def company(self, device: str) -> str:
+        """What it has in common with those that it may run beside; "" where it is to be alone."""
+        return self.stage.company(device) if self.tries == 1 else ""
+
 
 class Queue(Generic[S]):
     """Stages that are `waiting`, and how those that they may need have `ended`: True where one finished.

@@ -7,12 +7,14 @@ The id is of the content of what the stage reads. Which stages there are, and wh
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from ablations.engine.company import Seat
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import Lease
 from ablations.engine.progress import Progress, progress_writer
@@ -22,7 +24,8 @@ from ablations.engine.progress import Progress, progress_writer
 class Bench:
     """The bench of a stage: its journal, the device, the lease of its folder; if processes share it, the `rank`.
 
-    What it leaves is in the folder of `place`, which is its own unless it works for another.
+    What it leaves is in the folder of `place`, which is its own unless it works for another. Beside other stages of its
+    process it has a `seat`.
     """
 
     stage: str
@@ -32,6 +35,11 @@ class Bench:
     place: str
     rank: int = 0
     world: int = 1
+    seat: Seat | None = None
+
+    def clock(self) -> float:
+        """Seconds, from any moment, of work on the stage."""
+        return time.monotonic() if self.seat is None else self.seat.clock()
 
     @property
     def folder(self) -> Path:
@@ -60,6 +68,10 @@ class Stage(ABC):
     def holds(self) -> tuple[str, ...]:
         """The stages in whose folders it works too, so that it has their leases meanwhile."""
         return ()
+
+    def company(self, device: str) -> str:
+        """What stages have in common that gain from running side by side in a process there; "" for one that does not."""
+        return ""
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Protocol
@@ -23,6 +24,15 @@ class Workers(ABC):
     def submit(self, stage: Stage, device: str) -> Future[str]:
         """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
         another command runs it."""
+
+    def submit_all(self, stages: Sequence[Stage], device: str) -> list[Future[str]]:
+        """Run stages on a device side by side: their futures. Asked for more than one only where `most` allows it."""
+        return [self.submit(stage, device) for stage in stages]
+
+    @property
+    def most(self) -> int:
+        """The most stages that are run side by side on a device."""
+        return 1
 
     def over(self, future: Future[str]) -> bool:
         """True where a future has come to something, or never will."""

@@ -26,7 +26,7 @@ from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.restore import Parts, load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
-from ablations.stages.training import TrainingStage, train_on
+from ablations.stages.training import TrainingStage, company_of, train_on
 from ablations.stages.training_loop import Course
 from analysis.format.names import RUNG_SECONDS
 from diffusion_core.encodings import Encoding
@@ -58,6 +58,9 @@ class RungStage(OnTheWay):
     @property
     def holds(self) -> tuple[str, ...]:
         return (self.training.id,) if self.leads else ()
+
+    def company(self, device: str) -> str:
+        return company_of(self.cell, self.training.autoencoder, device) if self.leads else ""
 
     @property
     def trained(self) -> Stage:

@@ -51,6 +51,9 @@ class TrainingStage(LearningStage):
     scored: tuple[OnTheWay, ...] = ()
     kind = "training"
 
+    def company(self, device: str) -> str:
+        return company_of(self.cell, self.autoencoder, device)
+
     @property
     def passes(self) -> Passes:
         return "training"
@@ -90,6 +93,16 @@ class TrainingStage(LearningStage):
         if bench.rank == 0:
             write_artifact(bench.folder, WEIGHTS, learned.weights, step=str(learned.last["step"]))
         return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
+
+
+def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
+    """What trainings have in common that are faster side by side: a network of one shape and batches of one size."""
+    shape = cell.data.load().shape
+    if device != "cpu" or not cell.network.gains_beside(shape, cell.training.micro_batch or cell.training.batch):
+        return ""
+    plan = cell.training
+    alike = cell.network, shape, autoencoder, cell.variance.learned, plan.batch, plan.micro_batch, plan.precision
+    return repr((*alike, cell.threads))
 
 
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:

@@ -130,20 +130,22 @@ def learn(
         WARM.add(device)
         warm_up(learner, images, plan, device)
     measured = reset_peak_memory(device)
-    began = saved = reported = time.monotonic()
+    began, saved = bench.clock(), time.monotonic()
+    reported = saved
+    beside = None if bench.seat is None else bench.seat.meet
     report: Report | None = None
     with Checkpoints(folder) as checkpoints:
-        for report in train(learner, images, plan, seed, checkpoint.start, ranks):
-            history.append(line_of(report, checkpoint.seconds + time.monotonic() - began))
+        for report in train(learner, images, plan, seed, checkpoint.start, ranks, beside):
+            history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
             if ranks.rank == 0:
                 bench.progress(report.step / last)
                 if report.finite and report.step in course.rungs:
-                    paused = time.monotonic()
+                    paused = bench.clock()
                     # Whoever scores it reads how long it took to get there.
                     took = str(history[-1]["seconds"])
                     write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
                     course.score(report.step)
-                    began += time.monotonic() - paused
+                    began += bench.clock() - paused
                 if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)
                     reported = time.monotonic()

@@ -231,4 +231,3 @@ def images(rows: Tensor, like: Tensor) -> Tensor:
     """Rows [S, B H W, C] as feature maps [B, S C, H, W] of such a height and width."""
     batch, _, height, width = like.shape
     return rows.transpose(0, 1).reshape(batch, height, width, -1).permute(0, 3, 1, 2)
-

@@ -10,7 +10,7 @@ from torch.nn.functional import silu
 
 from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import MOST_BESIDE, Network
 
 __all__ = ["Mlp"]
 
@@ -25,6 +25,9 @@ class Mlp(Network):
     def __post_init__(self) -> None:
         if self.width < 2 or self.width % 2 or self.layers < 1:
             raise ValueError(f"mlp needs an even width and at least one layer, got {self}")
+
+    def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
+        return batch * self.width <= MOST_BESIDE
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         if len(shape) != 1:

@@ -8,6 +8,9 @@ from torch import nn
 
 __all__ = ["Network"]
 
+MOST_BESIDE = 2**18
+"""Values of a feature map, of all examples, above which networks gain nothing from others beside them."""
+
 
 class Network(ABC):
     """A network's architecture."""
@@ -18,3 +21,10 @@ class Network(ABC):
 
         Its last layer starts at zero and runs in float32, also under autocast.
         """
+
+    def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
+        """True where several such networks learn faster side by side than one after the other, on a CPU.
+
+        They can where `build` makes modules of the layers of `grouped.py`: small networks gain, large ones do not.
+        """
+        return False

@@ -8,6 +8,7 @@ Time scales and shifts the second norm of each block (Nichol & Dhariwal 2021, ap
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.grouped import Conv2d, Grouped
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
-from diffusion_core.networks.network import Network
+from diffusion_core.networks.network import MOST_BESIDE, Network
 
 __all__ = ["UNet"]
 
@@ -57,6 +58,10 @@ class UNet(Network):
             raise ValueError(f"unet needs sides of at least 1 in attention, or [] for none, got {list(self.attention)}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"unet needs 0 <= dropout < 1, got {self.dropout}")
+
+    def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
+        # Dropout is drawn for one network alone.
+        return not self.dropout and batch * self.channels * math.prod(shape[1:]) <= MOST_BESIDE
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         factor = 2 ** (len(self.multipliers) - 1)

@@ -1,0 +1,102 @@
+"""Stages side by side in one process: each in a thread of its own, of which one works at a time.
+
+    work ─▶ meet: all bring what they have, one makes something of it for all, each takes its share ─▶ work ─▶ …
+
+Only who works holds the floor, so that what one stage does within a process (its global random numbers, say) is not
+mixed with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure are its
+own. What they make together is no matter of this room.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Company:
+    """The stages that are present, what those that wait have brought, and the shares that were made of it."""
+
+    def __init__(self, seats: int) -> None:
+        self.floor = threading.Condition()
+        self.present = [Seat(self) for _ in range(seats)]
+        self.brought: dict[Seat, Any] = {}
+        self.shares: dict[Seat, Any] = {}
+
+    def make(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+        """Make shares of all that was brought, and tell those who wait."""
+        seats = list(self.brought)
+        began = time.monotonic()
+        try:
+            made: Sequence[Any] = work([self.brought[seat] for seat in seats])
+        except Exception as error:
+            made = [error] * len(seats)
+        for seat, share in zip(seats, made, strict=True):
+            seat.seconds += (time.monotonic() - began) / len(seats)
+            self.shares[seat] = share
+        self.brought.clear()
+        self.floor.notify_all()
+
+
+class Seat:
+    """A stage's place in a company, entered by its thread while it works, and the `seconds` that were its own."""
+
+    def __init__(self, company: Company) -> None:
+        self.company = company
+        self.seconds = 0.0
+        self.since = 0.0
+
+    def __enter__(self) -> Seat:
+        self.company.floor.acquire()
+        self.since = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.company.present.remove(self)
+        self.company.floor.notify_all()
+        self.company.floor.release()
+
+    def clock(self) -> float:
+        """Seconds of this stage's own work, and its part of what was made together."""
+        return self.seconds + time.monotonic() - self.since
+
+    def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
+        """This stage's share of what the work makes of all that is brought, once all who are present have brought theirs.
+
+        Where the work fails on all of it, each has it done for its own alone: only who brought the cause fails.
+        """
+        company = self.company
+        self.seconds = self.clock()
+        company.brought[self] = mine
+        while self not in company.shares:
+            if len(company.brought) == len(company.present):
+                company.make(work)
+            else:
+                company.floor.wait()
+        self.since = time.monotonic()
+        share = company.shares.pop(self)
+        return work([mine])[0] if isinstance(share, Exception) else share  # type: ignore[no-any-return]
+
+
+def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | Exception]:
+    """What the work of each place comes to, or how it failed: each in a thread, with a seat in one company."""
+    company = Company(seats)
+    ends: dict[int, R | Exception] = {}
+
+    def sit(place: int, seat: Seat) -> None:
+        with seat:
+            try:
+                ends[place] = work(place, seat)
+            except Exception as error:
+                ends[place] = error
+
+    threads = [threading.Thread(target=sit, args=item) for item in enumerate(list(company.present))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return [ends[place] for place in range(seats)]
