@@ -97,6 +97,7 @@ class World:
         self.full = 0.0
         self.rotten: set[str] = set()
         self.finished: dict[str, str] = {}
+        self.came_late: set[str] = set()
         self.trouble = self.random.choice((0.0, 0.002, 0.01, 0.03))
         self.log: list[str] = []
 
@@ -205,18 +206,22 @@ class World:
     def wrote(self, folder: str, name: str, text: str, began: float) -> None:
         """What says how a stage ended comes from who has its lease, and a result once, and the right one.
 
-        Who stood still between its last look at the lease and the writing may come late: then it is the same result.
+        Who stood still between its last look at the lease and the writing may come late: then it is the same result,
+        and may be written once more by who had begun before that.
         """
         late = self.now - began > 1
         if name in (RESULT, STATUS) and self.current.process.works and not (late or self.holds(folder)):
             raise Violation(f"{name} of {folder} is written by a process that has lost it")
         if name != RESULT:
             return
-        if folder in self.finished and folder not in self.rotten and not (late and self.finished[folder] == text):
+        once_more = self.finished.get(folder) == text and (late or folder in self.came_late)
+        if folder in self.finished and folder not in self.rotten and not once_more:
             raise Violation(f"{folder} has another result, or the same once more: {text}")
         if json.loads(text)["metrics"]["sum"] != self.sums[folder]:
             raise Violation(f"{folder} is {self.sums[folder]}, and came to {text}")
         self.finished[folder] = text
+        if late:
+            self.came_late.add(folder)
 
     def check_taken(self, folder: str, name: str) -> None:
         """A lease is taken away from nobody who is alive and touches it."""
