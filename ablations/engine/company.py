@@ -3,8 +3,8 @@
     work ─▶ meet: all bring what they have, one makes something of it for all, each takes its share ─▶ work ─▶ …
 
 Only who works holds the floor, so that what one stage does within a process (its global random numbers, say) is not
-mixed with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure are its
-own. What they make together is no matter of this room.
+mixed with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure are
+its own. What they make together is no matter of this room.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Seat:
         return self.seconds + time.monotonic() - self.since
 
     def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
-        """This stage's share of what the work makes of all that is brought, once all who are present have brought theirs.
+        """This stage's share of what the work makes of all that is brought, once all who are present have done so.
 
         Where the work fails on all of it, each has it done for its own alone: only who brought the cause fails.
         """
@@ -79,7 +79,7 @@ class Seat:
                 company.floor.wait()
         self.since = time.monotonic()
         share = company.shares.pop(self)
-        return work([mine])[0] if isinstance(share, Exception) else share  # type: ignore[no-any-return]
+        return work([mine])[0] if isinstance(share, Exception) else share
 
 
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | Exception]:

@@ -132,7 +132,7 @@ class Processes(Workers):
             ended = whole.result()
         except (ProcessExpired, BrokenProcessPool) as error:
             raise WorkerDied(str(error)) from error
-        return future.result() if isinstance(future, Share) else ended  # type: ignore[no-any-return]
+        return future.result() if isinstance(future, Share) else ended
 
     def cancel(self, future: Future[str]) -> None:
         if not isinstance(future, Share):

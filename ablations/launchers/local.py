@@ -51,7 +51,7 @@ class Local(Launcher):
 
         if self.together != AUTO and (isinstance(self.together, str) or not 1 <= self.together <= MOST_TOGETHER):
             raise ValueError(
-                f"launcher.together must be from 1 to {MOST_TOGETHER}, the trainings side by side in a worker, or auto, "
+                f"launcher.together must be auto, or from 1 to {MOST_TOGETHER} trainings side by side in a worker, "
                 f"got {self.together}"
             )
         if self.gpus_per_cell < 1:

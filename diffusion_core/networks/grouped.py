@@ -110,23 +110,21 @@ class Conv2d(nn.Conv2d, Grouped):
         # Weights of S networks are cast before they are laid out: that is one copy.
         weight, bias = self.weight.to(dtype).flatten(0, -4), self.bias.to(dtype).flatten()
         if x.device.type == "cpu" and torch.is_grad_enabled():
-            case = Case(dtype, len(x), *self.weight.shape[-4:-1], *x.shape[2:], torch.get_num_threads())
+            case = Case(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]), torch.get_num_threads())
             if parts := dependent(case):
                 x = x.to(dtype).contiguous(memory_format=torch.channels_last)
                 return Convolution.apply(x, weight, bias, self.members, parts)  # type: ignore[no-any-return, no-untyped-call]
-        return conv2d(x, weight, bias, padding=self.padding, groups=self.members)  # type: ignore[arg-type]
+        return conv2d(x, weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
 
 
 class Case(NamedTuple):
     """All that the choice of a convolution's kernel may depend on, but for the groups."""
 
     dtype: torch.dtype
-    batch: int
-    channels_out: int
-    channels_in: int
-    side: int
-    height: int
-    width: int
+    images: tuple[int, ...]
+    """B, H and W."""
+    kernel: tuple[int, ...]
+    """C', C and twice its side."""
     threads: int
 
 
@@ -137,14 +135,10 @@ def dependent(case: Case) -> frozenset[str]:
 
     Large ones are taken as they are: they gain nothing from others beside them.
     """
-    places = case.batch * case.height * case.width
-    if places * max(case.channels_in, case.channels_out) > LARGE:
+    (batch, height, width), (channels_out, channels_in, *_) = case.images, case.kernel
+    if batch * height * width * max(channels_in, channels_out) > LARGE:
         return frozenset()
-    shapes = (
-        (case.batch, case.channels_in, case.height, case.width),
-        (case.channels_out, case.channels_in, case.side, case.side),
-        (case.batch, case.channels_out, case.height, case.width),
-    )
+    shapes = (batch, channels_in, height, width), case.kernel, (batch, channels_out, height, width)
     signs = ((1, 1), (1, -1), (-1, -1))
     x, weight, dy = (halved(shape, *sign).to(case.dtype) for shape, sign in zip(shapes, signs, strict=True))
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
@@ -201,7 +195,8 @@ class Convolution(torch.autograd.Function):
             sizes = [len(weight)], [1, 1], [side // 2] * 2, [1, 1], False, [0, 0]
             dx, dweight, dbias = torch.ops.aten.convolution_backward(dy, x, weight, *sizes, groups, plain)
         if needs_x and "dx" in parts:
-            turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flip(-1, -2).flatten(0, 1)
+            own = weight.view(groups, -1, *weight.shape[1:])
+            turned = own.transpose(1, 2).flip(-1, -2).flatten(0, 1)
             dx = convolved(dy, turned, turned.new_zeros(len(turned)), groups, by_products="y" in parts)
         if needs_weight and "dw" in parts:
             rows = patches(dy, groups, 1)
@@ -223,8 +218,9 @@ def patches(x: Tensor, groups: int, side: int) -> Tensor:
     """What a kernel sees at each pixel of x [B, S C, H, W], the rows [S, B H W, C side²]."""
     if side == 1:
         return x.permute(0, 2, 3, 1).reshape(-1, groups, x.shape[1] // groups).transpose(0, 1)
-    columns = unfold(x, side, padding=side // 2).unflatten(1, (groups, -1))
-    return columns.permute(1, 0, 3, 2).reshape(groups, -1, columns.shape[2])
+    batch, channels, height, width = x.shape
+    columns = unfold(x, side, padding=side // 2).view(batch, groups, -1, height * width)
+    return columns.permute(1, 0, 3, 2).reshape(groups, -1, channels // groups * side**2)
 
 
 def images(rows: Tensor, like: Tensor) -> Tensor:

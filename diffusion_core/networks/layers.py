@@ -25,7 +25,7 @@ def zeroed(layer: Layer) -> Layer:
 
 
 def sinusoidal(time: Tensor, channels: int) -> Tensor:
-    """cos and sin [S, B, channels] of time [S, B] at geometric wavelengths from 2π to 10⁴ · 2π (Vaswani et al. 2017)."""
+    """cos and sin [S, B, channels] of time [S, B] at wavelengths from 2π to 10⁴ · 2π (Vaswani et al. 2017)."""
     half = channels // 2
     exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
     angle = time.float()[..., None] * torch.exp(-math.log(10_000) * exponent)
@@ -79,14 +79,16 @@ def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, 
     bias = torch.cat([layer.bias for layer in layers], dim=-1)
     parts = torch.split(products(silu(time), weight, bias), [layer.out_features for layer in layers], dim=-1)
     # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
-    return tuple(part.unflatten(-1, (2, -1)).permute(1, 2, 0, 3).flatten(1) for part in parts)
+    shape = *time.shape[:2], 2, -1
+    return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
 
 
 def joined(h: Tensor, other: Tensor, members: int) -> Tensor:
     """The channels of h [B, S C, H, W] and of another map, those of each network together, [B, S (C + C'), H, W]."""
     if members == 1:
         return torch.cat([h, other], dim=1)
-    maps = [each.permute(0, 2, 3, 1).unflatten(-1, (members, -1)) for each in (h, other)]
+    batch, _, height, width = h.shape
+    maps = [each.permute(0, 2, 3, 1).reshape(batch, height, width, members, -1) for each in (h, other)]
     return torch.cat(maps, dim=-1).flatten(3).permute(0, 3, 1, 2)
 
 

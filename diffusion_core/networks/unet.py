@@ -145,7 +145,7 @@ class UNetModule(Grouped):
             return self.within(x, time[None])
         # The layout is that of one network's, so that whoever reads it adds up in the same order.
         out = self.within(x.transpose(0, 1).flatten(1, 2), time)
-        return out.unflatten(1, (self.members, -1)).transpose(0, 1).contiguous()
+        return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
 
     def within(self, x: Tensor, time: Tensor) -> Tensor:
         """The output [B, S channels_out, H, W] for x [B, S C, H, W] and time [S, B]."""
@@ -169,5 +169,5 @@ class UNetModule(Grouped):
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
         if out.requires_grad:
-            out.register_hook(channels_last)
+            out.register_hook(channels_last)  # type: ignore[no-untyped-call]
         return out.contiguous()
