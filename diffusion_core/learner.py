@@ -56,7 +56,7 @@ class TimeDomain(ABC):
 
     @abstractmethod
     def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
-        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that follows from its output."""
+        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that its output makes."""
 
     def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
         """The example that an objective reads, by one pass of the network."""

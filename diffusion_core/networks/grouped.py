@@ -21,6 +21,8 @@ from torch.nn.functional import conv2d, unfold
 
 TRIED = (1, 2, 3, 8)
 """Networks side by side that a convolution is tried with."""
+SHIFT = 1e-6
+"""The size of a shift that a convolution is tried with."""
 LARGE = 2**22
 """Values of a feature map, of all examples, above which networks are trained alone."""
 
@@ -164,7 +166,9 @@ def _first_of(members: int, x: Tensor, weight: Tensor, dy: Tensor) -> dict[str, 
     last = torch.channels_last
     x, dy = (torch.cat([value] * members, dim=1).contiguous(memory_format=last) for value in (x, dy))
     x, weight = x.requires_grad_(), torch.cat([weight] * members).requires_grad_()
-    y = conv2d(x, weight, weight.new_zeros(len(weight)), padding=weight.shape[-1] // 2, groups=members)
+    # A shift of about what sums leave: kernels add it first or last.
+    bias = torch.cat([halved((len(dy[0]) // members, 1), 1, 1)[:, 0] * SHIFT] * members).to(x.dtype)
+    y = conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=members)
     dx, dw = torch.autograd.grad(y, (x, weight), dy)
     channels_in, channels_out = x.shape[1] // members, y.shape[1] // members
     return {"y": y.detach()[:, :channels_out], "dx": dx[:, :channels_in], "dw": dw[:channels_out]}
@@ -197,7 +201,8 @@ class Convolution(torch.autograd.Function):
         if needs_x and "dx" in parts:
             own = weight.view(groups, -1, *weight.shape[1:])
             turned = own.transpose(1, 2).flip(-1, -2).flatten(0, 1)
-            dx = convolved(dy, turned, turned.new_zeros(len(turned)), groups, by_products="y" in parts)
+            case = Case(x.dtype, (len(x), *x.shape[2:]), (*own.shape[2:0:-1], side, side), torch.get_num_threads())
+            dx = convolved(dy, turned, None, groups, by_products="y" in dependent(case))
         if needs_weight and "dw" in parts:
             rows = patches(dy, groups, 1)
             dweight = torch.bmm(rows.mT, patches(x, groups, side)).view_as(weight)
@@ -205,13 +210,14 @@ class Convolution(torch.autograd.Function):
         return dx, dweight, dbias, None, None
 
 
-def convolved(x: Tensor, weight: Tensor, bias: Tensor, groups: int, *, by_products: bool) -> Tensor:
+def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, by_products: bool) -> Tensor:
     """The convolution of x [B, S C, H, W] in groups, by torch's or as a product of patches."""
     side = weight.shape[-1]
     if not by_products:
         return conv2d(x, weight, bias, padding=side // 2, groups=groups)
-    matrices = weight.reshape(groups, len(weight) // groups, -1)
-    return images(torch.baddbmm(bias.reshape(groups, 1, -1), patches(x, groups, side), matrices.mT), x)
+    rows, matrices = patches(x, groups, side), weight.reshape(groups, len(weight) // groups, -1).mT
+    y = torch.bmm(rows, matrices) if bias is None else torch.baddbmm(bias.reshape(groups, 1, -1), rows, matrices)
+    return images(y, x)
 
 
 def patches(x: Tensor, groups: int, side: int) -> Tensor:
