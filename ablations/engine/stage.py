@@ -70,7 +70,7 @@ class Stage(ABC):
         return ()
 
     def company(self, device: str) -> str:
-        """What stages have in common that gain from running side by side in a process; "" for one that gains nothing."""
+        """What stages have in common that gain from running side by side in a process; "" where one does not."""
         return ""
 
     @property
