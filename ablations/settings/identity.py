@@ -18,9 +18,10 @@ from ablations.settings.registry import describe
 if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
-NUMERICS = 3
+NUMERICS = 4
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
 
+4: on a CPU layers add up in an order that does not depend on the networks beside them.
 3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too;
 the bound dequantised anew for each term.
 2: the analytic variance's own noise and bound, and its fit by the training's seed; one start of all paths of a sample;
