@@ -31,6 +31,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks import fused, layers, unet
 from diffusion_core.objectives import Objective, Vlb
+from diffusion_core.population import Member
 from diffusion_core.precision import resolve_precision
 from diffusion_core.ranks import ALONE
 from diffusion_core.samplers import Ddim
@@ -63,6 +64,8 @@ class ByParameter(Trainer):
         self.ranks = ALONE
         self.recorded = None
         self.optimiser = TorchAdamW(learner.parameter_groups())  # type: ignore[assignment]
+        self.member = Member(learner, self.optimiser, self.precision, device)
+        self.beside = None
 
     @torch.no_grad()
     def _average(self, share: float | Tensor) -> None:
@@ -91,7 +94,7 @@ class TorchAdamW:
 
 def each_of_its_own(blocks: Sequence[layers.ResidualBlock], time: Tensor) -> list[Tensor]:
     """The time as each block reads it, by a product for each."""
-    return [block.time(silu(time)) for block in blocks if block.time is not None]
+    return [block.time(silu(time))[0] for block in blocks if block.time is not None]
 
 
 def compiled(network: nn.Module) -> None:

@@ -43,7 +43,7 @@ class Beside(Protocol):
 
 
 class Member:
-    """A learner with its optimiser, and the `stack` in which it was taught last, if in any."""
+    """A learner with its optimiser, the `stack` in which it was taught last, if in any, and the `make` of its network."""
 
     def __init__(self, learner: Learner, optimiser: AdamW, precision: Precision, device: torch.device) -> None:
         self.learner = learner
@@ -51,6 +51,7 @@ class Member:
         self.precision = precision
         self.device = device
         self.stack: Stack | None = None
+        self.make: tuple[Any, ...] | None = None
 
     def autocast(self) -> torch.autocast:
         """bf16 autocast where it is trained in it."""
@@ -64,7 +65,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a member's batch, a `share` of all of it, with what was drawn for it; `first` of its step or not."""
+    """A piece of a `member`'s batch, a `share` of all of it: the stored data `raw` [B, …] with what was drawn for it,
+    `draws`, and `first` where it is the first of its step."""
 
     member: Member
     raw: Tensor
@@ -91,7 +93,9 @@ class Piece:
         """What it asks of its network, where others may ask beside it."""
         with self.member.autocast():
             question = self.member.learner.question(self.raw, self.draws)
-        return question if question is not None and stackable(question.network) else None
+        if question is not None and self.member.make is None:
+            self.member.make = make_of(question.network)
+        return question if self.member.make else None
 
 
 def descend(pieces: Sequence[Piece]) -> list[Descent]:
@@ -112,11 +116,16 @@ def descend(pieces: Sequence[Piece]) -> list[Descent]:
 
 def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
     """All that pieces must have in common to be answered by one pass."""
-    network, asked = question.network, question.asked
+    inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
+    return piece.member.make, inputs, piece.member.precision, piece.member.device, piece.first
+
+
+def make_of(network: nn.Module) -> tuple[Any, ...]:
+    """All that networks must have in common to lie side by side; nothing where this one cannot."""
+    if not stackable(network):
+        return ()
     shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
-    inputs = tuple((name, value.shape, value.dtype) for name, value in asked.items())
-    layers = tuple(str(layer) for layer in network.modules() if not list(layer.children()))
-    return type(network), piece.member.precision, piece.member.device, piece.first, shapes, inputs, layers
+    return type(network), shapes, tuple(str(layer) for layer in network.modules() if not list(layer.children()))
 
 
 def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:

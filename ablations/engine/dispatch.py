@@ -204,6 +204,9 @@ class Dispatch(Generic[S]):
             del self.queue.waiting[stage.id]
         device = self.free.pop(0)
         leases = [self.journal.last_touch(stage.id)[0] for stage in stages]
+        # A failure that is left after this is that of a later try.
+        for stage in stages:
+            self.journal.forget_failure(stage.id)
         try:
             futures = workers.submit_all(stages, device)
         except KeyboardInterrupt:
@@ -260,7 +263,7 @@ class Dispatch(Generic[S]):
 
     def _standing_still(self) -> list[Running[S]]:
         """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
-        or is another's by now, or gone, since another has finished the stage.
+        or is another's by now, or gone, since another has run the stage to its end.
 
         After a sleep of the whole machine the first look is before any worker has had the time to touch it.
         """
@@ -273,7 +276,8 @@ class Dispatch(Generic[S]):
     def _is_silent(self, work: Running[S]) -> bool:
         number, seconds = self.journal.last_touch(work.stage.id)
         if number <= work.lease:
-            return work.stage.id in self.leases or self.journal.result(work.stage.id) is not None
+            ended = self.journal.result(work.stage.id) or self.journal.failure(work.stage.id)
+            return work.stage.id in self.leases or ended is not None
         return self.leases.setdefault(work.stage.id, number) != number or seconds > LOST
 
     def _mend(self, work: Running[S]) -> Event[S]:

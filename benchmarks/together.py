@@ -1,0 +1,126 @@
+"""`python -m benchmarks.together`: the seconds of a training step for S trainings side by side, as Markdown.
+
+python -m benchmarks.together [rounds=15] [threads=1] [out=FILE]
+
+The baseline cell's network on 8×8 images, trained alone and in companies of S as a worker trains them, takes turns with
+`diffusers` and its example's loop where that is installed. What each came to is compared with what it comes to alone.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ablations.engine.company import side_by_side
+from ablations.settings.exits import exit_code
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
+from benchmarks.cases import SMALL, Workload
+from benchmarks.machine import machine
+from benchmarks.timing import interleaved
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Training
+
+OPTIONS = {
+    "rounds": Option("how often every case is timed; medians are compared", 15, int),
+    "threads": Option("CPU threads", 1, int),
+    "out": Option("a file to write the page to as well"),
+}
+CPU = torch.device("cpu")
+BATCHES = (32, 128)
+MEMBERS = (1, 2, 4, 8)
+STEPS = 4
+"""Steps that are timed at once."""
+HEAD = "| training | ms a step and training | × alone |", "|---|---|---|"
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    said = "Time trainings side by side."
+    return options.run("benchmarks.together", said, OPTIONS, time_companies, arguments)
+
+
+def time_companies(given: dict[str, Any]) -> None:
+    """Time, print, and write where asked."""
+    if min(given["rounds"], given["threads"]) < 1:
+        raise InputError("rounds and threads must be at least 1")
+    torch.set_num_threads(given["threads"])
+    lines = [
+        "# Trainings side by side",
+        "",
+        f"By `python -m benchmarks.together rounds={given['rounds']} threads={given['threads']}`: medians of "
+        f"{given['rounds']} rounds; a table's rows take turns.",
+        f"{machine(CPU, given['threads'])}; torch {torch.__version__}.",
+        "",
+    ]
+    for batch in BATCHES:
+        lines += [f"## 8×8, batch {batch}", "", *table(Workload(SMALL, (1, 8, 8), batch, CPU), given["rounds"]), ""]
+    text = "\n".join(lines)
+    print(text)
+    if given["out"]:
+        Path(given["out"]).write_text(text, encoding="utf-8")
+
+
+def table(workload: Workload, rounds: int) -> list[str]:
+    """The table of a batch."""
+    companies = {count: Companions(workload, count) for count in MEMBERS}
+    cases: dict[str, tuple[int, Callable[[], object]]] = {
+        "alone" if count == 1 else f"{count} side by side": (count, company.step)
+        for count, company in companies.items()
+    }
+    if importlib.util.find_spec("diffusers") is not None:
+        from benchmarks.peer_cases import diffusers_peers
+
+        for name, peer in diffusers_peers(workload, training=True).items():
+            cases[f"{name}, float32"] = (1, lambda peer=peer: [peer.step("torch") for _ in range(STEPS)])  # type: ignore[misc]
+    timings = interleaved({name: call for name, (_, call) in cases.items()}, rounds, CPU)
+    each = {name: timings[name].seconds / count / STEPS * 1e3 for name, (count, _) in cases.items()}
+    same = all(company.same_as(companies[1]) for company in companies.values())
+    return [
+        *HEAD,
+        *(f"| {name} | {ms:.1f} | {ms / each['alone']:.2f} |" for name, ms in each.items()),
+        "",
+        f"Weights after all of these steps are {'those' if same else 'NOT those'} of the training alone, bit by bit.",
+    ]
+
+
+class Companions:
+    """Trainings of different seeds, all of which take their steps side by side."""
+
+    def __init__(self, workload: Workload, count: int) -> None:
+        self.images = workload.images
+        self.trainers = []
+        for seed in range(count):
+            model = workload.diffusion()
+            model.initialise(seed)
+            self.trainers.append(Trainer(DiffusionLearner(model), Training(batch=workload.batch), CPU))
+        self.taken = 0
+
+    def step(self) -> None:
+        """A few steps of each."""
+
+        def learn(place: int, seat: Any) -> None:
+            trainer = self.trainers[place]
+            trainer.beside = seat.meet if len(self.trainers) > 1 else None
+            for step in range(self.taken, self.taken + STEPS):
+                trainer.step(self.images, place, step)
+
+        for end in side_by_side(len(self.trainers), learn):
+            if end is not None:
+                raise end
+        self.taken += STEPS
+
+    def same_as(self, other: Companions) -> bool:
+        """True where the first of both have the same weights."""
+        mine, theirs = self.trainers[0].state(), other.trainers[0].state()
+        return all(torch.equal(value, theirs[name]) for name, value in mine.items())
+
+
+if __name__ == "__main__":
+    raise SystemExit(exit_code(main))
