@@ -17,7 +17,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import torch
 from torch import Tensor, nn
@@ -199,7 +199,7 @@ class DiffusionLearner(Learner):
             losses = {"network": self.choices.objective.loss(example)}
             if self.choices.schedule.learned:
                 losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
-            return {group: losses[group] for group in self.parameter_groups()}
+            return {group: losses[group] for group in self.taught}
 
         return asked, losses
 
@@ -229,6 +229,11 @@ class DiffusionLearner(Learner):
     def remember(self, draws: Values, losses: Values) -> None:
         """The network's losses, by which times may be drawn."""
         self.timesteps.record(draws["t"], losses["network"])
+
+    @cached_property
+    def taught(self) -> tuple[str, ...]:
+        """The groups of parameters, whose modules are walked once."""
+        return tuple(self.parameter_groups())
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters that each of `losses` teaches."""

@@ -104,6 +104,8 @@ class Trainer:
         names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
+        # Modules are walked once, not at every step.
+        self.buffers = list(zip(self.average.buffers(), learner.buffers(), strict=True))
         captured = plan.captured and device.type == "cuda" and ranks.world == 1
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
@@ -160,7 +162,7 @@ class Trainer:
         for average, flat in self.averages:
             weight = share.to(flat.values.dtype) if isinstance(share, Tensor) else share
             average.values.lerp_(flat.values, weight)
-        for mine, theirs in zip(self.average.buffers(), self.learner.buffers(), strict=True):
+        for mine, theirs in self.buffers:
             mine.copy_(theirs)
 
     def _changed(self) -> list[Tensor]:
