@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ablations.driver import estimates, work_units
+from ablations.driver import estimates, sizes, work_units
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
 from ablations.driver.rounds import planned as rounds_of
 from ablations.driver.sizes import seconds_of_rounds
 from ablations.driver.work_units import Pass, alike
 from ablations.engine.journal import Journal
+from ablations.launchers.local import Local
+from ablations.launchers.serial import Serial
 from ablations.stages.artifacts import write_history
 from tests.ablations.conftest import TINY, over, plan_of
 
@@ -134,6 +138,15 @@ def test_a_company_is_measured_as_one_and_each_member_takes_its_part(monkeypatch
     assert made == [3]
     # A step of a batch of 64, and of three: a backward pass counts two.
     assert parts == {1: pytest.approx(1 / (3 * 64)), 8: pytest.approx(1 / (3 * 3 * 64))}
+
+
+@pytest.mark.parametrize(
+    ("launcher", "most"), [(Local(), 8), (Local(together=3), 3), (Local(together=1), 1), (Serial(), 1)], ids=str
+)
+def test_as_many_are_measured_side_by_side_as_the_launcher_has(monkeypatch, launcher, most):
+    found = plan_of(*TINY)
+    monkeypatch.setattr(sizes, "measured", lambda stages, device, processes, quick, most: most)
+    assert sizes.measured_there(replace(found.here, launcher=launcher), found.stages()) == most
 
 
 def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command(tmp_path, short):
