@@ -95,9 +95,9 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
 
 def members_of(stages: Sequence[Stage], device: str, workers: int, most: int) -> dict[Key, int]:
     """The trainings that share a worker, of each kind of pass: their mean, for what they save is saved once by each
-    company of them."""
+    company of them. One that is taken to a rung first is so in a company like that in which it goes on."""
     alone, shared = Counter[Key](), Counter[tuple[Key, str]]()
-    for stage in {stage.id: stage for stage in stages}.values():
+    for stage in {stage.trained.id: stage for stage in stages}.values():
         key, company = alike(stage.trained), stage.company(device)
         shared.update([(key, company)] if company else [])
         alone.update([] if company else [key])

@@ -122,6 +122,16 @@ def test_trainings_of_one_network_share_a_worker_where_there_are_more_of_them_th
     assert set(estimates.members_of(stages, "cuda:0", workers, most).values()) == {1}
 
 
+def test_a_training_that_is_taken_to_a_rung_first_is_one_training(tmp_path):
+    found = plan_of(*TINY, "seeds=3", "parameterization=v,epsilon", "evaluation.rungs=2")
+    stages = [stage for one in rounds_of(found) for stage in one.plan.missing(Journal(tmp_path))]
+    assert any(stage.kind == "rung" and stage.leads for stage in stages)
+    trainings = {stage.id: alike(stage) for stage in stages if stage.kind == "training"}
+    known = estimates.members_of(stages, "cpu", 1, 8)
+    assert len(trainings) == 6
+    assert {known[key] for key in trainings.values()} == {6}
+
+
 def test_a_company_is_measured_as_one_and_each_member_takes_its_part(monkeypatch, short):
     found = plan_of(*TINY, "seeds=3")
     (key,) = {alike(stage) for stage in found.stages() if stage.kind == "training"}
