@@ -77,7 +77,7 @@ def estimated(workers: int) -> list[Row]:
     launcher = Local(workers=workers)
     names = sorted(path.stem for path in GRIDS.glob("*.yaml"))
     plans = {name: plan(make(parse_run([f"grid={name}"])), launcher, ["cpu"] * workers) for name in names}
-    passes = measured([stage for grid in plans.values() for stage in grid.stages()], "cpu", workers)
+    passes = measured([stage for grid in plans.values() for stage in grid.stages()], "cpu", workers, most=launcher.most)
     with TemporaryDirectory() as empty:
         journal = Journal(Path(empty))
         taken = {name: sum(seconds_of_rounds(planned(grid), journal, passes)) for name, grid in plans.items()}

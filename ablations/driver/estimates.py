@@ -2,14 +2,16 @@
 
     seconds = begin + Σ amount of a part × seconds of one, side by side on the workers + pages and delivery at the end
 
-A part is measured by as many processes at a time as there will be workers, since these slow each other down. What else
-the machine does is left out of it, as far as that can be.
+A part is measured by as many processes at a time as there will be workers, since these slow each other down; trainings
+that will share a worker (`engine/company`), side by side in each, for the seconds of one are its share. What else the
+machine does is left out of it, as far as that can be.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
@@ -19,8 +21,9 @@ from multiprocessing import get_context
 import torch
 
 from ablations.data.base import Data
-from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, loads_of, seconds_of, side_by_side
-from ablations.driver.work_units import count_of, maker_of
+from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, Left, loads_of, seconds_of, side_by_side
+from ablations.driver.work_units import Pass, alike, company_pass, count_of, maker_of
+from ablations.engine.company import shared_out
 from ablations.engine.processes import METHOD
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.cell import Cell
@@ -54,12 +57,13 @@ class Measured:
     ) -> float:
         """Seconds that these stages take on so many workers; some go on from a share of them, by their ids."""
         loads = loads_of(stages, data, starts)
-        left = [(load.stage, seconds_of(load.whole, self.each), False) for load in loads.values()]
+        left = [Left(load.stage, seconds_of(load.whole, self.each)) for load in loads.values()]
         return side_by_side(left, workers)
 
 
-def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool = False) -> Measured:
-    """The parts of these stages, as measured by so many processes at a time.
+def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool = False, most: int = 1) -> Measured:
+    """The parts of these stages, as measured by so many processes at a time, in each of which up to so many trainings
+    go side by side.
 
     Judging, for which much is loaded, is guessed where a `quick` answer is asked for.
     """
@@ -70,7 +74,13 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
     if not kinds:
         return Measured({BEGIN: STAGE, JUDGE: 0.0})
     judged = next((stage for stage in stages if stage.cell.evaluation.quality), None) if not quick else None
-    asked = list(kinds.items()), judged, device, QUICK if quick else MEASURED
+    members = members_of(stages, device, processes, most)
+    asked = (
+        [(key, stage, members.get(key, 1)) for key, stage in kinds.items()],
+        judged,
+        device,
+        QUICK if quick else MEASURED,
+    )
     count = max(1, min(processes, MOST))
     if count == 1:
         measurements = [_measured(*asked)]
@@ -83,28 +93,62 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
     return Measured(each, max(memory, default=None))
 
 
+def members_of(stages: Sequence[Stage], device: str, workers: int, most: int) -> dict[Key, int]:
+    """The trainings that share a worker, of each kind of pass: their mean, for what they save is saved once by each
+    company of them. One that is taken to a rung first is so in a company like that in which it goes on."""
+    alone, shared = Counter[Key](), Counter[tuple[Key, str]]()
+    for stage in {stage.trained.id: stage for stage in stages}.values():
+        key, company = alike(stage.trained), stage.company(device)
+        shared.update([(key, company)] if company else [])
+        alone.update([] if company else [key])
+    trainings, companies = alone.copy(), alone
+    for (key, _), count in shared.items():
+        trainings[key] += count
+        companies[key] += len(companies_of(count, workers, most))
+    return {key: round(count / companies[key]) for key, count in trainings.items()}
+
+
+def companies_of(stages: int, workers: int, most: int) -> list[int]:
+    """The sizes of the companies of so many stages alike, as they are shared out to workers that are all free at once,
+    turn after turn."""
+    sizes: list[int] = []
+    while stages:
+        sizes.append(shared_out(stages, workers - len(sizes) % workers, most))
+        stages -= sizes[-1]
+    return sizes
+
+
 def _process() -> ProcessPoolExecutor:
     context, modules = get_context(METHOD), (plugins.modules(),)
     return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def _measured(
-    kinds: list[tuple[Key, Stage]], judged: Stage | None, device: str, most: float, turn: int = 0
+    kinds: list[tuple[Key, Stage, int]], judged: Stage | None, device: str, most: float, turn: int = 0
 ) -> Measured:
-    """All of these in this process, for so many seconds each; in an order that differs by its `turn`, for workers are
-    at different stages."""
+    """All of these in this process, so many side by side, for so many seconds each; in an order that differs by its
+    `turn`, for workers are at different stages."""
     here = torch.device(devices_of(device)[0])
     has_peak = reset_peak_memory(here)
     each: dict[Key, float] = {BEGIN: STAGE, JUDGE: JUDGED}
     at = turn * len(kinds) // 2 % len(kinds)
-    for key, stage in kinds[at:] + kinds[:at]:
-        data = stage.cell.data.load()
+    for key, stage, members in kinds[at:] + kinds[:at]:
         torch.set_num_threads(stage.cell.threads)
-        made = maker_of(stage)(stage.cell, data, here, count_of(stage.cell, data))
+        made = _pass_of(stage, members, here)
         each[key] = _seconds(made.action, here, stage.cell.threads, most) / made.passes
     if judged is not None:
         each[JUDGE] = _judging(judged.cell, here)
     return Measured(each, peak_memory(here).get("cost/peak_memory_bytes") if has_peak else None)
+
+
+def _pass_of(stage: Stage, members: int, device: torch.device) -> Pass:
+    """A pass of a stage, or of so many like it that share a worker."""
+    cell, data = stage.cell, stage.cell.data.load()
+    return (
+        company_pass(cell, data, device, members)
+        if members > 1
+        else maker_of(stage)(cell, data, device, count_of(cell, data))
+    )
 
 
 def _judging(cell: Cell, device: torch.device) -> float:

@@ -14,6 +14,7 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heappop, heappush
+from typing import NamedTuple
 
 from ablations.data.base import Data
 from ablations.driver.work_units import alike
@@ -76,6 +77,16 @@ class Load:
         return added(own, *(rung.amounts for rung in self.scored if share > rung.share + NEAR))
 
 
+class Left(NamedTuple):
+    """A stage and the seconds until it is over, `under_way` or not; it `frees` a worker then, unless others go on in
+    that."""
+
+    stage: Stage
+    seconds: float
+    under_way: bool = False
+    frees: bool = True
+
+
 def loads_of(stages: Iterable[Stage], data: Data, starts: Mapping[str, float] = NOWHERE) -> dict[str, Load]:
     """The load of each of these stages, by its id; of a rung that one of them scores on its way, none.
 
@@ -128,21 +139,21 @@ def less(some: Amounts, done: Amounts) -> Amounts:
     return {key: amount for key, amount in rest.items() if amount > 1e-9}
 
 
-def side_by_side(left: Sequence[tuple[Stage, float, bool]], workers: int) -> float:
+def side_by_side(left: Sequence[Left], workers: int) -> float:
     """Seconds until stages are over of which each takes so many, on so many workers; some are under way already.
 
     A stage waits for those of these that it needs; of those that can start, those nearest to the end of their cell do.
     Of very many stages only the sum is shared by the workers, as if any stage could be split.
     """
-    total = sum(seconds for _, seconds, _ in left)
     if len(left) > SIDE_BY_SIDE:
-        return total / workers
-    ids = {stage.id for stage, _, _ in left}
-    waits = {stage.id: {need for need in stage.needs if need in ids} for stage, _, _ in left}
+        return sum(one.seconds for one in left if one.frees) / workers
+    ids = {one.stage.id for one in left}
+    waits = {one.stage.id: {need for need in one.stage.needs if need in ids} for one in left}
     behind: dict[str, list[int]] = {}
     ready: list[tuple[int, int]] = []
     running: list[tuple[float, int]] = []
-    for order, (stage, seconds, under_way) in enumerate(left):
+    busy = sum(one.under_way and one.frees for one in left)
+    for order, (stage, seconds, under_way, _) in enumerate(left):
         if under_way:
             heappush(running, (seconds, order))
         elif not waits[stage.id]:
@@ -151,13 +162,15 @@ def side_by_side(left: Sequence[tuple[Stage, float, bool]], workers: int) -> flo
             behind.setdefault(need, []).append(order)
     now = 0.0
     while ready or running:
-        while ready and len(running) < workers:
+        while ready and busy < workers:
             _, order = heappop(ready)
-            heappush(running, (now + left[order][1], order))
+            heappush(running, (now + left[order].seconds, order))
+            busy += 1
         now, order = heappop(running)
-        for waiting in behind.get(left[order][0].id, ()):
-            stage = left[waiting][0]
-            waits[stage.id].discard(left[order][0].id)
+        busy -= left[order].frees
+        for waiting in behind.get(left[order].stage.id, ()):
+            stage = left[waiting].stage
+            waits[stage.id].discard(left[order].stage.id)
             if not waits[stage.id]:
                 heappush(ready, (-len(stage.needs), waiting))
     return now

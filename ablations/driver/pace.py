@@ -1,8 +1,9 @@
 """Seconds until the rest is done, from the seconds of stages that ended, and of those under way up to where they are.
 
-A stage's seconds are shared out over its parts (`loads`) as these are expected to take; a part of a kind takes what
-those before it took. What was not measured yet is taken from an estimate, or guessed by its network's operations, times
-what the measured took of what was expected of them.
+Of the seconds of a worker that several stages share, each has its part: who waits while others have their turn takes no
+time meanwhile. A stage's seconds are shared out over its parts (`loads`) as these are expected to take; a part of a
+kind takes what those before it took. What was not measured yet is taken from an estimate, or guessed by its network's
+operations, times what the measured took of what was expected of them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from ablations.driver.loads import (
     NOWHERE,
     Amounts,
     Key,
+    Left,
     Load,
     added,
     less,
@@ -49,12 +51,32 @@ LAST = 0.1
 """The share that is left of a stage that tells none, once it has taken as long as was expected."""
 
 
+@dataclass(eq=False)
+class Clock:
+    """The clock of the stages that share a worker, so many `members` of them: it shows the seconds that each has had,
+    the n-th part of all that pass."""
+
+    since: float
+    shown: float = 0.0
+    members: int = 0
+
+    def at(self, now: float) -> float:
+        """The seconds that it shows at a time."""
+        return self.shown + (now - self.since) / max(1, self.members)
+
+    def join(self, more: int, now: float) -> None:
+        """Have so many more members from now on, or fewer."""
+        self.shown, self.since = self.at(now), now
+        self.members += more
+
+
 @dataclass
 class UnderWay:
     """A stage that was started at a time, and how far it is: its `share`, since when; and from which share on it is
-    known to move, and since when."""
+    known to move, and since when. All times are its clock's."""
 
     load: Load
+    clock: Clock
     began: float
     share: float
     since: float
@@ -134,14 +156,19 @@ class Pace:
                 # It is made anew, and was not planned.
                 self.plan([stage])
             self.over.discard(name)
-            self.under_way[name] = UnderWay(self.loads[name], now, self.loads[name].start, now)
+            clock = self._clock(event.beside, now)
+            clock.join(1, now)
+            began = clock.at(now)
+            self.under_way[name] = UnderWay(self.loads[name], clock, began, self.loads[name].start, began)
         elif event.kind == "progress":
             if name in self.under_way:
-                self.under_way[name].tell(event.share, now)
+                self.under_way[name].tell(event.share, self.under_way[name].clock.at(now))
         else:
             ended = self.under_way.pop(name, None)
-            if ended is not None and event.status == "finished":
-                self._learn(ended.ended(now))
+            if ended is not None:
+                ended.clock.join(-1, now)
+                if event.status == "finished":
+                    self._learn(ended.ended(ended.clock.at(now)))
             if event.kind in ("ended", "left_out"):
                 self.over.add(name)
 
@@ -149,15 +176,36 @@ class Pace:
         """Seconds until those of these stages are over that are not; None while too little was measured to say."""
         if not self.expected and self.measured < ENOUGH:
             return None
-        each, now = self.each(), self.now()
+        each = self.each()
+        under_way = self._under_way(each)
         left = []
         for stage in stages:
-            under_way = self.under_way.get(stage.id)
-            if under_way is not None:
-                left.append((stage, under_way.seconds(each, now), True))
+            if stage.id in under_way:
+                left.append(under_way[stage.id])
             elif stage.id in self.loads and stage.id not in self.over:
-                left.append((stage, seconds_of(self.loads[stage.id].whole, each), False))
+                left.append(Left(stage, seconds_of(self.loads[stage.id].whole, each)))
         return side_by_side(left, self.workers)
+
+    def _under_way(self, each: Mapping[Key, float]) -> dict[str, Left]:
+        """What is left of the stages under way: of those that share a worker, the shortest ends first, once all have
+        had as much, and the longest frees it."""
+        now, shared = self.now(), dict[Clock, list[tuple[float, Stage]]]()
+        for one in self.under_way.values():
+            own = one.seconds(each, one.clock.at(now))
+            shared.setdefault(one.clock, []).append((own, one.load.stage))
+        left: dict[str, Left] = {}
+        for members in shared.values():
+            members.sort(key=lambda member: member[0])
+            passed = 0.0
+            for i, (own, stage) in enumerate(members):
+                rest = len(members) - i
+                left[stage.id] = Left(stage, passed + rest * own, True, rest == 1)
+                passed += own
+        return left
+
+    def _clock(self, beside: Iterable[str], now: float) -> Clock:
+        """The clock of the stages that share a worker; a new one for the first of them."""
+        return next((self.under_way[name].clock for name in beside if name in self.under_way), Clock(now))
 
     def share(self, stages: Iterable[Stage]) -> float:
         """The share of these stages that is done, by the seconds that they take."""

@@ -64,7 +64,7 @@ def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = Fals
     if quick and devices[0] != "cpu":
         return Measured()
     beside = len(devices) if isinstance(launcher, Local) else 1
-    return launcher.there(devices[0], measured, list(stages), devices[0], beside, quick)
+    return launcher.there(devices[0], measured, list(stages), devices[0], beside, quick, launcher.most)
 
 
 def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Measured) -> list[float]:

@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 import torch
+from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.company import Seat, side_by_side
 from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
@@ -82,11 +84,35 @@ def _operations(stage: Stage, data: Data) -> float:
 
 def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
     """A training step, whose batch is its own."""
+    trainer, raw = trainer_of(cell, data, device)
+    return Pass(lambda: trainer.step(raw, 0, 0), training_passes(cell) * len(raw))
+
+
+def trainer_of(cell: Cell, data: Data, device: torch.device) -> tuple[Trainer, Tensor]:
+    """The trainer of a cell, and a batch for it."""
     learner = learner_of(cell, data, device)
     batch = cell.training.batch
     raw = torch.randn(batch, *learner.diffusion.shape) if cell.space.encoded else data.images["train"][:batch]
-    trainer, raw = Trainer(learner, cell.training, device), raw.to(device)
-    return Pass(lambda: trainer.step(raw, 0, 0), training_passes(cell) * len(raw))
+    return Trainer(learner, cell.training, device), raw.to(device)
+
+
+def company_pass(cell: Cell, data: Data, device: torch.device, members: int) -> Pass:
+    """A training step of each of so many cells like this one, side by side."""
+    made = [trainer_of(cell, data, device) for _ in range(members)]
+
+    def step(place: int, seat: Seat) -> None:
+        # As each stage does in a thread of its own.
+        torch.set_num_threads(cell.threads)
+        trainer, raw = made[place]
+        trainer.beside = seat.meet
+        trainer.step(raw, 0, 0)
+
+    def steps() -> None:
+        for end in side_by_side(members, step):
+            if isinstance(end, Exception):
+                raise end
+
+    return Pass(steps, training_passes(cell) * sum(len(raw) for _, raw in made))
 
 
 def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:

@@ -82,6 +82,11 @@ class Seat:
         return work([mine])[0] if isinstance(share, Exception) else share
 
 
+def shared_out(stages: int, devices: int, most: int) -> int:
+    """The number of so many stages alike that the first of free devices is given: as few as use all of these."""
+    return min(most, -(-stages // devices))
+
+
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | Exception]:
     """What the work of each place comes to, or how it failed: each in a thread, with a seat in one company."""
     company = Company(seats)

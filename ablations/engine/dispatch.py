@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Generic
 
+from ablations.engine.company import shared_out
 from ablations.engine.events import Event
 from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
@@ -138,7 +139,7 @@ class Dispatch(Generic[S]):
             device = self.free[len(companies)]
             first, shared = ready[0], ready[0].company(device)
             alike = [waiting for waiting in ready if waiting is first or (shared and waiting.company(device) == shared)]
-            company = alike[: min(most, -(-len(alike) // (len(self.free) - len(companies))))]
+            company = alike[: shared_out(len(alike), len(self.free) - len(companies), most)]
             companies.append(company)
             ready = [waiting for waiting in ready if waiting not in company]
         return companies
@@ -157,8 +158,10 @@ class Dispatch(Generic[S]):
             else:
                 if damage := self.journal.damage(waiting.stage.id):
                     yield Event("damaged", waiting.stage, damage=f"{waiting.stage.kind} {waiting.stage.id}: {damage}")
-                yield Event("started", waiting.stage)
                 ours.append(waiting)
+        beside = tuple(waiting.stage.id for waiting in ours)
+        for waiting in ours:
+            yield Event("started", waiting.stage, beside=beside)
         if ours:
             self._start(workers, ours)
 

@@ -70,6 +70,10 @@ class Local(Launcher):
             return names * (self.workers or max(1, cores() // threads))
         return self._limited(names * self.per_gpu if isinstance(self.per_gpu, int) else names)
 
+    @property
+    def most(self) -> int:
+        return TOGETHER if isinstance(self.together, str) else self.together
+
     def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
         gpus = [device for device in dict.fromkeys(devices) if device.startswith("cuda")]
         return self._limited(gpus * fit(gpus)) if gpus and self.per_gpu == AUTO else devices
@@ -89,5 +93,4 @@ class Local(Launcher):
 
     def start(self, journal: str, devices: list[str]) -> Workers:
         warm_up()
-        most = TOGETHER if isinstance(self.together, str) else self.together
-        return Processes(journal, devices, partial(plugins.import_modules, plugins.modules()), most)
+        return Processes(journal, devices, partial(plugins.import_modules, plugins.modules()), self.most)

@@ -40,6 +40,11 @@ class Launcher(ABC):
         InputError where there is none such.
         """
 
+    @property
+    def most(self) -> int:
+        """The most trainings that a worker runs side by side."""
+        return 1
+
     def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
         """These devices, or more of them where the launcher lets several stages run at a time on a GPU by its memory:
         `fit` measures how many on each of some GPUs."""

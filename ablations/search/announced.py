@@ -25,14 +25,16 @@ class Announced:
 
     @staticmethod
     def of(plan: SearchPlan, quick: bool = False) -> Announced:
-        """Measured now."""
+        """Measured now, as many trainings side by side as a trial has; a confirmation has more, and takes no longer."""
         study = plan.study
         trial = [stage for item in plan.planned(study.default) for stage in item.stages]
         for training in [stage for stage in trial if isinstance(stage, TrainingStage)] if study.prunes else []:
             rungs = [rung_of(training, step) for step in study.rungs(training.cell)]
             trial += [replace(rung, needs=(*rung.needs, training.id)) for rung in rungs]
         confirming = plan.here.planned({}, study.cell(study.default, study.seeds[-1] + 1), None).stages
-        return Announced(plan, trial, confirming, measured_there(plan.here, [*trial, *confirming], quick))
+        # Trainings of both are alike, and not run at the same time.
+        kinds = [*trial, *(stage for stage in confirming if not stage.trains)]
+        return Announced(plan, trial, confirming, measured_there(plan.here, kinds, quick))
 
     def lines(self, over: int = 0) -> list[str]:
         """Lines on what is to come, where so many trials are over."""

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from ablations.driver import estimates, work_units
+from ablations.driver import estimates, sizes, work_units
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
 from ablations.driver.rounds import planned as rounds_of
 from ablations.driver.sizes import seconds_of_rounds
-from ablations.driver.work_units import Pass
+from ablations.driver.work_units import Pass, alike
 from ablations.engine.journal import Journal
+from ablations.launchers.local import Local
+from ablations.launchers.serial import Serial
 from ablations.stages.artifacts import write_history
 from tests.ablations.conftest import TINY, over, plan_of
 
@@ -82,6 +86,77 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
     assert seconds == pytest.approx(expected)
     # 2 trainings of 60 steps of 64 images at 3 passes each, and 4 cells' draws and samples.
     assert seconds > 2 * 60 * 64 * 3
+
+
+@pytest.mark.parametrize(
+    ("stages", "workers", "sizes"),
+    [(0, 2, []), (3, 4, [1, 1, 1]), (6, 4, [2, 2, 1, 1]), (16, 2, [8, 8]), (18, 2, [8, 8, 1, 1]), (9, 1, [8, 1])],
+)
+def test_companies_are_as_few_as_use_all_workers(stages, workers, sizes):
+    assert estimates.companies_of(stages, workers, 8) == sizes
+
+
+@pytest.mark.parametrize(
+    ("words", "workers", "most", "members"),
+    [
+        ((), 1, 8, {8: 6, 16: 6}),
+        ((), 4, 8, {8: 2, 16: 2}),
+        ((), 1, 4, {8: 3, 16: 3}),
+        ((), 1, 1, {8: 1, 16: 1}),
+        (("network.dropout=0.1",), 1, 8, {8: 1, 16: 1}),
+        # Networks with a learned variance have more outputs, and companies of their own: of six, or of four and two.
+        (("variance=beta,learned", "objective=vlb"), 1, 8, {8: 6, 16: 6}),
+        (("variance=beta,learned", "objective=vlb"), 1, 4, {8: 3, 16: 3}),
+    ],
+    ids=str,
+)
+def test_trainings_of_one_network_share_a_worker_where_there_are_more_of_them_than_workers(
+    words, workers, most, members
+):
+    found = plan_of(*over(TINY, "network.channels=8,16", "parameterization=v,epsilon", "seeds=3", *words))
+    stages = found.stages()
+    trainings = [stage for stage in stages if stage.kind == "training"]
+    known = estimates.members_of(stages, "cpu", workers, most)
+    assert {stage.cell.network.channels: known[alike(stage)] for stage in trainings} == members
+    assert {known[alike(stage)] for stage in stages if stage.kind != "training"} == {1}
+    assert set(estimates.members_of(stages, "cuda:0", workers, most).values()) == {1}
+
+
+def test_a_training_that_is_taken_to_a_rung_first_is_one_training(tmp_path):
+    found = plan_of(*TINY, "seeds=3", "parameterization=v,epsilon", "evaluation.rungs=2")
+    stages = [stage for one in rounds_of(found) for stage in one.plan.missing(Journal(tmp_path))]
+    assert any(stage.kind == "rung" and stage.leads for stage in stages)
+    trainings = {stage.id: alike(stage) for stage in stages if stage.kind == "training"}
+    known = estimates.members_of(stages, "cpu", 1, 8)
+    assert len(trainings) == 6
+    assert {known[key] for key in trainings.values()} == {6}
+
+
+def test_a_company_is_measured_as_one_and_each_member_takes_its_part(monkeypatch, short):
+    found = plan_of(*TINY, "seeds=3")
+    (key,) = {alike(stage) for stage in found.stages() if stage.kind == "training"}
+    alone = estimates.company_pass
+    made = []
+
+    def company(*given):
+        made.append(given[-1])
+        return alone(*given)
+
+    monkeypatch.setattr(estimates, "company_pass", company)
+    monkeypatch.setattr(estimates, "_seconds", lambda action, device, threads, most: (action(), 1.0)[1])
+    parts = {most: measured(found.stages(), "cpu", 1, most=most).each[key] for most in (1, 8)}
+    assert made == [3]
+    # A step of a batch of 64, and of three: a backward pass counts two.
+    assert parts == {1: pytest.approx(1 / (3 * 64)), 8: pytest.approx(1 / (3 * 3 * 64))}
+
+
+@pytest.mark.parametrize(
+    ("launcher", "most"), [(Local(), 8), (Local(together=3), 3), (Local(together=1), 1), (Serial(), 1)], ids=str
+)
+def test_as_many_are_measured_side_by_side_as_the_launcher_has(monkeypatch, launcher, most):
+    found = plan_of(*TINY)
+    monkeypatch.setattr(sizes, "measured", lambda stages, device, processes, quick, most: most)
+    assert sizes.measured_there(replace(found.here, launcher=launcher), found.stages()) == most
 
 
 def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command(tmp_path, short):

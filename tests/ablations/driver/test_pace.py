@@ -8,8 +8,8 @@ from itertools import pairwise
 
 import pytest
 
-from ablations.driver.loads import BEGIN, JUDGE, loads_of, seconds_of, side_by_side
-from ablations.driver.pace import GUESSED, Pace, standing
+from ablations.driver.loads import BEGIN, JUDGE, Left, loads_of, seconds_of, side_by_side
+from ablations.driver.pace import GUESSED, Clock, Pace, standing
 from ablations.driver.work_units import alike, guessed
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
@@ -189,12 +189,77 @@ def test_a_chain_takes_as_long_on_many_workers():
     stages = [stage for stage in found.stages() if stage.kind != "floor"]
     each = speeds(found)
     loads = loads_of(stages, found.here.data)
-    chain = [(stage, seconds_of(loads[stage.id].whole, each), False) for stage in stages]
-    total = sum(seconds for _, seconds, _ in chain)
+    chain = [Left(stage, seconds_of(loads[stage.id].whole, each)) for stage in stages]
+    total = sum(one.seconds for one in chain)
     assert side_by_side(chain, 1) == pytest.approx(total)
     assert side_by_side(chain, 8) == pytest.approx(total)
-    two = [chain[0], (replace(chain[0][0], id="another"), chain[0][1], False)]
-    assert side_by_side(two, 2) == pytest.approx(chain[0][1])
+    two = [chain[0], Left(replace(chain[0].stage, id="another"), chain[0].seconds)]
+    assert side_by_side(two, 2) == pytest.approx(chain[0].seconds)
+
+
+def trainings(count):
+    """So many trainings, alike."""
+    found = planned("parameterization=v", f"seeds={count}")
+    return [stage for stage in found.stages() if isinstance(stage, TrainingStage)], found.here.data
+
+
+@pytest.mark.parametrize(("waits", "total"), [(8.0, 30.0), (40.0, 45.0)])
+def test_stages_that_share_a_worker_hold_one_until_the_last_of_them_ends(waits, total):
+    stages, _ = trainings(5)
+    company = [Left(stage, 10.0 * (i + 1), True, i == 2) for i, stage in enumerate(stages[:3])]
+    left = [*company, Left(stages[3], 5.0, True), Left(stages[4], waits)]
+    assert side_by_side(left, 2) == total
+
+
+def test_a_shared_clock_goes_the_slower_the_more_share_it():
+    clock = Clock(10.0)
+    clock.join(1, 10.0)
+    assert clock.at(12.0) == 2.0
+    clock.join(3, 12.0)
+    assert clock.at(20.0) == 2.0 + 8.0 / 4
+    clock.join(-2, 20.0)
+    assert clock.at(22.0) == 4.0 + 2.0 / 2
+
+
+@pytest.mark.parametrize("expected", [False, True])
+def test_trainings_that_share_a_worker_are_each_told_at_their_part_of_its_seconds(expected):
+    """Six of 20 seconds each, by threes: 120 seconds."""
+    stages, data = trainings(6)
+    (key,) = {alike(stage) for stage in stages}
+    own = 20.0 / stages[0].work(data)
+    clock = [0.0]
+    pace = Pace(data, 1, {key: own, BEGIN: 0.0} if expected else {}, lambda: clock[0])
+    pace.plan(stages)
+    told = []
+    for company in (stages[:3], stages[3:]):
+        began, beside = clock[0], tuple(stage.id for stage in company)
+        for stage in company:
+            pace.note(Event("started", stage, beside=beside))
+        for _ in range(60):
+            clock[0] += 1.0
+            for stage in company:
+                pace.note(Event("progress", stage, (clock[0] - began) / 60))
+            told.append((clock[0], pace.seconds(stages), pace.share(stages)))
+        for stage in company:
+            pace.note(Event("ended", stage, 1.0, "finished"))
+    assert 0.97 < min(errors(told, 120.0)) <= max(errors(told, 120.0)) < 1.03
+    assert [share for *_, share in told[::30]] == pytest.approx([1 / 120, 31 / 120, 61 / 120, 91 / 120], abs=0.01)
+    assert pace.each()[key] == pytest.approx(own, rel=0.03)
+    assert pace.seconds(stages) == 0.0
+
+
+def test_of_stages_that_share_a_worker_the_rest_goes_faster_once_one_has_ended():
+    """At 10, 20 and 30 seconds left they end after 30, 50 and 60: of 30 seconds each has had 10, of 20 two had 10."""
+    stages, data = trainings(3)
+    (key,) = {alike(stage) for stage in stages}
+    clock, whole = [0.0], stages[0].work(data)
+    pace = Pace(data, 1, {key: 40.0 / whole, BEGIN: 0.0}, lambda: clock[0])
+    pace.plan(stages, {stage.id: start for stage, start in zip(stages, (0.75, 0.5, 0.25), strict=True)})
+    for stage in stages:
+        pace.note(Event("started", stage, beside=tuple(stage.id for stage in stages)))
+    left = [pace.seconds([stage]) for stage in stages]
+    assert left == pytest.approx([30.0, 50.0, 60.0])
+    assert pace.seconds(stages) == pytest.approx(60.0)
 
 
 def test_work_that_another_command_does_or_that_is_left_out_is_not_counted_twice():

@@ -13,6 +13,7 @@ from ablations.engine.dispatch import TRIES, Dispatch
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.engine.lease import LOST, leased, take
 from ablations.engine.workers import WorkerDied, Workers
+from tests.ablations.engine.toys import Toy
 from tests.ablations.engine.toys import toy as stage
 
 
@@ -85,6 +86,14 @@ def test_each_stage_that_runs_holds_a_device(told):
     run.close()
     assert kinds == ["started", "started", "progress", "progress"]
     assert told.started == [("a", "cuda:0"), ("b", "cuda:1")]
+
+
+def test_what_starts_is_told_with_those_that_share_its_worker(told, monkeypatch):
+    monkeypatch.setattr(Told, "most", 2)
+    monkeypatch.setattr(Toy, "company", lambda self, device: self.id[0])
+    run = dispatched(told, [stage("a1"), stage("a2"), stage("a3"), stage("b")]).run()
+    beside = {event.stage.id: event.beside for event in run if event.kind == "started"}
+    assert beside == {"a1": ("a1", "a2"), "a2": ("a1", "a2"), "a3": ("a3",), "b": ("b",)}
 
 
 def test_a_stage_whose_worker_dies_is_tried_once_more(told):
