@@ -83,8 +83,10 @@ class Seat:
 
 
 def shared_out(stages: int, devices: int, most: int) -> int:
-    """The number of so many stages alike that the first of free devices is given: as few as use all of these."""
-    return min(most, -(-stages // devices))
+    """The number of so many stages alike that the first of free devices is given: companies of one size, as many as use
+    all of these and hold `most` each."""
+    companies = max(devices, -(-stages // most))
+    return -(-stages // companies)
 
 
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | Exception]:

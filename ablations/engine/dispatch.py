@@ -134,7 +134,7 @@ class Dispatch(Generic[S]):
 
     def _companies(self, most: int) -> list[list[Waiting[S]]]:
         """The stages that can start now, for each free device those that share it: as few as use all devices."""
-        ready, companies = self.queue.ready(most * len(self.free)), list[list[Waiting[S]]]()
+        ready, companies = self.queue.ready(most * max(len(self.devices), len(self.free))), list[list[Waiting[S]]]()
         while ready and len(companies) < len(self.free):
             device = self.free[len(companies)]
             first, shared = ready[0], ready[0].company(device)
