@@ -90,7 +90,7 @@ def test_each_network_is_measured_once_in_each_way_and_passes_count_at_their_own
 
 @pytest.mark.parametrize(
     ("stages", "workers", "sizes"),
-    [(0, 2, []), (3, 4, [1, 1, 1]), (6, 4, [2, 2, 1, 1]), (16, 2, [8, 8]), (18, 2, [6, 6, 6]), (9, 1, [5, 4])],
+    [(0, 2, []), (3, 4, [1, 1, 1]), (6, 4, [2, 2, 1, 1]), (16, 2, [8, 8]), (18, 2, [6, 6, 3, 3]), (9, 1, [5, 4])],
 )
 def test_companies_are_as_few_as_use_all_workers(stages, workers, sizes):
     assert estimates.companies_of(stages, workers, 8) == sizes
