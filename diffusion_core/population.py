@@ -43,7 +43,10 @@ class Beside(Protocol):
 
 
 class Member:
-    """A learner with its optimiser, and the `stack` in which it was taught last, if in any."""
+    """A learner with its optimiser, and the `stack` in which it was taught last, if in any.
+
+    `random` is where torch's generator stands for it while others, who use it too, work: its dropout is drawn from it.
+    """
 
     def __init__(self, learner: Learner, optimiser: AdamW, precision: Precision, device: torch.device) -> None:
         self.learner = learner
@@ -51,6 +54,7 @@ class Member:
         self.precision = precision
         self.device = device
         self.stack: Stack | None = None
+        self.random = torch.get_rng_state()
 
     def autocast(self) -> torch.autocast:
         """bf16 autocast where it is trained in it."""
@@ -81,6 +85,13 @@ class Piece:
             self.member.receive(means, first=self.first)
         return detached(losses), detached(means)
 
+    def among_others(self) -> Descent:
+        """The same, with dropout as if nobody else had drawn from torch's generator."""
+        torch.set_rng_state(self.member.random)
+        descent = self.alone()
+        self.member.random = torch.get_rng_state()
+        return descent
+
     def means(self, losses: Values) -> Values:
         """Its part of the mean losses of the whole batch."""
         weighted = self.member.learner.weighted(losses, self.draws)
@@ -104,7 +115,7 @@ def descend(pieces: Sequence[Piece]) -> list[Descent]:
     for places in kinds.values():
         several = [(pieces[i], asked[i]) for i in places]
         if len(several) == 1:
-            descents[places[0]] = several[0][0].alone()
+            descents[places[0]] = several[0][0].among_others()
         else:
             descents |= dict(zip(places, _together([p for p, _ in several], [q for _, q in several if q]), strict=True))
     return [descents[i] for i in range(len(pieces))]
@@ -115,17 +126,21 @@ def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
     network, asked = question.network, question.asked
     shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
     inputs = tuple((name, value.shape, value.dtype) for name, value in asked.items())
-    layers = tuple(str(layer) for layer in network.modules() if not list(layer.children()))
-    return type(network), piece.member.precision, piece.member.device, piece.first, shapes, inputs, layers
+    layers = tuple((type(layer), plain(layer)) for layer in network.modules())
+    return piece.member.precision, piece.member.device, piece.first, shapes, inputs, layers
+
+
+def plain(layer: nn.Module) -> tuple[Any, ...]:
+    """The numbers and words that a layer computes by besides its parameters: an attention's heads, say."""
+    return tuple(item for item in vars(layer).items() if isinstance(item[1], (int, float, str, tuple)))
 
 
 def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     members = [piece.member for piece in pieces]
-    stack = members[0].stack
-    if stack is None or stack.members != members:
-        stack = Stack(members, [question.network for question in questions])
-        for member in members:
-            member.stack = stack
+    stack = stack_of(members, [question.network for question in questions])
+    # Whoever comes first, each has its own row.
+    order = [members.index(member) for member in stack.members]
+    pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
     with tf32(members[0].precision == "bf16"):
         with members[0].autocast():
             asked = [torch.stack([question.asked[name] for question in questions]) for name in ("x", "time")]
@@ -133,7 +148,18 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
             losses = [question.losses(out) for question, out in zip(questions, outs, strict=True)]
         means = [piece.means(loss) for piece, loss in zip(pieces, losses, strict=True)]
         stack.receive(means, first=pieces[0].first)
-    return [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]
+    descents = [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]
+    return [descents[stack.members.index(member)] for member in members]
+
+
+def stack_of(members: list[Member], networks: list[nn.Module]) -> Stack:
+    """That in which all of these members, and no others, were taught last, or a new one."""
+    stack = members[0].stack
+    if stack is None or len(stack.members) != len(members) or any(member.stack is not stack for member in members):
+        stack = Stack(members, networks)
+        for member in members:
+            member.stack = stack
+    return stack
 
 
 class Stack:

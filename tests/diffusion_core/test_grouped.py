@@ -274,7 +274,7 @@ def test_gradients_of_a_convolution_are_its_slopes():
     def function(x, weight, bias):
         return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
 
-    assert torch.autograd.gradcheck(function, given)
+    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False)
 
 
 @across(members=(1, 3), shape=((4, 5, 6), (1, 3, 2), (7, 1, 1)))
