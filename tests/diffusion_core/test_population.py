@@ -189,7 +189,8 @@ def test_networks_of_images_are_each_as_alone(precision, passes):
 
 def test_batches_in_pieces_are_each_as_alone(passes):
     """The last piece is smaller; one takes its batch at once and meets the others at their first pieces."""
-    pieces = [replace(run, plan=replace(run.plan, micro_batch=3)) for run in KINDS[:3]]
+    drawing = Run(image_learner)
+    pieces = [replace(run, plan=replace(run.plan, micro_batch=3)) for run in (*KINDS[:3], drawing, drawing)]
     assert_as_alone([*pieces, KINDS[0]])
     assert 3 in passes
 
