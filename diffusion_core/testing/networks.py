@@ -228,10 +228,9 @@ def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[in
 
 
 def _learned(module: nn.Module, x: Tensor, time: Tensor) -> dict[str, Tensor]:
-    """The output, and the gradient of its mean square in each parameter that has one."""
+    """The output, and the gradient of its squares' sum in each parameter that has one."""
     out = module(x, time)
     names, parameters = zip(*((name, p) for name, p in module.named_parameters() if p.requires_grad), strict=True)
-    # Summed as losses are: each network's for itself.
     gradients = torch.autograd.grad(out.square().sum(), parameters, allow_unused=True)
     found = {
         f"the gradient in {name}": slope for name, slope in zip(names, gradients, strict=True) if slope is not None
