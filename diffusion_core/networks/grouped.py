@@ -150,12 +150,13 @@ class Conv2d(nn.Conv2d, Grouped):
         if x.device.type == "cpu" and torch.is_grad_enabled():
             case = Case(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]), torch.get_num_threads())
             parts = dependent(case)
-            if parts or case.open:
+            if parts - {"layout"} or (parts and case.open):
                 return Convolution.apply(x.to(dtype), weight, bias, self.members, parts)  # type: ignore[no-any-return, no-untyped-call]
-            y = conv2d(channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
-            if y.requires_grad:
-                y.register_hook(channels_last)  # type: ignore[no-untyped-call]
-            return y
+            if parts:
+                y = conv2d(channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
+                if y.requires_grad:
+                    y.register_hook(channels_last)  # type: ignore[no-untyped-call]
+                return y
         return conv2d(x, weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
 
 
@@ -178,7 +179,7 @@ class Case(NamedTuple):
 @cache
 def dependent(case: Case) -> frozenset[str]:
     """Those of y, dx and dw of torch's convolution that are not the same, bit by bit, for a network alone and beside
-    others; dw stands for the bias's gradient, too.
+    others, and `layout`, on which all of them depend; dw stands for the bias's gradient, too.
 
     Large ones are taken as they are: they gain nothing from others beside them.
     """
@@ -186,7 +187,7 @@ def dependent(case: Case) -> frozenset[str]:
     if batch * height * width * max(channels_in, channels_out) > LARGE:
         return frozenset()
     shapes = (batch, channels_in, height, width), case.kernel, (batch, channels_out, height, width)
-    parts: set[str] = set()
+    parts = {"layout"}
     # Within `checkpoint`, what the trial keeps is no part of what is worked out again.
     kept = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), kept:
