@@ -43,7 +43,10 @@ class Beside(Protocol):
 
 
 class Member:
-    """A learner with its optimiser, the `stack` in which it was taught last, if in any, and the `make` of its network."""
+    """A learner with its optimiser, the `stack` in which it was taught last, if in any, and the `make` of its network.
+
+    `random` is where torch's generator stands for it while others, who use it too, work: its dropout is drawn from it.
+    """
 
     def __init__(self, learner: Learner, optimiser: AdamW, precision: Precision, device: torch.device) -> None:
         self.learner = learner
@@ -52,6 +55,7 @@ class Member:
         self.device = device
         self.stack: Stack | None = None
         self.make: tuple[Any, ...] | None = None
+        self.random = torch.get_rng_state()
 
     def autocast(self) -> torch.autocast:
         """bf16 autocast where it is trained in it."""
@@ -83,6 +87,13 @@ class Piece:
             self.member.receive(means, first=self.first)
         return detached(losses), detached(means)
 
+    def among_others(self) -> Descent:
+        """The same, with dropout as if nobody else had drawn from torch's generator."""
+        torch.set_rng_state(self.member.random)
+        descent = self.alone()
+        self.member.random = torch.get_rng_state()
+        return descent
+
     def means(self, losses: Values) -> Values:
         """Its part of the mean losses of the whole batch."""
         weighted = self.member.learner.weighted(losses, self.draws)
@@ -108,7 +119,7 @@ def descend(pieces: Sequence[Piece]) -> list[Descent]:
     for places in kinds.values():
         several = [(pieces[i], asked[i]) for i in places]
         if len(several) == 1:
-            descents[places[0]] = several[0][0].alone()
+            descents[places[0]] = several[0][0].among_others()
         else:
             descents |= dict(zip(places, _together([p for p, _ in several], [q for _, q in several if q]), strict=True))
     return [descents[i] for i in range(len(pieces))]
@@ -125,16 +136,20 @@ def make_of(network: nn.Module) -> tuple[Any, ...]:
     if not stackable(network):
         return ()
     shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
-    return type(network), shapes, tuple(str(layer) for layer in network.modules() if not list(layer.children()))
+    return shapes, tuple((type(layer), plain(layer)) for layer in network.modules())
+
+
+def plain(layer: nn.Module) -> tuple[Any, ...]:
+    """The numbers and words that a layer computes by besides its parameters: an attention's heads, say."""
+    return tuple(item for item in vars(layer).items() if isinstance(item[1], (int, float, str, tuple)))
 
 
 def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     members = [piece.member for piece in pieces]
-    stack = members[0].stack
-    if stack is None or stack.members != members:
-        stack = Stack(members, [question.network for question in questions])
-        for member in members:
-            member.stack = stack
+    stack = stack_of(members, [question.network for question in questions])
+    # Whoever comes first, each has its own row.
+    order = [members.index(member) for member in stack.members]
+    pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
     with tf32(members[0].precision == "bf16"):
         with members[0].autocast():
             asked = [torch.stack([question.asked[name] for question in questions]) for name in ("x", "time")]
@@ -142,7 +157,18 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
             losses = [question.losses(out) for question, out in zip(questions, outs, strict=True)]
         means = [piece.means(loss) for piece, loss in zip(pieces, losses, strict=True)]
         stack.receive(means, first=pieces[0].first)
-    return [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]
+    descents = [(detached(loss), detached(mean)) for loss, mean in zip(losses, means, strict=True)]
+    return [descents[stack.members.index(member)] for member in members]
+
+
+def stack_of(members: list[Member], networks: list[nn.Module]) -> Stack:
+    """That in which all of these members, and no others, were taught last, or a new one."""
+    stack = members[0].stack
+    if stack is None or len(stack.members) != len(members) or any(member.stack is not stack for member in members):
+        stack = Stack(members, networks)
+        for member in members:
+            member.stack = stack
+    return stack
 
 
 class Stack:

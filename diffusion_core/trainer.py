@@ -128,6 +128,8 @@ class Trainer:
         rate, share = warm_up(step, self.plan), 1 - min(self.plan.ema, (1 + step) / (10 + step))
         if self.recorded is None:
             reseed(dropout, self.device)
+            if self.beside is not None:
+                self.member.random = torch.get_rng_state()
             return self._learn(raw, draws, rate, share)
         # What Python works out anew at each step is no part of a recording.
         numbers = {"rate": torch.tensor(rate), "share": torch.tensor(share, dtype=torch.float64)}

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import Conv2d, Grouped, Linear, products
+from diffusion_core.networks.grouped import Conv2d, Grouped, Linear, products, valuewise
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -29,7 +29,7 @@ def sinusoidal(time: Tensor, channels: int) -> Tensor:
     half = channels // 2
     exponent = torch.arange(half, dtype=torch.float32, device=time.device) / half
     angle = time.float()[..., None] * torch.exp(-math.log(10_000) * exponent)
-    return torch.cat([angle.cos(), angle.sin()], dim=-1)
+    return torch.cat([valuewise(torch.cos, angle), valuewise(torch.sin, angle)], dim=-1)
 
 
 class TimeEmbedding(nn.Module):
@@ -42,7 +42,7 @@ class TimeEmbedding(nn.Module):
         self.second = Linear(channels, channels)
 
     def forward(self, time: Tensor) -> Tensor:
-        out: Tensor = self.second(silu(self.first(sinusoidal(time, self.width))))
+        out: Tensor = self.second(valuewise(silu, self.first(sinusoidal(time, self.width))))
         return out
 
 
@@ -77,7 +77,7 @@ def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, 
     layers = [block.time for block in blocks if block.time is not None]
     weight = torch.cat([layer.weight for layer in layers], dim=-2)
     bias = torch.cat([layer.bias for layer in layers], dim=-1)
-    parts = torch.split(products(silu(time), weight, bias), [layer.out_features for layer in layers], dim=-1)
+    parts = torch.split(products(valuewise(silu, time), weight, bias), [layer.out_features for layer in layers], dim=-1)
     # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
     shape = *time.shape[:2], 2, -1
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear
+from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear, valuewise
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network
 
@@ -46,8 +46,9 @@ class ResidualLayer(nn.Module):
         self.second = zeroed(Linear(width, width))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        scale, shift = self.time(silu(time)).chunk(2, dim=-1)
-        out: Tensor = x + self.second(silu(self.norm(self.first(silu(x))) * (1 + scale) + shift))
+        scale, shift = self.time(valuewise(silu, time)).chunk(2, dim=-1)
+        h = self.norm(self.first(valuewise(silu, x)))
+        out: Tensor = x + self.second(valuewise(silu, h * (1 + scale) + shift))
         return out
 
 
@@ -73,5 +74,5 @@ class MlpModule(Grouped):
         for layer in self.layers:
             h = layer(h, embedding)
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.linear_out(silu(h).to(self.linear_out.weight.dtype))
+            out: Tensor = self.linear_out(valuewise(silu, h).to(self.linear_out.weight.dtype))
         return out

@@ -168,6 +168,4 @@ class UNetModule(Grouped):
         h = self.norm_out(h)
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
-        if out.requires_grad:
-            out.register_hook(channels_last)  # type: ignore[no-untyped-call]
         return out.contiguous()

@@ -12,6 +12,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.grouped import stackable, stacked
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
@@ -60,10 +61,10 @@ def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: b
     return built(network, shape, seed, learned=learned).network.eval()
 
 
-def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False) -> nn.Module:
+def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False, seed: int = 0) -> nn.Module:
     """A module with every weight moved from its start, as after training."""
     module = fresh(network, shape, learned=learned)
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
     return module
@@ -209,6 +210,34 @@ def a_training_goes_on_bit_by_bit_as_if_never_stopped(network: Network, shape: t
     require(network, rule, not differing, lambda: f"{differing[0]} differs after {PLAN.steps} steps")
 
 
+def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[int, ...]) -> None:
+    """Where `gains_beside` says so, outputs and gradients on a CPU are those of each network alone, bit by bit."""
+    x, rule = inputs(shape), "networks side by side must give what each gives alone"
+    if not network.gains_beside(shape, len(x)):
+        return
+    modules = [stirred(network, shape, seed=seed) for seed in range(3)]
+    fact = "it does not consist of the layers of diffusion_core.networks.grouped, or it has dropout"
+    require(network, "gains_beside must be false for what cannot lie side by side", stackable(modules[0]), fact)
+    alone = [_learned(module, x + i, TIME + i) for i, module in enumerate(modules)]
+    stack = stacked(modules[0], len(modules))
+    for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):
+        mine.data = torch.stack([their.detach() for their in theirs])
+    together = _learned(stack, torch.stack([x, x + 1, x + 2]), torch.stack([TIME, TIME + 1, TIME + 2]))
+    for (name, several), *own in zip(together.items(), *(each.values() for each in alone), strict=True):
+        require_equal(network, rule, several, torch.stack(own), lambda i, name=name: f"in {name} of network {i[0]}")  # type: ignore[misc]
+
+
+def _learned(module: nn.Module, x: Tensor, time: Tensor) -> dict[str, Tensor]:
+    """The output, and the gradient of its squares' sum in each parameter that has one."""
+    out = module(x, time)
+    names, parameters = zip(*((name, p) for name, p in module.named_parameters() if p.requires_grad), strict=True)
+    gradients = torch.autograd.grad(out.square().sum(), parameters, allow_unused=True)
+    found = {
+        f"the gradient in {name}": slope for name, slope in zip(names, gradients, strict=True) if slope is not None
+    }
+    return {"the output": out.detach(), **found}
+
+
 PROPERTIES: tuple[Property, ...] = (
     output_has_the_asked_channels_and_the_shape_of_the_data,
     in_evaluation_it_is_a_function,
@@ -221,6 +250,7 @@ PROPERTIES: tuple[Property, ...] = (
     output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it,
     time_and_input_matter,
     examples_of_a_batch_do_not_see_each_other,
+    beside_others_it_gives_what_it_gives_alone,
     a_training_goes_on_bit_by_bit_as_if_never_stopped,
 )
 """Each of a network and the shape of an example; what would show in others comes first."""

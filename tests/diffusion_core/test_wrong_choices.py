@@ -49,6 +49,11 @@ WRONG = [
         wrong.Fitting(drawn="and not saved"),
         r"restored from its state_dict must give the same output, but .*: is a buffer left out",
     ),
+    (wrong.Lonely(), r"gains_beside must be false for what cannot lie side by side, but it does not consist of the"),
+    (
+        wrong.Shared(width=8),
+        r"networks side by side must give what each gives alone, but it is .* in the output of net",
+    ),
     (wrong.Shapeless(), r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]"),
     (wrong.OwnNoise(), r"a sample must be the same however many are drawn, but it is .* in sample 0"),
     (wrong.Crowded(), r"a sample must be the same however many are drawn, but"),

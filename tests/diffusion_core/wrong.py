@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from diffusion_core.chain import FirstStep
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
+from diffusion_core.networks.mlp import Mlp, MlpModule
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Example, NoiseLevels, Reweighted, Simple
 from diffusion_core.parameterizations import Epsilon
@@ -260,6 +261,29 @@ class Narrow(Fitting):
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return super().build(shape, shape[0])
+
+
+class Lonely(Fitting):
+    """Is said to gain from others, and cannot lie beside them."""
+
+    def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
+        return True
+
+
+class SharedModule(MlpModule):
+    """Side by side, networks share what their rows have in common."""
+
+    def within(self, x: Tensor, time: Tensor) -> Tensor:
+        return super().within(x - (x.mean(0) if self.members > 1 else 0), time)
+
+
+class Shared(Mlp):
+    """A network that sees those beside it."""
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        if len(shape) != 1:
+            raise ValueError(f"takes points [D], got {list(shape)}")
+        return SharedModule(self, shape[0], channels_out)
 
 
 class Shapeless(Fitting):

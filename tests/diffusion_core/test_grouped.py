@@ -1,0 +1,370 @@
+"""Layers side by side: what each network gets is what it gets alone, bit by bit, and what torch's own layers give."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from diffusion_core.networks import grouped
+from diffusion_core.networks.fused import NormSilu
+from diffusion_core.networks.grouped import Case, Conv2d, LayerNorm, Linear, dependent, stackable, stacked
+from diffusion_core.networks.layers import Attention, ResidualBlock
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.testing.variants import name
+from tests.axes import across
+
+LAST = torch.channels_last
+MEMBERS = (1, 2, 3, 8)
+PARTS = [frozenset(parts) for n in range(4) for parts in itertools.combinations(("y", "dx", "dw"), n)]
+
+
+def normal(*shape, seed=0, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
+def stirred(layer, seed):
+    """The layer with weights of a seed's own, none of which is at its start."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in layer.parameters():
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+    return layer
+
+
+class Rows:
+    """How values [S, B, …] of several networks lie side by side where they are vectors, [S, B, C]."""
+
+    @staticmethod
+    def join(values):
+        return values.clone()
+
+    @staticmethod
+    def split(values, members):
+        return values
+
+
+class Maps:
+    """The same of feature maps, [B, S C, H, W] with channels last."""
+
+    @staticmethod
+    def join(values):
+        return values.transpose(0, 1).flatten(1, 2).contiguous(memory_format=LAST)
+
+    @staticmethod
+    def split(values, members):
+        return values.unflatten(1, (members, -1)).transpose(0, 1)
+
+
+def pass_of(layer, members, lie, x, dy, rounding, *more):
+    """The outputs [S, …] and the gradients in x and in each parameter [S, …] of networks side by side."""
+    inputs = [lie.join(x).requires_grad_(), *more]
+    with torch.autocast("cpu", torch.bfloat16, enabled=rounding == "bf16"):
+        y = layer(*inputs)
+    gradients = torch.autograd.grad(y, [inputs[0], *layer.parameters()], lie.join(dy).to(y.dtype))
+    own = [g if members > 1 else g[None] for g in gradients[1:]]
+    return [lie.split(y.detach(), members), lie.split(gradients[0], members), *own]
+
+
+def beside(layers):
+    """Layers as one."""
+    stack = stacked(layers[0], len(layers)) if len(layers) > 1 else layers[0]
+    if len(layers) > 1:
+        for mine, *theirs in zip(stack.parameters(), *(layer.parameters() for layer in layers), strict=True):
+            mine.data = torch.stack([their.data for their in theirs])
+    return stack
+
+
+def assert_bits_of_each_alone(layers, lie, x, dy, rounding="float32", more=lambda members: ()):
+    """Each of the first S layers gets what it gets alone; `more` are further inputs of several members' places."""
+    alone = [
+        pass_of(layer, 1, lie, x[i : i + 1], dy[i : i + 1], rounding, *more([i])) for i, layer in enumerate(layers)
+    ]
+    for members in MEMBERS:
+        stack = beside(layers[:members])
+        together = pass_of(stack, members, lie, x[:members], dy[:members], rounding, *more(range(members)))
+        for mine, *own in zip(together, *alone[:members], strict=True):
+            assert torch.equal(mine, torch.cat(own))
+
+
+KERNELS = (
+    (3, 8, 3, (4, 8, 8)),
+    (1, 8, 3, (4, 8, 8)),
+    (8, 1, 3, (4, 8, 8)),
+    (12, 1, 3, (1, 8, 6)),
+    (3, 1, 1, (17, 7, 7)),
+    (1, 1, 1, (1, 5, 5)),
+    (1, 24, 3, (1, 1, 5)),
+    (4, 1, 5, (16, 4, 4)),
+    (16, 48, 1, (3, 4, 4)),
+    (24, 16, 1, (2, 5, 3)),
+    (32, 16, 3, (2, 4, 4)),
+    (2, 2, 5, (2, 5, 5)),
+    (16, 4, 3, (8, 2, 2)),
+    (6, 10, 3, (3, 1, 1)),
+    (4, 4, 3, (1, 5, 7)),
+    (4, 12, 1, (1, 5, 7)),
+)
+
+
+def assert_convolutions_have_the_bits_of_each_alone(kernel, rounding):
+    channels_in, channels_out, side, (batch, height, width) = kernel
+    layers = [stirred(Conv2d(channels_in, channels_out, side), i) for i in range(8)]
+    x, dy = normal(8, batch, channels_in, height, width), normal(8, batch, channels_out, height, width, seed=1)
+    assert_bits_of_each_alone(layers, Maps, x, dy, rounding)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+def test_convolutions_side_by_side_have_the_bits_of_each_alone(kernel):
+    for rounding in ("float32", "bf16"):
+        assert_convolutions_have_the_bits_of_each_alone(kernel, rounding)
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("seed", range(20))
+def test_convolutions_of_any_shape_have_the_bits_of_each_alone(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def one_of(*values):
+        return values[int(torch.randint(len(values), (), generator=generator))]
+
+    for _ in range(20):
+        channels_in, channels_out = (one_of(1, 2, 3, 4, 5, 8, 12, 16, 24, 32, 48) for _ in range(2))
+        kernel = channels_in, channels_out, one_of(1, 3, 5), (one_of(1, 2, 3, 8, 17), one_of(1, 2, 4, 7, 8, 16), 8)
+        assert_convolutions_have_the_bits_of_each_alone(kernel, one_of("float32", "bf16"))
+
+
+@across(
+    shape=((1, 1, 1), (1, 16, 1), (64, 16, 1), (64, 1, 16), (1, 12, 100), (5, 2, 128), (16, 128, 128)),
+    rounding=("float32", "bf16"),
+)
+def test_linear_layers_side_by_side_have_the_bits_of_each_alone(shape, rounding):
+    rows, units_in, units_out = shape
+    layers = [stirred(Linear(units_in, units_out), i) for i in range(8)]
+    assert_bits_of_each_alone(layers, Rows, normal(8, rows, units_in), normal(8, rows, units_out, seed=1), rounding)
+
+
+@across(shape=((1, 2), (5, 6), (16, 128)), rounding=("float32", "bf16"))
+def test_layer_norms_side_by_side_have_the_bits_of_each_alone(shape, rounding):
+    layers = [stirred(LayerNorm(shape[1]), i) for i in range(8)]
+    assert_bits_of_each_alone(layers, Rows, normal(8, *shape), normal(8, *shape, seed=1), rounding)
+
+
+MAPS = ((3, 8, 4, 4), (1, 4, 5, 3), (2, 16, 1, 1), (2, 12, 8, 8))
+
+
+@across(shape=MAPS, act=(True, False), rounding=("float32", "bf16"))
+def test_norms_side_by_side_have_the_bits_of_each_alone(shape, act, rounding):
+    layers = [stirred(NormSilu(2, shape[1], act=act), i) for i in range(8)]
+    dtype = torch.bfloat16 if rounding == "bf16" else torch.float32
+    assert_bits_of_each_alone(layers, Maps, normal(8, *shape).to(dtype), normal(8, *shape, seed=1), rounding)
+
+
+def modulations_of(shape):
+    """The scales of networks side by side, then their shifts, [B, 2 S C]."""
+    batch, channels, *_ = shape
+    own = normal(8, batch, 2, channels, seed=2)
+    return lambda members: (own[list(members)].permute(1, 2, 0, 3).flatten(1),)
+
+
+@across(shape=MAPS, rounding=("float32", "bf16"))
+def test_modulated_norms_side_by_side_have_the_bits_of_each_alone(shape, rounding):
+    layers = [stirred(NormSilu(2, shape[1]), i) for i in range(8)]
+    x, dy = normal(8, *shape), normal(8, *shape, seed=1)
+    assert_bits_of_each_alone(layers, Maps, x, dy, rounding, modulations_of(shape))
+
+
+@across(shape=MAPS, heads=(1, 2), rounding=("float32", "bf16"))
+def test_attention_side_by_side_has_the_bits_of_each_alone(shape, heads, rounding):
+    layers = [stirred(Attention(shape[1], 2, heads), i) for i in range(8)]
+    assert_bits_of_each_alone(layers, Maps, normal(8, *shape), normal(8, *shape, seed=1), rounding)
+
+
+@across(shape=MAPS, channels_out=(8, 6), rounding=("float32", "bf16"))
+def test_residual_blocks_side_by_side_have_the_bits_of_each_alone(shape, channels_out, rounding):
+    layers = [stirred(ResidualBlock(shape[1], channels_out, None, 2, 0.0), i) for i in range(8)]
+    dy = normal(8, shape[0], channels_out, *shape[2:], seed=1)
+    assert_bits_of_each_alone(layers, Maps, normal(8, *shape), dy, rounding)
+
+
+NETWORKS = (
+    (Mlp(width=16, layers=2), (2,), 9),
+    (Mlp(width=6, layers=1), (1,), 1),
+    (Mlp(width=128, layers=3), (5,), 32),
+    (UNet(channels=8, groups=4), (1, 8, 8), 4),
+    (UNet(channels=8, groups=4, recompute=True), (1, 4, 4), 3),
+    (UNet(channels=4, multipliers=(1,), groups=2, attention=(5,), heads=4), (3, 5, 7), 1),
+    (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8), 5),
+)
+
+
+def whole(network, members, x, time, dy, rounding):
+    """The outputs and gradients of whole networks: one takes examples as they are, several have S in front."""
+    x = x.clone().requires_grad_()
+    with torch.autocast("cpu", torch.bfloat16, enabled=rounding == "bf16"):
+        y = network(x, time) if members > 1 else network(x[0], time[0])[None]
+    gradients = torch.autograd.grad(y, [x, *network.parameters()], dy)
+    return [y.detach(), gradients[0], *(g if members > 1 else g[None] for g in gradients[1:])]
+
+
+@pytest.mark.parametrize("rounding", ["float32", "bf16"])
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{name(network[0])}{list(network[1])}")
+def test_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
+    config, shape, batch = network
+    networks = [stirred(config.build(shape, shape[0]), i) for i in range(8)]
+    x, dy, time = normal(8, batch, *shape), normal(8, batch, *shape, seed=1), 1000 * normal(8, batch, seed=2).abs()
+    alone = [whole(own, 1, x[i : i + 1], time[i : i + 1], dy[i : i + 1], rounding) for i, own in enumerate(networks)]
+    for members in MEMBERS:
+        together = whole(beside(networks[:members]), members, x[:members], time[:members], dy[:members], rounding)
+        for mine, *own in zip(together, *alone[:members], strict=True):
+            assert torch.equal(mine, torch.cat(own))
+
+
+def test_a_convolution_may_be_tried_where_feature_maps_are_worked_out_again():
+    dependent.cache_clear()
+    network = UNet(channels=8, groups=4, attention=(), recompute=True).build((1, 4, 4), 1)
+    network(normal(2, 1, 4, 4), torch.arange(2.0)).square().sum().backward()
+
+
+def test_networks_side_by_side_start_with_the_weights_of_one():
+    network = stirred(Mlp(width=4, layers=1).build((2,), 2), 0)
+    for key, parameter in stacked(network, 3).named_parameters():
+        assert torch.equal(parameter, torch.stack([network.state_dict()[key]] * 3))
+
+
+@pytest.fixture(params=PARTS, ids=lambda parts: "+".join(sorted(parts)) or "none")
+def by_every_way(request, monkeypatch):
+    """The parts of convolutions that come by products, whatever was found."""
+    monkeypatch.setattr(grouped, "dependent", lambda case: request.param)
+
+
+def convolution(dtype, kernel, members):
+    """A convolution of networks side by side, with its input and the gradient in its output."""
+    channels_in, channels_out, side, (batch, height, width) = kernel
+    stack = beside([stirred(Conv2d(channels_in, channels_out, side), i) for i in range(members)]).to(dtype)
+    x = normal(members, batch, channels_in, height, width, dtype=dtype)
+    return stack, x, normal(members, batch, channels_out, height, width, seed=1, dtype=dtype)
+
+
+@pytest.mark.usefixtures("by_every_way")
+@across(
+    kernel=((3, 8, 3, (4, 5, 7)), (4, 1, 5, (1, 6, 6)), (1, 6, 1, (3, 4, 4))),
+    members=(1, 3),
+    dtype=(torch.float32, torch.float64),
+)
+def test_by_every_way_a_convolution_is_torchs_of_each_network(kernel, members, dtype):
+    layer, x, dy = convolution(dtype, kernel, members)
+    got = pass_of(layer, members, Maps, x, dy, "float32")
+    weights, biases = (p.detach() if members > 1 else p.detach()[None] for p in (layer.weight, layer.bias))
+    for s in range(members):
+        own = [value.clone().requires_grad_() for value in (x[s], weights[s], biases[s])]
+        y = functional.conv2d(*own, padding=kernel[2] // 2)
+        for mine, torchs in zip(got, (y, *torch.autograd.grad(y, own, dy[s])), strict=True):
+            torch.testing.assert_close(mine[s], torchs, rtol=1e-4, atol=1e-4 if dtype == torch.float32 else 1e-10)
+
+
+@pytest.mark.usefixtures("by_every_way")
+def test_gradients_of_a_convolution_are_its_slopes():
+    layer, x, _ = convolution(torch.float64, (2, 3, 3, (2, 3, 4)), 2)
+    given = [Maps.join(x).requires_grad_(), *layer.parameters()]
+
+    def function(x, weight, bias):
+        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
+
+    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False)
+
+
+@across(members=(1, 3), shape=((4, 5, 6), (1, 3, 2), (7, 1, 1)))
+def test_a_linear_layer_is_torchs_of_each_network(members, shape):
+    rows, units_in, units_out = shape
+    layer = beside([stirred(Linear(units_in, units_out), i) for i in range(members)])
+    x, dy = normal(members, rows, units_in), normal(members, rows, units_out, seed=1)
+    got = pass_of(layer, members, Rows, x, dy, "float32")
+    for s in range(members):
+        torchs = stirred(nn.Linear(units_in, units_out), s)
+        own = x[s].clone().requires_grad_()
+        y = torchs(own)
+        for mine, expected in zip(got, (y, *torch.autograd.grad(y, [own, *torchs.parameters()], dy[s])), strict=True):
+            torch.testing.assert_close(mine[s], expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", ["y", "dx", "dw", "db"])
+@pytest.mark.parametrize("place", ["all", "last"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_a_part_that_is_rounded_by_groups_is_found(wrong, place, dtype, monkeypatch):
+    """A convolution some of whose numbers, in all networks or in the last, move by a digit where there are groups."""
+
+    class Rounded(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, value, forwards, rows):
+            ctx.forwards, ctx.rows = forwards, rows
+            return moved(value, rows) if forwards else value.clone()
+
+        @staticmethod
+        def backward(ctx, slope):
+            return (slope if ctx.forwards else moved(slope, ctx.rows)), None, None
+
+    def moved(value, axis_and_members):
+        axis, members = axis_and_members
+        if members == 1:
+            return value
+        size = value.shape[axis] // members
+        kept = value.narrow(axis, 0, 0 if place == "all" else value.shape[axis] - size)
+        rest = value.narrow(axis, kept.shape[axis], value.shape[axis] - kept.shape[axis])
+        return torch.cat([kept, rest * (1 + 2 * torch.finfo(dtype).eps)], dim=axis)
+
+    def by_groups(x, weight, bias, padding, groups):
+        x = Rounded.apply(x, False, (1, groups)) if wrong == "dx" else x
+        weight = Rounded.apply(weight, False, (0, groups)) if wrong == "dw" else weight
+        bias = Rounded.apply(bias, False, (0, groups)) if wrong == "db" else bias
+        # One by one, so that nothing but what is planted depends on groups.
+        parts = zip(x.chunk(groups, 1), weight.chunk(groups), bias.chunk(groups), strict=True)
+        y = torch.cat([functional.conv2d(*part, padding=padding) for part in parts], dim=1)
+        return Rounded.apply(y, True, (1, groups)) if wrong == "y" else y
+
+    monkeypatch.setattr(grouped, "conv2d", by_groups)
+    case = Case(dtype, (4, 6, 6), (8, 4, 3, 3), torch.get_num_threads())
+    assert {"db": "dw"}.get(wrong, wrong) in dependent.__wrapped__(case)
+
+
+def test_a_convolution_that_takes_each_network_by_itself_depends_on_the_layout_alone(monkeypatch):
+    def one_by_one(x, weight, bias, padding, groups):
+        parts = zip(x.chunk(groups, 1), weight.chunk(groups), bias.chunk(groups), strict=True)
+        own = [functional.conv2d(x.contiguous(memory_format=LAST), w, b, padding=padding) for x, w, b in parts]
+        return torch.cat(own, dim=1)
+
+    monkeypatch.setattr(grouped, "conv2d", one_by_one)
+    assert dependent.__wrapped__(Case(torch.float32, (4, 6, 6), (8, 4, 3, 3), 1)) == {"layout"}
+
+
+@across(value=(float("nan"), float("inf")), network=NETWORKS[:1] + NETWORKS[3:4], rounding=("float32", "bf16"))
+def test_a_network_whose_numbers_are_not_finite_changes_no_bit_of_others(value, network, rounding):
+    config, shape, batch = network
+    stack = beside([stirred(config.build(shape, shape[0]), i) for i in range(3)])
+    x, dy, time = normal(3, batch, *shape), normal(3, batch, *shape, seed=1), 1000 * normal(3, batch, seed=2).abs()
+    sound = whole(stack, 3, x, time, dy, rounding)
+    x[1] = value
+    dy[1] = value
+    for mine, expected in zip(whole(stack, 3, x, time, dy, rounding), sound, strict=True):
+        assert torch.equal(mine[[0, 2]], expected[[0, 2]])
+
+
+@across(kernel=KERNELS, value=(float("nan"), float("inf")), rounding=("float32", "bf16"))
+def test_a_convolution_of_what_is_not_finite_changes_no_bit_of_others(kernel, value, rounding):
+    channels_in, channels_out, side, (batch, height, width) = kernel
+    stack = beside([stirred(Conv2d(channels_in, channels_out, side), i) for i in range(3)])
+    x, dy = normal(3, batch, channels_in, height, width), normal(3, batch, channels_out, height, width, seed=1)
+    sound = pass_of(stack, 3, Maps, x, dy, rounding)
+    x[1], dy[1] = value, value
+    for mine, expected in zip(pass_of(stack, 3, Maps, x, dy, rounding), sound, strict=True):
+        assert torch.equal(mine[[0, 2]], expected[[0, 2]])
+
+
+def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
+    assert stackable(Mlp(width=4, layers=1).build((2,), 2))
+    assert stackable(UNet(channels=8, groups=4).build((1, 8, 8), 1))
+    assert not stackable(UNet(channels=8, groups=4, dropout=0.1).build((1, 8, 8), 1))
+    assert not stackable(nn.Linear(2, 2))
