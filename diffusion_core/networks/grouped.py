@@ -26,7 +26,7 @@ SHIFT = 1e-6
 """The size of a shift that a convolution is tried with."""
 STEP, SHARED = 64, 2**15
 """Values that a processor takes at a time at most, and those above which threads share them out."""
-LARGE = 2**22
+LARGE = 2**21
 """Values of a feature map, of all examples, above which networks are trained alone."""
 
 

@@ -8,8 +8,8 @@ from torch import nn
 
 __all__ = ["Network"]
 
-MOST_BESIDE = 2**18
-"""Values of a feature map, of all examples, above which networks gain nothing from others beside them."""
+MOST_BESIDE = 2**19
+"""Values of the widest feature map, of all examples, above which networks gain nothing from others beside them."""
 
 
 class Network(ABC):

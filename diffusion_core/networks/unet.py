@@ -61,7 +61,8 @@ class UNet(Network):
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         # Dropout is drawn for one network alone.
-        return not self.dropout and batch * self.channels * math.prod(shape[1:]) <= MOST_BESIDE
+        widest = self.channels * max(self.multipliers) * math.prod(shape[1:])
+        return not self.dropout and batch * widest <= MOST_BESIDE
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         factor = 2 ** (len(self.multipliers) - 1)
