@@ -1,4 +1,4 @@
-"""Stages in threads of one process: one works at a time, who waits gets its share, and nobody waits for who has left."""
+"""Stages in threads of one process: one works at a time, each gets its share, and nobody waits for who has left."""
 
 from __future__ import annotations
 
