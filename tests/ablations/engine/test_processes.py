@@ -209,7 +209,8 @@ def test_a_command_ends_all_of_them_where_one_kills_its_worker_among_others(jour
     assert {name: status for kind, name, status in events if kind == "ended"} == dict.fromkeys(
         [f"s{i}" for i in range(6)], "finished"
     )
-    assert {name for kind, name, _ in events if kind == "died"} == {"s0", "s1", "s2"}
+    # Who was through when it did has its result.
+    assert {"s0"} <= {name for kind, name, _ in events if kind == "died"} <= {"s0", "s1", "s2"}
     assert met(journal, "s0") == [1.0] * 3
     assert met(journal, "s5") == [3.0] * 3
 
