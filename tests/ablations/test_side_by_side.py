@@ -27,8 +27,9 @@ from tests.ablations.conftest import TINY, over, plan_of, reproducible, rows
 from tests.ablations.search.conftest import POINTS
 
 ON_POINTS = [word for word in POINTS if word.startswith(("data", "network", "horizon", "training", "evaluation"))]
+ON_POINTS.append("schedule=log_snr_linear")
 GRIDS = {
-    "points": [*ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"],
+    "points": over(ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"),
     "points, two shapes": over(ON_POINTS, "network.width=16,32", "schedule=learned,log_snr_linear"),
     "points, in pieces": [*ON_POINTS, "parameterization=v,epsilon", "training.micro_batch=48", "evaluation.rungs=3"],
     "points, of steps that differ": over(ON_POINTS, "training.steps=40,80,120", "timesteps=uniform,importance"),

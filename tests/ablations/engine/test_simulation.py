@@ -1,6 +1,6 @@
 """Ten thousand random histories of commands and workers that die, stand still and come back: every promise is kept.
 
-More of them, or one that broke a promise: python -m tests.ablations.engine.test_simulation FIRST [LAST]
+More of them, or one that broke a promise: python -m tests.ablations.engine.test_simulation FIRST [LAST [TOGETHER]]
 """
 
 from __future__ import annotations
@@ -25,6 +25,18 @@ def test_no_history_breaks_a_promise(part, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("together", [2, 3])
+@pytest.mark.parametrize("part", range(PARTS // 4))
+def test_no_history_breaks_one_where_stages_run_side_by_side(part, together, capsys):
+    each = HISTORIES // PARTS
+    for seed in range(part * each, (part + 1) * each):
+        try:
+            History(seed, together).run()
+        except Violation as broken:
+            pytest.fail(f"seed {seed}: {broken}")
+    capsys.readouterr()
+
+
 @pytest.mark.parametrize("seed", [12518, 6850, 53, 59789])
 def test_histories_that_once_broke_one_keep_it_now(seed, capsys):
     History(seed).run()
@@ -40,10 +52,10 @@ def test_a_history_is_replayed_by_its_seed(capsys):
     assert any(" kill " in line or " freeze " in line for line in logs[0])
 
 
-def main(first: int, last: int) -> None:
+def main(first: int, last: int, together: int) -> None:
     """Run these histories; the log of one that breaks a promise."""
     for seed in range(first, last):
-        history = History(seed)
+        history = History(seed, together)
         try:
             history.run()
         except Violation as broken:
@@ -51,5 +63,5 @@ def main(first: int, last: int) -> None:
 
 
 if __name__ == "__main__":
-    begin = int(sys.argv[1])
-    main(begin, int(sys.argv[2]) if len(sys.argv) > 2 else begin + 1)
+    begin, *rest = map(int, sys.argv[1:])
+    main(begin, rest[0] if rest else begin + 1, rest[1] if len(rest) > 1 else 1)
