@@ -276,12 +276,15 @@ class Dispatch(Generic[S]):
         """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
         or is another's by now, or gone, since another has finished the stage.
 
-        After a sleep of the whole machine the first look is before any worker has had the time to touch it.
+        One that has yet to begin beside one of these may wait for its turn for ever. After a sleep of the whole machine
+        the first look is before any worker has had the time to touch its lease.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
         self.watched = time.monotonic()
-        before, self.silent = self.silent, {work.stage.id for work in self.running if self._is_silent(work)}
+        silent = {work.stage.id for work in self.running if self._is_silent(work)}
+        waiting = {work.stage.id for work in self.running if work.beside & silent and work.stage.id not in self.leases}
+        before, self.silent = self.silent, silent | waiting
         return [work for work in self.running if work.stage.id in self.silent & before]
 
     def _is_silent(self, work: Running[S]) -> bool:

@@ -206,7 +206,7 @@ class World:
         return bool(last) and json.loads(self.files[folder, last][0])["pid"] == self.current.process.pid
 
     def may_write(self, folder: str) -> bool:
-        """Whether who goes on has a folder's lease, or its own command has taken that away, which it may not have seen."""
+        """Whether who goes on has a folder's lease, or its own command has just taken that away."""
         return folder in self.stopped or self.holds(folder)
 
     def wrote(self, folder: str, name: str, text: str, began: float) -> None:

@@ -42,6 +42,10 @@ def test_histories_that_once_broke_one_keep_it_now(seed, capsys):
     History(seed).run()
 
 
+def test_one_that_waits_for_its_turn_in_a_worker_that_stands_still_is_tried_again(capsys):
+    History(358, 3).run()
+
+
 def test_a_history_is_replayed_by_its_seed(capsys):
     logs = []
     for _ in range(2):
