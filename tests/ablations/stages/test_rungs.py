@@ -14,6 +14,7 @@ import torch
 from ablations import run
 from ablations.data.tensors import read_tensors
 from ablations.driver import pages
+from ablations.engine import stage as engine
 from ablations.engine.journal import Journal, Result
 from ablations.engine.perform import perform
 from ablations.results.records import record
@@ -50,7 +51,8 @@ def training_of(stages):
 def test_what_scoring_on_the_way_takes_is_not_the_trainings(tmp_path, monkeypatch):
     """A clock that stands still but where a rung is scored: an hour."""
     now = [0.0]
-    monkeypatch.setattr(training_loop, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
+    for module in (training_loop, engine):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: now[0], time=lambda: now[0]))
     monkeypatch.setattr(training, "perform", lambda *given: now.append(now.pop() + 3600.0))
     stage = training_of(plan_of(*TINY, "evaluation.rungs=2").planned[0].stages)
     assert len(stage.rungs) == 2
