@@ -31,9 +31,12 @@ class Company:
         """Make shares of all that was brought, and tell those who wait."""
         seats = list(self.brought)
         began = time.monotonic()
+        made: Sequence[Any]
         try:
-            made: Sequence[Any] = work([self.brought[seat] for seat in seats])
-        except Exception as error:
+            made = work([self.brought[seat] for seat in seats])
+            if len(made) != len(seats):
+                raise ValueError(f"{len(made)} shares were made for {len(seats)}")
+        except BaseException as error:
             made = [error] * len(seats)
         for seat, share in zip(seats, made, strict=True):
             seat.seconds += (time.monotonic() - began) / len(seats)
@@ -67,7 +70,8 @@ class Seat:
     def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
         """This stage's share of what the work makes of all that is brought, once all who are present have done so.
 
-        Where the work fails on all of it, each has it done for its own alone: only who brought the cause fails.
+        Where the work fails on all of it, or an exception is somebody's share, each of them has it done for its own
+        alone: only who brought the cause fails.
         """
         company = self.company
         self.seconds = self.clock()
@@ -79,7 +83,7 @@ class Seat:
                 company.floor.wait()
         self.since = time.monotonic()
         share = company.shares.pop(self)
-        return work([mine])[0] if isinstance(share, Exception) else share
+        return work([mine])[0] if isinstance(share, BaseException) else share
 
 
 def shared_out(stages: int, devices: int, most: int) -> int:
@@ -89,16 +93,17 @@ def shared_out(stages: int, devices: int, most: int) -> int:
     return -(-stages // companies)
 
 
-def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | Exception]:
+def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | BaseException]:
     """What the work of each place comes to, or how it failed: each in a thread, with a seat in one company."""
     company = Company(seats)
-    ends: dict[int, R | Exception] = {}
+    ends: dict[int, R | BaseException] = {}
 
     def sit(place: int, seat: Seat) -> None:
         with seat:
             try:
                 ends[place] = work(place, seat)
-            except Exception as error:
+            except BaseException as error:
+                # An exit, too: whoever asked for all of them is to learn how each ended.
                 ends[place] = error
 
     threads = [threading.Thread(target=sit, args=item) for item in enumerate(list(company.present))]

@@ -30,6 +30,8 @@ ELSEWHERE_SECONDS = 2.0
 WATCH_SECONDS = 10.0
 """Between two looks at whether workers give signs of life."""
 TRIES = 2
+FOUND = ("error", "damaged", "machine")
+"""Kinds of failures that a worker writes down itself."""
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,8 @@ class Dispatch(Generic[S]):
             elif failure is not None and not failure.accidental:
                 yield self._over(stage, failure.status)
             else:
+                # What is said of it from now on is how it ends here.
+                self.journal.forget_failure(stage.id)
                 self.queue.add(waiting)
 
     def holders(self) -> list[Holder]:
@@ -222,8 +226,17 @@ class Dispatch(Generic[S]):
             self.running.append(Running(waiting.stage, future, device, waiting.tries, lease, beside))
 
     def _is_over(self, work: Running[S], workers: Workers) -> bool:
-        """True where a stage has ended; one beside others may have its result before they do."""
-        return workers.over(work.future) or (len(work.beside) > 1 and self.journal.result(work.stage.id) is not None)
+        """True where a stage has ended; one beside others may have done so before them."""
+        return workers.over(work.future) or (len(work.beside) > 1 and self._left(work.stage) is not None)
+
+    def _left(self, stage: S) -> str | None:
+        """The status that the journal tells of a stage beside others; None while it may be under way."""
+        result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
+        if result is not None:
+            return result.status
+        if failure is None or failure.kind not in FOUND or self._holder(stage) is not None:
+            return None
+        return DAMAGED if failure.kind == "damaged" else failure.status
 
     def cancel(self, workers: Workers, work: Running[S]) -> None:
         """Stop a stage that is under way: it is marked interrupted unless it has its result, and its device is free."""
@@ -240,11 +253,12 @@ class Dispatch(Generic[S]):
             self.free.append(work.device)
 
     def _end(self, work: Running[S], workers: Workers) -> Event[S]:
-        result = self.journal.result(work.stage.id) if work.beside else None
-        if result is not None:
-            return self._over(work.stage, result.status)
+        left = self._left(work.stage) if work.beside else None
+        if left is not None:
+            # Nobody waits for it any more, and its worker is free once the others are over.
+            work.future.cancel()
         try:
-            status = workers.status(work.future)
+            status = workers.status(work.future) if left is None else left
         except WorkerDied as error:
             return self._died(work, str(error))
         except OSError as error:
@@ -268,12 +282,15 @@ class Dispatch(Generic[S]):
         """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
         or is another's by now, or gone, since another has run the stage to its end.
 
-        After a sleep of the whole machine the first look is before any worker has had the time to touch it.
+        One that has yet to begin beside one of these may wait for its turn for ever. After a sleep of the whole machine
+        the first look is before any worker has had the time to touch its lease.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
         self.watched = time.monotonic()
-        before, self.silent = self.silent, {work.stage.id for work in self.running if self._is_silent(work)}
+        silent = {work.stage.id for work in self.running if self._is_silent(work)}
+        waiting = {work.stage.id for work in self.running if work.beside & silent and work.stage.id not in self.leases}
+        before, self.silent = self.silent, silent | waiting
         return [work for work in self.running if work.stage.id in self.silent & before]
 
     def _is_silent(self, work: Running[S]) -> bool:

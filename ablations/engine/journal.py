@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -160,9 +161,9 @@ class Journal:
         """The number of a stage's lease and the seconds since it was touched; zeros where there is none."""
         return last_touch(self.shelf(stage_id))
 
-    def take_away(self, stage_id: str) -> None:
-        """Have whoever runs a stage find at its next look that it is not theirs."""
-        take_away(self.shelf(stage_id))
+    def take_away(self, stage_id: str, pids: Collection[int]) -> None:
+        """Have one of these processes that runs a stage find at its next look that it is not theirs."""
+        take_away(self.shelf(stage_id), pids)
 
     def result(self, stage_id: str) -> Result | None:
         """A stage's result; None while it has none, or where that or a file of it is damaged."""

@@ -16,7 +16,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -166,10 +166,12 @@ def holder(place: Path | Shelf) -> Holder | None:
     return _held(shelf, numbers[-1]) if numbers else None
 
 
-def take_away(shelf: Shelf) -> None:
-    """Have whoever holds a place find that it is not theirs."""
-    for number in _numbers(shelf):
-        shelf.remove(_name(number))
+def take_away(shelf: Shelf, pids: Collection[int]) -> None:
+    """Have whoever of these processes of this machine holds a place find that it is not theirs."""
+    for number in _numbers(shelf)[-1:]:
+        owner, _ = _read(shelf, number)
+        if owner is not None and owner.machine == _machine() and owner.pid in pids:
+            shelf.remove(_name(number))
 
 
 def last_touch(shelf: Shelf) -> tuple[int, float]:

@@ -23,18 +23,26 @@ def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = Non
     with leased(journal.shelf(stage.id)) as lease:
         if lease is None:
             return ELSEWHERE
+        if seat is not None and _was_stopped(stage, journal):
+            # While it waited for its turn among the others.
+            return ELSEWHERE
         try:
             return _performed(stage, Bench(stage.id, journal, device, lease, stage.id, seat=seat))
         except LeaseLost as lost:
-            failure = journal.failure(stage.id)
-            if failure is None or failure.kind != STOPPED.kind:
+            if not _was_stopped(stage, journal):
                 print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
             return ELSEWHERE
         except Elsewhere:
             return ELSEWHERE
 
 
-def perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | Exception]:
+def _was_stopped(stage: Stage, journal: Journal) -> bool:
+    """True where the command has given a stage up, of which it forgot all earlier failures before it began."""
+    failure = journal.failure(stage.id)
+    return failure is not None and failure.kind == STOPPED.kind
+
+
+def perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | BaseException]:
     """Run stages side by side: the status of each, or the error with which not even its failure could be written."""
     return side_by_side(len(stages), lambda place, seat: perform(stages[place], journal, device, seat))
 

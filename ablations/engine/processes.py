@@ -21,7 +21,7 @@ from typing import Any
 from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
-from ablations.engine.journal import Journal
+from ablations.engine.journal import STOPPED, Journal
 from ablations.engine.perform import perform, perform_all
 from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
@@ -39,7 +39,7 @@ class Share(Future[str]):
     """The future of one of the stages that a worker runs `beside` each other, whose end it learns from that of the
     `whole`."""
 
-    def __init__(self, stage: Stage, whole: Future[list[str | Exception]], beside: list[Share]) -> None:
+    def __init__(self, stage: Stage, whole: Future[list[str | BaseException]], beside: list[Share]) -> None:
         super().__init__()
         self.stage = stage
         self.whole = whole
@@ -48,11 +48,11 @@ class Share(Future[str]):
         beside.append(self)
         whole.add_done_callback(self._end)
 
-    def _end(self, whole: Future[list[str | Exception]]) -> None:
-        if self.cancelled() or whole.cancelled() or whole.exception() is not None:
+    def _end(self, whole: Future[list[str | BaseException]]) -> None:
+        if whole.cancelled() or whole.exception() is not None or not self.set_running_or_notify_cancel():
             return
         end = whole.result()[self.place]
-        self.set_exception(end) if isinstance(end, Exception) else self.set_result(end)
+        self.set_exception(end) if isinstance(end, BaseException) else self.set_result(end)
 
 
 @dataclass
@@ -67,6 +67,11 @@ class Worker:
     def free(self) -> bool:
         """True while it has nothing to do."""
         return self.last is None or self.last.done()
+
+    @property
+    def pids(self) -> list[int]:
+        """Its process, where there is one: Pebble does not tell it otherwise."""
+        return list(self.pool._pool_manager.worker_manager.workers)
 
     @property
     def broken(self) -> bool:
@@ -101,7 +106,9 @@ class Processes(Workers):
         if len(stages) == 1:
             return [self.submit(stages[0], device)]
         worker = self._worker(device)
-        whole: Future[list[str | Exception]] = worker.pool.schedule(_perform_all, args=[stages, self.journal, device])
+        whole: Future[list[str | BaseException]] = worker.pool.schedule(
+            _perform_all, args=[stages, self.journal, device]
+        )
         worker.last = whole
         beside: list[Share] = []
         return [Share(stage, whole, beside) for stage in stages]
@@ -142,8 +149,11 @@ class Processes(Workers):
         if all(share.done() for share in future.beside):
             future.whole.cancel()
         else:
-            # It finds its lease taken away at its next report, and leaves the others to go on.
-            self.journal.take_away(future.stage.id)
+            # It finds at its next report that its lease was taken away, or as it begins that it was stopped, and leaves
+            # the others to go on.
+            self.journal.write_failure(future.stage.id, STOPPED)
+            pids = (pid for worker in self.workers if worker.last is future.whole for pid in worker.pids)
+            self.journal.take_away(future.stage.id, list(pids))
 
     def close(self) -> None:
         for worker in self.workers:
@@ -171,7 +181,7 @@ def _perform(stage: Stage, journal: Journal, device: str) -> str:
     return status
 
 
-def _perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | Exception]:
+def _perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | BaseException]:
     """In a worker: perform stages side by side."""
     return perform_all(stages, journal, device)
 

@@ -28,6 +28,7 @@ from ablations.engine.files import CHECKPOINT
 from ablations.engine.journal import RESULT, STATUS, Journal, Result
 from ablations.engine.lease import NAME, Holder
 from ablations.engine.perform import perform
+from ablations.engine.processes import Processes, Share
 from ablations.engine.shelves import Shelf
 from ablations.engine.stage import Bench
 from ablations.engine.workers import WorkerDied, Workers
@@ -98,6 +99,7 @@ class World:
         self.rotten: set[str] = set()
         self.finished: dict[str, str] = {}
         self.came_late: set[str] = set()
+        self.stopped: set[str] = set()
         self.trouble = self.random.choice((0.0, 0.002, 0.01, 0.03))
         self.log: list[str] = []
 
@@ -203,6 +205,10 @@ class World:
         last = max(names, key=lambda name: int(name[len(NAME) :]), default="")
         return bool(last) and json.loads(self.files[folder, last][0])["pid"] == self.current.process.pid
 
+    def may_write(self, folder: str) -> bool:
+        """Whether who goes on has a folder's lease, or its own command has just taken that away."""
+        return folder in self.stopped or self.holds(folder)
+
     def wrote(self, folder: str, name: str, text: str, began: float) -> None:
         """What says how a stage ended comes from who has its lease, and a result once, and the right one.
 
@@ -210,7 +216,7 @@ class World:
         and may be written once more by who had begun before that.
         """
         late = self.now - began > 1
-        if name in (RESULT, STATUS) and self.current.process.works and not (late or self.holds(folder)):
+        if name in (RESULT, STATUS) and self.current.process.works and not (late or self.may_write(folder)):
             raise Violation(f"{name} of {folder} is written by a process that has lost it")
         if name != RESULT:
             return
@@ -227,7 +233,10 @@ class World:
         """A lease is taken away from nobody who is alive and touches it."""
         text, _ = self.files.get((folder, name), ("", 0.0))
         owner = self.processes[json.loads(text)["pid"] - 1] if text else self.current.process
-        if owner is not self.current.process and owner.alive and not owner.stood:
+        if owner in self.current.process.children:
+            self.stopped.add(folder)
+            self.came_late.add(folder)
+        elif owner is not self.current.process and owner.alive and not owner.stood:
             raise Violation(f"{name} of {folder} is taken from process {owner.pid}, which works")
 
     def removed(self, folder: str, name: str) -> None:
@@ -309,6 +318,10 @@ class Plain(Toy):
     """A toy whose result does not say how often it was begun; one that `fails` raises an exception each time."""
 
     fails: bool = False
+    alike: str = ""
+
+    def company(self, device):
+        return self.alike
 
     def run(self, bench: Bench) -> Result:
         if self.fails:
@@ -321,61 +334,107 @@ class Plain(Toy):
             return self.run(bench)
 
 
-class Simulated(Workers):
-    """Worker processes of a command, one for each stage."""
+class Whole(Future):
+    """What the stages of a worker process come to; to cancel it is to kill that."""
 
-    def __init__(self, world: World, command: Process, journal: Kept) -> None:
+    def __init__(self, world: World, process: Process) -> None:
+        super().__init__()
+        self.world, self.process = world, process
+
+    def cancel(self):
+        self.world.kill(self.process)
+        return True
+
+
+@dataclass
+class Worker:
+    """A worker as `Processes.cancel` sees it."""
+
+    last: Whole
+
+    @property
+    def pids(self):
+        return [self.last.process.pid] if self.last.process.alive else []
+
+
+class Simulated(Workers):
+    """Worker processes of a command, one for each company of up to `together` stages."""
+
+    def __init__(self, world: World, command: Process, journal: Kept, together: int, turns: random.Random) -> None:
         self.world, self.command, self.journal = world, command, journal
-        self.of: dict[Future, Process] = {}
+        self.together, self.turns = together, turns
+        self.workers: list[Worker] = []
+
+    @property
+    def most(self):
+        return self.together
 
     def submit(self, stage, device):
-        process, future = self.world.process(self.command.machine), Future()
+        return self.submit_all([stage], device)[0]
+
+    def submit_all(self, stages, device):
+        process = self.world.process(self.command.machine)
+        whole, ends, alone = Whole(self.world, process), {}, len(stages) == 1
         self.command.children.append(process)
-        self.of[future] = process
+        self.workers.append(Worker(whole))
         process.works = True
 
-        def work():
+        def work(stage):
             try:
-                status = perform(stage, self.journal, device)
+                ends[stage.id] = perform(stage, self.journal, device, None if alone else mock.sentinel.seat)
             except OSError as error:
-                process.alive, outcome = False, error
-                future.set_exception(outcome)
-            else:
+                ends[stage.id] = error
+            if len(ends) == len(stages):
                 process.alive = False
-                future.set_result(status)
+                told = [ends[stage.id] for stage in stages]
+                if not alone:
+                    whole.set_result(told)
+                elif isinstance(told[0], OSError):
+                    whole.set_exception(told[0])
+                else:
+                    whole.set_result(told[0])
 
-        self.world.start(process, work)
-        return future
+        for stage in stages:
+            # Each of several has to wait for its turn.
+            at = self.world.now if alone else self.world.now + self.turns.choice((0.0, 0.1, 3.0))
+            self.world.start(process, lambda stage=stage: work(stage), at)
+        beside: list[Share] = []
+        return [whole] if alone else [Share(stage, whole, beside) for stage in stages]
 
     def over(self, future):
-        return future.done() or not self.of[future].alive
+        whole = future.whole if isinstance(future, Share) else future
+        return future.done() or whole.done() or not whole.process.alive
 
     def status(self, future):
-        if not future.done():
+        if not (future.whole if isinstance(future, Share) else future).done():
             raise WorkerDied("killed")
         return future.result()
 
     def cancel(self, future):
-        self.world.kill(self.of[future])
+        Processes.cancel(self, future)
 
     def close(self):
-        for process in self.of.values():
-            if process.alive:
-                self.world.kill(process)
+        for worker in self.workers:
+            if worker.last.process.alive:
+                self.world.kill(worker.last.process)
 
 
 class History:
-    """Some stages, some commands that want them, and what befalls these."""
+    """Some stages, some commands that want them, and what befalls these.
 
-    def __init__(self, seed: int) -> None:
+    Workers run up to `together` stages side by side, of which each can with most.
+    """
+
+    def __init__(self, seed: int, together: int = 1) -> None:
         self.world = world = World(seed)
+        self.together, self.turns = together, random.Random(seed)
         choose = world.random
         names = [f"s{i}" for i in range(choose.randint(2, 5))]
         self.stages: dict[str, Plain] = {}
         for i, name in enumerate(names):
             needs = tuple(sorted(choose.sample(names[:i], choose.randint(0, min(i, 2)))))
             steps, seconds = choose.randint(1, 3), choose.choice((0.1, 1.0, 4.0))
-            self.stages[name] = Plain(name, needs, steps, seconds, choose.random() < 0.05)
+            self.stages[name] = Plain(name, needs, steps, seconds, choose.random() < 0.05, self.turns.choice("aaab"))
         world.sums = {}
         for name, stage in self.stages.items():
             world.sums[name] = sum(world.sums[need] for need in stage.needs) + 1
@@ -399,7 +458,7 @@ class History:
 
     def start(self, journal, devices):
         """A launcher's: workers of the command that asks."""
-        return Simulated(self.world, self.world.current.process, self.journal)
+        return Simulated(self.world, self.world.current.process, self.journal, self.together, self.turns)
 
     def closed(self, wanted):
         """These stages with all that they need, in order."""

@@ -293,3 +293,204 @@ def test_a_need_that_is_found_damaged_is_made_anew_though_the_driver_has_just_se
     assert [name for name, _ in workers.started] == ["b", "a", "b"]
     assert events[1] == ("damaged", "b", "")
     assert events[-1] == ("ended", "b", "finished")
+
+
+@dataclass
+class Beside(Told):
+    """Workers of which each runs up to `together` stages; those of a company end together, or early as it is said."""
+
+    together: int = 8
+    companies: list[tuple[str, ...]] = field(default_factory=list)
+
+    @property
+    def most(self):
+        return self.together
+
+    def submit_all(self, stages, device):
+        self.companies.append(tuple(stage.id for stage in stages))
+        return super().submit_all(stages, device)
+
+
+@dataclass(frozen=True)
+class Sociable(Toy):
+    """A toy that runs beside those of its kind on a CPU."""
+
+    alike: str = "alike"
+
+    def company(self, device):
+        return self.alike if device == "cpu" else ""
+
+
+def sociable(name, *needs, alike="alike"):
+    return Sociable(name, needs, alike=alike)
+
+
+@pytest.fixture
+def beside(tmp_path):
+    return Beside(Journal(tmp_path), {})
+
+
+def numbered(count, alike="alike"):
+    return [sociable(f"{alike}{i}", alike=alike) for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "devices", "together", "sizes"),
+    [
+        (4, 1, 8, [4]),
+        (9, 1, 8, [8]),
+        (4, 2, 8, [2, 2]),
+        (5, 2, 8, [3, 2]),
+        (5, 3, 8, [2, 2, 1]),
+        (2, 4, 8, [1, 1]),
+        (20, 2, 8, [8, 8]),
+        (3, 1, 1, [1]),
+        (7, 3, 2, [2, 2, 2]),
+    ],
+)
+def test_as_few_share_a_device_as_use_all_and_no_more_than_a_worker_runs(beside, count, devices, together, sizes):
+    beside.together = together
+    stages = numbered(count)
+    beside.ends = {stage.id: ["runs"] for stage in stages}
+    run = dispatched(beside, stages, ["cpu"] * devices).run()
+    while next(run).kind == "started":
+        pass
+    run.close()
+    assert [len(company) for company in beside.companies] == sizes
+
+
+def test_they_share_with_their_like_alone_and_on_no_other_device(beside):
+    mixed = [stage for pair in zip(numbered(2, "a"), numbered(2, "b"), strict=True) for stage in pair]
+    list(dispatched(beside, [*mixed, stage("alone"), stage("lonely")]).run())
+    assert beside.companies == [("a0", "a1"), ("b0", "b1"), ("alone",), ("lonely",)]
+    beside.companies.clear()
+    list(dispatched(beside, numbered(2, "c"), ["cuda:0"]).run())
+    assert beside.companies == [("c0",), ("c1",)]
+
+
+def test_the_device_of_several_is_free_once_all_of_them_have_ended(beside):
+    stages = [*numbered(2), stage("next", "alike0"), stage("other")]
+    beside.ends = {"alike1": ["runs"]}
+    events = []
+    dispatch = dispatched(beside, stages, ["cpu"])
+    for event in dispatch.run():
+        events.append((event.kind, event.stage.id))
+        if events[-1] == ("progress", "alike1") and events.count(events[-1]) == 2:
+            beside.journal.write_result("alike1", Result("finished", "", {}, {}, {}))
+            dispatch.running[0].future.set_result("finished")
+    order = [one for one in events if one[0] != "progress"]
+    assert order.index(("ended", "alike0")) < order.index(("ended", "alike1")) < order.index(("started", "next"))
+    assert dispatch.free == ["cpu"]
+
+
+def leave(journal, name, how):
+    """What a worker leaves of a stage, while others of its company go on."""
+    if how in ("finished", "diverged"):
+        journal.write_result(name, Result(how, "", {}, {}, {}))
+    else:
+        journal.write_failure(name, Failure(how, "why"))
+
+
+@pytest.mark.parametrize(
+    ("how", "told_of"),
+    [("finished", "ended"), ("diverged", "ended"), ("error", "ended"), ("machine", "ended"), ("damaged", "damaged")],
+)
+def test_one_that_ended_early_frees_what_waits_for_it_and_the_others_go_on(beside, often, how, told_of):
+    beside.ends = {"alike0": ["runs", "finished"], "alike1": ["runs"], "alike2": ["runs"]}
+    waits = stage("waits", "alike0")
+    dispatch = dispatched(beside, [*numbered(3), waits], ["cpu"])
+    events, run = [], dispatch.run()
+    for event in run:
+        events.append((event.kind, event.stage.id))
+        if events[-1] == ("progress", "alike2") and events.count(events[-1]) == 1:
+            leave(beside.journal, "alike0", how)
+            dispatch.free.append("cuda:0")
+        if event.stage.id == "waits" and event.kind in ("ended", "left_out"):
+            break
+    assert [work.stage.id for work in dispatch.running] == ["alike1", "alike2"]
+    run.close()
+    said = [one for one in events if one[0] not in ("progress", "started")]
+    assert said[0] == (told_of, "alike0")
+    assert said[-1] == ("ended" if how in ("finished", "damaged") else "left_out", "waits")
+    assert [name for name, _ in beside.started].count("alike0") == (2 if how == "damaged" else 1)
+
+
+def test_a_failure_counts_once_its_worker_has_let_the_stage_go(beside, often):
+    beside.ends = {"alike0": ["runs"], "alike1": ["runs"]}
+    dispatch = dispatched(beside, numbered(2))
+    run = dispatch.run()
+    kinds = [next(run).kind for _ in range(4)]
+    with leased(beside.journal.folder("alike0")):
+        beside.journal.write_failure("alike0", Failure("error", "no"))
+        kinds += [next(run).kind for _ in range(4)]
+    assert kinds == ["started"] * 2 + ["progress"] * 6
+    event = next(run)
+    assert (event.kind, event.stage.id, event.status) == ("ended", "alike0", "failed")
+    run.close()
+
+
+def test_after_their_worker_died_each_is_tried_once_more_and_alone(beside):
+    died = WorkerDied("exit code -9")
+    beside.ends = {"alike0": [died, "finished"], "alike1": [died, died], "alike2": [died, "finished"]}
+    events = list(dispatched(beside, numbered(3)).run())
+    assert beside.companies[0] == ("alike0", "alike1", "alike2")
+    assert sorted(beside.companies[1:]) == [("alike0",), ("alike1",), ("alike2",)]
+    ended = {event.stage.id: event.status for event in events if event.kind == "ended"}
+    assert ended == {"alike0": "finished", "alike1": "failed", "alike2": "finished"}
+    assert [event.stage.id for event in events if event.kind == "died"] == ["alike0", "alike1", "alike2"]
+    assert beside.journal.failure("alike1").kind == "died"
+
+
+def test_what_had_its_result_when_its_worker_died_is_not_run_again(beside):
+    beside.ends = {"alike0": [WorkerDied("killed")], "alike1": [WorkerDied("killed"), "finished"]}
+    submit_all = beside.submit_all
+
+    def leaves_one(stages, device):
+        futures = submit_all(stages, device)
+        if len(stages) > 1:
+            beside.journal.write_result("alike0", Result("finished", "", {}, {}, {}))
+        return futures
+
+    beside.submit_all = leaves_one
+    events = told_by(dispatched(beside, numbered(2)).run())
+    assert [name for name, _ in beside.started] == ["alike0", "alike1", "alike1"]
+    assert [one for one in events if one[0] == "ended"] == [("ended", "alike0"), ("ended", "alike1")]
+
+
+def test_one_of_several_is_cancelled_and_frees_nothing_of_the_others(beside):
+    beside.ends = {stage.id: ["runs"] for stage in numbered(3)}
+    dispatch = dispatched(beside, numbered(3))
+    run = dispatch.run()
+    while next(run).kind == "started":
+        pass
+    dispatch.cancel(beside, dispatch.running[1])
+    assert beside.journal.failure("alike1") == Failure("stopped", "the command was stopped")
+    assert ([work.stage.id for work in dispatch.running], dispatch.free) == (["alike0", "alike2"], [])
+    assert [event.kind for event in (next(run), next(run))] == ["progress"] * 2
+    run.close()
+    assert dispatch.free == ["cpu"]
+    assert len(beside.cancelled) == 3
+
+
+def test_one_that_another_command_runs_is_left_to_it_and_the_others_start(beside, often):
+    dispatch = dispatched(beside, numbered(3))
+    events = []
+    with leased(beside.journal.folder("alike1")):
+        for event in dispatch.run():
+            events.append((event.kind, event.stage.id))
+            if events[-1] == ("ended", "alike2"):
+                beside.journal.write_result("alike1", Result("finished", "", {}, {}, {}))
+    assert beside.companies == [("alike0", "alike2")]
+    ended = [one for one in events if one[0] in ("elsewhere", "ended")]
+    assert ended == [("elsewhere", "alike1"), ("ended", "alike0"), ("ended", "alike2"), ("ended", "alike1")]
+
+
+def test_what_another_command_gave_up_runs_beside_others_with_no_failure_of_before(beside, often):
+    """A worker takes one that it finds stopped for one that its own command has given up."""
+    dispatch = dispatched(beside, numbered(2))
+    with leased(beside.journal.folder("alike0")):
+        run = dispatch.run()
+        assert next(run).kind == "elsewhere"
+        beside.journal.write_failure("alike0", Failure("stopped", "the command was stopped"))
+    failures = [beside.journal.failure(e.stage.id) for e in run if (e.kind, e.stage.id) == ("started", "alike0")]
+    assert failures == [None]

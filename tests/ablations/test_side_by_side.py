@@ -1,0 +1,235 @@
+"""Commands whose workers train cells side by side: every number, bit by bit, of those that train one at a time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+
+from ablations import run
+from ablations.data.tensors import read_tensors
+from ablations.engine import processes
+from ablations.engine.dispatch import Dispatch
+from ablations.engine.journal import Journal
+from ablations.engine.perform import perform, perform_all
+from ablations.search import __main__ as search
+from ablations.stages.graph import training_of
+from analysis.read.search import read_search
+from tests.ablations.conftest import TINY, over, plan_of, reproducible, rows
+from tests.ablations.search.conftest import POINTS
+
+ON_POINTS = [word for word in POINTS if word.startswith(("data", "network", "horizon", "training", "evaluation"))]
+ON_POINTS.append("schedule=log_snr_linear")
+GRIDS = {
+    "points": over(ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"),
+    "points, two shapes": over(ON_POINTS, "network.width=16,32", "schedule=learned,log_snr_linear"),
+    "points, in pieces": [*ON_POINTS, "parameterization=v,epsilon", "training.micro_batch=48", "evaluation.rungs=3"],
+    "points, of steps that differ": over(ON_POINTS, "training.steps=40,80,120", "timesteps=uniform,importance"),
+}
+TRAINED = 6
+"""Trainings of lengths, of a given schedule at both ways to draw t, and of a learned one at uniform t alone."""
+SECONDS = 300
+"""Within so many seconds a command is over, with much else running."""
+
+
+def words(grid, results: Path, together: int) -> list[str]:
+    """The words of a command on one worker."""
+    return [*grid, "name=grid", f"results={results}", "launcher.workers=1", f"launcher.together={together}"]
+
+
+def left(results: Path) -> dict[str, dict]:
+    """All that stages have left that does not tell of a clock, or of who ran it: by stage."""
+    journal = Journal(results / ".stages")
+    found = {}
+    for path in sorted(journal.root.glob("*/result.json")):
+        result = journal.result(path.parent.name)
+        assert result is not None, journal.damage(path.parent.name)
+        tensors = {file.name: read_tensors(file)[0] for file in path.parent.glob("*.safetensors")}
+        found[path.parent.name] = {
+            "status": (result.status, result.reason),
+            "metrics": {k: v for k, v in result.metrics.items() if not k.startswith("cost/") and "seconds" not in k},
+            "curves": reproducible(result.curves),
+            "metadata": {name: word for name, word in result.metadata.items() if name != "code"},
+            "tensors": tensors,
+        }
+    return found
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    """Two folders of results hold the same stages, and these the same numbers."""
+    mine, theirs = left(one), left(other)
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        tensors = [dict(found[name].pop("tensors")) for found in (mine, theirs)]
+        assert mine[name] == theirs[name]
+        assert tensors[0].keys() == tensors[1].keys()
+        for file, values in tensors[0].items():
+            assert values.keys() == tensors[1][file].keys()
+            assert all(torch.equal(value, tensors[1][file][key]) for key, value in values.items()), (name, file)
+    assert any("weights.safetensors" in {path.name for path in folder.iterdir()} for folder in one.glob(".stages/*"))
+
+
+@pytest.fixture
+def companies(monkeypatch):
+    """The numbers of stages that were given to a worker at a time."""
+    sizes = []
+    submit_all = processes.Processes.submit_all
+
+    def counted(self, stages, device):
+        sizes.append(len(stages))
+        return submit_all(self, stages, device)
+
+    monkeypatch.setattr(processes.Processes, "submit_all", counted)
+    return sizes
+
+
+def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path):
+    """On points, of several lengths, a learned schedule, and times that are drawn by what is remembered."""
+    way = ["training.report_every=10", "training.steps=20,30"]
+    grid = over(ON_POINTS, "schedule=log_snr_linear,learned", "timesteps=uniform,importance", *way)
+    planned = plan_of(*grid).planned
+    stages = list({one.id: one for item in planned if (one := training_of(item.stages)) is not None}.values())
+    assert len(stages) == TRAINED
+    assert len({stage.company("cpu") for stage in stages}) == 1
+    for stage in stages:
+        assert perform(stage, Journal(tmp_path / "1" / ".stages"), "cpu") == "finished"
+    assert perform_all(stages, Journal(tmp_path / "8" / ".stages"), "cpu") == ["finished"] * len(stages)
+    assert_equal(tmp_path / "1", tmp_path / "8")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("name", list(GRIDS))
+def test_a_grid_on_points_comes_to_the_same_numbers(name, tmp_path, alone, companies):
+    for together in (1, 8):
+        assert run.main(words(GRIDS[name], tmp_path / str(together), together)) == 0
+        assert (max(companies) > 1) == (together > 1)
+    assert_equal(tmp_path / "1", tmp_path / "8")
+
+
+@pytest.mark.thorough
+def test_a_grid_on_digits_comes_to_the_same_numbers(tmp_path, alone, companies):
+    grid = [*TINY, "parameterization=v,epsilon", "schedule=cosine,linear", "training.steps=30", "evaluation.rungs=2"]
+    for together in (1, 8):
+        assert run.main(words(over(grid), tmp_path / str(together), together)) == 0
+    assert max(companies) == 4
+    assert_equal(tmp_path / "1", tmp_path / "8")
+
+
+@pytest.fixture
+def whole(tmp_path, alone):
+    """The results of a grid whose cells were trained one at a time, and how it is asked for."""
+    grid = over(GRIDS["points"], "training.steps=2000", "training.report_every=20", "evaluation.rungs=2")
+    assert run.main(words(grid, tmp_path / "whole", 1)) == 0
+    return grid, tmp_path / "whole"
+
+
+def command(grid, results: Path, store: Path) -> subprocess.Popen[str]:
+    """The same by a process of its own, side by side."""
+    if not (results / "mlflow.db").exists():
+        results.mkdir(exist_ok=True)
+        shutil.copy(store, results / "mlflow.db")
+    return subprocess.Popen(
+        [sys.executable, "-m", "ablations.run", *words(grid, results, 8)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "MPLBACKEND": "Agg"},
+    )
+
+
+def until(true, process: subprocess.Popen[str]) -> None:
+    """Wait for this to be so while a command runs."""
+    began = time.monotonic()
+    while not true():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() - began < SECONDS
+        time.sleep(0.02)
+
+
+def trained(results: Path) -> int:
+    """The number of trainings that are under way."""
+    return len(list((results / ".stages").glob("*/metrics.jsonl")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, code, whole, tmp_path, store):
+    grid, results = whole
+    process = command(grid, tmp_path / "cut", store)
+    until(lambda: trained(tmp_path / "cut") >= 4, process)
+    process.send_signal(number)
+    text, _ = process.communicate(timeout=SECONDS)
+    assert process.returncode == code, text
+    assert "was stopped here" not in text
+    assert "Traceback" not in text
+    again = command(grid, tmp_path / "cut", store)
+    text, _ = again.communicate(timeout=SECONDS)
+    assert again.returncode == 0, text
+    assert_equal(results, tmp_path / "cut")
+    assert list((tmp_path / "cut").rglob("lease.*")) == []
+
+
+@pytest.mark.slow
+def test_two_commands_that_begin_at_once_share_the_trainings_and_none_runs_twice(whole, tmp_path, store):
+    grid, results = whole
+    first = command(grid, tmp_path / "both", store)
+    until(lambda: trained(tmp_path / "both") >= 1, first)
+    second = command(grid, tmp_path / "both", store)
+    for process in (first, second):
+        text, _ = process.communicate(timeout=SECONDS)
+        assert process.returncode == 0, text
+    assert_equal(results, tmp_path / "both")
+    assert [row["status"] for row in rows(tmp_path / "both" / "grid")] == ["finished"] * 4
+
+
+@pytest.mark.thorough
+def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_path, alone, companies, monkeypatch):
+    grid = over(GRIDS["points"], "training.steps=400")
+    assert run.main(words(grid, tmp_path / "1", 1)) == 0
+    killed, kinds, real = [], Counter(), Dispatch.run
+
+    def watched(self):
+        workers, start = [], self.launcher.start
+
+        class Kept:
+            def start(_, *given):
+                workers.append(start(*given))
+                return workers[0]
+
+        self.launcher = Kept()
+        for event in real(self):
+            kinds[event.kind] += 1
+            if event.kind == "progress" and event.share > 0 and not killed and len(self.running) > 1:
+                killed.extend(workers[0].workers[0].pids)
+                os.kill(killed[0], signal.SIGKILL)
+            yield event
+
+    monkeypatch.setattr(Dispatch, "run", watched)
+    assert run.main(words(grid, tmp_path / "8", 8)) == 0
+    assert (len(killed), kinds["died"]) == (1, 4)
+    assert_equal(tmp_path / "1", tmp_path / "8")
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("pruner", ["halving", "median"])
+def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, companies):
+    asked = over(POINTS, f"study.pruner={pruner}", "study.sampler=random", "trials=8", "seeds=2")
+    found = []
+    for together in (1, 8):
+        results = tmp_path / str(together)
+        here = [f"results={results}", "launcher.workers=1", f"launcher.together={together}"]
+        assert search.main([*asked, *here]) == 0
+        trials = read_search(results / "found").trials
+        found.append(trials[[name for name in trials if "cost/" not in name and "seconds" not in name]])
+    assert found[0].equals(found[1])
+    assert set(found[0]["status"]) == {"finished", "pruned"}
+    assert max(companies) >= 2
+    assert_equal(tmp_path / "1", tmp_path / "8")
