@@ -26,6 +26,8 @@ SHIFT = 1e-6
 """The size of a shift that a convolution is tried with."""
 STEP, SHARED = 64, 2**15
 """Values that a processor takes at a time at most, and those above which threads share them out."""
+SMALL = 16**3
+"""Multiplications of a product in bf16 up to which torch takes another kernel."""
 LARGE = 2**21
 """Values of a feature map, of all examples, above which networks are trained alone."""
 
@@ -109,8 +111,11 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a_s b_s + bias_s [S, N, M] of a [S, N, K], b [S, K, M] and a bias [S, 1, M].
 
     For a single row, column or term a library takes another kernel where there is one product than where there are
-    several: zeros make them two. So it may for matrices that lie within each other, which are copied.
+    several: zeros make them two. So it may for matrices that lie within each other, which are copied, and for small
+    ones in bf16, whose kernel is chosen by the size of all of them.
     """
+    if a.dtype == torch.bfloat16 and a.shape[1:].numel() * b.shape[2] <= SMALL:
+        return product(a.float(), b.float(), None if bias is None else bias.float()).to(a.dtype)
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if not n + k + m:
         a, b = (value.mT.contiguous().mT if value.stride(1) == 1 else value.contiguous() for value in (a, b))

@@ -368,3 +368,15 @@ def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
     assert stackable(UNet(channels=8, groups=4).build((1, 8, 8), 1))
     assert not stackable(UNet(channels=8, groups=4, dropout=0.1).build((1, 8, 8), 1))
     assert not stackable(nn.Linear(2, 2))
+
+
+@pytest.mark.parametrize(("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16)])
+def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns):
+    """Their terms cancel, so that what is left of them is how they were rounded."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(8, rows, terms, generator=generator), torch.randn(8, terms, columns, generator=generator)
+    half = terms // 2
+    a[:, :, half:], b[:, half:] = -a[:, :, :half], b[:, :half]
+    a, b = a.bfloat16(), b.bfloat16()
+    together = grouped.product(a, b)
+    assert all(torch.equal(grouped.product(a[i : i + 1], b[i : i + 1])[0], together[i]) for i in range(8))
