@@ -58,25 +58,30 @@ def stacked(network: nn.Module, members: int) -> nn.Module:
 
 
 def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A function of each value of x [S, …], at once where each network's values get the bits that they get alone.
+    """A function of each value of x [S, N, C], at once where each network's values get the bits that they get alone.
 
     What vectors leave over at the end, of all or of a thread's share, is worked out one by one, and rounded otherwise.
     """
     even = x.shape[1:].numel() % STEP == 0 and (x.numel() <= SHARED or torch.get_num_threads() == 1)
-    if len(x) == 1 or even or x.device.type != "cpu":
+    if x.ndim < 3 or len(x) == 1 or even or x.device.type != "cpu":
         return function(x)
     return torch.stack([function(own) for own in x])
 
 
 class Linear(nn.Linear, Grouped):
-    """x [S, B, C] → [S, B, C']."""
+    """x [S, B, C] → [S, B, C'], or [B, C] → [B, C'] for one network."""
 
     def forward(self, x: Tensor) -> Tensor:
         return products(x, self.weight, self.bias)
 
 
 def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W_sᵀ + b_s [S, N, C'] of rows x [S, N, C], by weights [C', C] or [S, C', C] and biases [C'] or [S, C']."""
+    """x W_sᵀ + b_s [S, N, C'] of rows x [S, N, C], by weights [C', C] or [S, C', C] and biases [C'] or [S, C'].
+
+    Rows of one network may come without S in front, and leave so.
+    """
+    if x.ndim == 2:
+        return products(x[None], weight, bias)[0]
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
