@@ -222,7 +222,7 @@ class DiffusionLearner(Learner):
         return question.losses(self.diffusion.denoiser.answer(question.asked))
 
     def question(self, raw: Tensor, draws: Values) -> Question:
-        """What the losses ask of the network."""
+        """The question that the losses put to the network."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
         return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"]))
 

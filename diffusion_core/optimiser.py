@@ -104,7 +104,7 @@ class AdamW:
         self.places = {group: self._places(group) for group in groups}
 
     def _places(self, group: str) -> list[Tensor]:
-        """Where the gradients of a group's parameters are received."""
+        """The places in which the gradients of a group's parameters are received."""
         moments = [self.moments[name] for name in self.of_group(group)]
         pairs = [pair for own in moments for pair in zip(own.flat.tensors, own.gradients, strict=True)]
         places = {id(parameter): place for parameter, place in pairs}

@@ -101,7 +101,7 @@ class Piece:
         return means if self.share == 1 else {group: mean * self.share for group, mean in means.items()}
 
     def question(self) -> Question | None:
-        """What it asks of its network, where others may ask beside it."""
+        """The question to its network, where others may ask beside it."""
         with self.member.autocast():
             question = self.member.learner.question(self.raw, self.draws)
         if question is not None and self.member.make is None:

@@ -187,7 +187,7 @@ class Pace:
         return side_by_side(left, self.workers)
 
     def _under_way(self, each: Mapping[Key, float]) -> dict[str, Left]:
-        """What is left of the stages under way: of those that share a worker, the shortest ends first, once all have
+        """The rest of the stages under way: of those that share a worker, the shortest ends first, once all have
         had as much, and the longest frees it."""
         now, shared = self.now(), dict[Clock, list[tuple[float, Stage]]]()
         for one in self.under_way.values():

@@ -94,7 +94,7 @@ def shared_out(stages: int, devices: int, most: int) -> int:
 
 
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | BaseException]:
-    """What the work of each place comes to, or how it failed: each in a thread, with a seat in one company."""
+    """The outcome of the work of each place, or its error: each in a thread, with a seat in one company."""
     company = Company(seats)
     ends: dict[int, R | BaseException] = {}
 

@@ -27,7 +27,7 @@ class Waiting(Generic[S]):
         return Waiting(-len(stage.needs), order, stage, tries)
 
     def company(self, device: str) -> str:
-        """What it has in common with those that it may run beside; "" where it is to be alone."""
+        """The mark that it shares with those that it may run beside; "" where it is to be alone."""
         return self.stage.company(device) if self.tries == 1 else ""
 
 

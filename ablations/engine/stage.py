@@ -70,7 +70,7 @@ class Stage(ABC):
         return ()
 
     def company(self, device: str) -> str:
-        """What stages have in common that gain from running side by side in a process; "" where one does not."""
+        """The mark of stages that gain from running side by side in a process on a device; "" where one does not."""
         return ""
 
     @property

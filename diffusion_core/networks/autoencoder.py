@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 
+from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.grouped import Conv2d
 from diffusion_core.networks.layers import ResidualBlock
 
 WIDEST = 4

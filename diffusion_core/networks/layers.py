@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
+from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import Conv2d, Grouped, Linear, products, valuewise
+from diffusion_core.networks.grouped import Grouped, Linear, products, valuewise
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate
 from torch.utils.checkpoint import checkpoint
 
+from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.grouped import Conv2d, Grouped
+from diffusion_core.networks.grouped import Grouped
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network
 

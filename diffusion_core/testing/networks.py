@@ -211,7 +211,7 @@ def a_training_goes_on_bit_by_bit_as_if_never_stopped(network: Network, shape: t
 
 
 def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[int, ...]) -> None:
-    """Where `gains_beside` says so, outputs and gradients on a CPU are those of each network alone, bit by bit."""
+    """If `gains_beside` says so, outputs and gradients on a CPU are those of each network alone, bit by bit."""
     x, rule = inputs(shape), "networks side by side must give what each gives alone"
     if not network.gains_beside(shape, len(x)):
         return

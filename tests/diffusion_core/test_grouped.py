@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from diffusion_core.networks import grouped
+from diffusion_core.networks import convolution, grouped
+from diffusion_core.networks.convolution import Case, Conv2d, dependent
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import Case, Conv2d, LayerNorm, Linear, dependent, stackable, stacked
+from diffusion_core.networks.grouped import LayerNorm, Linear, stackable, stacked
 from diffusion_core.networks.layers import Attention, ResidualBlock
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -238,10 +239,10 @@ def test_networks_side_by_side_start_with_the_weights_of_one():
 @pytest.fixture(params=PARTS, ids=lambda parts: "+".join(sorted(parts)) or "none")
 def by_every_way(request, monkeypatch):
     """The parts of convolutions that come by products, whatever was found."""
-    monkeypatch.setattr(grouped, "dependent", lambda case: request.param)
+    monkeypatch.setattr(convolution, "dependent", lambda case: request.param)
 
 
-def convolution(dtype, kernel, members):
+def members_of_a_convolution(dtype, kernel, members):
     """A convolution of networks side by side, with its input and the gradient in its output."""
     channels_in, channels_out, side, (batch, height, width) = kernel
     stack = beside([stirred(Conv2d(channels_in, channels_out, side), i) for i in range(members)]).to(dtype)
@@ -256,7 +257,7 @@ def convolution(dtype, kernel, members):
     dtype=(torch.float32, torch.float64),
 )
 def test_by_every_way_a_convolution_is_torchs_of_each_network(kernel, members, dtype):
-    layer, x, dy = convolution(dtype, kernel, members)
+    layer, x, dy = members_of_a_convolution(dtype, kernel, members)
     got = pass_of(layer, members, Maps, x, dy, "float32")
     weights, biases = (p.detach() if members > 1 else p.detach()[None] for p in (layer.weight, layer.bias))
     for s in range(members):
@@ -268,7 +269,7 @@ def test_by_every_way_a_convolution_is_torchs_of_each_network(kernel, members, d
 
 @pytest.mark.usefixtures("by_every_way")
 def test_gradients_of_a_convolution_are_its_slopes():
-    layer, x, _ = convolution(torch.float64, (2, 3, 3, (2, 3, 4)), 2)
+    layer, x, _ = members_of_a_convolution(torch.float64, (2, 3, 3, (2, 3, 4)), 2)
     given = [Maps.join(x).requires_grad_(), *layer.parameters()]
 
     def function(x, weight, bias):
@@ -325,7 +326,7 @@ def test_a_part_that_is_rounded_by_groups_is_found(wrong, place, dtype, monkeypa
         y = torch.cat([functional.conv2d(*part, padding=padding) for part in parts], dim=1)
         return Rounded.apply(y, True, (1, groups)) if wrong == "y" else y
 
-    monkeypatch.setattr(grouped, "conv2d", by_groups)
+    monkeypatch.setattr(convolution, "conv2d", by_groups)
     case = Case(dtype, (4, 6, 6), (8, 4, 3, 3), torch.get_num_threads())
     assert {"db": "dw"}.get(wrong, wrong) in dependent.__wrapped__(case)
 
@@ -336,7 +337,7 @@ def test_a_convolution_that_takes_each_network_by_itself_depends_on_the_layout_a
         own = [functional.conv2d(x.contiguous(memory_format=LAST), w, b, padding=padding) for x, w, b in parts]
         return torch.cat(own, dim=1)
 
-    monkeypatch.setattr(grouped, "conv2d", one_by_one)
+    monkeypatch.setattr(convolution, "conv2d", one_by_one)
     assert dependent.__wrapped__(Case(torch.float32, (4, 6, 6), (8, 4, 3, 3), 1)) == {"layout"}
 
 

@@ -9,7 +9,7 @@ import torch
 
 from diffusion_core import trainer
 from diffusion_core.likelihood import bound
-from diffusion_core.networks import fused, grouped
+from diffusion_core.networks import convolution, fused
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import V
 from diffusion_core.recorded import WARM_UP, Recorded
@@ -62,7 +62,7 @@ def states(learner_of, device, **changes):
 @pytest.mark.parametrize("learner_of", [image_learner, adapting_learner, schedule_learner, vq_learner])
 def test_a_recorded_training_is_the_training(learner_of, monkeypatch, card):
     monkeypatch.setattr(fused, "works", lambda: False)
-    monkeypatch.setattr(grouped, "dependent", lambda case: frozenset())
+    monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
     pieces = 8 if learner_of is adapting_learner else None
     recordings = recorded_by(monkeypatch)
     recorded = states(learner_of, CUDA, micro_batch=pieces)

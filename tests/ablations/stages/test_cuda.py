@@ -17,7 +17,7 @@ from ablations.stages.graph import stages_of
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from ablations.stages.training_loop import Trained
-from diffusion_core.networks import fused, grouped
+from diffusion_core.networks import convolution, fused
 from evidence.pairs import all_values
 from tests.ablations.conftest import reproducible, result_of
 from tests.axes import thinned
@@ -80,7 +80,7 @@ def untaught(few_digits, monkeypatch):
     """What hardly learns is not called collapsed, and both devices take torch's own operations."""
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
     monkeypatch.setattr(fused, "works", lambda: False)
-    monkeypatch.setattr(grouped, "dependent", lambda case: frozenset())
+    monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
 
 
 def shown_by(choices):
