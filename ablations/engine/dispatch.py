@@ -2,9 +2,8 @@
 
 A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
 that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
-One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here,
-where the other one gave it up. Stages that gain from it (`Stage.company`) share a device, as many as its workers allow;
-one whose worker died is alone at its second try, so that it takes no others with it again.
+One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here.
+Stages that gain from it (`Stage.company`) share a device; one whose worker died is alone at its second try.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Generic
 
-from ablations.engine.company import shared_out
 from ablations.engine.events import Event
 from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
@@ -104,7 +102,7 @@ class Dispatch(Generic[S]):
             while self.queue.waiting or self.running or self.elsewhere:
                 self.free += workers.more()
                 yield from self._look_elsewhere()
-                for company in self._companies(workers.most):
+                for company in self.queue.companies(self.free, workers.most, len(self.devices)):
                     yield from self._begin(workers, company)
                 for work in [work for work in self.running if self._is_over(work, workers)]:
                     self._let_go(work)
@@ -133,18 +131,6 @@ class Dispatch(Generic[S]):
             wait([work.future for work in self.running], POLL_SECONDS, FIRST_COMPLETED)
         elif self.elsewhere:
             time.sleep(POLL_SECONDS)
-
-    def _companies(self, most: int) -> list[list[Waiting[S]]]:
-        """The stages that can start now, for each free device those that share it: as few as use all devices."""
-        ready, companies = self.queue.ready(most * max(len(self.devices), len(self.free))), list[list[Waiting[S]]]()
-        while ready and len(companies) < len(self.free):
-            device = self.free[len(companies)]
-            first, shared = ready[0], ready[0].company(device)
-            alike = [waiting for waiting in ready if waiting is first or (shared and waiting.company(device) == shared)]
-            company = alike[: shared_out(len(alike), len(self.free) - len(companies), most)]
-            companies.append(company)
-            ready = [waiting for waiting in ready if waiting not in company]
-        return companies
 
     def _begin(self, workers: Workers, company: list[Waiting[S]]) -> Iterator[Event[S]]:
         """Start stages on a device, but those that another command has run since they were added, or runs."""
@@ -222,8 +208,8 @@ class Dispatch(Generic[S]):
                 self.journal.write_failure(stage.id, STOPPED)
             raise
         beside = {stage.id for stage in stages}
-        for waiting, future, lease in zip(company, futures, leases, strict=True):
-            self.running.append(Running(waiting.stage, future, device, waiting.tries, lease, beside))
+        started = zip(company, futures, leases, strict=True)
+        self.running += [Running(w.stage, future, device, w.tries, lease, beside) for w, future, lease in started]
 
     def _is_over(self, work: Running[S], workers: Workers) -> bool:
         """True where a stage has ended; one beside others may have done so before them."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic
 
+from ablations.engine.company import shared_out
 from ablations.engine.stage import S
 
 
@@ -78,6 +79,19 @@ class Queue(Generic[S]):
         for waiting in ready:
             heappush(self.startable, waiting)
         return ready
+
+    def companies(self, free: list[str], most: int, devices: int) -> list[list[Waiting[S]]]:
+        """The stages that can start now, for each of the `devices` that is free those that share it, `most` of them: as
+        few as use all that are free."""
+        ready, companies = self.ready(most * max(devices, len(free))), list[list[Waiting[S]]]()
+        while ready and len(companies) < len(free):
+            device = free[len(companies)]
+            first, shared = ready[0], ready[0].company(device)
+            alike = [waiting for waiting in ready if waiting is first or (shared and waiting.company(device) == shared)]
+            company = alike[: shared_out(len(alike), len(free) - len(companies), most)]
+            companies.append(company)
+            ready = [waiting for waiting in ready if waiting not in company]
+        return companies
 
     def impossible(self) -> list[Waiting[S]]:
         """The stages that wait for what did not finish."""

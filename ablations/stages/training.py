@@ -96,7 +96,7 @@ class TrainingStage(LearningStage):
 
 
 def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
-    """The mark of trainings that are faster side by side: a network of one shape and batches of one size; "" of others."""
+    """The mark of trainings that are faster side by side, of one shape and batches of one size; "" of others."""
     shape = cell.data.load().shape
     if device != "cpu" or not cell.network.gains_beside(shape, cell.training.micro_batch or cell.training.batch):
         return ""
