@@ -195,11 +195,10 @@ class Dispatch(Generic[S]):
         stages = [waiting.stage for waiting in company]
         for stage in stages:
             del self.queue.waiting[stage.id]
+            # A failure that is left after this is that of a later try.
+            self.journal.forget_failure(stage.id)
         device = self.free.pop(0)
         leases = [self.journal.last_touch(stage.id)[0] for stage in stages]
-        # A failure that is left after this is that of a later try.
-        for stage in stages:
-            self.journal.forget_failure(stage.id)
         try:
             futures = workers.submit_all(stages, device)
         except KeyboardInterrupt:
