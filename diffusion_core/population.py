@@ -38,8 +38,8 @@ Descent = tuple[Values, Values]
 class Beside(Protocol):
     """A meeting of trainings: each gives what it has and gets its own share of what one of them makes of it all."""
 
-    def __call__(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
-        """The share of `mine` in what the work makes of all that was brought."""
+    def __call__(self, mine: T, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> R:
+        """The share of `mine` in what the work makes of all that was brought, or of it alone if that is an error."""
 
 
 class Member:
@@ -109,20 +109,29 @@ class Piece:
         return question if self.member.make else None
 
 
-def descend(pieces: Sequence[Piece]) -> list[Descent]:
-    """The losses of pieces of several learners, whose gradients each has received: by one pass where they are alike."""
-    asked = [piece.question() if len(pieces) > 1 else None for piece in pieces]
+def descend(pieces: Sequence[Piece]) -> list[Descent | Exception]:
+    """The losses of pieces of several learners, whose gradients each has received: by one pass where they are alike.
+
+    An error is the share of those alone whose pass it ended; a single piece's is raised.
+    """
+    if len(pieces) == 1:
+        return [pieces[0].among_others()]
+    asked = [piece.question() for piece in pieces]
     kinds: dict[Any, list[int]] = {}
     for i, (piece, question) in enumerate(zip(pieces, asked, strict=True)):
         kinds.setdefault(i if question is None else kind_of(piece, question), []).append(i)
-    descents: dict[int, Descent] = {}
+    descents: dict[int, Descent | Exception] = {}
     for places in kinds.values():
-        several = [(pieces[i], asked[i]) for i in places]
-        if len(several) == 1:
-            descents[places[0]] = several[0][0].among_others()
-        else:
-            descents |= dict(zip(places, _together([p for p, _ in several], [q for _, q in several if q]), strict=True))
+        try:
+            made = _of_a_kind([pieces[i] for i in places], [question for i in places if (question := asked[i])])
+            descents |= dict(zip(places, made, strict=True))
+        except Exception as error:
+            descents |= dict.fromkeys(places, error)
     return [descents[i] for i in range(len(pieces))]
+
+
+def _of_a_kind(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
+    return [pieces[0].among_others()] if len(pieces) == 1 else _together(pieces, questions)
 
 
 def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:

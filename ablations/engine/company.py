@@ -67,7 +67,7 @@ class Seat:
         """Seconds of this stage's own work, and its part of what was made together."""
         return self.seconds + time.monotonic() - self.since
 
-    def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R]]) -> R:
+    def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> R:
         """This stage's share of what the work makes of all that is brought, once all who are present have done so.
 
         Where the work fails on all of it, or an exception is somebody's share, each of them has it done for its own
@@ -83,7 +83,8 @@ class Seat:
                 company.floor.wait()
         self.since = time.monotonic()
         share = company.shares.pop(self)
-        return work([mine])[0] if isinstance(share, BaseException) else share
+        own: R = work([mine])[0] if isinstance(share, BaseException) else share  # type: ignore[assignment]
+        return own
 
 
 def shared_out(stages: int, devices: int, most: int) -> int:
