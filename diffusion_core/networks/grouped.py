@@ -112,7 +112,8 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     ones in bf16, whose kernel is chosen by the size of all of them.
     """
     if a.dtype == torch.bfloat16 and a.shape[1:].numel() * b.shape[2] <= SMALL:
-        return product(a.float(), b.float(), None if bias is None else bias.float()).to(a.dtype)
+        with torch.autocast(a.device.type, enabled=False):
+            return product(a.float(), b.float(), None if bias is None else bias.float()).to(a.dtype)
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if not n + k + m:
         a, b = (value.mT.contiguous().mT if value.stride(1) == 1 else value.contiguous() for value in (a, b))

@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import Grouped, Linear, products, valuewise
+from diffusion_core.networks.grouped import SMALL, Grouped, Linear, products, valuewise
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -109,7 +109,14 @@ class Attention(Grouped):
         qkv = qkv.reshape(batch, height * width, self.members, 3, self.heads, -1)
         # Copied once, where each product would copy what it takes.
         q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
-        h = attend(q, k, v).transpose(1, 2).reshape(batch, height, width, channels)
+        small = q.numel() * q.shape[-2] <= self.members * SMALL
+        if small and q.dtype == torch.bfloat16 and q.device.type == "cpu":
+            # As of any small product (`grouped.product`), the kernel would be chosen by the size of all networks'.
+            with torch.autocast("cpu", enabled=False):
+                h = attend(q.float(), k.float(), v.float()).to(q.dtype)
+        else:
+            h = attend(q, k, v)
+        h = h.transpose(1, 2).reshape(batch, height, width, channels)
         out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
         return out
 

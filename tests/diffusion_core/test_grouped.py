@@ -371,13 +371,37 @@ def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
     assert not stackable(nn.Linear(2, 2))
 
 
-@pytest.mark.parametrize(("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16)])
-def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns):
-    """Their terms cancel, so that what is left of them is how they were rounded."""
+def cancelling(rows, terms, columns):
+    """Eight products a b whose terms cancel, so that what is left of them is how they were rounded."""
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(8, rows, terms, generator=generator), torch.randn(8, terms, columns, generator=generator)
     half = terms // 2
     a[:, :, half:], b[:, half:] = -a[:, :, :half], b[:, :half]
-    a, b = a.bfloat16(), b.bfloat16()
-    together = grouped.product(a, b)
-    assert all(torch.equal(grouped.product(a[i : i + 1], b[i : i + 1])[0], together[i]) for i in range(8))
+    return a.bfloat16(), b.bfloat16()
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+@pytest.mark.parametrize(("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16)])
+def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns, autocast):
+    a, b = cancelling(rows, terms, columns)
+    with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+        together = grouped.product(a, b)
+        alone = [grouped.product(a[i : i + 1], b[i : i + 1])[0] for i in range(8)]
+    assert all(torch.equal(mine, theirs) for mine, theirs in zip(alone, together, strict=True))
+
+
+@pytest.mark.parametrize(("batch", "heads", "side"), [(1, 2, 4), (2, 2, 2), (8, 2, 2), (16, 1, 2)])
+def test_attention_of_few_small_maps_in_bf16_is_that_of_each_alone(batch, heads, side):
+    """Queries and keys whose products cancel: scores are what is left of their rounding, made large."""
+    generator, channels = torch.Generator().manual_seed(0), 16
+    layer = Attention(channels, 4, heads)
+    weight = torch.randn(3, heads, 2, channels // heads // 2, channels, generator=generator)
+    weight[0, :, 1], weight[1, :, 1] = -weight[0, :, 0], weight[1, :, 0]
+    weight[:2] *= 2.0**10
+    layer.qkv.weight.data = weight.reshape(3 * channels, channels, 1, 1)
+    nn.init.normal_(layer.out.weight, generator=generator)
+    stack = stacked(layer, 8)
+    x = torch.randn(batch, channels, side, side, generator=generator)
+    with torch.autocast("cpu", torch.bfloat16):
+        alone, together = layer(x), stack(x.repeat(1, 8, 1, 1))
+    assert torch.equal(together[:, :channels], alone)
