@@ -23,7 +23,7 @@ import torch
 from ablations.data.base import Data
 from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, Left, loads_of, seconds_of, side_by_side
 from ablations.driver.work_units import Pass, alike, company_pass, count_of, maker_of
-from ablations.engine.company import shared_out
+from ablations.engine.company import size_of_next
 from ablations.engine.processes import METHOD
 from ablations.metrics.judging import yardstick_of
 from ablations.settings.cell import Cell
@@ -113,7 +113,7 @@ def companies_of(stages: int, workers: int, most: int) -> list[int]:
     turn after turn."""
     sizes: list[int] = []
     while stages:
-        sizes.append(shared_out(stages, workers - len(sizes) % workers, most))
+        sizes.append(size_of_next(stages, workers - len(sizes) % workers, most))
         stages -= sizes[-1]
     return sizes
 

@@ -87,9 +87,9 @@ class Seat:
         return own
 
 
-def shared_out(stages: int, devices: int, most: int) -> int:
-    """The number of so many stages alike that the first of free devices is given: companies of one size, as many as use
-    all of these and hold `most` each."""
+def size_of_next(stages: int, devices: int, most: int) -> int:
+    """The size of the first company of so many stages alike: all have one size, of `most` at most, and use all free
+    devices."""
     companies = max(devices, -(-stages // most))
     return -(-stages // companies)
 

@@ -89,12 +89,8 @@ class Processes(Workers):
     def __init__(self, journal: str, devices: list[str], begin: Begin, most: int = 1) -> None:
         self.journal = Journal(Path(journal))
         self.begin = begin
-        self.at_once = most
+        self.most = most
         self.workers = [Worker(device, self._pool()) for device in devices]
-
-    @property
-    def most(self) -> int:
-        return self.at_once
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         worker = self._worker(device)

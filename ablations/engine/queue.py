@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic
 
-from ablations.engine.company import shared_out
+from ablations.engine.company import size_of_next
 from ablations.engine.stage import S
 
 
@@ -88,7 +88,7 @@ class Queue(Generic[S]):
             device = free[len(companies)]
             first, shared = ready[0], ready[0].company(device)
             alike = [waiting for waiting in ready if waiting is first or (shared and waiting.company(device) == shared)]
-            company = alike[: shared_out(len(alike), len(free) - len(companies), most)]
+            company = alike[: size_of_next(len(alike), len(free) - len(companies), most)]
             companies.append(company)
             ready = [waiting for waiting in ready if waiting not in company]
         return companies

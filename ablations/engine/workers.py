@@ -20,6 +20,9 @@ class WorkerDied(Exception):
 class Workers(ABC):
     """The workers that a launcher starts, and that run stages until they are closed."""
 
+    most: int = 1
+    """The most stages that are run side by side on a device."""
+
     @abstractmethod
     def submit(self, stage: Stage, device: str) -> Future[str]:
         """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
@@ -28,11 +31,6 @@ class Workers(ABC):
     def submit_all(self, stages: Sequence[Stage], device: str) -> list[Future[str]]:
         """Run stages on a device side by side: their futures. Asked for more than one only where `most` allows it."""
         return [self.submit(stage, device) for stage in stages]
-
-    @property
-    def most(self) -> int:
-        """The most stages that are run side by side on a device."""
-        return 1
 
     def over(self, future: Future[str]) -> bool:
         """True where a future has come to something, or never will."""

@@ -26,8 +26,8 @@ from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
 from ablations.stages.restore import autoencoder_of, restore_autoencoder
+from ablations.stages.several_devices import LearningStage
 from ablations.stages.stage import Passes
-from ablations.stages.together import LearningStage
 from ablations.stages.training import WEIGHT_BYTES, WEIGHTS_EACH
 from ablations.stages.training_loop import learn
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder

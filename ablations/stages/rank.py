@@ -21,7 +21,7 @@ from ablations.engine.lease import LeaseLost
 from ablations.engine.stage import Bench
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import pinned
-from ablations.stages.together import Task
+from ablations.stages.several_devices import Task
 from diffusion_core.ranks import Ranks
 
 PATIENCE = timedelta(days=7)
@@ -30,7 +30,7 @@ PATIENCE = timedelta(days=7)
 
 def main(path: str) -> int:
     """Perform this rank's share of a task; 1 where that fails, which the journal then tells."""
-    # In a folder that is this user's alone, and was made for it (`perform_together`).
+    # In a folder that is this user's alone, and was made for it (`perform_on_several`).
     task: Task = pickle.loads(Path(path).read_bytes())
     threading.Thread(target=_end_with, args=(task.worker,), daemon=True).start()
     plugins.import_modules(task.modules)

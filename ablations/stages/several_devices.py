@@ -33,7 +33,7 @@ class LearningStage(Stage):
 
     def perform(self, bench: Bench) -> None:
         if len(devices_of(bench.device)) > 1:
-            perform_together(self, bench)
+            perform_on_several(self, bench)
         else:
             super().perform(bench)
 
@@ -50,7 +50,7 @@ class Task:
     lease: Lease
 
 
-def perform_together(stage: Stage, bench: Bench) -> None:
+def perform_on_several(stage: Stage, bench: Bench) -> None:
     """Run a training on several devices, which leaves its result or its failure; RuntimeError if it leaves neither."""
     journal = bench.journal
     task = Task(stage, journal.address, devices_of(bench.device), plugins.modules(), os.getpid(), bench.lease)

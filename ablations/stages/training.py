@@ -25,8 +25,8 @@ from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
 from ablations.stages.restore import build, load_encoding, restore
+from ablations.stages.several_devices import LearningStage
 from ablations.stages.stage import OnTheWay, Passes
-from ablations.stages.together import LearningStage
 from ablations.stages.training_loop import Course, Trained, finite, learn
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner

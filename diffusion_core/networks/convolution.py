@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
 from diffusion_core.networks.grouped import Grouped, computed_in, product, summed
+from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
 """Networks side by side that a convolution is tried with."""
 SHIFT = 1e-6
 """The size of a shift that a convolution is tried with."""
-LARGE = 2**21
-"""Values of a feature map, of all examples, above which networks are trained alone."""
+LARGE = 4 * MOST_BESIDE
+"""Values of a layer's maps, of all examples, above which its network is trained alone: joined maps are at most so many
+times as wide as the widest."""
 
 
 class Conv2d(nn.Conv2d, Grouped):
@@ -44,9 +46,9 @@ class Conv2d(nn.Conv2d, Grouped):
             if parts - {"layout"} or (parts and case.open):
                 return Convolution.apply(x.to(dtype), weight, bias, self.members, parts)  # type: ignore[no-any-return, no-untyped-call]
             if parts:
-                y = conv2d(channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
+                y = conv2d(with_channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
                 if y.requires_grad:
-                    y.register_hook(channels_last)  # type: ignore[no-untyped-call]
+                    y.register_hook(with_channels_last)  # type: ignore[no-untyped-call]
                 return y
         return conv2d(x, weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
 
@@ -185,7 +187,7 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, by
     return images(product(rows, matrices, None if bias is None else bias.reshape(groups, 1, -1)), x)
 
 
-def channels_last(x: Tensor) -> Tensor:
+def with_channels_last(x: Tensor) -> Tensor:
     """x [B, C, H, W] with channels last."""
     return x.contiguous(memory_format=torch.channels_last)
 
@@ -193,7 +195,7 @@ def channels_last(x: Tensor) -> Tensor:
 def laid(x: Tensor) -> Tensor:
     """x [B, C, H, W] with channels last, in strides too that sizes of one leave open."""
     batch, channels, height, width = x.shape
-    rows = channels_last(x).permute(0, 2, 3, 1)
+    rows = with_channels_last(x).permute(0, 2, 3, 1)
     return rows.reshape(-1).view(batch, height, width, channels).permute(0, 3, 1, 2)
 
 

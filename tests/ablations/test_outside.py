@@ -181,7 +181,7 @@ PICKLES = {
     "ablations/launchers/ray.py": "to Ray",
     "ablations/launchers/tasks.py": "to Ray",
     "ablations/stages/rank.py": "from a folder that is this user's alone, of the process that started it",
-    "ablations/stages/together.py": "to it",
+    "ablations/stages/several_devices.py": "to it",
     "ablations/metrics/extractors/weights.py": "the name of an error",
 }
 """Where the word stands, and what is read there."""

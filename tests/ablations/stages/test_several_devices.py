@@ -13,7 +13,7 @@ from ablations.driver.plan import check_shared
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.stages.artifacts import HISTORY
-from ablations.stages.together import RANK
+from ablations.stages.several_devices import RANK
 from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
 from tests.ablations.conftest import reproducible, result_of
@@ -74,7 +74,7 @@ def test_ranks_end_with_the_worker_that_waits_for_them(tmp_path):
     words = (
         "import sys; from pathlib import Path; from ablations.engine.journal import Journal; "
         "from ablations.engine.perform import perform; "
-        "from tests.ablations.stages.test_together import LONG, TWO, training_of; "
+        "from tests.ablations.stages.test_several_devices import LONG, TWO, training_of; "
         "perform(training_of(LONG), Journal(Path(sys.argv[1])), TWO)"
     )
     training = training_of(LONG)
