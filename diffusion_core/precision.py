@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -33,9 +33,29 @@ def has_bf16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
-def network_call(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """The context of a network's call: bf16 autocast, or for float32 whatever is around it."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else contextlib.nullcontext()
+@contextlib.contextmanager
+def network_call(precision: Precision, device: torch.device) -> Iterator[None]:
+    """The context of a network's call: bf16 autocast, or for float32 whatever is around it; see `told_kernels`."""
+    with told_kernels(), torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def told_kernels() -> Iterator[None]:
+    """A context that ends in RuntimeError where torch turned to other kernels on its way.
+
+    So it does, for good and with a warning alone, where memory runs out in a product in bf16: what follows would be
+    rounded otherwise, and no longer be what another run of the same comes to.
+    """
+    before = torch.backends.mkldnn.enabled
+    try:
+        yield
+    finally:
+        given_up = before and not torch.backends.mkldnn.enabled
+        if given_up:
+            torch.backends.mkldnn.enabled = True  # type: ignore[assignment]
+    if given_up:
+        raise RuntimeError("out of memory: oneDNN could not multiply matrices, and torch's own kernels round otherwise")
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from typing import Any
 
 from ablations.results.csv_text import csv_text, rows_of, union
 from analysis.format.files import write_json, write_text
-from analysis.format.names import CURVES, FIXED, SEARCH, TRIAL
+from analysis.format.names import CURVES, FIXED, OPTIONAL, SEARCH, TRIAL
 
 Line = dict[str, Any]
 
@@ -43,12 +43,17 @@ def parts_of(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
     def part(of: dict[str, Any], *, trials: bool) -> Part:
         return Part(
             of,
-            [row for row in runs if bool(row[TRIAL]) == trials],
+            [said(row) for row in runs if bool(row[TRIAL]) == trials],
             [row for row in curves if ((row["cell_id"], row["seed"]) in tried) == trials],
         )
 
     trials = part({SEARCH: head[SEARCH]}, trials=True)
     return trials, part({key: value for key, value in head.items() if key != SEARCH}, trials=False)
+
+
+def said(row: Line) -> Line:
+    """A row without the columns that only some have and that say nothing of this one."""
+    return {name: value for name, value in row.items() if value or name not in OPTIONAL}
 
 
 def write_parts(folder: Path, trials: Part, cells: Part) -> None:

@@ -11,11 +11,13 @@ AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
 """The autoencoder that a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared
 in. Sources without latents have no such columns."""
+OPTIONAL = (TRACEBACK, NOTES, *LATENT)
+"""The columns that are there where a row has something to say in them."""
 PRECISION = "precision"
 VERSIONS = ("code", "numerics", "data_digest", PRECISION)
 """The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of
 its network, which `training.precision=auto` leaves to the machine; "" where unknown."""
-METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
+METADATA = (*FIXED, *OPTIONAL, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 LIKELIHOOD = "likelihood"
 """The purpose of a metric that is of each held-out image, and of no sample."""

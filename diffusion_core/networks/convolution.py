@@ -41,7 +41,7 @@ class Conv2d(nn.Conv2d, Grouped):
         # Weights of S networks are cast before they are laid out: that is one copy.
         weight, bias = self.weight.to(dtype).flatten(0, -4), self.bias.to(dtype).flatten()
         if x.device.type == "cpu" and torch.is_grad_enabled():
-            case = Case(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]), torch.get_num_threads())
+            case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]))
             parts = dependent(case)
             if parts - {"layout"} or (parts and case.open):
                 return Convolution.apply(x.to(dtype), weight, bias, self.members, parts)  # type: ignore[no-any-return, no-untyped-call]
@@ -62,6 +62,13 @@ class Case(NamedTuple):
     kernel: tuple[int, ...]
     """C', C and twice its side."""
     threads: int
+    onednn: bool
+    """True where torch asks oneDNN for kernels."""
+
+    @classmethod
+    def here(cls, dtype: torch.dtype, images: tuple[int, ...], kernel: tuple[int, ...]) -> Case:
+        """The case of a convolution as torch stands now."""
+        return cls(dtype, images, kernel, torch.get_num_threads(), bool(torch.backends.mkldnn.enabled))
 
     @property
     def open(self) -> bool:
@@ -169,7 +176,7 @@ class Convolution(torch.autograd.Function):
         if needs_x and "dx" in parts:
             own = weight.view(groups, -1, *weight.shape[1:])
             turned = own.transpose(1, 2).flip(-1, -2).flatten(0, 1)
-            case = Case(x.dtype, (len(x), *x.shape[2:]), (*own.shape[2:0:-1], side, side), torch.get_num_threads())
+            case = Case.here(x.dtype, (len(x), *x.shape[2:]), (*own.shape[2:0:-1], side, side))
             dx = convolved(dy, turned, None, groups, by_products="y" in dependent(case))
         if needs_weight and "dw" in parts:
             rows = patches(dy, groups, 1)

@@ -109,11 +109,11 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
     For a single row, column or term a library takes another kernel where there is one product than where there are
     several: zeros make them two. So it may for matrices that lie within each other, which are copied, and for small
-    ones in bf16, whose kernel is chosen by the size of all of them.
+    ones in bf16, whose kernel is chosen by the size of all of them: each is taken by itself.
     """
-    if a.dtype == torch.bfloat16 and a.shape[1:].numel() * b.shape[2] <= SMALL:
-        with torch.autocast(a.device.type, enabled=False):
-            return product(a.float(), b.float(), None if bias is None else bias.float()).to(a.dtype)
+    if len(a) > 1 and a.dtype == torch.bfloat16 and a.shape[1:].numel() * b.shape[2] <= SMALL:
+        biases = [None] * len(a) if bias is None else torch.split(bias, 1)
+        return torch.cat([product(*each) for each in zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)])
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if not n + k + m:
         a, b = (value.mT.contiguous().mT if value.stride(1) == 1 else value.contiguous() for value in (a, b))

@@ -109,13 +109,10 @@ class Attention(Grouped):
         qkv = qkv.reshape(batch, height * width, self.members, 3, self.heads, -1)
         # Copied once, where each product would copy what it takes.
         q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
-        small = q.numel() * q.shape[-2] <= self.members * SMALL
-        if small and q.dtype == torch.bfloat16 and q.device.type == "cpu":
-            # As of any small product (`grouped.product`), the kernel would be chosen by the size of all networks'.
-            with torch.autocast("cpu", enabled=False):
-                h = attend(q.float(), k.float(), v.float()).to(q.dtype)
-        else:
-            h = attend(q, k, v)
+        # Small products in bf16 are each network's own, as in `grouped.product`.
+        apart = self.members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= self.members * SMALL else 1
+        parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
+        h = torch.cat([attend(*part) for part in parts], dim=1)
         h = h.transpose(1, 2).reshape(batch, height, width, channels)
         out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
         return out

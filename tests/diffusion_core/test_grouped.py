@@ -327,7 +327,7 @@ def test_a_part_that_is_rounded_by_groups_is_found(wrong, place, dtype, monkeypa
         return Rounded.apply(y, True, (1, groups)) if wrong == "y" else y
 
     monkeypatch.setattr(convolution, "conv2d", by_groups)
-    case = Case(dtype, (4, 6, 6), (8, 4, 3, 3), torch.get_num_threads())
+    case = Case.here(dtype, (4, 6, 6), (8, 4, 3, 3))
     assert {"db": "dw"}.get(wrong, wrong) in dependent.__wrapped__(case)
 
 
@@ -338,7 +338,7 @@ def test_a_convolution_that_takes_each_network_by_itself_depends_on_the_layout_a
         return torch.cat(own, dim=1)
 
     monkeypatch.setattr(convolution, "conv2d", one_by_one)
-    assert dependent.__wrapped__(Case(torch.float32, (4, 6, 6), (8, 4, 3, 3), 1)) == {"layout"}
+    assert dependent.__wrapped__(Case.here(torch.float32, (4, 6, 6), (8, 4, 3, 3))) == {"layout"}
 
 
 @across(value=(float("nan"), float("inf")), network=NETWORKS[:1] + NETWORKS[3:4], rounding=("float32", "bf16"))

@@ -14,6 +14,9 @@ from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
 from diffusion_core.testing.samplers import model
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Training
+from tests.diffusion_core.learners import image_learner
 
 CPU = torch.device("cpu")
 
@@ -72,6 +75,39 @@ def test_the_bound_is_float32_whatever_is_around_it():
 def test_float32_leaves_what_is_around_a_networks_call():
     with torch.autocast("cpu", torch.bfloat16), precision.network_call("float32", CPU):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_are_told_again():
+    """As torch does where memory runs out in a product: it goes on with others, for good."""
+    diffusion = model("images")
+    learner, raw = image_learner()
+    for network in (diffusion.network, learner.diffusion.network):
+        network.middle_in.block.conv_in.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False))
+    with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
+        Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False)
+    assert torch.backends.mkldnn.enabled
+    with pytest.raises(RuntimeError, match="out of memory"):
+        Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)
+    assert torch.backends.mkldnn.enabled
+
+
+def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
+    learner, raw = image_learner()
+    trainer = Trainer(learner, Training(batch=4, precision="bf16"), CPU)
+    monkeypatch.setattr(trainer.optimiser, "receive", lambda *_, **__: torch._C._set_mkldnn_enabled(False))
+    with pytest.raises(RuntimeError, match="out of memory"):
+        trainer.step(raw[:4], 0, 0)
+    assert torch.backends.mkldnn.enabled
+
+
+def test_kernels_that_a_program_does_without_stay_off():
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        with precision.told_kernels():
+            pass
+        assert not torch.backends.mkldnn.enabled
+    finally:
+        torch._C._set_mkldnn_enabled(True)
 
 
 SETTINGS = (

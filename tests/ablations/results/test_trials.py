@@ -40,6 +40,17 @@ def test_both_are_read_back_and_written_the_same(tmp_path):
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+def test_what_failed_cells_said_leaves_no_column_once_they_are_mended(tmp_path):
+    write_parts(tmp_path, TRIALS, CELLS)
+    unbroken = (tmp_path / "runs.csv").read_text()
+    failed = Part(CELLS.head, [row("a", 2, traceback="OSError", notes="a line"), *CELLS.runs[1:]], CELLS.curves)
+    write_parts(tmp_path, TRIALS, failed)
+    trials, cells = parts_of(tmp_path, standing(tmp_path))
+    assert cells.runs[0]["traceback"] == "OSError"
+    write_parts(tmp_path, trials, CELLS)
+    assert (tmp_path / "runs.csv").read_text() == unbroken
+
+
 def test_columns_are_there_before_any_row(tmp_path):
     columns = ("cell_id", "training_id", "seed", "status", "reason", "trial")
     write_parts(tmp_path, Part(TRIALS.head, columns=columns), Part({"cells": {}}))
