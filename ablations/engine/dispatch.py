@@ -27,6 +27,8 @@ ELSEWHERE_SECONDS = 2.0
 """Between two looks at what other commands run."""
 WATCH_SECONDS = 10.0
 """Between two looks at whether workers give signs of life."""
+BEGUN = 10 * LOST
+"""Seconds within which a worker begins; one without a lease after them may have lost it unseen, and stood still."""
 TRIES = 2
 FOUND = ("error", "damaged", "machine")
 """Kinds of failures that a worker writes down itself."""
@@ -34,7 +36,7 @@ FOUND = ("error", "damaged", "machine")
 
 @dataclass(frozen=True)
 class Running(Generic[S]):
-    """A stage under way: its future, the device that it holds, which try this is, and the last lease before it.
+    """A stage under way `since` a moment: its future, its device, which try this is, and the last lease before it.
 
     `beside` are the ids of all that hold the device together and have not let it go.
     """
@@ -45,6 +47,7 @@ class Running(Generic[S]):
     tries: int
     lease: int
     beside: set[str]
+    since: float
 
 
 class Dispatch(Generic[S]):
@@ -140,7 +143,7 @@ class Dispatch(Generic[S]):
             if result is not None:
                 del self.queue.waiting[waiting.stage.id]
                 yield self._over(waiting.stage, result.status)
-            elif self._holder(waiting.stage) is not None:
+            elif self.journal.holder(waiting.stage.id) is not None:
                 del self.queue.waiting[waiting.stage.id]
                 yield self._leave(waiting)
             else:
@@ -161,7 +164,7 @@ class Dispatch(Generic[S]):
         for waiting in list(self.elsewhere.values()):
             stage = waiting.stage
             result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
-            if result is None and self._holder(stage) is not None:
+            if result is None and self.journal.holder(stage.id) is not None:
                 yield Event("progress", stage, self.journal.progress(stage.id))
                 continue
             del self.elsewhere[stage.id]
@@ -176,11 +179,8 @@ class Dispatch(Generic[S]):
 
     def holders(self) -> list[Holder]:
         """The processes of other commands that run stages of this one, each once."""
-        holders = (self._holder(waiting.stage) for waiting in self.elsewhere.values())
+        holders = (self.journal.holder(waiting.stage.id) for waiting in self.elsewhere.values())
         return list(dict.fromkeys(holder for holder in holders if holder is not None))
-
-    def _holder(self, stage: S) -> Holder | None:
-        return self.journal.holder(stage.id)
 
     def _leave(self, waiting: Waiting[S]) -> Event[S]:
         """Leave a stage to another command."""
@@ -206,9 +206,9 @@ class Dispatch(Generic[S]):
             for stage in stages:
                 self.journal.write_failure(stage.id, STOPPED)
             raise
-        beside = {stage.id for stage in stages}
+        beside, now = {stage.id for stage in stages}, time.monotonic()
         started = zip(company, futures, leases, strict=True)
-        self.running += [Running(w.stage, future, device, w.tries, lease, beside) for w, future, lease in started]
+        self.running += [Running(w.stage, future, device, w.tries, lease, beside, now) for w, future, lease in started]
 
     def _is_over(self, work: Running[S], workers: Workers) -> bool:
         """True where a stage has ended; one beside others may have done so before them."""
@@ -219,7 +219,7 @@ class Dispatch(Generic[S]):
         result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
         if result is not None:
             return result.status
-        if failure is None or failure.kind not in FOUND or self._holder(stage) is not None:
+        if failure is None or failure.kind not in FOUND or self.journal.holder(stage.id) is not None:
             return None
         return DAMAGED if failure.kind == "damaged" else failure.status
 
@@ -282,7 +282,7 @@ class Dispatch(Generic[S]):
         number, seconds = self.journal.last_touch(work.stage.id)
         if number <= work.lease:
             ended = self.journal.result(work.stage.id) or self.journal.failure(work.stage.id)
-            return work.stage.id in self.leases or ended is not None
+            return self.watched - work.since > BEGUN or work.stage.id in self.leases or ended is not None
         return self.leases.setdefault(work.stage.id, number) != number or seconds > LOST
 
     def _mend(self, work: Running[S]) -> Event[S]:

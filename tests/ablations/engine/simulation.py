@@ -559,7 +559,17 @@ def engine_in(world: World):
         (lease.Holder, {"here": staticmethod(here)}),
         (progress, {"time": clock}),
         (toys, {"time": clock}),
-        (dispatch, {"time": clock, "LOST": LOST, "WATCH_SECONDS": 2.0, "POLL_SECONDS": 0.5, "ELSEWHERE_SECONDS": 1.0}),
+        (
+            dispatch,
+            {
+                "time": clock,
+                "LOST": LOST,
+                "BEGUN": 10 * LOST,
+                "WATCH_SECONDS": 2.0,
+                "POLL_SECONDS": 0.5,
+                "ELSEWHERE_SECONDS": 1.0,
+            },
+        ),
         (dispatch, {"wait": lambda futures, seconds, when: world.pause(seconds)}),
     ]
     patches = [mock.patch.multiple(module, **names) for module, names in changes]

@@ -259,6 +259,16 @@ def test_a_worker_is_lost_once_two_looks_in_a_row_find_that_it_has_no_lease(
     assert kinds == ["started", *["progress"] * (len(touches) - 1), "died" if dies else "progress"]
 
 
+@pytest.mark.parametrize(("within", "dies"), [(-1.0, True), (60.0, False)])
+def test_a_worker_is_lost_that_does_not_begin_for_long(tmp_path, monkeypatch, often, within, dies):
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(module, "BEGUN", within)
+    run = dispatched(Told(Journal(tmp_path), {"a": ["runs"]}), [stage("a")]).run()
+    kinds = [next(run).kind for _ in range(3)]
+    run.close()
+    assert kinds == ["started", "progress", "died" if dies else "progress"]
+
+
 def test_two_that_a_stage_needs_fail_one_after_the_other_and_it_is_left_out_once(told, often):
     """One fails at another command, and is seen as the other one is about to start here."""
     told.ends = {"b": ["failed"]}

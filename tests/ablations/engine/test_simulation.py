@@ -26,7 +26,7 @@ def test_no_history_breaks_a_promise(part, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("seed", [12518, 6850, 53, 59789, 226400, 256598])
+@pytest.mark.parametrize("seed", [12518, 6850, 53, 59789, 226400, 256598, 422873])
 def test_histories_that_once_broke_one_keep_it_now(seed, capsys):
     History(seed).run()
 
