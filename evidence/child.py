@@ -71,6 +71,16 @@ class Child:
             self.code = os.waitstatus_to_exitcode(status) if pid else None
         return self.code is not None
 
+    @property
+    def processes(self) -> list[int]:
+        """Its own process and the workers that it has started, as far as Linux tells."""
+        pids = [self.pid]
+        for path in Path(f"/proc/{self.pid}/task").glob("*/children"):
+            # Threads come and go.
+            with contextlib.suppress(OSError):
+                pids += map(int, path.read_text(encoding="ascii").split())
+        return pids
+
     def wait(self, seconds: float) -> bool:
         """Wait up to so many seconds for its end; True where it has ended."""
         until = time.monotonic() + seconds

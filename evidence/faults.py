@@ -10,6 +10,7 @@ import os
 import random
 import resource
 import signal
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ class Fault(ABC):
     """Something that happens to a command."""
 
     name: ClassVar[str]
-    of_searches: ClassVar[bool] = True
+    spares: ClassVar[tuple[str, ...]] = ()
+    """The commands that it does not happen to."""
 
     @classmethod
     def is_possible(cls) -> bool:
@@ -56,6 +58,18 @@ class Kill(Fault):
         return ""
 
 
+class KillWorkers(Fault):
+    """SIGKILL of a command's workers: it goes on, with others."""
+
+    name = "workers killed"
+    spares = ("grid", "search")
+
+    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+        _signal(child.processes[1:], signal.SIGKILL)
+        child.finish()
+        return ""
+
+
 class Terminate(Fault):
     """SIGTERM, as a cluster sends it before it takes a node."""
 
@@ -74,10 +88,12 @@ class OutOfMemory(Fault):
     """
 
     name = "out of memory"
-    of_searches = False
+    spares = ("search",)
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        _limit(child, resource.RLIMIT_AS, _mapped(child.pid) + chance.randrange(8) * MEGABYTE)
+        more = chance.randrange(8) * MEGABYTE
+        for pid in child.processes:
+            _limit(pid, resource.RLIMIT_AS, _mapped(pid) + more)
         if not child.wait(PATIENCE):
             child.signal(signal.SIGKILL)
         return ""
@@ -103,12 +119,13 @@ class OutOfMemoryKiller(Fault):
         group = _memory_group(chance.randrange(1, 8) * MEGABYTE)
         assert group is not None, "it is possible"
         try:
-            with contextlib.suppress(ProcessLookupError):
-                (group / "cgroup.procs").write_text(str(child.pid), encoding="ascii")
+            for pid in child.processes:
+                with contextlib.suppress(ProcessLookupError):
+                    (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
             if not child.wait(PATIENCE):
                 child.signal(signal.SIGKILL)
         finally:
-            group.rmdir()
+            _dissolve(group)
         return ""
 
 
@@ -118,7 +135,9 @@ class FullDisk(Fault):
     name = "full disk"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        _limit(child, resource.RLIMIT_FSIZE, chance.choice([0, 100, 4096, 20_000]))
+        most = chance.choice([0, 100, 4096, 20_000])
+        for pid in child.processes:
+            _limit(pid, resource.RLIMIT_FSIZE, most)
         child.finish()
         return ""
 
@@ -149,16 +168,19 @@ class Freeze(Fault):
     name = "frozen"
 
     def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        os.kill(child.pid, signal.SIGSTOP)
+        pids = child.processes
+        _signal(pids, signal.SIGSTOP)
         try:
             again().finish()
         finally:
-            child.signal(signal.SIGCONT)
+            _signal(pids, signal.SIGCONT)
+            child.finish()
         return ""
 
 
 FAULTS: dict[type[Fault], int] = {
     Kill: 54,
+    KillWorkers: 54,
     Terminate: 12,
     OutOfMemory: 8,
     OutOfMemoryKiller: 6,
@@ -166,7 +188,7 @@ FAULTS: dict[type[Fault], int] = {
     TornWrite: 9,
     Freeze: 3,
 }
-"""The number of each in a hundred faults."""
+"""How often each happens, beside the others."""
 
 
 def _memory_group(most: int) -> Path | None:
@@ -187,9 +209,28 @@ def _memory_group(most: int) -> Path | None:
     return None
 
 
-def _limit(child: Child, what: int, most: int) -> None:
+def _dissolve(group: Path) -> None:
+    """Remove a group once its last process is gone: workers end a moment after their command."""
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            group.rmdir()
+            return
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.01)
+
+
+def _signal(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _limit(pid: int, what: int, most: int) -> None:
     with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(child.pid, what, (most, most))
+        resource.prlimit(pid, what, (most, most))
 
 
 def _mapped(pid: int) -> int:

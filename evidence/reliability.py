@@ -3,7 +3,7 @@
 
     python -m evidence.reliability faults=1000 seed=2 out=evidence
 
-    unbroken  ──▶ numbers of a grid and of a search that nothing happened to
+    unbroken  ──▶ numbers of grids and of a search that nothing happened to
     a round   ──▶ fault, same command, fault, same command, …, until one ends well
               ──▶ the same numbers? what was finished before a fault untouched after it? in the store once?
 
@@ -42,7 +42,7 @@ from evidence.workloads import WORKLOADS, Workload, hastened, import_again, impo
 OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
     "seed": Option("what they and their moments are drawn by", 0, int),
-    "only": Option("grid, or search: the one of the two commands that they happen to"),
+    "only": Option("grid, together, or search: the one of the commands that they happen to"),
     "out": Option("a folder to write reliability.md and reliability.csv to"),
     "keep": Option("a folder for what is left of rounds that went wrong"),
 }
@@ -208,7 +208,7 @@ class Bench:
         """
         torn: set[str] = set()
         finished: dict[str, tuple[int, int]] = {}
-        kinds = [kind for kind in self.faults if kind.of_searches or workload.name != "search"]
+        kinds = [kind for kind in self.faults if workload.name not in kind.spares]
         for _ in range(count):
             fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
             child = self.start(workload, results)

@@ -1,8 +1,9 @@
-"""Commands that things happen to, for `evidence.reliability` and `evidence.outages`: a grid and a search of seconds,
+"""Commands that things happen to, for `evidence.reliability` and `evidence.outages`: grids and a search of seconds,
 and their run in forks of one process.
 
-Both train a network of a few thousand weights on points, with rungs, pruning, a confirmation, and a checkpoint at each
-report. A fork runs its stages itself (`launcher=serial`), imports nothing that its parent has, and draws no pages.
+All train networks of a few thousand weights on points, with rungs, pruning, a confirmation, and a checkpoint at each
+report. A fork runs its stages itself (`launcher=serial`) or, side by side, in a worker that is a fork of it; it imports
+nothing that its parent has, and draws no pages.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ MODULES = "modules"
 POINTS = (
     *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25", "training.steps=40"),
     *("training.warmup=10", "training.report_every=10", "evaluation.exact=2", "evaluation.strata=2"),
-    *("evaluation.sets=1", "launcher=serial"),
+    "evaluation.sets=1",
 )
+GRID = ("parameterization=epsilon,v", "evaluation.rungs=2")
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,13 @@ class Workload:
 
 
 WORKLOADS = (
-    Workload("grid", (*POINTS, "parameterization=epsilon,v", "seeds=1", "evaluation.rungs=2")),
+    Workload("grid", (*POINTS, *GRID, "seeds=1", "launcher=serial")),
+    Workload("together", (*POINTS, *GRID, "seeds=2", "launcher=local", "launcher.workers=1", "launcher.together=4")),
     Workload(
         "search",
         (
             *("trials=4", "confirm=2", "study.startup=2", "study.pruner=median", "schedule=log_snr_linear"),
-            *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)", *POINTS),
+            *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)", *POINTS, "launcher=serial"),
         ),
     ),
 )
@@ -98,7 +101,8 @@ def import_again(folder: Path) -> None:
 def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
     from ablations.driver import execute, live, pages, showing
-    from ablations.engine import dispatch, lease
+    from ablations.engine import dispatch, lease, processes
+    from ablations.launchers import local
     from ablations.search.optimizer import Optimizer
     from ablations.stages import checkpoints, stage, training_loop
     from ablations.tracking.mlflow_store import Tracker
@@ -107,6 +111,8 @@ def hastened(at: mmap) -> None:
     vars(lease).update(RENEWED=0.2, LOST=2.0)
     vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
     vars(live).update(SECONDS=0.2)
+    vars(processes).update(METHOD="fork")
+    vars(local).update(warm_up=lambda: None)
     vars(execute).update(WRITE_SECONDS=0.2, REST=1)
 
     def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
