@@ -100,7 +100,7 @@ def import_again(folder: Path) -> None:
 
 def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
-    from ablations.driver import execute, live, pages, showing
+    from ablations.driver import command, estimates, execute, live, pages, showing
     from ablations.engine import dispatch, lease, processes
     from ablations.launchers import local
     from ablations.search.optimizer import Optimizer
@@ -111,8 +111,10 @@ def hastened(at: mmap) -> None:
     vars(lease).update(RENEWED=0.2, LOST=2.0)
     vars(dispatch).update(ELSEWHERE_SECONDS=0.2)
     vars(live).update(SECONDS=0.2)
-    vars(processes).update(METHOD="fork")
-    vars(local).update(warm_up=lambda: None)
+    for module in (processes, estimates):
+        vars(module).update(METHOD="fork")
+    for module in (local, command):
+        vars(module).update(warm_up=lambda: None)
     vars(execute).update(WRITE_SECONDS=0.2, REST=1)
 
     def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
