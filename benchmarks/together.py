@@ -17,6 +17,7 @@ import torch
 
 from ablations.engine.company import side_by_side
 from ablations.settings.exits import exit_code
+from ablations.stages.devices import claim
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
@@ -50,7 +51,7 @@ def time_companies(given: dict[str, Any]) -> None:
     """Time, print, and write where asked."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
-    torch.set_num_threads(given["threads"])
+    claim("cpu", given["threads"])
     lines = [
         "# Trainings side by side",
         "",

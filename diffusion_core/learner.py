@@ -243,6 +243,9 @@ class DiffusionLearner(Learner):
             groups |= self.domain.schedule_groups(gamma)
         return {group: parameters for group, parameters in groups.items() if parameters}
 
+    def matrices(self) -> list[nn.Parameter]:
+        return self.choices.network.matrices(self.diffusion.network)
+
     def decays(self, group: str) -> bool:
         """Weight decay acts on the network alone: it would pull a schedule to another one."""
         return group == "network"

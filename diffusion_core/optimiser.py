@@ -98,10 +98,14 @@ class AdamW:
         self.betas = betas
         self.moments: dict[str, Moments] = {}
         for group, parameters in groups.items():
-            for dtype in dict.fromkeys(parameter.dtype for parameter in parameters):
-                alike = [parameter for parameter in parameters if parameter.dtype == dtype]
-                self.moments[f"{group}/{str(dtype).removeprefix('torch.')}"] = Moments.of(alike, decays[group])
+            for part in dict.fromkeys(map(self.part, parameters)):
+                alike = [parameter for parameter in parameters if self.part(parameter) == part]
+                self.moments[f"{group}/{part}"] = Moments.of(alike, decays[group])
         self.places = {group: self._places(group) for group in groups}
+
+    def part(self, parameter: nn.Parameter) -> str:
+        """The name, within its group, of those with whom a parameter shares a vector: of its kind of numbers."""
+        return str(parameter.dtype).removeprefix("torch.")
 
     def _places(self, group: str) -> list[Tensor]:
         """The places in which the gradients of a group's parameters are received."""
@@ -111,8 +115,12 @@ class AdamW:
         return [places[id(parameter)] for parameter in self.groups[group]]
 
     def of_group(self, group: str) -> list[str]:
-        """The names of a group's moments, one for each kind of numbers."""
-        return [name for name in self.moments if name.rpartition("/")[0] == group]
+        """The names of a group's moments, one for each part of it."""
+        return [name for name in self.moments if name.partition("/")[0] == group]
+
+    def parts(self, group: str) -> tuple[tuple[str, int], ...]:
+        """The parts of a group, each with the length of its vector."""
+        return tuple((name, len(self.moments[name].flat.values)) for name in self.of_group(group))
 
     def move(self, name: str, values: Tensor, gradient: Tensor) -> None:
         """Have parameters and what is received for them lie in other vectors."""
@@ -120,7 +128,7 @@ class AdamW:
         moments.flat.move(values)
         gradient.copy_(moments.gradient)
         self.moments[name] = replace(moments, gradient=gradient, gradients=moments.flat.views(gradient))
-        group = name.rpartition("/")[0]
+        group = name.partition("/")[0]
         self.places[group] = self._places(group)
 
     @property
@@ -140,23 +148,27 @@ class AdamW:
     @torch.no_grad()
     def step(self, learning_rate: float | Tensor) -> None:
         """A step with the gradients that were received; on a GPU the rate may be a float32 there."""
-        for moments in self.moments.values():
-            moments.n.add_(1)
-            torch._fused_adamw_(
-                [moments.flat.values],
-                [moments.gradient],
-                [moments.m],
-                [moments.v],
-                [],
-                [moments.n],
-                lr=learning_rate,
-                beta1=self.betas[0],
-                beta2=self.betas[1],
-                weight_decay=moments.decay,
-                eps=EPSILON,
-                amsgrad=False,
-                maximize=False,
-            )
+        for name, moments in self.moments.items():
+            self.move_on(name, moments, learning_rate)
+
+    def move_on(self, name: str, moments: Moments, learning_rate: float | Tensor) -> None:
+        """A step of the parameters that share a vector."""
+        moments.n.add_(1)
+        torch._fused_adamw_(
+            [moments.flat.values],
+            [moments.gradient],
+            [moments.m],
+            [moments.v],
+            [],
+            [moments.n],
+            lr=learning_rate,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
+            weight_decay=moments.decay,
+            eps=EPSILON,
+            amsgrad=False,
+            maximize=False,
+        )
 
     def state(self) -> dict[str, Tensor]:
         """All that it remembers."""

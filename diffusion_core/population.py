@@ -137,7 +137,8 @@ def _of_a_kind(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
 def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
     """All that pieces must have in common to be answered by one pass."""
     inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
-    return piece.member.make, inputs, piece.member.precision, piece.member.device, piece.first
+    member = piece.member
+    return member.make, member.optimiser.parts(NETWORK), inputs, member.precision, member.device, piece.first
 
 
 def make_of(network: nn.Module) -> tuple[Any, ...]:

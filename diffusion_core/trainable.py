@@ -58,6 +58,10 @@ class Learner(nn.Module, ABC):
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:
         """The parameters of each group."""
 
+    def matrices(self) -> list[nn.Parameter]:
+        """The parameters that `optimizer=muon` turns; all others, and all of a learner without them, are AdamW's."""
+        return []
+
     def begin(self, raw: Tensor, seed: int) -> None:
         """Take from the first batch [B, …], before the first step, what weights start from besides the seed."""
         return

@@ -1,6 +1,6 @@
-"""Training: AdamW with warm-up, an exponential moving average of the weights, bf16 autocast.
+"""Training: AdamW or Muon, a rate that rises and may fall, an exponential moving average of the weights, bf16 autocast.
 
-    θ_{n+1} = AdamW(θ_n, ∇ mean of the losses),   θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1},  d = min(ema, (1 + n)/(10 + n))
+    θ_{n+1} = optimizer(θ_n, ∇ mean of the losses),   θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1},  d = min(ema, (1 + n)/(10 + n))
 
 Everything that a step draws is a function of (seed, step), so a run that is cut and continued from a report's state
 equals an unbroken one bit by bit (on one kind of CPU and thread count; a GPU's kernels may differ in the last digits).
@@ -20,11 +20,13 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from diffusion_core.optimiser import AdamW, Flat
+from diffusion_core.muon import Muon
+from diffusion_core.optimiser import Flat
 from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, tf32
 from diffusion_core.randomness import draw, key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
+from diffusion_core.rates import share_of_peak
 from diffusion_core.recorded import Recorded, Values
 from diffusion_core.trainable import Learner, sent
 from diffusion_core.training import Training
@@ -52,11 +54,6 @@ class Report:
     @property
     def finite(self) -> bool:
         return all(math.isfinite(loss) for loss in self.losses.values())
-
-
-def warm_up(step: int, plan: Training) -> float:
-    """The learning rate of a step, rising linearly over `warmup` steps."""
-    return plan.learning_rate * min(1.0, (step + 1) / max(1, plan.warmup))
 
 
 @lru_cache(maxsize=4)
@@ -98,7 +95,8 @@ class Trainer:
         self.precision = resolve_precision(plan.precision, device)
         groups = learner.parameter_groups()
         decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
-        self.optimiser = AdamW(groups, decays, (plan.beta_1, plan.beta_2))
+        matrices = learner.matrices() if plan.optimizer == "muon" else []
+        self.optimiser = Muon(groups, decays, (plan.beta_1, plan.beta_2), matrices)
         self.member = Member(learner, self.optimiser, self.precision, device)
         self.beside = beside
         names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
@@ -125,7 +123,9 @@ class Trainer:
         whole = (len(raw) * self.ranks.world, *raw.shape[1:])
         draws = sent(self.learner.draws(whole, seed, step), self.device)
         dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
-        rate, share = warm_up(step, self.plan), 1 - min(self.plan.ema, (1 + step) / (10 + step))
+        plan = self.plan
+        rate = plan.learning_rate * share_of_peak(plan.rate, step, plan.steps, plan.warmup)
+        share = 1 - min(plan.ema, (1 + step) / (10 + step))
         if self.recorded is None:
             reseed(dropout, self.device)
             if self.beside is not None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
+
+from diffusion_core.rates import RATES, Rate
 
 __all__ = ["Training"]
+
+Optimizer = Literal["adamw", "muon"]
 
 MOST_STEPS = 1_000_000_000
 """At a millisecond a step they take twelve days."""
@@ -15,18 +19,20 @@ MOST_BATCH = 65_536
 
 @dataclass(frozen=True)
 class Training:
-    """The budget, `steps` of `batch` examples, and the optimiser, AdamW (`optimiser.py`).
+    """The budget, `steps` of `batch` examples, and the `optimizer`, AdamW (`optimiser.py`) or Muon (`muon.py`).
 
-    Its `learning_rate` rises over `warmup` steps; `weight_decay` acts on the network; `beta_1` and `beta_2` are its
-    decays, `ema` that of the weights' average. `precision` auto is bf16 autocast where the hardware has it, else
-    float32. Reports come `report_every` steps. A batch is taken `micro_batch` examples at a time where that is given,
-    so that it need not fit the memory at once. On a GPU a step is recorded and replayed if it is to be `captured`
-    (`recorded.py`).
+    The `learning_rate` is the peak of its `rate` (`rates.py`), to which it rises over `warmup` steps; `weight_decay`
+    acts on the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto
+    is bf16 autocast where the hardware has it, else float32. Reports come `report_every` steps. A batch is taken
+    `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a step is
+    recorded and replayed if it is to be `captured` (`recorded.py`).
     """
 
     steps: int = 1000
     batch: int = 128
+    optimizer: Optimizer = "adamw"
     learning_rate: float = 2e-3
+    rate: Rate = "constant"
     warmup: int = 100
     weight_decay: float = 0.0
     beta_1: float = 0.9
@@ -49,6 +55,9 @@ class Training:
         for name, most in (("steps", MOST_STEPS), ("batch", MOST_BATCH)):
             if getattr(self, name) > most:
                 raise ValueError(f"training.{name} must be at most {most}, got {getattr(self, name)}")
+        for name, allowed in (("optimizer", get_args(Optimizer)), ("rate", RATES)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"training.{name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
         if self.micro_batch is not None and self.micro_batch < 1:
             raise ValueError(f"training.micro_batch must be at least 1, or null for all, got {self.micro_batch}")
         if self.warmup < 0 or not self.learning_rate > 0 or not self.weight_decay >= 0:

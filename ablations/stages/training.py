@@ -102,7 +102,7 @@ def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
         return ""
     plan = cell.training
     alike = cell.network, shape, autoencoder, cell.variance.learned, plan.batch, plan.micro_batch, plan.precision
-    return repr((*alike, cell.threads))
+    return repr((*alike, plan.optimizer, cell.threads))
 
 
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:

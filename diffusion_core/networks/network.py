@@ -8,6 +8,7 @@ from torch import nn
 
 __all__ = ["Network"]
 
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 MOST_BESIDE = 2**19
 """Values of the widest feature map, of all examples, above which networks gain nothing from others beside them."""
 
@@ -29,3 +30,12 @@ class Network(ABC):
         [S, B, …] where it has S `members`: small networks gain, large ones do not.
         """
         return False
+
+    def matrices(self, network: nn.Module) -> list[nn.Parameter]:
+        """The weights of a network that it built which `optimizer=muon` turns (`muon.py`).
+
+        They are those of all linear layers and convolutions but the first and the last, unless an architecture says
+        which of its layers lie between features.
+        """
+        layers = [layer for layer in network.modules() if isinstance(layer, LAYERS)]
+        return [nn.Module.get_parameter(layer, "weight") for layer in layers[1:-1]]

@@ -187,6 +187,13 @@ def test_networks_of_images_are_each_as_alone(precision, passes):
     assert passes == [5] * 3
 
 
+def test_those_that_muon_teaches_and_others_are_each_as_alone(passes):
+    plan = replace(PLAN, optimizer="muon", rate="linear")
+    taught = [replace(run, plan=plan) for run in (KINDS[0], *KINDS[2:4])]
+    assert_as_alone([*taught, KINDS[1], KINDS[4]])
+    assert sorted(passes) == [2] * PLAN.steps + [3] * PLAN.steps
+
+
 def test_batches_in_pieces_are_each_as_alone(passes):
     """The last piece is smaller; one takes its batch at once and meets the others at their first pieces."""
     drawing = Run(image_learner)

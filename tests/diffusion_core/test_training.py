@@ -16,7 +16,7 @@ from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.randomness import key
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained, warm_up
+from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
     BASE,
@@ -130,10 +130,15 @@ def test_batches_are_epochs_each_of_them_a_permutation(count, batch):
     assert count < 7 or not torch.equal(batch_indices(0, 0, count, count), batch_indices(1, 0, count, count))
 
 
-def test_learning_rate_rises_linearly_and_stays():
-    plan = Training(learning_rate=0.1, warmup=4)
-    assert [warm_up(step, plan) for step in range(6)] == pytest.approx([0.025, 0.05, 0.075, 0.1, 0.1, 0.1])
-    assert warm_up(0, Training(learning_rate=0.1, warmup=0)) == 0.1
+def test_a_step_takes_the_rate_of_its_plan(monkeypatch):
+    """Rising over two steps to 0.1, then falling by the steps that are left of four."""
+    learner, data = points_learner()
+    trainer = Trainer(learner, Training(steps=4, learning_rate=0.1, warmup=2, rate="linear"), torch.device("cpu"))
+    rates = []
+    monkeypatch.setattr(trainer.optimiser, "step", rates.append)
+    for step in range(4):
+        trainer.step(data[:8], 0, step)
+    assert rates == pytest.approx([0.05, 0.075, 0.05, 0.025])
 
 
 class Line(Learner):

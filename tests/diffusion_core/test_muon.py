@@ -1,0 +1,130 @@
+"""Muon: held to the figures of its authors' code, to singular vectors, and to AdamW where it is that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from diffusion_core import muon
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.muon import Muon, orthogonal
+from diffusion_core.optimiser import AdamW
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Training
+from tests.diffusion_core.learners import image_learner, points_learner, schedule_learner
+
+FIGURES = np.load(Path(__file__).parents[1] / "reference" / "muon.npz")
+"""Of KellerJordan/Muon at 857d1ad, by PyTorch 2.13 on a CPU; `conv` is a kernel [32, 2, 3, 3], that is [32, 18]."""
+BETAS = (0.9, 0.999)
+
+
+def figure(name: str) -> torch.Tensor:
+    return torch.from_numpy(FIGURES[name])
+
+
+@pytest.mark.parametrize("name", ["wide", "tall", "square", "conv"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-4), (torch.float64, 1e-12)], ids=str)
+def test_five_steps_come_to_the_matrix_of_its_authors(name, dtype, tolerance):
+    (found,) = orthogonal([figure(f"{name}/G").flatten(1).to(dtype)[None]])
+    expected = figure(f"{name}/orthogonal_{str(dtype).removeprefix('torch.')}")
+    torch.testing.assert_close(found[0], expected, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize(("name", "after"), [("wide", "wide"), ("tall", "tall"), ("conv", "conv_2d")])
+def test_three_updates_are_its_authors(name, after, monkeypatch):
+    """With their scale, of float64 weights."""
+    monkeypatch.setattr(muon, "scale_of", lambda rows, columns: max(1, rows / columns) ** 0.5)
+    matrix = nn.Parameter(figure(f"{name}/weights").double())
+    assert float(FIGURES["momentum"]) == muon.MOMENTUM
+    optimiser = Muon({"network": [matrix]}, {"network": float(FIGURES["weight_decay"])}, BETAS, [matrix])
+    for i, gradient in enumerate(figure(f"{name}/gradients").double()):
+        optimiser.receive("network", (matrix * gradient).sum())
+        optimiser.step(float(FIGURES["lr"]))
+        (moments,) = optimiser.moments.values()
+        found = {"weights": matrix.detach(), "momentum": moments.flat.views(moments.m)[0]}
+        for what, value in found.items():
+            expected = figure(f"{after}/{what}_after_float64")[i]
+            torch.testing.assert_close(value.reshape(expected.shape), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 4, 12), (2, 12, 4)], ids=str)
+def test_singular_vectors_stay_and_singular_values_become_about_1(shape):
+    u, sigma, vt = torch.linalg.svd(torch.randn(shape, dtype=torch.float64), full_matrices=False)
+    u, vt = u.clone(), vt.clone()
+    sigma = torch.logspace(0, -2, sigma.shape[-1], dtype=torch.float64)
+    (found,) = orthogonal([u * sigma @ vt])
+    inside = u.mT @ found @ vt.mT
+    values = inside.diagonal(dim1=1, dim2=2)
+    torch.testing.assert_close(inside, torch.diag_embed(values), rtol=0, atol=1e-10)
+    torch.testing.assert_close(u @ inside @ vt, found, rtol=0, atol=1e-10)
+    # The authors' bounds, for singular values over two decades.
+    assert 0.67 < values.min() < values.max() < 1.21
+
+
+def test_matrices_of_one_lesser_side_are_each_what_they_are_alone():
+    several = [torch.randn(2, 6, 9), torch.randn(1, 12, 6), torch.randn(3, 6, 6), torch.randn(2, 4, 20)]
+    for together, alone in zip(orthogonal(several), (orthogonal([stack])[0] for stack in several), strict=True):
+        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+def test_without_a_gradient_a_matrix_is_not_turned():
+    matrix = nn.Parameter(torch.randn(4, 6))
+    optimiser = Muon({"network": [matrix]}, {"network": 0.0}, BETAS, [matrix])
+    before = matrix.detach().clone()
+    optimiser.step(0.1)
+    assert torch.equal(matrix, before)
+
+
+def test_a_turn_is_as_long_as_a_step_of_adamw_is_said_to_be():
+    """Orthonormal rows have a root mean square of 1/√columns, whatever the gradient's size."""
+    matrix = nn.Parameter(torch.zeros(16, 64))
+    optimiser = Muon({"network": [matrix]}, {"network": 0.0}, BETAS, [matrix])
+    optimiser.receive(
+        "network", (matrix * 1e-3 * torch.randn(16, 64, generator=torch.Generator().manual_seed(0))).sum()
+    )
+    optimiser.step(1.0)
+    assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(muon.MATCHED, rel=0.2)
+
+
+@pytest.mark.parametrize("learner_of", [image_learner, points_learner, schedule_learner])
+def test_what_is_no_hidden_matrix_is_adamws(learner_of):
+    """Both from the same gradients, which the next steps' would no longer be."""
+    found = {}
+    for optimizer in ("adamw", "muon"):
+        learner, data = learner_of()
+        trainer = Trainer(learner, Training(batch=8, warmup=0, optimizer=optimizer), torch.device("cpu"))
+        trainer.step(data[:8], 0, 0)
+        found[optimizer] = dict(learner.named_parameters())
+        matrices = {id(matrix) for matrix in learner.matrices()}
+    turned = {name for name, p in found["muon"].items() if id(p) in matrices}
+    differ = {name for name, p in found["adamw"].items() if not torch.equal(p, found["muon"][name])}
+    assert turned
+    assert differ <= turned
+    assert all(found["muon"][name].ndim > 1 for name in turned)
+
+
+def test_of_a_network_the_layers_at_its_ends_are_not_turned():
+    learner, _ = image_learner()
+    network = learner.diffusion.network
+    turned = {id(matrix) for matrix in learner.matrices()}
+    assert not turned & {id(network.time.first.weight), id(network.conv_out.weight)}
+    assert id(network.middle_in.block.conv_in.weight) in turned
+
+
+def test_of_nothing_it_is_adamw():
+    states = []
+    for kind in (AdamW, lambda *given: Muon(*given, [])):
+        learner, data = points_learner()
+        optimiser = kind(learner.parameter_groups(), {"network": 0.1}, BETAS)
+        for step in range(3):
+            loss = learner.batch_losses(data[:8], 0, step)["network"].mean()
+            optimiser.receive("network", loss)
+            optimiser.step(1e-2)
+        states.append({**optimiser.state(), **learner.state_dict()})
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert isinstance(learner, DiffusionLearner)

@@ -1,0 +1,48 @@
+"""Rates: each shape's values by its formula at moments where they are known."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+
+from diffusion_core.rates import COOLDOWN, RATES, share_of_peak
+from diffusion_core.training import Training
+
+
+@pytest.mark.parametrize(
+    ("rate", "values"),
+    [
+        ("constant", {0: 1, 50: 1, 99: 1}),
+        ("linear", {0: 1, 25: 0.75, 50: 0.5, 99: 0.01}),
+        ("cosine", {0: 1, 50: 0.5, 75: (1 - math.sqrt(0.5)) / 2}),
+        ("inverse_sqrt", {0: 1, 4: 0.5, 64: 0.125}),
+        ("wsd", {0: 1, 50: 1, 70: 1, 85: 0.5, 97: 0.1}),
+    ],
+)
+def test_a_shape_has_its_values(rate, values):
+    found = {n: share_of_peak(rate, n, 100, 0) for n in values}
+    assert found == pytest.approx(values)
+    assert COOLDOWN == 0.3
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_peak(rate):
+    shares = [share_of_peak(rate, n, 200, 20) for n in range(200)]
+    unwarmed = [share_of_peak(rate, n, 200, 0) for n in range(200)] if rate != "inverse_sqrt" else [1.0] * 20
+    assert shares[:20] == pytest.approx([(n + 1) / 20 * unwarmed[n] for n in range(20)])
+    assert all(0 < share <= 1 for share in shares)
+    assert all(later <= earlier for earlier, later in pairwise(shares[19:]))
+
+
+def test_it_is_the_same_after_the_warm_up_of_many_times_its_length():
+    """EDM2's: a quarter of the steps more halve nothing, four times as many halve it."""
+    assert share_of_peak("inverse_sqrt", 40, 1000, 10) == pytest.approx(0.5)
+    assert share_of_peak("inverse_sqrt", 160, 1000, 10) == pytest.approx(0.25)
+
+
+@pytest.mark.parametrize(("field", "word"), [("rate", "step"), ("optimizer", "sgd")])
+def test_an_unknown_word_is_refused_with_those_that_are_known(field, word):
+    with pytest.raises(ValueError, match=rf"training\.{field} must be .* or .*, got '{word}'"):
+        Training(**{field: word})
