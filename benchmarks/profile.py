@@ -4,7 +4,7 @@ python -m benchmarks.profile [device=cpu] [steps=20] [threads=1] [out=FILE]
 
 What the multiply-adds of a step would take at the device's measured peak beside what it takes, whose ratio is the MFU;
 a step has three times those of a forward pass. On a CPU also the milliseconds of each kind of operation by torch's
-profiler, and what is left of a step without it.
+profiler, and what is left of a step without it, and both of small trainings side by side.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch._C._profiler import _ExperimentalConfig
 from torch.profiler import ProfilerActivity, profile
 
 from ablations.launchers.protocol import found_devices
 from ablations.settings.exits import exit_code
+from ablations.stages.devices import claim
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
-from benchmarks.cases import BASE, Workload
+from benchmarks.cases import BASE, SMALL, Workload
 from benchmarks.changes import CPU, NOTHING, SIZES, training_step
 from benchmarks.machine import machine
 from benchmarks.peak import Mode, multiply_adds, peak
 from benchmarks.timing import timed
+from benchmarks.together import STEPS, Companions
 from diffusion_core.precision import resolve_precision
 
 OPTIONS = {
@@ -45,6 +48,9 @@ KINDS = {
     "work by element": ("add", "mul", "sub", "div", "silu", "softmax", "_softmax", "sum", "mean", "lerp", "sqrt"),
 }
 """Kind → how names of its operations begin; the first that fits counts."""
+COMPANIES = (1, 4, 8)
+"""Trainings side by side."""
+BESIDE = Workload(SMALL, (1, 8, 8), 32, CPU)
 REST = "some hundreds of small operations"
 OUTSIDE = "between operations: Python, dispatch, autograd"
 
@@ -58,7 +64,7 @@ def write(given: dict[str, Any]) -> None:
     """Profile, print, and write where asked."""
     if min(given["steps"], given["threads"]) < 1:
         raise InputError("steps and threads must be at least 1")
-    torch.set_num_threads(given["threads"])
+    claim("cpu", given["threads"])
     text = page(given["steps"], given["threads"], torch.device(found_devices(given["device"])[0]))
     print(text)
     if given["out"]:
@@ -76,7 +82,30 @@ def page(steps: int, threads: int, device: torch.device = CPU) -> str:
     ]
     for name, workload in SIZES.items():
         lines += ["", f"## {name}", "", *told(replace(workload, device=device), steps)]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *beside(steps)] if device == CPU else lines)
+
+
+def beside(steps: int) -> list[str]:
+    """Trainings side by side, as lines: what a step of each takes, and its parts."""
+    parts: dict[int, dict[str, float]] = {}
+    for count in COMPANIES:
+        company = Companions(BESIDE, count)
+        company.step()
+        rounds, each = -(-steps // STEPS), count * STEPS
+        whole = 1000 * min(timed(company.step, CPU) for _ in range(rounds)) / each
+        own = {kind: ms / each for kind, ms in profiled(company.step, rounds).items()}
+        parts[count] = {"all": whole, **own, OUTSIDE: max(whole - sum(own.values()), 0.0)}
+    last = parts[COMPANIES[-1]]
+    kinds = sorted(last, key=lambda kind: -last[kind])
+    return [
+        f"## 8×8, batch {BESIDE.batch}, side by side",
+        "",
+        "Milliseconds of a step and training.",
+        "",
+        f"| kind | {' | '.join(f'{count} side by side' if count > 1 else 'alone' for count in COMPANIES)} |",
+        f"|---|{'---|' * len(COMPANIES)}",
+        *(f"| {kind} | {' | '.join(f'{parts[count].get(kind, 0):.2f}' for count in COMPANIES)} |" for kind in kinds),
+    ]
 
 
 def told(workload: Workload, steps: int) -> list[str]:
@@ -111,8 +140,9 @@ def told(workload: Workload, steps: int) -> list[str]:
 
 def profiled(step: Callable[[], object], steps: int) -> dict[str, float]:
     """Milliseconds of a step by kind. A profile beforehand takes what the profiler needs to start."""
+    of_all = _ExperimentalConfig(profile_all_threads=True)
     for count in (1, steps):
-        with profile(activities=[ProfilerActivity.CPU]) as taken:
+        with profile(activities=[ProfilerActivity.CPU], experimental_config=of_all) as taken:
             for _ in range(count):
                 step()
     parts: dict[str, float] = defaultdict(float)

@@ -4,12 +4,16 @@ python -m benchmarks.together [rounds=15] [threads=1] [out=FILE]
 
 The baseline cell's network on 8×8 images, trained alone and in companies of S as a worker trains them, takes turns with
 `diffusers` and its example's loop where that is installed. What each came to is compared with what it comes to alone.
+Memory is what the steps of a process of its own add to what it had before, at their most.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import resource
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +42,7 @@ BATCHES = (32, 128)
 MEMBERS = (1, 2, 4, 8)
 STEPS = 4
 """Steps that are timed at once."""
-HEAD = "| training | ms a step and training | × alone |", "|---|---|---|"
+HEAD = "| training | ms a step and training | × alone | MB in all |", "|---|---|---|---|"
 
 
 def main(arguments: list[str]) -> int:
@@ -75,6 +79,7 @@ def table(workload: Workload, rounds: int) -> list[str]:
         "alone" if count == 1 else f"{count} side by side": (count, company.step)
         for count, company in companies.items()
     }
+    names = set(cases)
     if importlib.util.find_spec("diffusers") is not None:
         from benchmarks.peer_cases import diffusers_peers
 
@@ -83,12 +88,26 @@ def table(workload: Workload, rounds: int) -> list[str]:
     timings = interleaved({name: call for name, (_, call) in cases.items()}, rounds, CPU)
     each = {name: timings[name].seconds / count / STEPS * 1e3 for name, (count, _) in cases.items()}
     same = all(company.same_as(companies[1]) for company in companies.values())
+    memory = {name: f"{memory_of(workload, count):.0f}" for name, (count, _) in cases.items() if name in names}
     return [
         *HEAD,
-        *(f"| {name} | {ms:.1f} | {ms / each['alone']:.2f} |" for name, ms in each.items()),
+        *(f"| {name} | {ms:.1f} | {ms / each['alone']:.2f} | {memory.get(name, '')} |" for name, ms in each.items()),
         "",
         f"Weights after all of these steps are {'those' if same else 'NOT those'} of the training alone, bit by bit.",
     ]
+
+
+def memory_of(workload: Workload, count: int) -> float:
+    """The megabytes that a process takes at most for steps of so many trainings side by side."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(_memory, workload, count).result()
+
+
+def _memory(workload: Workload, count: int) -> float:
+    claim("cpu", 1)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Companions(workload, count).step()
+    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
 
 
 class Companions:

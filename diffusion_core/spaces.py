@@ -129,4 +129,4 @@ class Latents(Space):
 
     def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:
         """The plan by which the autoencoder is trained."""
-        return Training(self.steps, self.batch, "adamw", self.learning_rate, rate="constant", precision=precision)
+        return Training(self.steps, self.batch, self.learning_rate, precision=precision)

@@ -30,9 +30,7 @@ class Training:
 
     steps: int = 1000
     batch: int = 128
-    optimizer: Optimizer = "adamw"
     learning_rate: float = 2e-3
-    rate: Rate = "constant"
     warmup: int = 100
     weight_decay: float = 0.0
     beta_1: float = 0.9
@@ -42,11 +40,14 @@ class Training:
     report_every: int = 50
     micro_batch: int | None = None
     captured: bool = True
+    optimizer: Optimizer = "adamw"
+    rate: Rate = "constant"
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Fields that change no number: a batch that is not divided is what it was before it could be."""
-        return ("captured",) if self.micro_batch else ("captured", "micro_batch")
+        """Fields that change no number, or do as they did before they could be chosen."""
+        former = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
+        return "captured", *(name for name, value in former.items() if getattr(self, name) == value)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "report_every"):

@@ -38,10 +38,17 @@ def test_every_operation_has_a_part():
 def test_the_page_states_the_share_of_the_peak(monkeypatch):
     monkeypatch.setattr(profile, "SIZES", {"8×8": WORKLOAD})
     monkeypatch.setattr(profile, "peak", lambda mode, device: 1e12)
+    monkeypatch.setattr(profile, "BESIDE", WORKLOAD)
+    monkeypatch.setattr(profile, "COMPANIES", (1, 2))
     text = profile.page(1, 1)
     assert "## 8×8" in text
     assert "at the machine's peak" in text
     assert profile.OUTSIDE in text
+    assert "## 8×8, batch 8, side by side" in text
+    assert "| kind | alone | 2 side by side |" in text
+    alone, beside = zip(*([float(x) for x in line.split("|")[2:4]] for line in text.splitlines()[-7:]), strict=True)
+    assert min(alone + beside) >= 0
+    assert max(alone) == alone[0] > 0
 
 
 def test_a_card_is_told_its_share_of_the_peak_and_no_parts(monkeypatch):
