@@ -15,8 +15,6 @@ import math
 from collections.abc import Callable
 from typing import Literal, get_args
 
-__all__ = ["RATES", "Rate", "share_of_peak"]
-
 Rate = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
 RATES: tuple[Rate, ...] = get_args(Rate)
 COOLDOWN = 0.3

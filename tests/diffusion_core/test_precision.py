@@ -81,14 +81,18 @@ def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_
     """As torch does where memory runs out in a product: it goes on with others, for good."""
     diffusion = model("images")
     learner, raw = image_learner()
-    for network in (diffusion.network, learner.diffusion.network):
-        network.middle_in.block.conv_in.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False))
-    with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
-        Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False)
-    assert torch.backends.mkldnn.enabled
-    with pytest.raises(RuntimeError, match="out of memory"):
-        Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)
-    assert torch.backends.mkldnn.enabled
+    layers = [network.middle_in.block.conv_in for network in (diffusion.network, learner.diffusion.network)]
+    hooks = [layer.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False)) for layer in layers]
+    try:
+        with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
+            Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False)
+        assert torch.backends.mkldnn.enabled
+        with pytest.raises(RuntimeError, match="out of memory"):
+            Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)
+        assert torch.backends.mkldnn.enabled
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
