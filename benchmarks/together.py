@@ -10,7 +10,7 @@ Memory is what the steps of a process of its own add to what it had before, at t
 from __future__ import annotations
 
 import importlib.util
-import resource
+import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -22,6 +22,7 @@ import torch
 from ablations.engine.company import side_by_side
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim
+from ablations.stages.memory import peak_memory, reset_peak_memory
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
@@ -104,10 +105,15 @@ def memory_of(workload: Workload, count: int) -> float:
 
 
 def _memory(workload: Workload, count: int) -> float:
-    claim("cpu", 1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    Companions(workload, count).step()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    device = claim("cpu", 1)
+    peaks = []
+    for steps in (0, 1):
+        # A process begins with the peak of the one that started it.
+        reset_peak_memory(device)
+        for _ in range(steps):
+            Companions(workload, count).step()
+        peaks.append(peak_memory(device).get("cost/peak_memory_bytes", math.nan) / 1e6)
+    return peaks[1] - peaks[0]
 
 
 class Companions:

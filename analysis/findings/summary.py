@@ -1,6 +1,6 @@
 """The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round.
 
-Bold are the cells that may be the best (`pairs`).
+Bold are the best and what is as good (`places`); of the others, those that may be the best are marked.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
+from analysis.findings.places import Places
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding
@@ -61,13 +62,14 @@ def references(meta: Meta, metrics: Sequence[ShownMetric]) -> dict[str, dict[str
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A grid's cells and, per metric, their estimates, standing and rounding."""
+    """A grid's cells and, per metric, their estimates, standing, rounding, and which of them are good."""
 
     cells: list[CellRuns]
     metrics: list[ShownMetric]
     estimates: dict[str, list[Estimate]]
     standing: dict[str, Standing]
     rounding: dict[str, Rounding]
+    good: dict[str, frozenset[int]]
 
     @staticmethod
     def of(cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing]) -> Summary:
@@ -80,7 +82,8 @@ class Summary:
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        return Summary(cells, metrics, estimates, standing, rounding)
+        good = {m.name: Places(m, cells, estimates[m.name], standing[m.name]).good for m in metrics}
+        return Summary(cells, metrics, estimates, standing, rounding, good)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""

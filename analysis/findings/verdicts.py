@@ -1,9 +1,5 @@
 """The answer of a grid in each metric that decides: which cell to take, what is as good, and what is not known to be.
 
-    take          of the cells that may be the best, the one with the best mean
-    as good       others that are shown to be worse by no more than the difference that matters, if at all
-    open          others that may be the best, and may be much worse
-
 In a preliminary round no verdict is due: the cell with the best mean leads, and that is all.
 
 The ± of a difference is of that difference alone.
@@ -14,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
-from analysis.findings.cells import CellRuns, Estimate, one_training
-from analysis.findings.comparisons import Budget, CellComparison, Lead, Standing
-from analysis.format.grid_json import KnownValue, ShownMetric
+from analysis.findings.cells import CellRuns, one_training
+from analysis.findings.comparisons import Budget, CellComparison, Lead
+from analysis.findings.places import Places
+from analysis.format.grid_json import KnownValue
 from analysis.format.names import SET_SPREAD
 from analysis.statistics.paired import sampling_noise
 
@@ -29,14 +25,10 @@ UNIFORM, HISTOGRAM = "uniform code", "histogram"
 
 
 @dataclass(frozen=True, eq=False)
-class Findings:
-    """One metric's answer: its cells' estimates, where they stand and, where known, what they did on their way; `codes`
-    are what codes without a network score. It has a `lead` where no verdict is due."""
+class Findings(Places):
+    """One metric's answer: where its cells stand and, where known, what they did on their way; `codes` are what codes
+    without a network score. It has a `lead` where no verdict is due."""
 
-    metric: ShownMetric
-    cells: Sequence[CellRuns]
-    estimates: Sequence[Estimate]
-    standing: Standing
     exploratory: bool
     budget: Budget | None = None
     codes: Sequence[KnownValue] = ()
@@ -48,37 +40,9 @@ class Findings:
         return self.standing.pairs
 
     @property
-    def leading(self) -> frozenset[int]:
-        """The cells that may be the best."""
-        return self.standing.leading
-
-    @cached_property
-    def ranked(self) -> list[int]:
-        """The indices of the cells that have a value, the best mean first."""
-        measured = [i for i, estimate in enumerate(self.estimates) if estimate.known]
-        return sorted(measured, key=lambda i: -self.metric.sign * self.estimates[i].mean)
-
-    @property
-    def best(self) -> int | None:
-        """The cell with the best mean of those that may be the best, or of all where nothing was tested; None where
-        none has a value."""
-        return next((i for i in self.ranked if i in self.leading), self.ranked[0] if self.ranked else None)
-
-    @property
     def rivals(self) -> list[int]:
         """The cells that are shown to be worse, and may be better at twice the steps, the best mean first."""
         return [] if self.budget is None else [i for i in self.ranked if i in self.budget.rivals]
-
-    @property
-    def as_good(self) -> list[int]:
-        """The others that are equal to it for practical purposes, the best mean first: those with all of its values,
-        those that the list says are equal to it, and those that no cell is shown to be better than by what matters."""
-        return [i for i in self.ranked if i != self.best and self._is_near(i)]
-
-    @property
-    def open(self) -> list[int]:
-        """The others that may be the best, and may be worse by more than what matters, the best mean first."""
-        return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
 
     @property
     def out_untold(self) -> list[int]:
@@ -90,21 +54,6 @@ class Findings:
         untold = [(pair.a, pair.b) for pair in self.pairs if pair.verdict == "cannot tell"]
         listed = {id(cell) for both in untold if best in both for cell in both}
         return [i for i in self.ranked if id(self.cells[i]) in listed and self.standing.beaten[i]]
-
-    def _is_near(self, i: int) -> bool:
-        if self.best is None or not self.leading:
-            return False
-        same = self.estimates[i].values == self.estimates[self.best].values
-        return same or i in self.standing.near or i in self._listed_equal
-
-    @cached_property
-    def _listed_equal(self) -> frozenset[int]:
-        """The cells that the list says are equal to the one to take, and that one where there are any."""
-        assert self.best is not None, "nothing is equal to none"
-        best = self.cells[self.best]
-        equal = [(pair.a, pair.b) for pair in self.pairs if pair.verdict == "equal"]
-        named = {id(cell) for both in equal if best in both for cell in both}
-        return frozenset(i for i, cell in enumerate(self.cells) if id(cell) in named)
 
     @property
     def untested(self) -> list[int]:

@@ -57,10 +57,14 @@ def _by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellC
 
 
 def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
-    """Data, seeds, and what is meant by ± and by bold."""
+    """Data, seeds, and what is meant by ±, by bold and by °."""
     several = len(answers.meta.seeds) > 1
     bold = any(entry.bold for row in table.rows for entry in row.entries)
-    said = interval(answers.meta) if several else "", "Bold: no other cell is shown to be better." if bold else "", cut
+    said = (
+        interval(answers.meta) if several else "",
+        "Bold: the best and what is as good; °: may be the best." if bold else "",
+        cut,
+    )
     return " ".join(text for text in (setting(answers.meta), *said) if text)
 
 

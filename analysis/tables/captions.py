@@ -20,6 +20,12 @@ _AT_THE_END = {
     "Gaussian density": "density at γ₁",
 }
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
+MARKS = (
+    "Bold: of the cells to which no other is shown to be better (paired t-tests over all pairs), the one with the best "
+    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 5 % of grids "
+    "at most the cell that truly is the best has neither, in each metric by itself."
+)
+"""The meaning of bold type and of the sign."""
 _FAR = 2
 """The most times the median cell's own error that the largest may be and still speak for all cells."""
 
@@ -49,17 +55,13 @@ def setting(meta: Meta) -> str:
 
 
 def _interval(answers: Answers) -> str:
-    """The meaning of ± and of bold."""
+    """The meaning of ±, of bold and of °."""
     if len(answers.meta.seeds) < 2:
-        return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is set in bold.")
+        return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is marked.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     factors = [answer.metric.label for answer in answers.findings if answer.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
-    bold = (
-        "Bold: the cells that may be the best, which means that no other is shown to be better (paired t-tests "
-        "over all pairs; the error rate of 5 % goes mostly to the pairs that lie far apart)."
-    )
-    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else bold]
+    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else MARKS]
     return " ".join(text for text in sentences if text)
 
 

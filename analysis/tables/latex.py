@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from analysis.format.notation import latex, width
-from analysis.tables.table import Column, ResultTable, TableRow, letter
+from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
 
 _WIDEST = 100
 """Characters of a table that is still legible when scaled down to a column of text."""
@@ -120,13 +120,18 @@ def _tex_group(table: ResultTable, column: Column, first: int, n: int) -> str:
     return f"\\begin{{tabular}}[b]{{@{{}}c@{{}}}}{inside}\\end{{tabular}}" if len(lines) > 1 else inside
 
 
+def _tex_number(entry: TableEntry) -> str:
+    text = latex(entry.text)
+    return (rf"\textbf{{{text}}}" if entry.bold else text) + r"$^\circ$" * entry.open
+
+
 def _tex_row(row: TableRow, n: int) -> str:
     if row.kind == "group":
         title = f"\\emph{{{latex(row.stub[0])}}}{_tex_mark(row.mark)}"
         return f"\\multicolumn{{{n}}}{{@{{}}l}}{{{title}}} \\\\"
     stub = [latex(text) for text in row.stub]
     stub[0] = f"\\quad {stub[0]}" if row.indented else stub[0]
-    entries = [(rf"\textbf{{{latex(e.text)}}}" if e.bold else latex(e.text)) + _tex_mark(e.mark) for e in row.entries]
+    entries = [_tex_number(entry) + _tex_mark(entry.mark) for entry in row.entries]
     if row.spans and len(stub) > 1:
         stub = [f"\\multicolumn{{{len(stub)}}}{{@{{}}l}}{{{stub[0]}}}"]
     return _tex_line([*stub, *entries])

@@ -9,6 +9,9 @@ from typing import Literal
 
 from analysis.format.notation import width
 
+OPEN = "°"
+"""The sign behind a number that may be the best's, and is not known to be as good."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -26,11 +29,12 @@ class Column:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A number as text; bold for the best and what cannot be told from it."""
+    """A number as text; bold for the best and what is as good, `open` for what else may be the best."""
 
     text: str
     bold: bool = False
     mark: str = ""
+    open: bool = False
 
 
 @dataclass(frozen=True)

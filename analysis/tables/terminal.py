@@ -15,7 +15,7 @@ from rich.console import Console, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from analysis.tables.table import ResultTable, TableEntry, TableRow, letter
+from analysis.tables.table import OPEN, ResultTable, TableEntry, TableRow, letter
 
 PAGE = 120
 """The width of running text where there is no terminal to fill."""
@@ -144,7 +144,8 @@ def _label(row: TableRow) -> str:
 
 def _number(entry: TableEntry, starred: bool) -> Text:
     star = "*" if entry.bold and starred else ""
-    return Text.assemble((entry.text, "bold" if entry.bold else ""), _marked(star, entry.mark))
+    sign = OPEN if entry.open else star
+    return Text.assemble((entry.text, "bold" if entry.bold else ""), _marked(sign, entry.mark))
 
 
 def _marked(text: str, mark: str) -> str:

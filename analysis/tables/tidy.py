@@ -15,11 +15,12 @@ from analysis.tables.published import PaperTable, numbers
 from analysis.words.cells import noted, shortfall, why_not_comparable
 from analysis.words.rounds import banner
 
-_PARTS = ("mean", "half_width", "n", "bold")
+_PARTS = ("mean", "half_width", "n", "standing")
+_GOOD, _OPEN, _WORSE = "good", "open", "worse"
 
 
 def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
-    """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, whether bold;
+    """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, standing;
     published numbers with the data that they are of), and per known value; of a preliminary round first what it is."""
     answers, summary = frame.answers, frame.answers.summary
     text = io.StringIO()
@@ -39,9 +40,11 @@ def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
         row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
             estimate = summary.estimates[metric.name][i]
-            bold = int(i in summary.standing[metric.name].leading)
+            standing = summary.standing[metric.name]
+            place = "" if standing.beaten[i] is None else _OPEN if i in standing.leading else _WORSE
+            place = _GOOD if i in summary.good[metric.name] else place
             mean = UNCOMPARED if metric in apart else _digits(estimate.mean)
-            row += [mean, _digits(estimate.half_width), len(estimate.values), bold][: len(parts)]
+            row += [mean, _digits(estimate.half_width), len(estimate.values), place][: len(parts)]
         write(_guarded([*row, *_published(papers, cell, frame)]))
     for label, values in references(answers.meta, answers.metrics).items():
         known_of = [

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from html import escape
 
 from analysis.format.notation import width
-from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
+from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""
@@ -53,7 +53,7 @@ def _md_row(row: TableRow, n: int) -> list[str]:
 
 def _md_entry(entry: TableEntry) -> str:
     text = _md(entry.text)
-    return (f"**{text}**" if entry.bold else text) + _superscript(entry.mark)
+    return (f"**{text}**" if entry.bold else text) + OPEN * entry.open + _superscript(entry.mark)
 
 
 def _superscript(mark: str) -> str:
@@ -144,7 +144,7 @@ def _html_row(table: ResultTable, row: TableRow) -> str:
 
 def _html_entry(table: ResultTable, entry: TableEntry) -> str:
     text = _html(entry.text)
-    return (f"<strong>{text}</strong>" if entry.bold else text) + _html_mark(table, entry.mark)
+    return (f"<strong>{text}</strong>" if entry.bold else text) + OPEN * entry.open + _html_mark(table, entry.mark)
 
 
 def _html_mark(table: ResultTable, mark: str) -> str:

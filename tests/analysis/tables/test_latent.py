@@ -61,7 +61,12 @@ def test_every_writer_says_the_words_and_why(answers, table):
         assert text.count("not comparable") == 2
         assert WHY in text
     (line,) = [line for line in csv.DictReader(io.StringIO(render(answers, "csv"))) if line["space"] == "vq"]
-    assert [line[f"{NLL} {part}"] for part in ("mean", "half_width", "n", "bold")] == ["not comparable", "", "0", "0"]
+    assert [line[f"{NLL} {part}"] for part in ("mean", "half_width", "n", "standing")] == [
+        "not comparable",
+        "",
+        "0",
+        "",
+    ]
     assert line["note"] == WHY
     assert float(line[f"{FID} mean"]) == 26.0
 
