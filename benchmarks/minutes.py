@@ -14,10 +14,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
+from ablations.stages.machine import processor
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
-from benchmarks.machine import processor
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"

@@ -396,6 +396,8 @@ def test_no_number_of_the_findings_stands_by_itself(text, held):
 def test_how_many_trainings_looks_save():
     saved = looks()[-1].removesuffix(".")
     assert f"The question of the first command, at 500 steps and with `seeds=auto`, {saved} (" in README
+    cells = len(json.loads((ROOT / "results/committed/parameterization/answers.json").read_bytes())["cells"])
+    assert f", and 5 seeds {5 * cells}: it saves" in README
 
 
 def times_ours(size: str, row: str) -> str:

@@ -15,7 +15,7 @@ from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import NUMERICS, parameters
 from ablations.stages.stage import OnTheWay, Stage
-from analysis.format.names import NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
+from analysis.format.names import MACHINE, NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -154,9 +154,12 @@ def total_flops(metrics: dict[str, float]) -> dict[str, float]:
 
 
 def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:
-    """The metadata of two stages: later words stand for earlier ones of their name, but notes are lines of both."""
+    """The metadata of two stages: later words stand for earlier ones of their name, but notes are lines of both, and
+    machines those of both."""
     notes = [line for part in (metadata, more) for line in part.get("notes", "").splitlines() if line]
-    return metadata | more | ({"notes": "\n".join(dict.fromkeys(notes))} if notes else {})
+    kinds = [kind for part in (metadata, more) for kind in part.get(MACHINE, "").split(SEVERAL) if kind]
+    both = {"notes": "\n".join(dict.fromkeys(notes)), MACHINE: SEVERAL.join(dict.fromkeys(kinds))}
+    return metadata | more | {name: text for name, text in both.items() if text}
 
 
 def versions(codes: list[str], digest: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ from ablations.engine.version import code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from ablations.stages.devices import answers, claim
+from ablations.stages.machine import kind_of_machine
+from analysis.format.names import MACHINE
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """Ways in which a network's passes are taken: they differ in precision and in batch."""
@@ -122,7 +124,8 @@ class Stage(engine.Stage):
         device = claim(bench.device, self.threads)
         result = self.result(bench, self.cell.data.load(), device)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
-        made_by = {"device": name if bench.world == 1 else f"{bench.world} × {name}", "code": code_version()}
+        device_name = name if bench.world == 1 else f"{bench.world} × {name}"
+        made_by = {"device": device_name, "code": code_version(), MACHINE: kind_of_machine(device)}
         return replace(result, metadata={**made_by, **result.metadata})
 
     def has_lost(self, device: str) -> bool:

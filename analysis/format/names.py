@@ -13,10 +13,10 @@ LATENT = (AUTOENCODER, NOT_COMPARABLE)
 in. Sources without latents have no such columns."""
 OPTIONAL = (TRACEBACK, NOTES, *LATENT)
 """The columns that are there where a row has something to say in them."""
-PRECISION = "precision"
-VERSIONS = ("code", "numerics", "data_digest", PRECISION)
-"""The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, and the precision of
-its network, which `training.precision=auto` leaves to the machine; "" where unknown."""
+PRECISION, MACHINE = "precision", "machine"
+VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE)
+"""The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the precision of its
+network, which `training.precision=auto` leaves to the machine, and the kind of machine; "" where unknown."""
 METADATA = (*FIXED, *OPTIONAL, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 LIKELIHOOD = "likelihood"

@@ -1,7 +1,7 @@
 """A results folder → tidy frames.
 
     runs    a row per cell and seed: cell_id, training_id, seed, status, reason, traceback, notes, autoencoder_id,
-            not_comparable, code, numerics, data_digest, axis.*, parameters, metrics
+            not_comparable, code, numerics, data_digest, precision, machine, axis.*, parameters, metrics
     curves  cell_id, seed, curve, x, y
     images  cell_id, seed, metric → the value of each held-out image
     formulas  figure, series, x, y
@@ -11,7 +11,8 @@ a "/"; what is a curve over training steps is left to the curves, of which it is
 
 Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
 and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
-`GridResults.codes` tells how. All are empty where they are not known, and so is `precision`.
+`GridResults.codes` tells how, and so may `machine`, of which `GridResults.machines` does. All are empty where they are
+not known, and so is `precision`.
 
 `not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
 Whatever the source holds of them is left out here, so that nobody has to remember.
@@ -40,6 +41,7 @@ from analysis.format.names import (
     FIXED,
     FORMULAS,
     LATENT,
+    MACHINE,
     METADATA,
     NOT_COMPARABLE,
     NOTES,
@@ -116,7 +118,16 @@ class GridResults:
     @property
     def codes(self) -> list[tuple[str, int]]:
         """Each known version of the code, with the number of runs that it trained or scored, in order of the runs."""
-        return list(Counter(code for codes in self.runs["code"] for code in codes.split(SEVERAL) if code).items())
+        return self._named("code")
+
+    @property
+    def machines(self) -> list[tuple[str, int]]:
+        """Each known kind of machine, with the number of runs of which it worked out any part, in order of the runs."""
+        return self._named(MACHINE)
+
+    def _named(self, column: str) -> list[tuple[str, int]]:
+        """The names in a column that may hold several, each with the number of its runs."""
+        return list(Counter(name for names in self.runs[column] for name in names.split(SEVERAL) if name).items())
 
 
 def read_folder(path: Path | str) -> GridResults:

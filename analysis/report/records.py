@@ -107,6 +107,7 @@ def provenance(answers: Answers) -> Section:
         "Seeds": ", ".join(str(seed) for seed in meta.seeds),
         "Extractor": meta.extractor or "",
         "Device": meta.device or "",
+        "Machine": "; ".join(kind for kind, _ in grid.machines),
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
     }
     sheet = FactTable("Provenance", (), tuple((name, fact) for name, fact in facts.items() if fact), numbers=False)

@@ -10,7 +10,7 @@ from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
-from analysis.format.notation import Rounding, duration, listed, two_digits
+from analysis.format.notation import Rounding, counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
 
@@ -182,4 +182,11 @@ def _provenance(answers: Answers) -> str:
         if meta.continued
         else ""
     )
-    return command + continued
+    kinds = [f"{kind} ({counted(n, 'run')})" for kind, n in grid.machines]
+    mixed = (
+        f" Its runs come from several kinds of machine, which round otherwise, and a training makes of that as much as "
+        f"another seed: {'; '.join(kinds)}."
+        if len(kinds) > 1
+        else ""
+    )
+    return command + mixed + continued

@@ -13,7 +13,6 @@ from torch import nn
 
 from benchmarks import peer_bound, peer_cases, peers
 from benchmarks.cases import SMALL, Workload
-from benchmarks.machine import processor
 from benchmarks.peak import MODES, multiply_adds, parameters, peak, running
 from benchmarks.peer_networks import alike, diffusers_defaults, diffusers_of_our_structure
 from benchmarks.timing import Timing
@@ -126,9 +125,3 @@ def test_a_missing_peer_is_one_line(monkeypatch, capsys):
         "",
         "error: diffusers and denoising-diffusion-pytorch not found: pip install -e '.[peers]'\n",
     )
-
-
-def test_the_processor_is_named_where_the_system_tells(tmp_path):
-    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: Some CPU\n")
-    assert processor(tmp_path / "cpuinfo") == "Some CPU"
-    assert processor(tmp_path / "none")

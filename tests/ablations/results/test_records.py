@@ -87,9 +87,11 @@ def test_notes_are_a_column_where_any_record_has_them():
         ({"notes": "one"}, {}, {"notes": "one"}),
         ({}, {"notes": ""}, {"notes": ""}),
         ({"notes": "one\ntwo"}, {"notes": "two\nthree"}, {"notes": "one\ntwo\nthree"}),
+        ({"machine": "a"}, {"machine": "b"}, {"machine": "a, b"}),
+        ({"machine": "a, b"}, {"machine": "a"}, {"machine": "a, b"}),
     ],
 )
-def test_notes_of_several_stages_are_all_kept(metadata, more, expected):
+def test_notes_and_machines_of_several_stages_are_all_kept(metadata, more, expected):
     assert joined(metadata, more) == expected
 
 

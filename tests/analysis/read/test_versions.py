@@ -1,12 +1,15 @@
 """What made a row is never mixed without a word: numerics and data are refused, codes are counted."""
 
+import re
+
 import pytest
 
 from analysis.findings.weights import changed
 from analysis.format.errors import InputError
 from analysis.format.names import METADATA
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, rows
+from analysis.tables import table_of
+from tests.analysis.conftest import answers_of, build, rows
 
 
 def made_by(*parts):
@@ -23,6 +26,16 @@ def test_versions_that_no_file_tells_are_empty(shared_folder):
 def test_codes_are_counted_in_order_and_those_of_one_run_each(tmp_path):
     table = made_by({"code": "2+b"}, {"code": "1+a, 2+b"}, {"code": ""})
     assert read_folder(build(tmp_path / "g", table)).codes == [("2+b", 22), ("1+a", 11)]
+
+
+def test_machines_are_counted_and_several_are_told_in_the_caption(tmp_path):
+    one, two = "EPYC · AVX512 · torch 2.13", "Xeon · AVX512 bf16 AMX · torch 2.13"
+    mixed = build(tmp_path / "mixed", made_by({"machine": one}, {"machine": f"{one}, {two}"}, {"machine": ""}))
+    assert read_folder(mixed).machines == [(one, 22), (two, 11)]
+    told = f"several kinds of machine, which round otherwise, .*: {one} \\(22 runs\\); {two} \\(11 runs\\)\\."
+    assert re.search(told, table_of(answers_of(mixed)).caption)
+    alike = build(tmp_path / "alike", made_by({"machine": one}, {"machine": ""}))
+    assert "kinds of machine" not in table_of(answers_of(alike)).caption
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""The kind of machine: said by what numbers depend on, and in each result."""
+
+from __future__ import annotations
+
+import torch
+
+from ablations.stages import machine
+from ablations.stages.machine import kind_of_machine, processor
+from tests.simulated_cuda import simulated_cuda
+
+
+def test_a_processor_is_named_with_its_instructions_and_torch(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    monkeypatch.setattr(machine, "processor", lambda: "Xeon, Gold")
+    assert kind_of_machine(torch.device("cpu")) == f"Xeon Gold · AVX512 bf16 · torch {torch.__version__}"
+
+
+def test_a_card_is_named_by_itself():
+    with simulated_cuda():
+        kind = kind_of_machine(torch.device("cuda"))
+        assert kind == f"{torch.cuda.get_device_name()} · torch {torch.__version__}"
+
+
+def test_the_name_is_the_systems_and_else_the_kind(tmp_path):
+    file = tmp_path / "cpuinfo"
+    file.write_text("processor : 0\nmodel name : EPYC 7B13: Rome\nmodel name : other\n")
+    assert processor(file) == "EPYC 7B13: Rome"
+    assert processor(tmp_path / "none")
