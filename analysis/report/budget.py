@@ -21,6 +21,12 @@ UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
     "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
+FALLING = (
+    "In some cells the learning rate falls towards the end of the training, and has not fallen yet at a rung: a "
+    "training of so many steps alone would have ended better, and what twice the steps would leave is not to be read "
+    "from these."
+)
+RATE, CONSTANT = "training.rate", ("", "constant")
 _TITLE = "Does it depend on the budget?"
 
 
@@ -37,7 +43,9 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
-    blocks = (Text(RULE), Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
+    falls = RATE in answers.grid.runs and not answers.grid.runs[RATE].isin(CONSTANT).all()
+    said = [Text(RULE), *([Text(FALLING)] if falls else [])]
+    blocks = (*said, Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
 
 

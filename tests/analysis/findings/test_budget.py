@@ -13,7 +13,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.findings.comparisons import Rung
 from analysis.report.answers import verdict
-from analysis.report.budget import UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.budget import FALLING, UNKNOWN, budget, budget_sentence, course_line
 from analysis.words.verdicts import headline
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_verdicts import grid_of
@@ -193,3 +193,12 @@ def test_it_is_in_answers_json():
     assert (course.settled, len(course.verdicts), course.verdicts[-1]) == (False, 4, "better")
     assert [one.rivals for one in told.headlines if one.metric == NLL] == [(1,)]
     assert not [one for one in told.rungs if one.metric == FID]
+
+
+def test_of_a_rate_that_falls_it_is_said_that_a_rung_is_no_finished_training():
+    for rates, said in ((("", "linear"), True), (("", "constant"), False)):
+        made = grid()
+        made = dataclasses.replace(made, runs=made.runs.assign(**{"training.rate": np.resize(rates, len(made.runs))}))
+        texts = [getattr(block, "text", "") for block in budget(Answers.of(made), ()).blocks]
+        assert (FALLING in texts) == said
+    assert FALLING not in [getattr(block, "text", "") for block in budget(Answers.of(grid()), ()).blocks]
