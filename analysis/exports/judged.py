@@ -87,7 +87,8 @@ class AnsweredCourse(Entry):
 
 
 class AnsweredClaim(Entry):
-    """An expectation from a paper, written down before the grid was run. A grid's claims are one family."""
+    """An expectation from a paper, written down before the grid was run. Claims that the list does not decide are one
+    family."""
 
     claim: str = read_at("claim", "claim")
     """The claim in words."""
@@ -107,10 +108,12 @@ class AnsweredClaim(Entry):
     margin: Number = read_at("test", "margin", default=None)
     """The most that two may differ which are claimed to be equal; else null."""
     adjusted_p: Number = read_at("test", "different", default=None)
-    """Holm's p among the grid's claims, that there is a difference; of a claim that two are equal, one beyond the
-    margin."""
+    """The p in its family, that there is a difference; of a claim that two are equal, one beyond the margin. Null where
+    looks decided."""
     equal_p: Number = read_at("test", "equal", default=None)
     """For a claim that two are equal, Holm's p that they differ by less than the margin; else null."""
+    listed: bool = read_at("is_listed", default=False)
+    """True where it is about two cells of one of `comparisons`, whose verdict it has."""
     sentence: InWords
 
 

@@ -134,7 +134,8 @@ class Answers:
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
         """The fate of each claim that was written down before the grid was run."""
-        return outcomes(self.grid, self.cells, self.metrics)
+        listed = {name: stands.pairs for name, stands in self.summary.standing.items()}
+        return outcomes(self.grid, self.cells, self.metrics, listed)
 
     @cached_property
     def effects(self) -> list[Factorial]:

@@ -7,9 +7,10 @@
 
 Metrics are on their scale: on a log scale the margin is log(1 + within). Cells at the named levels are matched by
 their levels on all other axes and averaged over them within each seed, so every claim is one paired comparison over
-seeds. A grid's claims are one family, which share the error rate evenly: those of direction by Holm's procedure, and
-each of equality by itself, since one of its two fates is false whatever is true of the others. Where seeds were added
-while one looked, claims are of the first look.
+seeds. One hypothesis has one verdict: a claim of direction about two cells that the list compares is decided by the
+list. All others are one family, which share the error rate evenly: those of direction by Holm's procedure, and each of
+equality by itself, since one of its two fates is false whatever is true of the others. Where seeds were added while one
+looked, these are of the first look.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.findings.cells import CellRuns
+from analysis.findings.comparisons import CellComparison
 from analysis.findings.values import contrast
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
@@ -37,7 +39,7 @@ Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """The test of a claim: D, the margin of a claim of equality (else nan), and p among the grid's claims.
+    """The test of a claim: D, the margin of a claim of equality (else nan), and p in its family, claims or the list.
 
     `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
     """
@@ -56,19 +58,30 @@ class ClaimTest:
 @dataclass(frozen=True)
 class ClaimOutcome:
     """The outcome of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
-    of it, or why there was none."""
+    of it, or why there was none; and the comparison that decided it, where it is `listed`."""
 
     claim: Expectation
     metric: ShownMetric | None
     fate: Fate = "cannot tell"
     test: ClaimTest | None = None
     obstacle: Obstacle = ""
+    listed: CellComparison | None = None
+
+    @property
+    def is_listed(self) -> bool:
+        """True where the list decided it."""
+        return self.listed is not None
 
 
-def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[ClaimOutcome]:
-    """The fate of every claim of the grid, in order."""
-    tried = [_tried(grid, cells, metrics, claim) for claim in grid.meta.expects]
-    tests = [outcome.test for outcome in tried if outcome.test is not None]
+def outcomes(
+    grid: GridResults,
+    cells: Sequence[CellRuns],
+    metrics: Sequence[ShownMetric],
+    listed: Mapping[str, Sequence[CellComparison]],
+) -> list[ClaimOutcome]:
+    """The fate of every claim of the grid, in order; `listed` are the comparisons of each metric."""
+    tried = [_tried(grid, cells, metrics, claim, listed) for claim in grid.meta.expects]
+    tests = [outcome.test for outcome in tried if outcome.test is not None and outcome.listed is None]
     directed = np.array([math.isnan(outcome.margin) for outcome in tests], dtype=bool)
     different, equal = (
         np.array(p) for p in ([outcome.different for outcome in tests], [outcome.equal for outcome in tests])
@@ -81,14 +94,21 @@ def outcomes(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Sho
     )
     adjusted_p = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
     return [
-        outcome if outcome.test is None else _decided(outcome, outcome.test, *next(adjusted_p)) for outcome in tried
+        outcome
+        if outcome.test is None or outcome.listed is not None
+        else _decided(outcome, outcome.test, *next(adjusted_p))
+        for outcome in tried
     ]
 
 
 def _tried(
-    grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric], claim: Expectation
+    grid: GridResults,
+    cells: Sequence[CellRuns],
+    metrics: Sequence[ShownMetric],
+    claim: Expectation,
+    listed: Mapping[str, Sequence[CellComparison]],
 ) -> ClaimOutcome:
-    """The claim with its test, whose p are not adjusted yet."""
+    """The claim with its test, whose p are not adjusted yet, or as the list decides it."""
     metric = next((m for m in metrics if m.name.startswith(f"{claim.metric}/")), None)
     if metric is None or metric.name not in grid.runs:
         return ClaimOutcome(claim, None, obstacle="not measured")
@@ -99,6 +119,11 @@ def _tried(
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return ClaimOutcome(claim, metric, obstacle="not comparable" if apart else "too few seeds")
+    if claim.within is None and not claim.since and len(matched) == 1:
+        both = [cell for _, cell in matched[0]]
+        for pair in listed.get(metric.name, ()):
+            if {id(pair.a), id(pair.b)} == set(map(id, both)):
+                return _by_the_list(claim, metric, pair, 1 if pair.a is both[0] else -1)
     comparison = compare(values)
     if claim.within is None:
         return ClaimOutcome(claim, metric, test=ClaimTest(comparison, math.nan, comparison.p))
@@ -109,6 +134,16 @@ def _tried(
     return ClaimOutcome(
         claim, metric, test=ClaimTest(comparison, margin, min(2 * beyond, 1.0), equivalent(values, margin))
     )
+
+
+def _by_the_list(claim: Expectation, metric: ShownMetric, pair: CellComparison, sign: int) -> ClaimOutcome:
+    """The claim by the verdict on its two cells, of which the first is the better one by the claim if `sign` is 1."""
+    found = replace(pair.comparison, difference=sign * pair.comparison.difference)
+    as_said: Fate = "as published" if sign > 0 else "contrary to the paper"
+    otherwise: Fate = "contrary to the paper" if sign > 0 else "as published"
+    fate = {"better": as_said, "worse": otherwise}.get(pair.verdict, "cannot tell")
+    p = math.nan if pair.adjusted_p is None else pair.adjusted_p
+    return ClaimOutcome(claim, metric, fate, ClaimTest(found, math.nan, p), listed=pair)
 
 
 def _matched(

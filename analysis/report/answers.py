@@ -103,8 +103,11 @@ def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
     )
 
 
-_OWN_FAMILY = "These claims are adjusted among themselves, for they are few and were written down beforehand."
-_FIRST_LOOK = "They are of the seeds of the first look, which all cells have whatever is found."
+_OWN_FAMILY = (
+    "A claim about two cells that are compared above has that verdict. The others are adjusted among themselves, for "
+    "they are few and were written down beforehand."
+)
+_FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."
 
 
 def published(answers: Answers) -> Section | None:

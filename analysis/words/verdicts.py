@@ -226,7 +226,8 @@ def _named(answer: Findings, which: list[int], rest: int) -> str:
 
 def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
     """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
-    claim, here = outcome.claim, "here, at the first look," if first_look else "here"
+    at_first = first_look and outcome.listed is None
+    claim, here = outcome.claim, "here, at the first look," if at_first else "here"
     return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
 
 
@@ -242,6 +243,9 @@ def why(outcome: ClaimOutcome) -> str:
     logs = metric.scale == "log"
     size = test.comparison.difference, test.comparison.half_width
     numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
+    if outcome.listed is not None:
+        equal = "equal for practical purposes, " if outcome.listed.verdict == "equal" else ""
+        return f"{numbers}, {equal}{evidence(outcome.listed)} in the list"
     if math.isnan(test.margin):
         return f"{numbers}, p {probability(test.p)}"
     allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)

@@ -307,7 +307,7 @@ class Grid:
     def claim(self, expected):
         """The difference of a claim, the mean of what it is compared with, and its metric."""
         metric = next(name for name in self.metrics if kind_of(name) == expected["metric"])
-        weights, than = defaultdict(float), []
+        weights, than, pairs = defaultdict(float), [], []
         for cell, levels in enumerate(self.levels):
             second = levels | expected["than"]
             if not expected["better"].items() <= levels.items() or second == levels or second not in self.levels:
@@ -320,11 +320,25 @@ class Grid:
                     place = self.levels.index(one | since)
                     parts[place] = parts.get(place, 0.0) + weight
             if all(self.of(metric, part) for part in parts):
+                pairs.append((cell, self.levels.index(second)))
                 than.append(np.mean(list(self.of(metric, self.levels.index(second)).values())))
                 for part, weight in parts.items():
                     weights[part] += weight
         one = self.contrast(metric, {cell: weight / len(than) for cell, weight in weights.items()})
-        return one, float(np.mean(than)), metric
+        direct = len(pairs) == 1 and not expected.get("since") and expected.get("within") is None
+        return one, float(np.mean(than)), metric, self.listed(metric, *pairs[0]) if direct else None
+
+    def listed(self, metric, a, b):
+        """(p, verdict on a) of two cells by the list, None where it does not compare them."""
+        if metric not in self.deciding:
+            return None
+        compared = self.compared(metric)
+        if (a, b) in compared:
+            return compared[a, b][1], compared[a, b][3]
+        if (b, a) in compared:
+            turned = {"better": "worse", "worse": "better"}
+            return compared[b, a][1], turned.get(compared[b, a][3], compared[b, a][3])
+        return None
 
     def claims(self):
         """Of each claim (metric, difference, margin, adjusted p, p of equality, fate)."""
@@ -336,20 +350,26 @@ class Grid:
             else math.log1p(expected["within"])
             if kind_of(metric) in LOGARITHMIC
             else expected["within"] * than
-            for expected, (_, than, metric) in zip(given, found, strict=True)
+            for expected, (_, than, metric, _) in zip(given, found, strict=True)
         ]
         equal = [i for i, margin in enumerate(margins) if margin is not None]
-        unequal = [i for i, margin in enumerate(margins) if margin is None]
+        unequal = [i for i, margin in enumerate(margins) if margin is None and found[i][3] is None]
+        k = len(equal) + len(unequal)
         p, p_equal = np.ones(len(given)), [None] * len(given)
-        p[unequal] = holm([found[i][0].p for i in unequal], len(unequal) / max(len(given), 1))
+        p[unequal] = holm([found[i][0].p for i in unequal], len(unequal) / max(k, 1))
         beyond = [min(1.0, 2 * found[i][0].p_beyond(abs(found[i][0].value) - margins[i])) for i in equal]
         for i, one in zip(equal, beyond, strict=True):
-            p[i] = min(1.0, len(given) * one)
-            p_equal[i] = min(1.0, len(given) * found[i][0].p_equal(margins[i]))
+            p[i] = min(1.0, k * one)
+            p_equal[i] = min(1.0, k * found[i][0].p_equal(margins[i]))
         result = []
-        for (one, _, metric), margin, of_difference, of_equality in zip(found, margins, p, p_equal, strict=True):
+        for (one, _, metric, listed), margin, of_difference, of_equality in zip(
+            found, margins, p, p_equal, strict=True
+        ):
             fate = "cannot tell"
-            if margin is None:
+            if listed is not None:
+                of_difference = listed[0]
+                fate = {"better": "as published", "worse": "contrary to the paper"}.get(listed[1], "cannot tell")
+            elif margin is None:
                 if of_difference <= 0.05:
                     fate = "as published" if one.value * self.sign(metric) > 0 else "contrary to the paper"
             elif of_equality <= 0.05:

@@ -106,9 +106,35 @@ def test_what_was_not_measured_or_did_not_finish_cannot_tell():
 
 
 def test_the_sentence_gives_fate_claim_source_and_numbers():
+    (averaged,) = Answers.of(grid_of(claim("cosine", "linear", None))).claims
+    assert "(A paper; here, at the first look, FID differs" in claim_sentence(averaged, first_look=True)
     (outcome,) = Answers.of(grid_of(claim("cosine", "linear"))).claims
-    assert "(A paper; here, at the first look, FID differs" in claim_sentence(outcome, first_look=True)
     sentence = claim_sentence(outcome, first_look=False)
+    assert sentence == claim_sentence(outcome, first_look=True)
     assert sentence.startswith(
         "As published: it is better (A paper; here FID differs by a factor of 0.73 (0.67 to 0.81), p = "
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_claim_about_two_cells_of_the_list_says_what_the_list_says(seed):
+    """On grids of random values, whichever of the two the claim takes for the better one."""
+    random = np.random.default_rng(seed)
+    apart = dict(zip(FIDS, random.choice([0.0, 0.05, 0.5], len(FIDS)), strict=True))
+    fids = {levels: np.exp(3 + apart[levels] + 0.1 * random.standard_normal(4)).tolist() for levels in FIDS}
+    claims = [claim(a, b, steps) for steps in ("10", "100") for a, b in (("cosine", "linear"), ("linear", "cosine"))]
+    answers = Answers.of(grid_of(*claims, claim("cosine", "linear", None), fids=fids))
+    pairs = {frozenset([one.a.name, one.b.name]): one for one in answers.findings[0].pairs}
+    listed = [outcome for outcome in answers.claims if outcome.is_listed]
+    assert 0 < len(listed) <= 4
+    for outcome in listed:
+        pair = pairs[frozenset([outcome.listed.a.name, outcome.listed.b.name])]
+        assert pair is outcome.listed
+        first = (
+            outcome.claim.better["schedule"] == dict(zip(("schedule", "steps"), pair.a.levels, strict=True))["schedule"]
+        )
+        said = pair.verdict if first else {"better": "worse", "worse": "better"}.get(pair.verdict)
+        expected = {"better": "as published", "worse": "contrary to the paper"}.get(said, "cannot tell")
+        assert outcome.fate == expected
+    (rest,) = [outcome for outcome in answers.claims if len(outcome.claim.better) == 1]
+    assert not rest.is_listed
