@@ -359,8 +359,8 @@ def taken() -> list[str]:
         f"With 10 steps β̃ has a better mean FID than β ({fids['beta_tilde']:.0f} against {fids['beta']:.0f}) and a far "
         f"worse bound ({nlls['beta_tilde']:.0f} bits/dim against {nlls['beta']:.1f}).",
         "After equally many steps nothing speaks for LDM's claim that latents at f = 4 beat pixels: on 8×8 images "
-        f"their mean FID is above that of pixels by {size(worse)}, which three seeds do not tell from none, for a quarter of "
-        "the operations.",
+        f"their mean FID is above that of pixels by {size(worse)}, which three seeds do not tell from none, for a "
+        "quarter of the operations.",
     ]
 
 
