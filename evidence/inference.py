@@ -18,6 +18,7 @@ from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from evidence.inference_errors import coverage_tables, equality_errors, error_tables, image_errors
+from evidence.inference_pages import page_tables
 from evidence.inference_power import best_errors, equality_power, power_tables
 
 OPTIONS = {
@@ -59,6 +60,7 @@ def lines(replicates: int) -> list[str]:
         *equality_errors(replicates),
         *image_errors(replicates),
         *best_errors(replicates),
+        *page_tables(replicates),
         *power_tables(replicates),
         *equality_power(replicates),
     ]

@@ -209,3 +209,7 @@ def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
     assert f"the best is lost in {max(lost):g} % at most" in told
     assert f"in {int(found[5])} % of grids, where Holm's even shares find {int(found[4])} %" in told
     assert f"at three seeds in {int(found[3])} % of grids, at five in {int(at_five[3])} %" in told
+    unmarked = parts["A page as a whole"].rpartition("| 1 metric |")[2].splitlines()[0].split("|")
+    three, eleven, many = (sorted(map(int, unmarked[i : i + 3])) for i in (0, 3, 6))
+    ranges = [f"{some[0]} to {some[-1]} %" for some in (three, eleven, many)]
+    assert f"{ranges[0]} of grids of 3 cells, {ranges[1]} of 11 and {ranges[2]} of 27" in told

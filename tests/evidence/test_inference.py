@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.statistics.families import beaten_by, judge
-from evidence import inference, inference_errors, inference_power
+from evidence import inference, inference_errors, inference_pages, inference_power
 from evidence import inference_rules as rules
 from evidence.inference_tables import Table
 
@@ -43,13 +43,26 @@ def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
     assert gone.any()
 
 
+def test_what_a_page_says_is_what_each_of_its_grids_says():
+    values = np.concatenate([drawn(1)[:30], np.random.default_rng(2).normal(size=(30, 7, 4))])
+    listed, unmarked = inference_pages.said(values)
+    for grid, differs, out in zip(values, listed, unmarked, strict=True):
+        verdicts = [one.verdict(1) for one in judge(list(grid[1:] - grid[0]))]
+        worse = {i + 1 if word == "worse" else 0 for i, word in enumerate(verdicts) if word in ("better", "worse")}
+        assert differs == bool(worse)
+        assert out == bool(worse or any(beaten_by(grid, 1)))
+    assert listed.any()
+    assert not listed.all()
+
+
 def test_the_page_holds_every_table_and_marks_what_misses_its_target(tmp_path, monkeypatch, capsys):
-    for name, value in {"SEEDS": (2, 3), "CELLS": (3,), "IMAGES": 5}.items():
-        for room in (inference_errors, inference_power):
+    small = {"SEEDS": (2, 3), "CELLS": (3,), "IMAGES": 5, "PAGES": (3,), "NUMBERS": (3,)}
+    for name, value in small.items():
+        for room in (inference_errors, inference_pages, inference_power):
             monkeypatch.setattr(room, name, value, raising=False)
     assert inference.main(["replicates=2", f"out={tmp_path}/t.md"]) == 0
     shown = capsys.readouterr().out
     assert (tmp_path / "t.md").read_text() == shown
-    assert shown.count("\n|---") == 12
+    assert shown.count("\n|---") == 14
     table = Table({"a": [5.0, 5.6], "b": [9.0, float("nan")]}, 5.5, free=("b",))
     assert table.lines(["", "x", "y"])[2:] == ["| a | 5.0 | **5.6** ✗ |", "| b | 9.0 |  |", ""]
