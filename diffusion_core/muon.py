@@ -3,9 +3,9 @@
     m ← μ m + (1 − μ) g,   u = (1 − μ) g + μ m,   W ← (1 − η λ) W − η s O(u)
 
 (Jordan et al. 2024, github.com/KellerJordan/Muon). O(u) = U V^⊤ for u = U Σ V^⊤, nearly: five Newton–Schulz steps
-X ← a X + (b A + c A²) X, A = X X^⊤, from u/‖u‖ bring every singular value to between 0.68 and 1.15. A kernel
-[C', C, k, k] is the matrix [C', C k²]. With s = 0.2 √max(rows, columns) a turn is about as long as a step of AdamW, so
-that both take one learning rate (Liu et al. 2025, arXiv:2502.16982).
+X ← a X + (b A + c A²) X, A = X X^⊤, from u/‖u‖ bring singular values above ‖u‖/500 to between 0.68 and 1.21, and let
+smaller ones grow. A kernel [C', C, k, k] is the matrix [C', C k²]. With s = 0.2 √max(rows, columns) a turn is about as
+long as a step of AdamW, so that both take one learning rate (Liu et al. 2025, arXiv:2502.16982).
 
 The steps are taken on A, which is small where X is wide: A ← P A P with P = a + b A + c A², and O = P₅ ⋯ P₁ X.
 """
@@ -50,7 +50,7 @@ class Muon(AdamW):
         return f"{MATRICES}/{kind}" if id(parameter) in self.matrices else kind
 
     def move_on(self, name: str, moments: Moments, learning_rate: float | Tensor) -> None:
-        if MATRICES not in name.split("/"):
+        if name.split("/")[1] != MATRICES:
             super().move_on(name, moments, learning_rate)
             return
         moments.n.add_(1)
@@ -97,12 +97,12 @@ def whitening(gram: Tensor) -> Tensor:
     scale = 1 / (gram.diagonal(dim1=1, dim2=2).sum(1).sqrt() + TINY)[:, None, None]
     gram = gram * scale**2
     one = A * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    product: Tensor | None = None
-    for _ in range(STEPS):
-        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + one
-        product = factor if product is None else times(factor, product)
+    product = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + one
+    factor = product
+    for _ in range(STEPS - 1):
         gram = times(times(factor, gram), factor)
-    assert product is not None, "there are steps"
+        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + one
+        product = times(factor, product)
     return product * scale
 
 

@@ -12,18 +12,18 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from diffusion_core.muon import Muon
-from diffusion_core.optimiser import Flat
+from diffusion_core.optimiser import AdamW, Flat
 from diffusion_core.population import Beside, Member, Piece, descend
-from diffusion_core.precision import resolve_precision, tf32
+from diffusion_core.precision import resolve_precision, tf32, told_kernels
 from diffusion_core.randomness import draw, key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.rates import share_of_peak
@@ -54,6 +54,22 @@ class Report:
     @property
     def finite(self) -> bool:
         return all(math.isfinite(loss) for loss in self.losses.values())
+
+
+def optimiser_of(
+    plan: Training,
+    groups: Mapping[str, list[nn.Parameter]],
+    decays: Mapping[str, float],
+    matrices: Callable[[], list[nn.Parameter]],
+) -> AdamW:
+    """The optimiser that a plan asks for; ValueError where Muon has no matrix to turn."""
+    betas = plan.beta_1, plan.beta_2
+    if plan.optimizer == "adamw":
+        return AdamW(groups, decays, betas)
+    turned = matrices()
+    if not turned:
+        raise ValueError("training.optimizer=muon turns matrices between features, and this has none: take adamw")
+    return Muon(groups, decays, betas, turned)
 
 
 @lru_cache(maxsize=4)
@@ -95,8 +111,7 @@ class Trainer:
         self.precision = resolve_precision(plan.precision, device)
         groups = learner.parameter_groups()
         decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
-        matrices = learner.matrices() if plan.optimizer == "muon" else []
-        self.optimiser = Muon(groups, decays, (plan.beta_1, plan.beta_2), matrices)
+        self.optimiser = optimiser_of(plan, groups, decays, learner.matrices)
         self.member = Member(learner, self.optimiser, self.precision, device)
         self.beside = beside
         names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
@@ -115,7 +130,7 @@ class Trainer:
 
     def begin(self, raw: Tensor, seed: int) -> None:
         """Do what comes before the first step, whose whole batch [B, …] is given."""
-        with tf32(self.precision == "bf16"), self.member.autocast():
+        with told_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
 
     def step(self, raw: Tensor, seed: int, step: int) -> Values:

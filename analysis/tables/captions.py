@@ -169,12 +169,13 @@ def _count(value: float) -> str:
 
 def _provenance(answers: Answers) -> str:
     grid, meta = answers.grid, answers.meta
-    took = f" ({duration(meta.seconds)})" if meta.seconds is not None else ""
+    took = f" ({duration(meta.seconds)})" if meta.seconds else ""
     precisions = "/".join(sorted(set(grid.runs[PRECISION]) - {""}))
     device = ", ".join(["", *(word for word in (meta.device, precisions) if word)])
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
-    code = f"; code {made_by}" if made_by else ""
+    numerics = "/".join(sorted(set(grid.runs["numerics"]) - {""}))
+    code = (f"; code {made_by}" if made_by else "") + (f"; numerics {numerics}" if numerics else "")
     which = f"; {round_of(answers.meta)}" if not answers.preliminary and round_of(answers.meta) else ""
     command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (

@@ -18,7 +18,8 @@ from analysis.statistics.paired import Comparison
 
 FEW = 3
 """Cells that a sentence names; more are counted."""
-_FACTOR = Rounding(decimals=2)
+FACTOR_DECIMALS = (2, 3, 4, 5)
+"""Decimals of a factor: so many that the ends of its interval differ, if any are."""
 
 
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
@@ -44,12 +45,17 @@ def apart(metric: ShownMetric, comparison: Comparison) -> str:
 
 def factor(log: float, half_width: float) -> str:
     """A factor with its interval, of the log of it."""
-    ends = "" if math.isnan(half_width) else f" ({_ratio(log - half_width)} to {_ratio(log + half_width)})"
-    return f"a factor of {_ratio(log)}{ends}"
+    if math.isnan(half_width):
+        return f"a factor of {_ratio(log)}"
+    for decimals in FACTOR_DECIMALS:
+        middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
+        if low != high:
+            break
+    return f"a factor of {middle} ({low} to {high})"
 
 
-def _ratio(log: float) -> str:
-    return _FACTOR.number(math.exp(min(log, 700.0)))
+def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:
+    return Rounding(decimals=decimals).number(math.exp(min(log, 700.0)))
 
 
 def margin(metric: ShownMetric) -> str:

@@ -10,7 +10,7 @@ from torch.nn.functional import silu
 
 from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear, valuewise
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
-from diffusion_core.networks.network import MOST_BESIDE, Network
+from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["Mlp"]
 
@@ -28,6 +28,11 @@ class Mlp(Network):
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         return batch * self.width <= MOST_BESIDE
+
+    def matrices(self, network: nn.Module) -> list[nn.Parameter]:
+        assert isinstance(network, MlpModule), "it was built here"
+        ends = network.time.first, network.linear_in, network.linear_out
+        return between(network, ends)
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         if len(shape) != 1:

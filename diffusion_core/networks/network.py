@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 
 from torch import nn
 
@@ -32,10 +33,15 @@ class Network(ABC):
         return False
 
     def matrices(self, network: nn.Module) -> list[nn.Parameter]:
-        """The weights of a network that it built which `optimizer=muon` turns (`muon.py`).
+        """The weights of a network that it built which `optimizer=muon` turns (`muon.py`): those between features.
 
-        They are those of all linear layers and convolutions but the first and the last, unless an architecture says
-        which of its layers lie between features.
+        By default they are of all linear layers and convolutions but the first and the last that it has.
         """
         layers = [layer for layer in network.modules() if isinstance(layer, LAYERS)]
-        return [nn.Module.get_parameter(layer, "weight") for layer in layers[1:-1]]
+        return between(network, (*layers[:1], *layers[-1:]))
+
+
+def between(network: nn.Module, ends: Collection[nn.Module]) -> list[nn.Parameter]:
+    """The weights of a network's linear layers and convolutions but those at its ends."""
+    layers = [layer for layer in network.modules() if isinstance(layer, LAYERS) and layer not in ends]
+    return [layer.weight for layer in layers if isinstance(layer.weight, nn.Parameter)]

@@ -21,7 +21,7 @@ from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu, channels_last
 from diffusion_core.networks.grouped import Grouped
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
-from diffusion_core.networks.network import MOST_BESIDE, Network
+from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["UNet"]
 
@@ -64,6 +64,11 @@ class UNet(Network):
         # Dropout is drawn for one network alone.
         widest = self.channels * max(self.multipliers) * math.prod(shape[1:])
         return not self.dropout and batch * widest <= MOST_BESIDE
+
+    def matrices(self, network: nn.Module) -> list[nn.Parameter]:
+        assert isinstance(network, UNetModule), "it was built here"
+        ends = network.time.first, network.conv_in, network.conv_out
+        return between(network, ends)
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         factor = 2 ** (len(self.multipliers) - 1)
