@@ -1,9 +1,9 @@
-"""The learning rate over a training's N steps: a peak η, to which it rises over the first w steps, times a shape.
+"""The learning rate over a training's N steps: a peak η times a rise over the first w steps times a shape.
 
     constant        1
     linear          1 − n/N
     cosine          (1 + cos(π n/N))/2                Loshchilov & Hutter 2017, arXiv:1608.03983
-    inverse_sqrt    √(w/max(n, w))                    Karras et al. 2024, arXiv:2312.02696, Eq. 67
+    inverse_sqrt    √(w/max(n, w)), w at least 1      Karras et al. 2024, arXiv:2312.02696, Eq. 67
     wsd             min(1, (1 − n/N)/c), c = 0.3      Hägele et al. 2024, arXiv:2405.18392
 
 One that falls to zero ends with less of the noise that single batches bring into the weights, which samples show most.

@@ -21,11 +21,11 @@ MOST_BATCH = 65_536
 class Training:
     """The budget, `steps` of `batch` examples, and the `optimizer`, AdamW (`optimiser.py`) or Muon (`muon.py`).
 
-    The `learning_rate` is the peak of its `rate` (`rates.py`), to which it rises over `warmup` steps; `weight_decay`
-    acts on the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto
+    The `learning_rate` is the peak of its `rate` (`rates.py`), which rises over `warmup` steps; `weight_decay` acts
+    on the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto
     is bf16 autocast where the hardware has it, else float32. Reports come `report_every` steps. A batch is taken
-    `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a step is
-    recorded and replayed if it is to be `captured` (`recorded.py`).
+    `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a
+    step is recorded and replayed if it is to be `captured` (`recorded.py`).
     """
 
     steps: int = 1000

@@ -31,7 +31,7 @@ BEGUN = 10 * LOST
 """Seconds within which a worker begins; one without a lease after them may have lost it unseen, and stood still."""
 TRIES = 2
 FOUND = ("error", "damaged", "machine")
-"""Kinds of failures that a worker writes down itself."""
+"""Kinds of failures that a worker writes down."""
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,10 @@ class Dispatch(Generic[S]):
                 for work in [work for work in self.running if self._is_over(work, workers)]:
                     self._let_go(work)
                     yield self._end(work, workers)
-                for work in self._standing_still():
+                for work in self._standing_still(prompt=workers.prompt):
                     workers.cancel(work.future)
                     self._let_go(work)
-                    yield self._died(work, f"it stood still for {LOST:.0f} seconds")
+                    yield self._died(work, f"it gave no sign of life for {LOST:.0f} seconds or more")
                 for waiting in self.queue.impossible():
                     del self.queue.waiting[waiting.stage.id]
                     self.queue.note(waiting.stage.id, finished=False)
@@ -263,9 +263,9 @@ class Dispatch(Generic[S]):
         failure = Failure("died", f"its worker died {TRIES} times: {why}")
         return self._over(work.stage, self._failed(work.stage, failure))
 
-    def _standing_still(self) -> list[Running[S]]:
+    def _standing_still(self, *, prompt: bool) -> list[Running[S]]:
         """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
-        or is another's by now, or gone, since another has run the stage to its end.
+        or is another's by now, or gone, since another has run the stage to its end; or `prompt` ones never had any.
 
         One that has yet to begin beside one of these may wait for its turn for ever. After a sleep of the whole machine
         the first look is before any worker has had the time to touch its lease.
@@ -273,17 +273,17 @@ class Dispatch(Generic[S]):
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
         self.watched = time.monotonic()
-        silent = {work.stage.id for work in self.running if self._is_silent(work)}
+        silent = {work.stage.id for work in self.running if self._is_silent(work, prompt=prompt)}
         waiting = {work.stage.id for work in self.running if work.beside & silent and work.stage.id not in self.leases}
         before, self.silent = self.silent, silent | waiting
         return [work for work in self.running if work.stage.id in self.silent & before]
 
-    def _is_silent(self, work: Running[S]) -> bool:
-        number, seconds = self.journal.last_touch(work.stage.id)
+    def _is_silent(self, work: Running[S], *, prompt: bool) -> bool:
+        name, late = work.stage.id, prompt and self.watched - work.since > BEGUN
+        number, seconds = self.journal.last_touch(name)
         if number <= work.lease:
-            ended = self.journal.result(work.stage.id) or self.journal.failure(work.stage.id)
-            return self.watched - work.since > BEGUN or work.stage.id in self.leases or ended is not None
-        return self.leases.setdefault(work.stage.id, number) != number or seconds > LOST
+            return late or name in self.leases or bool(self.journal.result(name) or self.journal.failure(name))
+        return self.leases.setdefault(name, number) != number or seconds > LOST
 
     def _mend(self, work: Running[S]) -> Event[S]:
         """Have made anew what a stage found damaged, and the stage tried once more after it."""

@@ -86,6 +86,8 @@ class Processes(Workers):
     """A worker process for each of these devices, which may be named more than once; `most` stages a time run in each
     that gain from it."""
 
+    prompt = True
+
     def __init__(self, journal: str, devices: list[str], begin: Begin, most: int = 1) -> None:
         self.journal = Journal(Path(journal))
         self.begin = begin

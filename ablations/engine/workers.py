@@ -22,6 +22,8 @@ class Workers(ABC):
 
     most: int = 1
     """The most stages that are run side by side on a device."""
+    prompt: bool = False
+    """True where a stage begins as it is submitted, and does not wait for a place."""
 
     @abstractmethod
     def submit(self, stage: Stage, device: str) -> Future[str]:

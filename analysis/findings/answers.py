@@ -31,6 +31,9 @@ from analysis.format.grid_json import Axis, Meta, ShownMetric
 from analysis.format.notation import counted
 from analysis.read.runs import GridResults
 
+RATE, FALLING = "training.rate", ("linear", "cosine", "wsd")
+"""The column of a rate's shape, and those that fall towards the end, wherever that is."""
+
 
 @dataclass(frozen=True, eq=False)
 class Purchase:
@@ -112,9 +115,14 @@ class Answers:
         answer = Findings(metric, self.cells, estimates, stands, self.meta.continued, codes=codes)
         if self.preliminary:
             return replace(answer, lead=lead_of(self.grid, metric, [self.cells[i] for i in answer.ranked]))
-        if not self.meta.rungs:
+        if not self.meta.rungs or self.falls:
             return answer
         return replace(answer, budget=budget_of(metric, self.cells, stands, answer.best, self.curve))
+
+    @property
+    def falls(self) -> bool:
+        """True where the learning rate of some cell falls towards the end, so that a rung is no finished training."""
+        return RATE in self.grid.runs and bool(self.grid.runs[RATE].isin(FALLING).any())
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:

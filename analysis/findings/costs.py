@@ -10,7 +10,7 @@ than 5 % of seconds that paired t-tests on their logarithms tell apart (Bonferro
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
-"Known to be better" is what the table's bold type says (`pairs`). At equal costs the front is the bold set.
+"Known to be better" is what the table's marks say (`pairs`). At equal costs the front is the cells that bear one.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ preliminary round none of them is judged: who leads is the cell with the best me
 alone. That these are the first two of many makes it look larger than it is, which is why it is no verdict.
 
 One rule, for whatever a page says: a cell is beaten where the list of comparisons says so, or where another is shown to
-be better among all pairs. What is not beaten may be the best, and is bold.
+be better among all pairs. What is not beaten may be the best (`places`).
 """
 
 from __future__ import annotations

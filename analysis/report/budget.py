@@ -22,11 +22,9 @@ UNKNOWN = (
     "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
 FALLING = (
-    "In some cells the learning rate falls towards the end of the training, and has not fallen yet at a rung: a "
-    "training of so many steps alone would have ended better, and what twice the steps would leave is not to be read "
-    "from these."
+    "Not known: in some cells the learning rate falls towards the end of the training, and has not fallen yet at a "
+    "rung, so that a training of so many steps alone would have ended better. What was scored there is in curves.csv."
 )
-RATE, CONSTANT = "training.rate", ("", "constant")
 _TITLE = "Does it depend on the budget?"
 
 
@@ -39,13 +37,11 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
     if not scored:
-        return Section("budget", _TITLE, (Text(UNKNOWN),))
+        return Section("budget", _TITLE, (Text(FALLING if answers.falls and answers.meta.rungs else UNKNOWN),))
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
-    falls = RATE in answers.grid.runs and not answers.grid.runs[RATE].isin(CONSTANT).all()
-    said = [Text(RULE), *([Text(FALLING)] if falls else [])]
-    blocks = (*said, Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
+    blocks = (Text(RULE), Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
 
 

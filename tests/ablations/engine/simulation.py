@@ -360,6 +360,8 @@ class Worker:
 class Simulated(Workers):
     """Worker processes of a command, one for each company of up to `together` stages."""
 
+    prompt = True
+
     def __init__(self, world: World, command: Process, journal: Kept, together: int, turns: random.Random) -> None:
         self.world, self.command, self.journal = world, command, journal
         self.together, self.turns = together, turns

@@ -259,11 +259,15 @@ def test_a_worker_is_lost_once_two_looks_in_a_row_find_that_it_has_no_lease(
     assert kinds == ["started", *["progress"] * (len(touches) - 1), "died" if dies else "progress"]
 
 
-@pytest.mark.parametrize(("within", "dies"), [(-1.0, True), (60.0, False)])
-def test_a_worker_is_lost_that_does_not_begin_for_long(tmp_path, monkeypatch, often, within, dies):
+@pytest.mark.parametrize(("prompt", "within", "dies"), [(True, -1.0, True), (True, 60.0, False), (False, -1.0, False)])
+def test_a_worker_is_lost_that_does_not_begin_for_long_where_none_waits(
+    tmp_path, monkeypatch, often, prompt, within, dies
+):
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.0)
     monkeypatch.setattr(module, "BEGUN", within)
-    run = dispatched(Told(Journal(tmp_path), {"a": ["runs"]}), [stage("a")]).run()
+    told = Told(Journal(tmp_path), {"a": ["runs"]})
+    told.prompt = prompt
+    run = dispatched(told, [stage("a")]).run()
     kinds = [next(run).kind for _ in range(3)]
     run.close()
     assert kinds == ["started", "progress", "died" if dies else "progress"]

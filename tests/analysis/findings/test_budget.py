@@ -196,9 +196,11 @@ def test_it_is_in_answers_json():
 
 
 def test_of_a_rate_that_falls_it_is_said_that_a_rung_is_no_finished_training():
-    for rates, said in ((("", "linear"), True), (("", "constant"), False)):
+    """And nothing is read off the rungs. EDM2's rate is at each step what it is in a longer training."""
+    for rates, said in ((("", "linear"), True), (("", "constant"), False), (("", "inverse_sqrt"), False)):
         made = grid()
         made = dataclasses.replace(made, runs=made.runs.assign(**{"training.rate": np.resize(rates, len(made.runs))}))
-        texts = [getattr(block, "text", "") for block in budget(Answers.of(made), ()).blocks]
-        assert (FALLING in texts) == said
-    assert FALLING not in [getattr(block, "text", "") for block in budget(Answers.of(grid()), ()).blocks]
+        answers = Answers.of(made)
+        texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
+        assert (texts == [FALLING]) == said
+        assert (answers.findings[0].budget is None) == said
