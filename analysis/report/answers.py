@@ -80,7 +80,7 @@ def _open(answer: Findings) -> str:
     n = len(answer.open)
     if not n:
         return ""
-    return f"; {n} more may be the best, but {'is' if n == 1 else 'are'} not known to be as good"
+    return f"; {counted(n, 'other')} cannot be ruled out"
 
 
 def _rivals(answer: Findings) -> str:

@@ -49,7 +49,7 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     ]
     if not blocks:
         return None
-    title = "How cells differ so far" if answers.preliminary else "What was told apart"
+    title = "How cells differ so far" if answers.preliminary else "Which differences are real"
     return Section("comparisons", title, (*pictures, *blocks))
 
 

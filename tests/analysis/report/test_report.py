@@ -33,7 +33,7 @@ def test_the_answer_stands_first(page):
     # The best means are ε's: NLL 2.50 with L and fixed Σ, FID 20 unweighted. The seeds of one cell run against
     # theirs, so that its differences vary: by ± 2 × 2.48 × 0.02 = 0.10 in NLL, where the means are 0.05 apart.
     nll, fid = page.texts("p", **{"class": "take"})
-    others = "; 1 more may be the best, but is not known to be as good."
+    others = "; 1 other cannot be ruled out."
     assert nll == f"For likelihood take ε · L, fixed isotropic Σ{others}"
     assert fid.startswith("For samples take ε · unweighted MSE")
     why = "has the best mean, 2.50 ± 0.05 bits/dim; at this budget it cannot be told from μ̃ · MSE at ε-weight 1."
