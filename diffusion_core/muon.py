@@ -53,7 +53,6 @@ class Muon(AdamW):
         if name.split("/")[1] != MATRICES:
             super().move_on(name, moments, learning_rate)
             return
-        moments.n.add_(1)
         moments.m.lerp_(moments.gradient, 1 - MOMENTUM)
         turn = turned(moments)
         moments.flat.values.mul_(1 - learning_rate * moments.decay).sub_(turn * learning_rate)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from diffusion_core.networks.grouped import stackable, stacked
 from diffusion_core.optimiser import AdamW, place
-from diffusion_core.precision import Precision, tf32, told_kernels
+from diffusion_core.precision import Precision, same_kernels, tf32
 from diffusion_core.recorded import Values
 from diffusion_core.trainable import Learner, Question
 
@@ -80,7 +80,7 @@ class Piece:
 
     def alone(self) -> Descent:
         """Its losses, whose gradients the optimiser has received."""
-        with told_kernels(), tf32(self.member.precision == "bf16"):
+        with same_kernels(), tf32(self.member.precision == "bf16"):
             with self.member.autocast():
                 losses = self.member.learner.example_losses(self.raw, self.draws)
             means = self.means(losses)
@@ -160,7 +160,7 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     # Whoever comes first, each has its own row.
     order = [members.index(member) for member in stack.members]
     pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
-    with told_kernels(), tf32(members[0].precision == "bf16"):
+    with same_kernels(), tf32(members[0].precision == "bf16"):
         with members[0].autocast():
             asked = [torch.stack([question.asked[name] for question in questions]) for name in ("x", "time")]
             outs = stack.network(*asked).unbind()

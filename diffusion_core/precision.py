@@ -35,13 +35,13 @@ def has_bf16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def network_call(precision: Precision, device: torch.device) -> Iterator[None]:
-    """The context of a network's call: bf16 autocast, or for float32 whatever is around it; see `told_kernels`."""
-    with told_kernels(), torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
+    """The context of a network's call: bf16 autocast, or for float32 whatever is around it; see `same_kernels`."""
+    with same_kernels(), torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext():
         yield
 
 
 @contextlib.contextmanager
-def told_kernels() -> Iterator[None]:
+def same_kernels() -> Iterator[None]:
     """A context that ends in RuntimeError where torch turned to other kernels on its way.
 
     So it does, for good and with a warning alone, where memory runs out in a product in bf16: what follows would be

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW, Flat
 from diffusion_core.population import Beside, Member, Piece, descend
-from diffusion_core.precision import resolve_precision, tf32, told_kernels
+from diffusion_core.precision import resolve_precision, same_kernels, tf32
 from diffusion_core.randomness import draw, key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.rates import share_of_peak
@@ -130,7 +130,7 @@ class Trainer:
 
     def begin(self, raw: Tensor, seed: int) -> None:
         """Do what comes before the first step, whose whole batch [B, …] is given."""
-        with told_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
+        with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
 
     def step(self, raw: Tensor, seed: int, step: int) -> Values:

@@ -43,21 +43,20 @@ def _counted(metrics: int) -> str:
     return f"{metrics} metric{'s' * (metrics > 1)}"
 
 
-def anywhere(k: int, n: int, replicates: int) -> Bools:
-    """Whether a list claims a difference, and whether a cell bears no mark [metrics, 2, grids], in any of the first so
-    many metrics."""
-    rng, parts = generator(10, k, n), []
-    for start in range(0, replicates, AT_ONCE):
-        count = min(AT_ONCE, replicates - start)
-        parts.append(np.array([said(rng.normal(size=(count, k, n))) for _ in METRICS]))
-    return np.asarray(np.logical_or.accumulate(np.concatenate(parts, axis=-1), axis=0))
-
-
-def said(values: np.ndarray) -> Bools:
-    """Whether the list claims a difference, and whether a cell bears no mark, [2, grids], by values [grids, k, n]."""
+def false_claims(values: np.ndarray) -> Bools:
+    """True where the list claims a difference, and where a cell bears no mark, [2, grids], by values [grids, k, n]."""
     moments = moments_of(against_first(values))
     different = claimed(moments)[0]
     out = np.stack([excluded(values, cell) for cell in range(values.shape[1])], axis=-1)
     out[:, 1:] |= different & (moments.mean < 0)
     out[:, 0] |= (different & (moments.mean > 0)).any(-1)
     return np.stack([different.any(-1), out.any(-1)])
+
+
+def anywhere(k: int, n: int, replicates: int) -> Bools:
+    """The same in any of the first so many metrics, [metrics, 2, grids], of grids that are drawn."""
+    rng, parts = generator(10, k, n), []
+    for start in range(0, replicates, AT_ONCE):
+        count = min(AT_ONCE, replicates - start)
+        parts.append(np.array([false_claims(rng.normal(size=(count, k, n))) for _ in METRICS]))
+    return np.asarray(np.logical_or.accumulate(np.concatenate(parts, axis=-1), axis=0))

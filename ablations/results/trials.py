@@ -43,7 +43,7 @@ def parts_of(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
     def part(of: dict[str, Any], *, trials: bool) -> Part:
         return Part(
             of,
-            [said(row) for row in runs if bool(row[TRIAL]) == trials],
+            [without_empty(row) for row in runs if bool(row[TRIAL]) == trials],
             [row for row in curves if ((row["cell_id"], row["seed"]) in tried) == trials],
         )
 
@@ -51,7 +51,7 @@ def parts_of(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
     return trials, part({key: value for key, value in head.items() if key != SEARCH}, trials=False)
 
 
-def said(row: Line) -> Line:
+def without_empty(row: Line) -> Line:
     """A row without the columns that only some have and that say nothing of this one."""
     return {name: value for name, value in row.items() if value or name not in OPTIONAL}
 

@@ -21,7 +21,7 @@ UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
     "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
-FALLING = (
+UNFINISHED = (
     "Not known: in some cells the learning rate falls towards the end of the training, and has not fallen yet at a "
     "rung, so that a training of so many steps alone would have ended better. What was scored there is in curves.csv."
 )
@@ -37,7 +37,7 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
     if not scored:
-        return Section("budget", _TITLE, (Text(FALLING if answers.falls and answers.meta.rungs else UNKNOWN),))
+        return Section("budget", _TITLE, (Text(UNFINISHED if answers.falls and answers.meta.rungs else UNKNOWN),))
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]

@@ -107,7 +107,7 @@ def test_a_product_backwards_is_under_the_same_watch(monkeypatch):
 def test_kernels_that_a_program_does_without_stay_off():
     torch._C._set_mkldnn_enabled(False)
     try:
-        with precision.told_kernels():
+        with precision.same_kernels():
             pass
         assert not torch.backends.mkldnn.enabled
     finally:

@@ -36,8 +36,7 @@ def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_pe
     assert all(later <= earlier for earlier, later in pairwise(shares[19:]))
 
 
-def test_it_is_the_same_after_the_warm_up_of_many_times_its_length():
-    """EDM2's: a quarter of the steps more halve nothing, four times as many halve it."""
+def test_edm2s_rate_halves_where_there_have_been_four_times_as_many_steps():
     assert share_of_peak("inverse_sqrt", 40, 1000, 10) == pytest.approx(0.5)
     assert share_of_peak("inverse_sqrt", 160, 1000, 10) == pytest.approx(0.25)
 

@@ -45,7 +45,7 @@ def test_many_grids_at_once_lose_the_cells_that_each_loses(images):
 
 def test_what_a_page_says_is_what_each_of_its_grids_says():
     values = np.concatenate([drawn(1)[:30], np.random.default_rng(2).normal(size=(30, 7, 4))])
-    listed, unmarked = inference_pages.said(values)
+    listed, unmarked = inference_pages.false_claims(values)
     for grid, differs, out in zip(values, listed, unmarked, strict=True):
         verdicts = [one.verdict(1) for one in judge(list(grid[1:] - grid[0]))]
         worse = {i + 1 if word == "worse" else 0 for i, word in enumerate(verdicts) if word in ("better", "worse")}

@@ -9,12 +9,13 @@ import pytest
 from scipy import stats
 
 from analysis.exports import answers_file
-from analysis.findings.answers import Answers
+from analysis.findings.answers import FALLING, Answers
 from analysis.findings.best import best
 from analysis.findings.comparisons import Rung
 from analysis.report.answers import verdict
-from analysis.report.budget import FALLING, UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.budget import UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
 from analysis.words.verdicts import headline
+from diffusion_core.rates import RATES, share_of_peak
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_verdicts import grid_of
 
@@ -202,5 +203,11 @@ def test_of_a_rate_that_falls_it_is_said_that_a_rung_is_no_finished_training():
         made = dataclasses.replace(made, runs=made.runs.assign(**{"training.rate": np.resize(rates, len(made.runs))}))
         answers = Answers.of(made)
         texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
-        assert (texts == [FALLING]) == said
+        assert (texts == [UNFINISHED]) == said
         assert (answers.findings[0].budget is None) == said
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_rates_that_fall_are_those_of_which_a_step_depends_on_how_many_there_are(rate):
+    depends = share_of_peak(rate, 499, 500, 100) != share_of_peak(rate, 499, 1000, 100)
+    assert (rate in FALLING) == depends
