@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import CellComparison
+from analysis.findings.comparisons import TOLD_APART, CellComparison
 from analysis.findings.values import contrast
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
@@ -139,9 +139,9 @@ def _tried(
 def _by_the_list(claim: Expectation, metric: ShownMetric, pair: CellComparison, sign: int) -> ClaimOutcome:
     """The claim by the verdict on its two cells, of which the first is the better one by the claim if `sign` is 1."""
     found = replace(pair.comparison, difference=sign * pair.comparison.difference)
-    as_said: Fate = "as published" if sign > 0 else "contrary to the paper"
-    otherwise: Fate = "contrary to the paper" if sign > 0 else "as published"
-    fate = {"better": as_said, "worse": otherwise}.get(pair.verdict, "cannot tell")
+    fate: Fate = "cannot tell"
+    if pair.verdict in TOLD_APART:
+        fate = "as published" if (pair.verdict == "better") == (sign > 0) else "contrary to the paper"
     p = math.nan if pair.adjusted_p is None else pair.adjusted_p
     return ClaimOutcome(claim, metric, fate, ClaimTest(found, math.nan, p), listed=pair)
 

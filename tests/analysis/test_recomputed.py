@@ -502,6 +502,22 @@ def test_as_good(name):
 
 
 @every
+def test_what_a_table_marks(name):
+    """Bold is the best and what is as good, of those that may be the best; ° are the others of these."""
+    grid = grid_of(name)
+    with (ROOT / name / "table.csv").open(encoding="utf-8", newline="") as file:
+        cells = [row for row in csv.DictReader(file) if row["row"] == "cell"]
+    for given in grid.answers["headlines"]:
+        metric = given["metric"]
+        leaders = set(grid.leaders(metric))
+        good = leaders & {grid.best(metric), *grid.as_good(metric)}
+        for cell, row in enumerate(cells):
+            known = "good" if cell in good else "open" if cell in leaders else "worse"
+            expected = known if cell in grid.known(metric) else ""
+            assert row[f"{metric} standing"] == expected, (metric, row)
+
+
+@every
 def test_claims(name):
     grid = grid_of(name)
     for given, (metric, one, margin, p, p_equal, fate) in zip(grid.answers["claims"], grid.claims(), strict=True):
