@@ -48,14 +48,14 @@ from analysis.words.search import optimism_sentence
 from analysis.words.verdicts import claim_sentence, comparison_sentence, headline
 
 FILE = "answers.json"
-VERSION = 2
+VERSION = 3
 
 
 class AnswersFile(Entry):
     """All of answers.json."""
 
     version: int
-    """The version of this schema, 2. It is raised when a key is renamed, goes, or means something else; a key that is
+    """The version of this schema, 3. It is raised when a key is renamed, goes, or means something else; a key that is
     added leaves it."""
     grid: str
     """The grid's name."""

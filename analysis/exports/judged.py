@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Literal
 
 from analysis.exports.measured import Entry, InWords, Measure, MetricName, Number, Place, Places, read_at
-from analysis.findings.expectations import Fate, Obstacle
+from analysis.findings.claims import Obstacle
+from analysis.findings.expectations import Fate
 from analysis.statistics.families import Verdict
 
 
@@ -79,16 +80,15 @@ class AnsweredCourse(Entry):
     """On a relative to b at each of the rungs, the last of these the end."""
     settled: bool
     """True where they are told apart at the end, and would be at twice the steps if the difference went on changing as
-    since the last rung."""
-    ahead: Number = read_at("ahead", "difference", default=None)
-    """a − b at twice the steps, if so; on a log scale of logarithms. Null below two seeds."""
-    half_width: Number = read_at("ahead", "half_width", default=None)
-    """Half the width of its 95 % interval over seeds, not adjusted."""
+    since the last rung. It says nothing of what happens further on."""
+    before: Number = read_at("change", "before", default=None)
+    """a − b at the last rung before the end, in the mean over the seeds that were scored there; on a log scale of
+    logarithms. Null below two seeds."""
 
 
 class AnsweredClaim(Entry):
-    """An expectation from a paper, written down before the grid was run. Claims that the list does not decide are one
-    family."""
+    """An expectation from a paper, written down before the grid was run. Claims about a metric are one family with its
+    `comparisons`; with `seeds=auto` those that are about none of these are a family of their own."""
 
     claim: str = read_at("claim", "claim")
     """The claim in words."""
@@ -97,7 +97,8 @@ class AnsweredClaim(Entry):
     metric: str
     """The metric that it is about; where the grid has none such, its kind."""
     fate: Fate
-    """`as published`, `contrary to the paper` or `cannot tell`."""
+    """`as published`, `contrary to the paper`, `too early to say` (contrary, at a budget that says nothing of it) or
+    `cannot tell`."""
     obstacle: Obstacle
     """The reason why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
     difference: Number = read_at("test", "comparison", "difference", default=None)
@@ -111,9 +112,9 @@ class AnsweredClaim(Entry):
     """The p in its family, that there is a difference; of a claim that two are equal, one beyond the margin. Null where
     looks decided."""
     equal_p: Number = read_at("test", "equal", default=None)
-    """For a claim that two are equal, Holm's p that they differ by less than the margin; else null."""
+    """For a claim that two are equal, the p in its family that they differ by less than the margin; else null."""
     listed: bool = read_at("is_listed", default=False)
-    """True where it is about two cells of one of `comparisons`, whose verdict it has."""
+    """True where it is about two cells of one of `comparisons`: a claim that one is better has its verdict."""
     sentence: InWords
 
 
@@ -132,12 +133,13 @@ class AnsweredEffect(Entry):
     p: Number
     """Its p."""
     adjusted_p: Number = read_at("adjusted")
-    """The same among the effects on this metric."""
+    """The same among the effects on this metric; of an effect that is the contrast of a comparison or of a claim, as
+    among these."""
     share: Number
     """The share of the sum of squares that seeds do not explain."""
     matters: bool
-    """True where the adjusted p is 0.05 or less, or, of one axis, a comparison tells two cells apart that differ in it
-    alone."""
+    """True where the adjusted p is 0.05 or less, or where a comparison or a claim tells apart what differs in nothing
+    but these axes."""
 
 
 class AnsweredAverage(Entry):

@@ -14,6 +14,7 @@ import pandas as pd
 
 from analysis.findings.budget import budget_of
 from analysis.findings.cells import CellRuns, baseline, parameters_of
+from analysis.findings.claims import Claim, claims_of
 from analysis.findings.costs import Cost, Costs, front_of_cells
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
@@ -100,8 +101,16 @@ class Answers:
     @cached_property
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
-        stands = {metric.name: standing(self.grid, metric, self.cells) for metric in self.metrics}
+        stands = {
+            metric.name: standing(self.grid, metric, self.cells, [c for c in self.claimed if c.is_about(metric)])
+            for metric in self.metrics
+        }
         return Summary.of(self.cells, self.metrics, stands)
+
+    @cached_property
+    def claimed(self) -> list[Claim]:
+        """The claims of papers, as contrasts of cells."""
+        return claims_of(self.grid, self.cells, self.metrics)
 
     @cached_property
     def findings(self) -> list[Findings]:
@@ -142,15 +151,15 @@ class Answers:
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
         """The fate of each claim that was written down before the grid was run."""
-        listed = {name: stands.pairs for name, stands in self.summary.standing.items()}
-        return outcomes(self.grid, self.cells, self.metrics, listed)
+        judged = [one for stands in self.summary.standing.values() for one in stands.claims]
+        return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
 
     @cached_property
     def effects(self) -> list[Factorial]:
         """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
         if self.preliminary:
             return []
-        effects = [factorial(self.grid, answer.metric, self.cells, answer.pairs) for answer in self.findings]
+        effects = [factorial(self.grid, answer.metric, self.cells, answer.standing) for answer in self.findings]
         return [effect for effect in effects if effect is not None]
 
     @cached_property

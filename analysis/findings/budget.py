@@ -13,14 +13,14 @@ The likelihood is scored on validation images, and at the end too; what their ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Course, Rung, Standing, holds
+from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Change, Course, Rung, Standing, holds
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
@@ -67,11 +67,34 @@ def budget_of(
         return _compared(at_end + (at_end - (before[i] - before[j])) / scored[-1].halvings)
 
     courses = tuple(
-        Course(pair, tuple(at[k] for at in verdicts), ahead(*asked[k])) for k, pair in enumerate(standing.pairs)
+        Course(pair, tuple(at[k] for at in verdicts), _change(scored[-1], before, end, {i: 1.0, j: -1.0}), ahead(i, j))
+        for k, (pair, (i, j)) in enumerate(zip(standing.pairs, asked, strict=True))
     )
     behind = [] if best is None else [i for i, beaten in enumerate(standing.beaten) if beaten]
     rivals = frozenset(i for i in behind if best is not None and _catches_up(metric, ahead(best, i)))
     return Budget(tuple(rungs), courses, rivals, column != metric.name)
+
+
+def change_of(
+    metric: ShownMetric, cells: Sequence[CellRuns], budget: Budget, terms: Sequence[tuple[float, CellRuns]]
+) -> Change | None:
+    """The change of a contrast Σ c · cell of terms (c, cell) since the last rung; None below two seeds."""
+    *_, rung, end = budget.rungs
+    seeds = sorted({seed for of_cells in (rung.values, end.values) for of in of_cells for seed in of})
+    numbers = {id(cell): i for i, cell in enumerate(cells)}
+    before, after = (_table(metric, at.values, seeds) for at in (rung, end))
+    return _change(rung, before, after, {numbers[id(cell)]: c for c, cell in terms})
+
+
+def _change(rung: Rung, before: Array, end: Array, terms: Mapping[int, float]) -> Change | None:
+    """The change of a contrast since a rung, from values [k, n] there and at the end."""
+    at_rung, at_end = (
+        sum((c * table[i] for i, c in terms.items()), np.zeros(table.shape[1])) for table in (before, end)
+    )
+    since = _compared(at_end - at_rung)
+    if since is None:
+        return None
+    return Change(rung.label, float(at_rung[np.isfinite(at_end - at_rung)].mean()), since)
 
 
 def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list[Rung]:

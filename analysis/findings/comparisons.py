@@ -16,6 +16,7 @@ from functools import cached_property
 import numpy as np
 
 from analysis.findings.cells import CellRuns, one_training
+from analysis.findings.claims import Claim
 from analysis.format.grid_json import ShownMetric
 from analysis.statistics.families import ALPHA, Decision, Open, Verdict
 from analysis.statistics.looks import Looked
@@ -103,14 +104,32 @@ class CellComparison:
 
 
 @dataclass(frozen=True, eq=False)
+class JudgedClaim:
+    """A claim with the decision on it, None where the looks decide; `listed` is the comparison that it is about, where
+    the list has that."""
+
+    claim: Claim
+    decision: Decision | None
+    listed: CellComparison | None
+
+    @property
+    def tells_apart(self) -> bool:
+        """True where what it compares is shown to differ."""
+        if self.listed is not None and self.listed.verdict in TOLD_APART:
+            return True
+        return self.decision is not None and self.decision.different <= ALPHA
+
+
+@dataclass(frozen=True, eq=False)
 class Standing:
     """The comparisons of a metric, and the cells that are shown to be better than each: None where nothing was tested,
     for want of two seeds, of a value, or of a better end. `near` are the cells than which the best is shown to be
-    better by no more than the difference that matters."""
+    better by no more than the difference that matters; `claims` are those about the metric, as they were judged."""
 
     pairs: Sequence[CellComparison]
     beaten: Sequence[frozenset[int] | None]
     near: frozenset[int] = frozenset()
+    claims: Sequence[JudgedClaim] = ()
 
     @property
     def leading(self) -> frozenset[int]:
@@ -157,12 +176,24 @@ class Rung:
         return max(self.leading or measured, key=lambda i: sign * self.mean(i), default=None)
 
 
+@dataclass(frozen=True)
+class Change:
+    """A difference on its way: what it was at the last rung before the end, at so many steps, in the mean over the
+    seeds that were scored there; and the change `since`."""
+
+    steps: str
+    before: float
+    since: Comparison
+
+
 @dataclass(frozen=True, eq=False)
 class Course:
-    """A comparison of the list, with its verdict at each rung; `ahead` is what twice the steps would leave of it."""
+    """A comparison of the list, with its verdict at each rung and its change since the last; `ahead` is what twice the
+    steps would leave of it."""
 
     pair: CellComparison
     verdicts: tuple[Verdict, ...]
+    change: Change | None
     ahead: Comparison | None
 
     @property
@@ -198,5 +229,5 @@ class Budget:
 
 
 def holds(ahead: Comparison | None, difference: float) -> bool:
-    """True where an interval lies on that side of 0."""
+    """True where an interval lies on that side of 0 where the difference does."""
     return ahead is not None and difference * ahead.difference > 0 and abs(ahead.difference) > ahead.half_width

@@ -1,47 +1,51 @@
-"""The expectations of a grid, written down before it was run, against what it shows.
+"""The fate of papers' claims: what a grid shows of what was expected before it was run.
 
-    direction    D = metric(better) − metric(than) has the better sign     as published · contrary to the paper
-    equality     |D| ≤ within · |mean of than|                             by two one-sided tests (Schuirmann 1987);
-                 contrary where |D| is shown to be larger
-    change       D = (better − its start) − (than − its start)             where `since` names the start
+    direction    D has the better sign                     as published · contrary to the paper
+    equality     |D| ≤ margin by two one-sided tests       as published; contrary where |D| is shown to be larger
 
-Metrics are on their scale: on a log scale the margin is log(1 + within). Cells at the named levels are matched by
-their levels on all other axes and averaged over them within each seed, so every claim is one paired comparison over
-seeds. One hypothesis has one verdict: a claim of direction about two cells that the list compares is decided by the
-list. All others are one family, which share the error rate evenly: those of direction by Holm's procedure, and each of
-equality by itself, since one of its two fates is false whatever is true of the others. Where seeds were added while one
-looked, these are of the first look.
+One hypothesis has one verdict: claims are of one family with the comparisons of their metric (`pairs`), and one that is
+about two cells of the list has its decision. Where the looks decide on these two, equality is read off their interval,
+which holds at all looks.
+
+A contrary fate needs trainings that could have shown the claim. It is *too early to say* where D moved towards the
+claim between the last rung and the end (95 % interval over seeds, not adjusted: it takes claims back and makes none),
+or where the better end of D is worse than a code without a network, or further from real data than `FAR` floors.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import TOLD_APART, CellComparison
-from analysis.findings.values import contrast
-from analysis.format.grid_json import Expectation, ShownMetric
-from analysis.read.runs import GridResults
-from analysis.statistics.families import ALPHA, settle
-from analysis.statistics.paired import Comparison, compare, equivalent
+from analysis.findings.budget import change_of
+from analysis.findings.claims import Claim, Obstacle
+from analysis.findings.comparisons import TOLD_APART, CellComparison, Change, JudgedClaim, holds
+from analysis.findings.verdicts import Findings
+from analysis.format.grid_json import Expectation, KnownValue, Meta, ShownMetric
+from analysis.format.names import LIKELIHOOD
+from analysis.statistics.families import ALPHA, Decision
+from analysis.statistics.paired import Comparison
 
-Fate = Literal["as published", "contrary to the paper", "cannot tell"]
+Fate = Literal["as published", "contrary to the paper", "too early to say", "cannot tell"]
+PUBLISHED: Fate = "as published"
+CONTRARY: Fate = "contrary to the paper"
+EARLY: Fate = "too early to say"
+UNTOLD: Fate = "cannot tell"
 
-
-Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
-"""The reason why a claim could not be put to the test; "" where it was."""
+FAR = 5.0
+"""Times the floor, which real data have, above which a metric of samples says nothing of what a paper trained."""
 
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """The test of a claim: D, the margin of a claim of equality (else nan), and p in its family, claims or the list.
+    """The test of a claim: D, the margin of a claim of equality (else nan), and p in its family.
 
-    `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin.
+    `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin; both
+    are nan where looks decided.
     """
 
     comparison: Comparison
@@ -58,136 +62,106 @@ class ClaimTest:
 @dataclass(frozen=True)
 class ClaimOutcome:
     """The outcome of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
-    of it, or why there was none; and the comparison that decided it, where it is `listed`."""
+    of it, or why there was none; the comparison that it is about, where it is `listed`; and why it is too early to say:
+    how D `moved`, or the value which the cells do not `reach`."""
 
     claim: Expectation
     metric: ShownMetric | None
-    fate: Fate = "cannot tell"
+    fate: Fate = UNTOLD
     test: ClaimTest | None = None
     obstacle: Obstacle = ""
     listed: CellComparison | None = None
+    moved: Change | None = None
+    reach: KnownValue | None = None
 
     @property
     def is_listed(self) -> bool:
-        """True where the list decided it."""
+        """True where it is about two cells of the list."""
         return self.listed is not None
 
 
 def outcomes(
-    grid: GridResults,
-    cells: Sequence[CellRuns],
-    metrics: Sequence[ShownMetric],
-    listed: Mapping[str, Sequence[CellComparison]],
+    claims: Sequence[Claim], judged: Iterable[JudgedClaim], findings: Mapping[str, Findings], meta: Meta
 ) -> list[ClaimOutcome]:
-    """The fate of every claim of the grid, in order; `listed` are the comparisons of each metric."""
-    tried = [_tried(grid, cells, metrics, claim, listed) for claim in grid.meta.expects]
-    tests = [outcome.test for outcome in tried if outcome.test is not None and outcome.listed is None]
-    directed = np.array([math.isnan(outcome.margin) for outcome in tests], dtype=bool)
-    different, equal = (
-        np.array(p) for p in ([outcome.different for outcome in tests], [outcome.equal for outcome in tests])
-    )
-    k = len(tests)
-    adjusted = np.minimum(k * different, 1)
-    # Claims of direction share theirs among themselves, those of one spread evenly.
-    adjusted[directed] = np.minimum(
-        settle(different[directed], np.ones(directed.sum())) * k / max(directed.sum(), 1), 1
-    )
-    adjusted_p = zip(adjusted.tolist(), np.minimum(k * equal, 1).tolist(), strict=True)
+    """The fate of every claim, in order, as they were `judged`; `findings` are those of each metric that decides."""
+    by_claim = {id(one.claim): one for one in judged}
     return [
-        outcome
-        if outcome.test is None or outcome.listed is not None
-        else _decided(outcome, outcome.test, *next(adjusted_p))
-        for outcome in tried
+        _outcome(by_claim[id(claim)], findings, meta)
+        if id(claim) in by_claim and not claim.obstacle
+        else ClaimOutcome(claim.said, claim.metric, obstacle=claim.obstacle)
+        for claim in claims
     ]
 
 
-def _tried(
-    grid: GridResults,
-    cells: Sequence[CellRuns],
-    metrics: Sequence[ShownMetric],
-    claim: Expectation,
-    listed: Mapping[str, Sequence[CellComparison]],
-) -> ClaimOutcome:
-    """The claim with its test, whose p are not adjusted yet, or as the list decides it."""
-    metric = next((m for m in metrics if m.name.startswith(f"{claim.metric}/")), None)
-    if metric is None or metric.name not in grid.runs:
-        return ClaimOutcome(claim, None, obstacle="not measured")
-    matched = _matched(grid, cells, claim, metric)
-    terms = [(c / len(matched), cell) for parts in matched for c, cell in parts]
-    values = contrast(grid, metric, terms, grid.meta.first_look) if terms else np.empty(0)
-    if len(values) < 2:
-        named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(claim))]
-        apart = not all(cell.comparable(metric.name) for cell in named)
-        return ClaimOutcome(claim, metric, obstacle="not comparable" if apart else "too few seeds")
-    if claim.within is None and not claim.since and len(matched) == 1:
-        both = [cell for _, cell in matched[0]]
-        for pair in listed.get(metric.name, ()):
-            if {id(pair.a), id(pair.b)} == set(map(id, both)):
-                return _by_the_list(claim, metric, pair, 1 if pair.a is both[0] else -1)
-    comparison = compare(values)
-    if claim.within is None:
-        return ClaimOutcome(claim, metric, test=ClaimTest(comparison, math.nan, comparison.p))
-    than = abs(float(np.mean([parts[1][1].estimate(metric.name).mean for parts in matched])))
-    margin = math.log1p(claim.within) if metric.scale == "log" else claim.within * than
-    nearer = values - math.copysign(margin, comparison.difference)
-    beyond = compare(nearer).one_sided(1 if comparison.difference > 0 else -1)
-    return ClaimOutcome(
-        claim, metric, test=ClaimTest(comparison, margin, min(2 * beyond, 1.0), equivalent(values, margin))
-    )
+def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) -> ClaimOutcome:
+    claim, metric = judged.claim, judged.claim.metric
+    assert metric is not None, "it was judged by a metric"
+    decided = _by_the_list if judged.listed is not None and _as_listed(judged) else _by_the_family
+    fate, test = decided(judged, metric)
+    outcome = ClaimOutcome(claim.said, metric, fate, test, listed=judged.listed)
+    if fate != CONTRARY:
+        return outcome
+    answer = findings.get(metric.name)
+    moved = change_of(metric, answer.cells, answer.budget, claim.terms) if answer and answer.budget else None
+    if moved is not None and holds(moved.since, -test.comparison.difference):
+        return replace(outcome, fate=EARLY, moved=moved)
+    reach = _unreached(claim, metric, answer, meta)
+    return outcome if reach is None else replace(outcome, fate=EARLY, reach=reach)
 
 
-def _by_the_list(claim: Expectation, metric: ShownMetric, pair: CellComparison, sign: int) -> ClaimOutcome:
-    """The claim by the verdict on its two cells, of which the first is the better one by the claim if `sign` is 1."""
-    found = replace(pair.comparison, difference=sign * pair.comparison.difference)
-    fate: Fate = "cannot tell"
-    if pair.verdict in TOLD_APART:
-        fate = "as published" if (pair.verdict == "better") == (sign > 0) else "contrary to the paper"
+def _as_listed(judged: JudgedClaim) -> bool:
+    """True where the decision is the list's: of a claim of direction, and of any where looks decide."""
+    return not judged.claim.of_equality or judged.decision is None
+
+
+def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:
+    """The fate by the verdict on the claim's two cells, or by its interval; D has the claim's own sign."""
+    pair, claim = judged.listed, judged.claim
+    assert pair is not None, "the list decides"
+    same = _same_side(claim, pair)
+    found = replace(pair.comparison, difference=pair.comparison.difference * (1 if same else -1))
+    if claim.of_equality:
+        size, half = abs(found.difference), found.half_width
+        within, beyond = size + half <= claim.margin, size - half > claim.margin
+        return PUBLISHED if within else CONTRARY if beyond else UNTOLD, ClaimTest(found, claim.margin, math.nan)
     p = math.nan if pair.adjusted_p is None else pair.adjusted_p
-    return ClaimOutcome(claim, metric, fate, ClaimTest(found, math.nan, p), listed=pair)
+    test = ClaimTest(found, math.nan, p)
+    if pair.verdict not in TOLD_APART:
+        return UNTOLD, test
+    return PUBLISHED if (pair.verdict == "better") == same else CONTRARY, test
 
 
-def _matched(
-    grid: GridResults, cells: Sequence[CellRuns], claim: Expectation, metric: ShownMetric
-) -> list[list[tuple[float, CellRuns]]]:
-    """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
-    matched = []
-    for cell in cells:
-        if not claim.better.items() <= _levels(grid, cell).items():
-            continue
-        other = _moved(grid, cells, cell, claim.than)
-        starts = [end and _moved(grid, cells, end, claim.since) for end in (cell, other)] if claim.since else []
-        parts = [(c, part) for c, part in zip((1.0, -1.0, -1.0, 1.0), (cell, other, *starts), strict=False) if part]
-        if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts, grid.meta.first_look)) > 1:
-            matched.append(parts)
-    return matched
+def _same_side(claim: Claim, pair: CellComparison) -> bool:
+    """True where the first of the pair is the one that the claim calls the better one."""
+    assert claim.metric is not None, "it is of no metric"
+    better = next(cell for c, cell in claim.terms if c > 0)
+    values = better.estimate(claim.metric.name).values
+    return values == pair.a.estimate(claim.metric.name).values
 
 
-def _named(claim: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The levels of the two cells that a claim compares."""
-    return claim.better, claim.better | claim.than
+def _by_the_family(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:
+    """The fate by the claim's own hypothesis among the comparisons and claims of its metric."""
+    decision, claim = judged.decision, judged.claim
+    assert isinstance(decision, Decision), "the family decides"
+    test = ClaimTest(decision.found, claim.margin, decision.different, decision.equal)
+    if decision.equal <= ALPHA:
+        return PUBLISHED, test
+    if not decision.different <= ALPHA:
+        return UNTOLD, test
+    better = not claim.of_equality and metric.sign * decision.found.difference > 0
+    return PUBLISHED if better else CONTRARY, test
 
 
-def _levels(grid: GridResults, cell: CellRuns) -> dict[str, str]:
-    return dict(zip((axis.name for axis in grid.meta.axes), cell.levels, strict=True))
-
-
-def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels: Mapping[str, str]) -> CellRuns | None:
-    """The cell that differs from this one in these levels only."""
-    wanted = _levels(grid, cell) | dict(levels)
-    return next((other for other in cells if _levels(grid, other) == wanted), None)
-
-
-def _decided(outcome: ClaimOutcome, test: ClaimTest, different: float, equal: float) -> ClaimOutcome:
-    """The outcome with its fate by these adjusted p."""
-    assert outcome.metric is not None
-    decided = replace(test, different=different, equal=equal)
-    return replace(outcome, fate=_fate(outcome.metric, decided), test=decided)
-
-
-def _fate(metric: ShownMetric, test: ClaimTest) -> Fate:
-    if test.equal <= ALPHA:
-        return "as published"
-    if not test.different <= ALPHA:
-        return "cannot tell"
-    better = math.isnan(test.margin) and metric.sign * test.comparison.difference > 0
-    return "as published" if better else "contrary to the paper"
+def _unreached(claim: Claim, metric: ShownMetric, answer: Findings | None, meta: Meta) -> KnownValue | None:
+    """The value that even the best of the claim's cells does not reach: of the best code without a network, or of so
+    many floors; None where it does, or none is known."""
+    if answer is None:
+        return None
+    best = max(metric.sign * cell.estimate(metric.name).mean for _, cell in claim.terms)
+    codes = [code for code in answer.plain_codes if best < metric.sign * code.value]
+    if codes:
+        return max(codes, key=lambda code: metric.sign * code.value)
+    floor = meta.floors.get(metric.name)
+    if floor is None or metric.decides == LIKELIHOOD or metric.sign > 0 or -best <= FAR * floor.value:
+        return None
+    return replace(floor, value=FAR * floor.value)

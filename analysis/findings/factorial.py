@@ -1,24 +1,31 @@
-"""A factorial grid: which axes matter in a metric, and which depend on each other (`effects`, `marginals`)."""
+"""A factorial grid: which axes matter in a metric, and which depend on each other (`effects`, `marginals`).
+
+An effect that is the contrast of a comparison or of a paper's claim has the decision on that; an axis matters as well
+where one of these tells apart two cells, or averages of cells, that differ in it alone.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import CellComparison
+from analysis.findings.comparisons import TOLD_APART, Standing
 from analysis.findings.values import Array, seeds_of, values_of
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
-from analysis.statistics.families import ALPHA
+from analysis.statistics.families import ALPHA, Decision
 from analysis.statistics.marginals import Marginal, marginals
 from analysis.statistics.paired import mean_interval
+
+SMALL = 1e-9
+"""The most that a coefficient of 0 may differ from it, by rounding, and the ratios of others from each other."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,15 +43,18 @@ class Factorial:
     """The effects of a grid's axes on one metric, on the metric's scale; its tests do not know the cells that are
     `apart`, which finished and cannot be compared.
 
-    `told_apart` are comparisons that tell apart two cells which differ in one axis alone, by the axis's label.
+    `told_apart` are what comparisons and papers' claims tell apart, and which differ in one axis alone, or, of changes
+    along an axis, in another: by the axes' labels. Effects of the axes `elsewhere` are the contrast of a comparison or
+    claim, and have its decision.
     """
 
     metric: ShownMetric
     axes: Sequence[Axis]
     tests: Effects
     averages: Sequence[LevelAverage]
-    told_apart: Mapping[str, CellComparison]
+    told_apart: Mapping[frozenset[str], tuple[str, str]]
     apart: Sequence[CellRuns] = ()
+    elsewhere: Set[tuple[str, ...]] = frozenset()
 
     @property
     def ranked(self) -> list[Effect]:
@@ -52,8 +62,8 @@ class Factorial:
         return sorted(self.tests.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
-        """True where an effect is told from none: on average, or an axis between two cells that differ in it alone."""
-        return shown(effect) or (effect.factors[0] in self.told_apart and len(effect.factors) == 1)
+        """True where an effect is told from none: on average, or by what is told apart."""
+        return shown(effect) or frozenset(effect.factors) in self.told_apart
 
 
 def shown(effect: Effect) -> bool:
@@ -61,19 +71,20 @@ def shown(effect: Effect) -> bool:
     return effect.adjusted <= ALPHA
 
 
-def factorial(
-    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], pairs: Sequence[CellComparison] = ()
-) -> Factorial | None:
+def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], stands: Standing) -> Factorial | None:
     """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
         return None
     frame, images = _frame(grid, metric, axes, cells)
     try:
-        tested = effects(frame, images)
+        alone = effects(frame, images)
     except InputError:
         # One seed, or an axis of which a single level finished: there is nothing to test.
         return None
+    if not alone.effects:
+        return None
+    tested, elsewhere = _as_judged(grid, alone, stands)
     together = {
         label for effect in tested.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
     }
@@ -82,19 +93,59 @@ def factorial(
     ]
     averages = [average for marginal in shown_alone for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, tested, averages, _told_apart(grid, pairs), apart) if tested.effects else None
+    return Factorial(metric, axes, tested, averages, _told_apart(grid, stands), apart, elsewhere)
 
 
-def _told_apart(grid: GridResults, pairs: Sequence[CellComparison]) -> dict[str, CellComparison]:
-    """The surest comparison that tells apart two cells which differ in one axis alone, by the axis's label."""
-    surest: dict[str, CellComparison] = {}
-    for pair in sorted(pairs, key=lambda pair: pair.adjusted):
-        differing = [
-            axis.label for axis, a, b in zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True) if a != b
-        ]
-        if pair.verdict in ("better", "worse") and len(differing) == 1:
-            surest.setdefault(differing[0], pair)
-    return surest
+def _as_judged(grid: GridResults, alone: Effects, stands: Standing) -> tuple[Effects, Set[tuple[str, ...]]]:
+    """The effects, of which those that are the contrast of a comparison or a claim have its decision; and their axes:
+    one hypothesis has one verdict."""
+    judged = [
+        *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in stands.pairs),
+        *((one.claim.terms, one.decision) for one in stands.claims if not one.claim.of_equality),
+    ]
+    known = [(terms, decision) for terms, decision in judged if isinstance(decision, Decision)]
+    labels = [axis.label for axis in grid.meta.axes]
+    at = [labels.index(name) for name in alone.factors]
+    tested, elsewhere = [], set()
+    for effect in alone.effects:
+        decision = next((of for terms, of in known if _is_contrast(effect, at, terms)), None)
+        if decision is not None:
+            effect = replace(effect, p=decision.found.p, adjusted=decision.different)
+            elsewhere.add(effect.factors)
+        tested.append(effect)
+    return replace(alone, effects=tuple(tested)), elsewhere
+
+
+def _is_contrast(effect: Effect, at: Sequence[int], terms: Sequence[tuple[float, CellRuns]]) -> bool:
+    """True where an effect of one degree of freedom is a multiple of this contrast of cells, the levels of the effect's
+    design being those `at` these places of a cell's."""
+    wanted = {tuple(cell.labels[i] for i in at): c for c, cell in terms}
+    known = {levels: c for levels, c in effect.coefficients.items() if abs(c) > SMALL}
+    if not known or wanted.keys() != known.keys():
+        return False
+    ratios = [known[levels] / c for levels, c in wanted.items()]
+    return bool(np.ptp(ratios) < SMALL * abs(ratios[0]))
+
+
+def _told_apart(grid: GridResults, stands: Standing) -> dict[frozenset[str], tuple[str, str]]:
+    """The names of two cells, or levels, that are told apart, the surest first, by the axes that this is about."""
+    told: dict[frozenset[str], tuple[str, str]] = {}
+    for pair in sorted(stands.pairs, key=lambda pair: pair.adjusted):
+        both = zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True)
+        differing = [axis.label for axis, a, b in both if a != b]
+        if pair.verdict in TOLD_APART and len(differing) == 1:
+            told.setdefault(frozenset(differing), (pair.a.name, pair.b.name))
+    for said in (one.claim.said for one in stands.claims if one.tells_apart):
+        moved = [axis for axis in grid.meta.axes if _differs(said.better, said.than, axis)]
+        since = [axis for axis in grid.meta.axes if _differs(said.better, said.since, axis)]
+        if len(moved) == 1 and len(since) < 2 and moved[0].name in said.better:
+            first, second = (moved[0].label_of(levels[moved[0].name]) for levels in (said.better, said.than))
+            told.setdefault(frozenset(axis.label for axis in (*moved, *since)), (first, second))
+    return told
+
+
+def _differs(levels: Mapping[str, str], other: Mapping[str, str], axis: Axis) -> bool:
+    return axis.name in other and other[axis.name] != levels.get(axis.name)
 
 
 def _frame(

@@ -1,7 +1,7 @@
-"""The comparisons of one metric that a grid asks for, judged together as one family (`statistics.families`), and where
-its cells stand by them.
+"""The comparisons of one metric that a grid asks for and papers' claims about it, judged together as one family
+(`statistics.families`), and where its cells stand by them.
 
-    primaries declared      these get 80 % of the error rate, and what follows the rest
+    primaries declared      these get 80 % of the error rate, claims among them, and what follows the rest
     one axis, few levels    every level against every other
     else                    every cell against the baseline
 
@@ -21,42 +21,86 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from analysis.findings.cells import CellRuns, baseline
-from analysis.findings.comparisons import TOLD_APART, CellComparison, Lead, Pair, Standing
+from analysis.findings.claims import Claim
+from analysis.findings.comparisons import TOLD_APART, CellComparison, JudgedClaim, Lead, Pair, Standing
 from analysis.findings.sequential import declared_pairs, order_by_looks, pairs_by_looks
-from analysis.findings.values import contrast, paired, values_of
+from analysis.findings.values import Array, contrast, paired, values_of
 from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
-from analysis.statistics.families import Open, beaten_by, judge, near_best
+from analysis.statistics.families import Decision, Open, beaten_by, judge, near_best
 from analysis.statistics.paired import compare
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
+_Tried = tuple[Array, CellRuns, CellRuns, bool]
+"""The differences of two cells, both, and whether the grid declares to compare them."""
 
 
-def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[CellComparison]:
-    """The comparisons of one metric that the grid asks for, those that it declares first."""
+def family(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], claims: Sequence[Claim] = ()
+) -> tuple[list[CellComparison], list[JudgedClaim]]:
+    """The comparisons of one metric that the grid asks for, those that it declares first, and these claims about it:
+    one family, in which the claims are declared too.
+
+    Where seeds were added while one looked, the comparisons are judged by looks; claims that are about none of them are
+    a family of their own, at the first look. In a preliminary round no comparison is judged, and there is no claim.
+    """
     if grid.meta.auto is not None:
-        return pairs_by_looks(grid, grid.meta.auto, metric, cells)
-    both_known = [asked for asked in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in asked[:2])]
-    tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
-    tried = [pair for pair in tried if pair[0].size]
+        asked = pairs_by_looks(grid, grid.meta.auto, metric, cells) if metric.deciding else []
+        listed = {id(claim): pair for claim in claims if (pair := _about(claim, asked))}
+        rest = [claim for claim in claims if id(claim) not in listed]
+        of_rest = _judged(metric, [], [claim.at_first for claim in rest], rest)
+        by_claim = dict(zip(map(id, rest), of_rest, strict=True))
+        return asked, [JudgedClaim(claim, by_claim.get(id(claim)), listed.get(id(claim))) for claim in claims]
+    tried = _measured(grid, metric, cells) if metric.deciding else []
     if grid.meta.preliminary:
         opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in tried)
         return [
             CellComparison(metric, a, b, decision, len(tried), primary)
             for (_, a, b, primary), decision in zip(tried, opened, strict=True)
-        ]
-    decisions = judge(
-        [differences for differences, *_ in tried],
-        margins=metric.margin,
-        resolution=metric.resolution,
-        primary=[primary for *_, primary in tried],
-    )
-    family = len({(each.found.difference, each.found.spread) for each in decisions if not math.isnan(each.found.p)})
-    return [
-        CellComparison(metric, a, b, decision, max(family, 1), primary)
-        for (_, a, b, primary), decision in zip(tried, decisions, strict=True)
+        ], []
+    decisions = _judged(metric, tried, [claim.values for claim in claims], claims)
+    number = len({(each.found.difference, each.found.spread) for each in decisions if not math.isnan(each.found.p)})
+    asked = [
+        CellComparison(metric, a, b, decision, max(number, 1), primary)
+        for (_, a, b, primary), decision in zip(tried, decisions, strict=False)
     ]
+    of_claims = zip(claims, decisions[len(tried) :], strict=True)
+    return asked, [JudgedClaim(claim, decision, _about(claim, asked)) for claim, decision in of_claims]
+
+
+def _measured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[_Tried]:
+    """The pairs that the grid asks for, as far as both cells have values at a seed."""
+    both_known = [asked for asked in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in asked[:2])]
+    tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
+    return [pair for pair in tried if pair[0].size]
+
+
+def _judged(
+    metric: ShownMetric, tried: Sequence[_Tried], values: Sequence[Array], claims: Sequence[Claim]
+) -> list[Decision]:
+    """The decisions on comparisons and claims, of which these are the values, as one family."""
+    some = any(primary for *_, primary in tried)
+    return judge(
+        [*(differences for differences, *_ in tried), *values],
+        margins=[metric.margin] * len(tried) + [claim.margin for claim in claims],
+        beyond=[False] * len(tried) + [claim.of_equality for claim in claims],
+        resolution=metric.resolution,
+        primary=[primary for *_, primary in tried] + [some] * len(claims),
+    )
+
+
+def _about(claim: Claim, asked: Sequence[CellComparison]) -> CellComparison | None:
+    """The comparison of the list that a claim is about: of its two cells, or of such that have their values."""
+    if claim.metric is None or len(claim.terms) != 2:
+        return None
+    first, second = (_values(claim.metric, cell) for _, cell in claim.terms)
+    if abs(claim.terms[0][0]) != 1:
+        return None
+    for pair in asked:
+        if {_values(claim.metric, pair.a), _values(claim.metric, pair.b)} == {first, second}:
+            return pair
+    return None
 
 
 def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Pair]:
@@ -79,13 +123,15 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
     return [*((a, b, True) for a, b in declared), *rest]
 
 
-def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Standing:
-    """The standing of cells in a metric."""
+def standing(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], claims: Sequence[Claim] = ()
+) -> Standing:
+    """The standing of cells in a metric, and what became of these claims about it."""
     measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
+    asked, judged = family(grid, metric, cells, claims)
     if metric.sign == 0 or len(measured) < 2:
-        return Standing((), beaten)
-    asked = pairs(grid, metric, cells) if metric.deciding else []
+        return Standing(asked, beaten, claims=judged)
     if grid.meta.preliminary:
         return Standing(asked, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in measured])
@@ -100,7 +146,7 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
             # Cells with equal values are one, in the list as among all pairs.
             for i in alike[_values(metric, worse)]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
-    return Standing(asked, beaten, frozenset(i for i, kept in zip(measured, near, strict=True) if kept))
+    return Standing(asked, beaten, frozenset(i for i, kept in zip(measured, near, strict=True) if kept), judged)
 
 
 def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:

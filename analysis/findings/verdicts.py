@@ -61,16 +61,21 @@ class Findings(Places):
         return [i for i in self.ranked if self.standing.beaten[i] is None]
 
     @property
+    def plain_codes(self) -> list[KnownValue]:
+        """The codes that a model should beat: the uniform one, which knows nothing of the data, and the histograms.
+        Others, as the exact density, are no match for a model."""
+        return [code for code in self.codes if is_plain(code)]
+
+    @property
     def unreached(self) -> KnownValue | None:
-        """A code than which every cell is worse: the uniform one, which knows nothing of the data, or else the best of
-        the histograms; None where some cell is as good. Other codes, as the exact density, are no match for a model."""
+        """A code than which every cell is worse: the uniform one, or else the best of the histograms; None where some
+        cell is as good."""
         if not self.ranked:
             return None
         sign, best = self.metric.sign, self.estimates[self.ranked[0]].mean
-        ahead = [code for code in self.codes if sign * (best - code.value) < 0]
+        ahead = [code for code in self.plain_codes if sign * (best - code.value) < 0]
         uniform = [code for code in ahead if code.label == UNIFORM]
-        histograms = [code for code in ahead if HISTOGRAM in code.label]
-        return next(iter(uniform), max(histograms, key=lambda code: sign * code.value, default=None))
+        return next(iter(uniform), max(ahead, key=lambda code: sign * code.value, default=None))
 
     @property
     def same(self) -> bool:
@@ -97,6 +102,11 @@ class Findings(Places):
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
         return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)
+
+
+def is_plain(value: KnownValue) -> bool:
+    """True of a code that knows nothing of the data but its grey levels."""
+    return value.label == UNIFORM or HISTOGRAM in value.label
 
 
 def _typical(deviations: Sequence[float]) -> float:

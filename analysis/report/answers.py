@@ -103,11 +103,13 @@ def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
     )
 
 
-_OWN_FAMILY = (
-    "A claim about two cells that are compared above has that verdict. The others are adjusted among themselves, for "
-    "they are few and were written down beforehand."
+_ONE_FAMILY = (
+    "Claims about a metric are one family with its comparisons: a claim about two cells that are compared above has "
+    "that verdict. It is too early to say where what a paper claims still comes nearer with more training, or where "
+    "none of its cells has learnt enough to be told by."
 )
 _FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."
+_REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_LOOK}"
 
 
 def published(answers: Answers) -> Section | None:
@@ -124,7 +126,7 @@ def published(answers: Answers) -> Section | None:
             ]
         )
     ]
-    note = _OWN_FAMILY if answers.meta.auto is None else f"{_OWN_FAMILY} {_FIRST_LOOK}"
+    note = _ONE_FAMILY if answers.meta.auto is None else f"{_ONE_FAMILY} {_REST_AT_FIRST}"
     return Section("published", "Against the papers", (*lists, Text(note))) if lists else None
 
 
@@ -155,16 +157,21 @@ def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
     """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
     labels, label = effect.factors, factorial.metric.label
     test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
-    sure = f"p {probability(effect.adjusted)}, adjusted for the number of effects"
+    among = "comparisons and claims" if labels in factorial.elsewhere else "effects"
+    sure = f"p {probability(effect.adjusted)}, adjusted for the number of {among}"
     numbers = f"({test}, {sure}; {100 * effect.share:.0f} % of the variance among the cells of a seed)"
     if len(labels) > 1:
+        if factorial.matters(effect) and not shown(effect):
+            first, second = factorial.told_apart[frozenset(labels)]
+            start = f"{labels[0]} and {labels[1]} depend on each other, as a claim shows of {first} and {second}"
+            return f"{label}: {start}; by all of their levels they are not shown to {numbers}."
         said = "depend on each other" if factorial.matters(effect) else "are not shown to depend on each other"
         return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
     if factorial.matters(effect) and not shown(effect):
-        pair = factorial.told_apart[labels[0]]
+        first, second = factorial.told_apart[frozenset(labels)]
         return (
-            f"{label}: {labels[0]} matters between {pair.a.name} and {pair.b.name}; on average over the other axes it "
-            f"is not shown to {numbers}."
+            f"{label}: {labels[0]} matters between {first} and {second}; on average over the other axes it is not "
+            f"shown to {numbers}."
         )
     said = "matters" if factorial.matters(effect) else "is not shown to matter"
     return f"{label}: {labels[0]} {said} {numbers}."

@@ -8,14 +8,16 @@ from collections.abc import Sequence
 from analysis.findings.answers import Answers
 from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import Rounding, counted, listed
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import Rounding, counted, listed, some
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
-from analysis.words.verdicts import apart
+from analysis.words.verdicts import amount, apart, factor
 
 RULE = (
-    "Trainings were scored on their way too. A verdict of the end has settled if it would hold at twice the steps too, "
-    "should the difference go on changing by as much as it did since the last of these scores (95 % intervals over "
-    "seeds, not adjusted: they take claims back and make none). The likelihood there is of validation data."
+    "Trainings were scored on their way too. A verdict is said to hold at twice the steps if it would, should the "
+    "difference go on changing by as much as it did since the last of these scores (95 % intervals over seeds, not "
+    "adjusted: they take claims back and make none). Of what comes later they say nothing. The likelihood there is of "
+    "validation data."
 )
 UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
@@ -29,8 +31,8 @@ _TITLE = "Does it depend on the budget?"
 
 
 def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """The section that says whether the order has settled, and what may turn; None where there is none, or no verdict
-    is due."""
+    """The section that says which verdicts would hold at twice the steps, and what may turn; None where there is none,
+    or no verdict is due."""
     if answers.preliminary:
         return None
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
@@ -41,7 +43,7 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
-    blocks = (Text(RULE), Items("Has the order settled?", sentences), *pictures, *tables, *open_ones)
+    blocks = (Text(RULE), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
 
 
@@ -74,17 +76,26 @@ def _open(answer: Findings, of_metric: Budget) -> list[Items]:
 
 
 def budget_sentence(answer: Findings, budget: Budget) -> str:
-    """A sentence that says whether the order of a metric has settled."""
+    """A sentence that says which verdicts of a metric would hold at twice the steps, and which cells may overtake the
+    best."""
     label, sure = answer.metric.label, [course for course in budget.courses if course.told_apart]
     settled = sum(course.settled for course in sure)
     if not sure:
         verdicts = "nothing is told apart at the end"
     elif len(sure) == settled:
-        verdicts = "the verdict has settled" if settled == 1 else f"all {settled} verdicts have settled"
+        verdicts = f"{'the verdict' if settled == 1 else f'all {settled} verdicts'} of the list would hold"
     else:
-        verdicts = f"{settled} of {counted(len(sure), 'verdict')} {'has' if settled == 1 else 'have'} settled"
+        verdicts = f"{settled} of {counted(len(sure), 'verdict')} of the list would hold"
     turned = [course for course in sure if course.turned]
-    return f"{label}: {verdicts}{_first_places(answer, budget)}{_turned(turned)}."
+    return f"{label}: {verdicts}{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}."
+
+
+def _overtaking(answer: Findings) -> str:
+    """The cells that are worse than the best by any comparison, and may be better at twice the steps."""
+    if not answer.rivals or answer.best is None:
+        return ""
+    names = some([answer.cells[i].name for i in answer.rivals], len(answer.rivals))
+    return f"; {answer.cells[answer.best].name} may be overtaken by {names}"
 
 
 def _first_places(answer: Findings, budget: Budget) -> str:
@@ -107,22 +118,17 @@ def _turned(turned: list[Course]) -> str:
 
 
 def course_line(course: Course) -> str:
-    """A verdict that may turn, with what it is now and what twice the steps may make of it."""
-    pair, ahead = course.pair, course.ahead
+    """A verdict that may turn, with what it is now and what it was before."""
+    pair, change = course.pair, course.change
     start = f"{pair.a.name}, {pair.verdict} than {pair.b.name} by {apart(pair.metric, pair.comparison)}"
-    if ahead is None:
+    if change is None:
         return f"{start}: too few seeds were scored on their way."
-    low, high = (ahead.difference - ahead.half_width, ahead.difference + ahead.half_width)
-    sign = pair.metric.sign
-    worst, best = sorted((sign * low, sign * high))
-    return f"{start}: at twice the steps {_end(course, worst)} to {_end(course, best)}."
+    return f"{start}: at {change.steps} steps {_at_rung(pair.metric, change.before)}."
 
 
-def _end(course: Course, value: float) -> str:
-    """An end of what twice the steps may leave, of a − b with better values above 0."""
-    word, size = ("better" if value > 0 else "worse"), abs(value)
-    metric = course.pair.metric
+def _at_rung(metric: ShownMetric, difference: float) -> str:
+    """What a − b was at a rung, in the metric's unit or as a factor."""
+    word, size = ("better" if metric.sign * difference > 0 else "worse"), abs(difference)
     if metric.scale == "log":
-        return f"{word} by a factor of {Rounding(decimals=2).number(math.exp(min(size, 700.0)))}"
-    text = Rounding.of(metric.decimals, [size]).number(size)
-    return f"{word} by {text}{f' {metric.unit}' if metric.unit else ''}"
+        return f"{word} by {factor(size, math.nan)}"
+    return f"{word} by {amount(metric, size, math.nan)}"

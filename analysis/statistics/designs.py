@@ -51,8 +51,11 @@ class Design:
 
     def cell_name(self, cell: int) -> str:
         """The levels of a cell, in words."""
-        row = int(np.flatnonzero(self.cell == cell)[0])
-        return " · ".join(factor.levels[code] for factor, code in zip(self.factors, self.codes[row], strict=True))
+        return " · ".join(self.levels(int(np.flatnonzero(self.cell == cell)[0])))
+
+    def levels(self, row: int) -> tuple[str, ...]:
+        """The levels of a run."""
+        return tuple(factor.levels[code] for factor, code in zip(self.factors, self.codes[row], strict=True))
 
 
 def read_design(frame: pd.DataFrame) -> tuple[Design, NDArray[np.float64], tuple[str, ...]]:

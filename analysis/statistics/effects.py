@@ -16,8 +16,8 @@ variance has the images' part as well (`variances`). All terms are one family (`
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -33,7 +33,8 @@ class Effect:
     """A main effect or an interaction, of `df` degrees of freedom, with n − 1 = `df_error`.
 
     `adjusted` is its p among all effects of the call. `share` is the term's part of the sum of squares that seeds do
-    not explain (η²); in unbalanced designs shares do not add up.
+    not explain (η²); in unbalanced designs shares do not add up. With one degree of freedom it is a contrast of cells:
+    `coefficients` are theirs, by their levels of the design's factors.
     """
 
     factors: tuple[str, ...]
@@ -43,12 +44,14 @@ class Effect:
     p: float
     adjusted: float
     share: float
+    coefficients: Mapping[tuple[str, ...], float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Effects:
-    """All effects that can be estimated, mains first; `notes` say what was left out."""
+    """All effects of these factors that can be estimated, mains first; `notes` say what was left out."""
 
+    factors: tuple[str, ...]
     effects: tuple[Effect, ...]
     notes: tuple[str, ...]
     seeds: int
@@ -64,7 +67,8 @@ def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
     design, y, missing = read_design(frame)
     values = y if images is None else images[np.isfinite(frame["y"].to_numpy(dtype=np.float64))]
     tested, notes = _tested(design, values)
-    return Effects(tested, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
+    names = tuple(factor.name for factor in design.factors)
+    return Effects(names, tested, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
 
 
 def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[str, ...]]:
@@ -94,10 +98,18 @@ def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[st
             each_p,
             float(holding),
             float(len(seeds) * test.mean**2 / total) if total else 0.0,
+            _coefficients(design, basis, runs[0]),
         )
         for (term, basis), test, each_p, holding in zip(estimable.items(), tests, p, adjusted, strict=True)
     )
     return effects, (*_left_out(design, seeds, cells), *_aliased(design, bases, runs[0]))
+
+
+def _coefficients(design: Design, basis: Array, rows: IntArray) -> dict[tuple[str, ...], float]:
+    """The coefficient of each cell in a term of one degree of freedom, of cells in these rows."""
+    if basis.shape[1] != 1:
+        return {}
+    return {design.levels(int(row)): float(c) for row, c in zip(rows, basis[:, 0], strict=True)}
 
 
 def _moments(basis: Array, values: Array) -> Means:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -82,33 +82,33 @@ def judge(
     differences: Sequence[Array],
     *,
     margins: Sequence[float] | float = math.nan,
+    beyond: Sequence[bool] = (),
     resolution: float = 0.0,
     primary: Sequence[bool] = (),
 ) -> list[Decision]:
     """The decisions on differences, each [n] per seed or [n, m] per seed and held-out image, that are one family.
 
-    Differences that are equal at every seed and image, or each other's negative, are one hypothesis. Where some are
+    Differences that are equal at every seed and image, or each other's negative, are one hypothesis. Where `beyond`
+    says so, a difference is claimed if it is larger than its margin; elsewhere if there is one. Where some are
     `primary` and others not, the former share 80 % of α among themselves, and the others what is left.
     """
     each = [margins] * len(differences) if isinstance(margins, float) else list(margins)
-    first = primary if primary else [False] * len(differences)
-    keys = [(*_key(_unsigned(values)), str(float(margin))) for values, margin in zip(differences, each, strict=True)]
-    number = _numbers(list(zip(keys, first, strict=True)))
+    limits = [margin if far else 0.0 for margin, far in zip(each, beyond or [False] * len(each), strict=True)]
+    contrasts = [_key(_unsigned(values)) for values in differences]
+    declared = {contrast for contrast, first in zip(contrasts, primary, strict=False) if first}
     comparisons = [compare(values, resolution=resolution) for values in differences]
-    chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
-    adjusted = np.full((2, len(chosen)), np.nan)
-    for part, share in _parts(np.array([first[i] for i in chosen], dtype=bool)):
-        own = [chosen[i] for i in part]
-        different = np.array([comparisons[i].p if np.any(differences[i]) else math.nan for i in own])
-        equal = np.array([_equal(differences[i], each[i], comparisons[i], resolution) for i in own])
-        kept = share if np.isnan(equal).all() else share * (1 - EQUAL)
-        adjusted[0, part] = settle(different, np.array([comparisons[i].spread for i in own])) / kept
-        adjusted[1, part] = settle(equal, np.ones(len(own))) / (share * EQUAL)
-    adjusted = np.minimum(adjusted, 1)
-    return [
-        Decision(comparison, float(adjusted[0, i]), float(adjusted[1, i]))
-        for comparison, i in zip(comparisons, number, strict=True)
-    ]
+    tests = [_beyond(*of, resolution) for of in zip(differences, limits, comparisons, strict=True)]
+    different = np.array([test.p if np.any(of) else math.nan for test, of in zip(tests, differences, strict=True)])
+    equal = np.array([_equal(*of, resolution) for of in zip(differences, each, comparisons, strict=True)])
+    adjusted = np.full((2, len(differences)), np.nan)
+    for part, share in _parts(np.array([contrast in declared for contrast in contrasts], dtype=bool)):
+        kept = share if np.isnan(equal[part]).all() else share * (1 - EQUAL)
+        spread = np.array([tests[i].spread for i in part])
+        adjusted[0, part] = _settled([(contrasts[i], limits[i]) for i in part], different[part], spread) / kept
+        keys = [(contrasts[i], str(each[i])) for i in part]
+        adjusted[1, part] = _settled(keys, equal[part], np.ones(len(part))) / (share * EQUAL)
+    adjusted = _with_implied(np.minimum(adjusted, 1), contrasts, -np.array(limits), np.array(each))
+    return [Decision(comparison, *of_one) for comparison, of_one in zip(comparisons, adjusted.T.tolist(), strict=True)]
 
 
 def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
@@ -116,6 +116,36 @@ def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
     if primary.all() or not primary.any():
         return [(np.arange(len(primary)), 1.0)]
     return [(np.flatnonzero(primary), PRIMARY), (np.flatnonzero(~primary), 1 - PRIMARY)]
+
+
+def _settled(keys: Sequence[Hashable], p: Array, spread: Array) -> Array:
+    """The adjusted p [k] of hypotheses, of which those with one key are one."""
+    number = _numbers(keys)
+    chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
+    return settle(p[chosen], spread[chosen])[number] if chosen else np.empty(0)
+
+
+def _with_implied(adjusted: Array, contrasts: Sequence[Hashable], *limits: Array) -> Array:
+    """The adjusted p [2, k], where what is claimed of a contrast claims what follows from it: a difference beyond one
+    limit is one beyond any lower limit, and one that is below a margin is below any greater margin."""
+    number = np.array(_numbers(contrasts), dtype=np.intp)
+    implied = adjusted.copy()
+    for group in np.flatnonzero(np.bincount(number) > 1):
+        members = np.flatnonzero(number == group)
+        for kind, limit in enumerate(limits):
+            for i in members:
+                stronger = members[limit[members] <= limit[i]]
+                implied[kind, i] = np.fmin.reduce(adjusted[kind, stronger], initial=adjusted[kind, i])
+    return implied
+
+
+def _beyond(values: Array, limit: float, comparison: Comparison, resolution: float) -> Comparison:
+    """The test that the difference lies beyond a limit, on the side where its mean is; `comparison` is that of 0."""
+    if limit == 0 or comparison.n < 2:
+        return comparison
+    sign = 1 if comparison.difference > 0 else -1
+    nearer = compare(values - sign * limit, resolution=resolution)
+    return replace(nearer, p=min(2 * nearer.one_sided(sign), 1.0))
 
 
 def _equal(differences: Array, margin: float, comparison: Comparison, resolution: float) -> float:

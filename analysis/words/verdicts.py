@@ -10,9 +10,9 @@ import math
 from dataclasses import replace
 
 from analysis.findings.comparisons import CellComparison, Lead
-from analysis.findings.expectations import ClaimOutcome
-from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.format.grid_json import ShownMetric
+from analysis.findings.expectations import FAR, ClaimOutcome
+from analysis.findings.verdicts import UNIFORM, Findings, is_plain
+from analysis.format.grid_json import KnownValue, ShownMetric
 from analysis.format.notation import Rounding, begun, listed_names, percent, probability
 from analysis.statistics.paired import Comparison
 
@@ -129,7 +129,7 @@ def beside_codes(answer: Findings) -> str:
     if code is None:
         return ""
     who = "It" if len(answer.ranked) == 1 else "Every cell"
-    name = code.label if code.label.startswith("one ") else f"a {code.label}"
+    name = code_name(code)
     value = amount(answer.metric, code.value, math.nan)
     if answer.lead is not None:
         return f"{'It does not reach' if who == 'It' else 'No cell reaches'} {name} ({value}) yet."
@@ -137,6 +137,11 @@ def beside_codes(answer: Findings) -> str:
     if code.label != UNIFORM:
         return f"{start}, which needs no network."
     return f"{start}: it was trained too little, or the bound was taken in too few steps."
+
+
+def code_name(code: KnownValue) -> str:
+    """The code with its article."""
+    return code.label if code.label.startswith("one ") else f"a {code.label}"
 
 
 def _taken(answer: Findings) -> str:
@@ -184,9 +189,7 @@ def _standing(answer: Findings, value: str) -> str:
     if answer.open:
         parts.append(f"at this budget it cannot be told from {_named(answer, answer.open, tested - 1)}")
     if answer.rivals:
-        parts.append(
-            f"the order has not settled: at twice the steps {_named(answer, answer.rivals, tested - 1)} may be better"
-        )
+        parts.append(f"at twice the steps {_named(answer, answer.rivals, tested - 1)} may be better")
     return "; ".join(parts)
 
 
@@ -246,13 +249,29 @@ def why(outcome: ClaimOutcome) -> str:
         return f"a cell that it names has no {metric.label} to compare"
     if test is None:
         return "fewer than two seeds finished the cells that it names"
-    logs = metric.scale == "log"
-    size = test.comparison.difference, test.comparison.half_width
-    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
-    if outcome.listed is not None:
-        equal = "equal for practical purposes, " if outcome.listed.verdict == "equal" else ""
-        return f"{numbers}, {equal}{evidence(outcome.listed)} in the list"
-    if math.isnan(test.margin):
-        return f"{numbers}, p {probability(test.p)}"
-    allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)
-    return f"{numbers}, the margin is {allowed}, p {probability(test.p)}"
+    numbers = [f"{metric.label} differs by {_size(metric, test.comparison.difference, test.comparison.half_width)}"]
+    if not math.isnan(test.margin):
+        numbers.append(f"the margin is {_size(metric, test.margin, math.nan)}")
+    listed = outcome.listed
+    if listed is not None and (math.isnan(test.margin) or listed.sequential is not None):
+        equal = "equal for practical purposes, " if listed.verdict == "equal" else ""
+        numbers.append(f"{equal}{evidence(listed)} in the list")
+    else:
+        numbers.append(f"p {probability(test.p)}")
+    return ", ".join(numbers) + _too_early(outcome, metric)
+
+
+def _size(metric: ShownMetric, difference: float, half_width: float) -> str:
+    return factor(difference, half_width) if metric.scale == "log" else amount(metric, difference, half_width)
+
+
+def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
+    """The reason why it is too early to say; "" where it is not."""
+    if outcome.moved is not None:
+        return f"; at {outcome.moved.steps} steps by {_size(metric, outcome.moved.before, math.nan)}, so it still moves"
+    if outcome.reach is None:
+        return ""
+    value = amount(metric, outcome.reach.value, math.nan)
+    if is_plain(outcome.reach):
+        return f"; even the better end is worse than {code_name(outcome.reach)} ({value})"
+    return f"; even the better end is above {FAR:g} times what {outcome.reach.label}, score ({value})"

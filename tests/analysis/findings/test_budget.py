@@ -14,7 +14,7 @@ from analysis.findings.best import best
 from analysis.findings.comparisons import Rung
 from analysis.report.answers import verdict
 from analysis.report.budget import UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
-from analysis.words.verdicts import headline
+from analysis.words.verdicts import headline, why
 from diffusion_core.rates import RATES, share_of_peak
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_verdicts import grid_of
@@ -98,7 +98,7 @@ def test_a_rival_that_comes_near_takes_best_back():
     assert [nll.cells[i].name for i in nll.rivals] == ["late"]
     sentence = headline(nll)
     assert "is the best of" not in sentence
-    assert sentence.endswith("the order has not settled: at twice the steps late may be better.")
+    assert sentence.endswith("; at twice the steps late may be better.")
     (told,) = [block for block in verdict(Answers.of(grid())).blocks if block.choice == "steady"]
     assert told.take == "For likelihood, at this budget, take"
     assert told.rest == "; 1 that is worse now may overtake it."
@@ -121,15 +121,33 @@ def test_which_verdicts_have_settled_and_which_were_the_other_way_before():
     assert not courses["steady", "parallel"].turned
     assert "worse than late" not in course_line(courses["steady", "late"])
     assert course_line(courses["steady", "late"]).startswith("steady, better than late by 0.08")
-    assert ": at twice the steps worse by 0." in course_line(courses["steady", "late"])
+    assert course_line(courses["steady", "late"]).endswith("bits/dim: at 200 steps better by 0.30 bits/dim.")
 
 
 def test_the_sentence_counts_and_names():
     nll = found()
     text = budget_sentence(nll, nll.budget)
-    assert text.startswith("NLL: 5 of 6 verdicts have settled; ")
+    assert text.startswith("NLL: 5 of 6 verdicts of the list would hold; steady may be overtaken by late; ")
     assert "early from 50 steps on and steady from 200 steps on" in text
     assert "the contrary of the end was shown earlier of steady against early" in text
+
+
+@pytest.mark.parametrize(
+    ("better", "than", "fate", "said"),
+    [
+        ("late", "steady", "too early to say", "at 200 steps by 0.30 bits/dim, so it still moves"),
+        ("early", "steady", "contrary to the paper", ""),
+        ("steady", "early", "as published", ""),
+        ("parallel", "early", "too early to say", "even the better end is worse than a histogram per pixel (2.43"),
+    ],
+)
+def test_a_claim_is_not_contrary_while_it_comes_nearer_or_where_nothing_was_learnt(better, than, fate, said):
+    claim = {"claim": "it is better", "source": "A paper", "metric": "nll"}
+    claim |= {"better": {"schedule": better}, "than": {"schedule": than}}
+    (outcome,) = Answers.of(grid(expects=[claim])).claims
+    assert outcome.fate == fate
+    assert said in why(outcome)
+    assert (why(outcome).count(";") == 1) == bool(said)
 
 
 def test_rungs_that_are_no_powers_of_two_are_taken_as_they_are():

@@ -12,6 +12,7 @@ from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.verdicts import claim_sentence, why
 from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
+from tests.analysis.test_recomputed import Difference, adjusted_by_distance, holm
 
 AXES = [axis_of("schedule", "Schedule", ("linear", "cosine")), axis_of("steps", "Steps", ("10", "100"))]
 # (schedule, steps) → FID per seed.
@@ -30,14 +31,16 @@ def claim(better, than, steps="10", **more):
     return told | more
 
 
-def grid_of(*claims, fids=FIDS):
+def grid_of(*claims, fids=FIDS, floors=None):
     rows = [
         run_of("-".join(levels), seed, finished=np.isfinite(value))
         | {"axis.schedule": levels[0], "axis.steps": levels[1], FID: value}
         for levels, values in fids.items()
         for seed, value in enumerate(values)
     ]
-    described = meta(axes=AXES, baseline={}, layout="general", seeds=[0, 1, 2, 3], expects=list(claims))
+    described = meta(
+        axes=AXES, baseline={}, layout="general", seeds=[0, 1, 2, 3], floors=floors or {}, expects=list(claims)
+    )
     return GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
 
 
@@ -83,16 +86,46 @@ def test_an_equality_that_clearly_fails_is_contrary():
     assert fate(claim("cosine", "linear", within=0.02)) == ["contrary to the paper"]
 
 
-def test_several_claims_are_one_family():
-    # Alone p = 0.03; with two more claims Holm asks for a third of 0.05.
+def test_claims_and_comparisons_of_a_metric_are_one_family():
+    """Each hypothesis counts once, whatever says it how often; what the claims alone would show is not shown then."""
     rng = np.random.default_rng(0)
     noise = rng.normal(size=4)
     noise -= noise.mean()
-    shift = stats.t.ppf(1 - 0.015, 3) * noise.std(ddof=1) / 2
-    fids = FIDS | {("linear", "100"): [20.0] * 4, ("cosine", "100"): list(20.0 - shift + noise)}
-    hundred, blank = claim("cosine", "linear", "100"), claim("linear", "cosine", "100")
-    assert fate(hundred, fids=fids) == ["as published"]
-    assert fate(hundred, blank, blank, fids=fids) == ["cannot tell"] * 3
+    shift = stats.t.ppf(1 - 0.0225, 3) * noise.std(ddof=1) / 2
+    fids = FIDS | {("linear", "100"): [20.0] * 4, ("cosine", "100"): list(np.exp(np.log(20.0) - (shift + noise) / 20))}
+    hundred, turned = claim("cosine", "linear", "100"), claim("linear", "cosine", "100")
+    close = claim("cosine", "linear", "100", within=0.2)
+    logs = {levels: np.log(values) for levels, values in fids.items()}
+    between = Difference(logs["cosine", "100"] - logs["linear", "100"])
+    listed = [Difference(logs[levels] - logs["linear", "10"]) for levels in fids if levels != ("linear", "10")]
+    beyond = Difference(logs["cosine", "100"] - logs["linear", "100"] + np.log(1.2))
+    tests = [*listed, between]
+    alone = adjusted_by_distance([one.p for one in tests], [one.q for one in tests], 0.75)[-1]
+    p = [one.p for one in tests] + [1.0]
+    with_beyond = adjusted_by_distance(p, [one.q for one in (*tests, beyond)], 0.75)
+    equal = holm([one.p_equal(np.log(1.05)) for one in listed] + [between.p_equal(np.log(1.2))], 0.25)[-1]
+    assert between.p < 0.05 < alone
+    for claims, expected in (
+        ([hundred], alone),
+        ([hundred, turned, hundred], alone),
+        ([hundred, close], with_beyond[3]),
+    ):
+        found = Answers.of(grid_of(*claims, fids=fids)).claims
+        assert [one.fate for one in found[:1]] == ["cannot tell"]
+        assert found[0].test.different == pytest.approx(expected, rel=1e-9)
+    assert found[1].test.equal == pytest.approx(equal, rel=1e-9)
+    assert found[1].fate == "as published"
+
+
+@pytest.mark.parametrize(
+    ("floor", "fates"), [(5.0, ["too early to say", "as published"]), (9.0, ["contrary to the paper", "as published"])]
+)
+def test_far_from_real_data_it_is_too_early_for_the_contrary(floor, fates):
+    """The better of the two has a FID of 30.5: above five floors of 5, below five of 9."""
+    floors = {FID: {"label": "held-out images, n = 450", "value": floor}}
+    answers = Answers.of(grid_of(claim("linear", "cosine"), claim("cosine", "linear"), floors=floors))
+    assert [one.fate for one in answers.claims] == fates
+    assert ("even the better end is above 5 times what held-out images" in why(answers.claims[0])) == (floor == 5.0)
 
 
 def test_what_was_not_measured_or_did_not_finish_cannot_tell():
