@@ -50,7 +50,9 @@ class Means:
 
     def half_width(self, alpha: Any) -> Array:
         """The half-width of the interval of level 1 − α, for α of a shape that broadcasts to the means'."""
-        own = np.sqrt(self.by_seeds) * quantile(alpha, self.seeds - 1)
+        # Where nothing varies the interval is a point, however small α is.
+        with np.errstate(invalid="ignore"):
+            own = np.where(self.by_seeds > 0, np.sqrt(self.by_seeds) * quantile(alpha, self.seeds - 1), 0.0)
         if self.images < 2:
             return np.asarray(own)
         return np.asarray(np.hypot(own, np.sqrt(self.by_images) * quantile(alpha, self.images - 1)))

@@ -34,7 +34,7 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
     assert len([one for one in said if "settled at" in one and "in the list" not in one]) == 2 * len(
         answers.meta.primary
     )
-    assert len([one for one in said if "seeds in the list)" in one]) == len(listed) == 3
+    assert len([one for one in said if "seeds in the list" in one]) == len(listed) == 4
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims) - len(listed)
 
 

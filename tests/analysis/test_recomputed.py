@@ -13,15 +13,17 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
                 differences have ¾ of the 5 %; equality, the greater p of two one-sided tests, ¼ by Holm's method
     verdict     better or worse: adjusted p ≤ 5 %; equal: adjusted p of equality ≤ 5 %; else cannot tell
     leaders     i is out where a difference of the list says so, or some j is better at p ≤ ½ · 5 % · v_ji/Σ_j v_ji
-    claim       mean over pairs of cells of (better − than), less that at `since`
+    claim       mean over pairs of cells of (better − than), less that at `since`; of the family of its metric
     effect      y_s projected on what an effect adds to all others that do not contain it: F = |ȳ|²/(V1 + V2)
 
     images      q_j is max(q_j, n · 3.5² · V2): within 3.5 standard errors of images alone all have one weight
     median      of the whole family, once, of those q above 0; shares of v are of those that are left
     as good     has the best's values, equals it by the list, or is worse than no cell by the margin: one-sided at 5 %/k
-    claims      of k claims those of a difference share theirs by Holm's method, each of equality has 5 %/k;
-                that one is beyond its margin has the p of either side, doubled
-    effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %
+    equality    a claim of it is beyond its margin with the p of the side where it lies, doubled, and q less the margin
+    implied     beyond a limit is beyond any smaller one, within a margin within any larger one
+    too early   in place of contrary: even the best of the cells is worse than a code, or above five floors of samples
+    effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %; one that
+                is the contrast of a comparison or claim has its p
 """
 
 import csv
@@ -66,7 +68,7 @@ class Difference:
     """
 
     def __init__(self, d):
-        d = np.asarray(d, float)
+        self.values = d = np.asarray(d, float)
         d = d.reshape(d.shape + (1,) * (3 - d.ndim))
         self.n, m = d.shape[:2]
         self.d = d.mean(1)
@@ -229,32 +231,65 @@ class Grid:
         """a − b."""
         return self.contrast(metric, {a: 1.0, b: -1.0})
 
+    def pairs(self, metric):
+        """The comparisons that the grid asks for, of cells that have values."""
+        known = self.known(metric)
+        if len(self.axes) == 1 and len(self.meta["axes"][0]["levels"]) <= 6:
+            return list(itertools.combinations(known, 2))
+        base = self.levels.index(self.meta["baseline"])
+        return [(cell, base) for cell in known if cell != base] if base in known else []
+
+    def key(self, metric, weights):
+        """What tells a contrast of cells from others: cells with equal values are one, and either sign is the same."""
+        total = defaultdict(float)
+        for cell, weight in weights.items():
+            total[self.same(metric, cell)] += weight
+        terms = sorted((of, round(weight, 9)) for of, weight in total.items() if abs(weight) > 1e-9)
+        return tuple((of, weight * (1 if terms[0][1] > 0 else -1)) for of, weight in terms)
+
+    @cache  # noqa: B019
+    def family(self, metric):
+        """The adjusted p of what is compared and claimed: of (contrast, limit) that a difference lies beyond it, and of
+        (contrast, margin) that it lies within it."""
+        differences, within = {}, {}
+        asked = [({a: 1.0, b: -1.0}, self.margin(metric), False) for a, b in self.pairs(metric)]
+        if metric not in self.deciding:
+            asked = []
+        for weights, margin, name in self.claimed():
+            asked += [(weights, margin, margin is not None)] if name == metric else []
+        for weights, margin, claimed_equal in asked:
+            key, one = self.key(metric, weights), self.contrast(metric, weights)
+            if not key:
+                continue
+            limit = margin if claimed_equal else 0.0
+            side = math.copysign(limit, one.value)
+            beyond = Difference(one.values - side) if limit else one
+            p = min(1.0, 2 * one.p_beyond(abs(one.value) - limit)) if limit else one.p
+            differences.setdefault((key, limit), (p, beyond.q))
+            if margin is not None:
+                within.setdefault((key, margin), one.p_equal(margin))
+        rate = 0.75 if within else 1.0
+        p, q = zip(*differences.values(), strict=True) if differences else ((), ())
+        beyond = dict(zip(differences, adjusted_by_distance(p, q, rate), strict=True))
+        equal = dict(zip(within, holm(list(within.values()), 0.25), strict=True))
+        return (
+            {(k, m): min(p for (of, other), p in beyond.items() if of == k and other >= m) for k, m in beyond},
+            {(k, m): min(p for (of, other), p in equal.items() if of == k and other <= m) for k, m in equal},
+        )
+
     @cache  # noqa: B019
     def compared(self, metric):
         """The list of comparisons: (a, b) → (difference, adjusted p, adjusted p of equality, verdict)."""
-        known = self.known(metric)
-        if len(self.axes) == 1 and len(self.meta["axes"][0]["levels"]) <= 6:
-            pairs = list(itertools.combinations(known, 2))
-        else:
-            base = self.levels.index(self.meta["baseline"])
-            pairs = [(cell, base) for cell in known if cell != base] if base in known else []
-        first = {}
-        for a, b in pairs:
-            if self.same(metric, a) != self.same(metric, b):
-                first.setdefault(frozenset([self.same(metric, a), self.same(metric, b)]), (a, b))
-        tested = [self.difference(metric, a, b) for a, b in first.values()]
-        by_distance = adjusted_by_distance([one.p for one in tested], [one.q for one in tested], 0.75)
-        equality = holm([one.p_equal(self.margin(metric)) for one in tested], 0.25)
-        found = dict(zip(first, zip(by_distance, equality, strict=True), strict=True))
+        beyond, equal = self.family(metric)
         result = {}
-        for a, b in pairs:
-            one = self.difference(metric, a, b)
-            p, p_equal = found.get(frozenset([self.same(metric, a), self.same(metric, b)]), (None, None))
+        for a, b in self.pairs(metric):
+            one, key = self.difference(metric, a, b), self.key(metric, {a: 1.0, b: -1.0})
+            p, p_equal = beyond.get((key, 0.0)), equal.get((key, self.margin(metric)))
             verdict = "cannot tell"
-            if p is not None and p <= 0.05:
-                verdict = "better" if one.value * self.sign(metric) > 0 else "worse"
-            elif p_equal is not None and p_equal <= 0.05:
+            if p_equal is not None and p_equal <= 0.05:
                 verdict = "equal"
+            elif p is not None and p <= 0.05:
+                verdict = "better" if one.value * self.sign(metric) > 0 else "worse"
             result[a, b] = one, p, p_equal, verdict
         return result
 
@@ -305,9 +340,9 @@ class Grid:
         ]
 
     def claim(self, expected):
-        """The difference of a claim, the mean of what it is compared with, and its metric."""
+        """The contrast of a claim, its margin or None, and its metric."""
         metric = next(name for name in self.metrics if kind_of(name) == expected["metric"])
-        weights, than, pairs = defaultdict(float), [], []
+        weights, than = defaultdict(float), []
         for cell, levels in enumerate(self.levels):
             second = levels | expected["than"]
             if not expected["better"].items() <= levels.items() or second == levels or second not in self.levels:
@@ -320,67 +355,50 @@ class Grid:
                     place = self.levels.index(one | since)
                     parts[place] = parts.get(place, 0.0) + weight
             if all(self.of(metric, part) for part in parts):
-                pairs.append((cell, self.levels.index(second)))
                 than.append(np.mean(list(self.of(metric, self.levels.index(second)).values())))
                 for part, weight in parts.items():
                     weights[part] += weight
-        one = self.contrast(metric, {cell: weight / len(than) for cell, weight in weights.items()})
-        direct = len(pairs) == 1 and not expected.get("since") and expected.get("within") is None
-        return one, float(np.mean(than)), metric, self.listed(metric, *pairs[0]) if direct else None
+        share = expected.get("within")
+        margin = share and (math.log1p(share) if kind_of(metric) in LOGARITHMIC else share * float(np.mean(than)))
+        return {cell: weight / len(than) for cell, weight in weights.items() if weight}, margin, metric
 
-    def listed(self, metric, a, b):
-        """(p, verdict on a) of two cells by the list, None where it does not compare them."""
-        if metric not in self.deciding:
-            return None
-        compared = self.compared(metric)
-        if (a, b) in compared:
-            return compared[a, b][1], compared[a, b][3]
-        if (b, a) in compared:
-            turned = {"better": "worse", "worse": "better"}
-            return compared[b, a][1], turned.get(compared[b, a][3], compared[b, a][3])
-        return None
+    def claimed(self):
+        """Every claim as a contrast."""
+        return [self.claim(expected) for expected in self.meta.get("expects", [])]
+
+    def early(self, metric, weights):
+        """Whether even the best of these cells is worse than a code without a network, or far from real data."""
+        sign = self.sign(metric)
+        best = max(sign * np.mean(list(self.of(metric, cell).values())) for cell in weights)
+        codes = [one["value"] for one in self.meta["baselines"].get(metric, []) if "density" not in one["label"]]
+        floor = self.meta["floors"].get(metric)
+        far = kind_of(metric) == "fid" and floor is not None and -best > 5 * floor["value"]
+        return far or any(best < sign * code for code in codes)
 
     def claims(self):
         """Of each claim (metric, difference, margin, adjusted p, p of equality, fate)."""
-        given = self.meta.get("expects", [])
-        found = [self.claim(expected) for expected in given]
-        margins = [
-            None
-            if expected.get("within") is None
-            else math.log1p(expected["within"])
-            if kind_of(metric) in LOGARITHMIC
-            else expected["within"] * than
-            for expected, (_, than, metric, _) in zip(given, found, strict=True)
-        ]
-        equal = [i for i, margin in enumerate(margins) if margin is not None]
-        unequal = [i for i, margin in enumerate(margins) if margin is None and found[i][3] is None]
-        k = len(equal) + len(unequal)
-        p, p_equal = np.ones(len(given)), [None] * len(given)
-        p[unequal] = holm([found[i][0].p for i in unequal], len(unequal) / max(k, 1))
-        beyond = [min(1.0, 2 * found[i][0].p_beyond(abs(found[i][0].value) - margins[i])) for i in equal]
-        for i, one in zip(equal, beyond, strict=True):
-            p[i] = min(1.0, k * one)
-            p_equal[i] = min(1.0, k * found[i][0].p_equal(margins[i]))
         result = []
-        for (one, _, metric, listed), margin, of_difference, of_equality in zip(
-            found, margins, p, p_equal, strict=True
-        ):
+        for weights, margin, metric in self.claimed():
+            one, key = self.contrast(metric, weights), self.key(metric, weights)
+            beyond, equal = self.family(metric)
+            p, p_equal = beyond[key, margin or 0.0], None if margin is None else equal[key, margin]
+            listed = equal.get((key, self.margin(metric)), 1.0) if self.is_listed(metric, key) else 1.0
             fate = "cannot tell"
-            if listed is not None:
-                of_difference = listed[0]
-                fate = {"better": "as published", "worse": "contrary to the paper"}.get(listed[1], "cannot tell")
-            elif margin is None:
-                if of_difference <= 0.05:
-                    fate = "as published" if one.value * self.sign(metric) > 0 else "contrary to the paper"
-            elif of_equality <= 0.05:
+            if p_equal is not None and p_equal <= 0.05:
                 fate = "as published"
-            elif of_difference <= 0.05:
-                fate = "contrary to the paper"
-            result.append((metric, one, margin, of_difference, of_equality, fate))
+            elif p <= 0.05 and (margin is not None or listed > 0.05):
+                better = margin is None and one.value * self.sign(metric) > 0
+                early = not better and self.early(metric, weights)
+                fate = "as published" if better else "too early to say" if early else "contrary to the paper"
+            result.append((metric, one, margin, p, p_equal, fate))
         return result
 
+    def is_listed(self, metric, key):
+        """Whether the list compares these cells."""
+        return any(self.key(metric, {a: 1.0, b: -1.0}) == key for a, b in self.pairs(metric))
+
     def effects(self, metric):
-        """The effect of each axis and of each two: axes → (df, F, p, q, share)."""
+        """The effect of each axis and of each two: axes → (df, F, p, q, share, its contrast if it is one)."""
         seeds = self.answers["seeds"]
         cells = [cell for cell in self.known(metric) if len(self.of(metric, cell)) == len(seeds)]
         y = self.scaled(metric, cells, seeds)
@@ -397,11 +415,14 @@ class Grid:
             one = Difference(y @ contrasts)
             square = float((one.mean**2).sum())
             if one.n * square < 1e-15 * total:
-                result[frozenset(term)] = contrasts.shape[1], 0.0, 1.0, 0.0, 0.0
+                result[frozenset(term)] = contrasts.shape[1], 0.0, 1.0, 0.0, 0.0, None
                 continue
             f = square / (one.total1 + one.total2)
             p = 2 * one.p_beyond(math.sqrt(square))
-            result[frozenset(term)] = contrasts.shape[1], f, p, one.q, one.n * square / total
+            alone = (
+                self.key(metric, dict(zip(cells, contrasts[:, 0], strict=True))) if contrasts.shape[1] == 1 else None
+            )
+            result[frozenset(term)] = contrasts.shape[1], f, p, one.q, one.n * square / total, alone
         return result
 
     def _dummies(self, cells, term):
@@ -530,6 +551,26 @@ def test_claims(name):
         assert fate == given["fate"], given
 
 
+def told_apart(grid, metric):
+    """The axes along which the list, or a claim, tells apart what differs in nothing else."""
+    told = [
+        frozenset(axis for axis in grid.axes if grid.levels[a][axis] != grid.levels[b][axis])
+        for (a, b), (*_, verdict) in grid.compared(metric).items()
+        if verdict in ("better", "worse")
+    ]
+    told = [axes for axes in told if len(axes) == 1]
+    for expected, (name, _, _, p, p_equal, fate) in zip(grid.meta.get("expects", []), grid.claims(), strict=True):
+        if name == metric and (p <= 0.05) and (p_equal is None or p_equal > 0.05) and fate != "cannot tell":
+            axes = expected["than"].keys() | (expected.get("since") or {}).keys()
+            told += [frozenset(axes)] if len(expected["than"]) == 1 else []
+    return told
+
+
+def scaled(contrast):
+    """A contrast with 1 for its first coefficient; None stays None."""
+    return contrast and tuple((of, round(weight / contrast[0][1], 9)) for of, weight in contrast)
+
+
 @every
 def test_effects(name):
     grid = grid_of(name)
@@ -538,16 +579,13 @@ def test_effects(name):
         effects = grid.effects(metric)
         assert effects.keys() == listed.keys()
         p = adjusted_by_distance([one[2] for one in effects.values()], [one[3] for one in effects.values()], 1.0)
-        told = [
-            {axis for axis in grid.axes if grid.levels[a][axis] != grid.levels[b][axis]}
-            for (a, b), (*_, verdict) in grid.compared(metric).items()
-            if verdict in ("better", "worse")
-        ]
-        for (axes, (df, f, p_effect, _, share)), p_adjusted in zip(effects.items(), p, strict=True):
-            given = listed[axes]
+        told = told_apart(grid, metric)
+        judged = {scaled(key): p_of for (key, limit), p_of in grid.family(metric)[0].items() if not limit}
+        for (axes, (df, f, p_effect, _, share, alone)), p_adjusted in zip(effects.items(), p, strict=True):
+            given, p_adjusted = listed[axes], judged.get(scaled(alone), p_adjusted)
             assert (df, len(grid.answers["seeds"]) - 1) == (given["df"], given["df_error"])
             assert agree(f, given["F"]), given
             assert agree(p_effect, given["p"]), given
             assert agree(p_adjusted, given["adjusted_p"]), given
             assert agree(share, given["share"]), given
-            assert given["matters"] == bool(p_adjusted <= 0.05 or (len(axes) == 1 and axes in told)), given
+            assert given["matters"] == bool(p_adjusted <= 0.05 or axes in told), given

@@ -220,7 +220,7 @@ def test_effects(name):
             for (a, b), (_, verdict) in grid.settled(metric)[0].items()
             if verdict in ("better", "worse")
         ]
-        for (axes, (df, f, p_effect, _, share)), p_adjusted in zip(effects.items(), p, strict=True):
+        for (axes, (df, f, p_effect, _, share, _)), p_adjusted in zip(effects.items(), p, strict=True):
             given = listed[axes]
             assert (df, grid.looks[0] - 1) == (given["df"], given["df_error"])
             assert agree(f, given["F"]), given
