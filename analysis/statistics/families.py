@@ -107,7 +107,7 @@ def judge(
         adjusted[0, part] = _settled([(contrasts[i], limits[i]) for i in part], different[part], spread) / kept
         keys = [(contrasts[i], str(each[i])) for i in part]
         adjusted[1, part] = _settled(keys, equal[part], np.ones(len(part))) / (share * EQUAL)
-    adjusted = _with_implied(np.minimum(adjusted, 1), contrasts, -np.array(limits), np.array(each))
+    adjusted = np.minimum(adjusted, 1)
     return [Decision(comparison, *of_one) for comparison, of_one in zip(comparisons, adjusted.T.tolist(), strict=True)]
 
 
@@ -123,20 +123,6 @@ def _settled(keys: Sequence[Hashable], p: Array, spread: Array) -> Array:
     number = _numbers(keys)
     chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
     return settle(p[chosen], spread[chosen])[number] if chosen else np.empty(0)
-
-
-def _with_implied(adjusted: Array, contrasts: Sequence[Hashable], *limits: Array) -> Array:
-    """The adjusted p [2, k], where what is claimed of a contrast claims what follows from it: a difference beyond one
-    limit is one beyond any lower limit, and one that is below a margin is below any greater margin."""
-    number = np.array(_numbers(contrasts), dtype=np.intp)
-    implied = adjusted.copy()
-    for group in np.flatnonzero(np.bincount(number) > 1):
-        members = np.flatnonzero(number == group)
-        for kind, limit in enumerate(limits):
-            for i in members:
-                stronger = members[limit[members] <= limit[i]]
-                implied[kind, i] = np.fmin.reduce(adjusted[kind, stronger], initial=adjusted[kind, i])
-    return implied
 
 
 def _beyond(values: Array, limit: float, comparison: Comparison, resolution: float) -> Comparison:

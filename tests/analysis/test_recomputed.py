@@ -20,10 +20,9 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
     median      of the whole family, once, of those q above 0; shares of v are of those that are left
     as good     has the best's values, equals it by the list, or is worse than no cell by the margin: one-sided at 5 %/k
     equality    a claim of it is beyond its margin with the p of the side where it lies, doubled, and q less the margin
-    implied     beyond a limit is beyond any smaller one, within a margin within any larger one
     too early   in place of contrary: even the best of the cells is worse than a code, or above five floors of samples
-    effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %; one that
-                is the contrast of a comparison or claim has its p
+    effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %; the
+                contrast of a comparison or claim has the p of that
 """
 
 import csv
@@ -272,10 +271,7 @@ class Grid:
         p, q = zip(*differences.values(), strict=True) if differences else ((), ())
         beyond = dict(zip(differences, adjusted_by_distance(p, q, rate), strict=True))
         equal = dict(zip(within, holm(list(within.values()), 0.25), strict=True))
-        return (
-            {(k, m): min(p for (of, other), p in beyond.items() if of == k and other >= m) for k, m in beyond},
-            {(k, m): min(p for (of, other), p in equal.items() if of == k and other <= m) for k, m in equal},
-        )
+        return beyond, equal
 
     @cache  # noqa: B019
     def compared(self, metric):

@@ -188,3 +188,27 @@ def test_one_cell_that_differs_is_found_far_more_often_than_at_an_even_share():
     told = [judge(list(grid[1:] - grid[0]))[0] for grid in values]
     assert np.mean([one.different <= 0.05 for one in told]) > 0.6
     assert np.mean([one.found.p <= 0.05 / 11 for one in told]) < 0.3
+
+
+def test_what_is_beyond_a_limit_is_told_from_none_and_one_contrast_has_one_decision():
+    """A difference of about 5: told from none, from 1, and not from 4.9; turned round it is no other hypothesis."""
+    rng = np.random.default_rng(5)
+    a, other = 5 + 0.3 * rng.standard_normal(6), rng.standard_normal(6)
+    limits = [1.0, 4.9]
+    plain, near, far, turned, _ = judge(
+        [a, a, a, -a, other], margins=[math.nan, *limits, math.nan, math.nan], beyond=[False, True, True, False, False]
+    )
+    assert plain.different == turned.different < near.different <= 0.05 < far.different
+    assert far.verdict(1) == "cannot tell"
+    assert judge([a, a, -a, other])[3] == judge([a, other])[1]
+    one_sided = [stats.ttest_1samp(a, limit, alternative="greater").pvalue for limit in limits]
+    (only,) = judge([a], margins=1.0, beyond=[True])
+    assert only.different == pytest.approx(2 * one_sided[0] / 0.75, rel=1e-9)
+    assert only.equal == 1.0
+
+
+def test_a_contrast_that_is_declared_anywhere_is_declared_wherever_it_stands():
+    rng = np.random.default_rng(6)
+    a, b = 1 + rng.standard_normal(5), 1 + rng.standard_normal(5)
+    twice = judge([a, b, -a], primary=[False, False, True])
+    assert twice[0].different == twice[2].different == judge([a, b], primary=[True, False])[0].different
