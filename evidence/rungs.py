@@ -131,8 +131,8 @@ def page(pairs: int) -> str:
             "# What a straight line over the budget foretells",
             "",
             f"By `python -m evidence.rungs pairs={pairs} out=evidence/rungs.md`; the seed is fixed. Two cells that are",
-            "told apart at S steps, by their paired difference alone, have a verdict that *holds* at twice the steps, or",
-            "one that *may turn*: `docs/statistics.md` says how. Here it is known what came later.",
+            "told apart at S steps, by their paired difference alone, have a verdict that *holds* at twice the steps,",
+            "or one that *may turn*: `docs/statistics.md` says how. Here it is known what came later.",
             "",
             "Committed curves, each three points in a row of all pairs of cells:",
             "",
@@ -146,7 +146,7 @@ def page(pairs: int) -> str:
             f"|{'---|' * len(of_law)}",
             *(_row(f"{noise:g}", [simulated(pairs, noise)]) for noise in NOISES),
             "",
-            "A verdict that holds is seldom the other way round at twice the steps. Of where curves end it says nothing.",
+            "A verdict that holds is seldom reversed at twice the steps. Of where curves end it says nothing.",
             "The interval covers what came far too seldom for 95 %, since a curve bends; so pages do not show it.",
         ]
     )
