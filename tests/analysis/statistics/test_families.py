@@ -181,6 +181,24 @@ def test_a_false_claim_is_made_in_one_family_of_twenty_at_most(sds):
     assert np.mean(wrong) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 500)
 
 
+def test_a_false_claim_is_as_rare_where_claims_are_in_the_family():
+    """Of averages, of other pairs, and of equality, whose truth lies on the margin itself."""
+    rng, wrong = np.random.default_rng(1), []
+    mu = np.array([0, 0, 0, 0.5, 0, -0.5, 0, 6, 6, 6, 6])
+    for _ in range(300):
+        g = mu[:, None] + rng.normal(size=(11, 3))
+        claims = [g[1] - g[2], (g[1] + g[2] - g[4] - g[6]) / 2, g[3] - g[4], g[5] - g[6]]
+        told = judge(
+            [*(g[1:] - g[0]), *claims],
+            margins=[0.2] * 10 + [math.nan] * 2 + [0.5] * 2,
+            beyond=[False] * 12 + [True] * 2,
+        )
+        null = [told[i] for i in (0, 1, 3, 5, 10, 11, 12, 13)]
+        within = [told[i] for i in (2, 4, 6, 7, 8, 9, 12, 13)]
+        wrong.append(any(one.different <= 0.05 for one in null) or any(one.equal <= 0.05 for one in within))
+    assert np.mean(wrong) <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / 300)
+
+
 def test_one_cell_that_differs_is_found_far_more_often_than_at_an_even_share():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(200, 12, 3))
