@@ -38,13 +38,13 @@ from ablations.launchers.local import Local
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import outcome
-from ablations.settings.identity import NUMERICS
 from ablations.stages import bound, training_loop
 from ablations.stages.artifacts import read_checkpoint
 from ablations.stages.bound import BoundStage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError
+from analysis.format.names import NUMERICS
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.parameterizations import V
