@@ -52,7 +52,7 @@ def _of_axis(axis: Axis) -> list[str]:
     places, words = axis.get_major_locator(), axis.get_major_formatter()
     said = [axis.get_label_text(), axis.get_scale()]
     if isinstance(places, FixedLocator) and isinstance(words, FuncFormatter):
-        said += [words(at) for at in places.locs]
+        said += [words(at) for at in places.tick_values(0.0, 0.0)]
     return said
 
 
