@@ -87,8 +87,9 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
     for item in plan.planned:
         if item.cell.seed == plan.grid.seeds[0]:
-            levels = words(item.levels) or "baseline"
-            lines.append(f"  {item.cell_id}  {levels}" + (f"  incompatible: {item.refusal}" if item.refusal else ""))
+            levels = f"  ({words(item.levels)})" if item.levels else ""
+            refused = f"  incompatible: {item.refusal}" if item.refusal else ""
+            lines.append(f"  {item.cell_id}  {item.name}{levels}{refused}")
     if declared is None:
         return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
     least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))

@@ -10,7 +10,6 @@ from ablations.driver.round import Round, trainings
 from ablations.driver.sizes import in_turn, measured_there, seconds_of_rounds
 from ablations.driver.wording import counted, minutes
 from ablations.engine.journal import Journal
-from ablations.grids.footnotes import words
 from analysis.format.plain import line
 
 NAMED = 5
@@ -41,6 +40,6 @@ def beginning(rounds: Sequence[Round], journal: Journal, hours: float | None = N
 def refused(plan: Plan) -> list[str]:
     """A line for each cell that makes no sense, with the reason; of many the first, and how many more there are."""
     reasons = {item.cell_id: item for item in plan.planned if item.refusal is not None}
-    lines = [line(f"incompatible: {words(item.levels) or 'this cell'}: {item.refusal}") for item in reasons.values()]
+    lines = [line(f"incompatible: {item.name}: {item.refusal}") for item in reasons.values()]
     more = len(lines) - NAMED
     return [*lines[:NAMED], *([f"incompatible: {more} more, in the table"] if more > 0 else [])]

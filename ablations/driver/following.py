@@ -14,7 +14,6 @@ from ablations.driver.pace import Pace, standing
 from ablations.driver.plan import Plan
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
-from ablations.grids.file import GridFile
 from ablations.stages.artifacts import read_history
 from ablations.stages.stage import Stage
 from analysis.format.notation import Rounding
@@ -87,13 +86,6 @@ def names_of(plan: Plan) -> dict[str, str]:
     """The cell and seed of each stage of a plan, by its id, as a reader calls them; of a shared one the first."""
     names: dict[str, str] = {}
     for item in plan.planned:
-        called = " · ".join(titles(plan.grid.file, item.levels))
         for stage in item.stages:
-            names.setdefault(stage.id, ", ".join(part for part in (called, f"seed {item.cell.seed}") if part))
+            names.setdefault(stage.id, f"{item.name}, seed {item.cell.seed}")
     return names
-
-
-def titles(file: GridFile, levels: Mapping[str, str]) -> list[str]:
-    """The levels of a cell as a reader calls them, in the order of the axes."""
-    titles_by_axis = {axis.name: {level.name: level.title for level in axis.levels} for axis in file.axes}
-    return [titles_by_axis.get(axis, {}).get(level, level) for axis, level in levels.items()]

@@ -22,13 +22,13 @@ from typing import Any
 
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.grids.footnotes import words
 from ablations.results.folder import write_frames
 from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.evaluation import FEWEST_SETS, MOST_SETS
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Meta, parse_meta
+from analysis.format.notation import some
 from analysis.interim import Enough, Progress, enough_sets, progress
 
 
@@ -124,8 +124,7 @@ class Declared:
         ]
 
     def _named(self, cells: list[str]) -> str:
-        named = [words(self.meta.cells[cell]) for cell in cells]
-        return ", ".join(named[:NAMED]) + (f" and {len(named) - NAMED} more" if len(named) > NAMED else "")
+        return some([self.plan.grid.file.cell_name(self.meta.cells[cell]) for cell in cells], NAMED)
 
 
 NAMED = 8

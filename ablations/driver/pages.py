@@ -13,7 +13,6 @@ from ablations.driver.wording import counted, minutes
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
 from ablations.engine.journal import FOLDER, Journal
-from ablations.grids.footnotes import words
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.links import without_password
@@ -58,7 +57,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
         print(f"the hours are over ({spent}): finished stages are kept, the same command with more hours goes on")
     failed = [r for r in ended.records if r.status == "failed" or (r.status == "interrupted" and not ended.stop)]
     for item in failed[:5]:
-        print(f"{item.status}: {words(item.planned.levels)} seed {item.planned.cell.seed}: {item.reason}")
+        print(f"{item.status}: {item.planned.name}, seed {item.planned.cell.seed}: {item.reason}")
     unmeasured = list(dict.fromkeys(line for item in ended.records for line in item.unmeasured))
     for line in unmeasured[:5]:
         print(line)

@@ -50,14 +50,16 @@ class Conditions:
         """The id of a cell, which its seeds share."""
         return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
 
-    def planned(self, levels: dict[str, str], cell: Cell, reason: str | None, *, early: bool = False) -> Planned:
-        """A cell with its identity and, unless there is a reason why it makes no sense, its stages.
+    def planned(
+        self, levels: dict[str, str], cell: Cell, reason: str | None, *, early: bool = False, name: str = ""
+    ) -> Planned:
+        """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages.
 
         It is judged `early` where the first answer rests on it.
         """
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, early=early)
-        return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason)
+        return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
@@ -137,7 +139,14 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
     first = grid.seeds[: SEEDS[0]] if len([point for point in grid.points if point.refusal is None]) > 1 else []
     planned = [
-        here.planned(point.levels, point.cell, point.refusal, early=point.cell.seed in first) for point in points
+        here.planned(
+            point.levels,
+            point.cell,
+            point.refusal,
+            early=point.cell.seed in first,
+            name=grid.file.cell_name(point.levels),
+        )
+        for point in points
     ]
     _refuse_equal(planned)
     floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None

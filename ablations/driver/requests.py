@@ -10,10 +10,10 @@ from ablations.driver.plan import Plan
 from ablations.results.csv_text import rows_of
 from ablations.results.folder import standing
 from ablations.settings.cell import Cell
-from ablations.settings.identity import NUMERICS, content_hash, from_outside
+from ablations.settings.identity import content_hash, from_outside
 from ablations.settings.registry import ORIGIN
 from analysis.format.errors import InputError
-from analysis.format.names import SEARCH
+from analysis.format.names import NUMERICS, SEARCH
 from diffusion_core.named import choice_name
 
 

@@ -79,7 +79,7 @@ class WatchedCell(Watched):
         row |= {"status": RUNNING, "reason": ""}
         training = training_of(self.planned.stages)
         clock = {} if training is None else clock_in(training.id, self.journal)
-        return replace(cell_run(row, "", self.request, self.folder, self.study), clock=clock)
+        return replace(cell_run(row, self.planned.name, "", self.request, self.folder, self.study), clock=clock)
 
     def points(self) -> Points:
         points = points_of(self.planned.stages, self.journal)

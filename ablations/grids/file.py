@@ -5,11 +5,13 @@ Nothing here imports torch, so that errors about names come at once.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ablations.settings.bounds import MOST_VALUES
+from analysis.format.notation import cell_name
 
 
 def _text(given: object) -> object:
@@ -61,6 +63,10 @@ class AxisSpec(BaseModel):
     @property
     def title(self) -> str:
         return self.label or self.name
+
+    def title_of(self, name: str) -> str:
+        """The title of a level; a level that it has not is called by its name."""
+        return next((level.title for level in self.levels if level.name == name), name)
 
     @property
     def keys(self) -> set[str]:
@@ -127,6 +133,11 @@ class GridFile(BaseModel):
     columns: list[str] = []
     expects: list[ClaimSpec] = []
     deck: bool = False
+
+    def cell_name(self, levels: Mapping[str, str]) -> str:
+        """The name of the cell at these levels, as reports have it."""
+        axes = [axis for axis in self.axes if axis.name in levels]
+        return cell_name((axis.title, axis.title_of(levels[axis.name])) for axis in axes)
 
     @field_validator("seeds", mode="before")
     @classmethod

@@ -35,7 +35,7 @@ def primary_footnote(file: GridFile, cells: list[dict[str, str]]) -> list[str]:
     lost = [pair for pair in file.primary if not all(_is_there(file, side, cells) for side in (pair.compare, pair.to))]
     if not lost:
         return []
-    named = "; ".join(f"{words(pair.compare)} against {words(pair.to) or 'the baseline'}" for pair in lost)
+    named = "; ".join(f"{file.cell_name(pair.compare)} against {file.cell_name(pair.to)}" for pair in lost)
     count = f"{len(lost)} of {len(file.primary)}"
     return [f"Declared, and not compared, since their cells were not asked for ({count}): {named}."]
 

@@ -11,7 +11,7 @@ from ablations.stages.stage import Stage
 
 @dataclass(frozen=True)
 class Planned:
-    """A cell at the crossing of these levels (axis → level's name); `digest` is of its data.
+    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
 
     It has no stages where it makes no sense, and `refusal` says why.
     """
@@ -22,6 +22,7 @@ class Planned:
     digest: str
     stages: list[Stage]
     refusal: str | None = None
+    name: str = ""
 
     @property
     def sets(self) -> int:

@@ -94,6 +94,8 @@ def head_of(
         "quality_sets": sets,
         "seeds": grid.seeds,
         "horizon": cell.horizon,
+        "own_steps": grid.file.set.get("training.steps"),
+        "own_seeds": None if grid.file.seeds == "auto" else grid.file.seeds,
         "rungs": max(item.cell.evaluation.rungs for item in planned),
         "footnotes": [*grid.file.footnotes, *bins_of(data, planned), *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],

@@ -13,9 +13,9 @@ from ablations.engine.journal import Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
-from ablations.settings.identity import NUMERICS, parameters
+from ablations.settings.identity import parameters
 from ablations.stages.stage import OnTheWay, Stage
-from analysis.format.names import MACHINE, NOTES, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
+from analysis.format.names import MACHINE, NOTES, NUMERICS, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""

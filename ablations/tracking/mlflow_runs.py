@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ablations.grids.footnotes import words
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, rows_of
 from analysis.format.errors import InputError
@@ -27,11 +28,14 @@ from analysis.format.names import (
     TRIAL,
     VERSIONS,
 )
+from analysis.format.notation import cell_name
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
 REQUEST = "request"
 """The tag that tells the runs of one request from what an experiment holds beside them."""
+LEVELS = "levels"
+"""The tag of a cell's levels, as a command line has them."""
 IMAGES = "images"
 """The tag of a run that holds images.csv: how many images."""
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
@@ -48,6 +52,9 @@ STUDY, OF_SEARCH = "study", "search"
 """The tags of a search's name and identity."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """The columns that every autoencoders.csv has."""
+
+_AXIS = "axis."
+"""The beginning of the columns of levels."""
 
 Curve = list[dict[str, str]]
 Clock = dict[float, float]
@@ -131,7 +138,10 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     cells = [row for row in rows if not row.get(TRIAL)]
     trials = [row for row in rows if row.get(TRIAL) and row["status"] != RUNNING]
     return [
-        *_with_curves([cell_run(row, _text_of(images[key_of(row)]), request, folder, study) for row in cells], folder),
+        *_with_curves(
+            [cell_run(row, name_in(head, row), _text_of(images[key_of(row)]), request, folder, study) for row in cells],
+            folder,
+        ),
         *(_trials(trials, head[SEARCH], folder) if trials else []),
     ]
 
@@ -187,16 +197,27 @@ def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows_of(path, columns) if path.is_file() else []
 
 
-def cell_run(row: dict[str, str], images: str, request: str, folder: Path, study: str = "") -> Tracked:
-    """A row of runs.csv as a run, with its own images.csv, which may be empty, and its sheet of samples; `study` is the
-    search that it confirms."""
-    levels = " · ".join(value for key, value in row.items() if key.startswith("axis.") and value)
-    more = {REQUEST: request} | ({STUDY: study} if study else {})
+def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
+    """The name of the cell of a row of runs.csv, by the labels of grid.json."""
+    levels = ((axis, row.get(f"{_AXIS}{axis['name']}", "")) for axis in head.get("axes", []))
+    return cell_name((axis["label"], _label_of(axis, level)) for axis, level in levels if level)
+
+
+def _label_of(axis: Mapping[str, Any], name: str) -> str:
+    """The label of a level of an axis of grid.json; one that it does not list is called by its name."""
+    return next((str(level["label"]) for level in axis["levels"] if level["name"] == name), name)
+
+
+def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: Path, study: str = "") -> Tracked:
+    """A row of runs.csv as a run of this name, with its own images.csv, which may be empty, and its sheet of samples;
+    `study` is the search that it confirms."""
+    levels = words({key.removeprefix(_AXIS): level for key, level in row.items() if key.startswith(_AXIS) and level})
+    more = {REQUEST: request} | ({STUDY: study} if study else {}) | ({LEVELS: levels[:LONGEST]} if levels else {})
     more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         _tags(CELL, folder, row, TAGS) | more,
-        _params(levels or "baseline", row, (*TAGS, TRIAL)),
+        _params(name, row, (*TAGS, TRIAL)),
         metrics_of(row, folder / "runs.csv"),
         images=images,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),

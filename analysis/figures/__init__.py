@@ -1,9 +1,10 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
-Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment. One whose data are
-absent is not drawn, and a stale file of its name goes; but for samples, strips and reconstructions where their images
-are not at hand. A preliminary round has no PDF: it takes longer than all else that a page does, while others train.
-Those of a committed grid go to results/.committed/<grid>/figures/.
+Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment; a PNG holds a
+digest of what it shows, which is the same in any (`digest`). One whose data are absent is not drawn, and a stale file
+of its name goes; but for samples, strips and reconstructions where their images are not at hand. A preliminary round
+has no PDF: it takes longer than all else that a page does, while others train. Those of a
+committed grid go to results/.committed/<grid>/figures/.
 """
 
 from __future__ import annotations

@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
+from analysis.figures.digest import KEY, digest_of
 from analysis.findings.cells import CellRuns
 from analysis.format.files import replace_file
 from analysis.format.grid_json import Axis
@@ -128,9 +129,9 @@ class Drawn:
 
 
 def as_png(figure: Figure) -> Drawn:
-    """A figure as PNG, without dates and versions."""
+    """A figure as PNG, with a digest of what it shows, and without dates and versions."""
     data = io.BytesIO()
-    figure.savefig(data, format="png", metadata={"Software": None})
+    figure.savefig(data, format="png", metadata={"Software": None, KEY: digest_of(figure)})
     width, height = figure.get_size_inches()
     return Drawn(data.getvalue(), (float(width), float(height)))
 

@@ -32,7 +32,7 @@ def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], 
             ticks[at] = (f"{axes[0].label} {cell.labels[0]}", True)
             at, previous = at + 1, cell.levels[0]
         heights.append(at)
-        ticks[at] = (", ".join(cell.labels[1:] if grouped else cell.labels) or "this cell", False)
+        ticks[at] = (", ".join(cell.labels[1:] if grouped else cell.labels) or cell.name, False)
         at += 1
     return heights, ticks
 

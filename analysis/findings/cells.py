@@ -52,21 +52,18 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """The runs of a cell, a row per seed, with its place in the grid: a level per axis, by name and by label."""
+    """The runs of a cell, a row per seed, with its place in the grid: a level per axis, by name and by label; and its
+    name."""
 
     levels: tuple[str, ...]
     labels: tuple[str, ...]
     runs: pd.DataFrame
+    name: str
 
     @cached_property
     def cell_id(self) -> str:
         """The id that all of its seeds share."""
         return self.parameter("cell_id")
-
-    @property
-    def name(self) -> str:
-        """The name that a reader gives it: its levels."""
-        return " · ".join(self.labels) or "this cell"
 
     def parameter(self, name: str) -> str:
         """The value of a parameter, given by its config name; "" where the cell has none."""

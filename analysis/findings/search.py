@@ -56,7 +56,7 @@ def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
     for winner in search.head.winners:
         # What the search has trained already would only repeat its value.
         fresh = grid.runs[(grid.runs[CHOICE] == winner.level) & ~grid.runs["seed"].isin(search.head.seeds)]
-        cell = CellRuns((winner.level,), (winner.label,), fresh)
+        cell = CellRuns((winner.level,), (winner.label,), fresh, winner.label)
         for objective in search.head.objectives:
             estimate = cell.estimate(objective.name)
             if estimate.values and objective.name in winner.values:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
 from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import cell_name
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
 
@@ -37,12 +38,13 @@ def cells_of(grid: GridResults) -> list[CellRuns]:
     """The cells in the order of the axes' levels."""
     axes, columns = grid.meta.axes, axis_columns(grid)
     if not columns:
-        return [CellRuns((), (), grid.runs)]
+        return [CellRuns((), (), grid.runs, cell_name([]))]
     cells = []
     for key, rows in grid.runs.groupby(columns, sort=False):
         levels = tuple(str(name) for name in key)
         labels = tuple(axis.label_of(name) for axis, name in zip(axes, levels, strict=True))
-        cells.append(CellRuns(levels, labels, rows))
+        name = cell_name(zip((axis.label for axis in axes), labels, strict=True))
+        cells.append(CellRuns(levels, labels, rows, name))
     return cells
 
 

@@ -185,6 +185,7 @@ class Meta:
     smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
     all that any cell has; where they were added as `auto` says, cells have the first so many of them. `rungs` is how
     often trainings were scored on their way. `round` is what the pages are of, where a command works in rounds.
+    `own_steps` and `own_seeds` are what the grid's own file asks for, whatever its command did; None for no number.
     """
 
     name: str
@@ -196,6 +197,8 @@ class Meta:
     seeds: tuple[int, ...]
     horizon: int | None = None
     rungs: int = 0
+    own_steps: int | None = None
+    own_seeds: int | None = None
     baseline: dict[str, str] = field(default_factory=dict)
     floors: dict[str, KnownValue] = field(default_factory=dict)
     baselines: dict[str, tuple[KnownValue, ...]] = field(default_factory=dict)

@@ -17,6 +17,16 @@ PRECISION, MACHINE = "precision", "machine"
 VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE)
 """The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the precision of its
 network, which `training.precision=auto` leaves to the machine, and the kind of machine; "" where unknown."""
+NUMERICS = 5
+"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
+
+5: small products in bf16 are taken as they are, and each by itself; a recipe has an optimizer and a rate.
+4: on a CPU layers add up in an order that does not depend on the networks beside them.
+3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too;
+the bound dequantised anew for each term.
+2: the analytic variance's own noise and bound, and its fit by the training's seed; one start of all paths of a sample;
+the bound's draws; weights stated of x_0.
+"""
 METADATA = (*FIXED, *OPTIONAL, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 LIKELIHOOD = "likelihood"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -232,6 +232,16 @@ def some(names: Sequence[str], most: int = 40) -> str:
 
 def _between(names: Sequence[str]) -> str:
     return "; " if any("," in name for name in names) else ", "
+
+
+_BARE = re.compile(r"[-+−]?\d+(\.\d+)?(e[-+]?\d+)?|∞|true|false")
+"""A label that says nothing without its axis."""
+
+
+def cell_name(levels: Iterable[tuple[str, str]]) -> str:
+    """The name of a cell wherever it is called by one, from the labels of its axes and levels: β̃ · Steps = 5."""
+    names = (f"{axis} = {level}" if _BARE.fullmatch(level) else level for axis, level in levels)
+    return " · ".join(names) or "the baseline"
 
 
 def counted(n: int, what: str) -> str:

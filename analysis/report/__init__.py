@@ -26,6 +26,7 @@ from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_section, with_optimism
+from analysis.tables.captions import steps_taken
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
 from analysis.words.rounds import banner, round_of, seeds_taken
@@ -89,6 +90,7 @@ def _setting(answers: Answers) -> str:
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
         seeds_taken(meta),
+        steps_taken(answers.grid),
         round_of(answers.meta),
     ]
     return " · ".join(word for word in words if word)

@@ -14,6 +14,7 @@ from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
+from analysis.tables.captions import numerics
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.rounds import round_of
 from analysis.words.weights import weight_lines
@@ -101,7 +102,7 @@ def provenance(answers: Answers) -> Section:
         "Command": f"`{meta.command}`" if meta.command else "",
         "Took": duration(meta.seconds) if meta.seconds is not None else "",
         "Code": _codes(grid),
-        "Numerics": _values(grid, "numerics"),
+        "Numerics": numerics(grid),
         "Data": meta.data,
         "Data digest": _values(grid, "data_digest"),
         "Seeds": ", ".join(str(seed) for seed in meta.seeds),

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.format.errors import InputError
+from analysis.format.notation import cell_name
 from analysis.statistics.projections import IntArray
 
 RESERVED = ("seed", "y")
@@ -51,7 +52,8 @@ class Design:
 
     def cell_name(self, cell: int) -> str:
         """The levels of a cell, in words."""
-        return " · ".join(self.levels(int(np.flatnonzero(self.cell == cell)[0])))
+        row = int(np.flatnonzero(self.cell == cell)[0])
+        return cell_name(zip((factor.name for factor in self.factors), self.levels(row), strict=True))
 
     def levels(self, row: int) -> tuple[str, ...]:
         """The levels of a run."""
@@ -135,7 +137,7 @@ def _check(frame: pd.DataFrame) -> None:
         raise InputError("the frame of an analysis has no factor: add a column for each axis")
     twice = frame[frame.duplicated([*names, "seed"])]
     if len(twice):
-        cell = " · ".join(str(twice.iloc[0][name]) for name in names)
+        cell = cell_name((name, str(twice.iloc[0][name])) for name in names)
         raise InputError(f"{cell} has more than one row at seed {twice.iloc[0]['seed']}: keep one")
 
 
@@ -169,7 +171,7 @@ def _never(design: Design) -> list[str]:
     ran = set(map(tuple, design.codes.tolist()))
     codes = itertools.product(*(range(len(factor.levels)) for factor in design.factors))
     return [
-        " · ".join(factor.levels[i] for factor, i in zip(design.factors, combination, strict=True))
+        cell_name((factor.name, factor.levels[i]) for factor, i in zip(design.factors, combination, strict=True))
         for combination in codes
         if combination not in ran
     ]

@@ -9,7 +9,7 @@ from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import PRECISION
+from analysis.format.names import NUMERICS, PRECISION
 from analysis.format.notation import Rounding, counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
@@ -138,15 +138,24 @@ def _latents(answers: Answers) -> str:
 
 
 def _budget(grid: GridResults) -> str:
-    steps, batch = _span(grid, "training.steps"), _span(grid, "training.batch")
-    parameters = _span(grid, "cost/parameters")
+    batch, parameters = _span(grid, "training.batch"), _span(grid, "cost/parameters")
     words = [
-        f"{steps} training steps" if steps else "",
+        steps_taken(grid),
         f"batch {batch}" if batch else "",
         f"{parameters} network parameters" if parameters else "",
     ]
     said = ", ".join(word for word in words if word)
     return f"Per cell: {said}." if said else ""
+
+
+def steps_taken(grid: GridResults) -> str:
+    """The training steps of a cell, beside those that the grid's own file asks for where they are others."""
+    steps, own = _span(grid, "training.steps"), grid.meta.own_steps
+    if not steps or own is None or steps == _count(own):
+        return f"{steps} training steps" if steps else ""
+    if steps.isdecimal() and int(steps) < own:
+        return f"{steps} of the grid's own {own} training steps"
+    return f"{steps} training steps (the grid's own: {_count(own)})"
 
 
 def _span(grid: GridResults, name: str) -> str:
@@ -167,6 +176,13 @@ def _count(value: float) -> str:
     return f"{value:g}"
 
 
+def numerics(grid: GridResults) -> str:
+    """The NUMERICS of a grid's rows, and this code's where it is another."""
+    made_by = "/".join(sorted(set(grid.runs["numerics"]) - {""})) or "not recorded"
+    other = f" (this code: {NUMERICS}: the same command gives other digits)"
+    return made_by if made_by == str(NUMERICS) else f"{made_by}{other}"
+
+
 def _provenance(answers: Answers) -> str:
     grid, meta = answers.grid, answers.meta
     took = f" ({duration(meta.seconds)})" if meta.seconds else ""
@@ -174,8 +190,7 @@ def _provenance(answers: Answers) -> str:
     device = ", ".join(["", *(word for word in (meta.device, precisions) if word)])
     several = [f"{code} ({n} runs)" for code, n in grid.codes] if len(grid.codes) > 1 else []
     made_by = ", ".join(several) or meta.code
-    numerics = "/".join(sorted(set(grid.runs["numerics"]) - {""}))
-    code = (f"; code {made_by}" if made_by else "") + (f"; numerics {numerics}" if numerics else "")
+    code = (f"; code {made_by}" if made_by else "") + f"; numerics {numerics(grid)}"
     which = f"; {round_of(answers.meta)}" if not answers.preliminary and round_of(answers.meta) else ""
     command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (

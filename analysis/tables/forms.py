@@ -136,7 +136,7 @@ class FlatForm:
             texts = [cell.parameter(column.parameter) for column in columns]
             texts += [label for axis, label in zip(frame.axes, cell.labels, strict=True) if axis in left]
             rows.append(
-                TableRow("cell", tuple(texts or ["this cell"]), entries(frame, summary, i, notes) + beside.entries[i])
+                TableRow("cell", tuple(texts or [cell.name]), entries(frame, summary, i, notes) + beside.entries[i])
             )
         heads = (*_heads(frame, metrics, beside), *beside.columns)
         return Body(labelled, heads, (*rows, *_known_values(frame.answers, summary, len(labelled), len(heads))))

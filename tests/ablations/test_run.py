@@ -38,13 +38,13 @@ from ablations.launchers.local import Local
 from ablations.settings import identity
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import outcome
-from ablations.settings.identity import NUMERICS
 from ablations.stages import bound, training_loop
 from ablations.stages.artifacts import read_checkpoint
 from ablations.stages.bound import BoundStage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.errors import InputError
+from analysis.format.names import NUMERICS
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from diffusion_core.parameterizations import V
@@ -121,7 +121,7 @@ def test_one_bad_cell_does_not_stop_a_grid(again, capsys, monkeypatch):
     assert run.main(again.arguments) == 1
     assert [row["status"] for row in rows(again.folder)] == ["failed", "failed", "finished", "finished"]
     assert rows(again.folder)[0]["reason"] == "ValueError: v has no bound today"
-    assert "failed: parameterization=v variance=beta seed 0" in capsys.readouterr().out
+    assert "failed: v · beta, seed 0" in capsys.readouterr().out
 
 
 def cut(path):

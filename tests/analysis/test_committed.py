@@ -4,8 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from analysis.figures import FIGURES
+from analysis.figures import FIGURES, shown
+from analysis.figures.digest import KEY, digest_of
 from analysis.figures.drawing import styled
 from analysis.tables import table_of, write_tables
 from tests.analysis.conftest import answers_of
@@ -38,10 +40,13 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims) - len(listed)
 
 
-@pytest.mark.parametrize("name", ["parameterization", "search-schedule"])
-def test_the_committed_figures_are_those_that_there_are_data_for(name):
-    answers = answers_of(ROOT / "results" / "committed" / name)
+@pytest.mark.parametrize("name", sampled(COMMITTED, 5, COMMITTED))
+def test_committed_figures_show_what_is_drawn_of_their_data_today(name):
+    folder = ROOT / "results" / "committed" / name
+    answers = shown(answers_of(folder))
     with styled():
-        drawn = {figure for figure, make in FIGURES.items() if make(answers) is not None}
-    committed = {path.name for path in (ROOT / "results" / "committed" / name / "figures").iterdir()}
-    assert committed == {f"{figure}.{suffix}" for figure in drawn for suffix in ("png", "pdf")}
+        figures = {figure: made for figure, make in FIGURES.items() if (made := make(answers)) is not None}
+    files = {f"{figure}.{suffix}" for figure in figures for suffix in ("png", "pdf")}
+    assert {path.name for path in (folder / "figures").iterdir()} == files
+    stored = {path.stem: Image.open(path).text.get(KEY) for path in (folder / "figures").glob("*.png")}
+    assert stored == {figure: digest_of(made) for figure, made in figures.items()}

@@ -44,7 +44,7 @@ def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_
     found = plan_of(*TINY, *refused, "seeds=2")
     (reason,) = {item.refusal for item in found.planned if item.refusal}
     lines, _ = beginning(planned(found), Journal(tmp_path))
-    assert [line for line in lines if "incompatible" in line] == [f"incompatible: timesteps=importance: {reason}"]
+    assert [line for line in lines if "incompatible" in line] == [f"incompatible: importance: {reason}"]
     found = plan_of(*TINY, *refused, "parameterization=v,epsilon,x0", "variance=beta,beta_tilde", "seeds=1")
     told = [line for line in beginning(planned(found), Journal(tmp_path))[0] if "incompatible" in line]
     assert len(told) == NAMED + 1

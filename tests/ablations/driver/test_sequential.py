@@ -101,10 +101,10 @@ def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
     assert ran(tmp_path) == ENDED
     assert looks_in(capsys) == [
         "3 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
-        "  stop here: parameterization=mu, parameterization=x0",
-        "  go on to 5 seeds: parameterization=v, parameterization=epsilon",
+        "  stop here: mu, x0",
+        "  go on to 5 seeds: v, epsilon",
         "5 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
-        "  go on to 8 seeds: parameterization=v, parameterization=epsilon",
+        "  go on to 8 seeds: v, epsilon",
         "8 seeds: 2 of 3 comparisons settled, 1 over without a verdict, 0 open",
     ]
     told = head(tmp_path / "auto")
@@ -153,7 +153,7 @@ def test_what_was_run_of_a_look_that_was_cut_short_is_no_row(scored, tmp_path):
 def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(NLL, "v", lambda seed: 2.8 + 0.2 * NOISE[2, seed] + 0.1 * NOISE[0, seed])
     assert ran(tmp_path, "seeds=auto", "seeds.max=5") == {**ENDED, "epsilon": 5, "v": 5}
-    assert "  open at seeds.max=5: parameterization=v, parameterization=epsilon" in capsys.readouterr().out
+    assert "  open at seeds.max=5: v, epsilon" in capsys.readouterr().out
 
 
 def test_one_look_may_be_all(scored, tmp_path, capsys):
@@ -248,12 +248,9 @@ def test_declared_comparisons_whose_cells_were_not_asked_for_are_named(configs):
     (configs / "grid" / "mine.yaml").write_text(GRID.replace("relevant", more))
     assert not [note for note in make(parse_run(["grid=mine"])).file.footnotes if "Declared" in note]
     cut = make(parse_run(["grid=mine", "parameterization=epsilon,v,x0"])).file.footnotes[-1]
-    assert cut == (
-        "Declared, and not compared, since their cells were not asked for (1 of 2): "
-        "parameterization=x0 against parameterization=mu."
-    )
+    assert cut == ("Declared, and not compared, since their cells were not asked for (1 of 2): x0 against mu.")
     base = make(parse_run(["grid=mine", "parameterization=v,mu,x0"])).file.footnotes[-1]
-    assert base.endswith("(1 of 2): parameterization=v against the baseline.")
+    assert base.endswith("(1 of 2): v against the baseline.")
 
 
 def test_a_relevant_difference_of_a_metric_that_no_cell_has_is_refused(configs):

@@ -14,8 +14,7 @@ from ablations.results.folder import line_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, record, versions
 from ablations.results.trials import runs_text
-from ablations.settings.identity import NUMERICS
-from analysis.format.names import SEVERAL
+from analysis.format.names import NUMERICS, SEVERAL
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import plan_of, tracker_in
@@ -69,6 +68,21 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
+
+
+@pytest.mark.parametrize(
+    ("grid", "words", "own"),
+    [
+        ("edm", ["training.steps=300", "seeds=3"], (1000, 5)),
+        ("edm", ["training=long"], (1000, 5)),
+        ("latent", [], (None, 5)),
+        (None, ["data=mixture2d", "network=mlp", "horizon=25"], (None, 1)),
+    ],
+)
+def test_head_says_what_the_grids_own_file_asks_for(grid, words, own):
+    planned = plan_of(*([f"grid={grid}"] if grid else []), *words)
+    head = head_of(planned.grid, planned.planned, planned.here.data, None, {})
+    assert (head["own_steps"], head["own_seeds"]) == own
 
 
 def test_notes_are_a_column_where_any_record_has_them():

@@ -6,11 +6,10 @@ python -m tests.analysis.exports.page > docs/answers.md
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from analysis.exports import FILE, VERSION, AnswersFile
+from tests.freshness import COMMITTED, marks_of
 
-COMMITTED = Path(__file__).parents[3] / "results" / "committed"
 EXAMPLES = {
     "costs": "latent",
     "fronts": "latent",
@@ -77,7 +76,8 @@ def _example(key: str) -> list[str]:
     if not isinstance(entries, list) or key == "axes":
         return []
     text = json.dumps(entries[0], ensure_ascii=False, indent=1)
-    return [f"From `results/committed/{folder}`:", f"```json\n{text}\n```"]
+    marks = "; ".join(marks_of(folder))
+    return [f"From `results/committed/{folder}`{f' ({marks})' if marks else ''}:", f"```json\n{text}\n```"]
 
 
 if __name__ == "__main__":

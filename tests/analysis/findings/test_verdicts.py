@@ -202,7 +202,7 @@ def test_sampling_noise_is_kept_apart_from_seed_noise():
 @pytest.mark.parametrize("reason", ["no space left", "no space left\nTraceback …\nOSError", "\n no space left \n"])
 def test_a_reason_is_told_by_its_first_line(reason):
     runs = pd.DataFrame({"status": ["failed"], "reason": [reason]})
-    assert shortfall([CellRuns((), (), runs)]) == "failed in 1 of 1 seeds (no space left)"
+    assert shortfall([CellRuns((), (), runs, "")]) == "failed in 1 of 1 seeds (no space left)"
 
 
 def test_a_seed_alone_silences_nobody():

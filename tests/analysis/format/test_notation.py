@@ -2,7 +2,17 @@ import math
 
 import pytest
 
-from analysis.format.notation import Rounding, duration, latex, listed_names, mathtext, power_of_ten, some, width
+from analysis.format.notation import (
+    Rounding,
+    cell_name,
+    duration,
+    latex,
+    listed_names,
+    mathtext,
+    power_of_ten,
+    some,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -107,3 +117,15 @@ def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():
     assert listed_names(["a, 1", "b", "c"], "or") == "a, 1; b or c"
     assert (some(["a", "b", "c"]), some(["a", "b, 1", "c"])) == ("a, b, c", "a; b, 1; c")
     assert (some(["a", "b", "c"], 2), some(["a", "b"], 2)) == ("a, b, and 1 more", "a, b")
+
+
+@pytest.mark.parametrize("label", ["5", "0.1", "0.0", "-2", "−2", "1e-4", "∞", "true", "false"])
+def test_a_bare_number_is_named_with_its_axis(label):
+    assert cell_name([("Variance", "β"), ("Steps", label)]) == f"β · Steps = {label}"
+
+
+@pytest.mark.parametrize(
+    "label", ["10 steps", "T = 5", "f = 4", "KL × 10⁻⁶", "10 % skipped", "β", "float32", "1 of ε", "none"]
+)
+def test_what_says_what_it_is_is_a_name_by_itself(label):
+    assert cell_name([("Axis", label)]) == label

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from analysis.format.names import NUMERICS
 from analysis.format.notation import width
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
@@ -53,7 +54,8 @@ CAPTION = (
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
-    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123."
+    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123; numerics not recorded (this code: "
+    f"{NUMERICS}: the same command gives other digits)."
 )
 
 # The factor is worked out in test_weights.py.
@@ -111,7 +113,34 @@ def test_caption_and_footnotes(table):
 def test_caption_names_every_code_that_made_the_runs(tmp_path):
     table = [row | {"code": "0.1.0+aaa" if i < 10 else "0.1.0+bbb"} for i, row in enumerate(rows())]
     caption = table_of(answers_of(build(tmp_path / "results" / "mixed", table))).caption
-    assert "; code 0.1.0+aaa (10 runs), 0.1.0+bbb (23 runs)." in caption
+    assert "; code 0.1.0+aaa (10 runs), 0.1.0+bbb (23 runs); numerics " in caption
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"own_steps": 1000}, ["Per cell: 500 of the grid's own 1000 training steps, batch 128"]),
+        ({"own_steps": 200}, ["Per cell: 500 training steps (the grid's own: 200), batch 128"]),
+        ({"own_steps": 500, "own_seeds": 3}, ["Per cell: 500 training steps, batch 128", "over 3 paired seeds."]),
+        ({"own_seeds": 5}, ["over 3 of the grid's own 5 paired seeds."]),
+        ({"own_seeds": 2}, ["over 3 paired seeds."]),
+    ],
+)
+def test_caption_says_what_share_of_the_grids_own_budget_was_run(own, said, tmp_path):
+    caption = table_of(answers_of(build(tmp_path / "g", **own))).caption
+    assert [words for words in said if words not in caption] == []
+
+
+@pytest.mark.parametrize(
+    ("numerics", "said"),
+    [
+        (NUMERICS, f"; numerics {NUMERICS}."),
+        (2, f"; numerics 2 (this code: {NUMERICS}: the same command gives other digits)."),
+    ],
+)
+def test_caption_says_whether_this_code_gives_other_digits(numerics, said, tmp_path):
+    table = [row | {"numerics": str(numerics)} for row in rows()]
+    assert table_of(answers_of(build(tmp_path / "g", table))).caption.endswith(said)
 
 
 def test_caption_of_a_continued_grid_says_so(tmp_path):

@@ -1,0 +1,57 @@
+"""A cell is called by one name: before it is run, while it is, in the tracking store, and on every page."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from ablations.grids.grid import make
+from ablations.settings.arguments import parse_run
+from ablations.tracking.mlflow_runs import name_in, tracked_runs
+from tests.ablations.conftest import plan_of
+from tests.analysis.conftest import answers_of
+
+COMMITTED = Path(__file__).parents[2] / "results" / "committed"
+
+
+@pytest.mark.parametrize(
+    ("grid", "levels", "name"),
+    [
+        ("steps", {"variance": "beta", "steps": "5"}, "β · Steps = 5"),
+        (
+            "latent",
+            {"space": "f4", "prior": "vae", "training.steps": "2000"},
+            "f = 4 · none, VAE · Steps in pixels = 2000",
+        ),
+        ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
+        ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L, learned diagonal Σ"),
+        ("steps", {"steps": "5"}, "Steps = 5"),
+        ("steps", {}, "the baseline"),
+    ],
+)
+def test_a_number_says_what_it_is_of(grid, levels, name):
+    assert make(parse_run([f"grid={grid}"])).file.cell_name(levels) == name
+
+
+@pytest.mark.parametrize("grid", ["steps", "latent", "skip"])
+def test_a_cell_has_one_name_in_its_grid_in_the_store_and_on_pages(grid):
+    folder = COMMITTED / grid
+    head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        stored = {row["cell_id"]: name_in(head, row) for row in csv.DictReader(file)}
+    on_pages = {cell.cell_id: cell.name for cell in answers_of(folder).cells}
+    made = make(parse_run([f"grid={grid}"]))
+    in_the_grid = {cell: made.file.cell_name(levels) for cell, levels in head["cells"].items()}
+    assert stored == on_pages == in_the_grid
+
+
+def test_a_run_of_the_store_has_that_name_and_a_tag_as_a_command_line_has_its_levels():
+    run = next(run for run in tracked_runs(COMMITTED / "steps") if run.params["cell"] == "β̃ · Steps = 25")
+    assert run.name == "β̃ · Steps = 25 · seed 0"
+    assert run.tags["levels"] == "variance=beta_tilde steps=25"
+
+
+def test_a_plan_calls_its_cells_so():
+    planned = plan_of("network=mlp", "data=mixture2d", "horizon=10,25", "seeds=1").planned
+    assert [item.name for item in planned] == ["horizon = 10", "horizon = 25"]
