@@ -42,11 +42,16 @@ def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
     if metric.scale == "log" or not metric.deciding or metric.resolution:
         return read
     least, most = range_of_means(grid, metric)
-    if not most > SPAN * least:
+    if not spans_much(least, most):
         return read
     # What matters of the best cell's value is what the differences among good cells are held to.
     best = least if metric.sign < 0 else most
     return replace(read, scale="log", relevant=None if read.relevant is None else read.relevant / best)
+
+
+def spans_much(least: float, most: float) -> bool:
+    """True where a range of means is too wide for differences to be compared as they are; False where it is nan."""
+    return most > SPAN * least
 
 
 def range_of_means(grid: GridResults, metric: ShownMetric) -> tuple[float, float]:
