@@ -55,7 +55,7 @@ def test_what_a_page_says_is_what_each_of_its_grids_says():
     assert not listed.all()
 
 
-@pytest.mark.parametrize("noise", [*inference_scales.NOISES, inference_scales.IMAGED], ids=lambda noise: noise.name)
+@pytest.mark.parametrize("noise", [*inference_scales.NOISES, *inference_scales.IMAGED], ids=lambda noise: noise.name)
 def test_cells_of_other_scales_have_their_level_as_the_mean_there(noise, monkeypatch):
     """By a great many seeds: an interval holds the true difference, and misses one of the other scale."""
     monkeypatch.setattr(inference_scales, "IMAGES", 4)
