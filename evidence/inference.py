@@ -20,6 +20,7 @@ from analysis.format.options import Option
 from evidence.inference_errors import coverage_tables, equality_errors, error_tables, image_errors
 from evidence.inference_pages import page_tables
 from evidence.inference_power import best_errors, equality_power, power_tables
+from evidence.inference_scales import scale_tables
 
 OPTIONS = {
     "replicates": Option(
@@ -60,6 +61,7 @@ def lines(replicates: int) -> list[str]:
         *equality_errors(replicates),
         *image_errors(replicates),
         *best_errors(replicates),
+        *scale_tables(math.ceil(replicates / 2)),
         *page_tables(replicates),
         *power_tables(replicates),
         *equality_power(replicates),

@@ -213,3 +213,27 @@ def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
     three, eleven, many = (sorted(map(int, unmarked[i : i + 3])) for i in (0, 3, 6))
     ranges = [f"{some[0]} to {some[-1]} %" for some in (three, eleven, many)]
     assert f"{ranges[0]} of grids of 3 cells, {ranges[1]} of 11 and {ranges[2]} of 27" in told
+
+
+def test_the_numbers_of_the_scale_are_those_of_the_simulation():
+    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "evidence" / "inference.md").read_text(encoding="utf-8")
+    part = page.partition("\n## The scale of the comparison\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (.*); span (\d+) \|(.*)\|$", part, re.MULTILINE)
+    third = len(rows) // 3
+    false, cover = (
+        {(noise, span): [cell.strip(" *✗") for cell in rates.split("|")] for noise, span, rates in table}
+        for table in (rows[:third], rows[-third:])
+    )
+    never, rule = 0, 2
+    wide, narrow, floor = ("log-normal, 0.3", "100"), ("log-normal, 0.3", "2"), "log-normal above 0.95, 0.3"
+    assert (
+        f"a list in bits errs in {false[wide][never]} % of grids and its intervals cover {cover[wide][never]} %; in "
+        f"logs {false[wide][rule]} % and {cover[wide][rule]} %" in told
+    )
+    assert f"Where means span 2 and seeds differ by 30 %, a list errs in {false[narrow][rule]} % of grids" in told
+    worst = max(float(rates[rule]) for (noise, _), rates in false.items() if noise == floor)
+    least = min(float(rates[rule]) for (noise, _), rates in cover.items() if noise == floor)
+    assert f"a list errs in up to {worst:g} %, and intervals cover {least:g} % at least" in told
+    small = [float(rate) for (noise, _), rates in false.items() if noise == "log-normal, 0.05" for rate in rates]
+    assert max(small) - min(small) < 0.5, "both scales say the same"

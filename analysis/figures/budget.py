@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from analysis.figures.drawing import GREY, Color, Look, distinct_looks, label_ends, panels, wrapped
-from analysis.figures.windows import Window, show, whole_window
+from analysis.figures.windows import Window, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate
 from analysis.findings.comparisons import Budget, Rung
@@ -49,6 +49,7 @@ def _draw(axes: Axes, answer: Findings, budget: Budget, looks: Sequence[Look | N
     """The panel of a metric, in which cells without a look are grey."""
     lines = [_line(budget.rungs, i) for i in range(len(answer.cells))]
     view = whole_window([estimate for line in lines for _, estimate in line], log_from=5).bounded(answer.metric.least)
+    lines = [[(x, on_axis(view, estimate)) for x, estimate in line] for line in lines]
     show(axes, "y", view, 5)
     ends: list[tuple[float, str, Color]] = []
     for i in answer.ranked[::-1]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -22,7 +21,7 @@ from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import CellComparison
-from analysis.findings.values import paired
+from analysis.findings.values import off_scale, paired
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.notation import Rounding
@@ -122,10 +121,7 @@ def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
     """The difference with its interval, and that of each seed."""
     values = paired(grid, pair.metric, pair.a, pair.b)
     by_seed = values if values.ndim == 1 else values.mean(1)
-    mean, half = pair.comparison.difference, pair.comparison.half_width
-    if pair.metric.scale == "linear":
-        return Estimate(mean, half, dict(enumerate(by_seed.tolist())))
-    return Estimate(math.exp(mean), half, dict(enumerate(np.exp(by_seed).tolist())), factor=True)
+    return off_scale(pair.metric, pair.comparison.difference, pair.comparison.half_width, by_seed)
 
 
 def _none(metric: ShownMetric) -> float:

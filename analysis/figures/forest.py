@@ -12,7 +12,7 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing import GREY, Look, wrapped
-from analysis.figures.windows import Window, show
+from analysis.figures.windows import Window, on_axis, show
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
@@ -88,6 +88,7 @@ def beyond(axes: Axes, text: str, point: tuple[float, float], look: Look, view: 
 
 def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:
     """The mean on its interval, the seeds below it; a mean out of view as an arrow with its number."""
+    estimate = on_axis(view, estimate)
     if not view.holds(estimate.mean):
         out_of_view(axes, text, estimate.mean > view.high, height, color=look.color)
         return

@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
 from analysis.figures.forest import beyond
 from analysis.figures.names import name, unnamed_later
-from analysis.figures.windows import Window, around, show, whole_window
+from analysis.figures.windows import Window, around, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
@@ -141,7 +141,8 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     ends = []
     for named, of_line in zip(panel.lines, estimates, strict=True):
         look = styles[named.name]
-        points = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
+        known = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
+        points = [(x, on_axis(view, estimate)) for x, estimate in known]
         _line(axes, points, look, view, named.name)
         for x, estimate in points:
             if not view.holds(estimate.mean):

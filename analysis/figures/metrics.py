@@ -14,7 +14,7 @@ from analysis.figures.drawing import GREY, first_level, looks, panels, status_wo
 from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
-from analysis.findings.summary import chosen, known_values
+from analysis.findings.summary import chosen, known_values, range_of_means, spans_much
 from analysis.format.grid_json import ShownMetric
 
 
@@ -53,7 +53,9 @@ def _panel(
     axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], references: list[tuple[str, float]]
 ) -> None:
     estimates, rounding = answers.summary.estimates[metric.name], answers.summary.rounding[metric.name]
-    view = bulk_window(estimates, [value for _, value in references]).bounded(metric.least)
+    # What is compared by its logarithm for its span is read by it, too.
+    wide = metric.scale == "log" and spans_much(*range_of_means(answers.grid, metric))
+    view = bulk_window(estimates, [value for _, value in references], log=wide or None).bounded(metric.least)
     dress(axes, view, metric.head)
     styles = looks(answers.axes)
     for i, (label, value) in enumerate(sorted(references, key=lambda reference: _from_top(view, reference[1]))):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from analysis.figures.drawing import Which, log_scale
 from analysis.findings.cells import Estimate
+from analysis.statistics.paired import mean_interval
 
 LOG_BULK = 20
 """The ratio of the largest to the smallest value in view above which the axis of a bulk is logarithmic."""
@@ -86,6 +87,15 @@ def show(axes: Axes, which: Which, view: Window, ticks: int | None = None) -> No
 def round_ticks(most: int, **options: Any) -> MaxNLocator:
     """At most so many ticks, at multiples of 1, 2, 2.5 or 5 times a power of ten."""
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], **options)
+
+
+def on_axis(view: Window, estimate: Estimate) -> Estimate:
+    """The estimate as an axis shows it: on a logarithmic one, the geometric mean and the interval of its logarithm."""
+    values = np.array(list(estimate.values.values()))
+    if estimate.factor or not view.log or not len(values) or (values <= 0).any():
+        return estimate
+    mean, half_width = mean_interval(np.log(values))
+    return Estimate(math.exp(mean), half_width, estimate.values, factor=True)
 
 
 def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: bool) -> None:

@@ -6,7 +6,6 @@ where one of these tells apart two cells, or averages of cells, that differ in i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -15,7 +14,7 @@ import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import TOLD_APART, Standing
-from analysis.findings.values import Array, seeds_of, values_of
+from analysis.findings.values import Array, off_scale, seeds_of, values_of
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
@@ -174,14 +173,6 @@ def _frame(
 def _averages(metric: ShownMetric, marginal: Marginal, axes: Sequence[Axis]) -> list[LevelAverage]:
     axis = next(axis for axis in axes if axis.label == marginal.factor)
     return [
-        LevelAverage(axis, level, _estimate(metric, values), marginal.note)
+        LevelAverage(axis, level, off_scale(metric, *mean_interval(values), values), marginal.note)
         for level, values in zip(marginal.levels, marginal.values, strict=True)
     ]
-
-
-def _estimate(metric: ShownMetric, values: Array) -> Estimate:
-    """The mean of values [seeds] on the metric's scale, with its interval, as values of the metric."""
-    mean, half = mean_interval(values)
-    if metric.scale == "linear":
-        return Estimate(mean, half, dict(enumerate(values.tolist())))
-    return Estimate(math.exp(mean), half, dict(enumerate(np.exp(values).tolist())), factor=True)

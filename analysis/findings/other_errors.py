@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 
 import numpy as np
@@ -63,7 +63,7 @@ def held_out_errors(grid: GridResults, cells: Sequence[CellRuns], metrics: Seque
     errors = []
     for metric in metrics:
         measured = [cell for cell in cells if cell.estimate(metric.name).known] if metric.deciding else []
-        each = [values_of(grid, metric, [cell]) for cell in measured]
+        each = [values_of(grid, replace(metric, scale="linear"), [cell]) for cell in measured]
         halves = [mean_interval(np.nanmean(values[0], axis=0))[1] for values in each if values.ndim == 3]
         if halves and math.isfinite(median(halves)):
             errors.append(HeldOutError(metric, median(halves), each[0].shape[-1]))

@@ -8,30 +8,61 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
 from analysis.findings.places import Places
 from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import LIKELIHOOD
+from analysis.format.names import COUNTED, LIKELIHOOD
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
 
 MOST = 3
 """Metrics side by side."""
+SPAN = 5.0
+"""The ratio of the largest to the smallest mean above which a metric that decides is compared by its logarithm."""
 
 
 def metrics_present(grid: GridResults) -> list[ShownMetric]:
     """The grid's metrics of which any value is known, or all of them where none is, as the grid reads them: a log scale
-    is for values that all are above 0, and the grid may name the smallest difference that matters."""
+    is for values that all are above 0, and needed where they span a wide range; and the grid may name the smallest
+    difference that matters."""
     present = [metric for metric in grid.meta.metrics if metric.name in grid.runs]
     return [_read_by(grid, metric) for metric in present or grid.meta.metrics]
 
 
 def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
-    if metric.scale == "log" and metric.name in grid.runs and (grid.runs[metric.name] <= 0).any():
+    read = grid.meta.read_by(metric)
+    if metric.name not in grid.runs:
+        return read
+    if (grid.runs[metric.name] <= 0).any():
         # A share of a value that can be 0 or less says nothing.
-        return replace(metric, scale="linear", relevant=None)
-    return grid.meta.read_by(metric)
+        return replace(metric, scale="linear", relevant=None) if metric.scale == "log" else read
+    if metric.scale == "log" or not metric.deciding or metric.resolution:
+        return read
+    least, most = range_of_means(grid, metric)
+    if not spans_much(least, most):
+        return read
+    # What matters of the best cell's value is what the differences among good cells are held to.
+    best = least if metric.sign < 0 else most
+    return replace(read, scale="log", relevant=None if read.relevant is None else read.relevant / best)
+
+
+def spans_much(least: float, most: float) -> bool:
+    """True where a range of means is too wide for differences to be compared as they are; False where it is nan."""
+    return most > SPAN * least
+
+
+def range_of_means(grid: GridResults, metric: ShownMetric) -> tuple[float, float]:
+    """The least and the largest mean of any cell, both nan where no cell has a value.
+
+    Where seeds were added while one looked, of the first look's alone: the scale does not depend on what is seen.
+    """
+    seeds = grid.meta.first_look or grid.meta.seeds
+    rows = grid.runs[grid.runs["status"].isin(COUNTED) & grid.runs["seed"].isin(seeds)]
+    means = rows[np.isfinite(rows[metric.name])].groupby("cell_id")[metric.name].mean()
+    return float(means.min()), float(means.max())
 
 
 def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:

@@ -3,21 +3,22 @@ and their curves as tables [x, seed].
 
 A metric is compared on its scale: on a log scale a difference is the log of a ratio. Only likelihoods have a value per
 image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
-part, and its noise of sampling is among its seeds'.
+part, and its noise of sampling is among its seeds'. On a log scale a cell's value is the log of its mean x̄ over images,
+and an image's part of it is what x̄ owes to it, to first order: log x̄ + (x_i − x̄)/x̄, of which log x̄ is the mean.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.findings.cells import CellRuns
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import cell_name
 from analysis.read.runs import GridResults
@@ -53,6 +54,13 @@ def on_scale(metric: ShownMetric, values: Array) -> Array:
     return np.log(values) if metric.scale == "log" else values
 
 
+def off_scale(metric: ShownMetric, mean: float, half_width: float, values: Array) -> Estimate:
+    """A mean of values [seeds] as they are compared, with its half-width, as values or ratios of the metric."""
+    if metric.scale == "linear":
+        return Estimate(mean, half_width, dict(enumerate(values.tolist())))
+    return Estimate(math.exp(mean), half_width, dict(enumerate(np.exp(values).tolist())), factor=True)
+
+
 def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
     """The seeds of the grid, in order, and any more that these cells have values of."""
     return sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
@@ -66,7 +74,7 @@ def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
     seeds = seeds_of(grid, metric, cells)
     table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in finite], dtype=np.float64)
     table = table.reshape(len(cells), len(seeds))
-    images = [_images(grid, metric.name, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
+    images = [_images(grid, metric, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
     width = {of_cell.shape[1] for of_cell in images if of_cell is not None}
     if len(width) != 1 or any(of_cell is None for of_cell in images):
         return on_scale(metric, table)
@@ -97,7 +105,7 @@ def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: Cell
 
     None where values per image are not known, or too few for a bootstrap.
     """
-    differences = paired(grid, metric, a, b)
+    differences = paired(grid, replace(metric, scale="linear"), a, b)
     if differences.ndim != 2 or len(differences) == 0 or differences.shape[1] < BOOTSTRAP_FROM:
         return None
     better = (metric.sign * differences.mean(axis=0) > 0).astype(np.float64)
@@ -116,7 +124,7 @@ def contrast(
     values = [cell.estimate(metric.name).values for _, cell in terms]
     common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
     seeds = sorted(common if among is None else common & set(among))
-    by_image = [_images(grid, metric.name, cell, seeds) for _, cell in terms]
+    by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
     whole = [images for images in by_image if images is not None]
     by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]
     parts = whole if len(whole) == len(terms) else by_seed
@@ -124,16 +132,27 @@ def contrast(
     return total
 
 
-def _images(grid: GridResults, metric: str, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
-    """The values [n, m] of a cell per seed and image; None where a seed lacks them."""
+def _images(grid: GridResults, metric: ShownMetric, cell: CellRuns, seeds: Sequence[int]) -> Array | None:
+    """The values [n, m] of a cell per seed and image as they are compared; None where a seed lacks them."""
     if not seeds or grid.images.empty:
         return None
     try:
-        rows = np.array([grid.images.index.get_loc((cell.cell_id, seed, metric)) for seed in seeds], dtype=np.intp)
+        places = [grid.images.index.get_loc((cell.cell_id, seed, metric.name)) for seed in seeds]
     except KeyError:
         return None
-    values: Array = grid.images.to_numpy(dtype=np.float64)[rows]
-    return values if np.isfinite(values).all() else None
+    values: Array = grid.images.to_numpy(dtype=np.float64)[np.array(places, dtype=np.intp)]
+    if not np.isfinite(values).all():
+        return None
+    return values if metric.scale == "linear" else log_of_mean(values)
+
+
+def log_of_mean(values: Array) -> Array:
+    """The parts [..., m] that values per image [..., m] have in the log of their mean, which is the parts' mean.
+
+    The mean must be above 0, and a value need not be. Their spread is that of the log by the delta method.
+    """
+    mean = values.mean(-1, keepdims=True)
+    return np.asarray(np.log(mean) + values / mean - 1)
 
 
 def curves_of(curves: pd.DataFrame, name: str, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:

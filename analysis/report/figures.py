@@ -19,16 +19,16 @@ from analysis.words.verdicts import margin
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
     "metrics": (
-        "Each cell's seeds (dots), their mean and 95 % interval; dashed lines are values known beforehand, and what is "
-        "far off the rest is an arrow with its number."
+        "Each cell's seeds (dots), their mean and 95 % interval, on a logarithmic axis those of the logarithm; dashed "
+        "lines are values known beforehand, and what is far off the rest is an arrow with its number."
     ),
     "differences": (
         "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval; since verdicts are "
         "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out."
     ),
     "budget": (
-        "Each cell's mean and 95 % interval where trainings were scored on their way, and at their end: lines that "
-        "cross, or come together, are what more training may turn."
+        "Each cell's mean and 95 % interval, on a logarithmic axis those of the logarithm, where trainings were scored "
+        "on their way, and at their end: lines that cross, or come together, are what more training may turn."
     ),
     "cost": (
         "Each cell's seeds (dots) and mean against what it costs; filled are the cells of the Pareto front, at whose "
@@ -62,8 +62,9 @@ CAPTIONS = {
         "latents brings back."
     ),
     "lines": (
-        "Cells that differ in one number only: seeds (dots), their mean and 95 % interval; a metric that the number "
-        "does not touch is left out, and what is far off the rest is an arrow with its number."
+        "Cells that differ in one number only: seeds (dots), their mean and 95 % interval, on a logarithmic axis those "
+        "of the logarithm; a metric that the number does not touch is left out, and what is far off the rest is an "
+        "arrow with its number."
     ),
     "forward": (
         "How far x_t still is from pure noise, over time and at its end: where the last KL is not near 0, sampling "

@@ -8,6 +8,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
+from analysis.findings.summary import range_of_means
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import NUMERICS, PRECISION
 from analysis.format.notation import Rounding, counted, duration, listed, two_digits
@@ -59,10 +60,27 @@ def _interval(answers: Answers) -> str:
     if len(answers.meta.seeds) < 2:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is marked.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
-    factors = [answer.metric.label for answer in answers.findings if answer.metric.scale == "log"]
-    logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
-    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else MARKS]
+    sentences = [interval(answers.meta), *given, _scales(answers), "" if answers.preliminary else MARKS]
     return " ".join(text for text in sentences if text)
+
+
+def _scales(answers: Answers) -> str:
+    """The metrics that are compared by their logarithm, and why where that is not their own scale."""
+    own = {metric.name: metric.scale for metric in answers.meta.metrics}
+    logs = [answer.metric for answer in answers.findings if answer.metric.scale == "log"]
+    names = [
+        metric.label if own[metric.name] == "log" else f"{metric.label}, since its means {_spanned(answers, metric)},"
+        for metric in logs
+    ]
+    if not names:
+        return ""
+    its, are = ("its", "is") if len(names) == 1 else ("their", "are")
+    return f"{listed(names)} {are} compared by {its} logarithm, so {its} differences are factors."
+
+
+def _spanned(answers: Answers, metric: ShownMetric) -> str:
+    least, most = range_of_means(answers.grid, metric)
+    return f"span a factor of {two_digits(most / least)}"
 
 
 def interval(meta: Meta) -> str:

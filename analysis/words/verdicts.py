@@ -19,7 +19,9 @@ from analysis.statistics.paired import Comparison
 FEW = 3
 """Cells that a sentence names; more are counted."""
 FACTOR_DECIMALS = (2, 3, 4, 5)
-"""Decimals of a factor: so many that the ends of its interval differ, if any are."""
+"""Decimals of a factor: so many that it differs from the ends of its interval, if any are."""
+_PERCENT = 0.0095
+"""The share from which on a whole number of percents says it well."""
 
 
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
@@ -49,19 +51,20 @@ def factor(log: float, half_width: float) -> str:
         return f"a factor of {_ratio(log)}"
     for decimals in FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
-        if low != high:
+        if low != middle != high:
             break
     return f"a factor of {middle} ({low} to {high})"
 
 
 def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:
-    return Rounding(decimals=decimals).number(math.exp(min(log, 700.0)))
+    return Rounding(decimals, decimals + 1).number(math.exp(min(log, 700.0)))
 
 
 def margin(metric: ShownMetric) -> str:
     """The smallest difference that matters."""
     if metric.scale == "log":
-        return percent(math.expm1(metric.margin))
+        share = math.expm1(metric.margin)
+        return percent(share) if share >= _PERCENT else f"{100 * share:.2g} %"
     return f"{metric.margin:g} {metric.unit}" if metric.unit else f"{metric.margin:g}"
 
 

@@ -2,7 +2,9 @@
 
 Nothing of `analysis` is imported: what agrees here was computed twice. The page's rules, in formulas:
 
-    value       x_s is a cell's value at seed s, on a log scale its logarithm (FID, rFID)
+    value       x_s is a cell's value at seed s, on a log scale its logarithm (FID, rFID; what decides where all values
+                are above 0 and the largest of the cells' means is more than 5 times the least); by image, of the mean
+                x̄_s over images, log x̄_s + (x_si − x̄_s)/x̄_s
     estimate    mean ± t_{n−1} √(var_s/n), of values as they are
     difference  d_si by seed and image, d_s = mean_i d_si; without images d_s alone, and V2 = 0
                 V1 = var(d_s)/n                V2 = (MS_image − MS_rest)₊/(nm)
@@ -16,6 +18,7 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
     claim       mean over pairs of cells of (better − than), less that at `since`; of the family of its metric
     effect      y_s projected on what an effect adds to all others that do not contain it: F = |ȳ|²/(V1 + V2)
 
+    margin      of what is in logs for its span, its share of the best mean
     images      q_j is max(q_j, n · 3.5² · V2): within 3.5 standard errors of images alone all have one weight
     median      of the whole family, once, of those q above 0; shares of v are of those that are left
     as good     has the best's values, equals it by the list, or is worse than no cell by the margin: one-sided at 5 %/k
@@ -30,7 +33,7 @@ import itertools
 import json
 import math
 from collections import defaultdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +46,7 @@ ROOT = Path(__file__).parents[2] / "results" / "committed"
 SEVEN_DIGITS = 2e-6
 MARGINS = {"nll": 0.01, "fid": 0.05}
 LOGARITHMIC = ("fid", "rfid")
+SPAN = 5
 
 
 def _grids():
@@ -184,6 +188,7 @@ class Grid:
                 for cell, seed, metric, *values in itertools.islice(csv.reader(file), 1, None):
                     self.images[metric, cell][int(seed)] = np.array(values, float)
         self.cells = [cell["cell_id"] for cell in self.answers["cells"]]
+        self.places = range(len(self.cells))
         self.levels = [self.meta["cells"][cell] for cell in self.cells]
         self.metrics = [metric["name"] for metric in self.meta["metrics"]]
         self.deciding = [name for name in self.metrics if kind_of(name) in MARGINS and self.sign(name)]
@@ -196,8 +201,27 @@ class Grid:
 
     def margin(self, metric):
         """What matters, on the metric's scale."""
-        share = self.meta.get("relevant", {}).get(kind_of(metric), MARGINS[kind_of(metric)])
-        return math.log1p(share) if kind_of(metric) in LOGARITHMIC else share
+        given = self.meta.get("relevant", {}).get(kind_of(metric), MARGINS[kind_of(metric)])
+        if not self.in_logs(metric):
+            return given
+        best = max if self.sign(metric) > 0 else min
+        return math.log1p(given if kind_of(metric) in LOGARITHMIC else given / best(self.first_means(metric)))
+
+    def first_means(self, metric):
+        """The mean of each cell that has values, at the first look where there are looks."""
+        seeds = self.meta["seeds"]
+        first = seeds[: self.meta["auto"]["looks"][0]] if self.meta.get("auto") else seeds
+        at_first = [[of[seed] for seed in first if seed in of] for of in map(partial(self.of, metric), self.places)]
+        return [float(np.mean(values)) for values in at_first if values]
+
+    @cache  # noqa: B019
+    def in_logs(self, metric):
+        """Whether a metric is compared by its logarithm."""
+        if kind_of(metric) in LOGARITHMIC:
+            return True
+        positive = all(value > 0 for cell in self.places for value in self.of(metric, cell).values())
+        means = self.first_means(metric)
+        return metric in self.deciding and positive and max(means) > SPAN * min(means)
 
     def of(self, metric, cell):
         """Seed → value."""
@@ -214,10 +238,12 @@ class Grid:
     def scaled(self, metric, cells, seeds):
         """Values [n, cells], or [n, m, cells] where they are known by image, on the metric's scale."""
         by_image = [self.images.get((metric, self.cells[cell])) for cell in cells]
-        if kind_of(metric) not in LOGARITHMIC and all(by_image):
-            return np.stack([[values[seed] for seed in seeds] for values in by_image], -1)
+        if all(by_image):
+            images = np.stack([[values[seed] for seed in seeds] for values in by_image], -1)
+            mean = images.mean(1, keepdims=True)
+            return np.log(mean) + (images - mean) / mean if self.in_logs(metric) else images
         values = np.array([[self.of(metric, cell)[seed] for cell in cells] for seed in seeds])
-        return np.log(values) if kind_of(metric) in LOGARITHMIC else values
+        return np.log(values) if self.in_logs(metric) else values
 
     def contrast(self, metric, weights):
         """The difference that gives cells these weights."""
@@ -355,7 +381,7 @@ class Grid:
                 for part, weight in parts.items():
                     weights[part] += weight
         share = expected.get("within")
-        margin = share and (math.log1p(share) if kind_of(metric) in LOGARITHMIC else share * float(np.mean(than)))
+        margin = share and (math.log1p(share) if self.in_logs(metric) else share * float(np.mean(than)))
         return {cell: weight / len(than) for cell, weight in weights.items() if weight}, margin, metric
 
     def claimed(self):
@@ -473,6 +499,17 @@ def check_estimates(grid):
 @every
 def test_estimates(name):
     check_estimates(grid_of(name))
+
+
+@every
+def test_scales(name):
+    grid = grid_of(name)
+    for given in grid.answers["metrics"]:
+        if given["name"] in grid.deciding:
+            in_logs = grid.in_logs(given["name"])
+            assert given["scale"] == ("log" if in_logs else "linear"), given
+            relevant = math.log1p(given["relevant"]) if in_logs else given["relevant"]
+            assert agree(grid.margin(given["name"]), relevant), given
 
 
 @every

@@ -1,6 +1,7 @@
 """Lines over numbers that cells differ in, on grids like those that ship and on one that mixes them."""
 
 import numpy as np
+from scipy import stats
 
 from analysis.figures.lines import lines_figure
 from analysis.findings.answers import Answers
@@ -207,6 +208,20 @@ def test_more_than_a_decade_is_logarithmic(tmp_path):
     near, far = drawn(wide).axes
     assert (near.get_yscale(), far.get_yscale()) == ("linear", "log")
     assert far.get_ylim()[0] < 10 < 1000 < far.get_ylim()[1]
+
+
+def test_a_logarithmic_axis_has_geometric_means_and_their_intervals(tmp_path):
+    numbers = steps("10", "20", "50", "100")
+    wide = made(tmp_path / "g", [numbers], fid=lambda setting: 20000 / float(setting["sampler.steps"]) ** 2)
+    far = drawn(wide).axes[1]
+    (points,) = means(far).values()
+    by_hand = [np.log([7.0, 8.0, 9.0]), np.log([1.0, 2.0, 3.0])]
+    np.testing.assert_allclose(points[-2:], [[50, np.exp(by_hand[0].mean())], [100, np.exp(by_hand[1].mean())]])
+    bars = {line.get_xdata()[0]: line.get_ydata() for line in far.lines if line.get_marker() == "None"}
+    np.testing.assert_allclose(bars[50], np.exp(stats.ttest_1samp(by_hand[0], 0).confidence_interval(0.95)))
+    # Half an interval of 2.5 around 2 would have no lower end on this axis.
+    lower, upper = np.exp(stats.ttest_1samp(by_hand[1], 0).confidence_interval(0.95))
+    np.testing.assert_allclose(bars[100], [max(lower, far.get_ylim()[0]), upper])
 
 
 def test_an_extreme_value_is_an_arrow_with_its_number(tmp_path):
