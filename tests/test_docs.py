@@ -213,3 +213,11 @@ def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
     three, eleven, many = (sorted(map(int, unmarked[i : i + 3])) for i in (0, 3, 6))
     ranges = [f"{some[0]} to {some[-1]} %" for some in (three, eleven, many)]
     assert f"{ranges[0]} of grids of 3 cells, {ranges[1]} of 11 and {ranges[2]} of 27" in told
+
+
+def test_the_numbers_of_docs_statistics_on_seeds_that_would_tell_are_those_of_their_simulation():
+    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "evidence" / "prospects.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ cells, .*\|$", page, re.MULTILINE)
+    alone, grid = (sorted(int(row.split("|")[place]) for row in rows) for place in (-3, -2))
+    assert f"it tells in {grid[0]} to {grid[-1]} %, and the textbook's number in {alone[0]} to {alone[-1]} %" in told

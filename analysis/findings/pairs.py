@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 
 from analysis.findings.cells import CellRuns, baseline
@@ -28,6 +29,7 @@ from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Open, beaten_by, judge, near_best
 from analysis.statistics.paired import compare
+from analysis.statistics.prospects import Prospects
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
@@ -43,19 +45,15 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
     if grid.meta.preliminary:
         opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in tried)
         return [
-            CellComparison(metric, a, b, decision, len(tried), primary)
+            CellComparison(metric, a, b, decision, primary)
             for (_, a, b, primary), decision in zip(tried, opened, strict=True)
         ]
-    decisions = judge(
-        [differences for differences, *_ in tried],
-        margins=metric.margin,
-        resolution=metric.resolution,
-        primary=[primary for *_, primary in tried],
-    )
-    family = len({(each.found.difference, each.found.spread) for each in decisions if not math.isnan(each.found.p)})
+    differences, primary = [pair[0] for pair in tried], [pair[3] for pair in tried]
+    decisions = judge(differences, margins=metric.margin, resolution=metric.resolution, primary=primary)
+    fresh = Prospects(differences, [metric.margin] * len(tried), metric.resolution, primary)
     return [
-        CellComparison(metric, a, b, decision, max(family, 1), primary)
-        for (_, a, b, primary), decision in zip(tried, decisions, strict=True)
+        CellComparison(metric, a, b, decision, declared, partial(fresh.of, i))
+        for i, ((_, a, b, declared), decision) in enumerate(zip(tried, decisions, strict=True))
     ]
 
 

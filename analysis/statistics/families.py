@@ -92,12 +92,11 @@ def judge(
     """
     each = [margins] * len(differences) if isinstance(margins, float) else list(margins)
     first = primary if primary else [False] * len(differences)
-    keys = [(*_key(_unsigned(values)), str(float(margin))) for values, margin in zip(differences, each, strict=True)]
-    number = _numbers(list(zip(keys, first, strict=True)))
+    number = hypotheses(differences, each, first)
     comparisons = [compare(values, resolution=resolution) for values in differences]
     chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
     adjusted = np.full((2, len(chosen)), np.nan)
-    for part, share in _parts(np.array([first[i] for i in chosen], dtype=bool)):
+    for part, share in parts(np.array([first[i] for i in chosen], dtype=bool)):
         own = [chosen[i] for i in part]
         different = np.array([comparisons[i].p if np.any(differences[i]) else math.nan for i in own])
         equal = np.array([_equal(differences[i], each[i], comparisons[i], resolution) for i in own])
@@ -111,7 +110,13 @@ def judge(
     ]
 
 
-def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
+def hypotheses(differences: Sequence[Array], margins: Sequence[float], primary: Sequence[bool]) -> list[int]:
+    """The number of the hypothesis that each difference is, from 0."""
+    keys = [(*_key(_unsigned(values)), str(float(margin))) for values, margin in zip(differences, margins, strict=True)]
+    return _numbers(list(zip(keys, primary, strict=True)))
+
+
+def parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
     """The comparisons that share an error rate, and the part of α that is theirs."""
     if primary.all() or not primary.any():
         return [(np.arange(len(primary)), 1.0)]
