@@ -45,8 +45,8 @@ Fresh = Callable[[int], Array]
 class Kind:
     """A kind of grid: its cells and their old seeds, and how it is judged.
 
-    The cells' means differ by the SD `spread`, where a cell's values have an SD of 1 between seeds. With `images`, a
-    difference varies by an SD of 0.3 over the means of so many, which are the same at all seeds.
+    The cells' means differ by the SD `spread`, where a cell's values have an SD of exp(noise · z) between seeds. With
+    `images`, a difference varies by an SD of 0.3 over the means of so many, which are the same at all seeds.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Kind:
     primary: int = 0
     margin: float = math.nan
     images: int = 0
+    noise: float = 0.0
 
     @property
     def rule(self) -> dict[str, Any]:
@@ -74,6 +75,8 @@ KINDS = (
     Kind("11 cells, 3 seeds, effects of 2 SD, 3 are primary", primary=3),
     Kind("11 cells, 3 seeds, effects of 2 SD, a margin of 0.5 SD", margin=0.5),
     Kind("11 cells, 3 seeds, effects of 2 SD, 50 images", images=50),
+    Kind("11 cells, 3 seeds, effects of 2 SD, SDs exp(0.4 z)", noise=0.4),
+    Kind("11 cells, 3 seeds, effects of 2 SD, SDs exp(1.2 z)", noise=1.2),
 )
 HEAD = ("given", "median", "told, as it looks", "told, as drawn")
 
@@ -131,7 +134,7 @@ def lines(replicates: int) -> list[str]:
         "one that pages give. *As it looks*: the truth is the means and the covariance that the old seeds show; the",
         "grid's number does not rely on that, so it tells more often. *As drawn*: it is what the old seeds were drawn",
         "from, around which what they show varies; this is what a reader gets. SD is that of a cell's values between",
-        "seeds.",
+        "seeds. A share that is told is known to about ± 2.",
         "",
         *plain(["cells", *(f"{word}: {rule}" for word in HEAD for rule in ("alone", "grid"))], rows),
     ]
@@ -166,11 +169,11 @@ def tells(kind: Kind, differences: Array) -> NDArray[np.bool_]:
 
 def truth(kind: Kind, rng: np.random.Generator) -> Fresh:
     """A grid whose cells' means are drawn; its images are the same whenever it is run."""
-    means = kind.spread * rng.normal(size=(kind.cells, 1))
+    means, sds = kind.spread * rng.normal(size=(kind.cells, 1)), np.exp(kind.noise * rng.normal(size=(kind.cells, 1)))
     images = 0.3 * math.sqrt(max(kind.images, 1)) * rng.normal(size=(kind.cells, 1, kind.images)) / math.sqrt(2)
 
     def drawn(n: int) -> Array:
-        values = means + rng.normal(size=(kind.cells, n))
+        values = means + sds * rng.normal(size=(kind.cells, n))
         if kind.images:
             values = values[..., None] + images + rng.normal(size=(kind.cells, n, kind.images))
         return np.asarray(values[1:] - values[0])

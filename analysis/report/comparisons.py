@@ -30,7 +30,7 @@ from analysis.words.verdicts import (
 
 _FRESH = (
     "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would tell the "
-    f"difference with a probability of about {percent(POWER)}, and seldomer where most differences are small."
+    f"difference with a probability of about {percent(POWER)}, and less often where most differences are small."
 )
 
 
