@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +27,11 @@ def claimed(means: Means, margin: float = math.nan) -> tuple[Bools, Bools]:
         first = np.abs(means.mean) >= means.half_width(apart * shares(v)) * (1 - 1e-9)
     different, same = np.zeros((2, *v.shape), dtype=bool)
     grids = np.flatnonzero(first.any(-1))
-    different[grids] = settled(at(means, grids).two_sided(), v[grids], apart)
+    different[grids] = settled(means.at(grids).two_sided(), v[grids], apart)
     if alike:
         first = np.abs(means.mean) + means.half_width(2 * alike / whole) * (1 - 1e-9) <= margin
         grids = np.flatnonzero(first.any(-1))
-        same[grids] = settled(within(at(means, grids), margin), np.ones((len(grids), whole)), alike)
+        same[grids] = settled(within(means.at(grids), margin), np.ones((len(grids), whole)), alike)
     return different & ~same, same
 
 
@@ -51,12 +50,6 @@ def settled(p: Array, v: Array, alpha: float) -> Bools:
         if not len(hit):
             break
     return said
-
-
-def at(means: Means, where: Any) -> Means:
-    """Some of the moments."""
-    parts = {name: getattr(means, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
-    return replace(means, **parts)
 
 
 def within(means: Means, margin: float) -> Array:

@@ -237,3 +237,20 @@ def test_the_numbers_of_the_scale_are_those_of_the_simulation():
     assert f"a list errs in up to {worst:g} %, and intervals cover {least:g} % at least" in told
     small = [float(rate) for (noise, _), rates in false.items() if noise == "log-normal, 0.05" for rate in rates]
     assert max(small) - min(small) < 0.5, "both scales say the same"
+
+
+def test_the_numbers_of_docs_statistics_on_seeds_that_would_tell_are_those_of_their_simulation():
+    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "evidence" / "prospects.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \d+ cells, .*\|$", page, re.MULTILINE)
+    alone, grid = (sorted(int(row.split("|")[place]) for row in rows) for place in (-3, -2))
+    assert f"it tells in {grid[0]} to {grid[-1]} %, and the textbook's number in {alone[0]} to {alone[-1]} %" in told
+
+
+def test_the_numbers_of_docs_statistics_on_borrowed_variances_are_those_of_their_simulation():
+    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
+    page = (ROOT / "evidence" / "pooled.md").read_text(encoding="utf-8")
+    rows = [row.split("|", 2)[2] for row in page.splitlines() if row.startswith("| ") and "n = " not in row]
+    rates = [[float(rate) for rate in re.findall(r"\d+\.\d", row)] for row in rows]
+    pooled, moderated = (max(rate for row in rates for rate in row[i : i + 3]) for i in (0, 3))
+    assert f"make a false claim in up to {pooled:.0f} % of grids, and moderated ones in up to {moderated:.0f} %" in told

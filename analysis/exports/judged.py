@@ -63,8 +63,8 @@ class AnsweredComparison(Entry):
     """The verdict that a is `better` or `worse` than b, `equal` for practical purposes, or one `cannot tell`; `open` in
     a preliminary round."""
     fresh_seeds: int | None
-    """The number of new seeds that would tell the difference if it is what it looks like; null where no number up to
-    1000 would."""
+    """The number of new seeds of this grid that would tell the difference with a probability of about 80 %, for all
+    that these seeds show; null where no number up to 100 would, and with `seeds=auto`."""
     sentence: InWords
 
 

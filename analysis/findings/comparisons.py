@@ -9,9 +9,8 @@ Budget            the same comparisons at rungs, where trainings were scored on 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from analysis.findings.claims import Claim
 from analysis.format.grid_json import ShownMetric
 from analysis.statistics.families import ALPHA, Decision, Open, Verdict
 from analysis.statistics.looks import Looked
-from analysis.statistics.paired import Comparison, fresh_seeds
+from analysis.statistics.paired import Comparison
 
 Pair = tuple[CellRuns, CellRuns]
 TOLD_APART = ("better", "worse")
@@ -29,17 +28,17 @@ TOLD_APART = ("better", "worse")
 
 @dataclass(frozen=True, eq=False)
 class CellComparison:
-    """Cell a against cell b in one metric, on the metric's scale; `decision` is that of a family of so many hypotheses.
+    """Cell a against cell b in one metric, on the metric's scale; `decision` is that of its family.
 
-    It is `primary` where the grid declares it, or declares none.
+    It is `primary` where the grid declares it, or declares none. `prospect` works out `fresh_seeds`.
     """
 
     metric: ShownMetric
     a: CellRuns
     b: CellRuns
     decision: Decision | Looked | Open
-    family: int
     primary: bool
+    prospect: Callable[[], int | None] | None = None
 
     @property
     def sequential(self) -> Looked | None:
@@ -83,14 +82,12 @@ class CellComparison:
         """Verdict on cell a relative to b."""
         return self.decision.verdict(self.metric.sign)
 
-    @cached_property
+    @property
     def fresh_seeds(self) -> int | None:
-        """The number of new seeds that, alone, would tell the difference as it looks, at an even share of the error
-        rate; None where no affordable number would, where the looks say how many were worth it, and where the plan has
-        more."""
-        if not isinstance(self.decision, Decision):
-            return None
-        return fresh_seeds(self.comparison, level=1 - ALPHA / self.family)
+        """The number of fresh seeds of all listed cells that would probably tell the difference
+        (`statistics.prospects`); None where no affordable number would, where the looks say how many were worth it, and
+        where the plan has more."""
+        return None if self.prospect is None else self.prospect()
 
     @property
     def same(self) -> bool:

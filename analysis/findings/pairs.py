@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from itertools import combinations
 
 from analysis.findings.cells import CellRuns, baseline
@@ -29,6 +30,7 @@ from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Decision, Open, beaten_by, judge, near_best
 from analysis.statistics.paired import compare
+from analysis.statistics.prospects import Prospects
 
 EVERY_PAIR_UP_TO = 6
 """Levels of a grid's only axis up to which each is compared with each."""
@@ -56,14 +58,14 @@ def family(
     if grid.meta.preliminary:
         opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in tried)
         return [
-            CellComparison(metric, a, b, decision, len(tried), primary)
+            CellComparison(metric, a, b, decision, primary)
             for (_, a, b, primary), decision in zip(tried, opened, strict=True)
         ], []
     decisions = _judged(metric, tried, [claim.values for claim in claims], claims)
-    number = len({(each.found.difference, each.found.spread) for each in decisions if not math.isnan(each.found.p)})
+    fresh = _prospects(metric, tried, claims)
     asked = [
-        CellComparison(metric, a, b, decision, max(number, 1), primary)
-        for (_, a, b, primary), decision in zip(tried, decisions, strict=False)
+        CellComparison(metric, a, b, decision, declared, partial(fresh.of, i))
+        for i, ((_, a, b, declared), decision) in enumerate(zip(tried, decisions, strict=False))
     ]
     of_claims = zip(claims, decisions[len(tried) :], strict=True)
     return asked, [JudgedClaim(claim, decision, _about(claim, asked)) for claim, decision in of_claims]
@@ -88,6 +90,15 @@ def _judged(
         resolution=metric.resolution,
         primary=[primary for *_, primary in tried] + [some] * len(claims),
     )
+
+
+def _prospects(metric: ShownMetric, tried: Sequence[_Tried], claims: Sequence[Claim]) -> Prospects:
+    """The fresh seeds that would tell each comparison, in its family with the claims that something is better."""
+    rest = [claim.values for claim in claims if not claim.of_equality]
+    margins = [metric.margin] * len(tried) + [math.nan] * len(rest)
+    primary = [primary for *_, primary in tried]
+    differences = [*(values for values, *_ in tried), *rest]
+    return Prospects(differences, margins, metric.resolution, primary + [any(primary)] * len(rest))
 
 
 def _about(claim: Claim, asked: Sequence[CellComparison]) -> CellComparison | None:

@@ -21,7 +21,7 @@ def pairs_by_looks(
 ) -> list[CellComparison]:
     """The declared comparisons of cells that share a seed, after the looks that were taken."""
     decisions = followed(grid, auto, metric, cells)
-    comparisons = [CellComparison(metric, a, b, decision, len(decisions), True) for (a, b), decision in decisions]
+    comparisons = [CellComparison(metric, a, b, decision, True) for (a, b), decision in decisions]
     return [comparison for comparison in comparisons if comparison.comparison.n]
 
 

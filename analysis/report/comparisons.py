@@ -15,7 +15,7 @@ from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, percent
 from analysis.report.page import Block, Items, Section
 from analysis.statistics.families import Verdict
-from analysis.statistics.paired import POWER
+from analysis.statistics.prospects import POWER
 from analysis.words.cells import shortfall, without_value
 from analysis.words.verdicts import (
     apart,
@@ -29,8 +29,8 @@ from analysis.words.verdicts import (
 )
 
 _FRESH = (
-    "“n fresh seeds” at the end of a line: n new seeds, without those that were used here, would show the difference "
-    f"with a probability of {percent(POWER)}, if it is as large as it looks."
+    "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would tell the "
+    f"difference with a probability of about {percent(POWER)}, and less often where most differences are small."
 )
 
 

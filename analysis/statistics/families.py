@@ -94,28 +94,35 @@ def judge(
     """
     each = [margins] * len(differences) if isinstance(margins, float) else list(margins)
     limits = [margin if far else 0.0 for margin, far in zip(each, beyond or [False] * len(each), strict=True)]
-    contrasts = [_key(_unsigned(values)) for values in differences]
-    declared = {contrast for contrast, first in zip(contrasts, primary, strict=False) if first}
+    number = hypotheses(differences)
     comparisons = [compare(values, resolution=resolution) for values in differences]
     tests = [_beyond(*of, resolution) for of in zip(differences, limits, comparisons, strict=True)]
     different = np.array([test.p if np.any(of) else math.nan for test, of in zip(tests, differences, strict=True)])
     equal = np.array([_equal(*of, resolution) for of in zip(differences, each, comparisons, strict=True)])
     adjusted = np.full((2, len(differences)), np.nan)
-    for part, share in _parts(np.array([contrast in declared for contrast in contrasts], dtype=bool)):
+    for part, share in parts(number, primary):
         kept = share if np.isnan(equal[part]).all() else share * (1 - EQUAL)
         spread = np.array([tests[i].spread for i in part])
-        adjusted[0, part] = _settled([(contrasts[i], limits[i]) for i in part], different[part], spread) / kept
-        keys = [(contrasts[i], str(each[i])) for i in part]
-        adjusted[1, part] = _settled(keys, equal[part], np.ones(len(part))) / (share * EQUAL)
+        adjusted[0, part] = _settled([(number[i], limits[i]) for i in part], different[part], spread) / kept
+        adjusted[1, part] = _settled([(number[i], str(each[i])) for i in part], equal[part], np.ones(len(part)))
+        adjusted[1, part] /= share * EQUAL
     adjusted = np.minimum(adjusted, 1)
     return [Decision(comparison, *of_one) for comparison, of_one in zip(comparisons, adjusted.T.tolist(), strict=True)]
 
 
-def _parts(primary: NDArray[np.bool_]) -> list[tuple[NDArray[np.intp], float]]:
-    """The comparisons that share an error rate, and the part of α that is theirs."""
-    if primary.all() or not primary.any():
-        return [(np.arange(len(primary)), 1.0)]
-    return [(np.flatnonzero(primary), PRIMARY), (np.flatnonzero(~primary), 1 - PRIMARY)]
+def hypotheses(differences: Sequence[Array]) -> list[int]:
+    """The number of the contrast that each difference is, from 0: equal ones, of either sign, are one."""
+    return _numbers([_key(_unsigned(values)) for values in differences])
+
+
+def parts(number: Sequence[int], primary: Sequence[bool]) -> list[tuple[NDArray[np.intp], float]]:
+    """The differences that share an error rate, by the numbers of their contrasts, and the part of α that is theirs; a
+    contrast is primary where any of its differences is."""
+    chosen = {contrast for contrast, first in zip(number, primary, strict=False) if first}
+    first = np.array([contrast in chosen for contrast in number], dtype=bool)
+    if first.all() or not first.any():
+        return [(np.arange(len(first)), 1.0)]
+    return [(np.flatnonzero(first), PRIMARY), (np.flatnonzero(~first), 1 - PRIMARY)]
 
 
 def _settled(keys: Sequence[Hashable], p: Array, spread: Array) -> Array:

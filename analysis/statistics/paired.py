@@ -26,9 +26,6 @@ from analysis.statistics.variances import Means, over_both, over_seeds, quantile
 Values = Sequence[float] | NDArray[np.float64]
 
 LEVEL = 0.95
-POWER = 0.8
-MOST_SEEDS = 1000
-"""A confirmation that needs more seeds than this is not planned."""
 BOOTSTRAP_FROM = 20
 """Below this many values a bootstrap's interval covers too seldom: 83 to 87 % instead of 95 % at n = 5."""
 
@@ -120,36 +117,6 @@ def equivalent(differences: Values, margin: float, resolution: float = 0.0) -> f
     values = np.asarray(differences, dtype=np.float64)
     low, high = (compare(values + shift, resolution=resolution) for shift in (margin, -margin))
     return max(low.one_sided(1), high.one_sided(-1))
-
-
-def fresh_seeds(comparison: Comparison, level: float = LEVEL) -> int | None:
-    """The number of new seeds that, alone, would show this difference by a paired two-sided t-test at 1 − `level`, with
-    a probability of `POWER`.
-
-    Supposes that difference, seed_sd and image_error are what they look like. None where no number up to 1000 does:
-    there is no difference to confirm, or the held-out images are too few for it.
-    """
-    if math.isnan(comparison.half_width) or comparison.difference == 0:
-        return None
-    n = np.arange(2, MOST_SEEDS + 1)
-    enough = _power(comparison, n, level) >= POWER
-    return int(n[enough.argmax()]) if enough.any() else None
-
-
-def _power(comparison: Comparison, n: NDArray[np.int64], level: float) -> NDArray[np.float64]:
-    """Power of the test at [k] numbers of seeds, by the noncentral t distribution, for the difference's own sign.
-
-    The other sign's part is below (1 − level)/2 and vanishes where there is any power; scipy has no number for it far
-    out.
-    """
-    from scipy import stats  # It takes a second to import, which a command that is refused need not wait.
-
-    error = np.hypot(comparison.seed_sd / np.sqrt(n), comparison.image_error)
-    critical = stats.t.ppf((1 + level) / 2, n - 1)
-    # Further out the power is 1 to many digits, and the distribution is not computed reliably.
-    with np.errstate(divide="ignore"):
-        shift = np.minimum(abs(comparison.difference) / error, 10 * critical)
-    return np.asarray(stats.nct.sf(critical, n - 1, shift))
 
 
 def sampling_noise(set_sds: Values, sets: int) -> float:

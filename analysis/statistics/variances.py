@@ -21,7 +21,7 @@ only: 3.5 standard errors of the images. Without that a family errs in up to 20 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,6 +47,11 @@ class Means:
     seeds: int
     images: int
     spread: Array
+
+    def at(self, where: Any) -> Means:
+        """The moments of some of the means, by their index."""
+        parts = {name: getattr(self, name)[where] for name in ("mean", "by_seeds", "by_images", "spread")}
+        return replace(self, **parts)
 
     def half_width(self, alpha: Any) -> Array:
         """The half-width of the interval of level 1 − α, for α of a shape that broadcasts to the means'."""

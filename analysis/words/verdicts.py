@@ -70,7 +70,7 @@ def margin(metric: ShownMetric) -> str:
 
 def confirmation(pair: CellComparison) -> str:
     """The number of fresh seeds that it would take to tell a difference, where their number is known."""
-    return f"if it is what it looks like, about {pair.fresh_seeds} fresh seeds would tell it"
+    return f"about {pair.fresh_seeds} fresh seeds of this grid would probably tell it"
 
 
 def comparison_sentence(pair: CellComparison) -> str:

@@ -27,7 +27,9 @@ def test_a_continued_grid_is_exploratory_and_says_what_would_confirm_it():
     grid = grid_of(continued=True)
     assert verdict(Answers.of(grid)).blocks[0].mark.startswith("Exploratory")
     items = comparisons(Answers.of(grid), []).blocks[0].items
-    assert re.search(r"linear is worse than cosine .* fresh seeds would tell it\.$", items[0], re.IGNORECASE)
+    assert re.search(
+        r"linear is worse than cosine .* fresh seeds of this grid would probably tell it\.$", items[0], re.IGNORECASE
+    )
     assert "fresh seeds" not in comparisons(Answers.of(grid_of()), []).blocks[0].items[0]
 
 
@@ -85,8 +87,10 @@ def test_the_number_of_fresh_seeds_is_explained():
     blocks = comparisons(Answers.of(grid_of(values | {"last": ([2.03, 2.11, 1.95], [1.0, 2.0, 3.0])})), []).blocks
     (told,) = [block for block in blocks if block.title.startswith("NLL: cannot be told")]
     assert told.items[-1].endswith(" fresh seeds.")
-    assert told.note.startswith("“n fresh seeds” at the end of a line: n new seeds, without those that were used here,")
-    assert "a probability of 80 %" in told.note
+    assert told.note.startswith(
+        "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here,"
+    )
+    assert "a probability of about 80 %" in told.note
 
 
 def test_noise_of_sampling_apart_from_seeds():

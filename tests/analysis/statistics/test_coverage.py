@@ -8,10 +8,8 @@ import pytest
 
 from analysis.statistics.families import beaten_by, judge
 from analysis.statistics.paired import (
-    Comparison,
     bootstrap_interval,
     compare,
-    fresh_seeds,
     mean_interval,
 )
 from tests.sampling import sampled
@@ -128,27 +126,6 @@ def test_adding_seeds_until_the_verdict_comes_finds_what_is_not_there():
     found = [any(compare(d[:n]).p <= 0.05 for n in range(3, 13)) for d in differences]
     assert 0.15 <= np.mean(found) <= 0.21
     assert np.mean([compare(d).p <= 0.05 for d in differences]) <= 0.065
-
-
-@pytest.mark.parametrize("effect", [0.8, 1.5, 4.0])
-def test_the_fresh_seeds_planned_reach_the_power_promised(effect):
-    n = fresh_seeds(Comparison(effect, 9.9, 0.5, 3, 1.0))
-
-    def power(seeds):
-        samples = np.random.default_rng(n).normal(effect, 1.0, (2000, seeds))
-        return np.mean([compare(differences).p <= 0.05 for differences in samples])
-
-    assert power(n) >= 0.8 - 0.02
-    assert n == 2 or power(n - 1) < 0.8 + 0.02, "no more than needed"
-
-
-@pytest.mark.thorough
-def test_the_fresh_seeds_planned_reach_the_power_promised_on_few_images():
-    """The images stay the same: their error, 1/√m, does not shrink with the seeds."""
-    n = fresh_seeds(Comparison(0.4, 9.9, 0.5, 3, 0.3, image_error=0.1))
-    rng = np.random.default_rng(0)
-    found = [compare(crossed(rng, n, 0.3, 1.0, 0.3, 0.4)).p <= 0.05 for _ in range(2000)]
-    assert np.mean(found) >= 0.8 - 0.025
 
 
 def test_equal_generators_give_equal_bootstrap_intervals_and_others_do_not():

@@ -5,12 +5,10 @@ import pytest
 from scipy import stats
 
 from analysis.statistics.paired import (
-    Comparison,
     bootstrap_interval,
     compare,
     compare_each,
     equivalent,
-    fresh_seeds,
     mean_interval,
     sampling_noise,
 )
@@ -131,16 +129,6 @@ def test_one_side_is_half_of_both_or_what_is_left():
 def test_sampling_noise_is_that_of_a_mean_over_sets():
     assert sampling_noise([3.0, 4.0], 2) == pytest.approx(math.sqrt((9 + 16) / 2 / 2))
     assert math.isnan(sampling_noise([math.nan], 1))
-
-
-def test_fresh_seeds_reach_the_power_that_statsmodels_plans():
-    from statsmodels.stats.power import TTestPower
-
-    for effect in (0.3, 1.0, 2.5):
-        planned = TTestPower().solve_power(effect_size=effect, alpha=0.05, power=0.8)
-        assert fresh_seeds(Comparison(effect, 1.0, 0.5, 3, 1.0)) == math.ceil(planned)
-    assert fresh_seeds(Comparison(0.0, 1.0, 1.0, 3, 1.0)) is None
-    assert fresh_seeds(Comparison(0.1, 1.0, 0.5, 3, 1.0, image_error=0.1)) is None
 
 
 def test_wrong_input_is_refused():
