@@ -248,7 +248,7 @@ def why(outcome: ClaimOutcome) -> str:
         return "fewer than two seeds finished the cells that it names"
     logs = metric.scale == "log"
     size = test.comparison.difference, test.comparison.half_width
-    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}"
+    numbers = f"{metric.label} differs by {factor(*size) if logs else amount(metric, *size)}{_in_the_paper(outcome)}"
     if outcome.listed is not None:
         equal = "equal for practical purposes, " if outcome.listed.verdict == "equal" else ""
         return f"{numbers}, {equal}{evidence(outcome.listed)} in the list"
@@ -256,3 +256,14 @@ def why(outcome: ClaimOutcome) -> str:
         return f"{numbers}, p {probability(test.p)}"
     allowed = factor(test.margin, math.nan) if logs else amount(metric, test.margin, math.nan)
     return f"{numbers}, the margin is {allowed}, p {probability(test.p)}"
+
+
+def _in_the_paper(outcome: ClaimOutcome) -> str:
+    """The size of the same difference between the values that the source has; "" where it has none."""
+    metric, pair = outcome.metric, outcome.claim.published
+    if metric is None or pair is None:
+        return ""
+    better, than = pair
+    if metric.scale == "log":
+        return f", in the paper by {factor(math.log(better / than), math.nan)}"
+    return f", in the paper by {amount(metric, better - than, math.nan)}"

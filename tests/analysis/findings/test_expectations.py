@@ -61,6 +61,26 @@ def test_levels_that_are_not_named_are_averaged_within_each_seed():
     assert p < 0.05
 
 
+def test_a_claim_has_the_papers_size_beside_ours_where_its_source_has_two_values():
+    here = claim("cosine", "linear", published=[13.36, 41.07])
+    said = [why(outcome) for outcome in Answers.of(grid_of(here, claim("cosine", "linear"))).claims]
+    assert ", in the paper by a factor of 0.33" in said[0]  # 13.36/41.07 = 0.3253
+    assert said[0].replace(", in the paper by a factor of 0.33", "") == said[1]
+
+
+def test_on_a_linear_scale_the_papers_size_is_a_difference():
+    rows = [
+        run_of(name, seed) | {"axis.schedule": name, NLL: 3.0 + seed / 100 + (name == "linear") / 10}
+        for name in ("linear", "cosine")
+        for seed in range(3)
+    ]
+    told = claim("cosine", "linear", None, metric="nll", published=[3.26, 3.37])
+    described = meta(axes=AXES[:1], baseline={}, layout="general", seeds=[0, 1, 2], expects=[told])
+    grid = GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
+    (outcome,) = Answers.of(grid).claims
+    assert "in the paper by −0.11 bits/dim" in why(outcome)
+
+
 def test_a_change_since_a_start_is_a_difference_of_differences():
     found = Answers.of(grid_of(claim("cosine", "linear", since={"steps": "100"}))).claims[0]
     logs = {key: np.log(values) for key, values in FIDS.items()}
