@@ -50,8 +50,8 @@ def factor(log: float, half_width: float) -> str:
     for decimals in FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
         if low != high:
-            break
-    return f"a factor of {middle} ({low} to {high})"
+            return f"a factor of {middle} ({low} to {high})"
+    return f"a factor of {_ratio(log)}"
 
 
 def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:

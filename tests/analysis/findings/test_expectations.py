@@ -1,6 +1,7 @@
 """Claims of papers on hand-made grids of schedule × steps."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from scipy import stats
 from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
-from analysis.words.verdicts import claim_sentence, why
+from analysis.words.verdicts import claim_sentence, factor, why
 from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
 
 AXES = [axis_of("schedule", "Schedule", ("linear", "cosine")), axis_of("steps", "Steps", ("10", "100"))]
@@ -66,6 +67,12 @@ def test_a_claim_has_the_papers_size_beside_ours_where_its_source_has_two_values
     said = [why(outcome) for outcome in Answers.of(grid_of(here, claim("cosine", "linear"))).claims]
     assert ", in the paper by a factor of 0.33" in said[0]  # 13.36/41.07 = 0.3253
     assert said[0].replace(", in the paper by a factor of 0.33", "") == said[1]
+
+
+def test_a_factor_has_as_many_decimals_as_tell_its_ends_apart():
+    assert factor(math.log(1.5), math.log(1.1)) == "a factor of 1.50 (1.36 to 1.65)"
+    assert factor(0.0, 0.0003) == "a factor of 1.0000 (0.9997 to 1.0003)"
+    assert factor(0.0, 1e-9) == factor(0.0, math.nan) == "a factor of 1.00"
 
 
 def test_on_a_linear_scale_the_papers_size_is_a_difference():
