@@ -55,7 +55,7 @@ def factor(log: float, half_width: float) -> str:
 
 
 def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:
-    return Rounding(decimals=decimals).number(math.exp(min(log, 700.0)))
+    return Rounding(decimals=decimals, digits=decimals + 1).number(math.exp(min(log, 700.0)))
 
 
 def margin(metric: ShownMetric) -> str:
