@@ -14,7 +14,7 @@ from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import Meta
 from analysis.format.names import LIKELIHOOD
-from analysis.format.notation import Rounding, begun, counted, duration, percent, probability, some, two_digits
+from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
 from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
@@ -153,6 +153,8 @@ def factorial_sentences(factorial: Factorial) -> list[str]:
 
 def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
     """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    if not effect.F:
+        return f"{factorial.metric.label}: {_no_effect(effect)}."
     labels, label = effect.factors, factorial.metric.label
     test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
     sure = f"p {probability(effect.adjusted)}, adjusted for the number of effects"
@@ -168,6 +170,14 @@ def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
         )
     said = "matters" if factorial.matters(effect) else "is not shown to matter"
     return f"{label}: {labels[0]} {said} {numbers}."
+
+
+def _no_effect(effect: Effect) -> str:
+    """The words for an effect that is 0 at every seed, as of an axis that the metric does not read."""
+    if len(effect.factors) == 1:
+        return f"{effect.factors[0]} changes nothing: values are the same at all of its levels"
+    one_another = "do not depend on each other: what one changes is the same at all levels of the other"
+    return f"{listed(effect.factors)} {one_another}"
 
 
 def _cautions(factorial: Factorial) -> list[str]:

@@ -78,7 +78,7 @@ def comparison_sentence(pair: CellComparison) -> str:
     if math.isnan(comparison.p):
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
-        return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
+        return f"{label}: {pair.a.name} and {pair.b.name} share all that {label} reads."
     if pair.same:
         return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
     numbers = f"{apart(pair.metric, comparison)} ({evidence(pair)})"
@@ -152,7 +152,7 @@ def _taken(answer: Findings) -> str:
     if len(answer.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
     if answer.shared:
-        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, which share what it reads."
+        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, which share what {label} reads."
     if answer.same:
         return f"{start}{label}: {value} of all {len(answer.ranked)} cells, the same at every seed."
     if not answer.leading:
