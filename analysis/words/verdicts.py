@@ -19,7 +19,7 @@ from analysis.statistics.paired import Comparison
 FEW = 3
 """Cells that a sentence names; more are counted."""
 FACTOR_DECIMALS = (2, 3, 4, 5)
-"""Decimals of a factor: so many that the ends of its interval differ, if any are."""
+"""Decimals of a factor: so many that it differs from the ends of its interval, if any are."""
 
 
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
@@ -49,13 +49,13 @@ def factor(log: float, half_width: float) -> str:
         return f"a factor of {_ratio(log)}"
     for decimals in FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
-        if low != high:
+        if low != middle != high:
             return f"a factor of {middle} ({low} to {high})"
     return f"a factor of {_ratio(log)}"
 
 
 def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:
-    return Rounding(decimals=decimals, digits=decimals + 1).number(math.exp(min(log, 700.0)))
+    return Rounding(decimals, decimals + 1).number(math.exp(min(log, 700.0)))
 
 
 def margin(metric: ShownMetric) -> str:
