@@ -17,6 +17,7 @@ from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.examples import INFERENCE
 from evidence.inference_errors import coverage_tables, equality_errors, error_tables, image_errors
 from evidence.inference_pages import page_tables
 from evidence.inference_power import best_errors, equality_power, power_tables
@@ -55,6 +56,8 @@ def lines(replicates: int) -> list[str]:
         "Everything is in %. **Bold** is the worst of a table; ✗ is what misses its target. SD is that of a cell's",
         f"values between seeds. {replicates} grids make a Monte-Carlo error of {error(replicates):.2f} at 5 %, and",
         f"{5 * replicates} one of {error(5 * replicates):.2f}.",
+        "",
+        *INFERENCE.splitlines(),
         "",
         *coverage_tables(replicates),
         *error_tables(replicates),

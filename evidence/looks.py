@@ -32,6 +32,7 @@ from analysis.format.options import Option
 from analysis.statistics.families import ALPHA, settle
 from analysis.statistics.looks import FUTILE, Looks, claims
 from analysis.statistics.variances import Array, over_seeds, quantile
+from evidence.examples import LOOKS
 
 Flags = NDArray[np.bool_]
 
@@ -133,7 +134,13 @@ def tables(repeats: int) -> str:
     """All tables."""
     counts = ", ".join(map(str, COUNTS))
     lines = [
-        f"`python -m evidence.looks repeats={repeats}`, cpu ({platform.machine()})",
+        "# What seeds=auto claims wrongly, and what it saves",
+        "",
+        f"By `python -m evidence.looks repeats={repeats} out=evidence/looks.md`, cpu ({platform.machine()}).",
+        "",
+        *LOOKS.splitlines(),
+        "",
+        "## Many grids",
         "",
         f"Looks at {', '.join(map(str, looks_of()))} seeds, α = {ALPHA:.0%}. Of {counts} comparisons with a "
         f"baseline, in % of grids; 5 % is known to ± {200 * math.sqrt(0.05 * 0.95 / repeats):.1f}.",

@@ -33,7 +33,7 @@ DOCS = ROOT / "docs"
 README = ROOT / "README.md"
 SAID = "# →"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e-?\d+)?")
-TOLERANCE = 0.05
+TOLERANCE = 0.02
 """What a number may differ by on another kind of machine, as a share of it: trainings round differently."""
 
 

@@ -21,7 +21,7 @@ def _text(given: object) -> object:
 
 LevelName = Annotated[str, BeforeValidator(_text)]
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-"""The least distance at which two scores count as different."""
+"""The least distance at which two scores count as different, or a score as a paper has it."""
 
 
 class LevelSpec(BaseModel):
@@ -92,6 +92,7 @@ class ClaimSpec(BaseModel):
     than: dict[str, LevelName]
     within: Difference | None = None
     since: dict[str, LevelName] = {}
+    published: tuple[Difference, Difference] | None = None
 
     @property
     def levels(self) -> list[tuple[str, str]]:

@@ -92,11 +92,11 @@ class AnswersFile(Entry):
     costs: tuple[AnsweredCost, ...]
     """The costs of the cells."""
     fronts: tuple[AnsweredFront, ...]
-    """The cells that are worth theirs."""
+    """The cells that no cheaper one is known to be better than."""
     weights: tuple[AnsweredWeight, ...]
     """The weight of each t, where it differs too."""
     optimism: tuple[AnsweredOptimism, ...]
-    """The promise of a search, and what came of it."""
+    """The best values of a search, and the same cells at fresh seeds."""
     rungs: tuple[AnsweredRung, ...] = ()
     """Trainings on their way."""
     courses: tuple[AnsweredCourse, ...] = ()

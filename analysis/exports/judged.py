@@ -47,16 +47,16 @@ class AnsweredComparison(Entry):
     difference: Number = read_at("comparison", "difference")
     """The mean of a − b over the common seeds."""
     half_width: Number = read_at("comparison", "half_width")
-    """Half the width of the 95 % interval of the difference, of this difference alone; with `seeds=auto`, of all
-    declared ones at all looks."""
+    """Half the width of the 95 % interval of this difference by itself; with `seeds=auto`, of one that holds together
+    with those of all declared comparisons at all looks."""
     n: int = read_at("comparison", "n")
     """The number of seeds that both finished."""
     p: Number = read_at("comparison", "p")
     """p of a difference of 0, two-sided."""
     adjusted_p: Number
-    """The same among all comparisons of this metric: what the verdict goes by; null where none is due."""
+    """The same, adjusted for all comparisons of this metric: 0.05 or less is a verdict; null where none is due."""
     equal_p: Number
-    """p among all comparisons that the difference is below `relevant`; null where none is named."""
+    """The adjusted p of the claim that the difference is below `relevant`; null where the metric names none."""
     settled_at: int | None
     """The number of seeds at which the verdict came with `seeds=auto`, in the place of both adjusted p. Else null."""
     verdict: Verdict

@@ -26,6 +26,8 @@ SCORING = ("cost/bound_seconds", "cost/fit_seconds", RUNG_SECONDS)
 """Seconds of a seed beside its training and its samples."""
 LITTLE = 0.1
 """The part that drawing may add to the seeds' variance and be left out of account."""
+MANY = 16
+"""The most sets that are drawn of a seed where `evaluation.sets=auto` chooses their number."""
 
 
 @dataclass(frozen=True)

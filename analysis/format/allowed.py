@@ -14,6 +14,7 @@ T = TypeVar("T", bound=Hashable)
 Decimals = Annotated[int, Field(ge=0, le=15)]
 """The number of decimals that a number is shown with; a float64 has no more."""
 Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A difference, or a share of a value: never below 0."""
 Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]

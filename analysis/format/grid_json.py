@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
+from analysis.format.allowed import Decimals, Finite, Looks, Positive, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
 from analysis.format.rounds import Round
@@ -142,7 +142,7 @@ class Expectation:
 
     In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
     `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
-    change from the cell at those levels is meant.
+    change from the cell at those levels is meant. `published` are the two values that the source has, in that order.
     """
 
     claim: str
@@ -152,6 +152,7 @@ class Expectation:
     than: dict[str, str]
     within: float | None = None
     since: dict[str, str] = field(default_factory=dict)
+    published: tuple[Positive, Positive] | None = None
 
 
 @dataclass(frozen=True)

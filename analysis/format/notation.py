@@ -181,7 +181,7 @@ class Rounding:
         exponent = self._exponent(value)
         if exponent:
             return f"{self._scaled(value, exponent)}·{power_of_ten(exponent)}"
-        return f"{value:.{self.places(value)}f}".replace("-", "−")
+        return f"{value:z.{self.places(value)}f}".replace("-", "−")
 
     def measured(self, mean: float, half_width: float) -> str:
         """A text of mean ± half-width, to the mean's last place; the mean alone where no interval is known."""

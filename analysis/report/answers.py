@@ -9,12 +9,12 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial, shown
-from analysis.findings.spending import Spending, spending
+from analysis.findings.spending import MANY, Spending, spending
 from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import Meta
 from analysis.format.names import LIKELIHOOD
-from analysis.format.notation import Rounding, begun, counted, duration, percent, probability, some, two_digits
+from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
 from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
@@ -155,6 +155,8 @@ def factorial_sentences(factorial: Factorial) -> list[str]:
 
 def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
     """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    if not effect.F:
+        return f"{factorial.metric.label}: {_no_effect(effect)}."
     labels, label = effect.factors, factorial.metric.label
     test = f"F({effect.df}, {effect.df_error:g}) = {Rounding().number(effect.F)}"
     among = "comparisons and claims" if labels in factorial.elsewhere else "effects"
@@ -175,6 +177,14 @@ def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
         )
     said = "matters" if factorial.matters(effect) else "is not shown to matter"
     return f"{label}: {labels[0]} {said} {numbers}."
+
+
+def _no_effect(effect: Effect) -> str:
+    """The words for an effect that is 0 at every seed, as of an axis that the metric does not read."""
+    if len(effect.factors) == 1:
+        return f"{effect.factors[0]} changes nothing: values are the same at all of its levels"
+    one_another = "do not depend on each other: what one changes is the same at all levels of the other"
+    return f"{listed(effect.factors)} {one_another}"
 
 
 def _cautions(factorial: Factorial) -> list[str]:
@@ -244,9 +254,10 @@ def _spent(best_use: Spending | None) -> str:
     if math.isinf(best_use.best):
         return f"{start} If it makes all of it, more generated sets are worth more than more seeds ({cost})."
     best, enough = max(1, round(best_use.best)), max(1, math.ceil(best_use.enough))
+    little = f"with {enough} or more, drawing adds less" if enough <= MANY else f"even with {MANY}, drawing adds more"
     return (
-        f"{start} In a given time, differences are known best with about {counted(best, 'set')} a seed ({cost}); with "
-        f"{enough} or more, drawing adds less than a tenth to the variance between seeds."
+        f"{start} In a given time, differences are known best with about {counted(best, 'set')} a seed ({cost}); "
+        f"{little} than a tenth to the variance between seeds."
     )
 
 
@@ -273,10 +284,12 @@ def _images(answer: Findings, what: str, *, known: bool) -> str:
 def _by_image(answer: Findings, what: str, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
     """On how many images or points the best cell is better than another."""
     best, other, share = share_of
-    interval = f"{100 * share.low:.0f} to {100 * share.high:.0f} %"
+    ends = [f"{100 * end:.0f}" for end in (share.low, share.high)]
+    # Where nearly all images agree, resampling them has nothing to say.
+    interval = f" (95 % interval {ends[0]} to {ends[1]} %, bootstrapped over {what}s)" if ends[0] != ends[1] else ""
     return (
         f"{answer.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
-        f"held-out {what}s (95 % interval {interval}, bootstrapped over {what}s)."
+        f"held-out {what}s{interval}."
     )
 
 

@@ -26,7 +26,7 @@ _SAMPLERS = {
 
 
 def optimism_sentence(optimism: Optimism) -> str:
-    """Both values, their difference, and how sure that is."""
+    """Both values, and their difference with its interval."""
     objective, fresh = optimism.objective, optimism.fresh
     rounding = Rounding.of(objective.decimals, [fresh.half_width])
     start = f"{begun(optimism.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
@@ -45,7 +45,7 @@ def _gap(optimism: Optimism, rounding: Rounding) -> str:
     if optimism.gap <= 0:
         return f"not optimistic here (fresh seeds are better by {size})" if optimism.gap else "not optimistic here"
     if math.isnan(half):
-        return f"{own} looks optimistic by {size} (of one seed, so how sure that is is not known)"
+        return f"{own} looks optimistic by {size} (one seed: no interval)"
     if optimism.gap <= half:
         return f"{own} looks optimistic by {size}, which so few seeds cannot tell from 0"
     return f"{own} was optimistic by {size}"
@@ -110,7 +110,7 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """Shares of the variation among trials that go with each parameter, how sure that is, and that it is no ablation;
+    """Shares of the variation among trials that go with each parameter, with their ranges, and that it is no ablation;
     nothing where no range was taken, for a share alone says more than is known."""
     shares = {o.label: ranges for o in search.head.objectives if (ranges := search.head.importance_ranges.get(o.name))}
     if not shares:

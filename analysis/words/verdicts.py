@@ -52,8 +52,8 @@ def factor(log: float, half_width: float) -> str:
     for decimals in FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
         if low != middle != high:
-            break
-    return f"a factor of {middle} ({low} to {high})"
+            return f"a factor of {middle} ({low} to {high})"
+    return f"a factor of {_ratio(log)}"
 
 
 def _ratio(log: float, decimals: int = FACTOR_DECIMALS[0]) -> str:
@@ -81,7 +81,7 @@ def comparison_sentence(pair: CellComparison) -> str:
     if math.isnan(comparison.p):
         return f"{label}: cannot tell {pair.a.name} from {pair.b.name}: fewer than two seeds finished both."
     if pair.shared:
-        return f"{label}: {pair.a.name} and {pair.b.name} share all that it reads."
+        return f"{label}: {pair.a.name} and {pair.b.name} share all that {label} reads."
     if pair.same:
         return f"{label}: {pair.a.name} and {pair.b.name} have the same value at every seed."
     numbers = f"{apart(pair.metric, comparison)} ({evidence(pair)})"
@@ -160,7 +160,7 @@ def _taken(answer: Findings) -> str:
     if len(answer.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
     if answer.shared:
-        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, which share what it reads."
+        return f"{start}{label}: {value} of all {len(answer.ranked)} cells, which share what {label} reads."
     if answer.same:
         return f"{start}{label}: {value} of all {len(answer.ranked)} cells, the same at every seed."
     if not answer.leading:
@@ -253,6 +253,7 @@ def why(outcome: ClaimOutcome) -> str:
     if test is None:
         return "fewer than two seeds finished the cells that it names"
     numbers = [f"{metric.label} differs by {_size(metric, test.comparison.difference, test.comparison.half_width)}"]
+    numbers += _in_the_paper(outcome, metric)
     if not math.isnan(test.margin):
         numbers.append(f"the margin is {_size(metric, test.margin, math.nan)}")
     listed = outcome.listed
@@ -278,3 +279,12 @@ def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
     if is_plain(outcome.reach):
         return f"; even the better end is worse than {code_name(outcome.reach)} ({value})"
     return f"; even the better end is above {FAR:g} times what {outcome.reach.label}, score ({value})"
+
+
+def _in_the_paper(outcome: ClaimOutcome, metric: ShownMetric) -> list[str]:
+    """The size of the same difference between the values that the source has, where it has them."""
+    if outcome.claim.published is None:
+        return []
+    better, than = outcome.claim.published
+    size = math.log(better / than) if metric.scale == "log" else better - than
+    return [f"in the paper by {_size(metric, size, math.nan)}"]

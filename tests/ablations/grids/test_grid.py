@@ -469,6 +469,16 @@ def test_expectations_name_their_source_and_cells_that_are_there(name):
         assert any(names in levels for names in moved), claim.claim
 
 
+@pytest.mark.parametrize("name", GRIDS)
+def test_published_values_stand_in_their_source_and_differ_as_claimed(name):
+    for claim in shipped(name).file.expects:
+        if claim.published:
+            better, than = claim.published
+            named = {float(number) for number in re.findall(r"\d+(?:\.\d+)?", claim.source)}
+            assert {better, than} <= named, claim.source
+            assert better < than or claim.within, claim.claim  # of every metric that they name less is better
+
+
 def test_a_claim_on_levels_that_are_not_asked_for_is_left_out():
     assert len(points("grid=schedule").file.expects) == 3
     assert len(points("grid=schedule", "schedule=linear,cosine").file.expects) == 2

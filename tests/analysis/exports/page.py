@@ -22,19 +22,19 @@ EXAMPLES = {
 HEAD = f"""# answers.json
 
 `results/<grid>/answers.json` says what was found of a grid, as data for other programs. It is written with the table,
-by the same command, and holds what table, figures and report show: whoever reads it need not infer anything again.
+by the same command, and holds every number and verdict that table, figures and report show: a program that reads it has
+no statistics of its own to do. Cells are referred to by their place in the list `cells`, counted from 0.
 
     import json
     answers = json.load(open("results/committed/steps/answers.json"))
     for headline in answers["headlines"]:
         print(headline["sentence"], [answers["cells"][i]["name"] for i in headline["leaders"]])
 
-or, checked against the schema, `analysis.exports.read_answers(path)`. `AnswersFile.model_json_schema()` is the
-schema, from which this page is made; its version is {VERSION}, and is raised when a key is renamed, goes, or means
-something else; a key that is added leaves it.
+`analysis.exports.read_answers(path)` reads the same, and checks it against the schema, which is
+`AnswersFile.model_json_schema()`. This page is made of it, at version {VERSION}.
 
-Numbers have seven digits. What is not known, or is not finite, is null. All intervals are of 95 %. How the statistics
-are made is said in [statistics.md](statistics.md).
+Numbers have seven digits. What is not known, or is not finite, is null. All intervals are of 95 %.
+[statistics.md](statistics.md) has the rules behind every p and verdict.
 
 A *preliminary* file is of a round that is neither a planned look nor the end of the plan: no verdict is due in it.
 Its headlines name who leads, its comparisons are `open`, and `leaders`, `as_good`, `claims`, `effects`, `averages`,

@@ -1,6 +1,7 @@
 """Claims of papers on hand-made grids of schedule × steps."""
 
 import json
+import math
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from scipy import stats
 from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
-from analysis.words.verdicts import claim_sentence, why
+from analysis.words.verdicts import claim_sentence, factor, why
 from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
 from tests.analysis.test_recomputed import Difference, adjusted_by_distance, holm
 
@@ -62,6 +63,32 @@ def test_levels_that_are_not_named_are_averaged_within_each_seed():
     assert outcome.fate == "as published"
     assert f"FID differs by a factor of {np.exp(per_seed.mean()):.2f}" in why(outcome)
     assert p < 0.05
+
+
+def test_a_claim_has_the_papers_size_beside_ours_where_its_source_has_two_values():
+    here = claim("cosine", "linear", published=[13.36, 41.07])
+    said = [why(outcome) for outcome in Answers.of(grid_of(here, claim("cosine", "linear"))).claims]
+    assert ", in the paper by a factor of 0.33" in said[0]  # 13.36/41.07 = 0.3253
+    assert said[0].replace(", in the paper by a factor of 0.33", "") == said[1]
+
+
+def test_a_factor_has_as_many_decimals_as_tell_its_ends_apart():
+    assert factor(math.log(1.5), math.log(1.1)) == "a factor of 1.50 (1.36 to 1.65)"
+    assert factor(0.0, 0.0003) == "a factor of 1.0000 (0.9997 to 1.0003)"
+    assert factor(0.0, 1e-9) == factor(0.0, math.nan) == "a factor of 1.00"
+
+
+def test_on_a_linear_scale_the_papers_size_is_a_difference():
+    rows = [
+        run_of(name, seed) | {"axis.schedule": name, NLL: 3.0 + seed / 100 + (name == "linear") / 10}
+        for name in ("linear", "cosine")
+        for seed in range(3)
+    ]
+    told = claim("cosine", "linear", None, metric="nll", published=[3.26, 3.37])
+    described = meta(axes=AXES[:1], baseline={}, layout="general", seeds=[0, 1, 2], expects=[told])
+    grid = GridResults(parse_meta(json.dumps(described), "here"), pd.DataFrame(rows), None, pd.DataFrame)
+    (outcome,) = Answers.of(grid).claims
+    assert "in the paper by −0.11 bits/dim" in why(outcome)
 
 
 def test_a_change_since_a_start_is_a_difference_of_differences():

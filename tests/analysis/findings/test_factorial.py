@@ -1,6 +1,7 @@
 """A grid's effects in words, on grids whose effects were planted."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,18 @@ def test_what_was_planted_is_said_first():
     assert said[0].endswith(" % of the variance among the cells of a seed).")
     assert any(line.startswith("NLL: Schedule is not shown to matter") for line in said)
     assert any(line.startswith("NLL: Schedule and Steps are not shown to depend on each other") for line in said)
+
+
+def test_an_axis_that_the_metric_does_not_read_has_no_test():
+    grid = grid_of()
+    linear = grid.runs[grid.runs["axis.schedule"] == "linear"].set_index(["axis.steps", "seed"])[NLL]
+    places = pd.MultiIndex.from_frame(grid.runs[["axis.steps", "seed"]])
+    said = sentences(replace(grid, runs=grid.runs.assign(**{NLL: linear.loc[places].to_numpy()})))
+    assert "NLL: Schedule changes nothing: values are the same at all of its levels." in said
+    assert (
+        "NLL: Schedule and Steps do not depend on each other: what one changes is the same at all levels of the other."
+        in said
+    )
 
 
 def test_an_interaction_is_said():

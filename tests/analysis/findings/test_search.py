@@ -74,7 +74,7 @@ def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
     few(tmp_path / "s", 2.40, 2.31, winner_of=1, seeds=[2, 3])
     (found,) = optimism(read_search(tmp_path / "s"), grid)
     assert found.fresh.values == {1: 2.32}
-    assert "of one seed" in optimism_sentence(found)
+    assert "(one seed: no interval)" in optimism_sentence(found)
     search = read_search(few(tmp_path / "s", 2.40, 2.31, winner_of=1, seeds=[1, 2, 3]))
     assert optimism(search, grid) == []
     assert search_sentences(search, [])[-1].startswith("The confirmation has no validation value")

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from ablations.settings.evaluation import MOST_SETS
 from analysis.findings.answers import Answers
-from analysis.findings.spending import spending
+from analysis.findings.spending import MANY, spending
 from analysis.report.answers import noise
 from tests.analysis.findings.test_verdicts import grid_of
 
@@ -64,6 +65,13 @@ def test_what_the_next_minute_is_best_spent_on_in_words():
         f"with about {round(found.best)} sets a seed (a seed takes 30 s, a generated set 2 s); with "
         f"{math.ceil(found.enough)} or more, drawing adds less than a tenth to the variance between seeds."
     )
+
+
+def test_a_number_of_sets_that_nobody_draws_is_not_named():
+    answers = Answers.of(priced(set_sd=0.5))
+    assert spending(answers.findings[1]).enough > MANY == MOST_SETS
+    (line,) = [block.text for block in noise(answers).blocks if block.text.startswith("FID")]
+    assert line.endswith("; even with 16, drawing adds more than a tenth to the variance between seeds.")
 
 
 def test_where_noise_or_cost_is_not_known_nothing_is_said():

@@ -136,8 +136,8 @@ def test_one_seed_gives_no_verdict():
 def test_cells_that_share_a_likelihood_are_not_chosen_between():
     values = {"heun": ([2.0, 2.1], [9.0, 8.0]), "ddim": ([2.0, 2.1], [5.0, 6.0])}
     nll, fid = Answers.of(grid_of(values, training="one")).findings
-    assert headline(nll) == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what it reads."
-    assert comparison_sentence(nll.pairs[0]) == "NLL: heun and ddim share all that it reads."
+    assert headline(nll) == "NLL: 2.05 ± 0.64 bits/dim of all 2 cells, which share what NLL reads."
+    assert comparison_sentence(nll.pairs[0]) == "NLL: heun and ddim share all that NLL reads."
     assert "share" not in headline(fid)
 
 

@@ -129,6 +129,13 @@ def test_on_how_many_images_the_best_is_better():
     assert int(said[2]) == pytest.approx(85.8, abs=4)
 
 
+def test_an_interval_from_100_to_100_percent_is_not_printed():
+    values = {"a": ([1.5] * 2, [1.0] * 2), "b": ([1.0] * 2, [1.0] * 2)}
+    rows = {(name, seed, NLL): np.full(40, of[seed]) for name, (of, _) in values.items() for seed in (0, 1)}
+    lines = [block.text for block in noise(Answers.of(grid_of(values, images=rows))).blocks]
+    assert "NLL: b is better than a on 100 % of the 40 held-out images." in lines
+
+
 def test_points_are_called_points():
     """2-D data, which no extractor judges."""
     values = {"a": ([1.0, 1.1], [9.0, 8.0]), "b": ([1.5, 1.7], [5.0, 6.0])}
