@@ -89,8 +89,8 @@ def _setting(answers: Answers) -> str:
         meta.data,
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
-        seeds_taken(meta),
         steps_taken(answers.grid),
+        seeds_taken(meta),
         round_of(answers.meta),
     ]
     return " · ".join(word for word in words if word)

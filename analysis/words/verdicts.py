@@ -46,10 +46,8 @@ def apart(metric: ShownMetric, comparison: Comparison) -> str:
 
 
 def factor(log: float, half_width: float) -> str:
-    """A factor with its interval, of the log of it."""
-    if math.isnan(half_width):
-        return f"a factor of {_ratio(log)}"
-    for decimals in FACTOR_DECIMALS:
+    """A factor with its interval, of the log of it; the factor alone where its interval is not known, or is none."""
+    for decimals in () if math.isnan(half_width) else FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
         if low != middle != high:
             return f"a factor of {middle} ({low} to {high})"

@@ -10,7 +10,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.values import log_of_mean
 from analysis.statistics.paired import compare
 from analysis.tables.captions import caption
-from analysis.words.verdicts import comparison_sentence
+from analysis.words.verdicts import comparison_sentence, factor
 from tests.analysis.conftest import NLL, answers_of
 from tests.analysis.findings.test_verdicts import grid_of
 from tests.analysis.test_recomputed import ROOT
@@ -140,3 +140,9 @@ def test_committed_grids_need_logarithms_where_they_are_compared_by_them():
         (large if nll.scale == "log" else small).append(most)
     assert max(small) < 0.125
     assert max(large) > 0.35
+
+
+def test_a_factor_near_one_has_the_digits_that_tell_it_from_the_ends_of_its_interval():
+    assert factor(np.log(1.0041), np.log(1.002)) == "a factor of 1.004 (1.002 to 1.006)"
+    assert factor(np.log(1.31), np.log(1.17)) == "a factor of 1.31 (1.12 to 1.53)"
+    assert factor(0.0, 0.0) == factor(0.0, np.nan) == "a factor of 1.00"
