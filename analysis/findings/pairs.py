@@ -22,6 +22,7 @@ from itertools import combinations
 
 from analysis.findings.cells import CellRuns, baseline
 from analysis.findings.comparisons import TOLD_APART, CellComparison, Lead, Pair, Standing
+from analysis.findings.kinds import held_against_all
 from analysis.findings.sequential import declared_pairs, order_by_looks, pairs_by_looks
 from analysis.findings.values import contrast, paired, values_of
 from analysis.format.grid_json import ShownMetric
@@ -37,7 +38,7 @@ def pairs(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> 
     """The comparisons of one metric that the grid asks for, those that it declares first."""
     if grid.meta.auto is not None:
         return pairs_by_looks(grid, grid.meta.auto, metric, cells)
-    both_known = [asked for asked in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in asked[:2])]
+    both_known = [pair for pair in asked(grid, cells) if all(cell.estimate(metric.name).known for cell in pair[:2])]
     tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
     tried = [pair for pair in tried if pair[0].size]
     if grid.meta.preliminary:
@@ -66,8 +67,10 @@ def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
     return [pair for pair in declared_pairs(grid.meta, cells) if not paired(grid, metric, *pair).size]
 
 
-def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
-    """The pairs, and whether the grid declares each; all are declared where none is."""
+def asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
+    """The pairs that the grid asks for, and whether it declares each; all are declared where none is."""
+    if grid.meta.auto is not None:
+        return [(a, b, True) for a, b in declared_pairs(grid.meta, cells)]
     declared = declared_pairs(grid.meta, cells) if grid.meta.primary else []
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         others = list(combinations(cells, 2))
@@ -85,22 +88,23 @@ def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
     beaten: list[frozenset[int] | None] = [None] * len(cells)
     if metric.sign == 0 or len(measured) < 2:
         return Standing((), beaten)
-    asked = pairs(grid, metric, cells) if metric.deciding else []
+    listed = pairs(grid, metric, cells) if metric.deciding else []
     if grid.meta.preliminary:
-        return Standing(asked, beaten)
+        return Standing(listed, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in measured])
+    held = held_against_all([cells[i] for i in measured], metric.name)
     for i, rivals in zip(measured, compared, strict=True):
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
     for i in measured:
         alike[_values(metric, cells[i])].append(i)
-    for pair in asked:
+    for pair in listed:
         if pair.verdict in TOLD_APART:
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
             # Cells with equal values are one, in the list as among all pairs.
             for i in alike[_values(metric, worse)]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
-    return Standing(asked, beaten, frozenset(i for i, kept in zip(measured, near, strict=True) if kept))
+    return Standing(listed, beaten, frozenset(i for i, *kept in zip(measured, near, held, strict=True) if all(kept)))
 
 
 def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:
