@@ -42,7 +42,7 @@ def kind_of_machine(device: torch.device) -> str:
 
 def of_cuda() -> list[str]:
     """The libraries that torch computes with on a GPU, with their versions as far as it tells them."""
-    found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}
+    found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return [f"{name} {version}" for name, version in found.items() if version]
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from analysis.findings.budget import budget_of
 from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.costs import Cost, Costs, front_of_cells
+from analysis.findings.declared import Declarations, Declared
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.lines import Line, lines_of
@@ -144,6 +145,22 @@ class Answers:
         """The fate of each claim that was written down before the grid was run."""
         listed = {name: stands.pairs for name, stands in self.summary.standing.items()}
         return outcomes(self.grid, self.cells, self.metrics, listed)
+
+    @cached_property
+    def declarations(self) -> Declarations:
+        """The declarations of comparisons and claims."""
+        return Declarations(self.grid, self.cells)
+
+    @cached_property
+    def declared_pairs(self) -> list[Declared]:
+        """When each listed comparison was declared, metric by metric."""
+        pairs = [pair for answer in self.findings for pair in answer.pairs]
+        return [self.declarations.comparison(pair.a, pair.b, primary=pair.primary) for pair in pairs]
+
+    @cached_property
+    def declared_claims(self) -> list[Declared]:
+        """When each claim was declared."""
+        return [self.declarations.claim(outcome.claim) for outcome in self.claims]
 
     @cached_property
     def effects(self) -> list[Factorial]:

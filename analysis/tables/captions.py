@@ -14,6 +14,7 @@ from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
 from analysis.format.notation import Rounding, counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
+from analysis.words.declared import exploratory
 from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -192,7 +193,7 @@ def _provenance(answers: Answers) -> str:
         if len(kinds) > 1
         else ""
     )
-    return command + mixed + _unpaired(answers) + continued
+    return " ".join([command + mixed + _unpaired(answers) + continued, *exploratory(answers)])
 
 
 def _unpaired(answers: Answers) -> str:

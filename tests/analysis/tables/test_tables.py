@@ -53,7 +53,8 @@ CAPTION = (
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
-    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123."
+    "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123. "
+    "Exploratory: when the comparisons were declared is not recorded."
 )
 
 # The factor is worked out in test_weights.py.
@@ -117,7 +118,7 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
 def test_caption_of_a_continued_grid_says_so(tmp_path):
     caption = render(answers_of(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
     assert "(8.0 min), an H100; code" in caption
-    assert caption.endswith("Other seeds were asked for after results were seen, so its verdicts are exploratory.")
+    assert "Other seeds were asked for after results were seen, so its verdicts are exploratory." in caption
 
 
 CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"
