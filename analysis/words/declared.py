@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from analysis.findings.answers import Answers
 from analysis.findings.declared import Declared
-from analysis.format.notation import counted, some
+from analysis.format.notation import counted
+from analysis.words.verdicts import FEW
 
 _WHY = {
     "after results": "{} declared after results were seen",
     "not recorded": "when {} declared is not recorded",
 }
-COMPARISONS, CLAIMS = "the comparisons", "the papers' claims"
+COMPARISONS, CLAIMS = "comparisons", "papers' claims"
 
 
 def exploratory(answers: Answers) -> list[str]:
@@ -23,12 +24,13 @@ def exploratory(answers: Answers) -> list[str]:
     both = [(COMPARISONS, answers.declared_pairs), (CLAIMS, answers.declared_claims)]
     reasons = {when for _, declared in both for when in declared}
     if len(reasons) == 1 and all(declared for _, declared in both):
-        return [*_of_all(f"{COMPARISONS} and {CLAIMS}", reasons), *_withdrawn(answers)]
+        return [*_of_all(f"the {COMPARISONS} and the {CLAIMS}", reasons), *_withdrawn(answers)]
     return [*exploratory_comparisons(answers), *exploratory_claims(answers)]
 
 
 def exploratory_comparisons(answers: Answers) -> list[str]:
-    """What is exploratory of the comparisons, all, or by name those that are; nothing where no verdict is due yet."""
+    """What is exploratory of the comparisons: all, or how many, by name where they are few. Nothing is where no verdict
+    is due yet."""
     if answers.preliminary:
         return []
     pairs = [pair for answer in answers.findings for pair in answer.pairs]
@@ -43,12 +45,16 @@ def exploratory_claims(answers: Answers) -> list[str]:
 
 def _told(what: str, declared: Sequence[Declared], names: Sequence[str]) -> list[str]:
     if len(set(declared)) < 2:
-        return _of_all(what, declared)
-    return [
-        f"Exploratory, since {why.format('they were')}: {some(of_reason, len(of_reason))}."
-        for reason, why in _WHY.items()
-        if (of_reason := list(dict.fromkeys(n for n, when in zip(names, declared, strict=True) if when == reason)))
-    ]
+        return _of_all(f"the {what}", declared)
+    sentences = []
+    for reason, why in _WHY.items():
+        these = list(dict.fromkeys(name for name, when in zip(names, declared, strict=True) if when == reason))
+        n = declared.count(reason)
+        if n:
+            which = f" ({'; '.join(these)})" if len(these) <= FEW else ""
+            said = why.format(f"{n} of the {len(declared)} {what} {'was' if n == 1 else 'were'}")
+            sentences.append(f"Exploratory: {said}{which}.")
+    return sentences
 
 
 def _of_all(what: str, declared: Iterable[Declared]) -> list[str]:

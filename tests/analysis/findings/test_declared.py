@@ -69,8 +69,10 @@ def test_a_run_that_another_grid_had_finished_makes_its_comparisons_exploratory(
     found = when(answers, metric)
     assert {cell for cell, of in found.items() if of == "after results"} == {"x0-weighted"}
     assert set(found.values()) == {"after results", "beforehand"}
+    of_all = len(answers.declared_pairs)
     assert told(answers) == (
-        ", since they were declared after results were seen: x₀ · MSE at ε-weight 1 against ε · unweighted MSE."
+        f": 2 of the {of_all} comparisons were declared after results were seen "
+        "(x₀ · MSE at ε-weight 1 against ε · unweighted MSE)."
     )
 
 
@@ -102,7 +104,7 @@ def test_claims_keep_the_time_of_their_hypothesis_whatever_its_words(tmp_path):
         declaration(LATE, expects=[claim("x0", "samples of x₀ are better"), claim("mu")], seen=True),
     )
     assert answers.declared_claims == ["beforehand", "after results"]
-    assert "since they were declared after results were seen: that x₀ is better." in told(answers)
+    assert "1 of the 2 papers' claims was declared after results were seen (that x₀ is better)." in told(answers)
 
 
 def test_a_claim_that_is_withdrawn_is_counted_and_the_others_are_not_of_their_old_family(tmp_path):
