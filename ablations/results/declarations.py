@@ -2,7 +2,8 @@
 
 A command that declares the same as the last one leaves them; another declaration is appended, with its time and whether
 finished runs stood in the folder by then. None is ever taken away. Of a folder that was written before they were kept,
-what its grid.json says is the first one, at a time that is not known.
+what its grid.json says is the first one, at a time that is not known. A search has no cells to declare anything of, and
+begins anew with those that confirm it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) 
     """The declarations that stood before, and what grid.json says now where that is another; `seen` tells whether
     finished runs stand in the folder."""
     kept: list[dict[str, Any]] = []
-    if before is not None:
+    if before is not None and before["cells"]:
         kept = before.get(DECLARATIONS) or [{"time": None, "seen": False, **said_in(before)}]
     said = said_in(now)
     if kept and {key: kept[-1].get(key) for key in SAID} == said:

@@ -8,7 +8,7 @@ from ablations.results import declarations
 from ablations.results.declarations import declared
 from ablations.results.folder import declare
 
-HEAD = {"name": "g", "cells": {}, "baseline": {"loss": "simple"}, "primary": [], "expects": [{"claim": "a"}]}
+HEAD = {"name": "g", "cells": {"a": {}}, "baseline": {"loss": "simple"}, "primary": [], "expects": [{"claim": "a"}]}
 
 
 @pytest.fixture
@@ -32,8 +32,8 @@ def test_the_first_is_kept_with_its_time_and_the_same_again_leaves_it():
 @pytest.mark.usefixtures("clock")
 def test_a_change_is_appended_and_a_change_back_too():
     first = declared(None, HEAD, seen=False)
-    second = declared({"declarations": first}, HEAD | {"expects": []}, seen=True)
-    third = declared({"declarations": second}, HEAD, seen=True)
+    second = declared(HEAD | {"declarations": first}, HEAD | {"expects": []}, seen=True)
+    third = declared(HEAD | {"declarations": second}, HEAD, seen=True)
     assert second == [*first, {"time": "t1", "seen": True, **said(expects=[])}]
     assert third == [*second, {"time": "t2", "seen": True, **said()}]
 
@@ -44,6 +44,11 @@ def test_of_a_folder_that_kept_none_the_first_is_of_a_time_that_is_not_known():
     assert declared(HEAD, HEAD, seen=True) == [unknown]
     later = {"time": "t0", "seen": True, **said(primary=[{"compare": {"loss": "x"}}])}
     assert declared(HEAD, HEAD | {"primary": later["primary"]}, seen=True) == [unknown, later]
+
+
+@pytest.mark.usefixtures("clock")
+def test_cells_that_confirm_a_search_are_declared_anew():
+    assert declared(HEAD | {"cells": {}, "search": {}}, HEAD, seen=False) == [{"time": "t0", "seen": False, **said()}]
 
 
 @pytest.mark.usefixtures("clock")
