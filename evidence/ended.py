@@ -61,7 +61,11 @@ def _without_costs(path: Path) -> str:
     """A CSV file without what its runs cost, and which code and processor made it."""
     with path.open(encoding="utf-8", newline="") as file:
         head, *lines = csv.reader(file)
-    kept = [i for i, name in enumerate(head) if not name.startswith("cost/") and name not in ("code", "seconds")]
+    kept = [
+        i
+        for i, name in enumerate(head)
+        if not name.startswith("cost/") and name not in ("code", "seconds", "first_result")
+    ]
     curve = head.index("curve") if "curve" in head else None
     shown = [line for line in lines if curve is None or not line[curve].startswith("cost/")]
     return "\n".join(",".join(line[i] for i in kept) for line in [head, *shown])

@@ -34,7 +34,7 @@ from ablations.driver.written import deliver, finished_trainings, head_with, rec
 from ablations.engine.files import Damaged
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
-from ablations.results.folder import finished_in, standing, stands_already, write_results
+from ablations.results.folder import declare, finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record
 from ablations.stages.stage import Stage
@@ -119,6 +119,8 @@ class Execution:
                 if before is None:
                     described = {**job.provenance, **first.details, "round": first.none_yet().described(0)}
                     write(plan, journal, folder, records_of(plan, journal), since(None, described, 0.0))
+                else:
+                    declare(folder, head_of(plan.grid, plan.planned, plan.here.data, None, {}))
             stages = [item.stages[0].id for item in plan.planned if item.stages]
             if all(journal.result(stage_id) is None for stage_id in stages):
                 # No result has been seen yet, so other seeds continue nothing.

@@ -8,11 +8,13 @@ from contextlib import closing, contextmanager
 
 from ablations.driver.bar import Bar, OtherCommands, tried_again
 from ablations.driver.following import Following, names_of
+from ablations.driver.kinds import OtherKinds
 from ablations.driver.pace import Pace
 from ablations.driver.plan import Plan
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.events import Event
 from ablations.engine.journal import Journal
+from ablations.engine.queue import Queue
 from ablations.stages.stage import Stage
 
 
@@ -22,7 +24,9 @@ def launch(
     """Run stages, which the bar follows; yields what happens to them."""
     if not missing:
         return
-    dispatch = Dispatch[Stage](plan.here.launcher, journal, plan.here.devices)
+    launcher, devices = plan.here.launcher, plan.here.devices
+    kinds = OtherKinds(launcher.kind(devices[0]), journal, plan.stages())
+    dispatch = Dispatch[Stage](launcher, journal, devices, Queue(kinds.late))
     dispatch.add(missing, plan.stages())
     following = Following(shown, pace, missing, journal, names_of(plan))
     others = OtherCommands(dispatch, shown, following.words)
@@ -30,6 +34,8 @@ def launch(
         for event in events:
             following.note(event)
             others.tell()
+            if event.kind == "ended":
+                kinds.note(event.stage)
             if event.kind in ("died", "damaged"):
                 shown.write(tried_again(event))
             yield event

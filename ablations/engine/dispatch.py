@@ -58,12 +58,12 @@ class Dispatch(Generic[S]):
     those that they had.
     """
 
-    def __init__(self, launcher: Starts, journal: Journal, devices: list[str]) -> None:
+    def __init__(self, launcher: Starts, journal: Journal, devices: list[str], queue: Queue[S] | None = None) -> None:
         self.launcher = launcher
         self.journal = journal
         self.devices = devices
         self.free = list(devices)
-        self.queue = Queue[S]()
+        self.queue = queue or Queue[S]()
         self.known: dict[str, S] = {}
         self.running: list[Running[S]] = []
         self.elsewhere: dict[str, Waiting[S]] = {}

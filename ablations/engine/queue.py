@@ -5,6 +5,7 @@ What may start is looked for among the stages of which something changed only: t
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic
@@ -36,10 +37,12 @@ class Queue(Generic[S]):
     """Stages that are `waiting`, and how those that they may need have `ended`: True where one finished.
 
     `startable` is a heap of those whose needs were all met when they were last looked at, `behind` says who needs a
-    stage, and `unseen` are those that are to be looked at.
+    stage, and `unseen` are those that are to be looked at. A stage that is `late` is one for others: it starts here if
+    there is nothing else to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, late: Callable[[S], bool] = lambda _: False) -> None:
+        self.late = late
         self.waiting: dict[str, Waiting[S]] = {}
         self.ended: dict[str, bool] = {}
         self.startable: list[Waiting[S]] = []
@@ -69,16 +72,17 @@ class Queue(Generic[S]):
         self.unseen.clear()
 
     def ready(self, free: int) -> list[Waiting[S]]:
-        """The first stages that can start now, those nearest to the end of their cell first."""
+        """The first stages that can start now, those nearest to the end of their cell first, and late ones last."""
         self._look()
-        ready: list[Waiting[S]] = []
+        ready: dict[str, Waiting[S]] = {}
+        late: dict[str, Waiting[S]] = {}
         while self.startable and len(ready) < free:
             waiting = heappop(self.startable)
-            if self._waits(waiting) and self._met(waiting.stage) and waiting not in ready:
-                ready.append(waiting)
-        for waiting in ready:
+            if self._waits(waiting) and self._met(waiting.stage):
+                (late if self.late(waiting.stage) else ready)[waiting.stage.id] = waiting
+        for waiting in (*ready.values(), *late.values()):
             heappush(self.startable, waiting)
-        return ready
+        return [*ready.values(), *late.values()][:free]
 
     def companies(self, free: list[str], most: int, devices: int) -> list[list[Waiting[S]]]:
         """The stages that can start now, for each of the `devices` that is free those that share it, `most` of them: as

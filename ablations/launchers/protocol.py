@@ -23,6 +23,7 @@ from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.settings.request import Common
 from ablations.stages.devices import devices_of
+from ablations.stages.machine import kind_of_machine
 from analysis.format.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
@@ -57,6 +58,10 @@ class Launcher(ABC):
     def precision(self, asked: Asked, device: str) -> Precision:
         """The precision that cells that ask for this one are trained in on a device."""
         return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
+
+    def kind(self, device: str) -> str:
+        """The kind of machine that stages run on; "" where there may be several."""
+        return self.there(device, kind_of_machine, torch.device(devices_of(device)[0]))
 
     @abstractmethod
     def start(self, journal: str, devices: list[str]) -> Workers:

@@ -79,6 +79,10 @@ class Ray(Launcher):
     def precision(self, asked: Asked, device: str) -> Precision:
         return _precision(self, asked, device)
 
+    def kind(self, device: str) -> str:
+        """Not known: nodes may be of several, and Ray chooses among them."""
+        return ""
+
     def start(self, journal: str, devices: list[str]) -> Workers:
         auto = self.precision("auto", devices[0])
         gpus = 0.0 if devices[0] == "cpu" else self.gpus_per_cell

@@ -1,6 +1,7 @@
 """The files of `results/<grid>/`, written from records and the journal; and what stands there already.
 
-    grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance
+    grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance; and what
+                   was declared to be compared, and when (`declarations`), which no journal has
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric; where a search is
                    confirmed, its trials too (`trials`)
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
@@ -13,7 +14,7 @@ and where cells diffuse in latents
     autoencoders.csv   a row per autoencoder and seed: its choices, and what it scores by itself
     reconstructions/   test images, and what each autoencoder makes of them
 
-All of it can be written again from the journal at any time.
+All else can be written again from the journal at any time.
 """
 
 from __future__ import annotations
@@ -31,13 +32,14 @@ from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
+from ablations.results.declarations import declared
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_text
-from analysis.format.names import HELD_OUT, KEYS, TRIAL
+from analysis.format.files import read_json, write_json, write_text
+from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, TRIAL
 from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -47,9 +49,19 @@ OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
     """Write all of these files."""
     folder.mkdir(parents=True, exist_ok=True)
+    head = head | {DECLARATIONS: declared(standing(folder), head, seen=finished_in(folder) > 0)}
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
     write_frames(folder, head, records, journal)
+
+
+def declare(folder: Path, head: dict[str, Any]) -> None:
+    """Have the grid.json that stands in a folder keep what this one declares, before anything more is run."""
+    there = standing(folder)
+    if there is not None:
+        kept = declared(there, head, seen=finished_in(folder) > 0)
+        if kept != there.get(DECLARATIONS):
+            write_json(folder / "grid.json", there | {DECLARATIONS: kept})
 
 
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:

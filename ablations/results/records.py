@@ -14,8 +14,19 @@ from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
-from ablations.stages.stage import OnTheWay, Stage
-from analysis.format.names import MACHINE, NOTES, NUMERICS, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
+from ablations.stages.stage import FINISHED_AT, OnTheWay, Stage
+from analysis.format.names import (
+    FIRST_RESULT,
+    MACHINE,
+    NOTES,
+    NUMERICS,
+    RUNG,
+    RUNG_SECONDS,
+    SETS,
+    SEVERAL,
+    TRACEBACK,
+    VERSIONS,
+)
 
 NOT_RUN = "not run yet"
 """The reason of a cell whose turn has not come."""
@@ -72,7 +83,7 @@ def record(planned: Planned, journal: Journal) -> Record:
     drawn: dict[HeldOut, list[Part]] = {}
     curves: dict[str, tuple[list[float], list[float]]] = {}
     metadata: dict[str, str] = {}
-    codes: list[str] = []
+    made: list[dict[str, str]] = []
     for stage in planned.stages:
         if stage.besides:
             continue
@@ -88,8 +99,8 @@ def record(planned: Planned, journal: Journal) -> Record:
             drawn.setdefault(stage.held_out, []).append((stage.drawn, result.metrics))
         else:
             metrics |= own_metrics(stage, result.metrics)
-        codes.append(result.metadata.get("code", ""))
-        metadata = joined(metadata, result.metadata) | versions(codes, planned.digest)
+        made.append(result.metadata)
+        metadata = joined(metadata, result.metadata) | versions(made, planned.digest)
         if result.status != "finished":
             return Record(planned, result.status, result.reason, {}, curves | rung_curves(planned, journal), metadata)
     for parts in drawn.values():
@@ -98,12 +109,12 @@ def record(planned: Planned, journal: Journal) -> Record:
         metrics[SETS] = float(sum(sets for sets, _ in drawn["test"]))
     metrics |= total_flops(metrics)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): xy for name, xy in curves.items()}
-    return with_besides(Record(planned, "finished", "", metrics, curves, metadata), codes, journal)
+    return with_besides(Record(planned, "finished", "", metrics, curves, metadata), made, journal)
 
 
-def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record:
+def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal) -> Record:
     """A finished cell with what was asked for besides, as far as it is there: metrics, and at rungs a curve of each
-    metric, and what these cost in all; `codes` made the cell."""
+    metric, and what these cost in all; `made` is the metadata of each stage that made the cell."""
     asked = [stage for stage in finished.planned.stages if stage.besides]
     if not asked:
         return finished
@@ -114,7 +125,7 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
         result, failure = journal.result(stage.id), journal.failure(stage.id)
         if result is not None:
             metadata = joined(metadata, result.metadata)
-            codes = [*codes, result.metadata.get("code", "")]
+            made = [*made, result.metadata]
             if stage.fills:
                 judged.setdefault(stage.fills, []).append((sets[stage.needs[-1]], result.metrics))
             elif RUNG_SECONDS in result.metrics:
@@ -126,7 +137,7 @@ def with_besides(finished: Record, codes: list[str], journal: Journal) -> Record
         whole = sum(stage.fills == column for stage in asked)
         metrics |= of_all(parts) if len(parts) == whole else {}
     curves = finished.curves | rung_curves(finished.planned, journal)
-    metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(codes, finished.planned.digest)
+    metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(made, finished.planned.digest)
     return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))
 
 
@@ -162,7 +173,10 @@ def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:
     return metadata | more | {name: text for name, text in both.items() if text}
 
 
-def versions(codes: list[str], digest: str) -> dict[str, str]:
-    """The versions that made a row whose stages ran on these codes; "" stands for a code that is not known."""
+def versions(made: list[dict[str, str]], digest: str) -> dict[str, str]:
+    """The versions that made a row whose stages have this metadata, and when the first of these was finished: not known
+    where one does not say."""
+    codes = [of.get("code", "") for of in made]
     named = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}
-    return {"code": SEVERAL.join(named), "numerics": str(NUMERICS), "data_digest": digest}
+    first = min(of.get(FINISHED_AT, "") for of in made)
+    return {"code": SEVERAL.join(named), "numerics": str(NUMERICS), "data_digest": digest, FIRST_RESULT: first}

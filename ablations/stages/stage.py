@@ -31,11 +31,14 @@ from ablations.settings.evaluation import HeldOut
 from ablations.stages.devices import answers, claim
 from ablations.stages.machine import kind_of_machine
 from analysis.format.names import MACHINE
+from analysis.format.times import utc_now
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """Ways in which a network's passes are taken: they differ in precision and in batch."""
 Scores = Literal["bound", "samples"]
 """Measures that a training is scored by on its way."""
+FINISHED_AT = "finished_at"
+"""The key of a result's metadata that holds when it was finished, in UTC by the clock of its worker."""
 
 
 class Stage(engine.Stage):
@@ -126,7 +129,7 @@ class Stage(engine.Stage):
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
         device_name = name if bench.world == 1 else f"{bench.world} × {name}"
         made_by = {"device": device_name, "code": code_version(), MACHINE: kind_of_machine(device)}
-        return replace(result, metadata={**made_by, **result.metadata})
+        return replace(result, metadata={**made_by, FINISHED_AT: utc_now(), **result.metadata})
 
     def has_lost(self, device: str) -> bool:
         return not answers(device)

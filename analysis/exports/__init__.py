@@ -39,6 +39,7 @@ from analysis.exports.measured import (
 )
 from analysis.findings.answers import Answers
 from analysis.findings.costs import Cost
+from analysis.findings.declared import Declared
 from analysis.findings.summary import known_values
 from analysis.format.errors import InputError
 from analysis.format.files import write_json
@@ -144,9 +145,7 @@ def answers_file(answers: Answers) -> AnswersFile:
             for metric in answers.metrics
             for label, value in known_values(meta, metric).items()
         ],
-        "comparisons": [
-            _Told(pair, sentence=comparison_sentence(pair)) for answer in of_metrics for pair in answer.pairs
-        ],
+        "comparisons": list(_comparisons(answers)),
         "claims": list(_claims(answers)),
         "effects": list(_effects(answers)),
         "averages": [_Told(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
@@ -188,11 +187,22 @@ def _estimates(answers: Answers) -> Iterator[_Told]:
             yield _Told(estimate, metric=name, cell=i, **more)
 
 
+def _comparisons(answers: Answers) -> Iterator[_Told]:
+    pairs = [pair for answer in answers.findings for pair in answer.pairs]
+    for pair, declared in zip(pairs, answers.declared_pairs, strict=True):
+        yield _Told(pair, sentence=comparison_sentence(pair), **_declared(declared))
+
+
 def _claims(answers: Answers) -> Iterator[_Told]:
     first_look = answers.meta.auto is not None
-    for outcome in answers.claims:
+    for outcome, declared in zip(answers.claims, answers.declared_claims, strict=True):
         metric = outcome.claim.metric if outcome.metric is None else outcome.metric.name
-        yield _Told(outcome, metric=metric, sentence=claim_sentence(outcome, first_look=first_look))
+        sentence = claim_sentence(outcome, first_look=first_look)
+        yield _Told(outcome, metric=metric, sentence=sentence, **_declared(declared))
+
+
+def _declared(when: Declared) -> dict[str, Any]:
+    return {"declared": when, "exploratory": when != "beforehand"}
 
 
 def _effects(answers: Answers) -> Iterator[_Told]:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from analysis.exports.measured import Entry, InWords, Measure, MetricName, Number, Place, Places, read_at
 from analysis.findings.claims import Obstacle
+from analysis.findings.declared import Declared
 from analysis.findings.expectations import Fate
 from analysis.statistics.families import Verdict
 
@@ -42,6 +43,10 @@ class AnsweredComparison(Entry):
     """The cell that it is compared with."""
     primary: bool
     """True where the grid declares this comparison, or declares none."""
+    declared: Declared = "not recorded"
+    """When it was declared as it stands: `beforehand`, `after results` of any of its runs, or `not recorded`."""
+    exploratory: bool = True
+    """True where it was not declared beforehand, so that its verdict is no confirmation."""
     scale: Literal["linear", "log"] = read_at("metric", "scale")
     """The metric's scale: where it is `log`, the next two are of logarithms."""
     difference: Number = read_at("comparison", "difference")
@@ -87,13 +92,17 @@ class AnsweredCourse(Entry):
 
 
 class AnsweredClaim(Entry):
-    """An expectation from a paper, written down before the grid was run. Claims about a metric are one family with its
-    `comparisons`; with `seeds=auto` those that are about none of these are a family of their own."""
+    """An expectation from a paper. Claims about a metric are one family with its `comparisons`; with `seeds=auto` those
+    that are about none of these are a family of their own."""
 
     claim: str = read_at("claim", "claim")
     """The claim in words."""
     source: str = read_at("claim", "source")
     """The source of the claim."""
+    declared: Declared = "not recorded"
+    """When it was written down: `beforehand`, `after results` of any run that it is about, or `not recorded`."""
+    exploratory: bool = True
+    """True where it was not written down beforehand, so that its fate is no confirmation."""
     metric: str
     """The metric that it is about; where the grid has none such, its kind."""
     fate: Fate

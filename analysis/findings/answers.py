@@ -16,6 +16,7 @@ from analysis.findings.budget import budget_of
 from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.claims import Claim, claims_of
 from analysis.findings.costs import Cost, Costs, front_of_cells
+from analysis.findings.declared import Declarations, Declared
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.lines import Line, lines_of
@@ -153,6 +154,22 @@ class Answers:
         """The fate of each claim that was written down before the grid was run."""
         judged = [one for stands in self.summary.standing.values() for one in stands.claims]
         return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
+
+    @cached_property
+    def declarations(self) -> Declarations:
+        """The declarations of comparisons and claims."""
+        return Declarations(self.grid, self.cells)
+
+    @cached_property
+    def declared_pairs(self) -> list[Declared]:
+        """When each listed comparison was declared, metric by metric."""
+        pairs = [pair for answer in self.findings for pair in answer.pairs]
+        return [self.declarations.comparison(pair.a, pair.b, primary=pair.primary) for pair in pairs]
+
+    @cached_property
+    def declared_claims(self) -> list[Declared]:
+        """When each claim was declared."""
+        return [self.declarations.claim(outcome.claim) for outcome in self.claims]
 
     @cached_property
     def effects(self) -> list[Factorial]:

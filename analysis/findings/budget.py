@@ -21,6 +21,7 @@ import pandas as pd
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Change, Course, Rung, Standing, holds
+from analysis.findings.kinds import Column, by_kind, table_of
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
@@ -49,10 +50,11 @@ def budget_of(
     ]
     if not scored or not any(ends):
         return None
-    seeds = sorted({seed for of_cells in (*(rung.values for rung in scored), ends) for of in of_cells for seed in of})
+    values = [by_kind(cells, at) for at in (*(rung.values for rung in scored), ends)]
+    columns = sorted({column for at in values for of in at for column in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
     asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in standing.pairs]
-    tables = [_table(metric, rung.values, seeds) for rung in scored]
+    *tables, end = [_table(metric, at, columns) for at in values]
     verdicts = [_verdicts(metric, table, asked, standing.pairs) for table in tables]
     rungs = [
         replace(rung, leading=_leading(metric, table, asked, at_rung))
@@ -60,7 +62,7 @@ def budget_of(
     ]
     steps = [int(cell.parameter(STEPS)) for cell, end in zip(cells, ends, strict=True) if end]
     rungs.append(Rung(0.0, (min(steps), max(steps)), ends, standing.leading))
-    before, end = tables[-1], _table(metric, ends, seeds)
+    before = tables[-1]
 
     def ahead(i: int, j: int) -> Comparison | None:
         at_end = end[i] - end[j]
@@ -79,10 +81,11 @@ def change_of(
     metric: ShownMetric, cells: Sequence[CellRuns], budget: Budget, terms: Sequence[tuple[float, CellRuns]]
 ) -> Change | None:
     """The change of a contrast Σ c · cell of terms (c, cell) since the last rung; None below two seeds."""
-    *_, rung, end = budget.rungs
-    seeds = sorted({seed for of_cells in (rung.values, end.values) for of in of_cells for seed in of})
+    rung, end = budget.rungs[-2:]
+    values = [by_kind(cells, at.values) for at in (rung, end)]
+    columns = sorted({column for at in values for of in at for column in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
-    before, after = (_table(metric, at.values, seeds) for at in (rung, end))
+    before, after = (_table(metric, at, columns) for at in values)
     return _change(rung, before, after, {numbers[id(cell)]: c for c, cell in terms})
 
 
@@ -123,9 +126,9 @@ def _by_seed(curve: pd.DataFrame, x: float) -> dict[int, float]:
     return {seed: value for seed, value in values if math.isfinite(value)}
 
 
-def _table(metric: ShownMetric, values: Sequence[dict[int, float]], seeds: Sequence[int]) -> Array:
-    """Values [k, n] by cell and seed on the metric's scale, nan where there is none."""
-    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in values], dtype=np.float64)
+def _table(metric: ShownMetric, values: Sequence[dict[Column, float]], columns: Sequence[Column]) -> Array:
+    """Values [k, n] by cell and column on the metric's scale, nan where there is none."""
+    table = table_of(values, columns)
     return np.log(np.where(table > 0, table, np.nan)) if metric.scale == "log" else table
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 import pandas as pd
 
 from analysis.format.grid_json import Meta, kind_of
-from analysis.format.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
+from analysis.format.names import COUNTED, MACHINE, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.statistics.paired import mean_interval
 
 _LONGEST = 709.0
@@ -77,6 +77,11 @@ class CellRuns:
             return int(asked)
         drawn = self.runs[SETS].dropna().tolist() if SETS in self.runs else []
         return int(max(drawn, default=0))
+
+    @cached_property
+    def kinds(self) -> dict[int, str]:
+        """Finished seed → the kinds of machine that made it, "" where that is not known: one kind as well."""
+        return dict(zip(self._finished["seed"].tolist(), self._finished[MACHINE].tolist(), strict=True))
 
     def comparable(self, metric: str) -> bool:
         """True where no run that finished says that its metrics of this kind cannot be set beside others'."""

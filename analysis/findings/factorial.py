@@ -76,6 +76,8 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
     if len(axes) < 2 or metric.name not in grid.runs:
         return None
     frame, images = _frame(grid, metric, axes, cells)
+    if frame.empty:
+        return None
     try:
         alone = effects(frame, images)
     except InputError:
@@ -153,12 +155,13 @@ def _frame(
     """The factors and their levels as a reader calls them, seed, and y on the metric's scale of every run that
     finished; and its values per held-out image, [rows, m], where they are known.
 
-    Where seeds were added while one looked, only those of the first look, which all cells have.
+    Where seeds were added while one looked, only those of the first look, which all cells have; and none that several
+    kinds of machine have made.
     """
-    values = values_of(grid, metric, cells)
-    seeds = seeds_of(grid, metric, cells)
-    if grid.meta.first_look is not None:
-        values = values[:, : len(grid.meta.first_look)]
+    every = seeds_of(grid, metric, cells)
+    first = grid.meta.first_look or every
+    kept = [i for i, seed in enumerate(every) if seed in first and every.count(seed) == 1]
+    values, seeds = values_of(grid, metric, cells)[:, kept], [every[i] for i in kept]
     by_seed = values if values.ndim == 2 else values.mean(-1)
     rows = np.argwhere(np.isfinite(by_seed))
     numbers = [grid.meta.axes.index(axis) for axis in axes]

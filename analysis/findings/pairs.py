@@ -24,6 +24,7 @@ from itertools import combinations
 from analysis.findings.cells import CellRuns, baseline
 from analysis.findings.claims import Claim
 from analysis.findings.comparisons import TOLD_APART, CellComparison, JudgedClaim, Lead, Pair, Standing
+from analysis.findings.kinds import held_against_all
 from analysis.findings.sequential import declared_pairs, order_by_looks, pairs_by_looks
 from analysis.findings.values import Array, contrast, paired, values_of
 from analysis.format.grid_json import ShownMetric
@@ -48,12 +49,12 @@ def family(
     a family of their own, at the first look. In a preliminary round no comparison is judged, and there is no claim.
     """
     if grid.meta.auto is not None:
-        asked = pairs_by_looks(grid, grid.meta.auto, metric, cells) if metric.deciding else []
-        listed = {id(claim): pair for claim in claims if (pair := _about(claim, asked))}
-        rest = [claim for claim in claims if id(claim) not in listed]
+        listed = pairs_by_looks(grid, grid.meta.auto, metric, cells) if metric.deciding else []
+        about = {id(claim): pair for claim in claims if (pair := _about(claim, listed))}
+        rest = [claim for claim in claims if id(claim) not in about]
         of_rest = _judged(metric, [], [claim.at_first for claim in rest], rest)
         by_claim = dict(zip(map(id, rest), of_rest, strict=True))
-        return asked, [JudgedClaim(claim, by_claim.get(id(claim)), listed.get(id(claim))) for claim in claims]
+        return listed, [JudgedClaim(claim, by_claim.get(id(claim)), about.get(id(claim))) for claim in claims]
     tried = _measured(grid, metric, cells) if metric.deciding else []
     if grid.meta.preliminary:
         opened = (Open(compare(differences, resolution=metric.resolution)) for differences, *_ in tried)
@@ -63,17 +64,17 @@ def family(
         ], []
     decisions = _judged(metric, tried, [claim.values for claim in claims], claims)
     fresh = _prospects(metric, tried, claims)
-    asked = [
+    listed = [
         CellComparison(metric, a, b, decision, declared, partial(fresh.of, i))
         for i, ((_, a, b, declared), decision) in enumerate(zip(tried, decisions, strict=False))
     ]
     of_claims = zip(claims, decisions[len(tried) :], strict=True)
-    return asked, [JudgedClaim(claim, decision, _about(claim, asked)) for claim, decision in of_claims]
+    return listed, [JudgedClaim(claim, decision, _about(claim, listed)) for claim, decision in of_claims]
 
 
 def _measured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[_Tried]:
     """The pairs that the grid asks for, as far as both cells have values at a seed."""
-    both_known = [asked for asked in _asked(grid, cells) if all(cell.estimate(metric.name).known for cell in asked[:2])]
+    both_known = [pair for pair in asked(grid, cells) if all(cell.estimate(metric.name).known for cell in pair[:2])]
     tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
     return [pair for pair in tried if pair[0].size]
 
@@ -101,14 +102,14 @@ def _prospects(metric: ShownMetric, tried: Sequence[_Tried], claims: Sequence[Cl
     return Prospects(differences, margins, metric.resolution, primary + [any(primary)] * len(rest))
 
 
-def _about(claim: Claim, asked: Sequence[CellComparison]) -> CellComparison | None:
+def _about(claim: Claim, listed: Sequence[CellComparison]) -> CellComparison | None:
     """The comparison of the list that a claim is about: of its two cells, or of such that have their values."""
     if claim.metric is None or len(claim.terms) != 2:
         return None
     first, second = (_values(claim.metric, cell) for _, cell in claim.terms)
     if abs(claim.terms[0][0]) != 1:
         return None
-    for pair in asked:
+    for pair in listed:
         if {_values(claim.metric, pair.a), _values(claim.metric, pair.b)} == {first, second}:
             return pair
     return None
@@ -121,8 +122,10 @@ def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
     return [pair for pair in declared_pairs(grid.meta, cells) if not paired(grid, metric, *pair).size]
 
 
-def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
-    """The pairs, and whether the grid declares each; all are declared where none is."""
+def asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
+    """The pairs that the grid asks for, and whether it declares each; all are declared where none is."""
+    if grid.meta.auto is not None:
+        return [(a, b, True) for a, b in declared_pairs(grid.meta, cells)]
     declared = declared_pairs(grid.meta, cells) if grid.meta.primary else []
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         others = list(combinations(cells, 2))
@@ -140,24 +143,26 @@ def standing(
     """The standing of cells in a metric, and what became of these claims about it."""
     measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
-    asked, judged = family(grid, metric, cells, claims)
+    listed, judged = family(grid, metric, cells, claims)
     if metric.sign == 0 or len(measured) < 2:
-        return Standing(asked, beaten, claims=judged)
+        return Standing(listed, beaten, claims=judged)
     if grid.meta.preliminary:
-        return Standing(asked, beaten)
+        return Standing(listed, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in measured])
+    held = held_against_all([cells[i] for i in measured], metric.name)
     for i, rivals in zip(measured, compared, strict=True):
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
     for i in measured:
         alike[_values(metric, cells[i])].append(i)
-    for pair in asked:
+    for pair in listed:
         if pair.verdict in TOLD_APART:
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
             # Cells with equal values are one, in the list as among all pairs.
             for i in alike[_values(metric, worse)]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
-    return Standing(asked, beaten, frozenset(i for i, kept in zip(measured, near, strict=True) if kept), judged)
+    near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
+    return Standing(listed, beaten, frozenset(near_all), judged)
 
 
 def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison, Pair
-from analysis.findings.values import Array, paired, values_of
-from analysis.format.grid_json import Auto, Meta, ShownMetric
+from analysis.findings.values import Array, paired, seeds_of, values_of
+from analysis.format.grid_json import Meta, ShownMetric
+from analysis.format.rounds import Auto
 from analysis.read.runs import GridResults
 from analysis.statistics import looks
 
@@ -48,11 +49,13 @@ def order_by_looks(
 ) -> tuple[list[frozenset[int] | None], list[bool]]:
     """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
     declared = {cell for pair in grid.meta.declared for cell in pair}
+    seeds = seeds_of(grid, metric, cells)
     taken = looks.Taken(
         looks.Looks(auto.looks),
         values_of(grid, metric, cells),
         [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells],
         [cell.cell_id in declared for cell in cells],
+        {n: sum(seed in grid.meta.seeds[:n] for seed in seeds) for n in auto.looks},
     )
     sign, resolution = metric.sign, metric.resolution
     return looks.beaten_by(taken, sign, resolution), looks.near_best(taken, sign, margin, resolution)

@@ -5,6 +5,8 @@ A metric is compared on its scale: on a log scale a difference is the log of a r
 image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
 part, and its noise of sampling is among its seeds'. On a log scale a cell's value is the log of its mean x̄ over images,
 and an image's part of it is what x̄ owes to it, to first order: log x̄ + (x_i − x̄)/x̄, of which log x̄ is the mean.
+
+Machines of several kinds round otherwise: cells are compared at the seeds that one kind made of all of them.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns, Estimate
+from analysis.findings.kinds import Column, by_kind, table_of
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import cell_name
 from analysis.read.runs import GridResults
@@ -62,18 +65,25 @@ def off_scale(metric: ShownMetric, mean: float, half_width: float, values: Array
 
 
 def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
-    """The seeds of the grid, in order, and any more that these cells have values of."""
-    return sorted(set(grid.meta.seeds).union(*(cell.estimate(metric.name).values for cell in cells)))
+    """The seeds of the grid, in order, and any more that these cells have values of; one that several kinds of machine
+    have made is there once for each of them."""
+    return [seed for seed, _ in _columns(grid, metric, cells)]
+
+
+def _columns(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Column]:
+    """Each seed with each kind of machine that made values of these cells there."""
+    values = by_kind(cells, [cell.estimate(metric.name).values for cell in cells])
+    made = {column for of in values for column in of}
+    without = set(grid.meta.seeds) - {seed for seed, _ in made}
+    return sorted(made | {(seed, "") for seed in without})
 
 
 def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
     """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
-    where each has one; nan where there is none."""
+    where each has one; nan where there is none, so that a column is of one kind of machine."""
     all_values = [cell.estimate(metric.name).values for cell in cells]
     finite = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in all_values]
-    seeds = seeds_of(grid, metric, cells)
-    table = np.array([[of.get(seed, math.nan) for seed in seeds] for of in finite], dtype=np.float64)
-    table = table.reshape(len(cells), len(seeds))
+    table = table_of(by_kind(cells, finite), _columns(grid, metric, cells))
     images = [_images(grid, metric, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
     width = {of_cell.shape[1] for of_cell in images if of_cell is not None}
     if len(width) != 1 or any(of_cell is None for of_cell in images):
@@ -86,7 +96,8 @@ def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
 def paired(
     grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns, among: Collection[int] | None = None
 ) -> Array:
-    """a − b as [n] per common seed, or as [n, m] per common seed and held-out image; of the seeds `among` these."""
+    """a − b as [n] per common seed of one kind of machine, or as [n, m] per such seed and held-out image; of the seeds
+    `among` these."""
     return contrast(grid, metric, [(1.0, a), (-1.0, b)], among)
 
 
@@ -119,11 +130,12 @@ def contrast(
     terms: Sequence[tuple[float, CellRuns]],
     among: Collection[int] | None = None,
 ) -> Array:
-    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished, or [n, m] per such seed and image; of
-    the seeds `among` these, where they are given."""
+    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished on one kind of machine, or [n, m] per
+    such seed and image; of the seeds `among` these, where they are given."""
     values = [cell.estimate(metric.name).values for _, cell in terms]
     common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
-    seeds = sorted(common if among is None else common & set(among))
+    alike = {seed for seed in common if len({cell.kinds[seed] for _, cell in terms}) == 1}
+    seeds = sorted(alike if among is None else alike & set(among))
     by_image = [_images(grid, metric, cell, seeds) for _, cell in terms]
     whole = [images for images in by_image if images is not None]
     by_seed = [on_scale(metric, np.array([of[seed] for seed in seeds], dtype=np.float64)) for of in values]

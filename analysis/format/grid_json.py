@@ -13,10 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import Decimals, Finite, Looks, Positive, Share, check_axis, check_different, check_metric
+from analysis.format.allowed import Decimals, Finite, Positive, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
-from analysis.format.rounds import Round
+from analysis.format.rounds import Auto, Round
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,15 @@ class Primary:
 
 
 @dataclass(frozen=True)
-class Auto:
-    """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
+class Declaration:
+    """The comparisons and the papers' claims that the grid's file declared at a `time` in UTC, None where that is not
+    known; `seen` tells whether finished runs stood in its folder by then."""
 
-    A cell that makes no sense, and so was never run, is not among the latter.
-    """
-
-    looks: Looks
-    stopped: dict[str, int]
+    time: str | None = None
+    seen: bool = False
+    baseline: dict[str, str] = field(default_factory=dict)
+    primary: tuple[Primary, ...] = ()
+    expects: tuple[Expectation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,11 @@ class Meta:
     provenance.
 
     `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
-    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own. `seeds` are
-    all that any cell has; where they were added as `auto` says, cells have the first so many of them. `rungs` is how
-    often trainings were scored on their way. `round` is what the pages are of, where a command works in rounds.
-    `own_steps` and `own_seeds` are what the grid's own file asks for, whatever its command did; None for no number.
+    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own, and
+    `declarations` all that were made, in order. `seeds` are all that any cell has; where they were added as `auto`
+    says, cells have the first so many of them. `rungs` is how often trainings were scored on their way. `round` is what
+    the pages are of, where a command works in rounds. `own_steps` and `own_seeds` are what the grid's own file asks
+    for, whatever its command did; None for no number.
     """
 
     name: str
@@ -211,6 +213,7 @@ class Meta:
     footnotes: tuple[str, ...] = ()
     expects: tuple[Expectation, ...] = ()
     primary: tuple[Primary, ...] = ()
+    declarations: tuple[Declaration, ...] = ()
     relevant: dict[str, Share] = field(default_factory=dict)
     cells: dict[str, dict[str, str]] = field(default_factory=dict)
     command: str | None = None

@@ -13,10 +13,11 @@ LATENT = (AUTOENCODER, NOT_COMPARABLE)
 in. Sources without latents have no such columns."""
 OPTIONAL = (TRACEBACK, NOTES, *LATENT)
 """The columns that are there where a row has something to say in them."""
-PRECISION, MACHINE = "precision", "machine"
-VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE)
+PRECISION, MACHINE, FIRST_RESULT = "precision", "machine", "first_result"
+VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE, FIRST_RESULT)
 """The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the precision of its
-network, which `training.precision=auto` leaves to the machine, and the kind of machine; "" where unknown."""
+network, which `training.precision=auto` leaves to the machine, and the kind of machine; and when the first of the
+stages that it rests on was finished, in UTC; "" where unknown."""
 NUMERICS = 5
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
 
@@ -62,6 +63,8 @@ CURVES = ("cell_id", "seed", "curve", "x", "y")
 KEYS = ("cell_id", "seed", "metric")
 """The columns of images.csv that are no images."""
 FORMULAS = "formulas.csv"
+DECLARATIONS = "declarations"
+"""The key of grid.json that holds what was declared, and when."""
 SEARCH, TRIAL = "search", "trial"
 """What grid.json says of a search; and the column of runs.csv that numbers its trials, "" of cells that confirm it."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")

@@ -17,6 +17,7 @@ from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
 from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
+from analysis.words.declared import exploratory_claims
 from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
@@ -127,7 +128,8 @@ def published(answers: Answers) -> Section | None:
         )
     ]
     note = _ONE_FAMILY if answers.meta.auto is None else f"{_ONE_FAMILY} {_REST_AT_FIRST}"
-    return Section("published", "Against the papers", (*lists, Text(note))) if lists else None
+    said = map(Text, (*exploratory_claims(answers), note))
+    return Section("published", "Against the papers", (*lists, *said)) if lists else None
 
 
 def axes(answers: Answers) -> Section | None:

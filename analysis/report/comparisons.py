@@ -13,10 +13,11 @@ from analysis.findings.comparisons import CellComparison
 from analysis.findings.pairs import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, percent
-from analysis.report.page import Block, Items, Section
+from analysis.report.page import Block, Items, Section, Text
 from analysis.statistics.families import Verdict
 from analysis.statistics.prospects import POWER
 from analysis.words.cells import shortfall, without_value
+from analysis.words.declared import exploratory_comparisons
 from analysis.words.verdicts import (
     apart,
     comparison_sentence,
@@ -50,7 +51,7 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not blocks:
         return None
     title = "How cells differ so far" if answers.preliminary else "Which differences are real"
-    return Section("comparisons", title, (*pictures, *blocks))
+    return Section("comparisons", title, (*pictures, *blocks, *map(Text, exploratory_comparisons(answers))))
 
 
 def _told(answer: Findings, shown: Findings, cut: str) -> list[Items]:

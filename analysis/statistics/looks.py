@@ -35,8 +35,8 @@ Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise, permutations
 
 import numpy as np
@@ -177,12 +177,14 @@ class Taken:
     """The values of k cells, [k, N] or [k, N, m], nan where missing; of each so many `seeds` were taken.
 
     Cells that are not `declared` to be compared are looked at once, at the first look, and so is each pair with one.
+    Where a seed has several columns, `columns` says how many of them the first n seeds have.
     """
 
     plan: Looks
     values: Array
     seeds: Sequence[int]
     declared: Sequence[bool]
+    columns: Mapping[int, int] = field(default_factory=dict)
 
     def looks(self) -> Iterator[tuple[int, int, int, float, bool]]:
         """Cells i and j, the seeds of a look that both took, the part of α that it has, and whether it is the last."""
@@ -198,8 +200,9 @@ class Taken:
     def ahead(self, i: int, j: int, n: int, alpha: float, sign: int, resolution: float) -> tuple[float, float] | None:
         """The ends of the interval of by how much cell j is better than i over the first n seeds; None below two in
         common."""
-        difference = sign * (self.values[j, :n] - self.values[i, :n])
-        common = np.isfinite(difference.reshape(n, -1)).all(-1)
+        first = self.columns.get(n, n)
+        difference = sign * (self.values[j, :first] - self.values[i, :first])
+        common = np.isfinite(difference.reshape(len(difference), -1)).all(-1)
         if common.sum() < 2:
             return None
         ahead = moments(difference[common], resolution)

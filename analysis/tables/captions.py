@@ -6,13 +6,16 @@ import math
 
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
+from analysis.findings.kinds import Unpaired
 from analysis.findings.other_errors import DrawError, HeldOutError
+from analysis.findings.pairs import asked
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.findings.summary import range_of_means
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import NUMERICS, PRECISION
 from analysis.format.notation import Rounding, counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
+from analysis.words.declared import exploratory
 from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -223,4 +226,20 @@ def _provenance(answers: Answers) -> str:
         if len(kinds) > 1
         else ""
     )
-    return command + mixed + continued
+    return " ".join([command + mixed + _unpaired(answers) + continued, *exploratory(answers)])
+
+
+def _unpaired(answers: Answers) -> str:
+    """What is left out of comparisons since different kinds of machine made it; "" where nothing is."""
+    apart = Unpaired.of((a, b) for a, b, _ in asked(answers.grid, answers.cells))
+    if not apart.left_out:
+        return ""
+    untested = (
+        f", and {apart.untested} of the comparisons have fewer than two seeds left, so nothing is said of them"
+        if apart.untested
+        else ""
+    )
+    return (
+        f" Two cells are compared at the seeds that the same kind made of both: {apart.left_out} of the {apart.pairs} "
+        f"differences by seed are left out{untested}."
+    )

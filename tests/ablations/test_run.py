@@ -206,8 +206,16 @@ def test_altered_weights_that_are_met_when_a_cell_is_sampled_are_made_anew_by_th
     assert sample.main(words) == 0
 
 
+def test_what_a_grid_declares_is_kept_from_before_its_first_result_and_left_by_the_same_command(again):
+    (declared,) = before = head(again.folder)["declarations"]
+    assert declared["time"] < min(row["first_result"] for row in rows(again.folder))
+    assert (declared["seen"], declared["baseline"]) == (False, head(again.folder)["baseline"])
+    assert run.main(again.arguments) == 0
+    assert head(again.folder)["declarations"] == before
+
+
 def without_costs(found):
-    own = ("cost/", "code")
+    own = ("cost/", "code", "first_result")
     return [{name: text for name, text in row.items() if not name.startswith(own)} for row in found]
 
 

@@ -57,7 +57,7 @@ def left(results: Path) -> dict[str, dict]:
             "status": (result.status, result.reason),
             "metrics": {k: v for k, v in result.metrics.items() if not k.startswith("cost/") and "seconds" not in k},
             "curves": reproducible(result.curves),
-            "metadata": {name: word for name, word in result.metadata.items() if name != "code"},
+            "metadata": {name: word for name, word in result.metadata.items() if name not in ("code", "finished_at")},
             "tensors": tensors,
         }
     return found

@@ -141,7 +141,8 @@ def row_of(cell, seed, **more):
 
 def run_of(cell, seed, *, finished=True, **more):
     """A row of the frame of runs, of a cell in pixels."""
-    blank = dict.fromkeys(("notes", "code", "numerics", "precision", "machine", "autoencoder_id", "not_comparable"), "")
+    kept = ("notes", "code", "numerics", "precision", "machine", "first_result", "autoencoder_id", "not_comparable")
+    blank = dict.fromkeys(kept, "")
     return row_of(cell, seed, status="finished" if finished else "diverged") | blank | more
 
 

@@ -26,6 +26,8 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
     too early   in place of contrary: even the best of the cells is worse than a code, or above five floors of samples
     effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %; the
                 contrast of a comparison or claim has the p of that
+    machines    of a seed, only cells that the same kinds of machine made are compared; effects leave out a seed at
+                which the cells are of several; below two seeds in common nothing is tested
 """
 
 import csv
@@ -176,9 +178,10 @@ class Grid:
         folder = ROOT / name
         self.answers = json.loads((folder / "answers.json").read_text("utf-8"))
         self.meta = json.loads((folder / "grid.json").read_text("utf-8"))
-        self.values, self.images = defaultdict(dict), defaultdict(dict)
+        self.values, self.images, self.machines = defaultdict(dict), defaultdict(dict), {}
         with (folder / "runs.csv").open(newline="", encoding="utf-8") as file:
             for row in (one for one in csv.DictReader(file) if not one.get("trial")):
+                self.machines[row["cell_id"], int(row["seed"])] = row.get("machine", "")
                 apart = (row.get("not_comparable") or "").split(", ")
                 for column, text in row.items():
                     if row["status"] == "finished" and "/" in column and text and kind_of(column) not in apart:
@@ -245,10 +248,15 @@ class Grid:
         values = np.array([[self.of(metric, cell)[seed] for cell in cells] for seed in seeds])
         return np.log(values) if self.in_logs(metric) else values
 
+    def common(self, metric, cells):
+        """The seeds at which all of these cells have a value, each made by the same kinds of machine."""
+        seeds = sorted(set.intersection(*(set(self.of(metric, cell)) for cell in cells)))
+        return [seed for seed in seeds if len({self.machines[self.cells[cell], seed] for cell in cells}) == 1]
+
     def contrast(self, metric, weights):
         """The difference that gives cells these weights."""
         weights = {cell: weight for cell, weight in weights.items() if weight}
-        seeds = sorted(set.intersection(*(set(self.of(metric, cell)) for cell in weights)))
+        seeds = self.common(metric, weights)
         return Difference(self.scaled(metric, list(weights), seeds) @ np.array(list(weights.values()), float))
 
     @cache  # noqa: B019
@@ -260,9 +268,11 @@ class Grid:
         """The comparisons that the grid asks for, of cells that have values."""
         known = self.known(metric)
         if len(self.axes) == 1 and len(self.meta["axes"][0]["levels"]) <= 6:
-            return list(itertools.combinations(known, 2))
-        base = self.levels.index(self.meta["baseline"])
-        return [(cell, base) for cell in known if cell != base] if base in known else []
+            pairs = list(itertools.combinations(known, 2))
+        else:
+            base = self.levels.index(self.meta["baseline"])
+            pairs = [(cell, base) for cell in known if cell != base] if base in known else []
+        return [pair for pair in pairs if len(self.common(metric, pair)) > 1]
 
     def key(self, metric, weights):
         """What tells a contrast of cells from others: cells with equal values are one, and either sign is the same."""
@@ -315,14 +325,20 @@ class Grid:
             result[a, b] = one, p, p_equal, verdict
         return result
 
+    def comparable(self, metric):
+        """The cells that have two seeds in common with any other."""
+        known = self.known(metric)
+        return [a for a in known if any(a != b and len(self.common(metric, [a, b])) > 1 for b in known)]
+
     def leaders(self, metric):
         """The cells that may be the best; one is out where an equal one is."""
-        known, out = self.known(metric), set()
+        known, out = self.comparable(metric), set()
         if metric in self.deciding:
             for (a, b), (*_, verdict) in self.compared(metric).items():
                 out |= {"better": {b}, "worse": {a}}.get(verdict, set())
         for cell in known:
-            rivals = {self.same(metric, other): other for other in reversed(known)}
+            others = [other for other in reversed(known) if len(self.common(metric, [cell, other])) > 1]
+            rivals = {self.same(metric, other): other for other in others}
             rivals.pop(self.same(metric, cell))
             tests = [self.difference(metric, rival, cell) for rival in rivals.values()]
             v = capped([one.q for one in tests])
@@ -346,6 +362,8 @@ class Grid:
         def shown(cell, rival):
             if self.same(metric, cell) == self.same(metric, rival):
                 return True
+            if len(self.common(metric, [cell, rival])) < 2:
+                return False
             one = self.difference(metric, cell, rival)
             return one.p_beyond(self.margin(metric) + self.sign(metric) * one.value) <= 0.05 / len(known)
 
@@ -376,7 +394,7 @@ class Grid:
                 for one, weight in ((levels, -1.0), (second, 1.0)):
                     place = self.levels.index(one | since)
                     parts[place] = parts.get(place, 0.0) + weight
-            if all(self.of(metric, part) for part in parts):
+            if len(self.common(metric, parts)) > 1:
                 than.append(np.mean(list(self.of(metric, self.levels.index(second)).values())))
                 for part, weight in parts.items():
                     weights[part] += weight
@@ -419,10 +437,19 @@ class Grid:
         """Whether the list compares these cells."""
         return any(self.key(metric, {a: 1.0, b: -1.0}) == key for a, b in self.pairs(metric))
 
+    def even(self, metric):
+        """The seeds of the grid at which all cells that have a value were made by the same kinds of machine."""
+        known = [cell for cell in range(len(self.cells)) if self.of(metric, cell)]
+        made = {
+            seed: {self.machines[self.cells[cell], seed] for cell in known if seed in self.of(metric, cell)}
+            for seed in self.answers["seeds"]
+        }
+        return [seed for seed, kinds in made.items() if len(kinds) < 2]
+
     def effects(self, metric):
         """The effect of each axis and of each two: axes → (df, F, p, q, share, its contrast if it is one)."""
-        seeds = self.answers["seeds"]
-        cells = [cell for cell in self.known(metric) if len(self.of(metric, cell)) == len(seeds)]
+        seeds = self.even(metric)
+        cells = [cell for cell in self.known(metric) if set(seeds) <= set(self.of(metric, cell))]
         y = self.scaled(metric, cells, seeds)
         y = y[:, None] if y.ndim == 2 else y
         total = ((y.mean(1) - y.mean((1, 2))[:, None]) ** 2).sum()
@@ -616,7 +643,7 @@ def test_effects(name):
         judged = {scaled(key): p_of for (key, limit), p_of in grid.family(metric)[0].items() if not limit}
         for (axes, (df, f, p_effect, _, share, alone)), p_adjusted in zip(effects.items(), p, strict=True):
             given, p_adjusted = listed[axes], judged.get(scaled(alone), p_adjusted)
-            assert (df, len(grid.answers["seeds"]) - 1) == (given["df"], given["df_error"])
+            assert (df, len(grid.even(metric)) - 1) == (given["df"], given["df_error"])
             assert agree(f, given["F"]), given
             assert agree(p_effect, given["p"]), given
             assert agree(p_adjusted, given["adjusted_p"]), given

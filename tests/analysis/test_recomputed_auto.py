@@ -61,8 +61,9 @@ class Looks(Grid):
 
     @cache  # noqa: B019
     def at(self, metric, a, b, n):
-        """a − b at the first n seeds."""
-        return Difference(self.scaled(metric, [a, b], self.meta["seeds"][:n]) @ np.array([1.0, -1.0]))
+        """a − b at those of the first n seeds that the same kinds of machine made of both."""
+        seeds = [seed for seed in self.meta["seeds"][:n] if seed in self.common(metric, [a, b])]
+        return Difference(self.scaled(metric, [a, b], seeds) @ np.array([1.0, -1.0]))
 
     def last(self, metric, a, b):
         """The last look that both took; null where a cell has no values."""

@@ -43,8 +43,8 @@ def of_rounds(*words):
 
 
 def numbers(results):
-    """The rows of a grid, without what they cost."""
-    own = ("cost/", "code")
+    """The rows of a grid, without what they cost, and when they were made."""
+    own = ("cost/", "code", "first_result")
     return [{name: text for name, text in row.items() if not name.startswith(own)} for row in rows(results / "rounds")]
 
 

@@ -119,7 +119,20 @@ def test_notes_and_machines_of_several_stages_are_all_kept(metadata, more, expec
     ],
 )
 def test_a_row_names_every_code_that_made_it(codes, expected):
-    assert versions(codes, "d") == {"code": expected, "numerics": str(NUMERICS), "data_digest": "d"}
+    made = versions([{"code": code} for code in codes], "d")
+    assert made == {"code": expected, "numerics": str(NUMERICS), "data_digest": "d", "first_result": ""}
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        (["2026-05-02T08:00:00.000Z", "2026-05-01T09:00:00.000Z"], "2026-05-01T09:00:00.000Z"),
+        (["2026-05-02T08:00:00.000Z", None], ""),
+    ],
+)
+def test_a_row_names_when_the_first_of_its_stages_was_finished_if_all_say_it(times, expected):
+    made = [{} if time is None else {"finished_at": time} for time in times]
+    assert versions(made, "d")["first_result"] == expected
 
 
 def test_notes_come_back_from_a_tracking_store(tmp_path, store):

@@ -148,7 +148,7 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
         assert metrics[f"nll_ode/{name}"] == pytest.approx(float(ode.mean()), rel=1e-12)
         assert metrics[f"nll_ode/{name}_se"] == pytest.approx(float(ode.std()) / math.sqrt(450), rel=1e-12)
         assert f"nll_ode/{name}_probe_se" not in metrics
-        assert result.metadata.keys() == {"device", "code", "machine"}
+        assert result.metadata.keys() == {"device", "code", "machine", "finished_at"}
         for file, metric in (("bound", "nll"), ("continuous", "nll_continuous"), ("ode", "nll_ode")):
             values = per_image(folder, f"{file}.safetensors")
             assert len(values) == 450

@@ -55,7 +55,8 @@ CAPTION = (
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
     "`python -m ablations.run grid=parameterization` (8.0 min); code 0.1.0+abc123; numerics not recorded (this code: "
-    f"{NUMERICS}: the same command gives other digits)."
+    f"{NUMERICS}: the same command gives other digits). "
+    "Exploratory: when the comparisons were declared is not recorded."
 )
 
 # The factor is worked out in test_weights.py.
@@ -146,7 +147,7 @@ def test_caption_says_whether_this_code_gives_other_digits(numerics, said, tmp_p
 def test_caption_of_a_continued_grid_says_so(tmp_path):
     caption = render(answers_of(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
     assert "(8.0 min), an H100; code" in caption
-    assert caption.endswith("Other seeds were asked for after results were seen, so its verdicts are exploratory.")
+    assert "Other seeds were asked for after results were seen, so its verdicts are exploratory." in caption
 
 
 CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"

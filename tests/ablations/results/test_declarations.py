@@ -1,0 +1,67 @@
+"""Declarations are kept as they were made: appended where they change, and never taken away."""
+
+import json
+
+import pytest
+
+from ablations.results import declarations
+from ablations.results.declarations import declared
+from ablations.results.folder import declare
+
+HEAD = {"name": "g", "cells": {"a": {}}, "baseline": {"loss": "simple"}, "primary": [], "expects": [{"claim": "a"}]}
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Times that are counted."""
+    times = (f"t{i}" for i in range(9))
+    monkeypatch.setattr(declarations, "utc_now", lambda: next(times))
+
+
+def said(**changes):
+    return {key: HEAD[key] for key in declarations.SAID} | changes
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_first_is_kept_with_its_time_and_the_same_again_leaves_it():
+    first = declared(None, HEAD, seen=False)
+    assert first == [{"time": "t0", "seen": False, **said()}]
+    assert declared(HEAD | {"declarations": first}, HEAD | {"question": "another"}, seen=True) == first
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_change_is_appended_and_a_change_back_too():
+    first = declared(None, HEAD, seen=False)
+    second = declared(HEAD | {"declarations": first}, HEAD | {"expects": []}, seen=True)
+    third = declared(HEAD | {"declarations": second}, HEAD, seen=True)
+    assert second == [*first, {"time": "t1", "seen": True, **said(expects=[])}]
+    assert third == [*second, {"time": "t2", "seen": True, **said()}]
+
+
+@pytest.mark.usefixtures("clock")
+def test_of_a_folder_that_kept_none_the_first_is_of_a_time_that_is_not_known():
+    unknown = {"time": None, "seen": False, **said()}
+    assert declared(HEAD, HEAD, seen=True) == [unknown]
+    later = {"time": "t0", "seen": True, **said(primary=[{"compare": {"loss": "x"}}])}
+    assert declared(HEAD, HEAD | {"primary": later["primary"]}, seen=True) == [unknown, later]
+
+
+@pytest.mark.usefixtures("clock")
+def test_cells_that_confirm_a_search_are_declared_anew():
+    assert declared(HEAD | {"cells": {}, "search": {}}, HEAD, seen=False) == [{"time": "t0", "seen": False, **said()}]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_folder_keeps_them_before_anything_more_is_run(tmp_path):
+    file = tmp_path / "grid.json"
+    declare(tmp_path, HEAD)
+    assert not file.exists()
+    file.write_text(json.dumps(HEAD | {"seconds": 7}), encoding="utf-8")
+    (tmp_path / "runs.csv").write_text("cell_id,training_id,seed,status,reason\na,t,0,finished,\n", encoding="utf-8")
+    declare(tmp_path, HEAD | {"expects": [], "seconds": 9})
+    kept = json.loads(file.read_text(encoding="utf-8"))
+    assert [(one["time"], one["seen"], one["expects"]) for one in kept["declarations"]] == [
+        (None, False, [{"claim": "a"}]),
+        ("t0", True, []),
+    ]
+    assert {key: value for key, value in kept.items() if key != "declarations"} == HEAD | {"seconds": 7}
