@@ -102,7 +102,7 @@ def test_a_file_is_what_the_grid_gives_and_has_no_nan(answers, shared_folder, tm
 
 
 @pytest.mark.parametrize(
-    ("change", "said"), [({"version": 1}, "version is 1, and this code reads 2"), ({"cells": [{}]}, "cells.0")]
+    ("change", "said"), [({"version": 1}, "version is 1, and this code reads 3"), ({"cells": [{}]}, "cells.0")]
 )
 def test_a_file_of_another_schema_is_refused_in_one_line(tmp_path, answers, change, said):
     write_answers(answers, tmp_path)
