@@ -18,7 +18,7 @@ from tests.analysis.report.pages import Page
 NAME = "wobble/train/digits-cnn"
 WOBBLE = {"name": NAME, "label": "Wobble", "direction": "max", "decimals": 3, "decides": "samples", "part": None}
 CLAIM = {"claim": "ε wobbles more than x̂₀", "source": "Nobody (1900)", "metric": "wobble"}
-CLAIM |= {"better": {"parameterization": "epsilon"}, "than": {"parameterization": "x0"}}
+CLAIM |= {"better": {"parameterization": "epsilon", "loss": "simple"}, "than": {"parameterization": "x0"}}
 
 
 def with_wobble(folder, layout="general", **changes):

@@ -291,7 +291,7 @@ class Grid:
         if metric not in self.deciding:
             asked = []
         for weights, margin, name in self.claimed():
-            asked += [(weights, margin, margin is not None)] if name == metric else []
+            asked += [(weights, margin, margin is not None)] if name == metric and weights else []
         for weights, margin, claimed_equal in asked:
             key, one = self.key(metric, weights), self.contrast(metric, weights)
             if not key:
@@ -399,7 +399,7 @@ class Grid:
                 for part, weight in parts.items():
                     weights[part] += weight
         share = expected.get("within")
-        margin = share and (math.log1p(share) if self.in_logs(metric) else share * float(np.mean(than)))
+        margin = share and than and (math.log1p(share) if self.in_logs(metric) else share * float(np.mean(than)))
         return {cell: weight / len(than) for cell, weight in weights.items() if weight}, margin, metric
 
     def claimed(self):
