@@ -21,7 +21,7 @@ import pandas as pd
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Change, Course, Rung, Standing, holds
-from analysis.findings.kinds import Column, by_kind, table_of
+from analysis.findings.kinds import Column, by_kind, kinds_of, table_of
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
@@ -50,7 +50,7 @@ def budget_of(
     ]
     if not scored or not any(ends):
         return None
-    values = [by_kind(cells, at) for at in (*(rung.values for rung in scored), ends)]
+    values = [by_kind(kinds_of(cells), at) for at in (*(rung.values for rung in scored), ends)]
     columns = sorted({column for at in values for of in at for column in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
     asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in standing.pairs]
@@ -82,7 +82,7 @@ def change_of(
 ) -> Change | None:
     """The change of a contrast Σ c · cell of terms (c, cell) since the last rung; None below two seeds."""
     rung, end = budget.rungs[-2:]
-    values = [by_kind(cells, at.values) for at in (rung, end)]
+    values = [by_kind(kinds_of(cells), at.values) for at in (rung, end)]
     columns = sorted({column for at in values for of in at for column in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
     before, after = (_table(metric, at, columns) for at in values)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
+from analysis.findings.kinds import by_kind, kinds_of, table_of
 from analysis.findings.spaces import in_latents
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
@@ -43,7 +44,8 @@ FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine.
+    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine, and
+    `kinds` are seed → the kind of machine of each cell: seconds are compared within a kind.
 
     What is known is above 0: a cost of nothing is one that the cell does not have.
     """
@@ -53,6 +55,7 @@ class Cost:
     exact: bool
     values: tuple[dict[int, float], ...]
     on: str | None = None
+    kinds: tuple[dict[int, str], ...] = ()
 
     @property
     def head(self) -> str:
@@ -73,9 +76,8 @@ class Cost:
         if self.exact:
             means = np.array([self.mean(i) for i in range(len(self.values))])
             return np.asarray(means[:, None] > (1 + SAME_FLOPS) * means)
-        seeds = sorted({seed for values in self.values for seed in values})
-        logs = np.log([[values.get(seed, math.nan) for seed in seeds] for values in self.values])
-        return _surely_longer(logs.reshape(len(self.values), len(seeds)))
+        made = by_kind(self.kinds or ({},) * len(self.values), self.values)
+        return _surely_longer(np.log(table_of(made, sorted({column for of in made for column in of}))))
 
     @cached_property
     def differs(self) -> bool:
@@ -118,7 +120,7 @@ class Costs:
     def train_seconds(self) -> Cost:
         """The seconds of training the diffusion and, where there is one, its autoencoder."""
         values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in self.cells)
-        return Cost(f"training time{included(self.cells)}", "s", False, values, self.grid.meta.device)
+        return self._seconds(f"training time{included(self.cells)}", values)
 
     @property
     def training(self) -> Cost:
@@ -134,7 +136,10 @@ class Costs:
             {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in self.cells
         )
         label = f"sampling time per {self.grid.meta.example}" if n else "sampling time"
-        return Cost(label, "s", False, values, self.grid.meta.device)
+        return self._seconds(label, values)
+
+    def _seconds(self, label: str, values: tuple[dict[int, float], ...]) -> Cost:
+        return Cost(label, "s", False, values, self.grid.meta.device, tuple(kinds_of(self.cells)))
 
     @cached_property
     def one_training(self) -> bool:

@@ -19,12 +19,17 @@ Column = tuple[int, str]
 """A seed, and the kind of machine that made the values of cells there."""
 
 
-def by_kind(cells: Sequence[CellRuns], values: Sequence[dict[int, float]]) -> list[dict[Column, float]]:
-    """The values of each cell, seed → value, by seed and by what made them."""
+def by_kind(kinds: Iterable[dict[int, str]], values: Iterable[dict[int, float]]) -> list[dict[Column, float]]:
+    """The values of each cell, seed → value, by seed and by what made them, seed → kind."""
     return [
-        {(seed, cell.kinds.get(seed, "")): value for seed, value in of.items()}
-        for cell, of in zip(cells, values, strict=True)
+        {(seed, made.get(seed, "")): value for seed, value in of.items()}
+        for made, of in zip(kinds, values, strict=True)
     ]
+
+
+def kinds_of(cells: Iterable[CellRuns]) -> list[dict[int, str]]:
+    """The kinds of machine that made each of these cells, by seed."""
+    return [cell.kinds for cell in cells]
 
 
 def table_of(values: Sequence[dict[Column, float]], columns: Sequence[Column]) -> Array:
@@ -35,7 +40,7 @@ def table_of(values: Sequence[dict[Column, float]], columns: Sequence[Column]) -
 
 def held_against_all(cells: Sequence[CellRuns], metric: str) -> list[bool]:
     """The cells that share two seeds or more, made by one kind, with every other cell that has so many values."""
-    have = [of.keys() for of in by_kind(cells, [cell.estimate(metric).values for cell in cells])]
+    have = [of.keys() for of in by_kind(kinds_of(cells), [cell.estimate(metric).values for cell in cells])]
     return [all(len(own & other) > 1 for other in have if len(other) > 1) for own in have]
 
 

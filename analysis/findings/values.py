@@ -21,7 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.kinds import Column, by_kind, table_of
+from analysis.findings.kinds import Column, by_kind, kinds_of, table_of
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import cell_name
 from analysis.read.runs import GridResults
@@ -72,7 +72,7 @@ def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
 
 def _columns(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Column]:
     """Each seed with each kind of machine that made values of these cells there."""
-    values = by_kind(cells, [cell.estimate(metric.name).values for cell in cells])
+    values = by_kind(kinds_of(cells), [cell.estimate(metric.name).values for cell in cells])
     made = {column for of in values for column in of}
     without = set(grid.meta.seeds) - {seed for seed, _ in made}
     return sorted(made | {(seed, "") for seed in without})
@@ -83,7 +83,7 @@ def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
     where each has one; nan where there is none, so that a column is of one kind of machine."""
     all_values = [cell.estimate(metric.name).values for cell in cells]
     finite = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in all_values]
-    table = table_of(by_kind(cells, finite), _columns(grid, metric, cells))
+    table = table_of(by_kind(kinds_of(cells), finite), _columns(grid, metric, cells))
     images = [_images(grid, metric, cell, sorted(of)) for cell, of in zip(cells, finite, strict=True) if of]
     width = {of_cell.shape[1] for of_cell in images if of_cell is not None}
     if len(width) != 1 or any(of_cell is None for of_cell in images):

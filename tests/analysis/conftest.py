@@ -18,7 +18,7 @@ from PIL import Image
 from rich.console import Console
 
 from analysis.findings.answers import Answers
-from analysis.format.names import CURVES
+from analysis.format.names import CURVES, VERSIONS
 from analysis.read.runs import read_folder
 
 
@@ -141,8 +141,7 @@ def row_of(cell, seed, **more):
 
 def run_of(cell, seed, *, finished=True, **more):
     """A row of the frame of runs, of a cell in pixels."""
-    kept = ("notes", "code", "numerics", "precision", "machine", "first_result", "autoencoder_id", "not_comparable")
-    blank = dict.fromkeys(kept, "")
+    blank = dict.fromkeys({"notes", "autoencoder_id", "not_comparable", *VERSIONS}, "")
     return row_of(cell, seed, status="finished" if finished else "diverged") | blank | more
 
 

@@ -43,6 +43,12 @@ def test_one_seed_is_taken_as_it_is_and_no_common_seed_says_nothing():
     assert math.isnan(Cost("time", "s", False, ({},)).mean(0))
 
 
+def test_seconds_of_two_kinds_of_machine_are_not_compared():
+    values = ({0: 1.0, 1: 1.0}, {0: 9.0, 1: 9.0})
+    assert Cost("time", "s", False, values, kinds=({0: "A", 1: "B"},) * 2).differs
+    assert not Cost("time", "s", False, values, kinds=({0: "A", 1: "A"}, {0: "B", 1: "B"})).differs
+
+
 TRAINED = {"linear": 100.0, "cosine": 100.0, "learned": 210.0}
 """Seconds of training, by level."""
 
