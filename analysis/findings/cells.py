@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.format.grid_json import Meta, kind_of
+from analysis.format.grid_json import Axis, Meta, kind_of
 from analysis.format.names import COUNTED, MACHINE, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.statistics.paired import mean_interval
 
@@ -64,6 +64,10 @@ class CellRuns:
     def cell_id(self) -> str:
         """The id that all of its seeds share."""
         return self.parameter("cell_id")
+
+    def levels_of(self, axes: Sequence[Axis]) -> dict[str, str]:
+        """Its levels by the names of the grid's axes."""
+        return {axis.name: level for axis, level in zip(axes, self.levels, strict=True)}
 
     def parameter(self, name: str) -> str:
         """The value of a parameter, given by its config name; "" where the cell has none."""

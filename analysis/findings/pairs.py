@@ -3,7 +3,7 @@
 
     primaries declared      these get 80 % of the error rate, claims among them, and what follows the rest
     one axis, few levels    every level against every other
-    else                    every cell against the baseline
+    else                    every cell against the baseline: that of its row, where comparisons are within rows
 
 Where seeds were added while one looked, they are those that it declares, judged look by look (`sequential`). In a
 preliminary round none of them is judged: who leads is the cell with the best mean, by the paired difference to the next
@@ -18,16 +18,18 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import combinations
 
-from analysis.findings.cells import CellRuns, baseline
+from analysis.findings.cells import CellRuns
 from analysis.findings.claims import Claim
 from analysis.findings.comparisons import TOLD_APART, CellComparison, JudgedClaim, Lead, Pair, Standing
 from analysis.findings.kinds import held_against_all
 from analysis.findings.sequential import declared_pairs, order_by_looks, pairs_by_looks
 from analysis.findings.values import Array, contrast, paired, values_of
 from analysis.format.grid_json import ShownMetric
+from analysis.format.primary import with_base
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Decision, Open, beaten_by, judge, near_best
 from analysis.statistics.paired import compare
@@ -130,8 +132,8 @@ def asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, 
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         others = list(combinations(cells, 2))
     else:
-        base = baseline(grid.meta, cells)
-        others = [(cell, base) for cell in cells if cell is not base] if base is not None else []
+        levels = {i: cell.levels_of(grid.meta.axes) for i, cell in enumerate(cells)}
+        others = [(cells[i], cells[base]) for i, base in with_base(levels, grid.meta.baseline, grid.meta.rows)]
     seen = [{id(a), id(b)} for a, b in declared]
     rest = [(a, b, not declared) for a, b in others if {id(a), id(b)} not in seen]
     return [*((a, b, True) for a, b in declared), *rest]
@@ -141,12 +143,20 @@ def standing(
     grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], claims: Sequence[Claim] = ()
 ) -> Standing:
     """The standing of cells in a metric, and what became of these claims about it."""
+    listed, judged = family(grid, metric, cells, claims)
+    return replace(within(grid, metric, cells, listed), claims=judged)
+
+
+def within(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], listed: Sequence[CellComparison]
+) -> Standing:
+    """The standing of these cells among each other: by those comparisons of them that were asked for, and by all pairs
+    of them."""
+    here = {id(cell) for cell in cells}
+    listed = [pair for pair in listed if {id(pair.a), id(pair.b)} <= here]
     measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
-    listed, judged = family(grid, metric, cells, claims)
-    if metric.sign == 0 or len(measured) < 2:
-        return Standing(listed, beaten, claims=judged)
-    if grid.meta.preliminary:
+    if metric.sign == 0 or len(measured) < 2 or grid.meta.preliminary:
         return Standing(listed, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in measured])
     held = held_against_all([cells[i] for i in measured], metric.name)
@@ -162,7 +172,7 @@ def standing(
             for i in alike[_values(metric, worse)]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
     near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
-    return Standing(listed, beaten, frozenset(near_all), judged)
+    return Standing(listed, beaten, frozenset(near_all))
 
 
 def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:
