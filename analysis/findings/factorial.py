@@ -6,6 +6,7 @@ where one of these tells apart two cells, or averages of cells, that differ in i
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
@@ -85,7 +86,7 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
         return None
     if not alone.effects:
         return None
-    tested, elsewhere = _as_judged(grid, alone, stands)
+    tested, elsewhere = _as_judged(metric, grid.meta.axes, cells, alone, stands)
     together = {
         label for effect in tested.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
     }
@@ -97,19 +98,23 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
     return Factorial(metric, axes, tested, averages, _told_apart(grid, stands), apart, elsewhere)
 
 
-def _as_judged(grid: GridResults, alone: Effects, stands: Standing) -> tuple[Effects, Set[tuple[str, ...]]]:
+def _as_judged(
+    metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns], alone: Effects, stands: Standing
+) -> tuple[Effects, Set[tuple[str, ...]]]:
     """The effects, of which those that are the contrast of a comparison or a claim have its decision; and their axes:
     one hypothesis has one verdict."""
     judged = [
         *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in stands.pairs),
         *((one.claim.terms, one.decision) for one in stands.claims if not one.claim.of_equality),
     ]
-    known = [(terms, decision) for terms, decision in judged if isinstance(decision, Decision)]
-    labels = [axis.label for axis in grid.meta.axes]
+    known = [(_contrast(metric, terms), of) for terms, of in judged if isinstance(of, Decision)]
+    labels = [axis.label for axis in axes]
     at = [labels.index(name) for name in alone.factors]
     tested, elsewhere = [], set()
     for effect in alone.effects:
-        decision = next((of for terms, of in known if _is_contrast(effect, at, terms)), None)
+        terms = [(effect.coefficients.get(tuple(cell.labels[i] for i in at), 0.0), cell) for cell in cells]
+        contrast = _contrast(metric, terms)
+        decision = next((of for other, of in known if contrast and _is_multiple(contrast, other)), None)
         if decision is not None:
             effect = replace(effect, p=decision.found.p, adjusted=decision.different)
             elsewhere.add(effect.factors)
@@ -117,14 +122,22 @@ def _as_judged(grid: GridResults, alone: Effects, stands: Standing) -> tuple[Eff
     return replace(alone, effects=tuple(tested)), elsewhere
 
 
-def _is_contrast(effect: Effect, at: Sequence[int], terms: Sequence[tuple[float, CellRuns]]) -> bool:
-    """True where an effect of one degree of freedom is a multiple of this contrast of cells, the levels of the effect's
-    design being those `at` these places of a cell's."""
-    wanted = {tuple(cell.labels[i] for i in at): c for c, cell in terms}
-    known = {levels: c for levels, c in effect.coefficients.items() if abs(c) > SMALL}
-    if not known or wanted.keys() != known.keys():
+_Contrast = Mapping[tuple[tuple[int, float], ...], float]
+"""The coefficients of a contrast of cells, by their values at each seed: cells with equal values are one."""
+
+
+def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _Contrast:
+    total: dict[tuple[tuple[int, float], ...], float] = defaultdict(float)
+    for c, cell in terms:
+        total[tuple(sorted(cell.estimate(metric.name).values.items()))] += c
+    return {values: c for values, c in total.items() if abs(c) > SMALL}
+
+
+def _is_multiple(contrast: _Contrast, other: _Contrast) -> bool:
+    """True where they are one but for a factor."""
+    if contrast.keys() != other.keys():
         return False
-    ratios = [known[levels] / c for levels, c in wanted.items()]
+    ratios = [c / other[values] for values, c in contrast.items()]
     return bool(np.ptp(ratios) < SMALL * abs(ratios[0]))
 
 

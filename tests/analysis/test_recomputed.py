@@ -54,13 +54,9 @@ SPAN = 5
 
 
 def _grids():
-    """The grids of a fixed number of seeds, two at least, all of whose comparisons are alike."""
+    """The grids of a fixed number of seeds, two at least."""
     heads = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(ROOT.glob("*/grid.json"))}
-    return [
-        name
-        for name, head in heads.items()
-        if len(head["seeds"]) > 1 and not head.get("auto") and not head.get("primary")
-    ]
+    return [name for name, head in heads.items() if len(head["seeds"]) > 1 and not head.get("auto")]
 
 
 def kind_of(metric):
@@ -195,6 +191,7 @@ class Grid:
         self.cells = [cell["cell_id"] for cell in self.answers["cells"]]
         self.places = range(len(self.cells))
         self.levels = [self.meta["cells"][cell] for cell in self.cells]
+        self.places = dict(enumerate(self.levels))
         self.metrics = [metric["name"] for metric in self.meta["metrics"]]
         self.deciding = [name for name in self.metrics if kind_of(name) in MARGINS and self.sign(name)]
         self.axes = [axis["name"] for axis in self.meta["axes"]]
@@ -267,14 +264,15 @@ class Grid:
         return self.contrast(metric, {a: 1.0, b: -1.0})
 
     def pairs(self, metric):
-        """The comparisons that the grid asks for, of cells that have values."""
+        """The comparisons that the grid asks for, the primary ones first, of cells that have values."""
         known = self.known(metric)
+        first = primary_pairs(self.places, self.meta)
         if len(self.axes) == 1 and len(self.meta["axes"][0]["levels"]) <= 6:
-            pairs = list(itertools.combinations(known, 2))
+            rest = list(itertools.combinations(range(len(self.cells)), 2))
         else:
-            base = self.levels.index(self.meta["baseline"])
-            pairs = [(cell, base) for cell in known if cell != base] if base in known else []
-        return [pair for pair in pairs if len(self.common(metric, pair)) > 1]
+            rest = with_baseline(self.places, self.meta["baseline"], shared_axes(self.places, first))
+        listed = [*first, *(pair for pair in rest if pair not in first and pair[::-1] not in first)]
+        return [pair for pair in listed if set(pair) <= set(known) and len(self.common(metric, pair)) > 1]
 
     def key(self, metric, weights):
         """What tells a contrast of cells from others: cells with equal values are one, and either sign is the same."""
@@ -288,28 +286,37 @@ class Grid:
     def family(self, metric):
         """The adjusted p of what is compared and claimed: of (contrast, limit) that a difference lies beyond it, and of
         (contrast, margin) that it lies within it."""
-        differences, within = {}, {}
-        asked = [({a: 1.0, b: -1.0}, self.margin(metric), False) for a, b in self.pairs(metric)]
+        first = primary_pairs(self.places, self.meta)
+        asked = [({a: 1.0, b: -1.0}, self.margin(metric), False, (a, b) in first) for a, b in self.pairs(metric)]
         if metric not in self.deciding:
             asked = []
         for weights, margin, name in self.claimed():
-            asked += [(weights, margin, margin is not None)] if name == metric and weights else []
-        for weights, margin, claimed_equal in asked:
-            key, one = self.key(metric, weights), self.contrast(metric, weights)
-            if not key:
-                continue
-            limit = margin if claimed_equal else 0.0
-            side = math.copysign(limit, one.value)
-            beyond = Difference(one.values - side) if limit else one
+            asked += [(weights, margin, margin is not None, bool(first))] if name == metric and weights else []
+        asked = [(self.key(metric, of[0]), *of) for of in asked]
+        declared = {key for key, *_, is_first in asked if is_first}
+        beyond, equal = {}, {}
+        for part, share in ((declared, 0.8 if len(declared) < len({of[0] for of in asked}) else 1.0), (None, 0.2)):
+            of_part = [of for of in asked if of[0] and ((of[0] in declared) == (part is not None))]
+            if not declared:
+                share = 1.0
+            differences, within = self.hypotheses(metric, of_part)
+            p, q = zip(*differences.values(), strict=True) if differences else ((), ())
+            rate = share * (0.75 if within else 1.0)
+            beyond |= dict(zip(differences, adjusted_by_distance(p, q, rate), strict=True)) if differences else {}
+            equal |= dict(zip(within, holm(list(within.values()), 0.25 * share), strict=True))
+        return beyond, equal
+
+    def hypotheses(self, metric, asked):
+        """(contrast, limit) → (p, q) of lying beyond it, and (contrast, margin) → p of lying within it."""
+        differences, within = {}, {}
+        for key, weights, margin, claimed_equal, _ in asked:
+            one, limit = self.contrast(metric, weights), margin if claimed_equal else 0.0
+            beyond = Difference(one.values - math.copysign(limit, one.value)) if limit else one
             p = min(1.0, 2 * one.p_beyond(abs(one.value) - limit)) if limit else one.p
             differences.setdefault((key, limit), (p, beyond.q))
             if margin is not None:
                 within.setdefault((key, margin), one.p_equal(margin))
-        rate = 0.75 if within else 1.0
-        p, q = zip(*differences.values(), strict=True) if differences else ((), ())
-        beyond = dict(zip(differences, adjusted_by_distance(p, q, rate), strict=True))
-        equal = dict(zip(within, holm(list(within.values()), 0.25), strict=True))
-        return beyond, equal
+        return differences, within
 
     @cache  # noqa: B019
     def compared(self, metric):
@@ -342,17 +349,7 @@ class Grid:
 
     def rows(self):
         """The cells of each row, by what they share; none where no primary comparison is within rows."""
-        base = self.meta["baseline"]
-        sides = []
-        for one in self.meta.get("primary") or []:
-            for at in itertools.product(*([(axis, to) for to in of] for axis, of in one.get("at", {}).items())):
-                pair = [base | dict(at) | one[side] for side in ("compare", "to")]
-                sides += [pair] if all(side in self.levels for side in pair) else []
-        shared = [
-            axis
-            for axis in self.axes
-            if all(a[axis] == b[axis] for a, b in sides) and len({a[axis] for a, _ in sides}) > 1
-        ]
+        shared = shared_axes(self.places, primary_pairs(self.places, self.meta))
         found = defaultdict(list)
         for cell, levels in enumerate(self.levels):
             found[tuple((axis, levels[axis]) for axis in shared)].append(cell)
@@ -391,9 +388,12 @@ class Grid:
         return max(cells, key=lambda cell: self.sign(metric) * np.mean(list(self.of(metric, cell).values())))
 
     def as_good(self, metric):
-        """The others with the best's values, that the list says equal it, or that are worse than no cell by the
-        margin or more."""
-        known, best = self.known(metric), self.best(metric)
+        """The others that are as good as the best of all."""
+        return self.as_good_as(metric, self.best(metric), self.known(metric))
+
+    def as_good_as(self, metric, best, known):
+        """Those of some cells with the best's values, that the list says equal it, or that are worse than none of them
+        by the margin or more."""
 
         def shown(cell, rival):
             if self.same(metric, cell) == self.same(metric, rival):
@@ -524,6 +524,37 @@ class Grid:
         return np.array([column for column in columns if any(column)]).T
 
 
+def primary_pairs(cells, declaration):
+    """The primary comparisons of cells (key → levels), by a baseline that names all axes."""
+    pairs = []
+    for one in declaration.get("primary") or []:
+        for at in itertools.product(*([(axis, to) for to in of] for axis, of in one.get("at", {}).items())):
+            sides = [declaration["baseline"] | dict(at) | one.get(side, {}) for side in ("compare", "to")]
+            found = [next((cell for cell, levels in cells.items() if levels == side), None) for side in sides]
+            pairs += [] if None in found else [tuple(found)]
+    return pairs
+
+
+def shared_axes(cells, pairs):
+    """The axes along which none of these pairs goes, and at several levels of which there are some."""
+    axes = dict.fromkeys(axis for levels in cells.values() for axis in levels)
+    alike = [axis for axis in axes if all(cells[a][axis] == cells[b][axis] for a, b in pairs)]
+    return [axis for axis in alike if len({cells[a][axis] for a, _ in pairs}) > 1]
+
+
+def with_baseline(cells, baseline, shared):
+    """Each cell with the baseline of its row; the first cell of a row without one stands for it."""
+    rows = defaultdict(list)
+    for cell, levels in cells.items():
+        rows[tuple(levels[axis] for axis in shared)].append(cell)
+    wanted = {axis: level for axis, level in baseline.items() if axis not in shared}
+    bases = {
+        row: next((cell for cell in of if wanted.items() <= cells[cell].items()), of[0]) for row, of in rows.items()
+    }
+    paired = [(cell, bases[tuple(levels[axis] for axis in shared)]) for cell, levels in cells.items()]
+    return [(cell, base) for cell, base in paired if cell != base]
+
+
 def orthonormal(columns, before):
     """An orthonormal basis of what the columns add to those before, by Gram and Schmidt."""
     left, sizes, _ = np.linalg.svd(before, full_matrices=False)
@@ -639,18 +670,20 @@ def test_leaders_of_rows(name):
 
 @every
 def test_what_a_table_marks(name):
-    """Bold is the best and what is as good, of those that may be the best; ° are the others of these."""
+    """Bold is the best and what is as good, of those that may be the best; ° are the others: within each row."""
     grid = grid_of(name)
     with (ROOT / name / "table.csv").open(encoding="utf-8", newline="") as file:
         cells = [row for row in csv.DictReader(file) if row["row"] == "cell"]
     for given in grid.answers["headlines"]:
         metric = given["metric"]
-        leaders = set(grid.leaders(metric))
-        good = leaders & {grid.best(metric), *grid.as_good(metric)}
-        for cell, row in enumerate(cells):
-            known = "good" if cell in good else "open" if cell in leaders else "worse"
-            expected = known if cell in grid.known(metric) else ""
-            assert row[f"{metric} standing"] == expected, (metric, row)
+        rows = [(of, set(grid.leaders_of(metric, of))) for of in grid.rows().values()]
+        for of_row, leaders in rows or [(range(len(cells)), set(grid.leaders(metric)))]:
+            known = [cell for cell in of_row if cell in grid.known(metric)]
+            best = grid.best_of(metric, leaders)
+            good = leaders & {best, *grid.as_good_as(metric, best, known)}
+            for cell in of_row:
+                word = "good" if cell in good else "open" if cell in leaders else "worse"
+                assert cells[cell][f"{metric} standing"] == (word if cell in known else ""), (metric, cell)
 
 
 @every

@@ -17,7 +17,7 @@ import pytest
 
 from analysis.exports import write_answers
 from tests.analysis.conftest import answers_of
-from tests.analysis.test_recomputed import ROOT
+from tests.analysis.test_recomputed import ROOT, primary_pairs, shared_axes, with_baseline
 
 
 def when(item, said, declarations, results):
@@ -40,18 +40,15 @@ def key(claim):
 
 
 def compared(meta, declaration):
-    """The list of a grid with several axes: the primary pairs and all with the baseline."""
-    cells, base = meta["cells"], declaration["baseline"]
-    ids = {tuple(sorted(levels.items())): cell for cell, levels in cells.items()}
-    primary = {
-        ("primary", frozenset(ids[tuple(sorted((base | one.get(side, {})).items()))] for side in ("compare", "to")))
-        for one in declaration["primary"]
-    }
-    baseline = ids[tuple(sorted(base.items()))]
-    pairs = {pair for _, pair in primary}
-    if not (meta.get("auto") and primary):
-        pairs |= {frozenset((cell, baseline)) for cell in cells if cell != baseline}
-    return primary | {("listed", pair) for pair in pairs}
+    """The list of a grid with several axes: the primary pairs, and all with the baseline of their row."""
+    first = primary_pairs(meta["cells"], declaration)
+    others = (
+        []
+        if meta.get("auto") and first
+        else with_baseline(meta["cells"], declaration["baseline"], shared_axes(meta["cells"], first))
+    )
+    primary = {("primary", frozenset(pair)) for pair in first}
+    return primary | {("listed", frozenset(pair)) for pair in (*first, *others)}
 
 
 def check(folder):
