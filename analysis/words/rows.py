@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.findings.verdicts import Findings, Row
 from analysis.format.grid_json import Axis
-from analysis.format.notation import counted, listed
+from analysis.format.notation import counted, listed, listed_names
 from analysis.words.verdicts import FEW, amount, beside_codes
 
 
@@ -43,8 +43,7 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
         (" · ".join(axis.label_of(row.levels[axis.name]) for axis in named), *_places(row, axes)[: len(head) - 1])
         for row in answer.rows
     )
-    shared = listed([axis.label for axis in named])
-    caption = f"{answer.metric.label}, for {answer.metric.decides}: the best of the same {shared}, each row by itself."
+    caption = f"{answer.metric.label}, for {answer.metric.decides}: the best cell of each row."
     return RowTable(caption, head, tuple(lines))
 
 
@@ -75,7 +74,7 @@ def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:
     """Cells by name where they are few."""
     if len(which) > FEW:
         return counted(len(which), "cell")
-    return ", ".join(_name(row, i, axes) for i in which)
+    return listed_names([_name(row, i, axes) for i in which], "and")
 
 
 def _name(row: Row, i: int, axes: Sequence[Axis]) -> str:
