@@ -7,7 +7,7 @@ The entries of the file are read off the findings by pydantic. A grid that was n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from analysis.exports.judged import (
     AnsweredFront,
     AnsweredHeadline,
     AnsweredOptimism,
+    AnsweredRow,
     AnsweredWeight,
 )
 from analysis.exports.measured import (
@@ -101,6 +102,8 @@ class AnswersFile(Entry):
     """Trainings on their way."""
     courses: tuple[AnsweredCourse, ...] = ()
     """Comparisons on the way."""
+    rows: tuple[AnsweredRow, ...] = ()
+    """The answers within each row, where declared comparisons are within rows; else empty."""
     round: AnsweredRound | None = None
     """The round of its command that the file is of; absent where nothing was done in rounds."""
 
@@ -138,6 +141,7 @@ def answers_file(answers: Answers) -> AnswersFile:
         "cells": list(_cells(answers)),
         "baseline": answers.baseline,
         "headlines": [_Told(answer, sentence=headline(answer)) for answer in of_metrics],
+        "rows": list(_rows(answers, places)),
         "estimates": list(_estimates(answers)),
         "references": [
             {"metric": metric.name, "label": label, "value": value}
@@ -174,9 +178,24 @@ def _round(answers: Answers) -> _Told | None:
 def _cells(answers: Answers) -> Iterator[_Told]:
     words = zip(answers.cells, shortfalls(answers.cells), noted(answers.cells), strict=True)
     for cell, shortfall, notes in words:
-        levels = dict(zip((axis.name for axis in answers.axes), cell.levels, strict=True))
         ended = {str(status): int(n) for status, n in cell.runs["status"].value_counts(sort=False).items()}
-        yield _Told(cell, levels=levels, runs=dict(sorted(ended.items())), shortfall=shortfall, notes=notes)
+        yield _Told(
+            cell,
+            levels=cell.levels_of(answers.axes),
+            runs=dict(sorted(ended.items())),
+            shortfall=shortfall,
+            notes=notes,
+        )
+
+
+def _rows(answers: Answers, places: Mapping[int, int]) -> Iterator[_Told]:
+    for answer in answers.findings:
+        for row in answer.rows:
+            found = row.answer
+            here = [places[id(cell)] for cell in found.cells]
+            numbers = {name: [here[i] for i in getattr(found, name)] for name in ("leading", "as_good")}
+            best = None if found.best is None else here[found.best]
+            yield _Told(found, levels=row.levels, cells=here, best=best, sentence=headline(found), **numbers)
 
 
 def _estimates(answers: Answers) -> Iterator[_Told]:

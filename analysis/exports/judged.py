@@ -30,6 +30,25 @@ class AnsweredHeadline(Entry):
     not scored on their way."""
 
 
+class AnsweredRow(Entry):
+    """The answer in a metric among the cells of a row: those that share the levels which no declared comparison
+    changes. Places are those of the grid's cells."""
+
+    metric: MetricName = read_at("metric", "name")
+    levels: dict[str, str]
+    """The levels that the row's cells share, by axis."""
+    cells: Places
+    """The cells of the row."""
+    best: Place | None
+    """The cell with the best mean of those of the row that may be its best, as in a headline."""
+    leaders: Places = read_at("leading")
+    """The cells of the row to which no other of the row is shown to be better."""
+    as_good: Places
+    """Other cells of the row that are shown to be worse than its best by less than `relevant`, if at all."""
+    sentence: str
+    """The same in words."""
+
+
 class AnsweredComparison(Entry):
     """Two cells by the seeds that both finished, and by held-out image where each image has a value. The comparisons of
     one metric are one family."""

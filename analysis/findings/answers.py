@@ -7,6 +7,7 @@ It has no English but labels, names and which cells are shown: sentences about i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -14,17 +15,19 @@ import pandas as pd
 
 from analysis.findings.budget import budget_of
 from analysis.findings.cells import CellRuns, baseline, parameters_of
+from analysis.findings.comparisons import CellComparison, Standing
 from analysis.findings.costs import Cost, Costs, front_of_cells
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.lines import Line, lines_of
 from analysis.findings.other_errors import DrawError, HeldOutError, draw_errors, held_out_errors
-from analysis.findings.pairs import lead_of, standing
+from analysis.findings.pairs import lead_of, standing, within
+from analysis.findings.places import Mark
 from analysis.findings.search import Optimism, optimism
 from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
 from analysis.findings.summary import Summary, metrics_present
 from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
-from analysis.findings.verdicts import Findings
+from analysis.findings.verdicts import Findings, Row
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric
@@ -101,7 +104,18 @@ class Answers:
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
         stands = {metric.name: standing(self.grid, metric, self.cells) for metric in self.metrics}
-        return Summary.of(self.cells, self.metrics, stands)
+        marks = {metric.name: self._marks(metric, stands[metric.name]) for metric in self.metrics}
+        return Summary.of(self.cells, self.metrics, stands, marks)
+
+    def _marks(self, metric: ShownMetric, stands: Standing) -> list[Mark]:
+        """How a table marks each cell: among those of its row, where comparisons are within rows."""
+        rows = self._rows(metric, stands.pairs)
+        of_cells = {
+            id(cell): mark
+            for found in ([row.answer for row in rows] if self.meta.rows else [self._among(metric, self.cells, stands)])
+            for cell, mark in zip(found.cells, found.marks, strict=True)
+        }
+        return [of_cells.get(id(cell), "") for cell in self.cells]
 
     @cached_property
     def findings(self) -> list[Findings]:
@@ -109,15 +123,33 @@ class Answers:
         return [self._found(metric) for metric in self.metrics if metric.deciding and metric.name in self.grid.runs]
 
     def _found(self, metric: ShownMetric) -> Findings:
-        """The answer in one metric: who leads where no verdict is due, else whether that depends on the budget."""
-        stands, estimates = self.summary.standing[metric.name], self.summary.estimates[metric.name]
-        codes = self.meta.baselines.get(metric.name, ())
-        answer = Findings(metric, self.cells, estimates, stands, self.meta.continued, codes=codes)
-        if self.preliminary:
-            return replace(answer, lead=lead_of(self.grid, metric, [self.cells[i] for i in answer.ranked]))
-        if not self.meta.rungs or self.falls:
+        """The answer in one metric, within each row too; where a verdict is due, whether it depends on the budget."""
+        stands = self.summary.standing[metric.name]
+        answer = replace(self._among(metric, self.cells, stands), rows=self._rows(metric, stands.pairs))
+        if self.preliminary or not self.meta.rungs or self.falls:
             return answer
         return replace(answer, budget=budget_of(metric, self.cells, stands, answer.best, self.curve))
+
+    def _among(self, metric: ShownMetric, cells: list[CellRuns], stands: Standing) -> Findings:
+        """The answer among cells that stand so; who leads where no verdict is due."""
+        estimates = [cell.estimate(metric.name) for cell in cells]
+        codes = self.meta.baselines.get(metric.name, ())
+        answer = Findings(metric, cells, estimates, stands, self.meta.continued, codes=codes)
+        if not self.preliminary:
+            return answer
+        return replace(answer, lead=lead_of(self.grid, metric, [cells[i] for i in answer.ranked]))
+
+    def _rows(self, metric: ShownMetric, pairs: Sequence[CellComparison]) -> list[Row]:
+        """The answer among the cells of each row of which two have a value."""
+        by_levels: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
+        for cell in self.cells if self.meta.rows else ():
+            levels = cell.levels_of(self.axes)
+            by_levels.setdefault(tuple((axis, levels[axis]) for axis in self.meta.rows), []).append(cell)
+        return [
+            Row(dict(levels), self._among(metric, cells, within(self.grid, metric, cells, pairs)))
+            for levels, cells in by_levels.items()
+            if sum(cell.estimate(metric.name).known for cell in cells) > 1
+        ]
 
     @property
     def falls(self) -> bool:

@@ -64,8 +64,8 @@ class Best(Answers):
         summary = self.whole.summary
         estimates = {name: self._of(of_cells) for name, of_cells in summary.estimates.items()}
         stands = {name: self._standing(standing) for name, standing in summary.standing.items()}
-        good = {name: self._places(of_cells) for name, of_cells in summary.good.items()}
-        return replace(summary, cells=self.cells, estimates=estimates, standing=stands, good=good)
+        marks = {name: self._of(of_cells) for name, of_cells in summary.marks.items()}
+        return replace(summary, cells=self.cells, estimates=estimates, standing=stands, marks=marks)
 
     @cached_property
     def findings(self) -> list[Findings]:

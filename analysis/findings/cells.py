@@ -9,7 +9,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.format.grid_json import Meta, kind_of
+from analysis.format.grid_json import Axis, Meta, kind_of
 from analysis.format.names import COUNTED, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.statistics.paired import mean_interval
 
@@ -67,6 +67,10 @@ class CellRuns:
     def name(self) -> str:
         """The name that a reader gives it: its levels."""
         return " · ".join(self.labels) or "this cell"
+
+    def levels_of(self, axes: Sequence[Axis]) -> dict[str, str]:
+        """Its levels by the names of the grid's axes."""
+        return {axis.name: level for axis, level in zip(axes, self.levels, strict=True)}
 
     def parameter(self, name: str) -> str:
         """The value of a parameter, given by its config name; "" where the cell has none."""

@@ -3,7 +3,7 @@ its cells stand by them.
 
     primaries declared      these get 80 % of the error rate, and what follows the rest
     one axis, few levels    every level against every other
-    else                    every cell against the baseline
+    else                    every cell against the baseline: that of its row, where comparisons are within rows
 
 Where seeds were added while one looked, they are those that it declares, judged look by look (`sequential`). In a
 preliminary round none of them is judged: who leads is the cell with the best mean, by the paired difference to the next
@@ -20,11 +20,12 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
-from analysis.findings.cells import CellRuns, baseline
+from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import TOLD_APART, CellComparison, Lead, Pair, Standing
 from analysis.findings.sequential import declared_pairs, order_by_looks, pairs_by_looks
 from analysis.findings.values import contrast, paired, values_of
 from analysis.format.grid_json import ShownMetric
+from analysis.format.primary import with_base
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Open, beaten_by, judge, near_best
 from analysis.statistics.paired import compare
@@ -72,8 +73,8 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
     if len(grid.meta.axes) == 1 and len(cells) <= EVERY_PAIR_UP_TO:
         others = list(combinations(cells, 2))
     else:
-        base = baseline(grid.meta, cells)
-        others = [(cell, base) for cell in cells if cell is not base] if base is not None else []
+        levels = {i: cell.levels_of(grid.meta.axes) for i, cell in enumerate(cells)}
+        others = [(cells[i], cells[base]) for i, base in with_base(levels, grid.meta.baseline, grid.meta.rows)]
     seen = [{id(a), id(b)} for a, b in declared]
     rest = [(a, b, not declared) for a, b in others if {id(a), id(b)} not in seen]
     return [*((a, b, True) for a, b in declared), *rest]
@@ -81,12 +82,21 @@ def _asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns,
 
 def standing(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Standing:
     """The standing of cells in a metric."""
+    measured = [cell for cell in cells if cell.estimate(metric.name).known]
+    several = metric.deciding and len(measured) > 1
+    return within(grid, metric, cells, pairs(grid, metric, cells) if several else [])
+
+
+def within(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], asked: Sequence[CellComparison]
+) -> Standing:
+    """The standing of these cells among each other: by those comparisons of them that were asked for, and by all pairs
+    of them."""
+    here = {id(cell) for cell in cells}
+    asked = [pair for pair in asked if {id(pair.a), id(pair.b)} <= here]
     measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
     beaten: list[frozenset[int] | None] = [None] * len(cells)
-    if metric.sign == 0 or len(measured) < 2:
-        return Standing((), beaten)
-    asked = pairs(grid, metric, cells) if metric.deciding else []
-    if grid.meta.preliminary:
+    if metric.sign == 0 or len(measured) < 2 or grid.meta.preliminary:
         return Standing(asked, beaten)
     compared, near = _order(grid, metric, [cells[i] for i in measured])
     for i, rivals in zip(measured, compared, strict=True):

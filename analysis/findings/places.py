@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
 from analysis.format.grid_json import ShownMetric
+
+Mark = Literal["good", "open", "worse", ""]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,9 +57,14 @@ class Places:
         return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
 
     @property
-    def good(self) -> frozenset[int]:
-        """The one to take and the others that are as good, of those that may be the best: what a table sets in bold."""
-        return self.leading & {self.best, *self.as_good}
+    def marks(self) -> list[Mark]:
+        """What a table marks each cell as: `good` are the one to take and the others that are as good, of those that
+        may be the best; "" where nothing was tested."""
+        good = self.leading & {self.best, *self.as_good}
+        return [
+            "" if better is None else "good" if i in good else "worse" if better else "open"
+            for i, better in enumerate(self.standing.beaten)
+        ]
 
     def _is_near(self, i: int) -> bool:
         if self.best is None or not self.leading:

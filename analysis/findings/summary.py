@@ -1,6 +1,7 @@
 """The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round.
 
-Bold are the best and what is as good (`places`); of the others, those that may be the best are marked.
+Bold are the best and what is as good (`places`), of a grid or of each of its rows; of the others, those that may be
+the best are marked.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
-from analysis.findings.places import Places
+from analysis.findings.places import Mark
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding
@@ -62,18 +63,23 @@ def references(meta: Meta, metrics: Sequence[ShownMetric]) -> dict[str, dict[str
 
 @dataclass(frozen=True, eq=False)
 class Summary:
-    """A grid's cells and, per metric, their estimates, standing, rounding, and which of them are good."""
+    """A grid's cells and, per metric, their estimates, standing, rounding, and how a table marks each."""
 
     cells: list[CellRuns]
     metrics: list[ShownMetric]
     estimates: dict[str, list[Estimate]]
     standing: dict[str, Standing]
     rounding: dict[str, Rounding]
-    good: dict[str, frozenset[int]]
+    marks: dict[str, list[Mark]]
 
     @staticmethod
-    def of(cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing]) -> Summary:
-        """All that the table shows of our runs, which stand so in each metric."""
+    def of(
+        cells: list[CellRuns],
+        metrics: list[ShownMetric],
+        standing: dict[str, Standing],
+        marks: dict[str, list[Mark]],
+    ) -> Summary:
+        """All that the table shows of our runs, which stand so in each metric, and are marked so."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
         halves = {name: [estimate.half_width for estimate in of_cells] for name, of_cells in estimates.items()}
         rounding = {
@@ -82,8 +88,7 @@ class Summary:
             else Rounding.of(metric.decimals, halves[metric.name])
             for metric in metrics
         }
-        good = {m.name: Places(m, cells, estimates[m.name], standing[m.name]).good for m in metrics}
-        return Summary(cells, metrics, estimates, standing, rounding, good)
+        return Summary(cells, metrics, estimates, standing, rounding, marks)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""

@@ -27,17 +27,23 @@ UNIFORM, HISTOGRAM = "uniform code", "histogram"
 @dataclass(frozen=True, eq=False)
 class Findings(Places):
     """One metric's answer: where its cells stand and, where known, what they did on their way; `codes` are what codes
-    without a network score. It has a `lead` where no verdict is due."""
+    without a network score. It has a `lead` where no verdict is due, and `rows` where comparisons are within such."""
 
     exploratory: bool
     budget: Budget | None = None
     codes: Sequence[KnownValue] = ()
     lead: Lead | None = None
+    rows: Sequence[Row] = ()
 
     @property
     def pairs(self) -> Sequence[CellComparison]:
         """The comparisons that the grid asks for."""
         return self.standing.pairs
+
+    @property
+    def parts(self) -> list[Findings]:
+        """The answers that a page gives: of each row, or of all cells."""
+        return [row.answer for row in self.rows] or [self]
 
     @property
     def rivals(self) -> list[int]:
@@ -97,6 +103,15 @@ class Findings(Places):
         if name not in cell.runs or cell.runs[name].isna().all():
             return math.nan
         return sampling_noise(cell.runs[name].dropna().to_numpy(), cell.sets)
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The cells that share these levels, by the axis, and the answer among them: a question of its own, where what is
+    declared compares cells within rows."""
+
+    levels: dict[str, str]
+    answer: Findings
 
 
 def _typical(deviations: Sequence[float]) -> float:

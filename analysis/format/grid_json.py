@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from analysis.format.allowed import Decimals, Finite, Looks, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
+from analysis.format.primary import Primary, declared, row_axes
 from analysis.format.rounds import Round
 
 
@@ -155,17 +156,6 @@ class Expectation:
 
 
 @dataclass(frozen=True)
-class Primary:
-    """A comparison that the grid is run for, declared beforehand: the cell at some levels with the cell at others.
-
-    Of an axis that one of them does not name, it has the baseline's level.
-    """
-
-    compare: dict[str, str]
-    to: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Auto:
     """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
 
@@ -258,29 +248,15 @@ class Meta:
         """The metric with the smallest difference that matters to this grid."""
         return replace(metric, relevant=self.relevant.get(metric.kind, metric.relevant))
 
-    @property
+    @cached_property
     def declared(self) -> list[tuple[str, str]]:
-        """The comparisons that are declared beforehand, as pairs of ids: the primary ones, or all with the baseline.
+        """The comparisons that are declared beforehand, as pairs of ids: the primary ones, or all with the baseline."""
+        return declared(self.primary, self.baseline, self.cells)
 
-        A primary one holds at each level of an axis that neither it nor the baseline names.
-        """
-        pairs = [pair for primary in self.primary for pair in self._pairs(primary)]
-        if pairs:
-            return pairs
-        base = next((cell for cell, levels in self.cells.items() if levels == self.baseline), next(iter(self.cells)))
-        return [(cell, base) for cell in self.cells if cell != base]
-
-    def _pairs(self, primary: Primary) -> list[tuple[str, str]]:
-        """The pairs of cells that a primary comparison means, of those that the grid has."""
-        first, second = self.baseline | primary.compare, self.baseline | primary.to
-        return [
-            (a, b)
-            for a, of_a in self.cells.items()
-            for b, of_b in self.cells.items()
-            if first.items() <= of_a.items()
-            and second.items() <= of_b.items()
-            and {k: v for k, v in of_a.items() if k not in first} == {k: v for k, v in of_b.items() if k not in second}
-        ]
+    @cached_property
+    def rows(self) -> tuple[str, ...]:
+        """The names of the axes whose levels are rows: what is declared compares cells within each of them."""
+        return row_axes(self.declared, self.cells)
 
 
 def parse_meta(text: str | bytes, source: str) -> Meta:

@@ -18,14 +18,15 @@ from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.format.files import write_text
 from analysis.format.notation import counted
-from analysis.report.answers import axes, noise, published, verdict
+from analysis.report.answers import axes, noise, published
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
-from analysis.report.search import search_section, with_optimism
+from analysis.report.search import search_section
+from analysis.report.verdict import verdict
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
 from analysis.words.rounds import banner, round_of, seeds_taken
@@ -47,11 +48,11 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -
     """The sections of the page, in their order; a part without data is left out."""
     shown, search = pictures(drawable(answers), drawn), answers.grid.search
     parts = [
-        with_optimism(verdict(answers), answers.optimism or []),
+        verdict(answers),
+        Section("table", "Table", (_html(table), *_chosen(shown, "metrics", "lines"))),
         published(answers),
         comparisons(answers, _chosen(shown, "differences")),
         budget(answers, _chosen(shown, "budget")),
-        Section("table", "Table", (_html(table), *_chosen(shown, "metrics", "lines"))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         axes(answers),
         _gallery("samples", "Samples", shown, "samples", "reconstructions", "strips"),
@@ -68,7 +69,8 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -
 
 def _html(table: ResultTable) -> Html:
     """The table as markup, without its verdict, which stands at the head of the page already."""
-    return Html(html_table(replace(table, verdict=()), caption=False), "the table", table.caption)
+    alone = replace(table, answered=(), by_row=(), verdict=())
+    return Html(html_table(alone, caption=False), "the table", table.caption)
 
 
 def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Picture]:

@@ -11,97 +11,12 @@ from analysis.findings.expectations import Fate
 from analysis.findings.factorial import Factorial, shown
 from analysis.findings.spending import Spending, spending
 from analysis.findings.values import ImageShare
-from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.format.grid_json import Meta
+from analysis.findings.verdicts import Findings
 from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding, begun, counted, duration, percent, probability, some, two_digits
-from analysis.report.page import Answer, Block, Fact, FactTable, Items, Section, Text
+from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
-from analysis.words.verdicts import amount, beside_codes, headline, led, margin, why
-
-_EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
-_ONE_SEED = "One seed: no verdict"
-_NOTHING_LEARNT = "Every cell is worse than a uniform code"
-
-
-def verdict(answers: Answers) -> Section:
-    """The cells to take, per metric that decides; where no verdict is due yet, which cell leads."""
-    if not answers.findings:
-        why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
-        return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
-    if answers.preliminary:
-        return Section("verdict", "Who leads", tuple(_leader(answer) for answer in answers.findings))
-    lines = tuple(_answer(answer, answers.meta) for answer in answers.findings)
-    return Section("verdict", "Verdict", lines)
-
-
-def _answer(answer: Findings, meta: Meta) -> Answer:
-    """The cell to take, with what else it could be; no recommendation where nothing is compared."""
-    use = answer.metric.decides
-    if answer.best is None or len(answer.ranked) < 2 or answer.same:
-        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
-    name = answer.cells[answer.best].name
-    reasons = (headline(answer), *_beyond_floor(answer, meta))
-    if not answer.leading:
-        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
-    take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
-    return Answer(take, name, f"{_as_good(answer)}{_open(answer)}{_rivals(answer)}.", reasons, _mark(answer))
-
-
-def _leader(answer: Findings) -> Answer:
-    """The cell that leads, and by how much."""
-    mark = "Preliminary"
-    if answer.best is None or answer.lead is None or len(answer.ranked) < 2 or answer.same:
-        return Answer(f"For {answer.metric.decides}: nothing to choose between yet.", "", "", (headline(answer),), mark)
-    rest = f" leads in {answer.metric.label}: {led(answer, answer.lead)}."
-    codes = beside_codes(answer)
-    return Answer("", answer.cells[answer.best].name, rest, (codes,) if codes else (), mark)
-
-
-def _mark(answer: Findings, otherwise: str = "") -> str:
-    """The limits of an answer."""
-    code = answer.unreached
-    learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
-    return ". ".join(text for text in (_EXPLORATORY if answer.exploratory else otherwise, learnt) if text)
-
-
-def _as_good(answer: Findings) -> str:
-    """The cells that may be taken in its place."""
-    names = [answer.cells[i].name for i in answer.as_good]
-    if not names:
-        return ""
-    if len(names) == 1:
-        return f", or {names[0]}, which is worse by no more than {margin(answer.metric)}"
-    return f", or any of {len(names)} others that are worse by no more than {margin(answer.metric)}"
-
-
-def _open(answer: Findings) -> str:
-    """The number of others that may be the best as well, and are not known to be as good."""
-    n = len(answer.open)
-    if not n:
-        return ""
-    return f"; {counted(n, 'other')} cannot be ruled out"
-
-
-def _rivals(answer: Findings) -> str:
-    """The number of those worse now that may be better with more training."""
-    n = len(answer.rivals)
-    return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
-
-
-def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
-    """A caution where the best is better than real data: the floor's reference set is what was trained on."""
-    metric, floor = answer.metric, meta.floors.get(answer.metric.name)
-    if floor is None or answer.best is None:
-        return ()
-    if metric.sign * (answer.estimates[answer.best].mean - floor.value) <= 0:
-        return ()
-    value = amount(metric, floor.value, math.nan)
-    return (
-        f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
-        f"training {meta.examples} that they are compared with.",
-    )
-
+from analysis.words.verdicts import why
 
 _OWN_FAMILY = (
     "A claim about two cells that are compared above has that verdict. The others are adjusted among themselves, for "

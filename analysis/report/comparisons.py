@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import get_args
 
 from analysis.findings.answers import Answers
@@ -12,8 +12,8 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison
 from analysis.findings.pairs import unmeasured
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import begun, percent
-from analysis.report.page import Block, Items, Section
+from analysis.format.notation import begun, counted, percent
+from analysis.report.page import Block, Details, Items, Section
 from analysis.statistics.families import Verdict
 from analysis.statistics.paired import POWER
 from analysis.words.cells import shortfall, without_value
@@ -28,6 +28,8 @@ from analysis.words.verdicts import (
     side,
 )
 
+MOST_OPEN = 12
+"""Comparisons of a metric that are shown unfolded where none is declared."""
 _FRESH = (
     "“n fresh seeds” at the end of a line: n new seeds, without those that were used here, would show the difference "
     f"with a probability of {percent(POWER)}, if it is as large as it looks."
@@ -35,17 +37,14 @@ _FRESH = (
 
 
 def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """Every comparison in words, per metric and verdict; None where no two cells share two seeds."""
+    """The comparisons in words, per metric and verdict: those that are declared, and all others folded away; None where
+    no two cells share two seeds."""
     compared = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
     cut = best(answers, MOST_ROWS)
-    shown = {answer.metric.name: answer for answer in cut.findings}
+    shown = {id(pair) for answer in cut.findings for pair in answer.pairs}
+    left_out = cut.left_out("answers.json")
     blocks = [
-        block
-        for answer in compared
-        for block in (
-            *_told(answer, shown[answer.metric.name], cut.left_out("answers.json")),
-            *_unmeasured(answers, answer),
-        )
+        block for answer in compared for block in (*_of_metric(answer, shown, left_out), *_unmeasured(answers, answer))
     ]
     if not blocks:
         return None
@@ -53,23 +52,35 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     return Section("comparisons", title, (*pictures, *blocks))
 
 
-def _told(answer: Findings, shown: Findings, cut: str) -> list[Items]:
-    """A list per verdict, of the pairs that are `shown`; `cut` says which these are where they are not all.
+def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block]:
+    """The lists of what is declared, and the others, or all where they are many and none is declared, folded away."""
+    first = [pair for pair in answer.pairs if pair.primary]
+    rest = [pair for pair in answer.pairs if not pair.primary]
+    told, others = (_told(answer, pairs, shown, cut) for pairs in (first, rest))
+    if not rest and len(first) > MOST_OPEN:
+        return [Details(f"{answer.metric.label}: {counted(len(first), 'comparison')}", tuple(told))]
+    title = f"{answer.metric.label}: {counted(len(rest), 'other comparison')}"
+    return [*told, *([Details(title, tuple(others))] if rest else [])]
+
+
+def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[int], cut: str) -> list[Items]:
+    """A list per verdict, of those of these pairs that are `shown`; `cut` says which these are where they are not all.
 
     Where all are compared with one cell, the title says with which, and it is said once.
     """
-    bases = {pair.b.name for pair in answer.pairs}
-    base = bases.pop() if len(bases) == 1 and len(answer.pairs) > 1 else None
+    bases = {pair.b.name for pair in told}
+    base = bases.pop() if len(bases) == 1 and len(told) > 1 else None
     lists = []
     for word in get_args(Verdict):
-        pairs = [pair for pair in answer.pairs if pair.verdict == word]
-        here = [pair for pair in shown.pairs if pair.verdict == word]
+        pairs = [pair for pair in told if pair.verdict == word]
+        here = [pair for pair in pairs if id(pair) in shown]
         lines = tuple(_line(pair, answer) if base is None else _against(pair, answer) for pair in here)
-        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(answer.pairs)})"
+        count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(told)})"
         untold = word == "cannot tell"
         fresh = _FRESH if untold and base is not None and any(pair.fresh_seeds for pair in pairs) else ""
-        out = _without_metric(left_out_sentence(answer), answer) if untold else ""
-        notes = " ".join(text for text in (out, fresh, cut) if text)
+        about = untold and any(pair.primary for pair in pairs)
+        out = [_without_metric(left_out_sentence(part), answer) for part in answer.parts if about]
+        notes = " ".join(text for text in (*out, fresh, cut) if text)
         lists += [Items(f"{answer.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
     return lists
 

@@ -13,7 +13,7 @@ from analysis.report.figures import search_pictures
 from analysis.report.page import Block, Html, Items, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
-from analysis.words.search import optimism_sentence, search_sentences
+from analysis.words.search import search_sentences
 
 FIGURES = ("history", "slices", "pareto", "rungs")
 """The figures of a search, in the order in which they are read."""
@@ -38,11 +38,6 @@ def _best(search: Search) -> list[Html]:
         return []
     named = replace(table, name=f"trials-{table.name}")
     return [Html(html_table(named, caption=False), "the best trials", table.caption)]
-
-
-def with_optimism(verdict: Section, gaps: Sequence[Optimism]) -> Section:
-    """The verdict, and below it by how much the search's own best value flattered."""
-    return replace(verdict, blocks=(*verdict.blocks, *(Text(optimism_sentence(gap)) for gap in gaps)))
 
 
 def search_report(search: Search, drawn: Mapping[str, Drawn]) -> str:

@@ -18,11 +18,12 @@ from rich.console import Console
 from analysis.exports import write_answers
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
+from analysis.findings.comparisons import CellComparison
 from analysis.format import options
 from analysis.format.errors import InputError, unknown
 from analysis.format.files import write_text
 from analysis.read.source import SOURCE, source_of
-from analysis.tables.brief import terminal_answer
+from analysis.tables.brief import by_weight, terminal_answer
 from analysis.tables.captions import caption
 from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
 from analysis.tables.latex import latex_table
@@ -32,8 +33,13 @@ from analysis.tables.published import PaperTable
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
+from analysis.words.length import MOST, sentences_in, up_to
+from analysis.words.rounds import banner
+from analysis.words.rows import row_headline, row_table
 from analysis.words.verdicts import claim_sentence, comparison_sentence, headline, left_out_sentence
 
+MOST_TOLD = 12
+"""Primary comparisons that are told beside a table; the report has all."""
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
@@ -124,8 +130,8 @@ def table_of(answers: Answers, layout: str = "") -> ResultTable:
     frame, notes = Frame(answers), Footnotes()
     chosen = choose(frame, layout)
     body = chosen.form.body(frame, chosen.papers, notes, chosen.notes)
-    said = caption(answers), body.stub, body.columns, body.rows, notes.texts, _verdict(answers)
-    return ResultTable(answers.meta.name, *said)
+    plain = caption(answers), body.stub, body.columns, body.rows, notes.texts
+    return _with_findings(answers, ResultTable(answers.meta.name, *plain))
 
 
 def read_through(answers: Answers) -> ResultTable:
@@ -133,18 +139,36 @@ def read_through(answers: Answers) -> ResultTable:
     cut = best(answers, MOST_ROWS)
     if cut is answers:
         return table_of(answers)
-    return replace(table_of(cut), caption=f"{caption(answers)} {cut.left_out()}", verdict=_verdict(answers))
+    return _with_findings(answers, replace(table_of(cut), caption=f"{caption(answers)} {cut.left_out()}"))
 
 
-def _verdict(answers: Answers) -> tuple[str, ...]:
-    """The cell to take, what the looks say of what was declared where seeds were added, or how cells differ so far
-    where no verdict is due, and what became of claims."""
-    looked = answers.meta.auto is not None
-    pairs = [pair for answer in answers.findings for pair in answer.pairs if pair.primary]
-    declared = pairs if (looked or answers.preliminary) and answers.meta.primary else []
-    out = [sentence for answer in answers.findings if declared and (sentence := left_out_sentence(answer))]
-    claims = [claim_sentence(outcome, first_look=looked) for outcome in answers.claims]
-    return (*map(headline, answers.findings), *map(comparison_sentence, declared), *out, *claims)
+def _with_findings(answers: Answers, table: ResultTable) -> ResultTable:
+    """The table with the question and its answer in few sentences, and with what else was found."""
+    question = " ".join(text for text in (banner(answers.grid), answers.meta.question) if text)
+    by_row = [rows for answer in answers.findings if (rows := row_table(answer, answers.axes)) is not None]
+    heads = [row_headline(answer, answers.axes) if answer.rows else headline(answer) for answer in answers.findings]
+    answered, rest = up_to(MOST - sentences_in(question) - len(by_row), [text for text in heads if text])
+    told = _declared(answers)
+    parts = [part for answer in answers.findings for part in answer.parts]
+    out = [sentence for part in parts if told and (sentence := left_out_sentence(part))]
+    return replace(
+        table,
+        question=question,
+        answered=answered,
+        by_row=tuple(by_row),
+        verdict=(*rest, *map(comparison_sentence, told), *out, *_claims(answers)),
+        untold=sum(len(answer.pairs) for answer in answers.findings) - len(told),
+    )
+
+
+def _declared(answers: Answers) -> list[CellComparison]:
+    """The primary comparisons that are told, what matters most of each metric first; of equal values nothing is."""
+    pairs = by_weight([answer.pairs for answer in answers.findings]) if answers.meta.primary else ()
+    return [pair for pair in pairs if pair.primary and not pair.same][:MOST_TOLD]
+
+
+def _claims(answers: Answers) -> list[str]:
+    return [claim_sentence(outcome, first_look=answers.meta.auto is not None) for outcome in answers.claims]
 
 
 def render(answers: Answers, form: str, layout: str = "") -> str:

@@ -19,7 +19,7 @@ from analysis.tables.captions import interval, setting
 from analysis.tables.table import ResultTable
 from analysis.tables.terminal import paragraphs, terminal_text
 from analysis.words.rounds import banner
-from analysis.words.verdicts import comparison_sentence, headline
+from analysis.words.verdicts import comparison_sentence
 
 MOST = 3
 """Comparisons that are told; the report has all."""
@@ -31,22 +31,22 @@ _ORDER = get_args(Verdict)
 def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console: Console | None = None) -> str:
     """The answer of a grid, with its table, as a console shows it, the process's own by default; `cut` says which cells
     the table has where it has not all."""
-    ordered = list(_by_weight([answer.pairs for answer in answers.findings]))
+    ordered = list(by_weight([answer.pairs for answer in answers.findings]))
     sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
     notes = tuple(_short(note) for note in table.footnotes)
     said = banner(answers.grid)
+    short = replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences)
     blocks = [
         paragraphs([said], console) if said else "",
-        paragraphs(map(headline, answers.findings), console),
-        terminal_text(
-            replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences), console
-        ),
+        *(paragraphs(rows.sentences, console) for rows in table.by_row),
+        paragraphs(table.answered, console),
+        terminal_text(replace(short, question="", answered=(), by_row=()), console),
         paragraphs([_rest(len(ordered) - len(sentences))], console),
     ]
     return "\n\n".join(block for block in blocks if block)
 
 
-def _by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellComparison]:
+def by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellComparison]:
     """The comparisons, of each metric in turn, what matters most first: what is declared, then by verdict and size."""
 
     def weight(pair: CellComparison) -> tuple[bool, int, float]:

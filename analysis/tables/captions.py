@@ -12,7 +12,7 @@ from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
 from analysis.format.notation import Rounding, counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
-from analysis.words.rounds import at_rungs, banner, looked, round_of, seeds_taken
+from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
 _AT_THE_END = {
@@ -31,14 +31,11 @@ _FAR = 2
 
 
 def caption(answers: Answers) -> str:
-    """The caption: what a preliminary page rests on; question, data, seeds and interval, decoder, own errors, quality,
-    latents, budget, provenance."""
+    """The caption: data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
     meta = answers.meta
     judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
     parts = [
-        banner(answers.grid),
         at_rungs(answers.meta, answers.metrics),
-        meta.question,
         setting(meta),
         _interval(answers),
         *judged,
@@ -61,7 +58,9 @@ def _interval(answers: Answers) -> str:
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     factors = [answer.metric.label for answer in answers.findings if answer.metric.scale == "log"]
     logs = f"{listed(factors)} is compared by its logarithm, so its differences are factors." if factors else ""
-    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else MARKS]
+    rows = listed([axis.label for axis in answers.axes if axis.name in answers.meta.rows])
+    marks = f"{MARKS} Each is among the cells of the same {rows}, and said of these." if rows else MARKS
+    sentences = [interval(answers.meta), *given, logs, "" if answers.preliminary else marks]
     return " ".join(text for text in sentences if text)
 
 

@@ -18,13 +18,13 @@ def latex_table(table: ResultTable) -> str:
     become too small to read stand below each other.
     """
     notes = [f"{_tex_mark(letter(i))} {latex(note)}" for i, note in enumerate(table.footnotes)]
-    notes += [rf"\textbullet{{}} {latex(sentence)}" for sentence in table.verdict]
+    notes += [rf"\textbullet{{}} {latex(sentence)}" for sentence in table.sentences]
     lines = [
         "% \\usepackage{booktabs,graphicx}",
         "\\begin{table}[t]",
         "\\centering\\emergencystretch=3em",
         "\\providecommand{\\resizebox}[3]{#3}",
-        f"\\caption{{{latex(table.caption)}}}",
+        f"\\caption{{{latex(table.full_caption)}}}",
         f"\\label{{tab:{re.sub('[^A-Za-z0-9-]+', '-', table.name)}}}",
         "\\par\\medskip\\small",
         "\n\\par\\medskip\n".join(_tabular(part) for part in _parts(table)),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from analysis.format.notation import width
+from analysis.words.rows import RowTable
 
 OPEN = "°"
 """The sign behind a number that may be the best's, and is not known to be as good."""
@@ -57,7 +58,8 @@ class TableRow:
 class ResultTable:
     """A table of results: `stub` are its columns of labels, `columns` those of numbers.
 
-    `footnotes` are marked a, b, c … in this order.
+    `footnotes` are marked a, b, c … in this order. The `question`, what is `answered` and the best `by_row` stand above
+    it where there is room, the caption and the sentences of the `verdict` below; so many comparisons are `untold`.
     """
 
     name: str
@@ -67,6 +69,20 @@ class ResultTable:
     rows: tuple[TableRow, ...]
     footnotes: tuple[str, ...]
     verdict: tuple[str, ...] = ()
+    question: str = ""
+    answered: tuple[str, ...] = ()
+    by_row: tuple[RowTable, ...] = ()
+    untold: int = 0
+
+    @property
+    def full_caption(self) -> str:
+        """The question and the caption, where these stand together."""
+        return " ".join(text for text in (self.question, self.caption) if text)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that is found, in sentences."""
+        return *self.answered, *(sentence for rows in self.by_row for sentence in rows.sentences), *self.verdict
 
     @property
     def groups(self) -> list[tuple[Column, int]]:

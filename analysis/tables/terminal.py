@@ -34,10 +34,10 @@ def terminal_text(table: ResultTable, console: Console | None = None) -> str:
     bold = any(entry.bold for row in table.rows for entry in row.entries)
     notes = [_hanging(f"[{letter(i)}]", note) for i, note in enumerate(table.footnotes)]
     blocks = [
-        paragraphs([table.caption], console),
+        paragraphs([table.full_caption], console),
         *(_shown([piece], console, _width(piece)) for piece in pieces),
         _shown([*([Text("* stands for bold")] if starred and bold else []), *notes], console),
-        _shown([_hanging("•", sentence) for sentence in table.verdict], console),
+        _shown([_hanging("•", sentence) for sentence in table.sentences], console),
     ]
     return "\n\n".join(block for block in blocks if block)
 

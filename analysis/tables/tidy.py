@@ -16,7 +16,6 @@ from analysis.words.cells import noted, shortfall, why_not_comparable
 from analysis.words.rounds import banner
 
 _PARTS = ("mean", "half_width", "n", "standing")
-_GOOD, _OPEN, _WORSE = "good", "open", "worse"
 
 
 def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
@@ -40,11 +39,9 @@ def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
         row: list[object] = ["cell", *cell.levels, len(cell.runs), note]
         for metric in summary.metrics:
             estimate = summary.estimates[metric.name][i]
-            standing = summary.standing[metric.name]
-            place = "" if standing.beaten[i] is None else _OPEN if i in standing.leading else _WORSE
-            place = _GOOD if i in summary.good[metric.name] else place
             mean = UNCOMPARED if metric in apart else _digits(estimate.mean)
-            row += [mean, _digits(estimate.half_width), len(estimate.values), place][: len(parts)]
+            mark = summary.marks[metric.name][i]
+            row += [mean, _digits(estimate.half_width), len(estimate.values), mark][: len(parts)]
         write(_guarded([*row, *_published(papers, cell, frame)]))
     for label, values in references(answers.meta, answers.metrics).items():
         known_of = [

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html import escape
 
-from analysis.format.notation import width
+from analysis.format.notation import counted, width
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
+from analysis.words.rows import RowTable
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""
 
 
 def markdown(table: ResultTable) -> str:
-    """A table as Markdown: caption, aligned columns, footnotes, verdict."""
+    """A table as Markdown: the question, its answer, aligned columns, caption, footnotes, what else was found."""
     head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
     head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
@@ -24,9 +25,23 @@ def markdown(table: ResultTable) -> str:
     body = [_join(line, widths, stub) for line in lines]
     body.insert(1, "| " + " | ".join(rule) + " |")
     notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
-    verdict = [f"- {_md(sentence)}" for sentence in table.verdict]
-    parts = [[_md(table.caption)], body, notes, verdict]
-    return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
+    rows = [part for of_metric in table.by_row for part in ([_md(of_metric.caption)], _md_rows(of_metric))]
+    below = [*table.verdict, *([_untold(table)] if table.untold else [])]
+    parts = [[_md(table.question)], _md_list(table.answered), *rows, body, [_md(table.caption)], notes, _md_list(below)]
+    return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
+
+
+def _untold(table: ResultTable) -> str:
+    return f"{counted(table.untold, 'other comparison')} in report.html and answers.json."
+
+
+def _md_list(sentences: Sequence[str]) -> list[str]:
+    return [f"- {_md(sentence)}" for sentence in sentences]
+
+
+def _md_rows(table: RowTable) -> list[str]:
+    lines = [[_md(text) for text in line] for line in (table.head, *table.lines)]
+    return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(table.head), *lines[1:])]
 
 
 def _md_head(table: ResultTable, i: int) -> str:
@@ -82,7 +97,7 @@ def html_table(table: ResultTable, *, caption: bool = True) -> str:
     Ids begin with the table's name.
     """
     lines = ['<table class="results">']
-    lines += [f"<caption>{_html(table.caption)}</caption>"] if caption else []
+    lines += [f"<caption>{_html(table.full_caption)}</caption>"] if caption else []
     lines += ["<thead>", *_html_heads(table), "</thead>"]
     for rows in _bodies(table):
         lines += ["<tbody>", *(_html_row(table, row) for row in rows), "</tbody>"]
@@ -90,8 +105,8 @@ def html_table(table: ResultTable, *, caption: bool = True) -> str:
     if table.footnotes:
         notes = [f'<li id="{_note_id(table, letter(i))}">{_html(note)}</li>' for i, note in enumerate(table.footnotes)]
         lines += ['<ol class="footnotes" type="a">', *notes, "</ol>"]
-    if table.verdict:
-        lines += ['<ul class="verdict">', *(f"<li>{_html(sentence)}</li>" for sentence in table.verdict), "</ul>"]
+    if table.sentences:
+        lines += ['<ul class="verdict">', *(f"<li>{_html(sentence)}</li>" for sentence in table.sentences), "</ul>"]
     return "\n".join(lines) + "\n"
 
 

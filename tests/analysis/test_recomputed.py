@@ -13,6 +13,8 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
                 differences have ¾ of the 5 %; equality, the greater p of two one-sided tests, ¼ by Holm's method
     verdict     better or worse: adjusted p ≤ 5 %; equal: adjusted p of equality ≤ 5 %; else cannot tell
     leaders     i is out where a difference of the list says so, or some j is better at p ≤ ½ · 5 % · v_ji/Σ_j v_ji
+    rows        axes along which no primary comparison goes, and at several of whose levels there are some: leaders of
+                the cells that share their levels there, by the list's verdicts among them, and by all pairs of them
     claim       mean over pairs of cells of (better − than), less that at `since`
     effect      y_s projected on what an effect adds to all others that do not contain it: F = |ȳ|²/(V1 + V2)
 
@@ -264,6 +266,38 @@ class Grid:
         if metric in self.deciding:
             for (a, b), (*_, verdict) in self.compared(metric).items():
                 out |= {"better": {b}, "worse": {a}}.get(verdict, set())
+        return self.unbeaten(metric, known, out)
+
+    def rows(self):
+        """The cells of each row, by what they share; none where no primary comparison is within rows."""
+        base = self.meta["baseline"]
+        sides = []
+        for one in self.meta.get("primary") or []:
+            for at in itertools.product(*([(axis, to) for to in of] for axis, of in one.get("at", {}).items())):
+                pair = [base | dict(at) | one[side] for side in ("compare", "to")]
+                sides += [pair] if all(side in self.levels for side in pair) else []
+        shared = [
+            axis
+            for axis in self.axes
+            if all(a[axis] == b[axis] for a, b in sides) and len({a[axis] for a, _ in sides}) > 1
+        ]
+        found = defaultdict(list)
+        for cell, levels in enumerate(self.levels):
+            found[tuple((axis, levels[axis]) for axis in shared)].append(cell)
+        return dict(found) if shared else {}
+
+    def leaders_of(self, metric, cells):
+        """The cells of a row that may be the best of it."""
+        known = [cell for cell in cells if self.of(metric, cell)]
+        out = set()
+        for one in self.answers["comparisons"]:
+            if one["metric"] == metric and {one["a"], one["b"]} <= set(known):
+                out |= {"better": {one["b"]}, "worse": {one["a"]}}.get(one["verdict"], set())
+        return self.unbeaten(metric, known, out)
+
+    def unbeaten(self, metric, known, listed):
+        """Those of some cells that may be the best among them, where these are out by the list."""
+        out = set(listed)
         for cell in known:
             rivals = {self.same(metric, other): other for other in reversed(known)}
             rivals.pop(self.same(metric, cell))
@@ -277,9 +311,11 @@ class Grid:
 
     def best(self, metric):
         """The leader with the best mean."""
-        return max(
-            self.leaders(metric), key=lambda cell: self.sign(metric) * np.mean(list(self.of(metric, cell).values()))
-        )
+        return self.best_of(metric, self.leaders(metric))
+
+    def best_of(self, metric, cells):
+        """The one of some cells that has the best mean."""
+        return max(cells, key=lambda cell: self.sign(metric) * np.mean(list(self.of(metric, cell).values())))
 
     def as_good(self, metric):
         """The others with the best's values, that the list says equal it, or that are worse than no cell by the
@@ -499,6 +535,25 @@ def test_as_good(name):
     grid = grid_of(name)
     for given in grid.answers["headlines"]:
         assert given["as_good"] == grid.as_good(given["metric"]), given["metric"]
+
+
+def _declaring():
+    """The grids of a fixed number of seeds that declare comparisons."""
+    heads = {path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(ROOT.glob("*/grid.json"))}
+    return [name for name, head in heads.items() if head.get("primary") and not head.get("auto")]
+
+
+@pytest.mark.parametrize("name", _declaring())
+def test_leaders_of_rows(name):
+    grid = grid_of(name)
+    rows = {(metric, *levels): cells for metric in grid.deciding for levels, cells in grid.rows().items()}
+    told = {(one["metric"], *one["levels"].items()): one for one in grid.answers["rows"]}
+    assert told.keys() == rows.keys()
+    for (metric, *levels), cells in rows.items():
+        given, leaders = told[metric, *levels], grid.leaders_of(metric, cells)
+        assert given["cells"] == cells
+        assert given["leaders"] == leaders, (metric, levels)
+        assert given["best"] == grid.best_of(metric, leaders)
 
 
 @every

@@ -182,7 +182,7 @@ def test_a_table_as_csv_says_what_it_is(first):
 def test_the_report_has_no_part_that_only_verdicts_need(first):
     page = (first[0] / "report.html").read_text(encoding="utf-8")
     titles = [html.unescape(title) for title in re.findall(r"<h2[^>]*>(.*?)</h2>", page)]
-    first_half = ["Who leads", "How cells differ so far", "Table", "What else differed"]
+    first_half = ["Who leads", "Table", "How cells differ so far", "What else differed"]
     assert titles == [*first_half, "Noise", "What was not scored", "Where it comes from"]
     assert "7 of 33 runs were not scored. Means and intervals are over the seeds that were." in seen(page)
 
@@ -213,20 +213,20 @@ def test_one_seed_leads_without_an_interval(tmp_path):
     assert told == "ε · unweighted MSE leads in FID: 38.0; next μ̃ · MSE at ε-weight 1, by a factor of 1.37 (one seed)."
     caption = tables.table_of(answers_of(folder)).caption
     assert "One seed, so no interval is known. " in caption
-    assert "1 of 5 seeds" in caption
+    assert "1 of 5 seeds" in tables.table_of(answers_of(folder)).question
 
 
 def test_looks_are_what_verdicts_come_with_where_they_are_planned(tmp_path):
     auto = {"looks": [3, 5, 8], "stopped": {}}
     folder = rounds.in_round(tmp_path / "grid", round=FIRST, auto=auto)
-    caption = tables.table_of(answers_of(folder)).caption
-    assert "3 of up to 8 seeds. It names who leads; verdicts come with each planned look." in caption
+    above = tables.table_of(answers_of(folder)).question
+    assert "3 of up to 8 seeds. It names who leads; verdicts come with each planned look." in above
 
 
 def test_the_share_of_the_training_is_told_in_steps_where_it_has_no_word(tmp_path):
     folder = tmp_path / "grid"
     rounds.in_round(folder, points=[(*point[:3], 100, point[4]) for point in rounds.rungs(steps=(125,))])
-    assert "after 20 % of the training (100 of 500 steps)" in tables.table_of(answers_of(folder)).caption
+    assert "after 20 % of the training (100 of 500 steps)" in tables.table_of(answers_of(folder)).question
 
 
 @pytest.mark.parametrize("console", [pipe(), terminal(100)], ids=["pipe", "terminal"])

@@ -69,7 +69,7 @@ def test_how_runs_ended_is_counted(told):
 
 
 def test_sentences_and_bold_are_those_of_the_table(answers, told):
-    assert [one["sentence"] for one in (*told["headlines"], *told["claims"])] == list(table_of(answers).verdict)
+    assert [one["sentence"] for one in (*told["headlines"], *told["claims"])] == list(table_of(answers).sentences)
     entries = [entry for row in table_of(answers).rows for entry in row.entries]
     marked = [sum(entry.bold for entry in entries), sum(entry.open for entry in entries)]
     assert sum(marked) == sum(one["may_be_best"] for one in told["estimates"]) > 0

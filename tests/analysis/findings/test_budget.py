@@ -12,8 +12,8 @@ from analysis.exports import answers_file
 from analysis.findings.answers import FALLING, Answers
 from analysis.findings.best import best
 from analysis.findings.comparisons import Rung
-from analysis.report.answers import verdict
 from analysis.report.budget import UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.verdict import verdict
 from analysis.words.verdicts import headline
 from diffusion_core.rates import RATES, share_of_peak
 from tests.analysis.conftest import FID, NLL

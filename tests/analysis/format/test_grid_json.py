@@ -9,7 +9,8 @@ import re
 import pytest
 
 from analysis.format.errors import InputError
-from analysis.format.grid_json import Auto, Meta, Primary, ShownMetric, parse_meta
+from analysis.format.grid_json import Auto, Meta, ShownMetric, parse_meta
+from analysis.format.primary import Primary
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, meta, rows
 
@@ -35,11 +36,37 @@ def test_without_primaries_every_cell_is_compared_with_the_baseline():
         pytest.param(Primary({"x": "b"}), {}, [("bb", "ab")], id="the-baselines-level-where-it-names-none"),
         pytest.param(Primary({"x": "b"}, {"y": "a"}), {}, [("bb", "aa")], id="named"),
         pytest.param(Primary({"x": "b"}), {"baseline": {"x": "a"}}, [("ba", "aa"), ("bb", "ab")], id="at-every-level"),
+        pytest.param(Primary({"x": "b"}, at={"y": ("a",)}), {}, [("ba", "aa")], id="at-a-level"),
+        pytest.param(Primary({"x": "b"}, at={"y": ("b", "a")}), {}, [("bb", "ab"), ("ba", "aa")], id="at-several"),
+        pytest.param(Primary({"x": "b"}, at={"y": ("b", "c")}), {}, [("bb", "ab")], id="at-one-that-is-gone"),
         pytest.param(Primary({"x": "c"}), {}, [("aa", "ab"), ("ba", "ab"), ("bb", "ab")], id="of-a-cell-that-lacks"),
     ],
 )
 def test_what_a_primary_comparison_declares(primary, changes, declared):
     assert grid(primary=(primary,), **changes).declared == declared
+
+
+@pytest.mark.parametrize(
+    ("changes", "rows", "declared"),
+    [
+        pytest.param({}, (), [("aa", "ab"), ("ba", "ab"), ("bb", "ab")], id="all-with-the-baseline"),
+        pytest.param({"baseline": {"x": "b"}}, ("y",), [("aa", "ba"), ("ab", "bb")], id="of-its-row"),
+        pytest.param({"baseline": {"x": "z"}}, ("y",), [("ba", "aa"), ("bb", "ab")], id="of-a-baseline-that-is-gone"),
+        pytest.param({"primary": (Primary({"x": "b"}),)}, (), [("bb", "ab")], id="one-level-is-no-row"),
+        pytest.param(
+            {"primary": (Primary({"x": "b"}, at={"y": ("a", "b")}),)}, ("y",), [("ba", "aa"), ("bb", "ab")], id="within"
+        ),
+        pytest.param(
+            {"primary": (Primary({"x": "b"}, at={"y": ("a", "b")}), Primary({"y": "a"}))},
+            (),
+            [("ba", "aa"), ("bb", "ab"), ("aa", "ab")],
+            id="across-too",
+        ),
+    ],
+)
+def test_rows_are_the_levels_along_which_nothing_declared_goes(changes, rows, declared):
+    found = grid(**changes)
+    assert (found.rows, found.declared) == (rows, declared)
 
 
 def test_the_margin_is_on_the_scale_of_the_metric():

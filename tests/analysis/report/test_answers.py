@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.report.answers import axes, noise, verdict
+from analysis.report.answers import axes, noise
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.figures import caption
 from analysis.report.page import render
+from analysis.report.verdict import verdict
 from tests.analysis.conftest import FID, NLL, known
 from tests.analysis.findings.test_factorial import grid_of as planted
 from tests.analysis.findings.test_verdicts import VALUES, grid_of

@@ -18,7 +18,7 @@ from tests.analysis.report.pages import Page, page_of
 
 
 def test_sections_come_in_their_order_and_each_has_its_link(page):
-    names = ["verdict", "comparisons", "budget", "table", "axes", "samples", "curves", "besides", "noise", "cost"]
+    names = ["verdict", "table", "comparisons", "budget", "axes", "samples", "curves", "besides", "noise", "cost"]
     names += ["missing", "provenance"]
     assert [section["id"] for section in page.all("section")] == names
     links = [link["href"] for link in page.all("a") if link["href"].startswith("#")]
@@ -52,14 +52,14 @@ def test_against_the_baseline_by_verdict(page):
 
 def test_figures_are_embedded_and_described(page):
     figures = [figure["id"].removeprefix("figure-") for figure in page.all("figure")]
-    assert figures == ["differences", "metrics", "samples", "bound", "weights", "training", "cost"]
+    assert figures == ["metrics", "differences", "samples", "bound", "weights", "training", "cost"]
     for image in page.all("img"):
         kind, data = image["src"].split(",")
         assert kind == "data:image/png;base64"
         assert base64.b64decode(data).startswith(b"\x89PNG")
         assert len(image["alt"]) > 30
     assert len(page.all("figcaption")) == len(figures)
-    assert "NLL 1 better, 7 worse, 1 cannot tell" in page.all("img")[0]["alt"]
+    assert "NLL 1 better, 7 worse, 1 cannot tell" in page.all("img")[1]["alt"]
     assert page.all("img")[2]["alt"] == "Sheet of generated samples of 11 cells."
 
 

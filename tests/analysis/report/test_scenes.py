@@ -36,16 +36,16 @@ LACKING = [
     ("one cell", "For likelihood: nothing to choose between.", "verdict table samples curves noise cost"),
     ("one seed", "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.", "verdict table samples curves"),
     ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
-    ("points", "For likelihood take MSE at ε-weight 1", "verdict comparisons budget table samples curves besides"),
+    ("points", "For likelihood take MSE at ε-weight 1", "verdict table comparisons budget samples curves besides"),
     (
         "no samples",
         "For likelihood take ε · L, fixed isotropic Σ",
-        "verdict comparisons budget table axes curves besides noise",
+        "verdict table comparisons budget axes curves besides noise",
     ),
     (
         "no curves",
         "For likelihood take ε · L, fixed isotropic Σ",
-        "verdict comparisons budget table axes samples besides noise",
+        "verdict table comparisons budget axes samples besides noise",
     ),
 ]
 

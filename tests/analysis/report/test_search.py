@@ -37,7 +37,7 @@ def page(folder):
 
 def test_the_search_stands_after_verdict_and_table(page):
     names = [section["id"] for section in page.all("section")]
-    assert names[:5] == ["verdict", "comparisons", "budget", "table", "search"]
+    assert names[:5] == ["verdict", "table", "comparisons", "budget", "search"]
     ids = [element["id"] for element in page.elements if "id" in element]
     assert len(ids) == len(set(ids))
 

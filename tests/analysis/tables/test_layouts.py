@@ -357,16 +357,16 @@ def test_the_writers_say_the_same(name, table):
 def test_heads_caption_and_footnotes_are_in_every_writer(name, table):
     table = table(name)
     page = ElementTree.fromstring(f"<div>{html_table(table)}</div>")
-    assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.verdict)
+    assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.sentences)
     text = "".join(page.itertext())
     source = re.sub(r"\\(.)", r"\1", markdown(table))
     shown = " ".join(terminal_text(table, pipe()).split())
-    said = [*table.footnotes, *table.verdict, *(column.label for column in (*table.stub, *table.columns))]
+    said = [*table.footnotes, *table.sentences, *(column.label for column in (*table.stub, *table.columns))]
     groups = [column.group for column in table.columns]
     for place, texts in ((text, said + groups), (source, said + groups), (shown, said)):
         assert [one for one in texts if one not in place] == []
     caption = page.find("table/caption")
-    assert "".join(caption.itertext()) == table.caption.replace("`", "")
+    assert "".join(caption.itertext()) == table.full_caption.replace("`", "")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -434,7 +434,7 @@ def test_latex_stacks_ours_and_theirs_where_both_are_too_wide(table):
 
 
 def test_markdown_says_once_what_heads_all_columns(table):
-    head = markdown(table("analytic_dpm")).splitlines()[2]
+    head = next(line for line in markdown(table("analytic_dpm")).splitlines() if line.startswith("|"))
     assert [cell.strip() for cell in head.split("|")[2:5]] == ["Number of steps K: 5", "10", "25"]
 
 

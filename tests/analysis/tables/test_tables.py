@@ -94,7 +94,11 @@ def test_markdown_columns_are_aligned(table):
 
 def test_caption_and_footnotes(table):
     lines = markdown(table).splitlines()
-    assert lines[0] == CAPTION
+    assert lines[0] == table.question
+    assert f"{lines[0]} {table.caption}" == CAPTION
+    # The answer stands above the table, and the caption below.
+    bullets, rows = lines.index(f"- {table.answered[0]}"), [i for i, line in enumerate(lines) if line[:1] == "|"]
+    assert bullets < rows[0] < rows[-1] < lines.index(table.caption)
     notes = [line for line in lines if line.startswith("<sup>")]
     assert notes[0] == "<sup>a</sup> In native form the rows differ in weight as well as in target.<br>"
     assert notes[1] == f"<sup>b</sup> {WEIGHT_DIFFERS}<br>"
@@ -115,7 +119,7 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
 
 
 def test_caption_of_a_continued_grid_says_so(tmp_path):
-    caption = render(answers_of(build(tmp_path / "g", continued=True, device="an H100")), "markdown").splitlines()[0]
+    caption = table_of(answers_of(build(tmp_path / "g", continued=True, device="an H100"))).caption
     assert "(8.0 min), an H100; code" in caption
     assert caption.endswith("Other seeds were asked for after results were seen, so its verdicts are exploratory.")
 
@@ -335,6 +339,7 @@ def test_a_finished_cell_without_a_metric_is_marked(tmp_path):
 
 
 def test_markdown_takes_no_formula_entity_or_heading_from_outside(table):
-    written = markdown(replace(table, caption="# $x$ &lt; a & b ~~c~~ `$1`", verdict=("> quoted", "- #2")))
+    question, verdict = "# $x$ &lt; a & b ~~c~~ `$1`", ("> quoted", "- #2")
+    written = markdown(replace(table, question=question, verdict=verdict, untold=0))
     assert written.startswith(r"\# \$x\$ \&lt; a & b \~\~c\~\~ `$1`")
     assert written.endswith("- \\> quoted\n- \\- #2\n")

@@ -1,0 +1,87 @@
+"""The comparisons that a grid declares before it is run, as pairs of its cells, and the rows within which they are.
+
+    {compare: {variance: learned}, at: {steps: ["5", "10"]}}        learned with the baseline's β, at 5 steps and at 10
+
+Here `variance` is compared and `steps` are not: cells of as many steps are a row, and each row is asked by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TypeVar
+
+Levels = Mapping[str, str]
+"""Axis → level's name."""
+Id = TypeVar("Id", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Primary:
+    """A comparison that the grid is run for, declared beforehand: the cell at some levels with the cell at others.
+
+    Both are `at` further levels, at each in turn of an axis that has several there. Of an axis that none of these names
+    they have the baseline's level; if that names none either, they are compared at each.
+    """
+
+    compare: dict[str, str]
+    to: dict[str, str] = field(default_factory=dict)
+    at: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def sides(self, baseline: Levels) -> list[tuple[dict[str, str], dict[str, str]]]:
+        """The levels that are named of the first cell and of the second, for each level that both are at."""
+        named = [[(axis, level) for level in levels] for axis, levels in self.at.items()]
+        common = [dict(baseline) | dict(levels) for levels in product(*named)]
+        return [(levels | self.compare, levels | self.to) for levels in common]
+
+    def pairs(self, baseline: Levels, cells: Mapping[Id, Levels]) -> list[tuple[Id, Id]]:
+        """The pairs of cells that it means, of those that there are."""
+        return [
+            (a, b)
+            for first, second in self.sides(baseline)
+            for a, of_a in cells.items()
+            if first.items() <= of_a.items()
+            for b, of_b in cells.items()
+            if second.items() <= of_b.items() and _besides(of_a, first) == _besides(of_b, second)
+        ]
+
+
+def _besides(levels: Levels, named: Collection[str]) -> dict[str, str]:
+    return {axis: level for axis, level in levels.items() if axis not in named}
+
+
+def declared(primary: Sequence[Primary], baseline: Levels, cells: Mapping[Id, Levels]) -> list[tuple[Id, Id]]:
+    """The primary comparisons; where none is of cells that there are, each cell with the baseline: with that of its row
+    where the baseline does not name all axes."""
+    pairs = [pair for each in primary for pair in each.pairs(baseline, cells)]
+    if pairs:
+        return pairs
+    every = dict.fromkeys(axis for levels in cells.values() for axis in levels)
+    rows = [axis for axis in every if axis not in baseline] if baseline else []
+    return with_base(cells, baseline, rows)
+
+
+def row_axes(pairs: Sequence[tuple[Id, Id]], cells: Mapping[Id, Levels]) -> tuple[str, ...]:
+    """The axes along which none of these comparisons goes, and at several levels of which there are some."""
+    every = dict.fromkeys(axis for levels in cells.values() for axis in levels)
+    return tuple(
+        axis
+        for axis in every
+        if all(cells[a].get(axis) == cells[b].get(axis) for a, b in pairs)
+        and len({cells[a].get(axis) for a, _ in pairs}) > 1
+    )
+
+
+def with_base(cells: Mapping[Id, Levels], baseline: Levels, rows: Sequence[str]) -> list[tuple[Id, Id]]:
+    """Each other cell of a row with the one at the baseline's levels there, or else with the first; without `rows` all
+    cells are one row."""
+    by_row: dict[tuple[str | None, ...], list[Id]] = {}
+    for cell, levels in cells.items():
+        by_row.setdefault(tuple(levels.get(axis) for axis in rows), []).append(cell)
+    bases = {
+        row: next((cell for cell in of_row if _besides(baseline, rows) == _besides(cells[cell], rows)), of_row[0])
+        for row, of_row in by_row.items()
+    }
+    paired = ((cell, bases[tuple(levels.get(axis) for axis in rows)]) for cell, levels in cells.items())
+    return [(cell, base) for cell, base in paired if cell != base]

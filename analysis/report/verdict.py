@@ -1,0 +1,140 @@
+"""The report's verdict: what to take for likelihood and for samples, in few sentences; the others are folded away.
+
+Where comparisons are within rows, it is a small table of the best of each.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import chain, zip_longest
+
+from analysis.findings.answers import Answers
+from analysis.findings.verdicts import UNIFORM, Findings
+from analysis.format.grid_json import Meta
+from analysis.format.notation import counted
+from analysis.report.page import Answer, Block, Details, FactTable, Section, Text
+from analysis.words.length import MOST, sentences_in
+from analysis.words.rounds import banner
+from analysis.words.rows import row_headline, row_table
+from analysis.words.search import optimism_sentence
+from analysis.words.verdicts import amount, beside_codes, headline, led, margin
+
+_EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
+_ONE_SEED = "One seed: no verdict"
+_NOTHING_LEARNT = "Every cell is worse than a uniform code"
+
+
+def verdict(answers: Answers) -> Section:
+    """The cells to take, per metric that decides; where no verdict is due yet, which cell leads."""
+    if not answers.findings:
+        why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
+        return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
+    blocks = [block for answer in answers.findings for block in _blocks(answers, answer)]
+    flattered = [Text(optimism_sentence(gap)) for gap in answers.optimism or ()]
+    title = "Who leads" if answers.preliminary else "Verdict"
+    return Section("verdict", title, _in_short([*blocks, *flattered], MOST - sentences_in(banner(answers.grid))))
+
+
+def _blocks(answers: Answers, answer: Findings) -> list[Block]:
+    """The answer in a metric: of all cells, or of each row."""
+    if not answer.rows:
+        return [_leader(answer) if answers.preliminary else _answer(answer, answers.meta)]
+    table, said = row_table(answer, answers.axes), row_headline(answer, answers.axes)
+    if table is None:
+        return [Answer(f"For {answer.metric.decides}: nothing to choose between.", "", "", (said,), _mark(answer))]
+    return [FactTable(table.caption, table.head, table.lines, numbers=False), *([Text(said)] if said else [])]
+
+
+def _in_short(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
+    """Blocks of so many sentences: what to take, then a first reason of each, a second, and notes; the others folded
+    away."""
+    heads = [block for block in blocks if not isinstance(block, Text)]
+    shown, hidden = heads[:most], heads[most:]
+    reasons = [[Text(text) for text in block.why] if isinstance(block, Answer) else [] for block in shown]
+    notes = [block for block in blocks if isinstance(block, Text)]
+    ordered = [text for text in (*chain.from_iterable(zip_longest(*reasons)), *notes) if text is not None]
+    kept: list[Text] = []
+    for text in ordered:
+        if len(shown) + sentences_in(*(each.text for each in (*kept, text))) <= most:
+            kept.append(text)
+    folded = [*hidden, *(text for text in ordered if text not in kept)]
+    return (
+        *(
+            replace(block, why=tuple(text.text for text in of_block if text in kept))
+            if isinstance(block, Answer)
+            else block
+            for block, of_block in zip(shown, reasons, strict=True)
+        ),
+        *(text for text in notes if text in kept),
+        *([Details("More on the verdict", tuple(folded))] if folded else []),
+    )
+
+
+def _answer(answer: Findings, meta: Meta) -> Answer:
+    """The cell to take, with what else it could be; no recommendation where nothing is compared."""
+    use = answer.metric.decides
+    if answer.best is None or len(answer.ranked) < 2 or answer.same:
+        return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
+    name = answer.cells[answer.best].name
+    reasons = (headline(answer), *_beyond_floor(answer, meta))
+    if not answer.leading:
+        return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
+    take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
+    return Answer(take, name, f"{_as_good(answer)}{_open(answer)}{_rivals(answer)}.", reasons, _mark(answer))
+
+
+def _leader(answer: Findings) -> Answer:
+    """The cell that leads, and by how much."""
+    mark = "Preliminary"
+    if answer.best is None or answer.lead is None or len(answer.ranked) < 2 or answer.same:
+        return Answer(f"For {answer.metric.decides}: nothing to choose between yet.", "", "", (headline(answer),), mark)
+    rest = f" leads in {answer.metric.label}: {led(answer, answer.lead)}."
+    codes = beside_codes(answer)
+    return Answer("", answer.cells[answer.best].name, rest, (codes,) if codes else (), mark)
+
+
+def _mark(answer: Findings, otherwise: str = "") -> str:
+    """The limits of an answer."""
+    code = answer.unreached
+    learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
+    return ". ".join(text for text in (_EXPLORATORY if answer.exploratory else otherwise, learnt) if text)
+
+
+def _as_good(answer: Findings) -> str:
+    """The cells that may be taken in its place."""
+    names = [answer.cells[i].name for i in answer.as_good]
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f", or {names[0]}, which is worse by no more than {margin(answer.metric)}"
+    return f", or any of {len(names)} others that are worse by no more than {margin(answer.metric)}"
+
+
+def _open(answer: Findings) -> str:
+    """The number of others that may be the best as well, and are not known to be as good."""
+    n = len(answer.open)
+    if not n:
+        return ""
+    return f"; {counted(n, 'other')} cannot be ruled out"
+
+
+def _rivals(answer: Findings) -> str:
+    """The number of those worse now that may be better with more training."""
+    n = len(answer.rivals)
+    return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
+
+
+def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
+    """A caution where the best is better than real data: the floor's reference set is what was trained on."""
+    metric, floor = answer.metric, meta.floors.get(answer.metric.name)
+    if floor is None or answer.best is None:
+        return ()
+    if metric.sign * (answer.estimates[answer.best].mean - floor.value) <= 0:
+        return ()
+    value = amount(metric, floor.value, math.nan)
+    return (
+        f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
+        f"training {meta.examples} that they are compared with.",
+    )

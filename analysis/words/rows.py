@@ -1,0 +1,98 @@
+"""The words for rows: cells that share what no declared comparison changes, each row with an answer of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.findings.verdicts import Findings, Row
+from analysis.format.grid_json import Axis
+from analysis.format.notation import counted, listed, listed_names
+from analysis.words.verdicts import FEW, amount, beside_codes
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """The answer in a metric as a small table, a line per row of the grid; the first column names the row."""
+
+    caption: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The same for where there are no tables: a caption, then a line each."""
+        heads = ("", *(f"{head.lower()}: " for head in self.head[2:]))
+        return [
+            self.caption,
+            *(
+                f"{self.head[0]} {row}: "
+                + "; ".join(f"{head}{text}" for head, text in zip(heads, texts, strict=True) if text)
+                for row, *texts in self.lines
+            ),
+        ]
+
+
+def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
+    """The best cell of each row, and what is as good; None where there are no rows, or nothing to choose in any."""
+    if not answer.rows or all(row.answer.same for row in answer.rows):
+        return None
+    named = [axis for axis in axes if axis.name in answer.rows[0].levels]
+    head = (" · ".join(axis.label for axis in named), *_columns(answer))
+    lines = (
+        (" · ".join(axis.label_of(row.levels[axis.name]) for axis in named), *_places(row, axes)[: len(head) - 1])
+        for row in answer.rows
+    )
+    caption = f"{answer.metric.label}, for {answer.metric.decides}: the best cell of each row."
+    return RowTable(caption, head, tuple(lines))
+
+
+def _columns(answer: Findings) -> tuple[str, ...]:
+    if answer.lead is not None:
+        return ("Leads",)
+    if not any(row.answer.leading for row in answer.rows):
+        return ("Best value, of one seed",)
+    return ("Best", "As good", "Cannot be ruled out")
+
+
+def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str]:
+    """The best cell of a row with its value, those that are as good, and those that may be the best as well."""
+    answer = row.answer
+    assert answer.best is not None, "no cell of the row has a value"
+    estimate = answer.estimates[answer.best]
+    value = amount(answer.metric, estimate.mean, estimate.half_width)
+    if answer.same:
+        return f"all alike ({value})", "", ""
+    return (
+        f"{_name(row, answer.best, axes)} ({value})",
+        _names(row, answer.as_good, axes),
+        _names(row, answer.open, axes),
+    )
+
+
+def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:
+    """Cells by name where they are few."""
+    if len(which) > FEW:
+        return counted(len(which), "cell")
+    return listed_names([_name(row, i, axes) for i in which], "and")
+
+
+def _name(row: Row, i: int, axes: Sequence[Axis]) -> str:
+    """A cell by what tells it from others of its row."""
+    labels = row.answer.cells[i].labels
+    return " · ".join(label for axis, label in zip(axes, labels, strict=True) if axis.name not in row.levels)
+
+
+def row_headline(answer: Findings, axes: Sequence[Axis]) -> str:
+    """What is to be said of an answer beside its table by row: that there is nothing to choose, or how far all fall
+    short of a code."""
+    shared = listed([axis.label for axis in axes if axis.name in answer.rows[0].levels])
+    alike = f"{answer.metric.label}: cells of the same {shared} have the same value at every seed."
+    codes = beside_codes(answer)
+    nothing = alike if all(row.answer.same for row in answer.rows) else ""
+    said = (
+        "Exploratory, since other seeds were asked for after results were seen." if answer.exploratory else "",
+        nothing,
+        codes if nothing or not codes else f"{answer.metric.label}: {codes[0].lower()}{codes[1:]}",
+    )
+    return " ".join(text for text in said if text)
