@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ablations.settings.bounds import MOST_VALUES
+from analysis.format.primary import Primary
 
 
 def _text(given: object) -> object:
@@ -94,19 +95,23 @@ class ClaimSpec(BaseModel):
 
 
 class PrimarySpec(BaseModel):
-    """A comparison that the grid is run for: the cell at some levels with the cell at others.
-
-    Of an axis that one of them does not name, it has the baseline's level.
-    """
+    """A comparison that the grid is run for, in the fields of `analysis.format.primary.Primary`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     compare: dict[str, LevelName]
     to: dict[str, LevelName] = {}
+    at: dict[str, LevelName | list[LevelName]] = {}
+
+    @property
+    def meant(self) -> Primary:
+        """The comparison as grid.json has it."""
+        return Primary(dict(self.compare), dict(self.to), {axis: tuple(listed(of)) for axis, of in self.at.items()})
 
     @property
     def levels(self) -> list[tuple[str, str]]:
         """Every (axis, level) that it names."""
-        return [*self.compare.items(), *self.to.items()]
+        both = [(axis, level) for axis, levels in self.at.items() for level in listed(levels)]
+        return [*self.compare.items(), *self.to.items(), *both]
 
 
 class GridFile(BaseModel):

@@ -89,13 +89,16 @@ def _check_primary(name: str, file: GridFile) -> None:
     """InputError where a comparison is no pair of two cells, or is declared twice."""
     seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
     for pair in file.primary:
-        cells = [tuple(sorted((file.baseline | levels).items())) for levels in (pair.compare, pair.to)]
-        lacking = [axis.name for axis in file.axes if any(axis.name not in dict(cell) for cell in cells)]
         where = f"{told('grid', name)}: the primary comparison of {pair.compare} to {pair.to or 'the baseline'}"
-        if lacking:
-            raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
-        if cells[0] == cells[1]:
-            raise InputError(f"{where} compares a cell with itself")
-        if frozenset(cells) in seen:
-            raise InputError(f"{where} is declared twice")
-        seen.add(frozenset(cells))
+        if twice := pair.at.keys() & (pair.compare.keys() | pair.to.keys()):
+            raise InputError(f"{where} is at levels of {', '.join(sorted(twice))}, which it compares")
+        for sides in pair.meant.sides(file.baseline):
+            # Of an axis that neither names, each level is meant.
+            if lacking := [axis.name for axis in file.axes if (axis.name in sides[0]) != (axis.name in sides[1])]:
+                raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
+            cells = [tuple(sorted(levels.items())) for levels in sides]
+            if cells[0] == cells[1]:
+                raise InputError(f"{where} compares a cell with itself")
+            if frozenset(cells) in seen:
+                raise InputError(f"{where} is declared twice")
+            seen.add(frozenset(cells))

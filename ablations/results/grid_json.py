@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ablations.data.base import Data
@@ -82,7 +83,7 @@ def head_of(
             for axis in grid.file.axes
         ],
         "baseline": grid.file.baseline,
-        "primary": [pair.model_dump() for pair in grid.file.primary],
+        "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
