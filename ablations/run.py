@@ -84,7 +84,7 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     from ablations.grids.footnotes import words
 
     plan, declared = planned
-    lines = [f"{plan.grid.name}: {plan.grid.file.question}"]
+    lines = [f"{plan.grid.name}: {plan.grid.file.question}", *plan.grid.notes]
     for item in plan.planned:
         if item.cell.seed == plan.grid.seeds[0]:
             levels = words(item.levels) or "baseline"
@@ -128,6 +128,7 @@ def help_text() -> str:
         "                          whose comparisons are settled stop; how far: seeds.max=N (12)",
         "  hours=H                 ends after so many hours of all its commands, wherever it is",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
+        "  question='…'            the question that the pages ask, in your own words",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",

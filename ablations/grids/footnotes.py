@@ -1,8 +1,8 @@
-"""The sentences of a grid that its file does not hold: on equal terms, on what was left out, on its question."""
+"""The sentences of a grid that its file does not hold: on equal terms, on what was left out."""
 
 from __future__ import annotations
 
-from ablations.grids.file import AxisSpec, GridFile
+from ablations.grids.file import ClaimSpec, GridFile, PrimarySpec
 from ablations.grids.fractional import model_matrix
 
 EQUAL_TERMS = {
@@ -30,18 +30,39 @@ def _setting(key: str) -> str:
     return f"{key}={EQUAL_TERMS[key][0]}"
 
 
-def primary_footnote(file: GridFile, cells: list[dict[str, str]]) -> list[str]:
+def left(file: GridFile, crossings: list[dict[str, str]]) -> list[PrimarySpec]:
+    """The declared comparisons of which some cells were asked for."""
+    return [pair for pair in file.primary if len(_lost(file, pair, crossings)) < len(pair.meant.sides(file.baseline))]
+
+
+def primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[str]:
     """A footnote on the declared comparisons whose cells were not asked for."""
-    lost = [pair for pair in file.primary if not all(_is_there(file, side, cells) for side in (pair.compare, pair.to))]
+    lost = [(pair, at) for pair in file.primary for at in _lost(file, pair, crossings)]
     if not lost:
         return []
-    named = "; ".join(f"{words(pair.compare)} against {words(pair.to) or 'the baseline'}" for pair in lost)
-    count = f"{len(lost)} of {len(file.primary)}"
+    places: dict[str, list[str]] = {}
+    for pair, at in lost:
+        places.setdefault(f"{words(pair.compare)} against {words(pair.to) or 'the baseline'}", []).append(words(at))
+    named = "; ".join(f"{pair} at {', '.join(at)}" if any(at) else pair for pair, at in places.items())
+    count = f"{len(lost)} of {sum(len(pair.meant.sides(file.baseline)) for pair in file.primary)}"
     return [f"Declared, and not compared, since their cells were not asked for ({count}): {named}."]
 
 
-def _is_there(file: GridFile, levels: dict[str, str], crossings: list[dict[str, str]]) -> bool:
-    return any((file.baseline | levels).items() <= crossing.items() for crossing in crossings)
+def _lost(file: GridFile, pair: PrimarySpec, crossings: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Where cells of a declared comparison were not asked for: the levels that both are at."""
+    return [
+        {axis: sides[0][axis] for axis in pair.at}
+        for sides in pair.meant.sides(file.baseline)
+        if not all(any(side.items() <= crossing.items() for crossing in crossings) for side in sides)
+    ]
+
+
+def claims_note(file: GridFile, tested: list[ClaimSpec]) -> list[str]:
+    """A sentence on the papers' claims that name levels which were not asked for."""
+    lost = [claim.claim for claim in file.expects if claim not in tested]
+    count = f"{len(lost)} of {len(file.expects)}"
+    about = f"Papers' claims that are not tested, since their levels were not asked for ({count})"
+    return [f"{about}: {'; '.join(lost)}."] if lost else []
 
 
 def fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:
@@ -56,10 +77,3 @@ def fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:
 def words(levels: dict[str, str]) -> str:
     """Levels as a command line has them."""
     return " ".join(f"{axis}={level}" for axis, level in levels.items())
-
-
-def question_of(axes: list[AxisSpec]) -> str:
-    """The question of a grid that is asked on the command line."""
-    if not axes:
-        return "What does the baseline score?"
-    return f"What {'does' if len(axes) == 1 else 'do'} {' and '.join(axis.name for axis in axes)} change?"

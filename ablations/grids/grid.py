@@ -16,9 +16,17 @@ from typing import Any
 
 from ablations.grids.crossing import axes_of, crossed
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile
-from ablations.grids.footnotes import equal_terms, fraction_footnote, primary_footnote, question_of, terms_footnote
+from ablations.grids.footnotes import (
+    claims_note,
+    equal_terms,
+    fraction_footnote,
+    left,
+    primary_footnote,
+    terms_footnote,
+)
 from ablations.grids.fractional import d_optimal
 from ablations.grids.looks import looks_of
+from ablations.grids.question import question_of
 from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.bounds import MOST_VALUES
@@ -45,13 +53,17 @@ class Point:
 
 @dataclass(frozen=True)
 class Grid:
-    """A question with all its cells, and the seeds that they may have: all of them, unless it is looked in between."""
+    """A question with all its cells, and the seeds that they may have: all of them, unless it is looked in between.
+
+    `notes` say what of the file falls away, since its cells were not asked for.
+    """
 
     name: str
     file: GridFile
     points: list[Point]
     seeds: list[int]
     looks: tuple[int, ...] | None = None
+    notes: tuple[str, ...] = ()
 
     def at_seeds(self) -> list[Point]:
         """Each point at each seed, seed by seed, so that a grid which is cut short has whole seeds."""
@@ -83,21 +95,26 @@ def make(request: Request) -> Grid:
     seeds = request.seeds or ("auto" if request.auto else file.seeds)
     looks = _looks(request, seeds)
     count = seeds if looks is None else looks[-1]
+    run = [point.levels for point in points]
+    tested = [claim for claim in file.expects if _can_be_tested(claim, axes)]
+    not_compared = primary_footnote(file, run)
     update = {
         "axes": axes,
-        "expects": [claim for claim in file.expects if _can_be_tested(claim, axes)],
-        "question": file.question or question_of(axes),
+        "expects": tested,
+        "primary": left(file, run),
+        "question": request.question or question_of(file, axes),
         "footnotes": [
             *file.footnotes,
             *terms_footnote(list(terms)),
             *fraction_footnote(len(points), crossings),
-            *primary_footnote(file, [point.levels for point in points]),
+            *not_compared,
         ],
     }
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     points = _judged(points)
     every = range(request.first_seed, request.first_seed + int(count))
-    return Grid(request.title, file.model_copy(update=update), points, list(every), looks)
+    notes = (*not_compared, *claims_note(file, tested))
+    return Grid(request.title, file.model_copy(update=update), points, list(every), looks, notes)
 
 
 def _refuse_varied(common: dict[str, Any], axes: list[AxisSpec], grid: str | None) -> None:

@@ -58,6 +58,7 @@ RUN = {
     "hours": ("hours", float),
     "fraction": ("fraction", int),
     "tracking.models": ("tracking_models", bool),
+    "question": ("question", str),
 }
 SEARCH = {
     "study": ("study", str),
@@ -74,17 +75,19 @@ SEARCH = {
 }
 LAUNCHER = "launcher."
 """The beginning of the keys that set fields of the launcher."""
+QUESTION = "question="
 SECRET = ("tracking.uri=", "storage=")
 """A database's URL may hold a password, and commands are written down."""
 
 
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
-    options, settings, _ = _sorted(arguments, RUN, ranges=False)
+    asked, rest = _question(arguments)
+    options, settings, _ = _sorted(rest, RUN, ranges=False)
     grammar.use(options.get("configs"))
     if options.get("seeds") == AUTO:
         options |= {"seeds": None, "auto": True}
-    request = Request(**options, settings=settings, command=_command("run", arguments))
+    request = Request(**options, question=asked, settings=settings, command=_command("run", arguments))
     _check(request)
     _check_hours(request.hours)
     # How few are too few, the looks say.
@@ -119,6 +122,17 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     return request
 
 
+def _question(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The question, which is free text that no grammar reads, and the other words; None where none is asked."""
+    asked = [word.removeprefix(QUESTION) for word in arguments if word.startswith(QUESTION)]
+    if len(asked) > 1:
+        raise InputError("question is given twice: give it once")
+    if asked and not asked[0].strip():
+        raise InputError("question= has no text")
+    rest = [word for word in arguments if not word.startswith(QUESTION)]
+    return (" ".join(asked[0].split()) if asked else None), rest
+
+
 def _sorted(
     arguments: list[str], options: dict[str, tuple[str, type]], *, ranges: bool
 ) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Range]]:
@@ -142,7 +156,11 @@ def _sorted(
 
 def _command(program: str, arguments: list[str]) -> str:
     """The command as a shell takes it, for a shell reads brackets itself."""
-    words = [shlex.quote(word) if "(" in word else word for word in arguments if not word.startswith(SECRET)]
+    words = [
+        shlex.quote(word) if "(" in word or word.startswith(QUESTION) else word
+        for word in arguments
+        if not word.startswith(SECRET)
+    ]
     command = " ".join([f"python -m ablations.{program}", *words])
     script = _script()
     return f"python {script}   (which runs {command})" if script else command

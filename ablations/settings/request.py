@@ -45,6 +45,7 @@ class Request(Common):
     """A request of `ablations.run`: a grid, or one cell.
 
     With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
+    Its `question` takes the place of the grid's.
     """
 
     grid: str | None = None
@@ -53,6 +54,7 @@ class Request(Common):
     most: int | None = None
     hours: float | None = None
     tracking_models: bool = False
+    question: str | None = None
 
     @property
     def title(self) -> str:
