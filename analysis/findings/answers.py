@@ -66,7 +66,7 @@ class Answers:
     @property
     def preliminary(self) -> bool:
         """True where no verdict is due yet: all that claims something is left out then."""
-        return self.grid.meta.preliminary
+        return self.meta.preliminary
 
     @property
     def meta(self) -> Meta:
@@ -76,7 +76,7 @@ class Answers:
     @property
     def axes(self) -> tuple[Axis, ...]:
         """The axes that the grid varies."""
-        return self.grid.meta.axes
+        return self.meta.axes
 
     @cached_property
     def cells(self) -> list[CellRuns]:
@@ -105,22 +105,16 @@ class Answers:
     @cached_property
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
-        stands = {
-            metric.name: standing(self.grid, metric, self.cells, [c for c in self.claimed if c.is_about(metric)])
-            for metric in self.metrics
-        }
+        stands = {metric.name: standing(self.grid, metric, self.cells, self.claimed) for metric in self.metrics}
         marks = {metric.name: self._marks(metric, stands[metric.name]) for metric in self.metrics}
         return Summary.of(self.cells, self.metrics, stands, marks)
 
     def _marks(self, metric: ShownMetric, stands: Standing) -> list[Mark]:
         """How a table marks each cell: among those of its row, where comparisons are within rows."""
-        rows = self._rows(metric, stands.pairs)
-        of_cells = {
-            id(cell): mark
-            for found in ([row.answer for row in rows] if self.meta.rows else [self._among(metric, self.cells, stands)])
-            for cell, mark in zip(found.cells, found.marks, strict=True)
-        }
-        return [of_cells.get(id(cell), "") for cell in self.cells]
+        rows = [row.answer for row in self._rows(metric, stands.pairs)]
+        found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
+        marks = {id(cell): mark for answer in found for cell, mark in zip(answer.cells, answer.marks, strict=True)}
+        return [marks.get(id(cell), "") for cell in self.cells]
 
     @cached_property
     def claimed(self) -> list[Claim]:
@@ -145,9 +139,8 @@ class Answers:
         estimates = [cell.estimate(metric.name) for cell in cells]
         codes = self.meta.baselines.get(metric.name, ())
         answer = Findings(metric, cells, estimates, stands, self.meta.continued, codes=codes)
-        if not self.preliminary:
-            return answer
-        return replace(answer, lead=lead_of(self.grid, metric, [cells[i] for i in answer.ranked]))
+        lead = lead_of(self.grid, metric, [cells[i] for i in answer.ranked]) if self.preliminary else None
+        return replace(answer, lead=lead)
 
     def _rows(self, metric: ShownMetric, pairs: Sequence[CellComparison]) -> list[Row]:
         """The answer among the cells of each row of which two have a value."""
@@ -155,10 +148,10 @@ class Answers:
         for cell in self.cells if self.meta.rows else ():
             levels = cell.levels_of(self.axes)
             by_levels.setdefault(tuple((axis, levels[axis]) for axis in self.meta.rows), []).append(cell)
+        several = {at: of for at, of in by_levels.items() if sum(cell.estimate(metric.name).known for cell in of) > 1}
         return [
             Row(dict(levels), self._among(metric, cells, within(self.grid, metric, cells, pairs)))
-            for levels, cells in by_levels.items()
-            if sum(cell.estimate(metric.name).known for cell in cells) > 1
+            for levels, cells in several.items()
         ]
 
     @property

@@ -142,8 +142,8 @@ def asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, 
 def standing(
     grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], claims: Sequence[Claim] = ()
 ) -> Standing:
-    """The standing of cells in a metric, and what became of these claims about it."""
-    listed, judged = family(grid, metric, cells, claims)
+    """The standing of cells in a metric, and what became of those of the claims that are about it."""
+    listed, judged = family(grid, metric, cells, [claim for claim in claims if claim.is_about(metric)])
     return replace(within(grid, metric, cells, listed), claims=judged)
 
 
