@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.grids.footnotes import words
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, rows_of
 from analysis.format.errors import InputError
@@ -211,8 +210,12 @@ def _label_of(axis: Mapping[str, Any], name: str) -> str:
 def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: Path, study: str = "") -> Tracked:
     """A row of runs.csv as a run of this name, with its own images.csv, which may be empty, and its sheet of samples;
     `study` is the search that it confirms."""
-    levels = words({key.removeprefix(_AXIS): level for key, level in row.items() if key.startswith(_AXIS) and level})
-    more = {REQUEST: request} | ({STUDY: study} if study else {}) | ({LEVELS: levels[:LONGEST]} if levels else {})
+    levels = [f"{key.removeprefix(_AXIS)}={level}" for key, level in row.items() if key.startswith(_AXIS) and level]
+    more = (
+        {REQUEST: request}
+        | ({STUDY: study} if study else {})
+        | ({LEVELS: " ".join(levels)[:LONGEST]} if levels else {})
+    )
     more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(

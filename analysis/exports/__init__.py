@@ -45,9 +45,10 @@ from analysis.findings.summary import known_values
 from analysis.format.errors import InputError
 from analysis.format.files import write_json
 from analysis.words.cells import noted, shortfalls
+from analysis.words.claims import claim_sentence
 from analysis.words.rounds import banner
 from analysis.words.search import optimism_sentence
-from analysis.words.verdicts import claim_sentence, comparison_sentence, headline
+from analysis.words.verdicts import comparison_sentence, headline
 
 FILE = "answers.json"
 VERSION = 3

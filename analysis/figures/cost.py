@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, Look, first_level, label_heights, looks, moved_apart, panels, wrapped
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
-from analysis.findings.answers import Answers, Purchase
+from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate
-from analysis.findings.costs import Cost
+from analysis.findings.costs import Cost, Purchase
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front

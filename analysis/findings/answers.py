@@ -13,20 +13,21 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.findings.budget import budget_of
+from analysis.findings.budget import FALLING, RATE, budget_of
 from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.claims import Claim, claims_of
 from analysis.findings.comparisons import CellComparison, Standing
-from analysis.findings.costs import Cost, Costs, front_of_cells
+from analysis.findings.costs import Costs, Purchase, front_of_cells
 from analysis.findings.declared import Declarations, Declared
 from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
+from analysis.findings.family import Family, family
 from analysis.findings.lines import Line, lines_of
 from analysis.findings.other_errors import DrawError, HeldOutError, draw_errors, held_out_errors
-from analysis.findings.pairs import lead_of, standing, within
 from analysis.findings.places import Mark
 from analysis.findings.search import Optimism, optimism
 from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
+from analysis.findings.standing import lead_of, standing
 from analysis.findings.summary import Summary, metrics_present
 from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
 from analysis.findings.verdicts import Findings, Row
@@ -35,18 +36,6 @@ from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric
 from analysis.format.notation import counted
 from analysis.read.runs import GridResults
-
-RATE, FALLING = "training.rate", ("linear", "cosine", "wsd")
-"""The column of a rate's shape, and those that fall towards the end, wherever that is."""
-
-
-@dataclass(frozen=True, eq=False)
-class Purchase:
-    """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
-
-    answer: Findings
-    cost: Cost
-    front: tuple[bool, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +94,7 @@ class Answers:
     @cached_property
     def summary(self) -> Summary:
         """Estimates, which cells may be the best, and rounding, of every metric."""
-        stands = {metric.name: standing(self.grid, metric, self.cells, self.claimed) for metric in self.metrics}
+        stands = {m.name: standing(self.grid, m, self.cells, self.families[m.name].pairs) for m in self.metrics}
         marks = {metric.name: self._marks(metric, stands[metric.name]) for metric in self.metrics}
         return Summary.of(self.cells, self.metrics, stands, marks)
 
@@ -115,6 +104,11 @@ class Answers:
         found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
         marks = {id(cell): mark for answer in found for cell, mark in zip(answer.cells, answer.marks, strict=True)}
         return [marks.get(id(cell), "") for cell in self.cells]
+
+    @cached_property
+    def families(self) -> dict[str, Family]:
+        """The comparisons of each metric and the claims about it, judged together."""
+        return {metric.name: family(self.grid, metric, self.cells, self.claimed) for metric in self.metrics}
 
     @cached_property
     def claimed(self) -> list[Claim]:
@@ -150,14 +144,14 @@ class Answers:
             by_levels.setdefault(tuple((axis, levels[axis]) for axis in self.meta.rows), []).append(cell)
         several = {at: of for at, of in by_levels.items() if sum(cell.estimate(metric.name).known for cell in of) > 1}
         return [
-            Row(dict(levels), self._among(metric, cells, within(self.grid, metric, cells, pairs)))
+            Row(dict(levels), self._among(metric, cells, standing(self.grid, metric, cells, pairs)))
             for levels, cells in several.items()
         ]
 
     @property
     def falls(self) -> bool:
         """True where the learning rate of some cell falls towards the end, so that a rung is no finished training."""
-        return RATE in self.grid.runs and bool(self.grid.runs[RATE].isin(FALLING).any())
+        return any(cell.parameter(RATE) in FALLING for cell in self.cells)
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:
@@ -177,7 +171,7 @@ class Answers:
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
         """The fate of each claim that was written down before the grid was run."""
-        judged = [one for stands in self.summary.standing.values() for one in stands.claims]
+        judged = [one for of_metric in self.families.values() for one in of_metric.claims]
         return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
 
     @cached_property
@@ -201,7 +195,10 @@ class Answers:
         """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
         if self.preliminary:
             return []
-        effects = [factorial(self.grid, answer.metric, self.cells, answer.standing) for answer in self.findings]
+        effects = [
+            factorial(self.grid, answer.metric, self.cells, self.families[answer.metric.name])
+            for answer in self.findings
+        ]
         return [effect for effect in effects if effect is not None]
 
     @cached_property

@@ -12,9 +12,10 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from analysis.findings.answers import Answers, Purchase
+from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import Budget, Standing
+from analysis.findings.costs import Purchase
 from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Axis

@@ -28,7 +28,9 @@ from analysis.statistics.families import Verdict, beaten_by, judge
 from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
-STEPS = "training.steps"
+STEPS, RATE = "training.steps", "training.rate"
+FALLING = ("linear", "cosine", "wsd")
+"""Shapes of a rate that falls towards the end, wherever that is."""
 
 
 def budget_of(

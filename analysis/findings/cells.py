@@ -97,6 +97,10 @@ class CellRuns:
             self._estimates[metric] = self._estimated(metric)
         return self._estimates[metric]
 
+    def signature(self, metric: str) -> tuple[tuple[int, float], ...]:
+        """Its values by seed: cells that have the same ones are one by this metric."""
+        return tuple(sorted(self.estimate(metric).values.items()))
+
     @cached_property
     def _estimates(self) -> dict[str, Estimate]:
         """Those that were asked for: comparisons ask for the same ones again and again."""

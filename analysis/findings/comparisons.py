@@ -15,9 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.findings.cells import CellRuns, one_training
-from analysis.findings.claims import Claim
 from analysis.format.grid_json import ShownMetric
-from analysis.statistics.families import ALPHA, Decision, Open, Verdict
+from analysis.statistics.families import Decision, Open, Verdict
 from analysis.statistics.looks import Looked
 from analysis.statistics.paired import Comparison
 
@@ -101,32 +100,14 @@ class CellComparison:
 
 
 @dataclass(frozen=True, eq=False)
-class JudgedClaim:
-    """A claim with the decision on it, None where the looks decide; `listed` is the comparison that it is about, where
-    the list has that."""
-
-    claim: Claim
-    decision: Decision | None
-    listed: CellComparison | None
-
-    @property
-    def tells_apart(self) -> bool:
-        """True where what it compares is shown to differ."""
-        if self.listed is not None and self.listed.verdict in TOLD_APART:
-            return True
-        return self.decision is not None and self.decision.different <= ALPHA
-
-
-@dataclass(frozen=True, eq=False)
 class Standing:
     """The comparisons of a metric, and the cells that are shown to be better than each: None where nothing was tested,
     for want of two seeds, of a value, or of a better end. `near` are the cells than which the best is shown to be
-    better by no more than the difference that matters; `claims` are those about the metric, as they were judged."""
+    better by no more than the difference that matters."""
 
     pairs: Sequence[CellComparison]
     beaten: Sequence[frozenset[int] | None]
     near: frozenset[int] = frozenset()
-    claims: Sequence[JudgedClaim] = ()
 
     @property
     def leading(self) -> frozenset[int]:

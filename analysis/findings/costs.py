@@ -10,7 +10,7 @@ than 5 % of seconds that paired t-tests on their logarithms tell apart (Bonferro
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
-"Known to be better" is what the table's marks say (`pairs`). At equal costs the front is the cells that bear one.
+"Known to be better" is what the table's marks say (`standing`). At equal costs the front is the cells that bear one.
 """
 
 from __future__ import annotations
@@ -157,6 +157,15 @@ class Costs:
         if metric.decides != LIKELIHOOD and self.sampling.differs:
             costs.append(self.sampling)
         return [cost for cost in costs if sum(bool(values) for values in cost.values) > 1]
+
+
+@dataclass(frozen=True, eq=False)
+class Purchase:
+    """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
+
+    answer: Findings
+    cost: Cost
+    front: tuple[bool, ...]
 
 
 def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:

@@ -16,7 +16,7 @@ from functools import cached_property
 from typing import Literal
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.pairs import asked
+from analysis.findings.family import asked
 from analysis.format.grid_json import Declaration, Expectation
 from analysis.format.names import COUNTED, FIRST_RESULT
 from analysis.read.runs import GridResults

@@ -3,9 +3,9 @@
     direction    D has the better sign                     as published · contrary to the paper
     equality     |D| ≤ margin by two one-sided tests       as published; contrary where |D| is shown to be larger
 
-One hypothesis has one verdict: claims are of one family with the comparisons of their metric (`pairs`), and one that is
-about two cells of the list has its decision. Where the looks decide on these two, equality is read off their interval,
-which holds at all looks.
+One hypothesis has one verdict: claims are of one family with the comparisons of their metric (`family`), and one that
+is about two cells of the list has its decision. Where the looks decide on these two, equality is read off their
+interval, which holds at all looks.
 
 A contrary fate needs trainings that could have shown the claim. It is *too early to say* where D moved towards the
 claim between the last rung and the end (95 % interval over seeds, not adjusted: it takes claims back and makes none),
@@ -23,7 +23,8 @@ import numpy as np
 
 from analysis.findings.budget import change_of
 from analysis.findings.claims import Claim, Obstacle
-from analysis.findings.comparisons import TOLD_APART, CellComparison, Change, JudgedClaim, holds
+from analysis.findings.comparisons import TOLD_APART, CellComparison, Change, holds
+from analysis.findings.family import JudgedClaim
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Expectation, KnownValue, Meta, ShownMetric
 from analysis.format.names import LIKELIHOOD

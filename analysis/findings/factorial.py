@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.comparisons import TOLD_APART, Standing
+from analysis.findings.comparisons import TOLD_APART
+from analysis.findings.family import Family
 from analysis.findings.values import Array, off_scale, seeds_of, values_of
 from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
@@ -71,7 +72,7 @@ def shown(effect: Effect) -> bool:
     return effect.adjusted <= ALPHA
 
 
-def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], stands: Standing) -> Factorial | None:
+def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], judged: Family) -> Factorial | None:
     """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
@@ -86,7 +87,7 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
         return None
     if not alone.effects:
         return None
-    tested, elsewhere = _as_judged(metric, grid.meta.axes, cells, alone, stands)
+    tested, elsewhere = _as_judged(metric, grid.meta.axes, cells, alone, judged)
     together = {
         label for effect in tested.effects if len(effect.factors) > 1 and shown(effect) for label in effect.factors
     }
@@ -95,19 +96,19 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
     ]
     averages = [average for marginal in shown_alone for average in _averages(metric, marginal, axes)]
     apart = [cell for cell in cells if not cell.comparable(metric.name)]
-    return Factorial(metric, axes, tested, averages, _told_apart(grid, stands), apart, elsewhere)
+    return Factorial(metric, axes, tested, averages, _told_apart(grid, judged), apart, elsewhere)
 
 
 def _as_judged(
-    metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns], alone: Effects, stands: Standing
+    metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns], alone: Effects, judged: Family
 ) -> tuple[Effects, Set[tuple[str, ...]]]:
     """The effects, of which those that are the contrast of a comparison or a claim have its decision; and their axes:
     one hypothesis has one verdict."""
-    judged = [
-        *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in stands.pairs),
-        *((one.claim.terms, one.decision) for one in stands.claims if not one.claim.of_equality),
+    decided = [
+        *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in judged.pairs),
+        *((one.claim.terms, one.decision) for one in judged.claims if not one.claim.of_equality),
     ]
-    known = [(_contrast(metric, terms), of) for terms, of in judged if isinstance(of, Decision)]
+    known = [(_contrast(metric, terms), of) for terms, of in decided if isinstance(of, Decision)]
     labels = [axis.label for axis in axes]
     at = [labels.index(name) for name in alone.factors]
     tested, elsewhere = [], set()
@@ -129,7 +130,7 @@ _Contrast = Mapping[tuple[tuple[int, float], ...], float]
 def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _Contrast:
     total: dict[tuple[tuple[int, float], ...], float] = defaultdict(float)
     for c, cell in terms:
-        total[tuple(sorted(cell.estimate(metric.name).values.items()))] += c
+        total[cell.signature(metric.name)] += c
     return {values: c for values, c in total.items() if abs(c) > SMALL}
 
 
@@ -141,15 +142,15 @@ def _is_multiple(contrast: _Contrast, other: _Contrast) -> bool:
     return bool(np.ptp(ratios) < SMALL * abs(ratios[0]))
 
 
-def _told_apart(grid: GridResults, stands: Standing) -> dict[frozenset[str], tuple[str, str]]:
+def _told_apart(grid: GridResults, judged: Family) -> dict[frozenset[str], tuple[str, str]]:
     """The names of two cells, or levels, that are told apart, the surest first, by the axes that this is about."""
     told: dict[frozenset[str], tuple[str, str]] = {}
-    for pair in sorted(stands.pairs, key=lambda pair: pair.adjusted):
+    for pair in sorted(judged.pairs, key=lambda pair: pair.adjusted):
         both = zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True)
         differing = [axis.label for axis, a, b in both if a != b]
         if pair.verdict in TOLD_APART and len(differing) == 1:
             told.setdefault(frozenset(differing), (pair.a.name, pair.b.name))
-    for said in (one.claim.said for one in stands.claims if one.tells_apart):
+    for said in (one.claim.said for one in judged.claims if one.tells_apart):
         moved = [axis for axis in grid.meta.axes if _differs(said.better, said.than, axis)]
         since = [axis for axis in grid.meta.axes if _differs(said.better, said.since, axis)]
         if len(moved) == 1 and len(since) < 2 and moved[0].name in said.better:

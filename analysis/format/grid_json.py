@@ -13,11 +13,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import Decimals, Finite, Positive, Share, check_axis, check_different, check_metric
+from analysis.format.allowed import Decimals, Finite, Looks, Positive, Share, check_axis, check_different, check_metric
 from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
 from analysis.format.primary import Primary, declared, row_axes
-from analysis.format.rounds import Auto, Round
+from analysis.format.rounds import Round
 
 
 @dataclass(frozen=True)
@@ -154,6 +154,17 @@ class Expectation:
     within: float | None = None
     since: dict[str, str] = field(default_factory=dict)
     published: tuple[Positive, Positive] | None = None
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
+
+    A cell that makes no sense, and so was never run, is not among the latter.
+    """
+
+    looks: Looks
+    stopped: dict[str, int]
 
 
 @dataclass(frozen=True)

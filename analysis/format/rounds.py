@@ -1,5 +1,4 @@
-"""The progress of a command that works in rounds, as grid.json says it: files hold more than their round; and seeds
-that are added while it goes on."""
+"""The progress of a command that works in rounds, as grid.json says it: files hold more than their round."""
 
 from __future__ import annotations
 
@@ -7,8 +6,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
-
-from analysis.format.allowed import Looks
 
 
 @dataclass(frozen=True)
@@ -36,14 +33,3 @@ class Round:
             raise ValueError(f"round {self.number} rests on no seeds")
         if self.rung and not self.preliminary:
             raise ValueError("a round of first rungs is preliminary: no verdict is given on half a training")
-
-
-@dataclass(frozen=True)
-class Auto:
-    """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
-
-    A cell that makes no sense, and so was never run, is not among the latter.
-    """
-
-    looks: Looks
-    stopped: dict[str, int]

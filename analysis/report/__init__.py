@@ -27,9 +27,9 @@ from analysis.report.page import Html, Picture, Section, render
 from analysis.report.records import besides, missing, provenance
 from analysis.report.search import search_section
 from analysis.report.verdict import verdict
-from analysis.tables.captions import steps_taken
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
+from analysis.words.made import steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"

@@ -16,8 +16,8 @@ from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
+from analysis.words.claims import why
 from analysis.words.declared import exploratory_claims
-from analysis.words.verdicts import why
 
 _ONE_FAMILY = (
     "Claims about a metric are one family with its comparisons: a claim about two cells that are compared above has "

@@ -10,7 +10,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison
-from analysis.findings.pairs import unmeasured
+from analysis.findings.family import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, counted, percent
 from analysis.report.page import Block, Details, Items, Section, Text

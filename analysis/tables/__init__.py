@@ -33,10 +33,11 @@ from analysis.tables.published import PaperTable
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
+from analysis.words.claims import claim_sentence
 from analysis.words.length import MOST, sentences_in, up_to
 from analysis.words.rounds import banner
 from analysis.words.rows import row_headline, row_table
-from analysis.words.verdicts import claim_sentence, comparison_sentence, headline, left_out_sentence
+from analysis.words.verdicts import comparison_sentence, headline, left_out_sentence
 
 MOST_TOLD = 12
 """Primary comparisons that are told beside a table; the report has all."""

@@ -6,16 +6,17 @@ import math
 
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
+from analysis.findings.family import asked
 from analysis.findings.kinds import Unpaired
 from analysis.findings.other_errors import DrawError, HeldOutError
-from analysis.findings.pairs import asked
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.findings.summary import range_of_means
 from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import NUMERICS, PRECISION
-from analysis.format.notation import Rounding, counted, duration, listed, two_digits
+from analysis.format.names import PRECISION
+from analysis.format.notation import counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.declared import exploratory
+from analysis.words.made import numerics, span_of, steps_taken
 from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -158,7 +159,7 @@ def _latents(answers: Answers) -> str:
 
 
 def _budget(grid: GridResults) -> str:
-    batch, parameters = _span(grid, "training.batch"), _span(grid, "cost/parameters")
+    batch, parameters = span_of(grid, "training.batch"), span_of(grid, "cost/parameters")
     words = [
         steps_taken(grid),
         f"batch {batch}" if batch else "",
@@ -166,41 +167,6 @@ def _budget(grid: GridResults) -> str:
     ]
     said = ", ".join(word for word in words if word)
     return f"Per cell: {said}." if said else ""
-
-
-def steps_taken(grid: GridResults) -> str:
-    """The training steps of a cell, beside those that the grid's own file asks for where they are others."""
-    steps, own = _span(grid, "training.steps"), grid.meta.own_steps
-    if not steps or own is None or steps == _count(own):
-        return f"{steps} training steps" if steps else ""
-    if steps.isdecimal() and int(steps) < own:
-        return f"{steps} of the grid's own {own} training steps"
-    return f"{steps} training steps (the grid's own: {_count(own)})"
-
-
-def _span(grid: GridResults, name: str) -> str:
-    """The value of a column that all runs share, or its range."""
-    if name not in grid.runs:
-        return ""
-    values = sorted({float(value) for value in grid.runs[name] if str(value) not in ("", "nan")})
-    texts = list(dict.fromkeys(_count(value) for value in values[:1] + values[-1:]))
-    return "–".join(texts)
-
-
-def _count(value: float) -> str:
-    """A number as text; thousands and millions by three digits once they are large."""
-    for size, unit in ((1e6, "M"), (1e5, "k")):
-        if value >= size:
-            scale = 1e6 if unit == "M" else 1e3
-            return f"{Rounding().number(value / scale)}\u00a0{unit}"
-    return f"{value:g}"
-
-
-def numerics(grid: GridResults) -> str:
-    """The NUMERICS of a grid's rows, and this code's where it is another."""
-    made_by = "/".join(sorted(set(grid.runs["numerics"]) - {""})) or "not recorded"
-    other = f" (this code: {NUMERICS}: the same command gives other digits)"
-    return made_by if made_by == str(NUMERICS) else f"{made_by}{other}"
 
 
 def _provenance(answers: Answers) -> str:

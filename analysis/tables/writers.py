@@ -8,7 +8,7 @@ from html import escape
 
 from analysis.format.notation import counted, width
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
-from analysis.words.rows import RowTable
+from analysis.words.row_table import RowTable
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""

@@ -24,7 +24,7 @@ from ablations.stages.metric import MetricStage
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from analysis.words.verdicts import why
+from analysis.words.claims import why
 from tests.ablations.conftest import head, plan_of, result_of, rows, runs_of, tracker_in
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error

@@ -9,12 +9,14 @@ import pytest
 from scipy import stats
 
 from analysis.exports import answers_file
-from analysis.findings.answers import FALLING, Answers
+from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.findings.budget import FALLING
 from analysis.findings.comparisons import Rung
 from analysis.report.budget import UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
 from analysis.report.verdict import verdict
-from analysis.words.verdicts import headline, why
+from analysis.words.claims import why
+from analysis.words.verdicts import headline
 from diffusion_core.rates import RATES, share_of_peak
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.findings.test_verdicts import grid_of

@@ -11,7 +11,8 @@ from scipy import stats
 from analysis.findings.answers import Answers
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults
-from analysis.words.verdicts import claim_sentence, factor, why
+from analysis.words.claims import claim_sentence, why
+from analysis.words.verdicts import factor
 from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of
 from tests.analysis.test_recomputed import Difference, adjusted_by_distance, holm
 

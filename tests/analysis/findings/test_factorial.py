@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.findings.comparisons import Standing
 from analysis.findings.factorial import factorial
+from analysis.findings.family import Family
 from analysis.findings.values import cells_of
 from analysis.format.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
@@ -40,7 +40,7 @@ def grid_of(seeds=4, lost=(), together=0.0):
 
 
 def found(grid, metric=None):
-    return factorial(grid, metric or grid.meta.metrics[0], cells_of(grid), Standing((), ()))
+    return factorial(grid, metric or grid.meta.metrics[0], cells_of(grid), Family())
 
 
 def sentences(grid):

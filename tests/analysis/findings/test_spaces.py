@@ -5,15 +5,16 @@ import dataclasses
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.findings.comparisons import Standing
 from analysis.findings.factorial import factorial
+from analysis.findings.family import Family
 from analysis.findings.spaces import applies, autoencoder_axes, in_latents, is_vae
 from analysis.findings.values import cells_of
 from analysis.format.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.report.answers import factorial_sentences
 from analysis.words.cells import without_value
-from analysis.words.verdicts import headline, why
+from analysis.words.claims import why
+from analysis.words.verdicts import headline
 from tests.analysis.conftest import FID, NLL, described
 from tests.analysis.latent import PSNR, RFID, latent, rows
 
@@ -108,11 +109,11 @@ def test_a_claim_of_what_is_not_comparable_cannot_be_told(grid, better, than):
 
 
 def test_effects_leave_out_what_is_not_comparable_and_say_so(grid):
-    found = factorial(grid, grid.meta.metrics[0], cells_of(grid), Standing((), ()))
+    found = factorial(grid, grid.meta.metrics[0], cells_of(grid), Family())
     assert "Not compared, though finished: f = 2, VQ · equal steps." in factorial_sentences(found)
     # Spaces and runs depend on each other, and pixels have no VAE: there is no average to give.
     assert not [average for average in found.averages if average.axis.name == "space"]
     assert not [line for line in factorial_sentences(found) if "without this metric" in line]
     assert "Not compared" not in " ".join(
-        factorial_sentences(factorial(grid, grid.meta.metrics[1], cells_of(grid), Standing((), ())))
+        factorial_sentences(factorial(grid, grid.meta.metrics[1], cells_of(grid), Family()))
     )

@@ -13,7 +13,7 @@ from statsmodels.stats.power import TTestPower
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, baseline
-from analysis.findings.pairs import family
+from analysis.findings.family import family
 from analysis.findings.values import cells_of, paired
 from analysis.format.grid_json import parse_meta
 from analysis.format.names import CURVES
@@ -158,7 +158,7 @@ def test_diverged_seeds_leave_the_common_ones():
     grid = grid_of(values)
     cells = {cell.levels[0]: cell for cell in cells_of(grid)}
     np.testing.assert_allclose(paired(grid, grid.meta.metrics[0], cells["linear"], cells["cosine"]), [0.10, 0.11, 0.10])
-    assert family(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]])[0][0].comparison.n == 3
+    assert family(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]]).pairs[0].comparison.n == 3
 
 
 def test_many_cells_are_compared_with_the_baseline():
@@ -192,7 +192,7 @@ def test_values_per_image_add_the_error_of_other_images(image_sd):
             rows[name, seed, NLL] = value + hard - hard.mean() + (effect if name == "linear" else 0)
     grid = grid_of(images=rows)
     cells = {cell.levels[0]: cell for cell in cells_of(grid)}
-    found = family(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]])[0][0].comparison
+    found = family(grid, grid.meta.metrics[0], [cells["linear"], cells["cosine"]]).pairs[0].comparison
     # What makes an image hard for both drops out; what makes it harder for one stays.
     expected = np.std(effect, ddof=1) / np.sqrt(n_images)
     assert found.image_error == pytest.approx(expected, rel=1e-6, abs=1e-9)

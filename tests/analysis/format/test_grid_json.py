@@ -9,9 +9,8 @@ import re
 import pytest
 
 from analysis.format.errors import InputError
-from analysis.format.grid_json import Meta, ShownMetric, parse_meta
+from analysis.format.grid_json import Auto, Meta, ShownMetric, parse_meta
 from analysis.format.primary import Primary
-from analysis.format.rounds import Auto
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, meta, rows
 

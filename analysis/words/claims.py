@@ -1,0 +1,65 @@
+"""The words for what became of a paper's claim, and why."""
+
+from __future__ import annotations
+
+import math
+
+from analysis.findings.expectations import FAR, ClaimOutcome
+from analysis.findings.verdicts import is_plain
+from analysis.format.grid_json import ShownMetric
+from analysis.format.notation import begun, probability
+from analysis.words.verdicts import amount, code_name, evidence, factor
+
+
+def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
+    """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
+    at_first = first_look and outcome.listed is None
+    claim, here = outcome.claim, "here, at the first look," if at_first else "here"
+    return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
+
+
+def why(outcome: ClaimOutcome) -> str:
+    """The numbers that decided, or what was in the way of a test."""
+    test, metric = outcome.test, outcome.metric
+    if metric is None:
+        return f"{outcome.claim.metric} was not measured"
+    if test is None and outcome.obstacle == "not comparable":
+        return f"a cell that it names has no {metric.label} to compare"
+    if test is None:
+        return "fewer than two seeds finished the cells that it names"
+    numbers = [f"{metric.label} differs by {_size(metric, test.comparison.difference, test.comparison.half_width)}"]
+    numbers += _in_the_paper(outcome, metric)
+    if not math.isnan(test.margin):
+        numbers.append(f"the margin is {_size(metric, test.margin, math.nan)}")
+    listed = outcome.listed
+    if listed is not None and (math.isnan(test.margin) or listed.sequential is not None):
+        equal = "equal for practical purposes, " if listed.verdict == "equal" else ""
+        numbers.append(f"{equal}{evidence(listed)} in the list")
+    else:
+        numbers.append(f"p {probability(test.p)}")
+    return ", ".join(numbers) + _too_early(outcome, metric)
+
+
+def _size(metric: ShownMetric, difference: float, half_width: float) -> str:
+    return factor(difference, half_width) if metric.scale == "log" else amount(metric, difference, half_width)
+
+
+def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
+    """The reason why it is too early to say; "" where it is not."""
+    if outcome.moved is not None:
+        return f"; at {outcome.moved.steps} steps by {_size(metric, outcome.moved.before, math.nan)}, so it still moves"
+    if outcome.reach is None:
+        return ""
+    value = amount(metric, outcome.reach.value, math.nan)
+    if is_plain(outcome.reach):
+        return f"; even the better end is worse than {code_name(outcome.reach)} ({value})"
+    return f"; even the better end is above {FAR:g} times what {outcome.reach.label}, score ({value})"
+
+
+def _in_the_paper(outcome: ClaimOutcome, metric: ShownMetric) -> list[str]:
+    """The size of the same difference between the values that the source has, where it has them."""
+    if outcome.claim.published is None:
+        return []
+    better, than = outcome.claim.published
+    size = math.log(better / than) if metric.scale == "log" else better - than
+    return [f"in the paper by {_size(metric, size, math.nan)}"]

@@ -1,0 +1,43 @@
+"""The words for what made a grid's rows: their training steps beside the grid's own, and their NUMERICS beside this
+code's."""
+
+from __future__ import annotations
+
+from analysis.format.names import NUMERICS
+from analysis.format.notation import Rounding
+from analysis.read.runs import GridResults
+
+
+def steps_taken(grid: GridResults) -> str:
+    """The training steps of a cell, beside those that the grid's own file asks for where they are others."""
+    steps, own = span_of(grid, "training.steps"), grid.meta.own_steps
+    if not steps or own is None or steps == count_of(own):
+        return f"{steps} training steps" if steps else ""
+    if steps.isdecimal() and int(steps) < own:
+        return f"{steps} of the grid's own {own} training steps"
+    return f"{steps} training steps (the grid's own: {count_of(own)})"
+
+
+def span_of(grid: GridResults, name: str) -> str:
+    """The value of a column that all runs share, or its range."""
+    if name not in grid.runs:
+        return ""
+    values = sorted({float(value) for value in grid.runs[name] if str(value) not in ("", "nan")})
+    texts = list(dict.fromkeys(count_of(value) for value in values[:1] + values[-1:]))
+    return "–".join(texts)
+
+
+def count_of(value: float) -> str:
+    """A number as text; thousands and millions by three digits once they are large."""
+    for size, unit in ((1e6, "M"), (1e5, "k")):
+        if value >= size:
+            scale = 1e6 if unit == "M" else 1e3
+            return f"{Rounding().number(value / scale)}\u00a0{unit}"
+    return f"{value:g}"
+
+
+def numerics(grid: GridResults) -> str:
+    """The NUMERICS of a grid's rows, and this code's where it is another."""
+    made_by = "/".join(sorted(set(grid.runs["numerics"]) - {""})) or "not recorded"
+    other = f" (this code: {NUMERICS}: the same command gives other digits)"
+    return made_by if made_by == str(NUMERICS) else f"{made_by}{other}"
