@@ -68,8 +68,8 @@ class AnswersFile(Entry):
     """The data set."""
     seeds: tuple[int, ...]
     """The seeds that cells were run at; with `seeds=auto` a cell has the first so many of them."""
-    exploratory: bool
-    """True where other seeds were asked for after results were seen, so that verdicts are no confirmation."""
+    continued: bool
+    """True where other seeds were asked for after results were there, so that no verdict is a confirmation."""
     axes: tuple[AnsweredAxis, ...]
     """The axes that the grid varies."""
     metrics: tuple[AnsweredMetric, ...]
@@ -137,7 +137,7 @@ def answers_file(answers: Answers) -> AnswersFile:
         "question": meta.question,
         "data": meta.data,
         "seeds": meta.seeds,
-        "exploratory": meta.continued,
+        "continued": meta.continued,
         "axes": answers.axes,
         "metrics": answers.metrics,
         "cells": list(_cells(answers)),
@@ -201,9 +201,10 @@ def _rows(answers: Answers, places: Mapping[int, int]) -> Iterator[_Told]:
 def _estimates(answers: Answers) -> Iterator[_Told]:
     summary = answers.summary
     for name in (metric.name for metric in answers.metrics):
-        leading = summary.standing[name].leading
+        marks = summary.marks[name]
         for i, (cell, estimate) in enumerate(zip(answers.cells, summary.estimates[name], strict=True)):
-            more = {"n": len(estimate.values), "comparable": cell.comparable(name), "may_be_best": i in leading}
+            may = marks[i] in ("good", "open")
+            more = {"n": len(estimate.values), "comparable": cell.comparable(name), "may_be_best": may}
             yield _Told(estimate, metric=name, cell=i, **more)
 
 

@@ -125,8 +125,8 @@ class AnsweredClaim(Entry):
     metric: str
     """The metric that it is about; where the grid has none such, its kind."""
     fate: Fate
-    """`as published`, `contrary to the paper`, `too early to say` (contrary, at a budget that says nothing of it) or
-    `cannot tell`."""
+    """`as published`, `contrary to the paper`, `too early to say` (contrary, at a budget that says nothing of it),
+    `no difference that matters` or `cannot tell`."""
     obstacle: Obstacle
     """The reason why it could not be tested: `not measured`, `not comparable`, `too few seeds`; empty where it was."""
     difference: Number = read_at("test", "comparison", "difference", default=None)

@@ -122,7 +122,7 @@ class AnsweredEstimate(Entry):
     comparable: bool
     """False where the cell's runs say that their values cannot be set beside others'."""
     may_be_best: bool
-    """True where the cell is among the leaders of this metric."""
+    """True where the cell may be the best in this metric, of its row where declared comparisons are within rows."""
 
 
 class AnsweredReference(Entry):

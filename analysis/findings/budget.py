@@ -137,12 +137,14 @@ def _table(metric: ShownMetric, values: Sequence[dict[Column, float]], columns: 
 def _leading(
     metric: ShownMetric, table: Array, asked: Sequence[tuple[int, int]], verdicts: Sequence[Verdict]
 ) -> frozenset[int]:
-    """The cells that neither all pairs nor the list of comparisons show another to be better than."""
+    """The cells that neither all pairs nor the list of comparisons show another to be better than; ones with equal
+    values are one."""
     measured = np.flatnonzero(np.isfinite(table).any(1))
     every = beaten_by(table[measured], metric.sign, metric.resolution) if len(measured) else []
     listed = {b if word == "better" else a for (a, b), word in zip(asked, verdicts, strict=True) if word in TOLD_APART}
+    out = {table[i].tobytes() for i in listed}
     leading = {int(i) for i, beaten in zip(measured, every, strict=True) if beaten is not None and not beaten}
-    return frozenset(leading - listed)
+    return frozenset(i for i in leading if table[i].tobytes() not in out)
 
 
 def _compared(differences: Array) -> Comparison | None:
@@ -159,6 +161,7 @@ def _verdicts(
     measured = [k for k, of in enumerate(differences) if np.isfinite(of).any()]
     decisions = judge(
         [differences[k][np.isfinite(differences[k])] for k in measured],
+        margins=metric.margin,
         resolution=metric.resolution,
         primary=[pairs[k].primary for k in measured],
     )

@@ -6,7 +6,7 @@
 
 FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
 also what else the machine did. So a difference of cost counts only where it is known: more than 1 % of FLOPs, or more
-than 5 % of seconds that paired t-tests on their logarithms tell apart (Bonferroni over all pairs of cells, at 5 %).
+than 5 % of seconds in the mean, and more at each seed.
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
@@ -30,7 +30,6 @@ from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import LIKELIHOOD
 from analysis.read.runs import GridResults
-from analysis.statistics.paired import LEVEL, compare_each
 from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
@@ -87,18 +86,13 @@ class Cost:
 
 def _surely_longer(logs: NDArray[np.float64]) -> NDArray[np.bool_]:
     """[a, b]: whether a took longer than b, from the logarithms of their seconds [cell, seed], nan where not known."""
-
-    def below(a: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        return compare_each(logs[a] - logs[a + 1 :])
-
-    # A row at a time: the pairs of thousands of cells are many.
-    tests = sum(int((~np.isnan(below(a)[1])).sum()) for a in range(len(logs)))
-    limit = (1 - LEVEL) / max(tests, 1)
     longer = np.zeros((len(logs), len(logs)), dtype=np.bool_)
+    # A row at a time: the pairs of thousands of cells are many.
     for a in range(len(logs)):
-        ratio, p = below(a)
-        sure = (np.isnan(p) | (p <= limit)) & (np.abs(ratio) > math.log(1 + SAME_SECONDS))
-        longer[a, a + 1 :], longer[a + 1 :, a] = sure & (ratio > 0), sure & (ratio < 0)
+        ratio = logs[a] - logs
+        common = np.isfinite(ratio)
+        mean = np.where(common, ratio, 0).sum(1) / np.maximum(common.sum(1), 1)
+        longer[a] = (mean > math.log(1 + SAME_SECONDS)) & (ratio > 0).any(1) & ~(ratio <= 0).any(1)
     return longer
 
 

@@ -1,6 +1,7 @@
 """The fate of papers' claims: what a grid shows of what was expected before it was run.
 
-    direction    D has the better sign                     as published · contrary to the paper
+    direction    D has the better sign                     as published · contrary to the paper; neither where the list
+                                                           shows that D is less than what matters
     equality     |D| ≤ margin by two one-sided tests       as published; contrary where |D| is shown to be larger
 
 One hypothesis has one verdict: claims are of one family with the comparisons of their metric (`family`), and one that
@@ -31,10 +32,11 @@ from analysis.format.names import LIKELIHOOD
 from analysis.statistics.families import ALPHA, Decision
 from analysis.statistics.paired import Comparison
 
-Fate = Literal["as published", "contrary to the paper", "too early to say", "cannot tell"]
+Fate = Literal["as published", "contrary to the paper", "too early to say", "no difference that matters", "cannot tell"]
 PUBLISHED: Fate = "as published"
 CONTRARY: Fate = "contrary to the paper"
 EARLY: Fate = "too early to say"
+EQUAL: Fate = "no difference that matters"
 UNTOLD: Fate = "cannot tell"
 
 FAR = 5.0
@@ -128,7 +130,7 @@ def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimT
     p = math.nan if pair.adjusted_p is None else pair.adjusted_p
     test = ClaimTest(found, math.nan, p)
     if pair.verdict not in TOLD_APART:
-        return UNTOLD, test
+        return EQUAL if pair.verdict == "equal" else UNTOLD, test
     return PUBLISHED if (pair.verdict == "better") == same else CONTRARY, test
 
 

@@ -20,8 +20,8 @@ from analysis.words.claims import why
 from analysis.words.declared import exploratory_claims
 
 _ONE_FAMILY = (
-    "Claims about a metric are one family with its comparisons: a claim about two cells that are compared above has "
-    "that verdict. It is too early to say where what a paper claims still comes nearer with more training, or where "
+    "Claims about a metric are one family with its comparisons: a claim about two cells of the list below has "
+    "its verdict. It is too early to say where what a paper claims still comes nearer with more training, or where "
     "none of its cells has learnt enough to be told by."
 )
 _FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."

@@ -21,7 +21,7 @@ from analysis.words.rows import row_headline, row_table
 from analysis.words.search import optimism_sentence
 from analysis.words.verdicts import amount, beside_codes, headline, led, margin
 
-_EXPLORATORY = "Exploratory: other seeds were asked for after results were seen"
+_EXPLORATORY = "Exploratory: other seeds were asked for after results were there"
 _ONE_SEED = "One seed: no verdict"
 _NOTHING_LEARNT = "Every cell is worse than a uniform code"
 

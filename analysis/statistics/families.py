@@ -7,11 +7,11 @@ seeds lie far from 0 get more of it. While A are the comparisons not settled yet
     settled is the j with the least p_j/w_j(A), if that is at most α; then A loses it, and so on
 
 Where all hypotheses are null, the normal errors' directions over seeds are independent of their lengths, so any q may
-be looked at beforehand: Kropf & Läuter 2002; Westfall, Kropf & Finos 2004. The median is that of the whole family, once
-and for all: then weights only grow as A shrinks, and the steps are those of a closed test, whose every part is exact
-but for the cap, which the comparisons that truly differ move too. With w_j = 1/|A| this is Holm's procedure. The cap
-keeps one noisy comparison from taking all; `evidence.inference` has the error rates and the power by simulation. With
-images q_j is at least what they alone could make of it (`variances`).
+be looked at beforehand: Kropf & Läuter 2002; Westfall, Kropf & Finos 2004. The median is that of all comparisons that
+share a part of α, once and for all: then weights only grow as A shrinks, and the steps are those of a closed test,
+whose every part is exact but for the cap, which the comparisons that truly differ move too. With w_j = 1/|A| this is
+Holm's procedure. The cap keeps one noisy comparison from taking all; `evidence.inference` has the error rates and the
+power by simulation. With images q_j is at least what they alone could make of it (`variances`).
 
 A comparison is *equal for practical purposes* where |δ| < margin by two one-sided tests (Schuirmann 1987), by Holm's
 procedure among those that have a margin. These claims have a part of α to themselves: a comparison that is shown to

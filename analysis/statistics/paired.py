@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from analysis.statistics.variances import Means, over_both, over_seeds, quantile
 
@@ -95,21 +94,6 @@ def compare(differences: Values, level: float = LEVEL, resolution: float = 0.0) 
 def moments(values: NDArray[np.float64], resolution: float = 0.0) -> Means:
     """The moments of one difference [n] or [n, m]."""
     return over_seeds(values, resolution) if values.ndim == 1 else over_both(values)
-
-
-def compare_each(differences: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The mean and the two-sided p of each of k comparisons, as `compare` gives them, from [k, n] values by seed.
-
-    A value is nan where a seed has none; so is a mean of no values, and the p of fewer than two.
-    """
-    there = ~np.isnan(differences)
-    n, filled = there.sum(1), np.where(there, differences, 0.0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = filled.sum(1) / n
-        spread = np.where(there, differences - mean[:, None], 0.0)
-        error = np.sqrt((spread**2).sum(1) / (n - 1) / n)
-        p = np.asarray(2 * special.stdtr(n - 1, -np.abs(mean) / error))
-    return mean, np.where(n < 2, np.nan, np.where(mean == 0, 1.0, p))
 
 
 def equivalent(differences: Values, margin: float, resolution: float = 0.0) -> float:

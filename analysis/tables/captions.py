@@ -27,8 +27,8 @@ _AT_THE_END = {
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 MARKS = (
     "Bold: of the cells to which no other is shown to be better (paired t-tests over all pairs), the one with the best "
-    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 5 % of grids "
-    "at most the cell that truly is the best has neither, in each metric by itself."
+    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 95 % of grids "
+    "at least the cell that truly is the best has one of the two, in each metric by itself."
 )
 """The meaning of bold type and of the sign."""
 _FAR = 2
@@ -62,7 +62,7 @@ def _interval(answers: Answers) -> str:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is marked.")
     given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     rows = listed([axis.label for axis in answers.axes if axis.name in answers.meta.rows])
-    marks = f"{MARKS} Each is among the cells of the same {rows}, and said of these." if rows else MARKS
+    marks = f"{MARKS} Marks compare cells with the same {rows}." if rows else MARKS
     sentences = [interval(answers.meta), *given, _scales(answers), "" if answers.preliminary else marks]
     return " ".join(text for text in sentences if text)
 
@@ -95,8 +95,8 @@ def _given(error: HeldOutError, what: str) -> str:
     """The part that a ± does not hold, of a metric of held-out images."""
     half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
-        f"{error.metric.label}'s ± is given these {error.n} held-out {what}; others would move all cells alike, by "
-        f"about ± {half}."
+        f"{error.metric.label}'s ± holds for these {error.n} held-out {what}; others would move all cells "
+        f"together, the median one by about ± {half}."
     )
 
 
@@ -180,7 +180,7 @@ def _provenance(answers: Answers) -> str:
     which = f"; {round_of(answers.meta)}" if not answers.preliminary and round_of(answers.meta) else ""
     command = f"`{meta.command}`{took}{device}{code}{which}." if meta.command else ""
     continued = (
-        " Other seeds were asked for after results were seen, so its verdicts are exploratory."
+        " Other seeds were asked for after results were there, so its verdicts are exploratory."
         if meta.continued
         else ""
     )

@@ -243,8 +243,8 @@ def entry(frame: Frame, summary: Summary, i: int, metric: ShownMetric, notes: Fo
     text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width) if comparable else UNCOMPARED
     finished = "" if estimate.values or (comparable and frame.shortfalls[i]) else without_value(cell, metric)
     marks = notes.marks([why for why in (frame.shortfalls[i], finished, *frame.noted[i]) if why])
-    mark = summary.marks[metric.name][i]
-    return TableEntry(text, mark == "good", marks, mark == "open")
+    mark, apart = summary.marks[metric.name][i], set(summary.marks[metric.name]) != {"good"}
+    return TableEntry(text, mark == "good" and apart, marks, mark == "open")
 
 
 def entries(frame: Frame, summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:

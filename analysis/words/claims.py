@@ -33,8 +33,7 @@ def why(outcome: ClaimOutcome) -> str:
         numbers.append(f"the margin is {_size(metric, test.margin, math.nan)}")
     listed = outcome.listed
     if listed is not None and (math.isnan(test.margin) or listed.sequential is not None):
-        equal = "equal for practical purposes, " if listed.verdict == "equal" else ""
-        numbers.append(f"{equal}{evidence(listed)} in the list")
+        numbers.append(f"{evidence(listed)} in the list")
     else:
         numbers.append(f"p {probability(test.p)}")
     return ", ".join(numbers) + _too_early(outcome, metric)

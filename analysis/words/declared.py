@@ -1,4 +1,4 @@
-"""Sentences on what is exploratory, since it was declared after results were seen, or nobody knows when."""
+"""Sentences on what is exploratory, since it was declared after its first results were there, or nobody knows when."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from analysis.format.notation import counted
 from analysis.words.verdicts import FEW
 
 _WHY = {
-    "after results": "{} declared after results were seen",
+    "after results": "{} declared after the first results were there",
     "not recorded": "when {} declared is not recorded",
 }
 COMPARISONS, CLAIMS = "comparisons", "papers' claims"

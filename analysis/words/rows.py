@@ -8,7 +8,10 @@ from analysis.findings.verdicts import Findings, Row
 from analysis.format.grid_json import Axis
 from analysis.format.notation import counted, listed, listed_names
 from analysis.words.row_table import RowTable
-from analysis.words.verdicts import FEW, amount, beside_codes
+from analysis.words.verdicts import amount, beside_codes
+
+FEW_IN_A_ROW = 5
+"""Cells that a place in a table of rows names; more are counted."""
 
 
 def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
@@ -21,7 +24,7 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
         (" · ".join(axis.label_of(row.levels[axis.name]) for axis in named), *_places(row, axes)[: len(head) - 1])
         for row in answer.rows
     )
-    caption = f"{answer.metric.label}, for {answer.metric.decides}: the best cell of each row."
+    caption = f"{answer.metric.label}, for {answer.metric.decides}: what is best in each row."
     return RowTable(caption, head, tuple(lines))
 
 
@@ -30,7 +33,7 @@ def _columns(answer: Findings) -> tuple[str, ...]:
         return ("Leads",)
     if not any(row.answer.leading for row in answer.rows):
         return ("Best value, of one seed",)
-    return ("Best", "As good", "Cannot be ruled out")
+    return ("Best mean", "Shown as good", "Cannot be ruled out")
 
 
 def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str]:
@@ -50,7 +53,7 @@ def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str]:
 
 def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:
     """Cells by name where they are few."""
-    if len(which) > FEW:
+    if len(which) > FEW_IN_A_ROW:
         return counted(len(which), "cell")
     return listed_names([_name(row, i, axes) for i in which], "and")
 
@@ -69,7 +72,7 @@ def row_headline(answer: Findings, axes: Sequence[Axis]) -> str:
     codes = beside_codes(answer)
     nothing = alike if all(row.answer.same for row in answer.rows) else ""
     said = (
-        "Exploratory, since other seeds were asked for after results were seen." if answer.exploratory else "",
+        "Exploratory, since other seeds were asked for after results were there." if answer.exploratory else "",
         nothing,
         codes if nothing or not codes else f"{answer.metric.label}: {codes[0].lower()}{codes[1:]}",
     )

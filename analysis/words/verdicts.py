@@ -153,7 +153,7 @@ def _taken(answer: Findings) -> str:
     value = amount(answer.metric, estimate.mean, estimate.half_width)
     if answer.lead is not None and len(answer.ranked) > 1 and not answer.same:
         return f"{cell.name} leads in {label}: {led(answer, answer.lead)}."
-    start = "Exploratory, since other seeds were asked for after results were seen. " if answer.exploratory else ""
+    start = "Exploratory, since other seeds were asked for after results were there. " if answer.exploratory else ""
     if len(answer.ranked) < 2:
         return f"{start}{label} of {cell.name}: {value}."
     if answer.shared:
@@ -189,7 +189,7 @@ def _standing(answer: Findings, value: str) -> str:
     if answer.open:
         parts.append(f"at this budget it cannot be told from {_named(answer, answer.open, tested - 1)}")
     if answer.rivals:
-        parts.append(f"at twice the steps {_named(answer, answer.rivals, tested - 1)} may be better")
+        parts.append(f"at twice the training steps {_named(answer, answer.rivals, tested - 1)} may be better")
     return "; ".join(parts)
 
 

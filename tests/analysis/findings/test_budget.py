@@ -100,7 +100,7 @@ def test_a_rival_that_comes_near_takes_best_back():
     assert [nll.cells[i].name for i in nll.rivals] == ["late"]
     sentence = headline(nll)
     assert "is the best of" not in sentence
-    assert sentence.endswith("; at twice the steps late may be better.")
+    assert sentence.endswith("; at twice the training steps late may be better.")
     (told,) = [block for block in verdict(Answers.of(grid())).blocks if block.choice == "steady"]
     assert told.take == "For likelihood, at this budget, take"
     assert told.rest == "; 1 that is worse now may overtake it."
@@ -164,9 +164,9 @@ def test_rungs_that_are_no_powers_of_two_are_taken_as_they_are():
 
 
 def test_what_a_declared_comparison_shows_at_a_rung_counts_there_too():
-    """Behind by 3.1 standard errors: enough for one comparison that is declared, not for one of all pairs of four."""
+    """Behind by 3.5 standard errors: enough for one comparison that is declared, not for one of all pairs of four."""
     noise = np.subtract(of_seeds(0, 1), of_seeds(0, 2))
-    near = 3.1 * noise.std(ddof=1) / math.sqrt(5)
+    near = 3.5 * noise.std(ddof=1) / math.sqrt(5)
     ways = {"a": (3.0, 2.4), "b": (3.0 + near, 2.9), "c": (3.0 + 1.5 * near, 3.5), "d": (3.0 + 2 * near, 4.0)}
     declared = {"primary": [{"compare": {"schedule": "b"}}], "cells": {name: {"schedule": name} for name in ways}}
     rungs = [

@@ -71,7 +71,7 @@ def test_a_run_that_another_grid_had_finished_makes_its_comparisons_exploratory(
     assert set(found.values()) == {"after results", "beforehand"}
     of_all = len(answers.declared_pairs)
     assert told(answers) == (
-        f": 2 of the {of_all} comparisons were declared after results were seen "
+        f": 2 of the {of_all} comparisons were declared after the first results were there "
         "(x₀ · MSE at ε-weight 1 against ε · unweighted MSE)."
     )
 
@@ -82,7 +82,7 @@ def test_a_comparison_with_the_baseline_is_exploratory_if_the_baseline_was_finis
         tmp_path / "g", declaration(EARLY), first=lambda cell: other if cell == "epsilon-simple" else FIRST
     )
     assert set(when(answers).values()) == {"after results"}
-    assert told(answers) == ": the comparisons were declared after results were seen."
+    assert told(answers) == ": the comparisons were declared after the first results were there."
 
 
 def test_a_primary_that_is_added_after_results_is_exploratory_and_what_was_listed_before_is_not(tmp_path):
@@ -104,7 +104,9 @@ def test_claims_keep_the_time_of_their_hypothesis_whatever_its_words(tmp_path):
         declaration(LATE, expects=[claim("x0", "samples of x₀ are better"), claim("mu")], seen=True),
     )
     assert answers.declared_claims == ["beforehand", "after results"]
-    assert "1 of the 2 papers' claims was declared after results were seen (that x₀ is better)." in told(answers)
+    assert "1 of the 2 papers' claims was declared after the first results were there (that x₀ is better)." in told(
+        answers
+    )
 
 
 def test_a_claim_that_is_withdrawn_is_counted_and_the_others_are_not_of_their_old_family(tmp_path):

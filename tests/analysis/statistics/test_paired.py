@@ -7,7 +7,6 @@ from scipy import stats
 from analysis.statistics.paired import (
     bootstrap_interval,
     compare,
-    compare_each,
     equivalent,
     mean_interval,
     sampling_noise,
@@ -148,14 +147,3 @@ def test_two_seeds_whose_images_vary_little_overflow_nowhere():
     values = 5 + np.array([[0.0], [1e-6]]) + 1e-4 * rng.normal(size=(2, 40))
     found = compare(values)
     assert 0 < found.p < 0.01
-
-
-def test_many_comparisons_at_once_are_what_each_is_by_itself():
-    values = np.random.default_rng(0).normal(0.3, 1.0, (40, 5))
-    values[np.random.default_rng(1).random(values.shape) < 0.4] = np.nan
-    values[0], values[1], values[2] = 0.0, 0.25, np.nan
-    means, p = compare_each(values)
-    known = [row[~np.isnan(row)] for row in values]
-    found = [compare(row) if len(row) else None for row in known]
-    np.testing.assert_allclose(means, [math.nan if one is None else one.difference for one in found], atol=1e-12)
-    np.testing.assert_allclose(p, [math.nan if one is None else one.p for one in found], rtol=1e-9)

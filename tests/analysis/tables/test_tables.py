@@ -49,8 +49,8 @@ CAPTION = (
     "Mean ± half-width of the 95 % t-interval over 3 paired seeds. "
     "FID is compared by its logarithm, so its differences are factors. "
     "Bold: of the cells to which no other is shown to be better (paired t-tests over all pairs), the one with the best "
-    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 5 % of grids "
-    "at most the cell that truly is the best has neither, in each metric by itself. "
+    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 95 % of grids "
+    "at least the cell that truly is the best has one of the two, in each metric by itself. "
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
@@ -151,7 +151,7 @@ def test_caption_says_whether_this_code_gives_other_digits(numerics, said, tmp_p
 def test_caption_of_a_continued_grid_says_so(tmp_path):
     caption = table_of(answers_of(build(tmp_path / "g", continued=True, device="an H100"))).caption
     assert "(8.0 min), an H100; code" in caption
-    assert "Other seeds were asked for after results were seen, so its verdicts are exploratory." in caption
+    assert "Other seeds were asked for after results were there, so its verdicts are exploratory." in caption
 
 
 CONTINUOUS, ODE = "nll_continuous/test", "nll_ode/test"
