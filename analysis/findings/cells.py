@@ -45,6 +45,11 @@ class Estimate:
         return math.inf if self.half_width > _LONGEST else math.exp(self.half_width)
 
     @property
+    def by_seed(self) -> tuple[tuple[int, float], ...]:
+        """Its values in the order of the seeds: cells with equal ones are one."""
+        return tuple(sorted(self.values.items()))
+
+    @property
     def known(self) -> bool:
         """True where there is a value at all."""
         return math.isfinite(self.mean)

@@ -129,7 +129,7 @@ _Contrast = Mapping[tuple[tuple[int, float], ...], float]
 def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _Contrast:
     total: dict[tuple[tuple[int, float], ...], float] = defaultdict(float)
     for c, cell in terms:
-        total[tuple(sorted(cell.estimate(metric.name).values.items()))] += c
+        total[cell.estimate(metric.name).by_seed] += c
     return {values: c for values, c in total.items() if abs(c) > SMALL}
 
 

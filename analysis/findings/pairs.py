@@ -108,13 +108,12 @@ def _about(claim: Claim, listed: Sequence[CellComparison]) -> CellComparison | N
     """The comparison of the list that a claim is about: of its two cells, or of such that have their values."""
     if claim.metric is None or len(claim.terms) != 2:
         return None
-    first, second = (_values(claim.metric, cell) for _, cell in claim.terms)
+    name = claim.metric.name
+    cells = {cell.estimate(name).by_seed for _, cell in claim.terms}
     if abs(claim.terms[0][0]) != 1:
         return None
-    for pair in listed:
-        if {_values(claim.metric, pair.a), _values(claim.metric, pair.b)} == {first, second}:
-            return pair
-    return None
+    same = (pair for pair in listed if {cell.estimate(name).by_seed for cell in (pair.a, pair.b)} == cells)
+    return next(same, None)
 
 
 def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Pair]:
@@ -164,19 +163,15 @@ def within(
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
     for i in measured:
-        alike[_values(metric, cells[i])].append(i)
+        alike[cells[i].estimate(metric.name).by_seed].append(i)
     for pair in listed:
         if pair.verdict in TOLD_APART:
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
             # Cells with equal values are one, in the list as among all pairs.
-            for i in alike[_values(metric, worse)]:
-                beaten[i] = (beaten[i] or frozenset()) | set(alike[_values(metric, better)])
+            for i in alike[worse.estimate(metric.name).by_seed]:
+                beaten[i] = (beaten[i] or frozenset()) | set(alike[better.estimate(metric.name).by_seed])
     near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
     return Standing(listed, beaten, frozenset(near_all))
-
-
-def _values(metric: ShownMetric, cell: CellRuns) -> tuple[tuple[int, float], ...]:
-    return tuple(sorted(cell.estimate(metric.name).values.items()))
 
 
 def _order(
