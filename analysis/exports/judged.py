@@ -166,8 +166,8 @@ class AnsweredEffect(Entry):
     share: Number
     """The share of the sum of squares that seeds do not explain."""
     matters: bool
-    """True where the adjusted p is 0.05 or less, or where a comparison or a claim tells apart what differs in nothing
-    but these axes."""
+    """True where the adjusted p is 0.05 or less, unless the effect is the contrast of a comparison that is `equal`; or
+    where a comparison or a claim tells apart what differs in nothing but these axes."""
 
 
 class AnsweredAverage(Entry):

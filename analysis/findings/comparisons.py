@@ -111,9 +111,9 @@ class JudgedClaim:
 
     @property
     def tells_apart(self) -> bool:
-        """True where what it compares is shown to differ."""
-        if self.listed is not None and self.listed.verdict in TOLD_APART:
-            return True
+        """True where what it compares is shown to differ, and not by less than matters."""
+        if self.listed is not None and (not self.claim.of_equality or self.listed.verdict in TOLD_APART):
+            return self.listed.verdict in TOLD_APART
         return self.decision is not None and self.decision.different <= ALPHA
 
 
