@@ -53,7 +53,7 @@ class AnsweredRow(Entry):
 
 class AnsweredComparison(Entry):
     """Two cells by the seeds that both finished, and by held-out image where each image has a value. The comparisons of
-    one metric are one family."""
+    one metric are one family with the `claims` about it."""
 
     metric: MetricName = read_at("metric", "name")
     a: Place
@@ -78,7 +78,8 @@ class AnsweredComparison(Entry):
     p: Number = read_at("comparison", "p")
     """p of a difference of 0, two-sided."""
     adjusted_p: Number
-    """The same, adjusted for all comparisons of this metric: 0.05 or less is a verdict; null where none is due."""
+    """The same, adjusted for all comparisons of this metric and claims about it: 0.05 or less is a verdict; null where
+    none is due."""
     equal_p: Number
     """The adjusted p of the claim that the difference is below `relevant`; null where the metric names none."""
     settled_at: int | None

@@ -176,7 +176,7 @@ class Answers:
 
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
-        """The fate of each claim that was written down before the grid was run."""
+        """The fate of each claim that the grid's file states."""
         judged = [one for stands in self.summary.standing.values() for one in stands.claims]
         return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
 

@@ -1,4 +1,4 @@
-"""The fate of papers' claims: what a grid shows of what was expected before it was run.
+"""The fate of papers' claims: what a grid shows of what its file expects.
 
     direction    D has the better sign                     as published · contrary to the paper
     equality     |D| ≤ margin by two one-sided tests       as published; contrary where |D| is shown to be larger

@@ -29,7 +29,7 @@ _REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_L
 
 
 def published(answers: Answers) -> Section | None:
-    """The fate of each finding of a paper that was written down before the grid was run."""
+    """The fate of each finding of a paper that the grid's file states."""
     claims = answers.claims
     lists = [
         Items(f"{begun(word)} ({len(lines)} of {len(claims)})", tuple(lines))
