@@ -21,12 +21,12 @@ class AnsweredHeadline(Entry):
     """The cell with the best mean of those that may be the best, or of all in a preliminary round; null where no cell
     has a value."""
     leaders: Places = read_at("leading")
-    """All cells that may be the best, to which no other is shown to be better: those in bold and those with °. Empty
-    with one seed, and in a preliminary round."""
+    """All cells that may be the best, to which no other is shown to be better: those in bold and those with °, where
+    the grid has no `rows`, of which these marks are else. Empty with one seed, and in a preliminary round."""
     as_good: Places
     """Other cells, leaders or not, that are shown to be worse than the best by less than `relevant`, if at all."""
     sentence: str
-    """The same in words, as it stands below the table."""
+    """The same in words, as it stands beside the table of a grid without `rows`."""
     rivals: Places
     """Cells that are shown to be worse than the best, and may be better at twice the steps; empty where trainings were
     not scored on their way."""
