@@ -45,8 +45,10 @@ def primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[st
         ends = f"{file.cell_name(pair.compare)} against {file.cell_name(pair.to) if pair.to else 'the baseline'}"
         places.setdefault(ends, []).append(file.cell_name(at) if at else "")
     named = "; ".join(f"{pair} at {', '.join(at)}" if any(at) else pair for pair, at in places.items())
-    count = f"{len(lost)} of {sum(len(pair.meant.sides(file.baseline)) for pair in file.primary)}"
-    return [f"Declared, and not compared, since their cells were not asked for ({count}): {named}."]
+    every = sum(len(pair.meant.sides(file.baseline)) for pair in file.primary)
+    count = f"{len(lost)} of {every}"
+    about = f"Declared, and not compared, since their cells were not asked for ({count})"
+    return [f"{about}." if len(lost) == every else f"{about}: {named}."]
 
 
 def _lost(file: GridFile, pair: PrimarySpec, crossings: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -63,7 +65,8 @@ def claims_note(file: GridFile, tested: list[ClaimSpec]) -> list[str]:
     lost = [claim.claim for claim in file.expects if claim not in tested]
     count = f"{len(lost)} of {len(file.expects)}"
     about = f"Papers' claims that are not tested, since their levels were not asked for ({count})"
-    return [f"{about}: {'; '.join(lost)}."] if lost else []
+    named = "" if len(lost) == len(file.expects) else f": {'; '.join(lost)}"
+    return [f"{about}{named}."] if lost else []
 
 
 def fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:

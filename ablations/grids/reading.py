@@ -42,7 +42,9 @@ def read(name: str) -> GridFile:
     for claim in file.expects:
         if claim.metric not in directed():
             raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
-        if claim.better == claim.than:
+        # A change that starts where it ends is no more than that.
+        others = [claim.than, *([claim.since] if claim.since else [])]
+        if any(other.items() <= claim.better.items() for other in others):
             raise InputError(f"{told('grid', name)}: expects compares {claim.better} with itself: {claim.claim!r}")
     for metric in file.relevant:
         if metric not in directed():

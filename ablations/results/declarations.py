@@ -34,3 +34,12 @@ def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) 
     if kept and {key: kept[-1].get(key) for key in SAID} == said:
         return kept
     return [*kept, {"time": utc_now(), "seen": seen, **said}]
+
+
+def kept_declarations(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
+    """The declarations that stand where this one is among them: of two commands that write one folder in turn each has
+    declared once, when it began. Else with this one."""
+    kept = (before or {}).get(DECLARATIONS) or []
+    if any({key: one.get(key) for key in SAID} == said_in(now) for one in kept):
+        return list(kept)
+    return declared(before, now, seen=seen)

@@ -32,7 +32,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
-from ablations.results.declarations import declared
+from ablations.results.declarations import declared, kept_declarations
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
@@ -49,7 +49,7 @@ OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
     """Write all of these files."""
     folder.mkdir(parents=True, exist_ok=True)
-    head = head | {DECLARATIONS: declared(standing(folder), head, seen=finished_in(folder) > 0)}
+    head = head | {DECLARATIONS: kept_declarations(standing(folder), head, seen=finished_in(folder) > 0)}
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, judged_autoencoders(records), journal, data)
     write_frames(folder, head, records, journal)

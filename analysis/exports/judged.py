@@ -21,12 +21,12 @@ class AnsweredHeadline(Entry):
     """The cell with the best mean of those that may be the best, or of all in a preliminary round; null where no cell
     has a value."""
     leaders: Places = read_at("leading")
-    """All cells that may be the best, to which no other is shown to be better: those in bold and those with °. Empty
-    with one seed, and in a preliminary round."""
+    """All cells that may be the best, to which no other is shown to be better: those in bold and those with °, where
+    the grid has no `rows`, of which these marks are else. Empty with one seed, and in a preliminary round."""
     as_good: Places
     """Other cells, leaders or not, that are shown to be worse than the best by less than `relevant`, if at all."""
     sentence: str
-    """The same in words, as it stands below the table."""
+    """The same in words, as it stands beside the table of a grid without `rows`."""
     rivals: Places
     """Cells that are shown to be worse than the best, and may be better at twice the steps; empty where trainings were
     not scored on their way."""
@@ -53,7 +53,7 @@ class AnsweredRow(Entry):
 
 class AnsweredComparison(Entry):
     """Two cells by the seeds that both finished, and by held-out image where each image has a value. The comparisons of
-    one metric are one family."""
+    one metric are one family with the `claims` about it."""
 
     metric: MetricName = read_at("metric", "name")
     a: Place
@@ -78,7 +78,8 @@ class AnsweredComparison(Entry):
     p: Number = read_at("comparison", "p")
     """p of a difference of 0, two-sided."""
     adjusted_p: Number
-    """The same, adjusted for all comparisons of this metric: 0.05 or less is a verdict; null where none is due."""
+    """The same, adjusted for all comparisons of this metric and claims about it: 0.05 or less is a verdict; null where
+    none is due."""
     equal_p: Number
     """The adjusted p of the claim that the difference is below `relevant`; null where the metric names none."""
     settled_at: int | None
@@ -166,8 +167,8 @@ class AnsweredEffect(Entry):
     share: Number
     """The share of the sum of squares that seeds do not explain."""
     matters: bool
-    """True where the adjusted p is 0.05 or less, or where a comparison or a claim tells apart what differs in nothing
-    but these axes."""
+    """True where the adjusted p is 0.05 or less, unless the effect is the contrast of a comparison that is `equal`; or
+    where a comparison or a claim tells apart what differs in nothing but these axes."""
 
 
 class AnsweredAverage(Entry):

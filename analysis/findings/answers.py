@@ -102,7 +102,7 @@ class Answers:
         """How a table marks each cell: among those of its row, where comparisons are within rows."""
         rows = [row.answer for row in self._rows(metric, stands.pairs)]
         found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
-        marks = {id(cell): mark for answer in found for cell, mark in zip(answer.cells, answer.marks, strict=True)}
+        marks = {id(cell): mark for part in found for cell, mark in zip(part.cells, part.marks, strict=True)}
         return [marks.get(id(cell), "") for cell in self.cells]
 
     @cached_property
@@ -117,24 +117,25 @@ class Answers:
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """The answer in each metric that decides."""
-        return [self._found(metric) for metric in self.metrics if metric.deciding and metric.name in self.grid.runs]
-
-    def _found(self, metric: ShownMetric) -> Findings:
-        """The answer in one metric, within each row too; where a verdict is due, whether it depends on the budget."""
-        stands = self.summary.standing[metric.name]
-        answer = replace(self._among(metric, self.cells, stands), rows=self._rows(metric, stands.pairs))
-        if self.preliminary or not self.meta.rungs or self.falls:
-            return answer
-        return replace(answer, budget=budget_of(metric, self.cells, stands, answer.best, self.curve))
+        """The answer in each metric that decides, within each row too."""
+        stands = [(m, self.summary.standing[m.name]) for m in self.metrics if m.deciding and m.name in self.grid.runs]
+        return [replace(self._among(m, self.cells, of), rows=self._rows(m, of.pairs)) for m, of in stands]
 
     def _among(self, metric: ShownMetric, cells: list[CellRuns], stands: Standing) -> Findings:
-        """The answer among cells that stand so; who leads where no verdict is due."""
+        """The answer among cells that stand so; who leads where no verdict is due, else what the budget changes."""
         estimates = [cell.estimate(metric.name) for cell in cells]
         codes = self.meta.baselines.get(metric.name, ())
         answer = Findings(metric, cells, estimates, stands, self.meta.continued, codes=codes)
-        lead = lead_of(self.grid, metric, [cells[i] for i in answer.ranked]) if self.preliminary else None
-        return replace(answer, lead=lead)
+        if self.preliminary:
+            return replace(answer, lead=lead_of(self.grid, metric, [cells[i] for i in answer.ranked]))
+        if not self.meta.rungs or self.falls:
+            return answer
+        here = {id(cell) for cell in cells}
+
+        def curves(name: str) -> list[pd.DataFrame]:
+            return [curve for cell, curve in zip(self.cells, self.curve(name), strict=True) if id(cell) in here]
+
+        return replace(answer, budget=budget_of(metric, cells, stands, answer.best, curves))
 
     def _rows(self, metric: ShownMetric, pairs: Sequence[CellComparison]) -> list[Row]:
         """The answer among the cells of each row of which two have a value."""
@@ -142,11 +143,11 @@ class Answers:
         for cell in self.cells if self.meta.rows else ():
             levels = cell.levels_of(self.axes)
             by_levels.setdefault(tuple((axis, levels[axis]) for axis in self.meta.rows), []).append(cell)
-        several = {at: of for at, of in by_levels.items() if sum(cell.estimate(metric.name).known for cell in of) > 1}
-        return [
-            Row(dict(levels), self._among(metric, cells, standing(self.grid, metric, cells, pairs)))
-            for levels, cells in several.items()
-        ]
+        rows = []
+        for levels, cells in by_levels.items():
+            if sum(cell.estimate(metric.name).known for cell in cells) > 1:
+                rows.append(Row(dict(levels), self._among(metric, cells, standing(self.grid, metric, cells, pairs))))
+        return rows
 
     @property
     def falls(self) -> bool:
@@ -170,7 +171,7 @@ class Answers:
 
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
-        """The fate of each claim that was written down before the grid was run."""
+        """The fate of each claim that the grid's file states."""
         judged = [one for of_metric in self.families.values() for one in of_metric.claims]
         return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
 

@@ -45,6 +45,11 @@ class Estimate:
         return math.inf if self.half_width > _LONGEST else math.exp(self.half_width)
 
     @property
+    def by_seed(self) -> tuple[tuple[int, float], ...]:
+        """Its values in the order of the seeds: cells with equal ones are one."""
+        return tuple(sorted(self.values.items()))
+
+    @property
     def known(self) -> bool:
         """True where there is a value at all."""
         return math.isfinite(self.mean)
@@ -96,10 +101,6 @@ class CellRuns:
         if metric not in self._estimates:
             self._estimates[metric] = self._estimated(metric)
         return self._estimates[metric]
-
-    def signature(self, metric: str) -> tuple[tuple[int, float], ...]:
-        """Its values by seed: cells that have the same ones are one by this metric."""
-        return tuple(sorted(self.estimate(metric).values.items()))
 
     @cached_property
     def _estimates(self) -> dict[str, Estimate]:

@@ -78,16 +78,18 @@ def _claim(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Shown
         named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(said))]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return Claim(grid, said, metric, obstacle="not comparable" if apart else "too few seeds")
-    claim = Claim(grid, said, metric, _averaged(matched), _margin(metric, said, matched))
+    claim = Claim(grid, said, metric, _averaged(matched, metric), _margin(metric, said, matched))
     return claim if len(claim.at_first) > 1 else Claim(grid, said, metric, obstacle="too few seeds")
 
 
-def _averaged(matched: Sequence[Sequence[tuple[float, CellRuns]]]) -> list[tuple[float, CellRuns]]:
-    """The mean of signed cells over crossings, with one coefficient a cell."""
-    total: dict[int, tuple[float, CellRuns]] = {}
+def _averaged(matched: Sequence[Sequence[tuple[float, CellRuns]]], metric: ShownMetric) -> list[tuple[float, CellRuns]]:
+    """The mean of signed cells over crossings, with one coefficient for cells with equal values: so it is the very
+    contrast of two cells where their values do not depend on what it is averaged over. Nothing cancels wholly."""
+    total: dict[tuple[tuple[int, float], ...], tuple[float, CellRuns]] = {}
     for c, cell in (term for parts in matched for term in parts):
-        total[id(cell)] = (total.get(id(cell), (0.0, cell))[0] + c / len(matched), cell)
-    return [term for term in total.values() if term[0]]
+        values = cell.estimate(metric.name).by_seed
+        total[values] = (total.get(values, (0.0, cell))[0] + c, cell)
+    return [(c / len(matched), cell) for c, cell in total.values() if c] or list(matched[0])
 
 
 def _margin(metric: ShownMetric, said: Expectation, matched: Sequence[Sequence[tuple[float, CellRuns]]]) -> float:

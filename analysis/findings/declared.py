@@ -1,7 +1,8 @@
 """When comparisons and papers' claims were declared: what was declared before any result it rests on is confirmatory.
 
     declared     by the earliest declaration from which on it has always been said, and nothing was taken away of what
-                 shares its error rate: the listed and the primary comparisons, or the claims
+                 shares its error rate: for a comparison what is listed or primary and the claims; for a claim the
+                 claims and the primary comparisons, or all where none is
     result       when the first stage of any of its runs was finished, though it may have been for another grid
 
 Whether results were looked at nobody knows: the times decide. What has none is exploratory, and says why.
@@ -10,7 +11,7 @@ Whether results were looked at nobody knows: the times decide. What has none is 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -23,6 +24,9 @@ from analysis.read.runs import GridResults
 
 Declared = Literal["beforehand", "after results", "not recorded"]
 Stated = frozenset[tuple[str, str]]
+"""What is declared, each by its kind."""
+_BESIDE_COMPARISONS, _BESIDE_CLAIMS = ("listed", "primary", "claim"), ("first", "claim")
+"""The kinds that share an error rate with comparisons, and with claims: what is taken away leaves the others more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class Declarations:
     def comparison(self, a: CellRuns, b: CellRuns, *, primary: bool) -> Declared:
         """When two cells were declared to be compared, and as a primary comparison where they are one."""
         kind = "primary" if primary and self.grid.meta.primary else "listed"
-        return self._when((kind, _of_pair(a, b)), self._listed.__getitem__, [a, b])
+        return self._when((kind, _of_pair(a, b)), _BESIDE_COMPARISONS, [a, b])
 
     def claim(self, claim: Expectation) -> Declared:
         """When a claim was written down."""
@@ -47,41 +51,41 @@ class Declarations:
             for cell in self.cells
             if any(part.items() <= dict(zip(axes, cell.levels, strict=True)).items() for part in parts)
         ]
-        return self._when(("claim", _of_claim(claim)), self._claimed.__getitem__, named)
+        return self._when(("claim", _of_claim(claim)), _BESIDE_CLAIMS, named)
 
     @property
     def withdrawn(self) -> int:
         """The number of claims that were declared once, and are not any more."""
-        now = {("claim", _of_claim(claim)) for claim in self.grid.meta.expects}
-        return len(frozenset().union(*self._claimed) - now)
+        now = {_of_claim(claim) for claim in self.grid.meta.expects}
+        return len({what for stated in self._stated for kind, what in stated if kind == "claim"} - now)
 
     @cached_property
-    def _claimed(self) -> list[Stated]:
-        """The claims of each declaration."""
-        return [
-            frozenset(("claim", _of_claim(claim)) for claim in declaration.expects)
-            for declaration in self.grid.meta.declarations
-        ]
+    def _stated(self) -> list[Stated]:
+        """What each declaration says: what is listed, what of it is primary, what shares its error rate with the claims
+        (`first`: the primary comparisons, or all where none is), and the claims."""
+        return [self._said_by(declaration) for declaration in self.grid.meta.declarations]
 
-    @cached_property
-    def _listed(self) -> list[Stated]:
-        """The comparisons of each declaration."""
-        return [self._compared(declaration) for declaration in self.grid.meta.declarations]
-
-    def _compared(self, declaration: Declaration) -> Stated:
+    def _said_by(self, declaration: Declaration) -> Stated:
         meta = replace(self.grid.meta, baseline=declaration.baseline, primary=declaration.primary)
-        found = asked(replace(self.grid, meta=meta), self.cells)
-        listed = {("listed", _of_pair(a, b)) for a, b, _ in found}
-        return frozenset(listed | {("primary", _of_pair(a, b)) for a, b, first in found if first and meta.primary})
+        found = [(_of_pair(a, b), first) for a, b, first in asked(replace(self.grid, meta=meta), self.cells)]
+        first_ones = [pair for pair, first in found if first]
+        said = {
+            "listed": [pair for pair, _ in found],
+            "primary": first_ones if meta.primary else [],
+            "first": first_ones,
+            "claim": [_of_claim(claim) for claim in declaration.expects],
+        }
+        return frozenset((kind, what) for kind, those in said.items() for what in those)
 
-    def _when(self, said: tuple[str, str], stated: Callable[[int], Stated], cells: Sequence[CellRuns]) -> Declared:
-        """When something was declared, beside the first result of these cells."""
+    def _when(self, said: tuple[str, str], beside: Collection[str], cells: Sequence[CellRuns]) -> Declared:
+        """When something was declared `beside` what is of these kinds, and the first result of these cells."""
         since: Declaration | None = None
         later: Stated | None = None
-        for i, declaration in reversed(list(enumerate(self.grid.meta.declarations))):
-            if said not in stated(i) or (later is not None and not stated(i) <= later):
+        for declaration, every in reversed(list(zip(self.grid.meta.declarations, self._stated, strict=True))):
+            stated = frozenset(one for one in every if one[0] in beside)
+            if said not in stated or (later is not None and not stated <= later):
                 break
-            since, later = declaration, stated(i)
+            since, later = declaration, stated
         if since is None or since.time is None:
             return "not recorded"
         first = first_result(cells)

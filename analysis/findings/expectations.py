@@ -1,4 +1,4 @@
-"""The fate of papers' claims: what a grid shows of what was expected before it was run.
+"""The fate of papers' claims: what a grid shows of what its file expects.
 
     direction    D has the better sign                     as published · contrary to the paper; neither where the list
                                                            shows that D is less than what matters
@@ -147,7 +147,8 @@ def _by_the_family(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, Clai
     decision, claim = judged.decision, judged.claim
     assert isinstance(decision, Decision), "the family decides"
     test = ClaimTest(decision.found, claim.margin, decision.different, decision.equal)
-    if decision.equal <= ALPHA:
+    # Of equal values at every seed there is no test, and two that are claimed to be equal are.
+    if decision.equal <= ALPHA or (claim.of_equality and math.isnan(decision.equal)):
         return PUBLISHED, test
     if not decision.different <= ALPHA:
         return UNTOLD, test

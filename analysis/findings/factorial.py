@@ -7,8 +7,8 @@ where one of these tells apart two cells, or averages of cells, that differ in i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from analysis.format.errors import InputError
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
-from analysis.statistics.families import ALPHA, Decision
+from analysis.statistics.families import ALPHA, Decision, Verdict
 from analysis.statistics.marginals import Marginal, marginals
 from analysis.statistics.paired import mean_interval
 
@@ -46,7 +46,7 @@ class Factorial:
 
     `told_apart` are what comparisons and papers' claims tell apart, and which differ in one axis alone, or, of changes
     along an axis, in another: by the axes' labels. Effects of the axes `elsewhere` are the contrast of a comparison or
-    claim, and have its decision.
+    claim, and have its verdict.
     """
 
     metric: ShownMetric
@@ -55,7 +55,7 @@ class Factorial:
     averages: Sequence[LevelAverage]
     told_apart: Mapping[frozenset[str], tuple[str, str]]
     apart: Sequence[CellRuns] = ()
-    elsewhere: Set[tuple[str, ...]] = frozenset()
+    elsewhere: Mapping[tuple[str, ...], Verdict] = field(default_factory=dict)
 
     @property
     def ranked(self) -> list[Effect]:
@@ -63,8 +63,13 @@ class Factorial:
         return sorted(self.tests.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
-        """True where an effect is told from none: on average, or by what is told apart."""
-        return shown(effect) or frozenset(effect.factors) in self.told_apart
+        """True where an effect is told from none: on average, or by what is told apart. One that is the contrast of two
+        which are equal for practical purposes does not."""
+        return (shown(effect) and not self.is_small(effect)) or frozenset(effect.factors) in self.told_apart
+
+    def is_small(self, effect: Effect) -> bool:
+        """True where it is the contrast of two that are equal for practical purposes."""
+        return self.elsewhere.get(effect.factors) == "equal"
 
 
 def shown(effect: Effect) -> bool:
@@ -101,9 +106,9 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
 
 def _as_judged(
     metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns], alone: Effects, judged: Family
-) -> tuple[Effects, Set[tuple[str, ...]]]:
-    """The effects, of which those that are the contrast of a comparison or a claim have its decision; and their axes:
-    one hypothesis has one verdict."""
+) -> tuple[Effects, Mapping[tuple[str, ...], Verdict]]:
+    """The effects, of which those that are the contrast of a comparison or a claim have its decision; and by their axes
+    its verdict: one hypothesis has one."""
     decided = [
         *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in judged.pairs),
         *((one.claim.terms, one.decision) for one in judged.claims if not one.claim.of_equality),
@@ -111,14 +116,15 @@ def _as_judged(
     known = [(_contrast(metric, terms), of) for terms, of in decided if isinstance(of, Decision)]
     labels = [axis.label for axis in axes]
     at = [labels.index(name) for name in alone.factors]
-    tested, elsewhere = [], set()
+    tested = []
+    elsewhere: dict[tuple[str, ...], Verdict] = {}
     for effect in alone.effects:
         terms = [(effect.coefficients.get(tuple(cell.labels[i] for i in at), 0.0), cell) for cell in cells]
         contrast = _contrast(metric, terms)
         decision = next((of for other, of in known if contrast and _is_multiple(contrast, other)), None)
         if decision is not None:
             effect = replace(effect, p=decision.found.p, adjusted=decision.different)
-            elsewhere.add(effect.factors)
+            elsewhere[effect.factors] = decision.verdict(metric.sign)
         tested.append(effect)
     return replace(alone, effects=tuple(tested)), elsewhere
 
@@ -130,7 +136,7 @@ _Contrast = Mapping[tuple[tuple[int, float], ...], float]
 def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _Contrast:
     total: dict[tuple[tuple[int, float], ...], float] = defaultdict(float)
     for c, cell in terms:
-        total[cell.signature(metric.name)] += c
+        total[cell.estimate(metric.name).by_seed] += c
     return {values: c for values, c in total.items() if abs(c) > SMALL}
 
 

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
 
+import numpy as np
+
 from analysis.findings.cells import CellRuns
 from analysis.findings.claims import Claim
 from analysis.findings.comparisons import TOLD_APART, CellComparison, Pair
@@ -46,9 +48,9 @@ class JudgedClaim:
 
     @property
     def tells_apart(self) -> bool:
-        """True where what it compares is shown to differ."""
-        if self.listed is not None and self.listed.verdict in TOLD_APART:
-            return True
+        """True where what it compares is shown to differ, and not by less than matters."""
+        if self.listed is not None and (not self.claim.of_equality or self.listed.verdict in TOLD_APART):
+            return self.listed.verdict in TOLD_APART
         return self.decision is not None and self.decision.different <= ALPHA
 
 
@@ -116,23 +118,30 @@ def _judged(
 
 
 def _prospects(metric: ShownMetric, tried: Sequence[_Tried], claims: Sequence[Claim]) -> Prospects:
-    """The fresh seeds that would tell each comparison, in its family with the claims that something is better."""
-    rest = [claim.values for claim in claims if not claim.of_equality]
-    margins = [metric.margin] * len(tried) + [math.nan] * len(rest)
+    """The fresh seeds that would tell each comparison, in its family with the claims: one of equality is a difference
+    less its margin."""
+    rest = [claim.values if not claim.of_equality else _less(claim.values, claim.margin) for claim in claims]
+    margins = [metric.margin] * len(tried) + [claim.margin for claim in claims]
     primary = [primary for *_, primary in tried]
     differences = [*(values for values, *_ in tried), *rest]
     return Prospects(differences, margins, metric.resolution, primary + [any(primary)] * len(rest))
+
+
+def _less(values: Array, margin: float) -> Array:
+    """Differences less a margin, on the side where their mean is."""
+    return np.asarray(values - math.copysign(margin, float(values.mean())) if values.size else values)
 
 
 def _about(claim: Claim, listed: Sequence[CellComparison]) -> CellComparison | None:
     """The comparison of the list that a claim is about: of its two cells, or of such that have their values."""
     if claim.metric is None or len(claim.terms) != 2:
         return None
+    name = claim.metric.name
+    cells = {cell.estimate(name).by_seed for _, cell in claim.terms}
     if abs(claim.terms[0][0]) != 1:
         return None
-    both = {cell.signature(claim.metric.name) for _, cell in claim.terms}
-    name = claim.metric.name
-    return next((pair for pair in listed if {pair.a.signature(name), pair.b.signature(name)} == both), None)
+    same = (pair for pair in listed if {cell.estimate(name).by_seed for cell in (pair.a, pair.b)} == cells)
+    return next(same, None)
 
 
 def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Pair]:

@@ -41,13 +41,13 @@ def standing(
         beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
     alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
     for i in measured:
-        alike[cells[i].signature(metric.name)].append(i)
+        alike[cells[i].estimate(metric.name).by_seed].append(i)
     for pair in listed:
         if pair.verdict in TOLD_APART:
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
             # Cells with equal values are one, in the list as among all pairs.
-            for i in alike[worse.signature(metric.name)]:
-                beaten[i] = (beaten[i] or frozenset()) | set(alike[better.signature(metric.name)])
+            for i in alike[worse.estimate(metric.name).by_seed]:
+                beaten[i] = (beaten[i] or frozenset()) | set(alike[better.estimate(metric.name).by_seed])
     near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
     return Standing(listed, beaten, frozenset(near_all))
 

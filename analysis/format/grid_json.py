@@ -139,7 +139,7 @@ class KnownValue:
 
 @dataclass(frozen=True)
 class Expectation:
-    """An expectation from a paper, written down before the grid is run.
+    """An expectation from a paper, as the grid's file states it.
 
     In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
     `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
@@ -268,7 +268,7 @@ class Meta:
 
     @cached_property
     def declared(self) -> list[tuple[str, str]]:
-        """The comparisons that are declared beforehand, as pairs of ids: the primary ones, or all with the baseline."""
+        """The comparisons that are declared, as pairs of ids: the primary ones, or all with the baseline."""
         return declared(self.primary, self.baseline, self.cells)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The comparisons that a grid declares before it is run, as pairs of its cells, and the rows within which they are.
+"""The comparisons that a grid declares, as pairs of its cells, and the rows within which they are.
 
     {compare: {variance: learned}, at: {steps: ["5", "10"]}}        learned with the baseline's β, at 5 steps and at 10
 
@@ -19,7 +19,7 @@ Id = TypeVar("Id", bound=Hashable)
 
 @dataclass(frozen=True)
 class Primary:
-    """A comparison that the grid is run for, declared beforehand: the cell at some levels with the cell at others.
+    """A comparison that the grid is run for, as its file declares it: the cell at some levels with the cell at others.
 
     Both are `at` further levels, at each in turn of an axis that has several there. Of an axis that none of these names
     they have the baseline's level; if that names none either, they are compared at each.

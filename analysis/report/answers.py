@@ -29,7 +29,7 @@ _REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_L
 
 
 def published(answers: Answers) -> Section | None:
-    """The fate of each finding of a paper that was written down before the grid was run."""
+    """The fate of each finding of a paper that the grid's file states."""
     claims = answers.claims
     lists = [
         Items(f"{begun(word)} ({len(lines)} of {len(claims)})", tuple(lines))
@@ -79,6 +79,9 @@ def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
     among = "comparisons and claims" if labels in factorial.elsewhere else "effects"
     sure = f"p {probability(effect.adjusted)}, adjusted for the number of {among}"
     numbers = f"({test}, {sure}; {100 * effect.share:.0f} % of the variance among the cells of a seed)"
+    if factorial.is_small(effect) and not factorial.matters(effect):
+        verb = "makes" if len(labels) == 1 else "together make"
+        return f"{label}: {' and '.join(labels)} {verb} less of a difference than matters {numbers}."
     if len(labels) > 1:
         if factorial.matters(effect) and not shown(effect):
             first, second = factorial.told_apart[frozenset(labels)]

@@ -19,7 +19,7 @@ from analysis.words.length import MOST, sentences_in
 from analysis.words.rounds import banner
 from analysis.words.rows import row_headline, row_table
 from analysis.words.search import optimism_sentence
-from analysis.words.verdicts import amount, beside_codes, headline, led, margin
+from analysis.words.verdicts import amount, as_good, beside_codes, headline, led
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were there"
 _ONE_SEED = "One seed: no verdict"
@@ -108,8 +108,8 @@ def _as_good(answer: Findings) -> str:
     if not names:
         return ""
     if len(names) == 1:
-        return f", or {names[0]}, which is worse by no more than {margin(answer.metric)}"
-    return f", or any of {len(names)} others that are worse by no more than {margin(answer.metric)}"
+        return f", or {names[0]}, which is {as_good(answer.metric)}"
+    return f", or any of {len(names)} others that are {as_good(answer.metric)}"
 
 
 def _open(answer: Findings) -> str:

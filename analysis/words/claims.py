@@ -27,6 +27,8 @@ def why(outcome: ClaimOutcome) -> str:
         return f"a cell that it names has no {metric.label} to compare"
     if test is None:
         return "fewer than two seeds finished the cells that it names"
+    if test.comparison.difference == test.comparison.half_width == 0:
+        return f"{metric.label} has the same value at every seed"
     numbers = [f"{metric.label} differs by {_size(metric, test.comparison.difference, test.comparison.half_width)}"]
     numbers += _in_the_paper(outcome, metric)
     if not math.isnan(test.margin):

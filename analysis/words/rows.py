@@ -33,21 +33,24 @@ def _columns(answer: Findings) -> tuple[str, ...]:
         return ("Leads",)
     if not any(row.answer.leading for row in answer.rows):
         return ("Best value, of one seed",)
-    return ("Best mean", "Shown as good", "Cannot be ruled out")
+    heads = ("Best mean", "Shown as good", "Cannot be ruled out")
+    return (*heads, "May overtake it at twice the training") if any(row.answer.rivals for row in answer.rows) else heads
 
 
-def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str]:
-    """The best cell of a row with its value, those that are as good, and those that may be the best as well."""
+def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str, str]:
+    """The best cell of a row with its value, those that are as good, those that may be the best as well, and those that
+    may overtake it."""
     answer = row.answer
     assert answer.best is not None, "no cell of the row has a value"
     estimate = answer.estimates[answer.best]
     value = amount(answer.metric, estimate.mean, estimate.half_width)
     if answer.same:
-        return f"all alike ({value})", "", ""
+        return f"all alike ({value})", "", "", ""
     return (
         f"{_name(row, answer.best, axes)} ({value})",
         _names(row, answer.as_good, axes),
         _names(row, answer.open, axes),
+        _names(row, answer.rivals, axes),
     )
 
 

@@ -65,6 +65,12 @@ def margin(metric: ShownMetric) -> str:
     return f"{metric.margin:g} {metric.unit}" if metric.unit else f"{metric.margin:g}"
 
 
+def as_good(metric: ShownMetric) -> str:
+    """How far cells may be from the best and still be as good; those of a metric that names no difference which matters
+    have its very values."""
+    return "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
+
+
 def confirmation(pair: CellComparison) -> str:
     """The number of fresh seeds that it would take to tell a difference, where their number is known."""
     return f"about {pair.fresh_seeds} fresh seeds of this grid would probably tell it"
@@ -185,7 +191,7 @@ def _standing(answer: Findings, value: str) -> str:
     parts = [f"{ahead}, {value}" if alone else f"has the best mean, {value}"]
     if answer.as_good:
         names = _named(answer, answer.as_good, tested - 1)
-        parts.append(f"equal to it for practical purposes (worse by no more than {margin(answer.metric)}): {names}")
+        parts.append(f"equal to it for practical purposes ({as_good(answer.metric)}): {names}")
     if answer.open:
         parts.append(f"at this budget it cannot be told from {_named(answer, answer.open, tested - 1)}")
     if answer.rivals:

@@ -732,11 +732,14 @@ def test_effects(name):
         p = adjusted_by_distance([one[2] for one in effects.values()], [one[3] for one in effects.values()], 1.0)
         told = told_apart(grid, metric)
         judged = {scaled(key): p_of for (key, limit), p_of in grid.family(metric)[0].items() if not limit}
+        equal = [pair for pair, (*_, verdict) in grid.compared(metric).items() if verdict == "equal"]
+        small = {scaled(grid.key(metric, {a: 1.0, b: -1.0})) for a, b in equal}
         for (axes, (df, f, p_effect, _, share, alone)), p_adjusted in zip(effects.items(), p, strict=True):
             given, p_adjusted = listed[axes], judged.get(scaled(alone), p_adjusted)
+            shown = p_adjusted <= 0.05 and scaled(alone) not in small
             assert (df, len(grid.even(metric)) - 1) == (given["df"], given["df_error"])
             assert agree(f, given["F"]), given
             assert agree(p_effect, given["p"]), given
             assert agree(p_adjusted, given["adjusted_p"]), given
             assert agree(share, given["share"]), given
-            assert given["matters"] == bool(p_adjusted <= 0.05 or axes in told), given
+            assert given["matters"] == bool(shown or axes in told), given

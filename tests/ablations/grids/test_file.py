@@ -80,6 +80,9 @@ WRONG = {
     "fraction: .* less than or equal to 100000": {"fraction": 10**6},
     "within: .*finite": {"expects": [CLAIM | {"than": {"schedule": "linear"}, "within": float("inf")}]},
     "expects compares {'schedule': 'cosine'} with itself": {"expects": [CLAIM | {"than": {"schedule": "cosine"}}]},
+    "expects compares {'schedule': 'cosine'} with itself: 'since": {
+        "expects": [CLAIM | {"claim": "since then", "than": {"schedule": "linear"}, "since": {"schedule": "cosine"}}]
+    },
 }
 
 

@@ -117,6 +117,21 @@ def test_a_claim_that_is_withdrawn_is_counted_and_the_others_are_not_of_their_ol
     assert told(answers).endswith("1 claim once declared is no longer in the grid's file.")
 
 
+def test_a_claim_that_is_withdrawn_leaves_comparisons_a_larger_share_too(tmp_path):
+    """They are one family, whichever of them is taken away."""
+    first, last = declaration(EARLY, primary=[X0], expects=[claim("mu")]), declaration(LATE, primary=[X0], seen=True)
+    assert set(when(grid_of(tmp_path / "g", first, last)).values()) == {"after results"}
+
+
+@pytest.mark.parametrize(("before", "after"), [([X0], []), ([], [X0]), ([X0, MU], [X0])])
+def test_primaries_that_change_after_results_change_the_share_of_claims(tmp_path, before, after):
+    """Beside fewer comparisons, those of the list or those that are primary, a claim has more of the error rate."""
+    first = declaration(EARLY, primary=before, expects=[claim("mu")])
+    answers = grid_of(tmp_path / "g", first, declaration(LATE, primary=after, expects=[claim("mu")], seen=True))
+    fewer = before != [X0] or after
+    assert answers.declared_claims == ["after results" if fewer else "beforehand"]
+
+
 def test_of_a_folder_from_before_times_were_kept_what_is_added_comes_after_its_results(tmp_path):
     before, now = declaration(None, expects=[claim("x0")]), declaration(LATE, expects=[claim("x0"), claim("mu")])
     answers = grid_of(tmp_path / "g", before, now | {"seen": True}, first=lambda _: "")

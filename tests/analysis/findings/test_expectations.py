@@ -110,6 +110,26 @@ def test_a_claim_of_equality_is_two_one_sided_tests(within, word):
     assert fate(claim("cosine", "linear", "100", within=within)) == [word]
 
 
+def test_cells_with_equal_values_are_one_in_a_claim_as_in_the_list():
+    """Averaged over what the metric does not read, a claim is about two cells, and counts with their comparison."""
+    alike = {levels: FIDS[levels[0], "10"] for levels in FIDS}
+    answers = Answers.of(grid_of(claim("cosine", "linear", None), fids=alike))
+    pair = next(one for one in answers.findings[0].pairs if one.a.levels == ("cosine", "10"))
+    assert answers.claims[0].listed is not None
+    assert answers.claims[0].test.different == pair.adjusted_p == pair.comparison.p / 0.75
+
+
+def test_two_with_the_same_values_are_equal_as_published_and_neither_is_better():
+    alike = {levels: FIDS["linear", levels[1]] for levels in FIDS}
+    for outcome, word in zip(
+        Answers.of(grid_of(claim("cosine", "linear", within=0.02), claim("cosine", "linear"), fids=alike)).claims,
+        ("As published", "Cannot tell"),
+        strict=True,
+    ):
+        text = claim_sentence(outcome, first_look=False)
+        assert text == f"{word}: it is better (A paper; here FID has the same value at every seed)."
+
+
 def test_an_equality_that_clearly_fails_is_contrary():
     assert fate(claim("cosine", "linear", within=0.02)) == ["contrary to the paper"]
 

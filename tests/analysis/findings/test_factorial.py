@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.findings.answers import Answers
 from analysis.findings.factorial import factorial
 from analysis.findings.family import Family
 from analysis.findings.values import cells_of
@@ -65,6 +66,26 @@ def test_an_axis_that_the_metric_does_not_read_has_no_test():
     assert (
         "NLL: Schedule and Steps do not depend on each other: what one changes is the same at all levels of the other."
         in said
+    )
+
+
+def test_an_axis_that_makes_less_than_matters_does_not_matter_whatever_its_p():
+    """It is the contrast of two cells that the list calls equal, since steps change nothing."""
+    grid = grid_of()
+    noise = {seed: 1e-4 * seed for seed in grid.meta.seeds}
+    values = [
+        2 + 10 * noise[seed] + (schedule == "cosine") * (0.004 + noise[seed])
+        for schedule, seed in zip(grid.runs["axis.schedule"], grid.runs["seed"], strict=True)
+    ]
+    answers = Answers.of(replace(grid, runs=grid.runs.assign(**{NLL: values})))
+    assert {pair.verdict for pair in answers.findings[0].pairs if not pair.same} == {"equal"}
+    (effects,) = answers.effects
+    schedule = next(effect for effect in effects.tests.effects if effect.factors == ("Schedule",))
+    assert schedule.adjusted < 0.01
+    assert not effects.matters(schedule)
+    assert any(
+        line.startswith("NLL: Schedule makes less of a difference than matters")
+        for line in factorial_sentences(effects)
     )
 
 

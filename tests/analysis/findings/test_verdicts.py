@@ -259,6 +259,13 @@ def test_values_of_zero_have_no_logarithm():
     assert fid.pairs[0].comparison.difference == -1.5
 
 
+def test_where_no_difference_is_said_to_matter_only_the_very_same_is_as_good():
+    same = ([2.0, 2.1, 2.2], [0.0, 1.0, 1.1])
+    values = {"linear": same, "cosine": same, "worse": ([4.0, 4.1, 4.2], [3.0, 4.0, 4.1])}
+    fid = Answers.of(grid_of(values)).findings[1]
+    assert "equal to it for practical purposes (the same at every seed): cosine" in headline(fid)
+
+
 def test_declared_comparisons_get_most_of_the_error_rate():
     """Two primaries share 80 %, the five others 20 %; of either a quarter is for equality."""
     rng = np.random.default_rng(0)
