@@ -144,9 +144,9 @@ class Answers:
             levels = cell.levels_of(self.axes)
             by_levels.setdefault(tuple((axis, levels[axis]) for axis in self.meta.rows), []).append(cell)
         rows = []
-        for levels, cells in by_levels.items():
+        for at, cells in by_levels.items():
             if sum(cell.estimate(metric.name).known for cell in cells) > 1:
-                rows.append(Row(dict(levels), self._among(metric, cells, standing(self.grid, metric, cells, pairs))))
+                rows.append(Row(dict(at), self._among(metric, cells, standing(self.grid, metric, cells, pairs))))
         return rows
 
     @property

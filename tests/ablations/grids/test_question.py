@@ -79,8 +79,7 @@ def test_what_falls_away_is_said():
     assert declared.startswith("Declared, and not compared, since their cells were not asked for (18 of 20): ")
     assert "learned, L_hybrid against the baseline at Steps = 25, Steps = 50;" in declared
     assert declared in made.file.footnotes
-    assert claims.startswith("Papers' claims that are not tested, since their levels were not asked for (9 of 9): ")
-    assert "with 10 steps β̃ has a better FID than β" in claims
+    assert claims == "Papers' claims that are not tested, since their levels were not asked for (9 of 9)."
     assert made.file.expects == []
     assert points("grid=schedule", "schedule=linear").file.primary == []
 
