@@ -16,26 +16,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import special
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.options import Option
 from analysis.statistics.families import ALPHA
 from analysis.statistics.variances import Array
 from evidence.inference_grids import Draw, chunks, equal, heavy, one_other, unequal
 from evidence.inference_rules import Bools, against_first, settled
 from evidence.inference_tables import CELLS, MOST, Table, generator, numbered
+from evidence.written import page_command, replicates
 
-OPTIONS = {
-    "replicates": Option("grids drawn for each figure", 4000, int),
-    "out": Option("a file to write the table to as well"),
-}
 SEEDS = (3, 5, 8)
 DRAWN: dict[str, Draw] = {
     "equal SDs": equal,
@@ -48,36 +41,20 @@ DRAWN: dict[str, Draw] = {
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.pooled", "Error rates of borrowed variances.", OPTIONS, simulate, arguments)
-
-
-def simulate(given: dict[str, Any]) -> None:
-    """Simulate, print, and write where asked."""
-    if given["replicates"] < 1:
-        raise InputError("replicates must be at least 1")
-    text = "\n".join(lines(given["replicates"]))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
-
-
-def lines(replicates: int) -> list[str]:
+def lines(count: int) -> list[str]:
     """The table, with what it holds."""
     rows = {
-        name: [worst(rule, draw, n, replicates) for rule in RULES.values() for n in SEEDS]
-        for name, draw in DRAWN.items()
+        name: [worst(rule, draw, n, count) for rule in RULES.values() for n in SEEDS] for name, draw in DRAWN.items()
     }
     return [
         "# Variances that are borrowed from other cells",
         "",
-        f"By `python -m evidence.pooled replicates={replicates} out=evidence/pooled.md`; the seed is fixed.",
+        f"By `python -m evidence.pooled replicates={count} out=evidence/pooled.md`; the seed is fixed.",
         "",
         "The share of grids in % that claim a difference from the baseline where there is none, by Holm's procedure.",
         "*Pooled*: with one variance of all cells. *Moderated*: with each difference's variance, shrunk towards those",
         "of all (Smyth 2004, doi 10.2202/1544-6115.1027). The worst of k = "
-        f"{', '.join(map(str, CELLS))} cells, {replicates} grids each;",
+        f"{', '.join(map(str, CELLS))} cells, {count} grids each;",
         f"✗ is above {MOST:g}, **bold** the worst. The suite's rule takes each difference's own variance: its errors",
         "[under the same noise](inference.md#false-claims-of-a-difference-in-a-family).",
         "",
@@ -135,6 +112,14 @@ def by_holm(t: Array, free: Any) -> Bools:
 
 
 RULES = {"pooled": pooled, "moderated": moderated}
+
+main = page_command(
+    "evidence.pooled",
+    "Error rates of borrowed variances.",
+    replicates("grids drawn for each figure", 4000),
+    lambda given: "\n".join(lines(given["replicates"])),
+)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -16,7 +16,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,18 +23,12 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.options import Option
 from analysis.statistics.families import ALPHA, judge
 from analysis.statistics.prospects import NUMBERS, POWER, Prospects
 from analysis.statistics.variances import Array
 from evidence.inference_tables import generator, plain
+from evidence.written import page_command, replicates
 
-OPTIONS = {
-    "replicates": Option("grids of 11 cells of each kind; others have as many comparisons", 100, int),
-    "out": Option("a file to write the tables to as well"),
-}
 Numbers = list[int | None]
 Fresh = Callable[[int], Array]
 """Draws the differences [k, n (, m)] of a fresh grid of n seeds."""
@@ -100,34 +93,19 @@ class Followed:
         return share, float(np.median(self.given)), 100 * float(np.mean(self.looks)), 100 * float(np.mean(self.drawn))
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.prospects", "How often the number of fresh seeds tells.", OPTIONS, simulate, arguments)
-
-
-def simulate(given: dict[str, Any]) -> None:
-    """Simulate, print, and write where asked."""
-    if given["replicates"] < 1:
-        raise InputError("replicates must be at least 1")
-    text = "\n".join(lines(given["replicates"]))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
-
-
-def lines(replicates: int) -> list[str]:
+def lines(count: int) -> list[str]:
     """The table, with what it holds."""
     rows = {}
     for i, kind in enumerate(KINDS):
-        grids = math.ceil(10 * replicates / (kind.cells - 1))
+        grids = math.ceil(10 * count / (kind.cells - 1))
         rates = [followed(kind, rule, generator(11, i), grids).rates for rule in (alone, within)]
         rows[kind.name] = [rate for two in zip(*rates, strict=True) for rate in two]
     return [
         "# How often the number of fresh seeds tells",
         "",
-        f"By `python -m evidence.prospects replicates={replicates} out=evidence/prospects.md`; the seed is fixed.",
+        f"By `python -m evidence.prospects replicates={count} out=evidence/prospects.md`; the seed is fixed.",
         "",
-        f"Cells are compared with a baseline that is one of them, {10 * replicates} comparisons a row. Of those that",
+        f"Cells are compared with a baseline that is one of them, {10 * count} comparisons a row. Of those that",
         f"cannot be told: the share in % that is given a number, {NUMBERS[-1]} at most; its median; and how often in",
         f"% a fresh grid of so many seeds tells them. The number aims at {100 * POWER:.0f}. *Alone* is a textbook's:",
         "of one comparison by itself, at an even share of the error rate, if it is what it looks like. *Grid* is the",
@@ -211,6 +189,14 @@ def alone(kind: Kind, differences: list[Array]) -> Numbers:
         numbers.append(int(n[enough.argmax()]) if enough.any() else None)
     return numbers
 
+
+main = page_command(
+    "evidence.prospects",
+    "How often the number of fresh seeds tells.",
+    replicates("grids of 11 cells of each kind; others have as many comparisons", 100),
+    lambda given: "\n".join(lines(given["replicates"])),
+)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -16,19 +16,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ablations.settings.exits import exit_code
 from analysis.findings.answers import Answers
-from analysis.format import options
 from analysis.format.options import Option
 from analysis.read.runs import read_folder
 from analysis.statistics.families import ALPHA
 from analysis.statistics.paired import LEVEL
 from analysis.statistics.variances import over_seeds
+from evidence.written import page_command
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1] / "results" / "committed"
@@ -39,7 +38,6 @@ LATER = (2, 8, math.inf)
 """Times the steps at which it is looked what became of a verdict."""
 OPTIONS = {
     "pairs": Option("pairs of simulated curves for each row", 20_000, int),
-    "out": Option("a file to write the page to as well"),
 }
 
 
@@ -152,18 +150,10 @@ def page(pairs: int) -> str:
     )
 
 
-def write(given: dict[str, Any]) -> None:
-    """Print the page, and write it where asked."""
-    text = page(given["pairs"])
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
-
-
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.rungs", "What rungs foretell, where it is known what came.", OPTIONS, write, arguments)
-
+main = page_command(
+    "evidence.rungs", "What rungs foretell, where it is known what came.", OPTIONS, lambda given: page(given["pairs"])
+)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.written import page_command
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = "results/committed"
@@ -24,7 +24,6 @@ NEW_DATA = ("precision",)
 """Grids that were run anew since."""
 OPTIONS = {
     "since": Option("the earlier commit", "efdc883"),
-    "out": Option("a file to write the page to as well"),
 }
 Answers = Mapping[str, Any]
 
@@ -117,18 +116,10 @@ def page(commit: str) -> str:
     )
 
 
-def write(given: dict[str, Any]) -> None:
-    """Print the page, and write it where asked."""
-    text = page(given["since"])
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
-
-
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.verdicts", "Verdicts of committed pages that were others.", OPTIONS, write, arguments)
-
+main = page_command(
+    "evidence.verdicts", "Verdicts of committed pages that were others.", OPTIONS, lambda given: page(given["since"])
+)
+"""The command; its exit code."""
 
 if __name__ == "__main__":
     raise SystemExit(exit_code(main))

@@ -1,0 +1,37 @@
+"""The command of a page that simulations or files make: the page is printed, and written where asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from analysis.format import options
+from analysis.format.errors import InputError
+from analysis.format.options import Option
+
+
+def replicates(what: str, default: int) -> Mapping[str, Option]:
+    """The number of grids that are drawn."""
+    return {"replicates": Option(what, default, int)}
+
+
+def page_command(
+    name: str, purpose: str, given: Mapping[str, Option], page: Callable[[dict[str, Any]], str]
+) -> Callable[[list[str]], int]:
+    """The command of this name whose page is made of what is `given`; its exit code."""
+
+    def write(values: dict[str, Any]) -> None:
+        if values.get("replicates", 1) < 1:
+            raise InputError("replicates must be at least 1")
+        text = page(values)
+        print(text)
+        if values["out"]:
+            Path(values["out"]).write_text(text + "\n", encoding="utf-8")
+
+    every = {**given, "out": Option("a file to write the page to as well")}
+
+    def main(arguments: list[str]) -> int:
+        return options.run(name, purpose, every, write, arguments)
+
+    return main
