@@ -24,7 +24,7 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
         (" · ".join(axis.label_of(row.levels[axis.name]) for axis in named), *_places(row, axes)[: len(head) - 1])
         for row in answer.rows
     )
-    caption = f"{answer.metric.label}, for {answer.metric.decides}: what is best in each row."
+    caption = f"{answer.metric.label}, for {answer.metric.decides}: what is best at each level of {head[0]}."
     return RowTable(caption, head, tuple(lines))
 
 
