@@ -40,7 +40,13 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims) - len(listed)
 
 
-@pytest.mark.parametrize("name", sampled(COMMITTED, 5, COMMITTED))
+def _drawn():
+    """A few grids, whose figures take seconds each; the others are slow."""
+    few = COMMITTED[::5]
+    return [*few, *(pytest.param(name, marks=pytest.mark.slow) for name in COMMITTED if name not in few)]
+
+
+@pytest.mark.parametrize("name", _drawn())
 def test_committed_figures_show_what_is_drawn_of_their_data_today(name):
     folder = ROOT / "results" / "committed" / name
     answers = shown(answers_of(folder))
