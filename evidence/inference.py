@@ -17,7 +17,7 @@ from evidence.inference_errors import coverage_tables, equality_errors, error_ta
 from evidence.inference_pages import page_tables
 from evidence.inference_power import best_errors, equality_power, power_tables
 from evidence.inference_scales import scale_tables
-from evidence.written import page_command, replicates
+from evidence.page_command import page_command, replicates
 
 
 def lines(count: int) -> list[str]:

@@ -80,6 +80,7 @@ def counted(mean: float) -> Draw:
     return draw
 
 
+SHARED = "four cells a training, own part 0.1 SD"
 DRAWN: dict[str, Draw] = {
     "equal SDs": equal,
     "SDs exp(0.4 z)": unequal(0.4),
@@ -88,7 +89,7 @@ DRAWN: dict[str, Draw] = {
     "noisy baseline × 5": one_other(0, 5.0),
     "quiet baseline × 0.1": one_other(0, 0.1),
     "t with 5 degrees of freedom": heavy,
-    "four cells a training, own part 0.1 SD": alike(0.1),
+    SHARED: alike(0.1),
 }
 RAW: dict[str, Draw] = {"log-normal, not in logs": raw(0.0), "log-normal, unequal, not in logs": raw(0.6)}
 

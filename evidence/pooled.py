@@ -24,21 +24,15 @@ from scipy import special
 from ablations.settings.exits import exit_code
 from analysis.statistics.families import ALPHA
 from analysis.statistics.variances import Array
-from evidence.inference_grids import Draw, chunks, equal, heavy, one_other, unequal
+from evidence.inference_grids import DRAWN as EVERY
+from evidence.inference_grids import SHARED, Draw, chunks
 from evidence.inference_rules import Bools, against_first, settled
 from evidence.inference_tables import CELLS, MOST, Table, generator, numbered
-from evidence.written import page_command, replicates
+from evidence.page_command import page_command, replicates
 
 SEEDS = (3, 5, 8)
-DRAWN: dict[str, Draw] = {
-    "equal SDs": equal,
-    "SDs exp(0.4 z)": unequal(0.4),
-    "SDs exp(1.2 z)": unequal(1.2),
-    "one cell × 10": one_other(1, 10.0),
-    "noisy baseline × 5": one_other(0, 5.0),
-    "quiet baseline × 0.1": one_other(0, 0.1),
-    "t with 5 degrees of freedom": heavy,
-}
+DRAWN = {name: draw for name, draw in EVERY.items() if name != SHARED}
+"""All kinds of noise but that of cells that share a training."""
 
 
 def lines(count: int) -> list[str]:

@@ -27,7 +27,7 @@ from analysis.statistics.families import ALPHA, judge
 from analysis.statistics.prospects import NUMBERS, POWER, Prospects
 from analysis.statistics.variances import Array
 from evidence.inference_tables import generator, plain
-from evidence.written import page_command, replicates
+from evidence.page_command import page_command, replicates
 
 Numbers = list[int | None]
 Fresh = Callable[[int], Array]

@@ -27,7 +27,7 @@ from analysis.read.runs import read_folder
 from analysis.statistics.families import ALPHA
 from analysis.statistics.paired import LEVEL
 from analysis.statistics.variances import over_seeds
-from evidence.written import page_command
+from evidence.page_command import page_command
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1] / "results" / "committed"

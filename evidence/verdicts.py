@@ -16,7 +16,7 @@ from typing import Any
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
 from analysis.format.options import Option
-from evidence.written import page_command
+from evidence.page_command import page_command
 
 ROOT = Path(__file__).parents[1]
 COMMITTED = "results/committed"

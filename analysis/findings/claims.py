@@ -75,7 +75,11 @@ def _claim(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Shown
         return Claim(grid, said, None, obstacle="not measured")
     matched = _matched(grid, cells, said, metric)
     if not matched:
-        named = [cell for cell in cells if any(part.items() <= _levels(grid, cell).items() for part in _named(said))]
+        named = [
+            cell
+            for cell in cells
+            if any(part.items() <= cell.levels_of(grid.meta.axes).items() for part in _named(said))
+        ]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return Claim(grid, said, metric, obstacle="not comparable" if apart else "too few seeds")
     claim = Claim(grid, said, metric, _averaged(matched, metric), _margin(metric, said, matched))
@@ -106,7 +110,7 @@ def _matched(
     """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
     matched = []
     for cell in cells:
-        if not said.better.items() <= _levels(grid, cell).items():
+        if not said.better.items() <= cell.levels_of(grid.meta.axes).items():
             continue
         other = _moved(grid, cells, cell, said.than)
         starts = [end and _moved(grid, cells, end, said.since) for end in (cell, other)] if said.since else []
@@ -121,11 +125,7 @@ def _named(said: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
     return said.better, said.better | said.than
 
 
-def _levels(grid: GridResults, cell: CellRuns) -> dict[str, str]:
-    return dict(zip((axis.name for axis in grid.meta.axes), cell.levels, strict=True))
-
-
 def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels: Mapping[str, str]) -> CellRuns | None:
     """The cell that differs from this one in these levels only."""
-    wanted = _levels(grid, cell) | dict(levels)
-    return next((other for other in cells if _levels(grid, other) == wanted), None)
+    wanted = cell.levels_of(grid.meta.axes) | dict(levels)
+    return next((other for other in cells if other.levels_of(grid.meta.axes) == wanted), None)

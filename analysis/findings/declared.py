@@ -45,11 +45,10 @@ class Declarations:
         """When a claim was written down."""
         parts = [claim.better, claim.better | claim.than]
         parts += [part | claim.since for part in parts] if claim.since else []
-        axes = [axis.name for axis in self.grid.meta.axes]
         named = [
             cell
             for cell in self.cells
-            if any(part.items() <= dict(zip(axes, cell.levels, strict=True)).items() for part in parts)
+            if any(part.items() <= cell.levels_of(self.grid.meta.axes).items() for part in parts)
         ]
         return self._when(("claim", _of_claim(claim)), _BESIDE_CLAIMS, named)
 

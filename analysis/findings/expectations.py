@@ -138,8 +138,8 @@ def _same_side(claim: Claim, pair: CellComparison) -> bool:
     """True where the first of the pair is the one that the claim calls the better one."""
     assert claim.metric is not None, "it is of no metric"
     better = next(cell for c, cell in claim.terms if c > 0)
-    values = better.estimate(claim.metric.name).values
-    return values == pair.a.estimate(claim.metric.name).values
+    name = claim.metric.name
+    return better.estimate(name).by_seed == pair.a.estimate(name).by_seed
 
 
 def _by_the_family(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:

@@ -29,7 +29,7 @@ from analysis.report.search import search_section
 from analysis.report.verdict import verdict
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
-from analysis.words.made import steps_taken
+from analysis.words.provenance import steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"

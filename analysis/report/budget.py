@@ -11,7 +11,7 @@ from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, counted, listed, some
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
-from analysis.words.verdicts import amount, apart, factor
+from analysis.words.verdicts import apart, size_of
 
 RULE = (
     "Trainings were scored on their way too. A verdict is said to hold at twice the steps if it would, should the "
@@ -128,7 +128,5 @@ def course_line(course: Course) -> str:
 
 def _at_rung(metric: ShownMetric, difference: float) -> str:
     """What a − b was at a rung, in the metric's unit or as a factor."""
-    word, size = ("better" if metric.sign * difference > 0 else "worse"), abs(difference)
-    if metric.scale == "log":
-        return f"{word} by {factor(size, math.nan)}"
-    return f"{word} by {amount(metric, size, math.nan)}"
+    word = "better" if metric.sign * difference > 0 else "worse"
+    return f"{word} by {size_of(metric, abs(difference), math.nan)}"

@@ -15,7 +15,7 @@ from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
-from analysis.words.made import numerics
+from analysis.words.provenance import numerics
 from analysis.words.rounds import round_of
 from analysis.words.weights import weight_lines
 

@@ -16,7 +16,7 @@ from analysis.format.names import PRECISION
 from analysis.format.notation import counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.declared import exploratory
-from analysis.words.made import numerics, span_of, steps_taken
+from analysis.words.provenance import numerics, span_of, steps_taken
 from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"

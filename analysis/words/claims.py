@@ -8,7 +8,7 @@ from analysis.findings.expectations import FAR, ClaimOutcome
 from analysis.findings.verdicts import is_plain
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import begun, probability
-from analysis.words.verdicts import amount, code_name, evidence, factor
+from analysis.words.verdicts import amount, code_name, evidence, size_of
 
 
 def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
@@ -29,10 +29,10 @@ def why(outcome: ClaimOutcome) -> str:
         return "fewer than two seeds finished the cells that it names"
     if test.comparison.difference == test.comparison.half_width == 0:
         return f"{metric.label} has the same value at every seed"
-    numbers = [f"{metric.label} differs by {_size(metric, test.comparison.difference, test.comparison.half_width)}"]
+    numbers = [f"{metric.label} differs by {size_of(metric, test.comparison.difference, test.comparison.half_width)}"]
     numbers += _in_the_paper(outcome, metric)
     if not math.isnan(test.margin):
-        numbers.append(f"the margin is {_size(metric, test.margin, math.nan)}")
+        numbers.append(f"the margin is {size_of(metric, test.margin, math.nan)}")
     listed = outcome.listed
     if listed is not None and (math.isnan(test.margin) or listed.sequential is not None):
         numbers.append(f"{evidence(listed)} in the list")
@@ -41,14 +41,12 @@ def why(outcome: ClaimOutcome) -> str:
     return ", ".join(numbers) + _too_early(outcome, metric)
 
 
-def _size(metric: ShownMetric, difference: float, half_width: float) -> str:
-    return factor(difference, half_width) if metric.scale == "log" else amount(metric, difference, half_width)
-
-
 def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
     """The reason why it is too early to say; "" where it is not."""
     if outcome.moved is not None:
-        return f"; at {outcome.moved.steps} steps by {_size(metric, outcome.moved.before, math.nan)}, so it still moves"
+        return (
+            f"; at {outcome.moved.steps} steps by {size_of(metric, outcome.moved.before, math.nan)}, so it still moves"
+        )
     if outcome.reach is None:
         return ""
     value = amount(metric, outcome.reach.value, math.nan)
@@ -63,4 +61,4 @@ def _in_the_paper(outcome: ClaimOutcome, metric: ShownMetric) -> list[str]:
         return []
     better, than = outcome.claim.published
     size = math.log(better / than) if metric.scale == "log" else better - than
-    return [f"in the paper by {_size(metric, size, math.nan)}"]
+    return [f"in the paper by {size_of(metric, size, math.nan)}"]

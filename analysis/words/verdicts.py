@@ -40,8 +40,12 @@ def span(metric: ShownMetric, value: float, half_width: float) -> str:
 
 def apart(metric: ShownMetric, comparison: Comparison) -> str:
     """The size of a difference with its interval: in the metric's unit, or as a factor."""
-    size = abs(comparison.difference)
-    return factor(size, comparison.half_width) if metric.scale == "log" else amount(metric, size, comparison.half_width)
+    return size_of(metric, abs(comparison.difference), comparison.half_width)
+
+
+def size_of(metric: ShownMetric, difference: float, half_width: float) -> str:
+    """A difference on the metric's scale with its interval: in its unit, or as a factor."""
+    return factor(difference, half_width) if metric.scale == "log" else amount(metric, difference, half_width)
 
 
 def factor(log: float, half_width: float) -> str:
