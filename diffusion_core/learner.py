@@ -211,6 +211,22 @@ class DiffusionLearner(Learner):
             "encoding": self.diffusion.encoding.noise(shape, seed, step, "dequantise", HOST),
         }
 
+    @property
+    def pairs(self) -> bool:
+        return not self.choices.coupling.independent
+
+    @torch.no_grad()
+    def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
+        """The draws, with the noise that the coupling gives each x_0."""
+        if not self.pairs:
+            return draws
+        x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
+
+        def draw(j: int) -> Tensor:
+            return normal(seed, step, f"eps/{j}", tuple(x0.shape), x0.device) if j else draws["eps"]
+
+        return draws | {"eps": self.choices.coupling.pair(x0, draw)}
+
     def settled(self, draws: Values) -> Values:
         """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""
         t, weight = self.domain.draw(self.timesteps, draws["u"])
