@@ -242,7 +242,7 @@ def _coupling(choices: Choices) -> str | None:
         return None
     return (
         f"{learner} learns from the bound, a mean over noise that is independent of x_0, and "
-        f"coupling={choice_name(choices.coupling)} pairs the two: take coupling=independent, or objective=simple with a "
+        f"coupling={choice_name(choices.coupling)} pairs the two: take coupling=independent, or objective=simple on a "
         "fixed schedule"
     )
 

@@ -25,6 +25,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from diffusion_core.randomness import send
+
 __all__ = ["Coupling", "Draw", "Immiscible", "Independent", "Optimal"]
 
 Draw = Callable[[int], Tensor]
@@ -72,7 +74,7 @@ class Optimal(Coupling):
         eps = draw(0)
         # Of ‖x_0 − ε‖² only −2 x_0·ε depends on the pairing. In double precision all devices agree on it.
         products = x0.flatten(1).double() @ eps.flatten(1).double().T
-        return eps[assignment(products.cpu()).to(eps.device)]
+        return eps[send(assignment(products.cpu()), eps.device)]
 
 
 @dataclass(frozen=True)
