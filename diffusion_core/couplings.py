@@ -11,8 +11,8 @@ from q(x_t|x_0), no loss is a term of the bound, and E[ε|x_t] gives no score. W
     dx/du = (d√ᾱ/du) E[x_0|x] + (d√(1 − ᾱ)/du) E[ε|x]
 
 along which the law of x_t goes from that of ε to that of x_0 whatever the coupling (Pooladian et al. 2023), straighter
-the less its paths cross: DDIM with η = 0 follows it, a sampler that adds noise does not. What scores a model is the
-same for all: its bound is that of the chain whose noise is independent.
+the less its paths cross: samplers that add no noise follow it, and its likelihood (`ode.py`) is its own. The bound of a
+model stays that of the chain whose noise is independent.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ Draw = Callable[[int], Tensor]
 """The j-th draw from N(0, I) for a batch, j = 0, 1, …: of the shape and on the device of its x_0 [B, …]."""
 
 MOST_DRAWS = 1000
+"""Each is a batch of noise more."""
 
 
 class Coupling(ABC):
@@ -65,7 +66,8 @@ class Optimal(Coupling):
     """The permutation of a batch's noise of the least Σ ‖x_0 − ε‖²: optimal transport between the two batches.
 
     (Pooladian et al. 2023, arXiv:2304.14772; Tong et al. 2024, arXiv:2302.00482.) As B grows it tends to that between
-    the data and N(0, I). It is worked out on the CPU, for which a GPU waits once a step.
+    the data and N(0, I). It is worked out on the CPU, for which a GPU waits once a step: a millisecond at B = 128,
+    fifty at 1024.
     """
 
     permutes: ClassVar[bool] = True
@@ -89,9 +91,7 @@ class Immiscible(Coupling):
 
     def __post_init__(self) -> None:
         if not 2 <= self.k <= MOST_DRAWS:
-            raise ValueError(
-                f"immiscible needs k from 2 to {MOST_DRAWS} (the only one of 1 is coupling=independent), got {self.k}"
-            )
+            raise ValueError(f"immiscible needs k from 2 to {MOST_DRAWS} (1 is coupling=independent), got {self.k}")
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         nearest = draw(0)

@@ -146,7 +146,10 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
     """Remarks on a training, a line each: that an importance sampler drew uniform t to the end, say."""
     lines = [*learned.remarks]
     if not cell.coupling.independent:
-        lines.append("trained on noise that is paired with x_0; the bound is that of independent noise, as for all")
+        lines.append(
+            "trained on noise that is paired with x_0: the bound is that of independent noise, as for all, and only a "
+            "sampler without noise, as ddim with eta=0, follows its flow"
+        )
     warm = learned.last.get("timesteps/warm", 1.0)
     if warm < 1 and isinstance(cell.timesteps, Importance):
         share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"

@@ -142,4 +142,6 @@ def test_what_is_remarked_of_a_training_is_noted():
         "its steps are not recorded: why",
         "importance sampler still warming up: 25 % of t have their 10 losses",
     ]
-    assert training.notes(cell_of(""), Trained({}, [{"step": 1}], {})) == {}
+    plain = Trained({}, [{"step": 1}], {})
+    assert training.notes(cell_of(""), plain) == {}
+    assert "the bound is that of independent noise" in training.notes(cell_of("coupling=immiscible"), plain)["notes"]
