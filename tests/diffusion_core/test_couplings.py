@@ -14,14 +14,14 @@ from torch import Tensor
 from diffusion_core import trainer as trainer_module
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.parameterizations import X0
+from diffusion_core.parameterizations import X0, Velocity
 from diffusion_core.ranks import Ranks
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.testing import check_coupling
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.trainer import batch_indices, train
+from diffusion_core.trainer import batch_indices, train, trained
 from diffusion_core.training import Training
 from tests.axes import members
 from tests.diffusion_core.learners import BASE, image_learner, learner_of_points
@@ -89,6 +89,18 @@ def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_s
     assert samples.mean().item() == pytest.approx(m, abs=0.03)
     assert samples.std().item() == pytest.approx(s, rel=0.03)
     assert abs(noisy.std().item() / s - 1) > 0.1
+
+
+def test_a_step_leads_to_the_mean_of_the_data_or_with_optimal_pairs_to_the_data():
+    """Of N(m, s² I) one step takes x_T to E[x_0|x_T], which is m where noise says nothing of x_0, and m + s x_T."""
+    m, s = torch.tensor([1.0, -2.0]), 0.5
+    data, plan = m + s * normals(2000, 2), Training(steps=500, learning_rate=5e-3, warmup=10, precision="float32")
+    choices = replace(BASE, parameterization=Velocity(), schedule=Rectified())
+    for coupling, spread in ((Independent(), 0), (Optimal(), s)):
+        learner, _ = learner_of_points(replace(choices, coupling=coupling))
+        samples = Ddim(steps=1).sample(trained(learner, data, plan, 0).diffusion, 1000, seed=0, clip=False)
+        torch.testing.assert_close(samples.mean(0), m, rtol=0, atol=0.1)
+        torch.testing.assert_close(samples.std(0), torch.full((2,), float(spread)), rtol=0, atol=0.15)
 
 
 def test_optimal_goes_with_the_examples_wherever_they_stand():
