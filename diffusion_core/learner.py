@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
+from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
@@ -213,7 +214,8 @@ class DiffusionLearner(Learner):
 
     @property
     def pairs(self) -> bool:
-        return not self.choices.coupling.independent
+        # Another class may be independent of x_0 as well, and its noise no single draw.
+        return type(self.choices.coupling) is not Independent
 
     @torch.no_grad()
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:

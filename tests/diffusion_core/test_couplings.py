@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,8 +13,10 @@ import torch
 from torch import Tensor
 
 from diffusion_core import trainer as trainer_module
-from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
+from diffusion_core.choices import refusal
+from diffusion_core.couplings import Coupling, Draw, Immiscible, Independent, Optimal
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Velocity
 from diffusion_core.ranks import Ranks
 from diffusion_core.samplers import Ancestral, Ddim
@@ -138,6 +141,17 @@ def test_so_many_draws_make_no_sense(k):
 
 
 @dataclass(frozen=True)
+class Antithetic(Coupling):
+    """Half of the noise is the other half's with its sign turned: independent of x_0, and no draw."""
+
+    independent: ClassVar[bool] = True
+
+    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
+        half = draw(0)[: (len(x0) + 1) // 2]
+        return torch.cat([half, -half])[: len(x0)]
+
+
+@dataclass(frozen=True)
 class OneOf(Ranks):
     """A rank whose fellows are elsewhere."""
 
@@ -205,6 +219,14 @@ def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch
         least = min(cost(mine, drawn[list(order)]) for order in itertools.permutations(range(PLAN.batch)))
         assert cost(mine, eps) == pytest.approx(least, rel=1e-12)
         assert least < cost(mine, drawn)
+
+
+def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may_be_taught_by_the_bound(seen):
+    check_coupling(Antithetic())
+    assert refusal(replace(BASE, coupling=Antithetic(), objective=Vlb())) is None
+    eps = given(seen, points, Antithetic(), replace(PLAN, steps=1))["eps"]
+    assert torch.equal(eps[:3], -eps[3:])
+    assert torch.equal(eps[:3], given(seen, points, Independent(), replace(PLAN, steps=1))["eps"][:3])
 
 
 def test_nothing_is_paired_or_fetched_where_noise_is_independent(monkeypatch):
