@@ -1,7 +1,8 @@
 """`python -m ablations.check AXIS=NAME …`: whether choices pass the checks that every one which ships passes.
 
-    schedule, parameterization, variance, objective, timesteps, network, sampler    `diffusion_core.testing`
-    data, metric, extractor, launcher                                               `ablations.testing`
+    schedule, parameterization, variance, objective, timesteps, network,
+    sampler, spacing, coupling                                              `diffusion_core.testing`
+    data, metric, extractor, launcher                                       `ablations.testing`
 
 It is meant for classes of one's own. Fields are set as anywhere: schedule=mine schedule.width=3.
 """

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from diffusion_core.couplings import Coupling, Independent
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
@@ -34,11 +35,11 @@ Time = Literal["auto", "continuous"]
 class Choices:
     """The choices that a `Diffusion` is built from, by default those of DDPM (Ho et al. 2020, arXiv:2006.11239).
 
-    `parameterization`, `variance`, `schedule`, `objective`, `timesteps` and `network` are one value of each axis,
-    `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale that
-    is the same for all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²: the
-    schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there, or
-    real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
+    `parameterization`, `variance`, `schedule`, `objective`, `timesteps`, `network` and `coupling` are one value of each
+    axis, `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale
+    that is the same for all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²:
+    the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there,
+    or real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)
@@ -52,6 +53,7 @@ class Choices:
     first_step: FirstStepRule = "schedule"
     time: Time = "auto"
     spacing: Spacing = field(default_factory=UniformSpacing)
+    coupling: Coupling = field(default_factory=Independent)
 
     @property
     def in_continuous_time(self) -> bool:
@@ -71,6 +73,7 @@ def refusal(choices: Choices) -> str | None:
         _learned_schedule,
         _schedule,
         _pure_noise,
+        _coupling,
     ):
         reason = rule(choices)
         if reason is not None:
@@ -172,14 +175,20 @@ def _importance(choices: Choices) -> str | None:
     return None
 
 
+def _learning_from_the_bound(choices: Choices) -> str:
+    """The choice that learns from the bound, with its axis; "" where none does."""
+    if choices.objective.is_bound or choices.objective.learns_variance:
+        return f"objective={choice_name(choices.objective)}"
+    return f"schedule={choice_name(choices.schedule)}" if choices.schedule.learned else ""
+
+
 def _density(choices: Choices) -> str | None:
     """A density that counts as a weight is no way to draw the terms of a bound."""
-    bound = choices.objective.is_bound or choices.objective.learns_variance
-    if choices.timesteps.reweighted or not (bound or choices.schedule.learned):
+    learner = _learning_from_the_bound(choices)
+    if choices.timesteps.reweighted or not learner:
         return None
-    learns = "objective" if bound else "schedule"
     return (
-        f"{learns}={choice_name(getattr(choices, learns))} learns from the bound, a mean over uniform t, and "
+        f"{learner} learns from the bound, a mean over uniform t, and "
         f"timesteps={choice_name(choices.timesteps)} weights each t by its density: take timesteps=uniform, "
         "low_discrepancy or importance"
     )
@@ -224,6 +233,18 @@ def _pure_noise(choices: Choices) -> str | None:
         return None
     name = f"objective={choice_name(choices.objective)}"
     return f"{schedule}, where {name} has no finite weight: take an objective.power of 0 or more, {other}"
+
+
+def _coupling(choices: Choices) -> str | None:
+    """A loss is no bound where the noise depends on x_0."""
+    learner = _learning_from_the_bound(choices)
+    if choices.coupling.independent or not learner:
+        return None
+    return (
+        f"{learner} learns from the bound, a mean over noise that is independent of x_0, and "
+        f"coupling={choice_name(choices.coupling)} pairs the two: take coupling=independent, or objective=simple on a "
+        "fixed schedule"
+    )
 
 
 def _last_weight(choices: Choices, gamma: Gamma) -> float:

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
+from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
@@ -210,6 +211,23 @@ class DiffusionLearner(Learner):
             "eps": normal(seed, step, "eps", (shape[0], *self.diffusion.shape), HOST),
             "encoding": self.diffusion.encoding.noise(shape, seed, step, "dequantise", HOST),
         }
+
+    @property
+    def pairs(self) -> bool:
+        # Another class may be independent of x_0 as well, and its noise no single draw.
+        return type(self.choices.coupling) is not Independent
+
+    @torch.no_grad()
+    def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
+        """The draws, with the noise that the coupling gives each x_0."""
+        if not self.pairs:
+            return draws
+        x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
+
+        def draw(j: int) -> Tensor:
+            return normal(seed, step, f"eps/{j}", tuple(x0.shape), x0.device) if j else draws["eps"]
+
+        return draws | {"eps": self.choices.coupling.pair(x0, draw)}
 
     def settled(self, draws: Values) -> Values:
         """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""

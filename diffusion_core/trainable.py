@@ -30,7 +30,7 @@ class Question(NamedTuple):
 class Learner(nn.Module, ABC):
     """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches.
 
-        draws ─▶ settled ─▶ example_losses ─▶ remember
+        draws ─▶ paired ─▶ settled ─▶ example_losses ─▶ remember
 
     are of a whole batch, but for the losses, which any part of it has by itself. A draw that is called `WEIGHT`
     multiplies them.
@@ -41,6 +41,15 @@ class Learner(nn.Module, ABC):
     @abstractmethod
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The draws of a step for a batch of stored data of this shape [B, …]: by name, each [B, …], on the CPU."""
+
+    @property
+    def pairs(self) -> bool:
+        """True where `paired` is to be asked, with the stored data of a whole batch."""
+        return False
+
+    def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
+        """The draws of a step, on a device, and what follows from them and all the stored data of the batch [B, …]."""
+        return draws
 
     def settled(self, draws: Values) -> Values:
         """The draws of a batch, and what follows from all of them or from earlier losses, each [B, …]."""
@@ -90,7 +99,8 @@ class Learner(nn.Module, ABC):
         """The losses [B] per group whose means a step descends, from stored data [B, …]; it remembers them."""
         if step == 0:
             self.begin(raw, seed)
-        draws = self.settled(sent(self.draws(tuple(raw.shape), seed, step), raw.device))
+        draws = self.paired(raw, sent(self.draws(tuple(raw.shape), seed, step), raw.device), seed, step)
+        draws = self.settled(draws)
         losses = self.example_losses(raw, draws)
         self.remember(draws, {group: loss.detach() for group, loss in losses.items()})
         return self.weighted(losses, draws)

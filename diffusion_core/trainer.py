@@ -134,9 +134,15 @@ class Trainer:
             self.learner.begin(raw, seed)
 
     def step(self, raw: Tensor, seed: int, step: int) -> Values:
-        """One step on this rank's share [B/N, …] of a batch; the mean losses of that stay on the device."""
-        whole = (len(raw) * self.ranks.world, *raw.shape[1:])
+        """One step on this rank's share [B/N, …] of a batch, or on all of it [B, …] where the learner `pairs`; the mean
+        losses of the share stay on the device."""
+        pairs = self.learner.pairs
+        whole = (len(raw) * (1 if pairs else self.ranks.world), *raw.shape[1:])
         draws = sent(self.learner.draws(whole, seed, step), self.device)
+        if pairs:
+            # Before what is recorded: a graph holds nothing that is worked out on the CPU.
+            draws = self.learner.paired(raw, draws, seed, step)
+            raw = raw[self.ranks.share(len(raw))]
         dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
         plan = self.plan
         rate = plan.learning_rate * share_of_peak(plan.rate, step, plan.steps, plan.warmup)
@@ -258,7 +264,7 @@ def train(
         first, state = start
         trainer.load(state)
     learner.train()
-    mine = ranks.share(plan.batch)
+    mine = slice(None) if learner.pairs else ranks.share(plan.batch)
     means: list[Values] = []
     for step in range(first, plan.steps):
         indices = batch_indices(seed, step, len(data), plan.batch)

@@ -20,6 +20,7 @@ GROUPS = {
         "variances",
         "objectives",
         "timesteps",
+        "couplings",
         "networks.network",
         "networks.unet",
         "networks.mlp",

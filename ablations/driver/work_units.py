@@ -55,7 +55,7 @@ def alike(stage: Stage) -> Hashable:
     cell = stage.cell
     network = (cell.space, cell.network, cell.schedule.learned)
     plan = cell.training
-    return (stage.passes, *network, plan.batch, plan.micro_batch, plan.optimizer, plan.precision)
+    return (stage.passes, *network, cell.coupling, plan.batch, plan.micro_batch, plan.optimizer, plan.precision)
 
 
 def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, float]:

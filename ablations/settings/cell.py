@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
     import diffusion_core.choices
+    import diffusion_core.couplings
     import diffusion_core.networks.network
     import diffusion_core.objectives
     import diffusion_core.parameterizations
@@ -69,6 +70,7 @@ class Cell:
     network: diffusion_core.networks.network.Network = field(metadata={"axis": "unet"})
     sampler: diffusion_core.samplers.Sampler = field(metadata={"axis": "ancestral"})
     spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
+    coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})

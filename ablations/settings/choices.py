@@ -20,4 +20,5 @@ def choices_of(cell: Cell) -> Choices:
         cell.first_step,
         cell.time,
         cell.spacing,
+        cell.coupling,
     )

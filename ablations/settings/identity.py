@@ -20,10 +20,20 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 
+UNSAID = {"coupling": "independent"}
+"""Axes that enter no identity at the choice that does what was done before there were any."""
+
+
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
     """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie."""
     choices = {axis: describe(getattr(cell, axis), places=places) for axis in AXES}
     return choices | {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in PLAIN}
+
+
+def read_by_id(cell: Cell) -> dict[str, Any]:
+    """What identities read of `described`."""
+    every = described(cell)
+    return {key: value for key, value in every.items() if key not in UNSAID or value["name"] != UNSAID[key]}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
@@ -37,7 +47,7 @@ def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None
 
     `extractor` is its features' identity, which counts where the cell brings their weights.
     """
-    content: dict[str, Any] = {"cell": described(cell), "digest": digest, "precision": precision}
+    content: dict[str, Any] = {"cell": read_by_id(cell), "digest": digest, "precision": precision}
     return content_hash(content | ({"extractor": extractor} if cell.evaluation.weights else {}))
 
 

@@ -45,6 +45,7 @@ def _refusal(cell: Cell) -> str | None:
         or chain_refusal(choices_of(cell), cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
         or chain_refusal(choices_of(cell), cell.evaluation.horizon)
         or between_refusal(cell)
+        or batch_refusal(cell)
         or continuous_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
@@ -97,6 +98,16 @@ def between_refusal(cell: Cell) -> str | None:
     reason = level_refusal(choices_of(cell)) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
+
+
+def batch_refusal(cell: Cell) -> str | None:
+    """The reason why noise cannot be paired within a batch, or None."""
+    if cell.training.batch > 1 or not cell.coupling.permutes:
+        return None
+    return (
+        f"coupling={choice_name(cell.coupling)} pairs a batch's noise with its examples, and training.batch=1 has one: "
+        "take training.batch=2 or more, or coupling=independent"
+    )
 
 
 def continuous_refusal(cell: Cell) -> str | None:

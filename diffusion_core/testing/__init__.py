@@ -16,6 +16,7 @@ that take one of a few words.
     check_network             starts at zero and from its seed, in float32, trains on as if never stopped, …
     check_sampler             a sample belongs to its seed and number, …
     check_spacing             as many times as asked for, T among them, …
+    check_coupling            a noise for each x_0, which knows it only if the class says so, …
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffusion_core.couplings import Coupling
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
 from diffusion_core.parameterizations import Parameterization
@@ -30,6 +32,7 @@ from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Schedule
 from diffusion_core.spacings import Spacing
 from diffusion_core.testing import (
+    couplings,
     networks,
     objectives,
     parameterizations,
@@ -45,6 +48,7 @@ from diffusion_core.variances import Variance
 
 __all__ = [
     "CHECKS",
+    "check_coupling",
     "check_network",
     "check_objective",
     "check_parameterization",
@@ -107,6 +111,11 @@ def check_spacing(spacing: Spacing) -> None:
     run(spacings.PROPERTIES, spacing)
 
 
+def check_coupling(coupling: Coupling) -> None:
+    """AssertionError, in one line, unless this is a coupling of data and noise."""
+    run(couplings.PROPERTIES, coupling)
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     Schedule: check_schedule,
     Parameterization: check_parameterization,
@@ -116,5 +125,6 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     Network: check_network,
     Sampler: check_sampler,
     Spacing: check_spacing,
+    Coupling: check_coupling,
 }
 """The check of each axis, by the base class of its choices."""

@@ -95,6 +95,7 @@ LATENTS = ("space=latents", "space=latents space.f=4", VQ)
 LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
 NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True")
 WEIGHTS = ("timesteps=logit_normal", "timesteps=log_normal")
+PAIRED = ("coupling=optimal", "coupling=immiscible")
 # From the rules as they were decided, not from the code.
 REFUSED = {
     *((f"variance={v}", f"objective={o}") for v in LEARNED for o in ("simple", "weighted", "min_snr", "p2", "edm")),
@@ -106,6 +107,9 @@ REFUSED = {
     *((f"variance={v}", times) for v in LEARNED for times in WEIGHTS),
     *((f"objective={o}", times) for o in ("vlb", "hybrid", "vlb_continuous") for times in WEIGHTS),
     *((f"schedule={s}", times) for s in ("learned", "learned_linear") for times in WEIGHTS),
+    *((f"variance={v}", noise) for v in LEARNED for noise in PAIRED),
+    *((f"objective={o}", noise) for o in ("vlb", "hybrid", "vlb_continuous") for noise in PAIRED),
+    *((f"schedule={s}", noise) for s in ("learned", "learned_linear") for noise in PAIRED),
     *((f"objective={o}", "time=continuous") for o in ("vlb", "hybrid")),
     *(
         (schedule, other)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.choices import Choices
+from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
@@ -43,6 +44,11 @@ def schedule_learner() -> tuple[DiffusionLearner, Tensor]:
     """A loss for the network, one for the schedule's ends and one for what lies between them."""
     choices = replace(BASE, schedule=LearnedSchedule(width=4), objective=VlbContinuous(), timesteps=LowDiscrepancy())
     return learner_of_points(replace(choices, time_input="log_snr"))
+
+
+def paired_learner() -> tuple[DiffusionLearner, Tensor]:
+    """Its noise is paired with its data."""
+    return learner_of_points(replace(BASE, coupling=Optimal()))
 
 
 def image_learner() -> tuple[DiffusionLearner, Tensor]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.choices import Choices, Time, chain_refusal, level_refusal, refusal
+from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
@@ -105,6 +106,16 @@ REFUSED = [
         "or schedule.end=0.999 of rectified)",
     ),
     (
+        replace(BASE, coupling=Optimal(), objective=Vlb()),
+        "objective=vlb learns from the bound, a mean over noise that is independent of x_0, and coupling=optimal pairs "
+        "the two: take coupling=independent, or objective=simple on a fixed schedule",
+    ),
+    (
+        replace(BASE, coupling=Immiscible(), schedule=LearnedLinear()),
+        "schedule=learned_linear learns from the bound, a mean over noise that is independent of x_0, and "
+        "coupling=immiscible pairs the two: take coupling=independent, or objective=simple on a fixed schedule",
+    ),
+    (
         replace(BASE, horizon=20),
         "linear rescaled to T=20 has beta_T=1, which must stay below 1: take horizon > 20 or schedule.rescale=false",
     ),
@@ -148,12 +159,13 @@ def continuous(choices: Choices) -> bool:
 def makes_sense(choices: Choices) -> bool:
     """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ or
     terms of a chain in continuous time, a γ whose interior the bound is not free of, importance by losses that have no
-    t of their own or that move with the schedule, a bound by times that count as a weight, and what cannot be said of
-    noise alone.
+    t of their own or that move with the schedule, a bound by times that count as a weight or by noise that depends on
+    x_0, and what cannot be said of noise alone.
     """
     learned_variance = isinstance(choices.variance, LearnedVariance | LearnedDiagonal)
     learned_schedule = isinstance(choices.schedule, LearnedSchedule | LearnedLinear)
     weighted_times = isinstance(choices.timesteps, LogitNormal | LogNormal)
+    paired_noise = isinstance(choices.coupling, Optimal | Immiscible)
     return not (
         (learned_variance and not isinstance(choices.objective, Vlb | Hybrid))
         or (isinstance(choices.objective, Hybrid) and not learned_variance)
@@ -161,7 +173,10 @@ def makes_sense(choices: Choices) -> bool:
         or (continuous(choices) and isinstance(choices.parameterization, Mu))
         or (continuous(choices) and learned_schedule and choices.time_input == "t")
         or (isinstance(choices.timesteps, Importance) and (continuous(choices) or learned_schedule))
-        or (weighted_times and (learned_schedule or isinstance(choices.objective, Vlb | VlbContinuous | Hybrid)))
+        or (
+            (weighted_times or paired_noise)
+            and (learned_schedule or isinstance(choices.objective, Vlb | VlbContinuous | Hybrid))
+        )
         or (
             ends_in_noise(choices.schedule)
             and (isinstance(choices.parameterization, Epsilon) or choices.time_input == "log_snr")
@@ -202,8 +217,9 @@ OF_EACH_KIND = (Linear(), Cosine(zero_terminal=True), LearnedLinear(), LearnedSc
 def combinations(objective: Objective) -> list[dict[str, Any]]:
     """The fields of all choices with an objective; what the network is told is asked where a rule reads it."""
 
-    def goes(schedule: Schedule, time_input: TimeInput, **_: Any) -> bool:
-        return time_input == "t" or schedule.learned or ends_in_noise(schedule)
+    def goes(schedule: Schedule, time_input: TimeInput, coupling: Coupling, **_: Any) -> bool:
+        told = time_input == "t" or schedule.learned or ends_in_noise(schedule)
+        return told and (coupling.independent or time_input == "t")
 
     axes = {
         "parameterization": members(Parameterization),
@@ -212,6 +228,7 @@ def combinations(objective: Objective) -> list[dict[str, Any]]:
         "timesteps": members(Timesteps),
         "time_input": get_args(TimeInput),
         "time": get_args(Time),
+        "coupling": (Independent(), Optimal()),
     }
     others = {"objective": objective, "network": Mlp(width=4, layers=1), "horizon": 30}
     return [crossing | others for crossing in crossings(goes, axes)]
@@ -259,6 +276,7 @@ NAMES = {
     Network: "mlp unet",
     Sampler: "ancestral ddim heun dpm_solver",
     Spacing: "uniform quadratic log_snr karras optimal",
+    Coupling: "independent optimal immiscible",
     Space: "pixels latents",
 }
 """What committed results call the choices; a new choice need not stand here."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from diffusion_core import precision
 from diffusion_core.choices import Choices
+from diffusion_core.couplings import Immiscible, Optimal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import LatentCode, standard
@@ -54,6 +55,7 @@ RECIPES = {
         "time_input": "log_snr",
     },
     "flow": {"parameterization": V(), "schedule": Rectified(), "timesteps": LogitNormal(), "objective": MinSnr()},
+    "immiscible": {"coupling": Immiscible()},
     "edm": {"parameterization": EdmParameterization(), "timesteps": LogNormal(), "objective": EdmObjective()},
 }
 """Choices that are taught in ways of their own."""
@@ -133,12 +135,13 @@ def fitted(diffusion: Diffusion) -> Diffusion:
     return diffusion
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", [*RECIPES, "optimal"])
 def test_losses_and_gradients_are_those_of_the_cpu(recipe):
     """Each group's gradient by its own loss."""
     results: list[dict[str, tuple[Tensor, list[Tensor]]]] = []
     for device in (CPU, CUDA):
-        learner = DiffusionLearner(model(device, **RECIPES[recipe])).to(device)
+        choices = RECIPES.get(recipe, {"coupling": Optimal()})
+        learner = DiffusionLearner(model(device, **choices)).to(device)
         with precision.exact(device):
             losses = learner.batch_losses(DIGITS.to(device), 0, 0)
             gradients = {

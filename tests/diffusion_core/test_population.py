@@ -14,11 +14,12 @@ from torch import Tensor
 
 from diffusion_core import population
 from diffusion_core.choices import Choices
+from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
 from diffusion_core.population import Stack
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
@@ -150,7 +151,7 @@ KINDS = (
     Run(replace(LEARNED, timesteps=LowDiscrepancy()), replace(PLAN, weight_decay=0.1)),
     Run(replace(LEARNED, schedule=LearnedLinear(), objective=Vlb()), replace(PLAN, beta_1=0.5), seed=3),
     Run(replace(BASE, schedule=Cosine(), horizon=7, time="discrete"), replace(PLAN, report_every=3)),
-    Run(replace(BASE, objective=Simple()), seed=4),
+    Run(replace(BASE, coupling=Optimal()), seed=4),
 )
 """Of one shape, and of all else differing."""
 TWICE = (

@@ -21,6 +21,7 @@ from tests.diffusion_core.learners import (
     adapting_learner,
     image_learner,
     learner_of_points,
+    paired_learner,
     schedule_learner,
     vq_learner,
 )
@@ -66,6 +67,7 @@ def states(learner_of, device, **changes):
         (image_learner, "muon"),
         (adapting_learner, "muon"),
         (schedule_learner, "adamw"),
+        (paired_learner, "adamw"),
         (vq_learner, "adamw"),
     ],
 )

@@ -23,6 +23,7 @@ from tests.diffusion_core.learners import (
     adapting_learner,
     image_learner,
     learner_of_points,
+    paired_learner,
     points_learner,
     schedule_learner,
 )
@@ -30,7 +31,9 @@ from tests.diffusion_core.learners import (
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
 
-LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
+LEARNERS = pytest.mark.parametrize(
+    "learner_of", [points_learner, image_learner, adapting_learner, schedule_learner, paired_learner]
+)
 
 
 def saved(report: Report) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.learner import DiffusionLearner
@@ -57,6 +58,12 @@ def training_waits(of, steps):
 def test_a_training_waits_at_its_reports_alone(recipe):
     few, more = (training_waits(learner(recipe), steps) for steps in (1, 3))
     assert more == few > 0
+
+
+def test_an_assignment_is_waited_for_once_a_step():
+    """It is worked out on the host, whatever is recorded."""
+    few, more = (training_waits(DiffusionLearner(model(CUDA, coupling=Optimal())), steps) for steps in (1, 3))
+    assert more == few + 2
 
 
 @pytest.mark.parametrize("space", LATENTS, ids=name)

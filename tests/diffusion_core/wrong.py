@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.chain import FirstStep
+from diffusion_core.couplings import Draw, Immiscible, Independent, Optimal
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
 from diffusion_core.networks.mlp import Mlp, MlpModule
@@ -211,6 +212,26 @@ class Held(Uniform):
     """Holds a tensor."""
 
     table: Tensor = field(default_factory=lambda: torch.ones(3))
+
+
+class Unsaid(Immiscible):
+    """Says that its noise knows nothing of x_0."""
+
+    independent: ClassVar[bool] = True
+
+
+class Rolled(Independent):
+    """Draw 0 in another order, of which it says nothing."""
+
+    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
+        return draw(0).roll(1, 0)
+
+
+class Restless(Optimal):
+    """Draws noise of its own."""
+
+    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
+        return super().pair(x0, draw) + torch.randn(x0.shape)
 
 
 Drawn = Literal["nothing", "by its own generator", "and not saved"]

@@ -183,10 +183,18 @@ def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
         "evaluation.continuous=1",
         "evaluation.ode=1",
         "evaluation.fit=64",
+        "coupling=optimal",
     ],
 )
 def test_any_choice_changes_the_id(change):
     assert cell_id(cell(change), DIGEST, "float32") != cell_id(cell(), DIGEST, "float32")
+
+
+def test_noise_that_is_independent_is_no_part_of_an_id_and_told_all_the_same():
+    """Ids are those from before noise could be paired."""
+    assert "coupling" not in identity.read_by_id(cell())
+    assert identity.read_by_id(cell("coupling=immiscible"))["coupling"] == {"name": "immiscible", "k": 4}
+    assert parameters(cell())["coupling"] == "independent"
 
 
 def test_data_precision_and_numerics_are_part_of_the_id(monkeypatch):
@@ -333,6 +341,7 @@ SHARED = {
     "first_step=schedule,beta_1": "",
     "schedule=linear,cosine": "",
     "timesteps=uniform,importance": "",
+    "coupling=independent,optimal": "",
     "objective=simple,vlb": "",
     "threads=1,2": "",
     "training.steps=1,2": "",

@@ -39,9 +39,9 @@ CELLS = (
     "parameterization=velocity variance=analytic_mse objective=weighted timesteps=logit_normal schedule=rectified "
     "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
-    "time=continuous sampler=heun evaluation.ode=1 horizon=12",
+    "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal",
     "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True evaluation.horizon=5 "
-    "spacing=karras horizon=12",
+    "spacing=karras horizon=12 coupling=immiscible",
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0",
@@ -142,4 +142,6 @@ def test_what_is_remarked_of_a_training_is_noted():
         "its steps are not recorded: why",
         "importance sampler still warming up: 25 % of t have their 10 losses",
     ]
-    assert training.notes(cell_of(""), Trained({}, [{"step": 1}], {})) == {}
+    plain = Trained({}, [{"step": 1}], {})
+    assert training.notes(cell_of(""), plain) == {}
+    assert "the bound is that of independent noise" in training.notes(cell_of("coupling=immiscible"), plain)["notes"]

@@ -1,0 +1,246 @@
+"""Which noise goes with which x_0: by brute force, in closed forms, and the same however a batch is shared."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core import trainer as trainer_module
+from diffusion_core.choices import refusal
+from diffusion_core.couplings import Coupling, Draw, Immiscible, Independent, Optimal
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.objectives import Vlb
+from diffusion_core.parameterizations import X0, Velocity
+from diffusion_core.ranks import Ranks
+from diffusion_core.samplers import Ancestral, Ddim
+from diffusion_core.schedules import Rectified
+from diffusion_core.testing import check_coupling
+from diffusion_core.testing.problems import diffusion
+from diffusion_core.testing.variants import name
+from diffusion_core.trainer import batch_indices, train, trained
+from diffusion_core.training import Training
+from tests.axes import members
+from tests.diffusion_core.learners import BASE, image_learner, learner_of_points
+
+PLAN = Training(steps=2, batch=6, warmup=0, precision="float32")
+PAIRING = tuple(coupling for coupling in members(Coupling) if not coupling.independent)
+
+
+def normals(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def cost(x0: Tensor, eps: Tensor) -> float:
+    """Σ ‖x_0 − ε‖²."""
+    return float(((x0.double() - eps.double()) ** 2).sum())
+
+
+@pytest.mark.parametrize("coupling", members(Coupling), ids=name)
+def test_every_coupling_keeps_what_couplings_keep(coupling):
+    check_coupling(coupling)
+
+
+@pytest.mark.parametrize("shape", [(1,), (2,), (1, 4, 4)], ids=str)
+def test_optimal_is_the_best_of_all_permutations(shape):
+    for seed, size in itertools.product(range(5), range(1, 8)):
+        x0, eps = 0.5 + 2 * normals(size, *shape, seed=seed), normals(size, *shape, seed=100 + seed)
+        least = min(cost(x0, eps[list(order)]) for order in itertools.permutations(range(size)))
+        assert cost(x0, Optimal().pair(x0, lambda j, eps=eps: eps)) == pytest.approx(least, rel=1e-12)
+
+
+def test_in_one_dimension_optimal_pairs_by_rank():
+    x0, eps = 3 * normals(300, 1), normals(300, 1, seed=1)
+    paired = Optimal().pair(x0, lambda j: eps)
+    assert torch.equal(paired[x0[:, 0].argsort(), 0], eps[:, 0].sort().values)
+
+
+def test_optimal_tends_to_the_optimal_transport_of_two_gaussians():
+    """From N(0, I) to N(m, s² I) it is x_0 = m + s ε, of cost W_2² = ‖m‖² + D (1 − s)²."""
+    m, s = torch.tensor([1.0, -2.0]), 0.5
+    apart, costs = [], []
+    for size in (16, 128, 1024):
+        x0, eps = m + s * normals(size, 2), normals(size, 2, seed=1)
+        paired = Optimal().pair(x0, lambda j, eps=eps: eps)
+        apart.append(cost((x0 - m) / s, paired) / size)
+        costs.append(cost(x0, paired) / size)
+    assert apart[0] > 3 * apart[1] > 9 * apart[2]
+    # For Gaussians in two dimensions it is of order (ln B)²/B (Ledoux 2019).
+    assert apart[2] < 2 * math.log(1024) ** 2 / 1024
+    assert costs[2] == pytest.approx(5 + 2 * (1 - s) ** 2, rel=0.05)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 20])
+def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_steps(steps):
+    """Of x_0 = m + s ε the network knows both, and leads N(0, I) to N(m, s² I); added noise leads elsewhere."""
+    m, s, horizon = 1.5, 0.5, 20
+    gamma = Rectified().build(horizon)
+
+    def x0(x_t: Tensor, t: Tensor) -> Tensor:
+        alpha_bar = torch.sigmoid(-gamma(t))[:, None]
+        a, b = alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        return m + s * (x_t - a * m) / (a * s + b)
+
+    model = diffusion(x0, horizon, parameterization=X0(), schedule=Rectified())
+    samples, noisy = (one.sample(model, 4000, seed=0, clip=False) for one in (Ddim(steps=steps), Ancestral()))
+    assert samples.mean().item() == pytest.approx(m, abs=0.03)
+    assert samples.std().item() == pytest.approx(s, rel=0.03)
+    assert abs(noisy.std().item() / s - 1) > 0.1
+
+
+def test_a_step_leads_to_the_mean_of_the_data_or_with_optimal_pairs_to_the_data():
+    """Of N(m, s² I) one step takes x_T to E[x_0|x_T], which is m where noise says nothing of x_0, and m + s x_T."""
+    m, s = torch.tensor([1.0, -2.0]), 0.5
+    data, plan = m + s * normals(2000, 2), Training(steps=500, learning_rate=5e-3, warmup=10, precision="float32")
+    choices = replace(BASE, parameterization=Velocity(), schedule=Rectified())
+    for coupling, spread in ((Independent(), 0), (Optimal(), s)):
+        learner, _ = learner_of_points(replace(choices, coupling=coupling))
+        samples = Ddim(steps=1).sample(trained(learner, data, plan, 0).diffusion, 1000, seed=0, clip=False)
+        torch.testing.assert_close(samples.mean(0), m, rtol=0, atol=0.1)
+        torch.testing.assert_close(samples.std(0), torch.full((2,), float(spread)), rtol=0, atol=0.15)
+
+
+def test_optimal_goes_with_the_examples_wherever_they_stand():
+    x0, eps, order = normals(20, 2), normals(20, 2, seed=1), torch.randperm(20)
+    paired = Optimal().pair(x0, lambda j: eps)
+    assert torch.equal(Optimal().pair(x0[order], lambda j: eps), paired[order])
+
+
+def test_immiscible_takes_the_nearest_of_its_draws():
+    x0, drawn = normals(50, 1, 3, 3, seed=9), [normals(50, 1, 3, 3, seed=j) for j in range(7)]
+    distances = np.stack([((x0 - eps).numpy() ** 2).sum((1, 2, 3)) for eps in drawn])
+    expected = torch.stack([drawn[j][i] for i, j in enumerate(distances.argmin(0))])
+    assert torch.equal(Immiscible(k=7).pair(x0, drawn.__getitem__), expected)
+
+
+@pytest.mark.parametrize("k", [2, 4])
+def test_the_nearest_of_k_draws_has_another_law_than_a_draw(k):
+    """Of x_0 = 0 in two dimensions ‖ε‖²/2 is the least of k exponential numbers, of mean 1/k; far out, ε along x_0 is
+    the largest of k normal ones (of two 1/√π, of four by Harter 1961, table 1)."""
+    size = 100_000
+
+    def draw(j: int) -> Tensor:
+        return normals(size, 2, seed=j)
+
+    near, far = torch.zeros(size, 2), torch.tensor([1e6, 0.0]).expand(size, 2)
+    assert cost(Immiscible(k).pair(near, draw), near) / size == pytest.approx(2 / k, rel=0.02)
+    along = Immiscible(k).pair(far, draw)[:, 0].mean().item()
+    assert along == pytest.approx({2: 1 / math.sqrt(math.pi), 4: 1.02938}[k], abs=0.01)
+
+
+@pytest.mark.parametrize("k", [1, 0, 1001])
+def test_so_many_draws_make_no_sense(k):
+    with pytest.raises(ValueError, match=rf"^immiscible needs k from 2 to 1000 .*, got {k}$"):
+        Immiscible(k)
+
+
+@dataclass(frozen=True)
+class Antithetic(Coupling):
+    """Half of the noise is the other half's with its sign turned: independent of x_0, and no draw."""
+
+    independent: ClassVar[bool] = True
+
+    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
+        half = draw(0)[: (len(x0) + 1) // 2]
+        return torch.cat([half, -half])[: len(x0)]
+
+
+@dataclass(frozen=True)
+class OneOf(Ranks):
+    """A rank whose fellows are elsewhere."""
+
+    def average_(self, values):
+        return
+
+    def joined(self, share):
+        return share
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Stored data and draws of all pieces that losses are asked of."""
+    pieces: list[tuple[Tensor, dict[str, Tensor]]] = []
+    question = DiffusionLearner.question
+
+    def asked(self, raw, draws):
+        pieces.append((raw, draws))
+        return question(self, raw, draws)
+
+    monkeypatch.setattr(DiffusionLearner, "question", asked)
+    return pieces
+
+
+def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN, world: int = 1) -> dict[str, Tensor]:
+    """The stored data and draws of a training's examples, one batch after another, whoever takes them."""
+    seen.clear()
+    shares = []
+    for rank in range(world):
+        learner, data = learner_of()
+        learner.diffusion.choices = learner.choices = replace(learner.choices, coupling=coupling)
+        list(train(learner, data, plan, 0, ranks=OneOf(rank, world)))
+        values = [{"raw": raw, **draws} for raw, draws in seen]
+        each = len(values) // plan.steps
+        shares.append([values[i * each : (i + 1) * each] for i in range(plan.steps)])
+        seen.clear()
+    pieces = [piece for step in range(plan.steps) for share in shares for piece in share[step]]
+    return {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
+
+
+def points():
+    return learner_of_points(BASE)
+
+
+@pytest.mark.parametrize("coupling", PAIRING, ids=name)
+@pytest.mark.parametrize("learner_of", [points, image_learner])
+def test_pairs_are_those_of_the_whole_batch_whoever_takes_which_part(seen, learner_of, coupling):
+    """In pieces, by two ranks, or both: times, noise and dequantisation."""
+    whole = given(seen, learner_of, coupling)
+    for pieces, world in ((2, 1), (5, 1), (None, 2), (2, 2)):
+        parts = given(seen, learner_of, coupling, replace(PLAN, micro_batch=pieces), world)
+        assert parts.keys() == whole.keys()
+        assert all(torch.equal(parts[key], whole[key]) for key in whole), (pieces, world)
+
+
+def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch(seen):
+    """Of images, whose x_0 holds what they are dequantised by; no two of a batch gain by changing their noise."""
+    paired, plain = (given(seen, image_learner, coupling) for coupling in (Optimal(), Independent()))
+    assert all(torch.equal(paired[key], plain[key]) for key in paired if key != "eps")
+    x0 = image_learner()[0].diffusion.encoding.encode(paired["raw"], paired["encoding"])
+    for step in range(PLAN.steps):
+        batch = slice(step * PLAN.batch, (step + 1) * PLAN.batch)
+        mine, eps, drawn = x0[batch], paired["eps"][batch], plain["eps"][batch]
+        assert sorted(eps.flatten(1).tolist()) == sorted(drawn.flatten(1).tolist())
+        least = min(cost(mine, drawn[list(order)]) for order in itertools.permutations(range(PLAN.batch)))
+        assert cost(mine, eps) == pytest.approx(least, rel=1e-12)
+        assert least < cost(mine, drawn)
+
+
+def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may_be_taught_by_the_bound(seen):
+    check_coupling(Antithetic())
+    assert refusal(replace(BASE, coupling=Antithetic(), objective=Vlb())) is None
+    eps = given(seen, points, Antithetic(), replace(PLAN, steps=1))["eps"]
+    assert torch.equal(eps[:3], -eps[3:])
+    assert torch.equal(eps[:3], given(seen, points, Independent(), replace(PLAN, steps=1))["eps"][:3])
+
+
+def test_nothing_is_paired_or_fetched_where_noise_is_independent(monkeypatch):
+    """Neither is any noise drawn but the one, so that nobody's step gets slower."""
+    fetched = trainer_module.fetched
+    sizes: list[int] = []
+
+    def counted(data, indices, device):
+        sizes.append(len(indices))
+        return fetched(data, indices, device)
+
+    monkeypatch.setattr(trainer_module, "fetched", counted)
+    monkeypatch.setattr(DiffusionLearner, "paired", None)
+    learner, data = points()
+    list(train(learner, data, PLAN, 0, ranks=OneOf(0, 2)))
+    assert sizes == [PLAN.batch, PLAN.batch // 2, PLAN.batch // 2]
+    assert len(batch_indices(0, 0, len(data), PLAN.batch)) == PLAN.batch
