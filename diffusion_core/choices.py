@@ -107,7 +107,7 @@ def level_refusal(choices: Choices) -> str | None:
 
 def flow_refusal(choices: Choices) -> str | None:
     """The reason for which no integral is over all noise levels (continuous bound, flow likelihood), or None."""
-    if _schedule(choices) is None and choices.schedule.build(choices.horizon).ends_in_noise:
+    if _schedule(choices) is None and choices.schedule.gamma(choices.horizon).ends_in_noise:
         return (
             f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
             "integral over noise levels reaches: take a schedule that ends before it, or score it by its steps"
@@ -197,7 +197,7 @@ def _learned_schedule(choices: Choices) -> str | None:
 
 def _schedule(choices: Choices) -> str | None:
     try:
-        choices.timesteps.build(choices.schedule.build(choices.horizon))
+        choices.timesteps.build(choices.schedule.gamma(choices.horizon))
     except ValueError as error:
         return str(error)
     return None
@@ -205,7 +205,7 @@ def _schedule(choices: Choices) -> str | None:
 
 def _pure_noise(choices: Choices) -> str | None:
     """The reason for which the choices have no meaning at ᾱ_T = 0, or None."""
-    gamma = choices.schedule.build(choices.horizon)
+    gamma = choices.schedule.gamma(choices.horizon)
     if not gamma.ends_in_noise:
         return None
     schedule = f"schedule={choice_name(choices.schedule)} ends in noise alone (x_T holds nothing of x_0)"

@@ -60,7 +60,7 @@ class Diffusion(nn.Module):
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
         self.denoiser = Denoiser(
             built(self._network),
-            choices.schedule.build(choices.horizon),
+            choices.schedule.gamma(choices.horizon),
             choices.parameterization,
             choices.time_input,
             choices.variance.learned,

@@ -31,7 +31,7 @@ def known_model(
     data: GaussianData | MixtureData, schedule: Schedule, spacing: Spacing, variance: Variance | None = None
 ) -> Diffusion:
     """The exact denoiser of the data, at real times of a long horizon."""
-    parameterization = V() if schedule.build(HORIZON).ends_in_noise else Epsilon()
+    parameterization = V() if schedule.gamma(HORIZON).ends_in_noise else Epsilon()
     output = denoiser_output(data.denoise, parameterization, schedule, HORIZON)
     made = diffusion(
         output,

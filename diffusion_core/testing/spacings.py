@@ -25,7 +25,7 @@ def visits_as_many_times_as_asked_for(spacing: Spacing) -> None:
     """0 = τ_0 < τ_1 < … < τ_K = T, whole numbers, for every K and T, and all of 1..T for K = T."""
     for schedule in SCHEDULES:
         for horizon in HORIZONS:
-            gamma = schedule.build(horizon)
+            gamma = schedule.gamma(horizon)
             for steps in sorted({1, 2, 3, 10, horizon - 1, horizon} & set(range(1, horizon + 1))):
                 _rise(spacing, gamma, steps)
 
@@ -41,7 +41,7 @@ def _rise(spacing: Spacing, gamma: Gamma, steps: int) -> None:
 
 def refuses_more_steps_than_there_are(spacing: Spacing) -> None:
     """A ValueError in one line, as for none."""
-    gamma = Linear(rescale=False).build(31)
+    gamma = Linear(rescale=False).gamma(31)
     for steps in (0, 32):
         try:
             spacing.times(gamma, steps, terms(31))
@@ -52,7 +52,7 @@ def refuses_more_steps_than_there_are(spacing: Spacing) -> None:
 
 def reads_the_terms_only_if_it_says_so(spacing: Spacing) -> None:
     """`fitted` decides whether a network's bound is measured first."""
-    gamma = Linear(rescale=False).build(31)
+    gamma = Linear(rescale=False).gamma(31)
     with_terms = spacing.times(gamma, 7, terms(31))
     try:
         reads = not torch.equal(spacing.times(gamma, 7, terms(31)[:0]), with_terms)

@@ -155,7 +155,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe):
 
 
 def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
-    samplers = [Importance(history=3).build(Cosine().build(10)).to(device) for device in (CPU, CUDA)]
+    samplers = [Importance(history=3).build(Cosine().gamma(10)).to(device) for device in (CPU, CUDA)]
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         t, loss = torch.randint(1, 11, (64,), generator=generator), torch.rand(64, generator=generator)

@@ -36,7 +36,7 @@ def test_every_schedule_of_the_core_is_looked_at_at_every_horizon_asked_for(sche
 
 
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
-    return torch.sigmoid(-schedule.build(horizon).requires_grad_(False)(torch.arange(horizon + 1))).numpy()
+    return torch.sigmoid(-schedule.gamma(horizon).requires_grad_(False)(torch.arange(horizon + 1))).numpy()
 
 
 def beta_of(schedule: Schedule, horizon: int) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_sigmoid_alpha_bar_is_jabri_et_als_but_for_the_cap_on_beta(schedule, hor
 @pytest.mark.parametrize("horizon", [2, 37, 1000])
 def test_log_snr_linear_is_a_line_between_its_ends_at_t_1_and_t_T(schedule, horizon):
     """γ_t = γ((t − 1)/(T − 1)) (Kingma et al. 2021, whose z_0 is x_1); a learned line starts as one."""
-    gamma = schedule.build(horizon).requires_grad_(False)
+    gamma = schedule.gamma(horizon).requires_grad_(False)
     t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).numpy()
     np.testing.assert_allclose(gamma(torch.tensor(t)), -9 + 12 * (t - 1) / (horizon - 1), rtol=1e-13, atol=1e-13)
     assert gamma(torch.tensor([1, horizon])).tolist() == [-9.0, 3.0]
@@ -87,7 +87,7 @@ def test_found_interpolates_its_knots_evenly_spaced_in_u(knots, horizon):
     t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
     u = (t.numpy() - 1) / (horizon - 1)
     expected = np.interp(u, np.linspace(0, 1, len(knots)), knots)
-    np.testing.assert_allclose(Saved(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Saved(knots).gamma(horizon)(t), expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize(("schedule", "end"), [(Linear(), 0.006353), (Cosine(), 4.928e-5)], ids=["linear", "cosine"])
@@ -99,9 +99,9 @@ def test_signal_that_is_left_at_1000_steps_is_the_published_one(schedule, end):
 def test_rescaled_linear_refuses_a_horizon_that_takes_beta_to_one_and_accepts_those_that_it_names():
     for horizon in (2, 20):
         with pytest.raises(ValueError, match=r"must stay below 1: take horizon > 20 or schedule\.rescale=false"):
-            Linear().build(horizon)
-    assert Linear().build(21).horizon == 21
-    assert Linear(rescale=False).build(2).horizon == 2
+            Linear().gamma(horizon)
+    assert Linear().gamma(21).horizon == 21
+    assert Linear(rescale=False).gamma(2).horizon == 2
 
 
 @pytest.mark.parametrize(
@@ -133,11 +133,11 @@ def test_fields_that_make_no_schedule_are_refused(build, reason):
 def test_noise_that_rounds_to_nothing_is_refused():
     """(S(1) − S(u))/(S(1) − S(0)) is 1 in float64 for the first steps: γ = −∞."""
     with pytest.raises(ValueError, match="at T=100 this schedule's noise does not rise from step to step"):
-        Sigmoid(tau=0.05).build(100)
+        Sigmoid(tau=0.05).gamma(100)
 
 
 def test_a_signal_that_float32_cannot_divide_by_is_refused():
     """Unrescaled linear: log ᾱ_T = Σ log(1 − β_t) ≈ −0.0101 T, and 1/√ᾱ_T is beyond 3e38 from T = 17,700 on."""
-    Linear(rescale=False).build(15_000)
+    Linear(rescale=False).gamma(15_000)
     with pytest.raises(ValueError, match=r"at T=20000 this schedule leaves a share of 1e-4[34] of x_0"):
-        Linear(rescale=False).build(20_000)
+        Linear(rescale=False).gamma(20_000)

@@ -46,7 +46,7 @@ def test_every_spacing_keeps_what_spacings_keep(spacing):
 
 
 def test_uniform_and_quadratic_are_their_formulas():
-    gamma = Cosine().build(1000)
+    gamma = Cosine().gamma(1000)
     k = np.arange(10)
     found = [spacing.times(gamma, 10, NOTHING)[1:].tolist() for spacing in (UniformSpacing(), QuadraticSpacing())]
     assert found[0] == [1 + round(999 * i / 9) for i in k.tolist()]
@@ -60,7 +60,7 @@ def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
     The whole time next to its place there, but for what half-way is on a scale of levels, where there is room for both.
     """
     horizon = 4000
-    gamma = schedule.build(horizon)
+    gamma = schedule.gamma(horizon)
     levels = gamma(torch.arange(1, horizon + 1)).numpy()
     sigma = np.exp(levels / 2)
     share = np.arange(steps) / (steps - 1)
@@ -82,7 +82,7 @@ def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
 
 
 def test_where_the_last_level_is_infinite_the_others_are_spaced_from_the_one_before():
-    gamma = Cosine(zero_terminal=True).build(100)
+    gamma = Cosine(zero_terminal=True).gamma(100)
     levels = gamma(torch.arange(1, 100)).numpy()
     times = LogSnrSpacing().times(gamma, 6, NOTHING)
     real = np.interp(np.linspace(levels[0], levels[-1], 5), levels, np.arange(1, 100))
@@ -118,7 +118,7 @@ def least(terms: Tensor, steps: int) -> tuple[float, tuple[int, ...]]:
 def test_optimal_is_the_best_of_all_chains():
     terms = some_terms(10)
     for steps in range(2, 10):
-        times = tuple(OptimalSpacing().times(Cosine().build(10), steps, terms).tolist())
+        times = tuple(OptimalSpacing().times(Cosine().gamma(10), steps, terms).tolist())
         best, chain = least(terms, steps)
         assert times == chain
         assert cost(terms, times) == pytest.approx(best, rel=1e-12)

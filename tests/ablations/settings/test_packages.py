@@ -32,7 +32,7 @@ def test_a_class_of_a_package_is_a_choice_like_any_other(site):
     schedule = build("schedule", {**grammar.load("schedule", "steep"), "power": 2.0})
     assert type(schedule).__name__ == "Steep"
     assert schedule.power == 2.0
-    assert schedule.build(10).horizon == 10
+    assert schedule.gamma(10).horizon == 10
 
 
 def test_its_wrong_fields_are_refused_as_any_others_are(site):
@@ -71,8 +71,8 @@ def test_an_offer_that_cannot_be_used_is_a_line_and_all_else_works(points, line,
     found = [complaint for complaint in complaints() if line in complaint]
     assert len(found) == 1
     assert found[0].startswith("the package steepness 1.2 ")
-    assert build("schedule", {"name": "linear"}).build(100).horizon == 100
-    assert build("schedule", {"name": "steep"}).build(100).horizon == 100
+    assert build("schedule", {"name": "linear"}).gamma(100).horizon == 100
+    assert build("schedule", {"name": "steep"}).gamma(100).horizon == 100
 
 
 def test_every_command_says_what_cannot_be_used(site):
@@ -132,4 +132,4 @@ def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site,
     offer(site, {"schedule.steep": SHIPS})
     said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys, monkeypatch)
     assert re.search(line, said), said
-    assert build("schedule", {"name": "cosine"}).build(100).horizon == 100
+    assert build("schedule", {"name": "cosine"}).gamma(100).horizon == 100
