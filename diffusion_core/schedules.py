@@ -57,10 +57,10 @@ class Schedule(ABC):
         if horizon < 2:
             raise ValueError(f"horizon must be at least 2, got {horizon}")
         if self.learned and (self.shift != 1 or self.zero_terminal):
+            asked = "zero_terminal=true" if self.zero_terminal else f"shift={self.shift:g}"
             raise ValueError(
-                f"a schedule that learns its ends cannot be held by schedule.shift={self.shift:g} or "
-                f"schedule.zero_terminal={str(self.zero_terminal).lower()}: let it start from other ends "
-                "(schedule.gamma_min, schedule.gamma_max), or move one that stays (schedule=log_snr_linear)"
+                f"schedule.{asked} moves noise levels that stay, and this schedule learns its own: let it start from "
+                "others (schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)"
             )
 
     @abstractmethod
