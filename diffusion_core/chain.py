@@ -1,7 +1,7 @@
 """The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
 
-The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`), whole ones or, for a sampler, real ones;
-between them, q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
+The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`): whole ones, or for a sampler real ones.
+Between them q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
 step's rule belongs here, since it is the chain that knows which step follows it:
 
     beta_tilde_2: σ_1² = β̃ of the pair (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.

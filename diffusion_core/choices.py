@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from diffusion_core.denoiser import TimeInput
+from diffusion_core.denoiser import TIME_SCALE, TimeInput
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
@@ -57,6 +57,16 @@ class Choices:
     def in_continuous_time(self) -> bool:
         """True where training draws real times."""
         return self.time == "continuous" or not self.objective.discrete
+
+    @property
+    def knows_between(self) -> bool:
+        """True where the network can be asked between the times 1..T: an output needs no step, and training drew real
+        times, or whole ones that it is told at most 1 apart, as fine as its embedding of time.
+
+        Told 20 apart (T = 50), a network of digits errs between them by up to 8 times as much as at them.
+        """
+        told = self.in_continuous_time or self.horizon >= TIME_SCALE
+        return told and not self.parameterization.needs_pair
 
 
 def refusal(choices: Choices) -> str | None:

@@ -145,14 +145,14 @@ class Diffusion(nn.Module):
         return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
-        """The full chain, or one of `steps` times that the spacing chooses, rounded unless they may be `real`.
+        """The full chain, or one of `steps` times that the spacing chooses.
 
-        They never are where an output means nothing without the step that it was trained on.
+        They are rounded, unless they may be `real` and the network knows what lies between 1..T.
         """
         if steps is not None and steps != self.choices.horizon:
             times = self.choices.spacing.times(self.gamma, steps, self.terms)
-            stay = real and not self.choices.parameterization.needs_pair
-            return self._chain((times if stay else whole(times)).to(self.device))
+            kept = times if real and self.choices.knows_between else whole(times)
+            return self._chain(kept.to(self.device))
         # Every training step asks for it, and what it has worked out holds for them all.
         full = self._full
         if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:

@@ -108,8 +108,8 @@ class GammaTable(Gamma):
         last = gamma[-1]
         if last.isposinf():
             raise ValueError(
-                f"at T={self.horizon} this schedule ends in noise alone, between which and t={self.horizon - 1} no table "
-                "tells the noise: let it end before, and take schedule.zero_terminal=true"
+                f"at T={self.horizon} this schedule's β reaches 1, noise alone, before which a table cannot be "
+                "interpolated: keep β_T below 1 and take schedule.zero_terminal=true"
             )
         if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
             raise ValueError(

@@ -4,8 +4,8 @@
     rectified                                           through the straight path of u = t/T
     log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
-A schedule is a choice without tensors; `gamma` turns it into a module (`gamma.py`). Any that learns nothing may be moved
-to more noise by its `shift`, and to noise alone at T by `zero_terminal` (`moved.py`).
+A schedule is a choice without tensors; `gamma` turns it into a module (`gamma.py`). Any that learns nothing may be
+moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal` (`moved.py`).
 """
 
 from __future__ import annotations

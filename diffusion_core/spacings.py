@@ -7,8 +7,9 @@
     karras       σ^{1/ρ} evenly spaced, σ² = (1 − ᾱ)/ᾱ            (Karras et al. 2022, eq. 5)
     optimal      the K times that minimise the bound              (Watson et al. 2021)
 
-`log_snr` and `karras` are noise levels: a sampler takes them as they are, at the real times that have them, and a bound
-at the whole times next to them. Where γ_T = ∞, T is visited, and the others are spaced from T − 1 on.
+`log_snr` and `karras` are noise levels. A sampler takes them as they are, at the real times that have them, where the
+network knows such (`Choices.knows_between`), and else at the whole times next to them, as a bound does. Where γ_T = ∞,
+T is visited, and the others are spaced from T − 1 on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ class Spacing(ABC):
     def times(self, gamma: Gamma, steps: int, terms: Tensor) -> Tensor:
         """K = `steps` times of [1, T] with T among them [K + 1], τ_0 = 0; ValueError unless 1 ≤ K ≤ T.
 
-        Whole ones are int64, real ones float64 (`Chain`). `terms` [T + 1, T + 1] is what `fitting.bound_terms` measured, empty where nothing was.
+        Whole ones are int64, real ones float64. `terms` [T + 1, T + 1] is what `fitting.bound_terms` measured, empty
+        where nothing was.
         """
         if not 1 < steps < gamma.horizon:
             return strided_times(gamma.horizon, steps)
@@ -84,10 +86,10 @@ class QuadraticSpacing(Spacing):
 
 
 class LevelSpacing(Spacing):
-    """Times whose noise levels are evenly spaced on a scale of its own, real ones: a level is theirs to rounding.
+    """Times whose noise levels are evenly spaced on a scale of its own: real ones, whose levels are exact.
 
-    Networks that were trained at whole times are asked between them, as DPM-Solver asks them: what they are told of the
-    time is smooth where T is large. EDM's sampler rounds for such networks, which at T = 1000 moves a σ by up to 3 %.
+    Rounded to whole times they would be off, by up to 3 % of σ on the linear schedule at T = 1000. DPM-Solver asks such
+    a network between its times; EDM's sampler, exact for networks that were trained in continuous time, rounds for it.
     """
 
     @abstractmethod
