@@ -48,6 +48,11 @@ class Schedule(ABC):
     first_step: ClassVar[FirstStep] = "beta_1"
     learned: ClassVar[bool] = False
 
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Those of its fields that move nothing."""
+        return tuple(name for name, still in (("zero_terminal", False), ("shift", 1)) if getattr(self, name) == still)
+
     def __post_init__(self) -> None:
         if not 0 < self.shift < math.inf:
             raise ValueError(f"schedule.shift must be above 0 and finite (1 leaves the schedule), got {self.shift}")
