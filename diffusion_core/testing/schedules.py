@@ -208,7 +208,7 @@ def is_moved_by_its_shift_and_to_noise_alone(schedule: Schedule) -> None:
     if schedule.learned:
         for field in ({"shift": 2.0}, {"zero_terminal": True}):
             try:
-                replace(schedule, **field).gamma(60)  # type: ignore[arg-type]
+                replace(schedule, **field).gamma(60)
             except ValueError:
                 continue
             fail(schedule, f"one that learns must refuse {field}", "it does not: let `check` call the base's")
