@@ -37,6 +37,8 @@ class Shifted(Moved):
 
     def __init__(self, native: Gamma, shift: float) -> None:
         super().__init__(native)
+        if not 0 < shift < math.inf:
+            raise ValueError(f"schedule.shift must be above 0 and finite (1 moves nothing), got {shift}")
         self.register_buffer("added", torch.tensor(2 * math.log(shift), dtype=torch.float64))
         first, last = self(torch.tensor([1, self.horizon])).tolist()
         if first < -LARGEST or LARGEST < last < math.inf:

@@ -53,10 +53,6 @@ class Schedule(ABC):
         """Those of its fields that move nothing."""
         return tuple(name for name, still in (("zero_terminal", False), ("shift", 1)) if getattr(self, name) == still)
 
-    def __post_init__(self) -> None:
-        if not 0 < self.shift < math.inf:
-            raise ValueError(f"schedule.shift must be above 0 and finite (1 leaves the schedule), got {self.shift}")
-
     def check(self, horizon: int) -> None:
         """ValueError where its numbers alone tell that it has no meaning for T = `horizon` steps."""
         if horizon < 2:
@@ -95,7 +91,6 @@ class Linear(Schedule):
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 0 < self.beta_1 <= self.beta_T < 1:
             raise ValueError(
                 f"linear needs 0 < beta_1 <= beta_T < 1, got beta_1={self.beta_1} and beta_T={self.beta_T}"
@@ -143,7 +138,6 @@ class Cosine(Schedule):
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not self.s >= 0:
             raise ValueError(f"cosine needs s >= 0, got s={self.s}")
         check_beta_max("cosine", self.beta_max)
@@ -169,7 +163,6 @@ class Sigmoid(Schedule):
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not (self.start < self.end and self.tau > 0):
             raise ValueError(
                 f"sigmoid needs start < end and tau > 0, got start={self.start}, end={self.end} and tau={self.tau}"
@@ -193,7 +186,6 @@ class Rectified(Schedule):
     end: float = 1.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if not 0 < self.end <= 1:
             raise ValueError(f"rectified needs 0 < end <= 1, got end={self.end}")
 
@@ -215,7 +207,6 @@ class LogSnrLinear(Schedule):
     gamma_max: float = 5.0
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_ends("log_snr_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> Knots:
@@ -232,7 +223,6 @@ class LearnedLinear(Schedule):
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_ends("learned_linear", self.gamma_min, self.gamma_max)
 
     def build(self, horizon: int) -> LearnedGamma:
@@ -253,7 +243,6 @@ class LearnedSchedule(Schedule):
     learned: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         check_ends("learned", self.gamma_min, self.gamma_max)
         if self.width < 2:
             raise ValueError(f"learned needs width >= 2, got {self.width}")
@@ -269,7 +258,6 @@ class Saved(Schedule):
     knots: tuple[float, ...] = (-13.3, 5.0)
 
     def __post_init__(self) -> None:
-        super().__post_init__()
         if len(self.knots) < 2 or not all(a < b for a, b in zip(self.knots, self.knots[1:], strict=False)):
             raise ValueError(f"saved needs at least 2 knots, each above the one before, got {self.knots}")
 

@@ -228,16 +228,6 @@ def is_moved_by_its_shift_and_to_noise_alone(schedule: Schedule) -> None:
         require_close(schedule, rule, found, expected, rtol=1e-9, atol=1e-12, place=place)
 
 
-def refuses_a_shift_that_is_none(schedule: Schedule) -> None:
-    """A ValueError in one line, from the base class's __post_init__."""
-    for shift in (0.0, -1.0, math.inf, math.nan):
-        try:
-            replace(schedule, shift=shift)
-        except ValueError:
-            continue
-        fail(schedule, f"shift={shift} must be refused", "it is not: call super().__post_init__() in one's own")
-
-
 def names_a_rule_for_the_first_step(schedule: Schedule) -> None:
     """`first_step` is "beta_tilde_2" (σ_1² = β̃_2) or "beta_1", and gives a variance."""
     first = schedule.first_step
@@ -289,7 +279,6 @@ PROPERTIES: tuple[Property, ...] = (
     noise_levels_travel_in_the_state_dict,
     learns_as_it_says,
     is_moved_by_its_shift_and_to_noise_alone,
-    refuses_a_shift_that_is_none,
     names_a_rule_for_the_first_step,
     beta_makes_the_bound_on_standard_normal_data_its_entropy,
     the_bound_is_never_below_the_entropy,

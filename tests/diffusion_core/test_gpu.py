@@ -120,7 +120,9 @@ def test_the_bound_does_not_see_what_training_allows():
 def test_samples_are_those_of_the_cpu(sampler, spacing):
     """Noise is drawn on the CPU, so what differs is rounding, through all steps, real times too, and clipped."""
     on_cpu, on_gpu = (
-        sampler.sample(fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0, clip=True).cpu()
+        sampler.sample(
+            fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0, clip=True
+        ).cpu()
         for device in (CPU, CUDA)
     )
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)

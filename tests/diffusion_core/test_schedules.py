@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from diffusion_core.schedules import (
     LearnedSchedule,
     Linear,
     LogSnrLinear,
+    Rectified,
     Saved,
     Schedule,
     Sigmoid,
@@ -141,3 +143,28 @@ def test_a_signal_that_float32_cannot_divide_by_is_refused():
     Linear(rescale=False).gamma(15_000)
     with pytest.raises(ValueError, match=r"at T=20000 this schedule leaves a share of 1e-4[34] of x_0"):
         Linear(rescale=False).gamma(20_000)
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0, math.inf, math.nan])
+def test_a_shift_that_is_none_is_refused(shift):
+    with pytest.raises(ValueError, match="shift must be above 0 and finite"):
+        Cosine(shift=shift).gamma(50)
+
+
+def test_a_shift_beyond_what_float32_can_divide_by_is_refused():
+    with pytest.raises(ValueError, match=r"shift=1e\+40 makes γ go from .*, beyond the ±160 that float32"):
+        LogSnrLinear(shift=1e40).gamma(50)
+    with pytest.raises(ValueError, match=r"shift=1e-40 makes γ go from"):
+        Rectified(shift=1e-40).gamma(50)
+
+
+def test_a_shift_of_the_log_snr_is_simple_diffusions():
+    """log SNR_d(t) = log SNR_64(t) + 2 log(64/d) for images of side d, from cosine's −2 log tan(π t/2) (Hoogeboom et
+    al. 2023, eq. 10): here s = d/64.
+    """
+    t = np.arange(1, 1000)
+    cosine = Cosine(s=0.0, beta_max=1 - 1e-12)
+    log_snr = -2 * np.log(np.tan(math.pi * t / 2000))
+    for d in (32, 256):
+        moved = replace(cosine, shift=d / 64).gamma(1000)(torch.tensor(t))
+        np.testing.assert_allclose(-moved, log_snr + 2 * math.log(64 / d), rtol=0, atol=1e-10)

@@ -75,14 +75,6 @@ class Unmoved(LogSnrLinear):
         return self.build(horizon)
 
 
-@dataclass(frozen=True)
-class Unlooked(LogSnrLinear):
-    """Looks at its own fields alone."""
-
-    def __post_init__(self) -> None:
-        pass
-
-
 class OddFirst(LogSnrLinear):
     """Names a rule for σ_1² that there is not."""
 
