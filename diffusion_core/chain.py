@@ -39,9 +39,9 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 
 
 def whole(times: Tensor) -> Tensor:
-    """Rising times τ_0 = 0, τ_1, … τ_K = T, each rounded to the nearest whole one that leaves all different, int64.
+    """Rising times, the last of them T, each rounded to the nearest whole one so that all differ, int64.
 
-    A place is given to the earlier time first; where that pushes others beyond T, they make room downwards.
+    A place is given to the earliest first; those that this would push beyond T make room downwards.
     """
     if not times.is_floating_point():
         return times
