@@ -1,8 +1,8 @@
 """The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
 
-The full chain is τ_k = k. A strided one keeps K of the T times (`spacings.py`); between the kept ones,
-q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first step's rule
-belongs here, since it is the chain that knows which step follows it:
+The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`): whole ones, or for a sampler real ones.
+Between them q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
+step's rule belongs here, since it is the chain that knows which step follows it:
 
     beta_tilde_2: σ_1² = β̃ of the pair (τ_2, τ_1);   beta_1: σ_1² = 1 − ᾱ at τ_1.
 """
@@ -20,7 +20,7 @@ from torch.nn.functional import logsigmoid
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma
 
-__all__ = ["Chain", "FirstStep", "strided_times"]
+__all__ = ["Chain", "FirstStep", "strided_times", "whole"]
 
 FirstStep = Literal["beta_tilde_2", "beta_1"]
 
@@ -38,9 +38,26 @@ def strided_times(horizon: int, steps: int) -> Tensor:
     return torch.tensor([0, *(1 + round(k * stride) for k in range(steps))])
 
 
+def whole(times: Tensor) -> Tensor:
+    """Rising times, the last of them T, each rounded to the nearest whole one so that all differ, int64.
+
+    A place is given to the earliest first; those that this would push beyond T make room downwards.
+    """
+    if not times.is_floating_point():
+        return times
+    last = round(float(times[-1]))
+    chosen = [round(t) for t in times.tolist()]
+    for i in range(1, len(chosen)):
+        chosen[i] = max(chosen[i], chosen[i - 1] + 1)
+    for i in range(1, len(chosen)):
+        chosen[-i] = min(chosen[-i], last - (i - 1))
+    return torch.tensor(chosen, device=times.device)
+
+
 @dataclass(frozen=True)
 class Chain:
-    """The `times` τ int64 [K + 1] that are visited, `gamma` at any time, and the rule for σ_1², `first_step`.
+    """The `times` τ [K + 1] that are visited, int64, or float64 where they are real, `gamma` at any time, and the rule
+    for σ_1², `first_step`.
 
     The coefficients of all its steps are worked out once, unless γ learns: a chain is one of γ as it is.
     """
@@ -58,6 +75,11 @@ class Chain:
     def full(self) -> bool:
         """True where all T times are visited."""
         return self.steps == self.gamma.horizon
+
+    @cached_property
+    def places(self) -> list[int]:
+        """The whole times next to τ_0..τ_K, each its own: those that noise is drawn by."""
+        return list(whole(self.times).tolist())
 
     @cached_property
     def levels(self) -> list[float]:

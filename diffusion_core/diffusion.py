@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.chain import Chain, FirstStep
+from diffusion_core.chain import Chain, FirstStep, whole
 from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
@@ -60,7 +60,7 @@ class Diffusion(nn.Module):
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
         self.denoiser = Denoiser(
             built(self._network),
-            choices.schedule.build(choices.horizon),
+            choices.schedule.gamma(choices.horizon),
             choices.parameterization,
             choices.time_input,
             choices.variance.learned,
@@ -144,10 +144,15 @@ class Diffusion(nn.Module):
         other.denoiser = self.denoiser
         return other.to(self.device).train(self.training)
 
-    def chain(self, steps: int | None = None) -> Chain:
-        """The full chain, or one of `steps` times that the spacing chooses."""
+    def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
+        """The full chain, or one of `steps` times that the spacing chooses.
+
+        They are rounded, unless they may be `real` and the network knows what lies between 1..T.
+        """
         if steps is not None and steps != self.choices.horizon:
-            return self._chain(self.choices.spacing.times(self.gamma, steps, self.terms).to(self.device))
+            times = self.choices.spacing.times(self.gamma, steps, self.terms)
+            kept = times if real and self.choices.knows_between else whole(times)
+            return self._chain(kept.to(self.device))
         # Every training step asks for it, and what it has worked out holds for them all.
         full = self._full
         if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:
@@ -182,7 +187,14 @@ class Diffusion(nn.Module):
         t = chain.times[k]
         output, raw = self.denoiser(x_t, t, trained)
         x0, eps = self.estimate(output, x_t, trained, clip=clip)
-        return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self.x0_variance[t]))
+        return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
+
+    def _fitted(self, t: Tensor) -> Tensor:
+        """Var(x_0 | x_t) at times t [B], between whole ones in a line."""
+        if not t.is_floating_point():
+            return self.x0_variance[t]
+        low = t.long()
+        return torch.lerp(self.x0_variance[low], self.x0_variance[(low + 1).clamp(max=self.choices.horizon)], t - low)
 
     def estimate(self, output: Tensor, x_t: Tensor, trained: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) that the denoiser's output at x_t stands for; `trained` is the step that it was trained on."""

@@ -3,19 +3,27 @@
 A table interpolates what is given at t = 1..T; a curve is a function of u = (t − 1)/(T − 1) ∈ [0, 1], so that x_1 is
 the z_0 of Kingma et al. 2021; the straight path of rectified flow is a function of t/T, so that it ends in noise alone.
 All are functions of real t, which continuous time needs. γ_0 = −∞: ᾱ_0 = 1, clean data.
-γ_T = ∞ is allowed: ᾱ_T = 0, and x_T is noise alone (Lin et al. 2024).
+γ_T = ∞ is allowed: ᾱ_T = 0, and x_T is noise alone (Lin et al. 2024). Those that move another are in `moved.py`.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import logsigmoid
 
-__all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
+__all__ = [
+    "Gamma",
+    "GammaCurve",
+    "GammaTable",
+    "Knots",
+    "LearnedGamma",
+    "MonotoneNet",
+    "StraightGamma",
+]
 
 BISECTIONS = 60
 
@@ -75,57 +83,55 @@ class Gamma(nn.Module, ABC):
     @torch.no_grad()
     def inverse(self, gamma: Tensor) -> Tensor:
         """The t in [1, T] at which this noise level is reached, by bisection."""
-        low, high = torch.ones_like(gamma), torch.full_like(gamma, self.horizon)
-        for _ in range(BISECTIONS):
-            middle = (low + high) / 2
-            below = self.at(middle) < gamma
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return (low + high) / 2
+        return bisected(self.at, gamma, 1.0, self.horizon)
+
+
+def bisected(rising: Callable[[Tensor], Tensor], wanted: Tensor, start: float, end: float) -> Tensor:
+    """The places in [start, end] at which a rising function has the values `wanted`."""
+    low, high = torch.full_like(wanted, start), torch.full_like(wanted, end)
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = rising(middle) < wanted
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2
 
 
 class GammaTable(Gamma):
-    """A fixed γ by its values at t = 1..T, linear between them; where γ_T = ∞, ᾱ is linear before it."""
+    """A fixed γ by its values at t = 1..T, linear between them."""
 
     gamma: Tensor
 
     def __init__(self, log_alpha_bar: Tensor) -> None:
-        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most or to ∞ at T."""
+        """The table for log ᾱ_1..log ᾱ_T, float64 [T]; ValueError unless γ rises, to `LARGEST` at most."""
         super().__init__(len(log_alpha_bar))
         gamma = torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar
         last = gamma[-1]
-        if not bool(gamma[:-1].isfinite().all() and last > -math.inf and (gamma.diff() > 0).all()):
+        if last.isposinf():
+            raise ValueError(
+                f"at T={self.horizon} this schedule's β reaches 1, noise alone, before which a table cannot be "
+                "interpolated: keep β_T below 1 and take schedule.zero_terminal=true"
+            )
+        if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
             raise ValueError(
                 f"at T={self.horizon} this schedule's noise does not rise from step to step: take a smaller horizon, "
                 "or schedule fields that add more noise at the start"
             )
-        if last.isfinite() and last > LARGEST:
+        if last > LARGEST:
             raise ValueError(
                 f"at T={self.horizon} this schedule leaves a share of 1e-{int(last / math.log(100))} of x_0, too "
                 "small to divide by in float32: take a smaller horizon, or schedule fields that add less noise"
             )
-        self.to_noise = bool(last.isposinf())
         self.register_buffer("gamma", torch.cat([gamma.new_full((1,), -math.inf), gamma]))
 
     @classmethod
-    def of_beta(cls, beta: Tensor, *, zero_terminal: bool = False) -> GammaTable:
-        """The table for β_1..β_T, float64 [T]; moved so that ᾱ_T = 0 where that is asked for (`schedules.py`)."""
-        log_alpha_bar = torch.log1p(-beta).cumsum(0)
-        if not zero_terminal:
-            return cls(log_alpha_bar)
-        # log(√ᾱ_t − √ᾱ_T) = log √ᾱ_t + log(1 − √(ᾱ_T/ᾱ_t)): at the end a difference of near numbers, if taken plainly.
-        moved = log_alpha_bar + 2 * torch.log(-torch.expm1(0.5 * (log_alpha_bar[-1] - log_alpha_bar)))
-        return cls(moved - moved[0] + log_alpha_bar[0])
+    def of_beta(cls, beta: Tensor) -> GammaTable:
+        """The table for β_1..β_T, float64 [T]."""
+        return cls(torch.log1p(-beta).cumsum(0))
 
     def at(self, t: Tensor) -> Tensor:
         low = (t.detach().ceil().long() - 1).clamp(1, max(1, self.horizon - 1))
         high = (low + 1).clamp(max=self.horizon)
-        start, end = self.gamma[low], self.gamma[high]
-        if not self.to_noise:
-            return torch.lerp(start, end, t - low)
-        last = end.isposinf()
-        log_alpha_bar = torch.log(torch.where(last, high - t, 1)) + logsigmoid(-start)
-        inside = torch.lerp(start, torch.where(last, start, end), t - low)
-        return torch.where(last, torch.log(-torch.expm1(log_alpha_bar)) - log_alpha_bar, inside)
+        return torch.lerp(self.gamma[low], self.gamma[high], t - low)
 
 
 class GammaCurve(Gamma):
@@ -140,19 +146,17 @@ class GammaCurve(Gamma):
 
 
 class StraightGamma(Gamma):
-    """γ(t) = 2 logit(u) + 2 log s at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : s u (Liu et al. 2023, arXiv:2209.03003)."""
+    """γ(t) = 2 logit(u) at u = u_T t/T: √ᾱ : √(1 − ᾱ) = (1 − u) : u (Liu et al. 2023, arXiv:2209.03003)."""
 
     end: Tensor
-    shift: Tensor
 
-    def __init__(self, horizon: int, end: float, shift: float) -> None:
+    def __init__(self, horizon: int, end: float) -> None:
         super().__init__(horizon)
         self.register_buffer("end", torch.tensor(end, dtype=torch.float64))
-        self.register_buffer("shift", torch.tensor(shift, dtype=torch.float64))
 
     def at(self, t: Tensor) -> Tensor:
         u = self.end * t / self.horizon
-        return 2 * (torch.log(self.shift * u) - torch.log1p(-u))
+        return 2 * (torch.log(u) - torch.log1p(-u))
 
 
 class Knots(GammaCurve):

@@ -118,11 +118,11 @@ class Sampler(ABC):
         def noise(t: int) -> Tensor:
             return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)
 
-        chain = diffusion.chain(self.steps)
-        times = chain.times.tolist()
+        chain = diffusion.chain(self.steps, real=True)
+        places = chain.places
         x = noise(START)
         yield x
-        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(times[k]), clip=clip)
+        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(places[k]), clip=clip)
 
 
 def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, *, clip: bool) -> Reverse:

@@ -4,20 +4,15 @@
     rectified                                           through the straight path of u = t/T
     log_snr_linear, learned_linear, learned, saved      through γ(u), u = (t − 1)/(T − 1)
 
-A schedule is a choice without tensors; `build` turns it into a module (`gamma.py`).
-
-Those through a table may end in noise alone: with `zero_terminal`,
-
-    √ᾱ_t ← (√ᾱ_t − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T),
-
-which leaves ᾱ_1 and makes ᾱ_T = 0 (Lin et al. 2024, Algorithm 1).
+A schedule is a choice without tensors; `gamma` turns it into a module (`gamma.py`). Any that learns nothing may be
+moved: to more noise by its `shift`, and to noise alone at T by `zero_terminal` (`moved.py`).
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -25,6 +20,7 @@ from torch import Tensor
 
 from diffusion_core.chain import FirstStep
 from diffusion_core.gamma import Gamma, GammaTable, Knots, LearnedGamma, MonotoneNet, StraightGamma
+from diffusion_core.moved import Shifted, ZeroTerminal
 
 __all__ = [
     "Cosine",
@@ -39,33 +35,58 @@ __all__ = [
 ]
 
 
+@dataclass(frozen=True)
 class Schedule(ABC):
-    """A noise schedule. `first_step` names the rule for σ_1² under a grey-level decoder, where β̃_1 = 0."""
+    """A noise schedule. `first_step` names the rule for σ_1² under a grey-level decoder, where β̃_1 = 0.
+
+    `shift` moves all of its noise levels, and `zero_terminal` its end to noise alone.
+    """
+
+    zero_terminal: bool = field(default=False, kw_only=True)
+    shift: float = field(default=1.0, kw_only=True)
 
     first_step: ClassVar[FirstStep] = "beta_1"
     learned: ClassVar[bool] = False
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Those of its fields that move nothing."""
+        return tuple(name for name, still in (("zero_terminal", False), ("shift", 1)) if getattr(self, name) == still)
 
     def check(self, horizon: int) -> None:
         """ValueError where its numbers alone tell that it has no meaning for T = `horizon` steps."""
         if horizon < 2:
             raise ValueError(f"horizon must be at least 2, got {horizon}")
+        if self.learned and (self.shift != 1 or self.zero_terminal):
+            asked = "zero_terminal=true" if self.zero_terminal else f"shift={self.shift:g}"
+            raise ValueError(
+                f"schedule.{asked} moves noise levels that stay, and this schedule learns its own: let it start from "
+                "others (schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)"
+            )
 
     @abstractmethod
     def build(self, horizon: int) -> Gamma:
-        """γ for T = `horizon` steps; ValueError where the schedule has no meaning at that T."""
+        """Its own γ for T = `horizon` steps, not moved; ValueError where it has no meaning at that T."""
+
+    def gamma(self, horizon: int) -> Gamma:
+        """γ for T = `horizon` steps, moved as is asked for; ValueError where it has no meaning at that T."""
+        self.check(horizon)
+        gamma = self.build(horizon)
+        if self.shift != 1:
+            gamma = Shifted(gamma, self.shift)
+        return ZeroTerminal(gamma) if self.zero_terminal and not gamma.ends_in_noise else gamma
 
 
 @dataclass(frozen=True)
 class Linear(Schedule):
     """β_t linear from `beta_1` to `beta_T`, both multiplied by 1000/T where `rescale` is set.
 
-    (Ho et al. 2020, arXiv:2006.11239, §4.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    (Ho et al. 2020, arXiv:2006.11239, §4.)
     """
 
     beta_1: float = 1e-4
     beta_T: float = 0.02
     rescale: bool = True
-    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -88,10 +109,9 @@ class Linear(Schedule):
             )
 
     def build(self, horizon: int) -> GammaTable:
-        self.check(horizon)
         scale = self._scale(horizon)
         beta = torch.linspace(scale * self.beta_1, scale * self.beta_T, horizon, dtype=torch.float64)
-        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta)
 
 
 def capped(alpha_bar: Tensor, beta_max: float) -> Tensor:
@@ -109,12 +129,11 @@ def check_beta_max(name: str, beta_max: float) -> None:
 class Cosine(Schedule):
     """ᾱ(u) ∝ cos²((u + `s`)/(1 + s) · π/2), β_t = 1 − ᾱ(t/T)/ᾱ((t − 1)/T) ≤ `beta_max`.
 
-    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    (Nichol & Dhariwal 2021, arXiv:2102.09672, eq. 17.)
     """
 
     s: float = 0.008
     beta_max: float = 0.999
-    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -126,21 +145,20 @@ class Cosine(Schedule):
     def build(self, horizon: int) -> GammaTable:
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         beta = capped(torch.cos((u + self.s) / (1 + self.s) * math.pi / 2) ** 2, self.beta_max)
-        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta)
 
 
 @dataclass(frozen=True)
 class Sigmoid(Schedule):
     """ᾱ(u) = [S(1) − S(u)]/[S(1) − S(0)], S(u) = sigmoid((`start` + (`end` − start) u)/`tau`), β_t ≤ `beta_max`.
 
-    (Jabri et al. 2022, arXiv:2212.11972.) Moved to ᾱ_T = 0 by `zero_terminal`.
+    (Jabri et al. 2022, arXiv:2212.11972.)
     """
 
     start: float = -3.0
     end: float = 3.0
     tau: float = 1.0
     beta_max: float = 0.999
-    zero_terminal: bool = False
 
     first_step: ClassVar[FirstStep] = "beta_tilde_2"
 
@@ -155,26 +173,24 @@ class Sigmoid(Schedule):
         u = torch.arange(horizon + 1, dtype=torch.float64) / horizon
         s = torch.sigmoid((self.start + (self.end - self.start) * u) / self.tau)
         beta = capped((s[-1] - s) / (s[-1] - s[0]), self.beta_max)
-        return GammaTable.of_beta(beta, zero_terminal=self.zero_terminal)
+        return GammaTable.of_beta(beta)
 
 
 @dataclass(frozen=True)
 class Rectified(Schedule):
     """x_t ∝ (1 − u) x_0 + u ε at u = u_T t/T (`end` = u_T): the straight path of rectified flow.
 
-    (Liu et al. 2023, arXiv:2209.03003.) Its γ = 2 logit u ends in noise alone at u_T = 1. A `shift` s > 1 moves it to
-    more noise, u ← s u/(1 + (s − 1) u) (Esser et al. 2024, arXiv:2403.03206, eq. 23).
+    (Liu et al. 2023, arXiv:2209.03003.) Its γ = 2 logit u ends in noise alone at u_T = 1.
     """
 
     end: float = 1.0
-    shift: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (0 < self.end <= 1 and self.shift > 0):
-            raise ValueError(f"rectified needs 0 < end <= 1 and shift > 0, got end={self.end} and shift={self.shift}")
+        if not 0 < self.end <= 1:
+            raise ValueError(f"rectified needs 0 < end <= 1, got end={self.end}")
 
     def build(self, horizon: int) -> StraightGamma:
-        return StraightGamma(horizon, self.end, self.shift)
+        return StraightGamma(horizon, self.end)
 
 
 def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from types import FunctionType
 
 GROUPS = {
-    "A model": ["choices", "diffusion", "denoiser", "chain", "reverse", "forward", "gamma"],
+    "A model": ["choices", "diffusion", "denoiser", "chain", "reverse", "forward", "gamma", "moved"],
     "The axes": [
         "schedules",
         "parameterizations",

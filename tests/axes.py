@@ -19,7 +19,7 @@ import pytest
 
 import diffusion_core
 from diffusion_core.parameterizations import Parameterization, V
-from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Rectified, Saved, Schedule, Sigmoid
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
 from diffusion_core.solvers import Heun
 from diffusion_core.testing.saying import Property
 from diffusion_core.testing.variants import name, variants
@@ -34,8 +34,9 @@ TELLING: dict[type, dict[str, Any]] = {Saved: {"knots": (-13.3, -7.0, -4.0, 5.0)
 BESIDE: tuple[Any, ...] = (
     Linear(zero_terminal=True),
     Cosine(zero_terminal=True),
-    Sigmoid(zero_terminal=True),
+    LogSnrLinear(zero_terminal=True, shift=3.0),
     Rectified(end=0.999),
+    Rectified(shift=3.0),
     Heun(churn=10.0),
 )
 """Choices that behave as their class at its defaults does not."""
@@ -62,7 +63,7 @@ def members(base: type[Choice]) -> tuple[Choice, ...]:
 @cache
 def ends_in_noise(schedule: Schedule) -> bool:
     """Whether a schedule's x_T holds nothing of x_0."""
-    return schedule.build(50).ends_in_noise
+    return schedule.gamma(50).ends_in_noise
 
 
 def before_noise() -> tuple[Schedule, ...]:

@@ -133,7 +133,7 @@ def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> P
     """A call of the sampler."""
     diffusion = learner_of(cell, data, device).eval().diffusion
     # Which times are visited changes nothing of what a call takes, and a fitted spacing is not known yet.
-    chain = diffusion.chain(None if cell.spacing.fitted else cell.sampler.steps)
+    chain = diffusion.chain(None if cell.spacing.fitted else cell.sampler.steps, real=True)
     x_t = torch.randn(count, *diffusion.shape, device=device)
     chosen = resolve_precision(cell.training.precision, device)
     call = partial(reverse_at, diffusion, x_t, chain, chain.steps, clip=cell.evaluation.clip)

@@ -68,7 +68,7 @@ RATIO_HORIZONS = (25, 100, 1000, 4000)
 
 def figures(data: Data) -> dict[str, dict[str, Curve]]:
     """figure → series → curve; the prior's terms are of the data's test images, in bits/dim."""
-    gammas = {name: schedule.build(HORIZON) for name, schedule in SCHEDULES.items()}
+    gammas = {name: schedule.gamma(HORIZON) for name, schedule in SCHEDULES.items()}
     raw = data.images["test"]
     x0 = data.encoding.encode(raw, uniform(0, 0, "bound/dequantise", tuple(raw.shape), raw.device))
     t = _times(HORIZON)
@@ -94,7 +94,7 @@ def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
 def _weight(objective: Objective) -> Curve:
     """The objective's weight of ‖ε − ε̂‖² over its mean, at t = 1..T of the linear schedule and σ² = β."""
     t = torch.arange(1, HORIZON + 1)
-    gamma = Linear().build(HORIZON)
+    gamma = Linear().gamma(HORIZON)
     pair = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").pair(t)
     levels = NoiseLevels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
     weights = objective.eps_weight(levels, pair.log_beta)
@@ -113,12 +113,12 @@ def _over_time(values: Tensor) -> Curve:
 
 
 def _prior_end(schedule: Schedule, x0: Tensor) -> Curve:
-    ends = [prior_bits(x0, schedule.build(horizon)(torch.tensor(horizon))) for horizon in HORIZONS]
+    ends = [prior_bits(x0, schedule.gamma(horizon)(torch.tensor(horizon))) for horizon in HORIZONS]
     return [float(horizon) for horizon in HORIZONS], [float(end) for end in ends]
 
 
 def _ratio(horizon: int) -> Curve:
     t = _times(horizon)
-    gamma = Linear().build(horizon)
+    gamma = Linear().gamma(horizon)
     pair = Chain(gamma, strided_times(horizon, horizon), "beta_1").pair(t)
     return (t / horizon).tolist(), (pair.beta_tilde / pair.beta).tolist()

@@ -118,7 +118,7 @@ class ExactNoise(nn.Module):
 
     def __init__(self, data: Mixture2d, schedule: Schedule, horizon: int) -> None:
         super().__init__()
-        self.gamma = schedule.build(horizon)
+        self.gamma = schedule.gamma(horizon)
         self.horizon = horizon
         self.width = data.std**2
         self.means = nn.Parameter(data.means, requires_grad=False)

@@ -39,7 +39,7 @@ def write_strips(folder: Path, records: Sequence[Record], journal: Journal, data
     if not isinstance(data.encoding, GreyLevels):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    gammas: dict[str, Gamma] = {choice_name(schedule): schedule.build(HORIZON) for schedule in SCHEDULES.values()}
+    gammas: dict[str, Gamma] = {choice_name(schedule): schedule.gamma(HORIZON) for schedule in SCHEDULES.values()}
     for name, cell, diffusion in trained_cells(records, journal, data):
         _write(folder / f"backward-{name}.png", diffusion.encoding.decode(backward(cell, diffusion)), data)
         if cell.schedule.learned:

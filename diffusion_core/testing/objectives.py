@@ -40,7 +40,7 @@ class Batch:
         """The batch at t = 1..T, or at the real times that lie `after` each but the last."""
         generator = torch.Generator().manual_seed(3)
         self.schedule = schedule
-        self.gamma = schedule.build(HORIZON).requires_grad_(False)
+        self.gamma = schedule.gamma(HORIZON).requires_grad_(False)
         self.time = time
         self.t = torch.arange(1, HORIZON) + after if after else torch.arange(1, HORIZON + 1)
         gamma_t = self.gamma(self.t)

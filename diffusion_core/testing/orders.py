@@ -1,8 +1,8 @@
 """Orders of convergence: how fast the error of a sampler falls with its steps, on data whose denoiser is known.
 
 A walk of K steps goes from τ_K = T to τ_1 = 1, so that both ends stay where they are while K grows; the step into clean
-data, of infinite length in log-SNR, is left out. T is large, so that rounding to whole times does not show. A sampler
-of the flow is held to the exact flow of each point, one that draws noise to the exact variance of x_1.
+data, of infinite length in log-SNR, is left out. T is large, so that where times are whole their rounding does not
+show. A sampler of the flow is held to the exact flow of each point, one that draws noise to the exact variance of x_1.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def known_model(
     data: GaussianData | MixtureData, schedule: Schedule, spacing: Spacing, variance: Variance | None = None
 ) -> Diffusion:
     """The exact denoiser of the data, at real times of a long horizon."""
-    parameterization = V() if schedule.build(HORIZON).ends_in_noise else Epsilon()
+    parameterization = V() if schedule.gamma(HORIZON).ends_in_noise else Epsilon()
     output = denoiser_output(data.denoise, parameterization, schedule, HORIZON)
     made = diffusion(
         output,
@@ -47,7 +47,7 @@ def known_model(
 def at_the_last_time(sampler: Sampler, model: Diffusion, x: Tensor, noise: list[Tensor]) -> Tensor:
     """x_1 after the K = len(noise) steps from x_T = x."""
     sampler = replace(sampler, steps=len(noise) + 1)
-    chain = model.chain(sampler.steps)
+    chain = model.chain(sampler.steps, real=True)
     walk = sampler.walk(model, x, chain, chain.steps, lambda k: noise[k - 2] if k > 1 else 0 * x, clip=False)
     return list(walk)[-2]
 

@@ -22,7 +22,7 @@ class Draw:
     """x_0, ε and x_t at every t of a schedule, in a space of 4 dimensions."""
 
     def __init__(self, schedule: Schedule) -> None:
-        chain = Chain(schedule.build(HORIZON), strided_times(HORIZON, HORIZON), schedule.first_step)
+        chain = Chain(schedule.gamma(HORIZON), strided_times(HORIZON, HORIZON), schedule.first_step)
         self.pair: Pair = chain.pair(torch.arange(1, HORIZON + 1))
         gamma = chain.gamma(torch.arange(HORIZON + 1))
         self.alpha_bar = torch.sigmoid(-gamma)[:, None]

@@ -91,7 +91,7 @@ def denoiser_output(
     denoise: Callable[[Tensor, Tensor], Tensor], parameterization: Parameterization, schedule: Schedule, horizon: int
 ) -> Output:
     """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t)."""
-    gamma = schedule.build(horizon)
+    gamma = schedule.gamma(horizon)
 
     def output(shown: Tensor, t: Tensor) -> Tensor:
         gamma_t, gamma_s = gamma(t).detach(), gamma(t - 1).detach()
@@ -156,7 +156,7 @@ def exact_model(
 ) -> Diffusion:
     """A diffusion whose network knows E[x_0 | x_t], in the words of ε, or of v where ε says nothing of x_T."""
     schedule = schedule or Linear()
-    parameterization = parameterization or (V() if schedule.build(horizon).ends_in_noise else Epsilon())
+    parameterization = parameterization or (V() if schedule.gamma(horizon).ends_in_noise else Epsilon())
     output = denoiser_output(data.denoise, parameterization, schedule, horizon)
     return diffusion(output, horizon, parameterization=parameterization, variance=variance, schedule=schedule)
 

@@ -6,6 +6,7 @@ Looked at with networks whose weights are drawn, for points and for images, and 
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -22,6 +23,7 @@ from diffusion_core.parameterizations import X0, Epsilon
 from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
+from diffusion_core.spacings import LogSnrSpacing
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.problems import DATA, Output, diffusion, exact_model
 from diffusion_core.testing.saying import Property, fail, nowhere, require, require_close, require_equal, require_flag
@@ -116,6 +118,24 @@ def visits_the_chains_times_from_the_last_to_the_first(sampler: Sampler) -> None
         visited = [t for t in dict.fromkeys(int(t[0]) for t in seen) if t in times or not sampler.between_times]
         rule = f"with steps={steps} of T=31 the network must be asked at t={times[0]}, {times[1]}, … {times[-1]}"
         require(sampler, rule, visited == times, f"it is asked at t={', '.join(map(str, visited))}")
+
+
+def visits_real_times_as_they_are(sampler: Sampler) -> None:
+    """Those of even log-SNR of 1000, where the network is told of a time no finer than float32 does."""
+    told: list[float] = []
+
+    def spy(x_t: Tensor, t: Tensor) -> Tensor:
+        told.append(float(t[0]))
+        return 0 * x_t
+
+    made = diffusion(spy, 1000, real=True, spacing=LogSnrSpacing())
+    replace(sampler, steps=5, skip=0.0).sample(made, 3, seed=0, clip=False)
+    times = made.chain(5, real=True).times[1:].flip(0).tolist()
+    near = [next((time for time in times if math.isclose(t, time, rel_tol=1e-6)), t) for t in told]
+    visited = [t for t in dict.fromkeys(near) if t in times or not sampler.between_times]
+    fact = f"it is asked at t={', '.join(f'{t:g}' for t in visited)}"
+    rule = f"with steps=5 of T=1000, even in log-SNR, the network must be asked at t={times[0]:g}, {times[1]:g}, …"
+    require(sampler, rule, visited == times, fact)
 
 
 def calls_is_how_often_the_network_is_called(sampler: Sampler) -> None:
@@ -245,6 +265,7 @@ PROPERTIES: tuple[Property, ...] = (
     seeds_are_repeatable_and_different,
     samples_do_not_see_autocast_around_them,
     visits_the_chains_times_from_the_last_to_the_first,
+    visits_real_times_as_they_are,
     calls_is_how_often_the_network_is_called,
     paths_of_any_length_start_from_the_same_noise,
     clipped_samples_of_bounded_data_stay_within_their_range,

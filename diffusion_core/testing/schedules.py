@@ -6,6 +6,7 @@ At every horizon asked for that it allows, of which there must be one.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,19 +32,19 @@ def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
         if gammas and horizon not in horizons:
             continue
         try:
-            gamma = schedule.build(horizon)
+            schedule.check(horizon)
+            built = schedule.build(horizon)
+            if not isinstance(built, Gamma):
+                fail(schedule, "build must give a Gamma (diffusion_core.gamma)", f"it gives a {type(built).__name__}")
+            gammas[horizon] = schedule.gamma(horizon)
         except ValueError as error:
             refused = str(error)
-            continue
-        if not isinstance(gamma, Gamma):
-            fail(schedule, "build must give a Gamma (diffusion_core.gamma)", f"it gives a {type(gamma).__name__}")
-        gammas[horizon] = gamma
     tried = ", ".join(map(str, sorted({*horizons, *TRIED})))
     require(schedule, "some horizon must be allowed", bool(gammas), f"it allows none of T={tried}: {refused}")
     return gammas
 
 
-def moved(gamma: Gamma) -> Gamma:
+def stirred(gamma: Gamma) -> Gamma:
     """γ without gradients, and where it is learned away from where it starts, so that its network shows."""
     gamma.requires_grad_(False)
     generator = torch.Generator().manual_seed(2)
@@ -117,7 +118,7 @@ def signal_to_noise_ratio_falls(schedule: Schedule) -> None:
 def rises_between_the_times_of_a_chain(schedule: Schedule) -> None:
     """γ(t) rises over real t in [1, T] too, which objectives in continuous time draw; γ(0) = −∞."""
     for horizon, built in allowed(schedule, HORIZONS).items():
-        gamma = moved(built)
+        gamma = stirred(built)
         t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).sort().values
         finite = gamma(t[:-1]).isfinite().all()
         require(schedule, "gamma must be finite between times", finite, f"it is not at T={horizon}")
@@ -129,7 +130,7 @@ def rises_between_the_times_of_a_chain(schedule: Schedule) -> None:
 def integer_times_are_real_times_bit_for_bit(schedule: Schedule) -> None:
     """γ(t) is one number whether t is int64 or float64."""
     for built in allowed(schedule, (60,)).values():
-        gamma = moved(built)
+        gamma = stirred(built)
         t = torch.arange(gamma.horizon + 1)
         rule = "gamma must be the same at an integer time and at the real time equal to it"
         require_equal(schedule, rule, gamma(t.double()), gamma(t), lambda i: f"at t={i[0]}")
@@ -142,7 +143,7 @@ def integer_times_are_real_times_bit_for_bit(schedule: Schedule) -> None:
 def rate_is_the_derivative_in_u(schedule: Schedule) -> None:
     """`rate` gives γ and dγ/du, u = (t − 1)/(T − 1): by autograd, and by central differences."""
     for horizon, built in allowed(schedule, (2, 50, 400)).items():
-        gamma = moved(built)
+        gamma = stirred(built)
         t = times_between(horizon).requires_grad_()
         (slope,) = torch.autograd.grad(gamma(t).sum(), t)
         with torch.no_grad():
@@ -158,7 +159,7 @@ def rate_is_the_derivative_in_u(schedule: Schedule) -> None:
 def inverse_finds_the_time_of_a_noise_level(schedule: Schedule) -> None:
     """inverse(γ(t)) = t."""
     for horizon, built in allowed(schedule, (50, 1000)).items():
-        gamma = moved(built)
+        gamma = stirred(built)
         t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
         require_close(schedule, "inverse must find t from gamma(t)", gamma.inverse(gamma(t)), t, rtol=1e-9)
 
@@ -177,7 +178,7 @@ def knows_its_horizon_and_takes_times_of_any_shape(schedule: Schedule) -> None:
 def noise_levels_travel_in_the_state_dict(schedule: Schedule) -> None:
     """Weights on file say which noise levels they belong to; two builds are the same."""
     for horizon, built in allowed(schedule, (30,)).items():
-        state, other = built.state_dict(), schedule.build(horizon).state_dict()
+        state, other = built.state_dict(), schedule.gamma(horizon).state_dict()
         require(
             schedule, "gamma must be in the state_dict", bool(state), "that is empty: register a buffer or parameter"
         )
@@ -197,6 +198,34 @@ def learns_as_it_says(schedule: Schedule) -> None:
             right_kind,
             f"it is a {type(gamma).__name__}",
         )
+
+
+def is_moved_by_its_shift_and_to_noise_alone(schedule: Schedule) -> None:
+    """With `shift` s, σ = √((1 − ᾱ)/ᾱ) is s times as large; with `zero_terminal`, √ᾱ has a value off and is scaled.
+
+    One that learns can have neither.
+    """
+    if schedule.learned:
+        for field in ({"shift": 2.0}, {"zero_terminal": True}):
+            try:
+                replace(schedule, **field).gamma(60)
+            except ValueError:
+                continue
+            fail(schedule, f"one that learns must refuse {field}", "it does not: let `check` call the base's")
+        return
+    for horizon, gamma in allowed(replace(schedule, zero_terminal=False), (60,)).items():
+        t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
+        place = at_times(t, horizon)
+        sigma = torch.exp(0.5 * gamma(t)).detach()
+        more = torch.exp(0.5 * replace(schedule, zero_terminal=False, shift=2 * schedule.shift).gamma(horizon)(t))
+        rule = "twice the shift must be twice the sigma: call `build` nowhere but in the base"
+        require_close(schedule, rule, more, 2 * sigma, rtol=1e-12, place=place)
+        root = (1 + sigma**2) ** -0.5
+        first, last = root[0], root[horizon - 1]
+        expected = (root - last) * first / (first - last)
+        found = torch.sigmoid(-replace(schedule, zero_terminal=True).gamma(horizon)(t)).sqrt()
+        rule = "zero_terminal must be Algorithm 1 of Lin et al. 2024"
+        require_close(schedule, rule, found, expected, rtol=1e-9, atol=1e-12, place=place)
 
 
 def names_a_rule_for_the_first_step(schedule: Schedule) -> None:
@@ -249,6 +278,7 @@ PROPERTIES: tuple[Property, ...] = (
     knows_its_horizon_and_takes_times_of_any_shape,
     noise_levels_travel_in_the_state_dict,
     learns_as_it_says,
+    is_moved_by_its_shift_and_to_noise_alone,
     names_a_rule_for_the_first_step,
     beta_makes_the_bound_on_standard_normal_data_its_entropy,
     the_bound_is_never_below_the_entropy,

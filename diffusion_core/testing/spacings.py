@@ -1,9 +1,10 @@
-"""Properties of every spacing of steps: K different times of 1..T, T among them, from γ alone or from a fit."""
+"""Properties of every spacing of steps: K different times of [1, T], T among them, from γ alone or from a fit."""
 
 from __future__ import annotations
 
 import torch
 
+from diffusion_core.chain import whole
 from diffusion_core.gamma import Gamma
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule
 from diffusion_core.spacings import Spacing
@@ -22,10 +23,10 @@ def terms(horizon: int) -> torch.Tensor:
 
 
 def visits_as_many_times_as_asked_for(spacing: Spacing) -> None:
-    """0 = τ_0 < τ_1 < … < τ_K = T, whole numbers, for every K and T, and all of 1..T for K = T."""
+    """0 = τ_0 < 1 ≤ τ_1 < … < τ_K = T for every K and T, as rounded too, and all of 1..T for K = T."""
     for schedule in SCHEDULES:
         for horizon in HORIZONS:
-            gamma = schedule.build(horizon)
+            gamma = schedule.gamma(horizon)
             for steps in sorted({1, 2, 3, 10, horizon - 1, horizon} & set(range(1, horizon + 1))):
                 _rise(spacing, gamma, steps)
 
@@ -33,15 +34,18 @@ def visits_as_many_times_as_asked_for(spacing: Spacing) -> None:
 def _rise(spacing: Spacing, gamma: Gamma, steps: int) -> None:
     times = spacing.times(gamma, steps, terms(gamma.horizon))
     where = f"{steps} steps of T={gamma.horizon}"
-    rule = f"{where} must be {steps + 1} times of type int64, with τ_0 = 0"
-    require(spacing, rule, (times.dtype, len(times)) == (torch.int64, steps + 1), f"{times.dtype} [{len(times)}]")
-    rising = times[0] == 0 and times[-1] == gamma.horizon and bool((times.diff() > 0).all())
-    require(spacing, f"{where} must rise from 0 to T", rising, f"they are {', '.join(map(str, times.tolist()))}")
+    rule = f"{where} must be {steps + 1} times of type int64, or float64, with τ_0 = 0"
+    fits = times.dtype in (torch.int64, torch.float64) and len(times) == steps + 1
+    require(spacing, rule, fits, f"{times.dtype} [{len(times)}]")
+    for taken in (times, whole(times)):
+        rising = taken[0] == 0 and taken[-1] == gamma.horizon and bool((taken.diff() > 0).all()) and taken[1] >= 1
+        told = ", ".join(map(str, taken.tolist()))
+        require(spacing, f"{where} must rise from 0 by at least 1 to T", rising, f"they are {told}")
 
 
 def refuses_more_steps_than_there_are(spacing: Spacing) -> None:
     """A ValueError in one line, as for none."""
-    gamma = Linear(rescale=False).build(31)
+    gamma = Linear(rescale=False).gamma(31)
     for steps in (0, 32):
         try:
             spacing.times(gamma, steps, terms(31))
@@ -52,7 +56,7 @@ def refuses_more_steps_than_there_are(spacing: Spacing) -> None:
 
 def reads_the_terms_only_if_it_says_so(spacing: Spacing) -> None:
     """`fitted` decides whether a network's bound is measured first."""
-    gamma = Linear(rescale=False).build(31)
+    gamma = Linear(rescale=False).gamma(31)
     with_terms = spacing.times(gamma, 7, terms(31))
     try:
         reads = not torch.equal(spacing.times(gamma, 7, terms(31)[:0]), with_terms)

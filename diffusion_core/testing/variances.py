@@ -35,7 +35,7 @@ class Truth:
 
 def chain_of(schedule: Schedule, steps: int, rule: FirstStep | None = None) -> tuple[Pair, Truth]:
     """The pairs of a chain, and what they are."""
-    gamma = schedule.build(HORIZON).requires_grad_(False)
+    gamma = schedule.gamma(HORIZON).requires_grad_(False)
     chain = Chain(gamma, strided_times(HORIZON, steps), rule or schedule.first_step)
     return chain.pair(torch.arange(1, steps + 1)), Truth.of(gamma(chain.times))
 

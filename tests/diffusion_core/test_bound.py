@@ -38,7 +38,7 @@ def test_kl_of_nearly_equal_variances_keeps_its_digits():
 def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, variance):
     """At k = 2..K of a chain; ε̂ enters no term."""
     generator = torch.Generator().manual_seed(0)
-    chain = Chain(schedule.build(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
+    chain = Chain(schedule.gamma(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
     pair = chain.pair(torch.arange(2, steps + 1))
     alpha_bar = torch.sigmoid(-chain.gamma(chain.times[1:]))[:, None]
     x0, x0_hat, x_t = torch.randn(3, steps - 1, 4, generator=generator, dtype=torch.float64)
@@ -53,7 +53,7 @@ def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, vari
 @across(schedule=members(Schedule))
 def test_prior_term_is_the_kl_to_the_standard_normal(schedule):
     generator = torch.Generator().manual_seed(0)
-    gamma = schedule.build(HORIZON)(torch.arange(1, HORIZON + 1))
+    gamma = schedule.gamma(HORIZON)(torch.arange(1, HORIZON + 1))
     x0 = torch.randn(HORIZON, 3, 2, generator=generator, dtype=torch.float64)
     alpha_bar = torch.sigmoid(-gamma)[:, None, None]
     q = Normal(alpha_bar.sqrt() * x0, (1 - alpha_bar).sqrt().expand_as(x0))
@@ -63,7 +63,7 @@ def test_prior_term_is_the_kl_to_the_standard_normal(schedule):
 
 def test_float32_terms_of_a_long_chain_sum_to_their_float64_value(generator):
     """1000 terms of a linear chain; what float32 loses must stay far below the 1e-3 bits/dim that tables show."""
-    chain = Chain(Linear().build(1000), strided_times(1000, 1000), Linear.first_step)
+    chain = Chain(Linear().gamma(1000), strided_times(1000, 1000), Linear.first_step)
     pair = chain.pair(torch.arange(2, 1001))
     x0, x_t, eps = torch.randn(3, 999, 64, generator=generator, dtype=torch.float64)
     x0_hat = x0 + 0.1 * eps * (pair.one_minus_alpha_bar_t / pair.alpha_bar_t).sqrt()[:, None]

@@ -36,7 +36,7 @@ def test_strided_times_run_evenly_from_1_to_the_horizon(horizon):
 
 @across(schedule=members(Schedule), steps=(1, 2, 7, 50), rule=("beta_tilde_2", "beta_1"))
 def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rule):
-    chain = Chain(schedule.build(50).requires_grad_(False), strided_times(50, steps), rule)
+    chain = Chain(schedule.gamma(50).requires_grad_(False), strided_times(50, steps), rule)
     kept = torch.sigmoid(-chain.gamma(chain.times)).tolist()
     expected = 1 - kept[1]
     if rule == "beta_tilde_2" and steps > 1:
@@ -51,7 +51,7 @@ COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, 
 @across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("pair", "trained_pair"))
 def test_a_coefficient_is_that_of_the_noise_levels_whichever_steps_are_asked_for(schedule, steps, of):
     """k in any order and as often as may be, by a pair of the noise levels themselves: to the last digit of float32."""
-    gamma = schedule.build(50).requires_grad_(False)
+    gamma = schedule.gamma(50).requires_grad_(False)
     chain = Chain(gamma, strided_times(50, steps), schedule.first_step)
     k = torch.randint(1, steps + 1, (37,), generator=torch.Generator().manual_seed(0))
     t, s = chain.times[k], chain.times[k - 1] if of == "pair" else chain.times[k] - 1

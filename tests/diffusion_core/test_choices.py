@@ -116,6 +116,16 @@ REFUSED = [
         "coupling=immiscible pairs the two: take coupling=independent, or objective=simple on a fixed schedule",
     ),
     (
+        replace(BASE, schedule=LearnedLinear(shift=3.0)),
+        "schedule.shift=3 moves noise levels that stay, and this schedule learns its own: let it start from others "
+        "(schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)",
+    ),
+    (
+        replace(BASE, schedule=LearnedSchedule(zero_terminal=True), parameterization=V()),
+        "schedule.zero_terminal=true moves noise levels that stay, and this schedule learns its own: let it start from "
+        "others (schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)",
+    ),
+    (
         replace(BASE, horizon=20),
         "linear rescaled to T=20 has beta_T=1, which must stay below 1: take horizon > 20 or schedule.rescale=false",
     ),
@@ -275,7 +285,7 @@ NAMES = {
     Timesteps: "uniform low_discrepancy importance logit_normal log_normal",
     Network: "mlp unet",
     Sampler: "ancestral ddim heun dpm_solver",
-    Spacing: "uniform quadratic log_snr karras optimal",
+    Spacing: "uniform trailing quadratic log_snr karras optimal",
     Coupling: "independent optimal immiscible",
     Space: "pixels latents",
 }

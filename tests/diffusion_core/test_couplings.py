@@ -80,7 +80,7 @@ def test_optimal_tends_to_the_optimal_transport_of_two_gaussians():
 def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_steps(steps):
     """Of x_0 = m + s ε the network knows both, and leads N(0, I) to N(m, s² I); added noise leads elsewhere."""
     m, s, horizon = 1.5, 0.5, 20
-    gamma = Rectified().build(horizon)
+    gamma = Rectified().gamma(horizon)
 
     def x0(x_t: Tensor, t: Tensor) -> Tensor:
         alpha_bar = torch.sigmoid(-gamma(t))[:, None]

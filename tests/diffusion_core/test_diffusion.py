@@ -152,7 +152,7 @@ def test_curves_are_the_schedule_its_bounds_and_the_objectives_weight(schedule):
     )
     model = DiffusionLearner(made)
     curves = {key: value.numpy() for key, value in model.curves().items()}
-    alpha_bar = torch.sigmoid(-schedule.build(50).requires_grad_(False)(torch.arange(51))).numpy()
+    alpha_bar = torch.sigmoid(-schedule.gamma(50).requires_grad_(False)(torch.arange(51))).numpy()
     beta = 1 - alpha_bar[1:] / alpha_bar[:-1]
     snr = alpha_bar[1:] / (1 - alpha_bar[1:])
     known = snr[1:] > 0  # Where ᾱ = 0 the noise is known, and an error of it has no weight.

@@ -21,7 +21,7 @@ STRIDES = across(schedule=members(Schedule), steps=(HORIZON, 12, 2, 1))
 
 def steps_of(schedule: Schedule, steps: int) -> tuple[Pair, torch.Tensor, torch.Tensor]:
     """All pairs of a chain but the first step, or the one step of a chain of 1; ᾱ at both ends."""
-    gamma = schedule.build(HORIZON)
+    gamma = schedule.gamma(HORIZON)
     chain = Chain(gamma, strided_times(HORIZON, steps), schedule.first_step)
     k = torch.arange(min(2, steps), steps + 1)
     return (
@@ -113,7 +113,7 @@ def test_coefficients_agree_with_fifty_digits(gamma_t, difference):
 @across(schedule=members(Schedule))
 def test_the_step_to_clean_data_ends_in_x0_with_the_chains_variance(schedule):
     generator = torch.Generator().manual_seed(0)
-    gamma = schedule.build(HORIZON)
+    gamma = schedule.gamma(HORIZON)
     first, second = gamma(torch.tensor([1])), gamma(torch.tensor([2]))
     pair = Pair(
         torch.cat([first, second]), gamma(torch.tensor([0, 1])), torch.tensor([-3.0, -3.0], dtype=torch.float64)

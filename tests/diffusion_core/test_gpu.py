@@ -120,9 +120,11 @@ def test_the_bound_does_not_see_what_training_allows():
     ids=name,
 )
 def test_samples_are_those_of_the_cpu(sampler, spacing):
-    """Noise is drawn on the CPU, so what differs is rounding, through all steps and clipped."""
+    """Noise is drawn on the CPU, so what differs is rounding, through all steps, real times too, and clipped."""
     on_cpu, on_gpu = (
-        sampler.sample(fitted(model(device, spacing=spacing, horizon=25)), 70, seed=0, clip=True).cpu()
+        sampler.sample(
+            fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0, clip=True
+        ).cpu()
         for device in (CPU, CUDA)
     )
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)
@@ -158,7 +160,7 @@ def test_losses_and_gradients_are_those_of_the_cpu(recipe):
 
 
 def test_importance_remembers_on_the_gpu_what_it_does_on_the_cpu():
-    samplers = [Importance(history=3).build(Cosine().build(10)).to(device) for device in (CPU, CUDA)]
+    samplers = [Importance(history=3).build(Cosine().gamma(10)).to(device) for device in (CPU, CUDA)]
     generator = torch.Generator().manual_seed(0)
     for _ in range(20):
         t, loss = torch.randint(1, 11, (64,), generator=generator), torch.rand(64, generator=generator)

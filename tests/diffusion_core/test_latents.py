@@ -96,7 +96,7 @@ def test_with_the_exact_encoder_every_draw_of_the_evidence_bound_is_the_likeliho
 def of_standard_normal(schedule=None):
     """The diffusion of x_0 ~ N(0, I), whose exact denoiser is ε̂ = σ x_t, in the model's latents."""
     schedule = schedule or Linear(rescale=False)
-    gamma = schedule.build(HORIZON)
+    gamma = schedule.gamma(HORIZON)
     return diffusion(
         lambda x_t, t: column(torch.sigmoid(gamma(t)).sqrt(), x_t) * x_t,
         HORIZON,

@@ -216,7 +216,7 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
 def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(width):
     u = torch.linspace(0, 1, 501, dtype=torch.float64)
     for seed in range(20):
-        gamma = LearnedSchedule(width=width).build(HORIZON)
+        gamma = LearnedSchedule(width=width).gamma(HORIZON)
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in gamma.parameters():
@@ -234,7 +234,7 @@ def test_a_schedule_starts_nearly_linear_between_its_ends():
     u = torch.linspace(0, 1, 101, dtype=torch.float64)
     for schedule, tolerance in ((LearnedSchedule(), 0.5), (LearnedLinear(), 1e-12)):
         line = -13.3 + 18.3 * u
-        torch.testing.assert_close(schedule.build(50).curve(u).detach(), line, rtol=0, atol=tolerance)
+        torch.testing.assert_close(schedule.gamma(50).curve(u).detach(), line, rtol=0, atol=tolerance)
 
 
 def taught(objective: Objective, encoding: Encoding, **choices: object) -> DiffusionLearner:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
@@ -11,24 +12,47 @@ from torch import Tensor
 
 from diffusion_core.objectives import Weighted
 from diffusion_core.parameterizations import Epsilon, V
-from diffusion_core.schedules import Cosine, Linear, Schedule, Sigmoid
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
 from diffusion_core.testing.problems import diffusion
 from tests.axes import across, ends_in_noise, members
 
 ENDED = tuple(schedule for schedule in members(Schedule) if ends_in_noise(schedule))
 
 
-@pytest.mark.parametrize("cls", [Linear, Cosine, Sigmoid])
+@pytest.mark.parametrize("cls", [Linear, Cosine, Sigmoid, LogSnrLinear])
 @pytest.mark.parametrize("horizon", [25, 1000])
 def test_a_rescaled_schedule_is_lin_et_als(cls, horizon):
-    """√ᾱ_t ← (√ᾱ_t − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T): Algorithm 1, on √ᾱ as it was."""
-    t = torch.arange(1, horizon + 1)
-    root = torch.sigmoid(-cls().build(horizon)(t)).sqrt().numpy()
+    """√ᾱ_t ← (√ᾱ_t − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T): Algorithm 1, on √ᾱ as it was, at real times too; γ is ∞ at T alone."""
+    before = horizon - torch.tensor([0.9, 0.5, 0.01, 1e-5], dtype=torch.float64)
+    t = torch.cat([torch.arange(1, horizon), before, torch.tensor([horizon])])
+    root = torch.sigmoid(-cls().gamma(horizon)(t)).sqrt().numpy()
     expected = (root - root[-1]) * root[0] / (root[0] - root[-1])
-    moved = cls(zero_terminal=True).build(horizon)
+    moved = cls(zero_terminal=True).gamma(horizon)
     np.testing.assert_allclose(torch.sigmoid(-moved(t)).sqrt(), expected, rtol=1e-9, atol=1e-12)
     assert moved(t)[-1] == math.inf
+    assert moved(t)[:-1].isfinite().all()
     assert torch.sigmoid(-moved(t))[-1] == 0
+
+
+def test_what_ends_in_noise_alone_is_left_as_it_is():
+    t = torch.linspace(1, 30, 99, dtype=torch.float64)
+    assert torch.equal(Rectified(zero_terminal=True).gamma(30)(t), Rectified().gamma(30)(t))
+
+
+@pytest.mark.parametrize("t", [1, 2, 500, 999])
+def test_nothing_of_a_small_difference_is_lost_near_either_end(t):
+    """1 − ᾱ_t and ᾱ_t to 12 digits of arithmetic in 50, from the β that Lin et al. rescale."""
+    alpha_bar = [Decimal(1)]
+    with localcontext() as context:
+        context.prec = 50
+        for beta in torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).tolist():
+            alpha_bar.append(alpha_bar[-1] * (1 - Decimal(beta)))
+        root = [value.sqrt() for value in alpha_bar[1:]]
+        moved = ((root[t - 1] - root[-1]) * root[0] / (root[0] - root[-1])) ** 2
+        signal, noise = float(moved), float(1 - moved)
+    gamma = Linear(zero_terminal=True).gamma(1000)(torch.tensor([t]))
+    assert torch.sigmoid(-gamma).item() == pytest.approx(signal, rel=1e-12)
+    assert torch.sigmoid(gamma).item() == pytest.approx(noise, rel=1e-12)
 
 
 @across(schedule=ENDED)
@@ -63,12 +87,3 @@ def test_a_weight_that_grows_without_end_towards_noise_is_refused(schedule, obje
     assert diffusion(lambda x_t, t: x_t, 30, **asked, time="continuous").choices.in_continuous_time
     # SNR^−1 of ε is 1 of x_0.
     diffusion(lambda x_t, t: x_t, 30, **asked | {"objective": Weighted("epsilon", -1.0)})
-
-
-@pytest.mark.parametrize("horizon", [25, 1000])
-def test_between_the_last_two_times_the_signal_falls_to_zero_in_a_line(horizon):
-    """γ is infinite at T alone: ᾱ(t) = ᾱ_{T−1} (T − t) there, so that real times have finite levels."""
-    gamma = Cosine(zero_terminal=True).build(horizon)
-    t = horizon - torch.tensor([1.0, 0.9, 0.5, 0.01], dtype=torch.float64)
-    alpha_bar = torch.sigmoid(-gamma(t))
-    torch.testing.assert_close(alpha_bar, alpha_bar[0] * (horizon - t), rtol=1e-9, atol=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from diffusion_core.schedules import (
     LearnedSchedule,
     Linear,
     LogSnrLinear,
+    Rectified,
     Saved,
     Schedule,
     Sigmoid,
@@ -36,7 +38,7 @@ def test_every_schedule_of_the_core_is_looked_at_at_every_horizon_asked_for(sche
 
 
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:
-    return torch.sigmoid(-schedule.build(horizon).requires_grad_(False)(torch.arange(horizon + 1))).numpy()
+    return torch.sigmoid(-schedule.gamma(horizon).requires_grad_(False)(torch.arange(horizon + 1))).numpy()
 
 
 def beta_of(schedule: Schedule, horizon: int) -> np.ndarray:
@@ -75,7 +77,7 @@ def test_sigmoid_alpha_bar_is_jabri_et_als_but_for_the_cap_on_beta(schedule, hor
 @pytest.mark.parametrize("horizon", [2, 37, 1000])
 def test_log_snr_linear_is_a_line_between_its_ends_at_t_1_and_t_T(schedule, horizon):
     """γ_t = γ((t − 1)/(T − 1)) (Kingma et al. 2021, whose z_0 is x_1); a learned line starts as one."""
-    gamma = schedule.build(horizon).requires_grad_(False)
+    gamma = schedule.gamma(horizon).requires_grad_(False)
     t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)]).numpy()
     np.testing.assert_allclose(gamma(torch.tensor(t)), -9 + 12 * (t - 1) / (horizon - 1), rtol=1e-13, atol=1e-13)
     assert gamma(torch.tensor([1, horizon])).tolist() == [-9.0, 3.0]
@@ -87,7 +89,7 @@ def test_found_interpolates_its_knots_evenly_spaced_in_u(knots, horizon):
     t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
     u = (t.numpy() - 1) / (horizon - 1)
     expected = np.interp(u, np.linspace(0, 1, len(knots)), knots)
-    np.testing.assert_allclose(Saved(knots).build(horizon)(t), expected, rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(Saved(knots).gamma(horizon)(t), expected, rtol=1e-13, atol=1e-13)
 
 
 @pytest.mark.parametrize(("schedule", "end"), [(Linear(), 0.006353), (Cosine(), 4.928e-5)], ids=["linear", "cosine"])
@@ -99,9 +101,9 @@ def test_signal_that_is_left_at_1000_steps_is_the_published_one(schedule, end):
 def test_rescaled_linear_refuses_a_horizon_that_takes_beta_to_one_and_accepts_those_that_it_names():
     for horizon in (2, 20):
         with pytest.raises(ValueError, match=r"must stay below 1: take horizon > 20 or schedule\.rescale=false"):
-            Linear().build(horizon)
-    assert Linear().build(21).horizon == 21
-    assert Linear(rescale=False).build(2).horizon == 2
+            Linear().gamma(horizon)
+    assert Linear().gamma(21).horizon == 21
+    assert Linear(rescale=False).gamma(2).horizon == 2
 
 
 @pytest.mark.parametrize(
@@ -133,11 +135,36 @@ def test_fields_that_make_no_schedule_are_refused(build, reason):
 def test_noise_that_rounds_to_nothing_is_refused():
     """(S(1) − S(u))/(S(1) − S(0)) is 1 in float64 for the first steps: γ = −∞."""
     with pytest.raises(ValueError, match="at T=100 this schedule's noise does not rise from step to step"):
-        Sigmoid(tau=0.05).build(100)
+        Sigmoid(tau=0.05).gamma(100)
 
 
 def test_a_signal_that_float32_cannot_divide_by_is_refused():
     """Unrescaled linear: log ᾱ_T = Σ log(1 − β_t) ≈ −0.0101 T, and 1/√ᾱ_T is beyond 3e38 from T = 17,700 on."""
-    Linear(rescale=False).build(15_000)
+    Linear(rescale=False).gamma(15_000)
     with pytest.raises(ValueError, match=r"at T=20000 this schedule leaves a share of 1e-4[34] of x_0"):
-        Linear(rescale=False).build(20_000)
+        Linear(rescale=False).gamma(20_000)
+
+
+@pytest.mark.parametrize("shift", [0.0, -1.0, math.inf, math.nan])
+def test_a_shift_that_is_none_is_refused(shift):
+    with pytest.raises(ValueError, match="shift must be above 0 and finite"):
+        Cosine(shift=shift).gamma(50)
+
+
+def test_a_shift_beyond_what_float32_can_divide_by_is_refused():
+    with pytest.raises(ValueError, match=r"shift=1e\+40 makes γ go from .*, beyond the ±160 that float32"):
+        LogSnrLinear(shift=1e40).gamma(50)
+    with pytest.raises(ValueError, match=r"shift=1e-40 makes γ go from"):
+        Rectified(shift=1e-40).gamma(50)
+
+
+def test_a_shift_of_the_log_snr_is_simple_diffusions():
+    """log SNR_d(t) = log SNR_64(t) + 2 log(64/d) for images of side d, from cosine's −2 log tan(π t/2) (Hoogeboom et
+    al. 2023, eq. 10): here s = d/64.
+    """
+    t = np.arange(1, 1000)
+    cosine = Cosine(s=0.0, beta_max=1 - 1e-12)
+    log_snr = -2 * np.log(np.tan(math.pi * t / 2000))
+    for d in (32, 256):
+        moved = replace(cosine, shift=d / 64).gamma(1000)(torch.tensor(t))
+        np.testing.assert_allclose(-moved, log_snr + 2 * math.log(64 / d), rtol=0, atol=1e-10)

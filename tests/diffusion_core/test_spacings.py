@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core.chain import Chain
+from diffusion_core.chain import Chain, whole
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
@@ -23,6 +23,7 @@ from diffusion_core.spacings import (
     OptimalSpacing,
     QuadraticSpacing,
     Spacing,
+    TrailingSpacing,
     UniformSpacing,
 )
 from diffusion_core.testing import check_spacing
@@ -46,21 +47,34 @@ def test_every_spacing_keeps_what_spacings_keep(spacing):
 
 
 def test_uniform_and_quadratic_are_their_formulas():
-    gamma = Cosine().build(1000)
+    gamma = Cosine().gamma(1000)
     k = np.arange(10)
     found = [spacing.times(gamma, 10, NOTHING)[1:].tolist() for spacing in (UniformSpacing(), QuadraticSpacing())]
     assert found[0] == [1 + round(999 * i / 9) for i in k.tolist()]
     assert found[1] == [1 + round(999 * (i / 9) ** 2) for i in k.tolist()]
 
 
+@pytest.mark.parametrize("steps", [2, 3, 5, 7, 10, 13, 50, 333])
+def test_trailing_is_lin_et_als_and_diffusers(steps):
+    """round(arange(T, 0, −T/K)) (§3.3), whose times are told from 0 on by the library."""
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    times = TrailingSpacing().times(Cosine().gamma(1000), steps, NOTHING)
+    expected = np.round(np.arange(1000, 0, -1000 / steps)).astype(int)
+    assert times.tolist() == [0, *expected[::-1]]
+    scheduler = DDIMScheduler(1000, timestep_spacing="trailing")
+    scheduler.set_timesteps(steps)
+    assert times[1:].flip(0).tolist() == (scheduler.timesteps + 1).tolist()
+
+
 @across(schedule=(Cosine(), LogSnrLinear(), Linear(), Rectified(end=0.999)), steps=(5, 10))
 def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
     """γ evenly spaced, and σ_i = (σ_max^{1/ρ} + i/(N − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ (Karras et al. 2022, eq. 5).
 
-    The whole time next to its place there, but for what half-way is on a scale of levels, where there is room for both.
+    A bound takes the whole time next to its place there, where there is room for both; a sampler: test_real_times.py.
     """
     horizon = 4000
-    gamma = schedule.build(horizon)
+    gamma = schedule.gamma(horizon)
     levels = gamma(torch.arange(1, horizon + 1)).numpy()
     sigma = np.exp(levels / 2)
     share = np.arange(steps) / (steps - 1)
@@ -70,7 +84,7 @@ def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
         KarrasSpacing(rho=3.0): 6 * np.log(sigma[0] ** (1 / 3) + share * (sigma[-1] ** (1 / 3) - sigma[0] ** (1 / 3))),
     }
     for spacing, expected in wanted.items():
-        times = spacing.times(gamma, steps, NOTHING)[1:].numpy()
+        times = whole(spacing.times(gamma, steps, NOTHING))[1:].numpy()
         real = np.interp(expected, levels, np.arange(1, horizon + 1))
         gaps = np.concatenate([[horizon], np.diff(real), [horizon]])
         alone = np.minimum(gaps[:-1], gaps[1:]) >= steps
@@ -79,16 +93,6 @@ def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
         assert alone.any()
         assert np.abs(times - real)[alone].max() <= 0.51
         assert (np.abs(times - real) <= steps).all()
-
-
-def test_where_the_last_level_is_infinite_the_others_are_spaced_from_the_one_before():
-    gamma = Cosine(zero_terminal=True).build(100)
-    levels = gamma(torch.arange(1, 100)).numpy()
-    times = LogSnrSpacing().times(gamma, 6, NOTHING)
-    real = np.interp(np.linspace(levels[0], levels[-1], 5), levels, np.arange(1, 100))
-    assert times[-1] == 100
-    assert np.abs(times[1:-1].numpy() - real).max() <= 1
-    assert LogSnrSpacing().times(gamma, 2, NOTHING).tolist()[-1] == 100
 
 
 @pytest.mark.parametrize("rho", [0.0, -7.0, math.nan])
@@ -118,7 +122,7 @@ def least(terms: Tensor, steps: int) -> tuple[float, tuple[int, ...]]:
 def test_optimal_is_the_best_of_all_chains():
     terms = some_terms(10)
     for steps in range(2, 10):
-        times = tuple(OptimalSpacing().times(Cosine().build(10), steps, terms).tolist())
+        times = tuple(OptimalSpacing().times(Cosine().gamma(10), steps, terms).tolist())
         best, chain = least(terms, steps)
         assert times == chain
         assert cost(terms, times) == pytest.approx(best, rel=1e-12)

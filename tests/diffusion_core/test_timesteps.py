@@ -30,7 +30,7 @@ TIMESTEPS = pytest.mark.parametrize("timesteps", members(Timesteps), ids=name)
 
 def gamma_of(horizon: int) -> Gamma:
     """Noise levels of so many steps."""
-    return Cosine().build(horizon)
+    return Cosine().gamma(horizon)
 
 
 def warm_sampler(loss: Tensor, choice: Importance | None = None) -> ImportanceSampler:
@@ -174,7 +174,7 @@ def test_logit_normal_has_the_density_of_a_normal_logit(mean, std, horizon):
 def test_log_normal_has_a_normal_log_sigma_between_the_schedules_ends(mean, std, schedule):
     """The times' ln σ = γ/2 is distributed as N(mean, std²) cut off at σ_1 and σ_T, by scipy.stats."""
     horizon = 400
-    gamma = schedule.build(horizon)
+    gamma = schedule.gamma(horizon)
     sampler = LogNormal(mean, std).build(gamma)
     cut = norm(mean, std)
     first, last = cut.cdf(gamma(torch.tensor([1, horizon])).numpy() / 2)

@@ -23,6 +23,7 @@ WRONG = [
     (LogSnrLinear(gamma_max=200.0), r"gamma_T must be at most 160, or infinite, but it is 200 at T=25"),
     (wrong.Choosy(), r"some horizon must be allowed, but it allows none of T=2, .*: choosy does not"),
     (wrong.Broken(), r"starts from clean data.*, but it raises AttributeError: 'Broken' object has no"),
+    (wrong.Unmoved(), r"twice the shift must be twice the sigma.*, but it is .* instead of .* at t=1 of T=60"),
     (wrong.OddFirst(), r"first_step must be beta_tilde_2 or beta_1, but it is 'beta_2'"),
     (wrong.Thawed(), r"must be a frozen dataclass, but its fields can be set: add frozen=True"),
     (wrong.SumOfBoth(), r"x0 of a perfect output must be x_0, but it is .* instead of .* at t=1"),

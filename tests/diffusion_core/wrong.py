@@ -69,20 +69,17 @@ class Broken(LogSnrLinear):
         return GammaTable(self.beta)
 
 
+class Unmoved(LogSnrLinear):
+    """Builds γ without what moves it."""
+
+    def gamma(self, horizon: int) -> Gamma:
+        return self.build(horizon)
+
+
 class OddFirst(LogSnrLinear):
     """Names a rule for σ_1² that there is not."""
 
     first_step: ClassVar[FirstStep] = "beta_2"
-
-
-@dataclass
-class Thawed(Schedule):
-    """Can be changed on its way."""
-
-    end: float = 5.0
-
-    def build(self, horizon: int) -> Gamma:
-        return Knots(horizon, (-10.0, self.end))
 
 
 class SumOfBoth(Epsilon):
@@ -190,6 +187,16 @@ class Squared(Timesteps):
 
     def build(self, gamma: Gamma) -> TimestepSampler:
         return SquareSampler(gamma.horizon, self.honest)
+
+
+@dataclass
+class Thawed(Timesteps):
+    """Can be changed on its way."""
+
+    reweighted: ClassVar[bool] = True
+
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        return Uniform().build(gamma)
 
 
 class ForgetfulSampler(ImportanceSampler):

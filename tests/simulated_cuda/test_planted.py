@@ -29,7 +29,7 @@ def card():
 
 
 def times_stay_on_the_host(patch):
-    def chain(self, steps=None):
+    def chain(self, steps=None, real=False):
         times = self.all_times
         if steps is not None and steps != self.choices.horizon:
             times = self.choices.spacing.times(self.gamma, steps, self.terms)

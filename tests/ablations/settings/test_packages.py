@@ -32,13 +32,13 @@ def test_a_class_of_a_package_is_a_choice_like_any_other(site):
     schedule = build("schedule", {**grammar.load("schedule", "steep"), "power": 2.0})
     assert type(schedule).__name__ == "Steep"
     assert schedule.power == 2.0
-    assert schedule.build(10).horizon == 10
+    assert schedule.gamma(10).horizon == 10
 
 
 def test_its_wrong_fields_are_refused_as_any_others_are(site):
     module(site, "steep_package")
     offer(site, {"schedule.steep": "steep_package:Steep"})
-    with pytest.raises(InputError, match=r"no field of schedule=steep called 'pwer': there are power; did you mean"):
+    with pytest.raises(InputError, match=r"called 'pwer': there are power, shift, zero_terminal; did you mean"):
         build("schedule", {"name": "steep", "pwer": 2.0})
     with pytest.raises(InputError, match=r"schedule.power: input should be a valid number"):
         build("schedule", {"name": "steep", "power": "much"})
@@ -71,8 +71,8 @@ def test_an_offer_that_cannot_be_used_is_a_line_and_all_else_works(points, line,
     found = [complaint for complaint in complaints() if line in complaint]
     assert len(found) == 1
     assert found[0].startswith("the package steepness 1.2 ")
-    assert build("schedule", {"name": "linear"}).build(100).horizon == 100
-    assert build("schedule", {"name": "steep"}).build(100).horizon == 100
+    assert build("schedule", {"name": "linear"}).gamma(100).horizon == 100
+    assert build("schedule", {"name": "steep"}).gamma(100).horizon == 100
 
 
 def test_every_command_says_what_cannot_be_used(site):
@@ -118,7 +118,7 @@ BROKEN = {
     "is no class": ("Steep = 3", r"schedule.steep is steep_package:Steep, which is no class"),
     "is of no axis": ("class Steep: pass", r"the class Steep is no choice of any axis: it must be derived from one of"),
     "is abstract": (STEEP.replace("def build", "def bild"), r"the class Steep is abstract: schedule=steep lacks build"),
-    "is not frozen": (STEEP.replace("(frozen=True)", ""), r"the class Steep is no frozen dataclass"),
+    "is not frozen": (STEEP.replace("(frozen=True)", ""), r"cannot inherit non-frozen dataclass from a frozen"),
     "has another name": (
         STEEP.replace("Steep(", "Flat(") + "\n    Steep = Flat\n",
         r"offers schedule.steep, and Flat is the choice schedule.flat: give the entry point that name",
@@ -132,4 +132,4 @@ def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site,
     offer(site, {"schedule.steep": SHIPS})
     said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys, monkeypatch)
     assert re.search(line, said), said
-    assert build("schedule", {"name": "cosine"}).build(100).horizon == 100
+    assert build("schedule", {"name": "cosine"}).gamma(100).horizon == 100

@@ -35,7 +35,7 @@ CELLS = (
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
     "sampler=dpm_solver",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
-    "time_input=log_snr sampler=ddim evaluation.continuous=2",
+    "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2",
     "parameterization=velocity variance=analytic_mse objective=weighted timesteps=logit_normal schedule=rectified "
     "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "

@@ -33,7 +33,7 @@ WRONG = [
     (wrong.Idle(), r"Launcher Idle: devices must name one at least, but at 64 threads a stage it names none"),
     (wrong.Willing(), r"must be refused by an InputError in one line, but device=abacus gives \['cpu'\]"),
     (wrong.Pretending(), r"numbers must be those of this process, but \{'mmd/test': 0.0\} is not"),
-    (Thawed(), r"Schedule Thawed: a choice must be a frozen dataclass"),
+    (Thawed(), r"Timesteps Thawed: a choice must be a frozen dataclass"),
 ]
 
 

@@ -67,7 +67,7 @@ def test_a_forward_strip_goes_from_the_image_to_noise(results):
         found = frames(results / "deck" / "strips" / f"forward-{name}.png")
         assert found.shape == (FRAMES, SIDE, SIDE)
         np.testing.assert_array_equal(found[0], np.rint(image * (255 / 16)))
-    x = forward(SCHEDULES["linear"].build(1000), Digits().load())
+    x = forward(SCHEDULES["linear"].gamma(1000), Digits().load())
     ends = [np.corrcoef(x[i].ravel(), x[0].ravel())[0, 1] for i in (1, FRAMES - 1)]
     assert ends[0] > 0.8
     assert abs(ends[1]) < 0.5

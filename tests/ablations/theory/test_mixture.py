@@ -65,7 +65,7 @@ def test_the_exact_noise_is_the_score(schedule):
     exact = mixture.ExactNoise(data, schedule, horizon)
     for t in (1, 20, 50):
         x_t = torch.randn(7, 2, generator=torch.Generator().manual_seed(t), dtype=torch.float64, requires_grad=True)
-        alpha_bar = float(torch.sigmoid(-schedule.build(horizon)(torch.tensor(t))))
+        alpha_bar = float(torch.sigmoid(-schedule.gamma(horizon)(torch.tensor(t))))
         (score,) = torch.autograd.grad(marginal(data, alpha_bar).log_prob(x_t).sum(), x_t)
         found = exact(x_t.detach(), torch.full((7,), t * 1000 / horizon))
         torch.testing.assert_close(found, -((1 - alpha_bar) ** 0.5) * score)
