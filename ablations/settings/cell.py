@@ -21,6 +21,7 @@ from analysis.format.errors import unknown
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
+    import diffusion_core.averages
     import diffusion_core.choices
     import diffusion_core.networks.network
     import diffusion_core.objectives
@@ -70,6 +71,7 @@ class Cell:
     sampler: diffusion_core.samplers.Sampler = field(metadata={"axis": "ancestral"})
     spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
+    average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
-    """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie."""
-    choices = {axis: describe(getattr(cell, axis), places=places) for axis in AXES}
+    """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie.
+
+    One that is `former`, what was done before there was a choice, is left out: it is part of no id.
+    """
+    told = {axis: getattr(cell, axis) for axis in AXES if not getattr(getattr(cell, axis), "former", False)}
+    choices = {axis: describe(choice, places=places) for axis, choice in told.items()}
     return choices | {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in PLAIN}
 
 

@@ -16,7 +16,7 @@ from ablations.settings.rules import refusal
 from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
-YOUNGER = {"space": "pixels", "spacing": "uniform"}
+YOUNGER = {"space": "pixels", "spacing": "uniform", "average": "tracked"}
 """Axes that files of results may not have, and the choice that stands for what was done before there were any."""
 
 FORMER = {"schedule": {"found": "saved"}}

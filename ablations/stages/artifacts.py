@@ -3,8 +3,8 @@
 Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
 
 autoencoder      weights.safetensors, metrics.jsonl
-training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
-                 checkpoint.safetensors, and the one before it
+training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; where it is to keep
+                 them, snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
@@ -54,6 +54,11 @@ PER_IMAGE = {
 def average_at(step: int) -> str:
     """The file of a training's averaged weights at a step."""
     return f"{AVERAGE}{step}.safetensors"
+
+
+def snapshot_at(step: int) -> str:
+    """The file of the averages that a training keeps of a step, of which others are reconstructed."""
+    return f"snapshot-{step}.safetensors"
 
 
 def write_artifact(folder: Path, name: str, tensors: dict[str, Tensor], **words: str) -> None:

@@ -61,9 +61,10 @@ def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
 
 
 def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None, *, early: bool) -> list[RungStage]:
-    """The rungs of a cell's training; none of what reads a fit, which is of the whole training."""
+    """The rungs of a cell's training; none of what reads a fit, which is of the whole training, and none where the cell
+    evaluates other weights than the average that is tracked up to there."""
     training = training_of(stages)
-    if training is None:
+    if training is None or not cell.average.former:
         return []
     steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None

@@ -1,6 +1,6 @@
 """The loop of every training, an autoencoder's too: from its last checkpoint, over its rungs, to its end.
 
-What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs.
+What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs, and snapshots.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from ablations.engine.files import Damaged
 from ablations.engine.journal import Curves
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import (
+    Checkpoint,
     average_at,
     clock_of,
     forget_damaged,
+    read_artifact,
     read_checkpoint,
+    snapshot_at,
     write_artifact,
     write_history,
 )
@@ -118,7 +123,7 @@ def learn(
     """
     folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
-    checkpoint = read_checkpoint(folder)
+    checkpoint = continuable(folder, plan)
     if checkpoint.passed_over and ranks.rank == 0:
         line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
         print(line, file=sys.stderr)
@@ -139,6 +144,8 @@ def learn(
             history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
             if ranks.rank == 0:
                 bench.progress(report.step / last)
+                for step, averages in report.snapshots.items():
+                    write_artifact(folder, snapshot_at(step), averages)
                 if report.finite and report.step in course.rungs:
                     paused = bench.clock()
                     # Whoever scores it reads how long it took to get there.
@@ -158,8 +165,20 @@ def learn(
     assert report is not None, "a checkpoint is never of the last step"
     if ranks.rank == 0:
         write_history(folder, history)
-    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    weights = {name: value for name, value in report.state().items() if name.startswith(("learner/", "average/"))}
     return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
+
+
+def continuable(folder: Path, plan: Training) -> Checkpoint:
+    """The last checkpoint that is whole, or the beginning where a snapshot is not which was taken before it."""
+    checkpoint = read_checkpoint(folder)
+    try:
+        for step in plan.snapshot_steps:
+            if step <= checkpoint.step:
+                read_artifact(folder, snapshot_at(step))
+    except Damaged as error:
+        return Checkpoint(passed_over=error.what)
+    return checkpoint
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:
