@@ -117,6 +117,8 @@ class Average(ABC):
 
     former: ClassVar[bool] = False
     """True of what was evaluated before there was a choice: it is no part of an id."""
+    snapshots: ClassVar[int] = 0
+    """The snapshots that a training is to take for it where nothing is said."""
 
     def refusal(self, plan: Training) -> str | None:
         """The reason why a training by this plan does not tell these weights; None if it does."""
@@ -156,6 +158,7 @@ class Power(Average):
     """
 
     std: float = 0.1
+    snapshots = ENOUGH
 
     def __post_init__(self) -> None:
         if not LEAST_STD <= self.std <= MOST_STD:

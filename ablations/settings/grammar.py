@@ -72,7 +72,7 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
     if not paths:
         if option in unnamed(group):
             return {"name": option}
-        if group in BARE and (value := number(option)) is not None:
+        if group in BARE and (value := _number(option)) is not None:
             choice, field = BARE[group]
             return {**_loaded(group, choice), field: value}
         raise unknown(group, str(option), options_of(group))
@@ -80,7 +80,7 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
     return _read(path, group, option, path.stat().st_mtime_ns)
 
 
-def number(text: str) -> float | None:
+def _number(text: str) -> float | None:
     """The finite number that a text is, or None."""
     try:
         value = float(text)

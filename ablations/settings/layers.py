@@ -44,12 +44,8 @@ def fields_in(layers: list[dict[str, Any]]) -> set[str]:
 
 def values_of(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The values that the choice of an axis is built from: its file, and the fields that are set of it."""
-    option = str(settings[axis])
-    values = dict(grammar.load(axis, option))
+    values = dict(grammar.load(axis, str(settings[axis])))
     values.pop("suggests", None)
-    field = f"{axis}.{grammar.BARE[axis][1]}" if axis in grammar.BARE and grammar.number(option) is not None else ""
-    if field in settings:
-        raise InputError(f"{axis}={option} and {field}={settings[field]} set the same: give one of them")
     return values | {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
 
 
