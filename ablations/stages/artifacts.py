@@ -102,8 +102,8 @@ def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[
     write_artifact(folder, CHECKPOINT, state, history=json.dumps(history))
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """The last checkpoint that is whole, or the beginning."""
+def read_checkpoint(folder: Path, snapshots: Sequence[int] = ()) -> Checkpoint:
+    """The last checkpoint that is whole, as are those of these snapshots that come before it; or the beginning."""
     damaged: list[str] = []
     for name in (CHECKPOINT, BEFORE):
         if not (folder / name).exists():
@@ -111,7 +111,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         try:
             tensors, words = read_artifact(folder, name)
             history = tuple(json.loads(words["history"]))
-            return Checkpoint(int(history[-1]["step"]), tensors, history, "; ".join(damaged))
+            step = int(history[-1]["step"])
+            for taken in (mark for mark in snapshots if mark <= step):
+                read_artifact(folder, snapshot_at(taken))
+            return Checkpoint(step, tensors, history, "; ".join(damaged))
         except Damaged as error:
             damaged.append(error.what)
         except (KeyError, ValueError):

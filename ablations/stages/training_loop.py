@@ -11,20 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from ablations.engine.files import Damaged
 from ablations.engine.journal import Curves
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import (
-    Checkpoint,
     average_at,
     clock_of,
     forget_damaged,
-    read_artifact,
     read_checkpoint,
     snapshot_at,
     write_artifact,
@@ -123,7 +119,7 @@ def learn(
     """
     folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
-    checkpoint = continuable(folder, plan)
+    checkpoint = read_checkpoint(folder, plan.snapshot_steps)
     if checkpoint.passed_over and ranks.rank == 0:
         line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
         print(line, file=sys.stderr)
@@ -167,18 +163,6 @@ def learn(
         write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if name.startswith(("learner/", "average/"))}
     return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
-
-
-def continuable(folder: Path, plan: Training) -> Checkpoint:
-    """The last checkpoint that is whole, or the beginning where a snapshot is not which was taken before it."""
-    checkpoint = read_checkpoint(folder)
-    try:
-        for step in plan.snapshot_steps:
-            if step <= checkpoint.step:
-                read_artifact(folder, snapshot_at(step))
-    except Damaged as error:
-        return Checkpoint(passed_over=error.what)
-    return checkpoint
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

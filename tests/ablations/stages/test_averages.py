@@ -23,6 +23,7 @@ from analysis.format.errors import InputError
 from diffusion_core.averages import Power, Raw, Tracked, kept_share
 from diffusion_core.trainer import Trainer, batch_indices, part
 from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of
+from tests.ablations.grids.test_grid import GRIDS, shipped
 from tests.ablations.stages.test_rungs import ON_POINTS
 
 ALL = "average=tracked,raw,0.05,0.15"
@@ -57,6 +58,12 @@ def test_asked_for_by_name_the_tracked_one_is_what_was_ever_evaluated():
     assert "average" not in described(cell)
     assert "snapshots" not in described(cell)["training"]
     assert (cell.average, cell.training.snapshots) == (Tracked(), 0)
+
+
+@pytest.mark.parametrize("name", [name for name in GRIDS if name != "average"])
+def test_no_grid_of_before_evaluates_another(name):
+    cells = [point.cell for point in shipped(name).points]
+    assert {(cell.average, cell.training.snapshots) for cell in cells} == {(Tracked(), 0)}
 
 
 def test_the_autoencoder_of_latents_has_none():
