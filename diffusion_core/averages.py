@@ -85,7 +85,7 @@ def products(times: Tensor, stds: Sequence[float], others: Tensor, other_stds: S
 def coefficients(times: Sequence[float], stds: Sequence[float], time: float, std: float) -> Tensor:
     """x_i, float64: the weights of averages that were kept at these times in that of another at `time`."""
     kept, wanted = torch.tensor(times, dtype=torch.float64), torch.tensor([time], dtype=torch.float64)
-    x = torch.linalg.solve(products(kept, stds, kept, stds), products(kept, stds, wanted, [std])[:, 0])
+    x: Tensor = torch.linalg.solve(products(kept, stds, kept, stds), products(kept, stds, wanted, [std])[:, 0])
     return x / x.sum()
 
 
