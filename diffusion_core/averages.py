@@ -116,8 +116,6 @@ def _exponents(stds: Sequence[float]) -> Tensor:
 class Average(ABC):
     """The weights of a training that are evaluated."""
 
-    former: ClassVar[bool] = False
-    """True of what was evaluated before there was a choice: it is no part of an id."""
     snapshots: ClassVar[int] = 0
     """The snapshots that a training is to take for it where nothing is said."""
 
@@ -136,8 +134,6 @@ class Average(ABC):
 @dataclass(frozen=True)
 class Tracked(Average):
     """The exponential moving average that `training.ema` says."""
-
-    former = True
 
     def weights(self, ended: Callable[[str], Values], kept: Callable[[int], Values], plan: Training) -> Values:
         return ended("average")

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 
-def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
-    """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie.
+UNSAID = {"average": "tracked"}
+"""Axes that enter no identity at the choice that does what was done before there were any."""
 
-    One that is `former`, what was done before there was a choice, is left out: it is part of no id.
-    """
-    told = {axis: getattr(cell, axis) for axis in AXES if not getattr(getattr(cell, axis), "former", False)}
-    choices = {axis: describe(choice, places=places) for axis, choice in told.items()}
+
+def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
+    """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie."""
+    choices = {axis: describe(getattr(cell, axis), places=places) for axis in AXES}
     return choices | {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in PLAIN}
+
+
+def read_by_id(cell: Cell) -> dict[str, Any]:
+    """What identities read of `described`."""
+    every = described(cell)
+    return {key: value for key, value in every.items() if key not in UNSAID or value["name"] != UNSAID[key]}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
@@ -41,7 +47,7 @@ def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None
 
     `extractor` is its features' identity, which counts where the cell brings their weights.
     """
-    content: dict[str, Any] = {"cell": described(cell), "digest": digest, "precision": precision}
+    content: dict[str, Any] = {"cell": read_by_id(cell), "digest": digest, "precision": precision}
     return content_hash(content | ({"extractor": extractor} if cell.evaluation.weights else {}))
 
 

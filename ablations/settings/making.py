@@ -9,6 +9,7 @@ from typing import Any
 from ablations.settings.budget import matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
 from ablations.settings.choices import choices_of
+from ablations.settings.identity import UNSAID
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
@@ -16,7 +17,7 @@ from ablations.settings.rules import refusal
 from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
-YOUNGER = {"space": "pixels", "spacing": "uniform", "average": "tracked"}
+YOUNGER = {"space": "pixels", "spacing": "uniform", **UNSAID}
 """Axes that files of results may not have, and the choice that stands for what was done before there were any."""
 
 FORMER = {"schedule": {"found": "saved"}}

@@ -15,7 +15,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Curves, Result
 from ablations.engine.stage import Bench
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash, described
+from ablations.settings.identity import content_hash, described, read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, write_artifact
 from ablations.stages.restore import Parts, load_learner
@@ -96,7 +96,7 @@ def fit_of(cell: Cell, training: str) -> str | None:
 
 def averaged(cell: Cell) -> dict[str, Any]:
     """The content that what is evaluated adds to its training: which average of the weights, if not as ever."""
-    return {axis: choice for axis, choice in described(cell).items() if axis == "average"}
+    return {axis: choice for axis, choice in read_by_id(cell).items() if axis == "average"}
 
 
 def _is_strided(cell: Cell, steps: int | None) -> bool:

@@ -20,7 +20,7 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
-from ablations.settings.identity import described
+from ablations.settings.identity import read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.memory import placed
@@ -157,7 +157,7 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
     """All that a training reads; its autoencoder's content is part of it."""
     unread = ("sampler", "spacing", "average", "evaluation", "variance", "budget")
-    read = {axis: value for axis, value in described(cell).items() if axis not in unread}
+    read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)

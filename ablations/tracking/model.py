@@ -41,7 +41,7 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
             tensors, words = read_artifact(journal.folder(stage), name)
-            if stage == parts.training and cell.horizon and not cell.average.former:
+            if stage == parts.training and cell.horizon and not isinstance(cell.average, Tracked):
                 # The model has this one for its average.
                 own = averaged_weights(cell, journal.folder(stage))
                 tensors |= {f"average/{key}": value for key, value in own.items()}

@@ -11,7 +11,7 @@ import torch
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
-from ablations.settings.identity import described, parameters
+from ablations.settings.identity import parameters, read_by_id
 from ablations.settings.making import cell_of as read_back
 from ablations.stages.artifacts import WEIGHTS, snapshot_at
 from ablations.stages.bound import BoundStage
@@ -55,8 +55,8 @@ def test_asked_for_by_name_the_tracked_one_is_what_was_ever_evaluated():
     assert [stage.id for stage in unset.stages()] == [stage.id for stage in named.stages()]
     assert unset.planned[0].cell_id == named.planned[0].cell_id
     cell = cell_of(*TINY)
-    assert "average" not in described(cell)
-    assert "snapshots" not in described(cell)["training"]
+    assert "average" not in read_by_id(cell)
+    assert "snapshots" not in read_by_id(cell)["training"]
     assert (cell.average, cell.training.snapshots) == (Tracked(), 0)
 
 
