@@ -12,16 +12,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.averages import Averages
 from diffusion_core.muon import Muon
-from diffusion_core.optimiser import AdamW, Flat
+from diffusion_core.optimiser import AdamW
 from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, same_kernels, tf32
 from diffusion_core.randomness import draw, key, reseed, send
@@ -41,7 +42,7 @@ class Report:
     """A training after `step` steps: mean `losses` since the last report, and `state`(), which is to be saved.
 
     `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `remarks` say
-    why a GPU's steps are not recorded.
+    why a GPU's steps are not recorded, `snapshots` are those of its averages that were taken at steps between.
     """
 
     step: int
@@ -50,6 +51,7 @@ class Report:
     diagnostics: dict[str, float]
     state: Callable[[], dict[str, Tensor]]
     remarks: tuple[str, ...] = ()
+    snapshots: Mapping[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def finite(self) -> bool:
@@ -114,11 +116,8 @@ class Trainer:
         self.optimiser = optimiser_of(plan, groups, decays, learner.matrices)
         self.member = Member(learner, self.optimiser, self.precision, device)
         self.beside = beside
-        names, mine = {id(p): name for name, p in learner.named_parameters()}, dict(self.average.named_parameters())
         flats = [moments.flat for moments in self.optimiser.moments.values()]
-        self.averages = [(Flat([mine[names[id(p)]] for p in flat.tensors]), flat) for flat in flats]
-        # Modules are walked once, not at every step.
-        self.buffers = list(zip(self.average.buffers(), learner.buffers(), strict=True))
+        self.averages = Averages(self.average, learner, flats, plan)
         captured = plan.captured and device.type == "cuda" and ranks.world == 1
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
@@ -146,23 +145,23 @@ class Trainer:
         dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
         plan = self.plan
         rate = plan.learning_rate * share_of_peak(plan.rate, step, plan.steps, plan.warmup)
-        share = 1 - min(plan.ema, (1 + step) / (10 + step))
+        shares = self.averages.shares(step)
         if self.recorded is None:
             reseed(dropout, self.device)
             if self.beside is not None:
                 self.member.random = torch.get_rng_state()
-            return self._learn(raw, draws, rate, share)
+            return self._learn(raw, draws, rate, shares)
         # What Python works out anew at each step is no part of a recording.
-        numbers = {"rate": torch.tensor(rate), "share": torch.tensor(share, dtype=torch.float64)}
+        numbers = {"rate": torch.tensor(rate), "shares": torch.tensor(shares, dtype=torch.float64)}
         values = {"raw": raw, **sent(numbers, self.device), **draws}
         return self.recorded(values, lambda: reseed(dropout, self.device))
 
     def _recordable(self, values: Values) -> Values:
-        draws = {name: value for name, value in values.items() if name not in ("raw", "rate", "share")}
-        return self._learn(values["raw"], draws, values["rate"], values["share"])
+        draws = {name: value for name, value in values.items() if name not in ("raw", "rate", "shares")}
+        return self._learn(values["raw"], draws, values["rate"], values["shares"])
 
-    def _learn(self, raw: Tensor, draws: Values, rate: float | Tensor, share: float | Tensor) -> Values:
-        """A step with what is drawn for the whole batch; `share` is 1 − d, the new weights' in the average."""
+    def _learn(self, raw: Tensor, draws: Values, rate: float | Tensor, shares: Iterable[float | Tensor]) -> Values:
+        """A step with what is drawn for the whole batch, and the new weights' `shares` in the averages."""
         whole, size = len(raw) * self.ranks.world, self.plan.micro_batch or len(raw)
         draws = self.learner.settled(draws)
         mine = _part(draws, self.ranks.share(whole))
@@ -177,30 +176,22 @@ class Trainer:
         self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
         self.ranks.average_(self.optimiser.gradients)
         self.optimiser.step(rate)
-        self._average(share)
+        self.averages.follow(shares)
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
-
-    @torch.no_grad()
-    def _average(self, share: float | Tensor) -> None:
-        for average, flat in self.averages:
-            weight = share.to(flat.values.dtype) if isinstance(share, Tensor) else share
-            average.values.lerp_(flat.values, weight)
-        for mine, theirs in self.buffers:
-            mine.copy_(theirs)
 
     def _changed(self) -> list[Tensor]:
         """All that a step changes."""
         moments = self.optimiser.moments.values()
         vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
-        averages = [average.values for average, _ in self.averages]
-        return [*vectors, *averages, *self.learner.buffers(), *self.average.buffers()]
+        return [*vectors, *self.learner.buffers(), *self.averages.changed]
 
     def state(self) -> dict[str, Tensor]:
-        """Weights, average and optimiser as one flat dictionary of tensors."""
+        """Weights, averages and optimiser as one flat dictionary of tensors."""
         return {
             **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
             **{f"average/{name}": value for name, value in self.average.state_dict().items()},
             **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
+            **{f"power/{name}": value for name, value in self.averages.powers().items()},
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -211,6 +202,8 @@ class Trainer:
         except RuntimeError as error:
             raise ValueError(f"the checkpoint belongs to another learner: {error}") from error
         self.optimiser.load(part(state, "optimiser"))
+        if self.plan.snapshots:
+            self.averages.load(part(state, "power"))
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -266,12 +259,15 @@ def train(
     learner.train()
     mine = slice(None) if learner.pairs else ranks.share(plan.batch)
     means: list[Values] = []
+    marks, taken = frozenset(plan.snapshot_steps), dict[int, Values]()
     for step in range(first, plan.steps):
         indices = batch_indices(seed, step, len(data), plan.batch)
         if step == 0:
             trainer.begin(fetched(data, indices, device), seed)
         means.append(trainer.step(fetched(data, indices[mine], device), seed, step))
         done = step + 1
+        if done in marks:
+            taken[done] = {name: value.clone() for name, value in trainer.averages.powers().items()}
         if done % plan.report_every and done != plan.steps:
             continue
         losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
@@ -283,8 +279,9 @@ def train(
             learner.diagnostics(),
             trainer.state,
             trainer.remarks,
+            taken,
         )
-        means = []
+        means, taken = [], {}
         yield report
         if not report.finite:
             return

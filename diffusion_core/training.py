@@ -15,6 +15,8 @@ MOST_STEPS = 1_000_000_000
 """At a millisecond a step they take twelve days."""
 MOST_BATCH = 65_536
 """Beyond any published recipe: more examples a step are more steps."""
+MOST_SNAPSHOTS = 256
+"""By so many, averages of σ_rel 0.01 … 0.28 are reconstructed (`averages.py`)."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Training:
     on the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto
     is bf16 autocast where the hardware has it, else float32. Reports come `report_every` steps. A batch is taken
     `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a
-    step is recorded and replayed if it is to be `captured` (`recorded.py`).
+    step is recorded and replayed if it is to be `captured` (`recorded.py`). So many `snapshots` are taken of two more
+    averages, which tell averages of any length afterwards (`averages.py`).
     """
 
     steps: int = 1000
@@ -42,11 +45,18 @@ class Training:
     captured: bool = True
     optimizer: Optimizer = "adamw"
     rate: Rate = "constant"
+    snapshots: int = 0
+
+    @property
+    def snapshot_steps(self) -> tuple[int, ...]:
+        """The steps after which snapshots are taken, evenly spaced up to the last; all steps where they are fewer."""
+        marks = (round(k * self.steps / self.snapshots) for k in range(1, self.snapshots + 1))
+        return tuple(dict.fromkeys(mark for mark in marks if mark))
 
     @property
     def unread(self) -> tuple[str, ...]:
         """Fields that change no number, or do as they did before they could be chosen."""
-        former = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
+        former = {"micro_batch": None, "optimizer": "adamw", "rate": "constant", "snapshots": 0}
         return "captured", *(name for name, value in former.items() if getattr(self, name) == value)
 
     def __post_init__(self) -> None:
@@ -61,6 +71,11 @@ class Training:
                 raise ValueError(f"training.{name} must be {' or '.join(allowed)}, got {getattr(self, name)!r}")
         if self.micro_batch is not None and self.micro_batch < 1:
             raise ValueError(f"training.micro_batch must be at least 1, or null for all, got {self.micro_batch}")
+        if not 0 <= self.snapshots <= MOST_SNAPSHOTS:
+            raise ValueError(
+                f"training.snapshots must be 0 for none, or 1 to {MOST_SNAPSHOTS}, enough for any average, got "
+                f"{self.snapshots}"
+            )
         if self.warmup < 0 or not self.learning_rate > 0 or not self.weight_decay >= 0:
             raise ValueError(
                 "training needs learning_rate > 0, warmup >= 0 and weight_decay >= 0, got "

@@ -30,7 +30,7 @@ GROUPS = {
         "spaces",
     ],
     "Data": ["encodings", "latents", "autoencoder", "vae"],
-    "Training": ["training", "trainer", "learner", "trainable", "population"],
+    "Training": ["training", "trainer", "learner", "trainable", "population", "averages"],
     "Scores": ["likelihood", "ode", "fitting"],
     "Checks": ["testing"],
 }

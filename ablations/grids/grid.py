@@ -91,6 +91,8 @@ def make(request: Request) -> Grid:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
     if "evaluation.continuous" not in varied:
         points = _one_yardstick(points)
+    if "training.snapshots" not in varied:
+        points = _one_training(points)
     _refuse_foreign_metrics(file, request.grid, points[0].cell)
     seeds = request.seeds or ("auto" if request.auto else file.seeds)
     looks = _looks(request, seeds)
@@ -191,6 +193,16 @@ def _one_yardstick(points: list[Point]) -> list[Point]:
         return point if continuous_refusal(asked) else replace(point, cell=asked)
 
     return [scored(point) for point in points]
+
+
+def _one_training(points: list[Point]) -> list[Point]:
+    """Every cell's training keeps snapshots if that of one does: so cells of any averages share it."""
+    most = max(point.cell.training.snapshots for point in points)
+    trainings = [replace(point.cell.training, snapshots=most) for point in points]
+    return [
+        replace(point, cell=replace(point.cell, training=training))
+        for point, training in zip(points, trainings, strict=True)
+    ]
 
 
 def _can_be_tested(claim: ClaimSpec, axes: list[AxisSpec]) -> bool:

@@ -21,6 +21,7 @@ from analysis.format.errors import unknown
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
+    import diffusion_core.averages
     import diffusion_core.choices
     import diffusion_core.couplings
     import diffusion_core.networks.network
@@ -72,6 +73,7 @@ class Cell:
     spacing: diffusion_core.spacings.Spacing = field(metadata={"axis": "uniform"})
     coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
+    average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})

@@ -43,6 +43,10 @@ class Range:
     step: float | None = None
 
 
+BARE = {"average": ("power", "std")}
+"""Axis → the choice that a number by itself means there, and the field that it sets: average=0.05."""
+
+
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group, and the line that explains each: its file's first comment, or its class's docstring."""
     lines = {option: _first_line(paths[0]) for option, paths in files(group).items()}
@@ -50,7 +54,7 @@ def options_of(group: str) -> dict[str, str]:
 
 
 def load(group: str, option: str) -> dict[str, Any]:
-    """The content of a choice's file; of a class from outside without a file, its name.
+    """The content of a choice's file; of a class from outside without a file, its name; of a number, what it means.
 
     InputError where there is none such, or it cannot be read.
     """
@@ -68,9 +72,21 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
     if not paths:
         if option in unnamed(group):
             return {"name": option}
+        if group in BARE and (value := _number(option)) is not None:
+            choice, field = BARE[group]
+            return {**_loaded(group, choice), field: value}
         raise unknown(group, str(option), options_of(group))
     path = paths[0].resolve()
     return _read(path, group, option, path.stat().st_mtime_ns)
+
+
+def _number(text: str) -> float | None:
+    """The finite number that a text is, or None."""
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def use(folder: str | None) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 
-UNSAID = {"coupling": "independent"}
+UNSAID = {"coupling": "independent", "average": "tracked"}
 """Axes that enter no identity at the choice that does what was done before there were any."""
 
 

@@ -46,6 +46,7 @@ def _refusal(cell: Cell) -> str | None:
         or chain_refusal(choices_of(cell), cell.evaluation.horizon)
         or between_refusal(cell)
         or batch_refusal(cell)
+        or cell.average.refusal(cell.training)
         or continuous_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)

@@ -3,8 +3,8 @@
 Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
 
 autoencoder      weights.safetensors, metrics.jsonl
-training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
-                 checkpoint.safetensors, and the one before it
+training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; where it is to keep
+                 them, snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
@@ -56,6 +56,11 @@ def average_at(step: int) -> str:
     return f"{AVERAGE}{step}.safetensors"
 
 
+def snapshot_at(step: int) -> str:
+    """The file of the averages that a training keeps of a step, of which others are reconstructed."""
+    return f"snapshot-{step}.safetensors"
+
+
 def write_artifact(folder: Path, name: str, tensors: dict[str, Tensor], **words: str) -> None:
     """Tensors that a stage leaves in its folder, which is named after it, and a few words about them."""
     write_tensors(folder / name, tensors, **{STAGE: folder.name}, **words)
@@ -97,8 +102,8 @@ def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[
     write_artifact(folder, CHECKPOINT, state, history=json.dumps(history))
 
 
-def read_checkpoint(folder: Path) -> Checkpoint:
-    """The last checkpoint that is whole, or the beginning."""
+def read_checkpoint(folder: Path, snapshots: Sequence[int] = ()) -> Checkpoint:
+    """The last checkpoint that is whole, as are those of these snapshots that come before it; or the beginning."""
     damaged: list[str] = []
     for name in (CHECKPOINT, BEFORE):
         if not (folder / name).exists():
@@ -106,7 +111,10 @@ def read_checkpoint(folder: Path) -> Checkpoint:
         try:
             tensors, words = read_artifact(folder, name)
             history = tuple(json.loads(words["history"]))
-            return Checkpoint(int(history[-1]["step"]), tensors, history, "; ".join(damaged))
+            step = int(history[-1]["step"])
+            for taken in (mark for mark in snapshots if mark <= step):
+                read_artifact(folder, snapshot_at(taken))
+            return Checkpoint(step, tensors, history, "; ".join(damaged))
         except Damaged as error:
             damaged.append(error.what)
         except (KeyError, ValueError):

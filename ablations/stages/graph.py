@@ -22,6 +22,7 @@ from ablations.stages.rung import RungStage, judged_rung, rung_of
 from ablations.stages.samples import SamplesStage, parts_of_samples, samples_content
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage, training_content
+from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
 
 
@@ -61,9 +62,10 @@ def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
 
 
 def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None, *, early: bool) -> list[RungStage]:
-    """The rungs of a cell's training; none of what reads a fit, which is of the whole training."""
+    """The rungs of a cell's training; none of what reads a fit, which is of the whole training, and none where the cell
+    evaluates other weights than the average that is tracked up to there."""
     training = training_of(stages)
-    if training is None:
+    if training is None or not isinstance(cell.average, Tracked):
         return []
     steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None

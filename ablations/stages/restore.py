@@ -1,20 +1,24 @@
 """Objects made again from what earlier stages left: encodings, diffusions, variational autoencoders.
 
-An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its averaged weights, and its fit.
+An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its weights, averaged as the cell
+says, and its fit.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
-from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact
+from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -100,13 +104,23 @@ def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.d
     return load_learner(cell, data, journal, parts, device).diffusion
 
 
+def averaged_weights(cell: Cell, folder: Path) -> dict[str, Tensor]:
+    """The state of a cell's learner with the average of its weights that the cell evaluates, of its training's files;
+    ValueError where they are not such."""
+    tensors, _ = read_artifact(folder, WEIGHTS)
+    return cell.average.weights(
+        partial(part, tensors), lambda step: read_artifact(folder, snapshot_at(step))[0], cell.training
+    )
+
+
 def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
     encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
     folder = journal.folder(parts.training)
-    tensors, _ = read_artifact(folder, WEIGHTS)
     try:
-        learner = restore(cell, encoding, data, part(tensors, "average"))
+        learner = restore(cell, encoding, data, averaged_weights(cell, folder))
+    except Damaged:
+        raise
     except ValueError as error:
         raise InputError(f"{folder / WEIGHTS} does not hold the weights of this cell: {error}") from error
     if parts.fit is not None:

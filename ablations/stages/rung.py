@@ -29,6 +29,7 @@ from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_wit
 from ablations.stages.training import TrainingStage, company_of, train_on
 from ablations.stages.training_loop import Course
 from analysis.format.names import RUNG_SECONDS
+from diffusion_core.averages import Tracked
 from diffusion_core.encodings import Encoding
 from diffusion_core.trainer import part
 
@@ -148,8 +149,8 @@ class RungStage(OnTheWay):
 
 
 def at_rung(cell: Cell) -> Cell:
-    """A cell as it is scored at a rung: with fewer draws."""
-    return replace(cell, evaluation=cell.evaluation.at_rung)
+    """A cell as it is scored at a rung: with fewer draws, and by the average that is tracked."""
+    return replace(cell, evaluation=cell.evaluation.at_rung, average=Tracked())
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from ablations.stages.restore import build, load_encoding, restore
 from ablations.stages.several_devices import LearningStage
 from ablations.stages.stage import OnTheWay, Passes
 from ablations.stages.training_loop import Course, Trained, finite, learn
+from diffusion_core.averages import KEPT
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
@@ -79,7 +80,8 @@ class TrainingStage(LearningStage):
         return float(training_passes(self.cell) * step * self.cell.training.batch)
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + len(self.rungs))
+        kept = len(self.cell.training.snapshot_steps) * len(KEPT)
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + len(self.rungs) + kept)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         cell = self.cell
@@ -159,7 +161,7 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
     """All that a training reads; its autoencoder's content is part of it."""
-    unread = ("sampler", "spacing", "evaluation", "variance", "budget")
+    unread = ("sampler", "spacing", "average", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:

@@ -1,6 +1,6 @@
 """The loop of every training, an autoencoder's too: from its last checkpoint, over its rungs, to its end.
 
-What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs.
+What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs, and snapshots.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from ablations.stages.artifacts import (
     clock_of,
     forget_damaged,
     read_checkpoint,
+    snapshot_at,
     write_artifact,
     write_history,
 )
@@ -118,7 +119,7 @@ def learn(
     """
     folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
-    checkpoint = read_checkpoint(folder)
+    checkpoint = read_checkpoint(folder, plan.snapshot_steps)
     if checkpoint.passed_over and ranks.rank == 0:
         line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
         print(line, file=sys.stderr)
@@ -139,6 +140,8 @@ def learn(
             history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
             if ranks.rank == 0:
                 bench.progress(report.step / last)
+                for step, averages in report.snapshots.items():
+                    write_artifact(folder, snapshot_at(step), averages)
                 if report.finite and report.step in course.rungs:
                     paused = bench.clock()
                     # Whoever scores it reads how long it took to get there.
@@ -158,7 +161,7 @@ def learn(
     assert report is not None, "a checkpoint is never of the last step"
     if ranks.rank == 0:
         write_history(folder, history)
-    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    weights = {name: value for name, value in report.state().items() if name.startswith(("learner/", "average/"))}
     return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
 
 

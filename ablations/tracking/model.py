@@ -2,7 +2,7 @@
 
     MLmodel                  MLflow's description: that this module loads it
     cell.json                the cell's choices, its seed, and the stages that hold what it learned
-    <stage>/*.safetensors    what those stages left, but for weights that are no averages
+    <stage>/*.safetensors    what those stages left, of all weights the average that the cell evaluates
 
 `mlflow.pyfunc.load_model("runs:/…/model").predict(pd.DataFrame({"n": [16]}))` draws samples, and so does
 `python -m ablations.sample model=runs:/…/model n=16`. The cell's data have to be at hand: they say what a value means.
@@ -27,10 +27,11 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import FIT, WEIGHTS, read_artifact, write_artifact
-from ablations.stages.restore import Model, Parts, load
+from ablations.stages.restore import Model, Parts, averaged_weights, load
 from ablations.stages.samples import draw_samples
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, write_json, write_text
+from diffusion_core.averages import Tracked
 
 _CELL = "cell.json"
 
@@ -40,6 +41,10 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
             tensors, words = read_artifact(journal.folder(stage), name)
+            if stage == parts.training and cell.horizon and not isinstance(cell.average, Tracked):
+                # The model has this one for its average.
+                own = averaged_weights(cell, journal.folder(stage))
+                tensors |= {f"average/{key}": value for key, value in own.items()}
             place = folder / stage
             place.mkdir(parents=True, exist_ok=True)
             kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}
@@ -60,7 +65,8 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
     if not isinstance(parts, dict) or parts.keys() != {"training", "fit", "autoencoder"} or not _are_ids(parts):
         raise InputError(f"{folder / _CELL} names parts that lie elsewhere, or none: {parts!r}")
     cell = cell_of(content["parameters"], content["seed"])
-    return cell, load(cell, cell.data.load(), Journal(folder), Parts(**parts), device)
+    evaluated = replace(cell, average=Tracked())
+    return cell, load(evaluated, cell.data.load(), Journal(folder), Parts(**parts), device)
 
 
 def _are_ids(parts: dict[str, object]) -> bool:

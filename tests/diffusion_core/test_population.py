@@ -30,7 +30,7 @@ from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.diffusion_core.learners import BASE, DIGITS, image_learner, learner_of_points, vq_learner
 
-PLAN = Training(steps=5, batch=8, warmup=2, report_every=2, precision="float32")
+PLAN = Training(steps=5, batch=8, warmup=2, report_every=2, precision="float32", snapshots=2)
 CPU = torch.device("cpu")
 State = dict[str, Tensor]
 Told = list[tuple[int, dict[str, float], dict[str, float], State]]

@@ -32,7 +32,9 @@ pytestmark = pytest.mark.cuda
 
 TRIED = WARM_UP + 2
 """Calls after which a function is replayed."""
-PLAN = Training(steps=TRIED + 2, batch=16, learning_rate=2**-9, warmup=16, ema=0.5, report_every=3, precision="float32")
+PLAN = Training(
+    steps=TRIED + 2, batch=16, learning_rate=2**-9, warmup=16, ema=0.5, report_every=3, precision="float32", snapshots=2
+)
 """Its learning rates are numbers of float32, as a recording takes them."""
 
 

@@ -22,7 +22,9 @@ from ablations.settings.cell import BASES
 GROUP = "diffusion_ablations"
 """The group of entry points."""
 
-DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in ("training", "evaluation")} | {
+CLOSED = ("training", "average", "evaluation")
+"""Axes of which all choices ship."""
+DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in CLOSED} | {
     "launcher": "ablations.launchers.protocol.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",

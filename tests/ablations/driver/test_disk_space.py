@@ -13,12 +13,14 @@ WORDS = ("horizon=25", "network.channels=8", "training.steps=2", "training.repor
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("more", [(), ("evaluation.rungs=1",), ("space=latents", "space.steps=2", "space.width=8")])
+@pytest.mark.parametrize(
+    "more", [(), ("evaluation.rungs=1", "training.snapshots=2"), ("space=latents", "space.steps=2", "space.width=8")]
+)
 def test_it_is_what_stages_leave(more, tmp_path, few_digits):
     found = plan_of(*WORDS, *more, "seeds=1")
     for stage in found.stages():
         assert perform(stage, Journal(tmp_path), "cpu") in ("finished", "diverged"), Journal(tmp_path).failure(stage.id)
-    kept = ("weights", "average-", "samples", "bound")
+    kept = ("weights", "average-", "snapshot-", "samples", "bound")
     left = sum(path.stat().st_size for path in tmp_path.glob("*/*.safetensors") if path.name.startswith(kept))
     told = bytes_of(found.stages(), 0, found.here.data)
     # Files also have heads, and statistics of a sampler, of a few kilobytes each.

@@ -31,11 +31,12 @@ RUNGS = "evaluation.rungs=1 evaluation.judged_rungs=1"
 CELLS = (
     f"{RUNGS} {metrics_of('images')} evaluation.quality=[validation,test]",
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine first_step=beta_1 "
-    "sampler=ancestral sampler.steps=5 spacing=quadratic",
+    "sampler=ancestral sampler.steps=5 spacing=quadratic average=raw",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
     "sampler=dpm_solver",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
-    "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2",
+    "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
+    "average=power average.std=0.08",
     "parameterization=velocity variance=analytic_mse objective=weighted timesteps=logit_normal schedule=rectified "
     "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "

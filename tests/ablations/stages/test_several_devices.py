@@ -22,7 +22,7 @@ from tests.ablations.stages.test_cuda import all_stages, cell_of
 TWO = "cpu+cpu"
 CELL = (
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine "
-    "training.steps=12 training.report_every=4"
+    "training.steps=12 training.report_every=4 training.snapshots=2"
 )
 IN_CONTINUOUS_TIME = "objective=vlb_continuous timesteps=low_discrepancy schedule=learned time_input=log_snr"
 

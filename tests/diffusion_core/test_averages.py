@@ -1,0 +1,277 @@
+"""Averages after the fact: held to the figures of their authors' code, to sums over a path, and to tracked averages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.averages import (
+    KEPT,
+    MOST_OFF,
+    Power,
+    Raw,
+    Tracked,
+    coefficients,
+    exponent,
+    kept_share,
+    products,
+    profile_error,
+    reconstruct,
+)
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.trainer import Report, Trainer, batch_indices, part, train
+from diffusion_core.training import Training
+from tests.diffusion_core.learners import adapting_learner, image_learner, points_learner, schedule_learner
+from tests.diffusion_core.test_any_module import IMAGES
+from tests.diffusion_core.test_any_module import learner as any_module
+
+FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_phema.npz")
+"""Of NVlabs/edm2, `phema.py` at 4bf8162, float64."""
+CPU = torch.device("cpu")
+PLAN = Training(steps=12, batch=16, warmup=4, report_every=3, snapshots=4)
+LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
+
+
+def figure(name: str) -> Tensor:
+    return torch.from_numpy(FIGURES[name])
+
+
+def close(found, expected, rtol=1e-10, atol=0.0):
+    torch.testing.assert_close(torch.as_tensor(found, dtype=torch.float64), expected, rtol=rtol, atol=atol)
+
+
+def profile(time: int, std: float) -> Tensor:
+    """The shares of weights after steps 1 … `time`, by integrals of τ^γ over each step."""
+    ends = torch.arange(time + 1, dtype=torch.float64) / time
+    return (ends ** (exponent(std) + 1)).diff()
+
+
+def test_exponents_and_widths_are_their_authors():
+    close([exponent(std) for std in FIGURES["std"]], figure("exp"))
+    close([exponent(std) for std in FIGURES["std_of_exp"]], figure("exponents"))
+
+
+def test_the_share_that_is_kept_is_their_authors():
+    pairs = list(zip(FIGURES["beta_t_next"], FIGURES["beta_t_delta"], strict=True))
+    found = [[kept_share(std, time, delta) for time, delta in pairs] for std in FIGURES["beta_std"]]
+    close(found, figure("beta"))
+
+
+def test_profiles_are_their_authors():
+    """τ^γ at each time, to a sum of one."""
+    at = torch.arange(200, dtype=torch.float64)
+    for time, std, expected in zip(FIGURES["response_ofs"], FIGURES["response_std"], figure("response"), strict=True):
+        found = torch.where(at <= time, (at / time) ** exponent(std), 0.0)
+        close(found / found.sum(), expected)
+
+
+def test_what_the_shares_leave_of_each_step_is_the_integral_of_its_profile():
+    for time, std in ((200, 0.05), (60, 0.1), (2, 0.25)):
+        by_steps = torch.zeros(time, dtype=torch.float64)
+        for step in range(time):
+            by_steps *= kept_share(std, step + 1)
+            by_steps[step] = 1 - kept_share(std, step + 1)
+        close(by_steps, profile(time, std), rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("case", "abcde")
+def test_products_and_coefficients_are_their_authors(case):
+    times, stds, at, wanted = (FIGURES[f"solve_{case}/{name}"] for name in ("in_ofs", "in_std", "out_ofs", "out_std"))
+    close(products(torch.tensor(times), stds, torch.tensor(times), stds), figure(f"solve_{case}/A"))
+    close(products(torch.tensor(times), stds, torch.tensor(at), wanted), figure(f"solve_{case}/B"))
+    found = [coefficients(times, stds, time, std) for time, std in zip(at, wanted, strict=True)]
+    close(torch.stack(found, 1), figure(f"solve_{case}/X"), rtol=0, atol=1e-10)
+
+
+def test_averages_of_a_path_are_reconstructed_as_their_authors_do():
+    pairs = [(time, std) for time in FIGURES["path/in_ofs"] for std in FIGURES["path/in_std"]]
+    kept = figure("path/snapshots").flatten(0, 1)
+    for i, at in enumerate(FIGURES["path/out_ofs"]):
+        there = [k for k, (time, _) in enumerate(pairs) if time <= at]
+        times, stds = [pairs[k][0] for k in there], [pairs[k][1] for k in there]
+        for j, std in enumerate(FIGURES["path/out_std"]):
+            x = coefficients(times, stds, at, std)
+            found = reconstruct(({"weight": kept[k]} for k in there), x)["weight"]
+            close(found, figure("path/reconstructed")[i, j], rtol=0, atol=1e-10)
+            tracked = profile(int(at), std) @ figure("path/weights")[: int(at)]
+            close(tracked, figure("path/tracked")[i, j], rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(("count", "within"), [(24, 0.01), (32, 0.006)])
+def test_so_many_snapshots_bring_a_path_within_a_percent(count, within):
+    """What the module says of their authors' path of sines and walks."""
+    path = figure("path/weights")
+    steps = Training(steps=2000, snapshots=count).snapshot_steps
+    times, stds = [float(step) for step in steps for _ in KEPT], list(KEPT) * count
+    kept = [{"weight": profile(step, std) @ path[:step]} for step in steps for std in KEPT]
+    for std in (0.03, 0.04, 0.06, 0.075, 0.12, 0.15, 0.2, 0.25):
+        tracked = profile(2000, std) @ path
+        found = reconstruct(kept, coefficients(times, stds, 2000, std))["weight"]
+        assert (found - tracked).norm() < within * tracked.norm()
+
+
+@pytest.mark.parametrize("std", [0.02, 0.05, 0.08, 0.25])
+def test_the_error_that_is_foretold_is_that_of_the_profile(std):
+    """By sums over fine steps, which come to the integral."""
+    times, stds = [2500, 2500, 5000, 5000, 7500, 7500, 10000, 10000], list(KEPT) * 4
+    wanted, found = profile(10000, std), torch.zeros(10000, dtype=torch.float64)
+    for weight, time, own in zip(coefficients(times, stds, 10000, std), times, stds, strict=True):
+        found[:time] += weight * profile(time, own)
+    expected = float((found - wanted).norm() / wanted.norm())
+    assert profile_error(times, stds, 10000, std) == pytest.approx(expected, rel=1e-3, abs=1e-7)
+
+
+def test_what_was_kept_is_its_own_reconstruction():
+    times, stds = [10.0, 10.0, 20.0, 20.0], [*KEPT, *KEPT]
+    for std in KEPT:
+        x = coefficients(times, stds, 20.0, std)
+        close(x, torch.tensor([0.0, 0.0, std == KEPT[0], std == KEPT[1]]).double(), atol=1e-12)
+        assert profile_error(times, stds, 20.0, std) < 1e-7
+
+
+def test_snapshots_are_evenly_spaced_up_to_the_last_step_and_no_more_than_there_are_steps():
+    assert Training(steps=1000, snapshots=4).snapshot_steps == (250, 500, 750, 1000)
+    assert Training(steps=10, snapshots=4).snapshot_steps == (2, 5, 8, 10)
+    assert Training(steps=3, snapshots=32).snapshot_steps == (1, 2, 3)
+    assert Training(steps=3).snapshot_steps == ()
+
+
+def reports(learner_of, plan: Training = PLAN, start=None) -> list[Report]:
+    learner, data = learner_of()
+    return [
+        replace(report, state={name: value.clone() for name, value in report.state().items()}.copy)
+        for report in train(learner, data, plan, 0, start)
+    ]
+
+
+def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
+    assert one.keys() == other.keys()
+    assert [name for name in one if not torch.equal(one[name], other[name])] == []
+
+
+def ended(report: Report):
+    return lambda name: part(report.state(), name)
+
+
+@LEARNERS
+def test_snapshots_change_nothing_else_and_a_run_that_is_cut_takes_the_same_ones(learner_of):
+    plain, whole = reports(learner_of, replace(PLAN, snapshots=0)), reports(learner_of)
+    for before, report in zip(plain, whole, strict=True):
+        assert before.losses == report.losses
+        assert_same(before.state(), {name: v for name, v in report.state().items() if not name.startswith("power/")})
+        assert not before.snapshots
+    taken = {step: snapshot for report in whole for step, snapshot in report.snapshots.items()}
+    assert tuple(taken) == PLAN.snapshot_steps
+    assert [len(report.snapshots) for report in whole] == [1, 1, 1, 1]
+    for i, report in enumerate(whole[:-1]):
+        again = reports(learner_of, start=(report.step, report.state()))
+        assert_same(again[-1].state(), whole[-1].state())
+        for step, snapshot in (pair for later in again for pair in later.snapshots.items()):
+            assert_same(snapshot, taken[step])
+        assert sum(len(later.snapshots) for later in again) == 3 - i
+
+
+@LEARNERS
+def test_power_functions_are_sums_of_weights_by_their_profiles(learner_of):
+    learner, data = learner_of()
+    made, path = Trainer(learner, PLAN, CPU), []
+    made.begin(data[batch_indices(0, 0, len(data), PLAN.batch)], 0)
+    for step in range(PLAN.steps):
+        made.step(data[batch_indices(0, step, len(data), PLAN.batch)], 0, step)
+        path.append({name: value.detach().clone().double() for name, value in learner.named_parameters()})
+    found = made.averages.powers()
+    assert {name.partition("/")[2] for name in found} == path[0].keys()
+    for std in KEPT:
+        for name in path[0]:
+            expected = sum(share * weights[name] for share, weights in zip(profile(12, std), path, strict=True))
+            torch.testing.assert_close(found[f"{std}/{name}"].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_averages_of_a_training_are_the_learners_its_tracked_one_and_any_of_its_snapshots():
+    """Of 60 steps: within 1 % of what is summed up over all of its weights, and a tenth of what these are off it."""
+    plan = replace(PLAN, steps=60, learning_rate=8e-3, snapshots=20)
+    learner, data = image_learner()
+    made, path, kept = Trainer(learner, plan, CPU), [], {}
+    for step in range(plan.steps):
+        made.step(data[batch_indices(0, step, len(data), plan.batch)], 0, step)
+        path.append(torch.cat([value.detach().flatten().double() for value in learner.parameters()]))
+        if step + 1 in plan.snapshot_steps:
+            kept[step + 1] = {name: value.clone() for name, value in made.averages.powers().items()}
+    state = made.state()
+    of = lambda name: part(state, name)  # noqa: E731
+    assert_same(Raw().weights(of, kept.get, plan), learner.state_dict())
+    assert_same(Tracked().weights(of, kept.get, plan), made.average.state_dict())
+    raw = path[-1]
+    for std in (0.03, 0.05, 0.1, 0.15, 0.2):
+        average = Power(std)
+        assert average.refusal(plan) is None
+        weights = average.weights(of, kept.get, plan)
+        assert weights.keys() == learner.state_dict().keys()
+        found = torch.cat([weights[name].flatten().double() for name, _ in learner.named_parameters()])
+        tracked = sum(share * weight for share, weight in zip(profile(60, std), path, strict=True))
+        assert (found - tracked).norm() < min(0.01 * tracked.norm(), 0.1 * (raw - tracked).norm())
+
+
+def test_ties_counts_and_what_is_frozen_are_the_learners():
+    learner = DiffusionLearner(any_module())
+    plan = Training(steps=4, batch=8, report_every=4, snapshots=4)
+    (report,) = train(learner, IMAGES, plan, 0)
+    weights = Power(0.1).weights(ended(report), report.snapshots.__getitem__, plan)
+    own = part(report.state(), "learner")
+    differ = {name for name, value in weights.items() if not torch.equal(value, own[name])}
+    learner.load_state_dict(weights)
+    assert_same(learner.state_dict(), weights)
+    trained = {name for name, p in learner.named_parameters(remove_duplicate=False) if p.requires_grad}
+    assert differ == trained
+
+
+@pytest.mark.parametrize(
+    ("average", "snapshots", "reason"),
+    [
+        (Power(0.05), 0, "average=0.05 is reconstructed from snapshots, and training.snapshots=0 keeps none: take "
+         "training.snapshots=32, or average=tracked"),
+        (Power(0.01), 32, "average=0.01 misses 17% of its profile where it is reconstructed from 32 snapshots: take "
+         "training.snapshots=128, or an average between 0.05 and 0.1"),
+        (Power(0.25), 8, "misses 18% .* 8 snapshots: take training.snapshots=32"),
+        (Power(0.001), 256, "misses 3.% .* from 256 snapshots: take more training.steps, or an average between"),
+    ],
+)  # fmt: skip
+def test_an_average_that_snapshots_do_not_tell_is_refused(average, snapshots, reason):
+    found = average.refusal(Training(snapshots=snapshots))
+    assert found is not None
+    assert re.search(reason, found), found
+
+
+def test_averages_that_snapshots_tell_are_not_refused():
+    assert MOST_OFF == 0.05
+    for std in (0.02, 0.03, *KEPT, 0.15, 0.2, 0.25):
+        assert Power(std).refusal(Training(snapshots=32)) is None
+    for average in (Raw(), Tracked()):
+        assert average.refusal(Training()) is None
+
+
+@pytest.mark.parametrize("std", [0.0, -0.1, 0.3, float("nan")])
+def test_a_width_that_no_average_has_is_refused(std):
+    with pytest.raises(ValueError, match=r"average\.std must be 0\.001 to 0\.288"):
+        Power(std)
+
+
+@pytest.mark.parametrize("count", [-1, 257])
+def test_a_number_of_snapshots_out_of_range_is_refused(count):
+    with pytest.raises(ValueError, match=f"training.snapshots must be 0 for none, or 1 to 256.*got {count}"):
+        Training(snapshots=count)
+    assert "snapshots" in Training().unread
+    assert "snapshots" not in Training(snapshots=32).unread
+
+
+def test_a_checkpoint_without_its_averages_is_refused():
+    learner, _ = points_learner()
+    plain = Trainer(learner, replace(PLAN, snapshots=0), CPU).state()
+    with pytest.raises(ValueError, match="holds no 'power'"):
+        Trainer(points_learner()[0], PLAN, CPU).load(plain)
