@@ -16,6 +16,7 @@ from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
+from ablations.settings.registry import field_names
 from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
@@ -46,6 +47,7 @@ def _refusal(cell: Cell) -> str | None:
         or chain_refusal(choices_of(cell), cell.evaluation.horizon)
         or between_refusal(cell)
         or continuous_refusal(cell)
+        or flip_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
 
@@ -97,6 +99,22 @@ def between_refusal(cell: Cell) -> str | None:
     reason = level_refusal(choices_of(cell)) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
+
+
+def flip_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's data cannot be mirrored while it trains."""
+    data = choice_name(cell.data)
+    if not cell.training.flips:
+        return None
+    if not cell.data.mirrors:
+        declared = " (data.mirrors=true says that it is)" if "mirrors" in field_names(type(cell.data)) else ""
+        return (
+            f"training.flips=true mirrors images, and a mirrored one of data={data} is not known to be as likely as "
+            f"itself{declared}: leave it out"
+        )
+    if cell.space.encoded:
+        return "training.flips=true mirrors images, and space=latents trains on codes of them: take space=pixels"
+    return None
 
 
 def continuous_refusal(cell: Cell) -> str | None:

@@ -27,9 +27,10 @@ from ablations.stages.artifacts import (
 )
 from ablations.stages.checkpoints import Checkpoints
 from ablations.stages.memory import peak_memory, reset_peak_memory
+from diffusion_core.batches import fetched
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, fetched, part, train
+from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
 
 CHECKPOINT_SECONDS = 20.0
