@@ -23,6 +23,7 @@ from ablations.stages.artifacts import (
     forget_damaged,
     read_checkpoint,
     write_artifact,
+    write_fork,
     write_history,
 )
 from ablations.stages.checkpoints import Checkpoints
@@ -86,12 +87,13 @@ class Trained:
 class Course:
     """The course of a training, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
 
-    At the steps `rungs` averages are left, and `score` is called, whose time is not the training's. All of these are
-    steps of a report, beyond the last checkpoint.
+    At the steps `rungs` averages are left, and `score` is called, and at the steps `forks` whole states are left: that
+    time is not the training's. All of these are steps of a report, beyond the last checkpoint.
     """
 
     until: int | None = None
     rungs: frozenset[int] = frozenset()
+    forks: frozenset[int] = frozenset()
     score: Callable[[int], None] = lambda step: None
 
 
@@ -140,12 +142,15 @@ def learn(
             history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
             if ranks.rank == 0:
                 bench.progress(report.step / last)
-                if report.finite and report.step in course.rungs:
+                if report.finite and report.step in course.rungs | course.forks:
                     paused = bench.clock()
-                    # Whoever scores it reads how long it took to get there.
-                    took = str(history[-1]["seconds"])
-                    write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
-                    course.score(report.step)
+                    if report.step in course.forks:
+                        write_fork(folder, history, report.state())
+                    if report.step in course.rungs:
+                        # Whoever scores it reads how long it took to get there.
+                        took = str(history[-1]["seconds"])
+                        write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
+                        course.score(report.step)
                     began += bench.clock() - paused
                 if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)
@@ -159,7 +164,7 @@ def learn(
     assert report is not None, "a checkpoint is never of the last step"
     if ranks.rank == 0:
         write_history(folder, history)
-    weights = {name: value for name, value in report.state().items() if not name.startswith("optimiser/")}
+    weights = {name: value for name, value in report.state().items() if not name.startswith(("optimiser/", "clip/"))}
     return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
 
 
