@@ -6,9 +6,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from scipy import stats
 
 from analysis.exports import answers_file
+from analysis.figures.budget import budget_figure
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.findings.budget import BRANCHED, FALLING
@@ -250,6 +252,9 @@ def test_cells_whose_rate_has_not_fallen_at_a_rung_are_left_out_and_the_others_s
     }
     texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
     assert LEFT_OUT.format(names="early") in texts
+    drawn = [text.get_text() for text in budget_figure(answers).findobj(Text)]
+    assert "steady" in drawn
+    assert "early" not in drawn
 
 
 def best_without_early():
