@@ -18,8 +18,6 @@ from torch import Tensor
 from diffusion_core.optimiser import AdamW
 from diffusion_core.trainable import Learner, sent
 
-__all__ = ["Clipping"]
-
 DRAWS = 16
 """Draws of times and noise per example of the first batch, over which ℓ_0 is a mean."""
 

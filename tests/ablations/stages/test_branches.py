@@ -9,7 +9,11 @@ import pytest
 
 from ablations import run
 from ablations.data.tensors import read_tensors
-from ablations.driver.rounds import at_first_rung
+from ablations.driver.estimates import Measured
+from ablations.driver.loads import BEGIN, JUDGE, loads_of
+from ablations.driver.rounds import at_first_rung, planned
+from ablations.driver.sizes import seconds_of_rounds
+from ablations.driver.work_units import alike
 from ablations.engine.files import FORK
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
@@ -174,6 +178,23 @@ def test_branches_are_no_part_of_the_cells_and_are_trained_after_them():
     early = at_first_rung(plan_of(*ON_POINTS, "parameterization=epsilon,v", "seeds=2"))
     assert Counter(stage.kind for stage in early.stages() if stage.of_cell) == {"branch": 4, "rung": 4}
     assert {stage.begins for stage in branches_in(early.stages())} == {0.0}
+
+
+def test_what_they_take_is_counted_by_where_they_begin(tmp_path):
+    """Three passes of each of 128 examples a step."""
+    asked = plan_of(*over(ON_POINTS, "parameterization=epsilon,v", "seeds=2"))
+    data, step = asked.here.data, 3 * 128
+    whole, early = (loads_of(stages_, data) for stages_ in (asked.stages(), at_first_rung(asked).stages()))
+    for branch in branches_in(asked.stages()):
+        steps, key = branch.cell.training.steps, alike(branch)
+        assert whole[branch.id].whole[key] == (steps - steps / 2) * step
+        assert branch.id not in early or early[branch.id].whole[key] == steps * step
+    # Of 80 steps of a training, the first round takes 10 too, besides those of the first cooldown.
+    kinds = {key for load in whole.values() for key in load.kinds}
+    each = {key: float(key[0] == "training") for key in kinds} | {BEGIN: 0.0, JUDGE: 0.0}
+    first, second = seconds_of_rounds(planned(asked), Journal(tmp_path), Measured(each))
+    assert first * len(asked.here.devices) == pytest.approx(4 * 20 * step, rel=1e-3)
+    assert second * len(asked.here.devices) == pytest.approx(4 * (70 + 20) * step, rel=1e-3)
 
 
 @pytest.mark.parametrize(
