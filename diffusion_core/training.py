@@ -53,7 +53,7 @@ class Training:
     @property
     def unread(self) -> tuple[str, ...]:
         """Fields that change no number, or do as they did before they could be chosen."""
-        former = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
+        former: dict[str, object] = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
         former |= {"clip": None, "flips": False, "cooldown": COOLDOWN}
         return "captured", *(name for name, value in former.items() if getattr(self, name) == value)
 

@@ -59,7 +59,7 @@ class RungStage(OnTheWay):
 
     @property
     def before(self) -> tuple[BranchStage, ...]:
-        """What is trained for it alone."""
+        """The training that is run for it alone, if one is."""
         return (self.training,) if isinstance(self.training, BranchStage) else ()
 
     def waiting_for(self, needs: tuple[str, ...]) -> RungStage:

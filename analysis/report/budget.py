@@ -57,7 +57,7 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
 
 
 def _rules(answers: Answers) -> list[Text]:
-    """What the section rests on."""
+    """Sentences that say what the section rests on."""
     branched = [BRANCHES] if any(cell.parameter(RATE) == BRANCHED for cell in answers.cells) else []
     out = [cell.name for cell in answers.cells if not ends_at_rungs(cell)]
     left_out = [LEFT_OUT.format(names=some(out, NAMED))] if out else []
