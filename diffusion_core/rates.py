@@ -3,10 +3,12 @@
     constant        1
     linear          1 − n/N
     cosine          (1 + cos(π n/N))/2                Loshchilov & Hutter 2017, arXiv:1608.03983
-    inverse_sqrt    √(w/max(n, w)), w at least 1      Karras et al. 2024, arXiv:2312.02696, Eq. 67
-    wsd             min(1, (1 − n/N)/c), c = 0.3      Hägele et al. 2024, arXiv:2405.18392
+    inverse_sqrt    √(w/max(n, w))                    Karras et al. 2024, arXiv:2312.02696, Eq. 67
+    wsd             min(1, (1 − n/N)/c)               Hägele et al. 2024, arXiv:2405.18392
 
 One that falls to zero ends with less of the noise that single batches bring into the weights, which samples show most.
+Before its cooldown, the last share c of all steps, a step of `wsd` knows nothing of N: trainings of any length have one
+trunk, and each is a branch of it (`trunk`).
 """
 
 from __future__ import annotations
@@ -18,18 +20,24 @@ from typing import Literal, get_args
 Rate = Literal["constant", "linear", "cosine", "inverse_sqrt", "wsd"]
 RATES: tuple[Rate, ...] = get_args(Rate)
 COOLDOWN = 0.3
-"""c, the share of a training's steps over which `wsd` falls."""
+"""c, the share of a training's steps over which `wsd` falls, unless it is chosen."""
 
-SHAPES: dict[Rate, Callable[[int, int, int], float]] = {
-    "constant": lambda n, steps, warmup: 1.0,
-    "linear": lambda n, steps, warmup: 1 - n / steps,
-    "cosine": lambda n, steps, warmup: (1 + math.cos(math.pi * n / steps)) / 2,
-    "inverse_sqrt": lambda n, steps, warmup: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
-    "wsd": lambda n, steps, warmup: min(1.0, (1 - n / steps) / COOLDOWN),
+SHAPES: dict[Rate, Callable[[int, int, int, float], float]] = {
+    "constant": lambda n, steps, warmup, cooldown: 1.0,
+    "linear": lambda n, steps, warmup, cooldown: 1 - n / steps,
+    "cosine": lambda n, steps, warmup, cooldown: (1 + math.cos(math.pi * n / steps)) / 2,
+    "inverse_sqrt": lambda n, steps, warmup, cooldown: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
+    "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk(steps, cooldown) else (1 - n / steps) / cooldown,
 }
 """Shape → its share of the peak at step n of so many, after a rise over `warmup`."""
 
 
-def share_of_peak(rate: Rate, n: int, steps: int, warmup: int) -> float:
+def share_of_peak(rate: Rate, n: int, steps: int, warmup: int, cooldown: float = COOLDOWN) -> float:
     """The learning rate of step n = 0, 1, … as a share of its peak."""
-    return min(1.0, (n + 1) / max(1, warmup)) * SHAPES[rate](n, steps, warmup)
+    return min(1.0, (n + 1) / max(1, warmup)) * SHAPES[rate](n, steps, warmup, cooldown)
+
+
+def trunk(steps: int, cooldown: float = COOLDOWN) -> int:
+    """The first (1 − c) N steps of `wsd`, before its cooldown."""
+    # A share such as 0.3 is no binary fraction: (1 - 0.3) * 10 is below 7.
+    return math.floor((1 - cooldown) * steps + 1e-9 * steps)

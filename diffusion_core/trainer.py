@@ -14,20 +14,20 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.averages import Averages
+from diffusion_core.batches import batch_indices, fetched, flipped, flips
+from diffusion_core.clipping import Clipping
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
 from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, same_kernels, tf32
-from diffusion_core.randomness import draw, key, reseed, send
+from diffusion_core.randomness import key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
-from diffusion_core.rates import share_of_peak
 from diffusion_core.recorded import Recorded, Values
 from diffusion_core.trainable import Learner, sent
 from diffusion_core.training import Training
@@ -74,22 +74,6 @@ def optimiser_of(
     return Muon(groups, decays, betas, turned)
 
 
-@lru_cache(maxsize=4)
-def permutation(seed: int, epoch: int, count: int) -> Tensor:
-    """The order in which an epoch visits the data, int64 [count]."""
-    return torch.randperm(count, generator=draw(seed, epoch, "batch"))
-
-
-def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
-    """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
-    start = step * batch
-    epochs = range(start // count, (start + batch - 1) // count + 1)
-    offset = start - epochs[0] * count
-    # Most batches lie within one epoch, whose order may be long: it is not copied.
-    orders = [permutation(seed, epoch, count) for epoch in epochs]
-    return (torch.cat(orders) if len(orders) > 1 else orders[0])[offset : offset + batch]
-
-
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
 
@@ -118,6 +102,7 @@ class Trainer:
         self.beside = beside
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = Averages(self.average, learner, flats, plan)
+        self.clipping = None if plan.clip is None else Clipping(plan.clip, self.optimiser, device)
         captured = plan.captured and device.type == "cuda" and ranks.world == 1
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
@@ -131,6 +116,8 @@ class Trainer:
         """Do what comes before the first step, whose whole batch [B, …] is given."""
         with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
+            if self.clipping is not None:
+                self.clipping.begin(self.learner, raw, seed, self.plan.micro_batch or len(raw))
 
     def step(self, raw: Tensor, seed: int, step: int) -> Values:
         """One step on this rank's share [B/N, …] of a batch, or on all of it [B, …] where the learner `pairs`; the mean
@@ -144,7 +131,7 @@ class Trainer:
             raw = raw[self.ranks.share(len(raw))]
         dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
         plan = self.plan
-        rate = plan.learning_rate * share_of_peak(plan.rate, step, plan.steps, plan.warmup)
+        rate = plan.learning_rate * plan.share_of_peak(step)
         shares = self.averages.shares(step)
         if self.recorded is None:
             reseed(dropout, self.device)
@@ -175,6 +162,8 @@ class Trainer:
             means.append(mean)
         self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
         self.ranks.average_(self.optimiser.gradients)
+        if self.clipping is not None:
+            self.clipping()
         self.optimiser.step(rate)
         self.averages.follow(shares)
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
@@ -183,15 +172,23 @@ class Trainer:
         """All that a step changes."""
         moments = self.optimiser.moments.values()
         vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
-        return [*vectors, *self.learner.buffers(), *self.averages.changed]
+        counts = [] if self.clipping is None else self.clipping.changed()
+        return [*vectors, *self.learner.buffers(), *self.averages.changed, *counts]
+
+    def diagnostics(self, steps: int) -> dict[str, float]:
+        """The learner's numbers, and what was clipped in the so many steps since the last report."""
+        clipped = {} if self.clipping is None else self.clipping.diagnostics(steps)
+        return {**self.learner.diagnostics(), **clipped}
 
     def state(self) -> dict[str, Tensor]:
         """Weights, averages and optimiser as one flat dictionary of tensors."""
+        loss_0 = {} if self.clipping is None else self.clipping.loss_0
         return {
             **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
             **{f"average/{name}": value for name, value in self.average.state_dict().items()},
             **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
             **{f"power/{name}": value for name, value in self.averages.powers().items()},
+            **{f"clip/{group}": value for group, value in loss_0.items()},
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -204,6 +201,8 @@ class Trainer:
         self.optimiser.load(part(state, "optimiser"))
         if self.plan.snapshots:
             self.averages.load(part(state, "power"))
+        if self.clipping is not None:
+            self.clipping.load(part(state, "clip"))
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -258,13 +257,14 @@ def train(
         trainer.load(state)
     learner.train()
     mine = slice(None) if learner.pairs else ranks.share(plan.batch)
+    if plan.flips and data.dim() != 4:
+        raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {list(data.shape)}: leave it out")
     means: list[Values] = []
     marks, taken = frozenset(plan.snapshot_steps), dict[int, Values]()
     for step in range(first, plan.steps):
-        indices = batch_indices(seed, step, len(data), plan.batch)
         if step == 0:
-            trainer.begin(fetched(data, indices, device), seed)
-        means.append(trainer.step(fetched(data, indices[mine], device), seed, step))
+            trainer.begin(_taken(data, plan, seed, step, slice(None), device), seed)
+        means.append(trainer.step(_taken(data, plan, seed, step, mine, device), seed, step))
         done = step + 1
         if done in marks:
             taken[done] = {name: value.clone() for name, value in trainer.averages.powers().items()}
@@ -276,7 +276,7 @@ def train(
             done,
             {group: float(sum(values)) / len(values) for group, values in losses.items()},
             {group: float(values.std(correction=0)) for group, values in losses.items()},
-            learner.diagnostics(),
+            trainer.diagnostics(len(means)),
             trainer.state,
             trainer.remarks,
             taken,
@@ -287,6 +287,7 @@ def train(
             return
 
 
-def fetched(data: Tensor, indices: Tensor, device: torch.device) -> Tensor:
-    """Rows of stored data [N, …] on a device, by their indices on the CPU."""
-    return data[send(indices, device)] if data.device.type == device.type else send(data[indices], device)
+def _taken(data: Tensor, plan: Training, seed: int, step: int, rows: slice, device: torch.device) -> Tensor:
+    """These rows of a step's batch of stored data [N, …], on a device."""
+    raw = fetched(data, batch_indices(seed, step, len(data), plan.batch)[rows], device)
+    return flipped(raw, send(flips(seed, step, plan.batch)[rows], device)) if plan.flips else raw

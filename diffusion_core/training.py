@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from diffusion_core.rates import RATES, Rate
+from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk
 
 __all__ = ["Training"]
 
@@ -29,6 +30,9 @@ class Training:
     `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a
     step is recorded and replayed if it is to be `captured` (`recorded.py`). So many `snapshots` are taken of two more
     averages, which tell averages of any length afterwards (`averages.py`).
+
+    `clip` is the norm above which the gradient of the normalised objective is shortened (`clipping.py`), and `flips`
+    mirrors images at random (`batches.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
     """
 
     steps: int = 1000
@@ -46,6 +50,9 @@ class Training:
     optimizer: Optimizer = "adamw"
     rate: Rate = "constant"
     snapshots: int = 0
+    clip: float | None = None
+    flips: bool = False
+    cooldown: float = COOLDOWN
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -56,7 +63,8 @@ class Training:
     @property
     def unread(self) -> tuple[str, ...]:
         """Fields that change no number, or do as they did before they could be chosen."""
-        former = {"micro_batch": None, "optimizer": "adamw", "rate": "constant", "snapshots": 0}
+        former: dict[str, object] = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
+        former |= {"clip": None, "flips": False, "cooldown": COOLDOWN, "snapshots": 0}
         return "captured", *(name for name, value in former.items() if getattr(self, name) == value)
 
     def __post_init__(self) -> None:
@@ -85,3 +93,33 @@ class Training:
             raise ValueError(
                 f"training needs ema, beta_1 and beta_2 in [0, 1), got {self.ema}, {self.beta_1} and {self.beta_2}"
             )
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise ValueError(f"training.clip is a norm above 0, or null for no clipping, got {self.clip}")
+        self._check_rate()
+
+    def _check_rate(self) -> None:
+        if not 0 < self.cooldown <= 1:
+            raise ValueError(f"training.cooldown is a share of the steps, above 0 and at most 1, got {self.cooldown}")
+        if self.rate == "inverse_sqrt" and not self.warmup:
+            raise ValueError("training.rate=inverse_sqrt falls from the end of its warm-up: take training.warmup >= 1")
+        if self.rate == "wsd":
+            if self.warmup > self.trunk:
+                raise ValueError(
+                    f"training.rate=wsd has a cooldown longer than its training: of training.steps={self.steps} the "
+                    f"first {self.trunk} come before training.cooldown={self.cooldown}, fewer than "
+                    f"training.warmup={self.warmup}: take more steps, or a shorter warm-up or cooldown"
+                )
+        elif self.cooldown != COOLDOWN:
+            raise ValueError(
+                f"training.cooldown={self.cooldown} is read by training.rate=wsd alone, got rate={self.rate}: leave "
+                "one of them out"
+            )
+
+    def share_of_peak(self, step: int) -> float:
+        """The learning rate of step 0, 1, … as a share of its peak."""
+        return share_of_peak(self.rate, step, self.steps, self.warmup, self.cooldown)
+
+    @property
+    def trunk(self) -> int:
+        """The steps of `rate=wsd` before its cooldown, which are those of any longer training too."""
+        return trunk(self.steps, self.cooldown)

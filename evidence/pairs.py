@@ -35,6 +35,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"space": "latents", "space.f": 4},
         {"space": "latents", "space.regularization": "vq"},
     ],
+    "training": [
+        {"training.rate": "wsd"},
+        {"training.rate": "inverse_sqrt", "training.optimizer": "muon"},
+        {"training.clip": 0.1},
+    ],
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},
@@ -43,8 +48,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 """Values of an axis beside its files."""
 
-KINDS = {"data": ("digits", "mixture2d")}
-"""Axes of which some values stand for all: digits for images, the mixture for points."""
+KINDS = {"data": ("digits", "mixture2d"), "training": ("default",)}
+"""Axes of which some values stand for all: digits for images, the mixture for points, one recipe for its lengths."""
 
 TRIPLES = [("schedule", "objective", "time_input"), ("schedule", "time", "time_input")]
 """Axes whose values a rule reads three at a time."""
@@ -92,8 +97,6 @@ def all_values() -> dict[str, list[Value]]:
     """Every axis with its values, the default first; `saved` schedules, which are anyone's, left out."""
     axes: dict[str, list[Value]] = {}
     for axis, default in AXES.items():
-        if axis == "training":
-            continue
         options = [option for option in options_of(axis) if "/" not in option]
         kept = [option for option in options if option in KINDS.get(axis, options)]
         ordered = sorted(kept, key=lambda option: option != default)

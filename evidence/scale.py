@@ -167,8 +167,8 @@ def mapped(count: int, side: int) -> dict[str, float]:
     import torch
 
     from ablations.data.base import Data, histogram_codes
+    from diffusion_core.batches import batch_indices
     from diffusion_core.encodings import GreyLevels
-    from diffusion_core.trainer import batch_indices
 
     with TemporaryDirectory() as temporary:
         file = Path(temporary) / "images.npy"

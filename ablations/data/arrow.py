@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -46,7 +46,7 @@ class Arrow(DataSet):
     The column `image` is, if it is not named, the only one of images; `label` the only one of classes, and with none or
     several there are no labels. Of a split that it lacks, or of its only one, whatever that is called, the SHA-256 of
     an image's file decides, as in `folder`. An image of two splits stays in test, or else in validation, alone.
-    Of these the one with more images loses the last of them, by hash.
+    Of these the one with more images loses the last of them, by hash. `mirrors` is that of `folder`.
     """
 
     path: str = ""
@@ -54,9 +54,11 @@ class Arrow(DataSet):
     label: str = ""
     size: int = 32
     mode: Mode = "colour"
+    mirrors: bool = field(default=False, compare=False, repr=False)
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
     where: ClassVar[tuple[str, ...]] = ("path", "image", "label")
+    unread: ClassVar[tuple[str, ...]] = ("mirrors",)
 
     def __post_init__(self) -> None:
         check_size("arrow", self.size)

@@ -76,11 +76,13 @@ class DataSet(ABC):
     """A data set. `extractor` names the features its images are judged by; None for points.
 
     `where` names the fields that only say where files lie: the digest stands for what they hold, so that they are no
-    part of an identity.
+    part of an identity. `mirrors` is True where the mirror image of each is as likely as itself: no letter, nothing
+    that always points one way.
     """
 
     extractor: ClassVar[str | None]
     where: ClassVar[tuple[str, ...]] = ()
+    mirrors: bool = False
 
     def load(self) -> Data:
         """The data, read or made once in a process; InputError that says how to get it where it is missing."""

@@ -49,6 +49,7 @@ class Cifar10(DataSet):
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
     where: ClassVar[tuple[str, ...]] = ("root",)
+    mirrors = True
     unread: ClassVar[tuple[str, ...]] = ("download",)
     # Its page publishes an MD5, c32a1d4ab5d03f1284b67883e8d87530. This is the same file's digest as other libraries
     # check it (MLDatasets.jl, GoMLX), which cannot be forged.

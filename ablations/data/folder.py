@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -25,15 +25,18 @@ class Folder(DataSet):
 
     The SHA-256 of a file decides its split, 80 / 10 / 10 in the mean: it stays where it is when others come, wherever
     it is moved, and equal files are never on both sides. Of validation and test the one with more images loses the
-    last of them, by hash, because FID compares only at one n.
+    last of them, by hash, because FID compares only at one n. With `mirrors` the mirror image of each is declared to be
+    as likely as itself, so that `training.flips` may be asked for.
     """
 
     root: str = ""
     size: int = 32
     mode: Mode = "colour"
+    mirrors: bool = field(default=False, compare=False, repr=False)
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
     where: ClassVar[tuple[str, ...]] = ("root",)
+    unread: ClassVar[tuple[str, ...]] = ("mirrors",)
 
     def __post_init__(self) -> None:
         check_size("folder", self.size)

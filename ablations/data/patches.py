@@ -32,6 +32,7 @@ class Patches(DataSet):
     size: int = 16
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
+    mirrors = True
 
     def __post_init__(self) -> None:
         if not SMALLEST <= self.size <= LARGEST:

@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from ablations.data.base import Data
 from ablations.driver.work_units import alike
+from ablations.stages.branch import BranchStage
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import OnTheWay, Stage
 from ablations.stages.training import TrainingStage
@@ -103,7 +104,8 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
         rungs = sorted((rung for rung in stage.scored if rung.id in inside), key=lambda rung: rung.step)
         steps = stage.cell.training.steps
         scored = tuple(Scored(rung.step / steps, rung, amounts_of(rung, data)) for rung in rungs)
-        return Load(stage, amounts_of(stage, data), scored, starts.get(stage.id, 0.0))
+        begins = stage.begins if isinstance(stage, BranchStage) else 0.0
+        return Load(stage, amounts_of(stage, data), scored, starts.get(stage.id, begins))
     if isinstance(stage, RungStage) and stage.leads:
         # It tells how far its training is to its step, and is scored there.
         training = stage.training

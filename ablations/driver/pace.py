@@ -266,6 +266,8 @@ def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
         history = read_history(journal.folder(training.id))
         if history:
             shares[training.id] = history[-1]["step"] / training.cell.training.steps
+        elif begun := training.begun(journal):
+            shares[training.id] = begun
     return shares
 
 

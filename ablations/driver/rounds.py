@@ -100,7 +100,11 @@ def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
     rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
     first = [stage for stage in rungs if stage.step == min(rung.step for rung in rungs)]
     early: list[Stage] = [stage for stage in item.stages if stage.kind == "autoencoder" and first]
-    for stage in first:
+    for branched in (stage for stage in first if stage.before):
+        alone = branched.waiting_for(branched.training.autoencoders)
+        leads[alone.training.id] = alone.training.id
+        early += [*alone.before, alone]
+    for stage in (stage for stage in first if not stage.before):
         lead = leads.setdefault(stage.training.id, stage.id)
         needs = stage.training.needs if lead == stage.id else (*stage.training.needs, lead)
         early.append(replace(stage, needs=needs))

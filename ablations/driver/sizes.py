@@ -13,6 +13,7 @@ from ablations.driver.wording import counted, minutes
 from ablations.engine.disk import in_bytes
 from ablations.engine.journal import Journal
 from ablations.launchers.local import Local
+from ablations.stages.branch import BranchStage
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
 
@@ -83,6 +84,8 @@ def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Me
             for rung in stages
             if isinstance(rung, RungStage) and rung.leads
         }
+        branches = [stage for stage in stages if isinstance(stage, BranchStage)]
+        starts |= {branch.trunk: branch.share_of_trunk for branch in branches if branch.trunk not in branch.needs}
     if not any(each_round):
         return each_round
     runs = len(rounds[-1].plan.planned)

@@ -16,6 +16,8 @@ BEFORE = "checkpoint-before.safetensors"
 """The one before that, from which it goes on where the last one is damaged."""
 AVERAGE = "average-"
 """The beginning of the names of averages at rungs."""
+FORK = "fork-"
+"""The beginning of the names of states from which shorter trainings go on."""
 STAGE, DIGEST = "stage", "sha256"
 """Words in an artefact's header: the stage that wrote it, and the hash of its tensors."""
 
@@ -30,6 +32,6 @@ class Damaged(InputError):
 
 
 def kept(names: Iterable[str]) -> list[str]:
-    """The files that a stage leaves for good, in order: tensors that are neither a checkpoint nor of a rung."""
+    """The files that a stage leaves for good, in order: tensors that are neither a checkpoint nor on the way."""
     tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
-    return [name for name in tensors if not name.startswith((".", AVERAGE))]
+    return [name for name in tensors if not name.startswith((".", AVERAGE, FORK))]

@@ -48,7 +48,7 @@ class Changes:
 def packed(journal: Journal, stage: Stage) -> Parcel:
     """All that a stage may read of a journal."""
     parcel: Parcel = {}
-    for stage_id in dict.fromkeys((*stage.needs, *stage.holds, stage.id)):
+    for stage_id in dict.fromkeys((*stage.needs, *stage.reads, *stage.holds, stage.id)):
         for path in _files(journal.folder(stage_id)):
             # It may be taken away at this moment, by another command that has just ended it.
             with suppress(FileNotFoundError):

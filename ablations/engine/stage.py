@@ -69,6 +69,11 @@ class Stage(ABC):
         """The stages in whose folders it works too, so that it has their leases meanwhile."""
         return ()
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The stages whose files it may use, though it does not wait for them."""
+        return ()
+
     def company(self, device: str) -> str:
         """The mark of stages that gain from running side by side in a process on a device; "" where one does not."""
         return ""

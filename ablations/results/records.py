@@ -14,6 +14,7 @@ from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
+from ablations.stages.branch import BranchStage
 from ablations.stages.stage import FINISHED_AT, OnTheWay, Stage
 from analysis.format.names import (
     FIRST_RESULT,
@@ -123,7 +124,10 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
     sets = {stage.id: stage.drawn for stage in finished.planned.stages}
     for stage in asked:
         result, failure = journal.result(stage.id), journal.failure(stage.id)
-        if result is not None:
+        if result is not None and isinstance(stage, BranchStage):
+            made = [*made, result.metadata]
+            metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + stage.seconds_of(result)
+        elif result is not None:
             metadata = joined(metadata, result.metadata)
             made = [*made, result.metadata]
             if stage.fills:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ablations.driver.estimates import DRAWN, FIRST, Measured
 from ablations.driver.sizes import measured_there
@@ -28,9 +28,11 @@ class Announced:
         """Measured now, as many trainings side by side as a trial has; a confirmation has more, and takes no longer."""
         study = plan.study
         trial = [stage for item in plan.planned(study.default) for stage in item.stages]
-        for training in [stage for stage in trial if isinstance(stage, TrainingStage)] if study.prunes else []:
-            rungs = [rung_of(training, step) for step in study.rungs(training.cell)]
-            trial += [replace(rung, needs=(*rung.needs, training.id)) for rung in rungs]
+        for training in [stage for stage in trial if stage.kind == TrainingStage.kind] if study.prunes else []:
+            assert isinstance(training, TrainingStage), "there is no other of its kind"
+            after = (*training.needs, training.id)
+            rungs = [rung_of(training, step).waiting_for(after) for step in study.rungs(training.cell)]
+            trial += [stage for rung in rungs for stage in (*rung.before, rung)]
         confirming = plan.here.planned({}, study.cell(study.default, study.seeds[-1] + 1), None).stages
         # Trainings of both are alike, and not run at the same time.
         kinds = [*trial, *(stage for stage in confirming if not stage.trains)]

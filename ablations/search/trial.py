@@ -65,8 +65,9 @@ class Course:
             return None
         before = [stage for stage in stages if stage.id in training.needs]
         for rung in (rung_of(training, step) for step in self.rungs):
-            yield from self._missing([*before, rung])
-            failure = self._failure([*before, rung])
+            way = [*before, *rung.before, rung]
+            yield from self._missing(way)
+            failure = self._failure(way)
             if failure is not None:
                 return TrialOutcome("failed", failure[0], reported=reported, steps=rung.step, again=failure[1])
             metrics = self._metrics(rung)

@@ -36,7 +36,8 @@ class WatchedTrial(Watched):
 
     @property
     def stages(self) -> Sequence[Stage]:
-        return [*self._rungs, *(stage for item in self.planned for stage in item.stages)]
+        way = [stage for rung in self._rungs for stage in (*rung.before, rung)]
+        return [*way, *(stage for item in self.planned for stage in item.stages)]
 
     @property
     def _rungs(self) -> list[RungStage]:

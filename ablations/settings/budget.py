@@ -16,6 +16,7 @@ from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
+from diffusion_core.rates import trunk
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import draws_of
 from diffusion_core.training import Training
@@ -30,10 +31,18 @@ def training_passes(cell: Cell) -> int:
 
 def rungs(plan: Training, count: int) -> list[int]:
     """The steps at which a training is scored on its way, so many at most: a half, a quarter, … of all, at its reports,
-    once it is warm."""
+    once it is warm. Of `rate=wsd` a rung is a training of its own, which leaves the trunk at a report."""
     reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, count + 1)]
     marks = sorted({max(1, report) * plan.report_every for report in reports} & set(range(plan.steps)))
+    if plan.rate == "wsd":
+        return [mark for mark in marks if fork_of(plan, mark)]
     return [mark for mark in marks if mark >= plan.warmup] or marks[-1:]
+
+
+def fork_of(plan: Training, steps: int) -> int:
+    """The last report of a training of so many steps before its cooldown; 0 where it is not warm by then."""
+    before = trunk(steps, plan.cooldown)
+    return before // plan.report_every * plan.report_every if before >= plan.warmup else 0
 
 
 def sample_passes(cell: Cell) -> int:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from ablations.settings.budget import matched_steps
+from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.identity import UNSAID
@@ -53,7 +53,11 @@ def _within_budget(cell: Cell) -> Cell:
     """The cell with the training steps that its budget comes to."""
     if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
         return cell
-    return replace(cell, training=replace(cell.training, steps=matched_steps(cell)))
+    steps = matched_steps(cell)
+    try:
+        return replace(cell, training=replace(cell.training, steps=steps))
+    except ValueError as error:
+        raise TooDear(cell, f"budget=flops: {error}") from error
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:

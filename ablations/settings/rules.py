@@ -16,6 +16,7 @@ from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
+from ablations.settings.registry import field_names
 from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
@@ -48,6 +49,7 @@ def _refusal(cell: Cell) -> str | None:
         or batch_refusal(cell)
         or cell.average.refusal(cell.training)
         or continuous_refusal(cell)
+        or flip_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
 
@@ -109,6 +111,22 @@ def batch_refusal(cell: Cell) -> str | None:
         f"coupling={choice_name(cell.coupling)} pairs a batch's noise with its examples, and training.batch=1 has one: "
         "take training.batch=2 or more, or coupling=independent"
     )
+
+
+def flip_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's data cannot be mirrored while it trains."""
+    data = choice_name(cell.data)
+    if not cell.training.flips:
+        return None
+    if not cell.data.mirrors:
+        declared = " (data.mirrors=true says that it is)" if "mirrors" in field_names(type(cell.data)) else ""
+        return (
+            f"training.flips=true mirrors images, and a mirrored one of data={data} is not known to be as likely as "
+            f"itself{declared}: leave it out"
+        )
+    if cell.space.encoded:
+        return "training.flips=true mirrors images, and space=latents trains on codes of them: take space=pixels"
+    return None
 
 
 def continuous_refusal(cell: Cell) -> str | None:

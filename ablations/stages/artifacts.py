@@ -3,8 +3,9 @@
 Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
 
 autoencoder      weights.safetensors, metrics.jsonl
-training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; where it is to keep
-                 them, snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
+training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors, or where
+                 these leave its trunk fork-<step>.safetensors; where it is to keep them,
+                 snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
@@ -22,7 +23,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ablations.data.tensors import read_tensors, write_tensors
-from ablations.engine.files import AVERAGE, BEFORE, CHECKPOINT, DIGEST, STAGE, Damaged
+from ablations.engine.files import AVERAGE, BEFORE, CHECKPOINT, DIGEST, FORK, STAGE, Damaged
 from ablations.engine.journal import Curves
 from analysis.format.files import write_text
 
@@ -92,6 +93,17 @@ class Checkpoint:
     def seconds(self) -> float:
         """The seconds that it took to get there."""
         return self.history[-1]["seconds"] if self.history else 0.0
+
+
+def write_fork(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
+    """The state at the last of the reports, with all of them, for shorter trainings that go on from it."""
+    write_artifact(folder, f"{FORK}{history[-1]['step']}.safetensors", state, history=json.dumps(history))
+
+
+def read_fork(folder: Path, step: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
+    """That state, and the reports up to it; Damaged where it is not whole."""
+    state, words = read_artifact(folder, f"{FORK}{step}.safetensors")
+    return state, json.loads(words["history"])
 
 
 def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import TypeVar
 
 from ablations.settings.budget import rungs
 from ablations.settings.cell import Cell
@@ -15,6 +16,7 @@ from ablations.settings.evaluation import HELD_OUT, HeldOut
 from ablations.settings.identity import content_hash
 from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content
 from ablations.stages.bound import BoundStage, bound_content, parts_of_bound
+from ablations.stages.branch import with_kin
 from ablations.stages.fit import FitStage, fit_of
 from ablations.stages.reconstruction import reconstruction_of
 from ablations.stages.restore import Parts
@@ -24,6 +26,8 @@ from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
+
+S = TypeVar("S", bound=Stage)
 
 
 def stages_of(
@@ -41,7 +45,8 @@ def stages_of(
     if cell.horizon:
         training = content_hash(training_content(cell, digest, precision))
         parts = replace(parts, training=training, fit=fit_of(cell, training))
-        stages.append(TrainingStage(training, cell, parts.autoencoder, _ids(stages)))
+        stage = TrainingStage(training, cell, parts.autoencoder, _ids(stages))
+        stages.append(with_kin(stage, digest, precision) if cell.training.rate == "wsd" else stage)
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
     for split in HELD_OUT:
@@ -49,11 +54,11 @@ def stages_of(
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
     on_the_way = _rungs(cell, parts, stages, extractor, early=early)
-    scored = tuple(on_the_way)
-    return [
-        *(replace(stage, scored=scored) if isinstance(stage, TrainingStage) else stage for stage in stages),
-        *on_the_way,
-    ]
+    scored = tuple(rung for rung in on_the_way if not rung.before)
+    branches = once(branch for rung in on_the_way for branch in rung.before)
+    forks = frozenset(step for branch in branches for step in branch.forks)
+    leaving = (replace(one, scored=scored, forks=forks) if isinstance(one, TrainingStage) else one for one in stages)
+    return [*leaving, *branches, *on_the_way]
 
 
 def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
@@ -77,7 +82,8 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
         rung_stages += [judged_rung(training, parts, step, extractor) for step in sorted(judged)]
     # Those that the training did not score on its way come after it, unless it has diverged.
     ended = [stage for stage in stages if stage.kind == "bound" and stage.validates]
-    return [replace(rung, needs=(*rung.needs, training.id, *_ids(ended))) for rung in rung_stages]
+    after = (*training.needs, training.id, *_ids(ended))
+    return [rung.waiting_for(after) for rung in rung_stages]
 
 
 def validated(stages: Iterable[Stage]) -> list[Stage]:
@@ -103,15 +109,16 @@ def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
     return tuple(stage.id for stage in stages)
 
 
-def once(stages: Iterable[Stage]) -> list[Stage]:
+def once(stages: Iterable[S]) -> list[S]:
     """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike, and a
-    training has all of their rungs scored."""
-    by_id: dict[str, Stage] = {}
+    training has all of their rungs scored, and leaves all of their forks."""
+    by_id: dict[str, S] = {}
     for stage in stages:
         earlier = by_id.setdefault(stage.id, stage)
         merged = earlier.needing(tuple(need for need in earlier.needs if need in stage.needs))
         if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
             scored = {rung.id: rung for rung in (*merged.scored, *stage.scored)}
-            merged = replace(merged, scored=tuple(scored.values()))
+            kin = tuple(dict.fromkeys((*merged.kin, *stage.kin)))
+            merged = replace(merged, scored=tuple(scored.values()), kin=kin, forks=merged.forks | stage.forks)
         by_id[stage.id] = merged
     return list(by_id.values())

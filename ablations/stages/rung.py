@@ -21,8 +21,9 @@ from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
-from ablations.stages.artifacts import average_at, read_artifact, read_checkpoint
+from ablations.stages.artifacts import WEIGHTS, average_at, read_artifact, read_checkpoint
 from ablations.stages.bound import bound_content, bound_of
+from ablations.stages.branch import BranchStage, branch_of
 from ablations.stages.restore import Parts, load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
@@ -39,7 +40,8 @@ class RungStage(OnTheWay):
     """A training's network at a step, scored as a finished one: by its bound on validation images, or by its samples.
 
     It reads the average that its training left there, and is run on the way of this, or after it. A pruner asks for it
-    before: then it takes the training to that step, and leaves a checkpoint, from which the training goes on.
+    before: then it takes the training to that step, and leaves a checkpoint, from which the training goes on. Where the
+    rate is `wsd` its training is a branch, which ends there.
     """
 
     id: str
@@ -55,6 +57,17 @@ class RungStage(OnTheWay):
     def leads(self) -> bool:
         """True where it may train up to its step itself: it does not wait for the whole training."""
         return self.needs == self.training.needs
+
+    @property
+    def before(self) -> tuple[BranchStage, ...]:
+        """The training that is run for it alone, if one is."""
+        return (self.training,) if isinstance(self.training, BranchStage) else ()
+
+    def waiting_for(self, needs: tuple[str, ...]) -> RungStage:
+        """The same that waits for these, and with it what is trained for it alone."""
+        if not self.before:
+            return self.needing(needs)
+        return replace(self, training=self.training.needing(needs), needs=(*needs, self.training.id))
 
     @property
     def holds(self) -> tuple[str, ...]:
@@ -118,7 +131,11 @@ class RungStage(OnTheWay):
         cell, place = self.cell, bench.at(self.training.id)
         checkpoint = read_checkpoint(place.folder)
         kept, seconds = average_at(self.step), checkpoint.seconds
-        if (place.folder / kept).exists():
+        result = bench.journal.result(self.training.id)
+        if result is not None and self.step == self.training.cell.training.steps:
+            average = part(read_artifact(place.folder, WEIGHTS)[0], "average")
+            seconds = result.metrics["cost/train_seconds"]
+        elif (place.folder / kept).exists():
             average, words = read_artifact(place.folder, kept)
             # An average of an earlier version does not say how many seconds it took.
             seconds = float(words.get("seconds", "nan"))
@@ -164,16 +181,23 @@ def _held(journal: Journal, training: str) -> Iterator[None]:
 
 def rung_of(training: TrainingStage, step: int) -> RungStage:
     """The stage that scores a training at a step, and first trains it up to that step if need be."""
-    content = bound_content(at_rung(training.cell), Parts(training.id, None, training.autoencoder), "validation")
-    return _rung(content, training, step, "bound")
+    cell, scored = training.cell, _ending(training, step)
+    content = bound_content(at_rung(cell), Parts(scored.id, None, training.autoencoder), "validation")
+    return _rung(content, cell, scored, step, "bound")
 
 
 def judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str | None) -> RungStage:
     """The stage that judges a set of samples of a training's network at a step."""
-    content = samples_content(training.cell, replace(parts, fit=None), "test", extractor, 1)
-    return _rung(content, training, step, "samples")
+    cell, scored = training.cell, _ending(training, step)
+    content = samples_content(cell, replace(parts, training=scored.id, fit=None), "test", extractor, 1)
+    return _rung(content, cell, scored, step, "samples")
 
 
-def _rung(content: dict[str, object], training: TrainingStage, step: int, scores: Scores) -> RungStage:
+def _ending(training: TrainingStage, step: int) -> TrainingStage:
+    """The training that is scored at a rung: one that ends there, where the rate is `wsd`."""
+    return branch_of(training, step) if training.kin else training
+
+
+def _rung(content: dict[str, object], cell: Cell, training: TrainingStage, step: int, scores: Scores) -> RungStage:
     stage_id = content_hash(content | {"stage": "rung", "step": step})
-    return RungStage(stage_id, training.cell, training, step, training.needs, scores)
+    return RungStage(stage_id, cell, training, step, (), scores).waiting_for(training.needs)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.journal import Curves, Result
+from ablations.engine.journal import Curves, Journal, Result
 from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
@@ -28,21 +28,23 @@ from ablations.stages.restore import build, load_encoding, restore
 from ablations.stages.several_devices import LearningStage
 from ablations.stages.stage import OnTheWay, Passes
 from ablations.stages.training_loop import Course, Trained, finite, learn
+from ablations.stages.trunk import furthest, go_on_from_kin
 from diffusion_core.averages import KEPT
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.timesteps import Importance
 
-WEIGHT_BYTES, WEIGHTS_EACH = 4, 2
-"""Bytes of a number; and numbers that are left of a parameter: itself and its average."""
+WEIGHT_BYTES, WEIGHTS_EACH, STATE_EACH = 4, 2, 4
+"""Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
 
 
 @dataclass(frozen=True)
 class TrainingStage(LearningStage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
-    At the steps of its rungs it leaves its averaged weights and has them `scored`; the rungs are no part of its id.
+    At the steps of its rungs it leaves its averaged weights and has them `scored`; the rungs are no part of its id. Its
+    `kin`, by their steps, may have left states that it goes on from, as it does at the steps `forks` (`trunk.py`).
     """
 
     id: str
@@ -50,6 +52,8 @@ class TrainingStage(LearningStage):
     autoencoder: str | None = None
     needs: tuple[str, ...] = ()
     scored: tuple[OnTheWay, ...] = ()
+    kin: tuple[tuple[int, str], ...] = ()
+    forks: frozenset[int] = frozenset()
     kind = "training"
 
     def company(self, device: str) -> str:
@@ -68,6 +72,11 @@ class TrainingStage(LearningStage):
         return "training"
 
     @property
+    def autoencoders(self) -> tuple[str, ...]:
+        """The stages that it cannot begin without."""
+        return () if self.autoencoder is None else (self.autoencoder,)
+
+    @property
     def rungs(self) -> frozenset[int]:
         """The steps at which it is scored."""
         return frozenset(rung.step for rung in self.scored)
@@ -80,8 +89,25 @@ class TrainingStage(LearningStage):
         return float(training_passes(self.cell) * step * self.cell.training.batch)
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        kept = len(self.cell.training.snapshot_steps) * len(KEPT)
-        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + len(self.rungs) + kept)
+        averages = len(self.rungs) + len(KEPT) * len(self.cell.training.snapshot_steps)
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + STATE_EACH * len(self.forks))
+
+    def begun(self, journal: Journal) -> float:
+        """The share of its steps that it need not take, since its kin have left a state there."""
+        plan = self.cell.training
+        left = furthest(journal, self.reads, plan.trunk) if self.reads else []
+        return left[0][0] / plan.steps if left else 0.0
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        # Its kin take no snapshots, and so leave no state from which one that does could go on.
+        return () if self.cell.training.snapshots else tuple(one for _, one in self.kin)
+
+    def perform(self, bench: Bench) -> None:
+        # Before several devices share it, which begin from one checkpoint.
+        if self.reads and bench.world == 1:
+            go_on_from_kin(bench.journal, self.id, self.reads, self.cell.training.trunk)
+        super().perform(bench)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         cell = self.cell
@@ -91,7 +117,7 @@ class TrainingStage(LearningStage):
             for rung in (rung for rung in self.scored if rung.step == step):
                 perform(rung, bench.journal, str(device))
 
-        learned = train_on(cell, encoding, data, device, bench, Course(rungs=self.rungs, score=score))
+        learned = train_on(cell, encoding, data, device, bench, Course(None, self.rungs, self.forks, score))
         if bench.rank == 0:
             write_artifact(bench.folder, WEIGHTS, learned.weights, step=str(learned.last["step"]))
         return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)

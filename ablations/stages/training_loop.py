@@ -24,13 +24,15 @@ from ablations.stages.artifacts import (
     read_checkpoint,
     snapshot_at,
     write_artifact,
+    write_fork,
     write_history,
 )
 from ablations.stages.checkpoints import Checkpoints
 from ablations.stages.memory import peak_memory, reset_peak_memory
+from diffusion_core.batches import fetched
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, fetched, part, train
+from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
 
 CHECKPOINT_SECONDS = 20.0
@@ -86,12 +88,13 @@ class Trained:
 class Course:
     """The course of a training, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
 
-    At the steps `rungs` averages are left, and `score` is called, whose time is not the training's. All of these are
-    steps of a report, beyond the last checkpoint.
+    At the steps `rungs` averages are left, and `score` is called, and at the steps `forks` whole states are left: that
+    time is not the training's. All of these are steps of a report, beyond the last checkpoint.
     """
 
     until: int | None = None
     rungs: frozenset[int] = frozenset()
+    forks: frozenset[int] = frozenset()
     score: Callable[[int], None] = lambda step: None
 
 
@@ -142,12 +145,15 @@ def learn(
                 bench.progress(report.step / last)
                 for step, averages in report.snapshots.items():
                     write_artifact(folder, snapshot_at(step), averages)
-                if report.finite and report.step in course.rungs:
+                if report.finite and report.step in course.rungs | course.forks:
                     paused = bench.clock()
-                    # Whoever scores it reads how long it took to get there.
-                    took = str(history[-1]["seconds"])
-                    write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
-                    course.score(report.step)
+                    if report.step in course.forks:
+                        write_fork(folder, history, report.state())
+                    if report.step in course.rungs:
+                        # Whoever scores it reads how long it took to get there.
+                        took = str(history[-1]["seconds"])
+                        write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
+                        course.score(report.step)
                     began += bench.clock() - paused
                 if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)

@@ -139,6 +139,12 @@ def says_where_its_files_lie_by_fields(data_set: DataSet) -> None:
     require(data_set, "where must name fields", not unknown, lambda: f"{unknown[0]!r} is none of {', '.join(fields)}")
 
 
+def only_images_are_mirrored(data_set: DataSet) -> None:
+    """`training.flips` mirrors the last dimension of what is stored, which points have no width along."""
+    images = isinstance(data_set.load().encoding, GreyLevels)
+    require(data_set, "points have no mirror images", images or not data_set.mirrors, "it says mirrors = True")
+
+
 PROPERTIES: tuple[Property, ...] = (
     *OF_EVERY_CHOICE,
     has_three_splits_of_one_shape,
@@ -150,4 +156,5 @@ PROPERTIES: tuple[Property, ...] = (
     its_codes_judge_a_number_of_bits,
     its_extractor_takes_its_images,
     says_where_its_files_lie_by_fields,
+    only_images_are_mirrored,
 )

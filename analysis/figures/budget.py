@@ -35,7 +35,7 @@ def budget_figure(answers: Answers) -> Figure | None:
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
     if not scored:
         return None
-    named = {id(answer.cells[i]): answer.cells[i].name for answer, _ in scored for i in answer.ranked[:NAMED]}
+    named = {id(answer.cells[i]): answer.cells[i].name for answer, of in scored for i in _ranked(answer, of)[:NAMED]}
     few = list(named)[:NAMED]
     looks = dict(zip(few, distinct_looks(len(few)), strict=True))
     tall = max(2.4, 0.7 + _LINE * sum(1 + wrapped(named[key], _CHARS).count("\n") for key in few))
@@ -52,7 +52,7 @@ def _draw(axes: Axes, answer: Findings, budget: Budget, looks: Sequence[Look | N
     lines = [[(x, on_axis(view, estimate)) for x, estimate in line] for line in lines]
     show(axes, "y", view, 5)
     ends: list[tuple[float, str, Color]] = []
-    for i in answer.ranked[::-1]:
+    for i in _ranked(answer, budget)[::-1]:
         look = looks[i]
         _plot(axes, lines[i], look, view, (i - len(lines) / 2) * _ASIDE)
         if look is not None:
@@ -64,6 +64,11 @@ def _draw(axes: Axes, answer: Findings, budget: Budget, looks: Sequence[Look | N
     where = " on validation" if budget.on_validation else ""
     axes.set(xlabel="training steps", ylabel=mathtext(f"{answer.metric.head}{where}"))
     label_ends(axes, ends[::-1], _CHARS)
+
+
+def _ranked(answer: Findings, budget: Budget) -> list[int]:
+    """The cells in order of their values, without those that have no part in it."""
+    return [i for i in answer.ranked if budget.rungs[-1].values[i]]
 
 
 def _line(rungs: Sequence[Rung], i: int) -> list[tuple[float, Estimate]]:

@@ -13,7 +13,7 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.findings.budget import FALLING, RATE, budget_of
+from analysis.findings.budget import budget_of, ends_at_rungs
 from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.claims import Claim, claims_of
 from analysis.findings.comparisons import CellComparison, Standing
@@ -151,8 +151,8 @@ class Answers:
 
     @property
     def falls(self) -> bool:
-        """True where the learning rate of some cell falls towards the end, so that a rung is no finished training."""
-        return any(cell.parameter(RATE) in FALLING for cell in self.cells)
+        """True where no two cells can be compared at rungs, since the learning rate falls towards the end."""
+        return sum(map(ends_at_rungs, self.cells)) < min(2, len(self.cells))
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:

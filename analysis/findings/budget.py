@@ -29,8 +29,15 @@ from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array
 
 STEPS, RATE = "training.steps", "training.rate"
-FALLING = ("linear", "cosine", "wsd")
-"""Shapes of a rate that falls towards the end, wherever that is."""
+FALLING = ("linear", "cosine")
+"""Shapes of a rate that falls towards the end, wherever that is: a rung is no finished training of so many steps."""
+BRANCHED = "wsd"
+"""A shape whose rungs have falls of their own."""
+
+
+def ends_at_rungs(cell: CellRuns) -> bool:
+    """True where a cell's training is at a rung what one of so many steps alone ends in."""
+    return cell.parameter(RATE) not in FALLING
 
 
 def budget_of(
@@ -41,13 +48,18 @@ def budget_of(
     curve: Callable[[str], list[pd.DataFrame]],
 ) -> Budget | None:
     """A metric's values at rungs, and what follows; None where it has none. `curve` gives a curve [x, seed] of each
-    cell."""
+    cell.
+
+    Cells whose trainings do not end at rungs have no part in it.
+    """
+    counted = {i for i, cell in enumerate(cells) if ends_at_rungs(cell)}
     column = metric.name.replace("/test", "/val")
-    ends = tuple(cell.estimate(column).values for cell in cells)
+    ends = tuple(cell.estimate(column).values if i in counted else {} for i, cell in enumerate(cells))
+    curves = [at if i in counted else at[:0] for i, at in enumerate(curve(f"{RUNG}{column}"))]
     # Where later seeds were not scored, a rung was one for the first answer alone.
     scored = [
         rung
-        for rung in _by_share(cells, curve(f"{RUNG}{column}"))
+        for rung in _by_share(cells, curves)
         if any(end.keys() <= there.keys() for end, there in zip(ends, rung.values, strict=True) if there)
     ]
     if not scored or not any(ends):
@@ -55,15 +67,19 @@ def budget_of(
     values = [by_kind(kinds_of(cells), at) for at in (*(rung.values for rung in scored), ends)]
     columns = sorted({column for at in values for of in at for column in of})
     numbers = {id(cell): i for i, cell in enumerate(cells)}
-    asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in standing.pairs]
+    pairs = [pair for pair in standing.pairs if {numbers[id(pair.a)], numbers[id(pair.b)]} <= counted]
+    asked = [(numbers[id(pair.a)], numbers[id(pair.b)]) for pair in pairs]
     *tables, end = [_table(metric, at, columns) for at in values]
-    verdicts = [_verdicts(metric, table, asked, standing.pairs) for table in tables]
+    verdicts = [_verdicts(metric, table, asked, pairs) for table in tables]
     rungs = [
         replace(rung, leading=_leading(metric, table, asked, at_rung))
         for rung, table, at_rung in zip(scored, tables, verdicts, strict=True)
     ]
     steps = [int(cell.parameter(STEPS)) for cell, end in zip(cells, ends, strict=True) if end]
-    rungs.append(Rung(0.0, (min(steps), max(steps)), ends, standing.leading))
+    leading = standing.leading
+    if len(counted) < len(cells):
+        leading = _leading(metric, end, asked, [pair.verdict for pair in pairs])
+    rungs.append(Rung(0.0, (min(steps), max(steps)), ends, leading))
     before = tables[-1]
 
     def ahead(i: int, j: int) -> Comparison | None:
@@ -72,7 +88,7 @@ def budget_of(
 
     courses = tuple(
         Course(pair, tuple(at[k] for at in verdicts), _change(scored[-1], before, end, {i: 1.0, j: -1.0}), ahead(i, j))
-        for k, (pair, (i, j)) in enumerate(zip(standing.pairs, asked, strict=True))
+        for k, (pair, (i, j)) in enumerate(zip(pairs, asked, strict=True))
     )
     behind = [] if best is None else [i for i, beaten in enumerate(standing.beaten) if beaten]
     rivals = frozenset(i for i in behind if best is not None and _catches_up(metric, ahead(best, i)))

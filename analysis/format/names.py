@@ -45,7 +45,7 @@ RUNG = "rung/"
 nll/val."""
 RUNG_SECONDS = "cost/rung_seconds"
 """The seconds of scoring a training on its way, at all of its rungs."""
-OVER_STEPS = ("train/", "schedule/", "timesteps/", RUNG)
+OVER_STEPS = ("train/", "schedule/", "timesteps/", "clip/", RUNG)
 """The beginnings of the names of curves over training steps."""
 UNCOMPARED = "not comparable"
 """The text in the place of a value that there is none of."""

@@ -132,7 +132,8 @@ def _indexed(piece: str) -> str:
 
 
 def _figure_text(piece: str) -> str:
-    return _typeset(piece, lambda plain: plain.replace("$", r"\$"))
+    # A root's sign by itself is known to TeX alone.
+    return _typeset(piece, lambda plain: plain.replace("$", r"\$")).replace(SYMBOLS["√"], "√")
 
 
 def width(text: str) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
+from analysis.findings.budget import BRANCHED, RATE, ends_at_rungs
 from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
@@ -24,9 +25,17 @@ UNKNOWN = (
     "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
 UNFINISHED = (
-    "Not known: in some cells the learning rate falls towards the end of the training, and has not fallen yet at a "
-    "rung, so that a training of so many steps alone would have ended better. What was scored there is in curves.csv."
+    "Not known: the learning rate falls towards the end of the training, and has not fallen yet at a rung, so that a "
+    "training of so many steps alone would have ended better. What was scored there is in curves.csv. With "
+    "`training.rate=wsd` a rung is a finished training of its own."
 )
+BRANCHES = (
+    "Where the rate is wsd, what was scored is a finished training of so many steps: it left the longer one before its "
+    "cooldown, and has one of its own."
+)
+LEFT_OUT = "Cells whose learning rate has not fallen yet at a rung ({names}) are left out of it."
+NAMED = 4
+"""So many cells are named that are left out."""
 _TITLE = "Does it depend on the budget?"
 
 
@@ -43,8 +52,16 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
-    blocks = (Text(RULE), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
+    blocks = (*_rules(answers), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
     return Section("budget", _TITLE, blocks)
+
+
+def _rules(answers: Answers) -> list[Text]:
+    """Sentences that say what the section rests on."""
+    branched = [BRANCHES] if any(cell.parameter(RATE) == BRANCHED for cell in answers.cells) else []
+    out = [cell.name for cell in answers.cells if not ends_at_rungs(cell)]
+    left_out = [LEFT_OUT.format(names=some(out, NAMED))] if out else []
+    return [Text(text) for text in (RULE, *branched, *left_out)]
 
 
 def _leaders(answer: Findings, of_metric: Budget) -> FactTable:

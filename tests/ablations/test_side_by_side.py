@@ -32,6 +32,9 @@ GRIDS = {
     "points": over(ON_POINTS, "parameterization=v,epsilon", "schedule=cosine,log_snr_linear"),
     "points, two shapes": over(ON_POINTS, "network.width=16,32", "schedule=learned,log_snr_linear"),
     "points, in pieces": [*ON_POINTS, "parameterization=v,epsilon", "training.micro_batch=48", "evaluation.rungs=3"],
+    "points, with branches": [
+        *[*ON_POINTS, "parameterization=v,epsilon", "training.rate=wsd", "training.clip=0.1", "evaluation.rungs=2"]
+    ],
     "points, of steps that differ": over(ON_POINTS, "training.steps=40,80,120", "timesteps=uniform,importance"),
 }
 TRAINED = 6

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from diffusion_core.batches import batch_indices
 from diffusion_core.choices import Choices, Time
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
@@ -16,7 +17,7 @@ from diffusion_core.objectives import Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.problems import Function, GaussianData, exact_model
-from diffusion_core.trainer import Trainer, batch_indices, train
+from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import across, members

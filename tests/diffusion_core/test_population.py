@@ -195,6 +195,15 @@ def test_those_that_muon_teaches_and_others_are_each_as_alone(passes):
     assert sorted(passes) == [2] * PLAN.steps + [3] * PLAN.steps
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_those_whose_gradients_are_clipped_are_each_as_alone(optimizer, passes):
+    """Each by its own norm, whoever is beside it."""
+    clips = {0: 1e-3, 1: 1.0, 2: 0.1, 4: 1e-2}
+    plans = {i: replace(KINDS[i].plan, clip=clip, optimizer=optimizer) for i, clip in clips.items()}
+    assert_as_alone([KINDS[3], *(replace(KINDS[i], plan=plan) for i, plan in plans.items())])
+    assert max(passes) > 2
+
+
 def test_batches_in_pieces_are_each_as_alone(passes):
     """The last piece is smaller; one takes its batch at once and meets the others at their first pieces."""
     drawing = Run(image_learner)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from diffusion_core.rates import COOLDOWN, RATES, share_of_peak
+from diffusion_core.rates import COOLDOWN, RATES, share_of_peak, trunk
 from diffusion_core.training import Training
 
 
@@ -25,6 +25,37 @@ def test_a_shape_has_its_values(rate, values):
     found = {n: share_of_peak(rate, n, 100, 0) for n in values}
     assert found == pytest.approx(values)
     assert COOLDOWN == 0.3
+
+
+@pytest.mark.parametrize("cooldown", [0.1, 0.3, 0.7, 1.0])
+def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_knows_how_many_there_are(cooldown):
+    for steps in (10, 130, 1000):
+        own = round((1 - cooldown) * steps)
+        assert trunk(steps, cooldown) == own
+        shares = [share_of_peak("wsd", n, steps, 0, cooldown) for n in range(steps)]
+        assert shares[:own] == [share_of_peak("wsd", n, 10 * steps, 0, cooldown) for n in range(own)] == [1.0] * own
+        assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"rate": "wsd", "steps": 100, "warmup": 71}, r"cooldown longer than its training: .*=100 the first 70 come"),
+        ({"rate": "wsd", "cooldown": 1.0, "warmup": 1}, "the first 0 come before training.cooldown=1.0, fewer than"),
+        ({"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
+        ({"rate": "cosine", "cooldown": 0.2}, "is read by training.rate=wsd alone, got rate=cosine"),
+    ],
+)
+def test_what_has_no_meaning_is_refused_in_a_line(changes, reason):
+    with pytest.raises(ValueError, match=reason) as error:
+        Training(**changes)
+    assert "\n" not in str(error.value)
+    Training(rate="wsd", steps=100, warmup=70)
+
+
+def test_who_asks_for_what_was_done_before_has_the_identity_of_before():
+    assert {"clip", "flips", "cooldown"} <= set(Training().unread)
+    assert not {"clip", "flips", "cooldown"} & set(Training(clip=1.0, flips=True, rate="wsd", cooldown=0.2).unread)
 
 
 @pytest.mark.parametrize("rate", RATES)

@@ -63,26 +63,27 @@ def states(learner_of, device, **changes):
 
 
 @pytest.mark.parametrize(
-    ("learner_of", "optimizer"),
+    ("learner_of", "optimizer", "clip"),
     [
-        (image_learner, "adamw"),
-        (image_learner, "muon"),
-        (adapting_learner, "muon"),
-        (schedule_learner, "adamw"),
-        (paired_learner, "adamw"),
-        (vq_learner, "adamw"),
+        (image_learner, "adamw", None),
+        (image_learner, "muon", 0.1),
+        (adapting_learner, "muon", None),
+        (schedule_learner, "adamw", 0.1),
+        (paired_learner, "adamw", 0.1),
+        (vq_learner, "adamw", None),
     ],
 )
-def test_a_recorded_training_is_the_training(learner_of, optimizer, monkeypatch, card):
+def test_a_recorded_training_is_the_training(learner_of, optimizer, clip, monkeypatch, card):
     monkeypatch.setattr(fused, "works", lambda: False)
     monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
     pieces = 8 if learner_of is adapting_learner else None
     recordings = recorded_by(monkeypatch)
-    recorded = states(learner_of, CUDA, micro_batch=pieces, optimizer=optimizer)
+    changes = {"micro_batch": pieces, "optimizer": optimizer, "clip": clip}
+    recorded = states(learner_of, CUDA, **changes)
     (recording,) = recordings[0].recordings.values()
     assert recordings[0].refused == []
     assert recording.graph is not None
-    called = states(learner_of, CPU if card else CUDA, micro_batch=pieces, captured=False, optimizer=optimizer)
+    called = states(learner_of, CPU if card else CUDA, captured=False, **changes)
     # A simulated card differs in the average's weight alone, a real one in how it adds up.
     rtol, atol = (1e-5, 1e-6 if optimizer == "muon" else 1e-7) if card else (1e-3, 1e-4)
     torch.testing.assert_close(recorded, called, rtol=rtol, atol=atol)

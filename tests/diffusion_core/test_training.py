@@ -16,7 +16,7 @@ from diffusion_core.objectives import Simple, VlbContinuous
 from diffusion_core.randomness import key
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, batch_indices, part, train, trained
+from diffusion_core.trainer import Report, Trainer, part, train, trained
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
     BASE,
@@ -121,16 +121,6 @@ def test_reports_hold_what_the_learner_watches():
 def test_training_lowers_the_loss(learner_of):
     reports = run(learner_of, Training(steps=60, batch=32, warmup=5, learning_rate=8e-3, report_every=20))
     assert reports[-1][1]["network"] < 0.9 * reports[0][1]["network"]
-
-
-@pytest.mark.parametrize(("count", "batch"), [(10, 4), (12, 4), (3, 8), (1, 1), (7, 7)])
-def test_batches_are_epochs_each_of_them_a_permutation(count, batch):
-    drawn = torch.cat([batch_indices(5, step, count, batch) for step in range(2 * count)])
-    epochs = drawn[: len(drawn) // count * count].reshape(-1, count)
-    assert torch.equal(epochs.sort(1).values, torch.arange(count).expand_as(epochs))
-    assert all(len(batch_indices(5, step, count, batch)) == batch for step in range(2 * count))
-    assert count < 7 or len(epochs.unique(dim=0)) > 1
-    assert count < 7 or not torch.equal(batch_indices(0, 0, count, count), batch_indices(1, 0, count, count))
 
 
 def test_a_step_takes_the_rate_of_its_plan(monkeypatch):
@@ -276,6 +266,7 @@ def test_what_is_no_checkpoint_of_the_learner_is_refused():
         *(("learning_rate", value, "learning_rate > 0") for value in (0.0, math.nan)),
         *((field, -0.1, "warmup >= 0 and weight_decay >= 0") for field in ("warmup", "weight_decay")),
         *((field, 1.0, r"ema, beta_1 and beta_2 in \[0, 1\)") for field in ("ema", "beta_1", "beta_2")),
+        *(("cooldown", value, r"a share of the steps, above 0 and at most 1") for value in (0.0, 1.1, math.nan)),
         ("beta_2", math.nan, r"ema, beta_1 and beta_2 in \[0, 1\)"),
     ],
 )

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from diffusion_core.batches import batch_indices
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import bound_terms, noise_moments
@@ -24,7 +25,7 @@ from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.testing.variants import name
-from diffusion_core.trainer import Trainer, batch_indices, train
+from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, LearnedVariance
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, RECIPES, model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
+import re
 import threading
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.making import cell_of, make_cell
+from ablations.settings.rules import flip_refusal
 from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
@@ -110,6 +112,36 @@ def test_histogram_codes_are_those_of_counting_by_hand_over_more_images_than_a_b
     overall = (np.bincount(flat.ravel(), minlength=5) + 1) / (flat.size + 5)
     assert codes["histogram per pixel"] == pytest.approx(per_pixel)
     assert codes["one histogram"] == pytest.approx(-np.log2(overall)[asked].mean())
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({}, "a mirrored one of data=digits is not known to be as likely as itself: leave it out"),
+        ({"data": "fashion_mnist"}, "data=fashion_mnist is not known"),
+        ({"data": "mixture2d", "network": "mlp"}, "data=mixture2d is not known"),
+        ({"data": "folder"}, r"data=folder is .* \(data.mirrors=true says that it is\): leave it out"),
+        ({"data": "patches", "space": "latents"}, "space=latents trains on codes of them: take space=pixels"),
+        ({"data": "patches"}, None),
+        ({"data": "cifar10"}, None),
+        ({"data": "arrow", "data.mirrors": True}, None),
+    ],
+)
+def test_images_are_mirrored_where_their_data_say_that_they_may_be(settings, reason):
+    cell = make_cell([settings], 0)
+    assert flip_refusal(cell) is None
+    found = flip_refusal(dataclasses.replace(cell, training=dataclasses.replace(cell.training, flips=True)))
+    assert (found is None) == (reason is None)
+    if reason is not None:
+        assert re.search(reason, found)
+        assert "\n" not in found
+
+
+def test_that_they_may_be_is_no_part_of_what_data_are():
+    folder, declared = CLASSES["folder"](root="x"), CLASSES["folder"](root="x", mirrors=True)
+    assert folder == declared
+    assert repr(folder) == repr(declared)
+    assert registry.describe(folder, places=True) == registry.describe(declared, places=True)
 
 
 def ids(settings: dict) -> tuple[list[str], str]:

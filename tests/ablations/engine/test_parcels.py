@@ -63,6 +63,15 @@ def test_what_it_left_before_it_was_cut_off_comes_with_it_the_next_time(journal)
     assert not journal.has("a", CHECKPOINT)
 
 
+def test_what_it_may_use_and_does_not_wait_for_comes_with_it_where_it_is_there(journal):
+    class Reading(Toy):
+        reads = ("a", "nowhere")
+
+    assert perform(Toy("a"), journal, "cpu") == "finished"
+    assert {stage for stage, _ in packed(journal, Reading("b"))} == {"a"}
+    assert ran_far(journal, Reading("b")) == "finished"
+
+
 def test_a_checkpoint_before_the_last_stays_where_it_is(journal):
     journal.shelf("a").write(BEFORE, "[0, 0]")
     assert packed(journal, Toy("a")) == {}

@@ -31,18 +31,19 @@ RUNGS = "evaluation.rungs=1 evaluation.judged_rungs=1"
 CELLS = (
     f"{RUNGS} {metrics_of('images')} evaluation.quality=[validation,test]",
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine first_step=beta_1 "
-    "sampler=ancestral sampler.steps=5 spacing=quadratic average=raw",
+    "sampler=ancestral sampler.steps=5 spacing=quadratic training.clip=0.1 average=raw",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
     "sampler=dpm_solver",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
     "average=power average.std=0.08",
     "parameterization=velocity variance=analytic_mse objective=weighted timesteps=logit_normal schedule=rectified "
-    "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12",
+    "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12 training.rate=inverse_sqrt "
+    "training.optimizer=muon",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
     "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal",
     "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True evaluation.horizon=5 "
-    "spacing=karras horizon=12 coupling=immiscible",
+    "spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 evaluation.rungs=1",
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0",

@@ -34,7 +34,12 @@ def training_of(choices):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "choices", [f"{CELL} training.micro_batch=3", IN_CONTINUOUS_TIME, "coupling=optimal training.micro_batch=3"]
+    "choices",
+    [
+        f"{CELL} training.micro_batch=3",
+        f"{IN_CONTINUOUS_TIME} training.clip=0.1",
+        "coupling=optimal training.micro_batch=3 training.clip=0.1",
+    ],
 )
 def test_two_processes_train_as_one_does(choices, tmp_path):
     """Gradients are added up otherwise, so that numbers agree to float32's rounding."""

@@ -6,14 +6,16 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.text import Text
 from scipy import stats
 
 from analysis.exports import answers_file
+from analysis.figures.budget import budget_figure
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
-from analysis.findings.budget import FALLING
+from analysis.findings.budget import BRANCHED, FALLING
 from analysis.findings.comparisons import Rung
-from analysis.report.budget import UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.budget import BRANCHES, LEFT_OUT, UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
 from analysis.report.verdict import verdict
 from analysis.words.claims import why
 from analysis.words.verdicts import headline
@@ -223,16 +225,44 @@ def test_it_is_in_answers_json():
 
 def test_of_a_rate_that_falls_it_is_said_that_a_rung_is_no_finished_training():
     """And nothing is read off the rungs. EDM2's rate is at each step what it is in a longer training."""
-    for rates, said in ((("", "linear"), True), (("", "constant"), False), (("", "inverse_sqrt"), False)):
+    none = ("linear", "", "cosine", "linear")
+    for rates, said in ((none, True), (("", "constant"), False), (("", "inverse_sqrt"), False), (("wsd",), False)):
         made = grid()
         made = dataclasses.replace(made, runs=made.runs.assign(**{"training.rate": np.resize(rates, len(made.runs))}))
         answers = Answers.of(made)
         texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
         assert (texts == [UNFINISHED]) == said
         assert (answers.findings[0].budget is None) == said
+        assert (BRANCHES in texts) == (rates == ("wsd",))
+
+
+def test_cells_whose_rate_has_not_fallen_at_a_rung_are_left_out_and_the_others_stand_as_they_do_alone():
+    made = grid(baseline={"schedule": "parallel"})
+    rates = ["wsd", "wsd", "linear", "wsd"]
+    by_cell = dict(zip(WAYS, rates, strict=True))
+    runs = made.runs.assign(**{"training.rate": [by_cell[cell] for cell in made.runs["cell_id"]]})
+    answers = Answers.of(dataclasses.replace(made, runs=runs))
+    nll = answers.findings[0]
+    early = list(WAYS).index("early")
+    assert all(not rung.values[early] and early not in rung.leading for rung in nll.budget.rungs)
+    assert not [pair for pair in courses_of(nll) if "early" in pair]
+    without = Answers.of(best_without_early()).findings[0]
+    assert {pair: course.change.before for pair, course in courses_of(nll).items()} == {
+        pair: course.change.before for pair, course in courses_of(without).items()
+    }
+    texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
+    assert LEFT_OUT.format(names="early") in texts
+    drawn = [text.get_text() for text in budget_figure(answers).findobj(Text)]
+    assert "steady" in drawn
+    assert "early" not in drawn
+
+
+def best_without_early():
+    ways = {name: way for name, way in WAYS.items() if name != "early"}
+    return grid(ways=ways, baseline={"schedule": "parallel"})
 
 
 @pytest.mark.parametrize("rate", RATES)
 def test_rates_that_fall_are_those_of_which_a_step_depends_on_how_many_there_are(rate):
     depends = share_of_peak(rate, 499, 500, 100) != share_of_peak(rate, 499, 1000, 100)
-    assert (rate in FALLING) == depends
+    assert (rate in (*FALLING, BRANCHED)) == depends

@@ -1,8 +1,10 @@
 import math
 
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 from analysis.format.notation import (
+    SYMBOLS,
     Rounding,
     cell_name,
     duration,
@@ -47,6 +49,11 @@ def test_latex(text, expected):
 
 def test_mathtext_leaves_text_as_it_is():
     assert mathtext("x_0 & 5 % of Σ, $1") == r"x_0 & 5 % of $\Sigma$, \$1"
+
+
+@pytest.mark.parametrize("symbol", SYMBOLS)
+def test_matplotlib_sets_every_symbol(symbol):
+    MathTextParser("agg").parse(mathtext(f"1/{symbol}n"))
 
 
 def test_losses_and_terms_of_the_bound_have_subscripts():

@@ -1,0 +1,81 @@
+"""branch: what a training of r steps reads, and states on its trunk ─▶ what that training leaves.
+
+It *is* the training of r steps, by its id and bit by bit, asked for by the rungs of a longer one of the same recipe: of
+`training.rate=wsd` a rung is a finished training of so many steps, and costs its cooldown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ablations.engine.journal import Result
+from ablations.settings.budget import fork_of, rungs
+from ablations.settings.cell import Cell
+from ablations.settings.identity import content_hash
+from ablations.stages.artifacts import CLOCK
+from ablations.stages.training import TrainingStage, training_content
+from diffusion_core.precision import Precision
+
+ALL = 30
+"""So often no training's steps can be halved."""
+
+
+@dataclass(frozen=True)
+class BranchStage(TrainingStage):
+    """A training up to a rung of a longer one, which is its `trunk`."""
+
+    trunk: str = ""
+    kind = "branch"
+    besides = True
+
+    @property
+    def validates(self) -> bool:
+        return False
+
+    @property
+    def doing(self) -> str:
+        return f"{self.measures}, from a longer one's trunk"
+
+    @property
+    def measures(self) -> str:
+        return f"a training of {self.cell.training.steps} steps"
+
+    @property
+    def begins(self) -> float:
+        """The share of its steps that its trunk has taken for it, if it waits for that."""
+        plan = self.cell.training
+        return fork_of(plan, plan.steps) / plan.steps if self.trunk in self.needs else 0.0
+
+    @property
+    def share_of_trunk(self) -> float:
+        """The share of its trunk's steps that it takes for that, where it comes first."""
+        whole = next(steps for steps, one in self.kin if one == self.trunk)
+        return fork_of(self.cell.training, self.cell.training.steps) / whole
+
+    def seconds_of(self, result: Result) -> float:
+        """Seconds of its own cooldown, where it ran: those of the trunk are in its result too."""
+        plan = self.cell.training
+        clock = dict(zip(*result.curves.get(CLOCK, ([], [])), strict=True))
+        ends = [clock.get(float(step)) for step in (fork_of(plan, plan.steps), plan.steps)]
+        return ends[1] - ends[0] if ends[0] is not None and ends[1] is not None else 0.0
+
+
+def with_kin(training: TrainingStage, digest: str, precision: Precision) -> TrainingStage:
+    """A training that knows those of fewer steps with which it may share its trunk; `digest` is the data's."""
+    cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, ALL)]
+    ids = [content_hash(training_content(cell, digest, precision)) for cell in cells]
+    return replace(training, kin=tuple(zip((cell.training.steps for cell in cells), ids, strict=True)))
+
+
+def branch_of(training: TrainingStage, steps: int) -> BranchStage:
+    """The training of so many steps, by itself; it leaves its state for longer ones."""
+    plan = training.cell.training
+    kin = (*((other, one) for other, one in training.kin if other != steps), (plan.steps, training.id))
+    forks = frozenset({fork_of(plan, steps)})
+    cell, own = shortened(training.cell, steps), dict(training.kin)[steps]
+    return BranchStage(own, cell, training.autoencoder, training.needs, kin=kin, forks=forks, trunk=training.id)
+
+
+def shortened(cell: Cell, steps: int) -> Cell:
+    """The same cell, trained for so many steps; at a rung no snapshots are asked for."""
+    return replace(cell, training=replace(cell.training, steps=steps, snapshots=0))

@@ -1,0 +1,45 @@
+"""The batches of a training: which stored examples a step sees, and which of them mirrored, by (seed, step) alone.
+
+Epochs follow one another, each an order of all examples. A flip mirrors an image from left to right, each with
+probability ½ and anew at each step, where mirrored images are as likely as the others: data that are few last longer.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from diffusion_core.randomness import draw, send
+
+
+@lru_cache(maxsize=4)
+def permutation(seed: int, epoch: int, count: int) -> Tensor:
+    """The order in which an epoch visits the data, int64 [count]."""
+    return torch.randperm(count, generator=draw(seed, epoch, "batch"))
+
+
+def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
+    """Indices int64 [batch] of a step: epochs one after the other, each a permutation of its own."""
+    start = step * batch
+    epochs = range(start // count, (start + batch - 1) // count + 1)
+    offset = start - epochs[0] * count
+    # Most batches lie within one epoch, whose order may be long: it is not copied.
+    orders = [permutation(seed, epoch, count) for epoch in epochs]
+    return (torch.cat(orders) if len(orders) > 1 else orders[0])[offset : offset + batch]
+
+
+def fetched(data: Tensor, indices: Tensor, device: torch.device) -> Tensor:
+    """Rows of stored data [N, …] on a device, by their indices on the CPU."""
+    return data[send(indices, device)] if data.device.type == device.type else send(data[indices], device)
+
+
+def flips(seed: int, step: int, batch: int) -> Tensor:
+    """The examples of a step's batch that are mirrored, bool [batch]."""
+    return torch.rand(batch, generator=draw(seed, step, "flip")) < 0.5
+
+
+def flipped(images: Tensor, mirrored: Tensor) -> Tensor:
+    """Images [B, C, H, W], those that are `mirrored` [B] from left to right."""
+    return torch.where(mirrored[:, None, None, None], images.flip(-1), images)

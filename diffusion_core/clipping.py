@@ -1,0 +1,88 @@
+"""Gradient clipping of the normalised objective: no step is longer for the unit in which a loss is counted.
+
+    g ← g · min(1, c ℓ_0/‖g‖),   ℓ_0 = E |loss| at the weights that a training starts from
+
+for each group of parameters by its own loss. It is the clipping of loss/ℓ_0 at the norm c: ‖∇ (loss/ℓ_0)‖ = ‖g‖/ℓ_0.
+Losses of one problem differ by orders of magnitude between objectives, and a norm that clips one of them at every step
+would leave another alone: whoever compares them would compare clipping. ℓ_0 is a mean over several draws of times and
+noise for the first batch, without dropout; a loss that is a density's may be negative, so its size counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from diffusion_core.optimiser import AdamW
+from diffusion_core.trainable import Learner, sent
+
+DRAWS = 16
+"""Draws of times and noise per example of the first batch, over which ℓ_0 is a mean."""
+
+
+class Clipping:
+    """The clipping of what an optimiser has received at the `norm` c; what it did is in `diagnostics`."""
+
+    def __init__(self, norm: float, optimiser: AdamW, device: torch.device) -> None:
+        self.norm = norm
+        self.optimiser = optimiser
+        self.loss_0 = {group: torch.ones((), device=device) for group in optimiser.groups}
+        """ℓ_0, all that a training which goes on needs: at a report no step is counted."""
+        self.clipped = {group: torch.zeros((), device=device) for group in optimiser.groups}
+        """The steps since the last report at which g was longer."""
+
+    @torch.no_grad()
+    def begin(self, learner: Learner, raw: Tensor, seed: int, size: int) -> None:
+        """Work out ℓ_0 for the first batch [B, …], so many examples at a time."""
+        sums = {group: torch.zeros_like(loss) for group, loss in self.loss_0.items()}
+        training = learner.training
+        learner.eval()
+        for draw in range(1, DRAWS + 1):
+            # Before the first step, and so none of a step's own draws.
+            draws = sent(learner.draws(tuple(raw.shape), seed, -draw), raw.device)
+            draws = learner.settled(learner.paired(raw, draws, seed, -draw))
+            for start in range(0, len(raw), size):
+                piece = slice(start, start + size)
+                of_piece = {name: value[piece] for name, value in draws.items()}
+                losses = learner.weighted(learner.example_losses(raw[piece], of_piece), of_piece)
+                for group, loss in losses.items():
+                    sums[group] += loss.abs().sum()
+        learner.train(training)
+        for group, total in sums.items():
+            self.loss_0[group].copy_(total / (DRAWS * len(raw)))
+
+    @torch.no_grad()
+    def __call__(self) -> None:
+        """Shorten each group's gradient where it is too long; the host waits for nothing."""
+        for group, loss_0 in self.loss_0.items():
+            gradients = [self.optimiser.moments[name].gradient for name in self.optimiser.of_group(group)]
+            norms = [torch.linalg.vector_norm(gradient).double() for gradient in gradients]
+            length = torch.linalg.vector_norm(torch.stack(norms))
+            share = (self.norm * loss_0 / length).clamp(max=1)
+            for gradient in gradients:
+                gradient.mul_(share)
+            self.clipped[group].add_(share < 1)
+
+    def changed(self) -> list[Tensor]:
+        """All that a step changes."""
+        return list(self.clipped.values())
+
+    def diagnostics(self, steps: int) -> dict[str, float]:
+        """Of each group ℓ_0, and the share of the last so many steps that were clipped; these are counted anew."""
+        told: dict[str, float] = {}
+        for group, loss_0 in self.loss_0.items():
+            told |= {
+                f"clip/{group}_loss_0": float(loss_0),
+                f"clip/{group}_share": float(self.clipped[group]) / steps,
+            }
+            self.clipped[group].zero_()
+        return told
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Take ℓ_0 by group from a training that this one goes on with; ValueError where it had other groups."""
+        if state.keys() != self.loss_0.keys():
+            raise ValueError("the checkpoint belongs to another training: what it clipped were other gradients")
+        for group, loss_0 in self.loss_0.items():
+            loss_0.copy_(state[group])

@@ -1,0 +1,145 @@
+"""Clipping: torch's own on the same gradients, of a loss in any unit; nothing where nothing is long."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from diffusion_core.clipping import DRAWS
+from diffusion_core.objectives import Simple
+from diffusion_core.timesteps import LowDiscrepancy
+from diffusion_core.trainer import Trainer, train
+from diffusion_core.training import Training
+from tests.diffusion_core.learners import (
+    BASE,
+    adapting_learner,
+    image_learner,
+    learner_of_points,
+    points_learner,
+    schedule_learner,
+    vq_learner,
+)
+from tests.diffusion_core.test_training import PLAN, assert_same, run
+
+CPU = torch.device("cpu")
+LEARNERS = pytest.mark.parametrize("learner_of", [points_learner, image_learner, adapting_learner, schedule_learner])
+
+
+def plain_learner():
+    return learner_of_points(BASE)
+
+
+def stepped(learner_of, clip, **changes):
+    """A trainer after its first step on 16 examples, with what each group's gradient came to."""
+    learner, data = learner_of()
+    trainer = Trainer(learner, replace(PLAN, clip=clip, **changes), CPU)
+    trainer.begin(data[:16], 0)
+    trainer.step(data[:16], 0, 0)
+    of_group = trainer.optimiser.of_group
+    return trainer, {
+        group: torch.cat([trainer.optimiser.moments[name].gradient for name in of_group(group)])
+        for group in trainer.optimiser.groups
+    }
+
+
+@LEARNERS
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_it_is_torchs_clipping_of_the_normalised_loss(learner_of, optimizer):
+    clip = 1e-2
+    trainer, found = stepped(learner_of, clip, optimizer=optimizer)
+    _, plain = stepped(learner_of, None, optimizer=optimizer)
+    for group, gradient in plain.items():
+        loss_0 = trainer.clipping.loss_0[group]
+        parameter = torch.nn.Parameter(torch.zeros_like(gradient))
+        parameter.grad = gradient / loss_0
+        assert torch.nn.utils.clip_grad_norm_([parameter], clip) > clip
+        torch.testing.assert_close(found[group], parameter.grad * loss_0, rtol=1e-3, atol=0)
+        assert float(found[group].norm() / loss_0) == pytest.approx(clip, rel=1e-5)
+
+
+@LEARNERS
+def test_a_norm_that_nothing_reaches_is_no_clipping_bit_by_bit(learner_of):
+    *_, (_, losses, state) = run(learner_of, replace(PLAN, clip=1e30))
+    *_, (_, expected, without) = run(learner_of)
+    assert losses == expected
+    assert_same({name: value for name, value in state.items() if not name.startswith("clip/")}, without)
+
+
+@LEARNERS
+def test_a_run_continued_from_a_report_clips_as_the_unbroken_one(learner_of):
+    plan = replace(PLAN, clip=1e-2)
+    unbroken = run(learner_of, plan)
+    for i, (step, _, state) in enumerate(unbroken[:-1]):
+        continued = run(learner_of, plan, start=(step, state))
+        assert [report[:2] for report in continued] == [report[:2] for report in unbroken[i + 1 :]]
+        assert_same(continued[-1][2], unbroken[-1][2])
+
+
+def test_a_loss_in_another_unit_is_clipped_alike(monkeypatch):
+    trainer, found = stepped(plain_learner, 0.05)
+    loss = Simple.loss
+    monkeypatch.setattr(Simple, "loss", lambda self, example: 1024 * loss(self, example))
+    scaled, of_scaled = stepped(plain_learner, 0.05)
+    torch.testing.assert_close(scaled.clipping.loss_0["network"], 1024 * trainer.clipping.loss_0["network"])
+    torch.testing.assert_close(of_scaled["network"], 1024 * found["network"])
+
+
+def test_the_loss_of_a_network_that_says_0_is_the_noises_own():
+    """E ‖ε‖²/D = 1, and a fifth of that bears all that draws add to it."""
+    learner, data = learner_of_points(replace(BASE, timesteps=LowDiscrepancy()))
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.zero_()
+    trainer = Trainer(learner, replace(PLAN, clip=1.0), CPU)
+    trainer.begin(data, 0)
+    deviation = (2 / data.numel() / DRAWS) ** 0.5
+    assert float(trainer.clipping.loss_0["network"]) == pytest.approx(1, abs=4 * deviation)
+
+
+def test_it_is_taken_without_dropout_and_moves_no_generator():
+    learner, data = image_learner()
+    learner.train()
+    states = []
+    for _ in range(2):
+        before = torch.get_rng_state()
+        trainer = Trainer(learner, replace(PLAN, clip=1.0), CPU)
+        trainer.begin(data[:16], 0)
+        assert torch.equal(torch.get_rng_state(), before)
+        states.append(trainer.clipping.loss_0)
+    assert states[0] == states[1]
+    assert learner.training
+
+
+@pytest.mark.parametrize("learner_of", [plain_learner, schedule_learner])
+def test_batches_in_pieces_are_clipped_whole(learner_of):
+    (whole, at_once), (pieces, in_pieces) = stepped(learner_of, 1e-2), stepped(learner_of, 1e-2, micro_batch=5)
+    torch.testing.assert_close(pieces.clipping.loss_0, whole.clipping.loss_0, rtol=1e-5, atol=0)
+    torch.testing.assert_close(in_pieces, at_once, rtol=1e-3, atol=1e-6)
+
+
+def test_reports_say_what_was_clipped_since_the_last():
+    for clip, share in ((1e-6, 1.0), (1e30, 0.0)):
+        for report in train(*schedule_learner(), replace(PLAN, clip=clip), 0):
+            groups = ("network", "schedule_ends", "schedule_shape")
+            assert {report.diagnostics[f"clip/{group}_share"] for group in groups} == {share}
+            assert all(report.diagnostics[f"clip/{group}_loss_0"] > 0 for group in groups)
+
+
+def test_other_learners_are_clipped_too():
+    clipped, plain = (train(*vq_learner(), replace(PLAN, clip=clip), 0) for clip in (1e-3, None))
+    (*_, one), (*_, other) = clipped, plain
+    assert one.losses != other.losses
+
+
+def test_a_state_without_a_norm_is_another_trainings():
+    *_, (step, _, state) = run(points_learner, replace(PLAN, steps=3))
+    with pytest.raises(ValueError, match="holds no 'clip'"):
+        run(points_learner, replace(PLAN, clip=1.0), start=(step, state))
+
+
+@pytest.mark.parametrize("clip", [0, -1, float("inf"), float("nan")])
+def test_a_norm_that_is_none_is_refused(clip):
+    with pytest.raises(ValueError, match=rf"training\.clip is a norm above 0, or null .*, got {clip}"):
+        Training(clip=clip)
