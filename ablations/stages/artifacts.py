@@ -6,7 +6,8 @@ autoencoder      weights.safetensors, metrics.jsonl
 training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors; while it runs,
                  checkpoint.safetensors, and the one before it
 fit              fit.safetensors
-bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
+bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors, iwae.safetensors,
+                 looseness.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
 reconstruction   reconstructions.safetensors
 """
@@ -47,6 +48,8 @@ PER_IMAGE = {
     "nll/test": "bound.safetensors",
     "nll_continuous/test": "continuous.safetensors",
     "nll_ode/test": "ode.safetensors",
+    "nll_iwae/test": "iwae.safetensors",
+    "looseness/test": "looseness.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ablations.metrics.registry import against_test
 from ablations.settings.budget import rungs
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HELD_OUT, HeldOut
@@ -68,7 +69,9 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
     steps = rungs(cell.training, cell.evaluation.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
     rung_stages = [rung_of(training, step) for step in steps if scored]
-    judges = cell.data.extractor is not None and "test" in cell.evaluation.quality
+    judges = (
+        "test" in cell.evaluation.quality and against_test(cell.data.extractor, cell.evaluation.reference) == "train"
+    )
     if judges and parts_of_samples(cell, parts).fit is None:
         asked = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
         judged = {*(steps[:1] if early else ()), *asked}

@@ -112,10 +112,10 @@ def masses(model: Diffusion, points: Tensor) -> Tensor:
 
 def curved(x_t: Tensor) -> Tensor:
     """x̂_0 of a network that no Gaussian recursion knows."""
-    return 0.7 * torch.tanh(2 * x_t)
+    return 0.7 * torch.tanh(x_t)
 
 
-NOISY = LogSnrLinear(gamma_min=-2, gamma_max=3)
+NOISY = LogSnrLinear(gamma_min=-1, gamma_max=2)
 POINTS = torch.linspace(-8, 8, 3001, dtype=torch.float64)
 
 
