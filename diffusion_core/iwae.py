@@ -100,7 +100,7 @@ def importance_weighted(
         made = [term.double() for term in (code.reconstruction, code.entropy) if term is not None]
         nats.append(sum(made, cost).cpu())
         progress((draw + 1) / (HALVES * draws))
-    weights = torch.stack(nats).unflatten(0, (HALVES, draws))
+    weights = torch.stack(nats).view(HALVES, draws, -1)
     return Weighted(weights, math.prod(raw.shape[1:]), model.encoding.offset_bits)
 
 

@@ -81,9 +81,15 @@ def _number(metric: Metric, judged: Judged) -> float:
     return float(value)
 
 
+def real_split_of(cell: Cell, split: HeldOut) -> Split:
+    """The split of the real data that a cell's samples judged at a split are held against."""
+    return against_test(cell.data.extractor, cell.evaluation.reference) if split == "test" else split
+
+
 def against(cell: Cell, split: HeldOut) -> str:
-    """The real data that a cell's samples judged at a split are held against, as columns call it."""
-    return against_test(cell.data.extractor, cell.evaluation.reference) if split == "test" else SHORT[split]
+    """The same as columns call it."""
+    real = real_split_of(cell, split)
+    return "train" if real == "train" else SHORT[real]
 
 
 def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
@@ -94,9 +100,7 @@ def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
-    name, real_split = against(cell, split), split
-    if split == "test":
-        real_split = against_test(cell.data.extractor, cell.evaluation.reference)
+    name, real_split = against(cell, split), real_split_of(cell, split)
     extractor = extractor_of(cell)
     if extractor is None:
         return Yardstick(name, Examined(data.images[real_split]), None, levels)

@@ -54,7 +54,7 @@ class FloorStage(Stage):
         if extractor is not None:
             accuracy = {} if extractor.accuracy is None else {"accuracy": str(extractor.accuracy)}
             metadata = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
-        sets = splits if n is None else [part for images in splits for part in images.split(n) if len(part) == n]
+        sets = splits if n is None else [part for images in splits for part in torch.split(images, n) if len(part) == n]
         if not sets:
             return finished_with({}, **metadata)
         metric = self.metric

@@ -127,7 +127,7 @@ def _rivals(answer: Findings) -> str:
 
 
 def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
-    """A caution where the best is better than real data: what samples are held against is finite, and most often trained on."""
+    """A caution where the best is better than real data, which are few, and most often those that it learned from."""
     metric, floor = answer.metric, meta.floors.get(answer.metric.name)
     if floor is None or answer.best is None:
         return ()
