@@ -23,12 +23,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
+from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse, expand, posterior
 from diffusion_core.randomness import normal
@@ -39,6 +41,9 @@ from diffusion_core.units import bits_per_dim
 from diffusion_core.vae import Vae
 
 __all__ = ["Weighted", "importance_weighted"]
+
+CHUNK = 512
+"""Examples that go through the network at once."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,6 @@ def importance_weighted(
     seed: int,
     clip: bool,
     steps: int | None = None,
-    batch: int = 512,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Weighted:
     """The weights of K = `draws` draws of stored data [N, …], over the full chain or one of `steps` steps.
@@ -90,45 +94,36 @@ def importance_weighted(
     """
     if draws < 2:
         raise ValueError(f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
+    path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps), clip)
     nats = []
     for draw in range(HALVES * draws):
         code = model.encoding.code(raw, seed, f"iwae/code/{draw}")
-        if isinstance(model, Vae):
-            cost = 0.5 * sum_dims(code.x0.double() ** 2 + math.log(2 * math.pi))
-        else:
-            cost = _path(model, code.x0, seed, draw, steps=steps, clip=clip, batch=batch)
+        noise = partial(normal, seed, purpose=f"iwae/eps/{draw}", shape=tuple(code.x0.shape), device=raw.device)
         made = [term.double() for term in (code.reconstruction, code.entropy) if term is not None]
-        nats.append(sum(made, cost).cpu())
+        nats.append(sum(made, path(code.x0, noise)).cpu())
         progress((draw + 1) / (HALVES * draws))
     weights = torch.stack(nats).view(HALVES, draws, -1)
     return Weighted(weights, math.prod(raw.shape[1:]), model.encoding.offset_bits)
 
 
-def _path(
-    diffusion: Diffusion, x0: Tensor, seed: int, draw: int, *, steps: int | None, clip: bool, batch: int
-) -> Tensor:
-    """−log w of one path of each x_0 [N, …], in nats, float64 [N]."""
-    chain = diffusion.chain(steps)
+def _of_no_steps(x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+    """−log N(x_0; 0, I) in nats, float64 [N]."""
+    return 0.5 * sum_dims(x0.double() ** 2 + math.log(2 * math.pi))
 
-    def noise(k: int) -> Tensor:
-        return normal(seed, k, f"iwae/eps/{draw}", tuple(x0.shape), x0.device)
 
-    gamma = diffusion.gamma(chain.times[-1:]).expand(len(x0))
+def _path(diffusion: Diffusion, chain: Chain, clip: bool, x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+    """−log w of one path of each x_0 [N, …], whose x_{τ_k} is by noise(k) [N, …]; in nats, float64 [N]."""
     eps = noise(chain.steps)
+    gamma = diffusion.gamma(chain.times[-1:]).expand(len(x0))
     x = diffuse(x0, eps, gamma)
     nats = 0.5 * sum_dims((x**2 - eps**2).double() - expand(logsigmoid(gamma), eps))
     for k in range(chain.steps, 0, -1):
         eps = noise(k - 1) if k > 1 else eps
         parts = []
-        for i in range(0, len(x0), batch):
-            rows = slice(i, i + batch)
-            at = torch.full((len(x0[rows]),), k, device=x0.device)
+        for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
             with precision.exact(x0.device):
-                p = diffusion.reverse(x[rows], chain, at, clip=clip)
-            if k == 1:
-                parts.append((diffusion.term_of(x0[rows], p), x[rows]))
-            else:
-                parts.append(_step(x0[rows], eps[rows], p))
+                p = diffusion.reverse(x[rows], chain, torch.full_like(rows, k), clip=clip)
+            parts.append((diffusion.term_of(x0[rows], p), x[rows]) if k == 1 else _step(x0[rows], eps[rows], p))
         terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
         nats = nats + terms
     return nats
