@@ -113,3 +113,10 @@ def test_the_first_answer_reads_no_test_images():
     ]
     assert "samples" in early[0]
     assert set(early[1]) == {"bound"}
+
+
+def test_points_have_no_samples_judged_on_the_way_whatever_they_are_held_against():
+    words = [word for word in WORDS if not word.startswith("network.")]
+    words = over(words, "data=mixture2d", "variance=beta,beta_tilde", "training.steps=80", "evaluation.rungs=1")
+    stages = plan_of(*words, "evaluation.reference=train").stages()
+    assert {stage.scores for stage in stages if stage.kind == "rung"} == {"bound"}
