@@ -74,7 +74,7 @@ WRONG = {
     "evaluation.n=1": "evaluation.n must be 2 to 100000, or null for as many as are held out, got 1",
     "evaluation.n=10000000": "evaluation.n must be 2 to 100000",
     "evaluation.n=100,200": "sets of one size.*once per evaluation.n=….*ask for evaluation.metrics=.fid_infinity.",
-    "evaluation.reference=train,test": "the same real images: run it once per evaluation.reference=…",
+    "evaluation.reference=train,test": "one reference: run it once per evaluation.reference=…",
     "evaluation.reference=val": "should be 'train' or 'test', got 'val'",
     "evaluation.reference=test evaluation.quality=[validation]": "held against, and evaluation.quality=.*judges none",
     "evaluation.reference=test evaluation.rungs=2 evaluation.judged_rungs=1": "read once, when a training is over",

@@ -18,6 +18,7 @@ from ablations.metrics.energy_distance import EnergyDistance
 from ablations.metrics.fid import Fid
 from ablations.metrics.fid_infinity import FidInfinity
 from ablations.metrics.sets import Examined, Judged
+from ablations.settings.identity import described
 from tests.ablations.conftest import TINY, over, plan_of, result_of
 
 WORDS = over(TINY, "training.steps=20", "sampler=ddim", "sampler.steps=2")
@@ -120,3 +121,15 @@ def test_points_have_no_samples_judged_on_the_way_whatever_they_are_held_against
     words = over(words, "data=mixture2d", "variance=beta,beta_tilde", "training.steps=80", "evaluation.rungs=1")
     stages = plan_of(*words, "evaluation.reference=train").stages()
     assert {stage.scores for stage in stages if stage.kind == "rung"} == {"bound"}
+
+
+@pytest.mark.parametrize("word", ["evaluation.iwae=2", "evaluation.n=150", "evaluation.reference=test"])
+def test_a_field_that_is_not_set_is_left_out_of_every_id_and_one_that_is_set_changes_what_reads_it(word):
+    name = word.split(".")[1].split("=")[0]
+    plain, asked = plan_of(*WORDS), plan_of(*WORDS, word)
+    assert name not in described(plain.planned[0].cell)["evaluation"]
+    assert name in described(asked.planned[0].cell)["evaluation"]
+    assert plain.planned[0].cell_id != asked.planned[0].cell_id
+    shared = {stage.id for stage in plain.stages()} & {stage.id for stage in asked.stages()}
+    kinds = {stage.kind for stage in plain.stages() if stage.id not in shared}
+    assert kinds == ({"bound"} if name == "iwae" else {"samples", "floor"})
