@@ -14,8 +14,9 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.iwae import Weighted, importance_weighted
 from diffusion_core.likelihood import bound, own_error
+from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
-from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.testing.problems import (
     GaussianData,
     MixtureData,
@@ -68,12 +69,13 @@ def linear_bits(model: Diffusion, data: GaussianData, x0: Tensor) -> Tensor:
     return -Normal(torch.zeros_like(v), v.sqrt()).log_prob(x0.double()).sum(1) / (2 * LN2)
 
 
+@pytest.mark.parametrize("schedule", [SCHEDULE, Rectified(), LearnedLinear(gamma_min=-4)], ids=choice_name)
 @pytest.mark.parametrize("steps", [None, 3, 1])
-def test_where_the_reverse_process_is_exact_every_weight_is_the_density(steps):
+def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
     """N(0, I) stays N(0, I) under noise, and β is the variance of its reverse steps."""
     data = GaussianData((1.0, 1.0))
     raw = points_of(data, 40)
-    result = weighted(exact_model(HORIZON, Beta(), data, schedule=SCHEDULE), raw, steps=steps)
+    result = weighted(exact_model(HORIZON, Beta(), data, schedule=schedule), raw, steps=steps)
     exact = -Normal(0.0, 1.0).log_prob(raw.double()).sum(1)
     torch.testing.assert_close(result.nats, exact.expand(2, 16, -1), rtol=0, atol=2e-5)
     torch.testing.assert_close(result.looseness, torch.zeros(40, dtype=torch.float64), rtol=0, atol=1e-5)
