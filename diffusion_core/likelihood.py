@@ -95,7 +95,12 @@ class Bound(Terms):
     @property
     def draw_error(self) -> float:
         """The own error of the mean of `total`: that of its draws, the images being given."""
-        return float((self.halves[0] - self.halves[1]).norm() / (2 * self.halves.shape[1]))
+        return own_error(self.halves)
+
+
+def own_error(halves: Tensor) -> float:
+    """The own error of the mean over images of values by both halves of the draws [2, N]."""
+    return float((halves[0] - halves[1]).norm() / (2 * halves.shape[1]))
 
 
 @torch.no_grad()

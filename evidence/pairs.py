@@ -43,6 +43,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},
+        {"evaluation.iwae": 2},
         {"evaluation.horizon": STEPS},
     ],
 }

@@ -25,7 +25,7 @@ from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, Left, loads_of, s
 from ablations.driver.work_units import Pass, alike, company_pass, count_of, maker_of
 from ablations.engine.company import size_of_next
 from ablations.engine.processes import METHOD
-from ablations.metrics.judging import yardstick_of
+from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.cell import Cell
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
@@ -154,7 +154,8 @@ def _pass_of(stage: Stage, members: int, device: torch.device) -> Pass:
 def _judging(cell: Cell, device: torch.device) -> float:
     """Seconds of judging one set, by what all are judged by."""
     data = cell.data.load()
-    images, clock = data.images["test"].to(device), clock_of(device, cell.threads)
+    images, clock = data.images["test"], clock_of(device, cell.threads)
+    images = images[torch.arange(set_size(cell, "test", data)) % len(images)].to(device)
     yardstick = yardstick_of(cell, "test", data, device)
     yardstick.default_scores([images])
     began = clock()

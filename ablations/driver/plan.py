@@ -68,6 +68,13 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     if len({cell.evaluation.weights for cell in cells}) > 1:
         raise InputError("a grid judges all samples by one extractor: run it once per evaluation.weights=…")
+    if len({cell.evaluation.n for cell in cells}) > 1:
+        raise InputError(
+            "a grid judges all samples by sets of one size: run it once per evaluation.n=… with a name=… each, or ask "
+            "for evaluation.metrics=[fid_infinity], which has no n"
+        )
+    if len({cell.evaluation.reference for cell in cells}) > 1:
+        raise InputError("a grid has one reference: run it once per evaluation.reference=… with a name=… each")
     for cell in cells:
         check(cell)
         check_shared(cell, len(devices_of(devices[0])))

@@ -1,6 +1,7 @@
 """FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017).
 
-It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n. With no more
+It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n
+(`fid_infinity.py` extrapolates). With no more
 images than features, covariances have no full rank and the bias is most of it: `cautions` says so.
 """
 
@@ -35,10 +36,11 @@ class Fid(Metric):
     extracts: ClassVar[bool] = True
 
     def compute(self, judged: Judged) -> float:
-        return fid(judged.generated.once(_statistics), judged.real.once(_statistics))
+        return fid(judged.generated.once(statistics_of), judged.real.once(statistics_of))
 
 
-def _statistics(examined: Examined) -> Statistics:
+def statistics_of(examined: Examined) -> Statistics:
+    """Mean and covariance of a set's features."""
     return fid_statistics(examined.features)
 
 

@@ -1,7 +1,8 @@
 """FID against held-out images: of a model that copies its training images it is no better than of one that does not.
 
 FID is taken against the training images, where there are most of them, and so is small for copies. This one has fewer
-real images and more bias (O(1/n)); cells compare in it, and its level says little.
+real images and more bias (O(1/n)); cells compare in it, and its level says little. It stands beside FID against the
+training images, which a copier is told by; `evaluation.reference=test` holds all metrics against held-out images.
 """
 
 from __future__ import annotations
@@ -9,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ablations.metrics.fid import Statistics, fid, fid_statistics
+from ablations.metrics.fid import fid, statistics_of
 from ablations.metrics.metric import Direction, Kind, Metric, Scale
-from ablations.metrics.sets import Examined, Judged
+from ablations.metrics.sets import Judged
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,4 @@ class FidHeldOut(Metric):
 
     def compute(self, judged: Judged) -> float:
         assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
-        return fid(judged.generated.once(_statistics), judged.held_out.once(_statistics))
-
-
-def _statistics(examined: Examined) -> Statistics:
-    return fid_statistics(examined.features)
+        return fid(judged.generated.once(statistics_of), judged.held_out.once(statistics_of))

@@ -1,6 +1,6 @@
 """Yardsticks that the samples of a cell are judged by: the data's extractor, and the real images that it has looked at.
 
-test          against the training images; points against the test points
+test          against the training images, points against the test points; or as `evaluation.reference` says
 validation    against the validation images or points: for searches, which read no test data
 """
 
@@ -81,20 +81,31 @@ def _number(metric: Metric, judged: Judged) -> float:
     return float(value)
 
 
-def against(data: DataSet, split: HeldOut) -> str:
-    """The real data that the samples judged at a split are held against, as columns call it."""
-    return against_test(data.extractor) if split == "test" else SHORT[split]
+def real_split_of(cell: Cell, split: HeldOut) -> Split:
+    """The split of the real data that a cell's samples judged at a split are held against."""
+    return against_test(cell.data.extractor, cell.evaluation.reference) if split == "test" else split
+
+
+def against(cell: Cell, split: HeldOut) -> str:
+    """The same as columns call it."""
+    real = real_split_of(cell, split)
+    return "train" if real == "train" else SHORT[real]
+
+
+def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
+    """The number of images or points in a generated set."""
+    return cell.evaluation.n or len(data.images[split])
 
 
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
-    name = against(cell.data, split)
+    name, real_split = against(cell, split), real_split_of(cell, split)
     extractor = extractor_of(cell)
     if extractor is None:
-        return Yardstick(name, Examined(data.images[split]), None, levels)
-    real = reference_of(cell.data, cell.evaluation.weights, "train" if split == "test" else split, device)
-    held_out = Examined(data.images["test"].to(device), extractor) if split == "test" else None
+        return Yardstick(name, Examined(data.images[real_split]), None, levels)
+    real = reference_of(cell.data, cell.evaluation.weights, real_split, device)
+    held_out = Examined(data.images["test"].to(device), extractor) if real_split == "train" else None
     return Yardstick(name, real, held_out, levels)
 
 

@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from ablations.metrics.metric import MetricColumn
 
+LOOSENESS = "looseness/test"
+"""The bound less the importance-weighted one."""
+
 _NLL = MetricColumn("nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True, relevant=0.01)
 _PART = MetricColumn("nll/test_", "", "none", "bits/dim", 2)
 _COST = MetricColumn("cost/", "", "none")
@@ -26,6 +29,8 @@ MEASURED: tuple[MetricColumn, ...] = (
     MetricColumn(
         "nll_ode/test", "NLL, ODE", "min", "bits/dim", 2, part="diffusion", asked_by="ode", on_validation=True
     ),
+    replace(_NLL, name="nll_iwae/test", label="NLL, weighted", decides=None, asked_by="iwae"),
+    replace(_NLL, name=LOOSENESS, label="Looseness", digits=3, decides=None, asked_by="iwae"),
     replace(_PART, name="nll/test_L0", label="L₀"),
     replace(_PART, name="nll/test_Lt", label="L₁ to L_{T−1}"),
     replace(_PART, name="nll/test_LT", label="L_T", digits=None),
@@ -51,5 +56,6 @@ MEASURED: tuple[MetricColumn, ...] = (
         scale="log",
     ),
 )
-"""The columns that they fill, where {extractor} stands for its name. The likelihoods among them stand beside each other
-in tables, in this order, where they are asked for; the others where a grid's file names them in `columns`."""
+"""The columns that they fill, where {extractor} stands for its name. The likelihoods among them, and how loose the
+bound is, stand beside each other in tables, in this order, where they are asked for; the others where a grid's file
+names them in `columns`."""

@@ -85,7 +85,7 @@ class Metric(ABC):
         of               the data that it is for
         extracts         it reads `features` or `logits`: the extractor's name is part of its column
         compares         it reads the real set: what that is, is part of its column
-        reads_held_out   it reads `held_out`, and so is there where the test split of images is judged only
+        reads_held_out   it reads `held_out`, and so is there where images are judged beside training images only
         has_floor        what held-out real images score is worth showing beside it
     """
 

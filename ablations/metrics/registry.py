@@ -13,10 +13,11 @@ from ablations.metrics.energy_distance import EnergyDistance
 from ablations.metrics.fid import Fid
 from ablations.metrics.inception_score import Is
 from ablations.metrics.kid import Kid
-from ablations.metrics.measured import MEASURED
+from ablations.metrics.measured import LOOSENESS, MEASURED
 from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
+from ablations.settings.evaluation import Reference
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.format.errors import InputError
@@ -75,6 +76,7 @@ def refuse_foreign(metric: Metric, name: str, extractor: str | None) -> None:
 def shown_metrics(
     extractor: str | None,
     *,
+    reference: Reference | None = None,
     likelihoods: Collection[str] = (),
     asked: Iterable[str] = (),
     claimed: Iterable[str] = (),
@@ -82,16 +84,18 @@ def shown_metrics(
 ) -> list[MetricColumn]:
     """The metrics that tables show, in order.
 
-    The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, what is shown of
-    these by default, what is `asked` for by name, and what claims are of.
+    The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, against the
+    `reference`, what is shown of these by default, what is `asked` for by name, and what claims are of.
     """
     always = (None, *likelihoods)
-    shown = [column for column in MEASURED if column.is_likelihood and column.asked_by in always]
+    beside = [column for column in MEASURED if column.is_likelihood or column.name == LOOSENESS]
+    shown = [column for column in beside if column.asked_by in always]
     if judged:
         wanted = [metric_of(name) for name in asked]
-        default = [metric for metric in SHOWN if kind_of(extractor) in metric.of]
+        default = [metric for metric in SHOWN if is_for(metric, extractor, reference)]
         for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed)]):
-            shown.append(replace(metric.column(against_test(extractor), extractor), asked=metric in wanted))
+            column = metric.column(against_test(extractor, reference), extractor)
+            shown.append(replace(column, asked=metric in wanted))
     return shown
 
 
@@ -100,9 +104,15 @@ def is_default(name: str, extractor: str | None) -> bool:
     return any(choice_name(metric) == name and kind_of(extractor) in metric.of for metric in DEFAULT)
 
 
-def against_test(extractor: str | None) -> str:
-    """The real data that samples judged on test data are held against, as columns call it."""
-    return "test" if extractor is None else "train"
+def is_for(metric: Metric, extractor: str | None, reference: Reference | None = None) -> bool:
+    """True where a metric judges samples of such data at the test split: of what reads test images beside the training
+    images there is nothing where samples are held against the test images themselves."""
+    return kind_of(extractor) in metric.of and not (metric.reads_held_out and reference == "test")
+
+
+def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
+    """The real data that samples judged at the test split are held against, as columns call it."""
+    return reference or ("test" if extractor is None else "train")
 
 
 def column_of(name: str, extractor: str | None) -> MetricColumn:

@@ -56,7 +56,7 @@ class Judged:
     """All that a metric may read of one generated set.
 
     `real` is what it is held against: training images where the test split is judged, else held-out images or points.
-    `held_out` are further real ones, at the test split of images only; `levels` how many grey levels images have, None
+    `held_out` are further real ones, beside training images only; `levels` how many grey levels images have, None
     of points. ValueError where the real set was examined by another extractor.
     """
 

@@ -10,6 +10,7 @@ from ablations.engine.journal import Result
 from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
 from ablations.metrics.fid import cautions
+from ablations.metrics.judging import set_size
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.evaluation import LIKELIHOODS
@@ -50,6 +51,7 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
         likelihoods=[name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)],
         asked=[name for plan in plans for name in plan.metrics],
         claimed=claimed,
+        reference=plans[0].reference,
         judged=any(plan.quality for plan in plans),
     )
     return [*shown, *(column_of(name, extractor) for name in grid.file.columns)]
@@ -61,14 +63,19 @@ def head_of(
     """grid.json: what the analysis needs to know beside the frames."""
     cell = planned[0].cell
     extractor = cell.data.extractor
-    n = len(data.images["test"])
+    n = set_size(cell, "test", data)
     sets = max(item.sets for item in planned) or cell.evaluation.first_sets
     floors = dict(floor.metrics) if floor else {}
     metrics = metrics_of(grid, planned)
+    kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in planned)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     warned = cautions(extractor, n) if extractor and judged else []
-    held_out = f"held-out {'images' if len(data.shape) == 3 else 'points'}, n = {n}"
+    if judged and floor and not floors:
+        warned.append(
+            f"No floor is shown: no held-out split has n = {n} {kind}, and what fewer score is another value."
+        )
+    held_out = f"held-out {kind}, n = {n}"
     return {
         "name": grid.name,
         "question": grid.file.question,

@@ -103,7 +103,7 @@ def metric_names(study: Study, cell: Cell) -> list[str]:
             continue
         metric = metric_of(measured)
         refuse_foreign(metric, measured, extractor)
-        columns.append(metric.column(against(cell.data, "validation"), extractor).name)
+        columns.append(metric.column(against(cell, "validation"), extractor).name)
     if len(set(columns)) < len(columns):
         objectives = ",".join(study.file.objective)
         raise InputError(f"study.objective={objectives} is twice the same on this data: {columns[0]}")

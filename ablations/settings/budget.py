@@ -18,7 +18,7 @@ from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.rates import trunk
 from diffusion_core.spaces import Latents
-from diffusion_core.stratified import draws_of
+from diffusion_core.stratified import HALVES, draws_of
 from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 
@@ -52,14 +52,16 @@ def sample_passes(cell: Cell) -> int:
     return cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
 
 
-def bound_passes(cell: Cell) -> tuple[int, int, int]:
-    """Passes per image of the bound with its estimates' variance, of that in continuous time, and of the flow."""
+def bound_passes(cell: Cell) -> tuple[int, int, int, int]:
+    """Passes per image of the bound with its estimates' variance, of that in continuous time, of the flow, and of the
+    importance-weighted bound."""
     plan = cell.evaluation
     if cell.horizon == 0:
-        return 0, 0, 0
-    terms = draws_of(plan.horizon or cell.horizon, plan.exact, plan.strata)
+        return 0, 0, 0, 0
+    steps = plan.horizon or cell.horizon
+    terms = draws_of(steps, plan.exact, plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
-    return terms + plan.estimates, plan.continuous, flow
+    return terms + plan.estimates, plan.continuous, flow, HALVES * plan.iwae * steps
 
 
 def flops_of(action: Callable[[], object]) -> int:

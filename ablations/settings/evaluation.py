@@ -11,14 +11,17 @@ SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
 """Splits as metric names spell them."""
 
 Budget = Literal["steps", "flops"]
+Reference = Literal["train", "test"]
 
-LIKELIHOODS = ("continuous", "ode", "estimates")
+LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 """Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
 
 SEEDS = 2**31
 """Seeds are below it."""
 MOST_FIT = 65_536
 """Images that a variance is fitted to, which are held in memory at once."""
+MOST_N = 100_000
+"""Images of a generated set, which are held in memory at once."""
 FEWEST_SETS, MOST_SETS = 2, 16
 """Generated sets a cell and seed where their number is `auto`: it is doubled while drawing adds more than a little."""
 
@@ -34,8 +37,12 @@ class Evaluation:
 
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
     of the probability flow `ode` probes per image over `ode_steps` steps, and the variance of the bound's estimate by
-    one t an image `estimates` repetitions. `weights` is the file of the extractor's weights where it is not one that
-    ships, or `download`, which fetches it. `metrics` names further metrics of the samples.
+    one t an image `estimates` repetitions, and the importance-weighted bound K = `iwae` draws in each of two halves.
+
+    A set is of `n` images or points, or of as many as are held out, and samples of the test split are held against
+    `reference`, or, where it is not named, images against the training images and points against the test points.
+    `weights` is the file of the extractor's weights where it is not one that ships, or `download`, which fetches it.
+    `metrics` names further metrics of the samples.
 
     With `sets=auto` they are doubled, for all cells alike, until drawing adds less than a tenth to what differences
     vary by between seeds.
@@ -61,10 +68,18 @@ class Evaluation:
     metrics: tuple[str, ...] = ()
     rungs: int = 0
     judged_rungs: int = 0
+    iwae: int = 0
+    n: int | None = None
+    reference: Reference | None = None
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
-    unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
-    """Fields that are no part of a cell's id: they only ask for more to be measured, and change no other number."""
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Fields that are no part of a cell's id: they only ask for more to be measured, and change no other number, or
+        are younger than such ids, and not set."""
+        younger = {"iwae": self.iwae, "n": self.n, "reference": self.reference}
+        return ("metrics", "rungs", "judged_rungs", *(name for name, value in younger.items() if not value))
 
     @property
     def first_sets(self) -> int:
@@ -74,7 +89,7 @@ class Evaluation:
     @property
     def at_rung(self) -> Evaluation:
         """The evaluation of a training on its way: a quarter of the strata, and the bound alone."""
-        return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0)
+        return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < SEEDS:
@@ -93,6 +108,13 @@ class Evaluation:
         for name in ("continuous", "ode"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
+        if self.iwae < 0 or self.iwae == 1:
+            raise ValueError(
+                f"evaluation.iwae must be at least 2, or 0 for none, got {self.iwae}: by 1 draw it is the bound itself"
+            )
+        if self.n is not None and not 2 <= self.n <= MOST_N:
+            raise ValueError(f"evaluation.n must be 2 to {MOST_N}, or null for as many as are held out, got {self.n}")
+        self._check_reference()
         for name in ("rungs", "judged_rungs"):
             if getattr(self, name) < 0:
                 raise ValueError(f"evaluation.{name} must be 0 or more, got {getattr(self, name)}")
@@ -113,3 +135,18 @@ class Evaluation:
             )
         if self.horizon is not None and self.horizon < 1:
             raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")
+
+    def _check_reference(self) -> None:
+        """ValueError where what samples are held against makes no sense beside what else is asked for."""
+        if self.reference is None:
+            return
+        if self.reference not in get_args(Reference):
+            raise ValueError(f"evaluation.reference must be train or test, got {self.reference}")
+        asked = f"evaluation.reference={self.reference} is what samples of the test split are held against"
+        if "test" not in self.quality:
+            raise ValueError(f"{asked}, and evaluation.quality={list(self.quality)} judges none: leave one of them out")
+        if self.reference == "test" and self.judged_rungs:
+            raise ValueError(
+                f"{asked}, which is read once, when a training is over: leave evaluation.judged_rungs="
+                f"{self.judged_rungs} out (evaluation.rungs=… takes the bound)"
+            )

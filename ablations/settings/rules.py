@@ -132,16 +132,15 @@ def flip_refusal(cell: Cell) -> str | None:
 def continuous_refusal(cell: Cell) -> str | None:
     """The reason why a likelihood that goes beyond the bound cannot be asked of a cell."""
     values = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
-    asked = [f"evaluation.{name}={value}" for name, value in values.items() if value]
-    if not asked:
-        return None
-    if cell.horizon == 0:
-        return f"{asked[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
-    if not cell.space.likelihood:
+    asked = {name: f"evaluation.{name}={value}" for name, value in values.items() if value}
+    of_chain = [score for name, score in asked.items() if name != "iwae"]
+    if cell.horizon == 0 and of_chain:
+        return f"{of_chain[0]} speaks of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
+    if asked and not cell.space.likelihood:
         return (
-            f"{asked[0]} asks for a likelihood, which a vector-quantised code has not: take "
+            f"{next(iter(asked.values()))} asks for a likelihood, which a vector-quantised code has not: take "
             "space.regularization=kl, or leave it out"
         )
-    reason = flow_refusal(choices_of(cell))
-    in_time = [score for score in asked if not score.startswith("evaluation.estimates")]
-    return f"{in_time[0]} scores the cell in continuous time, and {reason}" if in_time and reason else None
+    in_time = [asked[name] for name in ("continuous", "ode") if name in asked]
+    reason = flow_refusal(choices_of(cell)) if in_time else None
+    return f"{in_time[0]} scores the cell in continuous time, and {reason}" if reason else None

@@ -7,7 +7,8 @@ training         weights.safetensors, metrics.jsonl; at its rungs average-<step>
                  these leave its trunk fork-<step>.safetensors; where it is to keep them,
                  snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
-bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors
+bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors, iwae.safetensors,
+                 looseness.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
 reconstruction   reconstructions.safetensors
 """
@@ -48,6 +49,8 @@ PER_IMAGE = {
     "nll/test": "bound.safetensors",
     "nll_continuous/test": "continuous.safetensors",
     "nll_ode/test": "ode.safetensors",
+    "nll_iwae/test": "iwae.safetensors",
+    "looseness/test": "looseness.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from ablations.metrics.judging import against
 from ablations.metrics.metric import Metric
-from ablations.metrics.registry import DEFAULT, metric_of, refuse_foreign
+from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.registry import describe
@@ -21,15 +21,21 @@ from analysis.format.errors import InputError
 
 
 def check(cell: Cell) -> None:
-    """InputError where a metric that is asked for is none, or is not for the cell's data, or is of samples on the
-    way of a training that only test points could judge."""
+    """InputError where a metric that is asked for is none, or is not for the cell's data or what its samples are held
+    against, or is of samples on the way of a training that only test points could judge."""
     if cell.evaluation.judged_rungs and cell.data.extractor is None:
         raise InputError(
             f"evaluation.judged_rungs={cell.evaluation.judged_rungs}: samples of points are held against test points, "
             "which are read once, when a training is over: leave it out (evaluation.rungs=… takes the bound)"
         )
     for name in cell.evaluation.metrics:
-        refuse_foreign(metric_of(name), name, cell.data.extractor)
+        metric = metric_of(name)
+        refuse_foreign(metric, name, cell.data.extractor)
+        if not is_for(metric, cell.data.extractor, cell.evaluation.reference):
+            raise InputError(
+                f"{name} reads the test images beside the training images, and evaluation.reference=test holds samples "
+                "against the test images themselves: leave one of them out"
+            )
 
 
 def asked(cell: Cell) -> dict[str, Metric]:
@@ -50,7 +56,7 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
 
 
 def _column(metric: Metric, cell: Cell, split: HeldOut) -> str:
-    return metric.column(against(cell.data, split), cell.data.extractor).name
+    return metric.column(against(cell, split), cell.data.extractor).name
 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:

@@ -1,4 +1,5 @@
-"""bound: weights, fit ─▶ the bound per image, its split and its terms per t; likelihoods in continuous time.
+"""bound: weights, fit ─▶ the bound per image, its split and its terms per t; how loose it is; likelihoods in continuous
+time.
 
 It reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
 differ in the sampler alone share it.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from ablations.stages.fit import chain_content, spaced_by_fit
 from ablations.stages.restore import Model, Parts, load, load_learner
 from ablations.stages.stage import Stage
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance
+from diffusion_core.iwae import importance_weighted
+from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
 from diffusion_core.vae import Vae
@@ -39,8 +42,8 @@ IMAGE_BYTES = 3 * 8
 
 @dataclass(frozen=True)
 class BoundStage(Stage):
-    """A trained network whose bound is taken on a held-out split, and likelihoods in continuous time if asked for;
-    values per image are kept."""
+    """A trained network whose bound is taken on a held-out split, and further likelihoods if they are asked for; values
+    per image are kept."""
 
     id: str
     cell: Cell
@@ -69,8 +72,8 @@ class BoundStage(Stage):
         timesteps = learner.timesteps if learner else None
         cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.split]
         images = data.images[self.split].to(model.device)
-        discrete, continuous, flow = bound_passes(cell)
-        total = discrete + continuous + flow
+        discrete, continuous, flow, weighted = bound_passes(cell)
+        total = max(1, discrete + continuous + flow + weighted)
         began = time.monotonic()
         scored = bound_of(cell, model, images)
         write_artifact(bench.folder, PER_IMAGE["nll/test"], scored.parts)
@@ -88,13 +91,15 @@ class BoundStage(Stage):
             terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
             write_artifact(bench.folder, PER_IMAGE["nll_continuous/test"], terms.parts)
             metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+
+        def after(passes: int, further: int) -> Progress:
+            return lambda share: bench.progress((passes + share * further) / total)
+
         if flow and not reason and isinstance(model, Diffusion):
-            before = discrete + continuous
-
-            def advance(share: float) -> None:
-                bench.progress((before + share * flow) / total)
-
-            metrics |= _flow(cell, name, model, images, bench.folder, advance)
+            metrics |= _flow(cell, name, model, images, bench.folder, after(discrete + continuous, flow))
+        if plan.iwae and not reason:
+            advance = after(discrete + continuous + flow, weighted)
+            metrics |= _weighted(cell, name, model, images, bench.folder, advance)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
         return Result(
             status="diverged" if reason else "finished",
@@ -140,6 +145,29 @@ def _flow(
     return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
 
 
+def _weighted(
+    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
+) -> dict[str, float]:
+    """The importance-weighted bound, and how loose the bound is by the same draws."""
+    plan = cell.evaluation
+    began = time.monotonic()
+    inside = (
+        model.network_in("float32", captured=cell.training.captured) if isinstance(model, Diffusion) else nullcontext()
+    )
+    with inside:
+        scored = importance_weighted(
+            model, images, draws=plan.iwae, seed=plan.seed, clip=plan.clip, steps=plan.horizon, progress=progress
+        )
+    metrics = {"cost/iwae_seconds": time.monotonic() - began}
+    for metric, halves in (("nll_iwae", scored.halves), ("looseness", scored.loose_halves)):
+        each = halves.mean(0)
+        write_artifact(folder, PER_IMAGE[f"{metric}/test"], {"total": each})
+        metrics[f"{metric}/{name}"] = float(each.mean())
+        metrics[f"{metric}/{name}_se"] = float(each.std() / len(each) ** 0.5)
+        metrics[f"{metric}/{name}_draw_se"] = own_error(halves)
+    return metrics
+
+
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
     """The bound, its parts and its standard errors, by metric name: from images and draws, and from its draws alone."""
     means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
@@ -177,9 +205,9 @@ def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     """All that a bound reads; `parts` are those of `parts_of_bound`."""
     description = described(cell)
-    unread = ("quality", "sets", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
+    unread = ("quality", "sets", "n", "reference", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in description["evaluation"].items() if key not in unread}
     content: dict[str, Any] = {"stage": "bound", "training": parts.training, "split": split, "evaluation": read}
     if cell.horizon == 0:
-        return content | {"evaluation": {"seed": read["seed"]}}
+        return content | {"evaluation": {name: read[name] for name in ("seed", "iwae") if name in read}}
     return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)

@@ -72,12 +72,14 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
     training = training_of(stages)
     if training is None or not isinstance(cell.average, Tracked):
         return []
-    steps = rungs(cell.training, cell.evaluation.rungs)
+    plan = cell.evaluation
+    steps = rungs(cell.training, plan.rungs)
     scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
     rung_stages = [rung_of(training, step) for step in steps if scored]
-    judges = cell.data.extractor is not None and "test" in cell.evaluation.quality
+    # Test images, where samples are held against them, are read once, when a training is over.
+    judges = cell.data.extractor is not None and "test" in plan.quality and plan.reference != "test"
     if judges and parts_of_samples(cell, parts).fit is None:
-        asked = steps[-cell.evaluation.judged_rungs :] if cell.evaluation.judged_rungs else []
+        asked = steps[-plan.judged_rungs :] if plan.judged_rungs else []
         judged = {*(steps[:1] if early else ()), *asked}
         rung_stages += [judged_rung(training, parts, step, extractor) for step in sorted(judged)]
     # Those that the training did not score on its way come after it, unless it has diverged.

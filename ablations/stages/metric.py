@@ -10,7 +10,7 @@ import torch
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import yardstick_of
+from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.registry import metric_of
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
@@ -55,7 +55,7 @@ class MetricStage(Stage):
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
-        sets = torch.split(tensors["samples"].to(device), len(data.images[self.split]))
+        sets = torch.split(tensors["samples"].to(device), set_size(self.cell, self.split, data))
         yardstick = yardstick_of(self.cell, self.split, data, device)
         return finished_with(yardstick.scores([metric_of(self.metric)], sets))
 

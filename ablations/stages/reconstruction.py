@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -46,7 +46,9 @@ class ReconstructionStage(Stage):
         write_artifact(bench.folder, RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
         metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
         if "test" in self.cell.evaluation.quality:
-            scores = yardstick_of(self.cell, "test", data, device).scores([Fid()], [made])
+            # Of training images, whatever samples are held against.
+            cell = replace(self.cell, evaluation=replace(self.cell.evaluation, reference=None))
+            scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
             metrics |= {f"r{name}": value for name, value in scores.items()}
         return finished_with(metrics)
 

@@ -18,6 +18,7 @@ from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
 from ablations.engine.journal import RESULT, Journal, Result
 from ablations.engine.lease import Elsewhere, leased
 from ablations.engine.stage import Bench
+from ablations.metrics.judging import set_size
 from ablations.settings.budget import bound_passes, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
@@ -102,7 +103,7 @@ class RungStage(OnTheWay):
     def work_alone(self, data: Data) -> float:
         """The passes of scoring it."""
         if self.scores == "samples":
-            return float(len(data.images["test"]) * sample_passes(self.cell))
+            return float(set_size(self.cell, "test", data) * sample_passes(self.cell))
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:

@@ -20,11 +20,11 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.progress import Progress
 from ablations.engine.stage import Bench
-from ablations.metrics.judging import yardstick_of
+from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.registry import DEFAULT
 from ablations.settings.budget import sample_flops, sample_passes
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import HeldOut
+from ablations.settings.evaluation import Evaluation, HeldOut
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
@@ -36,7 +36,7 @@ from diffusion_core.vae import Vae
 
 @dataclass(frozen=True)
 class SamplesStage(Stage):
-    """A trained network to be sampled and judged: `sets` sets from the `first` on, each as large as a held-out split.
+    """A trained network to be sampled and judged: `sets` sets from the `first` on, each of so many as are asked for.
 
     Those of a cell and seed are the same sets however many are drawn.
     """
@@ -75,16 +75,16 @@ class SamplesStage(Stage):
         return "drawing samples"
 
     def work(self, data: Data) -> float:
-        return float(self.sets * len(data.images[self.split]) * sample_passes(self.cell))
+        return float(self.sets * set_size(self.cell, self.split, data) * sample_passes(self.cell))
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        return self.sets * len(data.images[self.split]) * math.prod(data.shape)
+        return self.sets * set_size(self.cell, self.split, data) * math.prod(data.shape)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The sets are kept."""
         model = load(self.cell, data, bench.journal, self.parts, device)
         began = time.monotonic()
-        cell, n = self.cell, len(data.images[self.split])
+        cell, n = self.cell, set_size(self.cell, self.split, data)
         samples = draw_samples(cell, model, n * self.sets, bench.progress, first=n * self.first)
         if samples is None:
             return Result("diverged", "the samples are not finite", {}, {}, {})
@@ -100,7 +100,7 @@ def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress
 
     No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
     """
-    samples = draw_samples(cell, model, len(data.images["test"]), progress)
+    samples = draw_samples(cell, model, set_size(cell, "test", data), progress)
     if samples is None:
         return {}
     write_artifact(folder, SAMPLES, {"samples": samples[:SHOWN]})
@@ -133,11 +133,17 @@ def samples_content(
     """All that sampling and judging so many sets read; `parts` are those of `parts_of_samples`."""
     description, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
-    content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {})
+    content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {}) | sets_asked(plan, split)
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
     return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+
+
+def sets_asked(plan: Evaluation, split: HeldOut) -> dict[str, Any]:
+    """The size of sets and what they are held against, as far as they are asked for."""
+    reference = plan.reference if split == "test" else None
+    return {name: value for name, value in (("n", plan.n), ("reference", reference)) if value is not None}
 
 
 def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:

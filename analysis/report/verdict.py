@@ -127,14 +127,15 @@ def _rivals(answer: Findings) -> str:
 
 
 def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
-    """A caution where the best is better than real data: the floor's reference set is what was trained on."""
+    """A caution where the best is better than real data, which are few, and most often those that it learned from."""
     metric, floor = answer.metric, meta.floors.get(answer.metric.name)
     if floor is None or answer.best is None:
         return ()
     if metric.sign * (answer.estimates[answer.best].mean - floor.value) <= 0:
         return ()
     value = amount(metric, floor.value, math.nan)
+    against = "test" if "/test" in metric.name else "training"
     return (
         f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "
-        f"training {meta.examples} that they are compared with.",
+        f"{against} {meta.examples} that they are compared with.",
     )

@@ -135,7 +135,9 @@ def _quality(meta: Meta) -> str:
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
     n = f" on n = {meta.quality_n} generated images{sets}" if meta.quality_n else ""
     floor = "; the floor is what held-out images score at that n" if meta.floors else ""
-    return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{n}{floor}."
+    held_out = any(metric.name.endswith(f"/test/{meta.extractor}") for metric in meta.metrics)
+    against = f" against the test {meta.examples}" if held_out else ""
+    return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{against}{n}{floor}."
 
 
 def _judges_samples(metric: ShownMetric, extractor: str | None) -> bool:

@@ -133,7 +133,7 @@ REFUSED = {
     ("schedule=linear", "horizon=12"),
     *(("data=mixture2d", space) for space in LATENTS),
     *(("network=mlp", space) for space in LATENTS),
-    *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "horizon=0")),
+    *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "evaluation.iwae=2", "horizon=0")),
     *(("horizon=0", other) for other in ("space=pixels", "data=mixture2d", "network=mlp")),
     *(("horizon=0", f"evaluation.{score}") for score in ("continuous=2", "ode=1")),
     ("data=digits", "network=mlp"),
@@ -209,6 +209,7 @@ def test_every_pair_trains_scores_and_samples(
             assert metrics.get(f"nll/{split}", 0.0) == pytest.approx(sum(parts), rel=1e-6, abs=1e-5)
             assert (f"nll/{split}_entropy" in metrics) == (scored and cell["space"] == "latents")
             assert (f"nll_ode/{split}" in metrics) == ("evaluation.ode" in cell)
+            assert (f"nll_iwae/{split}" in metrics) == ("evaluation.iwae" in cell)
             assert (f"nll_continuous/{split}" in metrics) >= ("evaluation.continuous" in cell)
         strided = "sampler.steps" in cell or "evaluation.horizon" in cell
         fitted = cell["variance"].startswith("analytic") or (cell["spacing"] == "optimal" and strided)

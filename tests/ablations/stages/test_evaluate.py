@@ -17,6 +17,7 @@ from ablations.results.folder import per_image
 from ablations.stages import samples as sampling
 from ablations.stages.restore import Parts, load
 from diffusion_core.forward import diffuse
+from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform
 from diffusion_core.terms import mean_dims
@@ -153,6 +154,36 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
             values = per_image(folder, f"{file}.safetensors")
             assert len(values) == 450
             assert math.fsum(values) / 450 == pytest.approx(metrics[f"{metric}/{name}"], rel=1e-12)
+
+
+VAE = ["horizon=0", "space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
+VAE += ["space.learning_rate=0.005"]
+
+
+@pytest.mark.parametrize("words", [["evaluation.horizon=3", "evaluation.seed=2"], VAE])
+def test_the_importance_weighted_bound_and_how_loose_the_bound_is(tmp_path, words):
+    found = performed(tmp_path, *words, "evaluation.iwae=2", kinds=("autoencoder", "training", "bound"))
+    stage, result = found["bound", "test"]
+    folder, metrics = Journal(tmp_path).folder(stage.id), result.metrics
+    model, plan = network_of(tmp_path, stage), stage.cell.evaluation
+    scored = importance_weighted(
+        model, stage.cell.data.load().images["test"], draws=2, seed=plan.seed, clip=True, steps=plan.horizon
+    )
+    for metric, values, halves in (
+        ("nll_iwae", scored.total, scored.halves),
+        ("looseness", scored.looseness, scored.loose_halves),
+    ):
+        assert metrics[f"{metric}/test"] == pytest.approx(float(values.mean()), rel=1e-6)
+        assert metrics[f"{metric}/test_se"] == pytest.approx(float(values.std()) / math.sqrt(450), rel=1e-6)
+        own = float(((halves[0] - halves[1]) ** 2).sum().sqrt()) / 900
+        assert metrics[f"{metric}/test_draw_se"] == pytest.approx(own, rel=1e-6)
+        kept = per_image(folder, "iwae.safetensors" if metric == "nll_iwae" else "looseness.safetensors")
+        assert math.fsum(kept) / 450 == pytest.approx(metrics[f"{metric}/test"], rel=1e-12)
+    assert metrics["looseness/test"] > 0
+    tightened = metrics["nll/test"] - metrics["nll_iwae/test"]
+    errors = [metrics[f"{name}_draw_se"] for name in ("nll/test", "nll_iwae/test", "looseness/test")]
+    assert tightened == pytest.approx(metrics["looseness/test"], abs=4 * math.hypot(*errors))
+    assert "looseness/val" in found["bound", "validation"][1].metrics
 
 
 def test_what_is_no_number_is_left_out_and_noted():

@@ -89,6 +89,14 @@ def test_markdown(table):
     assert written == [line.split("|") for line in MARKDOWN.splitlines()]
 
 
+def test_the_caption_says_where_samples_are_held_against_test_images(tmp_path):
+    against_test = f"fid/test/{FID.rpartition('/')[2]}"
+    metrics = [{"name": against_test, "label": "FID", "direction": "min", "decimals": 1}]
+    folder = build(tmp_path / "g", metrics=metrics, floors={}, quality_n=1000)
+    said = "FID by the extractor digits-cnn (accuracy 97.1 %) against the test images on n = 1000 generated images"
+    assert f"{said}, mean of 2 disjoint sets. Per cell" in table_of(answers_of(folder)).caption
+
+
 def test_markdown_columns_are_aligned(table):
     lines = lines_of(markdown(table))
     assert len({width(line) for line in lines}) == 1

@@ -1,0 +1,140 @@
+"""The importance-weighted bound of K draws, and how loose the bound is (Burda et al. 2016, arXiv:1509.00519).
+
+    −log P(x) ≤ E −log (1/K) Σ_k w_k ≤ E −log w_1,     w = p_θ(x_{0:T})/q(x_{1:T} | x_0),   x_{1:T} ~ q(· | x_0)
+
+K = 1 is the bound, and as K grows the left tends to −log P(x). A draw is one path, from x_T ~ q(x_T | x_0) back by
+q(x_{t−1} | x_t, x_0), which is a draw of the forward process:
+
+    −log w = log q(x_T | x_0)/p(x_T) + Σ_{t=2..T} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) − log p_θ(x_0 | x_1)
+
+Whatever else is drawn to state data as x_0 belongs to the draw: what dequantises it, or the code z with −log P(x | z) +
+log q(z | x). A chain of no steps has −log N(x_0; 0, I) in place of the path.
+
+The looseness, E −log w_1 less the bound of K draws, is taken from the same draws, and is positive image by image. It is
+*at least* so much: the weights of a long path vary so that the largest of them is nearly the sum, and then more draws
+find more.
+
+As the bound's, an example's values are means of two halves that share nothing but the example, K draws each, and the
+own error, that of the draws with the examples given, is by what the halves differ in (`likelihood.py`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from diffusion_core import precision
+from diffusion_core.chain import Chain
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.forward import diffuse, expand, posterior
+from diffusion_core.randomness import normal
+from diffusion_core.reverse import Reverse
+from diffusion_core.stratified import HALVES
+from diffusion_core.terms import sum_dims
+from diffusion_core.units import bits_per_dim
+from diffusion_core.vae import Vae
+
+__all__ = ["Weighted", "importance_weighted"]
+
+CHUNK = 512
+"""Examples that go through the network at once."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """`nats` [2, K, N] = −log w of K draws in each half of N examples of D = `dims` dimensions; what follows from them
+    is in bits/dim, with `offset` of the encoding."""
+
+    nats: Tensor
+    dims: int
+    offset: float
+
+    @property
+    def halves(self) -> Tensor:
+        """The importance-weighted bound by each half of the draws [2, N]."""
+        mean = math.log(self.nats.shape[1]) - torch.logsumexp(-self.nats, 1)
+        return bits_per_dim(mean, self.dims) + self.offset
+
+    @property
+    def loose_halves(self) -> Tensor:
+        """The bound by the same draws, less the importance-weighted one [2, N]."""
+        return bits_per_dim(self.nats.mean(1), self.dims) + self.offset - self.halves
+
+    @property
+    def total(self) -> Tensor:
+        """The importance-weighted bound per example [N]."""
+        return self.halves.mean(0)
+
+    @property
+    def looseness(self) -> Tensor:
+        """The looseness per example [N]."""
+        return self.loose_halves.mean(0)
+
+
+@torch.no_grad()
+def importance_weighted(
+    model: Diffusion | Vae,
+    raw: Tensor,
+    *,
+    draws: int,
+    seed: int,
+    clip: bool,
+    steps: int | None = None,
+    progress: Callable[[float], None] = lambda share: None,
+) -> Weighted:
+    """The weights of K = `draws` draws of stored data [N, …], over the full chain or one of `steps` steps.
+
+    `progress` is told the share that is done. ValueError below 2 draws.
+    """
+    if draws < 2:
+        raise ValueError(f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
+    path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps), clip)
+    nats = []
+    for draw in range(HALVES * draws):
+        code = model.encoding.code(raw, seed, f"iwae/code/{draw}")
+        noise = partial(normal, seed, purpose=f"iwae/eps/{draw}", shape=tuple(code.x0.shape), device=raw.device)
+        made = [term.double() for term in (code.reconstruction, code.entropy) if term is not None]
+        nats.append(sum(made, path(code.x0, noise)).cpu())
+        progress((draw + 1) / (HALVES * draws))
+    weights = torch.stack(nats).view(HALVES, draws, -1)
+    return Weighted(weights, math.prod(raw.shape[1:]), model.encoding.offset_bits)
+
+
+def _of_no_steps(x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+    """−log N(x_0; 0, I) in nats, float64 [N]."""
+    return 0.5 * sum_dims(x0.double() ** 2 + math.log(2 * math.pi))
+
+
+def _path(diffusion: Diffusion, chain: Chain, clip: bool, x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+    """−log w of one path of each x_0 [N, …], whose x_{τ_k} is by noise(k) [N, …]; in nats, float64 [N]."""
+    eps = noise(chain.steps)
+    gamma = diffusion.gamma(chain.times[-1:]).expand(len(x0))
+    x = diffuse(x0, eps, gamma)
+    nats = 0.5 * sum_dims((x**2 - eps**2).double() - expand(logsigmoid(gamma), eps))
+    for k in range(chain.steps, 0, -1):
+        eps = noise(k - 1) if k > 1 else eps
+        parts = []
+        for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
+            with precision.exact(x0.device):
+                p = diffusion.reverse(x[rows], chain, torch.full_like(rows, k), clip=clip)
+            parts.append((diffusion.term_of(x0[rows], p), x[rows]) if k == 1 else _step(x0[rows], eps[rows], p))
+        terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
+        nats = nats + terms
+    return nats
+
+
+def _step(x0: Tensor, eps: Tensor, p: Reverse) -> tuple[Tensor, Tensor]:
+    """log q(x_s | x_t, x_0)/p_θ(x_s | x_t) in nats, float64 [B], and x_s ~ q(x_s | x_t, x_0) by ε [B, …] itself.
+
+    Both are taken at x_s − μ̃ = √β̃ ε, and the means differ by c_0 (x_0 − x̂_0): so, nothing cancels.
+    """
+    q = posterior(x0, p.x_t, p.pair)
+    off = expand(p.pair.coefficient_x0, x0) * (x0 - p.x0) + torch.exp(0.5 * q.log_variance) * eps
+    ratio = 0.5 * (p.log_variance - q.log_variance + off**2 * torch.exp(-p.log_variance) - eps**2)
+    return sum_dims(ratio.double()), q.sample(eps)
