@@ -148,6 +148,8 @@ class Diffusion(nn.Module):
         """The full chain, or one of `steps` times that the spacing chooses."""
         if steps is not None and steps != self.choices.horizon:
             return self._chain(self.choices.spacing.times(self.gamma, steps, self.terms).to(self.device))
+        if self.gamma.learns:
+            return self._chain(self.all_times)
         # Every training step asks for it, and what it has worked out holds for them all.
         full = self._full
         if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:
