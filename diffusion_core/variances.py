@@ -34,8 +34,8 @@ __all__ = [
 ]
 
 SURE = 10
-"""So many standard errors of an estimate of Var(x_0 | x_t) are within Var x_0 where it is used: a variance that is off by
-r of itself costs r²/4 nats per dimension of a step."""
+"""So many standard errors of an estimate of Var(x_0 | x_t) are within Var x_0 where it is used: a variance that is off
+by a share r of itself costs r²/4 nats per dimension of a step."""
 LEAST_SHARE = 1e-6
 """The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
 

@@ -126,8 +126,9 @@ class Kernel(torch.autograd.Function):
 def gradients(given: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
     """The gradients of x, weight, bias and modulation as given, by torch's operations: they have gradients, too."""
     # Names of their own: x and the modulation may depend on one another.
-    own: list[Any] = [value if value is None else value.view_as(value) for value in given]
-    x, weight, bias, modulation = (value if value is None else value.float() for value in own)
+    own: list[Any] = [None if value is None else value.view_as(value) for value in given]
+    numbers: list[Any] = [None if value is None else value.float() for value in own]
+    x, weight, bias, modulation = numbers
     y = group_norm_silu(x, weight, bias, modulation, norm)
     wanted = [value for value in own if value is not None and value.requires_grad]
     found = torch.autograd.grad(y, wanted, dy.float(), create_graph=True)
