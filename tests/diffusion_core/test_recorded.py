@@ -78,7 +78,7 @@ def test_a_recorded_training_is_the_training(learner_of, optimizer, monkeypatch,
     (recording,) = recordings[0].recordings.values()
     assert recordings[0].refused == []
     assert recording.graph is not None
-    called = states(learner_of, CPU if card else CUDA, micro_batch=pieces, captured=False, optimizer=optimizer)
+    called = states(learner_of, CUDA, micro_batch=pieces, captured=False, optimizer=optimizer)
     # A simulated card differs in the average's weight alone, a real one in how it adds up.
     rtol, atol = (1e-5, 1e-6 if optimizer == "muon" else 1e-7) if card else (1e-3, 1e-4)
     torch.testing.assert_close(recorded, called, rtol=rtol, atol=atol)
