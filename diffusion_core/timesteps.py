@@ -279,7 +279,8 @@ class LogNormal(Timesteps):
         if not sampler.held >= LEAST_HELD:
             low, high = (end / 2 for end in sampler.ends)
             raise ValueError(
-                f"timesteps=log_normal with mean={self.mean:g} and std={self.std:g} has {100 * sampler.held:.2g} % of its "
-                f"density at the schedule's ln sigma, {low:.3g} to {high:.3g}: take a mean between these, or a larger std"
+                f"timesteps=log_normal with mean={self.mean:g} and std={self.std:g} has {100 * sampler.held:.2g} % of "
+                f"its density at the schedule's ln sigma, {low:.3g} to {high:.3g}: take a mean between these, or a "
+                "larger std"
             )
         return sampler
