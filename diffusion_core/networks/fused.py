@@ -160,10 +160,15 @@ def here(x: Tensor) -> bool:
     return x.device.type == "cpu" and not by_torch() and works()
 
 
+def switched_off() -> bool:
+    """True where the environment turns the kernel off."""
+    return os.environ.get(SWITCH) == "off"
+
+
 @cache
 def works() -> bool:
     """True where this machine builds the kernels, they agree with torch's operations, and they are not switched off."""
-    if os.environ.get(SWITCH) == "off":
+    if switched_off():
         return False
     try:
         library()
