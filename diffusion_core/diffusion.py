@@ -153,6 +153,8 @@ class Diffusion(nn.Module):
             times = self.choices.spacing.times(self.gamma, steps, self.terms)
             kept = times if real and self.choices.knows_between else whole(times)
             return self._chain(kept.to(self.device))
+        if self.gamma.learns:
+            return self._chain(self.all_times)
         # Every training step asks for it, and what it has worked out holds for them all.
         full = self._full
         if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:

@@ -10,6 +10,7 @@ t gives the term of every pair s < t, from which `spacing=optimal` chooses (Wats
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -53,19 +54,19 @@ def noise_moments(
     """
     x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
-    noise = torch.zeros(chain.steps, dtype=torch.float64, device=raw.device)
-    error = torch.zeros_like(noise)
+    noise, noise_se, error = torch.zeros(3, chain.steps, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         k = torch.full((draws,), t, device=raw.device)
         with precision.exact(raw.device):
             p = diffusion.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k, clip=False)
         held = diffusion.clipped(p.x0) if clip else p.x0
-        noise[t - 1] = mean_dims(eps.double() ** 2 - p.eps.double() ** 2).mean()
+        told = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
+        noise[t - 1], noise_se[t - 1] = told.mean(), told.std() / math.sqrt(draws) if draws > 1 else math.inf
         error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
         progress(t / chain.steps)
     alpha_bar = chain.pair(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t
-    return Moments(noise.cpu(), error.cpu(), alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
+    return Moments(noise.cpu(), noise_se.cpu(), error.cpu(), alpha_bar.cpu(), _variance(diffusion, raw, seed).cpu())
 
 
 def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -44,18 +45,27 @@ class Muon(AdamW):
     ) -> None:
         self.matrices = {id(matrix) for matrix in matrices}
         super().__init__(groups, decays, betas)
+        for name, moments in self.moments.items():
+            if turns(name):
+                # No v is taken of what is turned, and none is kept.
+                self.moments[name] = replace(moments, v=moments.v.new_empty(0))
 
     def part(self, parameter: nn.Parameter) -> str:
         kind = super().part(parameter)
         return f"{MATRICES}/{kind}" if id(parameter) in self.matrices else kind
 
     def move_on(self, name: str, moments: Moments, learning_rate: float | Tensor) -> None:
-        if name.split("/")[1] != MATRICES:
+        if not turns(name):
             super().move_on(name, moments, learning_rate)
             return
         moments.m.lerp_(moments.gradient, 1 - MOMENTUM)
         turn = turned(moments)
         moments.flat.values.mul_(1 - learning_rate * moments.decay).sub_(turn * learning_rate)
+
+
+def turns(name: str) -> bool:
+    """True of the vectors that hold matrices to be turned."""
+    return name.split("/")[1] == MATRICES
 
 
 def turned(moments: Moments) -> Tensor:

@@ -2,6 +2,9 @@
 
 Cells of one seed therefore see the same batches, times and noise, a resumed training continues bit by bit, and nothing
 has to be stored. Draws are made on the CPU and sent to the device, so that they agree between devices.
+
+A seed of torch's CPU generator, mt19937, counts by its low 32 bits alone, of which some of 100,000 draws share theirs:
+so the whole state that a draw begins at, 19,968 bits, is a hash of its name.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,22 +26,37 @@ GOLDEN, SILVER = (math.sqrt(5) - 1) / 2, math.sqrt(2) - 1
 taken, and those of both together fill the square."""
 
 
+WORDS = slice(3, 627)
+"""The places of mt19937's 624 words in a state of torch's CPU generator, read as whole numbers of 64 bits."""
+STATE = torch.Generator().manual_seed(0).get_state().numpy().view(np.uint64)
+"""Such a state, of which no word is read yet."""
+
+
 def key(seed: int, step: int, purpose: str) -> int:
     """64 bits that name one draw."""
     digest = hashlib.blake2b(f"{seed}/{step}/{purpose}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little")
 
 
+def state(name: str) -> Tensor:
+    """The state of torch's CPU generator that a name stands for."""
+    words, values = STATE.copy(), hashlib.shake_128(name.encode()).digest(4 * 624)
+    words[WORDS] = np.frombuffer(values, "<u4")
+    return torch.from_numpy(words.view(np.uint8))
+
+
 def draw(seed: int, step: int, purpose: str) -> torch.Generator:
     """The CPU generator of one draw."""
-    return torch.Generator().manual_seed(key(seed, step, purpose))
+    return torch.Generator().set_state(state(f"{seed}/{step}/{purpose}"))
 
 
 def reseed(seed: int, device: torch.device) -> None:
     """Start torch's own generator of a device anew, from which dropout draws; `torch.manual_seed` starts all there are,
     which takes longer than many a small network's step."""
-    of = torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
-    of.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(seed)
+    else:
+        torch.default_generator.set_state(state(str(seed)))
 
 
 def send(value: Tensor, device: torch.device) -> Tensor:
@@ -95,7 +114,7 @@ def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int
 def seeded(seed: int, purpose: str) -> Iterator[None]:
     """A context in which torch's global CPU generator is that of one draw; afterwards it goes on as if nothing was."""
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(key(seed, 0, purpose))
+        torch.default_generator.set_state(state(f"{seed}/0/{purpose}"))
         yield
 
 

@@ -21,6 +21,8 @@ __all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "Timestep
 
 MOST_HISTORY = 1000
 """So many losses may be kept of each t."""
+LEAST_HELD = 0.01
+"""The least share of a density of noise levels that lies at those of a schedule."""
 
 
 class TimestepSampler(nn.Module, ABC):
@@ -227,13 +229,17 @@ class LevelSampler(TimestepSampler):
     edges: Tensor
 
     def __init__(self, gamma: Gamma, cumulative: Callable[[Tensor], Tensor]) -> None:
-        """The sampler for F = `cumulative` of γ; what lies beyond γ_1 and γ_T is cut off."""
+        """The sampler for F = `cumulative` of γ; what lies beyond the `ends`, γ_1 and γ_T, is cut off: of all that F
+        has, a share is `held`."""
         super().__init__(gamma.horizon)
         edges = torch.arange(gamma.horizon + 1, dtype=torch.float64, device=gamma.device) + 0.5
         edges = edges.clamp(1, gamma.horizon)
         with torch.no_grad():
-            mass = cumulative(gamma(edges))
-        self.register_buffer("mass", (mass - mass[0]) / (mass[-1] - mass[0]), persistent=False)
+            levels = gamma(edges)
+            mass = cumulative(levels)
+        self.ends = float(levels[0]), float(levels[-1])
+        self.held = float(mass[-1] - mass[0])
+        self.register_buffer("mass", (mass - mass[0]) / self.held, persistent=False)
         self.register_buffer("edges", edges, persistent=False)
 
     def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -269,4 +275,12 @@ class LogNormal(Timesteps):
         check_normal("log_normal", self.std)
 
     def build(self, gamma: Gamma) -> LevelSampler:
-        return LevelSampler(gamma, lambda level: torch.special.ndtr((level / 2 - self.mean) / self.std))
+        sampler = LevelSampler(gamma, lambda level: torch.special.ndtr((level / 2 - self.mean) / self.std))
+        if not sampler.held >= LEAST_HELD:
+            low, high = (end / 2 for end in sampler.ends)
+            raise ValueError(
+                f"timesteps=log_normal with mean={self.mean:g} and std={self.std:g} has {100 * sampler.held:.2g} % of "
+                f"its density at the schedule's ln sigma, {low:.3g} to {high:.3g}: take a mean between these, or a "
+                "larger std"
+            )
+        return sampler

@@ -33,6 +33,9 @@ __all__ = [
     "Variance",
 ]
 
+SURE = 10
+"""So many standard errors of an estimate of Var(x_0 | x_t) are within Var x_0 where it is used: a variance that is off
+by a share r of itself costs r²/4 nats per dimension of a step."""
 LEAST_SHARE = 1e-6
 """The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
 
@@ -41,11 +44,12 @@ LEAST_SHARE = 1e-6
 class Moments:
     """Measurements of a trained network that a variance is fitted to, float64, per dimension.
 
-    `noise` = E(‖ε‖² − ‖ε̂‖²)/D and `error` = E‖x_0 − x̂_0‖²/D at t = 1..T [T], `alpha_bar` ᾱ_1..ᾱ_T [T], and `data`
-    = Var x_0, a number.
+    `noise` = E(‖ε‖² − ‖ε̂‖²)/D, its standard error `noise_se`, and `error` = E‖x_0 − x̂_0‖²/D at t = 1..T [T],
+    `alpha_bar` ᾱ_1..ᾱ_T [T], and `data` = Var x_0, a number.
     """
 
     noise: Tensor
+    noise_se: Tensor
     error: Tensor
     alpha_bar: Tensor
     data: Tensor
@@ -132,6 +136,10 @@ class Fitted(Variance):
         least = torch.where(pair.ends_clean, LEAST_SHARE * pair.one_minus_alpha_bar_t, 0)
         return expand(torch.log(torch.maximum(variance, least)), x_t)
 
+    def remark(self, moments: Moments) -> str:
+        """A line on what the fit rests on, for readers of its numbers; "" where there is nothing to say."""
+        return ""
+
     @property
     def trained_as(self) -> Variance:
         return BetaTilde()
@@ -143,12 +151,24 @@ class Analytic(Fitted):
 
     (Bao et al. 2022, arXiv:2201.06503, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted
     from here, for the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without
-    limit.
+    limit. What is left of it is multiplied, too: where ten standard errors exceed Var x_0, E‖x_0 − x̂_0‖²/D takes its
+    place, which is the same for the exact denoiser.
     """
 
     def x0_variance(self, moments: Moments) -> Tensor:
         variance = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar
-        return torch.where(moments.alpha_bar > 0, variance, math.inf).minimum(moments.data)
+        variance = torch.where(moments.alpha_bar > 0, variance, math.inf)
+        return torch.where(self._unsure(moments), moments.error, variance).minimum(moments.data)
+
+    def remark(self, moments: Moments) -> str:
+        count, horizon = int(self._unsure(moments).sum()), len(moments.noise)
+        why = "where the noise of its own estimate is above a tenth of Var x_0"
+        return f"variance=analytic is analytic_mse's at {count} of {horizon} t, {why}" if count else ""
+
+    @staticmethod
+    def _unsure(moments: Moments) -> Tensor:
+        """True where the estimate is not used [T]."""
+        return SURE * moments.noise_se * (1 - moments.alpha_bar) > moments.alpha_bar * moments.data
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import contextlib
 import io
 import itertools
 import linecache
+import pkgutil
 import re
 import shlex
 import shutil
@@ -169,6 +170,13 @@ def test_links_lead_somewhere(page):
         if part:
             headings = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
             assert part in {anchor(heading) for heading in headings}, link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_names_of_code_are_those_of_something(page):
+    names = r"(?<![\w./-])(?:diffusion_core|ablations|analysis|evidence|benchmarks)(?:\.\w+)+"
+    for name in re.findall(names, page.read_text(encoding="utf-8")):
+        pkgutil.resolve_name(name)
 
 
 def test_readme_leads_to_every_page():

@@ -58,7 +58,8 @@ def devices() -> Iterator[Finding]:
     yield Finding("cpu", f"{len(os.sched_getaffinity(0))} cores; {auto('cpu')}")
     if not fused.works():
         slow = "torch's operations take the place of the kernel for norms, more slowly"
-        yield Finding("compiler", slow, "note", "apt install g++, or name a compiler by CXX")
+        built = "apt install g++, or name a compiler by CXX"
+        yield Finding("compiler", slow, "note", f"unset {fused.SWITCH}" if fused.switched_off() else built)
     if torch.cuda.is_available():
         for number in range(torch.cuda.device_count()):
             yield Finding(f"cuda:{number}", f"{torch.cuda.get_device_name(number)}; {auto(f'cuda:{number}')}")

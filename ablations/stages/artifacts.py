@@ -36,7 +36,7 @@ CLOCK = "cost/clock"
 """The curve that says at which time, in seconds since 1970, a training was at a step; at step 0 it began."""
 FIT = "fit.safetensors"
 """The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
-MOMENTS = ("noise", "error", "alpha_bar", "data")
+MOMENTS = ("noise", "noise_se", "error", "alpha_bar", "data")
 TERMS = "terms"
 SAMPLES = "samples.safetensors"
 """All generated sets, one after the other."""

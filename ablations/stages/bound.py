@@ -27,7 +27,7 @@ from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.identity import described
 from ablations.stages.artifacts import PER_IMAGE, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.restore import Model, Parts, load, load_learner
+from ablations.stages.restore import Model, Parts, load, load_learner, remark_on_fit
 from ablations.stages.stage import Stage
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.iwae import importance_weighted
@@ -85,6 +85,7 @@ class BoundStage(Stage):
         nll = metrics[f"nll/{name}"]
         reason = "" if math.isfinite(nll) else "the bound is not finite"
         flag = remarkable(nll, data.encoding.uniform_bits) if self.split == "test" and bound_was_meant(cell) else ""
+        remarks = filter(None, (flag, remark_on_fit(cell, bench.journal, self.parts)))
         if continuous and not reason and isinstance(model, Diffusion):
             bench.progress(discrete / total)
             began = time.monotonic()
@@ -106,7 +107,7 @@ class BoundStage(Stage):
             reason=reason,
             metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
             curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
-            metadata=noted(metrics, flag),
+            metadata=noted(metrics, "\n".join(remarks)),
         )
 
 

@@ -126,8 +126,19 @@ def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device:
     if parts.fit is not None:
         fitted, _ = read_artifact(journal.folder(parts.fit), FIT)
         if isinstance(cell.variance, Fitted):
-            moments = {name: fitted[name] for name in MOMENTS}
-            learner.diffusion.fit(cell.variance.x0_variance(Moments(**moments)))
+            learner.diffusion.fit(cell.variance.x0_variance(moments_of(fitted)))
         if TERMS in fitted:
             learner.diffusion.fit_terms(fitted[TERMS])
     return learner.to(device)
+
+
+def moments_of(fitted: dict[str, Tensor]) -> Moments:
+    """The moments that a fit left."""
+    return Moments(**{name: fitted[name] for name in MOMENTS})
+
+
+def remark_on_fit(cell: Cell, journal: Journal, parts: Parts) -> str:
+    """What a cell's fitted variance has to say of its fit; "" where it has none, or nothing to say."""
+    if parts.fit is None or not isinstance(cell.variance, Fitted):
+        return ""
+    return cell.variance.remark(moments_of(read_artifact(journal.folder(parts.fit), FIT)[0]))

@@ -28,7 +28,7 @@ from ablations.settings.evaluation import Evaluation, HeldOut
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.restore import Model, Parts, load
+from ablations.stages.restore import Model, Parts, load, remark_on_fit
 from ablations.stages.stage import Passes, Stage, finished_with
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
@@ -92,7 +92,7 @@ class SamplesStage(Stage):
         write_artifact(bench.folder, SAMPLES, {"samples": samples})
         metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
-        return finished_with({**costs, **metrics})
+        return finished_with({**costs, **metrics}, remark_on_fit(cell, bench.journal, self.parts))
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:

@@ -146,7 +146,7 @@ class OnTheWay(Stage):
     scores: Scores
 
 
-def finished_with(metrics: dict[str, float], **metadata: str) -> Result:
-    """A finished stage's result: what is no number is left out of its metrics, and noted."""
+def finished_with(metrics: dict[str, float], remark: str = "", **metadata: str) -> Result:
+    """A finished stage's result: what is no number is left out of its metrics, and noted beside a remark."""
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    return Result("finished", "", finite, {}, metadata | noted(metrics))
+    return Result("finished", "", finite, {}, metadata | noted(metrics, remark))

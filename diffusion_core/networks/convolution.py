@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
-from diffusion_core.networks.grouped import Grouped, computed_in, product, summed
+from diffusion_core.networks.grouped import Grouped, by_torch, computed_in, product, summed
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
@@ -40,7 +40,7 @@ class Conv2d(nn.Conv2d, Grouped):
         dtype = computed_in(x)
         # Weights of S networks are cast before they are laid out: that is one copy.
         weight, bias = self.weight.to(dtype).flatten(0, -4), self.bias.to(dtype).flatten()
-        if x.device.type == "cpu" and torch.is_grad_enabled():
+        if x.device.type == "cpu" and torch.is_grad_enabled() and not by_torch():
             case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]))
             parts = dependent(case)
             if parts - {"layout"} or (parts and case.open):
@@ -48,7 +48,7 @@ class Conv2d(nn.Conv2d, Grouped):
             if parts:
                 y = conv2d(with_channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
                 if y.requires_grad:
-                    y.register_hook(with_channels_last)  # type: ignore[no-untyped-call]
+                    y.register_hook(in_channels_last)  # type: ignore[no-untyped-call]
                 return y
         return conv2d(x, weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
 
@@ -156,10 +156,9 @@ class Convolution(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, parts: frozenset[str]) -> Tensor:
-        x = laid(x)
         ctx.groups, ctx.parts = groups, parts
         ctx.save_for_backward(x, weight)
-        return convolved(x, weight, bias, groups, by_products="y" in parts)
+        return convolved(laid(x), weight, bias, groups, by_products="y" in parts)
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
@@ -167,7 +166,8 @@ class Convolution(torch.autograd.Function):
         groups, parts = ctx.groups, ctx.parts
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         side = weight.shape[-1]
-        dy = laid(dy)
+        # What was given is saved, not a copy that forward laid out: of that, a gradient would know no gradient.
+        x, dy = laid(x), laid(dy)
         plain = [needs_x and "dx" not in parts, *[needs_weight and "dw" not in parts] * 2]
         dx = dweight = dbias = None
         if any(plain):
@@ -197,6 +197,11 @@ def convolved(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int, *, by
 def with_channels_last(x: Tensor) -> Tensor:
     """x [B, C, H, W] with channels last."""
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def in_channels_last(gradient: Tensor | None) -> Tensor | None:
+    """A gradient with channels last; none where a gradient of gradients does not reach."""
+    return None if gradient is None else with_channels_last(gradient)
 
 
 def laid(x: Tensor) -> Tensor:

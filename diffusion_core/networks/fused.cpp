@@ -1,7 +1,10 @@
 // y = SiLU(z), or y = z, with z = (1 + s) h + t and h = w (x - m)/r + b: a group norm, a scale and a shift, and SiLU.
 //
 // Images lie with their channels last, [batch, pixels, channels], as float or bf16; m and r are of a group of channels
-// of one image. Written as z = a x + d per channel, forward is two passes over x. Backward, with dz = dy SiLU'(z),
+// of one image. Written as z = a x + d per channel, forward is two passes over x. r² = mean (x - m)² + eps comes of sums
+// of x - o and of its square, o the channel's first value: being one of n, it is no farther than √n standard deviations
+// from their mean, so that r² is off by n of float's roundings at most, however large m is. Backward, with
+// dz = dy SiLU'(z),
 //
 //     dx = k dz/r - (mean(k dz) + (x - m)/r mean(k dz (x - m)/r))/r,    k = (1 + s) w,    means over a group,
 //
@@ -108,24 +111,32 @@ void affine(const Layer &layer, long i, const float *moments, Scratch &scratch, 
 template <class T>
 void forward_image(const Layer &layer, long i, float eps, const T *__restrict x, T *__restrict y, float *moments,
                    Scratch &scratch) {
-    const long row = scratch.row, size = layer.pixels * layer.channels, count = layer.pixels * layer.per_group();
-    float *__restrict first = scratch[0], *__restrict second = scratch[1];
+    const long row = scratch.row, size = layer.pixels * layer.channels;
+    float *__restrict first = scratch[0], *__restrict second = scratch[1], *__restrict origin = scratch[2];
     scratch.clear(0);
     scratch.clear(1);
+    for (long c = 0; c < layer.channels; c++) origin[c] = number(x[c]);
+    scratch.repeat(2);
     for (long p = 0; p < size; p += row)
         for (long j = 0; j < row; j++) {
-            float value = number(x[p + j]);
+            float value = number(x[p + j]) - origin[j];
             first[j] += value;
             second[j] += value * value;
         }
     scratch.fold(0);
     scratch.fold(1);
+    const double share = 1.0 / layer.pixels;
     for (long g = 0; g < layer.groups; g++) {
+        const long begin = g * layer.per_group(), end = begin + layer.per_group();
         double mean = 0, square = 0;
-        for (long c = g * layer.per_group(); c < (g + 1) * layer.per_group(); c++) mean += first[c], square += second[c];
-        mean /= count;
+        for (long c = begin; c < end; c++) mean += origin[c] + share * first[c];
+        mean /= layer.per_group();
+        for (long c = begin; c < end; c++) {
+            double own = share * first[c], apart = origin[c] + own - mean;
+            square += share * second[c] + (apart - own) * (apart + own);
+        }
         moments[2 * g] = mean;
-        moments[2 * g + 1] = 1 / std::sqrt(std::max(square / count - mean * mean, 0.0) + eps);
+        moments[2 * g + 1] = 1 / std::sqrt(std::max(square / layer.per_group(), 0.0) + eps);
     }
     affine(layer, i, moments, scratch, 2, 3);
     const float *__restrict slope = scratch[2], *__restrict offset = scratch[3];

@@ -2,7 +2,9 @@
 
 On a CPU a kernel does it in two passes over x each way, and with channels last, where convolutions are fastest and
 torch's own group norm is slowest. It is `fused.cpp`, which this machine's compiler builds once; where there is none, or
-what it builds is wrong, torch's operations take its place, and numbers differ in their last digits.
+what it builds is wrong, torch's operations take its place, and numbers differ in their last digits. So they do where
+the kernel has no derivative: forward mode, `torch.func`, and a gradient that is to have a gradient (`create_graph`).
+The environment variable DIFFUSION_CORE_KERNEL=off turns it off for a process.
 """
 
 from __future__ import annotations
@@ -14,21 +16,23 @@ import platform
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 from torch.nn.functional import group_norm, silu
 
-from diffusion_core.networks.grouped import Grouped
+from diffusion_core.networks.grouped import Grouped, by_torch
 
 SOURCE = Path(__file__).with_name("fused.cpp")
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
 NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
+SWITCH = "DIFFUSION_CORE_KERNEL"
+"""The environment variable that is "off" where torch's operations are to be used."""
 LIMIT = 1e-4
 """The most that the kernel may differ by from torch's operations in float32, when it is tried before its use."""
 
@@ -42,8 +46,8 @@ class NormSilu(nn.GroupNorm, Grouped):
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """y [B, S C, H, W]; `modulation` [B, 2 S C] holds s, then t."""
-        here = x.device.type == "cpu" and x.dtype in NAMES and self.weight.dtype == torch.float32
-        compute = kernel_norm_silu if here and works() else group_norm_silu
+        taken = x.dtype in NAMES and self.weight.dtype == torch.float32
+        compute = kernel_norm_silu if taken and here(x) else group_norm_silu
         norm = Norm(self.num_groups * self.members, self.eps, self.act, self.members)
         return compute(x, self.weight.flatten(), self.bias.flatten(), modulation, norm)
 
@@ -79,7 +83,8 @@ def forward(
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The same by torch's operations."""
-    h = group_norm(x, norm.groups, weight, bias, norm.eps)
+    # Its derivative in forward mode takes no other layout.
+    h = group_norm(x.contiguous() if by_torch() else x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         h = h * (1 + scale) + shift
@@ -88,7 +93,7 @@ def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor 
 
 def channels_last(x: Tensor) -> Tensor:
     """x [B, C, H, W] in the layout that the layers after it keep: channels last where the kernel is used."""
-    return x.contiguous(memory_format=torch.channels_last) if x.device.type == "cpu" and works() else x
+    return x.contiguous(memory_format=torch.channels_last) if here(x) else x
 
 
 class Kernel(torch.autograd.Function):
@@ -96,24 +101,39 @@ class Kernel(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
-        ctx.dtype = None if modulation is None else modulation.dtype
         ctx.norm = norm
-        x, modulation, moments, y = forward(x, weight, bias, modulation, norm)
-        ctx.save_for_backward(x, weight, bias, modulation, moments)
+        given = x, weight, bias, modulation
+        x, modulation, moments, y = forward(*given, norm)
+        ctx.save_for_backward(*given, x, modulation, moments)
         return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         # Of what is saved, not of what forward saw: that may have been worked out again meanwhile, in another place.
-        x, weight, bias, modulation, moments = ctx.saved_tensors
+        *given, x, modulation, moments = ctx.saved_tensors
+        if torch.is_grad_enabled():
+            return *gradients(given, dy, ctx.norm), None
+        _, weight, bias, told = given
         shared = layer(x, weight, bias, modulation, ctx.norm)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
         kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
-        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(ctx.dtype), None
+        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(told.dtype), None
+
+
+def gradients(given: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
+    """The gradients of x, weight, bias and modulation as given, by torch's operations: they have gradients, too."""
+    # Names of their own: x and the modulation may depend on one another.
+    own: list[Any] = [None if value is None else value.view_as(value) for value in given]
+    numbers: list[Any] = [None if value is None else value.float() for value in own]
+    x, weight, bias, modulation = numbers
+    y = group_norm_silu(x, weight, bias, modulation, norm)
+    wanted = [value for value in own if value is not None and value.requires_grad]
+    found = torch.autograd.grad(y, wanted, dy.float(), create_graph=True)
+    of = {id(value): gradient for value, gradient in zip(wanted, found, strict=True)}
+    return [of.get(id(value)) for value in own]
 
 
 def layer(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> tuple[Any, ...]:
@@ -135,9 +155,21 @@ def kernels() -> dict[tuple[str, torch.dtype], Any]:
     return {(way, dtype): getattr(library(), f"{way}_{name}") for way in directions for dtype, name in NAMES.items()}
 
 
+def here(x: Tensor) -> bool:
+    """True where the kernel is used, if x is of its kinds of numbers."""
+    return x.device.type == "cpu" and not by_torch() and works()
+
+
+def switched_off() -> bool:
+    """True where the environment turns the kernel off."""
+    return os.environ.get(SWITCH) == "off"
+
+
 @cache
 def works() -> bool:
-    """True where this machine builds the kernels, and they agree with torch's operations."""
+    """True where this machine builds the kernels, they agree with torch's operations, and they are not switched off."""
+    if switched_off():
+        return False
     try:
         library()
     except (OSError, subprocess.SubprocessError):

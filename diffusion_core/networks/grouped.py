@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.functional import pad
 
 STEP, SHARED = 64, 2**15
@@ -49,6 +50,12 @@ def stacked(network: nn.Module, members: int) -> nn.Module:
     return stack
 
 
+def by_torch() -> bool:
+    """True where torch's own operations are to be used alone: within forward-mode derivatives and `torch.func`, which
+    know no others."""
+    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+
+
 def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A function of each value of x [S, N, C], at once where each network's values get the bits that they get alone.
 
@@ -77,6 +84,8 @@ def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
+    if by_torch():
+        return product(x.to(dtype), weight.mT, bias)
     y: Tensor = Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call]
     return y
 

@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention, silu
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import SMALL, Grouped, Linear, products, valuewise
+from diffusion_core.networks.grouped import SMALL, Grouped, Linear, by_torch, products, valuewise
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -120,7 +120,7 @@ class Attention(Grouped):
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(q kᵀ/√d) v [B, heads, N, d]: by products on a CPU, where the fused kernel is slow for few places N."""
-    if q.device.type != "cpu":
+    if q.device.type != "cpu" and not by_torch():
         return scaled_dot_product_attention(q, k, v)
     if q.shape[-2] == 1:
         # One place attends to itself.

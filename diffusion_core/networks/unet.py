@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.grouped import Grouped
+from diffusion_core.networks.grouped import Grouped, by_torch
 from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
@@ -106,7 +106,7 @@ class UNetBlock(nn.Module):
         self.random = config.dropout > 0
 
     def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        if not (self.recompute and torch.is_grad_enabled()):
+        if not (self.recompute and torch.is_grad_enabled()) or by_torch():
             return self.within(x, modulation)
         out: Tensor = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
         return out

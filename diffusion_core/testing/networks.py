@@ -27,6 +27,8 @@ from diffusion_core.variances import Beta, LearnedVariance
 
 SHAPES = ((1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64), (2,), (5,))
 TIME = torch.tensor([1.0, 500.0, 1000.0])
+STEP = 3e-4
+"""The share of a direction by which differences are taken."""
 PLAN = Training(steps=4, batch=4, warmup=2, report_every=2)
 
 
@@ -193,6 +195,33 @@ def its_weights_are_all_that_it_is(network: Network, shape: tuple[int, ...]) -> 
     require_equal(network, rule, restored.eval()(x, TIME), module(x, TIME), lambda i: place.format(i[0]))
 
 
+def a_gradient_of_its_gradient_is_a_slope_or_is_refused(network: Network, shape: tuple[int, ...]) -> None:
+    """What an energy (ε̂ = ∇E) or a penalty of a gradient learns from: along a direction of x and of all weights it is
+    the slope of ∇ₓΣf², by central differences."""
+    module, x = stirred(network, shape), inputs(shape).requires_grad_()
+    varied = [x, *(p for p in module.parameters() if p.requires_grad)]
+    generator = torch.Generator().manual_seed(2)
+    direction = [torch.randn(value.shape, generator=generator) for value in varied]
+
+    def gradient(*, differentiable: bool) -> Tensor:
+        (found,) = torch.autograd.grad(module(x, TIME).square().sum(), x, create_graph=differentiable)
+        return (found * direction[0]).sum()
+
+    try:
+        second = torch.autograd.grad(gradient(differentiable=True), varied, allow_unused=True)
+    except RuntimeError:
+        return
+    slope = sum((found * along).sum() for found, along in zip(second, direction, strict=True) if found is not None)
+    ends = []
+    for step in (STEP, -2 * STEP):
+        for value, along in zip(varied, direction, strict=True):
+            value.data += step * along
+        ends.append(gradient(differentiable=False))
+    rule = "a gradient of its gradient must be its slope, or a RuntimeError"
+    slope, differences, rounding = torch.as_tensor(slope), (ends[0] - ends[1]) / (2 * STEP), 1e-3 * float(ends[0].abs())
+    require_close(network, rule, slope, differences, rtol=0.03, atol=rounding, place=nowhere)
+
+
 def a_training_goes_on_bit_by_bit_as_if_never_stopped(network: Network, shape: tuple[int, ...]) -> None:
     """Weights, buffers and dropout's draws of a training continued from a checkpoint are those of an unbroken one."""
     data = inputs(shape, 8)
@@ -251,6 +280,7 @@ PROPERTIES: tuple[Property, ...] = (
     time_and_input_matter,
     examples_of_a_batch_do_not_see_each_other,
     beside_others_it_gives_what_it_gives_alone,
+    a_gradient_of_its_gradient_is_a_slope_or_is_refused,
     a_training_goes_on_bit_by_bit_as_if_never_stopped,
 )
 """Each of a network and the shape of an example; what would show in others comes first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -133,9 +134,10 @@ def trains_as_a_variance_that_needs_no_fit(variance: Variance, schedule: Schedul
     if not isinstance(variance, Fitted):
         require(variance, "only a fitted variance may train as another", stand_in == variance, f"it is {stand_in}")
         return
-    noise, error = torch.tensor([[0.75, -0.1, 1.3, 0.0], [0.75, 0.0, 1.3, 1.0]], dtype=torch.float64)
+    values = [[0.75, -0.1, 1.3, 0.0], [0.0, 0.1, 0.0, math.inf], [0.75, 0.0, 1.3, 1.0]]
+    noise, noise_se, error = torch.tensor(values, dtype=torch.float64)
     alpha_bar = torch.tensor([0.9, 0.5, 1e-9, 0.0], dtype=torch.float64)
-    value = variance.x0_variance(Moments(noise, error, alpha_bar, torch.tensor(0.8, dtype=torch.float64)))
+    value = variance.x0_variance(Moments(noise, noise_se, error, alpha_bar, torch.tensor(0.8, dtype=torch.float64)))
     shaped = value.shape == noise.shape and value.dtype == torch.float64
     rule = "x0_variance must be float64 and one number per t"
     require(variance, rule, shaped, f"it is {value.dtype} {list(value.shape)} of 4")

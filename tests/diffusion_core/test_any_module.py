@@ -13,7 +13,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.network import Network
-from diffusion_core.randomness import key
+from diffusion_core.randomness import state
 from diffusion_core.testing import networks
 from diffusion_core.testing.saying import run
 from diffusion_core.trainer import part, train
@@ -112,7 +112,7 @@ def test_each_layer_is_drawn_from_its_first_name_by_its_own_rule():
         "embed": lambda: nn.Conv2d(1, 8, 1),
         "own": lambda: Own(8),
     }.items():
-        torch.manual_seed(key(3, 0, f"init/{name}"))
+        torch.default_generator.set_state(state(f"3/0/init/{name}"))
         for expected, parameter in zip(layer().parameters(), network.get_submodule(name).parameters(), strict=True):
             assert torch.equal(parameter, expected), name
     assert network.again.weight is network.places[1].weight

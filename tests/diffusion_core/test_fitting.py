@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -48,7 +49,7 @@ def exact_moments(model: Diffusion) -> Moments:
     """E(ε² − E[ε|x_t]²) = Var(ε|x_t) = ᾱ Var(x_0|x_t)/(1 − ᾱ), E(x_0 − E[x_0|x_t])² = Var(x_0|x_t), and Var x_0."""
     alpha_bar, variance = alpha_bar_of(model)[1:], posterior_variance(model)
     data = torch.tensor(DATA.variances[0], dtype=torch.float64)
-    return Moments(alpha_bar * variance / (1 - alpha_bar), variance, alpha_bar, data)
+    return Moments(alpha_bar * variance / (1 - alpha_bar), 0 * variance, variance, alpha_bar, data)
 
 
 @paired(
@@ -93,6 +94,7 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(parame
     # with m' = E ε̂²: its variance is 2 (1 − m'²) + … ≤ 4 m for m = 1 − m', since Var(ε² − ε̂²) = 2 (1 + m'² − 2 m'²).
     spread = (2 * (1 - (1 - exact.noise) ** 2) / (2 * draws)).sqrt()
     assert ((moments.noise - exact.noise).abs() < 5 * spread + 1e-6).all()
+    torch.testing.assert_close(moments.noise_se, spread, rtol=0.05, atol=1e-9)
     error = 5 * math.sqrt(2 / (2 * draws)) * exact.error
     assert ((moments.error - exact.error).abs() < error + 1e-6).all()
     torch.testing.assert_close(moments.alpha_bar, exact.alpha_bar, rtol=1e-12, atol=0)
@@ -121,6 +123,33 @@ def test_the_two_choices_part_where_the_network_is_not_exact():
     torch.testing.assert_close(AnalyticMse().x0_variance(moments), missed, rtol=0.05, atol=1e-3)
 
 
+def test_few_steps_from_noise_cost_an_analytic_variance_no_more_than_the_exact_one():
+    """At t near T its estimate's noise, which (1 − ᾱ)/ᾱ multiplies, is above Var x_0: with it alone the bound at two
+    steps is above 3,000 bits/dim for half of the seeds."""
+    model, data = exact_model(200, Analytic(), DATA), DATA.variances[0]
+    raw = data**0.5 * torch.randn(4096, 2, generator=torch.Generator().manual_seed(0))
+    model.fit(posterior_variance(model))
+    exact = {steps: expected_terms(model, DATA, steps).sum().item() for steps in (2, 3, 5)}
+    # ε² − ε̂² has the variance 2 (1 − m²), m = E ε̂², as in the test of measured moments.
+    ratio, told = (1 - alpha_bar_of(model)[1:]) / alpha_bar_of(model)[1:], exact_moments(model).noise
+    unsure = int((10 * ratio * (2 * (1 - (1 - told) ** 2) / (2 * 128)).sqrt() > data).sum())
+    for seed in range(8):
+        moments = noise_moments(model, raw, draws=128, seed=seed, clip=False)
+        model.fit(Analytic().x0_variance(moments))
+        (said,) = map(int, re.findall(r"at (\d+) of 200 t", Analytic().remark(moments)))
+        assert said == pytest.approx(unsure, abs=10)
+        assert AnalyticMse().remark(moments) == ""
+        for steps, bits in exact.items():
+            assert expected_terms(model, DATA, steps).sum().item() == pytest.approx(bits, abs=0.05)
+
+
+def test_one_draw_says_nothing_of_its_error():
+    model = exact_model(25, Analytic(), DATA)
+    moments = noise_moments(model, torch.ones(4, 2), draws=1, seed=0, clip=False)
+    assert moments.noise_se.isinf().all()
+    assert torch.equal(Analytic().x0_variance(moments), moments.error.minimum(moments.data))
+
+
 def test_the_variance_of_grey_levels_is_that_of_their_values():
     raw = torch.tensor([[10, 30], [200, 90], [255, 1]], dtype=torch.uint8)
     model = diffusion(lambda x_t, t: 0 * x_t, 50, variance=Analytic(), encoding=GreyLevels())
@@ -143,7 +172,8 @@ def test_moments_out_of_their_range_still_make_a_density_of_the_first_step(varia
     model = exact_model(50, variance, DATA)
     alpha_bar = alpha_bar_of(model)[1:]
     nothing = torch.zeros(50, dtype=torch.float64)
-    model.fit(variance.x0_variance(Moments(nothing - 0.5, nothing, alpha_bar, torch.tensor(0.4, dtype=torch.float64))))
+    data = torch.tensor(0.4, dtype=torch.float64)
+    model.fit(variance.x0_variance(Moments(nothing - 0.5, nothing, nothing, alpha_bar, data)))
     k = torch.arange(1, 51)
     p = model.reverse(torch.zeros(50, 2, dtype=torch.float64), model.chain(), k, clip=False)
     assert p.log_variance.isfinite().all()

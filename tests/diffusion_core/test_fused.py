@@ -5,10 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.autograd import forward_ad
 from torch.nn.functional import group_norm, silu
 
 from diffusion_core.networks import fused
 from diffusion_core.networks.fused import NormSilu
+from diffusion_core.networks.grouped import stacked
+from diffusion_core.networks.unet import UNet
 from tests.axes import across
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
@@ -68,10 +71,121 @@ def test_in_bf16_it_is_rounded_once(told, act):
         torch.testing.assert_close(a.double(), b.double(), rtol=1e-4, atol=1e-4)
 
 
+def second(compute, layer, x, modulation, dy):
+    """The gradients, in all that is given and in dy, of the squared norm of all gradients that y has."""
+    inputs = [x, *layer.parameters(), *([] if modulation is None else [modulation])]
+    y = compute(x, modulation)
+    first = torch.autograd.grad(y, inputs, dy.to(y.dtype), create_graph=True)
+    norm = sum(value.double().square().sum() for value in first)
+    return torch.autograd.grad(norm, [*inputs, dy], allow_unused=True, materialize_grads=True)
+
+
 @needs_kernel
-def test_a_large_mean_costs_no_more_digits_than_its_square_has():
-    layer, x, modulation, _ = problem((2, 16, 16, 16), True, True, mean=30.0)
-    torch.testing.assert_close(layer(x, modulation).double(), truth(layer, x, modulation), rtol=2e-3, atol=2e-3)
+@across(shape=SHAPES[:3], told=(True, False), act=(True, False), dtype=(torch.float32, torch.bfloat16))
+def test_a_gradient_of_its_gradient_is_that_of_the_norm_written_out(shape, told, act, dtype):
+    layer, x, modulation, dy = problem(shape, told, act, dtype)
+    dy.requires_grad_()
+    expected = second(lambda x, modulation: truth(layer, x, modulation), layer, x, modulation, dy)
+    digits = 1e-3 if dtype == torch.float32 else 2**-6
+    for ours, theirs in zip(second(layer, layer, x, modulation, dy), expected, strict=True):
+        size = float(theirs.double().abs().max())
+        torch.testing.assert_close(ours.double(), theirs.double(), rtol=digits, atol=digits * size)
+
+
+@needs_kernel
+def test_what_it_is_told_may_be_a_function_of_what_it_is_given():
+    """The norm is a function of x by way of its modulation too, and each way is gone once."""
+    layer, x, _, dy = problem((3, 16, 8, 8), False, True)
+    of_x = nn.Linear(16, 32)
+
+    def compute(x, modulation):
+        return layer(x, of_x(x.mean((2, 3))))
+
+    def written_out(x, modulation):
+        return truth(layer, x, of_x(x.mean((2, 3))))
+
+    dy.requires_grad_()
+    pairs = zip(*(second(each, layer, x, None, dy) for each in (compute, written_out)), strict=True)
+    for ours, theirs in pairs:
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+@needs_kernel
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("recompute", [False, True])
+def test_energies_are_learned_as_by_torchs_operations_and_slopes_forward_are_slopes(members, recompute):
+    """A network of ε̂ = ∇E: the gradient of its loss in x and in all weights, of several side by side too."""
+    network = UNet(channels=8, groups=4, recompute=recompute).build((1, 8, 8), 1)
+    network = stacked(network, members) if members > 1 else network
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    shape = (2, 1, 8, 8) if members == 1 else (members, 2, 1, 8, 8)
+    x, noise, along = torch.randn(3, *shape, generator=generator).unbind()
+    time = torch.linspace(1, 9, 2 * members).reshape(shape[: 1 + (members > 1)])
+
+    def learned(network, x, time, noise):
+        x = x.clone().requires_grad_()
+        (eps,) = torch.autograd.grad(network(x, time).square().sum(), x, create_graph=True)
+        return torch.autograd.grad((eps - noise).square().mean(), [x, *network.parameters()])
+
+    ours = learned(network, x, time, noise)
+    slope = torch.func.jvp(lambda x: network(x, time), (x,), (along,))[1]
+    double = [value.double() for value in (x, time, noise)]
+    expected = learned(network.double(), *double)
+    for mine, theirs in zip(ours, expected, strict=True):
+        torch.testing.assert_close(mine.double(), theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
+    ends = [network(double[0] + step * along, double[1]) for step in (1e-5, -1e-5)]
+    torch.testing.assert_close(slope.double(), (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+def test_forward_and_reversed_derivatives_of_functions_are_torchs():
+    layer, x, modulation, dy = problem((3, 16, 8, 8), True, True)
+    expected = torch.autograd.functional.jvp(lambda x: truth(layer, x, modulation), x, dy)[1]
+    with forward_ad.dual_level():
+        dual = forward_ad.unpack_dual(layer(forward_ad.make_dual(x, dy), modulation)).tangent
+    assert dual is not None
+    for slope in (dual, torch.func.jvp(lambda x: layer(x, modulation), (x,), (dy,))[1]):
+        torch.testing.assert_close(slope.double(), expected, rtol=1e-4, atol=1e-4)
+    gradient = torch.func.grad(lambda x: (layer(x, modulation) * dy).sum())(x)
+    (expected,) = torch.autograd.grad(truth(layer, x, modulation), x, dy.double())
+    torch.testing.assert_close(gradient.double(), expected.double(), rtol=1e-4, atol=1e-4)
+
+
+@needs_kernel
+@pytest.mark.parametrize(("word", "used"), [("off", False), ("on", True)])
+def test_a_switch_turns_it_off(word, used, monkeypatch):
+    monkeypatch.setenv(fused.SWITCH, word)
+    fused.works.cache_clear()
+    layer, x, modulation, _ = problem((3, 16, 8, 8), True, True)
+    y = layer(x, modulation)
+    fused.works.cache_clear()
+    assert ("Kernel" in type(y.grad_fn).__name__) == used
+    torch.testing.assert_close(y.double(), truth(layer, x, modulation), rtol=1e-5, atol=2e-6)
+
+
+@needs_kernel
+@across(mean=(30.0, 1000.0), spread=(1.0, 1e-2), apart=(0.0, 1.0), dtype=(torch.float32, torch.bfloat16))
+def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, spread, apart, dtype):
+    """Twice those of float32's mean/deviation at most, whether channels have one mean or means of their own."""
+    layer, x, modulation, _ = problem((2, 16, 16, 16), True, True)
+    own = 1 + apart * torch.linspace(-1, 1, 16)[:, None, None]
+    x = (mean * own + spread * x.detach()).to(dtype)
+    expected = truth(layer, x, modulation)
+    norm = fused.Norm(layer.num_groups, layer.eps, layer.act)
+    torchs = fused.group_norm_silu(x.float(), layer.weight, layer.bias, modulation, norm)
+    error, theirs = ((y.double() - expected).abs().max() for y in (layer(x, modulation), torchs))
+    rounding = 2**-8 if dtype == torch.bfloat16 else 1e-6
+    assert error < 2 * theirs + rounding * expected.abs().max()
+
+
+@needs_kernel
+def test_a_first_value_far_from_all_others_costs_a_share_of_their_number():
+    layer = NormSilu(1, 1, act=False)
+    x = torch.randn(1, 1, 32, 32, generator=torch.Generator().manual_seed(0))
+    x[0, 0, 0, 0] = 1e6
+    torch.testing.assert_close(layer(x).double(), truth(layer, x, None), rtol=1e-3, atol=0)
 
 
 @needs_kernel

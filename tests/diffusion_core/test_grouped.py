@@ -236,7 +236,7 @@ def test_networks_side_by_side_start_with_the_weights_of_one():
         assert torch.equal(parameter, torch.stack([network.state_dict()[key]] * 3))
 
 
-@pytest.fixture(params=PARTS, ids=lambda parts: "+".join(sorted(parts)) or "none")
+@pytest.fixture(params=[*PARTS, frozenset({"layout"})], ids=lambda parts: "+".join(sorted(parts)) or "none")
 def by_every_way(request, monkeypatch):
     """The parts of convolutions that come by products, whatever was found."""
     monkeypatch.setattr(convolution, "dependent", lambda case: request.param)
@@ -275,7 +275,8 @@ def test_gradients_of_a_convolution_are_its_slopes():
     def function(x, weight, bias):
         return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
 
-    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False)
+    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False, check_forward_ad=True)
+    assert torch.autograd.gradgradcheck(function, given, check_undefined_grad=False)
 
 
 @across(members=(1, 3), shape=((4, 5, 6), (1, 3, 2), (7, 1, 1)))

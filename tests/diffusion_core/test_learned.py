@@ -23,6 +23,7 @@ from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, MinSnr, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
+from diffusion_core.solvers import Heun
 from diffusion_core.testing.problems import MixtureData
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
@@ -269,3 +270,18 @@ def test_grey_levels_teach_a_schedule_too(parameterization, objective):
     for group, parameters in model.parameter_groups().items():
         for gradient in torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True, allow_unused=True):
             assert gradient is None or gradient.isfinite().all()
+
+
+@LEARNED
+def test_samples_drawn_on_the_way_leave_no_noise_level_behind(schedule):
+    """Heun decides by γ as numbers: those of a model that learned on are those of a fresh one with its weights."""
+    choices = Choices(network=Mlp(width=8, layers=1), horizon=20, schedule=schedule, objective=Vlb())
+    learner, fresh = (DiffusionLearner.of(choices, Continuous(), (2,)) for _ in range(2))
+    learner.diffusion.initialise(0)
+    plan = Training(steps=40, batch=16, report_every=20, precision="float32", learning_rate=2e-2, warmup=1)
+    sampler = Heun(churn=10.0)
+    for _ in train(learner, torch.randn(64, 2, generator=torch.Generator().manual_seed(0)), plan, 0):
+        samples = sampler.sample(learner.diffusion, 16, seed=0, clip=False)
+    fresh.load_state_dict(learner.state_dict())
+    assert torch.equal(samples, sampler.sample(fresh.diffusion, 16, seed=0, clip=False))
+    assert learner.diffusion.chain().levels[-1] == float(fresh.diffusion.gamma(torch.tensor([20])).detach())

@@ -90,6 +90,18 @@ def test_a_turn_is_as_long_as_a_step_of_adamw_is_said_to_be():
     assert float(matrix.detach().square().mean().sqrt()) == pytest.approx(muon.MATCHED, rel=0.2)
 
 
+def test_of_what_it_turns_it_keeps_no_second_moment():
+    turned, other = (nn.Parameter(torch.randn(16, 64)) for _ in range(2))
+    optimiser = Muon({"network": [turned, other]}, {"network": 0.0}, BETAS, [turned])
+    optimiser.receive("network", (turned.sum() + other.sum()))
+    optimiser.step(0.1)
+    sizes = {name: value.numel() for name, value in optimiser.state().items() if name.endswith("/v")}
+    assert sizes == {"network/matrices/float32/v": 0, "network/float32/v": 16 * 64}
+    again = Muon({"network": [turned, other]}, {"network": 0.0}, BETAS, [turned])
+    again.load(optimiser.state())
+    assert all(torch.equal(value, again.state()[name]) for name, value in optimiser.state().items())
+
+
 @pytest.mark.parametrize("learner_of", [image_learner, points_learner, schedule_learner])
 def test_what_is_no_hidden_matrix_is_adamws(learner_of):
     """Both from the same gradients, which the next steps' would no longer be."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from itertools import islice
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -12,13 +13,16 @@ from torch.distributions import Normal
 
 from diffusion_core.randomness import (
     BLOCK,
+    WORDS,
     draw,
     excess,
     initialise,
     key,
     normal,
     normal_blocks,
+    reseed,
     spread_normals,
+    state,
     uniform,
 )
 
@@ -51,6 +55,35 @@ def test_keys_are_64_bit_and_their_fields_do_not_run_together():
 def test_keys_are_the_same_on_every_machine():
     """blake2b of "0/0/eps", 8 bytes, little-endian, from another implementation (b2sum -l 64)."""
     assert key(0, 0, "eps") == int.from_bytes(bytes.fromhex("ac025915dc52e4e1"), "little")
+
+
+def test_draws_whose_keys_share_a_seeds_low_half_differ():
+    """On a CPU torch takes no more of a seed than its low 32 bits, which these steps of seed 0 share."""
+    steps = (83913, 115767)
+    (half,) = {key(0, step, "eps") % 2**32 for step in steps}
+    seeds = (half, half + 2**32)
+    noise = [torch.randn(4, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    assert torch.equal(*noise)
+    assert not torch.equal(*(normal(0, step, "eps", (4,), CPU) for step in steps))
+    blocks = [normal_blocks(0, step, 64 * block, 64, (3,), CPU) for step, block in ((39, 160), (61, 262))]
+    assert not torch.equal(*blocks)
+    kept = []
+    for seed in seeds:
+        with torch.random.fork_rng(devices=[]):
+            reseed(seed, CPU)
+            kept.append(torch.rand(4))
+    assert not torch.equal(*kept)
+
+
+def test_a_state_is_mt19937_at_words_that_are_a_hash_of_its_name():
+    """The words by openssl (dgst -shake128), the stream that follows by numpy's generator of that kind."""
+    named = state("0/0/eps")
+    words = named.numpy().view(np.uint64)[WORDS].astype(np.uint32)
+    assert words[:4].astype("<u4").tobytes().hex() == "0be315ebdbe3456b3102a16be9f8aca9"
+    theirs = np.random.MT19937()
+    theirs.state = {"bit_generator": "MT19937", "state": {"key": words, "pos": 624}}
+    ours = torch.empty(2000, dtype=torch.int32).random_(generator=torch.Generator().set_state(named))
+    np.testing.assert_array_equal(ours.numpy(), theirs.random_raw(2000).astype(np.int64) % 2**31)
 
 
 @pytest.mark.parametrize(("draws", "mean", "variance"), [(normal, 0, 1), (uniform, 0.5, 1 / 12)])

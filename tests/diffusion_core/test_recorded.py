@@ -83,7 +83,7 @@ def test_a_recorded_training_is_the_training(learner_of, optimizer, clip, monkey
     (recording,) = recordings[0].recordings.values()
     assert recordings[0].refused == []
     assert recording.graph is not None
-    called = states(learner_of, CPU if card else CUDA, captured=False, **changes)
+    called = states(learner_of, CUDA, captured=False, **changes)
     # A simulated card differs in the average's weight alone, a real one in how it adds up.
     rtol, atol = (1e-5, 1e-6 if optimizer == "muon" else 1e-7) if card else (1e-3, 1e-4)
     torch.testing.assert_close(recorded, called, rtol=rtol, atol=atol)

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 from scipy.stats import norm
 from torch import Tensor
 
+from diffusion_core.choices import Choices, refusal
 from diffusion_core.gamma import Gamma
 from diffusion_core.schedules import Cosine, LogSnrLinear, Rectified
 from diffusion_core.testing import check_timesteps
@@ -185,6 +186,20 @@ def test_log_normal_has_a_normal_log_sigma_between_the_schedules_ends(mean, std,
     t, _ = sampler.real(torch.from_numpy(U))
     found = (cut.cdf(gamma(t).numpy() / 2) - first) / (last - first)
     np.testing.assert_allclose(found, U, rtol=0, atol=np.diff(expected).max() / 4)
+
+
+@pytest.mark.parametrize(("share", "refused"), [(1e-300, True), (0.009, True), (0.011, False)])
+@pytest.mark.parametrize("end", [0, -1])
+def test_log_normal_is_refused_where_nearly_all_of_it_lies_off_the_schedule(share, refused, end):
+    """A normal of deviation 0.1 that has this share on the schedule's side of either end."""
+    schedule = LogSnrLinear()
+    ends = (schedule.build(100)(torch.tensor([1, 100])) / 2).tolist()
+    beyond = 0.1 * norm.isf(share)
+    choice = LogNormal(ends[end] + (beyond if end else -beyond), 0.1)
+    told = refusal(Choices(horizon=100, timesteps=choice, schedule=schedule))
+    assert (told is None) != refused
+    if refused:
+        assert f"% of its density at the schedule's ln sigma, {ends[0]:.3g} to {ends[1]:.3g}: take a mean" in told
 
 
 @pytest.mark.parametrize(("choice", "called"), [(LogitNormal, "logit_normal"), (LogNormal, "log_normal")])

@@ -77,6 +77,17 @@ def test_analytic_reads_what_is_told_of_the_noise_and_analytic_mse_the_error_of_
     noise = torch.tensor([0.25, 0.75, -0.3, 1.2, 0.0], dtype=torch.float64)
     error = torch.tensor([0.5, 0.0, 1.3, 7.0, 0.1], dtype=torch.float64)
     alpha_bar = torch.tensor([0.5, 0.75, 0.5, 0.25, 0.0], dtype=torch.float64)
-    moments = Moments(noise, error, alpha_bar, torch.tensor(1.5, dtype=torch.float64))
+    moments = Moments(noise, torch.zeros_like(noise), error, alpha_bar, torch.tensor(1.5, dtype=torch.float64))
     assert Analytic().x0_variance(moments).tolist() == [0.25, 0.25, 0.0, 1.5, 1.5]
     assert AnalyticMse().x0_variance(moments).tolist() == error.tolist()
+    assert Analytic().remark(moments) == ""
+
+
+def test_analytic_reads_the_error_of_x0_where_ten_standard_errors_of_its_estimate_exceed_var_x0():
+    """Var x_0 is 1.5; the standard error is that of what is told of the noise, times (1 − ᾱ)/ᾱ."""
+    noise, error = torch.tensor([[0.75] * 4, [0.5, 0.5, 7.0, 0.5]], dtype=torch.float64)
+    noise_se = torch.tensor([0.149, 0.151, 0.151, 0.0501], dtype=torch.float64)
+    alpha_bar = torch.tensor([0.5, 0.5, 0.5, 0.25], dtype=torch.float64)
+    moments = Moments(noise, noise_se, error, alpha_bar, torch.tensor(1.5, dtype=torch.float64))
+    assert Analytic().x0_variance(moments).tolist() == [0.75, 0.5, 1.5, 0.5]
+    assert "analytic_mse's at 3 of 4 t" in Analytic().remark(moments)

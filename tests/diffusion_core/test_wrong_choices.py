@@ -58,6 +58,7 @@ WRONG = [
         wrong.Shared(width=8),
         r"networks side by side must give what each gives alone, but it is .* in the output of net",
     ),
+    (wrong.SilentlyOnce(), r"a gradient of its gradient must be its slope, or a RuntimeError, but it is .* instead of"),
     (wrong.Shapeless(), r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]"),
     (wrong.OwnNoise(), r"a sample must be the same however many are drawn, but it is .* in sample 0"),
     (wrong.Crowded(), r"a sample must be the same however many are drawn, but"),

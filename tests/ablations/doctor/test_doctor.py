@@ -194,6 +194,9 @@ def test_without_a_compiler_it_says_what_is_slower(doctor, monkeypatch):
     code, text = doctor()
     assert code == 0
     assert "apt install g++" in said_of(text, "compiler")
+    monkeypatch.setenv(fused.SWITCH, "off")
+    _, text = doctor()
+    assert "unset DIFFUSION_CORE_KERNEL" in said_of(text, "compiler")
 
 
 def test_a_wrong_word_is_refused():

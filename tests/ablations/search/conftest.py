@@ -19,7 +19,7 @@ POINTS = [
     *("training.steps=80", "training.warmup=10", "training.learning_rate=0.005", "training.report_every=10"),
     *("evaluation.exact=2", "evaluation.strata=2"),
     *("schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)"),
-    *("study.startup=3", "study.pruner=median", "trials=9", "confirm=2", "name=found"),
+    *("study.startup=3", "study.pruner=median", "study.seed=4", "trials=9", "confirm=2", "name=found"),
 ]
 
 
