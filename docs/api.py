@@ -31,7 +31,7 @@ GROUPS = {
     ],
     "Data": ["encodings", "latents", "autoencoder", "vae"],
     "Training": ["training", "trainer", "learner", "trainable", "population", "averages"],
-    "Scores": ["likelihood", "ode", "fitting"],
+    "Scores": ["likelihood", "iwae", "ode", "fitting"],
     "Checks": ["testing"],
 }
 """The public modules of the core, in the order of the page."""
