@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 import torch
 
-from diffusion_core import gamma, likelihood, precision, randomness, samplers, trainable, trainer
+from diffusion_core import batches, gamma, likelihood, precision, randomness, samplers, trainable
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.objectives import Simple
@@ -44,7 +44,7 @@ def noise_is_not_sent(patch):
 
 
 def indices_are_not_sent(patch):
-    patch.setattr(trainer, "send", lambda value, device: value)
+    patch.setattr(batches, "send", lambda value, device: value)
 
 
 def draws_are_sent_from_pageable_memory(patch):
