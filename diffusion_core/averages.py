@@ -235,15 +235,15 @@ class Averages:
 
     def powers(self) -> Values:
         """The power functions, by σ_rel and the parameter's name; they are no copies."""
-        found: Values = {}
+        powers: Values = {}
         for std, vectors in zip(self.stds, self.vectors[1:], strict=True):
             views = {
                 id(p): view
                 for flat, values in zip(self.flats, vectors, strict=True)
                 for p, view in zip(flat.tensors, flat.views(values), strict=True)
             }
-            found |= {f"{std}/{name}": views[place] for name, place in self.names.items() if place in views}
-        return found
+            powers |= {f"{std}/{name}": views[place] for name, place in self.names.items() if place in views}
+        return powers
 
     def load(self, powers: Values) -> None:
         """Go on from these; ValueError where they are of another learner."""

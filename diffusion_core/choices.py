@@ -67,8 +67,8 @@ class Choices:
 
         Told 20 apart (T = 50), a network of digits errs between them by up to 8 times as much as at them.
         """
-        told = self.in_continuous_time or self.horizon >= TIME_SCALE
-        return told and not self.parameterization.needs_pair
+        dense = self.in_continuous_time or self.horizon >= TIME_SCALE
+        return dense and not self.parameterization.needs_pair
 
 
 def refusal(choices: Choices) -> str | None:

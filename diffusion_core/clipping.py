@@ -70,15 +70,15 @@ class Clipping:
         return list(self.clipped.values())
 
     def diagnostics(self, steps: int) -> dict[str, float]:
-        """Of each group ℓ_0, and the share of the last so many steps that were clipped; these are counted anew."""
-        told: dict[str, float] = {}
+        """ℓ_0 of each group, and the share of the last so many steps that were clipped; these are counted anew."""
+        logged: dict[str, float] = {}
         for group, loss_0 in self.loss_0.items():
-            told |= {
+            logged |= {
                 f"clip/{group}_loss_0": float(loss_0),
                 f"clip/{group}_share": float(self.clipped[group]) / steps,
             }
             self.clipped[group].zero_()
-        return told
+        return logged
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Take ℓ_0 by group from a training that this one goes on with; ValueError where it had other groups."""

@@ -61,8 +61,8 @@ def noise_moments(
         with precision.exact(raw.device):
             p = diffusion.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k, clip=False)
         held = diffusion.clipped(p.x0) if clip else p.x0
-        told = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
-        noise[t - 1], noise_se[t - 1] = told.mean(), told.std() / math.sqrt(draws) if draws > 1 else math.inf
+        cleared = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
+        noise[t - 1], noise_se[t - 1] = cleared.mean(), cleared.std() / math.sqrt(draws) if draws > 1 else math.inf
         error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
         progress(t / chain.steps)
     alpha_bar = chain.pair(torch.arange(1, chain.steps + 1, device=raw.device)).alpha_bar_t

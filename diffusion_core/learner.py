@@ -1,23 +1,14 @@
 """A diffusion that learns: the losses of a batch, and which parameters each of them teaches.
 
-From one forward pass each recipient takes its own loss: the network the objective's, a learned schedule the bound's. A
-time domain says where training times live, on a chain of T steps or in continuous time between its ends,
-
-    discrete     t ∈ {1..T}     the bound is Σ L_{t−1}: T L_{t−1} is its estimate by one t
-    continuous   t ∈ [1, T]     the bound is an integral: ½ (dγ/du) ‖ε − ε̂‖² is its estimate by one u = (t − 1)/(T − 1)
-
-turns a batch into what an objective reads of it, and tells what a learned schedule learns from. In T steps all of γ
-takes the bound's gradient. In continuous time the bound does not depend on γ between its ends, which take its gradient;
-the interior takes that of the second moment of its estimate (Kingma et al. 2021, appendix I.2).
+From one forward pass each recipient takes its own loss: the network the objective's, a learned schedule the bound's, as
+its time domain says (`time_domains.py`).
 """
 
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -26,147 +17,18 @@ from diffusion_core.choices import Choices
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
-from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
-from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.recorded import Values
-from diffusion_core.reverse import Reverse
-from diffusion_core.terms import mean_dims
-from diffusion_core.timesteps import TimestepSampler
+from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.trainable import Learner, Question
-from diffusion_core.units import bits_per_dim
 
 __all__ = ["DiffusionLearner"]
 
 HOST = torch.device("cpu")
 
-Reading = Callable[[Tensor], Example]
-"""The example of a batch, by what the network came to for it."""
-
 QUANTILES = (0, 25, 50, 75, 100)
 """Places on the time axis, in percent, at which a learned γ is logged while it trains."""
-
-
-class TimeDomain(ABC):
-    """The times that a training draws."""
-
-    @abstractmethod
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
-
-    @abstractmethod
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
-        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that its output makes."""
-
-    def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
-        """The example that an objective reads, by one pass of the network."""
-        asked, reading = self.asking(diffusion, x0, t, eps)
-        return reading(diffusion.denoiser.answer(asked))
-
-    @abstractmethod
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        """The parameters of a learned schedule, by the loss that teaches them."""
-
-    @abstractmethod
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """Those losses [B] in bits/dim."""
-
-
-@dataclass(frozen=True)
-class Discrete(TimeDomain):
-    """t ∈ {1..T}."""
-
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        return timesteps(u)  # type: ignore[no-any-return]
-
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
-        pair = diffusion.chain().pair(t)
-        x_t = diffuse(x0, eps, pair.gamma_t)
-        variance = diffusion.choices.variance.trained_as
-
-        def reading(out: Tensor) -> Example:
-            output, raw = diffusion.denoiser.read(out, x_t)
-
-            def term(output: Tensor) -> Tensor:
-                estimate = diffusion.estimate(output, x_t, pair, clip=False)
-                p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
-                return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
-
-            return _example(
-                diffusion,
-                pair,
-                lambda: diffusion.gamma.rate(t)[1],
-                (x0, eps, x_t, output),
-                term=lambda: term(output),
-                variance_term=lambda: term(output.detach()),
-            )
-
-        return diffusion.denoiser.asked(x_t, t, pair), reading
-
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        return {"schedule": list(gamma.parameters())}
-
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        prior = bits_per_dim(diffusion.prior(x0), x0[0].numel())
-        return {"schedule": diffusion.choices.horizon * example.term() + prior}
-
-
-@dataclass(frozen=True)
-class Continuous(TimeDomain):
-    """t ∈ [1, T], real."""
-
-    def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
-        return timesteps.real(u)
-
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
-        gamma, rate = diffusion.gamma.rate(t)
-        level = Pair.level(gamma)
-        x_t = diffuse(x0, eps, gamma)
-
-        def reading(out: Tensor) -> Example:
-            output, _ = diffusion.denoiser.read(out, x_t)
-            batch = x0, eps, x_t, output
-            return _example(diffusion, level, lambda: rate, batch, term=_no_step, variance_term=_no_step)
-
-        return diffusion.denoiser.asked(x_t, t, level), reading
-
-    def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
-        return {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}
-
-    def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        estimate = VlbContinuous().loss(example)
-        ends = bits_per_dim(diffusion.direct(x0, eps) + diffusion.prior(x0), x0[0].numel())
-        return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
-
-
-def _example(
-    diffusion: Diffusion,
-    pair: Pair,
-    rate: Callable[[], Tensor],
-    batch: tuple[Tensor, Tensor, Tensor, Tensor],
-    *,
-    term: Callable[[], Tensor],
-    variance_term: Callable[[], Tensor],
-) -> Example:
-    """The example of a batch x_0, ε, x_t, output [B, …]; a term is worked out once, for all who read it."""
-    x0, eps, x_t, output = batch
-    parameterization = diffusion.choices.parameterization
-    return Example(
-        levels=levels_of(diffusion, pair, rate),
-        error=mean_dims((parameterization.target(x0, eps, x_t, pair) - output) ** 2),
-        term=cache(term),
-        variance_term=cache(variance_term),
-    )
-
-
-def levels_of(diffusion: Diffusion, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
-    """The noise levels of a batch, and what goes with them."""
-    return NoiseLevels(pair, diffusion.choices.parameterization.kappa(pair), diffusion.choices.horizon, rate)
-
-
-def _no_step() -> Tensor:
-    raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
 
 
 class DiffusionLearner(Learner):

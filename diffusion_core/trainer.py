@@ -156,8 +156,8 @@ class Trainer:
         means: list[Values] = []
         for start in range(0, len(raw), size):
             piece = slice(start, start + size)
-            taken = Piece(self.member, raw[piece], _part(mine, piece), len(raw[piece]) / len(raw), start == 0)
-            loss, mean = taken.alone() if self.beside is None else self.beside(taken, descend)
+            rows = Piece(self.member, raw[piece], _part(mine, piece), len(raw[piece]) / len(raw), start == 0)
+            loss, mean = rows.alone() if self.beside is None else self.beside(rows, descend)
             losses.append(loss)
             means.append(mean)
         self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
@@ -260,14 +260,14 @@ def train(
     if plan.flips and data.dim() != 4:
         raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {list(data.shape)}: leave it out")
     means: list[Values] = []
-    marks, taken = frozenset(plan.snapshot_steps), dict[int, Values]()
+    marks, snapshots = frozenset(plan.snapshot_steps), dict[int, Values]()
     for step in range(first, plan.steps):
         if step == 0:
             trainer.begin(_taken(data, plan, seed, step, slice(None), device), seed)
         means.append(trainer.step(_taken(data, plan, seed, step, mine, device), seed, step))
         done = step + 1
         if done in marks:
-            taken[done] = {name: value.clone() for name, value in trainer.averages.powers().items()}
+            snapshots[done] = {name: value.clone() for name, value in trainer.averages.powers().items()}
         if done % plan.report_every and done != plan.steps:
             continue
         losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
@@ -279,9 +279,9 @@ def train(
             trainer.diagnostics(len(means)),
             trainer.state,
             trainer.remarks,
-            taken,
+            snapshots,
         )
-        means, taken = [], {}
+        means, snapshots = [], {}
         yield report
         if not report.finite:
             return

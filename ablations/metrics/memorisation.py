@@ -46,9 +46,9 @@ def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> f
     5 % of the held-out images however many are there: a model that is no copier scores about that. A copy counts whole,
     so that a copier scores 1; held-out images score more than 5 % where more of them are copies.
     """
-    known, found = nearest_distance(heldout, training), nearest_distance(generated, training)
-    due = MEMORISED * len(known)
-    threshold = known.sort().values[math.ceil(due) - 1]
-    nearer, level = (int(held.sum()) for held in (known < threshold, known == threshold))
+    real, drawn = nearest_distance(heldout, training), nearest_distance(generated, training)
+    due = MEMORISED * len(real)
+    threshold = real.sort().values[math.ceil(due) - 1]
+    nearer, level = int((real < threshold).sum()), int((real == threshold).sum())
     part = (due - nearer) / level if threshold > 0 else 1.0
-    return float(torch.where(found == threshold, part, (found < threshold).double()).mean())
+    return float(torch.where(drawn == threshold, part, (drawn < threshold).double()).mean())

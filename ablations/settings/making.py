@@ -28,16 +28,16 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
     settings = laid(layers)
     choices: dict[str, Any] = {axis: build(axis, values_of(axis, settings)) for axis in AXES}
-    cell, given = Cell(**choices, **plain_of(settings), seed=seed), fields_in(layers)
-    if "training.snapshots" not in given:
+    cell, set_fields = Cell(**choices, **plain_of(settings), seed=seed), fields_in(layers)
+    if "training.snapshots" not in set_fields:
         cell = _with_snapshots(cell)
-    return _within_budget(cell if "evaluation.continuous" in given else _without_suggestion(cell))
+    return _within_budget(cell if "evaluation.continuous" in set_fields else _without_suggestion(cell))
 
 
 def _with_snapshots(cell: Cell) -> Cell:
     """The cell whose training, whichever that is, takes the snapshots that its average is reconstructed from."""
-    taken = cell.training.snapshots or cell.average.snapshots
-    return replace(cell, training=replace(cell.training, snapshots=taken))
+    count = cell.training.snapshots or cell.average.snapshots
+    return replace(cell, training=replace(cell.training, snapshots=count))
 
 
 def _without_suggestion(cell: Cell) -> Cell:

@@ -127,8 +127,8 @@ def read_checkpoint(folder: Path, snapshots: Sequence[int] = ()) -> Checkpoint:
             tensors, words = read_artifact(folder, name)
             history = tuple(json.loads(words["history"]))
             step = int(history[-1]["step"])
-            for taken in (mark for mark in snapshots if mark <= step):
-                read_artifact(folder, snapshot_at(taken))
+            for mark in (mark for mark in snapshots if mark <= step):
+                read_artifact(folder, snapshot_at(mark))
             return Checkpoint(step, tensors, history, "; ".join(damaged))
         except Damaged as error:
             damaged.append(error.what)

@@ -49,7 +49,7 @@ class BranchStage(TrainingStage):
     @property
     def share_of_trunk(self) -> float:
         """The share of its trunk's steps that it takes for that, where it comes first."""
-        whole = next(steps for steps, one in self.kin if one == self.trunk)
+        whole = next(steps for steps, training in self.kin if training == self.trunk)
         return fork_of(self.cell.training, self.cell.training.steps) / whole
 
     def seconds_of(self, result: Result) -> float:
@@ -70,7 +70,7 @@ def with_kin(training: TrainingStage, digest: str, precision: Precision) -> Trai
 def branch_of(training: TrainingStage, steps: int) -> BranchStage:
     """The training of so many steps, by itself; it leaves its state for longer ones."""
     plan = training.cell.training
-    kin = (*((other, one) for other, one in training.kin if other != steps), (plan.steps, training.id))
+    kin = (*(relative for relative in training.kin if relative[0] != steps), (plan.steps, training.id))
     forks = frozenset({fork_of(plan, steps)})
     cell, own = shortened(training.cell, steps), dict(training.kin)[steps]
     return BranchStage(own, cell, training.autoencoder, training.needs, kin=kin, forks=forks, trunk=training.id)

@@ -57,7 +57,7 @@ def stages_of(
     scored = tuple(rung for rung in on_the_way if not rung.before)
     branches = once(branch for rung in on_the_way for branch in rung.before)
     forks = frozenset(step for branch in branches for step in branch.forks)
-    leaving = (replace(one, scored=scored, forks=forks) if isinstance(one, TrainingStage) else one for one in stages)
+    leaving = (replace(s, scored=scored, forks=forks) if isinstance(s, TrainingStage) else s for s in stages)
     return [*leaving, *branches, *on_the_way]
 
 

@@ -101,7 +101,7 @@ class TrainingStage(LearningStage):
     @property
     def reads(self) -> tuple[str, ...]:
         # Its kin take no snapshots, and so leave no state from which one that does could go on.
-        return () if self.cell.training.snapshots else tuple(one for _, one in self.kin)
+        return () if self.cell.training.snapshots else tuple(training for _, training in self.kin)
 
     def perform(self, bench: Bench) -> None:
         # Before several devices share it, which begin from one checkpoint.

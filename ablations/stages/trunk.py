@@ -19,18 +19,18 @@ from ablations.stages.artifacts import read_checkpoint, read_fork, write_checkpo
 
 def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int, str]]:
     """The steps up to a step at which kin have left their state, and who did, the furthest first."""
-    left = [(_step_of(name), one) for one in kin for name in journal.shelf(one).names(FORK)]
-    return sorted(((step, one) for step, one in left if 0 < step <= most), reverse=True)
+    forks = [(_step_of(name), training) for training in kin for name in journal.shelf(training).names(FORK)]
+    return sorted((fork for fork in forks if 0 < fork[0] <= most), reverse=True)
 
 
 def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
     """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
     own = read_checkpoint(journal.folder(stage))
-    for step, one in furthest(journal, kin, most):
+    for step, training in furthest(journal, kin, most):
         if step <= own.step:
             return
         try:
-            state, history = read_fork(journal.folder(one), step)
+            state, history = read_fork(journal.folder(training), step)
         except Damaged:
             # The next one leads to the same end.
             continue

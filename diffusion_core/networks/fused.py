@@ -46,8 +46,8 @@ class NormSilu(nn.GroupNorm, Grouped):
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
         """y [B, S C, H, W]; `modulation` [B, 2 S C] holds s, then t."""
-        taken = x.dtype in NAMES and self.weight.dtype == torch.float32
-        compute = kernel_norm_silu if taken and here(x) else group_norm_silu
+        compiled = x.dtype in NAMES and self.weight.dtype == torch.float32
+        compute = kernel_norm_silu if compiled and here(x) else group_norm_silu
         norm = Norm(self.num_groups * self.members, self.eps, self.act, self.members)
         return compute(x, self.weight.flatten(), self.bias.flatten(), modulation, norm)
 
@@ -102,37 +102,37 @@ class Kernel(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
         ctx.norm = norm
-        given = x, weight, bias, modulation
-        x, modulation, moments, y = forward(*given, norm)
-        ctx.save_for_backward(*given, x, modulation, moments)
+        inputs = x, weight, bias, modulation
+        x, modulation, moments, y = forward(*inputs, norm)
+        ctx.save_for_backward(*inputs, x, modulation, moments)
         return y
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         # Of what is saved, not of what forward saw: that may have been worked out again meanwhile, in another place.
-        *given, x, modulation, moments = ctx.saved_tensors
+        *inputs, x, modulation, moments = ctx.saved_tensors
         if torch.is_grad_enabled():
-            return *gradients(given, dy, ctx.norm), None
-        _, weight, bias, told = given
+            return *gradients(inputs, dy, ctx.norm), None
+        _, weight, bias, own_modulation = inputs
         shared = layer(x, weight, bias, modulation, ctx.norm)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
         # Per image: what threads work on is not added up by them.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
         kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
-        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(told.dtype), None
+        return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(own_modulation.dtype), None
 
 
-def gradients(given: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
-    """The gradients of x, weight, bias and modulation as given, by torch's operations: they have gradients, too."""
+def gradients(inputs: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
+    """The gradients of the `inputs` x, weight, bias and modulation, by torch's operations: they have gradients, too."""
     # Names of their own: x and the modulation may depend on one another.
-    own: list[Any] = [None if value is None else value.view_as(value) for value in given]
+    own: list[Any] = [None if value is None else value.view_as(value) for value in inputs]
     numbers: list[Any] = [None if value is None else value.float() for value in own]
     x, weight, bias, modulation = numbers
     y = group_norm_silu(x, weight, bias, modulation, norm)
     wanted = [value for value in own if value is not None and value.requires_grad]
-    found = torch.autograd.grad(y, wanted, dy.float(), create_graph=True)
-    of = {id(value): gradient for value, gradient in zip(wanted, found, strict=True)}
+    slopes = torch.autograd.grad(y, wanted, dy.float(), create_graph=True)
+    of = {id(value): slope for value, slope in zip(wanted, slopes, strict=True)}
     return [of.get(id(value)) for value in own]
 
 

@@ -34,8 +34,8 @@ def gives_each_example_a_noise(coupling: Coupling) -> None:
     for shape in SHAPES:
         eps = coupling.pair(batch(shape), draws(shape))
         rule = f"the noise for {list(shape)} must be float32 of that shape"
-        given = (eps.dtype, tuple(eps.shape)) == (torch.float32, shape)
-        require(coupling, rule, given, f"it is {eps.dtype} {list(eps.shape)}")
+        fits = (eps.dtype, tuple(eps.shape)) == (torch.float32, shape)
+        require(coupling, rule, fits, f"it is {eps.dtype} {list(eps.shape)}")
         require(coupling, "noise must be finite", eps.isfinite().all(), f"that for {list(shape)} is not")
 
 
@@ -54,8 +54,8 @@ def follows_from_the_batch_and_the_draws_alone(coupling: Coupling) -> None:
 def knows_x0_unless_it_says_so(coupling: Coupling) -> None:
     """`independent` decides whether losses are terms of the bound."""
     shape = SHAPES[-1]
-    one, other = (coupling.pair(batch(shape, seed), draws(shape)) for seed in range(2))
-    independent = torch.equal(one, other)
+    first, second = (coupling.pair(batch(shape, seed), draws(shape)) for seed in range(2))
+    independent = torch.equal(first, second)
     fact = f"the noise for other x_0 is {'the same' if independent else 'another'}"
     require_flag(coupling, "independent", "noise knows nothing of x_0", independent, fact)
 

@@ -196,22 +196,22 @@ def its_weights_are_all_that_it_is(network: Network, shape: tuple[int, ...]) -> 
 
 
 def a_gradient_of_its_gradient_is_a_slope_or_is_refused(network: Network, shape: tuple[int, ...]) -> None:
-    """What an energy (ε̂ = ∇E) or a penalty of a gradient learns from: along a direction of x and of all weights it is
-    the slope of ∇ₓΣf², by central differences."""
+    """Along a direction of x and of all weights it is the slope of ∇ₓΣf², by central differences: an energy (ε̂ = ∇E)
+    and a penalty of a gradient learn from it."""
     module, x = stirred(network, shape), inputs(shape).requires_grad_()
     varied = [x, *(p for p in module.parameters() if p.requires_grad)]
     generator = torch.Generator().manual_seed(2)
     direction = [torch.randn(value.shape, generator=generator) for value in varied]
 
     def gradient(*, differentiable: bool) -> Tensor:
-        (found,) = torch.autograd.grad(module(x, TIME).square().sum(), x, create_graph=differentiable)
-        return (found * direction[0]).sum()
+        (dx,) = torch.autograd.grad(module(x, TIME).square().sum(), x, create_graph=differentiable)
+        return (dx * direction[0]).sum()
 
     try:
         second = torch.autograd.grad(gradient(differentiable=True), varied, allow_unused=True)
     except RuntimeError:
         return
-    slope = sum((found * along).sum() for found, along in zip(second, direction, strict=True) if found is not None)
+    slope = sum((part * along).sum() for part, along in zip(second, direction, strict=True) if part is not None)
     ends = []
     for step in (STEP, -2 * STEP):
         for value, along in zip(varied, direction, strict=True):

@@ -122,16 +122,16 @@ def visits_the_chains_times_from_the_last_to_the_first(sampler: Sampler) -> None
 
 def visits_real_times_as_they_are(sampler: Sampler) -> None:
     """Those of even log-SNR of 1000, where the network is told of a time no finer than float32 does."""
-    told: list[float] = []
+    times_told: list[float] = []
 
     def spy(x_t: Tensor, t: Tensor) -> Tensor:
-        told.append(float(t[0]))
+        times_told.append(float(t[0]))
         return 0 * x_t
 
     made = diffusion(spy, 1000, real=True, spacing=LogSnrSpacing())
     replace(sampler, steps=5, skip=0.0).sample(made, 3, seed=0, clip=False)
     times = made.chain(5, real=True).times[1:].flip(0).tolist()
-    near = [next((time for time in times if math.isclose(t, time, rel_tol=1e-6)), t) for t in told]
+    near = [next((time for time in times if math.isclose(t, time, rel_tol=1e-6)), t) for t in times_told]
     visited = [t for t in dict.fromkeys(near) if t in times or not sampler.between_times]
     fact = f"it is asked at t={', '.join(f'{t:g}' for t in visited)}"
     rule = f"with steps=5 of T=1000, even in log-SNR, the network must be asked at t={times[0]:g}, {times[1]:g}, …"

@@ -223,9 +223,9 @@ def is_moved_by_its_shift_and_to_noise_alone(schedule: Schedule) -> None:
         root = (1 + sigma**2) ** -0.5
         first, last = root[0], root[horizon - 1]
         expected = (root - last) * first / (first - last)
-        found = torch.sigmoid(-replace(schedule, zero_terminal=True).gamma(horizon)(t)).sqrt()
+        moved = torch.sigmoid(-replace(schedule, zero_terminal=True).gamma(horizon)(t)).sqrt()
         rule = "zero_terminal must be Algorithm 1 of Lin et al. 2024"
-        require_close(schedule, rule, found, expected, rtol=1e-9, atol=1e-12, place=place)
+        require_close(schedule, rule, moved, expected, rtol=1e-9, atol=1e-12, place=place)
 
 
 def names_a_rule_for_the_first_step(schedule: Schedule) -> None:

@@ -37,10 +37,10 @@ def _rise(spacing: Spacing, gamma: Gamma, steps: int) -> None:
     rule = f"{where} must be {steps + 1} times of type int64, or float64, with τ_0 = 0"
     fits = times.dtype in (torch.int64, torch.float64) and len(times) == steps + 1
     require(spacing, rule, fits, f"{times.dtype} [{len(times)}]")
-    for taken in (times, whole(times)):
-        rising = taken[0] == 0 and taken[-1] == gamma.horizon and bool((taken.diff() > 0).all()) and taken[1] >= 1
-        told = ", ".join(map(str, taken.tolist()))
-        require(spacing, f"{where} must rise from 0 by at least 1 to T", rising, f"they are {told}")
+    for tau in (times, whole(times)):
+        rising = tau[0] == 0 and tau[-1] == gamma.horizon and bool((tau.diff() > 0).all()) and tau[1] >= 1
+        fact = f"they are {', '.join(map(str, tau.tolist()))}"
+        require(spacing, f"{where} must rise from 0 by at least 1 to T", rising, fact)
 
 
 def refuses_more_steps_than_there_are(spacing: Spacing) -> None:

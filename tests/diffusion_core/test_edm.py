@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.learner import Continuous, Discrete
 from diffusion_core.objectives import EdmObjective, Simple
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
 from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
+from diffusion_core.time_domains import Continuous, Discrete
 from tests.axes import across
 
 SIGMA_DATA = 0.7
