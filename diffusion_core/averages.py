@@ -53,8 +53,8 @@ __all__ = [
 
 KEPT = (0.05, 0.10)
 """σ_rel of the two averages that are kept while a network trains (§3.2)."""
-LEAST_STD, MOST_STD = 0.001, 0.288
-"""Beyond the longest, 12^−½, all steps weigh alike, γ = 0."""
+LEAST_STD, MOST_STD = 0.004, 0.288
+"""A shorter one asks for more snapshots than may be kept; at the longest, 12^−½, all steps weigh alike, γ = 0."""
 MOST_OFF = 0.05
 """The share of a profile, in L², that a reconstruction may miss."""
 ENOUGH = 32
@@ -160,7 +160,8 @@ class Power(Average):
     def __post_init__(self) -> None:
         if not LEAST_STD <= self.std <= MOST_STD:
             raise ValueError(
-                f"average.std must be {LEAST_STD} to {MOST_STD}, at which all steps weigh alike, got {self.std}"
+                f"average.std must be {LEAST_STD} to {MOST_STD}, at which all steps weigh alike, got {self.std}: "
+                "average=raw takes the last weights"
             )
 
     def refusal(self, plan: Training) -> str | None:
@@ -176,8 +177,8 @@ class Power(Average):
         enough = next((count for count in more if self._off(replace(plan, snapshots=count)) <= MOST_OFF), None)
         instead = "more training.steps" if enough is None else f"training.snapshots={enough}"
         return (
-            f"average={self.std:g} misses {off:.0%} of its profile where it is reconstructed from "
-            f"{len(plan.snapshot_steps)} snapshots: take {instead}, or an average between {KEPT[0]:g} and {KEPT[1]:g}"
+            f"average={self.std:g} cannot be told well enough from {len(plan.snapshot_steps)} snapshots ({off:.0%} "
+            f"off, {MOST_OFF:.0%} are allowed): take {instead}, or an average between {KEPT[0]:g} and {KEPT[1]:g}"
         )
 
     def _off(self, plan: Training) -> float:

@@ -65,9 +65,10 @@ class Choices:
         """True where the network can be asked between the times 1..T: an output needs no step, and training drew real
         times, or whole ones that it is told at most 1 apart, as fine as its embedding of time.
 
-        Told 20 apart (T = 50), a network of digits errs between them by up to 8 times as much as at them.
+        Noise levels that it is told (`time_input=log_snr`) lie further apart near an end. Told 20 apart (T = 50), a
+        network of digits errs between them by up to 8 times as much as at them.
         """
-        dense = self.in_continuous_time or self.horizon >= TIME_SCALE
+        dense = self.in_continuous_time or (self.time_input == "t" and self.horizon >= TIME_SCALE)
         return dense and not self.parameterization.needs_pair
 
 

@@ -23,7 +23,7 @@ DRAWS = 16
 
 
 class Clipping:
-    """The clipping of what an optimiser has received at the `norm` c; what it did is in `diagnostics`."""
+    """The clipping of what an optimiser has received at the `norm` c; what it did is in `report`."""
 
     def __init__(self, norm: float, optimiser: AdamW, device: torch.device) -> None:
         self.norm = norm
@@ -69,7 +69,7 @@ class Clipping:
         """All that a step changes."""
         return list(self.clipped.values())
 
-    def diagnostics(self, steps: int) -> dict[str, float]:
+    def report(self, steps: int) -> dict[str, float]:
         """ℓ_0 of each group, and the share of the last so many steps that were clipped; these are counted anew."""
         logged: dict[str, float] = {}
         for group, loss_0 in self.loss_0.items():

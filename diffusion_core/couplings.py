@@ -4,9 +4,10 @@
     optimal       ε_{π(i)} for the i-th x_0, π the permutation of the batch that minimises Σ_i ‖x_0^i − ε_{π(i)}‖²
     immiscible    of k draws from N(0, I) the nearest to x_0
 
-A permutation leaves the batch's noise what it was as a set: its law over batches is N(0, I). That of the nearest of k
-is none: it is drawn to where the data are, and narrower. Under both, ε given x_0 is not N(0, I), so that x_t is no draw
-from q(x_t|x_0), no loss is a term of the bound, and E[ε|x_t] gives no score. What is left is the flow
+A permutation leaves the batch's noise what it was as a set: its law over batches is N(0, I). The nearest of k draws is
+not distributed as N(0, I): it lies where the data are, and closer together. Under both, ε given x_0 is not N(0, I), so
+that x_t is no draw from q(x_t|x_0), no loss is a term of the bound, and E[ε|x_t] gives no score. What is left is the
+flow
 
     dx/du = (d√ᾱ/du) E[x_0|x] + (d√(1 − ᾱ)/du) E[ε|x]
 

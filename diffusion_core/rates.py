@@ -8,7 +8,7 @@
 
 One that falls to zero ends with less of the noise that single batches bring into the weights, which samples show most.
 Before its cooldown, the last share c of all steps, a step of `wsd` knows nothing of N: trainings of any length have one
-trunk, and each is a branch of it (`trunk`).
+trunk, and each is a branch of it (`trunk_steps`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SHAPES: dict[Rate, Callable[[int, int, int, float], float]] = {
     "linear": lambda n, steps, warmup, cooldown: 1 - n / steps,
     "cosine": lambda n, steps, warmup, cooldown: (1 + math.cos(math.pi * n / steps)) / 2,
     "inverse_sqrt": lambda n, steps, warmup, cooldown: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
-    "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk(steps, cooldown) else (1 - n / steps) / cooldown,
+    "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk_steps(steps, cooldown) else (1 - n / steps) / cooldown,
 }
 """Shape → its share of the peak at step n of so many, after a rise over `warmup`."""
 
@@ -37,7 +37,7 @@ def share_of_peak(rate: Rate, n: int, steps: int, warmup: int, cooldown: float =
     return min(1.0, (n + 1) / max(1, warmup)) * SHAPES[rate](n, steps, warmup, cooldown)
 
 
-def trunk(steps: int, cooldown: float = COOLDOWN) -> int:
+def trunk_steps(steps: int, cooldown: float = COOLDOWN) -> int:
     """The first (1 − c) N steps of `wsd`, before its cooldown."""
     # A share such as 0.3 is no binary fraction: (1 - 0.3) * 10 is below 7.
     return math.floor((1 - cooldown) * steps + 1e-9 * steps)

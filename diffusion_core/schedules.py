@@ -50,7 +50,7 @@ class Schedule(ABC):
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Those of its fields that move nothing."""
+        """The fields that move nothing."""
         return tuple(name for name, still in (("zero_terminal", False), ("shift", 1)) if getattr(self, name) == still)
 
     def check(self, horizon: int) -> None:
@@ -66,7 +66,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def build(self, horizon: int) -> Gamma:
-        """Its own γ for T = `horizon` steps, not moved; ValueError where it has no meaning at that T."""
+        """The schedule's own γ for T = `horizon` steps, not moved; ValueError where it has no meaning at that T."""
 
     def gamma(self, horizon: int) -> Gamma:
         """γ for T = `horizon` steps, moved as is asked for; ValueError where it has no meaning at that T."""
@@ -74,7 +74,9 @@ class Schedule(ABC):
         gamma = self.build(horizon)
         if self.shift != 1:
             gamma = Shifted(gamma, self.shift)
-        return ZeroTerminal(gamma) if self.zero_terminal and not gamma.ends_in_noise else gamma
+        if self.zero_terminal and gamma.ends_in_noise:
+            raise ValueError("schedule.zero_terminal=true moves an end to noise alone, where this one is: leave it out")
+        return ZeroTerminal(gamma) if self.zero_terminal else gamma
 
 
 @dataclass(frozen=True)

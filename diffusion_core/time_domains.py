@@ -56,7 +56,7 @@ class TimeDomain(ABC):
 
     @abstractmethod
     def schedule_losses(self, diffusion: Diffusion, example: Example, x0: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """Those losses [B] in bits/dim."""
+        """The losses [B] of these groups, in bits/dim."""
 
 
 @dataclass(frozen=True)

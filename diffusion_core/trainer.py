@@ -177,7 +177,7 @@ class Trainer:
 
     def diagnostics(self, steps: int) -> dict[str, float]:
         """The learner's numbers, and what was clipped in the so many steps since the last report."""
-        clipped = {} if self.clipping is None else self.clipping.diagnostics(steps)
+        clipped = {} if self.clipping is None else self.clipping.report(steps)
         return {**self.learner.diagnostics(), **clipped}
 
     def state(self) -> dict[str, Tensor]:
@@ -267,7 +267,7 @@ def train(
         means.append(trainer.step(_taken(data, plan, seed, step, mine, device), seed, step))
         done = step + 1
         if done in marks:
-            snapshots[done] = {name: value.clone() for name, value in trainer.averages.powers().items()}
+            snapshots[done] = {name: value.to("cpu", copy=True) for name, value in trainer.averages.powers().items()}
         if done % plan.report_every and done != plan.steps:
             continue
         losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
@@ -288,6 +288,6 @@ def train(
 
 
 def _taken(data: Tensor, plan: Training, seed: int, step: int, rows: slice, device: torch.device) -> Tensor:
-    """These rows of a step's batch of stored data [N, …], on a device."""
+    """The `rows` of a step's batch of stored data [N, …], on a device."""
     raw = fetched(data, batch_indices(seed, step, len(data), plan.batch)[rows], device)
     return flipped(raw, send(flips(seed, step, plan.batch)[rows], device)) if plan.flips else raw

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk
+from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk_steps
 
 __all__ = ["Training"]
 
@@ -62,10 +62,11 @@ class Training:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Fields that change no number, or do as they did before they could be chosen."""
+        """Fields that change no number here, or do as they did before they could be chosen."""
         former: dict[str, object] = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
         former |= {"clip": None, "flips": False, "cooldown": COOLDOWN, "snapshots": 0}
-        return "captured", *(name for name, value in former.items() if getattr(self, name) == value)
+        young = (name for name, value in former.items() if getattr(self, name) == value)
+        return "captured", *dict.fromkeys((*young, *(() if self.rate == "wsd" else ("cooldown",))))
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "report_every"):
@@ -102,17 +103,11 @@ class Training:
             raise ValueError(f"training.cooldown is a share of the steps, above 0 and at most 1, got {self.cooldown}")
         if self.rate == "inverse_sqrt" and not self.warmup:
             raise ValueError("training.rate=inverse_sqrt falls from the end of its warm-up: take training.warmup >= 1")
-        if self.rate == "wsd":
-            if self.warmup > self.trunk:
-                raise ValueError(
-                    f"training.rate=wsd has a cooldown longer than its training: of training.steps={self.steps} the "
-                    f"first {self.trunk} come before training.cooldown={self.cooldown}, fewer than "
-                    f"training.warmup={self.warmup}: take more steps, or a shorter warm-up or cooldown"
-                )
-        elif self.cooldown != COOLDOWN:
+        if self.rate == "wsd" and self.warmup > self.trunk_steps:
             raise ValueError(
-                f"training.cooldown={self.cooldown} is read by training.rate=wsd alone, got rate={self.rate}: leave "
-                "one of them out"
+                f"training.rate=wsd has a warm-up and a cooldown longer than its training: training.cooldown="
+                f"{self.cooldown} leaves {self.trunk_steps} of training.steps={self.steps}, fewer than "
+                f"training.warmup={self.warmup}: take more steps, or less of one of them"
             )
 
     def share_of_peak(self, step: int) -> float:
@@ -120,6 +115,6 @@ class Training:
         return share_of_peak(self.rate, step, self.steps, self.warmup, self.cooldown)
 
     @property
-    def trunk(self) -> int:
+    def trunk_steps(self) -> int:
         """The steps of `rate=wsd` before its cooldown, which are those of any longer training too."""
-        return trunk(self.steps, self.cooldown)
+        return trunk_steps(self.steps, self.cooldown)

@@ -33,9 +33,9 @@ __all__ = [
     "Variance",
 ]
 
-SURE = 10
-"""So many standard errors of an estimate of Var(x_0 | x_t) are within Var x_0 where it is used: a variance that is off
-by a share r of itself costs r²/4 nats per dimension of a step."""
+MARGIN = 10
+"""An estimate of Var(x_0 | x_t) is used where so many of its standard errors are less than Var x_0: a variance that is
+off by a share r of itself costs r²/4 nats per dimension of a step."""
 LEAST_SHARE = 1e-6
 """The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
 
@@ -168,7 +168,7 @@ class Analytic(Fitted):
     @staticmethod
     def _unsure(moments: Moments) -> Tensor:
         """True where the estimate is not used [T]."""
-        return SURE * moments.noise_se * (1 - moments.alpha_bar) > moments.alpha_bar * moments.data
+        return MARGIN * moments.noise_se * (1 - moments.alpha_bar) > moments.alpha_bar * moments.data
 
 
 @dataclass(frozen=True)

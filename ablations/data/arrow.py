@@ -57,8 +57,7 @@ class Arrow(DataSet):
     mirrors: bool = field(default=False, compare=False, repr=False)
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
-    where: ClassVar[tuple[str, ...]] = ("path", "image", "label")
-    unread: ClassVar[tuple[str, ...]] = ("mirrors",)
+    where: ClassVar[tuple[str, ...]] = ("path", "image", "label", "mirrors")
 
     def __post_init__(self) -> None:
         check_size("arrow", self.size)

@@ -35,8 +35,7 @@ class Folder(DataSet):
     mirrors: bool = field(default=False, compare=False, repr=False)
 
     extractor: ClassVar[str | None] = "inception-v3-compat"
-    where: ClassVar[tuple[str, ...]] = ("root",)
-    unread: ClassVar[tuple[str, ...]] = ("mirrors",)
+    where: ClassVar[tuple[str, ...]] = ("root", "mirrors")
 
     def __post_init__(self) -> None:
         check_size("folder", self.size)

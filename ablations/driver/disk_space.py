@@ -13,12 +13,8 @@ from ablations.driver.work_units import alike, learner_of
 from ablations.engine.disk import in_bytes
 from ablations.stages.restore import autoencoder_of
 from ablations.stages.stage import Stage
-from ablations.stages.training import WEIGHT_BYTES
-from diffusion_core.averages import KEPT as POWERS
+from ablations.stages.training import WEIGHT_BYTES, state_each
 
-STATE = 4
-"""Numbers for each parameter in a checkpoint: itself, its average, and the optimiser's two moments; the two averages of
-a training that keeps snapshots come to these."""
 KEPT = 2
 """Checkpoints of a training under way."""
 
@@ -34,8 +30,7 @@ def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
             if key not in parameters_by_kind:
                 parameters_by_kind[key] = parameters_of(stage, data)
             parameters = parameters_by_kind[key]
-            powers = len(POWERS) if stage.kind == "training" and stage.cell.training.snapshots else 0
-            largest = max(largest, WEIGHT_BYTES * parameters * (STATE + powers) * KEPT)
+            largest = max(largest, WEIGHT_BYTES * parameters * state_each(stage.cell) * KEPT)
         left += stage.bytes_left(data, parameters)
     return left + workers * largest
 

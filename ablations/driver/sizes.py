@@ -23,7 +23,7 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
     plan = rounds[-1].plan
     stages, missing = plan.stages(), [round_.plan.missing(journal) for round_ in rounds]
     everything = [stage for of_round in missing for stage in of_round]
-    learns = ("training", "autoencoder")
+    learns = ("training", "branch", "autoencoder")
     new = sum(stage.kind in learns for stage in missing[-1])
     trainings = sum(stage.kind in learns for stage in stages)
     encoders = sum(stage.kind == "autoencoder" for stage in stages)
@@ -85,7 +85,7 @@ def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Me
             if isinstance(rung, RungStage) and rung.leads
         }
         branches = [stage for stage in stages if isinstance(stage, BranchStage)]
-        starts |= {branch.trunk: branch.share_of_trunk for branch in branches if branch.trunk not in branch.needs}
+        starts |= {branch.longer: branch.share_of_trunk for branch in branches if branch.longer not in branch.needs}
     if not any(each_round):
         return each_round
     runs = len(rounds[-1].plan.planned)

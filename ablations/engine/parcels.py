@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ablations.engine.files import BEFORE
+from ablations.engine.files import BEFORE, FORK
 from ablations.engine.journal import RESULT, Journal
 from ablations.engine.lease import NAME, Lease, LeaseLost, take
 from ablations.engine.perform import perform
@@ -48,12 +48,20 @@ class Changes:
 def packed(journal: Journal, stage: Stage) -> Parcel:
     """All that a stage may read of a journal."""
     parcel: Parcel = {}
-    for stage_id in dict.fromkeys((*stage.needs, *stage.reads, *stage.holds, stage.id)):
-        for path in _files(journal.folder(stage_id)):
-            # It may be taken away at this moment, by another command that has just ended it.
-            with suppress(FileNotFoundError):
-                parcel[stage_id, path.name] = path.read_bytes()
+    for path in _read(journal, stage):
+        # It may be taken away at this moment, by another command that has just ended it.
+        with suppress(FileNotFoundError):
+            parcel[path.parent.name, path.name] = path.read_bytes()
     return parcel
+
+
+def _read(journal: Journal, stage: Stage) -> Iterator[Path]:
+    """The files that it may read: of its kin, the states that it may go on from."""
+    own = (*stage.needs, *stage.holds, stage.id)
+    for stage_id in dict.fromkeys((*own, *stage.reads)):
+        for path in _files(journal.folder(stage_id)):
+            if stage_id in own or path.name.startswith(FORK):
+                yield path
 
 
 def performed(stage: Stage, parcel: Parcel, device: str) -> Iterator[Changes]:

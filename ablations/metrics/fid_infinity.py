@@ -3,8 +3,8 @@
     E FID_n = FID_∞ + b/n + O(1/n²),     FID_∞ ≈ the intercept of least squares in 1/n
 
 n is a whole set, and n/2 its halves, whose mean is taken: each image is read at both, so that the intercept varies no
-more than FID_n. More parts would vary no less, and bring the 1/n² of the smallest in. The real images are given: their
-own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
+more than FID_n. More parts would vary no less, and small ones would add a bias of order 1/n². The real images are
+given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
 """
 
 from __future__ import annotations

@@ -19,10 +19,10 @@ from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors
 from ablations.metrics.extractors.extractor import Extractor
 from ablations.metrics.metric import Metric
-from ablations.metrics.registry import DEFAULT, against_test, kind_of
+from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import SHORT, HeldOut
+from ablations.settings.evaluation import SHORT, HeldOut, against_test
 from analysis.format.names import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name

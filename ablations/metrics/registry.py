@@ -17,7 +17,7 @@ from ablations.metrics.measured import LOOSENESS, MEASURED
 from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
-from ablations.settings.evaluation import Reference
+from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.format.errors import InputError
@@ -108,11 +108,6 @@ def is_for(metric: Metric, extractor: str | None, reference: Reference | None = 
     """True where a metric judges samples of such data at the test split: of what reads test images beside the training
     images there is nothing where samples are held against the test images themselves."""
     return kind_of(extractor) in metric.of and not (metric.reads_held_out and reference == "test")
-
-
-def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
-    """The real data that samples judged at the test split are held against, as columns call it."""
-    return reference or ("test" if extractor is None else "train")
 
 
 def column_of(name: str, extractor: str | None) -> MetricColumn:

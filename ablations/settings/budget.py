@@ -16,7 +16,7 @@ from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.latents import LatentCode
-from diffusion_core.rates import trunk
+from diffusion_core.rates import trunk_steps
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import HALVES, draws_of
 from diffusion_core.training import Training
@@ -41,7 +41,7 @@ def rungs(plan: Training, count: int) -> list[int]:
 
 def fork_of(plan: Training, steps: int) -> int:
     """The last report of a training of so many steps before its cooldown; 0 where it is not warm by then."""
-    before = trunk(steps, plan.cooldown)
+    before = trunk_steps(steps, plan.cooldown)
     return before // plan.report_every * plan.report_every if before >= plan.warmup else 0
 
 

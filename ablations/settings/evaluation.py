@@ -26,6 +26,11 @@ FEWEST_SETS, MOST_SETS = 2, 16
 """Generated sets a cell and seed where their number is `auto`: it is doubled while drawing adds more than a little."""
 
 
+def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
+    """The real data that samples judged at the test split are held against, as columns call it."""
+    return reference or ("test" if extractor is None else "train")
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The evaluation of a cell, alike for every cell.
@@ -110,7 +115,7 @@ class Evaluation:
                 raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
         if self.iwae < 0 or self.iwae == 1:
             raise ValueError(
-                f"evaluation.iwae must be at least 2, or 0 for none, got {self.iwae}: by 1 draw it is the bound itself"
+                f"evaluation.iwae must be at least 2, or 0 for none (by 1 draw it is the bound itself), got {self.iwae}"
             )
         if self.n is not None and not 2 <= self.n <= MOST_N:
             raise ValueError(f"evaluation.n must be 2 to {MOST_N}, or null for as many as are held out, got {self.n}")

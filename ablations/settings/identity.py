@@ -31,7 +31,7 @@ def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
 
 
 def read_by_id(cell: Cell) -> dict[str, Any]:
-    """What identities read of `described`."""
+    """The part of `described` that identities read."""
     every = described(cell)
     return {key: value for key, value in every.items() if key not in UNSAID or value["name"] != UNSAID[key]}
 

@@ -9,6 +9,7 @@ from typing import Any
 from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
 from ablations.settings.choices import choices_of
+from ablations.settings.evaluation import against_test
 from ablations.settings.identity import UNSAID
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
@@ -31,6 +32,8 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     cell, set_fields = Cell(**choices, **plain_of(settings), seed=seed), fields_in(layers)
     if "training.snapshots" not in set_fields:
         cell = _with_snapshots(cell)
+    if cell.evaluation.reference == against_test(cell.data.extractor):
+        cell = replace(cell, evaluation=replace(cell.evaluation, reference=None))
     return _within_budget(cell if "evaluation.continuous" in set_fields else _without_suggestion(cell))
 
 

@@ -130,9 +130,9 @@ def _adapter(cls: type) -> TypeAdapter[Any]:
 def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
     """A choice as plain values, its name and defaults included: what identities and records are made of.
 
-    Fields that only say where files lie (the class's `where`) are left out unless `places` are asked for: what the
-    files hold has a digest of its own. So are those that another of its fields leaves unread (`unread`). A class from
-    outside adds where it comes from.
+    Fields that say where files lie, or what is known of them (the class's `where`), are left out unless `places` are
+    asked for: what the files hold has a digest of its own. So are those that another of its fields leaves unread
+    (`unread`). A class from outside adds where it comes from.
     """
     left_out = getattr(choice, "unread", ()) + (() if places else getattr(choice, "where", ()))
     fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]

@@ -104,7 +104,7 @@ def write_fork(folder: Path, history: list[dict[str, float]], state: dict[str, T
 
 
 def read_fork(folder: Path, step: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-    """That state, and the reports up to it; Damaged where it is not whole."""
+    """The state at a fork, and the reports up to it; Damaged where it is not whole."""
     state, words = read_artifact(folder, f"{FORK}{step}.safetensors")
     return state, json.loads(words["history"])
 

@@ -16,15 +16,15 @@ from ablations.stages.artifacts import CLOCK
 from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.precision import Precision
 
-ALL = 30
+MOST_HALVINGS = 30
 """So often no training's steps can be halved."""
 
 
 @dataclass(frozen=True)
 class BranchStage(TrainingStage):
-    """A training up to a rung of a longer one, which is its `trunk`."""
+    """A training up to a rung of a `longer` one, whose trunk it shares."""
 
-    trunk: str = ""
+    longer: str = ""
     kind = "branch"
     besides = True
 
@@ -42,14 +42,14 @@ class BranchStage(TrainingStage):
 
     @property
     def begins(self) -> float:
-        """The share of its steps that its trunk has taken for it, if it waits for that."""
+        """The share of its steps that the longer training has taken for it, if it waits for that."""
         plan = self.cell.training
-        return fork_of(plan, plan.steps) / plan.steps if self.trunk in self.needs else 0.0
+        return fork_of(plan, plan.steps) / plan.steps if self.longer in self.needs else 0.0
 
     @property
     def share_of_trunk(self) -> float:
-        """The share of its trunk's steps that it takes for that, where it comes first."""
-        whole = next(steps for steps, training in self.kin if training == self.trunk)
+        """The share of the longer training's steps that it takes for that one, where it comes first."""
+        whole = next(steps for steps, training in self.kin if training == self.longer)
         return fork_of(self.cell.training, self.cell.training.steps) / whole
 
     def seconds_of(self, result: Result) -> float:
@@ -62,7 +62,7 @@ class BranchStage(TrainingStage):
 
 def with_kin(training: TrainingStage, digest: str, precision: Precision) -> TrainingStage:
     """A training that knows those of fewer steps with which it may share its trunk; `digest` is the data's."""
-    cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, ALL)]
+    cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, MOST_HALVINGS)]
     ids = [content_hash(training_content(cell, digest, precision)) for cell in cells]
     return replace(training, kin=tuple(zip((cell.training.steps for cell in cells), ids, strict=True)))
 
@@ -73,7 +73,7 @@ def branch_of(training: TrainingStage, steps: int) -> BranchStage:
     kin = (*(relative for relative in training.kin if relative[0] != steps), (plan.steps, training.id))
     forks = frozenset({fork_of(plan, steps)})
     cell, own = shortened(training.cell, steps), dict(training.kin)[steps]
-    return BranchStage(own, cell, training.autoencoder, training.needs, kin=kin, forks=forks, trunk=training.id)
+    return BranchStage(own, cell, training.autoencoder, training.needs, kin=kin, forks=forks, longer=training.id)
 
 
 def shortened(cell: Cell, steps: int) -> Cell:

@@ -138,7 +138,7 @@ def moments_of(fitted: dict[str, Tensor]) -> Moments:
 
 
 def remark_on_fit(cell: Cell, journal: Journal, parts: Parts) -> str:
-    """What a cell's fitted variance has to say of its fit; "" where it has none, or nothing to say."""
+    """The remark of a cell's fitted variance on its fit; "" where it has none."""
     if parts.fit is None or not isinstance(cell.variance, Fitted):
         return ""
     return cell.variance.remark(moments_of(read_artifact(journal.folder(parts.fit), FIT)[0]))

@@ -35,8 +35,13 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.timesteps import Importance
 
-WEIGHT_BYTES, WEIGHTS_EACH, STATE_EACH = 4, 2, 4
+WEIGHT_BYTES, WEIGHTS_EACH, MOMENTS_EACH = 4, 2, 2
 """Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
+
+
+def state_each(cell: Cell) -> int:
+    """Numbers for each parameter in a training's whole state, of whose averages snapshots may be kept."""
+    return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if cell.training.snapshots else 0)
 
 
 @dataclass(frozen=True)
@@ -90,12 +95,12 @@ class TrainingStage(LearningStage):
 
     def bytes_left(self, data: Data, parameters: int) -> int:
         averages = len(self.rungs) + len(KEPT) * len(self.cell.training.snapshot_steps)
-        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + STATE_EACH * len(self.forks))
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(self.cell) * len(self.forks))
 
     def begun(self, journal: Journal) -> float:
         """The share of its steps that it need not take, since its kin have left a state there."""
         plan = self.cell.training
-        left = furthest(journal, self.reads, plan.trunk) if self.reads else []
+        left = furthest(journal, self.reads, plan.trunk_steps) if self.reads else []
         return left[0][0] / plan.steps if left else 0.0
 
     @property
@@ -106,7 +111,7 @@ class TrainingStage(LearningStage):
     def perform(self, bench: Bench) -> None:
         # Before several devices share it, which begin from one checkpoint.
         if self.reads and bench.world == 1:
-            go_on_from_kin(bench.journal, self.id, self.reads, self.cell.training.trunk)
+            go_on_from_kin(bench.journal, self.id, self.reads, self.cell.training.trunk_steps)
         super().perform(bench)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -175,8 +180,8 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
     lines = [*learned.remarks]
     if not cell.coupling.independent:
         lines.append(
-            "trained on noise that is paired with x_0: the bound is that of independent noise, as for all, and only a "
-            "sampler without noise, as ddim with eta=0, follows its flow"
+            "sample without noise (sampler=ddim): it was trained on noise that is paired with x_0; its bound is that "
+            "of independent noise, as for all"
         )
     warm = learned.last.get("timesteps/warm", 1.0)
     if warm < 1 and isinstance(cell.timesteps, Importance):

@@ -22,7 +22,8 @@ NUMERICS = 6
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
 
 6: a draw begins at a state that is all a hash of its name; on a CPU the variance of group norm is of values less one of
-them; the analytic variance reads the error of x_0 where its own estimate is noise; memorisation counts ties in part.
+them; the analytic variance reads the error of x_0 where its own estimate is noise; memorisation counts ties in part;
+a sampler's times of even log-SNR, or of Karras et al., are real.
 5: small products in bf16 are taken as they are, and each by itself; a recipe has an optimizer and a rate.
 4: on a CPU layers add up in an order that does not depend on the networks beside them.
 3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too;

@@ -121,7 +121,7 @@ def visits_the_chains_times_from_the_last_to_the_first(sampler: Sampler) -> None
 
 
 def visits_real_times_as_they_are(sampler: Sampler) -> None:
-    """Those of even log-SNR of 1000, where the network is told of a time no finer than float32 does."""
+    """The network is asked at the real times of a chain even in log-SNR (T = 1000), to float32's digits."""
     times_told: list[float] = []
 
     def spy(x_t: Tensor, t: Tensor) -> Tensor:

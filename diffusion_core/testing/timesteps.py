@@ -25,7 +25,7 @@ from diffusion_core.timesteps import Timesteps, TimestepSampler
 HORIZON = 25
 DRAWS = HORIZON * 400
 TIMES = torch.arange(1, HORIZON + 1)
-GAMMA = Cosine().build(HORIZON)
+GAMMA = Cosine().gamma(HORIZON)
 
 
 def grid(n: int) -> Tensor:

@@ -24,8 +24,9 @@ from diffusion_core.averages import (
     profile_error,
     reconstruct,
 )
+from diffusion_core.batches import batch_indices
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.trainer import Report, Trainer, batch_indices, part, train
+from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import adapting_learner, image_learner, points_learner, schedule_learner
 from tests.diffusion_core.test_any_module import IMAGES
@@ -234,16 +235,16 @@ def test_ties_counts_and_what_is_frozen_are_the_learners():
 @pytest.mark.parametrize(
     ("average", "snapshots", "reason"),
     [
-        (Power(0.05), 0, "average=0.05 is reconstructed from snapshots, and training.snapshots=0 keeps none: take "
-         "training.snapshots=32, or average=tracked"),
-        (Power(0.01), 32, "average=0.01 misses 17% of its profile where it is reconstructed from 32 snapshots: take "
-         "training.snapshots=128, or an average between 0.05 and 0.1"),
-        (Power(0.25), 8, "misses 18% .* 8 snapshots: take training.snapshots=32"),
-        (Power(0.001), 256, "misses 3.% .* from 256 snapshots: take more training.steps, or an average between"),
+        (Power(0.05), {"snapshots": 0}, "average=0.05 is reconstructed from snapshots, and training.snapshots=0 keeps "
+         "none: take training.snapshots=32, or average=tracked"),
+        (Power(0.01), {"snapshots": 32}, r"average=0.01 cannot be told well enough from 32 snapshots \(17% off, 5% are "
+         r"allowed\): take training.snapshots=128, or an average between 0.05 and 0.1"),
+        (Power(0.25), {"snapshots": 8}, "from 8 snapshots .18% off, .*: take training.snapshots=32"),
+        (Power(0.004), {"snapshots": 32, "steps": 60}, "from 32 snapshots .*: take more training.steps, or an average"),
     ],
 )  # fmt: skip
 def test_an_average_that_snapshots_do_not_tell_is_refused(average, snapshots, reason):
-    found = average.refusal(Training(snapshots=snapshots))
+    found = average.refusal(Training(**snapshots))
     assert found is not None
     assert re.search(reason, found), found
 
@@ -258,7 +259,7 @@ def test_averages_that_snapshots_tell_are_not_refused():
 
 @pytest.mark.parametrize("std", [0.0, -0.1, 0.3, float("nan")])
 def test_a_width_that_no_average_has_is_refused(std):
-    with pytest.raises(ValueError, match=r"average\.std must be 0\.001 to 0\.288"):
+    with pytest.raises(ValueError, match=r"average\.std must be 0\.004 to 0\.288"):
         Power(std)
 
 

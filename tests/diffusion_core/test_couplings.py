@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core import trainer as trainer_module
+from diffusion_core.batches import batch_indices
 from diffusion_core.choices import refusal
 from diffusion_core.couplings import Coupling, Draw, Immiscible, Independent, Optimal
 from diffusion_core.learner import DiffusionLearner
@@ -24,7 +25,7 @@ from diffusion_core.schedules import Rectified
 from diffusion_core.testing import check_coupling
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.trainer import batch_indices, train, trained
+from diffusion_core.trainer import train, trained
 from diffusion_core.training import Training
 from tests.axes import members
 from tests.diffusion_core.learners import BASE, image_learner, learner_of_points

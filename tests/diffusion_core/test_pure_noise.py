@@ -34,9 +34,9 @@ def test_a_rescaled_schedule_is_lin_et_als(cls, horizon):
     assert torch.sigmoid(-moved(t))[-1] == 0
 
 
-def test_what_ends_in_noise_alone_is_left_as_it_is():
-    t = torch.linspace(1, 30, 99, dtype=torch.float64)
-    assert torch.equal(Rectified(zero_terminal=True).gamma(30)(t), Rectified().gamma(30)(t))
+def test_what_ends_in_noise_alone_is_not_to_be_moved_there():
+    with pytest.raises(ValueError, match=r"^schedule\.zero_terminal=true moves .* where this one is: leave it out$"):
+        Rectified(zero_terminal=True).gamma(30)
 
 
 @pytest.mark.parametrize("t", [1, 2, 500, 999])

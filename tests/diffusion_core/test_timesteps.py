@@ -193,7 +193,7 @@ def test_log_normal_has_a_normal_log_sigma_between_the_schedules_ends(mean, std,
 def test_log_normal_is_refused_where_nearly_all_of_it_lies_off_the_schedule(share, refused, end):
     """A normal of deviation 0.1 that has this share on the schedule's side of either end."""
     schedule = LogSnrLinear()
-    ends = (schedule.build(100)(torch.tensor([1, 100])) / 2).tolist()
+    ends = (schedule.gamma(100)(torch.tensor([1, 100])) / 2).tolist()
     beyond = 0.1 * norm.isf(share)
     choice = LogNormal(ends[end] + (beyond if end else -beyond), 0.1)
     told = refusal(Choices(horizon=100, timesteps=choice, schedule=schedule))

@@ -137,11 +137,12 @@ def test_images_are_mirrored_where_their_data_say_that_they_may_be(settings, rea
         assert "\n" not in found
 
 
-def test_that_they_may_be_is_no_part_of_what_data_are():
+def test_that_they_may_be_is_told_and_is_no_part_of_what_data_are():
     folder, declared = CLASSES["folder"](root="x"), CLASSES["folder"](root="x", mirrors=True)
     assert folder == declared
     assert repr(folder) == repr(declared)
-    assert registry.describe(folder, places=True) == registry.describe(declared, places=True)
+    assert registry.describe(folder) == registry.describe(declared)
+    assert [registry.describe(data, places=True)["mirrors"] for data in (folder, declared)] == [False, True]
 
 
 def ids(settings: dict) -> tuple[list[str], str]:

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ablations.engine import parcels
-from ablations.engine.files import BEFORE, CHECKPOINT
+from ablations.engine.files import BEFORE, CHECKPOINT, FORK
 from ablations.engine.journal import Journal
 from ablations.engine.lease import LOST, LeaseLost, holder, leased, take
 from ablations.engine.parcels import Changes, Desk, packed, performed
@@ -63,12 +63,14 @@ def test_what_it_left_before_it_was_cut_off_comes_with_it_the_next_time(journal)
     assert not journal.has("a", CHECKPOINT)
 
 
-def test_what_it_may_use_and_does_not_wait_for_comes_with_it_where_it_is_there(journal):
+def test_states_that_it_may_go_on_from_come_with_it_where_they_are_there(journal):
     class Reading(Toy):
         reads = ("a", "nowhere")
 
     assert perform(Toy("a"), journal, "cpu") == "finished"
-    assert {stage for stage, _ in packed(journal, Reading("b"))} == {"a"}
+    assert packed(journal, Reading("b")) == {}
+    journal.shelf("a").write(f"{FORK}5.safetensors", "a state")
+    assert set(packed(journal, Reading("b"))) == {("a", f"{FORK}5.safetensors")}
     assert ran_far(journal, Reading("b")) == "finished"
 
 

@@ -20,7 +20,8 @@ from ablations.stages.training import TrainingStage, stored_of
 from ablations.tracking.model import read_model, write_model
 from analysis.format.errors import InputError
 from diffusion_core.averages import Power, Raw, Tracked, kept_share
-from diffusion_core.trainer import Trainer, batch_indices, part
+from diffusion_core.batches import batch_indices
+from diffusion_core.trainer import Trainer, part
 from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of
 from tests.ablations.grids.test_grid import GRIDS, shipped
 from tests.ablations.stages.test_rungs import ON_POINTS
@@ -98,9 +99,9 @@ def test_a_number_is_a_power_functions_width_and_brings_its_snapshots(words, ave
             "average=0.05 training.snapshots=0",
             "training.snapshots=0 keeps none: take training.snapshots=32, or average",
         ),
-        ("average=0.01", r"average=0\.01 misses 17% of its profile .* take training\.snapshots=128, or an average"),
-        ("average=0.5", r"average\.std must be 0\.001 to 0\.288.*got 0\.5"),
-        ("average=-1", r"average\.std must be 0\.001 to 0\.288.*got -1"),
+        ("average=0.01", r"average=0\.01 cannot be told .*17% off.* take training\.snapshots=128, or an average"),
+        ("average=0.5", r"average\.std must be 0\.004 to 0\.288.*got 0\.5"),
+        ("average=-1", r"average\.std must be 0\.004 to 0\.288.*got -1"),
         ("average=ema", "no average called 'ema': there are power, raw, tracked"),
         ("average=0.05,0.1 average.std=0.1", "average=0.05 and average=0.1 are the same cell: leave one of them out"),
         ("average=tracked,raw horizon=0 space=latents", "average=tracked and average=raw are the same cell"),
