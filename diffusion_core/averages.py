@@ -53,8 +53,8 @@ __all__ = [
 
 KEPT = (0.05, 0.10)
 """σ_rel of the two averages that are kept while a network trains (§3.2)."""
-LEAST_STD, MOST_STD = 0.004, 0.288
-"""A shorter one asks for more snapshots than may be kept; at the longest, 12^−½, all steps weigh alike, γ = 0."""
+LEAST_STD, MOST_STD = 0.004, 0.284
+"""Others ask for more snapshots than may be kept; at 12^−½ = 0.289 all steps would weigh alike, γ = 0."""
 MOST_OFF = 0.05
 """The share of a profile, in L², that a reconstruction may miss."""
 ENOUGH = 32
@@ -160,7 +160,7 @@ class Power(Average):
     def __post_init__(self) -> None:
         if not LEAST_STD <= self.std <= MOST_STD:
             raise ValueError(
-                f"average.std must be {LEAST_STD} to {MOST_STD}, at which all steps weigh alike, got {self.std}: "
+                f"average.std must be {LEAST_STD} to {MOST_STD}, where steps weigh nearly alike, got {self.std}: "
                 "average=raw takes the last weights"
             )
 

@@ -23,7 +23,7 @@ from diffusion_core.parameterizations import Epsilon, Parameterization
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
-from diffusion_core.variances import Beta, Variance
+from diffusion_core.variances import Analytic, Beta, Variance
 
 __all__ = ["Choices", "FirstStepRule", "Time", "chain_refusal", "flow_refusal", "level_refusal", "refusal"]
 
@@ -247,9 +247,17 @@ def _pure_noise(choices: Choices) -> str | None:
 
 
 def _coupling(choices: Choices) -> str | None:
-    """A loss is no bound where the noise depends on x_0."""
+    """A loss is no bound where the noise depends on x_0, and E‖ε‖² − E‖ε̂‖² no error of ε̂."""
+    if choices.coupling.independent:
+        return None
+    if isinstance(choices.variance, Analytic):
+        return (
+            "variance=analytic takes for the error of the noise what is left of its square, which holds for noise that "
+            f"is independent of x_0, and coupling={choice_name(choices.coupling)} pairs the two: take "
+            "variance=analytic_mse"
+        )
     learner = _learning_from_the_bound(choices)
-    if choices.coupling.independent or not learner:
+    if not learner:
         return None
     return (
         f"{learner} learns from the bound, a mean over noise that is independent of x_0, and "

@@ -11,8 +11,8 @@ Whatever else is drawn to state data as x_0 belongs to the draw: what dequantise
 log q(z | x). A chain of no steps has −log N(x_0; 0, I) in place of the path.
 
 The looseness, E −log w_1 less the bound of K draws, is taken from the same draws, and is positive image by image. It is
-*at least* so much: the weights of a long path vary so that the largest of them is nearly the sum, and then more draws
-find more.
+*at least* so much: where the weights vary so that the largest of them is nearly the sum, more draws find more. So it is
+along a long path, and where a step has σ² > 2 β̃, as β is in most of a strided chain: their variance is infinite.
 
 As the bound's, an example's values are means of two halves that share nothing but the example, K draws each, and the
 own error, that of the draws with the examples given, is by what the halves differ in (`likelihood.py`).

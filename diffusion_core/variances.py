@@ -152,7 +152,7 @@ class Analytic(Fitted):
     (Bao et al. 2022, arXiv:2201.06503, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted
     from here, for the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without
     limit. What is left of it is multiplied, too: where ten standard errors exceed Var x_0, E‖x_0 − x̂_0‖²/D takes its
-    place, which is the same for the exact denoiser.
+    place, at most Var x_0 as well: for the exact denoiser they are the same.
     """
 
     def x0_variance(self, moments: Moments) -> Tensor:
@@ -163,7 +163,9 @@ class Analytic(Fitted):
     def remark(self, moments: Moments) -> str:
         count, horizon = int(self._unsure(moments).sum()), len(moments.noise)
         why = "where the noise of its own estimate is above a tenth of Var x_0"
-        return f"variance=analytic is analytic_mse's at {count} of {horizon} t, {why}" if count else ""
+        return (
+            f"variance=analytic is analytic_mse's, at most Var x_0, at {count} of {horizon} t, {why}" if count else ""
+        )
 
     @staticmethod
     def _unsure(moments: Moments) -> Tensor:

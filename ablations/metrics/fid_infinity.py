@@ -3,7 +3,8 @@
     E FID_n = FID_∞ + b/n + O(1/n²),     FID_∞ ≈ the intercept of least squares in 1/n
 
 n is a whole set, and n/2 its halves, whose mean is taken: each image is read at both, so that the intercept varies no
-more than FID_n. More parts would vary no less, and small ones would add a bias of order 1/n². The real images are
+more than FID_n, or √2 as much where generated images are nearly as real ones. More parts would vary no less, and small
+ones would add a bias of order 1/n², some of which is left at the fewest images that it takes. The real images are
 given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
 """
 

@@ -43,8 +43,8 @@ def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> f
     """The share of generated images that lie nearer to a training image than the nearest 5 % of held-out images do.
 
     The threshold is the distance of the last of these. Images exactly at it count by the fraction that brings the
-    held-out images to 5 %: a model that is no copier scores about that. A copy counts whole,
-    so that a copier scores 1; held-out images score more than 5 % where more of them are copies.
+    held-out images to 5 %: a model that is no copier scores about that, ⌈N/20⌉/(N + 1) of N held-out images. A copy
+    counts whole, so that a copier scores 1; held-out images score more than 5 % where more of them are copies.
     """
     real, drawn = nearest_distance(heldout, training), nearest_distance(generated, training)
     due = MEMORISED * len(real)

@@ -107,7 +107,7 @@ REFUSED = {
     *((f"variance={v}", times) for v in LEARNED for times in WEIGHTS),
     *((f"objective={o}", times) for o in ("vlb", "hybrid", "vlb_continuous") for times in WEIGHTS),
     *((f"schedule={s}", times) for s in ("learned", "learned_linear") for times in WEIGHTS),
-    *((f"variance={v}", noise) for v in LEARNED for noise in PAIRED),
+    *((f"variance={v}", noise) for v in (*LEARNED, "analytic") for noise in PAIRED),
     *((f"objective={o}", noise) for o in ("vlb", "hybrid", "vlb_continuous") for noise in PAIRED),
     *((f"schedule={s}", noise) for s in ("learned", "learned_linear") for noise in PAIRED),
     *((f"objective={o}", "time=continuous") for o in ("vlb", "hybrid")),

@@ -259,7 +259,7 @@ def test_averages_that_snapshots_tell_are_not_refused():
 
 @pytest.mark.parametrize("std", [0.0, -0.1, 0.3, float("nan")])
 def test_a_width_that_no_average_has_is_refused(std):
-    with pytest.raises(ValueError, match=r"average\.std must be 0\.004 to 0\.288"):
+    with pytest.raises(ValueError, match=r"average\.std must be 0\.004 to 0\.284"):
         Power(std)
 
 

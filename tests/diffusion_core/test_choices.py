@@ -28,7 +28,7 @@ from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps
 from diffusion_core.training import Training
-from diffusion_core.variances import LearnedDiagonal, LearnedVariance, Variance
+from diffusion_core.variances import Analytic, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import classes, crossings, ends_in_noise, members, pairwise
 
 BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
@@ -116,6 +116,11 @@ REFUSED = [
         "coupling=immiscible pairs the two: take coupling=independent, or objective=simple on a fixed schedule",
     ),
     (
+        replace(BASE, coupling=Optimal(), variance=Analytic()),
+        "variance=analytic takes for the error of the noise what is left of its square, which holds for noise that is "
+        "independent of x_0, and coupling=optimal pairs the two: take variance=analytic_mse",
+    ),
+    (
         replace(BASE, schedule=LearnedLinear(shift=3.0)),
         "schedule.shift=3 moves noise levels that stay, and this schedule learns its own: let it start from others "
         "(schedule.gamma_min, schedule.gamma_max), or move one that is fixed (schedule=log_snr_linear)",
@@ -170,7 +175,7 @@ def makes_sense(choices: Choices) -> bool:
     """The pairs that have no meaning: a learned variance that nothing teaches, a hybrid with nothing to teach, a μ or
     terms of a chain in continuous time, a γ whose interior the bound is not free of, importance by losses that have no
     t of their own or that move with the schedule, a bound by times that count as a weight or by noise that depends on
-    x_0, and what cannot be said of noise alone.
+    x_0, an error of noise that does, by its square alone, and what cannot be said of noise alone.
     """
     learned_variance = isinstance(choices.variance, LearnedVariance | LearnedDiagonal)
     learned_schedule = isinstance(choices.schedule, LearnedSchedule | LearnedLinear)
@@ -178,6 +183,7 @@ def makes_sense(choices: Choices) -> bool:
     paired_noise = isinstance(choices.coupling, Optimal | Immiscible)
     return not (
         (learned_variance and not isinstance(choices.objective, Vlb | Hybrid))
+        or (isinstance(choices.variance, Analytic) and paired_noise)
         or (isinstance(choices.objective, Hybrid) and not learned_variance)
         or (choices.time == "continuous" and isinstance(choices.objective, Vlb | Hybrid))
         or (continuous(choices) and isinstance(choices.parameterization, Mu))
