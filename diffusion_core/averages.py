@@ -231,7 +231,7 @@ class Averages:
 
     @property
     def changed(self) -> list[Tensor]:
-        """All that a step changes."""
+        """The tensors that a step changes."""
         return [*(values for vectors in self.vectors for values in vectors), *(mine for mine, _ in self.buffers)]
 
     def powers(self) -> Values:

@@ -65,8 +65,9 @@ class Clipping:
                 gradient.mul_(share)
             self.clipped[group].add_(share < 1)
 
+    @property
     def changed(self) -> list[Tensor]:
-        """All that a step changes."""
+        """The tensors that a step changes."""
         return list(self.clipped.values())
 
     def report(self, steps: int) -> dict[str, float]:

@@ -169,10 +169,10 @@ class Trainer:
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
 
     def _changed(self) -> list[Tensor]:
-        """All that a step changes."""
+        """The tensors that a step changes."""
         moments = self.optimiser.moments.values()
         vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
-        counts = [] if self.clipping is None else self.clipping.changed()
+        counts = [] if self.clipping is None else self.clipping.changed
         return [*vectors, *self.learner.buffers(), *self.averages.changed, *counts]
 
     def diagnostics(self, steps: int) -> dict[str, float]:

@@ -37,7 +37,7 @@ CELLS = (
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine first_step=beta_1 "
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
-    "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
+    "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid schedule.shift=3.0 time_input=log_snr "
     "sampler=dpm_solver",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
