@@ -30,7 +30,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
     ],
     "schedule": [
         {"schedule": "cosine", "schedule.zero_terminal": True},
-        {"schedule": "sigmoid", "schedule.shift": 3.0},
+        {"schedule": "linear", "schedule.shift": 3.0},
     ],
     "space": [
         {"space": "latents", "space.f": 4},

@@ -131,6 +131,7 @@ REFUSED = {
     ("timesteps=importance", "schedule=learned"),
     ("timesteps=importance", "schedule=learned_linear"),
     ("schedule=linear", "horizon=12"),
+    ("schedule=linear schedule.shift=3.0", "horizon=12"),
     *(("data=mixture2d", space) for space in LATENTS),
     *(("network=mlp", space) for space in LATENTS),
     *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "evaluation.iwae=2", "horizon=0")),

@@ -37,7 +37,7 @@ CELLS = (
     "parameterization=mu variance=learned objective=hybrid timesteps=importance schedule=cosine first_step=beta_1 "
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
-    "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid schedule.shift=3.0 time_input=log_snr "
+    "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
     "sampler=dpm_solver",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
@@ -52,7 +52,7 @@ CELLS = (
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0 evaluation.iwae=2 evaluation.reference=test",
-    "space=latents space.regularization=vq sampler.steps=5 training.precision=bf16",
+    "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16",
     f"data=mixture2d network=mlp evaluation.estimates=2 {metrics_of('points')}",
 )
 """Cells that show every value, each beside the defaults."""
@@ -151,4 +151,4 @@ def test_what_is_remarked_of_a_training_is_noted():
     ]
     plain = Trained({}, [{"step": 1}], {})
     assert training.notes(cell_of(""), plain) == {}
-    assert "the bound is that of independent noise" in training.notes(cell_of("coupling=immiscible"), plain)["notes"]
+    assert "its bound is that of independent noise" in training.notes(cell_of("coupling=immiscible"), plain)["notes"]
