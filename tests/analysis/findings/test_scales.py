@@ -128,17 +128,19 @@ def test_images_are_shared_out_by_their_values_as_they_are():
 
 
 def test_committed_grids_need_logarithms_where_they_are_compared_by_them():
-    """Where means span little, seeds of a cell differ too little for the scale to matter; else by far more."""
-    small, large = [], []
+    """Where means span little and weights are averaged, seeds differ too little for it to matter; else by far more."""
+    small, large, raw = [], [], []
     for path in sorted(ROOT.glob("*/runs.csv")):
         if len(json.loads((path.parent / "grid.json").read_text("utf-8"))["seeds"]) < 3:
             continue
         answers = answers_of(path.parent)
         nll = answers.metrics[0]
-        values = [list(cell.estimate(nll.name).values.values()) for cell in answers.cells]
-        most = max(np.log(of_cell).std(ddof=1) for of_cell in values if len(of_cell) > 1)
-        (large if nll.scale == "log" else small).append(most)
+        for cell in answers.cells:
+            of_cell = list(cell.estimate(nll.name).values.values())
+            kind = raw if "raw" in cell.levels else large if nll.scale == "log" else small
+            kind += [np.log(of_cell).std(ddof=1)] if len(of_cell) > 1 else []
     assert max(small) < 0.125
+    assert 0.225 < max(raw) < 0.235
     assert max(large) > 0.35
 
 
