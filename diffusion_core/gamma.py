@@ -15,15 +15,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-__all__ = [
-    "Gamma",
-    "GammaCurve",
-    "GammaTable",
-    "Knots",
-    "LearnedGamma",
-    "MonotoneNet",
-    "StraightGamma",
-]
+__all__ = ["Gamma", "GammaCurve", "GammaTable", "Knots", "LearnedGamma", "MonotoneNet", "StraightGamma"]
 
 BISECTIONS = 60
 

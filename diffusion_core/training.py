@@ -17,7 +17,7 @@ MOST_STEPS = 1_000_000_000
 MOST_BATCH = 65_536
 """Beyond any published recipe: more examples a step are more steps."""
 MOST_SNAPSHOTS = 256
-"""By so many, averages of σ_rel 0.01 … 0.28 are reconstructed (`averages.py`)."""
+"""By so many, every width that an average may have is told (`averages.py`)."""
 
 
 @dataclass(frozen=True)

@@ -75,9 +75,9 @@ class Data:
 class DataSet(ABC):
     """A data set. `extractor` names the features its images are judged by; None for points.
 
-    `where` names the fields that only say where files lie: the digest stands for what they hold, so that they are no
-    part of an identity. `mirrors` is True where the mirror image of each is as likely as itself: no letter, nothing
-    that always points one way.
+    `where` names the fields that say where files lie, or what is known of them: the digest stands for what they hold,
+    so that these fields are no part of an identity. `mirrors` is True where the mirror image of each is as likely as
+    itself: no letter, nothing that always points one way.
     """
 
     extractor: ClassVar[str | None]

@@ -1,8 +1,8 @@
 """FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017).
 
-It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n
-(`fid_infinity.py` extrapolates). With no more
-images than features, covariances have no full rank and the bias is most of it: `cautions` says so.
+It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`fid_infinity.py`
+extrapolates). With no more images than features, covariances have no full rank and the bias is most of it: `cautions`
+says so.
 """
 
 from __future__ import annotations

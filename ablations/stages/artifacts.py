@@ -98,14 +98,19 @@ class Checkpoint:
         return self.history[-1]["seconds"] if self.history else 0.0
 
 
+def fork_at(step: int) -> str:
+    """The file of a training's whole state at a step, from which shorter ones go on."""
+    return f"{FORK}{step}.safetensors"
+
+
 def write_fork(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
     """The state at the last of the reports, with all of them, for shorter trainings that go on from it."""
-    write_artifact(folder, f"{FORK}{history[-1]['step']}.safetensors", state, history=json.dumps(history))
+    write_artifact(folder, fork_at(int(history[-1]["step"])), state, history=json.dumps(history))
 
 
 def read_fork(folder: Path, step: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
     """The state at a fork, and the reports up to it; Damaged where it is not whole."""
-    state, words = read_artifact(folder, f"{FORK}{step}.safetensors")
+    state, words = read_artifact(folder, fork_at(step))
     return state, json.loads(words["history"])
 
 

@@ -160,8 +160,8 @@ def _weighted(
             model, images, draws=plan.iwae, seed=plan.seed, clip=plan.clip, steps=plan.horizon, progress=progress
         )
     metrics = {"cost/iwae_seconds": time.monotonic() - began}
-    for metric, halves in (("nll_iwae", scored.halves), ("looseness", scored.loose_halves)):
-        each = halves.mean(0)
+    weighted, loose = (scored.total, scored.halves), (scored.looseness, scored.loose_halves)
+    for metric, (each, halves) in {"nll_iwae": weighted, "looseness": loose}.items():
         write_artifact(folder, PER_IMAGE[f"{metric}/test"], {"total": each})
         metrics[f"{metric}/{name}"] = float(each.mean())
         metrics[f"{metric}/{name}_se"] = float(each.std() / len(each) ** 0.5)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -147,13 +148,7 @@ def learn(
                     write_artifact(folder, snapshot_at(step), averages)
                 if report.finite and report.step in course.rungs | course.forks:
                     paused = bench.clock()
-                    if report.step in course.forks:
-                        write_fork(folder, history, report.state())
-                    if report.step in course.rungs:
-                        # Whoever scores it reads how long it took to get there.
-                        took = str(history[-1]["seconds"])
-                        write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
-                        course.score(report.step)
+                    leave_on_the_way(folder, report, history, course)
                     began += bench.clock() - paused
                 if time.monotonic() - reported > HISTORY_SECONDS:
                     write_history(folder, history)
@@ -169,6 +164,17 @@ def learn(
         write_history(folder, history)
     weights = {name: value for name, value in report.state().items() if name.startswith(("learner/", "average/"))}
     return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
+
+
+def leave_on_the_way(folder: Path, report: Report, history: History, course: Course) -> None:
+    """Leave what a course asks for at a report: the whole state, and an average, which is scored."""
+    if report.step in course.forks:
+        write_fork(folder, history, report.state())
+    if report.step in course.rungs:
+        # Whoever scores it reads how long it took to get there.
+        took = str(history[-1]["seconds"])
+        write_artifact(folder, average_at(report.step), part(report.state(), "average"), seconds=took)
+        course.score(report.step)
 
 
 def line_of(report: Report, seconds: float) -> dict[str, float]:

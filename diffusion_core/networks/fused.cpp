@@ -3,8 +3,7 @@
 // Images lie with their channels last, [batch, pixels, channels], as float or bf16; m and r are of a group of channels
 // of one image. Written as z = a x + d per channel, forward is two passes over x. r² = mean (x - m)² + eps comes of sums
 // of x - o and of its square, o the channel's first value: being one of n, it is no farther than √n standard deviations
-// from their mean, so that what r² is off by may grow with n, and not with m. Backward, with
-// dz = dy SiLU'(z),
+// from their mean, so that what r² is off by may grow with n, and not with m. Backward, with dz = dy SiLU'(z),
 //
 //     dx = k dz/r - (mean(k dz) + (x - m)/r mean(k dz (x - m)/r))/r,    k = (1 + s) w,    means over a group,
 //
