@@ -3,8 +3,9 @@ images are those of the class alone.
 
 Σ_c n_c r_c / Σ_c n_c   n_c generated images of class c
 
-A copy of an image of another class is no copy here. Of a class with fewer than 20 held-out images nothing is said: 5 %
-of them would be less than one.
+A copy of an image of another class is no copy here. A model that copies nothing scores about ⌈N/20⌉/(N + 1) with N
+held-out images in a class: 5 % of thousands, 6.5 % of 45. Of a class with fewer than 20 nothing is said: 5 % of them
+would be less than one.
 """
 
 from __future__ import annotations
