@@ -36,8 +36,8 @@ FEWEST = 5
 """Images that each split needs: with fewer, precision and recall have no third neighbour."""
 
 LABELLED = (
-    "digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a folder whose images all lie in "
-    "subfolders, two or more"
+    "digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a folder whose images all lie "
+    "in subfolders, two or more"
 )
 """Where labels are to be had, for who asks for them elsewhere."""
 
