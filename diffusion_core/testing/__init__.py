@@ -33,6 +33,7 @@ from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLine
 from diffusion_core.spacings import Spacing
 from diffusion_core.testing import (
     couplings,
+    labelled,
     networks,
     objectives,
     parameterizations,
@@ -99,6 +100,7 @@ def check_network(network: Network) -> None:
     run(networks.ALONE, network)
     for shape in networks.taken(network):
         run(networks.PROPERTIES, network, shape)
+        run(labelled.PROPERTIES, network, shape)
 
 
 def check_sampler(sampler: Sampler) -> None:
