@@ -201,7 +201,7 @@ NETWORKS = (
     (UNet(channels=4, multipliers=(1,), groups=2, attention=(5,), heads=4), (3, 5, 7), 1),
     (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8), 5),
     (Dit(width=16, depth=2, heads=2), (1, 8, 8), 5),
-    (Dit(), (1, 8, 8), 32),
+    (Dit(), (1, 8, 8), 8),
     (Dit(patch=1, width=12, depth=1, heads=3), (3, 5, 7), 1),
     (Dit(patch=4, width=4, depth=1, heads=1), (2, 4, 4), 1),
     (Dit(patch=4, width=64, depth=1, heads=2), (1, 4, 8), 16),
@@ -240,12 +240,13 @@ def test_labelled_networks_side_by_side_have_the_bits_of_each_alone(network, rou
     label = torch.randint(11, (8, batch), generator=torch.Generator().manual_seed(0))
     label[7] = 10
     asked = normal(8, batch, *shape), 1000 * normal(8, batch, seed=2).abs(), normal(8, batch, *shape, seed=1)
-    alone = [
-        whole(own, 1, *(a[i : i + 1] for a in asked), rounding, label[i : i + 1]) for i, own in enumerate(networks)
-    ]
+
+    def answered(network, members, place):
+        return whole(network, members, *(values[place] for values in asked), rounding, label[place])
+
+    alone = [answered(own, 1, slice(i, i + 1)) for i, own in enumerate(networks)]
     for members in MEMBERS:
-        stack = beside(networks[:members])
-        together = whole(stack, members, *(a[:members] for a in asked), rounding, label[:members])
+        together = answered(beside(networks[:members]), members, slice(members))
         for mine, *own in zip(together, *alone[:members], strict=True):
             assert torch.equal(mine, torch.cat(own))
 
