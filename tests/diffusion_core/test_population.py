@@ -19,7 +19,9 @@ from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
@@ -174,10 +176,15 @@ TWICE = (
     Run(replace(BASE, variance=LearnedDiagonal(), objective=Vlb(), horizon=40), seed=2),
 )
 """Whose networks give a variance, too."""
-IMAGES = tuple(
-    Run(replace(run.choices, network=UNet(channels=8, groups=4, attention=())), replace(run.plan, steps=3))
-    for run in KINDS[:5]
-)
+
+
+def of_images(network: Network) -> tuple[Run, ...]:
+    """Trainings of such a network on digits, of all else differing."""
+    return tuple(Run(replace(run.choices, network=network), replace(run.plan, steps=3)) for run in KINDS[:5])
+
+
+UNETS = of_images(UNet(channels=8, groups=4, attention=()))
+TRANSFORMERS = of_images(Dit(width=16, depth=2, heads=2))
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (2, 3), (4, 5), (6, 7), (0, 4)], ids=str)
@@ -209,8 +216,9 @@ def test_networks_that_give_a_variance_are_each_as_alone(passes):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_networks_of_images_are_each_as_alone(precision, passes):
-    assert_as_alone([replace(run, plan=replace(run.plan, precision=precision)) for run in IMAGES])
+@pytest.mark.parametrize("images", [UNETS, TRANSFORMERS], ids=["unet", "dit"])
+def test_networks_of_images_are_each_as_alone(images, precision, passes):
+    assert_as_alone([replace(run, plan=replace(run.plan, precision=precision)) for run in images])
     assert passes == [5] * 3
 
 
