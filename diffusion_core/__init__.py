@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from diffusion_core.fitting import with_fitted_variance as with_fitted_variance
     from diffusion_core.learner import DiffusionLearner as DiffusionLearner
     from diffusion_core.likelihood import bound as bound
+    from diffusion_core.networks.dit import Dit as Dit
     from diffusion_core.networks.mlp import Mlp as Mlp
     from diffusion_core.networks.unet import UNet as UNet
     from diffusion_core.samplers import Ancestral as Ancestral
@@ -42,6 +43,7 @@ PLACES = {
     "with_fitted_variance": "fitting",
     "DiffusionLearner": "learner",
     "bound": "likelihood",
+    "Dit": "networks.dit",
     "Mlp": "networks.mlp",
     "UNet": "networks.unet",
     "Ancestral": "samplers",

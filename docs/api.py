@@ -23,6 +23,7 @@ GROUPS = {
         "couplings",
         "networks.network",
         "networks.unet",
+        "networks.dit",
         "networks.mlp",
         "samplers",
         "solvers",
