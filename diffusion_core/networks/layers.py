@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
@@ -34,17 +34,47 @@ def sinusoidal(time: Tensor, channels: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron."""
+    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron; that of a label is added to it
+    where there are `classes`. Of one network all may be without S in front."""
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int, classes: int = 0) -> None:
         super().__init__()
         self.width = width
         self.first = Linear(width, channels)
         self.second = Linear(channels, channels)
+        self.label = LabelEmbedding(classes, channels) if classes else None
 
-    def forward(self, time: Tensor) -> Tensor:
+    def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.second(valuewise(silu, self.first(sinusoidal(time, self.width))))
-        return out
+        if self.label is None:
+            assert label is None, "it was built for no labels"
+            return out
+        if label is None:
+            label = torch.full_like(time, self.label.classes, dtype=torch.int64)
+        told: Tensor = self.label(label)
+        return out + told
+
+
+class LabelEmbedding(Grouped):
+    """The embedding [S, B, channels] of labels [S, B]: rows of a table, of 0..K − 1 for K `classes` and of K, no label.
+
+    They start small, as N(0, 0.02²) (Peebles & Xie 2022), so that classes start nearly alike.
+    """
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.weight = nn.Parameter(torch.empty(classes + 1, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, label: Tensor) -> Tensor:
+        # The gradient in a row is a sum in the order of examples, whoever is beside them.
+        if self.members > 1:
+            label = label + (self.classes + 1) * torch.arange(self.members, device=label.device)[:, None]
+        return embedding(label, self.weight.flatten(0, -2))
 
 
 class ResidualBlock(nn.Module):
@@ -73,15 +103,18 @@ class ResidualBlock(nn.Module):
 
 
 def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
-    """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]: one product for all of
-    them, since small ones cost more to call for than to work out."""
-    layers = [block.time for block in blocks if block.time is not None]
-    weight = torch.cat([layer.weight for layer in layers], dim=-2)
-    bias = torch.cat([layer.bias for layer in layers], dim=-1)
-    parts = torch.split(products(valuewise(silu, time), weight, bias), [layer.out_features for layer in layers], dim=-1)
+    """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]."""
+    parts = by_one_product([block.time for block in blocks if block.time is not None], valuewise(silu, time))
     # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
     shape = *time.shape[:2], 2, -1
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
+
+
+def by_one_product(layers: Sequence[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of several layers for x [S, B, C]: small products cost more to call for than to work out."""
+    weight = torch.cat([layer.weight for layer in layers], dim=-2)
+    bias = torch.cat([layer.bias for layer in layers], dim=-1)
+    return torch.split(products(x, weight, bias), [layer.out_features for layer in layers], dim=-1)
 
 
 def joined(h: Tensor, other: Tensor, members: int) -> Tensor:
@@ -106,16 +139,21 @@ class Attention(Grouped):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1)
-        qkv = qkv.reshape(batch, height * width, self.members, 3, self.heads, -1)
-        # Copied once, where each product would copy what it takes.
-        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
-        # Small products in bf16 are each network's own, as in `grouped.product`.
-        apart = self.members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= self.members * SMALL else 1
-        parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
-        h = torch.cat([attend(*part) for part in parts], dim=1)
-        h = h.transpose(1, 2).reshape(batch, height, width, channels)
-        out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
+        h = attended(qkv.reshape(batch, height * width, self.members, 3, self.heads, -1))
+        out: Tensor = x + self.out(h.reshape(batch, height, width, channels).permute(0, 3, 1, 2))
         return out
+
+
+def attended(qkv: Tensor) -> Tensor:
+    """Attention [B, N, S, C] among N places, by queries, keys and values of several heads [B, N, S, 3, heads, d]."""
+    # Copied once, where each product would copy what it takes.
+    q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
+    # Small products in bf16 are each network's own, as in `grouped.product`.
+    members = qkv.shape[2]
+    apart = members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= members * SMALL else 1
+    parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
+    h = torch.cat([attend(*part) for part in parts], dim=1)
+    return h.transpose(1, 2).reshape(*qkv.shape[:3], -1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

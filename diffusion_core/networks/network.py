@@ -24,6 +24,15 @@ class Network(ABC):
         Its last layer starts at zero and runs in float32, also under autocast.
         """
 
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
+        """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where it takes no labels.
+
+        Labels are 0..K − 1, and K where there is none; without `label` there is none in all of the batch. It starts
+        with the weights of `build`, and others for labels.
+        """
+        name = type(self).__name__.lower()
+        raise ValueError(f"network={name} takes no labels: give it a method `labelled`, or take another network")
+
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         """True where several such networks learn faster side by side than one after the other, on a CPU.
 

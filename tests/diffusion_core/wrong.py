@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.chain import FirstStep
+from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Draw, Immiscible, Independent, Optimal
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
@@ -17,6 +18,7 @@ from diffusion_core.networks.mlp import Mlp, MlpModule
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Example, NoiseLevels, Reweighted, Simple
 from diffusion_core.parameterizations import Epsilon
+from diffusion_core.recorded import Values
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear, Schedule
 from diffusion_core.timesteps import Importance, ImportanceSampler, Timesteps, TimestepSampler, Uniform
@@ -241,6 +243,35 @@ class Restless(Optimal):
         return super().pair(x0, draw) + torch.randn(x0.shape)
 
 
+class Hushed(Class):
+    """Tells labels, and says that it needs none."""
+
+    labelled: ClassVar[bool] = False
+
+
+class Mixed(Class):
+    """Tells the label of the next class."""
+
+    def told(self, draws: Values, classes: int) -> Values:
+        values = super().told(draws, classes)
+        return values | {"label": (values["label"] + 1) % classes}
+
+
+class Moody(Class):
+    """Draws whose label is dropped anew each time."""
+
+    def draws(self, count: int, seed: int, step: int) -> Values:
+        return {"dropped": torch.rand(count) < self.dropout}
+
+
+class Cheap(Unconditional):
+    """Says that two passes are one."""
+
+    @property
+    def passes(self) -> int:
+        return 1
+
+
 Drawn = Literal["nothing", "by its own generator", "and not saved"]
 
 
@@ -323,8 +354,8 @@ class SilentlyOnce(Fitting):
 class SharedModule(MlpModule):
     """Side by side, networks share what their rows have in common."""
 
-    def within(self, x: Tensor, time: Tensor) -> Tensor:
-        return super().within(x - (x.mean(0) if self.members > 1 else 0), time)
+    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
+        return super().within(x - (x.mean(0) if self.members > 1 else 0), embedding)
 
 
 class Shared(Mlp):
@@ -334,6 +365,32 @@ class Shared(Mlp):
         if len(shape) != 1:
             raise ValueError(f"takes points [D], got {list(shape)}")
         return SharedModule(self, shape[0], channels_out)
+
+
+class DeafModule(MlpModule):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, time)
+
+
+class FirstModule(MlpModule):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, time, torch.zeros_like(time, dtype=torch.int64) if label is None else label)
+
+
+@dataclass(frozen=True)
+class Labelled(Mlp):
+    """Makes of labels what it should not."""
+
+    makes: Literal["nothing", "the first of none", "wider layers", "an error"] = "nothing"
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
+        if self.makes == "an error" and classes:
+            raise ValueError("not today")
+        if self.makes == "wider layers" and classes:
+            return Mlp(2 * self.width, self.layers).labelled(shape, channels_out, classes)
+        plain = super().labelled(shape, channels_out, classes)
+        kinds = {"nothing": DeafModule, "the first of none": FirstModule}
+        return kinds[self.makes](self, shape[0], channels_out, classes) if classes and self.makes in kinds else plain
 
 
 class Shapeless(Fitting):
