@@ -23,6 +23,8 @@ STEP, SHARED = 64, 2**15
 """Values that a processor takes at a time at most, and those above which threads share them out."""
 SMALL = 16**3
 """Multiplications of a product in bf16 up to which torch takes another kernel."""
+FEW, LONG = 40, 128
+"""Rows of a product in bf16 below which, and terms above which, a kernel depends on how many products there are."""
 
 
 class Grouped(nn.Module):
@@ -117,10 +119,11 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a_s b_s + bias_s [S, N, M] of a [S, N, K], b [S, K, M] and a bias [S, 1, M].
 
     For a single row, column or term a library takes another kernel where there is one product than where there are
-    several: zeros make them two. So it may for matrices that lie within each other, which are copied, and for small
-    ones in bf16, whose kernel is chosen by the size of all of them: each is taken by itself.
+    several: zeros make them two. So it may for matrices that lie within each other, which are copied, and in bf16 for
+    small ones, and for few rows of many terms whose second matrix is turned: each of these is taken by itself.
     """
-    if len(a) > 1 and a.dtype == torch.bfloat16 and a.shape[1:].numel() * b.shape[2] <= SMALL:
+    small = a.shape[1:].numel() * b.shape[2] <= SMALL or (a.shape[1] < FEW and a.shape[2] > LONG and b.stride(1) == 1)
+    if len(a) > 1 and a.dtype == torch.bfloat16 and small:
         biases = [None] * len(a) if bias is None else torch.split(bias, 1)
         return torch.cat([product(*each) for each in zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)])
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))

@@ -410,9 +410,13 @@ def cancelling(rows, terms, columns):
 
 
 @pytest.mark.parametrize("autocast", [False, True])
-@pytest.mark.parametrize(("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16)])
-def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns, autocast):
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16), (2, 180, 96), (32, 240, 256)]
+)
+def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns, turned, autocast):
     a, b = cancelling(rows, terms, columns)
+    b = b.mT.contiguous().mT if turned else b
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         together = grouped.product(a, b)
         alone = [grouped.product(a[i : i + 1], b[i : i + 1])[0] for i in range(8)]
