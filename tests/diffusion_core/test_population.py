@@ -204,8 +204,9 @@ def test_networks_that_are_told_labels_or_their_own_estimate_are_each_as_alone(p
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_networks_of_images_that_are_told_more_are_each_as_alone(precision, passes):
-    network, plan = UNet(channels=8, groups=4, attention=()), replace(PLAN, steps=2, precision=precision, micro_batch=5)
+@pytest.mark.parametrize("images", [UNETS, TRANSFORMERS], ids=["unet", "dit"])
+def test_networks_of_images_that_are_told_more_are_each_as_alone(images, precision, passes):
+    network, plan = images[0].choices.network, replace(PLAN, steps=2, precision=precision, micro_batch=5)
     assert_as_alone([Run(replace(run.choices, network=network), plan, run.seed) for run in TOLD[3:]])
     assert passes == [2, 2] * 2 * 2
 
