@@ -40,6 +40,7 @@ POINTS = [
     *("training.report_every=100", "network.width=32", "network.layers=2", "evaluation.exact=25", "evaluation.n=400"),
 ]
 LEARNING = ["parameterization=v", "variance=learned", "objective=hybrid", "spacing=optimal", "sampler.steps=10"]
+LEARNING.append("conditioning.dropout=0.5")
 SHORT = over(POINTS, "training.steps=8", "training.report_every=2", "training.warmup=1", "evaluation.exact=2")
 CPU = torch.device("cpu")
 
@@ -86,17 +87,17 @@ def test_labels_enter_what_learns_from_them_and_nothing_else(monkeypatch):
 
 
 def test_the_bound_of_points_is_above_their_entropy_with_a_label_and_without(told):
-    """H(x|y) of a Gaussian in bits per dimension, and H(x) of the mixture as its exact density codes the test points."""
+    """H(x|y) of a Gaussian in bits per dimension, H(x) of the mixture as its exact density codes the test points."""
     _, found = told
     metrics = found["bound", "test"][1].metrics
     given = 0.5 * math.log2(2 * math.pi * math.e * STD**2)
     without = Mixture2d(MODES, STD).load().codes["exact density"]
     assert given + 0.8 < without
-    assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.3
-    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.3
+    assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.35
+    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.6
     assert {"nll_unlabelled/test_se", "nll_unlabelled/test_draw_se", "nll_unlabelled/test_L0"} <= metrics.keys()
     assert not any("unlabelled" in name for name in found["bound", "validation"][1].metrics)
-    assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.3
+    assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.35
 
 
 def test_a_fit_is_that_of_the_network_with_labels(told):
