@@ -121,7 +121,7 @@ def test_subfolders_of_the_first_level_are_classes_in_the_order_of_their_names(t
 
 def test_images_that_do_not_all_lie_in_two_or_more_subfolders_have_no_classes(tmp_path):
     files = in_classes(tmp_path, "one/a", "one/b")
-    assert load(tmp_path / "set").unlabelled == "has no labels"
+    assert "has no labels (" in load(tmp_path / "set").unlabelled
     assert load(tmp_path / "set" / "one").classes == 2
     files[0].rename(tmp_path / "set" / files[0].name)
     assert load(tmp_path / "set").classes == 0
