@@ -49,8 +49,8 @@ class Dit(Network):
             raise ValueError(f"dit needs patch, width, depth and heads of at least 1, got {self}")
         if self.width % 4 or self.width % self.heads:
             raise ValueError(
-                "dit needs a width that 4 divides (a sine and a cosine of a patch's row, and of its column), and heads "
-                f"do, got width={self.width}, heads={self.heads}"
+                "dit needs a width that heads and 4 divide, for sines and cosines of a patch's row and of its column, "
+                f"got width={self.width}, heads={self.heads}"
             )
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
@@ -113,8 +113,7 @@ class Block(Grouped):
 
 
 class DitModule(Grouped):
-    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in
-    front.
+    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, S in front of it all.
 
     That of several classes takes labels [B], too.
     """
@@ -175,7 +174,6 @@ def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:
 
 
 def places_of(height: int, width: int, channels: int) -> Tensor:
-    """Sines and cosines [N, channels] of the places of patches: of columns, then of rows."""
-    column, row = (sinusoidal(torch.arange(count), channels // 2) for count in (width, height))
-    column, row = column.expand(height, -1, -1), row[:, None].expand(-1, width, -1)
-    return torch.cat([part for place in (column, row) for part in place.chunk(2, dim=-1)[::-1]], dim=-1).flatten(0, 1)
+    """The embedding [N, channels] of patches' places: sines, then cosines, of the column, and the same of the row."""
+    column, row = (sinusoidal(torch.arange(count), channels // 2).roll(channels // 4, -1) for count in (width, height))
+    return torch.cat([column.repeat(height, 1), row.repeat_interleave(width, 0)], dim=-1)
