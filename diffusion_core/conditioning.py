@@ -11,13 +11,14 @@ data's, what is best without a label is the mean of what is best with each, by i
 With self-conditioning (Chen et al. 2022) the network is shown an estimate of x_0 beside x_t. The estimate is its own,
 from zeros in its place:
 
-    x̂_0' = f(x_t, 0),   x̂_0 = f(x_t, √ᾱ x̂_0')
+    x̂_0' = f(x_t, 0),   x̂_0 = f(x_t, x̂_0')
 
 at one x_t, so that p_θ(x_s | x_t) is a function of x_t, and the bound is that of the model which is sampled. (Chen et
 al. show samples the x̂_0 of the step before: cheaper, but then x_s follows from all of the path, and has no such bound.)
-Training takes x̂_0' without its gradient for half of the examples, and f(x_t, 0) for the others. √ᾱ x̂_0' =
-x_t − √(1 − ᾱ) ε̂' is the estimate's part in x_t, of the order of x_t at every noise level. (x̂_0' itself, which Chen et
-al. show, is √(1 − ᾱ)/√ᾱ times as far off as ε̂': a network of points that predicts ε learned nothing beside it.)
+Training takes x̂_0' without its gradient for half of the examples, and f(x_t, 0) for the others.
+
+Of bounded data x̂_0' is shown within their bounds, of others as its part in x_t, √ᾱ x̂_0' = x_t − √(1 − ᾱ) ε̂': x̂_0'
+itself is √(1 − ᾱ)/√ᾱ times as far off as ε̂', and with the cosine schedule points were lost beside it.
 """
 
 from __future__ import annotations
@@ -37,15 +38,15 @@ __all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sa
 HOST = torch.device("cpu")
 
 TOLD = ("label", "own")
-"""What a training tells a network of each example: its label, and whether it is shown its own estimate of x_0."""
+"""Names of all that a training tells a network of an example: its label, and whether it is shown its own estimate."""
 SHOWN = 0.5
 """The share of examples that are shown their own estimate in training (Chen et al. 2022, §3.2)."""
 
 
 @dataclass(frozen=True)
 class Conditioning(ABC):
-    """What a network is told besides x_t and its time: a label where it is `labelled`, and with `self_conditioning` its
-    own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
+    """The inputs of a network besides x_t and its time: a label where it is `labelled`, and with `self_conditioning`
+    its own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
     self_conditioning: bool = False
 
@@ -69,7 +70,7 @@ class Conditioning(ABC):
 
     @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
-        """What the network is told of each example, of its draws and its label; K = `classes`."""
+        """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
 
 
