@@ -20,7 +20,7 @@ from ablations.settings.making import make_cell
 from ablations.settings.rules import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5
-TRIES = 30
+TRIES = 60
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sampler": [
@@ -41,6 +41,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"training.rate": "inverse_sqrt", "training.optimizer": "muon"},
         {"training.clip": 0.1},
     ],
+    "conditioning": [{"conditioning": "unconditional", "conditioning.self_conditioning": True}],
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},

@@ -1,9 +1,11 @@
-"""The choices of a cell as the core takes them."""
+"""The choices of a cell as the core takes them, and how many classes its network is told of."""
 
 from __future__ import annotations
 
+from ablations.data.base import Data
 from ablations.settings.cell import Cell
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
 
 
 def choices_of(cell: Cell) -> Choices:
@@ -21,4 +23,22 @@ def choices_of(cell: Cell) -> Choices:
         cell.time,
         cell.spacing,
         cell.coupling,
+        cell.conditioning,
     )
+
+
+def is_told_labels(cell: Cell) -> bool:
+    """True where the cell's network is told labels; a chain of no steps has no network."""
+    return isinstance(cell.conditioning, Class) and cell.horizon > 0
+
+
+def classes_of(cell: Cell, data: Data) -> int:
+    """The number of classes in the data that the cell's network is told of; 0 where it is told no labels."""
+    return data.classes if is_told_labels(cell) else 0
+
+
+def scored_unlabelled(cell: Cell) -> bool:
+    """True where the cell's network is told labels, and has a bound without them: it has learned to do without, and σ²
+    is not fitted to its errors with them, which are smaller."""
+    dropout = cell.conditioning.dropout if isinstance(cell.conditioning, Class) else 0
+    return dropout > 0 and is_told_labels(cell) and not cell.variance.fitted

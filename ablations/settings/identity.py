@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 
-UNSAID = {"coupling": "independent", "average": "tracked"}
-"""Axes that enter no identity at the choice that does what was done before there were any."""
+UNSAID = {"coupling": "independent", "average": "tracked", "conditioning": "unconditional"}
+"""Axes that enter no identity at the choice, with no field set, that does what was done before there were any."""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
 def read_by_id(cell: Cell) -> dict[str, Any]:
     """The part of `described` that identities read."""
     every = described(cell)
-    return {key: value for key, value in every.items() if key not in UNSAID or value["name"] != UNSAID[key]}
+    return {key: value for key, value in every.items() if key not in UNSAID or value != {"name": UNSAID[key]}}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:

@@ -169,7 +169,8 @@ def tiny_space(cell):
     """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
     if cell["space"] == "pixels":
         return {}
-    steps = {"training.steps": 5} if cell["budget"] == "flops" else {}
+    enough = 20 if cell["network"] == "dit" else 5
+    steps = {"training.steps": enough} if cell["budget"] == "flops" else {}
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 
 
@@ -217,6 +218,8 @@ def test_every_pair_trains_scores_and_samples(
         strided = "sampler.steps" in cell or "evaluation.horizon" in cell
         fitted = cell["variance"].startswith("analytic") or (cell["spacing"] == "optimal" and strided)
         assert ("cost/fit_seconds" in metrics) == (chain and fitted)
+        told = chain and scored and cell["conditioning"] == "class"
+        assert ("nll_unlabelled/test" in metrics) == (told and not cell["variance"].startswith("analytic"))
         assert ("schedule/gamma_50" in metrics) == (chain and cell["schedule"].startswith("learned"))
         assert not row.get("notes", "").startswith("not finite")
     folder = read_folder(tmp_path / name)
