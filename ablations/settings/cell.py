@@ -21,6 +21,7 @@ from analysis.format.errors import unknown
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
+    import ablations.settings.guidance
     import diffusion_core.averages
     import diffusion_core.choices
     import diffusion_core.couplings
@@ -74,6 +75,7 @@ class Cell:
     coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
+    guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
@@ -110,7 +112,7 @@ PLAIN: dict[str, Any] = NUMBERS | {name: next(iter(words)) for name, words in WO
 """The fields of a cell that are no choices, and their defaults."""
 
 
-AT_ONCE = ("training", "evaluation")
+AT_ONCE = ("training", "guidance", "evaluation")
 """Axes of one class, which is imported without torch: a field that it has not is refused before torch is imported."""
 
 
