@@ -162,7 +162,7 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
     with same_kernels(), tf32(members[0].precision == "bf16"):
         with members[0].autocast():
-            asked = [torch.stack([question.asked[name] for question in questions]) for name in ("x", "time")]
+            asked = [torch.stack([question.asked[name] for question in questions]) for name in questions[0].asked]
             outs = stack.network(*asked).unbind()
             losses = [question.losses(out) for question, out in zip(questions, outs, strict=True)]
         means = [piece.means(loss) for piece, loss in zip(pieces, losses, strict=True)]

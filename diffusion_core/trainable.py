@@ -16,8 +16,8 @@ __all__ = ["Learner", "Question"]
 
 
 class Question(NamedTuple):
-    """A question that losses put to a network, once: its inputs `x` and `time` [B, …], and the losses [B] per group
-    that follow from its answer.
+    """A question that losses put to a network, once: its inputs `x`, `time` and, where it takes labels, `label`
+    [B, …], in this order, and the losses [B] per group that follow from its answer.
 
     Learners whose networks have one shape can have their questions answered by one pass (`population.py`).
     """

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
@@ -34,17 +34,46 @@ def sinusoidal(time: Tensor, channels: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron."""
+    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron; that of a label is added to it
+    where there are `classes`. Of one network all may be without S in front."""
 
-    def __init__(self, width: int, channels: int) -> None:
+    def __init__(self, width: int, channels: int, classes: int = 0) -> None:
         super().__init__()
         self.width = width
         self.first = Linear(width, channels)
         self.second = Linear(channels, channels)
+        self.label = LabelEmbedding(classes, channels) if classes else None
 
-    def forward(self, time: Tensor) -> Tensor:
+    def forward(self, time: Tensor, label: Tensor | None = None) -> Tensor:
         out: Tensor = self.second(valuewise(silu, self.first(sinusoidal(time, self.width))))
-        return out
+        if self.label is None:
+            assert label is None, "it was built for no labels"
+            return out
+        if label is None:
+            label = torch.full_like(time, self.label.classes, dtype=torch.int64)
+        return out + self.label(label)
+
+
+class LabelEmbedding(Grouped):
+    """The embedding [S, B, channels] of labels [S, B]: rows of a table, of 0..K − 1 for K `classes` and of K, no label.
+
+    They start small, as N(0, 0.02²) (Peebles & Xie 2022), so that classes start nearly alike.
+    """
+
+    def __init__(self, classes: int, channels: int) -> None:
+        super().__init__()
+        self.classes = classes
+        self.weight = nn.Parameter(torch.empty(classes + 1, channels))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.normal_(self.weight, std=0.02)
+
+    def forward(self, label: Tensor) -> Tensor:
+        # The gradient in a row is a sum in the order of examples, whoever is beside them.
+        if self.members > 1:
+            label = label + (self.classes + 1) * torch.arange(self.members, device=label.device)[:, None]
+        return embedding(label, self.weight.flatten(0, -2))
 
 
 class ResidualBlock(nn.Module):

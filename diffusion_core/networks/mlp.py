@@ -35,9 +35,12 @@ class Mlp(Network):
         return between(network, ends)
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return self.labelled(shape, channels_out, 0)
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         if len(shape) != 1:
             raise ValueError(f"mlp takes points [D], got {list(shape)}; for images take network=unet")
-        return MlpModule(self, shape[0], channels_out)
+        return MlpModule(self, shape[0], channels_out, classes)
 
 
 class ResidualLayer(nn.Module):
@@ -58,23 +61,24 @@ class ResidualLayer(nn.Module):
 
 
 class MlpModule(Grouped):
-    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; of S side by side, all of it with S in front."""
+    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; of S side by side, all of it with S in front.
 
-    def __init__(self, config: Mlp, dimensions: int, channels_out: int) -> None:
+    That of several classes takes labels [B], too.
+    """
+
+    def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int = 0) -> None:
         super().__init__()
-        self.time = TimeEmbedding(config.width, config.width)
+        self.time = TimeEmbedding(config.width, config.width, classes)
         self.linear_in = Linear(dimensions, config.width)
         self.layers = nn.ModuleList(ResidualLayer(config.width) for _ in range(config.layers))
         self.linear_out = zeroed(Linear(config.width, channels_out))
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        if self.members == 1:
-            return self.within(x[None], time[None])[0]
-        return self.within(x, time)
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        embedding = self.time(time, label)
+        return self.within(x[None], embedding[None])[0] if self.members == 1 else self.within(x, embedding)
 
-    def within(self, x: Tensor, time: Tensor) -> Tensor:
-        """The output [S, B, channels_out] for x [S, B, D] and time [S, B]."""
-        embedding = self.time(time)
+    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """The output [S, B, channels_out] for x [S, B, D] and the embedding of time [S, B, width]."""
         h = self.linear_in(x)
         for layer in self.layers:
             h = layer(h, embedding)

@@ -7,6 +7,8 @@ from collections.abc import Collection
 
 from torch import nn
 
+from diffusion_core.named import choice_name
+
 __all__ = ["Network"]
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -23,6 +25,14 @@ class Network(ABC):
 
         Its last layer starts at zero and runs in float32, also under autocast.
         """
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
+        """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where the network takes no labels.
+
+        Labels are 0..K − 1, and K where there is none; without `label` there is none in all of the batch. It starts
+        with the weights of `build`, and others for labels.
+        """
+        raise ValueError(f"network={choice_name(self)} takes no labels: give it a method `labelled`, or take another")
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         """True where several such networks learn faster side by side than one after the other, on a CPU.

@@ -71,6 +71,9 @@ class UNet(Network):
         return between(network, ends)
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        return self.labelled(shape, channels_out, 0)
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         factor = 2 ** (len(self.multipliers) - 1)
         if len(shape) != 3 or shape[1] % factor or shape[2] % factor:
             instead = "for points take network=mlp" if len(shape) != 3 else "take fewer network.multipliers"
@@ -92,7 +95,7 @@ class UNet(Network):
                     f"{list(shape)} are one pixel wide, and norms leave nothing of it: take fewer network.groups or "
                     "network.multipliers, or more network.channels"
                 )
-        return UNetModule(self, shape[0], shape[1], channels_out)
+        return UNetModule(self, shape[0], shape[1], channels_out, classes)
 
 
 class UNetBlock(nn.Module):
@@ -118,11 +121,14 @@ class UNetBlock(nn.Module):
 
 
 class UNetModule(Grouped):
-    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in front."""
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in front.
 
-    def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int) -> None:
+    That of several classes takes labels [B], too.
+    """
+
+    def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int = 0) -> None:
         super().__init__()
-        self.time = TimeEmbedding(config.channels, 4 * config.channels)
+        self.time = TimeEmbedding(config.channels, 4 * config.channels, classes)
         self.conv_in = Conv2d(channels_in, config.channels, 3)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels, kept = config.channels, [config.channels]
@@ -147,18 +153,19 @@ class UNetModule(Grouped):
         self.norm_out = NormSilu(config.groups, channels)
         self.conv_out = zeroed(Conv2d(channels, channels_out, 3))
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        embedding = self.time(time, label)
         if self.members == 1:
-            return self.within(x, time[None])
+            return self.within(x, embedding[None])
         # The layout is that of one network's, so that whoever reads it adds up in the same order.
-        out = self.within(x.transpose(0, 1).flatten(1, 2), time)
+        out = self.within(x.transpose(0, 1).flatten(1, 2), embedding)
         return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
 
-    def within(self, x: Tensor, time: Tensor) -> Tensor:
-        """The output [B, S channels_out, H, W] for x [B, S C, H, W] and time [S, B]."""
+    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """The output [B, S channels_out, H, W] for x [B, S C, H, W] and the embedding of time [S, B, channels]."""
         sides = [[block for resolution in side for block in resolution] for side in (self.down, self.up)]  # type: ignore[attr-defined]
         blocks = [*sides[0], self.middle_in, self.middle_out, *sides[1]]
-        modulation = iter(modulations([block.block for block in blocks], self.time(time)))
+        modulation = iter(modulations([block.block for block in blocks], embedding))
         h = channels_last(self.conv_in(channels_last(x)))
         kept = [h]
         for i, resolution in enumerate(self.down):

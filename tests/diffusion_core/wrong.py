@@ -323,8 +323,8 @@ class SilentlyOnce(Fitting):
 class SharedModule(MlpModule):
     """Side by side, networks share what their rows have in common."""
 
-    def within(self, x: Tensor, time: Tensor) -> Tensor:
-        return super().within(x - (x.mean(0) if self.members > 1 else 0), time)
+    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
+        return super().within(x - (x.mean(0) if self.members > 1 else 0), embedding)
 
 
 class Shared(Mlp):
