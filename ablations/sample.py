@@ -22,6 +22,7 @@ OPTIONS = {
     "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
     "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),
     "n": Option("how many samples", 64, int),
+    "label": Option("the class of them all, from 0, where the cell was told labels; else of all classes", "", int),
     "seed": Option("which of the cell's trained seeds", 0, int),
     "out": Option("where they go, without suffix: .png for images, .csv for points; by default samples-ID-SEED"),
     "device": Option("auto, cpu, cuda or cuda:N", "auto"),
@@ -58,7 +59,8 @@ def sample(given: dict[str, Any]) -> None:
         name, (cell, model) = "model", _from_store(given["model"], given["tracking.uri"], results, device)
     else:
         name, (cell, model) = _trained_here(given["cell"], given["seed"], results, given["journal"], device)
-    print(draw(cell, model, given["n"], Path(given["out"] or f"samples-{name}-{cell.seed}")))
+    label = _label_of(cell, given["label"])
+    print(draw(cell, model, given["n"], Path(given["out"] or f"samples-{name}-{cell.seed}"), label))
 
 
 def _trained_here(
@@ -87,15 +89,29 @@ def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tu
         raise InputError(f"model={model}: {error}") from error
 
 
-def draw(cell: Cell, model: Model, n: int, path: Path) -> Path:
-    """Sample, and write the sheet; its path."""
+def _label_of(cell: Cell, given: int | str) -> int | None:
+    """The class that samples are asked for; None where none was named, InputError where the cell knows no such."""
+    from ablations.settings.choices import classes_of
+
+    if isinstance(given, str):
+        return None
+    classes = classes_of(cell, cell.data.load())
+    if not classes:
+        raise InputError(f"label={given}: this cell's network was told no labels: leave it out")
+    if not 0 <= given < classes:
+        raise InputError(f"label={given} is no class of this cell's data: give 0 to {classes - 1}")
+    return given
+
+
+def draw(cell: Cell, model: Model, n: int, path: Path, label: int | None = None) -> Path:
+    """Sample, of one class if a label is given, and write the sheet; its path."""
     from ablations.driver.bar import counting
     from ablations.results.sample_sheets import write_sheet
     from ablations.stages.samples import draw_samples
 
     data = cell.data.load()
     with counting("sampling", 1.0) as shown:
-        samples = draw_samples(cell, model, n, shown.move_to)
+        samples = draw_samples(cell, model, n, shown.move_to, label=label)
     if samples is None:
         raise InputError(f"the samples of {path.name.removeprefix('samples-')} are not finite: it diverged")
     return write_sheet(path, samples.cpu(), data, limit=n, scale=max(1, 64 // data.shape[-1]))

@@ -41,6 +41,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"training.rate": "inverse_sqrt", "training.optimizer": "muon"},
         {"training.clip": 0.1},
     ],
+    "conditioning": [{"conditioning": "unconditional", "conditioning.self_conditioning": True}],
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},

@@ -42,6 +42,7 @@ _LOADING = threading.RLock()
 class Data:
     """Stored values [N, …] per split (uint8 images or float32 points), their labels, and how they are encoded.
 
+    Labels, where there are some, are int64 [N] per split: classes 0..K − 1, and −1 where an example has none.
     `codes` are bits/dim on the test split of codes that need no network, by name. One process shares the tensors:
     they are read, never written to.
     """
@@ -63,6 +64,40 @@ class Data:
         for split in SPLITS:
             for part in pieces(self.images[split]):
                 sha.update(np.ascontiguousarray(part.numpy()).data)
+        return sha.hexdigest()[:12]
+
+    @cached_property
+    def classes(self) -> int:
+        """K, the number of classes; 0 where there are no labels, or none that a model could be told."""
+        return 0 if self.unlabelled else 1 + int(self.labels["train"].max())
+
+    @cached_property
+    def unlabelled(self) -> str | None:
+        """Why its labels cannot be told to a model, in words that follow a data set's name; None where they can."""
+        if not self.labels:
+            return "has no labels"
+        for split in SPLITS:
+            labels = self.labels.get(split)
+            if labels is None or labels.shape != self.images[split].shape[:1] or labels.dtype != torch.int64:
+                found = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
+                return f"needs a label for each example, int64 [{len(self.images[split])}] in {split}: found {found}"
+        known = {label for split in SPLITS for label in self.labels[split].tolist()} - {-1}
+        taught = known.intersection(self.labels["train"].tolist())
+        if not known:
+            return "has no labels but −1, which says that there is none"
+        if min(known) < 0:
+            return f"has an example of class {min(known)}: classes are 0, 1, 2, …, and −1 says that there is none"
+        if len(taught) <= max(known):
+            classes = f"{len(taught)} classes of 0 to {max(known)}"
+            return f"has training examples of {classes} only: number the classes from 0, and give each an example"
+        return None
+
+    @cached_property
+    def labels_digest(self) -> str:
+        """12 hex digits of all splits' labels."""
+        sha = hashlib.sha256()
+        for labels in self.labels.values():
+            sha.update(np.ascontiguousarray(labels.numpy()).data)
         return sha.hexdigest()[:12]
 
     def remembering(self, digest: str) -> Data:

@@ -16,7 +16,10 @@ from diffusion_core.units import bits_per_dim
 
 @dataclass(frozen=True)
 class Mixture2d(DataSet):
-    """`modes` equal Gaussians of standard deviation `std` on a circle of radius 1; 10,000 / 1,000 / 1,000 points."""
+    """`modes` equal Gaussians of standard deviation `std` on a circle of radius 1; 10,000 / 1,000 / 1,000 points.
+
+    The label of a point is the mode that it was drawn from.
+    """
 
     modes: int = 8
     std: float = 0.2
@@ -41,10 +44,10 @@ class Mixture2d(DataSet):
 
     def read(self) -> Data:
         generator = torch.Generator().manual_seed(0)
-        points = {}
+        points, modes = {}, {}
         for split, count in zip(SPLITS, [10_000, 1_000, 1_000], strict=True):
-            mode = torch.randint(self.modes, (count,), generator=generator)
+            modes[split] = torch.randint(self.modes, (count,), generator=generator)
             noise = torch.randn(count, 2, generator=generator, dtype=torch.float64)
-            points[split] = (self.means[mode] + self.std * noise).float()
+            points[split] = (self.means[modes[split]] + self.std * noise).float()
         entropy = float(bits_per_dim(-self.log_density(points["test"]).mean(), 2))
-        return Data(images=points, labels={}, encoding=Continuous(), codes={"exact density": entropy})
+        return Data(images=points, labels=modes, encoding=Continuous(), codes={"exact density": entropy})

@@ -18,7 +18,7 @@ from ablations.data.base import Data
 from ablations.engine.company import Seat, side_by_side
 from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
+from ablations.settings.choices import choices_of, classes_of
 from ablations.stages.restore import autoencoder_of
 from ablations.stages.stage import Passes, Stage
 from diffusion_core import precision
@@ -53,7 +53,7 @@ def maker_of(stage: Stage) -> Maker:
 def alike(stage: Stage) -> Hashable:
     """A key of the passes of a stage: those of two stages take the same time and memory where their keys are equal."""
     cell = stage.cell
-    network = (cell.space, cell.network, cell.schedule.learned)
+    network = (cell.space, cell.network, cell.schedule.learned, cell.conditioning)
     plan = cell.training
     return (stage.passes, *network, cell.coupling, plan.batch, plan.micro_batch, plan.optimizer, plan.precision)
 
@@ -126,7 +126,7 @@ def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pa
         with torch.no_grad(), precision.exact(device):
             return diffusion.term(x0, x0, chain, k, clip=cell.evaluation.clip)
 
-    return Pass(term, count)
+    return Pass(term, count * cell.conditioning.passes)
 
 
 def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
@@ -142,7 +142,7 @@ def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> P
         with torch.no_grad(), precision.exact(device), diffusion.network_in(chosen):
             return call()
 
-    return Pass(taken, count)
+    return Pass(taken, count * cell.conditioning.passes)
 
 
 def autoencoder_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
@@ -162,10 +162,10 @@ def count_of(cell: Cell, data: Data) -> int:
 
 def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:
     """The learner that a cell trains; where it diffuses in codes, as if codes were its data."""
+    encoding, shape = data.encoding, data.shape
     if cell.space.encoded:
-        learner = DiffusionLearner.of(choices_of(cell), Continuous(), cell.space.shape_of(data.shape))
-    else:
-        learner = DiffusionLearner.of(choices_of(cell), data.encoding, data.shape)
+        encoding, shape = Continuous(), cell.space.shape_of(data.shape)
+    learner = DiffusionLearner.of(choices_of(cell), encoding, shape, classes_of(cell, data))
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 

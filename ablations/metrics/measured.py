@@ -31,6 +31,10 @@ MEASURED: tuple[MetricColumn, ...] = (
     ),
     replace(_NLL, name="nll_iwae/test", label="NLL, weighted", decides=None, asked_by="iwae"),
     replace(_NLL, name=LOOSENESS, label="Looseness", digits=3, decides=None, asked_by="iwae"),
+    # The bound of a network that was told labels, now that it is told none. All others above are given each label.
+    replace(
+        _NLL, name="nll_unlabelled/test", label="NLL, no label", decides=None, asked_by="dropout", on_validation=False
+    ),
     replace(_PART, name="nll/test_L0", label="L₀"),
     replace(_PART, name="nll/test_Lt", label="L₁ to L_{T−1}"),
     replace(_PART, name="nll/test_LT", label="L_T", digits=None),

@@ -29,8 +29,8 @@ class MetricColumn:
     `direction` is where better values lie, none where neither end is better as such; `digits` how many decimals are
     worth printing. `decides` is what the metric is asked for where it gives a verdict: likelihood, samples, or a word
     of an author's. `part` is what a cell must have to have it, `asked_by` the field of the evaluation that asks for it
-    where it is not always there, and `on_validation` says whether validation data can give it. It is `asked` where a
-    run asked for it by name, so that every table has a place for it.
+    where it is not always there, or `dropout` of labels, and `on_validation` says whether validation data can give it.
+    It is `asked` where a run asked for it by name, so that every table has a place for it.
 
     Values are compared on their `scale`: log where errors are shares of a value. One generated set's value is `counted`
     where it is a share of so many samples. `relevant` is the smallest difference that matters, in the metric's unit, or

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import torch
 
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
+from ablations.settings.choices import choices_of, classes_of, learns_no_label
+from ablations.settings.evaluation import HeldOut
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
@@ -24,9 +25,10 @@ from diffusion_core.vae import Vae
 
 
 def training_passes(cell: Cell) -> int:
-    """Passes of one example that a training step takes: a learned schedule has further backward passes of its own."""
+    """Passes of one example that a training step takes: a learned schedule has further backward passes of its own, and
+    an estimate that the network is shown is a forward pass more."""
     groups = 1 if not cell.schedule.learned else 3 if choices_of(cell).in_continuous_time else 2
-    return 1 + 2 * groups
+    return cell.conditioning.passes + 2 * groups
 
 
 def rungs(plan: Training, count: int) -> list[int]:
@@ -49,19 +51,22 @@ def sample_passes(cell: Cell) -> int:
     """Passes that a sample takes."""
     if cell.horizon == 0:
         return 0
-    return cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
+    calls = cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
+    return cell.conditioning.passes * calls
 
 
-def bound_passes(cell: Cell) -> tuple[int, int, int, int]:
-    """Passes per image of the bound with its estimates' variance, of that in continuous time, of the flow, and of the
-    importance-weighted bound."""
+def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, int, int]:
+    """Passes per image of the bound with its estimates' variance, of that in continuous time, of the flow, of the
+    importance-weighted bound, and of the bound without labels, which test images alone have."""
     plan = cell.evaluation
     if cell.horizon == 0:
-        return 0, 0, 0, 0
+        return 0, 0, 0, 0, 0
     steps = plan.horizon or cell.horizon
     terms = draws_of(steps, plan.exact, plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
-    return terms + plan.estimates, plan.continuous, flow, HALVES * plan.iwae * steps
+    each, unlabelled = cell.conditioning.passes, terms if learns_no_label(cell) and split == "test" else 0
+    bounds = each * (terms + plan.estimates), each * plan.continuous, each * flow, each * HALVES * plan.iwae * steps
+    return *bounds, each * unlabelled
 
 
 def flops_of(action: Callable[[], object]) -> int:
@@ -125,7 +130,8 @@ def matched_steps(cell: Cell) -> int:
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"
 
     def step(shape: tuple[int, ...]) -> float:
-        return train_flops(cell, forward_flops(Diffusion(choices_of(cell), Continuous(), shape)), plan.batch)
+        diffusion = Diffusion(choices_of(cell), Continuous(), shape, classes_of(cell, data))
+        return train_flops(cell, forward_flops(diffusion), plan.batch)
 
     code = space.shape_of(data.shape)
     encode, decode = autoencoder_flops(space.build(data.encoding, data.shape), data.shape, code)

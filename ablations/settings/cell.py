@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import ablations.settings.guidance
     import diffusion_core.averages
     import diffusion_core.choices
+    import diffusion_core.conditioning
     import diffusion_core.couplings
     import diffusion_core.networks.network
     import diffusion_core.objectives
@@ -75,6 +76,7 @@ class Cell:
     coupling: diffusion_core.couplings.Coupling = field(metadata={"axis": "independent"})
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
+    conditioning: diffusion_core.conditioning.Conditioning = field(metadata={"axis": "unconditional"})
     guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})

@@ -1,9 +1,11 @@
-"""The choices of a cell as the core takes them."""
+"""The choices of a cell as the core takes them, and how many classes its network is told of."""
 
 from __future__ import annotations
 
+from ablations.data.base import Data
 from ablations.settings.cell import Cell
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
 
 
 def choices_of(cell: Cell) -> Choices:
@@ -21,4 +23,15 @@ def choices_of(cell: Cell) -> Choices:
         cell.time,
         cell.spacing,
         cell.coupling,
+        cell.conditioning,
     )
+
+
+def classes_of(cell: Cell, data: Data) -> int:
+    """The number of classes in the data that the cell's network is told of; 0 where it is told no labels."""
+    return data.classes if isinstance(cell.conditioning, Class) and cell.horizon else 0
+
+
+def learns_no_label(cell: Cell) -> bool:
+    """True where the cell's network is told labels, and learns what there is without one as well."""
+    return isinstance(cell.conditioning, Class) and cell.conditioning.dropout > 0 and cell.horizon > 0

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from diffusion_core.precision import Precision
 
 
-UNSAID = {"coupling": "independent", "average": "tracked"}
-"""Axes that enter no identity at the choice that does what was done before there were any. Nor does a guidance of which
-no sample reads anything."""
+UNSAID = {"coupling": "independent", "average": "tracked", "conditioning": "unconditional"}
+"""Axes that enter no identity at the choice that does what was done before there were any, with no field that is read."""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import torch
 
 from ablations.settings.cell import NUMBERS, Cell
-from ablations.settings.choices import choices_of
+from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
@@ -20,6 +20,7 @@ from ablations.settings.registry import field_names
 from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
+from diffusion_core.conditioning import Class
 from diffusion_core.named import choice_name
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
@@ -50,6 +51,7 @@ def _refusal(cell: Cell) -> str | None:
         or cell.average.refusal(cell.training)
         or continuous_refusal(cell)
         or flip_refusal(cell)
+        or label_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
 
@@ -61,21 +63,26 @@ def _shape_refusal(cell: Cell) -> str | None:
         shape = cell.space.shape_of(data.shape)
     except ValueError as error:
         return str(error)
-    reason = _misshapen(cell.network, shape, shape[0] * (2 if cell.variance.learned else 1))
+    shown = shape[0] * (2 if cell.conditioning.self_conditioning else 1), *shape[1:]
+    channels = shape[0] * (2 if cell.variance.learned else 1)
+    reason = _misshapen(cell.network, shown, channels, classes_of(cell, data))
     smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
     return reason and reason + smaller
 
 
 @lru_cache(maxsize=64)
-def _misshapen(network: Network, shape: tuple[int, ...], channels: int) -> str | None:
-    """The reason why a network cannot take data of this shape, or, from outside, gives what it was not asked for."""
+def _misshapen(network: Network, shape: tuple[int, ...], channels: int, classes: int) -> str | None:
+    """The reason why a network cannot take data of this shape and labels of so many classes, or, from outside, gives
+    what it was not asked for."""
     try:
-        module = built(lambda: network.build(shape, channels))
+        module = built(
+            lambda: network.labelled(shape, channels, classes) if classes else network.build(shape, channels)
+        )
         if not origin_of(type(network)):
             return None
-        x = torch.zeros(1, *shape)
+        x, told = torch.zeros(1, *shape), [torch.zeros(1, dtype=torch.int64)] if classes else []
         with torch.no_grad():
-            output = list(module(x, torch.ones(1)).shape)
+            output = list(module(x, torch.ones(1), *told).shape)
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
     wanted = [1, channels, *shape[1:]]
@@ -127,6 +134,15 @@ def flip_refusal(cell: Cell) -> str | None:
     if cell.space.encoded:
         return "training.flips=true mirrors images, and space=latents trains on codes of them: take space=pixels"
     return None
+
+
+def label_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's network cannot be told the labels of its data, or None."""
+    reason = cell.data.load().unlabelled if isinstance(cell.conditioning, Class) else None
+    return reason and (
+        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; or take "
+        "conditioning=unconditional"
+    )
 
 
 def continuous_refusal(cell: Cell) -> str | None:

@@ -8,7 +8,7 @@ training         weights.safetensors, metrics.jsonl; at its rungs average-<step>
                  snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors, iwae.safetensors,
-                 looseness.safetensors
+                 looseness.safetensors; of a network that is told labels unlabelled.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
 reconstruction   reconstructions.safetensors
 """
@@ -51,6 +51,7 @@ PER_IMAGE = {
     "nll_ode/test": "ode.safetensors",
     "nll_iwae/test": "iwae.safetensors",
     "looseness/test": "looseness.safetensors",
+    "nll_unlabelled/test": "unlabelled.safetensors",
 }
 """Metric → the file of the values per image whose mean it is."""
 

@@ -2,7 +2,8 @@
 time.
 
 It reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
-differ in the sampler alone share it.
+differ in the sampler alone share it. Where the network is told labels, all of these are of x given its label y, and
+beside them stands the bound of the same network that is told none, which a cell without labels can be compared with.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.identity import described
 from ablations.stages.artifacts import PER_IMAGE, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
+from ablations.stages.labels import given, labels_of
 from ablations.stages.restore import Model, Parts, load, load_learner, remark_on_fit
 from ablations.stages.stage import Stage
 from diffusion_core.diffusion import Diffusion
@@ -61,19 +63,19 @@ class BoundStage(Stage):
         return f"bound on {self.split} data"
 
     def work(self, data: Data) -> float:
-        return float(len(data.images[self.split]) * sum(bound_passes(self.cell)))
+        return float(len(data.images[self.split]) * sum(bound_passes(self.cell, self.split)))
 
     def bytes_left(self, data: Data, parameters: int) -> int:
         return len(data.images[self.split]) * IMAGE_BYTES
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         learner = load_learner(self.cell, data, bench.journal, self.parts, device) if self.cell.horizon else None
-        model = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
+        whole = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
         timesteps = learner.timesteps if learner else None
         cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.split]
-        images = data.images[self.split].to(model.device)
-        discrete, continuous, flow, weighted = bound_passes(cell)
-        total = max(1, discrete + continuous + flow + weighted)
+        images, model = data.images[self.split].to(whole.device), given(whole, labels_of(cell, data, self.split))
+        discrete, continuous, flow, weighted, unlabelled = bound_passes(cell, self.split)
+        total = max(1, discrete + continuous + flow + weighted + unlabelled)
         began = time.monotonic()
         scored = bound_of(cell, model, images)
         write_artifact(bench.folder, PER_IMAGE["nll/test"], scored.parts)
@@ -101,6 +103,8 @@ class BoundStage(Stage):
         if plan.iwae and not reason:
             advance = after(discrete + continuous + flow, weighted)
             metrics |= _weighted(cell, name, model, images, bench.folder, advance)
+        if unlabelled and not reason:
+            metrics |= _unlabelled(cell, name, whole, images, bench.folder)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
         return Result(
             status="diverged" if reason else "finished",
@@ -167,6 +171,14 @@ def _weighted(
         metrics[f"{metric}/{name}_se"] = float(each.std() / len(each) ** 0.5)
         metrics[f"{metric}/{name}_draw_se"] = own_error(halves)
     return metrics
+
+
+def _unlabelled(cell: Cell, name: str, model: Model, images: Tensor, folder: Path) -> dict[str, float]:
+    """The bound of the network that is told no label."""
+    began = time.monotonic()
+    scored = bound_of(cell, model, images)
+    write_artifact(folder, PER_IMAGE["nll_unlabelled/test"], scored.parts)
+    return means_of(f"nll_unlabelled/{name}", scored) | {"cost/unlabelled_seconds": time.monotonic() - began}
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:

@@ -18,6 +18,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash, described, read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, write_artifact
+from ablations.stages.labels import given, labels_of
 from ablations.stages.restore import Parts, load_learner
 from ablations.stages.stage import Stage
 from diffusion_core.fitting import bound_terms, noise_moments
@@ -47,7 +48,8 @@ class FitStage(Stage):
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Over training images, by the training's own seed: its noise is in ± too."""
-        diffusion = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
+        whole = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
+        diffusion = given(whole, labels_of(self.cell, data, "train"))
         plan, began = self.cell.evaluation, time.monotonic()
         images = data.images["train"].to(diffusion.device)
         shares = 1 + self.cell.spacing.fitted

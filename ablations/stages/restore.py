@@ -17,7 +17,7 @@ from ablations.data.base import Data
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
+from ablations.settings.choices import choices_of, classes_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
@@ -61,16 +61,20 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion, to be taught, with its seed's initial weights."""
-    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape))
+    learner = _learner(cell, encoding, data)
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 
 
 def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
     """The cell's diffusion with the averaged weights, and what taught it; ValueError where they are not this cell's."""
-    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape))
+    learner = _learner(cell, encoding, data)
     _load(learner, average)
     return learner.eval()
+
+
+def _learner(cell: Cell, encoding: Encoding, data: Data) -> DiffusionLearner:
+    return DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell, data))
 
 
 def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:

@@ -25,6 +25,7 @@ from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import WEIGHTS, average_at, read_artifact, read_checkpoint
 from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.branch import BranchStage, branch_of
+from ablations.stages.labels import given, labels_of
 from ablations.stages.restore import Parts, load_encoding, restore
 from ablations.stages.samples import deciding_scores, samples_content
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
@@ -157,7 +158,8 @@ class RungStage(OnTheWay):
         if self.scores == "samples":
             scores = deciding_scores(cell, averaged, data, bench.folder, bench.progress)
         else:
-            nll = bound_of(at_rung(cell), averaged, data.images["validation"].to(device)).total.mean()
+            model = given(averaged, labels_of(cell, data, "validation"))
+            nll = bound_of(at_rung(cell), model, data.images["validation"].to(device)).total.mean()
             scores = {"nll/val": float(nll)}
         bad = [name for name, value in scores.items() if not math.isfinite(value)]
         if bad or not scores:

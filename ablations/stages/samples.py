@@ -28,6 +28,7 @@ from ablations.settings.evaluation import Evaluation, HeldOut
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
+from ablations.stages.labels import given, labels_of_samples
 from ablations.stages.restore import Model, Parts, load, remark_on_fit
 from ablations.stages.stage import Passes, Stage, finished_with
 from diffusion_core.precision import resolve_precision
@@ -85,11 +86,14 @@ class SamplesStage(Stage):
         model = load(self.cell, data, bench.journal, self.parts, device)
         began = time.monotonic()
         cell, n = self.cell, set_size(self.cell, self.split, data)
-        samples = draw_samples(cell, model, n * self.sets, bench.progress, first=n * self.first)
+        first = n * self.first
+        samples = draw_samples(cell, model, n * self.sets, bench.progress, first=first)
         if samples is None:
             return Result("diverged", "the samples are not finite", {}, {}, {})
         seconds = time.monotonic() - began
-        write_artifact(bench.folder, SAMPLES, {"samples": samples})
+        labels = labels_of_samples(cell, data, first + n * self.sets)
+        told = {} if labels is None else {"labels": labels[first:]}
+        write_artifact(bench.folder, SAMPLES, {"samples": samples, **told})
         metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
         return finished_with({**costs, **metrics}, remark_on_fit(cell, bench.journal, self.parts))
@@ -109,9 +113,15 @@ def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress
     return yardstick.scores(metrics, [samples], spread=lambda _: False)
 
 
-def draw_samples(cell: Cell, model: Model, n: int, progress: Progress, first: int = 0) -> Tensor | None:
+def draw_samples(
+    cell: Cell, model: Model, n: int, progress: Progress, first: int = 0, label: int | None = None
+) -> Tensor | None:
     """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are not
-    finite."""
+    finite.
+
+    Where the network is told labels, of all classes by their shares, or of the class `label`.
+    """
+    model = given(model, labels_of_samples(cell, cell.data.load(), first + n, label))
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed, first=first)
     else:

@@ -1,4 +1,4 @@
-"""training: stored images, or their codes ─▶ weights (learner and average), curves, what the training cost.
+"""training: stored images, or their codes, and labels if these are read ─▶ weights (learner and average), curves, what the training cost.
 
 It reads all of a cell but how it is scored, and its autoencoder. Cells that differ in σ² share it wherever training
 does not read σ²; a fitted σ² is trained as β̃.
@@ -23,6 +23,7 @@ from ablations.settings.choices import choices_of
 from ablations.settings.identity import read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
+from ablations.stages.labels import with_labels
 from ablations.stages.memory import placed
 from ablations.stages.restore import build, load_encoding, restore
 from ablations.stages.several_devices import LearningStage
@@ -30,6 +31,7 @@ from ablations.stages.stage import OnTheWay, Passes
 from ablations.stages.training_loop import Course, Trained, finite, learn
 from ablations.stages.trunk import furthest, go_on_from_kin
 from diffusion_core.averages import KEPT
+from diffusion_core.conditioning import Class
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
@@ -134,14 +136,14 @@ def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
     if device != "cpu" or not cell.network.gains_beside(shape, cell.training.micro_batch or cell.training.batch):
         return ""
     plan = cell.training
-    alike = cell.network, shape, autoencoder, cell.variance.learned, plan.batch, plan.micro_batch, plan.precision
-    return repr((*alike, plan.optimizer, cell.threads))
+    network = cell.network, shape, autoencoder, cell.variance.learned, cell.conditioning
+    return repr((*network, plan.batch, plan.micro_batch, plan.precision, plan.optimizer, cell.threads))
 
 
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
     """A cell's diffusion, trained on this bench as far as the course goes."""
     learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-    return learn(learner, stored, cell.training, cell.seed, bench, course)
+    return learn(learner, with_labels(cell, data, "train", stored), cell.training, cell.seed, bench, course)
 
 
 def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
@@ -197,4 +199,5 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
-    return {"stage": "training", **read, "digest": digest, "precision": precision, "seed": cell.seed}
+    labels = {"labels": cell.data.load().labels_digest} if isinstance(cell.conditioning, Class) else {}
+    return {"stage": "training", **read, **labels, "digest": digest, "precision": precision, "seed": cell.seed}

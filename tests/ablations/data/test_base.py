@@ -15,7 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from ablations.data import sources
-from ablations.data.base import CODE_BATCH, SPLITS, DataSet, histogram_codes
+from ablations.data.base import CODE_BATCH, SPLITS, Data, DataSet, histogram_codes
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
@@ -26,6 +26,7 @@ from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
 from analysis.format.errors import InputError
+from diffusion_core.encodings import Continuous
 from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_images
 from tests.axes import properties
 
@@ -210,3 +211,48 @@ def test_a_budget_moves_no_image_between_splits(tmp_path):
     train = {image.numpy().tobytes() for image in large["train"]}
     assert len(train) == 50
     assert not train & {image.numpy().tobytes() for split in ("validation", "test") for image in large[split]}
+
+
+def labelled(train, test=None, dtype=torch.int64):
+    """Points with these labels in training, and in both other splits."""
+    labels = {"train": train, "validation": test or train, "test": test or train}
+    return Data(
+        {split: torch.zeros(len(train), 2) for split in SPLITS},
+        {split: torch.tensor(values, dtype=dtype) for split, values in labels.items()},
+        Continuous(),
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (Data({}, {}, Continuous()), "has no labels"),
+        (labelled([0, 1], dtype=torch.float32), r"int64 \[2\] in train: found torch.float32 \[2\]"),
+        (labelled([0, 1], [0]), r"int64 \[2\] in validation: found torch.int64 \[1\]"),
+        (
+            dataclasses.replace(labelled([0]), labels={"train": torch.tensor([0])}),
+            r"int64 \[1\] in validation: found none",
+        ),
+        (labelled([0, 1, -2]), "class -2"),
+        (labelled([-1, -1]), "no labels but −1"),
+        (labelled([-1, -1], [0, 1]), "0 classes of 0 to 1 only"),
+        (labelled([0, 2]), "2 classes of 0 to 2 only"),
+        (labelled([0, 1], [0, 2]), "2 classes of 0 to 2 only"),
+        (labelled([0, 10**15]), f"2 classes of 0 to {10**15} only"),
+    ],
+)
+def test_labels_that_a_model_cannot_be_told_are_no_classes_and_say_why(data, words):
+    assert data.classes == 0
+    assert re.search(words, data.unlabelled)
+    assert "\n" not in data.unlabelled
+
+
+def test_classes_are_counted_and_an_example_may_have_none():
+    data = labelled([0, 2, -1, 1], [-1, 2, 2, 2])
+    assert (data.classes, data.unlabelled) == (3, None)
+
+
+def test_the_digest_of_labels_is_that_of_their_numbers_in_the_splits_order():
+    data = labelled([0, 1, -1], [1, 1, 0])
+    numbers = np.array([0, 1, -1, 1, 1, 0, 1, 1, 0], dtype="<i8")
+    assert data.labels_digest == hashlib.sha256(numbers.tobytes()).hexdigest()[:12]

@@ -29,3 +29,13 @@ def test_the_mixtures_points_have_its_moments():
 def test_an_impossible_mixture_is_refused(wrong):
     with pytest.raises(ValueError, match="modes >= 1 and std > 0"):
         Mixture2d(**wrong)
+
+
+def test_a_points_label_is_its_mode():
+    mixture = Mixture2d(modes=5, std=0.1)
+    data = mixture.load()
+    assert data.classes == 5
+    for split, points in data.images.items():
+        from_mode = (points.double() - mixture.means[data.labels[split]]) / mixture.std
+        assert from_mode.norm(dim=1).max() < 6
+        assert from_mode.pow(2).mean().item() == pytest.approx(1, abs=0.1)

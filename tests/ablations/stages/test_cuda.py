@@ -52,8 +52,10 @@ CELLS = (
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0 evaluation.iwae=2 evaluation.reference=test",
-    "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16",
-    f"data=mixture2d network=mlp evaluation.estimates=2 {metrics_of('points')}",
+    "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16 "
+    "conditioning=class",
+    "data=mixture2d network=mlp conditioning=unconditional conditioning.self_conditioning=True "
+    f"evaluation.estimates=2 {metrics_of('points')}",
 )
 """Cells that show every value, each beside the defaults."""
 TINY = (

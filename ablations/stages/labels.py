@@ -1,0 +1,54 @@
+"""Labels as a cell's network is told them: of its data, and of the samples that it is asked for.
+
+Samples have the classes of the training data, in the same shares; a stored label of −1 says that no class is known.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data, Split
+from ablations.settings.cell import Cell
+from ablations.settings.choices import classes_of
+from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import sample_labels
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.vae import Vae
+
+M = TypeVar("M", Diffusion, Vae, Diffusion | Vae)
+
+
+def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
+    """The labels int64 [N] of a split, K where there is none; None where the cell's network is told none."""
+    classes = classes_of(cell, data)
+    if not classes:
+        return None
+    labels = data.labels[split]
+    return torch.where(labels < 0, classes, labels)
+
+
+def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor | Labelled:
+    """Values [N, …] of a split with their labels, where the cell's network is told them."""
+    labels = labels_of(cell, data, split)
+    return values if labels is None else Labelled(values, labels)
+
+
+def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
+    """The labels int64 [count] of the first samples of a cell's seed, or this one for all; None where the network is
+    told none."""
+    known = labels_of(cell, data, "train")
+    if known is None:
+        return None
+    if label is not None:
+        return torch.full((count,), label)
+    classes = classes_of(cell, data)
+    shares = torch.bincount(known[known < classes], minlength=classes).double()
+    return sample_labels(shares / shares.sum(), count, cell.seed)
+
+
+def given(model: M, labels: Tensor | None) -> M:
+    """The model of data with these labels; itself where it is told none."""
+    return model if labels is None or isinstance(model, Vae) else model.given(labels.to(model.device))
