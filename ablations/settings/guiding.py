@@ -6,8 +6,11 @@ and on what loss it was trained, but not in what x_t is.
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
+
+import torch
 
 from ablations.settings import grammar
 from ablations.settings.budget import rungs
@@ -68,6 +71,30 @@ def rung_step(cell: Cell) -> int:
     """The step whose average guides a cell by a rung."""
     plan = cell.training
     return max(1, round(plan.steps / 2**cell.guidance.rung / plan.report_every)) * plan.report_every
+
+
+def guide_passes(cell: Cell) -> int:
+    """Passes of its guide that a sample takes, about: those within the interval, all where its times are not known
+    before a training."""
+    if not cell.guidance.guides or cell.horizon == 0:
+        return 0
+    guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
+    calls = cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
+    return round(guide.conditioning.passes * calls * _share(cell))
+
+
+@torch.no_grad()
+def _share(cell: Cell) -> float:
+    """The share of a sampler's steps that are guided: those that begin at a noise level within the interval."""
+    plan, steps = cell.guidance, cell.sampler.steps or cell.horizon
+    everything = plan.low == 0 and plan.high is None
+    if everything or cell.schedule.learned or (cell.spacing.fitted and steps != cell.horizon):
+        return 1.0
+    gamma = cell.schedule.gamma(cell.horizon)
+    times = cell.spacing.times(gamma, steps, torch.empty(0, 0))[1 : cell.sampler.start(steps) + 1]
+    sigma = (gamma(times) / 2).exp()
+    high = math.inf if plan.high is None else plan.high
+    return float(((plan.low < sigma) & (sigma <= high)).double().mean())
 
 
 def guidance_refusal(cell: Cell) -> str | None:

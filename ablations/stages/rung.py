@@ -149,7 +149,7 @@ class RungStage(OnTheWay):
             average = part(checkpoint.state, "average")
         else:
             # Left for whoever has to score it again, when the training is beyond it.
-            learned = train_on(cell, encoding, data, device, place, Course(self.step, frozenset({self.step})))
+            learned = train_on(cell, encoding, data, device, place, Course(self.step, self.training.kept | {self.step}))
             if learned.reason:
                 return Result("diverged", learned.reason, {}, {}, {})
             average, seconds = learned.average, learned.last["seconds"]
