@@ -17,11 +17,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from diffusion_core.batches import Labelled as Labelled
     from diffusion_core.choices import Choices as Choices
+    from diffusion_core.conditioning import Class as Class
     from diffusion_core.diffusion import Diffusion as Diffusion
     from diffusion_core.encodings import Continuous as Continuous
     from diffusion_core.encodings import GreyLevels as GreyLevels
     from diffusion_core.fitting import with_fitted_variance as with_fitted_variance
+    from diffusion_core.guidance import guided as guided
     from diffusion_core.learner import DiffusionLearner as DiffusionLearner
     from diffusion_core.likelihood import bound as bound
     from diffusion_core.networks.mlp import Mlp as Mlp
@@ -35,11 +38,14 @@ if TYPE_CHECKING:
     from diffusion_core.variances import BetaTilde as BetaTilde
 
 PLACES = {
+    "Labelled": "batches",
     "Choices": "choices",
+    "Class": "conditioning",
     "Diffusion": "diffusion",
     "Continuous": "encodings",
     "GreyLevels": "encodings",
     "with_fitted_variance": "fitting",
+    "guided": "guidance",
     "DiffusionLearner": "learner",
     "bound": "likelihood",
     "Mlp": "networks.mlp",

@@ -7,11 +7,34 @@ probability ½ and anew at each step, where mirrored images are as likely as the
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from diffusion_core.conditioning import check_labels
 from diffusion_core.randomness import draw, send
+
+__all__ = ["Labelled"]
+
+
+class Labelled(NamedTuple):
+    """Stored data [N, …] and the label of each, int64 [N]: its class 0..K − 1, or −1 where it has none."""
+
+    values: Tensor
+    labels: Tensor
+
+
+def parts(data: Tensor | Labelled, classes: int) -> tuple[Tensor, Tensor | None]:
+    """Stored data [N, …], and their labels where K = `classes` of them are learned from; ValueError without such."""
+    values, labels = data if isinstance(data, Labelled) else (data, None)
+    if not classes:
+        return values, None
+    if labels is None or len(labels) != len(values):
+        given = "none" if labels is None else f"{len(labels)} for {len(values)} examples"
+        raise ValueError(f"a training with labels of {classes} classes takes Labelled(values, labels), got {given}")
+    check_labels(labels, classes)
+    return values, labels
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from typing import Literal
 
 import torch
 
+from diffusion_core.conditioning import Conditioning, Unconditional
 from diffusion_core.couplings import Coupling, Independent
 from diffusion_core.denoiser import TIME_SCALE, TimeInput
 from diffusion_core.forward import Pair
@@ -35,11 +36,12 @@ Time = Literal["auto", "continuous"]
 class Choices:
     """The choices that a `Diffusion` is built from, by default those of DDPM (Ho et al. 2020, arXiv:2006.11239).
 
-    `parameterization`, `variance`, `schedule`, `objective`, `timesteps`, `network` and `coupling` are one value of each
-    axis, `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise level on a scale
-    that is the same for all fixed schedules and stays where it is for a learned one. `first_step` is the rule for σ_1²:
-    the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective has a meaning there,
-    or real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part of training.
+    `parameterization`, `variance`, `schedule`, `objective`, `timesteps`, `network`, `coupling` and `conditioning` are
+    one value of each axis, `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise
+    level on a scale that is the same for all fixed schedules and stays where it is for a learned one. `first_step` is
+    the rule for σ_1²: the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective
+    has a meaning there, or real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part
+    of training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)
@@ -54,6 +56,7 @@ class Choices:
     time: Time = "auto"
     spacing: Spacing = field(default_factory=UniformSpacing)
     coupling: Coupling = field(default_factory=Independent)
+    conditioning: Conditioning = field(default_factory=Unconditional)
 
     @property
     def in_continuous_time(self) -> bool:

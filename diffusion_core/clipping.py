@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.optimiser import AdamW
-from diffusion_core.trainable import Learner, sent
+from diffusion_core.trainable import Learner
 
 DRAWS = 16
 """Draws of times and noise per example of the first batch, over which ℓ_0 is a mean."""
@@ -34,15 +34,14 @@ class Clipping:
         """The steps since the last report at which g was longer."""
 
     @torch.no_grad()
-    def begin(self, learner: Learner, raw: Tensor, seed: int, size: int) -> None:
-        """Work out ℓ_0 for the first batch [B, …], so many examples at a time."""
+    def begin(self, learner: Learner, raw: Tensor, labels: Tensor | None, seed: int, size: int) -> None:
+        """Work out ℓ_0 for the first batch [B, …] with its labels [B], so many examples at a time."""
         sums = {group: torch.zeros_like(loss) for group, loss in self.loss_0.items()}
         training = learner.training
         learner.eval()
         for draw in range(1, DRAWS + 1):
             # Before the first step, and so none of a step's own draws.
-            draws = sent(learner.draws(tuple(raw.shape), seed, -draw), raw.device)
-            draws = learner.settled(learner.paired(raw, draws, seed, -draw))
+            draws = learner.drawn(raw, labels, seed, -draw)
             for start in range(0, len(raw), size):
                 piece = slice(start, start + size)
                 of_piece = {name: value[piece] for name, value in draws.items()}

@@ -2,12 +2,14 @@
 
     x_t ─▶ network(c_in x_t, time) ─▶ output ─▶ x̂_0 ─▶ clipped, or not ─▶ ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ)
 
-Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is rebuilt from the clipped x̂_0.
+Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is rebuilt from the clipped x̂_0. A network may
+be told a label, too, and be shown its own x̂_0 beside x_t (`conditioning.py`).
 """
 
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Literal
 
 import torch
@@ -49,8 +51,14 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
-    the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`.
+    the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`. `classes`
+    is K where it is told labels, else 0, `own` tells that it is shown its own estimate of x_0, and `bounded` that this
+    lies within [−1, 1].
     """
+
+    classes: int = 0
+    own: bool = False
+    bounded: bool = False
 
     def __init__(
         self, network: nn.Module, gamma: Gamma, parameterization: Parameterization, time_input: TimeInput, halves: bool
@@ -64,17 +72,39 @@ class Denoiser(nn.Module):
         self.precision: Precision = "float32"
         self.recorded: Recorded | None = None
 
-    def forward(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+    def forward(self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
 
-        The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is.
+        The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is. A
+        `label` [B] counts where the network is told any; without one there is none.
         """
-        return self.read(self.answer(self.asked(x_t, t, pair)), x_t)
+        return self.read(self.answer(self.asked(x_t, t, pair, label)), x_t)
 
-    def asked(self, x_t: Tensor, t: Tensor, pair: Pair) -> Values:
-        """The network's inputs at x_t: `x`, as it is shown, and `time`, as it is told."""
+    def asked(
+        self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None, own: Tensor | None = None
+    ) -> Values:
+        """The network's inputs at x_t: `x`, as it is shown, `time`, as it is told, and `label` where it is told any.
+
+        Where it is shown its own estimate, `own` [B] tells who of a training is, without a gradient, and not zeros.
+        """
         shown = self.parameterization.network_input(x_t, pair)
-        return {"x": shown, "time": self.time(t, pair.gamma_t).to(x_t.dtype)}
+        asked = {"x": shown, "time": self.time(t, pair.gamma_t).to(x_t.dtype)}
+        if self.classes:
+            nothing = torch.full_like(t, self.classes, dtype=torch.int64)
+            asked["label"] = nothing if label is None else label
+        if not self.own:
+            return asked
+        with nullcontext() if own is None else torch.no_grad():
+            x0 = self.first_estimate(asked, x_t, pair)
+        if own is not None:
+            x0 = torch.where(own.reshape(-1, *[1] * (x0.ndim - 1)), x0, 0)
+        return asked | {"x": torch.cat([shown, x0], 1)}
+
+    def first_estimate(self, asked: Values, x_t: Tensor, pair: Pair) -> Tensor:
+        """x̂_0', by zeros in the place of an estimate."""
+        blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
+        output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
+        return self.estimate(output, x_t, pair, clip=self.bounded)[0]
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output, where no gradient is asked for some examples at a time if they are large."""
@@ -82,8 +112,8 @@ class Denoiser(nn.Module):
             return self.called(asked)["out"]
         count = at_once(tuple(asked["x"].shape[1:]), PLACES)
         call = self.recorded or self.called
-        parts = zip(torch.split(asked["x"], count), torch.split(asked["time"], count), strict=True)
-        outs = [call({"x": x, "time": t})["out"] for x, t in parts]
+        parts = zip(*(torch.split(value, count) for value in asked.values()), strict=True)
+        outs = [call(dict(zip(asked, part, strict=True)))["out"] for part in parts]
         return outs[0] if len(outs) == 1 else torch.cat(outs)
 
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,7 +127,7 @@ class Denoiser(nn.Module):
     def called(self, values: Values) -> Values:
         """The network's output for what it is shown and told, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
-            return {"out": self.network(values["x"], values["time"])}
+            return {"out": self.network(*values.values())}
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""

@@ -1,11 +1,13 @@
 """The reverse process p_θ of a denoiser, for a chain of any steps: all axes meet in it.
 
 `Diffusion` binds a network to one choice of each axis and answers what likelihood and sampling ask: p_θ of a step, a
-term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`.
+term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`. With labels given it is p_θ(· | y), a view
+whose rows are those of the labels: who asks of some of the rows asks a view of these.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 from diffusion_core.chain import Chain, FirstStep, whole
 from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.conditioning import check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
@@ -36,22 +39,31 @@ __all__ = ["Diffusion"]
 class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
-    What is fitted to a trained network, Var(x_0 | x_t) and the terms of the bound, is no part of it.
+    What is fitted to a trained network, Var(x_0 | x_t) and the terms of the bound, is no part of it. `labels` are those
+    of a view (`given`).
     """
 
     all_times: Tensor
     x0_variance: Tensor
     terms: Tensor
+    labels: Tensor | None = None
 
-    def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> None:
-        """A diffusion of data x_0 of `shape` [C, …]; ValueError where the choices do not go together."""
+    def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> None:
+        """A diffusion of data x_0 of `shape` [C, …], of so many `classes`, 0 where they have no labels; ValueError
+        where the choices do not go together."""
         super().__init__()
         reason = refusal(choices)
         if reason is not None:
             raise ValueError(reason)
+        if choices.conditioning.labelled and not classes:
+            raise ValueError(
+                f"conditioning={choice_name(choices.conditioning)} tells the network labels, and these data have none: "
+                "take data with labels, or conditioning=unconditional"
+            )
         self.choices = choices
         self.encoding = encoding
         self.shape = shape
+        self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
         self.register_buffer("all_times", torch.arange(choices.horizon + 1), persistent=False)
         self.register_buffer("x0_variance", unknown, persistent=False)
@@ -65,6 +77,9 @@ class Diffusion(nn.Module):
             choices.time_input,
             choices.variance.learned,
         )
+        self.denoiser.classes = self.classes
+        self.denoiser.own = choices.conditioning.self_conditioning
+        self.denoiser.bounded = encoding.bounded
 
     @property
     def gamma(self) -> Gamma:
@@ -81,7 +96,13 @@ class Diffusion(nn.Module):
         return next(self.network.parameters()).device
 
     def _network(self) -> nn.Module:
-        return self.choices.network.build(self.shape, self.shape[0] * (2 if self.choices.variance.learned else 1))
+        # Its own estimate of x_0 takes as many channels as x_t.
+        shown = (self.shape[0] * (2 if self.choices.conditioning.self_conditioning else 1), *self.shape[1:])
+        channels_out = self.shape[0] * (2 if self.choices.variance.learned else 1)
+        network = self.choices.network
+        return (
+            network.labelled(shown, channels_out, self.classes) if self.classes else network.build(shown, channels_out)
+        )
 
     def initialise(self, seed: int) -> None:
         """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
@@ -108,6 +129,39 @@ class Diffusion(nn.Module):
             yield
         finally:
             denoiser.precision, denoiser.recorded = before
+
+    def given(self, labels: Tensor | None) -> Diffusion:
+        """p_θ(· | y) of as many rows as there are labels int64 [N], 0..K − 1, or −1 or K for none; None: of any number
+        of rows, none of which has a label. It is this diffusion itself where that takes no labels."""
+        if not self.classes:
+            return self
+        if labels is None:
+            return self._view(None)
+        check_labels(labels, self.classes)
+        return self._view(torch.where(labels < 0, self.classes, labels).to(self.device))
+
+    def rows(self, first: int, end: int) -> Diffusion:
+        """The same view for rows `first`..`end` − 1 alone; this diffusion itself where no labels were given."""
+        return self.picked(slice(first, end))
+
+    def picked(self, places: slice | Tensor) -> Diffusion:
+        """The same view for the rows at these places."""
+        return self if self.labels is None else self._view(self.labels[places])
+
+    def _view(self, labels: Tensor | None) -> Diffusion:
+        self.chain()  # What the full chain has worked out holds for views, too.
+        view = copy.copy(self)
+        view.labels = labels
+        return view
+
+    def denoised(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+        """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
+        if self.labels is not None and len(self.labels) != len(x_t):
+            raise ValueError(
+                f"labels of {len(self.labels)} rows are given, and {len(x_t)} rows are asked: take diffusion.rows(i, j)"
+            )
+        output: tuple[Tensor, Tensor] = self.denoiser(x_t, t, pair, self.labels)
+        return output
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""
@@ -140,8 +194,9 @@ class Diffusion(nn.Module):
         return other
 
     def _with(self, choices: Choices) -> Diffusion:
-        other = Diffusion(choices, self.encoding, self.shape)
+        other = Diffusion(choices, self.encoding, self.shape, self.classes)
         other.denoiser = self.denoiser
+        other.labels = self.labels
         return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
@@ -187,7 +242,7 @@ class Diffusion(nn.Module):
         pair = chain.pair(k)
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
         t = chain.times[k]
-        output, raw = self.denoiser(x_t, t, trained)
+        output, raw = self.denoised(x_t, t, trained)
         x0, eps = self.estimate(output, x_t, trained, clip=clip)
         return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
 
@@ -208,7 +263,7 @@ class Diffusion(nn.Module):
         if reason is not None:
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
-        output, _ = self.denoiser(x_t, t, level)
+        output, _ = self.denoised(x_t, t, level)
         return self.estimate(output, x_t, level, clip=clip)
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:

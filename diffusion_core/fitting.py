@@ -6,6 +6,9 @@ over the same draws of ε, so that what these have of their own cancels.
 
 The bound of a chain is a sum over its steps, each a function of the x̂_0 at its t. So one pass of the network at every
 t gives the term of every pair s < t, from which `spacing=optimal` chooses (Watson et al. 2021).
+
+A diffusion that was given the labels of all the data (`Diffusion.given`) is fitted as it is used, each example with its
+own label; what is fitted is one for all classes.
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ def noise_moments(
     x̂_0 is clipped in `error` if that is asked for and data are bounded, and never in `noise`, whose ε̂ must be the
     network's own.
     """
-    x0 = _data(diffusion, raw, draws, seed)
+    diffusion, x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
     noise, noise_se, error = torch.zeros(3, chain.steps, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
@@ -70,19 +73,20 @@ def noise_moments(
 
 
 def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
-    """So many of the stored data [N, …], drawn with replacement."""
-    return raw[send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)]
+    """The places of so many of the stored data [N, …], drawn with replacement."""
+    return send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)
 
 
-def _data(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> Tensor:
-    """The x_0 [B, …] that a fit is taken over."""
-    stored = diffusion.encoding.store(_some(raw, draws, seed, "fit/image"))
-    return diffusion.encoding.draw(stored, seed, 0, "fit/dequantise")
+def _data(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> tuple[Diffusion, Tensor]:
+    """The x_0 [B, …] that a fit is taken over, and the diffusion with their labels where those of all were given."""
+    places = _some(raw, draws, seed, "fit/image")
+    stored = diffusion.encoding.store(raw[places])
+    return diffusion.picked(places), diffusion.encoding.draw(stored, seed, 0, "fit/dequantise")
 
 
 def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
     """Var x_0 per dimension, the mean over dimensions, float64."""
-    images = raw if len(raw) <= MOST_DATA else _some(raw, MOST_DATA, seed, "fit/data")
+    images = raw if len(raw) <= MOST_DATA else raw[_some(raw, MOST_DATA, seed, "fit/data")]
     x0 = diffusion.encoding.draw(diffusion.encoding.store(images), seed, 1, "fit/dequantise").double()
     return x0.var(0, correction=0).mean()
 
@@ -102,7 +106,7 @@ def bound_terms(
     Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
     that depends on the step before, and differs little from it.
     """
-    x0 = _data(diffusion, raw, draws, seed)
+    diffusion, x0 = _data(diffusion, raw, draws, seed)
     chain = diffusion.chain()
     levels = diffusion.gamma(chain.times)
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
@@ -119,7 +123,7 @@ def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, lev
     times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
     trained = chain.trained_pair(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
-    output, raw = diffusion.denoiser(x_t, times, trained)
+    output, raw = diffusion.denoised(x_t, times, trained)
     estimate, fitted = diffusion.estimate(output, x_t, trained, clip=clip), diffusion.x0_variance[times]
     variance = diffusion.choices.variance
 

@@ -122,7 +122,7 @@ def _path(diffusion: Diffusion, chain: Chain, clip: bool, x0: Tensor, noise: Cal
         parts = []
         for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
             with precision.exact(x0.device):
-                p = diffusion.reverse(x[rows], chain, torch.full_like(rows, k), clip=clip)
+                p = diffusion.picked(rows).reverse(x[rows], chain, torch.full_like(rows, k), clip=clip)
             parts.append((diffusion.term_of(x0[rows], p), x[rows]) if k == 1 else _step(x0[rows], eps[rows], p))
         terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
         nats = nats + terms

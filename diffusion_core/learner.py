@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import TOLD
 from diffusion_core.couplings import Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
@@ -42,20 +43,25 @@ class DiffusionLearner(Learner):
         self.domain: TimeDomain = Continuous() if self.choices.in_continuous_time else Discrete()
 
     @classmethod
-    def of(cls, choices: Choices, encoding: Encoding, shape: tuple[int, ...]) -> DiffusionLearner:
+    def of(cls, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> DiffusionLearner:
         """The learner of a new diffusion; ValueError where the choices do not go together."""
-        return cls(Diffusion(choices, encoding, shape))
+        return cls(Diffusion(choices, encoding, shape, classes))
 
-    def losses(self, x0: Tensor, t: Tensor, eps: Tensor) -> dict[str, Tensor]:
-        """The loss per example [B] of each group of parameters, from one forward pass, at t [B].
+    @property
+    def classes(self) -> int:
+        return self.diffusion.classes
 
-        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim.
+    def losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values | None = None) -> dict[str, Tensor]:
+        """The loss per example [B] of each group of parameters, from one answer of the network, at t [B].
+
+        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. What the network is
+        `told` besides is as `Denoiser.asked` says.
         """
-        asked, losses = self._asking(x0, t, eps)
+        asked, losses = self._asking(x0, t, eps, told or {})
         return losses(self.diffusion.denoiser.answer(asked))
 
-    def _asking(self, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Callable[[Tensor], Values]]:
-        asked, reading = self.domain.asking(self.diffusion, x0, t, eps)
+    def _asking(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Callable[[Tensor], Values]]:
+        asked, reading = self.domain.asking(self.diffusion, x0, t, eps, told)
 
         def losses(out: Tensor) -> Values:
             example = reading(out)
@@ -67,11 +73,12 @@ class DiffusionLearner(Learner):
         return asked, losses
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
-        """The uniforms that times come of, the noise ε, and what stored data become x_0 by."""
+        """The uniforms that times come of, the noise ε, what stored data become x_0 by, and who is told what."""
         return {
             "u": uniform(seed, step, "t", shape[:1], HOST),
             "eps": normal(seed, step, "eps", (shape[0], *self.diffusion.shape), HOST),
             "encoding": self.diffusion.encoding.noise(shape, seed, step, "dequantise", HOST),
+            **self.choices.conditioning.draws(shape[0], seed, step),
         }
 
     @property
@@ -94,7 +101,8 @@ class DiffusionLearner(Learner):
     def settled(self, draws: Values) -> Values:
         """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""
         t, weight = self.domain.draw(self.timesteps, draws["u"])
-        return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight}
+        told = self.choices.conditioning.told(draws, self.classes)
+        return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **told}
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """`losses` of data as the encoding stores them [B, …]."""
@@ -104,7 +112,8 @@ class DiffusionLearner(Learner):
     def question(self, raw: Tensor, draws: Values) -> Question:
         """The question that the losses put to the network."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
-        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"]))
+        told = {name: draws[name] for name in TOLD if name in draws}
+        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"], told))
 
     def remember(self, draws: Values, losses: Values) -> None:
         """The network's losses, by which times may be drawn."""

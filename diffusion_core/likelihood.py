@@ -25,6 +25,8 @@ Where x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 be
 
 reconstruction, entropy and prior, each at the one z that is drawn per image (`latents.py`). With a chain of no steps
 the prior is N(0, I), and this is the evidence bound of a variational autoencoder (Kingma & Welling 2014).
+
+With labels given (`Diffusion.given`) all are of p(x | y), each image's with its own y.
 """
 
 from __future__ import annotations
@@ -127,7 +129,9 @@ def bound(
     def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
         with precision.exact(raw.device):
             parts = [
-                diffusion.term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip)
+                diffusion.rows(i, i + batch).term(
+                    x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip
+                )
                 for i in range(0, len(raw), batch)
             ]
         return (torch.cat(parts) * per_nat).double()
@@ -194,7 +198,8 @@ def continuous_bound(
         x_t = diffuse(x0, eps, diffusion.gamma(t))
         with precision.exact(x0.device):
             parts = [
-                diffusion.predict(x_t[i : i + batch], t[i : i + batch], clip=clip)[1] for i in range(0, len(x0), batch)
+                diffusion.rows(i, i + batch).predict(x_t[i : i + batch], t[i : i + batch], clip=clip)[1]
+                for i in range(0, len(x0), batch)
             ]
         Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
     eps_0 = normal(seed, 0, "continuous/eps_0", tuple(x0.shape), x0.device)
@@ -226,7 +231,7 @@ def estimate_variance(
             t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.term(x0, eps, chain, t, clip=False) * per_nat
+                term = diffusion.rows(i, i + n).term(x0, eps, chain, t, clip=False) * per_nat
             means.append((weight * chain.steps * diffusion.encoding.share * term.double()).mean())
         variances.append(n * torch.stack(means).var())
     return float(torch.stack(variances).mean())

@@ -112,8 +112,9 @@ class Sampler(ABC):
     def path(self, diffusion: Diffusion, first: int, count: int, *, seed: int, clip: bool) -> Iterator[Tensor]:
         """Samples `first`..`first + count` on their way: the noise they start from, and x after each step.
 
-        `first` is a multiple of the noise's BLOCK.
+        `first` is a multiple of the noise's BLOCK. Where labels are given, sample i has the i-th.
         """
+        diffusion = diffusion.rows(first, first + count)
 
         def noise(t: int) -> Tensor:
             return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)

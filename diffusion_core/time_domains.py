@@ -42,12 +42,15 @@ class TimeDomain(ABC):
         """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
 
     @abstractmethod
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
-        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that its output makes."""
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
+        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that its output makes.
+
+        What it is `told` besides is as `Denoiser.asked` says.
+        """
 
     def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
-        """The example that an objective reads, by one pass of the network."""
-        asked, reading = self.asking(diffusion, x0, t, eps)
+        """The example that an objective reads, by one answer of the network."""
+        asked, reading = self.asking(diffusion, x0, t, eps, {})
         return reading(diffusion.denoiser.answer(asked))
 
     @abstractmethod
@@ -66,7 +69,7 @@ class Discrete(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps(u)  # type: ignore[no-any-return]
 
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
         pair = diffusion.chain().pair(t)
         x_t = diffuse(x0, eps, pair.gamma_t)
         variance = diffusion.choices.variance.trained_as
@@ -88,7 +91,7 @@ class Discrete(TimeDomain):
                 variance_term=lambda: term(output.detach()),
             )
 
-        return diffusion.denoiser.asked(x_t, t, pair), reading
+        return diffusion.denoiser.asked(x_t, t, pair, **told), reading
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule": list(gamma.parameters())}
@@ -105,7 +108,7 @@ class Continuous(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps.real(u)
 
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> tuple[Values, Reading]:
+    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
         gamma, rate = diffusion.gamma.rate(t)
         level = Pair.level(gamma)
         x_t = diffuse(x0, eps, gamma)
@@ -115,7 +118,7 @@ class Continuous(TimeDomain):
             batch = x0, eps, x_t, output
             return _example(diffusion, level, lambda: rate, batch, term=_no_step, variance_term=_no_step)
 
-        return diffusion.denoiser.asked(x_t, t, level), reading
+        return diffusion.denoiser.asked(x_t, t, level, **told), reading
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}

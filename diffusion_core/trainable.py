@@ -33,14 +33,20 @@ class Learner(nn.Module, ABC):
         draws ─▶ paired ─▶ settled ─▶ example_losses ─▶ remember
 
     are of a whole batch, but for the losses, which any part of it has by itself. A draw that is called `WEIGHT`
-    multiplies them.
+    multiplies them; one that is called `LABEL` is no draw, but the label of each example, where it learns from labels.
     """
 
     WEIGHT: ClassVar[str] = "weight"
+    LABEL: ClassVar[str] = "label"
 
     @abstractmethod
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The draws of a step for a batch of stored data of this shape [B, …]: by name, each [B, …], on the CPU."""
+
+    @property
+    def classes(self) -> int:
+        """K where it learns from labels of K classes: `paired` and `settled` find them among the draws; else 0."""
+        return 0
 
     @property
     def pairs(self) -> bool:
@@ -95,15 +101,25 @@ class Learner(nn.Module, ABC):
         return {group: draws[self.WEIGHT].to(loss.dtype) * loss for group, loss in losses.items()}
 
     @final
-    def batch_losses(self, raw: Tensor, seed: int, step: int) -> Values:
+    def drawn(self, raw: Tensor, labels: Tensor | None, seed: int, step: int) -> Values:
+        """What is settled for a whole batch of stored data [B, …] with these labels [B], on their device."""
+        draws = labelled(sent(self.draws(tuple(raw.shape), seed, step), raw.device), labels)
+        return self.settled(self.paired(raw, draws, seed, step))
+
+    @final
+    def batch_losses(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
         """The losses [B] per group whose means a step descends, from stored data [B, …]; it remembers them."""
         if step == 0:
             self.begin(raw, seed)
-        draws = self.paired(raw, sent(self.draws(tuple(raw.shape), seed, step), raw.device), seed, step)
-        draws = self.settled(draws)
+        draws = self.drawn(raw, labels, seed, step)
         losses = self.example_losses(raw, draws)
         self.remember(draws, {group: loss.detach() for group, loss in losses.items()})
         return self.weighted(losses, draws)
+
+
+def labelled(draws: Values, labels: Tensor | None) -> Values:
+    """The draws of a batch with the labels [B] of its examples, if they have any."""
+    return draws if labels is None else {**draws, Learner.LABEL: labels}
 
 
 def sent(values: Values, device: torch.device) -> Values:

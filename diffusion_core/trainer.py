@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.averages import Averages
-from diffusion_core.batches import batch_indices, fetched, flipped, flips
+from diffusion_core.batches import Labelled, batch_indices, fetched, flipped, flips, parts
 from diffusion_core.clipping import Clipping
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
@@ -29,7 +29,7 @@ from diffusion_core.precision import resolve_precision, same_kernels, tf32
 from diffusion_core.randomness import key, reseed, send
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.recorded import Recorded, Values
-from diffusion_core.trainable import Learner, sent
+from diffusion_core.trainable import Learner, labelled, sent
 from diffusion_core.training import Training
 
 __all__ = ["Report", "Trainer", "train", "trained"]
@@ -112,19 +112,19 @@ class Trainer:
         refused = self.recorded.refused if self.recorded is not None else []
         return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
 
-    def begin(self, raw: Tensor, seed: int) -> None:
-        """Do what comes before the first step, whose whole batch [B, …] is given."""
+    def begin(self, raw: Tensor, seed: int, labels: Tensor | None = None) -> None:
+        """Do what comes before the first step, whose whole batch [B, …] is given, with its labels [B] if it has any."""
         with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
             if self.clipping is not None:
-                self.clipping.begin(self.learner, raw, seed, self.plan.micro_batch or len(raw))
+                self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
 
-    def step(self, raw: Tensor, seed: int, step: int) -> Values:
+    def step(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
         """One step on this rank's share [B/N, …] of a batch, or on all of it [B, …] where the learner `pairs`; the mean
-        losses of the share stay on the device."""
+        losses of the share stay on the device. Labels are those of all the batch [B]."""
         pairs = self.learner.pairs
         whole = (len(raw) * (1 if pairs else self.ranks.world), *raw.shape[1:])
-        draws = sent(self.learner.draws(whole, seed, step), self.device)
+        draws = labelled(sent(self.learner.draws(whole, seed, step), self.device), labels)
         if pairs:
             # Before what is recorded: a graph holds nothing that is worked out on the CPU.
             draws = self.learner.paired(raw, draws, seed, step)
@@ -223,7 +223,7 @@ def _joined(pieces: list[Values]) -> Values:
     return {name: torch.cat([piece[name].reshape(-1) for piece in pieces]) for name in pieces[0]}
 
 
-def trained(learner: Learned, data: Tensor, plan: Training, seed: int) -> Learned:
+def trained(learner: Learned, data: Tensor | Labelled, plan: Training, seed: int) -> Learned:
     """The learner after a whole training on stored data [N, …], with its averaged weights and for evaluation.
 
     It is the one that was given, changed in place; ValueError where a loss was not finite.
@@ -237,18 +237,19 @@ def trained(learner: Learned, data: Tensor, plan: Training, seed: int) -> Learne
 
 def train(
     learner: Learner,
-    data: Tensor,
+    data: Tensor | Labelled,
     plan: Training,
     seed: int,
     start: tuple[int, dict[str, Tensor]] | None = None,
     ranks: Ranks = ALONE,
     beside: Beside | None = None,
 ) -> Iterator[Report]:
-    """Train on stored data [N, …], and report as `plan` says and at the end.
+    """Train on stored data [N, …], with labels where the learner takes them, and report as `plan` says and at the end.
 
     The data lie on the learner's device, or on the CPU: then each batch is sent. `start` is (step, state) of an earlier
     report. The learner is changed in place; a loss that is not finite ends the run with a last report that says so.
     """
+    values, classes = parts(data, learner.classes)
     device = next(learner.parameters()).device
     trainer = Trainer(learner, plan, device, ranks, beside)
     first = 0
@@ -257,14 +258,18 @@ def train(
         trainer.load(state)
     learner.train()
     mine = slice(None) if learner.pairs else ranks.share(plan.batch)
-    if plan.flips and data.dim() != 4:
-        raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {list(data.shape)}: leave it out")
+    if plan.flips and values.dim() != 4:
+        shape = list(values.shape)
+        raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
     means: list[Values] = []
     marks, snapshots = frozenset(plan.snapshot_steps), dict[int, Values]()
     for step in range(first, plan.steps):
+        labels = classes
+        if classes is not None:
+            labels = fetched(classes, batch_indices(seed, step, len(classes), plan.batch), device)
         if step == 0:
-            trainer.begin(_taken(data, plan, seed, step, slice(None), device), seed)
-        means.append(trainer.step(_taken(data, plan, seed, step, mine, device), seed, step))
+            trainer.begin(_taken(values, plan, seed, step, slice(None), device), seed, labels)
+        means.append(trainer.step(_taken(values, plan, seed, step, mine, device), seed, step, labels))
         done = step + 1
         if done in marks:
             snapshots[done] = {name: value.to("cpu", copy=True) for name, value in trainer.averages.powers().items()}
@@ -274,8 +279,8 @@ def train(
         ranks.average_(losses.values())
         report = Report(
             done,
-            {group: float(sum(values)) / len(values) for group, values in losses.items()},
-            {group: float(values.std(correction=0)) for group, values in losses.items()},
+            {group: float(sum(loss)) / len(loss) for group, loss in losses.items()},
+            {group: float(loss.std(correction=0)) for group, loss in losses.items()},
             trainer.diagnostics(len(means)),
             trainer.state,
             trainer.remarks,

@@ -102,15 +102,18 @@ class ResidualBlock(nn.Module):
 
 
 def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
-    """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]: one product for all of
-    them, since small ones cost more to call for than to work out."""
-    layers = [block.time for block in blocks if block.time is not None]
-    weight = torch.cat([layer.weight for layer in layers], dim=-2)
-    bias = torch.cat([layer.bias for layer in layers], dim=-1)
-    parts = torch.split(products(valuewise(silu, time), weight, bias), [layer.out_features for layer in layers], dim=-1)
+    """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]."""
+    parts = by_one_product([block.time for block in blocks if block.time is not None], valuewise(silu, time))
     # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
     shape = *time.shape[:2], 2, -1
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
+
+
+def by_one_product(layers: Sequence[Linear], x: Tensor) -> tuple[Tensor, ...]:
+    """The outputs of several layers for x [S, B, C]: small products cost more to call for than to work out."""
+    weight = torch.cat([layer.weight for layer in layers], dim=-2)
+    bias = torch.cat([layer.bias for layer in layers], dim=-1)
+    return torch.split(products(x, weight, bias), [layer.out_features for layer in layers], dim=-1)
 
 
 def joined(h: Tensor, other: Tensor, members: int) -> Tensor:
@@ -135,16 +138,21 @@ class Attention(Grouped):
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape
         qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1)
-        qkv = qkv.reshape(batch, height * width, self.members, 3, self.heads, -1)
-        # Copied once, where each product would copy what it takes.
-        q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
-        # Small products in bf16 are each network's own, as in `grouped.product`.
-        apart = self.members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= self.members * SMALL else 1
-        parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
-        h = torch.cat([attend(*part) for part in parts], dim=1)
-        h = h.transpose(1, 2).reshape(batch, height, width, channels)
-        out: Tensor = x + self.out(h.permute(0, 3, 1, 2))
+        h = attended(qkv.reshape(batch, height * width, self.members, 3, self.heads, -1))
+        out: Tensor = x + self.out(h.reshape(batch, height, width, channels).permute(0, 3, 1, 2))
         return out
+
+
+def attended(qkv: Tensor) -> Tensor:
+    """Attention [B, N, S, C] among N places, by queries, keys and values of several heads [B, N, S, 3, heads, d]."""
+    # Copied once, where each product would copy what it takes.
+    q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
+    # Small products in bf16 are each network's own, as in `grouped.product`.
+    members = qkv.shape[2]
+    apart = members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= members * SMALL else 1
+    parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
+    h = torch.cat([attend(*part) for part in parts], dim=1)
+    return h.transpose(1, 2).unflatten(2, (members, -1)).flatten(3)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

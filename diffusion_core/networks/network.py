@@ -27,7 +27,7 @@ class Network(ABC):
         """
 
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
-        """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where the network takes no labels.
+        """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where it takes no labels.
 
         Labels are 0..K − 1, and K where there is none; without `label` there is none in all of the batch. It starts
         with the weights of `build`, and others for labels.

@@ -1,0 +1,131 @@
+"""Axis: the conditioning, what a network is told besides x_t and its time: a label y, and its own estimate of x_0.
+
+    unconditional   nothing: ε̂(x_t)
+    class           the label: ε̂(x_t | y), and with no label, y = K of K classes, ε̂(x_t)
+
+One network learns both by being told no label for a share of the examples (Ho & Salimans 2022). Where p(y) is the
+data's, what is best without a label is the mean of what is best with each, by its posterior:
+
+    E[x_0 | x_t] = Σ_y p(y | x_t) E[x_0 | x_t, y]
+
+With self-conditioning (Chen et al. 2022) the network is shown an estimate of x_0 beside x_t. The estimate is its own,
+from zeros in its place:
+
+    x̂_0' = f(x_t, 0),   x̂_0 = f(x_t, x̂_0')
+
+at one x_t, so that p_θ(x_s | x_t) is a function of x_t, and the bound is that of the model which is sampled. (Chen et
+al. show samples the x̂_0 of the step before: cheaper, but then x_s follows from all of the path, and has no such bound.)
+Training takes x̂_0' without its gradient for half of the examples, and f(x_t, 0) for the others. Where data are bounded
+x̂_0' is held within their bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from diffusion_core.randomness import GOLDEN, uniform
+from diffusion_core.recorded import Values
+
+__all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sample_labels"]
+
+HOST = torch.device("cpu")
+
+TOLD = ("label", "own")
+"""What a training tells a network of each example: its label, and whether it is shown its own estimate of x_0."""
+SHOWN = 0.5
+"""The share of examples that are shown their own estimate in training (Chen et al. 2022, §3.2)."""
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a network is told besides x_t and its time: a label where it is `labelled`, and with `self_conditioning` its
+    own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
+
+    self_conditioning: bool = False
+
+    labelled: ClassVar[bool] = False
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Names of the fields that have no effect: a choice without an estimate is what it was before there was any."""
+        return () if self.self_conditioning else ("self_conditioning",)
+
+    @property
+    def passes(self) -> int:
+        """The number of passes of the network that x̂_0 at one x_t takes."""
+        return 2 if self.self_conditioning else 1
+
+    def draws(self, count: int, seed: int, step: int) -> Values:
+        """The draws of a step of training by which so many examples are told what, each [B], on the CPU."""
+        if not self.self_conditioning:
+            return {}
+        return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
+
+    def told(self, draws: Values, classes: int) -> Values:
+        """What the network is told of each example, of its draws and its label; K = `classes`."""
+        return {"own": draws["own"]} if self.self_conditioning else {}
+
+
+@dataclass(frozen=True)
+class Unconditional(Conditioning):
+    """No label."""
+
+
+@dataclass(frozen=True)
+class Class(Conditioning):
+    """The label of an example's class; training tells none for the share `dropout` of examples.
+
+    (Ho & Salimans 2022, arXiv:2207.12598.) Without dropout the network never learns to do without a label: it cannot
+    guide itself, and has no likelihood without labels.
+    """
+
+    dropout: float = 0.1
+
+    labelled: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.dropout < 1:
+            raise ValueError(
+                f"conditioning.dropout is the share of labels that training leaves out, at least 0 and below 1, got "
+                f"{self.dropout}: without any label take conditioning=unconditional"
+            )
+
+    def draws(self, count: int, seed: int, step: int) -> Values:
+        draws = super().draws(count, seed, step)
+        if self.dropout:
+            draws["dropped"] = uniform(seed, step, "label", (count,), HOST) < self.dropout
+        return draws
+
+    def told(self, draws: Values, classes: int) -> Values:
+        label = draws["label"]
+        absent = label < 0
+        if self.dropout:
+            absent = absent | draws["dropped"]
+        return super().told(draws, classes) | {"label": torch.where(absent, classes, label)}
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """ValueError unless these are labels int64 [N] of so many classes: 0..K − 1, and −1 or K for none."""
+    if labels.dtype != torch.int64 or labels.ndim != 1:
+        raise ValueError(f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
+    wrong = labels[(labels < -1) | (labels > classes)]
+    if len(wrong):
+        raise ValueError(f"labels of {classes} classes are 0 to {classes - 1}, and -1 for none, got {int(wrong[0])}")
+
+
+def sample_labels(shares: Tensor, count: int, seed: int) -> Tensor:
+    """The classes of samples 0..`count` − 1 of a seed, int64, by the `shares` [K] of the classes or by their counts.
+
+    By the inverse of their distribution at (i φ⁻¹ + u) mod 1, with one u ~ U[0, 1) of the seed: any run of samples has
+    nearly these shares, and the class of a sample does not depend on how many are drawn.
+    """
+    shares = shares.detach().to(HOST, torch.float64)
+    if shares.ndim != 1 or not bool((shares >= 0).all()) or not float(shares.sum()) > 0:
+        raise ValueError(f"shares of classes must be at least 0, and not all of them 0, got {shares.tolist()}")
+    place = (torch.arange(count, dtype=torch.float64) * GOLDEN + uniform(seed, 0, "sample/label", (1,), HOST)) % 1
+    cumulative = shares.cumsum(0)
+    return torch.searchsorted(cumulative / cumulative[-1], place, right=True)

@@ -1,0 +1,118 @@
+"""Guidance: samples by what a diffusion says beyond what another one says, at the noise levels of an interval.
+
+    x̂_0 = x̂_0^guide + w (x̂_0 − x̂_0^guide)      where low < σ ≤ high,  σ = √((1 − ᾱ)/ᾱ);  x̂_0 elsewhere
+
+The scores of p_t are affine in x̂_0, ∇ log p_t(x_t) = (√ᾱ x̂_0 − x_t)/(1 − ᾱ), so theirs are combined alike:
+
+    classifier-free    the guide is the diffusion with no label: ∇ log p_t(x) + w ∇ log p_t(y | x) (Ho & Salimans 2022)
+    autoguidance       the guide is a worse one: an earlier average, a smaller network (Karras et al. 2024)
+
+w = 1 is the diffusion alone and w = 0 the guide. Guidance does most good at middle noise levels, and harm at high ones
+(Kynkäänniemi et al. 2024, arXiv:2404.07724). What a guided chain draws is no p_θ that was learned: its likelihood is
+not that of the diffusion, which is scored without it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from diffusion_core.chain import Chain
+from diffusion_core.denoiser import noise_of
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.forward import Pair, expand
+from diffusion_core.precision import Precision
+from diffusion_core.reverse import Reverse
+
+__all__ = ["guided"]
+
+
+@dataclass(frozen=True, eq=False)
+class Guide:
+    """The guide of a diffusion `own`, `other`, with w = `scale` at the noise levels `low` < σ ≤ `high`."""
+
+    own: Diffusion
+    other: Diffusion
+    scale: float
+    low: float
+    high: float
+
+    def x0(self, own: Tensor, gamma: Tensor, other: Callable[[], Tensor]) -> Tensor:
+        """The guided x̂_0 of the diffusion's own [B, …] at noise levels γ [B], and the guide's, which is asked for only
+        where one of them is in the interval."""
+        if self.low == 0 and self.high == math.inf:
+            guide = other()
+            return guide + self.scale * (own - guide)
+        sigma = torch.exp(0.5 * gamma)
+        inside = (sigma > self.low) & (sigma <= self.high)
+        if not bool(inside.any()):
+            return own
+        guide = other()
+        return torch.where(expand(inside, own).bool(), guide + self.scale * (own - guide), own)
+
+
+class Guided(Diffusion):
+    """A view of a diffusion whose x̂_0 is guided; σ² and all else are the diffusion's."""
+
+    def __init__(self, guide: Guide) -> None:
+        nn.Module.__init__(self)
+        vars(self).update(vars(guide.own))
+        self.guide = guide
+
+    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Reverse:
+        p = self.guide.own.reverse(x_t, chain, k, clip=False)
+        x0 = self.guide.x0(p.x0, p.pair.gamma_t, lambda: self.guide.other.reverse(x_t, chain, k, clip=False).x0)
+        x0, eps = self._held(x0, x_t, p.pair, clip=clip)
+        return replace(p, x0=x0, eps=eps)
+
+    def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
+        level = Pair.level(self.gamma(t))
+        own, _ = self.guide.own.predict(x_t, t, clip=False)
+        x0 = self.guide.x0(own, level.gamma_t, lambda: self.guide.other.predict(x_t, t, clip=False)[0])
+        return self._held(x0, x_t, level, clip=clip)
+
+    def _held(self, x0: Tensor, x_t: Tensor, pair: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) of a guided x̂_0, within the data's bounds if it is to be."""
+        x0 = self.clipped(x0) if clip else x0
+        return x0, noise_of(x0, x_t, pair)
+
+    def given(self, labels: Tensor | None) -> Diffusion:
+        raise ValueError("labels are given to a diffusion before it is guided: guided(diffusion.given(labels), guide)")
+
+    def picked(self, places: slice | Tensor) -> Diffusion:
+        guide = self.guide
+        return Guided(replace(guide, own=guide.own.picked(places), other=guide.other.picked(places)))
+
+    @contextmanager
+    def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
+        with (
+            self.guide.own.network_in(precision, captured=captured),
+            self.guide.other.network_in(precision, captured=captured),
+        ):
+            yield
+
+
+def guided(
+    diffusion: Diffusion, guide: Diffusion, scale: float = 1.0, low: float = 0.0, high: float = math.inf
+) -> Diffusion:
+    """The diffusion, guided by another with w = `scale` at the noise levels `low` < σ ≤ `high`; itself where w = 1.
+
+    ValueError where these are no scale and no interval, or the guide is of another chain or another space.
+    """
+    if not 0 <= scale < math.inf:
+        raise ValueError(f"a guidance scale is at least 0 (0 is the guide alone, 1 no guidance), got {scale}")
+    if not 0 <= low < high:
+        raise ValueError(f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {low} to {high}")
+    if diffusion.shape != guide.shape or diffusion.encoding.bounded != guide.encoding.bounded:
+        raise ValueError(
+            f"a guide has the diffusion's space, got x_0 of {list(guide.shape)} and {list(diffusion.shape)}"
+        )
+    times = diffusion.all_times
+    if len(times) != len(guide.all_times) or not torch.equal(diffusion.gamma(times), guide.gamma(times)):
+        raise ValueError("a guide has the diffusion's T and its noise levels at every t: take one of the same schedule")
+    return diffusion if scale == 1 else Guided(Guide(diffusion, guide, scale, low, high))
