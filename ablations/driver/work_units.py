@@ -84,16 +84,17 @@ def _operations(stage: Stage, data: Data) -> float:
 
 def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
     """A training step, whose batch is its own."""
-    trainer, raw = trainer_of(cell, data, device)
-    return Pass(lambda: trainer.step(raw, 0, 0), training_passes(cell) * len(raw))
+    trainer, raw, labels = trainer_of(cell, data, device)
+    return Pass(lambda: trainer.step(raw, 0, 0, labels), training_passes(cell) * len(raw))
 
 
-def trainer_of(cell: Cell, data: Data, device: torch.device) -> tuple[Trainer, Tensor]:
-    """The trainer of a cell, and a batch for it."""
+def trainer_of(cell: Cell, data: Data, device: torch.device) -> tuple[Trainer, Tensor, Tensor | None]:
+    """The trainer of a cell, and a batch for it, with its labels where it is told them."""
     learner = learner_of(cell, data, device)
     batch = cell.training.batch
     raw = torch.randn(batch, *learner.diffusion.shape) if cell.space.encoded else data.images["train"][:batch]
-    return Trainer(learner, cell.training, device), raw.to(device)
+    labels = torch.zeros(len(raw), dtype=torch.int64, device=device) if learner.classes else None
+    return Trainer(learner, cell.training, device), raw.to(device), labels
 
 
 def company_pass(cell: Cell, data: Data, device: torch.device, members: int) -> Pass:
@@ -103,16 +104,16 @@ def company_pass(cell: Cell, data: Data, device: torch.device, members: int) -> 
     def step(place: int, seat: Seat) -> None:
         # As each stage does in a thread of its own.
         torch.set_num_threads(cell.threads)
-        trainer, raw = made[place]
+        trainer, raw, labels = made[place]
         trainer.beside = seat.meet
-        trainer.step(raw, 0, 0)
+        trainer.step(raw, 0, 0, labels)
 
     def steps() -> None:
         for end in side_by_side(members, step):
             if isinstance(end, Exception):
                 raise end
 
-    return Pass(steps, training_passes(cell) * sum(len(raw) for _, raw in made))
+    return Pass(steps, training_passes(cell) * sum(len(raw) for _, raw, _ in made))
 
 
 def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:

@@ -81,7 +81,8 @@ def flops_of(action: Callable[[], object]) -> int:
 def forward_flops(diffusion: Diffusion) -> int:
     """Floating-point operations of one forward pass of one example: half of those of two, for a single row of a product
     may be worked out as two."""
-    x = torch.zeros(2, *diffusion.shape, device=diffusion.device)
+    channels = diffusion.shape[0] * (2 if diffusion.choices.conditioning.self_conditioning else 1)
+    x = torch.zeros(2, channels, *diffusion.shape[1:], device=diffusion.device)
     return flops_of(lambda: diffusion.network(x, torch.ones(2, device=diffusion.device))) // 2
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 UNSAID = {"coupling": "independent", "average": "tracked", "conditioning": "unconditional"}
-"""Axes that enter no identity at the choice that does what was done before there were any, with no field that is read."""
+"""Axes that enter no identity at the choice, with no field set, that does what was done before there were any."""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:

@@ -151,8 +151,8 @@ def label_refusal(cell: Cell) -> str | None:
     """The reason why a cell's network cannot be told the labels of its data, or None."""
     reason = cell.data.load().unlabelled if isinstance(cell.conditioning, Class) else None
     return reason and (
-        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; or take "
-        "conditioning=unconditional"
+        f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
+        "conditioning=unconditional needs none"
     )
 
 

@@ -1,7 +1,5 @@
-"""Labels as a cell's network is told them: of its data, and of the samples that it is asked for.
-
-Samples have the classes of the training data, in the same shares; a stored label of −1 says that no class is known.
-"""
+"""Labels as a cell's network is told them: those of its data, and those of samples, which have the classes of the
+training data in the same shares."""
 
 from __future__ import annotations
 
@@ -22,12 +20,8 @@ M = TypeVar("M", Diffusion, Vae, Diffusion | Vae)
 
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
-    """The labels int64 [N] of a split, K where there is none; None where the cell's network is told none."""
-    classes = classes_of(cell, data)
-    if not classes:
-        return None
-    labels = data.labels[split]
-    return torch.where(labels < 0, classes, labels)
+    """The labels int64 [N] of a split, −1 where there is none; None where the cell's network is told none."""
+    return data.labels[split] if classes_of(cell, data) else None
 
 
 def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor | Labelled:
@@ -37,16 +31,14 @@ def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor 
 
 
 def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
-    """The labels int64 [count] of the first samples of a cell's seed, or this one for all; None where the network is
+    """The labels int64 [count] of the first samples of a cell's seed, or all of them `label`; None where the network is
     told none."""
-    known = labels_of(cell, data, "train")
-    if known is None:
+    taught = labels_of(cell, data, "train")
+    if taught is None:
         return None
     if label is not None:
         return torch.full((count,), label)
-    classes = classes_of(cell, data)
-    shares = torch.bincount(known[known < classes], minlength=classes).double()
-    return sample_labels(shares / shares.sum(), count, cell.seed)
+    return sample_labels(torch.bincount(taught[taught >= 0]).double(), count, cell.seed)
 
 
 def given(model: M, labels: Tensor | None) -> M:

@@ -1,7 +1,7 @@
-"""training: stored images, or their codes, and labels if these are read ─▶ weights (learner and average), curves, what the training cost.
+"""training: stored images, or their codes ─▶ weights (learner and average), curves, what the training cost.
 
 It reads all of a cell but how it is scored, and its autoencoder. Cells that differ in σ² share it wherever training
-does not read σ²; a fitted σ² is trained as β̃.
+does not read σ²; a fitted σ² is trained as β̃. Labels are read where the network is told them.
 """
 
 from __future__ import annotations

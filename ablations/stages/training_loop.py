@@ -30,7 +30,7 @@ from ablations.stages.artifacts import (
 )
 from ablations.stages.checkpoints import Checkpoints
 from ablations.stages.memory import peak_memory, reset_peak_memory
-from diffusion_core.batches import fetched
+from diffusion_core.batches import Labelled, fetched, parts
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part, train
@@ -102,16 +102,18 @@ class Course:
 WHOLE = Course()
 
 
-def warm_up(learner: Learner, images: Tensor, plan: Training, device: torch.device) -> None:
+def warm_up(learner: Learner, data: Tensor | Labelled, plan: Training, device: torch.device) -> None:
     """Take a step on a copy, in which a process loads its kernels: no part of what its first training costs."""
-    batch = fetched(images, torch.arange(plan.batch) % len(images), device)
-    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0)
+    values, labels = parts(data, learner.classes)
+    rows = torch.arange(plan.batch) % len(values)
+    batch, told = fetched(values, rows, device), None if labels is None else fetched(labels, rows, device)
+    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0, told)
     torch.cuda.synchronize(device)
 
 
 def learn(
     learner: Learner,
-    images: Tensor,
+    data: Tensor | Labelled,
     plan: Training,
     seed: int,
     bench: Bench,
@@ -133,14 +135,14 @@ def learn(
     device = next(learner.parameters()).device
     if device.type == "cuda" and device not in WARM:
         WARM.add(device)
-        warm_up(learner, images, plan, device)
+        warm_up(learner, data, plan, device)
     measured = reset_peak_memory(device)
     began, saved = bench.clock(), time.monotonic()
     reported = saved
     beside = None if bench.seat is None else bench.seat.meet
     report: Report | None = None
     with Checkpoints(folder) as checkpoints:
-        for report in train(learner, images, plan, seed, checkpoint.start, ranks, beside):
+        for report in train(learner, data, plan, seed, checkpoint.start, ranks, beside):
             history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
             if ranks.rank == 0:
                 bench.progress(report.step / last)

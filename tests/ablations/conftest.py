@@ -190,8 +190,10 @@ def again(tiny, tmp_path, without_pictures, monkeypatch):
 def few_digits(monkeypatch):
     """The first of each split of digits: what goes together does so on a few images too."""
     whole = Digits().load()
-    images = {split: values[:FEW] for split, values in whole.images.items()}
-    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images))
+    images, labels = (
+        {split: values[:FEW] for split, values in every.items()} for every in (whole.images, whole.labels)
+    )
+    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images, labels=labels))
     for cache in (base._loaded, judging.reference_of):
         cache.cache_clear()
     yield

@@ -46,6 +46,7 @@ def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
         (["ode"], ["nll_ode/test"]),
         (["ode", "continuous"], ["nll_continuous/test", "nll_ode/test"]),
         (["iwae"], ["nll_iwae/test", "looseness/test"]),
+        (["dropout"], ["nll_unlabelled/test"]),
     ],
 )
 def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):

@@ -88,5 +88,5 @@ def test_the_flow_takes_four_slopes_a_step_each_with_its_probes():
     asked = ["horizon=25", "evaluation.exact=4", "evaluation.strata=3", "evaluation.ode=2", "evaluation.ode_steps=5"]
     cell = make(parse_run([*asked, "evaluation.continuous=6", "evaluation.iwae=3"])).points[0].cell
     # Two halves: 4 times at both ends, the first three times and the second twice, and 3 runs between them.
-    assert bound_passes(cell) == (2 * (4 + 2 + 1 + 3 + 4), 6, 5 * 4 * (1 + 2 * 2), 2 * 3 * 25)
+    assert bound_passes(cell) == (2 * (4 + 2 + 1 + 3 + 4), 6, 5 * 4 * (1 + 2 * 2), 2 * 3 * 25, 0)
     assert bound_passes(replace(cell, evaluation=replace(cell.evaluation, horizon=10)))[3] == 2 * 3 * 10
