@@ -12,8 +12,8 @@ import torch
 
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
-from ablations.settings.cell import Cell
 from ablations.metrics.measured import SCALE
+from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale, guiding_cell
 from ablations.settings.identity import content_hash
 from ablations.settings.making import cell_of

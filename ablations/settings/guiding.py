@@ -11,10 +11,12 @@ from dataclasses import fields, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ablations.settings import grammar
 from ablations.settings.budget import rungs
 from ablations.settings.cell import WORDS, Cell, check_key, check_word
+from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
 from ablations.settings.layers import values_of
 from ablations.settings.registry import build
@@ -86,15 +88,21 @@ def guide_passes(cell: Cell) -> int:
 @torch.no_grad()
 def _share(cell: Cell) -> float:
     """The share of a sampler's steps that are guided: those that begin at a noise level within the interval."""
-    plan, steps = cell.guidance, cell.sampler.steps or cell.horizon
-    everything = plan.low == 0 and plan.high is None
-    if everything or cell.schedule.learned or (cell.spacing.fitted and steps != cell.horizon):
+    plan, times = cell.guidance, _times(cell)
+    if times is None or cell.schedule.learned or (plan.low == 0 and plan.high is None):
         return 1.0
-    gamma = cell.schedule.gamma(cell.horizon)
-    times = cell.spacing.times(gamma, steps, torch.empty(0, 0))[1 : cell.sampler.start(steps) + 1]
-    sigma = (gamma(times) / 2).exp()
+    begun = times[1 : cell.sampler.start(len(times) - 1) + 1]
+    sigma = (cell.schedule.gamma(cell.horizon)(begun) / 2).exp()
     high = math.inf if plan.high is None else plan.high
     return float(((plan.low < sigma) & (sigma <= high)).double().mean())
+
+
+def _times(cell: Cell) -> Tensor | None:
+    """The times of a sampler's chain, 0 first; None where a trained network is fitted to tell them."""
+    steps = cell.sampler.steps or cell.horizon
+    if cell.spacing.fitted and steps != cell.horizon:
+        return None
+    return cell.spacing.times(cell.schedule.gamma(cell.horizon), steps, torch.empty(0, 0))
 
 
 def guidance_refusal(cell: Cell) -> str | None:
@@ -140,7 +148,7 @@ def _rung_refusal(cell: Cell) -> str | None:
     if plan.rate == "wsd":
         return (
             f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell "
-            f'guidance.guide=\'["training.steps={step}"]\''
+            f"guidance.guide='[\"training.steps={step}\"]'"
         )
     if cell.evaluation.rungs < rung:
         return f"{asked}, a rung that was not kept: take evaluation.rungs={rung}, or more"
@@ -159,6 +167,13 @@ def _guide_refusal(cell: Cell) -> str | None:
         return f"{cell.guidance.asked}: {error}"
     if guide == replace(cell, guidance=Guidance()):
         return f"guidance.guide={list(cell.guidance.guide)} is the cell itself, which guides it nowhere: change it"
+    times = _times(cell)
+    between = times is not None and times.is_floating_point() and choices_of(cell).knows_between
+    if between and not choices_of(guide).knows_between:
+        return (
+            f"guidance.guide={list(cell.guidance.guide)} makes a guide that knows the times 1..T alone, and spacing="
+            f"{choice_name(cell.spacing)} asks it between them: take spacing=uniform, or leave the guide its times"
+        )
     return None
 
 

@@ -111,7 +111,9 @@ def _guides(
     if cell.guidance.by == "cell":
         guide = guiding_cell(cell)
         read = replace(read, guide=content_hash(training_content(guide, digest, precision)))
-        stage = GuideStage(read.guide or "", guide, parts.autoencoder, _ids(s for s in before if s.kind == "autoencoder"))
+        stage = GuideStage(
+            read.guide or "", guide, parts.autoencoder, _ids(s for s in before if s.kind == "autoencoder")
+        )
         stages.append(with_kin(stage, digest, precision) if guide.training.rate == "wsd" else stage)
     if cell.guidance.scale == "auto":
         tuning = guidance_of(cell, read, extractor, _ids([*before, *stages]))

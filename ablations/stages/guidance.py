@@ -1,4 +1,4 @@
-"""guidance: weights, fit, guide ─▶ the scale by which samples come nearest to validation images (`guidance.scale=auto`).
+"""guidance: weights, fit, guide ─▶ the scale whose samples are nearest to validation images (`guidance.scale=auto`).
 
 It reads what samples read. Every candidate gets a set of the same noise, which is that of no set that is judged later.
 FID tells how near they are, of points the energy distance.
@@ -11,7 +11,6 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 

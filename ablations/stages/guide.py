@@ -20,8 +20,8 @@ from ablations.data.base import Data
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.metrics.measured import SCALE
-from ablations.settings.cell import Cell
 from ablations.settings.budget import forward_flops, sample_flops
+from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import described
 from ablations.stages.artifacts import average_at, read_artifact
