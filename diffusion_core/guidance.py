@@ -109,9 +109,8 @@ def guided(
     if not 0 <= low < high:
         raise ValueError(f"guidance acts at noise levels low < sigma <= high, 0 <= low < high, got {low} to {high}")
     if diffusion.shape != guide.shape or diffusion.encoding.bounded != guide.encoding.bounded:
-        raise ValueError(
-            f"a guide has the diffusion's space, got x_0 of {list(guide.shape)} and {list(diffusion.shape)}"
-        )
+        shapes = list(diffusion.shape), list(guide.shape)
+        raise ValueError(f"a guide is of the diffusion's space: x_0 of {shapes[0]}, got {shapes[1]}")
     times = diffusion.all_times
     if len(times) != len(guide.all_times) or not torch.equal(diffusion.gamma(times), guide.gamma(times)):
         raise ValueError("a guide has the diffusion's T and its noise levels at every t: take one of the same schedule")

@@ -17,6 +17,7 @@ that take one of a few words.
     check_sampler             a sample belongs to its seed and number, …
     check_spacing             as many times as asked for, T among them, …
     check_coupling            a noise for each x_0, which knows it only if the class says so, …
+    check_conditioning        labels matter only if the class says so, …
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from diffusion_core.conditioning import Conditioning
 from diffusion_core.couplings import Coupling
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Objective
@@ -32,6 +34,7 @@ from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Schedule
 from diffusion_core.spacings import Spacing
 from diffusion_core.testing import (
+    conditionings,
     couplings,
     networks,
     objectives,
@@ -48,6 +51,7 @@ from diffusion_core.variances import Variance
 
 __all__ = [
     "CHECKS",
+    "check_conditioning",
     "check_coupling",
     "check_network",
     "check_objective",
@@ -116,6 +120,11 @@ def check_coupling(coupling: Coupling) -> None:
     run(couplings.PROPERTIES, coupling)
 
 
+def check_conditioning(conditioning: Conditioning) -> None:
+    """AssertionError, in one line, unless this is something that a network can be told."""
+    run(conditionings.PROPERTIES, conditioning)
+
+
 CHECKS: dict[type, Callable[[Any], None]] = {
     Schedule: check_schedule,
     Parameterization: check_parameterization,
@@ -126,5 +135,6 @@ CHECKS: dict[type, Callable[[Any], None]] = {
     Sampler: check_sampler,
     Spacing: check_spacing,
     Coupling: check_coupling,
+    Conditioning: check_conditioning,
 }
 """The check of each axis, by the base class of its choices."""

@@ -1,6 +1,6 @@
 """Problems whose answer is known, and a network that is a given function.
 
-    GaussianData, MixtureData    data with their exact denoiser and entropy
+    GaussianData, MixtureData    data with their exact denoiser and entropy; the mixture's components are classes
     exact_model                  a diffusion of Gaussian data whose network is that denoiser
     expected_bound               its bound: expectations over x_0 and ε are exact, not drawn
 
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, Encoding
 from diffusion_core.forward import Pair
@@ -28,12 +29,14 @@ from diffusion_core.parameterizations import Epsilon, Parameterization, V
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.variances import Variance
 
-Output = Callable[[Tensor, Tensor], Tensor]
+Output = Callable[..., Tensor]
+"""A network as a function of x_t, t and, of data with classes, the label."""
 
 
 @dataclass(frozen=True)
 class Function(Network):
-    """A network that computes output(x_t, t), t int64, or real where `real` is set."""
+    """A network that computes output(x_t, t), or output(x_t, t, label) of several classes; t int64, or real where
+    `real` is set."""
 
     output: Output
     horizon: int
@@ -41,6 +44,9 @@ class Function(Network):
 
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         return FunctionModule(self.output, self.horizon, self.real)
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
+        return self.build(shape, channels_out)
 
 
 class FunctionModule(nn.Module):
@@ -53,9 +59,9 @@ class FunctionModule(nn.Module):
         self.real = real
         self.unused = nn.Parameter(torch.zeros(1, dtype=torch.float64))
 
-    def forward(self, x_t: Tensor, time: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, time: Tensor, *label: Tensor) -> Tensor:
         t = time * self.horizon / 1000
-        return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long())
+        return self.output(x_t, t.clamp(1, self.horizon) if self.real else t.round().long(), *label)
 
 
 def diffusion(
@@ -65,18 +71,22 @@ def diffusion(
     encoding: Encoding | None = None,
     shape: tuple[int, ...] = (2,),
     real: bool = False,
+    classes: int = 0,
     **others: Any,
 ) -> Diffusion:
-    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set.
+    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set, and a label where
+    there are `classes`.
 
     The `others` are those of `Choices`, by default or where None its defaults. A fitted variance is half-way between β̃
     and β at every t, until a test fits it.
     """
     named = {name: choice for name, choice in others.items() if choice is not None}
+    if classes:
+        named.setdefault("conditioning", Class())
     choices = Choices(network=Function(output, horizon, real), horizon=horizon, **named)
     if choices.schedule.learned and choices.in_continuous_time:
         choices = replace(choices, time_input="log_snr")
-    model = Diffusion(choices, encoding or Continuous(), shape)
+    model = Diffusion(choices, encoding or Continuous(), shape, classes)
     with torch.no_grad():
         model.fit(0.5 * torch.sigmoid(model.gamma(model.all_times[1:])))
     return model
@@ -88,17 +98,18 @@ def column(value: Tensor, like: Tensor) -> Tensor:
 
 
 def denoiser_output(
-    denoise: Callable[[Tensor, Tensor], Tensor], parameterization: Parameterization, schedule: Schedule, horizon: int
+    denoise: Callable[..., Tensor], parameterization: Parameterization, schedule: Schedule, horizon: int
 ) -> Output:
-    """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t)."""
+    """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t), and denoise(x_t, ᾱ_t, y)
+    of a label."""
     gamma = schedule.gamma(horizon)
 
-    def output(shown: Tensor, t: Tensor) -> Tensor:
+    def output(shown: Tensor, t: Tensor, *label: Tensor) -> Tensor:
         gamma_t, gamma_s = gamma(t).detach(), gamma(t - 1).detach()
         pair = Pair(gamma_t, gamma_s, gamma_t)
         x_t = shown / parameterization.network_input(torch.ones_like(shown), pair)
         alpha_bar = column(torch.sigmoid(-gamma_t), x_t)
-        x0 = denoise(x_t, alpha_bar)
+        x0 = denoise(x_t, alpha_bar, *label)
         eps = (x_t - alpha_bar.sqrt() * x0) / (1 - alpha_bar).sqrt()
         return parameterization.target(x0, eps, x_t, pair)
 
@@ -177,7 +188,7 @@ def expected_bound(model: Diffusion, data: GaussianData) -> float:
 
 @dataclass(frozen=True)
 class MixtureData:
-    """Gaussians of one width on a circle, 2-D."""
+    """Gaussians of one width on a circle, 2-D, each of them a class."""
 
     components: int = 5
     radius: float = 1.0
@@ -195,19 +206,24 @@ class MixtureData:
         angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
         return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
 
-    def log_density(self, x: Tensor) -> Tensor:
-        """log p(x) in nats [N], of x [N, 2]."""
-        value: Tensor = self.density.log_prob(x)  # type: ignore[no-untyped-call]
+    def log_density(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """log p(x) in nats [N], of x [N, 2]; or log p(x | y) of labels 0..K − 1 [N]."""
+        normal = self.density if label is None else Independent(Normal(self.centres[label], self.width), 1)
+        value: Tensor = normal.log_prob(x)  # type: ignore[no-untyped-call]
         return value
 
-    def denoise(self, x_t: Tensor, alpha_bar: Tensor) -> Tensor:
-        """E[x_0 | x_t]: that of each component, by its share of the density at x_t."""
+    def denoise(self, x_t: Tensor, alpha_bar: Tensor, label: Tensor | None = None) -> Tensor:
+        """E[x_0 | x_t]: that of each component, by its share of the density at x_t; with a label [B] below K, that of
+        its own component."""
         alpha_bar = alpha_bar.reshape(-1, 1, 1)
         offset = x_t[:, None].double() - alpha_bar.sqrt() * self.centres
         variance = alpha_bar * self.width**2 + 1 - alpha_bar
-        share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)[..., None]
+        share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)
+        if label is not None:
+            one = torch.nn.functional.one_hot(label, self.components + 1)[:, :-1].to(share)
+            share = torch.where((label < self.components)[:, None], one, share)
         mean = self.centres + alpha_bar.sqrt() * self.width**2 / variance * offset
-        expected: Tensor = (share * mean).sum(1).to(x_t.dtype)
+        expected: Tensor = (share[..., None] * mean).sum(1).to(x_t.dtype)
         return expected
 
     @property

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.chain import FirstStep
+from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Draw, Immiscible, Independent, Optimal
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
@@ -17,6 +18,7 @@ from diffusion_core.networks.mlp import Mlp, MlpModule
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Example, NoiseLevels, Reweighted, Simple
 from diffusion_core.parameterizations import Epsilon
+from diffusion_core.recorded import Values
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear, Schedule
 from diffusion_core.timesteps import Importance, ImportanceSampler, Timesteps, TimestepSampler, Uniform
@@ -239,6 +241,35 @@ class Restless(Optimal):
 
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
         return super().pair(x0, draw) + torch.randn(x0.shape)
+
+
+class Hushed(Class):
+    """Tells labels, and says that it needs none."""
+
+    labelled: ClassVar[bool] = False
+
+
+class Mixed(Class):
+    """Tells the label of the next class."""
+
+    def told(self, draws: Values, classes: int) -> Values:
+        values = super().told(draws, classes)
+        return values | {"label": (values["label"] + 1) % classes}
+
+
+class Moody(Class):
+    """Draws whose label is dropped anew each time."""
+
+    def draws(self, count: int, seed: int, step: int) -> Values:
+        return {"dropped": torch.rand(count) < self.dropout}
+
+
+class Cheap(Unconditional):
+    """Says that two passes are one."""
+
+    @property
+    def passes(self) -> int:
+        return 1
 
 
 Drawn = Literal["nothing", "by its own generator", "and not saved"]

@@ -1,0 +1,288 @@
+"""Guidance: against derivatives of known densities, the paths of EDM2's toy problem, and what is not asked."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
+
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import GreyLevels
+from diffusion_core.forward import diffuse
+from diffusion_core.guidance import guided
+from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
+from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
+from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.spacings import KarrasSpacing
+from diffusion_core.testing.problems import MixtureData, Output, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
+from tests.axes import members
+
+MIXTURE = MixtureData(components=3, radius=1.0, width=0.5)
+FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_toy.npz")
+TOY = {key: torch.from_numpy(FIGURES[key]) for key in FIGURES}
+
+
+@cache
+def mixture(
+    horizon: int = 40, parameterization: Parameterization | None = None, schedule: Schedule | None = None
+) -> Diffusion:
+    """The exact model of a mixture, with a label and without."""
+    parameterization, schedule = parameterization or Epsilon(), schedule or Linear()
+    output = denoiser_output(MIXTURE.denoise, parameterization, schedule, horizon)
+    return diffusion(output, horizon, parameterization=parameterization, schedule=schedule, classes=3)
+
+
+def points(n: int) -> Tensor:
+    return 1.5 * torch.randn(n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def log_densities(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
+    """log p_t(x_t, y) up to what all classes share [B, 3], of one width per class."""
+    variance = alpha_bar * MIXTURE.width**2 + 1 - alpha_bar
+    offset = x_t[:, None] - alpha_bar.sqrt() * MIXTURE.centres
+    return -0.5 * (offset**2).sum(-1) / variance
+
+
+@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+@pytest.mark.parametrize("scale", [0.0, 0.5, 3.0])
+def test_the_score_is_that_of_the_data_and_so_many_times_that_of_the_label(parameterization, scale):
+    """∇ log p_t(x) + w ∇ log p_t(y | x), by autograd of the mixture's density."""
+    model, x = mixture(parameterization=parameterization), points(6)
+    labels, chain = torch.tensor([0, 1, 2, 0, 1, 2]), model.chain()
+    for k in (1, 15, 40):
+        alpha_bar = chain.pair(torch.tensor([k])).alpha_bar_t
+        x_t = x.clone().requires_grad_()
+        joint = log_densities(x_t, alpha_bar)
+        marginal = torch.logsumexp(joint, 1)
+        posterior = joint.gather(1, labels[:, None])[:, 0] - marginal
+        (expected,) = torch.autograd.grad((marginal + scale * posterior).sum(), x_t)
+        view = guided(model.given(labels), model.given(None), scale)
+        p = view.reverse(x, chain, torch.full((6,), k), clip=False)
+        torch.testing.assert_close((alpha_bar.sqrt() * p.x0 - x) / (1 - alpha_bar), expected, rtol=1e-8, atol=1e-8)
+        torch.testing.assert_close(-p.eps / (1 - alpha_bar).sqrt(), expected, rtol=1e-8, atol=1e-8)
+
+
+def test_at_real_times_it_is_guided_alike():
+    model, x, labels = mixture(), points(4), torch.tensor([0, 1, 2, 0])
+    view = guided(model.given(labels), model.given(None), 2.0)
+    t = torch.full((4,), 15)
+    p = view.reverse(x, model.chain(), t, clip=False)
+    x0, eps = view.predict(x, t.double(), clip=False)
+    torch.testing.assert_close(x0, p.x0)
+    torch.testing.assert_close(eps, p.eps)
+
+
+class Toy:
+    """EDM2's two-class problem: the mixture of each class, and of both, at a noise level σ."""
+
+    def __init__(self) -> None:
+        self.phi, self.mu, self.label = TOY["phi"], TOY["mu"], TOY["label"]
+
+    def part(self, which: str) -> Tensor:
+        return torch.ones_like(self.label, dtype=torch.bool) if which == "AB" else self.label == "AB".index(which)
+
+    def density(self, which: str, sigma: float) -> MixtureSameFamily:
+        of = self.part(which)
+        covariance = TOY["Sigma"][of] + sigma**2 * torch.eye(2, dtype=torch.float64)
+        normals = MultivariateNormal(self.mu[of], covariance)
+        return MixtureSameFamily(Categorical(self.phi[of]), normals)
+
+    def denoised(self, which: str, x: Tensor, sigma: float) -> Tensor:
+        """x + σ² ∇ log p."""
+        with torch.enable_grad():
+            x_in = x.detach().requires_grad_()
+            (score,) = torch.autograd.grad(self.density(which, sigma).log_prob(x_in).sum(), x_in)
+        return x + sigma**2 * score
+
+
+@pytest.mark.parametrize("which", ["A", "B", "AB"])
+def test_the_toys_densities_and_scores_are_the_references(which):
+    toy = Toy()
+    for i, sigma in enumerate(TOY["sigma"].tolist()):
+        x = TOY["x"][i].requires_grad_()
+        log_density = toy.density(which, sigma).log_prob(x)
+        (score,) = torch.autograd.grad(log_density.sum(), x)
+        for ours, theirs in ((log_density, TOY[f"{which}/log_density"][i]), (score, TOY[f"{which}/score"][i])):
+            torch.testing.assert_close(ours.detach(), theirs, rtol=1e-10, atol=1e-10)
+
+
+def toy_model() -> Diffusion:
+    """A diffusion in continuous time between σ = 0.002 and 5 whose labels are A, B, and none for both."""
+    toy, horizon = Toy(), 1000
+    schedule = LogSnrLinear(2 * math.log(0.002), 2 * math.log(5.0))
+    gamma = schedule.gamma(horizon)
+
+    def x0(x_t: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        level = gamma(t[:1])
+        x = x_t / torch.sigmoid(-level).sqrt()
+        return toy.denoised(("A", "B", "AB")[int(label[0])], x, math.exp(0.5 * float(level)))
+
+    return diffusion(
+        x0, horizon, real=True, classes=2, parameterization=X0(), schedule=schedule, spacing=KarrasSpacing()
+    )
+
+
+@pytest.mark.parametrize("scale", [1, 2, 4])
+def test_heuns_guided_paths_are_those_of_edm2s_toy(scale):
+    """Class A guided by both, from σ = 5 in 32 steps: the state after each."""
+    model, start = toy_model(), TOY["ode/x_init"]
+    chain = model.chain(32, real=True)
+    sigma = torch.exp(0.5 * model.gamma(chain.times)).flip(0)
+    torch.testing.assert_close(sigma, TOY["ode/sigma"], rtol=1e-10, atol=0)
+    labels = torch.zeros(16, dtype=torch.int64)
+    view = guided(model.given(labels), model.given(None), scale)
+    alpha = torch.sigmoid(-model.gamma(chain.times)).sqrt().flip(0)
+    path = Heun().walk(view, alpha[0] * start, chain, 32, lambda k: torch.zeros_like(start), clip=False)
+    with torch.no_grad():
+        ours = torch.stack([start, *(x / a for x, a in zip(path, alpha[1:], strict=True))])
+    torch.testing.assert_close(ours, TOY[f"ode/w{scale}"], rtol=0, atol=1e-8)
+
+
+def noise_levels(model: Diffusion, k: int) -> float:
+    return math.exp(0.5 * float(model.gamma(model.chain().times[k])))
+
+
+@pytest.mark.parametrize("sampler", [Ancestral(10), Ddim(10), Heun(10), Heun(10, churn=5.0), DpmSolver(10)], ids=name)
+def test_a_scale_of_one_is_the_diffusion_and_a_scale_of_zero_is_the_guide(sampler):
+    model, labels = mixture(), torch.arange(5) % 3
+    own, other = model.given(labels), model.given(None)
+    for scale, expected in ((1.0, own), (0.0, other)):
+        view = guided(own, other, scale)
+        assert torch.equal(draw(sampler, view), draw(sampler, expected))
+    assert not torch.equal(draw(sampler, guided(own, other, 2.0)), draw(sampler, own))
+
+
+def draw(sampler: Sampler, model: Diffusion, n: int = 5, **more) -> Tensor:
+    return sampler.sample(model, n, seed=0, clip=False, **more)
+
+
+def counted(output: Output, asked: list[float], horizon: int = 40, **more) -> Diffusion:
+    """A diffusion that keeps the times at which its network is asked."""
+
+    def spy(x_t: Tensor, t: Tensor, *label: Tensor) -> Tensor:
+        asked.append(float(t[0]))
+        return output(x_t, t, *label)
+
+    return diffusion(spy, horizon, **more)
+
+
+@pytest.mark.parametrize("sampler", [Ancestral(), Ddim(), Heun(), DpmSolver()], ids=name)
+def test_a_guide_is_asked_within_the_interval_alone(sampler):
+    """Wherever else the diffusion's own x̂_0 counts: an interval without a step leaves samples as they are."""
+    asked: list[float] = []
+    model = diffusion(lambda x_t, t: 0.5 * x_t, 40)
+    guide = counted(lambda x_t, t: 0.1 * x_t, asked)
+    low, high = noise_levels(model, 10), noise_levels(model, 20)
+    draw(sampler, guided(model, guide, 2.0, low, high))
+    # An end at a level includes it above, and leaves it out below.
+    assert set(asked) == set(range(11, 21))
+    assert len(asked) == (20 if isinstance(sampler, Heun) else 10)
+    asked.clear()
+    between = guided(model, guide, 2.0, noise_levels(model, 10), noise_levels(model, 11) * (1 - 1e-9))
+    assert torch.equal(draw(sampler, between), draw(sampler, model))
+    assert asked == []
+    draw(sampler, guided(model, guide))
+    assert asked == []
+
+
+def test_rows_inside_and_outside_the_interval_may_stand_in_one_batch():
+    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
+    view = guided(model, guide, 3.0, noise_levels(model, 10), noise_levels(model, 20))
+    x, k, chain = points(4), torch.tensor([10, 11, 20, 21]), model.chain()
+    p, own, other = (each.reverse(x, chain, k, clip=False) for each in (view, model, guide))
+    inside = other.x0 + 3 * (own.x0 - other.x0)
+    assert torch.equal(p.x0, torch.stack([own.x0[0], inside[1], inside[2], own.x0[3]]))
+    x_t = diffuse(p.x0, p.eps, chain.pair(k).gamma_t)
+    torch.testing.assert_close(x_t, x)
+
+
+def test_clipping_acts_on_the_guided_estimate():
+    """Not on those that it is made of: of 3 and 2.5, w = 4 makes 4.5, held to 1, and of 0.2 and 0.8 makes −1.6."""
+    for own, other, free, held in ((3.0, 2.5, 4.5, 1.0), (0.2, 0.8, -1.6, -1.0), (1.5, 1.9, 0.3, 0.3)):
+        images = {"parameterization": X0(), "encoding": GreyLevels(), "shape": (1, 2, 2)}
+        model, guide = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 40, **images) for c in (own, other))
+        view, x = guided(model, guide, 4.0), torch.zeros(3, 1, 2, 2, dtype=torch.float64)
+        for clip, value in ((False, free), (True, held)):
+            p = view.reverse(x, model.chain(), torch.tensor([1, 20, 40]), clip=clip)
+            torch.testing.assert_close(p.x0, torch.full_like(x, value))
+            torch.testing.assert_close(view.predict(x, torch.full((3,), 7.0), clip=clip)[0], torch.full_like(x, value))
+
+
+def test_a_guide_may_predict_something_else_with_another_variance():
+    """x̂_0 is what is combined: a guide in v or μ guides like one in ε, and σ² is the diffusion's."""
+    own = mixture().given(torch.arange(6) % 3)
+    p = guided(own, mixture().given(None), 2.0).reverse(points(6), own.chain(), torch.full((6,), 9), clip=False)
+    for other in (V(), Mu(), X0(), Velocity()):
+        view = guided(own, mixture(parameterization=other).given(None), 2.0)
+        q = view.reverse(points(6), own.chain(), torch.full((6,), 9), clip=False)
+        torch.testing.assert_close(q.x0, p.x0, rtol=1e-9, atol=1e-9)
+        assert torch.equal(q.log_variance, p.log_variance)
+
+
+def test_samples_of_guided_views_belong_to_their_labels_whatever_is_drawn_beside_them():
+    model, labels = mixture(), torch.arange(150) % 3
+    view = guided(model.given(labels), model.given(None), 2.0)
+    every = draw(Ancestral(), view, 150, batch=64)
+    torch.testing.assert_close(draw(Ancestral(), view, 20, first=130), every[130:])
+    torch.testing.assert_close(draw(Ancestral(), view, 150, batch=512), every)
+    nearest = torch.cdist(every, MIXTURE.centres.float()).argmin(1)
+    plain = torch.cdist(draw(Ancestral(), model.given(labels), 150), MIXTURE.centres.float()).argmin(1)
+    assert (nearest == labels).double().mean() > max(0.98, float((plain == labels).double().mean()))
+
+
+def test_the_networks_of_both_compute_in_the_precision_that_is_asked_for():
+    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
+    with guided(model, guide, 2.0).network_in("bf16"):
+        assert (model.denoiser.precision, guide.denoiser.precision) == ("bf16", "bf16")
+    assert (model.denoiser.precision, guide.denoiser.precision) == ("float32", "float32")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"scale": -1.0}, r"a guidance scale is at least 0 .*, got -1\.0"),
+        ({"scale": math.nan}, "a guidance scale is at least 0 .*, got nan"),
+        ({"scale": math.inf}, "a guidance scale is at least 0 .*, got inf"),
+        ({"scale": 2.0, "low": 1.0, "high": 1.0}, r"guidance acts at .* 0 <= low < high, got 1\.0 to 1\.0"),
+        ({"scale": 2.0, "low": 3.0, "high": 1.0}, r"guidance acts at .* 0 <= low < high, got 3\.0 to 1\.0"),
+        ({"scale": 2.0, "low": -1.0}, r"guidance acts at .* 0 <= low < high, got -1\.0 to inf"),
+        ({"scale": 1.0, "low": 2.0, "high": 1.0}, r"guidance acts at .* 0 <= low < high, got 2\.0 to 1\.0"),
+    ],
+    ids=str,
+)
+def test_these_are_no_scale_and_no_interval(arguments, line):
+    model = mixture()
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        guided(model, model.given(None), **arguments)
+
+
+def idle(horizon: int = 40, **more) -> Diffusion:
+    return diffusion(lambda x_t, t: 0 * x_t, horizon, **more)
+
+
+@pytest.mark.parametrize(
+    ("guide", "line"),
+    [
+        (idle(39), "a guide has the diffusion's T and its noise levels .*"),
+        (idle(schedule=Cosine()), "a guide has the diffusion's T and its noise levels .*"),
+        (idle(shape=(3,)), r"a guide is of the diffusion's space: x_0 of \[2\], got \[3\]"),
+    ],
+    ids=["T", "schedule", "shape"],
+)
+def test_these_are_guides_of_another_chain_or_space(guide, line):
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        guided(idle(), guide, 2.0)
+
+
+def test_labels_are_given_before_a_guide_is():
+    model = mixture()
+    with pytest.raises(ValueError, match=r"^labels are given to a diffusion before it is guided"):
+        guided(model, model.given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))
