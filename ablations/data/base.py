@@ -35,6 +35,12 @@ KEPT = 4
 FEWEST = 5
 """Images that each split needs: with fewer, precision and recall have no third neighbour."""
 
+LABELLED = (
+    "digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a folder whose images all lie "
+    "in subfolders, two or more"
+)
+"""Where labels are to be had, for who asks for them elsewhere."""
+
 _LOADING = threading.RLock()
 
 
@@ -75,7 +81,7 @@ class Data:
     def unlabelled(self) -> str | None:
         """Why its labels cannot be told to a model, in words that follow a data set's name; None where they can."""
         if not self.labels:
-            return "has no labels"
+            return f"has no labels ({LABELLED})"
         for split in SPLITS:
             labels = self.labels.get(split)
             if labels is None or labels.shape != self.images[split].shape[:1] or labels.dtype != torch.int64:

@@ -25,7 +25,11 @@ class Folder(DataSet):
 
     The SHA-256 of a file decides its split, 80 / 10 / 10 in the mean: it stays where it is when others come, wherever
     it is moved, and equal files are never on both sides. Of validation and test the one with more images loses the
-    last of them, by hash, because FID compares only at one n. With `mirrors` the mirror image of each is declared to be
+    last of them, by hash, because FID compares only at one n.
+
+    Where every image lies in a subfolder of `root`, and they lie in two or more, these are the classes, in the order of
+    their names; folders in them are not. Of a file that lies in two, each copy is an example of its own folder's class,
+    in one split. Links to folders are not followed. With `mirrors` the mirror image of each is declared to be
     as likely as itself, so that `training.flips` may be asked for.
     """
 
@@ -48,14 +52,17 @@ class Folder(DataSet):
     def read(self) -> Data:
         root = self._root()
         files = image_files(root)
-        return kept(replace(self, root=""), root, files, partial(self._listed, files))
+        numbers = {name: number for number, name in enumerate(classes_of(files, root))}
+        return kept(replace(self, root=""), root, files, partial(self._listed, files, numbers), numbers)
 
-    def _listed(self, files: list[Path]) -> Pictures[Path]:
+    def _listed(self, files: list[Path], numbers: dict[str, int]) -> Pictures[Path]:
+        root = Path(self.root).expanduser()
         parts: dict[Split, list[Path]] = {split: [] for split in SPLITS}
         for key, path in sorted(zip(hashes(files), files, strict=True)):
             parts[split_of(key)].append(path)
         decode = partial(picture, size=self.size, mode=self.mode)
-        return Pictures(f"folder: {Path(self.root).expanduser()}", parts, shape_of(self.size, self.mode), decode)
+        label = (lambda path: numbers[_below(path, root)[0]]) if numbers else None
+        return Pictures(f"folder: {root}", parts, shape_of(self.size, self.mode), decode, label)
 
 
 def image_files(root: Path) -> list[Path]:
@@ -70,6 +77,18 @@ def image_files(root: Path) -> list[Path]:
     if not visible:
         raise InputError(f"folder: there are no images below data.root={root} ({', '.join(SUFFIXES)})")
     return visible
+
+
+def classes_of(files: list[Path], root: Path) -> list[str]:
+    """The names of the classes that images below `root` are of, in their order; none where folders tell none."""
+    places = [_below(path, root) for path in files]
+    names = {place[0] for place in places}
+    return sorted(names) if len(names) > 1 and all(len(place) > 1 for place in places) else []
+
+
+def _below(path: Path, root: Path) -> tuple[str, ...]:
+    """The parts of a path from `root` on."""
+    return path.parts[len(root.parts) :]
 
 
 def _refuse(error: OSError) -> None:

@@ -4,7 +4,8 @@
                                                          known       counts, digest, labels, codes
 
 CHOICE is a digest of a data set's fields, of the place of its files and of the version of the decoding; STATE one of
-the files' names, sizes and times, so that no picture is opened to learn whether one has changed. Of a choice the state
+the files' names, sizes and times and of the names of classes that are read off their places, so that no picture is
+opened to learn whether one has changed. Of a choice the state
 that was last seen is kept alone. The folder can be deleted at any time.
 
 The digest of all values is worked out as they are written, and remembered. It is believed as long as `known` is as it
@@ -105,7 +106,9 @@ class Pictures(Generic[T]):
         refuse_unreadable(unreadable)
 
 
-def kept(choice: DataSet, root: Path, files: Iterable[Path], find: Callable[[], Pictures[T]]) -> Data:
+def kept(
+    choice: DataSet, root: Path, files: Iterable[Path], find: Callable[[], Pictures[T]], classes: Iterable[str] = ()
+) -> Data:
     """The data that `find` finds in files below `root`, mapped from where it is kept, decoded if it is not there.
 
     `choice` says in its fields all that they depend on besides. Where nothing can be kept, the data is held in memory,
@@ -113,7 +116,7 @@ def kept(choice: DataSet, root: Path, files: Iterable[Path], find: Callable[[], 
     """
     folder = cache()
     name = _digest([f"{VERSION} {PIL.__version__} {choice!r}".encode(), os.fsencode(root.resolve())])
-    place = folder / f"{name}-{_digest(sorted(_state(file, root) for file in files))}"
+    place = folder / f"{name}-{_digest([*sorted(_state(file, root) for file in files), *map(os.fsencode, classes)])}"
     if data := _mapped(place):
         return data
     try:

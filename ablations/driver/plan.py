@@ -19,7 +19,7 @@ from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
-from ablations.stages.asked import check, metric_floors, metric_stages
+from ablations.stages.asked import check, check_labels, metric_floors, metric_stages
 from ablations.stages.devices import devices_of
 from ablations.stages.floor import FloorStage, floor_of
 from ablations.stages.graph import once, stages_of
@@ -78,6 +78,7 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
     for cell in cells:
         check(cell)
         check_shared(cell, len(devices_of(devices[0])))
+    check_labels(cells)
     data = cells[0].data.load()
     try:
         return Conditions(data, extractor_identity(cells[0]) if judged else None, launcher, devices)

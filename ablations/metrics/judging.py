@@ -37,14 +37,19 @@ class Yardstick:
     held_out: Examined | None
     levels: int | None
 
-    def judged(self, stored: Tensor) -> Judged:
+    def judged(self, stored: Tensor, labels: Tensor | None = None) -> Judged:
         """A generated set as metrics see it."""
-        return Judged(Examined(stored, self.real.extractor), self.real, self.held_out, self.levels)
+        return Judged(Examined(stored, self.real.extractor, labels), self.real, self.held_out, self.levels)
 
     def scores(
-        self, metrics: Iterable[Metric], sets: Sequence[Tensor], *, spread: Callable[[Metric], bool] = lambda _: True
+        self,
+        metrics: Iterable[Metric],
+        sets: Sequence[Tensor],
+        labels: Sequence[Tensor] | None = None,
+        *,
+        spread: Callable[[Metric], bool] = lambda _: True,
     ) -> dict[str, float]:
-        """Means over disjoint generated sets, each of stored images or points, by column.
+        """Means over disjoint generated sets, each of stored images or points, by column; `labels` are those of each.
 
         From two sets on, and of the metrics that `spread` names, there is also the standard deviation between them:
         the noise of sampling alone, not that between trainings.
@@ -52,9 +57,10 @@ class Yardstick:
         if not sets:
             raise ValueError("samples are judged by sets, got none")
         values_of: dict[Metric, list[float]] = {metric: [] for metric in metrics}
-        for stored in sets:
+        owned: Sequence[Tensor | None] = labels or [None] * len(sets)
+        for stored, own in zip(sets, owned, strict=True):
             # One at a time: of many images, the features alone take much memory.
-            judged = self.judged(stored)
+            judged = self.judged(stored, own)
             for metric, values in values_of.items():
                 values.append(_number(metric, judged))
         extractor = self.real.extractor.name if self.real.extractor else None
@@ -66,6 +72,12 @@ class Yardstick:
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
                 deviations[f"{name}{SET_SPREAD}"] = statistics.stdev(values)
         return means | deviations
+
+    def by_class(self, metric: Metric, sets: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[int, float]:
+        """Means over generated sets of what a metric says of each class, in those sets of which it says something."""
+        said = [metric.by_class(self.judged(stored, own)) for stored, own in zip(sets, labels, strict=True)]
+        known = sorted({label for one in said for label in one})
+        return {label: statistics.fmean(one[label] for one in said if label in one) for label in known}
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
         """The scores that every generated set gets, with the deviation of those that give a verdict."""
@@ -103,9 +115,9 @@ def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -
     name, real_split = against(cell, split), real_split_of(cell, split)
     extractor = extractor_of(cell)
     if extractor is None:
-        return Yardstick(name, Examined(data.images[real_split]), None, levels)
+        return Yardstick(name, Examined(data.images[real_split], None, data.labels.get(real_split)), None, levels)
     real = reference_of(cell.data, cell.evaluation.weights, real_split, device)
-    held_out = Examined(data.images["test"].to(device), extractor) if real_split == "train" else None
+    held_out = _examined(data, "test", extractor, device) if real_split == "train" else None
     return Yardstick(name, real, held_out, levels)
 
 
@@ -133,4 +145,8 @@ def _extractor(name: str | None, weights: str | None) -> Extractor | None:
 @lru_cache(maxsize=2)
 def reference_of(data: DataSet, weights: str | None, split: Split, device: torch.device) -> Examined:
     """Real images as a data set's extractor sees them: worked out once in a worker, however many cells it judges."""
-    return Examined(data.load().images[split].to(device), _extractor(data.extractor, weights))
+    return _examined(data.load(), split, _extractor(data.extractor, weights), device)
+
+
+def _examined(data: Data, split: Split, extractor: Extractor | None, device: torch.device) -> Examined:
+    return Examined(data.images[split].to(device), extractor, data.labels.get(split))

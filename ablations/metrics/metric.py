@@ -86,6 +86,7 @@ class Metric(ABC):
         extracts         it reads `features` or `logits`: the extractor's name is part of its column
         compares         it reads the real set: what that is, is part of its column
         reads_held_out   it reads `held_out`, and so is there where images are judged beside training images only
+        reads_labels     it reads labels, and so is there where samples have some
         has_floor        what held-out real images score is worth showing beside it
     """
 
@@ -103,11 +104,16 @@ class Metric(ABC):
     extracts: ClassVar[bool] = False
     compares: ClassVar[bool] = True
     reads_held_out: ClassVar[bool] = False
+    reads_labels: ClassVar[bool] = False
     has_floor: ClassVar[bool] = True
 
     @abstractmethod
     def compute(self, judged: Judged) -> float:
         """The score of one generated set; ValueError, in one line, where it has none."""
+
+    def by_class(self, judged: Judged) -> dict[int, float]:
+        """What it says of each class, by label, to be kept as a curve; nothing unless it is overridden."""
+        return {}
 
     @classmethod
     def column(cls, against: str, extractor: str | None) -> MetricColumn:

@@ -22,10 +22,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Examined:
-    """A set as metrics see it; `extractor` is None for points."""
+    """A set as metrics see it; `extractor` is None for points, `labels` [N] are the classes, −1 where there is none.
+
+    Labels are None of data, and of samples of a model, that know no classes.
+    """
 
     stored: Tensor
     extractor: Extractor | None = None
+    labels: Tensor | None = None
     _known: dict[Callable[[Examined], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -42,6 +46,11 @@ class Examined:
     def _outputs(self) -> tuple[Tensor, Tensor]:
         assert self.extractor is not None, "points have no extractor"
         return features(self.extractor, self.stored, self.stored.device)
+
+    def of_class(self, label: int) -> Tensor:
+        """The stored values of a class."""
+        assert self.labels is not None, "a metric that reads labels is asked where there are some"
+        return self.stored[(self.labels == label).to(self.stored.device)]
 
     def once(self, make: Callable[[Examined], T]) -> T:
         """The value that `make` works out of this set, for all metrics that ask: statistics of real images, say."""

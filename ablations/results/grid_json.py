@@ -14,7 +14,7 @@ from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import column_of, is_default, shown_metrics
-from ablations.settings.choices import learns_no_label
+from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
 from diffusion_core.encodings import GreyLevels
@@ -48,7 +48,7 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
     extractor = planned[0].cell.data.extractor
     plans = [item.cell.evaluation for item in planned]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
-    asking += ["dropout"] if any(learns_no_label(item.cell) for item in planned) else []
+    asking += ["dropout"] if any(scored_unlabelled(item.cell) for item in planned) else []
     claimed = [claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)]
     shown = shown_metrics(
         extractor,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.engine.journal import Failure, Journal
+from ablations.engine.journal import Curves, Failure, Journal
 from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
@@ -122,6 +122,7 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
     judged: dict[str, list[Part]] = {}
+    over_classes: list[tuple[int, Curves]] = []
     sets = {stage.id: stage.drawn for stage in finished.planned.stages}
     for stage in asked:
         result, failure = journal.result(stage.id), journal.failure(stage.id)
@@ -133,6 +134,7 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
             made = [*made, result.metadata]
             if stage.fills:
                 judged.setdefault(stage.fills, []).append((sets[stage.needs[-1]], result.metrics))
+                over_classes.append((sets[stage.needs[-1]], result.curves))
             elif RUNG_SECONDS in result.metrics:
                 metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + result.metrics[RUNG_SECONDS]
         elif failure is not None and failure.kind != "stopped":
@@ -141,9 +143,19 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
         # Of fewer sets than the others, a value would be another one.
         whole = sum(stage.fills == column for stage in asked)
         metrics |= of_all(parts) if len(parts) == whole else {}
-    curves = finished.curves | rung_curves(finished.planned, journal)
+    curves = finished.curves | rung_curves(finished.planned, journal) | _of_all_sets(over_classes)
     metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(made, finished.planned.digest)
     return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))
+
+
+def _of_all_sets(parts: list[tuple[int, Curves]]) -> Curves:
+    """Curves over classes of so many generated sets each, as those of all sets."""
+    points: dict[str, list[Part]] = {}
+    for sets, curves in parts:
+        for name, (classes, values) in curves.items():
+            points.setdefault(name, []).append((sets, dict(zip(map(str, classes), values, strict=True))))
+    joint = {name: of_all(its) for name, its in points.items()}
+    return {name: (list(map(float, values)), list(values.values())) for name, values in joint.items()}
 
 
 def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[float], list[float]]]:

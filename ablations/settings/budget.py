@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of, classes_of, learns_no_label
+from ablations.settings.choices import choices_of, classes_of, scored_unlabelled
 from ablations.settings.evaluation import HeldOut
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
@@ -64,7 +64,7 @@ def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, in
     steps = plan.horizon or cell.horizon
     terms = draws_of(steps, plan.exact, plan.strata)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
-    each, unlabelled = cell.conditioning.passes, terms if learns_no_label(cell) and split == "test" else 0
+    each, unlabelled = cell.conditioning.passes, terms if scored_unlabelled(cell) and split == "test" else 0
     bounds = each * (terms + plan.estimates), each * plan.continuous, each * flow, each * HALVES * plan.iwae * steps
     return *bounds, each * unlabelled
 

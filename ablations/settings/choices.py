@@ -32,6 +32,8 @@ def classes_of(cell: Cell, data: Data) -> int:
     return data.classes if isinstance(cell.conditioning, Class) and cell.horizon else 0
 
 
-def learns_no_label(cell: Cell) -> bool:
-    """True where the cell's network is told labels, and learns what there is without one as well."""
-    return isinstance(cell.conditioning, Class) and cell.conditioning.dropout > 0 and cell.horizon > 0
+def scored_unlabelled(cell: Cell) -> bool:
+    """True where the cell's network is told labels, and has a bound without them: it has learned to do without, and σ²
+    is not fitted to its errors with them, which are smaller."""
+    told = isinstance(cell.conditioning, Class) and cell.horizon > 0
+    return told and cell.conditioning.dropout > 0 and not cell.variance.fitted

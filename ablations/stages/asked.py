@@ -18,6 +18,7 @@ from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
+from diffusion_core.named import choice_name
 
 
 def check(cell: Cell) -> None:
@@ -38,10 +39,26 @@ def check(cell: Cell) -> None:
             )
 
 
+def check_labels(cells: Iterable[Cell]) -> None:
+    """InputError where a metric that reads labels is asked for, and the samples of none of these cells have some."""
+    cells = list(cells)
+    wanted = {name for cell in cells for name in cell.evaluation.metrics if metric_of(name).reads_labels}
+    for name in sorted(wanted.difference(*map(asked, cells))):
+        raise InputError(f"{name} reads the labels of samples, and these have none: take conditioning=class")
+
+
 def asked(cell: Cell) -> dict[str, Metric]:
-    """The metrics that are asked for by name, without those that every cell has."""
+    """The metrics that are asked for by name, without those that every cell has, or that read labels of samples which
+    have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
-    return {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
+    named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
+    return {name: metric for name, metric in named.items() if labelled(cell) or not metric.reads_labels}
+
+
+def labelled(cell: Cell) -> bool:
+    """True where a cell's samples have labels."""
+    conditioning = getattr(cell, "conditioning", None)
+    return conditioning is not None and choice_name(conditioning) == "class" and cell.horizon > 0
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
@@ -17,6 +18,7 @@ from ablations.metrics.judging import extractor_of, yardstick_of
 from ablations.metrics.registry import metric_of
 from ablations.metrics.sets import Examined
 from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HELD_OUT
 from ablations.settings.identity import content_hash
 from ablations.stages.samples import sets_asked
 from ablations.stages.stage import Stage, finished_with
@@ -46,20 +48,28 @@ class FloorStage(Stage):
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         extractor = extractor_of(self.cell)
         yardstick = yardstick_of(self.cell, "test", data, device)
-        splits, n = [data.images["validation"].to(device)], self.cell.evaluation.n
+        names, n = HELD_OUT[: 1 if yardstick.held_out is None else 2], self.cell.evaluation.n
+        splits = [data.images[split].to(device) for split in names]
+        labels = [data.labels[split] for split in names] if data.labels.keys() >= set(names) else None
         metadata: dict[str, str] = {}
         if yardstick.held_out is not None:
-            splits.append(data.images["test"].to(device))
-            yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor))
+            together = torch.cat(labels) if labels else None
+            yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
         if extractor is not None:
             accuracy = {} if extractor.accuracy is None else {"accuracy": str(extractor.accuracy)}
             metadata = {"extractor": extractor.name, "digest": extractor.digest, **accuracy}
-        sets = splits if n is None else [part for images in splits for part in torch.split(images, n) if len(part) == n]
+        sets = _of_size(n, splits)
         if not sets:
             return finished_with({}, **metadata)
-        metric = self.metric
-        scores = yardstick.default_scores(sets) if metric is None else yardstick.scores([metric_of(metric)], sets)
-        return finished_with(scores, **metadata)
+        if self.metric is None:
+            return finished_with(yardstick.default_scores(sets), **metadata)
+        own = _of_size(n, labels) if labels else None
+        return finished_with(yardstick.scores([metric_of(self.metric)], sets, own), **metadata)
+
+
+def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
+    """The sets of `n` that splits hold, or the splits where they may be of any size."""
+    return splits if n is None else [part for split in splits for part in torch.split(split, n) if len(part) == n]
 
 
 def floor_content(cell: Cell, digest: str, extractor: str | None) -> dict[str, Any]:

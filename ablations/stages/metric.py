@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,9 +55,14 @@ class MetricStage(Stage):
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
-        sets = torch.split(tensors["samples"].to(device), set_size(self.cell, self.split, data))
+        size, metric = set_size(self.cell, self.split, data), metric_of(self.metric)
+        sets = torch.split(tensors["samples"].to(device), size)
+        labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.split, data, device)
-        return finished_with(yardstick.scores([metric_of(self.metric)], sets))
+        result = finished_with(yardstick.scores([metric], sets, labels))
+        said = yardstick.by_class(metric, sets, labels) if labels else {}
+        curve = list(map(float, said)), list(said.values())
+        return replace(result, curves={f"{self.column}/by_class": curve} if said else {})
 
 
 def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:

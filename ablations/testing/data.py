@@ -80,14 +80,16 @@ def no_example_is_in_two_splits(data_set: DataSet) -> None:
         require(data_set, "no example may be in two splits", shared == 0, f"{first} and {second} share {shared}")
 
 
-def labels_are_one_per_example(data_set: DataSet) -> None:
-    """Labels, if any, are one per example: an extractor learns from them."""
+def labels_if_any_are_classes(data_set: DataSet) -> None:
+    """Labels, if any, are one per example, and number classes: extractors learn from them, and models are told them."""
     data = data_set.load()
     for split, labels in data.labels.items():
         count = len(data.images[split])
-        require(
-            data_set, "labels must be one per example", len(labels) == count, f"{split} has {len(labels)} of {count}"
-        )
+        fits = labels.dtype == torch.int64 and list(labels.shape) == [count]
+        what = f"{split} has {labels.dtype} {list(labels.shape)} of {count}"
+        require(data_set, "labels must be int64, one per example", fits, what)
+        least = int(labels.min())
+        require(data_set, "classes are 0, 1, 2, …, and −1 is none", least >= -1, f"{split} has {least}")
 
 
 def stored_values_come_back_from_x0(data_set: DataSet) -> None:
@@ -151,7 +153,7 @@ PROPERTIES: tuple[Property, ...] = (
     holds_images_of_its_levels_or_points,
     is_the_same_however_often_it_is_read,
     no_example_is_in_two_splits,
-    labels_are_one_per_example,
+    labels_if_any_are_classes,
     stored_values_come_back_from_x0,
     its_codes_judge_a_number_of_bits,
     its_extractor_takes_its_images,

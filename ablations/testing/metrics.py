@@ -17,7 +17,7 @@ from typing import get_args
 import torch
 from torch import Tensor
 
-from ablations.data.base import DataSet
+from ablations.data.base import Data, DataSet, Split
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.metrics import extractors
@@ -49,14 +49,15 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     for tried in [SETS[kind] for kind in metric.of] if data_set is None else [data_set]:
         kind = kind_of(tried.extractor)
         _require(kind in metric.of, name, f"is of {' and '.join(metric.of)}, and {choice_name(tried)} is of {kind}")
-        yardstick, real, noise = _tried(tried)
-        value = _value(name, metric, yardstick, real)
-        _require(_value(name, metric, yardstick, real) == value, name, "scores one set differently at a second time")
+        yardstick, real, noise, labels = _tried(tried)
+        value = _value(name, metric, yardstick, real, labels)
+        second = _value(name, metric, yardstick, real, labels)
+        _require(second == value, name, "scores one set differently at a second time")
         order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
-        again = _value(name, metric, yardstick, real[order])
+        again = _value(name, metric, yardstick, real[order], None if labels is None else labels[order])
         same = math.isclose(again, value, rel_tol=CLOSE, abs_tol=CLOSE)
         _require(same, name, f"scores a set in another order of its samples differently: {value:.6g}, then {again:.6g}")
-        worse = _value(name, metric, yardstick, noise)
+        worse = _value(name, metric, yardstick, noise, labels)
         better = {"min": value < worse, "max": value > worse, "none": True}[metric.direction]
         _require(
             better,
@@ -91,9 +92,9 @@ def _check_declared(name: str, metric: Metric) -> None:
     _require(name not in measured, name, "has the name of a metric that stages measure: give the class another")
 
 
-def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor) -> float:
+def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor, labels: Tensor | None) -> float:
     """A metric's score of a set; AssertionError where it is none, or what the metric read has changed."""
-    judged = yardstick.judged(stored.clone())
+    judged = yardstick.judged(stored.clone(), None if labels is None else labels.clone())
     read = _readable(judged)
     before = [values.clone() for values in read]
     try:
@@ -114,25 +115,33 @@ def _readable(judged: Judged) -> list[Tensor]:
     return [
         values
         for samples in examined
-        for values in (samples.stored, samples.features, *([samples.logits] if samples.extractor else []))
+        for values in (
+            samples.stored,
+            samples.features,
+            *([samples.logits] if samples.extractor else []),
+            *([] if samples.labels is None else [samples.labels]),
+        )
     ]
 
 
-def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor]:
-    """A yardstick, held-out real samples, and noise."""
+def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor, Tensor | None]:
+    """A yardstick, held-out real samples, noise, and the labels of both where there are some."""
     generator = torch.Generator().manual_seed(1)
     data = data_set.load()
+    extractor = None if data_set.extractor is None else extractors.load(data_set.extractor)
+    real, labels = data.images["validation"][:N], _labels(data, "validation")
+    train, test = (Examined(data.images[split][:N], extractor, _labels(data, split)) for split in ("train", "test"))
     if isinstance(data.encoding, GreyLevels):
-        assert data_set.extractor is not None, "images have an extractor"
-        images, extractor, levels = data.images, extractors.load(data_set.extractor), data.encoding.levels
-        held_out = Examined(images["test"][:N], extractor)
-        yardstick = Yardstick("train", Examined(images["train"][:N], extractor), held_out, levels)
-        noise = torch.randint(levels, images["validation"][:N].shape, generator=generator, dtype=torch.uint8)
-        return yardstick, images["validation"][:N], noise
-    points = data.images
-    reach = FARTHER * float(points["test"].abs().max())
-    noise = reach * (2 * torch.rand(N, *points["test"].shape[1:], generator=generator, dtype=points["test"].dtype) - 1)
-    return Yardstick("test", Examined(points["test"][:N]), None, None), points["validation"][:N], noise
+        assert extractor is not None, "images have an extractor"
+        noise = torch.randint(data.encoding.levels, real.shape, generator=generator, dtype=torch.uint8)
+        return Yardstick("train", train, test, data.encoding.levels), real, noise, labels
+    reach = FARTHER * float(data.images["test"].abs().max())
+    noise = reach * (2 * torch.rand(N, *data.shape, generator=generator, dtype=real.dtype) - 1)
+    return Yardstick("test", test, None, None), real, noise, labels
+
+
+def _labels(data: Data, split: Split) -> Tensor | None:
+    return data.labels[split][:N] if split in data.labels else None
 
 
 def _has_no_default(field: dataclasses.Field[object]) -> bool:

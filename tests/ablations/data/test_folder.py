@@ -87,6 +87,95 @@ def test_equal_files_go_to_one_split(tmp_path):
     assert [len(after.images[split]) for split in SPLITS] == [2 * len(before.images[split]) for split in SPLITS]
 
 
+def in_classes(root: Path, *names: str) -> list[Path]:
+    """The pictures below `root / "all"`, dealt to folders of these names."""
+    pictures(root / "all", 90)
+    dealt = []
+    for i, path in enumerate(sorted((root / "all").rglob("*.*"))):
+        place = root / "set" / names[i % len(names)]
+        place.mkdir(parents=True, exist_ok=True)
+        dealt.append(path.rename(place / path.name))
+    return dealt
+
+
+def labels_of_images(data) -> dict[bytes, set[int]]:
+    found: dict[bytes, set[int]] = {}
+    for split in SPLITS:
+        for image, label in zip(data.images[split], data.labels[split].tolist(), strict=True):
+            found.setdefault(image.numpy().tobytes(), set()).add(label)
+    return found
+
+
+def test_subfolders_of_the_first_level_are_classes_in_the_order_of_their_names(tmp_path):
+    files = in_classes(tmp_path, "b", "a/z", "a/y", "B c", ".hidden", "ü")
+    data = load(tmp_path / "set")
+    classes = {"B c": 0, "a": 1, "b": 2, "ü": 3}
+    truth = {path: classes.get(path.relative_to(tmp_path / "set").parts[0]) for path in files}
+    found = labels_of_images(data)
+    assert data.classes == 4
+    for path, label in truth.items():
+        key = picture(path, 32, "colour").numpy().tobytes()
+        assert found.get(key, {label}) == {label}
+        assert label is not None or key not in found
+
+
+def test_images_that_do_not_all_lie_in_two_or_more_subfolders_have_no_classes(tmp_path):
+    files = in_classes(tmp_path, "one/a", "one/b")
+    assert "has no labels (" in load(tmp_path / "set").unlabelled
+    assert load(tmp_path / "set" / "one").classes == 2
+    files[0].rename(tmp_path / "set" / files[0].name)
+    assert load(tmp_path / "set").classes == 0
+    files[0] = tmp_path / "set" / files[0].name
+    files[0].rename(tmp_path / "set" / f".{files[0].name}")
+    (tmp_path / "set" / "two").mkdir()
+    assert load(tmp_path / "set").classes == 0
+
+
+def test_classes_move_no_image_and_a_root_may_be_named_in_any_way(tmp_path, monkeypatch):
+    in_classes(tmp_path, "a", "b", "c")
+    (tmp_path / "flat").mkdir()
+    for path in (tmp_path / "set").rglob("*.*"):
+        shutil.copy(path, tmp_path / "flat" / path.name)
+    labelled = load(tmp_path / "set")
+    assert labelled.digest == load(tmp_path / "flat").digest
+    monkeypatch.chdir(tmp_path / "set")
+    for root in (".", "../set", f"{tmp_path}/set/", "a/.."):
+        other = load(Path(root))
+        assert (other.digest, other.labels_digest, other.classes) == (labelled.digest, labelled.labels_digest, 3)
+
+
+def test_linked_files_are_of_the_class_where_the_link_lies_and_linked_folders_are_not_followed(tmp_path):
+    files = in_classes(tmp_path, "a", "b")
+    (tmp_path / "set" / "link").symlink_to(tmp_path / "set" / "a")
+    assert load(tmp_path / "set").classes == 2
+    (tmp_path / "set" / "c").mkdir()
+    for path in files:
+        if path.parent.name == "b":
+            (tmp_path / "set" / "c" / path.name).symlink_to(path)
+    assert load(tmp_path / "set").classes == 3
+
+
+def test_a_file_in_two_classes_is_an_example_of_each(tmp_path):
+    files = in_classes(tmp_path, "a", "b")
+    for path in files:
+        shutil.copy(path, tmp_path / "set" / "a" / f"copy of {path.name}")
+    found = labels_of_images(load(tmp_path / "set"))
+    for path in files:
+        key = picture(path, 32, "colour").numpy().tobytes()
+        # Of validation and test the one with more images loses its last.
+        assert found.get(key, {0}) <= ({0} if path.parent.name == "a" else {0, 1})
+    assert {frozenset(labels) for labels in found.values()} >= {frozenset({0}), frozenset({0, 1})}
+
+
+def test_a_class_without_training_images_makes_no_classes(tmp_path):
+    files = in_classes(tmp_path, "a", "b")
+    tested = next(path for path in files if split_of(hashlib.sha256(path.read_bytes()).hexdigest()) == "test")
+    (tmp_path / "set" / "c").mkdir()
+    tested.rename(tmp_path / "set" / "c" / tested.name)
+    data = load(tmp_path / "set")
+    assert "has training examples of 2 classes of 0 to 2 only" in data.unlabelled
+
+
 def test_the_centre_is_cut_out_of_the_longer_side(tmp_path):
     wide = noise(1, 8, 14, 3, seed=0)[0]
     image = picture(saved(wide, tmp_path / "wide.png"), 8, "colour")

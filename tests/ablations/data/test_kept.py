@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from ablations.data import base, kept
+from ablations.data import base, folder, kept
 from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS, Data
 from ablations.data.digits import Digits
@@ -97,7 +97,7 @@ def test_what_is_mapped_is_what_is_decoded_in_memory(name, tmp_path, monkeypatch
     values = b"".join(made.images[split].numpy().tobytes() for split in SPLITS)
     assert made.digest == hashlib.sha256(values).hexdigest()[:12]
     assert made.codes == base.histogram_codes(made.images["train"], made.images["test"], 256)
-    assert set(made.labels) == (set() if name == "folder" else set(SPLITS))
+    assert made.classes == 3
 
 
 @SETS
@@ -193,6 +193,17 @@ def test_a_picture_that_comes_or_goes_makes_another_set(tmp_path):
     path.unlink()
     digests.append(one.read().digest)
     assert digests[0] == digests[2] != digests[1]
+
+
+def test_what_was_kept_before_folders_told_classes_is_not_read_as_if_there_were_none(tmp_path, cache, monkeypatch):
+    one = choice("folder", tmp_path / "set")
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "classes_of", lambda files, root: [])
+        before = one.read()
+    now = one.read()
+    assert (before.classes, now.classes) == (0, 3)
+    assert before.digest == now.digest
+    assert len(sets(cache)) == 1
 
 
 def test_choices_of_one_folder_are_kept_beside_each_other(tmp_path, cache, monkeypatch):

@@ -124,6 +124,21 @@ def test_a_metric_that_is_asked_for_reads_every_stage():
     assert more_sets(item.stages[:1], None, 16) == []
 
 
+def test_what_metrics_say_of_classes_is_of_all_sets(tmp_path):
+    item = plan_of(*GRID, "evaluation.sets=auto", "evaluation.metrics=[mmd]").with_sets(8).planned[0]
+    journal, said = Journal(tmp_path), {2: [0.1, 0.2, 0.3], 4: [0.4, 0.5]}
+    metrics = {DISTANCE: 2.0, f"{DISTANCE}_set_sd": 0.1}
+    sets = {stage.id: stage.sets for stage in samples_of(item)}
+    for stage in item.stages:
+        values = said[sets[stage.samples]] if isinstance(stage, MetricStage) else []
+        curves = {"mmd/test/by_class": ([float(label) for label in range(len(values))], values)} if values else {}
+        journal.write_result(stage.id, Result("finished", "", metrics, curves, {}))
+    # Two sets, two more and four more; of the third class not all say something.
+    labels, values = record(item, journal).curves["mmd/test/by_class"]
+    assert labels == [0, 1]
+    assert values == pytest.approx([(2 * 0.1 + 2 * 0.1 + 4 * 0.4) / 8, (2 * 0.2 + 2 * 0.2 + 4 * 0.5) / 8])
+
+
 @pytest.mark.thorough
 def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
     words, results = four

@@ -20,15 +20,15 @@ from ablations.settings.identity import parameters, read_by_id
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
 from ablations.stages.artifacts import SAMPLES
-from ablations.stages.graph import stages_of
 from ablations.stages.labels import labels_of_samples
-from ablations.stages.restore import Parts, build, load, load_encoding
+from ablations.stages.restore import build, load, load_encoding
 from ablations.stages.rung import RungStage
 from ablations.stages.samples import draw_samples, more_sets
 from ablations.stages.training import TrainingStage, stored_of
 from analysis.format.errors import InputError
 from diffusion_core.networks.layers import LabelEmbedding
 from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
 from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of, stages_of_cell
 
 TOLD = "conditioning=class"
@@ -36,9 +36,11 @@ OWN = "conditioning.self_conditioning=true"
 MODES, STD = 4, 0.2
 POINTS = [
     *("data=mixture2d", f"data.modes={MODES}", f"data.std={STD}", "network=mlp", "horizon=25", "evaluation.sets=1"),
-    *("training.steps=400", "training.batch=256", "training.learning_rate=0.005", "training.warmup=10"),
-    *("training.report_every=100", "network.width=64", "network.layers=2", "evaluation.exact=25", "evaluation.n=400"),
+    *("training.steps=300", "training.batch=256", "training.learning_rate=0.01", "training.warmup=10"),
+    *("training.report_every=100", "network.width=32", "network.layers=2", "evaluation.exact=25", "evaluation.n=400"),
 ]
+LEARNING = ["parameterization=v", "variance=learned", "objective=hybrid", "spacing=optimal", "sampler.steps=10"]
+LEARNING.append("conditioning.dropout=0.5")
 SHORT = over(POINTS, "training.steps=8", "training.report_every=2", "training.warmup=1", "evaluation.exact=2")
 CPU = torch.device("cpu")
 
@@ -55,7 +57,7 @@ def performed(root, stages):
 def told(tmp_path_factory):
     """Stages of a cell that learned where points of each label lie, with their results."""
     root = tmp_path_factory.mktemp("told")
-    return root, performed(root, stages_of_cell(*POINTS, TOLD))
+    return root, performed(root, stages_of_cell(*POINTS, TOLD, *LEARNING))
 
 
 def test_no_label_and_no_estimate_is_what_there_always_was():
@@ -85,17 +87,25 @@ def test_labels_enter_what_learns_from_them_and_nothing_else(monkeypatch):
 
 
 def test_the_bound_of_points_is_above_their_entropy_with_a_label_and_without(told):
-    """H(x|y) of a Gaussian in bits per dimension, and H(x) of the mixture as its exact density codes the test points."""
+    """H(x|y) of a Gaussian in bits per dimension, H(x) of the mixture as its exact density codes the test points."""
     _, found = told
     metrics = found["bound", "test"][1].metrics
     given = 0.5 * math.log2(2 * math.pi * math.e * STD**2)
     without = Mixture2d(MODES, STD).load().codes["exact density"]
     assert given + 0.8 < without
-    assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.3
-    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.3
+    assert given - 3 * metrics["nll/test_se"] < metrics["nll/test"] < given + 0.35
+    assert without - 0.02 < metrics["nll_unlabelled/test"] < without + 0.6
     assert {"nll_unlabelled/test_se", "nll_unlabelled/test_draw_se", "nll_unlabelled/test_L0"} <= metrics.keys()
     assert not any("unlabelled" in name for name in found["bound", "validation"][1].metrics)
-    assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.3
+    assert given < found["bound", "validation"][1].metrics["nll/val"] < given + 0.35
+
+
+def test_a_fit_is_that_of_the_network_with_labels(told):
+    """At t = T nearly nothing of x_0 is seen: with a label its variance is that of a mode."""
+    _, found = told
+    times, errors = found["fit", None][1].curves["x0_error"]
+    assert times[-1] == 25
+    assert errors[-1] == pytest.approx(STD**2, rel=0.4)
 
 
 def test_samples_lie_where_their_labels_say_in_the_shares_of_the_data(told):
@@ -140,11 +150,12 @@ def test_the_command_refuses_a_label_that_the_cell_does_not_know(told, tmp_path)
         sample._label_of(cell_of(*POINTS), 0)
 
 
-def test_without_dropout_nothing_is_learned_of_unlabelled_data():
-    plain, dropping = (cell_of(*TINY, TOLD, f"conditioning.dropout={share}") for share in (0, 0.1))
-    assert bound_passes(plain)[4] == 0
+def test_there_is_no_bound_without_labels_where_nothing_was_learned_without_or_its_variance_is_of_labels():
+    dropping = cell_of(*TINY, TOLD)
     assert bound_passes(dropping)[4] == bound_passes(dropping)[0] > 0
     assert bound_passes(dropping, "validation")[4] == bound_passes(cell_of(*TINY))[4] == 0
+    for words in ("conditioning.dropout=0", "variance=analytic"):
+        assert bound_passes(cell_of(*TINY, TOLD, words))[4] == 0
 
 
 @pytest.mark.parametrize("words", [[TOLD], [TOLD, OWN, "training.micro_batch=48"]])
@@ -232,23 +243,11 @@ def test_data_without_labels_and_networks_that_take_none_are_refused_in_a_line(m
             "conditioning=unconditional needs none"
         )
 
-    class Deaf(Mlp):
+    class Deaf(Network):
         """One that takes no labels."""
 
-        def labelled(self, shape, channels_out, classes):
-            return super(Mlp, self).labelled(shape, channels_out, classes)
+        def build(self, shape, channels_out):
+            return Mlp().build(shape, channels_out)
 
     assert "network=deaf takes no labels" in refusal(replace(told, network=Deaf()))
     assert refusal(replace(cell, network=Deaf())) is None
-
-
-def test_a_fitted_variance_is_that_of_the_network_with_labels(tmp_path):
-    """It is fitted to training points with their labels; without them its errors were larger by those of the mixture."""
-    words = over(POINTS, "evaluation.fit=256", "variance=analytic_mse", TOLD)
-    cell = cell_of(*words)
-    stages = [stage for stage in stages_of(cell, "d" * 12, "float32", None) if stage.kind in ("training", "fit")]
-    found = performed(tmp_path, stages)
-    _, error = found["fit", None][1].curves["x0_error"]
-    # At t = T next to nothing of x_0 is seen: with a label its variance is that of a mode.
-    assert error[-1] == pytest.approx(STD**2, rel=0.3)
-    assert Parts(stages[0].id).training == stages[0].id
