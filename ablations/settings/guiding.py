@@ -72,7 +72,7 @@ def _setting(word: str) -> tuple[str, Any]:
 def rung_step(cell: Cell) -> int:
     """The step whose average guides a cell by a rung."""
     plan = cell.training
-    return max(1, round(plan.steps / 2**cell.guidance.rung / plan.report_every)) * plan.report_every
+    return max(1, round(plan.steps / (1 << cell.guidance.rung) / plan.report_every)) * plan.report_every
 
 
 def guide_passes(cell: Cell) -> int:

@@ -48,7 +48,7 @@ def stages_of(
     if cell.horizon:
         training = content_hash(training_content(cell, digest, precision))
         parts = replace(parts, training=training, fit=fit_of(cell, training))
-        stage = TrainingStage(training, cell, parts.autoencoder, _ids(stages))
+        stage = TrainingStage(training, cell, parts.autoencoder, _ids(stages), kept=kept_for_guidance(cell))
         stages.append(with_kin(stage, digest, precision) if cell.training.rate == "wsd" else stage)
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
@@ -62,8 +62,8 @@ def stages_of(
     scored = tuple(rung for rung in on_the_way if not rung.before)
     branches = once(branch for rung in on_the_way for branch in rung.before)
     forks = frozenset(step for branch in branches for step in branch.forks)
-    kept = kept_for_guidance(cell)
-    leaving = (replace(s, scored=scored, forks=forks, kept=kept) if s.kind == "training" else s for s in stages)
+    own = training_of(stages)
+    leaving = (replace(own, scored=scored, forks=forks) if own and stage is own else stage for stage in stages)
     return [*leaving, *branches, *on_the_way]
 
 
@@ -159,7 +159,7 @@ def once(stages: Iterable[S]) -> list[S]:
         if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
             scored = {rung.id: rung for rung in (*merged.scored, *stage.scored)}
             kin = tuple(dict.fromkeys((*merged.kin, *stage.kin)))
-            left = {"forks": merged.forks | stage.forks, "kept": merged.kept | stage.kept}
-            merged = replace(merged, scored=tuple(scored.values()), kin=kin, **left)
+            forks, kept = merged.forks | stage.forks, merged.kept | stage.kept
+            merged = replace(merged, scored=tuple(scored.values()), kin=kin, forks=forks, kept=kept)
         by_id[stage.id] = merged
     return list(by_id.values())

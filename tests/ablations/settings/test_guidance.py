@@ -172,3 +172,13 @@ def test_a_sample_takes_a_pass_of_its_guide_at_every_step_in_the_interval():
     assert guide_passes(cell_of(*over(made, "guidance.low=158"))) == 0
     # Where σ is the network's own to learn, and not known yet.
     assert guide_passes(cell_of(*over(made, "schedule=learned", "guidance.low=158"))) == 1000
+
+
+def test_guides_are_levels_of_an_axis():
+    """Lists of texts, of which there are several."""
+    found = plan_of(*CELL, 'guidance.guide=["network.width=16"],["network.width=8","training.steps=20"]').planned
+    assert [item.cell.guidance.guide for item in found] == [
+        ("network.width=16",),
+        ("network.width=8", "training.steps=20"),
+    ]
+    assert [guiding_cell(item.cell).network.width for item in found] == [16, 8]

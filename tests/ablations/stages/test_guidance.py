@@ -23,7 +23,7 @@ from ablations.stages.artifacts import SAMPLES, average_at
 from ablations.stages.graph import once, training_of, validated
 from ablations.stages.guidance import GuidanceStage
 from ablations.stages.restore import Parts, load_learner
-from ablations.stages.rung import RungStage
+from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.samples import SamplesStage, draw_samples
 from ablations.tracking.model import read_model, write_model
 from analysis.format.errors import InputError
@@ -341,3 +341,14 @@ def test_its_model_draws_the_samples_of_the_cell(by, root, tmp_path):
     cell, model = read_model(tmp_path, CPU)
     assert cell.guidance.scale == Journal(root).result(stage.parts.tuned).metrics["guidance/scale"]
     assert torch.equal(draw_samples(cell, model, 300, lambda share: None).double(), wanted)
+
+
+def test_a_rung_that_leads_leaves_the_average_that_is_to_guide(tmp_path):
+    """One of a search, which takes a training so far before it is run."""
+    words = over(POINTS, "training.steps=80", *BY["rung"], "guidance.scale=2", "guidance.rung=2", "evaluation.rungs=2")
+    training = training_of(stages_of_cell(*words))
+    assert training.kept == {20}
+    rung = rung_of(training, 60)
+    assert rung.leads
+    result_of(rung, tmp_path)
+    assert (tmp_path / training.id / average_at(20)).exists()
