@@ -127,7 +127,9 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     if not n + k + m:
         a, b = (value.mT.contiguous().mT if value.stride(1) == 1 else value.contiguous() for value in (a, b))
         return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
-    y = product(pad(a, (0, k, 0, n)), pad(b, (0, m, 0, k)), None if bias is None else pad(bias, (0, m)))
+    # Padding by nothing would be a copy.
+    wider = pad(a, (0, k, 0, n)) if k or n else a, pad(b, (0, m, 0, k)) if m or k else b
+    y = product(*wider, None if bias is None else pad(bias, (0, m)))
     return y[:, : a.shape[1], : b.shape[2]]
 
 

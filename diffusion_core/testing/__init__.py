@@ -36,6 +36,7 @@ from diffusion_core.spacings import Spacing
 from diffusion_core.testing import (
     conditionings,
     couplings,
+    labelled,
     networks,
     objectives,
     parameterizations,
@@ -103,6 +104,7 @@ def check_network(network: Network) -> None:
     run(networks.ALONE, network)
     for shape in networks.taken(network):
         run(networks.PROPERTIES, network, shape)
+        run(labelled.PROPERTIES, network, shape)
 
 
 def check_sampler(sampler: Sampler) -> None:

@@ -65,7 +65,11 @@ def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: b
 
 def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False, seed: int = 0) -> nn.Module:
     """A module with every weight moved from its start, as after training."""
-    module = fresh(network, shape, learned=learned)
+    return moved(fresh(network, shape, learned=learned), seed)
+
+
+def moved(module: nn.Module, seed: int) -> nn.Module:
+    """The module with every weight moved by a draw of a seed."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in module.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
@@ -247,18 +251,23 @@ def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[in
     modules = [stirred(network, shape, seed=seed) for seed in range(3)]
     fact = "it does not consist of the layers of diffusion_core.networks.grouped, or it has dropout"
     require(network, "gains_beside must be false for what cannot lie side by side", stackable(modules[0]), fact)
-    alone = [_learned(module, x + i, TIME + i) for i, module in enumerate(modules)]
+    require_as_alone(network, rule, modules, [(x + i, TIME + i) for i in range(3)])
+
+
+def require_as_alone(network: Network, rule: str, modules: list[nn.Module], asked: list[tuple[Tensor, ...]]) -> None:
+    """Fail unless modules give side by side what each gives alone, each for what it is asked."""
+    alone = [_learned(module, own) for module, own in zip(modules, asked, strict=True)]
     stack = stacked(modules[0], len(modules))
     for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):
         mine.data = torch.stack([their.detach() for their in theirs])
-    together = _learned(stack, torch.stack([x, x + 1, x + 2]), torch.stack([TIME, TIME + 1, TIME + 2]))
+    together = _learned(stack, tuple(map(torch.stack, zip(*asked, strict=True))))
     for (name, several), *own in zip(together.items(), *(each.values() for each in alone), strict=True):
         require_equal(network, rule, several, torch.stack(own), lambda i, name=name: f"in {name} of network {i[0]}")  # type: ignore[misc]
 
 
-def _learned(module: nn.Module, x: Tensor, time: Tensor) -> dict[str, Tensor]:
+def _learned(module: nn.Module, asked: tuple[Tensor, ...]) -> dict[str, Tensor]:
     """The output, and the gradient of its squares' sum in each parameter that has one."""
-    out = module(x, time)
+    out = module(*asked)
     names, parameters = zip(*((name, p) for name, p in module.named_parameters() if p.requires_grad), strict=True)
     gradients = torch.autograd.grad(out.square().sum(), parameters, allow_unused=True)
     found = {

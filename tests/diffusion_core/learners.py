@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.batches import Labelled
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.learner import DiffusionLearner
@@ -21,13 +24,17 @@ from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
 
 BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
+CLASSES = 3
 DIGITS = torch.randint(17, (40, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
-def learner_of_points(choices: Choices) -> tuple[DiffusionLearner, Tensor]:
-    learner = DiffusionLearner.of(choices, Continuous(), (2,))
+def learner_of_points(choices: Choices) -> tuple[DiffusionLearner, Any]:
+    """Of points, which have labels where the network is told any."""
+    learner = DiffusionLearner.of(choices, Continuous(), (2,), CLASSES)
     learner.diffusion.initialise(0)
-    return learner, torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(40, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(-1, 39) % (CLASSES + 1) - 1
+    return learner, Labelled(points, labels) if learner.classes else points
 
 
 def points_learner() -> tuple[DiffusionLearner, Tensor]:
@@ -49,6 +56,11 @@ def schedule_learner() -> tuple[DiffusionLearner, Tensor]:
 def paired_learner() -> tuple[DiffusionLearner, Tensor]:
     """Its noise is paired with its data."""
     return learner_of_points(replace(BASE, coupling=Optimal()))
+
+
+def told_learner() -> tuple[DiffusionLearner, Labelled]:
+    """Its network is told labels, and its own estimate."""
+    return learner_of_points(replace(BASE, conditioning=Class(self_conditioning=True, dropout=0.3)))
 
 
 def image_learner() -> tuple[DiffusionLearner, Tensor]:

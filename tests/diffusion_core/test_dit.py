@@ -83,8 +83,7 @@ def test_output_is_that_of_its_authors(theirs):
 def test_every_part_gives_what_that_of_its_authors_gives(theirs):
     seen: dict[str, torch.Tensor] = {}
     for name, ours in FEATURES.items():
-        keep = lambda _, given, out, name=name: seen.update({name: out})
-        theirs.get_submodule(ours).register_forward_hook(keep)
+        theirs.get_submodule(ours).register_forward_hook(lambda _, given, out, name=name: seen.update({name: out}))
     theirs(figure("x"), figure("timesteps"), figure("y"))
     for name, out in seen.items():
         expected = figure(f"feature/{name}")

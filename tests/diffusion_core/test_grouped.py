@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from diffusion_core.networks import convolution, grouped
 from diffusion_core.networks.convolution import Case, Conv2d, dependent
+from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.fused import NormSilu
 from diffusion_core.networks.grouped import LayerNorm, Linear, stackable, stacked
 from diffusion_core.networks.layers import Attention, ResidualBlock
@@ -199,14 +200,21 @@ NETWORKS = (
     (UNet(channels=8, groups=4, recompute=True), (1, 4, 4), 3),
     (UNet(channels=4, multipliers=(1,), groups=2, attention=(5,), heads=4), (3, 5, 7), 1),
     (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8), 5),
+    (Dit(width=16, depth=2, heads=2), (1, 8, 8), 5),
+    (Dit(), (1, 8, 8), 8),
+    (Dit(patch=1, width=12, depth=1, heads=3), (3, 5, 7), 1),
+    (Dit(patch=4, width=4, depth=1, heads=1), (2, 4, 4), 1),
+    (Dit(patch=4, width=64, depth=1, heads=2), (1, 4, 8), 16),
 )
+LABELLED = (NETWORKS[0], NETWORKS[3], NETWORKS[7])
 
 
-def whole(network, members, x, time, dy, rounding):
+def whole(network, members, x, time, dy, rounding, *told):
     """The outputs and gradients of whole networks: one takes examples as they are, several have S in front."""
     x = x.clone().requires_grad_()
+    asked = x, time, *told
     with torch.autocast("cpu", torch.bfloat16, enabled=rounding == "bf16"):
-        y = network(x, time) if members > 1 else network(x[0], time[0])[None]
+        y = network(*asked) if members > 1 else network(*(value[0] for value in asked))[None]
     gradients = torch.autograd.grad(y, [x, *network.parameters()], dy)
     return [y.detach(), gradients[0], *(g if members > 1 else g[None] for g in gradients[1:])]
 
@@ -220,6 +228,25 @@ def test_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
     alone = [whole(own, 1, x[i : i + 1], time[i : i + 1], dy[i : i + 1], rounding) for i, own in enumerate(networks)]
     for members in MEMBERS:
         together = whole(beside(networks[:members]), members, x[:members], time[:members], dy[:members], rounding)
+        for mine, *own in zip(together, *alone[:members], strict=True):
+            assert torch.equal(mine, torch.cat(own))
+
+
+@across(network=LABELLED, rounding=("float32", "bf16"))
+def test_labelled_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
+    """Some labels are many examples', some none's; of the last network's examples none has a label."""
+    config, shape, batch = network
+    networks = [stirred(config.labelled(shape, shape[0], 10), i) for i in range(8)]
+    label = torch.randint(11, (8, batch), generator=torch.Generator().manual_seed(0))
+    label[7] = 10
+    asked = normal(8, batch, *shape), 1000 * normal(8, batch, seed=2).abs(), normal(8, batch, *shape, seed=1)
+
+    def answered(network, members, place):
+        return whole(network, members, *(values[place] for values in asked), rounding, label[place])
+
+    alone = [answered(own, 1, slice(i, i + 1)) for i, own in enumerate(networks)]
+    for members in MEMBERS:
+        together = answered(beside(networks[:members]), members, slice(members))
         for mine, *own in zip(together, *alone[:members], strict=True):
             assert torch.equal(mine, torch.cat(own))
 
@@ -342,7 +369,7 @@ def test_a_convolution_that_takes_each_network_by_itself_depends_on_the_layout_a
     assert dependent.__wrapped__(Case.here(torch.float32, (4, 6, 6), (8, 4, 3, 3))) == {"layout"}
 
 
-@across(value=(float("nan"), float("inf")), network=NETWORKS[:1] + NETWORKS[3:4], rounding=("float32", "bf16"))
+@across(value=(float("nan"), float("inf")), network=LABELLED, rounding=("float32", "bf16"))
 def test_a_network_whose_numbers_are_not_finite_changes_no_bit_of_others(value, network, rounding):
     config, shape, batch = network
     stack = beside([stirred(config.build(shape, shape[0]), i) for i in range(3)])
@@ -369,6 +396,7 @@ def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
     assert stackable(Mlp(width=4, layers=1).build((2,), 2))
     assert stackable(UNet(channels=8, groups=4).build((1, 8, 8), 1))
     assert not stackable(UNet(channels=8, groups=4, dropout=0.1).build((1, 8, 8), 1))
+    assert stackable(Dit(width=4, heads=1).build((1, 8, 8), 1))
     assert not stackable(nn.Linear(2, 2))
 
 

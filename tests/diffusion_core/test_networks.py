@@ -7,12 +7,13 @@ import torch
 from torch import nn
 from torch.nn.functional import group_norm, silu
 
+from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.layers import Attention, ResidualBlock, modulations, sinusoidal
 from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
-from diffusion_core.testing import networks
+from diffusion_core.testing import labelled, networks
 from diffusion_core.testing.networks import TIME, stirred
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
@@ -25,6 +26,9 @@ CASES = [
     (UNet(channels=8, multipliers=(1,), groups=4, attention=()), (3, 5, 7)),
     (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8)),
     (UNet(channels=12, groups=3, heads=3, dropout=0.2), (2, 4, 4)),
+    (Dit(width=16, depth=2), (3, 8, 4)),
+    (Dit(patch=1, width=8, depth=1, heads=1), (1, 3, 5)),
+    (Dit(patch=4, width=4, depth=1, heads=2), (2, 4, 4)),
 ]
 CASES += [(cls(), shape) for cls in classes(Network) for shape in networks.taken(cls())]
 NETWORKS = pytest.mark.parametrize(
@@ -36,6 +40,7 @@ NETWORKS = pytest.mark.parametrize(
 def test_every_network_keeps_what_networks_keep(network, shape):
     run(networks.ALONE, network)
     run(networks.PROPERTIES, network, shape)
+    run(labelled.PROPERTIES, network, shape)
 
 
 def test_what_a_network_takes_is_found():
@@ -66,8 +71,14 @@ def test_attention_stands_at_the_listed_sides_down_and_up_and_once_in_the_middle
             [(2,), (1, 7, 8), (1, 8, 7)],
             r"unet with 2 resolutions needs .* whose sides 2 divides",
         ),
+        (Dit(), [(2,), ()], r"dit takes images \[C, H, W\], got .*for points take network=mlp"),
+        (
+            Dit(patch=3),
+            [(1, 8, 9), (1, 9, 8)],
+            r"patches of 3×3 pixels, which do not fill .*: take a network.patch",
+        ),
     ],
-    ids=["mlp", "unet"],
+    ids=["mlp", "unet", "dit", "patch"],
 )
 def test_a_network_refuses_what_it_cannot_take(network, shapes, reason):
     for shape in shapes:
@@ -79,6 +90,19 @@ def test_a_network_refuses_what_it_cannot_take(network, shapes, reason):
 def test_mlp_refuses_fields_out_of_range(fields):
     with pytest.raises(ValueError, match="mlp needs an even width and at least one layer"):
         Mlp(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        *(({field: 0}, "of at least 1") for field in ("patch", "width", "depth", "heads")),
+        ({"width": 18, "heads": 2}, "a width that 4 divides .*, got width=18, heads=2"),
+        ({"width": 16, "heads": 3}, "heads do, got width=16, heads=3"),
+    ],
+)
+def test_dit_refuses_fields_out_of_range(fields, reason):
+    with pytest.raises(ValueError, match=f"dit needs .*{reason}"):
+        Dit(**fields)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 
 from diffusion_core import population
+from diffusion_core.batches import Labelled
 from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
@@ -28,7 +32,7 @@ from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde, LearnedDiagonal, LearnedVariance
-from tests.diffusion_core.learners import BASE, DIGITS, image_learner, learner_of_points, vq_learner
+from tests.diffusion_core.learners import BASE, CLASSES, DIGITS, image_learner, learner_of_points, vq_learner
 
 PLAN = Training(steps=5, batch=8, warmup=2, report_every=2, precision="float32", snapshots=2)
 CPU = torch.device("cpu")
@@ -49,9 +53,9 @@ class Run:
             return self.choices()
         if isinstance(self.choices.network, Mlp):
             return learner_of_points(self.choices)
-        learner = DiffusionLearner.of(self.choices, GreyLevels(17), (1, 8, 8))
+        learner = DiffusionLearner.of(self.choices, GreyLevels(17), (1, 8, 8), CLASSES)
         learner.diffusion.initialise(self.seed)
-        return learner, DIGITS
+        return learner, Labelled(DIGITS, torch.arange(len(DIGITS)) % CLASSES) if learner.classes else DIGITS
 
 
 class Meeting:
@@ -154,16 +158,33 @@ KINDS = (
     Run(replace(BASE, coupling=Optimal()), seed=4),
 )
 """Of one shape, and of all else differing."""
+LABELLED = replace(BASE, conditioning=Class(dropout=0.3))
+SHOWN = replace(BASE, conditioning=Unconditional(self_conditioning=True))
+TOLD = (
+    Run(LABELLED),
+    Run(replace(LABELLED, conditioning=Class(dropout=0.0), parameterization=V()), replace(PLAN, clip=0.1), seed=1),
+    Run(replace(LABELLED, conditioning=Class(dropout=0.9), schedule=Cosine()), seed=2),
+    Run(SHOWN),
+    Run(replace(SHOWN, parameterization=X0(), variance=BetaTilde(), objective=Vlb()), replace(PLAN, ema=0.5), seed=1),
+    Run(replace(LABELLED, conditioning=Class(self_conditioning=True))),
+    Run(replace(LABELLED, conditioning=Class(self_conditioning=True, dropout=0.9)), seed=1),
+)
+"""Told labels, by different shares, their own estimate, or both."""
 TWICE = (
     Run(WIDE),
     Run(replace(WIDE, timesteps=Importance(history=2), horizon=3), seed=1),
     Run(replace(BASE, variance=LearnedDiagonal(), objective=Vlb(), horizon=40), seed=2),
 )
 """Whose networks give a variance, too."""
-IMAGES = tuple(
-    Run(replace(run.choices, network=UNet(channels=8, groups=4, attention=())), replace(run.plan, steps=3))
-    for run in KINDS[:5]
-)
+
+
+def of_images(network: Network) -> tuple[Run, ...]:
+    """Trainings of such a network on digits, of all else differing."""
+    return tuple(Run(replace(run.choices, network=network), replace(run.plan, steps=3)) for run in KINDS[:5])
+
+
+UNETS = of_images(UNet(channels=8, groups=4, attention=()))
+TRANSFORMERS = of_images(Dit(width=16, depth=2, heads=2))
 
 
 @pytest.mark.parametrize("pair", [(0, 1), (2, 3), (4, 5), (6, 7), (0, 4)], ids=str)
@@ -177,14 +198,27 @@ def test_eight_of_all_kinds_are_each_as_alone(passes):
     assert passes == [8] * PLAN.steps
 
 
+def test_networks_that_are_told_labels_or_their_own_estimate_are_each_as_alone(passes):
+    assert_as_alone([*TOLD, KINDS[0]])
+    assert sorted(passes) == [2] * 2 * PLAN.steps + [3] * PLAN.steps
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_networks_of_images_that_are_told_more_are_each_as_alone(precision, passes):
+    network, plan = UNet(channels=8, groups=4, attention=()), replace(PLAN, steps=2, precision=precision, micro_batch=5)
+    assert_as_alone([Run(replace(run.choices, network=network), plan, run.seed) for run in TOLD[3:]])
+    assert passes == [2, 2] * 2 * 2
+
+
 def test_networks_that_give_a_variance_are_each_as_alone(passes):
     assert_as_alone(list(TWICE))
     assert passes == [3] * PLAN.steps
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_networks_of_images_are_each_as_alone(precision, passes):
-    assert_as_alone([replace(run, plan=replace(run.plan, precision=precision)) for run in IMAGES])
+@pytest.mark.parametrize("images", [UNETS, TRANSFORMERS], ids=["unet", "dit"])
+def test_networks_of_images_are_each_as_alone(images, precision, passes):
+    assert_as_alone([replace(run, plan=replace(run.plan, precision=precision)) for run in images])
     assert passes == [5] * 3
 
 

@@ -6,8 +6,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from torch import Tensor
 
 from diffusion_core import trainer
+from diffusion_core.batches import Labelled
 from diffusion_core.likelihood import bound
 from diffusion_core.networks import convolution, fused
 from diffusion_core.objectives import Simple
@@ -23,6 +25,7 @@ from tests.diffusion_core.learners import (
     learner_of_points,
     paired_learner,
     schedule_learner,
+    told_learner,
     vq_learner,
 )
 from tests.diffusion_core.test_gpu import CPU, CUDA, DIGITS, model
@@ -58,7 +61,8 @@ def recorded_by(patch) -> list[Recorded]:
 def states(learner_of, device, **changes):
     """What a training reports, with its states as they were."""
     made, data = learner_of()
-    reports = train(made.to(device), data.to(device), replace(PLAN, **changes), 0)
+    data = data.to(device) if isinstance(data, Tensor) else Labelled(*(part.to(device) for part in data))
+    reports = train(made.to(device), data, replace(PLAN, **changes), 0)
     return [(report.losses, {key: value.cpu().clone() for key, value in report.state().items()}) for report in reports]
 
 
@@ -70,6 +74,7 @@ def states(learner_of, device, **changes):
         (adapting_learner, "muon", None),
         (schedule_learner, "adamw", 0.1),
         (paired_learner, "adamw", 0.1),
+        (told_learner, "adamw", 0.1),
         (vq_learner, "adamw", None),
     ],
 )

@@ -26,13 +26,14 @@ from tests.diffusion_core.learners import (
     paired_learner,
     points_learner,
     schedule_learner,
+    told_learner,
 )
 
 CPU = torch.device("cpu")
 PLAN = Training(steps=9, batch=16, warmup=4, report_every=3)
 
 LEARNERS = pytest.mark.parametrize(
-    "learner_of", [points_learner, image_learner, adapting_learner, schedule_learner, paired_learner]
+    "learner_of", [points_learner, image_learner, adapting_learner, schedule_learner, paired_learner, told_learner]
 )
 
 

@@ -62,6 +62,13 @@ WRONG = [
         wrong.Shared(width=8),
         r"networks side by side must give what each gives alone, but it is .* in the output of net",
     ),
+    (wrong.Labelled(8, 1), r"the output must depend on the label, but it is the same for 0 and 1 after 5 steps"),
+    (wrong.Labelled(8, 1, "the first of none"), r"the output must be that for the label K of K classes, but it is"),
+    (
+        wrong.Labelled(8, 1, "wider layers"),
+        r"with labels a network must start as without, but time.first.weight",
+    ),
+    (wrong.Labelled(8, 1, "an error"), r"a network that takes no labels must say so, but it says: not today"),
     (wrong.SilentlyOnce(), r"a gradient of its gradient must be its slope, or a RuntimeError, but it is .* instead of"),
     (wrong.Shapeless(), r"it must take images \[C, H, W\] or points \[D\], but it takes none of \[1, 8, 8\]"),
     (wrong.OwnNoise(), r"a sample must be the same however many are drawn, but it is .* in sample 0"),

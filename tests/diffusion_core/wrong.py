@@ -367,6 +367,32 @@ class Shared(Mlp):
         return SharedModule(self, shape[0], channels_out)
 
 
+class DeafModule(MlpModule):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, time)
+
+
+class FirstModule(MlpModule):
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, time, torch.zeros_like(time, dtype=torch.int64) if label is None else label)
+
+
+@dataclass(frozen=True)
+class Labelled(Mlp):
+    """Makes of labels what it should not."""
+
+    makes: Literal["nothing", "the first of none", "wider layers", "an error"] = "nothing"
+
+    def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
+        if self.makes == "an error" and classes:
+            raise ValueError("not today")
+        if self.makes == "wider layers" and classes:
+            return Mlp(2 * self.width, self.layers).labelled(shape, channels_out, classes)
+        plain = super().labelled(shape, channels_out, classes)
+        kinds = {"nothing": DeafModule, "the first of none": FirstModule}
+        return kinds[self.makes](self, shape[0], channels_out, classes) if classes and self.makes in kinds else plain
+
+
 class Shapeless(Fitting):
     """Takes nothing."""
 

@@ -1,0 +1,182 @@
+"""Conditioning: of an exact model every likelihood, fit and sample is that of the label's own model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core import iwae, ode
+from diffusion_core.conditioning import Class, Conditioning, Unconditional
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.fitting import bound_terms, noise_moments, with_fitted_variance, with_optimal_spacing
+from diffusion_core.iwae import importance_weighted
+from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.parameterizations import Epsilon
+from diffusion_core.samplers import Ancestral, Ddim, Sampler
+from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.testing import check_conditioning
+from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
+from diffusion_core.testing.variants import name
+from diffusion_core.timesteps import Uniform
+from diffusion_core.training import Training
+from diffusion_core.variances import AnalyticMse
+from tests.axes import members
+
+MIXTURE = MixtureData(components=3, radius=1.0, width=0.3)
+NONE = 3
+EVERY = (*members(Conditioning), Unconditional(self_conditioning=True), Class(self_conditioning=True), Class(dropout=0))
+PLAN = Training(steps=40, batch=6, warmup=0, precision="float32")
+
+
+@pytest.mark.parametrize("conditioning", EVERY, ids=name)
+def test_every_conditioning_keeps_what_conditionings_keep(conditioning):
+    check_conditioning(conditioning)
+
+
+def exact(horizon: int = 1000, denoise=MIXTURE.denoise, classes: int = 3, **more) -> Diffusion:
+    """A diffusion that knows E[x_0 | x_t], and with classes E[x_0 | x_t, y]; nothing of x_0 is left in x_T."""
+    schedule = LogSnrLinear(gamma_max=12.0)
+    output = denoiser_output(denoise, Epsilon(), schedule, horizon)
+    return diffusion(output, horizon, schedule=schedule, real=True, classes=classes, **more)
+
+
+def of_class(y: int, horizon: int = 1000) -> Diffusion:
+    """The model of one class alone, N(m, s² I), or of the mixture, from formulas of their own."""
+    m, s = MIXTURE.centres[min(y, 2)], MIXTURE.width
+
+    def denoise(x_t: Tensor, alpha_bar: Tensor) -> Tensor:
+        gain = alpha_bar.sqrt() * s**2 / (alpha_bar * s**2 + 1 - alpha_bar)
+        return (m + gain * (x_t - alpha_bar.sqrt() * m)).to(x_t.dtype)
+
+    return exact(horizon, MIXTURE.denoise if y == NONE else denoise, 0)
+
+
+def labelled_points(n: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(3, (n,), generator=generator)
+    noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
+    return (MIXTURE.centres[labels] + MIXTURE.width * noise).float(), labels
+
+
+def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labels_and_without(monkeypatch):
+    """log p(x | y) and log p(x), point by point, in batches that cut the labels."""
+    monkeypatch.setattr(ode, "BATCH", 32)
+    (x, labels), model = labelled_points(60), exact()
+    for view, log_density in (
+        (model.given(labels), MIXTURE.log_density(x, labels)),
+        (model.given(None), MIXTURE.log_density(x)),
+    ):
+        found = flow_likelihood(view, x, steps=32, probes=2, seed=0).total
+        truth = -log_density / (2 * math.log(2))
+        assert found.mean().item() == pytest.approx(truth.mean().item(), abs=0.001)
+        assert (found - truth).abs().max() < 0.02
+
+
+SCORES = {
+    "bound": lambda model, x: bound(model, x, exact=2, strata=3, seed=0, clip=False, batch=4).total,
+    "of fewer steps": lambda model, x: bound(model, x, exact=1, strata=2, seed=0, clip=False, steps=7, batch=4).total,
+    "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, clip=False, batch=4).total,
+    "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, clip=False, steps=20).total,
+    "flow": lambda model, x: flow_likelihood(model, x, steps=8, probes=2, seed=0).total,
+}
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_each_row_is_scored_by_the_model_of_its_own_label(score, monkeypatch):
+    """Also where batches cut them, and where some have none; −1 and K are both none."""
+    monkeypatch.setattr(iwae, "CHUNK", 4)
+    monkeypatch.setattr(ode, "BATCH", 4)
+    # Fewer than what slopes over images are taken of: no image has a part in another's score.
+    x, labels = labelled_points(14)
+    labels[3], labels[10] = -1, NONE
+    found = SCORES[score](exact(60).given(labels), x)
+    for y in range(4):
+        own = labels.where(labels >= 0, NONE) == y
+        truth = SCORES[score](of_class(y, 60), x)
+        torch.testing.assert_close(found[own], truth[own], rtol=1e-4, atol=1e-4)
+        assert (found - truth)[~own].abs().min() > 1e-3
+
+
+def test_the_variance_of_the_bounds_estimate_is_that_of_the_labels_model():
+    x, labels = labelled_points(40)
+    model, x = exact(60), x[labels == 1]
+    ones = torch.ones(len(x), dtype=torch.int64)
+    ours, truth, other = (
+        estimate_variance(one, Uniform().build(one.gamma), x, draws=3, batch=5, seed=0)
+        for one in (model.given(ones), of_class(1, 60), of_class(2, 60))
+    )
+    assert ours == pytest.approx(truth, rel=1e-3)
+    assert other != pytest.approx(truth, rel=0.01)
+
+
+def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
+    """E‖x_0 − x̂_0‖²/D is s (1 − ᾱ)/(ᾱ s + 1 − ᾱ) of one class, s = 0.3²: of others' labels it would be nearly 1."""
+    (x, labels), model = labelled_points(300), exact(60)
+    view = model.given(labels)
+    moments = noise_moments(view, x, draws=600, seed=0, clip=False)
+    s, alpha_bar = MIXTURE.width**2, moments.alpha_bar
+    truth = s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar)
+    torch.testing.assert_close(moments.error, truth, rtol=0.15, atol=0)
+    fitted = with_fitted_variance(view, AnalyticMse(), x, draws=600, seed=0, clip=False)
+    # It keeps the labels of what it was fitted to, until others are given.
+    p = fitted.reverse(x, fitted.chain(), torch.full((300,), 30), clip=False)
+    assert torch.equal(p.x0, view.reverse(x, view.chain(), torch.full((300,), 30), clip=False).x0)
+    assert p.log_variance.isfinite().all()
+    assert torch.equal(fitted.given(labels.flip(0)).labels, labels.flip(0))
+
+
+def test_terms_of_a_bound_are_those_of_the_labels_model_and_so_is_the_spacing():
+    x = labelled_points(60)[0]
+    ones = torch.ones(60, dtype=torch.int64)
+    view, own = exact(30).given(ones), of_class(1, 30)
+    ours, truth = (bound_terms(one, x, draws=20, seed=0, clip=False) for one in (view, own))
+    torch.testing.assert_close(ours, truth, rtol=1e-3, atol=1e-4)
+    spaced, expected = (with_optimal_spacing(one, x, draws=20, seed=0, clip=False) for one in (view, own))
+    assert torch.equal(spaced.chain(6).times, expected.chain(6).times)
+    assert torch.equal(spaced.labels, ones)
+
+
+@pytest.mark.parametrize("sampler", [Ancestral(), Ddim(steps=20), Heun(steps=20), DpmSolver(steps=20)], ids=name)
+def test_a_sample_is_that_of_the_model_of_its_label(sampler):
+    """Whatever stands beside it: of label y at the same noise."""
+    labels = torch.arange(150) % 4
+    samples = drawn(sampler, exact(60).given(labels), batch=64)
+    for y in range(4):
+        truth = drawn(sampler, of_class(y, 60))
+        torch.testing.assert_close(samples[labels == y], truth[labels == y], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(drawn(sampler, exact(60).given(labels), 20, first=130), samples[130:])
+
+
+def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
+    return sampler.sample(model, n, seed=0, clip=False, **more)
+
+
+def test_a_view_shares_all_but_the_labels_and_is_the_diffusion_itself_where_there_are_none():
+    model, plain = exact(60), of_class(0, 60)
+    labels = torch.tensor([0, 2, -1])
+    view = model.given(labels)
+    assert view is not model
+    assert view.denoiser is model.denoiser
+    assert view.labels.tolist() == [0, 2, NONE]
+    assert view.rows(1, 5).labels.tolist() == [2, NONE]
+    assert view.rows(1, 3).chain() is model.chain()
+    assert model.labels is None
+    assert model.rows(0, 2) is model
+    assert model.given(None).rows(0, 2).labels is None
+    assert plain.given(labels) is plain
+    assert view.state_dict().keys() == model.state_dict().keys()
+
+
+def test_labels_of_other_rows_are_no_labels():
+    x, model = torch.zeros(4, 2), exact(60)
+    view = model.given(torch.tensor([0, 1, 2]))
+    line = r"^labels of 3 rows are given, and 4 rows are asked: take diffusion.rows\(i, j\)$"
+    with pytest.raises(ValueError, match=line):
+        view.predict(x, torch.full((4,), 7.0), clip=False)
+    with pytest.raises(ValueError, match=r"^labels of 3 rows are given, and 100 rows are asked"):
+        drawn(Ddim(steps=2), view, 100)

@@ -1,0 +1,199 @@
+"""Labels in training and of samples: which example is told which, and what is refused."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import Class, Unconditional, sample_labels
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.unet import UNet
+from diffusion_core.ranks import Ranks
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
+from tests.diffusion_core.learners import BASE, CLASSES, learner_of_points
+
+PLAN = Training(steps=20, batch=6, warmup=0, precision="float32")
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        (torch.zeros(3), r"labels must be int64 \[N\], got torch.float32 \[3\]"),
+        (torch.zeros(3, 1, dtype=torch.int64), r"labels must be int64 \[N\], got torch.int64 \[3, 1\]"),
+        (torch.tensor([0, 1, 4]), "labels of 3 classes are 0 to 2, and -1 for none, got 4"),
+        (torch.tensor([0, -2]), "labels of 3 classes are 0 to 2, and -1 for none, got -2"),
+    ],
+    ids=["float", "column", "beyond", "below"],
+)
+def test_these_are_no_labels(labels, line):
+    learner, data = learner_of_points(replace(BASE, conditioning=Class()))
+    with pytest.raises(ValueError, match=f"^{line}$"):
+        learner.diffusion.given(labels)
+    repeated = torch.cat([labels] * 40)[:40]
+    with pytest.raises(ValueError, match=r"^labels "):
+        next(train(learner, Labelled(data.values, repeated), PLAN, 0))
+
+
+def test_a_network_that_is_told_labels_needs_them():
+    line = r"^conditioning=class tells the network labels, and these data have none: take data with labels, or "
+    with pytest.raises(ValueError, match=line):
+        Diffusion(replace(BASE, conditioning=Class()), Continuous(), (2,))
+    learner, (points, labels) = learner_of_points(replace(BASE, conditioning=Class()))
+    line = r"^a training with labels of 3 classes takes Labelled\(values, labels\), got "
+    with pytest.raises(ValueError, match=line + "none$"):
+        next(train(learner, points, PLAN, 0))
+    with pytest.raises(ValueError, match=line + "39 for 40 examples$"):
+        next(train(learner, Labelled(points, labels[1:]), PLAN, 0))
+
+
+@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, math.nan])
+def test_these_are_no_shares_of_labels(dropout):
+    with pytest.raises(ValueError, match=r"^conditioning.dropout is the share of labels .* got .*conditioning=uncond"):
+        Class(dropout=dropout)
+
+
+class OneOf(Ranks):
+    """A rank whose fellows are elsewhere."""
+
+    def average_(self, values):
+        return
+
+    def joined(self, share):
+        return share
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The stored data and the labels that all questions were put with."""
+    seen: list[tuple[Tensor, Tensor]] = []
+    question = DiffusionLearner.question
+
+    def kept(self, raw, draws):
+        seen.append((raw, question(self, raw, draws).asked["label"]))
+        return question(self, raw, draws)
+
+    monkeypatch.setattr(DiffusionLearner, "question", kept)
+    return seen
+
+
+def told(asked, dropout: float, plan: Training = PLAN, world: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Data and labels of all examples of a training, one batch after another, whoever takes them."""
+    shares = []
+    for rank in range(world):
+        asked.clear()
+        learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=dropout)))
+        list(train(learner, data, plan, seed, ranks=OneOf(rank, world)))
+        each = len(asked) // plan.steps
+        shares.append([asked[i * each : (i + 1) * each] for i in range(plan.steps)])
+    pieces = [piece for step in range(plan.steps) for share in shares for piece in share[step]]
+    values, labels = zip(*pieces, strict=True)
+    return torch.cat(values), torch.cat(labels)
+
+
+def label_of(values: Tensor) -> Tensor:
+    """The stored label of each point."""
+    points, labels = learner_of_points(replace(BASE, conditioning=Class()))[1]
+    return labels[torch.cdist(values, points).argmin(1)]
+
+
+def test_a_network_is_told_the_label_of_each_example_but_for_a_share(asked):
+    """Without dropout all of them; and K where none is stored."""
+    for dropout in (0.0, 0.3):
+        values, labels = told(asked, dropout, replace(PLAN, batch=30))
+        stored = label_of(values)
+        assert set(stored.tolist()) == {-1, 0, 1, 2}
+        assert (labels[stored < 0] == CLASSES).all()
+        labels, stored = labels[stored >= 0], stored[stored >= 0]
+        dropped = labels == CLASSES
+        assert torch.equal(labels[~dropped], stored[~dropped])
+        error = (dropout * (1 - dropout) / len(labels)) ** 0.5
+        assert dropped.double().mean().item() == pytest.approx(dropout, abs=4 * error)
+
+
+@pytest.mark.parametrize("pieces", [(2, 1), (5, 1), (None, 2), (2, 2)], ids=str)
+def test_labels_are_those_of_the_whole_batch_whoever_takes_which_part(asked, pieces):
+    size, world = pieces
+    whole = told(asked, 0.3)
+    parts = told(asked, 0.3, replace(PLAN, micro_batch=size), world)
+    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
+
+
+def test_who_is_told_no_label_follows_from_the_seed_and_the_step(asked):
+    first, other, more = (told(asked, 0.3, seed=seed)[1] == CLASSES for seed in (0, 1, 0))
+    assert torch.equal(first, more)
+    assert not torch.equal(first, other)
+    steps = first.reshape(PLAN.steps, PLAN.batch)
+    assert len(torch.unique(steps, dim=0)) > 10
+
+
+def test_a_scale_of_gradients_is_taken_with_the_labels_of_the_first_batch(asked):
+    """ℓ_0, by which clipping goes: of 16 draws of times, noise and dropout for these examples."""
+    learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=0.3)))
+    next(train(learner, data, replace(PLAN, steps=1, clip=1.0), 0))
+    first, last = asked[0], asked[-1]
+    assert len(asked) == 16 + 1
+    assert torch.equal(first[0], last[0])
+    kept = (first[1] != CLASSES) & (last[1] != CLASSES)
+    assert torch.equal(first[1][kept], last[1][kept])
+
+
+def test_without_labels_a_training_is_what_it_was_whatever_the_data_hold():
+    """Nothing is built, drawn or fetched for labels that are not asked for."""
+    learner, points = learner_of_points(BASE)
+    *_, plain = train(learner, points, PLAN, 0)
+    other, _ = learner_of_points(BASE)
+    *_, labelled = train(other, Labelled(points, torch.zeros(40, dtype=torch.int64)), PLAN, 0)
+    assert all(torch.equal(value, plain.state()[key]) for key, value in labelled.state().items())
+    assert set(learner.draws((4, 2), 0, 0)) == {"u", "eps", "encoding"}
+
+
+def test_networks_start_alike_with_labels_and_without():
+    """All but the embedding of labels, in a U-Net too."""
+    for network, shape in ((BASE.network, (2,)), (UNet(channels=8, groups=4), (1, 8, 8))):
+        states = []
+        for conditioning in (Unconditional(), Class()):
+            made = Diffusion(replace(BASE, network=network, conditioning=conditioning), Continuous(), shape, CLASSES)
+            made.initialise(0)
+            states.append(made.state_dict())
+        plain, labelled = states
+        assert all(torch.equal(value, labelled[key]) for key, value in plain.items())
+        (more,) = labelled.keys() - plain.keys()
+        assert len(labelled[more]) == CLASSES + 1
+
+
+SHARES = torch.tensor([0.5, 0.0, 0.2, 0.3], dtype=torch.float64)
+
+
+def test_any_run_of_samples_has_nearly_the_shares_of_the_classes():
+    """Multiples of the golden ratio: of n in a run, an interval holds its share but for O(log n)."""
+    for seed in range(5):
+        labels = sample_labels(SHARES, 4096, seed)
+        assert labels.dtype == torch.int64
+        for length in (16, 64, 512, 2048):
+            runs = labels.unfold(0, length, 37)
+            counts = torch.stack([(runs == y).sum(1) for y in range(4)], 1)
+            assert (counts - length * SHARES).abs().max() < 1.5 + 0.5 * math.log(length)
+            assert (counts[:, 1] == 0).all()
+
+
+def test_the_class_of_a_sample_is_its_own():
+    """However many are drawn; of another seed another; from shares or from counts."""
+    labels = sample_labels(SHARES, 300, 7)
+    assert torch.equal(sample_labels(SHARES, 40, 7), labels[:40])
+    assert torch.equal(sample_labels(torch.tensor([50, 0, 20, 30]), 300, 7), labels)
+    assert not torch.equal(sample_labels(SHARES, 300, 8), labels)
+    assert sample_labels(torch.ones(1), 5, 0).tolist() == [0] * 5
+
+
+@pytest.mark.parametrize("shares", [[0.0, 0.0], [-1.0, 2.0], [], [math.nan, 1.0], [[1.0]]], ids=str)
+def test_these_are_no_shares(shares):
+    with pytest.raises(ValueError, match=r"^shares of classes must be at least 0, and not all of them 0, got "):
+        sample_labels(torch.tensor(shares), 5, 0)

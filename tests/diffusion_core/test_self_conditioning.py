@@ -1,0 +1,202 @@
+"""Self-conditioning: two passes at one x_t, in closed form where they are linear, and by hand where they are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from diffusion_core.choices import Choices
+from diffusion_core.conditioning import Class, Unconditional
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.fitting import noise_moments
+from diffusion_core.forward import Pair, diffuse
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.likelihood import bound, continuous_bound
+from diffusion_core.networks.mlp import Mlp
+from diffusion_core.networks.unet import UNet
+from diffusion_core.objectives import Hybrid, Vlb
+from diffusion_core.ode import flow_likelihood
+from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
+from diffusion_core.samplers import Ancestral, Ddim
+from diffusion_core.schedules import LogSnrLinear
+from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.testing.problems import DATA, diffusion, exact_model, expected_bound
+from diffusion_core.testing.variants import name
+from diffusion_core.trainer import train
+from diffusion_core.training import Training
+from diffusion_core.variances import Beta, LearnedVariance
+from tests.axes import members
+from tests.diffusion_core.learners import BASE, learner_of_points
+
+SHOWN = Unconditional(self_conditioning=True)
+HORIZON = 40
+SCHEDULE = LogSnrLinear()
+POINTS = torch.randn(12, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+
+def gain(t: Tensor) -> Tensor:
+    """E[x_0 | x_t]/x_t of Gaussian data [B, 2]."""
+    return DATA.denoise(torch.ones(len(t), 2, dtype=torch.float64), torch.sigmoid(-SCHEDULE.gamma(HORIZON)(t))[:, None])
+
+
+def linear(share: float) -> Diffusion:
+    """x̂_0 = a x_t + b x̂_0' with x̂_0' = a x_t, so that a (1 + b) x_t is exact: b = `share`."""
+
+    def x0(seen: Tensor, t: Tensor) -> Tensor:
+        x_t, estimate = seen.chunk(2, 1)
+        return gain(t).to(seen) / (1 + share) * x_t + share * estimate
+
+    return diffusion(x0, HORIZON, parameterization=X0(), schedule=SCHEDULE, conditioning=SHOWN, real=True)
+
+
+EXACT = exact_model(HORIZON, Beta(), parameterization=X0(), schedule=SCHEDULE)
+REAL = diffusion(lambda x, t: gain(t).to(x) * x, HORIZON, parameterization=X0(), schedule=SCHEDULE, real=True)
+
+
+def test_a_network_that_needs_its_estimate_to_be_exact_has_the_exact_models_bound():
+    """By one pass it has not: the estimate counts in each term, for clean data and for noise."""
+    for share in (-0.5, 1.0, 3.0):
+        assert expected_bound(linear(share), DATA) == pytest.approx(expected_bound(EXACT, DATA), abs=1e-9)
+    assert (
+        expected_bound(diffusion(lambda x, t: gain(t) / 2 * x, HORIZON, parameterization=X0()), DATA) > 1 + DATA.entropy
+    )
+
+
+SCORES = {
+    "bound": lambda model: bound(model, POINTS, exact=2, strata=2, seed=0, clip=False, batch=5).total,
+    "continuous": lambda model: continuous_bound(model, POINTS, draws=3, seed=0, clip=False).total,
+    "flow": lambda model: flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
+    "moments": lambda model: noise_moments(model, POINTS, draws=9, seed=0, clip=False).error,
+    "ancestral": lambda model: Ancestral().sample(model, 6, seed=0, clip=False),
+    "ddim": lambda model: Ddim(steps=7).sample(model, 6, seed=0, clip=False),
+    "heun": lambda model: Heun(steps=7, churn=3.0).sample(model, 6, seed=0, clip=False),
+    "dpm_solver": lambda model: DpmSolver(steps=7).sample(model, 6, seed=0, clip=False),
+}
+
+
+@pytest.mark.parametrize("score", SCORES)
+def test_all_that_is_scored_and_sampled_is_one_model(score):
+    """That of both passes; the flow's divergence goes through the estimate as well."""
+    expected = SCORES[score](REAL)
+    torch.testing.assert_close(SCORES[score](linear(1.0)), expected, rtol=1e-4, atol=1e-5)
+
+
+def stirred(choices: Choices, encoding, shape, seed: int = 0) -> Diffusion:
+    made = Diffusion(choices, encoding, shape, 3)
+    made.initialise(seed)
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in made.network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return made.eval()
+
+
+@pytest.mark.parametrize("parameterization", members(Parameterization), ids=name)
+def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterization):
+    """By hand: what the first pass says is x̂_0', in the words of each target; x_t is shown as its target shows it."""
+    choices = replace(BASE, parameterization=parameterization, conditioning=Class(self_conditioning=True))
+    made, x = stirred(choices, Continuous(), (2,)), POINTS.float()
+    chain = made.chain()
+    k, labels = torch.arange(1, 13) * 4, torch.arange(12) % 4
+    pair = chain.pair(k)
+    shown, time = parameterization.network_input(x, pair), (k * 20.0)
+    first = made.network(torch.cat([shown, 0 * x], 1), time, labels)
+    estimate = parameterization.x0(first, x, pair)
+    second = made.network(torch.cat([shown, estimate], 1), time, labels)
+    expected = parameterization.x0(second, x, pair)
+    p = made.given(labels).reverse(x, chain, k, clip=False)
+    torch.testing.assert_close(p.x0, expected, rtol=1e-4, atol=1e-4)
+    assert not torch.allclose(p.x0, estimate, rtol=1e-2)
+    if isinstance(parameterization, EdmParameterization):
+        assert not torch.equal(shown, x)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_an_estimate_of_bounded_data_is_within_their_bounds_whether_x0_is_clipped_or_not(learned):
+    """A network of half the channels and twice: the estimate is of the mean."""
+    taught = {"variance": LearnedVariance(), "objective": Hybrid()} if learned else {}
+    network = UNet(channels=8, groups=4, attention=())
+    made = stirred(replace(BASE, network=network, conditioning=SHOWN, **taught), GreyLevels(), (1, 8, 8))
+    x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    seen: list[Tensor] = []
+    made.network.register_forward_hook(lambda _, given, out: seen.append(given[0][:, 1:]))
+    with torch.no_grad():
+        p = made.reverse(x, made.chain(), torch.tensor([1, 20, 50]), clip=False)
+        first = made.network(torch.cat([x, 0 * x], 1), torch.tensor([20.0, 400.0, 1000.0]))[:, :1]
+    estimate = (x - p.pair.one_minus_alpha_bar_t.sqrt().float()[:, None, None, None] * first) / (
+        p.pair.alpha_bar_t.sqrt().float()[:, None, None, None]
+    )
+    assert not seen[0].any()
+    torch.testing.assert_close(seen[1], estimate.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    assert estimate.abs().max() > 1
+    assert p.x0.abs().max() > 1
+
+
+def learner_of(choices: Choices = BASE) -> DiffusionLearner:
+    learner, _ = learner_of_points(replace(choices, conditioning=SHOWN))
+    generator = torch.Generator().manual_seed(0)
+    for parameter in learner.diffusion.network.parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    return learner
+
+
+def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradient_through_it():
+    """Losses and gradients are those of the second pass alone, its input held: by hand, in the words of ε."""
+    learner = learner_of()
+    made, raw = learner.diffusion, POINTS.float().repeat(20, 1)
+    draws = learner.drawn(raw, None, 3, 5)
+    own = draws["own"]
+    assert 80 < int(own.sum()) < 160
+    t, eps = draws["t"], draws["eps"]
+    pair = Pair.level(made.gamma(t))
+    x_t, time = diffuse(raw, eps, pair.gamma_t), (t * 20).float()
+    with torch.no_grad():
+        first = made.network(torch.cat([x_t, 0 * x_t], 1), time)
+        estimate = made.choices.parameterization.x0(first, x_t, pair) * own[:, None]
+    second = made.network(torch.cat([x_t, estimate], 1), time)
+    expected = ((second - eps) ** 2).mean(1)
+    losses = learner.example_losses(raw, draws)["network"]
+    torch.testing.assert_close(losses, expected)
+    parameters = list(made.network.parameters())
+    ours, truth = (torch.autograd.grad(loss.mean(), parameters) for loss in (losses, expected))
+    for mine, theirs in zip(ours, truth, strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_who_is_shown_an_estimate_follows_from_the_seed_and_the_step():
+    learner = learner_of()
+    drawn = [learner.draws((64, 2), seed, step)["own"] for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1))]
+    assert torch.equal(drawn[0], drawn[1])
+    assert not torch.equal(drawn[0], drawn[2])
+    assert not torch.equal(drawn[0], drawn[3])
+    steps = torch.stack([learner.draws((64, 2), 0, step)["own"] for step in range(100)]).double()
+    assert steps.mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 6400**0.5)
+
+
+def test_in_bf16_the_pass_without_a_gradient_takes_none_from_the_other():
+    """Autocast keeps weights that it has rounded: those of the first pass have no gradient to hand on."""
+    gradients = []
+    for cached in (True, False):
+        learner = learner_of(replace(BASE, network=Mlp(width=64, layers=2)))
+        draws = learner.drawn(POINTS.float(), None, 0, 0)
+        with torch.autocast("cpu", torch.bfloat16, cache_enabled=cached):
+            loss = learner.example_losses(POINTS.float(), draws)["network"].mean()
+        gradients.append(torch.autograd.grad(loss, list(learner.diffusion.network.parameters())))
+    for ours, expected in zip(*gradients, strict=True):
+        assert expected.any()
+        torch.testing.assert_close(ours, expected)
+
+
+@pytest.mark.parametrize("pieces", [2, 5])
+def test_estimates_are_those_of_the_whole_batch_whoever_takes_which_part(pieces):
+    states = []
+    for size in (None, pieces):
+        learner, data = learner_of_points(replace(BASE, conditioning=SHOWN, objective=Vlb()))
+        plan = Training(steps=4, batch=8, warmup=0, precision="float32", micro_batch=size)
+        *_, last = train(learner, data, plan, 0)
+        states.append(last.state())
+    for key, value in states[0].items():
+        torch.testing.assert_close(states[1][key], value, rtol=1e-3, atol=1e-5)
