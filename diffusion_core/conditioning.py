@@ -21,6 +21,7 @@ x̂_0' is held within their bounds.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -41,7 +42,7 @@ SHOWN = 0.5
 
 
 @dataclass(frozen=True)
-class Conditioning:
+class Conditioning(ABC):
     """What a network is told besides x_t and its time: a label where it is `labelled`, and with `self_conditioning` its
     own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
@@ -65,6 +66,7 @@ class Conditioning:
             return {}
         return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
 
+    @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
         """What the network is told of each example, of its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
@@ -73,6 +75,9 @@ class Conditioning:
 @dataclass(frozen=True)
 class Unconditional(Conditioning):
     """No label."""
+
+    def told(self, draws: Values, classes: int) -> Values:
+        return super().told(draws, classes)
 
 
 @dataclass(frozen=True)

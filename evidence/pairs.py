@@ -20,7 +20,7 @@ from ablations.settings.making import make_cell
 from ablations.settings.rules import refusal as cell_refusal
 
 HORIZON, STEPS = 25, 5
-TRIES = 30
+TRIES = 60
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "sampler": [

@@ -12,13 +12,13 @@ from ablations.metrics.judging import against
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
+from ablations.settings.choices import is_told_labels
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.registry import describe
 from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
-from diffusion_core.named import choice_name
 
 
 def check(cell: Cell) -> None:
@@ -52,13 +52,7 @@ def asked(cell: Cell) -> dict[str, Metric]:
     have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
     named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
-    return {name: metric for name, metric in named.items() if labelled(cell) or not metric.reads_labels}
-
-
-def labelled(cell: Cell) -> bool:
-    """True where a cell's samples have labels."""
-    conditioning = getattr(cell, "conditioning", None)
-    return conditioning is not None and choice_name(conditioning) == "class" and cell.horizon > 0
+    return {name: metric for name, metric in named.items() if is_told_labels(cell) or not metric.reads_labels}
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:

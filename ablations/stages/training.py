@@ -19,7 +19,7 @@ from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of
+from ablations.settings.choices import choices_of, is_told_labels
 from ablations.settings.identity import read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
@@ -31,7 +31,6 @@ from ablations.stages.stage import OnTheWay, Passes
 from ablations.stages.training_loop import Course, Trained, finite, learn
 from ablations.stages.trunk import furthest, go_on_from_kin
 from diffusion_core.averages import KEPT
-from diffusion_core.conditioning import Class
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
@@ -201,5 +200,5 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
-    labels = {"labels": cell.data.load().labels_digest} if isinstance(cell.conditioning, Class) else {}
+    labels = {"labels": cell.data.load().labels_digest} if is_told_labels(cell) else {}
     return {"stage": "training", **read, **labels, "digest": digest, "precision": precision, "seed": cell.seed}

@@ -42,6 +42,7 @@ LS = ("L0", "Lt", "LT")
 TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
     "mlp": {"network.width": 16, "network.layers": 2},
+    "dit": {"network.width": 16, "network.depth": 1, "network.heads": 2},
 }
 MOST = 90
 """Cells that hold every pair: what it takes to run them."""
@@ -139,6 +140,7 @@ REFUSED = {
     *(("horizon=0", f"evaluation.{score}") for score in ("continuous=2", "ode=1")),
     ("data=digits", "network=mlp"),
     ("data=mixture2d", "network=unet"),
+    ("data=mixture2d", "network=dit"),
 }
 
 

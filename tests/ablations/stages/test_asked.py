@@ -19,7 +19,6 @@ from ablations.metrics.density_coverage import CoverageMetric, DensityMetric
 from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
-from ablations.stages import asked as asked_module
 from ablations.stages.artifacts import SAMPLES, write_artifact
 from ablations.stages.floor import FloorStage
 from ablations.stages.metric import MetricStage
@@ -28,7 +27,6 @@ from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.words.claims import why
-from diffusion_core.named import choice_name
 from tests.ablations.conftest import head, plan_of, result_of, rows, runs_of, tracker_in
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
@@ -181,30 +179,18 @@ def test_points_are_their_own_features(tmp_path):
         assert results[stages[column]].metrics[column] == pytest.approx(expected, rel=1e-12)
 
 
-def labelled_where(monkeypatch, *variances):
-    """Samples of cells of these variances have labels."""
-    monkeypatch.setattr(asked_module, "labelled", lambda cell: choice_name(cell.variance) in variances)
-
-
-def test_what_reads_labels_is_there_where_samples_have_some(monkeypatch):
-    words = [
-        "variance=beta,beta_tilde",
-        "evaluation.metrics=[class_memorisation]",
-        "evaluation.quality=[validation,test]",
-    ]
-    labelled_where(monkeypatch, "beta")
-    found = planned(*words)
+def test_what_reads_labels_is_there_where_samples_have_some():
+    words = ["evaluation.metrics=[class_memorisation]", "evaluation.quality=[validation,test]"]
+    found = planned(*words, "conditioning=class,unconditional")
     stages = [[stage.column for stage in item.stages if isinstance(stage, MetricStage)] for item in found.planned]
     assert stages == [["class_memorisation/train"], []]
     assert [stage.metric for stage in found.metric_floors] == ["class_memorisation"]
-    labelled_where(monkeypatch)
     with pytest.raises(InputError, match=LABELLESS):
         planned(*words)
 
 
-def test_labels_of_samples_reach_what_reads_them(tmp_path, monkeypatch):
-    labelled_where(monkeypatch, "beta")
-    found = planned("variance=beta", "evaluation.metrics=[class_memorisation]")
+def test_labels_of_samples_reach_what_reads_them(tmp_path):
+    found = planned("conditioning=class", "evaluation.metrics=[class_memorisation]")
     (stage,) = [stage for stage in found.planned[0].stages if isinstance(stage, MetricStage)]
     data, journal = found.here.data, Journal(tmp_path)
     # The first set are copies, the second held-out images; a class is told by its label alone.

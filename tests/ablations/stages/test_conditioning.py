@@ -238,10 +238,9 @@ def test_data_without_labels_and_networks_that_take_none_are_refused_in_a_line(m
     with monkeypatch.context() as patch:
         patch.setattr(base, "_loaded", lambda choice: bare)
         assert refusal(cell) is None
-        assert refusal(told) == (
-            "conditioning=class tells the network labels, and data=mixture2d has no labels; "
-            "conditioning=unconditional needs none"
-        )
+        line = refusal(told)
+        assert line.startswith("conditioning=class tells the network labels, and data=mixture2d has no labels (")
+        assert line.endswith("; conditioning=unconditional needs none")
 
     class Deaf(Network):
         """One that takes no labels."""

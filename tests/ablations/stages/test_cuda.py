@@ -38,7 +38,7 @@ CELLS = (
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
-    "sampler=dpm_solver",
+    "sampler=dpm_solver network=dit",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
     "average=power average.std=0.08",
@@ -65,12 +65,14 @@ TINY = (
 )
 TINY_UNET = "network.channels=8 network.multipliers=[1] network.attention=[]"
 TINY_MLP = "network.width=16 network.layers=2"
+TINY_DIT = "network.width=16 network.depth=1 network.heads=2"
 TINY_SPACE = "space.steps=2 space.width=8 space.batch=8"
 
 
 def cell_of(choices):
     """The cell of these words, whose own settings stand over what makes it tiny."""
-    words = [*TINY.split(), *(TINY_MLP if "mlp" in choices else TINY_UNET).split()]
+    network = TINY_MLP if "mlp" in choices else TINY_DIT if "dit" in choices else TINY_UNET
+    words = [*TINY.split(), *network.split()]
     words += TINY_SPACE.split() if "space=latents" in choices else []
     settings = dict(word.split("=", 1) for word in [*words, *choices.split()])
     return make(parse_run([f"{key}={value}" for key, value in settings.items()])).points[0].cell
