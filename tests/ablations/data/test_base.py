@@ -256,3 +256,31 @@ def test_the_digest_of_labels_is_that_of_their_numbers_in_the_splits_order():
     data = labelled([0, 1, -1], [1, 1, 0])
     numbers = np.array([0, 1, -1, 1, 1, 0, 1, 1, 0], dtype="<i8")
     assert data.labels_digest == hashlib.sha256(numbers.tobytes()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "classes"),
+    [
+        ("digits", {}, 10),
+        ("fashion_mnist", {"train_images": 40}, 10),
+        ("cifar10", {"train_images": 40}, 10),
+        ("folder", {}, 3),
+        ("arrow", {}, 3),
+        ("mixture2d", {"modes": 5}, 5),
+        ("patches", {}, 0),
+        # A number of its own for each picture is no class.
+        ("arrow", {"label": "number"}, 0),
+        # Of ten classes twenty training images have eight.
+        ("fashion_mnist", {}, 0),
+    ],
+)
+def test_the_classes_of_the_sets_that_ship(name, fields, classes, tmp_path):
+    data = dataclasses.replace(choice(name, tmp_path), **fields).load()
+    assert data.classes == classes
+    assert (data.unlabelled is None) == (classes > 0)
+    if classes:
+        assert set(torch.cat(list(data.labels.values())).tolist()) == set(range(classes))
+        shuffled = {split: labels.flip(0) for split, labels in data.labels.items()}
+        other = dataclasses.replace(data, labels=shuffled)
+        assert other.digest == data.digest
+        assert other.labels_digest != data.labels_digest

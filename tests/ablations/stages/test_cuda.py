@@ -71,7 +71,7 @@ TINY_SPACE = "space.steps=2 space.width=8 space.batch=8"
 
 def cell_of(choices):
     """The cell of these words, whose own settings stand over what makes it tiny."""
-    network = TINY_MLP if "mlp" in choices else TINY_DIT if "dit" in choices else TINY_UNET
+    network = TINY_MLP if "mlp" in choices else TINY_DIT if "network=dit" in choices else TINY_UNET
     words = [*TINY.split(), *network.split()]
     words += TINY_SPACE.split() if "space=latents" in choices else []
     settings = dict(word.split("=", 1) for word in [*words, *choices.split()])
