@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from diffusion_core.guidance import guided as guided
     from diffusion_core.learner import DiffusionLearner as DiffusionLearner
     from diffusion_core.likelihood import bound as bound
+    from diffusion_core.networks.dit import Dit as Dit
     from diffusion_core.networks.mlp import Mlp as Mlp
     from diffusion_core.networks.unet import UNet as UNet
     from diffusion_core.samplers import Ancestral as Ancestral
@@ -48,6 +49,7 @@ PLACES = {
     "guided": "guidance",
     "DiffusionLearner": "learner",
     "bound": "likelihood",
+    "Dit": "networks.dit",
     "Mlp": "networks.mlp",
     "UNet": "networks.unet",
     "Ancestral": "samplers",

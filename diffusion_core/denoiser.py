@@ -52,13 +52,11 @@ class Denoiser(nn.Module):
 
     `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
     the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`. `classes`
-    is K where it is told labels, else 0, `own` tells that it is shown its own estimate of x_0, and `bounded` that this
-    lies within [−1, 1].
+    is K where it is told labels, else 0, and `own` tells that it is shown its own estimate of x_0.
     """
 
     classes: int = 0
     own: bool = False
-    bounded: bool = False
 
     def __init__(
         self, network: nn.Module, gamma: Gamma, parameterization: Parameterization, time_input: TimeInput, halves: bool
@@ -95,16 +93,16 @@ class Denoiser(nn.Module):
         if not self.own:
             return asked
         with nullcontext() if own is None else torch.no_grad():
-            x0 = self.first_estimate(asked, x_t, pair)
+            estimate = self.first_estimate(asked, x_t, pair)
         if own is not None:
-            x0 = torch.where(own.reshape(-1, *[1] * (x0.ndim - 1)), x0, 0)
-        return asked | {"x": torch.cat([shown, x0], 1)}
+            estimate = torch.where(own.reshape(-1, *[1] * (x_t.ndim - 1)), estimate, 0)
+        return asked | {"x": torch.cat([shown, estimate], 1)}
 
     def first_estimate(self, asked: Values, x_t: Tensor, pair: Pair) -> Tensor:
-        """x̂_0', by zeros in the place of an estimate."""
+        """√ᾱ x̂_0', by zeros in its place."""
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
-        return self.estimate(output, x_t, pair, clip=self.bounded)[0]
+        return expand(pair.alpha_bar_t.sqrt(), x_t) * self.parameterization.x0(output, x_t, pair)
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output, where no gradient is asked for some examples at a time if they are large."""

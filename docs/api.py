@@ -24,6 +24,7 @@ GROUPS = {
         "conditioning",
         "networks.network",
         "networks.unet",
+        "networks.dit",
         "networks.mlp",
         "samplers",
         "solvers",

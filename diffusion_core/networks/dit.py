@@ -54,7 +54,9 @@ class Dit(Network):
             )
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
-        return batch * RATIO * self.width * math.prod(shape[1:]) // self.patch**2 <= MOST_BESIDE
+        # Most of its work is products, which gain less from others beside them than a U-Net's maps do.
+        widest = RATIO * self.width * math.prod(shape[1:]) // self.patch**2
+        return 4 * batch * widest <= MOST_BESIDE
 
     def matrices(self, network: nn.Module) -> list[nn.Parameter]:
         assert isinstance(network, DitModule), "it was built here"
@@ -102,7 +104,7 @@ class Block(Grouped):
 
     def attention(self, h: Tensor) -> Tensor:
         """Each token's mean of all tokens' values, weighted by how its query meets their keys."""
-        qkv = rows(self.qkv, h).unflatten(-1, (3, self.heads, -1))
+        qkv = rows(self.qkv, h).view(*h.shape[:3], 3, self.heads, -1)
         return rows(self.mixed, attended(qkv.permute(1, 2, 0, 3, 4, 5)).permute(2, 0, 1, 3))
 
     def perceptron(self, h: Tensor) -> Tensor:
@@ -111,8 +113,7 @@ class Block(Grouped):
 
 
 class DitModule(Grouped):
-    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in
-    front.
+    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, S in front of it all.
 
     That of several classes takes labels [B], too.
     """
@@ -137,20 +138,21 @@ class DitModule(Grouped):
     def within(self, x: Tensor, embedding: Tensor) -> Tensor:
         """The output [S, B, channels_out, H, W] for x [S, B, C, H, W] and the embedding of time [S, B, width]."""
         h = rows(self.linear_in, patches(x, self.patch)) + self.places
-        layers = [block.modulation for block in self.blocks]  # type: ignore[union-attr]
-        for block, modulation in zip(self.blocks, by_one_product(layers, valuewise(silu, embedding)), strict=True):
+        layers = [block.modulation for block in self.blocks]
+        modulations = by_one_product(layers, valuewise(silu, embedding))  # type: ignore[arg-type]
+        for block, modulation in zip(self.blocks, modulations, strict=True):
             h = block(h, modulation)
         with torch.autocast(x.device.type, enabled=False):
             h, embedding = (value.to(self.linear_out.weight.dtype) for value in (h, embedding))
             shift, scale = self.modulation(valuewise(silu, embedding)).unsqueeze(2).chunk(2, dim=-1)
             out = rows(self.linear_out, normed(h, scale, shift))
-        return images(out, self.patch, x.shape[-2:])
+        return images(out, self.patch, *x.shape[-2:])
 
 
-def rows(layer: Linear, h: Tensor) -> Tensor:
+def rows(layer: nn.Module, h: Tensor) -> Tensor:
     """A linear layer's [S, B, N, C'] of tokens [S, B, N, C]."""
     out: Tensor = layer(h.flatten(1, 2))
-    return out.unflatten(1, h.shape[1:3])
+    return out.view(*h.shape[:3], -1)
 
 
 def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
@@ -160,18 +162,18 @@ def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
 
 def patches(x: Tensor, side: int) -> Tensor:
     """The patches [S, B, N, C side²] of images [S, B, C, H, W], row by row."""
-    cut = x.unflatten(-1, (-1, side)).unflatten(-3, (-1, side))
-    return cut.permute(0, 1, 3, 5, 2, 4, 6).flatten(4).flatten(2, 3)
+    *first, height, width = x.shape
+    cut = x.reshape(*first, height // side, side, width // side, side)
+    return cut.permute(0, 1, 3, 5, 2, 4, 6).reshape(*first[:2], height * width // side**2, -1)
 
 
-def images(patches: Tensor, side: int, sides: tuple[int, ...]) -> Tensor:
+def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:
     """The images [S, B, C, H, W] of patches [S, B, N, side² C]."""
-    cut = patches.unflatten(2, (sides[0] // side, -1)).unflatten(-1, (side, side, -1))
-    return cut.permute(0, 1, 6, 2, 4, 3, 5).flatten(5).flatten(3, 4)
+    cut = patches.reshape(*patches.shape[:2], height // side, width // side, side, side, -1)
+    return cut.permute(0, 1, 6, 2, 4, 3, 5).reshape(*patches.shape[:2], -1, height, width)
 
 
 def places_of(height: int, width: int, channels: int) -> Tensor:
-    """Sines and cosines [N, channels] of the places of patches: of columns, then of rows."""
-    column, row = (sinusoidal(torch.arange(count), channels // 2) for count in (width, height))
-    column, row = column.expand(height, -1, -1), row[:, None].expand(-1, width, -1)
-    return torch.cat([part for place in (column, row) for part in place.chunk(2, dim=-1)[::-1]], dim=-1).flatten(0, 1)
+    """The embedding [N, channels] of patches' places: sines, then cosines, of the column, and the same of the row."""
+    column, row = (sinusoidal(torch.arange(count), channels // 2).roll(channels // 4, -1) for count in (width, height))
+    return torch.cat([column.repeat(height, 1), row.repeat_interleave(width, 0)], dim=-1)

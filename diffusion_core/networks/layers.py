@@ -51,7 +51,8 @@ class TimeEmbedding(nn.Module):
             return out
         if label is None:
             label = torch.full_like(time, self.label.classes, dtype=torch.int64)
-        return out + self.label(label)
+        told: Tensor = self.label(label)
+        return out + told
 
 
 class LabelEmbedding(Grouped):
@@ -109,7 +110,7 @@ def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, 
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
 
 
-def by_one_product(layers: Sequence[Linear], x: Tensor) -> tuple[Tensor, ...]:
+def by_one_product(layers: Sequence[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
     """The outputs of several layers for x [S, B, C]: small products cost more to call for than to work out."""
     weight = torch.cat([layer.weight for layer in layers], dim=-2)
     bias = torch.cat([layer.bias for layer in layers], dim=-1)
@@ -152,7 +153,7 @@ def attended(qkv: Tensor) -> Tensor:
     apart = members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= members * SMALL else 1
     parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
     h = torch.cat([attend(*part) for part in parts], dim=1)
-    return h.transpose(1, 2).unflatten(2, (members, -1)).flatten(3)
+    return h.transpose(1, 2).reshape(*qkv.shape[:3], -1)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

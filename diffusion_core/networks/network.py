@@ -7,8 +7,6 @@ from collections.abc import Collection
 
 from torch import nn
 
-from diffusion_core.named import choice_name
-
 __all__ = ["Network"]
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -32,7 +30,8 @@ class Network(ABC):
         Labels are 0..K − 1, and K where there is none; without `label` there is none in all of the batch. It starts
         with the weights of `build`, and others for labels.
         """
-        raise ValueError(f"network={choice_name(self)} takes no labels: give it a method `labelled`, or take another")
+        name = type(self).__name__.lower()
+        raise ValueError(f"network={name} takes no labels: give it a method `labelled`, or take another network")
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         """True where several such networks learn faster side by side than one after the other, on a CPU.

@@ -46,7 +46,7 @@ def test_a_flipped_training_sees_its_batches_mirrored_and_nothing_else_changes()
     assert any(not torch.equal(one[name], other[name]) for name in one)
     seen = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Trainer, "step", lambda self, raw, seed, step: seen.append(raw) or {"network": torch.zeros(())})
+        patch.setattr(Trainer, "step", lambda self, raw, *_: seen.append(raw) or {"network": torch.zeros(())})
         [*train(learner, data, replace(PLAN, flips=True, steps=2), 3)]
     for step, raw in enumerate(seen):
         batch = data[batch_indices(3, step, len(data), PLAN.batch)]

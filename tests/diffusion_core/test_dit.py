@@ -71,6 +71,18 @@ def in_float64(theirs, monkeypatch):
     return theirs.double()
 
 
+def test_muon_turns_what_lies_between_features(theirs):
+    names = {id(parameter): name for name, parameter in theirs.named_parameters()}
+    turned = {names[id(matrix)].removesuffix(".weight") for matrix in CONFIG.matrices(theirs)}
+    assert turned == set(NAMES) - {"time.first", "time.label", "linear_in", "linear_out"}
+
+
+def test_a_block_is_the_identity_at_its_start():
+    network = Dit().build((1, 8, 8), 1)
+    h, modulation = torch.randn(1, 2, 16, 60), network.blocks[0].modulation(torch.randn(1, 2, 60))
+    assert torch.equal(network.blocks[0](h, modulation), h)
+
+
 def test_places_are_those_of_its_authors(theirs):
     torch.testing.assert_close(theirs.places, figure("state/pos_embed")[0], rtol=0, atol=1e-6)
 

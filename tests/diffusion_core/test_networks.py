@@ -18,6 +18,7 @@ from diffusion_core.testing.networks import TIME, stirred
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
 from tests.axes import classes
+from tests.diffusion_core import wrong
 
 CASES = [
     (Mlp(width=16, layers=2), (2,)),
@@ -84,6 +85,11 @@ def test_a_network_refuses_what_it_cannot_take(network, shapes, reason):
     for shape in shapes:
         with pytest.raises(ValueError, match=reason):
             network.build(shape, 1)
+
+
+def test_a_network_without_labels_refuses_them():
+    with pytest.raises(ValueError, match=r"network=fitting takes no labels: .*, or take another network"):
+        wrong.Fitting().labelled((2,), 2, 10)
 
 
 @pytest.mark.parametrize("fields", [{"width": 0}, {"width": 3}, {"layers": 0}])
