@@ -68,10 +68,10 @@ def test_of_the_analysis_the_experiment_knows_files_and_the_answers_to_its_quest
     assert {room for room in rooms if room.split(".")[0] == "analysis"} <= known
 
 
-def test_networks_know_nothing_of_diffusion():
+def test_networks_know_nothing_of_diffusion_but_how_choices_are_called():
     for module, file in modules("diffusion_core/networks").items():
         own = {name for name in imported(module, file) if name.startswith("diffusion_core")}
-        assert all(name.startswith("diffusion_core.networks") for name in own), module
+        assert all(name.startswith(("diffusion_core.networks", "diffusion_core.named")) for name in own), module
 
 
 def test_the_engine_knows_no_torch_and_no_diffusion():

@@ -43,4 +43,4 @@ def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = No
 
 def given(model: M, labels: Tensor | None) -> M:
     """The model of data with these labels; itself where it is told none."""
-    return model if labels is None or isinstance(model, Vae) else model.given(labels.to(model.device))
+    return model if labels is None or isinstance(model, Vae) else model.given(labels)

@@ -42,7 +42,7 @@ LS = ("L0", "Lt", "LT")
 TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
     "mlp": {"network.width": 16, "network.layers": 2},
-    "dit": {"network.width": 16, "network.depth": 1, "network.heads": 2},
+    "dit": {"network.width": 8, "network.depth": 1, "network.heads": 2},
 }
 MOST = 95
 """Cells that hold every pair: what it takes to run them."""
