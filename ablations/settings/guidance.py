@@ -17,6 +17,9 @@ from typing import Literal, get_args
 
 By = Literal["class", "rung", "cell"]
 
+MOST_RUNG = 30
+"""So often no training's steps can be halved."""
+
 
 @dataclass(frozen=True)
 class Guidance:
@@ -70,8 +73,10 @@ class Guidance:
             )
         if self.by not in get_args(By):
             raise ValueError(f"guidance.by must be {', '.join(get_args(By)[:-1])} or {get_args(By)[-1]}, got {self.by}")
-        if self.rung < 1:
-            raise ValueError(f"guidance.rung must be at least 1, the average at half of the steps, got {self.rung}")
+        if not 1 <= self.rung <= MOST_RUNG:
+            raise ValueError(
+                f"guidance.rung must be 1, the average at half of the steps, to {MOST_RUNG}, got {self.rung}"
+            )
         if self.by == "cell" and not self.guide:
             raise ValueError(
                 "guidance.by=cell lacks guidance.guide, the settings in which the guiding cell differs: "
