@@ -37,15 +37,15 @@ __all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sa
 HOST = torch.device("cpu")
 
 TOLD = ("label", "own")
-"""What a training tells a network of each example: its label, and whether it is shown its own estimate of x_0."""
+"""Names of all that a training tells a network of an example: its label, and whether it is shown its own estimate."""
 SHOWN = 0.5
 """The share of examples that are shown their own estimate in training (Chen et al. 2022, §3.2)."""
 
 
 @dataclass(frozen=True)
 class Conditioning(ABC):
-    """What a network is told besides x_t and its time: a label where it is `labelled`, and with `self_conditioning` its
-    own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
+    """The inputs of a network besides x_t and its time: a label where it is `labelled`, and with `self_conditioning`
+    its own estimate of x_0 (Chen et al. 2022, arXiv:2208.04202)."""
 
     self_conditioning: bool = False
 
@@ -69,7 +69,7 @@ class Conditioning(ABC):
 
     @abstractmethod
     def told(self, draws: Values, classes: int) -> Values:
-        """What the network is told of each example, of its draws and its label; K = `classes`."""
+        """The `TOLD` of each example [B], by its draws and its label; K = `classes`."""
         return {"own": draws["own"]} if self.self_conditioning else {}
 
 

@@ -98,10 +98,9 @@ class Diffusion(nn.Module):
         # Its own estimate of x_0 takes as many channels as x_t.
         shown = (self.shape[0] * (2 if self.choices.conditioning.self_conditioning else 1), *self.shape[1:])
         channels_out = self.shape[0] * (2 if self.choices.variance.learned else 1)
-        network = self.choices.network
-        return (
-            network.labelled(shown, channels_out, self.classes) if self.classes else network.build(shown, channels_out)
-        )
+        if self.classes:
+            return self.choices.network.labelled(shown, channels_out, self.classes)
+        return self.choices.network.build(shown, channels_out)
 
     def initialise(self, seed: int) -> None:
         """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
@@ -150,6 +149,7 @@ class Diffusion(nn.Module):
     def _view(self, labels: Tensor | None) -> Diffusion:
         self.chain()  # What the full chain has worked out holds for views, too.
         view = copy.copy(self)
+        view._buffers = dict(self._buffers)  # What is fitted to a view is no fit of the diffusion.
         view.labels = labels
         return view
 

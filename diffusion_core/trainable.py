@@ -102,7 +102,7 @@ class Learner(nn.Module, ABC):
 
     @final
     def drawn(self, raw: Tensor, labels: Tensor | None, seed: int, step: int) -> Values:
-        """What is settled for a whole batch of stored data [B, …] with these labels [B], on their device."""
+        """The settled draws of a whole batch of stored data [B, …] with these labels [B], on their device."""
         draws = labelled(sent(self.draws(tuple(raw.shape), seed, step), raw.device), labels)
         return self.settled(self.paired(raw, draws, seed, step))
 

@@ -170,6 +170,8 @@ def test_a_view_shares_all_but_the_labels_and_is_the_diffusion_itself_where_ther
     assert model.given(None).rows(0, 2).labels is None
     assert plain.given(labels) is plain
     assert view.state_dict().keys() == model.state_dict().keys()
+    view.fit(torch.ones(60))
+    assert not torch.equal(view.x0_variance, model.x0_variance)
 
 
 def test_labels_of_other_rows_are_no_labels():
