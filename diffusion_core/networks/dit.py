@@ -49,8 +49,8 @@ class Dit(Network):
             raise ValueError(f"dit needs patch, width, depth and heads of at least 1, got {self}")
         if self.width % 4 or self.width % self.heads:
             raise ValueError(
-                "dit needs a width that 4 divides (a sine and a cosine of a patch's row, and of its column), and heads "
-                f"do, got width={self.width}, heads={self.heads}"
+                "dit needs a width that heads and 4 divide, for sines and cosines of a patch's row and of its column, "
+                f"got width={self.width}, heads={self.heads}"
             )
 
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:

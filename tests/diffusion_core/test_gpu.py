@@ -14,6 +14,7 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import LatentCode, standard
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import Bound, bound
+from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import EdmObjective, Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import EdmParameterization, Epsilon, Mu, V
@@ -45,6 +46,7 @@ UNET = UNet(channels=8, groups=4, multipliers=(1,), attention=(16,))
 SMALL = {"exact": 2, "strata": 2}
 RECIPES = {
     "simple": {"network": UNet(channels=8, groups=4)},
+    "dit": {"network": Dit(width=16, depth=1, heads=2)},
     "hybrid": {"objective": Hybrid(), "variance": LearnedVariance(), "timesteps": Importance(history=2)},
     "vlb": {"objective": Vlb(), "schedule": LearnedSchedule(), "parameterization": Mu()},
     "vlb_learned": {"objective": Vlb(), "variance": LearnedDiagonal()},

@@ -102,8 +102,8 @@ def test_mlp_refuses_fields_out_of_range(fields):
     ("fields", "reason"),
     [
         *(({field: 0}, "of at least 1") for field in ("patch", "width", "depth", "heads")),
-        ({"width": 18, "heads": 2}, "a width that 4 divides .*, got width=18, heads=2"),
-        ({"width": 16, "heads": 3}, "heads do, got width=16, heads=3"),
+        ({"width": 18, "heads": 2}, "that heads and 4 divide, .*, got width=18, heads=2"),
+        ({"width": 16, "heads": 3}, "that heads and 4 divide, .*, got width=16, heads=3"),
     ],
 )
 def test_dit_refuses_fields_out_of_range(fields, reason):

@@ -14,6 +14,11 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.budget import bound_passes, forward_flops, train_flops
 from ablations.stages.memory import peak_memory, reset_peak_memory
 from ablations.stages.restore import build
+from diffusion_core.choices import Choices
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
+from diffusion_core.networks.dit import Dit
+from diffusion_core.networks.unet import UNet
 
 CPU = torch.device("cpu")
 MEMORY = "cost/peak_memory_bytes"
@@ -73,6 +78,17 @@ def test_operations_of_a_forward_pass_are_those_of_its_matrices():
     diffusion = build(cell, cell.data.load().encoding, cell.data.load(), CPU).diffusion
     matrices = [p for name, p in diffusion.network.named_parameters() if p.ndim == 2 and "weight" in name]
     assert forward_flops(diffusion) == sum(2 * p.numel() for p in matrices)
+
+
+def test_a_transformer_takes_as_many_operations_of_digits_as_a_u_net():
+    """Of 16 patches, by hand: a block's matrices, its two products of attention, what tells it the time; and the rest."""
+    choices = Choices(network=UNet()), Choices(network=Dit())
+    unet, dit = (forward_flops(Diffusion(own, Continuous(), (1, 8, 8))) for own in choices)
+    width = Dit().width
+    block = 16 * 12 * width**2 + 2 * 16 * 16 * width + 6 * width**2
+    around = 256 * width + width**2 + 16 * 4 * width + 2 * width**2 + 16 * width * 4
+    assert dit == 2 * (Dit().depth * block + around)
+    assert abs(dit / unet - 1) < 0.03
 
 
 def test_a_training_step_counts_three_passes_and_a_learned_schedule_more():

@@ -39,6 +39,7 @@ def training_of(choices):
         f"{CELL} training.micro_batch=3",
         f"{IN_CONTINUOUS_TIME} training.clip=0.1",
         "coupling=optimal training.micro_batch=3 training.clip=0.1",
+        "conditioning=class conditioning.self_conditioning=true conditioning.dropout=0.5 training.clip=0.1",
     ],
 )
 def test_two_processes_train_as_one_does(choices, tmp_path):
