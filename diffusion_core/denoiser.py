@@ -52,11 +52,13 @@ class Denoiser(nn.Module):
 
     `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
     the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`. `classes`
-    is K where it is told labels, else 0, and `own` tells that it is shown its own estimate of x_0.
+    is K where it is told labels, else 0, and `own` tells that it is shown its own estimate of x_0, as of `bounded` data
+    or of others.
     """
 
     classes: int = 0
     own: bool = False
+    bounded: bool = False
 
     def __init__(
         self, network: nn.Module, gamma: Gamma, parameterization: Parameterization, time_input: TimeInput, halves: bool
@@ -99,10 +101,11 @@ class Denoiser(nn.Module):
         return asked | {"x": torch.cat([shown, estimate], 1)}
 
     def first_estimate(self, asked: Values, x_t: Tensor, pair: Pair) -> Tensor:
-        """√ᾱ x̂_0', by zeros in its place."""
+        """The estimate as it is shown, by zeros in its place."""
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
-        return expand(pair.alpha_bar_t.sqrt(), x_t) * self.parameterization.x0(output, x_t, pair)
+        x0 = self.parameterization.x0(output, x_t, pair)
+        return clipped(x0) if self.bounded else expand(pair.alpha_bar_t.sqrt(), x_t) * x0
 
     def answer(self, asked: Values) -> Tensor:
         """The network's output, where no gradient is asked for some examples at a time if they are large."""

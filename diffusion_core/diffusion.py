@@ -79,6 +79,7 @@ class Diffusion(nn.Module):
         )
         self.denoiser.classes = self.classes
         self.denoiser.own = choices.conditioning.self_conditioning
+        self.denoiser.bounded = encoding.bounded
 
     @property
     def gamma(self) -> Gamma:

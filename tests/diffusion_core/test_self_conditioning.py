@@ -116,20 +116,26 @@ def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterizati
         assert not torch.equal(shown, x)
 
 
-def test_of_two_halves_the_estimate_is_the_means():
-    """Where a variance is learned, of images."""
+@pytest.mark.parametrize("learned", [False, True])
+def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_clipped_or_not(learned):
+    """Of two halves, where a variance is learned, it is the mean's."""
+    taught = {"variance": LearnedVariance(), "objective": Hybrid()} if learned else {}
     network = UNet(channels=8, groups=4, attention=())
-    taught = {"variance": LearnedVariance(), "objective": Hybrid()}
     made = stirred(replace(BASE, network=network, conditioning=SHOWN, **taught), GreyLevels(), (1, 8, 8))
     x = torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     seen: list[Tensor] = []
     made.network.register_forward_hook(lambda _, given, out: seen.append(given[0][:, 1:]))
     with torch.no_grad():
-        p = made.reverse(x, made.chain(), torch.tensor([1, 20, 50]), clip=True)
+        p = made.reverse(x, made.chain(), torch.tensor([1, 20, 50]), clip=False)
         first = made.network(torch.cat([x, 0 * x], 1), torch.tensor([20.0, 400.0, 1000.0]))[:, :1]
+    signal, noise = (
+        part.sqrt().float()[:, None, None, None] for part in (p.pair.alpha_bar_t, p.pair.one_minus_alpha_bar_t)
+    )
+    estimate = (x - noise * first) / signal
     assert not seen[0].any()
-    noise = p.pair.one_minus_alpha_bar_t.sqrt().float()[:, None, None, None] * first
-    torch.testing.assert_close(seen[1], x - noise, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(seen[1], estimate.clamp(-1, 1), rtol=1e-4, atol=1e-4)
+    assert estimate.abs().max() > 1
+    assert p.x0.abs().max() > 1
 
 
 def learner_of(choices: Choices = BASE) -> DiffusionLearner:

@@ -81,7 +81,7 @@ def test_operations_of_a_forward_pass_are_those_of_its_matrices():
 
 
 def test_a_transformer_takes_as_many_operations_of_digits_as_a_u_net():
-    """Of 16 patches, by hand: a block's matrices, its two products of attention, what tells it the time; and the rest."""
+    """Of 16 patches, by hand: a block's matrices, its two products of attention, what tells it the time."""
     choices = Choices(network=UNet()), Choices(network=Dit())
     unet, dit = (forward_flops(Diffusion(own, Continuous(), (1, 8, 8))) for own in choices)
     width = Dit().width
