@@ -179,9 +179,8 @@ def tiny_space(cell):
     """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
     if cell["space"] == "pixels":
         return {}
-    # Of so small a transformer, many more steps are as dear.
-    paid = 60 if cell["network"] == "dit" else 5
-    steps = {"training.steps": paid} if cell["budget"] == "flops" else {}
+    enough = 60 if cell["network"] == "dit" else 5
+    steps = {"training.steps": enough} if cell["budget"] == "flops" else {}
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 
 
