@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ablations.settings.cell import Cell
+    from ablations.stages.guide import Guided
     from ablations.stages.restore import Model
 
 MOST = 100_000
@@ -65,17 +66,16 @@ def sample(given: dict[str, Any]) -> None:
 
 def _trained_here(
     given: str, seed: int, results: Path, journal: str, device: torch.device
-) -> tuple[str, tuple[Cell, Model]]:
+) -> tuple[str, tuple[Cell, Model | Guided]]:
     """A cell's id, the cell and what it learned."""
-    from ablations.driver.trained import cell_in, find, trained
+    from ablations.driver.trained import cell_in, find, to_sample
     from ablations.engine.journal import journal_of
 
     row = find(results, given, seed)
-    cell = cell_in(row)
-    return row["cell_id"], (cell, trained(cell, row, journal_of(results, journal), device))
+    return row["cell_id"], to_sample(cell_in(row), row, journal_of(results, journal), device)
 
 
-def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model]:
+def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model | Guided]:
     """The cell of a model that MLflow holds, and what it learned."""
     from ablations.tracking.mlflow_client import TrackingError, downloaded
     from ablations.tracking.model import read_model
@@ -103,7 +103,7 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
     return given
 
 
-def draw(cell: Cell, model: Model, n: int, path: Path, label: int | None = None) -> Path:
+def draw(cell: Cell, model: Model | Guided, n: int, path: Path, label: int | None = None) -> Path:
     """Sample, of one class if a label is given, and write the sheet; its path."""
     from ablations.driver.bar import counting
     from ablations.results.sample_sheets import write_sheet

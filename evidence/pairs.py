@@ -42,6 +42,17 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"training.clip": 0.1},
     ],
     "conditioning": [{"conditioning": "unconditional", "conditioning.self_conditioning": True}],
+    "guidance": [
+        {"guidance.scale": 2.0},
+        {"guidance.scale": 2.0, "guidance.by": "rung", "evaluation.rungs": 1},
+        {
+            "guidance.scale": "auto",
+            "guidance.scales": (1.0, 2.0),
+            "guidance.by": "cell",
+            "guidance.guide": ("training.ema=0.9",),
+            "guidance.high": 5.0,
+        },
+    ],
     "evaluation": [
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},
@@ -70,6 +81,7 @@ SUITABLE: list[dict[str, Any]] = [
     for variance, objective in (("beta", "simple"), ("learned", "hybrid"))
 ]
 SUITABLE += [{**cell, "space": "latents"} for cell in SUITABLE if cell["data"] == "digits"]
+SUITABLE += [{**cell, "conditioning": "class"} for cell in SUITABLE]
 """Cells, elsewhere at the defaults, of which one takes any value."""
 
 

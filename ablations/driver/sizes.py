@@ -23,7 +23,7 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
     plan = rounds[-1].plan
     stages, missing = plan.stages(), [round_.plan.missing(journal) for round_ in rounds]
     everything = [stage for of_round in missing for stage in of_round]
-    learns = ("training", "branch", "autoencoder")
+    learns = ("training", "branch", "guide", "autoencoder")
     new = sum(stage.kind in learns for stage in missing[-1])
     trainings = sum(stage.kind in learns for stage in stages)
     encoders = sum(stage.kind == "autoencoder" for stage in stages)

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import torch
 
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
+from ablations.metrics.measured import SCALE
 from ablations.settings.cell import Cell
+from ablations.settings.guiding import at_scale, guiding_cell
+from ablations.settings.identity import content_hash
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.fit import fit_of
+from ablations.stages.guide import Guided, load_guided
 from ablations.stages.restore import Model, Parts, load
+from ablations.stages.training import training_content
 from analysis.format.csv_files import read_csv
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED
 from analysis.format.names import TRIAL
+from diffusion_core.precision import Precision
 
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
@@ -63,14 +71,32 @@ def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.dev
 
     What turns out damaged has no result from then on, so that the command of its grid makes it anew, as the error says.
     """
+    with forgetting_damaged(journal):
+        return load(cell, cell.data.load(), journal, _parts(cell, row, journal), device)
+
+
+def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
+    """The cell of a row with the scale that its samples were guided by, and its model with what guides it."""
+    if cell.guidance.scale == "auto":
+        if not row.get(SCALE):
+            raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")
+        cell = at_scale(cell, float(row[SCALE]))
+    data, parts = cell.data.load(), _parts(cell, row, journal)
+    if cell.guidance.guides and cell.guidance.by == "cell":
+        guide = training_content(guiding_cell(cell), data.digest, cast("Precision", row["precision"]))
+        parts = replace(parts, guide=content_hash(guide))
+    with forgetting_damaged(journal):
+        return cell, load_guided(cell, data, journal, parts, device)
+
+
+def _parts(cell: Cell, row: dict[str, str], journal: Journal) -> Parts:
+    """The stages that hold what a row trained; InputError where they do not."""
     training = row["training_id"]
     if not journal.has(training, WEIGHTS):
         where = f"{journal.address}/{training}/{WEIGHTS}"
         raise InputError(f"cell {row['cell_id']} was not trained here ({where} is missing): run its grid first")
     fitted = fit_of(cell, training) if cell.horizon else None
-    parts = Parts(training, fitted, row.get("autoencoder_id") or None)
-    with forgetting_damaged(journal):
-        return load(cell, cell.data.load(), journal, parts, device)
+    return Parts(training, fitted, row.get("autoencoder_id") or None)
 
 
 @contextmanager

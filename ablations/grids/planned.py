@@ -34,4 +34,6 @@ class Planned:
         """The stages that hold what it learns; None where it makes no sense."""
         ids = {stage.kind: stage.id for stage in self.stages}
         learned = ids.get("training", ids.get("autoencoder"))
-        return Parts(learned, ids.get("fit"), ids.get("autoencoder")) if learned else None
+        if learned is None:
+            return None
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), ids.get("guide"), ids.get("guidance"))

@@ -10,6 +10,9 @@ from ablations.metrics.metric import MetricColumn
 LOOSENESS = "looseness/test"
 """The bound less the importance-weighted one."""
 
+SCALE = "guidance/scale"
+"""The scale of guidance that validation has chosen."""
+
 _NLL = MetricColumn("nll/test", "NLL", "min", "bits/dim", 2, decides="likelihood", on_validation=True, relevant=0.01)
 _PART = MetricColumn("nll/test_", "", "none", "bits/dim", 2)
 _COST = MetricColumn("cost/", "", "none")
@@ -40,6 +43,7 @@ MEASURED: tuple[MetricColumn, ...] = (
     replace(_PART, name="nll/test_LT", label="L_T", digits=None),
     replace(_PART, name="nll/test_reconstruction", label="E −log P(x|z)", part="autoencoder"),
     replace(_PART, name="nll/test_entropy", label="E log q(z|x)", part="autoencoder"),
+    MetricColumn(SCALE, "Guidance scale", "none", digits=2, part="diffusion"),
     MetricColumn("noise/beta_max", "max β", "none", digits=3, part="diffusion"),
     MetricColumn("rfid/train/{extractor}", "rFID", "min", digits=1, part="autoencoder", scale="log", least=0.0),
     MetricColumn("psnr/test", "PSNR", "max", "dB", 1, part="autoencoder"),

@@ -11,6 +11,7 @@ from ablations.grids.grid import Grid
 from ablations.grids.planned import Planned
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
+from ablations.metrics.measured import SCALE
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.choices import scored_unlabelled
@@ -57,7 +58,8 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
         reference=plans[0].reference,
         judged=any(plan.quality for plan in plans),
     )
-    return [*shown, *(column_of(name, extractor) for name in grid.file.columns)]
+    tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in planned) else []
+    return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
 def head_of(

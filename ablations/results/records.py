@@ -94,7 +94,7 @@ def record(planned: Planned, journal: Journal) -> Record:
             failed = {TRACEBACK: failure.traceback} if failure.traceback else {}
             on_the_way = rung_curves(planned, journal)
             return Record(planned, failure.status, failure.message, {}, curves | on_the_way, metadata | failed)
-        if stage.kind != "autoencoder":
+        if stage.kind not in ("autoencoder", "guide"):
             curves |= {name: (xs, ys) for name, (xs, ys) in result.curves.items()}
         if stage.drawn and stage.held_out:
             drawn.setdefault(stage.held_out, []).append((stage.drawn, result.metrics))
@@ -103,7 +103,8 @@ def record(planned: Planned, journal: Journal) -> Record:
         made.append(result.metadata)
         metadata = joined(metadata, result.metadata) | versions(made, planned.digest)
         if result.status != "finished":
-            return Record(planned, result.status, result.reason, {}, curves | rung_curves(planned, journal), metadata)
+            reason = f"guide: {result.reason}" if stage.kind == "guide" else result.reason
+            return Record(planned, result.status, reason, {}, curves | rung_curves(planned, journal), metadata)
     for parts in drawn.values():
         metrics |= of_all(parts)
     if planned.cell.evaluation.sets == "auto" and "test" in drawn:
@@ -171,13 +172,18 @@ def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[floa
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics of a stage that are the cell's: of an autoencoder, which has a row of its own, its costs."""
+    """The metrics of a stage that are the cell's: of an autoencoder, which has a row of its own, its costs, and of a
+    training that guides it what that cost."""
+    if stage.kind == "guide":
+        parts = {"cost/train_seconds": "cost/guide_seconds", "cost/train_flops": "cost/guide_flops"}
+        return {parts[name]: value for name, value in metrics.items() if name in parts}
     return {name: value for name, value in metrics.items() if stage.kind != "autoencoder" or name.startswith("cost/")}
 
 
 def total_flops(metrics: dict[str, float]) -> dict[str, float]:
-    """Operations of all training: the diffusion's and its autoencoder's."""
-    return {"cost/total_flops": sum(metrics.get(f"cost/{part}_flops", 0.0) for part in ("train", "autoencoder"))}
+    """Operations of all training: the diffusion's, its autoencoder's and its guide's."""
+    parts = ("train", "autoencoder", "guide")
+    return {"cost/total_flops": sum(metrics.get(f"cost/{part}_flops", 0.0) for part in parts)}
 
 
 def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:

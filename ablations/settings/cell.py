@@ -21,6 +21,7 @@ from analysis.format.errors import unknown
 if TYPE_CHECKING:
     import ablations.data.base
     import ablations.settings.evaluation
+    import ablations.settings.guidance
     import diffusion_core.averages
     import diffusion_core.choices
     import diffusion_core.conditioning
@@ -76,6 +77,7 @@ class Cell:
     training: diffusion_core.training.Training = field(metadata={"axis": "default"})
     average: diffusion_core.averages.Average = field(metadata={"axis": "tracked"})
     conditioning: diffusion_core.conditioning.Conditioning = field(metadata={"axis": "unconditional"})
+    guidance: ablations.settings.guidance.Guidance = field(metadata={"axis": "default"})
     evaluation: ablations.settings.evaluation.Evaluation = field(metadata={"axis": "default"})
     horizon: int = field(metadata={"number": 1000, "least": LEAST_HORIZON, "most": MOST_HORIZON})
     time_input: diffusion_core.denoiser.TimeInput = field(metadata={"words": TIME_INPUT})
@@ -112,7 +114,7 @@ PLAIN: dict[str, Any] = NUMBERS | {name: next(iter(words)) for name, words in WO
 """The fields of a cell that are no choices, and their defaults."""
 
 
-AT_ONCE = ("training", "evaluation")
+AT_ONCE = ("training", "guidance", "evaluation")
 """Axes of one class, which is imported without torch: a field that it has not is refused before torch is imported."""
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep
+from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Sweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -224,7 +224,14 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
         if value.start is None or value.end is None:
             raise ValueError("interval needs two ends")
         return Range(float(value.start), float(value.end), "log" in value.tags)
-    return list(override.sweep_iterator()) if override.is_sweep_override() else [value]
+    return [_unquoted(one) for one in override.sweep_iterator()] if override.is_sweep_override() else [value]
+
+
+def _unquoted(value: Any) -> Any:
+    """A value of several, whose texts Hydra leaves in their quotes where it is a list."""
+    if isinstance(value, list):
+        return [_unquoted(part) for part in value]
+    return value.text if isinstance(value, QuotedString) else value
 
 
 def _check_tags(value: Any) -> None:

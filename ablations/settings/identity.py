@@ -11,7 +11,7 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ablations.settings.cell import AXES, PLAIN, Cell
+from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import describe
 from analysis.format.names import NUMERICS
@@ -33,7 +33,8 @@ def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
 def read_by_id(cell: Cell) -> dict[str, Any]:
     """The part of `described` that identities read."""
     every = described(cell)
-    return {key: value for key, value in every.items() if key not in UNSAID or value != {"name": UNSAID[key]}}
+    unsaid = UNSAID | {"guidance": "guidance"}
+    return {key: value for key, value in every.items() if value != {"name": unsaid.get(key)}}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
@@ -65,7 +66,7 @@ def parameters(cell: Cell) -> dict[str, str]:
             flat[axis] = str(value)
             continue
         name = value.pop("name")
-        if axis not in ("training", "evaluation"):
+        if axis not in AT_ONCE:
             flat[axis] = name
         flat |= {f"{axis}.{key}": _text(entry) for key, entry in value.items()}
     return flat

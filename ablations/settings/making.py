@@ -10,6 +10,7 @@ from ablations.settings.budget import TooDear, matched_steps
 from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import against_test
+from ablations.settings.guidance import Guidance
 from ablations.settings.identity import UNSAID
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
@@ -34,6 +35,8 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
         cell = _with_snapshots(cell)
     if cell.evaluation.reference == against_test(cell.data.extractor):
         cell = replace(cell, evaluation=replace(cell.evaluation, reference=None))
+    if not cell.guidance.guides:
+        cell = replace(cell, guidance=Guidance())
     return _within_budget(cell if "evaluation.continuous" in set_fields else _without_suggestion(cell))
 
 

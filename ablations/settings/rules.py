@@ -14,6 +14,7 @@ import torch
 from ablations.settings.cell import NUMBERS, Cell
 from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
+from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import field_names
@@ -51,6 +52,8 @@ def _refusal(cell: Cell) -> str | None:
         or cell.average.refusal(cell.training)
         or continuous_refusal(cell)
         or flip_refusal(cell)
+        or guidance_refusal(cell)
+        or guide_refusal(cell)
         or label_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
@@ -100,7 +103,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
             "horizon=0 draws codes from N(0, I), which teaches nothing of a vector-quantised one: take "
             "space.regularization=kl, or horizon=1000"
         )
-    return continuous_refusal(cell)
+    return continuous_refusal(cell) or guidance_refusal(cell)
 
 
 def between_refusal(cell: Cell) -> str | None:
@@ -118,6 +121,14 @@ def batch_refusal(cell: Cell) -> str | None:
         f"coupling={choice_name(cell.coupling)} pairs a batch's noise with its examples, and training.batch=1 has one: "
         "take training.batch=2 or more, or coupling=independent"
     )
+
+
+def guide_refusal(cell: Cell) -> str | None:
+    """The reason why the cell that guides another makes no sense itself."""
+    if not cell.guidance.guides or cell.guidance.by != "cell":
+        return None
+    reason = refusal(guiding_cell(cell))
+    return f"the cell of guidance.guide={list(cell.guidance.guide)} makes no sense: {reason}" if reason else None
 
 
 def flip_refusal(cell: Cell) -> str | None:

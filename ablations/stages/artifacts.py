@@ -3,10 +3,11 @@
 Each names its stage and bears a digest of its tensors: what is read is what that stage wrote, or refused as damaged.
 
 autoencoder      weights.safetensors, metrics.jsonl
-training         weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors, or where
+training, guide  weights.safetensors, metrics.jsonl; at its rungs average-<step>.safetensors, or where
                  these leave its trunk fork-<step>.safetensors; where it is to keep them,
                  snapshot-<step>.safetensors; while it runs, checkpoint.safetensors, and the one before it
 fit              fit.safetensors
+guidance         candidates.safetensors
 bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors, iwae.safetensors,
                  looseness.safetensors; of a network that is told labels unlabelled.safetensors
 samples          samples.safetensors; of a training on its way, the first of them
@@ -42,6 +43,10 @@ SAMPLES = "samples.safetensors"
 """All generated sets, one after the other."""
 SHOWN = 12
 """Test images whose reconstructions are kept, and samples of a training on its way."""
+GUIDE = "guide.safetensors"
+"""In a model of a cell, the weights of the network that guides it."""
+CANDIDATES = "candidates.safetensors"
+"""The scores of the first scales of guidance, in order."""
 RECONSTRUCTIONS = "reconstructions.safetensors"
 """The first test images, and what an autoencoder makes of them."""
 

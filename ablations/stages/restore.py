@@ -35,11 +35,14 @@ Model = Diffusion | Vae
 
 @dataclass(frozen=True)
 class Parts:
-    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps."""
+    """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps. For its
+    samples also the training of a `guide`, and where its scale was `tuned`."""
 
     training: str
     fit: str | None = None
     autoencoder: str | None = None
+    guide: str | None = None
+    tuned: str | None = None
 
 
 def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:

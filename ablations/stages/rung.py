@@ -19,7 +19,7 @@ from ablations.engine.journal import RESULT, Journal, Result
 from ablations.engine.lease import Elsewhere, leased
 from ablations.engine.stage import Bench
 from ablations.metrics.judging import set_size
-from ablations.settings.budget import bound_passes, sample_passes
+from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import WEIGHTS, average_at, read_artifact, read_checkpoint
@@ -27,7 +27,7 @@ from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.branch import BranchStage, branch_of
 from ablations.stages.labels import given, labels_of
 from ablations.stages.restore import Parts, load_encoding, restore
-from ablations.stages.samples import deciding_scores, samples_content
+from ablations.stages.samples import deciding_scores, passes_of_sample, samples_content
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
 from ablations.stages.training import TrainingStage, company_of, train_on
 from ablations.stages.training_loop import Course
@@ -104,7 +104,7 @@ class RungStage(OnTheWay):
     def work_alone(self, data: Data) -> float:
         """The passes of scoring it."""
         if self.scores == "samples":
-            return float(set_size(self.cell, "test", data) * sample_passes(self.cell))
+            return float(set_size(self.cell, "test", data) * passes_of_sample(self.cell))
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -149,7 +149,7 @@ class RungStage(OnTheWay):
             average = part(checkpoint.state, "average")
         else:
             # Left for whoever has to score it again, when the training is beyond it.
-            learned = train_on(cell, encoding, data, device, place, Course(self.step, frozenset({self.step})))
+            learned = train_on(cell, encoding, data, device, place, Course(self.step, self.training.kept | {self.step}))
             if learned.reason:
                 return Result("diverged", learned.reason, {}, {}, {})
             average, seconds = learned.average, learned.last["seconds"]

@@ -22,14 +22,16 @@ from ablations.engine.progress import Progress
 from ablations.engine.stage import Bench
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.registry import DEFAULT
-from ablations.settings.budget import sample_flops, sample_passes
+from ablations.settings.budget import sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import Evaluation, HeldOut
+from ablations.settings.guiding import guide_passes
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.labels import given, labels_of_samples
-from ablations.stages.restore import Model, Parts, load, remark_on_fit
+from ablations.stages.guide import Guided, flops_of_sample, guidance_content, load_guided, sampled, settled
+from ablations.stages.labels import labels_of_samples
+from ablations.stages.restore import Model, Parts, remark_on_fit
 from ablations.stages.stage import Passes, Stage, finished_with
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
@@ -76,16 +78,16 @@ class SamplesStage(Stage):
         return "drawing samples"
 
     def work(self, data: Data) -> float:
-        return float(self.sets * set_size(self.cell, self.split, data) * sample_passes(self.cell))
+        return float(self.sets * set_size(self.cell, self.split, data) * passes_of_sample(self.cell))
 
     def bytes_left(self, data: Data, parameters: int) -> int:
         return self.sets * set_size(self.cell, self.split, data) * math.prod(data.shape)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """The sets are kept."""
-        model = load(self.cell, data, bench.journal, self.parts, device)
-        began = time.monotonic()
-        cell, n = self.cell, set_size(self.cell, self.split, data)
+        cell = settled(self.cell, bench.journal, self.parts)
+        model = load_guided(cell, data, bench.journal, self.parts, device)
+        began, n = time.monotonic(), set_size(cell, self.split, data)
         first = n * self.first
         samples = draw_samples(cell, model, n * self.sets, bench.progress, first=first)
         if samples is None:
@@ -95,8 +97,13 @@ class SamplesStage(Stage):
         told = {} if labels is None else {"labels": labels[first:]}
         write_artifact(bench.folder, SAMPLES, {"samples": samples, **told})
         metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
-        costs = {"cost/sample_seconds": seconds, "cost/sample_flops": sample_flops(cell, model)}
+        costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
         return finished_with({**costs, **metrics}, remark_on_fit(cell, bench.journal, self.parts))
+
+
+def passes_of_sample(cell: Cell) -> int:
+    """Passes that a sample takes, its guide's included."""
+    return sample_passes(cell) + guide_passes(cell)
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
@@ -114,14 +121,14 @@ def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress
 
 
 def draw_samples(
-    cell: Cell, model: Model, n: int, progress: Progress, first: int = 0, label: int | None = None
+    cell: Cell, model: Model | Guided, n: int, progress: Progress, first: int = 0, label: int | None = None
 ) -> Tensor | None:
     """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are not
     finite.
 
     Where the network is told labels, of all classes by their shares, or of the class `label`.
     """
-    model = given(model, labels_of_samples(cell, cell.data.load(), first + n, label))
+    model = sampled(cell, model, labels_of_samples(cell, cell.data.load(), first + n, label))
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed, first=first)
     else:
@@ -147,6 +154,7 @@ def samples_content(
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
+    content |= guidance_content(cell, parts)
     return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
 
 

@@ -49,7 +49,8 @@ def state_each(cell: Cell) -> int:
 class TrainingStage(LearningStage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
-    At the steps of its rungs it leaves its averaged weights and has them `scored`; the rungs are no part of its id. Its
+    At the steps of its rungs it leaves its averaged weights and has them `scored`, and leaves them at the steps `kept`;
+    neither is part of its id. Its
     `kin`, by their steps, may have left states that it goes on from, as it does at the steps `forks` (`trunk.py`).
     """
 
@@ -60,6 +61,7 @@ class TrainingStage(LearningStage):
     scored: tuple[OnTheWay, ...] = ()
     kin: tuple[tuple[int, str], ...] = ()
     forks: frozenset[int] = frozenset()
+    kept: frozenset[int] = frozenset()
     kind = "training"
 
     def company(self, device: str) -> str:
@@ -84,8 +86,8 @@ class TrainingStage(LearningStage):
 
     @property
     def rungs(self) -> frozenset[int]:
-        """The steps at which it is scored."""
-        return frozenset(rung.step for rung in self.scored)
+        """The steps at which it leaves its averaged weights."""
+        return self.kept.union(rung.step for rung in self.scored)
 
     def work(self, data: Data) -> float:
         return self.work_until(self.cell.training.steps)
@@ -193,7 +195,7 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
     """All that a training reads; its autoencoder's content is part of it."""
-    unread = ("sampler", "spacing", "average", "evaluation", "variance", "budget")
+    unread = ("sampler", "spacing", "average", "guidance", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:

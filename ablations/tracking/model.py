@@ -2,7 +2,8 @@
 
     MLmodel                  MLflow's description: that this module loads it
     cell.json                the cell's choices, its seed, and the stages that hold what it learned
-    <stage>/*.safetensors    what those stages left, of all weights the average that the cell evaluates
+    <stage>/*.safetensors    what those stages left, of all weights the average that the cell evaluates; and the
+                             weights of another network that guides its samples
 
 `mlflow.pyfunc.load_model("runs:/…/model").predict(pd.DataFrame({"n": [16]}))` draws samples, and so does
 `python -m ablations.sample model=runs:/…/model n=16`. The cell's data have to be at hand: they say what a value means.
@@ -26,7 +27,8 @@ from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
-from ablations.stages.artifacts import FIT, WEIGHTS, read_artifact, write_artifact
+from ablations.stages.artifacts import FIT, GUIDE, WEIGHTS, read_artifact, write_artifact
+from ablations.stages.guide import Guided, guide_weights, settled, with_guide
 from ablations.stages.restore import Model, Parts, averaged_weights, load
 from ablations.stages.samples import draw_samples
 from analysis.format.errors import InputError
@@ -34,10 +36,13 @@ from analysis.format.files import read_json, write_json, write_text
 from diffusion_core.averages import Tracked
 
 _CELL = "cell.json"
+PARTS = {"training", "fit", "autoencoder"}
+"""The stages that it names."""
 
 
 def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> None:
     """Leave a trained cell in a folder; InputError where its weights are not at hand."""
+    cell = settled(cell, journal, parts)
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
             tensors, words = read_artifact(journal.folder(stage), name)
@@ -49,24 +54,31 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
             place.mkdir(parents=True, exist_ok=True)
             kept = {key: value for key, value in tensors.items() if not key.startswith("learner/")}
             write_artifact(place, name, kept, **{key: value for key, value in words.items() if key != STAGE})
-    write_json(folder / _CELL, {"parameters": parameters(cell), "seed": cell.seed, "parts": asdict(parts)})
+    guide = guide_weights(cell, journal, parts)
+    if guide is not None:
+        write_artifact(folder / parts.training, GUIDE, guide)
+    named = {name: value for name, value in asdict(parts).items() if name in PARTS}
+    write_json(folder / _CELL, {"parameters": parameters(cell), "seed": cell.seed, "parts": named})
     flavor = {"python_function": {"loader_module": "ablations.tracking.model", "data": "."}}
     made = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime())
     # JSON is YAML, which is what MLflow reads here.
     write_text(folder / "MLmodel", json.dumps({"flavors": flavor, "utc_time_created": made}))
 
 
-def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model]:
+def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model | Guided]:
     """The cell and what it learned; InputError where the folder holds no such model."""
     content = read_json(folder / _CELL)
     if not isinstance(content, dict) or content.keys() != {"parameters", "seed", "parts"}:
         raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
     parts = content["parts"]
-    if not isinstance(parts, dict) or parts.keys() != {"training", "fit", "autoencoder"} or not _are_ids(parts):
+    if not isinstance(parts, dict) or parts.keys() != PARTS or not _are_ids(parts):
         raise InputError(f"{folder / _CELL} names parts that lie elsewhere, or none: {parts!r}")
     cell = cell_of(content["parameters"], content["seed"])
     evaluated = replace(cell, average=Tracked())
-    return cell, load(evaluated, cell.data.load(), Journal(folder), Parts(**parts), device)
+    data, place = cell.data.load(), folder / parts["training"]
+    model = load(evaluated, data, Journal(folder), Parts(**parts), device)
+    guide = read_artifact(place, GUIDE)[0] if (place / GUIDE).exists() else None
+    return cell, with_guide(cell, data, model, guide)
 
 
 def _are_ids(parts: dict[str, object]) -> bool:
@@ -78,7 +90,7 @@ def _are_ids(parts: dict[str, object]) -> bool:
 class TrainedCell:
     """A trained cell as MLflow's python function: each row of what is given asks for `n` samples of a `seed`."""
 
-    def __init__(self, cell: Cell, model: Model) -> None:
+    def __init__(self, cell: Cell, model: Model | Guided) -> None:
         self.cell = cell
         self.model = model
 

@@ -31,7 +31,7 @@ TINY = {
     # So little that no network of three steps samples what is not finite, whatever σ² it has learned.
     "training.learning_rate": 1e-5,
     "training.warmup": 1,
-    "training.report_every": 3,
+    "training.report_every": 1,
     "evaluation.exact": 2,
     "evaluation.strata": 2,
     "evaluation.sets": 1,
@@ -44,7 +44,7 @@ TINY_NETWORK = {
     "mlp": {"network.width": 16, "network.layers": 2},
     "dit": {"network.width": 8, "network.depth": 1, "network.heads": 2},
 }
-MOST = 90
+MOST = 95
 """Cells that hold every pair: what it takes to run them."""
 FOUND = "# learned in a test\nname: saved\nknots: [-12.5, -7.25, -1.5, 4.5]\n"
 
@@ -96,6 +96,12 @@ LATENTS = ("space=latents", "space=latents space.f=4", VQ)
 LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
 NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True")
 WEIGHTS = ("timesteps=logit_normal", "timesteps=log_normal")
+BY_CLASS, ESTIMATE = "guidance.scale=2.0", "conditioning.self_conditioning=True"
+BY_RUNG = "guidance.scale=2.0 guidance.by=rung evaluation.rungs=1"
+BY_CELL = (
+    "guidance.scale=auto guidance.scales=(1.0, 2.0) guidance.by=cell guidance.guide=('training.ema=0.9',) "
+    "guidance.high=5.0"
+)
 PAIRED = ("coupling=optimal", "coupling=immiscible")
 # From the rules as they were decided, not from the code.
 REFUSED = {
@@ -138,6 +144,10 @@ REFUSED = {
     *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "evaluation.iwae=2", "horizon=0")),
     *(("horizon=0", other) for other in ("space=pixels", "data=mixture2d", "network=mlp")),
     *(("horizon=0", f"evaluation.{score}") for score in ("continuous=2", "ode=1")),
+    *((BY_CLASS, told) for told in ("conditioning=unconditional", f"conditioning=unconditional {ESTIMATE}")),
+    *((BY_RUNG, other) for other in ("average=raw", "average=power", "training.rate=wsd")),
+    *((guided, f"schedule={s}") for guided in (BY_RUNG, BY_CELL) for s in ("learned", "learned_linear")),
+    *((guided, "horizon=0") for guided in (BY_CLASS, BY_RUNG, BY_CELL)),
     ("data=digits", "network=mlp"),
     ("data=mixture2d", "network=unet"),
     ("data=mixture2d", "network=dit"),
@@ -169,7 +179,7 @@ def tiny_space(cell):
     """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
     if cell["space"] == "pixels":
         return {}
-    enough = 20 if cell["network"] == "dit" else 5
+    enough = 60 if cell["network"] == "dit" else 5
     steps = {"training.steps": enough} if cell["budget"] == "flops" else {}
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 

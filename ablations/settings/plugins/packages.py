@@ -22,7 +22,7 @@ from ablations.settings.cell import BASES
 GROUP = "diffusion_ablations"
 """The group of entry points."""
 
-CLOSED = ("training", "average", "conditioning", "evaluation")
+CLOSED = ("training", "average", "conditioning", "guidance", "evaluation")
 """Axes of which all choices ship."""
 DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in CLOSED} | {
     "launcher": "ablations.launchers.protocol.Launcher",

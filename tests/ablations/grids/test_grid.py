@@ -17,7 +17,7 @@ from ablations.grids import grid, reading
 from ablations.search import study
 from ablations.settings import grammar, identity, making, registry
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.cell import AXES
+from ablations.settings.cell import AT_ONCE, AXES
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
@@ -42,11 +42,11 @@ def test_every_config_file_builds_the_choice_of_its_name(axis, option):
     values.pop("suggests", None)
     built = registry.build(axis, values)
     assert registry.describe(built)["name"] == values.get("name", axis)
-    if axis not in ("training", "evaluation"):
+    if axis not in AT_ONCE:
         assert values["name"] == option.split("/")[0]
 
 
-@pytest.mark.parametrize("axis", [axis for axis in AXES if axis not in ("training", "evaluation")])
+@pytest.mark.parametrize("axis", [axis for axis in AXES if axis not in AT_ONCE])
 def test_every_class_of_an_axis_has_its_config_file(axis):
     # The files of `saved` are those that were saved: there may be none.
     files = {option for option in grammar.options_of(axis) if "/" not in option}

@@ -1,0 +1,182 @@
+"""The cell that guides another (`guidance.by=cell`), the rung that guides one (`by=rung`), and guidance without sense.
+
+A guide's x̂_0 is compared with the guided model's at the same noise level: the two may differ in the network, and in how
+and on what loss it was trained, but not in what x_t is.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ablations.settings import grammar
+from ablations.settings.budget import rungs
+from ablations.settings.cell import WORDS, Cell, check_key, check_word
+from ablations.settings.choices import choices_of
+from ablations.settings.guidance import Guidance
+from ablations.settings.layers import values_of
+from ablations.settings.registry import build
+from analysis.format.errors import InputError
+from diffusion_core.averages import Tracked
+from diffusion_core.conditioning import Class
+from diffusion_core.named import choice_name
+
+DIFFERS = (
+    *("network", "training", "average", "conditioning", "parameterization", "objective"),
+    *("variance", "timesteps", "coupling", "time_input"),
+)
+"""The choices in which a guiding cell may differ."""
+ALIKE = ("training.precision",)
+"""Fields of these that it has in common all the same."""
+
+
+def guiding_cell(cell: Cell) -> Cell:
+    """The cell that guides another, at the same seed: it is guided by none. InputError where its settings make none."""
+    given = dict(map(_setting, cell.guidance.guide))
+    choices: dict[str, Any] = {}
+    for axis in dict.fromkeys(key.partition(".")[0] for key in given):
+        of_axis = {key: value for key, value in given.items() if key.partition(".")[0] == axis}
+        if axis in WORDS:
+            choices[axis] = check_word(axis, given[axis])
+        elif axis in given:
+            choices[axis] = build(axis, values_of(axis, of_axis))
+        else:
+            choice = getattr(cell, axis)
+            now = {field.name: getattr(choice, field.name) for field in fields(choice)}
+            set_fields = {key.partition(".")[2]: value for key, value in of_axis.items()}
+            choices[axis] = build(axis, {"name": choice_name(choice), **now, **set_fields})
+    guide = replace(cell, **choices, guidance=Guidance())
+    # As of a cell that stands in a grid itself.
+    snapshots = guide.training.snapshots or guide.average.snapshots
+    return replace(guide, training=replace(guide.training, snapshots=snapshots))
+
+
+def _setting(word: str) -> tuple[str, Any]:
+    """The key and the value of a word of `guidance.guide`; InputError where a guide cannot have it."""
+    ((key, values),) = grammar.overrides([word])
+    if not isinstance(values, list) or len(values) != 1:
+        raise InputError(f"guidance.guide has {word}, and a guide is one cell: give {key} one value")
+    check_key(key)
+    if key.partition(".")[0] not in DIFFERS or key in ALIKE:
+        raise InputError(
+            f"guidance.guide sets {key}, in which a guide cannot differ: it is asked for the same data at the same "
+            f"noise as the cell that it guides, and may have {', '.join(DIFFERS[:-1])} or {DIFFERS[-1]} of its own"
+        )
+    return key, values[0]
+
+
+def rung_step(cell: Cell) -> int:
+    """The step whose average guides a cell by a rung."""
+    plan = cell.training
+    return max(1, round(plan.steps / (1 << cell.guidance.rung) / plan.report_every)) * plan.report_every
+
+
+def guide_passes(cell: Cell) -> int:
+    """Passes of its guide that a sample takes, about: those within the interval, all where its times are not known
+    before a training."""
+    if not cell.guidance.guides or cell.horizon == 0:
+        return 0
+    guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
+    calls = cell.sampler.calls(cell.sampler.start(cell.sampler.steps or cell.horizon))
+    return round(guide.conditioning.passes * calls * _share(cell))
+
+
+@torch.no_grad()
+def _share(cell: Cell) -> float:
+    """The share of a sampler's steps that are guided: those that begin at a noise level within the interval."""
+    plan, times = cell.guidance, _times(cell)
+    if times is None or cell.schedule.learned or (plan.low == 0 and plan.high is None):
+        return 1.0
+    begun = times[1 : cell.sampler.start(len(times) - 1) + 1]
+    sigma = (cell.schedule.gamma(cell.horizon)(begun) / 2).exp()
+    high = math.inf if plan.high is None else plan.high
+    return float(((plan.low < sigma) & (sigma <= high)).double().mean())
+
+
+def _times(cell: Cell) -> Tensor | None:
+    """The times of a sampler's chain, 0 first; None where a trained network is fitted to tell them."""
+    steps = cell.sampler.steps or cell.horizon
+    if cell.spacing.fitted and steps != cell.horizon:
+        return None
+    return cell.spacing.times(cell.schedule.gamma(cell.horizon), steps, torch.empty(0, 0))
+
+
+def guidance_refusal(cell: Cell) -> str | None:
+    """The reason why a cell's samples cannot be guided as it asks, or None; a guiding cell has to make sense too."""
+    plan, asked = cell.guidance, cell.guidance.asked
+    if not plan.guides:
+        return None
+    if cell.horizon == 0:
+        return f"{asked} guides the steps of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
+    if not cell.evaluation.quality:
+        return f"{asked} guides samples, and evaluation.quality=[] draws none: leave one of them out"
+    if plan.by == "class":
+        return _class_refusal(cell)
+    if cell.schedule.learned:
+        return (
+            f"guidance.by={plan.by} compares two networks at the same noise, and each training of schedule="
+            f"{choice_name(cell.schedule)} learns noise levels of its own: take a schedule that is fixed, or "
+            "guidance.by=class"
+        )
+    return _rung_refusal(cell) if plan.by == "rung" else _guide_refusal(cell)
+
+
+def _class_refusal(cell: Cell) -> str | None:
+    asked = f"{cell.guidance.asked} with guidance.by=class"
+    if not isinstance(cell.conditioning, Class):
+        return (
+            f"{asked} goes from what a network says without the label to what it says with it, and conditioning="
+            f"{choice_name(cell.conditioning)} tells it none: take conditioning=class, or guidance.by=rung or cell"
+        )
+    if cell.conditioning.dropout == 0:
+        return (
+            f"{asked} asks the network without the label, which conditioning.dropout=0 never shows it: take "
+            "conditioning.dropout=0.1, or guidance.by=rung or cell"
+        )
+    return None
+
+
+def _rung_refusal(cell: Cell) -> str | None:
+    plan, rung, step = cell.training, cell.guidance.rung, rung_step(cell)
+    asked = f"guidance.rung={rung} is the average at step {step} of {plan.steps}"
+    if not isinstance(cell.average, Tracked):
+        return f"{asked}, which is a tracked one: take average=tracked, or guidance.by=cell"
+    if plan.rate == "wsd":
+        return (
+            f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell "
+            f"guidance.guide='[\"training.steps={step}\"]'"
+        )
+    if cell.evaluation.rungs < rung:
+        return f"{asked}, a rung that was not kept: take evaluation.rungs={rung}, or more"
+    if step not in rungs(plan, cell.evaluation.rungs):
+        return (
+            f"{asked}, a rung that was not kept, since it is not after training.warmup={plan.warmup} and before the "
+            "end: take a smaller guidance.rung, or more training.steps"
+        )
+    return None
+
+
+def _guide_refusal(cell: Cell) -> str | None:
+    try:
+        guide = guiding_cell(cell)
+    except InputError as error:
+        return f"{cell.guidance.asked}: {error}"
+    if guide == replace(cell, guidance=Guidance()):
+        return f"guidance.guide={list(cell.guidance.guide)} is the cell itself, which guides it nowhere: change it"
+    times = _times(cell)
+    between = times is not None and times.is_floating_point() and choices_of(cell).knows_between
+    if between and not choices_of(guide).knows_between:
+        return (
+            f"guidance.guide={list(cell.guidance.guide)} makes a guide that knows the times 1..T alone, and spacing="
+            f"{choice_name(cell.spacing)} asks it between them: take spacing=uniform, or leave the guide its times"
+        )
+    return None
+
+
+def at_scale(cell: Cell, scale: float) -> Cell:
+    """A cell that is guided by this scale, whichever it asks for."""
+    return replace(cell, guidance=replace(cell.guidance, scale=scale))

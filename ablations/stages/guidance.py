@@ -1,0 +1,111 @@
+"""guidance: weights, fit, guide ─▶ the scale whose samples are nearest to validation images (`guidance.scale=auto`).
+
+It reads what samples read. Every candidate gets a set of the same noise, which is that of no set that is judged later.
+FID tells how near they are, of points the energy distance.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ablations.data.base import Data
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Result
+from ablations.engine.progress import Progress
+from ablations.engine.stage import Bench
+from ablations.metrics.judging import set_size, yardstick_of
+from ablations.metrics.measured import SCALE
+from ablations.metrics.registry import metric_of
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import MOST_SETS, HeldOut
+from ablations.settings.guiding import at_scale
+from ablations.settings.identity import content_hash
+from ablations.stages.artifacts import CANDIDATES, read_artifact, write_artifact
+from ablations.stages.guide import load_guided
+from ablations.stages.restore import Parts
+from ablations.stages.samples import draw_samples, passes_of_sample, samples_content
+from ablations.stages.stage import Passes, Stage, finished_with
+
+
+@dataclass(frozen=True)
+class GuidanceStage(Stage):
+    """A trained network whose samples are guided by each candidate in turn, and judged on validation."""
+
+    id: str
+    cell: Cell
+    parts: Parts
+    needs: tuple[str, ...]
+    kind = "guidance"
+
+    @property
+    def passes(self) -> Passes:
+        return "sampling"
+
+    @property
+    def validates(self) -> bool:
+        """True where samples are judged on validation, which is all that its scale is of use for there."""
+        return "validation" in self.cell.evaluation.quality
+
+    @property
+    def judged(self) -> float:
+        return float(len(self.cell.guidance.scales))
+
+    @property
+    def doing(self) -> str:
+        return "tuning its guidance"
+
+    def work(self, data: Data) -> float:
+        each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)
+        return float(set_size(self.cell, "validation", data) * each)
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """Of scales that score alike, the first; what a candidate has scored is kept, should it be stopped."""
+        cell, scales = self.cell, self.cell.guidance.scales
+        model = load_guided(cell, data, bench.journal, self.parts, device)
+        n, first = set_size(cell, "validation", data), noise_after(cell, data)
+        yardstick = yardstick_of(cell, "validation", data, device)
+        name = "energy_distance" if cell.data.extractor is None else "fid"
+        scores, began = _scored(bench.folder), time.monotonic()
+        for place in range(len(scores), len(scales)):
+            progress = partial(_part, bench.progress, place, len(scales))
+            samples = draw_samples(at_scale(cell, scales[place]), model, n, progress, first)
+            found = {} if samples is None else yardstick.scores([metric_of(name)], [samples])
+            scores.append(next(iter(found.values()), math.inf))
+            write_artifact(bench.folder, CANDIDATES, {"scores": torch.tensor(scores, dtype=torch.float64)})
+        told = [(scale, score) for scale, score in zip(scales, scores, strict=True) if math.isfinite(score)]
+        if not told:
+            return Result("diverged", "the samples are not finite, whatever scale guides them", {}, {}, {})
+        best, _ = min(told, key=lambda pair: pair[1])
+        result = finished_with({SCALE: best, "cost/guidance_seconds": time.monotonic() - began})
+        result.curves[f"guidance/{name}"] = ([scale for scale, _ in told], [score for _, score in told])
+        return result
+
+
+def _part(progress: Progress, place: int, of: int, share: float) -> None:
+    progress((place + share) / of)
+
+
+def _scored(folder: Path) -> list[float]:
+    """The scores of the first candidates, left by one that was stopped."""
+    try:
+        return [float(score) for score in read_artifact(folder, CANDIDATES)[0]["scores"]]
+    except (Damaged, KeyError):
+        return []
+
+
+def noise_after(cell: Cell, data: Data) -> int:
+    """The first sample of a seed that no set has which is judged."""
+    splits: tuple[HeldOut, ...] = ("validation", "test")
+    return max(MOST_SETS, cell.evaluation.first_sets) * max(set_size(cell, split, data) for split in splits)
+
+
+def guidance_of(cell: Cell, parts: Parts, extractor: str | None, needs: tuple[str, ...]) -> GuidanceStage:
+    """The stage that chooses a cell's scale; `parts` are those that its samples read."""
+    content = samples_content(cell, parts, "validation", extractor, 1, max(MOST_SETS, cell.evaluation.first_sets))
+    return GuidanceStage(content_hash(content | {"stage": "guidance"}), cell, parts, needs)

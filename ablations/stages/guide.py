@@ -1,0 +1,137 @@
+"""guide: what a guiding cell reads ─▶ its training; and diffusions whose samples are guided, by whatever it is.
+
+    by=class    the diffusion without its labels          nothing else is read
+    by=rung     its average at a step                     the training leaves it there
+    by=cell     another diffusion                         a training of its own, by whatever cell it is asked for
+
+Both networks are of one seed, and a guide that is told labels is told those of the samples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.files import Damaged
+from ablations.engine.journal import Journal
+from ablations.metrics.measured import SCALE
+from ablations.settings.budget import forward_flops, sample_flops
+from ablations.settings.cell import Cell
+from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
+from ablations.settings.identity import described
+from ablations.stages.artifacts import average_at, read_artifact
+from ablations.stages.fit import averaged
+from ablations.stages.labels import given
+from ablations.stages.restore import Model, Parts, averaged_weights, load, restore
+from ablations.stages.training import TrainingStage
+from analysis.format.errors import InputError
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.guidance import guided
+from diffusion_core.vae import Vae
+
+
+@dataclass(frozen=True)
+class GuideStage(TrainingStage):
+    """The training of a cell that guides another one."""
+
+    kind = "guide"
+
+    @property
+    def validates(self) -> bool:
+        """True where samples are judged on validation."""
+        return "validation" in self.cell.evaluation.quality
+
+    @property
+    def doing(self) -> str:
+        return "training its guide"
+
+
+class Guided(NamedTuple):
+    """A diffusion, and the other one that guides its samples."""
+
+    model: Diffusion
+    guide: Diffusion
+
+
+def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
+    """All that guided samples read beside what others do; nothing where they are not guided."""
+    plan = cell.guidance
+    if not plan.guides:
+        return {}
+    if parts.tuned is not None:
+        return {"guidance": parts.tuned}
+    read = described(cell)["guidance"]
+    own = {name: value for name, value in read.items() if name not in ("name", "rung", "guide")}
+    if plan.by == "rung":
+        own["step"] = rung_step(cell)
+    if plan.by == "cell":
+        own |= {"guide": parts.guide, **averaged(guiding_cell(cell))}
+    return {"guidance": own}
+
+
+def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
+    """A cell with the scale that validation has chosen, if one was to be."""
+    if parts.tuned is None:
+        return cell
+    result = journal.result(parts.tuned)
+    if result is None:
+        raise Damaged(journal.folder(parts.tuned) / "result.json", "is missing")
+    return at_scale(cell, result.metrics[SCALE])
+
+
+def load_guided(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model | Guided:
+    """The model of a cell, with its guide where that is another network; InputError or Damaged as `load`."""
+    model = load(cell, data, journal, parts, device)
+    return with_guide(cell, data, model, guide_weights(cell, journal, parts))
+
+
+def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tensor] | None:
+    """The state of the learner whose network guides a cell's samples, None where no other does; Damaged where it is not
+    there, since its training left none at that step, say."""
+    plan = cell.guidance
+    if not plan.guides or plan.by == "class":
+        return None
+    if plan.by == "rung":
+        return read_artifact(journal.folder(parts.training), average_at(rung_step(cell)))[0]
+    assert parts.guide is not None, "a guiding cell is trained"
+    return averaged_weights(guiding_cell(cell), journal.folder(parts.guide))
+
+
+def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] | None) -> Model | Guided:
+    """A cell's model, with the guide that has these weights; InputError where they are not its."""
+    if weights is None or isinstance(model, Vae):
+        return model
+    guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
+    try:
+        return Guided(model, restore(guide, model.encoding, data, weights).to(model.device).diffusion)
+    except ValueError as error:
+        raise InputError(f"what was to guide this cell does not hold its guide's weights: {error}") from error
+
+
+def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
+    """The model that samples with these labels are drawn from, guided as the cell asks for."""
+    own, other = model if isinstance(model, Guided) else (model, None)
+    plan, told = cell.guidance, given(own, labels)
+    if not plan.guides or isinstance(told, Vae):
+        return told
+    assert plan.scale != "auto", "a scale is chosen before samples are drawn"
+    guide = told.given(None) if other is None else given(other, labels)
+    high = math.inf if plan.high is None else plan.high
+    return guided(told, guide, scale=plan.scale, low=plan.low, high=high)
+
+
+def flops_of_sample(cell: Cell, model: Model | Guided) -> float:
+    """Operations of drawing one sample, its guide's included."""
+    own, guide = model if isinstance(model, Guided) else (model, model)
+    return sample_flops(cell, own) + (guide_passes(cell) * forward_flops(guide) if isinstance(guide, Diffusion) else 0)
+
+
+def kept_for_guidance(cell: Cell) -> frozenset[int]:
+    """The steps at which a cell's training leaves its average for guidance."""
+    rung = cell.guidance.guides and cell.guidance.by == "rung"
+    return frozenset({rung_step(cell)} if rung else ())
