@@ -24,8 +24,7 @@ DRAWS = 16
 
 
 class Clipping:
-    """The clipping of what an optimiser has received at the `norm` c, None for no clipping; what it did is in `report`.
-    """
+    """The clipping of what an optimiser has received at the `norm` c, if there is one; what it did is in `report`."""
 
     def __init__(self, norm: float | None, optimiser: AdamW, device: torch.device) -> None:
         self.norm = math.inf if norm is None else norm
