@@ -97,11 +97,11 @@ class TrainingStage(LearningStage):
         averages = len(self.rungs) + len(KEPT) * len(self.cell.training.snapshot_steps)
         return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(self.cell) * len(self.forks))
 
-    def begun(self, journal: Journal) -> float:
-        """The share of its steps that it need not take, since its kin have left a state there."""
+    def begun(self, journal: Journal) -> float | None:
+        """The share of its steps that it need not take, since its kin have left a state there; None where none has."""
         plan = self.cell.training
         left = furthest(journal, self.reads, plan.trunk_steps) if self.reads else []
-        return left[0][0] / plan.steps if left else 0.0
+        return left[0][0] / plan.steps if left else None
 
     @property
     def reads(self) -> tuple[str, ...]:
