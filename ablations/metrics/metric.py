@@ -109,6 +109,10 @@ class Metric(ABC):
     def compute(self, judged: Judged) -> float:
         """The score of one generated set; ValueError, in one line, where it has none."""
 
+    def fewest(self, width: int) -> int:
+        """The fewest images or points of a set that it has a score for, where they have so many features."""
+        return 1
+
     @classmethod
     def column(cls, against: str, extractor: str | None) -> MetricColumn:
         """The column of values against a set called so (train, val, test), by this extractor (None for points)."""

@@ -39,9 +39,9 @@ WEIGHT_BYTES, WEIGHTS_EACH, MOMENTS_EACH = 4, 2, 2
 """Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
 
 
-def state_each(cell: Cell) -> int:
-    """Numbers for each parameter in a training's whole state, of whose averages snapshots may be kept."""
-    return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if cell.training.snapshots else 0)
+def state_each(snapshots: int) -> int:
+    """Numbers for each parameter in the whole state of a training that takes so many snapshots of its averages."""
+    return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if snapshots else 0)
 
 
 @dataclass(frozen=True)
@@ -94,8 +94,9 @@ class TrainingStage(LearningStage):
         return float(training_passes(self.cell) * step * self.cell.training.batch)
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        averages = len(self.rungs) + len(KEPT) * len(self.cell.training.snapshot_steps)
-        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(self.cell) * len(self.forks))
+        plan = self.cell.training
+        averages = len(self.rungs) + len(KEPT) * len(plan.snapshot_steps)
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(plan.snapshots) * len(self.forks))
 
     def begun(self, journal: Journal) -> float | None:
         """The share of its steps that it need not take, since its kin have left a state there; None where none has."""
