@@ -187,16 +187,27 @@ def again(tiny, tmp_path, without_pictures, monkeypatch):
 
 
 @pytest.fixture
-def few_digits(monkeypatch):
+def few_digits(few_images):
     """The first of each split of digits: what goes together does so on a few images too."""
-    whole = Digits().load()
-    images = {split: values[:FEW] for split, values in whole.images.items()}
-    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images))
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
-    yield
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
+    few_images(Digits())
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """A function that leaves the first of each split of a data set of images."""
+
+    def leave(data, count=FEW):
+        whole = data.load()
+        images = {split: values[:count] for split, values in whole.images.items()}
+        monkeypatch.setattr(type(data), "read", lambda self: replace(whole, images=images))
+        forget()
+
+    def forget():
+        for cache in (base._loaded, judging.reference_of):
+            cache.cache_clear()
+
+    yield leave
+    forget()
 
 
 @pytest.fixture

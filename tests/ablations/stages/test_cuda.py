@@ -38,7 +38,7 @@ CELLS = (
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
-    "sampler=dpm_solver",
+    "sampler=dpm_solver evaluation.n=20 evaluation.reference=test",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
     "average=power average.std=0.08",
@@ -47,13 +47,15 @@ CELLS = (
     "training.optimizer=muon",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
     "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal",
-    "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True evaluation.horizon=5 "
-    "spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 evaluation.rungs=1",
+    "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True schedule.shift=3.0 "
+    "evaluation.horizon=5 spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 "
+    "evaluation.rungs=1",
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
-    "space=latents space.f=4 horizon=0 evaluation.iwae=2 evaluation.reference=test",
+    "space=latents space.f=4 horizon=0 evaluation.iwae=2",
     "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16",
     f"data=mixture2d network=mlp evaluation.estimates=2 {metrics_of('points')}",
+    "data=patches data.size=8 training.flips=True evaluation.quality=[] horizon=12",
 )
 """Cells that show every value, each beside the defaults."""
 TINY = (
