@@ -6,7 +6,9 @@ from functools import partial
 
 import pytest
 
+from ablations.data.patches import Patches
 from ablations.grids.grid import make
+from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.judging import extractor_identity
 from ablations.metrics.registry import metric_of, names
 from ablations.settings.arguments import parse_run
@@ -20,6 +22,7 @@ from ablations.stages.training_loop import Trained
 from diffusion_core.networks import convolution, fused
 from evidence.pairs import all_values
 from tests.ablations.conftest import reproducible, result_of
+from tests.ablations.test_pairs import Coarse
 from tests.axes import thinned
 
 LARGE = "fid_infinity"
@@ -55,7 +58,7 @@ CELLS = (
     "space=latents space.f=4 horizon=0 evaluation.iwae=2",
     "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16",
     f"data=mixture2d network=mlp evaluation.estimates=2 {metrics_of('points')}",
-    "data=patches data.size=8 training.flips=True evaluation.quality=[] horizon=12",
+    "data=patches data.size=8 training.flips=True",
 )
 """Cells that show every value, each beside the defaults."""
 TINY = (
@@ -88,6 +91,7 @@ def all_stages(cell):
 def untaught(few_digits, monkeypatch):
     """What hardly learns is not called collapsed, and both devices take torch's own operations."""
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
+    monkeypatch.setitem(ARCHITECTURES, Patches.extractor, Coarse)
     monkeypatch.setattr(fused, "works", lambda: False)
     monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
 
@@ -112,7 +116,9 @@ def test_every_value_is_in_a_cell():
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
-def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
+def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, few_images, tmp_path, card):
+    if "patches" in choices:
+        few_images(Patches(8))
     same = approximately(card, choices)
     for stage in all_stages(cell_of(choices)):
         mine, theirs = (result_of(stage, tmp_path / device, device) for device in ("cpu", "cuda:0"))
