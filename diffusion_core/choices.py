@@ -24,7 +24,7 @@ from diffusion_core.parameterizations import Epsilon, Parameterization
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.spacings import Spacing, UniformSpacing
 from diffusion_core.timesteps import Timesteps, Uniform
-from diffusion_core.variances import Analytic, Beta, Variance
+from diffusion_core.variances import Beta, Variance
 
 __all__ = ["Choices", "FirstStepRule", "Time", "chain_refusal", "flow_refusal", "level_refusal", "refusal"]
 
@@ -83,11 +83,11 @@ def refusal(choices: Choices) -> str | None:
         _hybrid,
         _continuous,
         _importance,
-        _density,
+        _biased_bound,
         _learned_schedule,
         _schedule,
         _pure_noise,
-        _coupling,
+        _paired_noise,
     ):
         reason = rule(choices)
         if reason is not None:
@@ -196,16 +196,27 @@ def _learning_from_the_bound(choices: Choices) -> str:
     return f"schedule={choice_name(choices.schedule)}" if choices.schedule.learned else ""
 
 
-def _density(choices: Choices) -> str | None:
-    """A density that counts as a weight is no way to draw the terms of a bound."""
-    learner = _learning_from_the_bound(choices)
-    if choices.timesteps.reweighted or not learner:
-        return None
-    return (
-        f"{learner} learns from the bound, a mean over uniform t, and "
-        f"timesteps={choice_name(choices.timesteps)} weights each t by its density: take timesteps=uniform, "
-        "low_discrepancy or importance"
-    )
+def _biased_bound(choices: Choices) -> str | None:
+    """A bound is a mean over uniform t and independent noise: neither a weight on t nor a coupling draws it."""
+    timesteps, coupling = choices.timesteps, choices.coupling
+    for unbiased, over, other, instead in (
+        (
+            timesteps.reweighted,
+            "uniform t",
+            f"timesteps={choice_name(timesteps)} weights each t by its density",
+            "timesteps=uniform, low_discrepancy or importance",
+        ),
+        (
+            coupling.independent,
+            "noise that is independent of x_0",
+            f"coupling={choice_name(coupling)} pairs the two",
+            "coupling=independent, or objective=simple on a fixed schedule",
+        ),
+    ):
+        learner = "" if unbiased else _learning_from_the_bound(choices)
+        if learner:
+            return f"{learner} learns from the bound, a mean over {over}, and {other}: take {instead}"
+    return None
 
 
 def _learned_schedule(choices: Choices) -> str | None:
@@ -249,23 +260,14 @@ def _pure_noise(choices: Choices) -> str | None:
     return f"{schedule}, where {name} has no finite weight: take an objective.power of 0 or more, {other}"
 
 
-def _coupling(choices: Choices) -> str | None:
-    """A loss is no bound where the noise depends on x_0, and E‖ε‖² − E‖ε̂‖² no error of ε̂."""
-    if choices.coupling.independent:
-        return None
-    if isinstance(choices.variance, Analytic):
-        return (
-            "variance=analytic takes for the error of the noise what is left of its square, which holds for noise that "
-            f"is independent of x_0, and coupling={choice_name(choices.coupling)} pairs the two: take "
-            "variance=analytic_mse"
-        )
-    learner = _learning_from_the_bound(choices)
-    if not learner:
+def _paired_noise(choices: Choices) -> str | None:
+    """E‖ε‖² − E‖ε̂‖² is no error of ε̂ where the noise depends on x_0."""
+    if choices.coupling.independent or not choices.variance.needs_independent:
         return None
     return (
-        f"{learner} learns from the bound, a mean over noise that is independent of x_0, and "
-        f"coupling={choice_name(choices.coupling)} pairs the two: take coupling=independent, or objective=simple on a "
-        "fixed schedule"
+        f"variance={choice_name(choices.variance)} takes for the error of the noise what is left of its square, which "
+        f"holds for noise that is independent of x_0, and coupling={choice_name(choices.coupling)} pairs the two: take "
+        "variance=analytic_mse"
     )
 
 

@@ -10,6 +10,7 @@ noise for the first batch, without dropout; a loss that is a density's may be ne
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -23,19 +24,22 @@ DRAWS = 16
 
 
 class Clipping:
-    """The clipping of what an optimiser has received at the `norm` c; what it did is in `report`."""
+    """The clipping of what an optimiser has received at the `norm` c, if there is one; what it did is in `report`."""
 
-    def __init__(self, norm: float, optimiser: AdamW, device: torch.device) -> None:
-        self.norm = norm
+    def __init__(self, norm: float | None, optimiser: AdamW, device: torch.device) -> None:
+        self.norm = math.inf if norm is None else norm
         self.optimiser = optimiser
-        self.loss_0 = {group: torch.ones((), device=device) for group in optimiser.groups}
+        clipped = optimiser.groups if norm is not None else ()
+        self.loss_0 = {group: torch.ones((), device=device) for group in clipped}
         """ℓ_0, all that a training which goes on needs: at a report no step is counted."""
-        self.clipped = {group: torch.zeros((), device=device) for group in optimiser.groups}
+        self.clipped = {group: torch.zeros((), device=device) for group in clipped}
         """The steps since the last report at which g was longer."""
 
     @torch.no_grad()
     def begin(self, learner: Learner, raw: Tensor, labels: Tensor | None, seed: int, size: int) -> None:
         """Work out ℓ_0 for the first batch [B, …] with its labels [B], so many examples at a time."""
+        if not self.loss_0:
+            return
         sums = {group: torch.zeros_like(loss) for group, loss in self.loss_0.items()}
         training = learner.training
         learner.eval()
@@ -81,7 +85,7 @@ class Clipping:
         return logged
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take ℓ_0 by group from a training that this one goes on with; ValueError where it had other groups."""
+        """Take ℓ_0 by group from a training that this one goes on with; ValueError where it clipped other groups."""
         if state.keys() != self.loss_0.keys():
             raise ValueError("the checkpoint belongs to another training: what it clipped were other gradients")
         for group, loss_0 in self.loss_0.items():

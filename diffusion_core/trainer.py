@@ -102,7 +102,7 @@ class Trainer:
         self.beside = beside
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = Averages(self.average, learner, flats, plan)
-        self.clipping = None if plan.clip is None else Clipping(plan.clip, self.optimiser, device)
+        self.clipping = Clipping(plan.clip, self.optimiser, device)
         captured = plan.captured and device.type == "cuda" and ranks.world == 1
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
@@ -116,8 +116,7 @@ class Trainer:
         """Do what comes before the first step, whose whole batch [B, …] is given, with its labels [B] if it has any."""
         with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
-            if self.clipping is not None:
-                self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
+            self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
 
     def step(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
         """One step on this rank's share [B/N, …] of a batch, or on all of it [B, …] where the learner `pairs`; the mean
@@ -162,8 +161,7 @@ class Trainer:
             means.append(mean)
         self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
         self.ranks.average_(self.optimiser.gradients)
-        if self.clipping is not None:
-            self.clipping()
+        self.clipping()
         self.optimiser.step(rate)
         self.averages.follow(shares)
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
@@ -172,23 +170,20 @@ class Trainer:
         """The tensors that a step changes."""
         moments = self.optimiser.moments.values()
         vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
-        counts = [] if self.clipping is None else self.clipping.changed
-        return [*vectors, *self.learner.buffers(), *self.averages.changed, *counts]
+        return [*vectors, *self.learner.buffers(), *self.averages.changed, *self.clipping.changed]
 
     def diagnostics(self, steps: int) -> dict[str, float]:
         """The learner's numbers, and what was clipped in the so many steps since the last report."""
-        clipped = {} if self.clipping is None else self.clipping.report(steps)
-        return {**self.learner.diagnostics(), **clipped}
+        return {**self.learner.diagnostics(), **self.clipping.report(steps)}
 
     def state(self) -> dict[str, Tensor]:
         """Weights, averages and optimiser as one flat dictionary of tensors."""
-        loss_0 = {} if self.clipping is None else self.clipping.loss_0
         return {
             **{f"learner/{name}": value for name, value in self.learner.state_dict().items()},
             **{f"average/{name}": value for name, value in self.average.state_dict().items()},
             **{f"optimiser/{name}": value for name, value in self.optimiser.state().items()},
             **{f"power/{name}": value for name, value in self.averages.powers().items()},
-            **{f"clip/{group}": value for group, value in loss_0.items()},
+            **{f"clip/{group}": value for group, value in self.clipping.loss_0.items()},
         }
 
     def load(self, state: dict[str, Tensor]) -> None:
@@ -201,13 +196,16 @@ class Trainer:
         self.optimiser.load(part(state, "optimiser"))
         if self.plan.snapshots:
             self.averages.load(part(state, "power"))
-        if self.clipping is not None:
-            self.clipping.load(part(state, "clip"))
+        self.clipping.load(_under(state, "clip"))
+
+
+def _under(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
 
 
 def part(state: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The entries under `prefix/`, without it; ValueError where there are none."""
-    entries = {name.removeprefix(f"{prefix}/"): value for name, value in state.items() if name.startswith(f"{prefix}/")}
+    entries = _under(state, prefix)
     if not entries:
         raise ValueError(f"the checkpoint holds no {prefix!r}: it is not a training checkpoint of this suite")
     return entries

@@ -56,11 +56,15 @@ class Moments:
 
 
 class Variance(ABC):
-    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured."""
+    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured.
+
+    `needs_independent` tells whether what was measured is its error only for noise that is independent of x_0.
+    """
 
     learned: ClassVar[bool] = False
     fitted: ClassVar[bool] = False
     strided: ClassVar[bool] = True
+    needs_independent: ClassVar[bool] = False
 
     @abstractmethod
     def log_variance(self, pair: Pair, raw: Tensor, x_t: Tensor, x0_variance: Tensor) -> Tensor:
@@ -154,6 +158,8 @@ class Analytic(Fitted):
     limit. What is left of it is multiplied, too: where ten standard errors exceed Var x_0, E‖x_0 − x̂_0‖²/D takes its
     place, at most Var x_0 as well: for the exact denoiser they are the same.
     """
+
+    needs_independent: ClassVar[bool] = True
 
     def x0_variance(self, moments: Moments) -> Tensor:
         variance = moments.noise.clamp(min=0) * (1 - moments.alpha_bar) / moments.alpha_bar

@@ -28,8 +28,8 @@ Of samples; tables show what is asked for by `evaluation.metrics=[NAME,NAME]`.
 
 REFUSED = f"""## Refused pairs
 
-Shown at horizon={HORIZON}, with digits for all images and mixture2d for all points. Every other pair of these values is
-in a cell that the tests train, score and sample.
+Shown at horizon={HORIZON}, with digits for all images, patches for those that are mirrored, and mixture2d for all
+points. Every other pair of these values is in a cell that the tests train, score and sample.
 
 | | | why |
 |---|---|---|

@@ -23,15 +23,13 @@ HORIZON, STEPS = 25, 5
 TRIES = 60
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "data": [{"data": "patches", "data.size": 8, "training.flips": True}],
     "sampler": [
         {"sampler": "ancestral", "sampler.steps": STEPS},
         {"sampler": "ddim", "sampler.steps": STEPS, "sampler.eta": 1},
         {"sampler": "heun", "sampler.churn": 10, "sampler.skip": 0.2},
     ],
-    "schedule": [
-        {"schedule": "cosine", "schedule.zero_terminal": True},
-        {"schedule": "linear", "schedule.shift": 3.0},
-    ],
+    "schedule": [{"schedule": "cosine", "schedule.zero_terminal": True, "schedule.shift": 3.0}],
     "space": [
         {"space": "latents", "space.f": 4},
         {"space": "latents", "space.regularization": "vq"},
@@ -58,12 +56,14 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"evaluation.ode": 1},
         {"evaluation.iwae": 2},
         {"evaluation.horizon": STEPS},
+        {"evaluation.n": 20, "evaluation.reference": "test"},
     ],
 }
 """Values of an axis beside its files."""
 
 KINDS = {"data": ("digits", "mixture2d"), "training": ("default",)}
-"""Axes of which some values stand for all: digits for images, the mixture for points, one recipe for its lengths."""
+"""Axes of which some values stand for all: digits for images, patches for those that may be mirrored, the mixture for
+points, one recipe for its lengths."""
 
 TRIPLES = [("schedule", "objective", "time_input"), ("schedule", "time", "time_input")]
 """Axes whose values a rule reads three at a time."""

@@ -30,7 +30,9 @@ def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
             if key not in parameters_by_kind:
                 parameters_by_kind[key] = parameters_of(stage, data)
             parameters = parameters_by_kind[key]
-            largest = max(largest, WEIGHT_BYTES * parameters * state_each(stage.cell) * KEPT)
+            # An autoencoder has a plan of its own, which takes no snapshots.
+            snapshots = 0 if stage.passes == "autoencoder" else stage.cell.training.snapshots
+            largest = max(largest, WEIGHT_BYTES * parameters * state_each(snapshots) * KEPT)
         left += stage.bytes_left(data, parameters)
     return left + workers * largest
 

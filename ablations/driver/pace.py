@@ -266,7 +266,7 @@ def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
         history = read_history(journal.folder(training.id))
         if history:
             shares[training.id] = history[-1]["step"] / training.cell.training.steps
-        elif begun := training.begun(journal):
+        elif (begun := training.begun(journal)) is not None:
             shares[training.id] = begun
     return shares
 

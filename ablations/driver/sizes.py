@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ablations.driver import disk_space as room
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.pace import standing
-from ablations.driver.plan import Conditions
+from ablations.driver.plan import Conditions, Plan
 from ablations.driver.round import Round
 from ablations.driver.wording import counted, minutes
 from ablations.engine.disk import in_bytes
@@ -16,6 +16,7 @@ from ablations.launchers.local import Local
 from ablations.stages.branch import BranchStage
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
+from diffusion_core.averages import Tracked
 
 
 def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
@@ -41,7 +42,15 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
         f"about {minutes(sum(seconds))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
         *(in_turn(rounds, seconds) if len(rounds) > 1 and everything else []),
         room.in_words(needed, journal.root),
+        *without_rungs(plan),
     ]
+
+
+def without_rungs(plan: Plan) -> list[str]:
+    """A line on the cells whose trainings have none of the rungs that are asked for; none where all have."""
+    cells = {item.cell_id: item.cell for item in plan.planned if item.refusal is None}.values()
+    without = sum(cell.evaluation.rungs > 0 and not isinstance(cell.average, Tracked) for cell in cells)
+    return [f"{counted(without, 'cell')} without rungs, which average=tracked alone has"] if without else []
 
 
 def in_turn(rounds: Sequence[Round], seconds: Sequence[float]) -> list[str]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.metric import Direction, Kind, Metric
-from ablations.metrics.sets import Judged, checked, chunks
+from ablations.metrics.sets import Examined, Judged, checked, chunks
 
 
 @dataclass(frozen=True)
@@ -25,17 +25,23 @@ class EnergyDistance(Metric):
     of: ClassVar[tuple[Kind, ...]] = ("points",)
 
     def compute(self, judged: Judged) -> float:
-        return energy_distance(judged.generated.stored, judged.real.stored)
+        return energy_distance(judged.generated.stored, judged.real.stored, judged.real.once(_within))
 
 
-def energy_distance(x: Tensor, y: Tensor) -> float:
+def energy_distance(x: Tensor, y: Tensor, within_y: float | None = None) -> float:
     """2 E|X − Y| − E|X − X'| − E|Y − Y'| ≥ 0 of points [N, D], [M, D], means over all pairs, float64.
 
     Zero only for equal sets; X' = X counts among the pairs, so samples of one law score about E|X − X'|(1/N + 1/M).
-    The square of `scipy.stats.energy_distance`.
+    The square of `scipy.stats.energy_distance`; `within_y` is E|Y − Y'| where that is known already.
     """
     x, y = checked(x, "energy distance", at_least=1), checked(y, "energy distance", at_least=1)
-    return max(0.0, 2 * _mean_distance(x, y) - _mean_distance(x, x) - _mean_distance(y, y))
+    within_y = _mean_distance(y, y) if within_y is None else within_y
+    return max(0.0, 2 * _mean_distance(x, y) - _mean_distance(x, x) - within_y)
+
+
+def _within(real: Examined) -> float:
+    points = checked(real.stored, "energy distance", at_least=1)
+    return _mean_distance(points, points)
 
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:

@@ -37,16 +37,23 @@ class FidInfinity(Metric):
     of: ClassVar[tuple[Kind, ...]] = ("images",)
     extracts: ClassVar[bool] = True
 
+    def fewest(self, width: int) -> int:
+        return fewest(width)
+
     def compute(self, judged: Judged) -> float:
         features = judged.generated.features
         return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))
 
 
+def fewest(width: int) -> int:
+    """The fewest images each of whose parts is more than so many features."""
+    return max(PARTS) * (width + 1)
+
+
 def fid_infinity(feature: Tensor, real: Statistics) -> float:
     """The intercept for features [N, d] in an order by chance; ValueError unless each part has more than d."""
     n, width = feature.shape
-    least = max(PARTS) * (width + 1)
-    if n < least:
+    if n < (least := fewest(width)):
         raise ValueError(
             f"fid_infinity needs sets of at least {least} images, whose halves are more than the {width} features, "
             f"got {n}: take evaluation.n={least} or more"

@@ -115,6 +115,10 @@ class Metric(ABC):
         """What it says of each class, by label, to be kept as a curve; nothing unless it is overridden."""
         return {}
 
+    def fewest(self, width: int) -> int:
+        """The fewest images or points of a set that it has a score for, where they have so many features."""
+        return 1
+
     @classmethod
     def column(cls, against: str, extractor: str | None) -> MetricColumn:
         """The column of values against a set called so (train, val, test), by this extractor (None for points)."""

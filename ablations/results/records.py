@@ -14,7 +14,7 @@ from ablations.grids.planned import Planned
 from ablations.results.sets import Part, of_all
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
-from ablations.stages.branch import BranchStage
+from ablations.stages.branch import BranchStage, ticks_of
 from ablations.stages.stage import FINISHED_AT, OnTheWay, Stage
 from analysis.format.names import (
     FIRST_RESULT,
@@ -121,6 +121,7 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
     if not asked:
         return finished
     metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
+    counted = ticks_of(finished.curves)
     judged: dict[str, list[Part]] = {}
     over_classes: list[tuple[int, Curves]] = []
     sets = {stage.id: stage.drawn for stage in finished.planned.stages}
@@ -128,7 +129,8 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
         result, failure = journal.result(stage.id), journal.failure(stage.id)
         if result is not None and isinstance(stage, BranchStage):
             made = [*made, result.metadata]
-            metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + stage.seconds_of(result)
+            metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + stage.seconds_of(result, counted)
+            counted |= ticks_of(result.curves)
         elif result is not None:
             metadata = joined(metadata, result.metadata)
             made = [*made, result.metadata]

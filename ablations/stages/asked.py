@@ -6,9 +6,11 @@ more metric is the same grid. Each is a stage of its own after the samples that 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
-from ablations.metrics.judging import against
+from ablations.metrics.extractors import architecture_of
+from ablations.metrics.judging import against, set_size
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
@@ -23,7 +25,7 @@ from analysis.format.errors import InputError
 
 def check(cell: Cell) -> None:
     """InputError where a metric that is asked for is none, or is not for the cell's data or what its samples are held
-    against, or is of samples on the way of a training that only test points could judge."""
+    against, or has no score of so few, or is of samples on the way of a training that only test points could judge."""
     if cell.evaluation.judged_rungs and cell.data.extractor is None:
         raise InputError(
             f"evaluation.judged_rungs={cell.evaluation.judged_rungs}: samples of points are held against test points, "
@@ -37,6 +39,20 @@ def check(cell: Cell) -> None:
                 f"{name} reads the test images beside the training images, and evaluation.reference=test holds samples "
                 "against the test images themselves: leave one of them out"
             )
+        _refuse_few(metric, name, cell)
+
+
+def _refuse_few(metric: Metric, name: str, cell: Cell) -> None:
+    """InputError where a cell's sets are too small for a metric, before they are drawn."""
+    width = architecture_of(cell.data.extractor).width if cell.data.extractor else math.prod(cell.data.load().shape)
+    least = metric.fewest(width)
+    if least == 1:
+        return
+    size = min(set_size(cell, split, cell.data.load()) for split in cell.evaluation.quality)
+    if size < least:
+        raise InputError(
+            f"{name} of {width} features needs sets of at least {least}, got {size}: take evaluation.n={least}"
+        )
 
 
 def check_labels(cells: Iterable[Cell]) -> None:

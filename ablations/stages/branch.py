@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from ablations.engine.journal import Result
+from ablations.engine.journal import Curves, Journal, Result
 from ablations.settings.budget import fork_of, rungs
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
@@ -18,6 +18,15 @@ from diffusion_core.precision import Precision
 
 MOST_HALVINGS = 30
 """So often no training's steps can be halved."""
+
+
+Ticks = frozenset[tuple[float, float]]
+"""Steps of trainings, each with the time at which it was over: no two trainings take a step at the same."""
+
+
+def ticks_of(curves: Curves) -> Ticks:
+    """The clock of a training, with its beginning as step 0; none where it is of an earlier version."""
+    return frozenset(zip(*curves.get(CLOCK, ([], [])), strict=True))
 
 
 @dataclass(frozen=True)
@@ -46,18 +55,22 @@ class BranchStage(TrainingStage):
         plan = self.cell.training
         return fork_of(plan, plan.steps) / plan.steps if self.longer in self.needs else 0.0
 
+    def begun(self, journal: Journal) -> float | None:
+        share = super().begun(journal)
+        return 0.0 if share is None and journal.result(self.longer) is not None else share
+
     @property
     def share_of_trunk(self) -> float:
         """The share of the longer training's steps that it takes for that one, where it comes first."""
         whole = next(steps for steps, training in self.kin if training == self.longer)
         return fork_of(self.cell.training, self.cell.training.steps) / whole
 
-    def seconds_of(self, result: Result) -> float:
-        """Seconds of its own cooldown, where it ran: those of the trunk are in its result too."""
-        plan = self.cell.training
-        clock = dict(zip(*result.curves.get(CLOCK, ([], [])), strict=True))
-        ends = [clock.get(float(step)) for step in (fork_of(plan, plan.steps), plan.steps)]
-        return ends[1] - ends[0] if ends[0] is not None and ends[1] is not None else 0.0
+    def seconds_of(self, result: Result, counted: Ticks) -> float:
+        """Seconds of the steps that it took itself: those that it went on from are in its result too, at the same times
+        as in the results of whoever took them, which are `counted`."""
+        ticks = ticks_of(result.curves)
+        began = max(ticks & counted, default=min(ticks, default=(0.0, 0.0)))
+        return max(ticks, default=began)[1] - began[1]
 
 
 def with_kin(training: TrainingStage, digest: str, precision: Precision) -> TrainingStage:

@@ -40,9 +40,9 @@ WEIGHT_BYTES, WEIGHTS_EACH, MOMENTS_EACH = 4, 2, 2
 """Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
 
 
-def state_each(cell: Cell) -> int:
-    """Numbers for each parameter in a training's whole state, of whose averages snapshots may be kept."""
-    return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if cell.training.snapshots else 0)
+def state_each(snapshots: int) -> int:
+    """Numbers for each parameter in the whole state of a training that takes so many snapshots of its averages."""
+    return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if snapshots else 0)
 
 
 @dataclass(frozen=True)
@@ -97,14 +97,15 @@ class TrainingStage(LearningStage):
         return float(training_passes(self.cell) * step * self.cell.training.batch)
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        averages = len(self.rungs) + len(KEPT) * len(self.cell.training.snapshot_steps)
-        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(self.cell) * len(self.forks))
+        plan = self.cell.training
+        averages = len(self.rungs) + len(KEPT) * len(plan.snapshot_steps)
+        return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(plan.snapshots) * len(self.forks))
 
-    def begun(self, journal: Journal) -> float:
-        """The share of its steps that it need not take, since its kin have left a state there."""
+    def begun(self, journal: Journal) -> float | None:
+        """The share of its steps that it need not take, since its kin have left a state there; None where none has."""
         plan = self.cell.training
         left = furthest(journal, self.reads, plan.trunk_steps) if self.reads else []
-        return left[0][0] / plan.steps if left else 0.0
+        return left[0][0] / plan.steps if left else None
 
     @property
     def reads(self) -> tuple[str, ...]:

@@ -25,9 +25,11 @@ def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int,
 
 def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
     """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
-    own = read_checkpoint(journal.folder(stage))
-    for step, training in furthest(journal, kin, most):
-        if step <= own.step:
+    left = furthest(journal, kin, most)
+    # Only then: whoever goes on from its own state reads that again.
+    own = read_checkpoint(journal.folder(stage)).step if left else 0
+    for step, training in left:
+        if step <= own:
             return
         try:
             state, history = read_fork(journal.folder(training), step)

@@ -38,9 +38,9 @@ Seen = list[tuple[Tensor, Tensor]]
 @cache
 def model(kind: str) -> Diffusion:
     """A diffusion of "points" or "images" whose weights have moved from their start."""
-    network = {"points": Mlp(width=16, layers=1), "images": UNet(channels=8, groups=4)}[kind]
+    network = {"points": Mlp(width=16, layers=1), "images": UNet(channels=8, multipliers=(1,), groups=4)}[kind]
     plan = Choices(Epsilon(), Beta(), Linear(rescale=False), Simple(), Uniform(), network, 10)
-    made = Diffusion(plan, Continuous(), (2,)) if kind == "points" else Diffusion(plan, GreyLevels(), (1, 8, 8))
+    made = Diffusion(plan, Continuous(), (2,)) if kind == "points" else Diffusion(plan, GreyLevels(), (1, 4, 4))
     made.initialise(0)
     generator = torch.Generator().manual_seed(0)
     for parameter in made.parameters():

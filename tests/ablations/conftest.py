@@ -187,18 +187,29 @@ def again(tiny, tmp_path, without_pictures, monkeypatch):
 
 
 @pytest.fixture
-def few_digits(monkeypatch):
+def few_digits(few_images):
     """The first of each split of digits: what goes together does so on a few images too."""
-    whole = Digits().load()
-    images, labels = (
-        {split: values[:FEW] for split, values in every.items()} for every in (whole.images, whole.labels)
-    )
-    monkeypatch.setattr(Digits, "read", lambda self: replace(whole, images=images, labels=labels))
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
-    yield
-    for cache in (base._loaded, judging.reference_of):
-        cache.cache_clear()
+    few_images(Digits())
+
+
+@pytest.fixture
+def few_images(monkeypatch):
+    """A function that leaves the first of each split of a data set of images."""
+
+    def leave(data, count=FEW):
+        whole = data.load()
+        images, labels = (
+            {split: values[:count] for split, values in every.items()} for every in (whole.images, whole.labels)
+        )
+        monkeypatch.setattr(type(data), "read", lambda self: replace(whole, images=images, labels=labels))
+        forget()
+
+    def forget():
+        for cache in (base._loaded, judging.reference_of):
+            cache.cache_clear()
+
+    yield leave
+    forget()
 
 
 @pytest.fixture

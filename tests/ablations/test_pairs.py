@@ -11,23 +11,27 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from torch.nn.functional import adaptive_avg_pool2d
 
 from ablations import run
+from ablations.data.digits import Digits
+from ablations.data.patches import Patches
 from ablations.data.tensors import read_tensors
 from ablations.driver import plan
+from ablations.metrics.extractors import ARCHITECTURES
+from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings import grammar
 from ablations.stages import autoencoder
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from evidence.choices import document
 from evidence.pairs import STEPS, Pairs, all_values, settings_of, value
-from tests.ablations.conftest import FEW
 
 ROOT = Path(__file__).parents[2]
 
 TINY = {
     "training.steps": 3,
-    "training.batch": 32,
+    "training.batch": 16,
     # So little that no network of three steps samples what is not finite, whatever σ² it has learned.
     "training.learning_rate": 1e-5,
     "training.warmup": 1,
@@ -38,6 +42,8 @@ TINY = {
     "evaluation.fit": 8,
     "evaluation.ode_steps": 2,
 }
+FEW = 24
+"""Images of each split."""
 LS = ("L0", "Lt", "LT")
 TINY_NETWORK = {
     "unet": {"network.channels": 8, "network.multipliers": [1], "network.attention": []},
@@ -94,7 +100,7 @@ def test_the_cells_are_the_same_ones_every_time(pairs, rows):
 VQ = "space=latents space.regularization=vq"
 LATENTS = ("space=latents", "space=latents space.f=4", VQ)
 LEARNED, FIXED = ("learned", "learned_diagonal"), ("beta", "beta_tilde", "analytic", "analytic_mse")
-NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True")
+NOISE = ("schedule=rectified", "schedule=cosine schedule.zero_terminal=True schedule.shift=3.0")
 WEIGHTS = ("timesteps=logit_normal", "timesteps=log_normal")
 BY_CLASS, ESTIMATE = "guidance.scale=2.0", "conditioning.self_conditioning=True"
 BY_RUNG = "guidance.scale=2.0 guidance.by=rung evaluation.rungs=1"
@@ -102,6 +108,7 @@ BY_CELL = (
     "guidance.scale=auto guidance.scales=(1.0, 2.0) guidance.by=cell guidance.guide=('training.ema=0.9',) "
     "guidance.high=5.0"
 )
+PATCHES = "data=patches data.size=8 training.flips=True"
 PAIRED = ("coupling=optimal", "coupling=immiscible")
 # From the rules as they were decided, not from the code.
 REFUSED = {
@@ -138,7 +145,6 @@ REFUSED = {
     ("timesteps=importance", "schedule=learned"),
     ("timesteps=importance", "schedule=learned_linear"),
     ("schedule=linear", "horizon=12"),
-    ("schedule=linear schedule.shift=3.0", "horizon=12"),
     *(("data=mixture2d", space) for space in LATENTS),
     *(("network=mlp", space) for space in LATENTS),
     *((VQ, score) for score in ("evaluation.continuous=2", "evaluation.ode=1", "evaluation.iwae=2", "horizon=0")),
@@ -148,6 +154,7 @@ REFUSED = {
     *((BY_RUNG, other) for other in ("average=raw", "average=power", "training.rate=wsd")),
     *((guided, f"schedule={s}") for guided in (BY_RUNG, BY_CELL) for s in ("learned", "learned_linear")),
     *((guided, "horizon=0") for guided in (BY_CLASS, BY_RUNG, BY_CELL)),
+    *((PATCHES, other) for other in (*LATENTS, "network=mlp", "horizon=0")),
     ("data=digits", "network=mlp"),
     ("data=mixture2d", "network=unet"),
     ("data=mixture2d", "network=dit"),
@@ -184,12 +191,30 @@ def tiny_space(cell):
     return {"space.steps": 2, "space.width": 8, "space.batch": 8, **steps}
 
 
+class Coarse(Architecture):
+    """Features of images of any size, of three colours: the means of their quarters."""
+
+    channels, sides, width, classes = (3,), (), 12, 2
+
+    def forward(self, levels):
+        feature = adaptive_avg_pool2d(levels.float(), 2).flatten(1)
+        return feature, feature[:, :2] / 255
+
+
 @pytest.mark.parametrize(
-    "data", [pytest.param("digits", marks=pytest.mark.thorough), pytest.param("mixture2d", marks=pytest.mark.slow)]
+    "data",
+    [
+        pytest.param("digits", marks=pytest.mark.thorough),
+        pytest.param("patches", marks=pytest.mark.thorough),
+        pytest.param("mixture2d", marks=pytest.mark.slow),
+    ],
 )
 def test_every_pair_trains_scores_and_samples(
-    data, rows, configs, few_digits, tmp_path, store, capsys, monkeypatch, without_pictures
+    data, rows, configs, few_images, tmp_path, store, capsys, monkeypatch, without_pictures
 ):
+    for whole in (Digits(), Patches(8)):
+        few_images(whole, FEW)
+    monkeypatch.setitem(ARCHITECTURES, Patches.extractor, Coarse)
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
     # Chains of no steps, which differ in what they do not read.
     monkeypatch.setattr(plan, "_refuse_equal", lambda planned: None)
@@ -200,12 +225,25 @@ def test_every_pair_trains_scores_and_samples(
         for i, cell in enumerate(settings)
         if cell["data"] == data
     ]
-    grid = {"question": "Does every pair run?", "axes": [{"name": "cell", "levels": levels}], "seeds": 1}
-    name = f"pairs-{data}"
-    (configs / "grid" / f"{name}.yaml").write_text(json.dumps(grid))
-    assert run.main([f"grid={name}", f"results={tmp_path}", "launcher=serial"]) == 0, capsys.readouterr().out
+    # A grid judges all samples by sets of one size.
+    sizes = {level["set"].get("evaluation.n", 0) for level in levels}
+    for n in sizes:
+        of_size = [level for level in levels if level["set"].get("evaluation.n", 0) == n]
+        run_and_look(f"pairs-{data}-{n}", of_size, configs, tmp_path, capsys)
+    samples = [read_tensors(path)[0]["samples"] for path in (tmp_path / ".stages").glob("*/samples.safetensors")]
+    # Cells that differ in nothing that sampling reads share theirs, as do chains of no steps.
+    assert len(levels) / 3 < len(samples) <= len(levels)
+    assert {len(drawn) for drawn in samples} == {n or (1000 if data == "mixture2d" else FEW) for n in sizes}
+    assert all(bool(drawn.double().isfinite().all()) for drawn in samples)
 
-    with (tmp_path / name / "runs.csv").open(encoding="utf-8", newline="") as file:
+
+def run_and_look(name, levels, configs, root, capsys):
+    """Run a grid of these levels, and look whether every cell has what its choices ask for."""
+    grid = {"question": "Does every pair run?", "axes": [{"name": "cell", "levels": levels}], "seeds": 1}
+    (configs / "grid" / f"{name}.yaml").write_text(json.dumps(grid))
+    assert run.main([f"grid={name}", f"results={root}", "launcher=serial"]) == 0, capsys.readouterr().out
+
+    with (root / name / "runs.csv").open(encoding="utf-8", newline="") as file:
         found = list(csv.DictReader(file))
     assert [row["axis.cell"] for row in found] == [level["name"] for level in levels]
     asked = {level["name"]: level["set"] for level in levels}
@@ -232,12 +270,10 @@ def test_every_pair_trains_scores_and_samples(
         assert ("nll_unlabelled/test" in metrics) == (told and not cell["variance"].startswith("analytic"))
         assert ("schedule/gamma_50" in metrics) == (chain and cell["schedule"].startswith("learned"))
         assert not row.get("notes", "").startswith("not finite")
-    folder = read_folder(tmp_path / name)
-    stored = read_store(f"sqlite:///{tmp_path}/mlflow.db", name)
+        judged = [metric for metric in metrics if metric.startswith(("fid/", "energy_distance/"))]
+        reference = cell.get("evaluation.reference", "test" if cell["data"] == "mixture2d" else "train")
+        assert {metric.split("/")[1] for metric in judged} == {reference}
+    folder = read_folder(root / name)
+    stored = read_store(f"sqlite:///{root}/mlflow.db", name)
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
-    samples = [read_tensors(path)[0]["samples"] for path in (tmp_path / ".stages").glob("*/samples.safetensors")]
-    # Cells that differ in nothing that sampling reads share theirs, as do chains of no steps.
-    assert len(levels) / 3 < len(samples) <= len(levels)
-    assert all(len(drawn) == (FEW if data == "digits" else 1000) for drawn in samples)
-    assert all(bool(drawn.double().isfinite().all()) for drawn in samples)

@@ -222,7 +222,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_pat
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("pruner", ["halving", "median"])
+@pytest.mark.parametrize("pruner", ["halving", pytest.param("median", marks=pytest.mark.slow)])
 def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, companies):
     asked = over(POINTS, f"study.pruner={pruner}", "study.sampler=random", "trials=8", "seeds=2")
     found = []

@@ -182,7 +182,7 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [pytest.param(i, marks=[pytest.mark.slow] if i >= 20 else []) for i in range(60)])
 def test_a_page_agrees_with_itself(seed):
     page = Page(seed)
     for check in CHECKS:

@@ -133,10 +133,11 @@ def test_other_learners_are_clipped_too():
     assert one.losses != other.losses
 
 
-def test_a_state_without_a_norm_is_another_trainings():
-    *_, (step, _, state) = run(points_learner, replace(PLAN, steps=3))
-    with pytest.raises(ValueError, match="holds no 'clip'"):
-        run(points_learner, replace(PLAN, clip=1.0), start=(step, state))
+@pytest.mark.parametrize(("theirs", "own"), [(None, 1.0), (1.0, None)])
+def test_a_state_of_a_training_that_clips_belongs_to_none_that_does_not(theirs, own):
+    *_, (step, _, state) = run(points_learner, replace(PLAN, steps=3, clip=theirs))
+    with pytest.raises(ValueError, match="what it clipped were other gradients"):
+        run(points_learner, replace(PLAN, clip=own), start=(step, state))
 
 
 @pytest.mark.parametrize("clip", [0, -1, float("inf"), float("nan")])

@@ -84,7 +84,7 @@ def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule
 @FIXED
 def test_on_a_linear_model_one_draw_gives_the_bound_and_many_the_likelihood(variance):
     """By the recursion of the model's variances, and by `expected_bound`, which draws nothing."""
-    model, raw = exact_model(HORIZON, variance, DATA, schedule=SCHEDULE), points_of(DATA, 4000)
+    model, raw = exact_model(HORIZON, variance, DATA, schedule=SCHEDULE), points_of(DATA, 1500)
     exact = linear_bits(model, DATA, raw)
     # What points differ in is taken off by their own −log2 q, whose mean is the entropy.
     own = -Normal(torch.zeros(2).double(), DATA.variance.sqrt()).log_prob(raw.double()).sum(1) / (2 * LN2)
@@ -164,7 +164,7 @@ def test_in_two_dimensions_it_lies_between_the_bound_and_the_entropy():
     data = MixtureData()
     output = denoiser_output(data.denoise, X0(), SCHEDULE, 12)
     model = diffusion(output, 12, parameterization=X0(), variance=Beta(), schedule=SCHEDULE)
-    raw = data.sample(1000, 5).float()
+    raw = data.sample(400, 5).float()
     own = -data.log_density(raw.double()) / (2 * LN2)
     gaps = []
     for draws in (2, 8, 64):
@@ -187,7 +187,7 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     wide = MODEL.latents()
     wide.autoencoder.encoder.constant += math.log(2)
     for model in (Vae(wide), replace_encoding(of_standard_normal(), wide)):
-        result = weighted(model, raw, draws=256)
+        result = weighted(model, raw, draws=96)
         assert result.looseness.mean() > 0.05
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
@@ -199,7 +199,7 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
 
 @pytest.mark.parametrize("draws", [2, 12])
 def test_the_own_errors_are_those_of_repetitions(draws):
-    model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 200)
+    model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
     results = [weighted(model, raw, draws, seed) for seed in range(60)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])

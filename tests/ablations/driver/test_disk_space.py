@@ -28,5 +28,12 @@ def test_it_is_what_stages_leave(more, tmp_path, few_digits):
     assert bytes_of(found.stages(), 2, found.here.data) > 2 * told
 
 
+def test_an_autoencoder_keeps_no_averages_for_snapshots():
+    words = (*WORDS, "space=latents", "space.width=8")
+    found, other = (plan_of(*words, f"training.snapshots={count}") for count in (0, 2))
+    first, second = (bytes_of([plan.stages()[0]], 2, plan.here.data) for plan in (found, other))
+    assert first == second
+
+
 def test_it_says_what_is_free_where_a_folder_will_be(tmp_path):
     assert in_words(3_000_000, tmp_path / "not" / "yet").startswith("about 3 MB on disk, of ")

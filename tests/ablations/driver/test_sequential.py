@@ -126,7 +126,9 @@ def test_the_same_command_runs_nothing_again_and_decides_the_same(scored, tmp_pa
     assert head(tmp_path / "auto")["continued"] is False
 
 
-@pytest.mark.parametrize("stop", sampled([50, 0, 20, 36, 40], 5))
+@pytest.mark.parametrize(
+    "stop", [*sampled([50, 20, 36], 3), *(pytest.param(stop, marks=pytest.mark.slow) for stop in (0, 40))]
+)
 def test_a_command_that_is_killed_decides_the_same_in_the_end(stop, scored, tmp_path, capsys):
     """It has 36 stages before its first look, and 48 before its second."""
     ran(tmp_path / "whole")

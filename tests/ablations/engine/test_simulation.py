@@ -1,4 +1,4 @@
-"""Ten thousand random histories of commands and workers that die, stand still and come back: every promise is kept.
+"""Random histories of commands and workers that die, stand still and come back: every promise is kept.
 
 More of them, or one that broke a promise: python -m tests.ablations.engine.test_simulation FIRST [LAST [TOGETHER]]
 """
@@ -12,9 +12,13 @@ import pytest
 from tests.ablations.engine.simulation import History, Violation
 
 HISTORIES, PARTS = 10_000, 20
+EACH_TIME = 4
+"""Parts that are not slow: histories are drawn alike in all, and those that once broke a promise stand below."""
 
 
-@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize(
+    "part", [pytest.param(part, marks=[pytest.mark.slow] if part >= EACH_TIME else []) for part in range(PARTS)]
+)
 def test_no_history_breaks_a_promise(part, capsys):
     """Of four, one has two stages side by side in a worker, and one three."""
     each, together = HISTORIES // PARTS, (1, 2, 1, 3)[part % 4]

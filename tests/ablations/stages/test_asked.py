@@ -217,6 +217,9 @@ WRONG = {
     "data=mixture2d network=mlp evaluation.metrics=[fid]": (
         "fid is a metric of images, and this data is of points: take coverage, density, energy_distance, mmd"
     ),
+    "evaluation.metrics=[fid_infinity] evaluation.n=129": (
+        "fid_infinity of 64 features needs sets of at least 130, got 129: take evaluation.n=130$"
+    ),
     "evaluation.metrics=[energy_distance]": "energy_distance is a metric of points, and this data is of images: take ",
 }
 

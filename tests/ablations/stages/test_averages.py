@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors
+from ablations.driver.sizes import without_rungs
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.settings.identity import parameters, read_by_id
@@ -124,6 +125,14 @@ def test_cells_of_other_averages_have_no_rungs_and_a_pruners_rung_is_of_the_trac
     }
     assert {average: len(ids) for average, ids in rungs.items()} == {"tracked": 3, "raw": 0, "0.05": 0, "0.15": 0}
     assert len({rung_of(training_of(stages), 20).id for stages in found.values()}) == 1
+
+
+def test_a_dry_run_says_which_cells_have_no_rungs():
+    assert without_rungs(plan_of(*TINY, ALL, "evaluation.rungs=1")) == [
+        "3 cells without rungs, which average=tracked alone has"
+    ]
+    for words in (ALL, "average=tracked evaluation.rungs=1"):
+        assert without_rungs(plan_of(*TINY, *words.split())) == []
 
 
 @pytest.fixture(scope="module")

@@ -11,12 +11,14 @@ from ablations import run
 from ablations.data.tensors import read_tensors
 from ablations.driver.estimates import Measured
 from ablations.driver.loads import BEGIN, JUDGE, loads_of
+from ablations.driver.pace import standing
 from ablations.driver.rounds import at_first_rung, planned
 from ablations.driver.sizes import seconds_of_rounds
 from ablations.driver.work_units import alike
 from ablations.engine.files import FORK
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
+from ablations.results.records import Record, with_besides
 from ablations.settings.budget import fork_of, rungs
 from ablations.stages import checkpoints, training_loop
 from ablations.stages.artifacts import WEIGHTS, read_history
@@ -26,6 +28,7 @@ from ablations.stages.graph import training_of
 from ablations.stages.restore import restore
 from ablations.stages.rung import RungStage, at_rung, rung_of
 from ablations.stages.training import TrainingStage
+from analysis.format.names import RUNG_SECONDS
 from diffusion_core.trainer import part
 from diffusion_core.training import Training
 from tests.ablations.conftest import over, plan_of, reproducible, result_of, rows
@@ -60,6 +63,16 @@ def alone(steps, root):
     (training,) = [s for s in stages(f"training.steps={steps}", "evaluation.rungs=0") if isinstance(s, TrainingStage)]
     result = result_of(training, root)
     return training, weights(root, training), result
+
+
+def seconds_of_branches(root):
+    """Seconds that a cell is said to have taken for each branch by itself, besides its training."""
+    (planned,), journal = plan_of(*ON_POINTS).planned, Journal(root)
+    curves = journal.result(training_of(planned.stages).id).curves
+    branches = [branch for branch in branches_in(planned.stages) if journal.result(branch.id)]
+    alone = [replace(planned, stages=(branch,)) for branch in branches]
+    records = [with_besides(Record(one, "finished", "", {}, curves, {}), [], journal) for one in alone]
+    return {branch.id: record.metrics[RUNG_SECONDS] for branch, record in zip(branches, records, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -106,8 +119,9 @@ def test_it_takes_the_steps_of_its_cooldown_alone(whole, monkeypatch, tmp_path):
     result_of(branch, whole)
     assert [start[0] for start in began] == [20]
     assert branch.begins == pytest.approx(20 / 40)
-    reported = [line["step"] for line in read_history(whole / branch.id)]
-    assert reported == [10, 20, 30, 40]
+    reported = {line["step"]: line["seconds"] for line in read_history(whole / branch.id)}
+    assert list(reported) == [10, 20, 30, 40]
+    assert seconds_of_branches(whole)[branch.id] == pytest.approx(reported[40] - reported[20], abs=2e-3)
 
 
 @pytest.mark.parametrize("lost", ["all", "a byte", "nothing of the trunk"])
@@ -119,8 +133,11 @@ def test_where_the_trunk_left_nothing_whole_it_is_trained_from_its_beginning(los
             path.write_bytes(path.read_bytes()[:-1] + b"?")
     elif lost == "nothing of the trunk":
         result_of(replace(trunk, forks=frozenset()), tmp_path)
-    result_of(branch, tmp_path)
+        assert standing([branch], Journal(tmp_path)) == {branch.id: 0.0}
+    took = result_of(branch, tmp_path).metrics["cost/train_seconds"]
     assert_same(weights(tmp_path, branch), weights(whole, branch))
+    if lost != "all":
+        assert seconds_of_branches(tmp_path) == {branch.id: pytest.approx(took, abs=2e-3)}
 
 
 def test_a_training_goes_on_from_what_a_rung_left_that_came_first(whole, tmp_path, monkeypatch):

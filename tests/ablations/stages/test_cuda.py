@@ -6,7 +6,9 @@ from functools import partial
 
 import pytest
 
+from ablations.data.patches import Patches
 from ablations.grids.grid import make
+from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.judging import extractor_identity
 from ablations.metrics.registry import metric_of, names
 from ablations.settings.arguments import parse_run
@@ -20,6 +22,7 @@ from ablations.stages.training_loop import Trained
 from diffusion_core.networks import convolution, fused
 from evidence.pairs import all_values
 from tests.ablations.conftest import reproducible, result_of
+from tests.ablations.test_pairs import Coarse
 from tests.axes import thinned
 
 LARGE = "fid_infinity"
@@ -38,7 +41,7 @@ CELLS = (
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
-    "sampler=dpm_solver network=dit",
+    "sampler=dpm_solver network=dit evaluation.n=20 evaluation.reference=test",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
     "average=power average.std=0.08",
@@ -47,15 +50,17 @@ CELLS = (
     "training.optimizer=muon",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
     "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal",
-    "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True evaluation.horizon=5 "
-    "spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 evaluation.rungs=1",
+    "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True schedule.shift=3.0 "
+    "evaluation.horizon=5 spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 "
+    "evaluation.rungs=1",
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
-    "space=latents space.f=4 horizon=0 evaluation.iwae=2 evaluation.reference=test",
+    "space=latents space.f=4 horizon=0 evaluation.iwae=2",
     "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16 "
     "conditioning=class",
     "data=mixture2d network=mlp conditioning=unconditional conditioning.self_conditioning=True "
     f"evaluation.estimates=2 {metrics_of('points')}",
+    "data=patches data.size=8 training.flips=True",
 )
 """Cells that show every value, each beside the defaults."""
 TINY = (
@@ -90,6 +95,7 @@ def all_stages(cell):
 def untaught(few_digits, monkeypatch):
     """What hardly learns is not called collapsed, and both devices take torch's own operations."""
     monkeypatch.setattr(autoencoder, "collapse", lambda *_: "")
+    monkeypatch.setitem(ARCHITECTURES, Patches.extractor, Coarse)
     monkeypatch.setattr(fused, "works", lambda: False)
     monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
 
@@ -114,7 +120,9 @@ def test_every_value_is_in_a_cell():
 
 @pytest.mark.cuda
 @pytest.mark.parametrize("choices", thinned(CELLS, 8, [f"choices{i}" for i in range(len(CELLS))]))
-def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, tmp_path, card):
+def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untaught, few_images, tmp_path, card):
+    if "patches" in choices:
+        few_images(Patches(8))
     same = approximately(card, choices)
     for stage in all_stages(cell_of(choices)):
         mine, theirs = (result_of(stage, tmp_path / device, device) for device in ("cpu", "cuda:0"))

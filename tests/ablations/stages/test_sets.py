@@ -94,10 +94,11 @@ def test_points_may_be_held_against_training_points(tmp_path):
     results = {stage.kind: result_of(stage, tmp_path) for stage in plan.stages()}
     (samples,) = [stage for stage in plan.stages() if stage.kind == "samples"]
     drawn = read_tensors(Journal(tmp_path).folder(samples.id) / "samples.safetensors")[0]["samples"]
-    values = [EnergyDistance().compute(Judged(Examined(part), Examined(data["train"]))) for part in drawn.split(300)]
+    train = Examined(data["train"])
+    values = [EnergyDistance().compute(Judged(Examined(part), train)) for part in drawn.split(300)]
     assert results["samples"].metrics["energy_distance/train"] == pytest.approx(fmean(values), rel=1e-6)
     real = torch.split(data["validation"], 300)
-    values = [EnergyDistance().compute(Judged(Examined(part), Examined(data["train"]))) for part in real]
+    values = [EnergyDistance().compute(Judged(Examined(part), train)) for part in real]
     assert results["floor"].metrics["energy_distance/train"] == pytest.approx(
         fmean(values[: len(data["validation"]) // 300])
     )

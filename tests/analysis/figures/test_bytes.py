@@ -20,7 +20,7 @@ from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, l
 from tests.analysis.figures.test_split import with_estimate
 from tests.analysis.latent import latent
 from tests.analysis.searches import one_objective, two_objectives
-from tests.sampling import sampled
+from tests.axes import thinned
 
 
 def deck(folder):
@@ -90,7 +90,7 @@ def png(name, folder):
 DRAWN = [(make, name) for make, names in SCENES.items() for name in names]
 
 
-@pytest.mark.parametrize(("make", "name"), sampled(DRAWN, 9))
+@pytest.mark.parametrize(("make", "name"), thinned(DRAWN, 3, [name for _, name in DRAWN]))
 def test_a_figure_drawn_twice_is_drawn_alike(folders, make, name):
     first = png(name, folders(make))
     with matplotlib.rc_context(OWN_SETTINGS):

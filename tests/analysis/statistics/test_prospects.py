@@ -91,7 +91,7 @@ def test_the_number_tells_four_times_in_five_where_nothing_is_known_beforehand(p
     """True means so far apart that all are as likely: then what is seen is not larger than it is on average."""
     rng, hits = np.random.default_rng(primary), []
     rule = [i < primary for i in range(6)]
-    for _ in range(150):
+    for _ in range(60):
         means = rng.uniform(-6, 6, (6, 1))
         old = means + rng.normal(size=(6, 4))
         for i, n in enumerate(numbers(old, primary=rule)):
