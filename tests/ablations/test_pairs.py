@@ -154,7 +154,7 @@ REFUSED = {
     *((BY_RUNG, other) for other in ("average=raw", "average=power", "training.rate=wsd")),
     *((guided, f"schedule={s}") for guided in (BY_RUNG, BY_CELL) for s in ("learned", "learned_linear")),
     *((guided, "horizon=0") for guided in (BY_CLASS, BY_RUNG, BY_CELL)),
-    *((PATCHES, other) for other in (*LATENTS, "network=mlp", "horizon=0")),
+    *((PATCHES, other) for other in (*LATENTS, "network=mlp", "horizon=0", "conditioning=class", BY_CLASS)),
     ("data=digits", "network=mlp"),
     ("data=mixture2d", "network=unet"),
     ("data=mixture2d", "network=dit"),
