@@ -8,6 +8,7 @@ import pytest
 from analysis.figures.lines import guidance_figure, lines_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
+from analysis.tables.captions import caption
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.figures.conftest import drawn, texts
 from tests.analysis.figures.test_lines import found, means
@@ -87,3 +88,19 @@ def test_the_figure_of_other_numbers_has_no_guidance(folder, tmp_path):
 
 def test_two_scales_make_no_line(tmp_path):
     assert drawn(guidance_figure, guided(tmp_path / "g", "1", "2")) is None
+
+
+def test_the_caption_says_whose_likelihood_it_is(folder, tmp_path):
+    def said(grid):
+        words = caption(Answers.of(read_folder(grid)))
+        return "the unguided model's" in words, "given its label" in words
+
+    labels = same("conditioning", "Labels", "unconditional", "class")
+    assert said(folder) == (True, False)
+    assert said(grid_of(tmp_path / "labelled", "general", [labels], {NLL: 2.5, FID: 20.0}, baseline={})) == (
+        False,
+        True,
+    )
+    assert said(grid_of(tmp_path / "samples", "general", [labels], {FID: 20.0}, baseline={})) == (False, False)
+    plain = same("schedule", "Schedule", "linear", "cosine")
+    assert said(grid_of(tmp_path / "plain", "general", [plain], {NLL: 2.5}, baseline={})) == (False, False)
