@@ -119,7 +119,7 @@ def _lines(number: Number, entries: Sequence[Entry]) -> list[Line]:
             groups.setdefault(rest, {}).setdefault(x, cell)
     ordered = {rest: sorted(group.items(), key=lambda item: item[0]) for rest, group in groups.items()}
     return [
-        Line(*zip(*items, strict=True), tuple(tuned.get(rest, ())))
+        Line(tuple(x for x, _ in items), tuple(cell for _, cell in items), tuple(tuned.get(rest, ())))
         for rest, items in ordered.items()
         if len(items) >= FEWEST
     ]
