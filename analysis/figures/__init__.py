@@ -25,7 +25,7 @@ from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
 from analysis.figures.extremes import drawable, drawable_search
 from analysis.figures.image_rows import reconstructions_figure, strips_figure
-from analysis.figures.lines import lines_figure
+from analysis.figures.lines import guidance_figure, lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.schedules import schedules_figure
@@ -48,6 +48,7 @@ FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
     "reconstructions": reconstructions_figure,
     "metrics": metrics_figure,
     "lines": lines_figure,
+    "guidance": guidance_figure,
     "differences": differences_figure,
     "budget": budget_figure,
     "cost": cost_figure,

@@ -45,6 +45,7 @@ _STEPS = (
     (1.0, 3.0),
     (1.0, 2.0, 5.0),
     (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
+    tuple(1 + i / 2 for i in range(18)),
     tuple(1 + i / 10 for i in range(90)),
 )
 """The ticks of a logarithmic axis within a decade, from few to many."""

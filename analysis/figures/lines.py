@@ -1,5 +1,7 @@
 """Metrics against a number that cells differ in: steps, T, the share skipped. A column per number, a row per metric.
 
+Against the guidance scale, a figure of its own: a panel for every metric that it moves, since each is a trade of one
+against another (Ho & Salimans 2022, arXiv:2207.12598), a line per guide, and stars where a cell's scale was tuned.
 Seeds are points, their mean a line with markers and a bar for its 95 % interval. A panel whose metric is of a stage
 that its cells share, so that nothing moves, is left out. What is far off the rest is set at the edge with its number.
 """
@@ -16,17 +18,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, wrapped
+from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, panels, wrapped
 from analysis.figures.forest import beyond
 from analysis.figures.names import name, unnamed_later
 from analysis.figures.windows import Window, around, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.findings.lines import ETA, EVALUATION, HORIZON, SAMPLING, SKIP, Line
+from analysis.findings.lines import ETA, EVALUATION, GUIDANCE, HORIZON, SAMPLING, SKIP, TUNED, Line
 from analysis.findings.summary import chosen
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 
+COLUMNS = 3
+"""Panels side by side, of metrics against the guidance scale."""
 LABELS = {
     SAMPLING: "sampling steps",
     SKIP: "share of the reverse process skipped",
@@ -65,23 +69,22 @@ class LinesPanel:
 
 def lines_figure(answers: Answers) -> Figure | None:
     """The figure; None where no three cells differ in a number alone, or no metric moves with it."""
-    panels = _panels(answers)
-    if not panels:
+    shown = _panels(answers, LABELS, chosen(answers.metrics))
+    if not shown:
         return None
-    keys = [key for key in LABELS if any(panel.key == key for panel in panels)]
-    metrics = list(dict.fromkeys(panel.metric.name for panel in panels))
-    names = list(dict.fromkeys(named.name for panel in panels for named in panel.lines))
-    styles = dict(zip(names, distinct_looks(len(names)), strict=True))
+    keys = [key for key in LABELS if any(panel.key == key for panel in shown)]
+    metrics = list(dict.fromkeys(panel.metric.name for panel in shown))
+    styles = _styles(shown)
     tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
     figure = new_figure(WIDTH if len(keys) > 1 else 0.65 * WIDTH, 0.2 + tall * len(metrics))
     figure.set_layout_engine("constrained", wspace=0.04)
     subplots = figure.subplots(len(metrics), len(keys), squeeze=False)
     empty = {(i, j) for i in range(len(metrics)) for j in range(len(keys))}
-    for panel in panels:
+    for panel in shown:
         place = metrics.index(panel.metric.name), keys.index(panel.key)
         axes = subplots[place]
-        row = [other for other in panels if other.metric == panel.metric]
-        column = [other for other in panels if other.key == panel.key]
+        row = [other for other in shown if other.metric == panel.metric]
+        column = [other for other in shown if other.key == panel.key]
         # Narrow panels have no room for every name.
         here = unnamed_later(row.index(panel), [other.names for other in row]) if len(keys) > 2 else panel.names
         _draw(axes, panel, styles, here)
@@ -93,24 +96,56 @@ def lines_figure(answers: Answers) -> Figure | None:
     return figure
 
 
-def _panels(answers: Answers) -> list[LinesPanel]:
+def guidance_figure(answers: Answers) -> Figure | None:
+    """The metrics that the guidance scale moves, in small panels; None where no three cells differ in it alone."""
+    shown = _panels(answers, [GUIDANCE], answers.metrics)
+    if not shown:
+        return None
+    styles = _styles(shown)
+    tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
+    columns = min(COLUMNS, len(shown))
+    figure, subplots = panels(len(shown), 0.2 + tall * -(-len(shown) // columns), columns=columns, wspace=0.04)
+    for i, (axes, panel) in enumerate(zip(subplots, shown, strict=True)):
+        row = shown[i - i % columns :][:columns]
+        # Names widen a column: those of a row that is not full stand above it.
+        named = unnamed_later(i % columns, [other.names for other in row]) if len(row) == columns else ()
+        _draw(axes, panel, styles, named)
+        axes.set_ylabel(mathtext(panel.metric.head))
+        axes.set_xlabel("guidance scale w" if i + columns >= len(shown) else "")
+    return figure
+
+
+def _styles(shown: Sequence[LinesPanel]) -> dict[str, Look]:
+    """The look of each line by its name."""
+    names = list(dict.fromkeys(named.name for panel in shown for named in panel.lines))
+    return dict(zip(names, distinct_looks(len(names)), strict=True))
+
+
+def _panels(answers: Answers, keys: Collection[str], metrics: Sequence[ShownMetric]) -> list[LinesPanel]:
     """The panels, row by row, without those in which nothing moves."""
-    named = {key: _named(answers, lines) for key, lines in answers.lines.items()}
-    panels = []
-    for metric in chosen(answers.metrics):
-        for key in (key for key in LABELS if key in named):
+    named = {key: _named(answers, key) for key in answers.lines}
+    found = []
+    for metric in metrics:
+        for key in (key for key in keys if key in named):
             if any(named_line.line.moves(metric.name) for named_line in named[key]):
                 finite = [named_line for named_line in named[key] if any(_finite(named_line.line, metric))]
-                panels.append(LinesPanel(key, metric, finite))
-    return panels
+                found.append(LinesPanel(key, metric, finite))
+    return found
 
 
-def _named(answers: Answers, lines: Sequence[Line]) -> list[NamedLine]:
+def _named(answers: Answers, key: str) -> list[NamedLine]:
     """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
+    lines = answers.lines[key]
+    own = [_own(key, line) for line in lines]
     if len(lines) == 1:
-        return [NamedLine(_fixed(answers, lines[0].cells), lines[0])]
-    everyone = list({id(cell): cell for line in lines for cell in line.cells}.values())
-    return [NamedLine(name(line.cells, everyone), line) for line in lines]
+        return [NamedLine(_fixed(answers, own[0]), lines[0])]
+    everyone = list({id(cell): cell for cells in own for cell in cells}.values())
+    return [NamedLine(name(cells, everyone), line) for cells, line in zip(own, lines, strict=True)]
+
+
+def _own(key: str, line: Line) -> list[CellRuns]:
+    """The cells that may tell a line from others: not the one without guidance, of which lines begin."""
+    return [cell for x, cell in zip(line.xs, line.cells, strict=True) if key != GUIDANCE or x != 1]
 
 
 def _fixed(answers: Answers, cells: Sequence[CellRuns]) -> str:
@@ -130,8 +165,12 @@ def _finite(line: Line, metric: ShownMetric) -> list[bool]:
 def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
     """One panel, in which these of its lines are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
-    _x_axis(axes, panel.key, sorted({x for named in panel.lines for x in named.line.xs}))
-    view = whole_window([estimate for of_line in estimates for estimate in of_line if estimate.known], LOG_Y)
+    tuned = [_tuned(named.line, panel.metric) for named in panel.lines]
+    numbers = [x for named in panel.lines for x in named.line.xs]
+    _x_axis(axes, panel.key, sorted({*numbers, *(x for stars in tuned for x, _ in stars)}))
+    known = [cell.estimate(panel.metric.name) for named in panel.lines for cell in named.line.tuned]
+    known += [estimate for of_line in estimates for estimate in of_line]
+    view = whole_window([estimate for estimate in known if estimate.known], LOG_Y)
     view = view.bounded(panel.metric.least)
     show(axes, "y", view, 5)
     rounding = Rounding.of(
@@ -139,11 +178,13 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     )
     out: Counter[tuple[float, bool]] = Counter()
     ends = []
-    for named, of_line in zip(panel.lines, estimates, strict=True):
+    for named, of_line, stars in zip(panel.lines, estimates, tuned, strict=True):
         look = styles[named.name]
-        known = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
-        points = [(x, on_axis(view, estimate)) for x, estimate in known]
+        here = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
+        points = [(x, on_axis(view, estimate)) for x, estimate in here]
         _line(axes, points, look, view, named.name)
+        for x, value in stars:
+            axes.plot(x, view.clipped(value), "*", ms=5.5, mew=0.4, mec="white", color=look.color, zorder=4)
         for x, estimate in points:
             if not view.holds(estimate.mean):
                 side = x, estimate.mean > view.high
@@ -152,6 +193,17 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
         if named.name and named.name in labelled:
             ends.append((view.clipped(points[-1][1].mean), named.name, look.color))
     label_ends(axes, ends, _CHARS)
+
+
+def _tuned(line: Line, metric: ShownMetric) -> list[tuple[float, float]]:
+    """The scale that each tuned cell took at each seed, and the metric there."""
+    return [
+        (scale, values[seed])
+        for cell in line.tuned
+        for values in [cell.estimate(metric.name).values]
+        for seed, scale in cell.estimate(TUNED).values.items()
+        if seed in values
+    ]
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view: Window, text: str) -> None:

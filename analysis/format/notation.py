@@ -235,7 +235,7 @@ def _between(names: Sequence[str]) -> str:
     return "; " if any("," in name for name in names) else ", "
 
 
-_BARE = re.compile(r"[-+−]?\d+(\.\d+)?(e[-+]?\d+)?|∞|true|false")
+_BARE = re.compile(r"[-+−]?\d+(\.\d+)?(e[-+]?\d+)?|∞|true|false|auto")
 """A label that says nothing without its axis."""
 
 

@@ -66,6 +66,10 @@ CAPTIONS = {
         "of the logarithm; a metric that the number does not touch is left out, and what is far off the rest is an "
         "arrow with its number."
     ),
+    "guidance": (
+        "What guidance of each kind buys and what it costs, by its scale w (1 is none): seeds (dots), their mean and "
+        "95 % interval; a star is a seed of a cell whose scale was tuned on validation data, at the scale that it took."
+    ),
     "forward": (
         "How far x_t still is from pure noise, over time and at its end: where the last KL is not near 0, sampling "
         "starts from noise unlike that of training."
@@ -111,6 +115,7 @@ SHOWS = {
     "strips": "Rows of images from data to noise and from noise to samples, one for each schedule",
     "reconstructions": "Rows of images: test images, and below them the same from each autoencoder",
     "lines": "Line chart of {metrics} against a number in which {cells} differ. The table holds the numbers",
+    "guidance": "Line charts of what samples of {cells} score against the guidance scale. The table holds the numbers",
     "forward": "Line charts of the divergence of x_t from a standard Gaussian, over t and over T",
     "noise": "Line charts of alpha-bar and of the log-SNR over t for each schedule",
     "variances": "Line chart of the ratio of the two reverse variances over t, for several T",

@@ -8,6 +8,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.family import asked
 from analysis.findings.kinds import Unpaired
+from analysis.findings.lines import GUIDANCE
 from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.findings.summary import range_of_means
@@ -31,6 +32,12 @@ MARKS = (
     "at least the cell that truly is the best has one of the two, in each metric by itself."
 )
 """The meaning of bold type and of the sign."""
+_LABELLED = (
+    "With labels, likelihoods are of each image given its label, p(x|y); “NLL, no label” alone is of the image without."
+)
+_GUIDED = (
+    "Guidance changes samples alone: a guided cell's likelihoods are the unguided model's, and the same at any scale."
+)
 _FAR = 2
 """The most times the median cell's own error that the largest may be and still speak for all cells."""
 
@@ -38,7 +45,13 @@ _FAR = 2
 def caption(answers: Answers) -> str:
     """The caption: data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
     meta = answers.meta
-    judged = [_decoder(answers), *map(own_error, answers.draw_errors), _quality(meta), _latents(answers)]
+    judged = [
+        _decoder(answers),
+        *map(own_error, answers.draw_errors),
+        *_told(answers),
+        _quality(meta),
+        _latents(answers),
+    ]
     parts = [
         at_rungs(answers.meta, answers.metrics),
         setting(meta),
@@ -117,6 +130,14 @@ def own_error(error: DrawError) -> str:
     apart = error.largest > _FAR * error.median
     where = f" ({error.cell.name}), and {_upwards(error.median)}{unit} in the median cell" if apart else ""
     return f"{error.metric.label}'s own error, from its draws, is at most {_upwards(error.largest)}{unit}{where}."
+
+
+def _told(answers: Answers) -> list[str]:
+    """What likelihoods are of where cells are told labels, and where they are guided."""
+    labelled = any(cell.parameter("conditioning") == "class" for cell in answers.cells)
+    guided = any(cell.parameter(GUIDANCE) not in ("", "1.0") for cell in answers.cells)
+    likelihoods = any(metric.kind.startswith("nll") for metric in answers.metrics)
+    return [text for text, said in ((_LABELLED, labelled), (_GUIDED, guided)) if said and likelihoods]
 
 
 def _upwards(value: float) -> str:

@@ -15,6 +15,7 @@ from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.analysis.conftest import NLL, answers_of, build, rows
 from tests.analysis.figures.test_deck import write, write_strips
+from tests.analysis.figures.test_guidance import guided
 from tests.analysis.figures.test_lines import VARIANCE, made, steps
 from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, learned
 from tests.analysis.figures.test_split import with_estimate
@@ -30,6 +31,10 @@ def deck(folder):
 def lines(folder):
     made(folder, [VARIANCE, steps("10", "25", "100")])
     return folder
+
+
+def guidance(folder):
+    return guided(folder, "1", "1.5", "2")
 
 
 def schedules(folder):
@@ -55,6 +60,7 @@ SCENES = {
     build: ("samples", "metrics", "differences", "training", "weights", "bound"),
     latent: ("reconstructions", "compute", "cost", "split", "elbo"),
     lines: ("lines",),
+    guidance: ("guidance",),
     schedules: ("schedules",),
     with_estimate: ("estimate",),
     deck: ("strips", *DECK),

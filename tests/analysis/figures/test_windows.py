@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from analysis.figures.windows import Window, around, best_window, bulk_window
+from analysis.figures.drawing import new_figure
+from analysis.figures.windows import Window, around, best_window, bulk_window, show
 from analysis.findings.cells import Estimate
 
 
@@ -69,3 +70,12 @@ def test_a_margin_is_a_share_of_the_range(low, high, log, flat, expected):
     view = around(low, high, 0.1, log=log, flat=flat)
     assert (view.low, view.high) == pytest.approx(expected)
     assert view.log is log
+
+
+@pytest.mark.parametrize("ratio", [1.2, 1.5, 2.07, 3.0, 8.0, 40.0, 2000.0])
+@pytest.mark.parametrize("low", [1.0, 2.1, 3.05, 5.1, 8.7])
+def test_a_logarithmic_axis_has_ticks_that_can_be_read(low, ratio):
+    axes = new_figure(3.0, 2.0).subplots()
+    show(axes, "y", Window(100 * low, 100 * low * ratio, True))
+    shown = [tick for tick in axes.yaxis.get_majorticklocs() if 100 * low <= tick <= 100 * low * ratio]
+    assert 2 <= len(shown) <= 15

@@ -127,7 +127,7 @@ def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():
     assert (some(["a", "b", "c"], 2), some(["a", "b"], 2)) == ("a, b, and 1 more", "a, b")
 
 
-@pytest.mark.parametrize("label", ["5", "0.1", "0.0", "-2", "−2", "1e-4", "∞", "true", "false"])
+@pytest.mark.parametrize("label", ["5", "0.1", "0.0", "-2", "−2", "1e-4", "∞", "true", "false", "auto"])
 def test_a_bare_number_is_named_with_its_axis(label):
     assert cell_name([("Variance", "β"), ("Steps", label)]) == f"β · Steps = {label}"
 

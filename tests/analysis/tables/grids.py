@@ -16,6 +16,7 @@ METRICS = [
     {"name": "rfid/digits-cnn", "label": "R-FID", "direction": "min", "decimals": 1},
     {"name": "psnr/test", "label": "PSNR", "unit": "dB", "direction": "max", "decimals": 1},
     {"name": "bound_variance/test", "label": "Var of the bound", "direction": "min", "decimals": 2},
+    {"name": "recall/train/digits-cnn", "label": "Recall", "direction": "max", "decimals": 2},
 ]
 BASE = {"data": "digits", "parameterization": "epsilon", "variance": "beta", "objective": "simple"}
 BASE |= {"schedule": "linear", "schedule.rescale": "true", "timesteps": "uniform", "horizon": "100"}
