@@ -152,7 +152,7 @@ def label_refusal(cell: Cell) -> str | None:
     reason = cell.data.load().unlabelled if isinstance(cell.conditioning, Class) else None
     return reason and (
         f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
-        "conditioning=unconditional needs none"
+        "take conditioning=unconditional, which needs none"
     )
 
 
