@@ -12,7 +12,7 @@ from torch import nn
 
 from diffusion_core.networks.network import Network
 from diffusion_core.randomness import built, initialise
-from diffusion_core.testing.networks import TIME, fresh, inputs, moved, require_as_alone
+from diffusion_core.testing.modules import TIME, inputs, moved, require_as_alone
 from diffusion_core.testing.saying import Property, require, require_equal
 
 CLASSES = 3
@@ -38,8 +38,10 @@ def with_labels_it_starts_as_without(network: Network, shape: tuple[int, ...]) -
     module = told(network, shape)
     if module is None:
         return
-    plain, own = fresh(network, shape).state_dict(), module.state_dict()
-    differing = [key for key in plain if key not in own or not torch.equal(plain[key], own[key])]
+    plain = built(lambda: network.build(shape, shape[0]), 0)
+    initialise(plain, 0)
+    own = module.state_dict()
+    differing = [key for key, value in plain.state_dict().items() if key not in own or not torch.equal(value, own[key])]
     rule = "with labels a network must start as without"
     require(network, rule, not differing, lambda: f"{differing[0]} differs")
 

@@ -12,13 +12,14 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.grouped import stackable, stacked
+from diffusion_core.networks.grouped import stackable
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import seeded
 from diffusion_core.schedules import Linear
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
+from diffusion_core.testing.modules import TIME, inputs, moved, require_as_alone
 from diffusion_core.testing.saying import Property, nowhere, require, require_close, require_equal
 from diffusion_core.timesteps import Uniform
 from diffusion_core.trainer import train
@@ -26,7 +27,6 @@ from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 
 SHAPES = ((1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64), (2,), (5,))
-TIME = torch.tensor([1.0, 500.0, 1000.0])
 STEP = 3e-4
 """The share of a direction by which differences are taken."""
 PLAN = Training(steps=4, batch=4, warmup=2, report_every=2)
@@ -66,19 +66,6 @@ def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: b
 def stirred(network: Network, shape: tuple[int, ...], *, learned: bool = False, seed: int = 0) -> nn.Module:
     """A module with every weight moved from its start, as after training."""
     return moved(fresh(network, shape, learned=learned), seed)
-
-
-def moved(module: nn.Module, seed: int) -> nn.Module:
-    """The module with every weight moved by a draw of a seed."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in module.parameters():
-        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return module
-
-
-def inputs(shape: tuple[int, ...], n: int = 3) -> Tensor:
-    """n examples [n, *shape] of N(0, I)."""
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
 
 
 def output_has_the_asked_channels_and_the_shape_of_the_data(network: Network, shape: tuple[int, ...]) -> None:
@@ -252,28 +239,6 @@ def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[in
     fact = "it does not consist of the layers of diffusion_core.networks.grouped, or it has dropout"
     require(network, "gains_beside must be false for what cannot lie side by side", stackable(modules[0]), fact)
     require_as_alone(network, rule, modules, [(x + i, TIME + i) for i in range(3)])
-
-
-def require_as_alone(network: Network, rule: str, modules: list[nn.Module], asked: list[tuple[Tensor, ...]]) -> None:
-    """Fail unless modules give side by side what each gives alone, each for what it is asked."""
-    alone = [_learned(module, own) for module, own in zip(modules, asked, strict=True)]
-    stack = stacked(modules[0], len(modules))
-    for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):
-        mine.data = torch.stack([their.detach() for their in theirs])
-    together = _learned(stack, tuple(map(torch.stack, zip(*asked, strict=True))))
-    for (name, several), *own in zip(together.items(), *(each.values() for each in alone), strict=True):
-        require_equal(network, rule, several, torch.stack(own), lambda i, name=name: f"in {name} of network {i[0]}")  # type: ignore[misc]
-
-
-def _learned(module: nn.Module, asked: tuple[Tensor, ...]) -> dict[str, Tensor]:
-    """The output, and the gradient of its squares' sum in each parameter that has one."""
-    out = module(*asked)
-    names, parameters = zip(*((name, p) for name, p in module.named_parameters() if p.requires_grad), strict=True)
-    gradients = torch.autograd.grad(out.square().sum(), parameters, allow_unused=True)
-    found = {
-        f"the gradient in {name}": slope for name, slope in zip(names, gradients, strict=True) if slope is not None
-    }
-    return {"the output": out.detach(), **found}
 
 
 PROPERTIES: tuple[Property, ...] = (

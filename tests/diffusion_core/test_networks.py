@@ -14,7 +14,8 @@ from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
 from diffusion_core.testing import labelled, networks
-from diffusion_core.testing.networks import TIME, stirred
+from diffusion_core.testing.modules import TIME
+from diffusion_core.testing.networks import stirred
 from diffusion_core.testing.saying import run
 from diffusion_core.testing.variants import name
 from tests.axes import classes
