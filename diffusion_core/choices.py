@@ -85,6 +85,7 @@ def refusal(choices: Choices) -> str | None:
         _importance,
         _biased_bound,
         _learned_schedule,
+        _own_estimate,
         _schedule,
         _pure_noise,
         _paired_noise,
@@ -226,6 +227,17 @@ def _learned_schedule(choices: Choices) -> str | None:
         f"the bound in continuous time does not depend on schedule={choice_name(choices.schedule)} "
         f"between its ends only if the network is told the noise level, and time_input={choices.time_input} does not "
         "tell it: take time_input=log_snr"
+    )
+
+
+def _own_estimate(choices: Choices) -> str | None:
+    """The bound is that of f(x_t, x̂_0'): no loss of an example that is shown zeros, or that x̂_0' is a constant in."""
+    if not (choices.conditioning.self_conditioning and choices.schedule.learned):
+        return None
+    return (
+        f"schedule={choice_name(choices.schedule)} learns from the bound, and conditioning.self_conditioning=true "
+        "trains half of all examples without the estimate that the bound is of, and the others without its gradient: "
+        "take a schedule that is fixed, or leave it out"
     )
 
 

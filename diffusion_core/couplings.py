@@ -14,6 +14,9 @@ flow
 along which the law of x_t goes from that of ε to that of x_0 whatever the coupling (Pooladian et al. 2023), straighter
 the less its paths cross: samplers that add no noise follow it, and its likelihood (`ode.py`) is its own. The bound of a
 model stays that of the chain whose noise is independent.
+
+A network that is told labels learns a flow for each class, all of which start from N(0, I). So each class is paired by
+itself: within a whole batch the law of ε given the label would be another (Cheng & Schwing 2025, arXiv:2503.10636).
 """
 
 from __future__ import annotations
@@ -49,7 +52,7 @@ class Coupling(ABC):
 
     @abstractmethod
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
-        """ε [B, …] for a whole batch of x_0 [B, …], which follows from these and the draws alone."""
+        """ε [B, …] for a whole batch of x_0 [B, …], or all of one class in it; it follows from these and the draws."""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache, cached_property, partial
 
 import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import TOLD
-from diffusion_core.couplings import Independent
+from diffusion_core.couplings import Draw, Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
@@ -88,15 +88,22 @@ class DiffusionLearner(Learner):
 
     @torch.no_grad()
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
-        """The draws, with the noise that the coupling gives each x_0."""
+        """The draws, with the noise that the coupling gives each x_0: of each class by itself, if labels are told."""
         if not self.pairs:
             return draws
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
 
+        @cache
         def draw(j: int) -> Tensor:
             return normal(seed, step, f"eps/{j}", tuple(x0.shape), x0.device) if j else draws["eps"]
 
-        return draws | {"eps": self.choices.coupling.pair(x0, draw)}
+        if self.LABEL not in draws:
+            return draws | {"eps": self.choices.coupling.pair(x0, draw)}
+        eps = draws["eps"].clone()
+        for label in set(draws[self.LABEL].tolist()):
+            of_class = draws[self.LABEL] == label
+            eps[of_class] = self.choices.coupling.pair(x0[of_class], partial(_some, draw, of_class))
+        return draws | {"eps": eps}
 
     def settled(self, draws: Values) -> Values:
         """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""
@@ -177,3 +184,8 @@ class DiffusionLearner(Learner):
             "density": density,
             "expected_weight": weight if self.choices.timesteps.reweighted else weight * density.to(weight),
         }
+
+
+def _some(draw: Draw, rows: Tensor, j: int) -> Tensor:
+    """The j-th draw for these rows of a batch alone."""
+    return draw(j)[rows]

@@ -124,6 +124,7 @@ REFUSED = {
     *((f"variance={v}", noise) for v in (*LEARNED, "analytic") for noise in PAIRED),
     *((f"objective={o}", noise) for o in ("vlb", "hybrid", "vlb_continuous") for noise in PAIRED),
     *((f"schedule={s}", noise) for s in ("learned", "learned_linear") for noise in PAIRED),
+    *((f"schedule={s}", f"conditioning=unconditional {ESTIMATE}") for s in ("learned", "learned_linear")),
     *((f"objective={o}", "time=continuous") for o in ("vlb", "hybrid")),
     *(
         (schedule, other)

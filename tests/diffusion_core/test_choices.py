@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core.choices import Choices, Time, chain_refusal, level_refusal, refusal
+from diffusion_core.conditioning import Unconditional
 from diffusion_core.couplings import Coupling, Immiscible, Independent, Optimal
 from diffusion_core.denoiser import TimeInput
 from diffusion_core.diffusion import Diffusion
@@ -114,6 +115,12 @@ REFUSED = [
         replace(BASE, coupling=Immiscible(), schedule=LearnedLinear()),
         "schedule=learned_linear learns from the bound, a mean over noise that is independent of x_0, and "
         "coupling=immiscible pairs the two: take coupling=independent, or objective=simple on a fixed schedule",
+    ),
+    (
+        replace(BASE, conditioning=Unconditional(self_conditioning=True), schedule=LearnedLinear()),
+        "schedule=learned_linear learns from the bound, and conditioning.self_conditioning=true trains half of all "
+        "examples without the estimate that the bound is of, and the others without its gradient: take a schedule that "
+        "is fixed, or leave it out",
     ),
     (
         replace(BASE, coupling=Optimal(), variance=Analytic()),

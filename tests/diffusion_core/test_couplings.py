@@ -15,10 +15,13 @@ from torch import Tensor
 from diffusion_core import trainer as trainer_module
 from diffusion_core.batches import batch_indices
 from diffusion_core.choices import refusal
+from diffusion_core.conditioning import Class
 from diffusion_core.couplings import Coupling, Draw, Immiscible, Independent, Optimal
+from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Velocity
+from diffusion_core.randomness import normal
 from diffusion_core.ranks import Ranks
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Rectified
@@ -28,7 +31,7 @@ from diffusion_core.testing.variants import name
 from diffusion_core.trainer import train, trained
 from diffusion_core.training import Training
 from tests.axes import members
-from tests.diffusion_core.learners import BASE, image_learner, learner_of_points
+from tests.diffusion_core.learners import BASE, image_learner, learner_of_points, told_learner
 
 PLAN = Training(steps=2, batch=6, warmup=0, precision="float32")
 PAIRING = tuple(coupling for coupling in members(Coupling) if not coupling.independent)
@@ -220,6 +223,36 @@ def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch
         least = min(cost(mine, drawn[list(order)]) for order in itertools.permutations(range(PLAN.batch)))
         assert cost(mine, eps) == pytest.approx(least, rel=1e-12)
         assert least < cost(mine, drawn)
+
+
+@pytest.mark.parametrize("coupling", PAIRING, ids=name)
+def test_noise_is_paired_within_a_class_where_labels_are_told(seen, coupling):
+    """Else noise given a label would lie where the class does, and no sample of the class starts there."""
+    plan = replace(PLAN, batch=15)
+    paired, plain = (given(seen, told_learner, each, plan) for each in (coupling, Independent()))
+    assert all(torch.equal(paired[key], plain[key]) for key in paired if key != "eps")
+    data = told_learner()[1]
+    moved = 0
+    for step in range(plan.steps):
+        batch = slice(step * plan.batch, (step + 1) * plan.batch)
+        labels = data.labels[batch_indices(0, step, len(data.labels), plan.batch)]
+        for label in labels.unique():
+            x0, eps, drawn = (values[batch][labels == label] for values in (paired["raw"], paired["eps"], plain["eps"]))
+            draws = [drawn, *(normal(0, step, f"eps/{j}", (15, 2), x0.device)[labels == label] for j in (1, 2, 3))]
+            assert torch.equal(eps, coupling.pair(x0, draws.__getitem__))
+            if coupling.permutes:
+                assert sorted(eps.tolist()) == sorted(drawn.tolist())
+            moved += int((eps != drawn).any())
+    assert moved
+
+
+def test_optimal_noise_knows_nothing_of_the_label_it_is_paired_with():
+    """Of two classes far apart, whose noise would be a half of N(0, I) each if they were paired together."""
+    labels = torch.arange(256) % 2
+    x0 = (10.0 * labels[:, None] - 5).expand(-1, 2)
+    learner = DiffusionLearner.of(replace(BASE, coupling=Optimal(), conditioning=Class()), Continuous(), (2,), 2)
+    means = [learner.drawn(x0, labels, 0, step)["eps"][labels == 1].mean() for step in range(10)]
+    assert abs(float(torch.stack(means).mean())) < 4 / math.sqrt(10 * 256)
 
 
 def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may_be_taught_by_the_bound(seen):

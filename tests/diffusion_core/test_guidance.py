@@ -20,9 +20,10 @@ from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, 
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
-from diffusion_core.spacings import KarrasSpacing
+from diffusion_core.spacings import KarrasSpacing, QuadraticSpacing
 from diffusion_core.testing.problems import MixtureData, Output, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
+from diffusion_core.variances import BetaTilde
 from tests.axes import members
 
 MIXTURE = MixtureData(components=3, radius=1.0, width=0.5)
@@ -286,3 +287,11 @@ def test_labels_are_given_before_a_guide_is():
     model = mixture()
     with pytest.raises(ValueError, match=r"^labels are given to a diffusion before it is guided"):
         guided(model, model.given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))
+
+
+def test_variance_and_spacing_are_swapped_before_a_diffusion_is_guided():
+    """What came of it would be guided by nothing."""
+    model = guided(idle(), idle(), scale=2.0)
+    for swap in (lambda: model.with_spacing(QuadraticSpacing()), lambda: model.with_variance(BetaTilde())):
+        with pytest.raises(ValueError, match="before it is guided: swap them there"):
+            swap()
