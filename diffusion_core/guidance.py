@@ -23,7 +23,6 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.chain import Chain
-from diffusion_core.choices import Choices
 from diffusion_core.denoiser import noise_of
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, expand
@@ -84,9 +83,6 @@ class Guided(Diffusion):
 
     def given(self, labels: Tensor | None) -> Diffusion:
         raise ValueError("labels are given to a diffusion before it is guided: guided(diffusion.given(labels), guide)")
-
-    def _with(self, choices: Choices) -> Diffusion:
-        raise ValueError("σ² and spacing are chosen before a diffusion is guided: guided(diffusion.with_…, guide)")
 
     def picked(self, places: slice | Tensor) -> Diffusion:
         guide = self.guide

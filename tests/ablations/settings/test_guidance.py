@@ -71,7 +71,7 @@ def test_numbers_that_are_none_are_refused():
         ),
         ([*RUNG, "guidance.rung=2"], "rung=2 is .* a rung that was not kept: take evaluation.rungs=2"),
         ([*RUNG, "training.report_every=60"], "not kept, since it is not after .* take a smaller guidance.rung, or"),
-        ([*RUNG, "training.report_every=60", "evaluation.rungs=0"], "take a smaller guidance.rung, or more training.steps"),
+        ([*RUNG, "training.report_every=60", "evaluation.rungs=0"], "take a smaller guidance.rung, or more"),
         ([*RUNG, "average=raw"], "take average=tracked, or guidance.by=cell"),
         ([*RUNG, "training.rate=wsd"], 'take guidance.by=cell guidance.guide=\'."training.steps=40"'),
         ([*RUNG, "schedule=learned"], "schedule=learned learns noise levels of its own: take a schedule that is fixed"),
