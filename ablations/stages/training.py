@@ -50,8 +50,8 @@ class TrainingStage(LearningStage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
     At the steps of its rungs it leaves its averaged weights and has them `scored`, and leaves them at the steps `kept`;
-    neither is part of its id. Its
-    `kin`, by their steps, may have left states that it goes on from, as it does at the steps `forks` (`trunk.py`).
+    neither is part of its id. Its `kin`, by their steps, may have left states that it goes on from, as it does at the
+    steps `forks` (`trunk.py`).
     """
 
     id: str
