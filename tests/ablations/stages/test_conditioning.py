@@ -241,7 +241,7 @@ def test_data_without_labels_and_networks_that_take_none_are_refused_in_a_line(m
         assert refusal(cell) is None
         line = refusal(told)
         assert line.startswith("conditioning=class tells the network labels, and data=mixture2d has no labels (")
-        assert line.endswith(": take conditioning=unconditional, which needs none")
+        assert line.endswith("; take conditioning=unconditional, which needs none")
 
     class Deaf(Network):
         """One that takes no labels."""
