@@ -4,8 +4,8 @@
 
 S networks of one shape are one network in S groups (`networks/grouped.py`), and a sum of their losses teaches each its
 own: targets, objectives, variances, schedules and batches are each learner's. What a learner comes to is, bit by bit on
-a CPU, what it comes to alone. Parameters of all lie in one matrix, a row for each, of which every learner's optimiser
-and average go on using their own row.
+one thread of a CPU, what it comes to alone. Parameters of all lie in one matrix, a row for each, of which every
+learner's optimiser and average go on using their own row.
 """
 
 from __future__ import annotations

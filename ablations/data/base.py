@@ -102,8 +102,8 @@ class Data:
     def labels_digest(self) -> str:
         """12 hex digits of all splits' labels."""
         sha = hashlib.sha256()
-        for labels in self.labels.values():
-            sha.update(np.ascontiguousarray(labels.numpy()).data)
+        for split in SPLITS:
+            sha.update(np.ascontiguousarray(self.labels[split].numpy()).data)
         return sha.hexdigest()[:12]
 
     def remembering(self, digest: str) -> Data:

@@ -5,8 +5,8 @@
 
 CHOICE is a digest of a data set's fields, of the place of its files and of the version of the decoding; STATE one of
 the files' names, sizes and times and of the names of classes that are read off their places, so that no picture is
-opened to learn whether one has changed. Of a choice the state
-that was last seen is kept alone. The folder can be deleted at any time.
+opened to learn whether one has changed. Of a choice the state that was last seen is kept alone. The folder can be
+deleted at any time.
 
 The digest of all values is worked out as they are written, and remembered. It is believed as long as `known` is as it
 was written and the array's file has the size and the time of change that `known` names: what is cut, overwritten or

@@ -150,13 +150,13 @@ def _rung_refusal(cell: Cell) -> str | None:
             f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell "
             f"guidance.guide='[\"training.steps={step}\"]'"
         )
-    if cell.evaluation.rungs < rung:
-        return f"{asked}, a rung that was not kept: take evaluation.rungs={rung}, or more"
-    if step not in rungs(plan, cell.evaluation.rungs):
+    if step not in rungs(plan, rung):
         return (
             f"{asked}, a rung that was not kept, since it is not after training.warmup={plan.warmup} and before the "
             "end: take a smaller guidance.rung, or more training.steps"
         )
+    if cell.evaluation.rungs < rung:
+        return f"{asked}, a rung that was not kept: take evaluation.rungs={rung}, or more"
     return None
 
 

@@ -107,8 +107,8 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         first = error.errors()[0]
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
-        # Of a field that takes an integer or a word, Pydantic names the kind too.
-        where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "str"))])
+        # Of a field that takes a number or a word, Pydantic names the kind too.
+        where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "float", "str"))])
         if first["type"] == "int_type" and isinstance(first["input"], float):
             whole = f": write {first['input']:.0f}" if first["input"].is_integer() else ""
             raise InputError(f"{where} must be a whole number, got {first['input']!r}{whole}") from error

@@ -11,14 +11,11 @@ from dataclasses import dataclass, replace
 from ablations.engine.journal import Curves, Journal, Result
 from ablations.settings.budget import fork_of, rungs
 from ablations.settings.cell import Cell
+from ablations.settings.guidance import MOST_RUNG
 from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import CLOCK
 from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.precision import Precision
-
-MOST_HALVINGS = 30
-"""So often no training's steps can be halved."""
-
 
 Ticks = frozenset[tuple[float, float]]
 """Steps of trainings, each with the time at which it was over: no two trainings take a step at the same."""
@@ -75,7 +72,7 @@ class BranchStage(TrainingStage):
 
 def with_kin(training: TrainingStage, digest: str, precision: Precision) -> TrainingStage:
     """A training that knows those of fewer steps with which it may share its trunk; `digest` is the data's."""
-    cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, MOST_HALVINGS)]
+    cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, MOST_RUNG)]
     ids = [content_hash(training_content(cell, digest, precision)) for cell in cells]
     return replace(training, kin=tuple(zip((cell.training.steps for cell in cells), ids, strict=True)))
 

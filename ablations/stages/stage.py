@@ -6,10 +6,10 @@ takes, how it is run and what it leaves:
 
 Not every cell has them all. Only a diffusion of latents has an autoencoder, whose reconstructions of test images are
 the last to be judged; a chain of no steps has no training; a code without a likelihood has no bound; only a fitted
-variance or spacing has a fit; only samples that are guided by another cell, or by a scale that
-is tuned, wait for such stages. Samples are drawn for each split that is judged; a metric asked for by name reads them,
-and no other stage waits for it. A rung scores a training before its end, or a branch of it that ends there; a floor
-scores held-out data, once per data set. `graph` has the rules.
+variance or spacing has a fit; only samples that are guided by another cell, or by a scale that is tuned, wait for such
+stages. Samples are drawn for each split that is judged; a metric asked for by name reads them, and no other stage waits
+for it. A rung scores a training before its end, or a branch of it that ends there; a floor scores held-out data, once
+per data set. `graph` has the rules.
 """
 
 from __future__ import annotations

@@ -50,8 +50,8 @@ class TrainingStage(LearningStage):
     """A network to be trained, on the codes of an autoencoder if there is one.
 
     At the steps of its rungs it leaves its averaged weights and has them `scored`, and leaves them at the steps `kept`;
-    neither is part of its id. Its
-    `kin`, by their steps, may have left states that it goes on from, as it does at the steps `forks` (`trunk.py`).
+    neither is part of its id. Its `kin`, by their steps, may have left states that it goes on from, as it does at the
+    steps `forks` (`trunk.py`).
     """
 
     id: str
@@ -134,12 +134,13 @@ class TrainingStage(LearningStage):
 
 def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
     """The mark of trainings that are faster side by side, of one shape and batches of one size; "" of others."""
-    shape = cell.data.load().shape
-    if device != "cpu" or not cell.network.gains_beside(shape, cell.training.micro_batch or cell.training.batch):
+    plan, shape = cell.training, cell.data.load().shape
+    # Several threads cut the sums of a product by its size: they would round otherwise beside others.
+    if device != "cpu" or cell.threads > 1 or not cell.network.gains_beside(shape, plan.micro_batch or plan.batch):
         return ""
-    plan = cell.training
-    network = cell.network, shape, autoencoder, cell.variance.learned, cell.conditioning
-    return repr((*network, plan.batch, plan.micro_batch, plan.precision, plan.optimizer, cell.threads))
+    asked = is_told_labels(cell), cell.conditioning.self_conditioning
+    network = cell.network, shape, autoencoder, cell.variance.learned, *asked
+    return repr((*network, plan.batch, plan.micro_batch, plan.precision, plan.optimizer))
 
 
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:

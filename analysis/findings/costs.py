@@ -1,7 +1,8 @@
 """The cost of a cell, and which cells are worth theirs.
 
     training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
-                in latents with those of the autoencoder, which is all that a VAE takes
+                in latents with those of the autoencoder, which is all that a VAE takes; with those of a training that
+                guides a cell's samples
     sampling    seconds an image or a point
 
 FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
@@ -36,7 +37,8 @@ SAME_FLOPS = 0.01
 SAME_SECONDS = 0.05
 """Seconds that differ by less are one cost, however surely they differ."""
 TRAIN_FLOPS, AUTOENCODER_FLOPS, TOTAL_FLOPS = "cost/train_flops", "cost/autoencoder_flops", "cost/total_flops"
-TRAIN_SECONDS, AUTOENCODER_SECONDS = "cost/train_seconds", "cost/autoencoder_seconds"
+TRAIN_SECONDS = ("cost/train_seconds", "cost/autoencoder_seconds", "cost/guide_seconds")
+"""The seconds of a diffusion, of its autoencoder, and of the training that guides its samples."""
 SAMPLE_FLOPS, SAMPLE_SECONDS = "cost/sample_flops", "cost/sample_seconds"
 FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "cost/peak_memory_bytes"
 
@@ -112,8 +114,8 @@ class Costs:
 
     @cached_property
     def train_seconds(self) -> Cost:
-        """The seconds of training the diffusion and, where there is one, its autoencoder."""
-        values = tuple(_summed(cell, TRAIN_SECONDS, AUTOENCODER_SECONDS) for cell in self.cells)
+        """The seconds of training the diffusion and, where there are such, its autoencoder and its guide."""
+        values = tuple(_summed(cell, *TRAIN_SECONDS) for cell in self.cells)
         return self._seconds(f"training time{included(self.cells)}", values)
 
     @property
@@ -177,8 +179,11 @@ def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:
 
 
 def included(cells: Sequence[CellRuns]) -> str:
-    """The words that a cost of training adds where some cells have an autoencoder."""
-    return ", autoencoder included" if any(in_latents(cell) for cell in cells) else ""
+    """The words that a cost of training adds where some cells have an autoencoder, or are guided by another."""
+    guided = any(cell.parameter("guidance.by") == "cell" for cell in cells)
+    parts = [("autoencoder", any(in_latents(cell) for cell in cells)), ("guide", guided)]
+    named = " and ".join(part for part, has in parts if has)
+    return f", {named} included" if named else ""
 
 
 def _summed(cell: CellRuns, *metrics: str) -> dict[int, float]:

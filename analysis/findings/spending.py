@@ -17,12 +17,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.costs import AUTOENCODER_SECONDS, SAMPLE_SECONDS, TRAIN_SECONDS
+from analysis.findings.costs import SAMPLE_SECONDS, TRAIN_SECONDS
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG_SECONDS, SET_SPREAD
 
-SCORING = ("cost/bound_seconds", "cost/fit_seconds", RUNG_SECONDS)
+SCORING = ("cost/bound_seconds", "cost/unlabelled_seconds", "cost/fit_seconds", "cost/guidance_seconds", RUNG_SECONDS)
 """Seconds of a seed beside its training and its samples."""
 LITTLE = 0.1
 """The part that drawing may add to the seeds' variance and be left out of account."""
@@ -58,7 +58,7 @@ def spending(answer: Findings) -> Spending | None:
     (k,) = sets
     total, one_set = (float(np.mean(column)) for column in zip(*variances, strict=True))
     seeds = max(total - one_set / k, 0.0)
-    seed_seconds = _seconds(answer.cells, (TRAIN_SECONDS, AUTOENCODER_SECONDS, *SCORING))
+    seed_seconds = _seconds(answer.cells, (*TRAIN_SECONDS, *SCORING))
     set_seconds = _seconds(answer.cells, (SAMPLE_SECONDS,)) / k
     if not (total > 0 and seed_seconds > 0 and set_seconds > 0):
         return None

@@ -4,8 +4,8 @@
 
 A small network is bound by calls, not by arithmetic, and S networks of one shape make as many calls as one. Parameters
 of one network have its own shapes, those of S networks have S in front; feature maps are [B, S C, H, W] and vectors
-[S, B, C], with S = 1 for one. On a CPU each network gets the bits that it gets alone: ways to compute are those whose
-rounding does not depend on how many networks there are.
+[S, B, C], with S = 1 for one. On one thread of a CPU each network gets the bits that it gets alone: ways to compute are
+those whose rounding does not depend on how many networks there are. Several threads cut a product by its size.
 """
 
 from __future__ import annotations

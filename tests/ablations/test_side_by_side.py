@@ -108,6 +108,16 @@ def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path)
     assert_equal(tmp_path / "1", tmp_path / "8")
 
 
+def test_cells_of_several_threads_train_alone():
+    """Threads share a product out by its size, so that it would round otherwise beside others."""
+    alone, beside = (
+        {training_of(item.stages).company("cpu") for item in plan_of(*ON_POINTS, f"threads={threads}").planned}
+        for threads in (2, 1)
+    )
+    assert alone == {""}
+    assert "" not in beside
+
+
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", list(GRIDS))
 def test_a_grid_on_points_comes_to_the_same_numbers(name, tmp_path, alone, companies):

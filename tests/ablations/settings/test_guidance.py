@@ -26,7 +26,7 @@ SMALLER = 'guidance.guide=["network.width=16"]'
     ("words", "reason"),
     [
         ("guidance.scale=-1", "scale must be 0 or more .1 is no guidance., or auto, got -1"),
-        ("guidance.scale=best", "scale"),
+        ("guidance.scale=best", r"^guidance\.scale: input should be a valid number, got 'best'$"),
         ("guidance.low=2 guidance.high=2", "high=2 is not above guidance.low=2, and nothing between"),
         ("guidance.high=0", "high=0 is not above guidance.low=0"),
         ("guidance.low=-1", "low must be a noise level of 0 or more, got -1"),
@@ -71,6 +71,7 @@ def test_numbers_that_are_none_are_refused():
         ),
         ([*RUNG, "guidance.rung=2"], "rung=2 is .* a rung that was not kept: take evaluation.rungs=2"),
         ([*RUNG, "training.report_every=60"], "not kept, since it is not after .* take a smaller guidance.rung, or"),
+        ([*RUNG, "training.report_every=60", "evaluation.rungs=0"], "take a smaller guidance.rung, or more"),
         ([*RUNG, "average=raw"], "take average=tracked, or guidance.by=cell"),
         ([*RUNG, "training.rate=wsd"], 'take guidance.by=cell guidance.guide=\'."training.steps=40"'),
         ([*RUNG, "schedule=learned"], "schedule=learned learns noise levels of its own: take a schedule that is fixed"),

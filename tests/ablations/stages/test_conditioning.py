@@ -179,6 +179,7 @@ def test_side_by_side_each_comes_to_what_it_comes_to_alone(tmp_path):
     cells = plan_of(*SHORT, TOLD, "conditioning.dropout=0,0.5").planned
     stages = [stage for item in cells for stage in item.stages if isinstance(stage, TrainingStage)]
     assert len({stage.id for stage in stages}) == 2
+    assert len({stage.company("cpu") for stage in stages} - {""}) == 1
     assert perform_all(stages, Journal(tmp_path / "together"), "cpu") == ["finished"] * 2
     for stage in stages:
         result_of(stage, tmp_path / "alone")

@@ -10,6 +10,7 @@ from ablations.data.patches import Patches
 from ablations.grids.grid import make
 from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.judging import extractor_identity
+from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import metric_of, names
 from ablations.settings.arguments import parse_run
 from ablations.stages import autoencoder, training
@@ -41,7 +42,8 @@ CELLS = (
     "sampler=ancestral sampler.steps=5 spacing=quadratic evaluation.iwae=2 training.clip=0.1 average=raw "
     f"evaluation.n=130 evaluation.metrics=[{LARGE}]",
     "parameterization=x0 variance=learned_diagonal objective=vlb schedule=sigmoid time_input=log_snr "
-    "sampler=dpm_solver network=dit evaluation.n=20 evaluation.reference=test",
+    "sampler=dpm_solver network=dit evaluation.n=20 evaluation.reference=test "
+    "guidance.scale=2.0 guidance.by=rung evaluation.rungs=1",
     "parameterization=v variance=analytic objective=vlb_continuous timesteps=low_discrepancy schedule=learned "
     "time_input=log_snr sampler=ddim sampler.steps=5 spacing=trailing evaluation.continuous=2 "
     "average=power average.std=0.08",
@@ -49,7 +51,9 @@ CELLS = (
     "sampler=ddim sampler.steps=5 sampler.eta=1 spacing=log_snr horizon=12 training.rate=inverse_sqrt "
     "training.optimizer=muon",
     "parameterization=edm variance=beta_tilde objective=edm timesteps=log_normal schedule=log_snr_linear "
-    "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal",
+    "time=continuous sampler=heun evaluation.ode=1 horizon=12 coupling=optimal "
+    "guidance.scale=auto guidance.scales=[1.0,2.0] guidance.by=cell guidance.guide=['training.ema=0.9'] "
+    "guidance.high=5.0",
     "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True schedule.shift=3.0 "
     "evaluation.horizon=5 spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 "
     "evaluation.rungs=1",
@@ -57,7 +61,7 @@ CELLS = (
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0 evaluation.iwae=2",
     "space=latents space.regularization=vq schedule=linear schedule.shift=3.0 sampler.steps=5 training.precision=bf16 "
-    "conditioning=class",
+    "conditioning=class guidance.scale=2.0",
     "data=mixture2d network=mlp conditioning=unconditional conditioning.self_conditioning=True "
     f"evaluation.estimates=2 {metrics_of('points')}",
     "data=patches data.size=8 training.flips=True",
@@ -100,12 +104,17 @@ def untaught(few_digits, monkeypatch):
     monkeypatch.setattr(convolution, "dependent", lambda case: frozenset())
 
 
+def written(entry):
+    """A value as the words of a cell give it."""
+    return str(list(entry)).replace(" ", "") if isinstance(entry, tuple) else str(entry)
+
+
 def shown_by(choices):
     """The values that a cell really goes through, by their labels."""
     settings = dict(word.split("=", 1) for word in choices.split())
     labels = set()
     for axis, (default, *others) in all_values().items():
-        held = [value for value in others if all(settings.get(key) == str(entry) for key, entry in value.settings)]
+        held = [value for value in others if all(settings.get(key) == written(entry) for key, entry in value.settings)]
         labels.add((axis, max([default, *held], key=lambda value: (value in held, len(value.settings))).label))
     if settings.get("horizon") == "0":
         return {label for label in labels if label[0] in ("data", "space", "horizon")}
@@ -133,8 +142,8 @@ def test_every_stage_scores_on_the_device_what_it_does_on_the_cpu(choices, untau
 
 
 def scores(result):
-    """What a stage measured, but for what it cost."""
-    return {name: value for name, value in result.metrics.items() if not name.startswith("cost/")}
+    """What a stage measured, but for what it cost and for the scale that nearly equal scores have chosen."""
+    return {name: value for name, value in result.metrics.items() if not name.startswith("cost/") and name != SCALE}
 
 
 def approximately(card, choices):

@@ -149,6 +149,17 @@ def test_seconds_of_a_vae_are_those_of_its_autoencoder(latents):
     assert cost.differs
 
 
+def test_seconds_of_a_guided_cell_are_those_of_its_guides_training_too(latents):
+    guided = latents.runs["cost/train_seconds"].notna()
+    runs = latents.runs.assign(
+        **{"cost/guide_seconds": guided.map({True: 7.0}), "guidance.by": guided.map({True: "cell"})}
+    )
+    cost = Answers.of(dataclasses.replace(latents, runs=runs.fillna({"guidance.by": ""}))).costs.train_seconds
+    assert cost.label == "training time, autoencoder and guide included"
+    found, before = (by_name(latents, each) for each in (cost, Answers.of(latents).costs.train_seconds))
+    assert found == pytest.approx({name: value + (0 if "vae" in name else 7) for name, value in before.items()})
+
+
 def test_a_cost_of_nothing_is_not_known(latents):
     """A VAE's training of no diffusion may be stated as 0: its logarithm and its ratios would not be finite."""
     vae = latents.runs["horizon"] == "0"
