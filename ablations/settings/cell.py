@@ -87,6 +87,11 @@ class Cell:
     threads: int = field(metadata={"number": 1, "least": (1, "1"), "most": MOST_THREADS})
     seed: int
 
+    @property
+    def told_labels(self) -> bool:
+        """True where its network is told labels; a chain of no steps has no network."""
+        return self.conditioning.labelled and self.horizon > 0
+
 
 def _fields(kind: str) -> dict[str, Field[Any]]:
     return {item.name: item for item in fields(Cell) if kind in item.metadata}

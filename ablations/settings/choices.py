@@ -27,18 +27,13 @@ def choices_of(cell: Cell) -> Choices:
     )
 
 
-def is_told_labels(cell: Cell) -> bool:
-    """True where the cell's network is told labels; a chain of no steps has no network."""
-    return isinstance(cell.conditioning, Class) and cell.horizon > 0
-
-
 def classes_of(cell: Cell, data: Data) -> int:
     """The number of classes in the data that the cell's network is told of; 0 where it is told no labels."""
-    return data.classes if is_told_labels(cell) else 0
+    return data.classes if cell.told_labels else 0
 
 
 def scored_unlabelled(cell: Cell) -> bool:
     """True where the cell's network is told labels, and has a bound without them: it has learned to do without, and σ²
     is not fitted to its errors with them, which are smaller."""
     dropout = cell.conditioning.dropout if isinstance(cell.conditioning, Class) else 0
-    return dropout > 0 and is_told_labels(cell) and not cell.variance.fitted
+    return dropout > 0 and cell.told_labels and not cell.variance.fitted

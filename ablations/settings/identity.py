@@ -37,6 +37,11 @@ def read_by_id(cell: Cell) -> dict[str, Any]:
     return {key: value for key, value in every.items() if value != {"name": unsaid.get(key)}}
 
 
+def labels_read(cell: Cell) -> dict[str, str]:
+    """The part of an identity that tells which labels a cell's network is told; nothing where it is told none."""
+    return {"labels": cell.data.load().labels_digest} if cell.told_labels else {}
+
+
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
     """(axis, choice, where its class comes from) of each choice of a cell that does not ship."""
     choices = [(axis, getattr(cell, axis)) for axis in AXES]
@@ -48,7 +53,7 @@ def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None
 
     `extractor` is its features' identity, which counts where the cell brings their weights.
     """
-    content: dict[str, Any] = {"cell": read_by_id(cell), "digest": digest, "precision": precision}
+    content: dict[str, Any] = {"cell": read_by_id(cell), **labels_read(cell), "digest": digest, "precision": precision}
     return content_hash(content | ({"extractor": extractor} if cell.evaluation.weights else {}))
 
 

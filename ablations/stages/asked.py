@@ -14,7 +14,6 @@ from ablations.metrics.judging import against, set_size
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
-from ablations.settings.choices import is_told_labels
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.registry import describe
 from ablations.stages.floor import FloorStage, metric_floor_of
@@ -68,7 +67,7 @@ def asked(cell: Cell) -> dict[str, Metric]:
     have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
     named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
-    return {name: metric for name, metric in named.items() if is_told_labels(cell) or not metric.reads_labels}
+    return {name: metric for name, metric in named.items() if cell.told_labels or not metric.reads_labels}
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:

@@ -86,4 +86,7 @@ def metric_floor_of(
     cell: Cell, digest: str, extractor: str | None, metric: str, described: dict[str, Any]
 ) -> FloorStage:
     """The stage that scores them by one more metric, which is called so and described so."""
-    return FloorStage(content_hash(floor_content(cell, digest, extractor) | {"metric": described}), cell, metric)
+    content = floor_content(cell, digest, extractor) | {"metric": described}
+    if metric_of(metric).reads_labels:
+        content["labels"] = cell.data.load().labels_digest
+    return FloorStage(content_hash(content), cell, metric)

@@ -20,13 +20,13 @@ from ablations.stages.bound import BoundStage, bound_content, parts_of_bound
 from ablations.stages.branch import with_kin
 from ablations.stages.fit import FitStage, fit_of
 from ablations.stages.guidance import guidance_of
-from ablations.stages.guide import GuideStage, kept_for_guidance
+from ablations.stages.guide import kept_for_guidance
 from ablations.stages.reconstruction import reconstruction_of
 from ablations.stages.restore import Parts
 from ablations.stages.rung import RungStage, judged_rung, rung_of
 from ablations.stages.samples import SamplesStage, parts_of_samples, samples_content
 from ablations.stages.stage import Stage
-from ablations.stages.training import TrainingStage, training_content
+from ablations.stages.training import GuideStage, TrainingStage, training_content
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
 

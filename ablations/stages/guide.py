@@ -1,4 +1,4 @@
-"""guide: what a guiding cell reads ─▶ its training; and diffusions whose samples are guided, by whatever it is.
+"""Diffusions whose samples are guided, by whatever guides them.
 
     by=class    the diffusion without its labels          nothing else is read
     by=rung     its average at a step                     the training leaves it there
@@ -10,7 +10,6 @@ Both networks are of one seed, and a guide that is told labels is told those of 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -28,27 +27,10 @@ from ablations.stages.artifacts import average_at, read_artifact
 from ablations.stages.fit import averaged
 from ablations.stages.labels import given
 from ablations.stages.restore import Model, Parts, averaged_weights, load, restore
-from ablations.stages.training import TrainingStage
 from analysis.format.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.guidance import guided
 from diffusion_core.vae import Vae
-
-
-@dataclass(frozen=True)
-class GuideStage(TrainingStage):
-    """The training of a cell that guides another one."""
-
-    kind = "guide"
-
-    @property
-    def validates(self) -> bool:
-        """True where samples are judged on validation."""
-        return "validation" in self.cell.evaluation.quality
-
-    @property
-    def doing(self) -> str:
-        return "training its guide"
 
 
 class Guided(NamedTuple):

@@ -19,8 +19,8 @@ from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
 from ablations.settings.budget import forward_flops, train_flops, training_passes
 from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of, is_told_labels
-from ablations.settings.identity import read_by_id
+from ablations.settings.choices import choices_of
+from ablations.settings.identity import labels_read, read_by_id
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
 from ablations.stages.labels import with_labels
@@ -132,13 +132,29 @@ class TrainingStage(LearningStage):
         return training_result(cell, restore(cell, encoding, data, learned.average).to(device), learned, device)
 
 
+@dataclass(frozen=True)
+class GuideStage(TrainingStage):
+    """The training of a cell that guides another one."""
+
+    kind = "guide"
+
+    @property
+    def validates(self) -> bool:
+        """True where samples are judged on validation."""
+        return "validation" in self.cell.evaluation.quality
+
+    @property
+    def doing(self) -> str:
+        return "training its guide"
+
+
 def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
     """The mark of trainings that are faster side by side, of one shape and batches of one size; "" of others."""
     plan, shape = cell.training, cell.data.load().shape
     # Several threads cut the sums of a product by its size: they would round otherwise beside others.
     if device != "cpu" or cell.threads > 1 or not cell.network.gains_beside(shape, plan.micro_batch or plan.batch):
         return ""
-    asked = is_told_labels(cell), cell.conditioning.self_conditioning
+    asked = cell.told_labels, cell.conditioning.self_conditioning
     network = cell.network, shape, autoencoder, cell.variance.learned, *asked
     return repr((*network, plan.batch, plan.micro_batch, plan.precision, plan.optimizer))
 
@@ -202,5 +218,11 @@ def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str,
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time
     if cell.objective.reads_variance or cell.variance.learned or learns_from_bound:
         read["variance"] = describe(cell.variance.trained_as)
-    labels = {"labels": cell.data.load().labels_digest} if is_told_labels(cell) else {}
-    return {"stage": "training", **read, **labels, "digest": digest, "precision": precision, "seed": cell.seed}
+    return {
+        "stage": "training",
+        **read,
+        **labels_read(cell),
+        "digest": digest,
+        "precision": precision,
+        "seed": cell.seed,
+    }
