@@ -95,7 +95,7 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
 
     if isinstance(given, str):
         return None
-    classes = classes_of(cell, cell.data.load())
+    classes = classes_of(cell)
     if not classes:
         raise InputError(f"label={given}: this cell's network was told no labels: leave it out")
     if not 0 <= given < classes:

@@ -166,7 +166,7 @@ def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner
     encoding, shape = data.encoding, data.shape
     if cell.space.encoded:
         encoding, shape = Continuous(), cell.space.shape_of(data.shape)
-    learner = DiffusionLearner.of(choices_of(cell), encoding, shape, classes_of(cell, data))
+    learner = DiffusionLearner.of(choices_of(cell), encoding, shape, classes_of(cell))
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 

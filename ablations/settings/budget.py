@@ -131,7 +131,7 @@ def matched_steps(cell: Cell) -> int:
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"
 
     def step(shape: tuple[int, ...]) -> float:
-        diffusion = Diffusion(choices_of(cell), Continuous(), shape, classes_of(cell, data))
+        diffusion = Diffusion(choices_of(cell), Continuous(), shape, classes_of(cell))
         return train_flops(cell, forward_flops(diffusion), plan.batch)
 
     code = space.shape_of(data.shape)

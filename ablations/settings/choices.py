@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from ablations.data.base import Data
 from ablations.settings.cell import Cell
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
@@ -27,9 +26,9 @@ def choices_of(cell: Cell) -> Choices:
     )
 
 
-def classes_of(cell: Cell, data: Data) -> int:
-    """The number of classes in the data that the cell's network is told of; 0 where it is told no labels."""
-    return data.classes if cell.told_labels else 0
+def classes_of(cell: Cell) -> int:
+    """The number of classes in its data that a cell's network is told of; 0 where it is told no labels."""
+    return cell.data.load().classes if cell.told_labels else 0
 
 
 def scored_unlabelled(cell: Cell) -> bool:

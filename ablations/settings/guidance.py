@@ -80,7 +80,7 @@ class Guidance:
         if self.by == "cell" and not self.guide:
             raise ValueError(
                 "guidance.by=cell lacks guidance.guide, the settings in which the guiding cell differs: "
-                "guidance.guide='[\"network.channels=16\"]'"
+                "guidance.guide='[\"network.channels=8\"]'"
             )
         if self.by != "cell" and self.guide:
             raise ValueError(

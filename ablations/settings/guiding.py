@@ -88,8 +88,9 @@ def guide_passes(cell: Cell) -> int:
 @torch.no_grad()
 def _share(cell: Cell) -> float:
     """The share of a sampler's steps that are guided: those that begin at a noise level within the interval."""
-    plan, times = cell.guidance, _times(cell)
-    if times is None or cell.schedule.learned or (plan.low == 0 and plan.high is None):
+    plan = cell.guidance
+    times = None if plan.low == 0 and plan.high is None else _times(cell)
+    if times is None or cell.schedule.learned:
         return 1.0
     begun = times[1 : cell.sampler.start(len(times) - 1) + 1]
     sigma = (cell.schedule.gamma(cell.horizon)(begun) / 2).exp()
@@ -114,6 +115,11 @@ def guidance_refusal(cell: Cell) -> str | None:
         return f"{asked} guides the steps of a chain, and horizon=0 has none: leave it out, or take horizon=1000"
     if not cell.evaluation.quality:
         return f"{asked} guides samples, and evaluation.quality=[] draws none: leave one of them out"
+    if not _share(cell):
+        return (
+            f"{asked} guides no step: none of the sampler's begins at a noise level above guidance.low={plan.low:g}"
+            f"{'' if plan.high is None else f' and up to guidance.high={plan.high:g}'}: take a wider interval"
+        )
     if plan.by == "class":
         return _class_refusal(cell)
     if cell.schedule.learned:
@@ -129,7 +135,7 @@ def _class_refusal(cell: Cell) -> str | None:
     asked = f"{cell.guidance.asked} with guidance.by=class"
     if not isinstance(cell.conditioning, Class):
         return (
-            f"{asked} goes from what a network says without the label to what it says with it, and conditioning="
+            f"{asked} goes away from what a network says without the label, and conditioning="
             f"{choice_name(cell.conditioning)} tells it none: take conditioning=class, or guidance.by=rung or cell"
         )
     if cell.conditioning.dropout == 0:
@@ -150,7 +156,7 @@ def _rung_refusal(cell: Cell) -> str | None:
             f"{asked}, and with training.rate=wsd a rung is a training of its own: take guidance.by=cell "
             f"guidance.guide='[\"training.steps={step}\"]'"
         )
-    if step not in rungs(plan, rung):
+    if step not in rungs(plan, max(rung, cell.evaluation.rungs)):
         return (
             f"{asked}, a rung that was not kept, since it is not after training.warmup={plan.warmup} and before the "
             "end: take a smaller guidance.rung, or more training.steps"

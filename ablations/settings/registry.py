@@ -104,15 +104,16 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return built
     except ValidationError as error:
-        first = error.errors()[0]
+        first, *rest = error.errors()
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
-        # Of a field that takes a number or a word, Pydantic names the kind too.
+        # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
         where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "float", "str"))])
         if first["type"] == "int_type" and isinstance(first["input"], float):
             whole = f": write {first['input']:.0f}" if first["input"].is_integer() else ""
             raise InputError(f"{where} must be a whole number, got {first['input']!r}{whole}") from error
-        form = " (a list is written [A,B])" if first["type"] in ("list_type", "tuple_type") else ""
+        form = "".join(f" or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error")
+        form += " (a list is written [A,B])" if first["type"] in ("list_type", "tuple_type") else ""
         raise InputError(
             f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{form}, got {first['input']!r}"
         ) from error

@@ -68,7 +68,7 @@ def _shape_refusal(cell: Cell) -> str | None:
         return str(error)
     shown = shape[0] * (2 if cell.conditioning.self_conditioning else 1), *shape[1:]
     channels = shape[0] * (2 if cell.variance.learned else 1)
-    reason = _misshapen(cell.network, shown, channels, classes_of(cell, data))
+    reason = _misshapen(cell.network, shown, channels, classes_of(cell))
     smaller = ", or a smaller space.f" if reason and cell.space.encoded and isinstance(cell.network, UNet) else ""
     return reason and reason + smaller
 

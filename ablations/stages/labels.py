@@ -21,7 +21,7 @@ M = TypeVar("M", Diffusion, Vae, Diffusion | Vae)
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
     """The labels int64 [N] of a split, −1 where there is none; None where the cell's network is told none."""
-    return data.labels[split] if classes_of(cell, data) else None
+    return data.labels[split] if classes_of(cell) else None
 
 
 def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor | Labelled:

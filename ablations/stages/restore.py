@@ -77,7 +77,7 @@ def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tenso
 
 
 def _learner(cell: Cell, encoding: Encoding, data: Data) -> DiffusionLearner:
-    return DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell, data))
+    return DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
 
 
 def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:

@@ -4,7 +4,8 @@
     latents                  the metrics of pixels and those of the autoencoder
     latents at horizon = 0   the autoencoder alone, as a VAE: no diffusion is trained, so it has nothing of a training
 
-A value that a cell cannot have is no shortfall of it, and neither is one that its runs call not comparable.
+Metrics of labels and of a tuned guidance scale are of cells that have these. A value that a cell cannot have is no
+shortfall of it, and neither is one that its runs call not comparable.
 
 The bits of an image in a cell's bound, as means over its seeds:
 
@@ -32,6 +33,12 @@ SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"
 """E −log p(x | z) and E log q(z | x)."""
 PSNR, RFID = "psnr/test", "rfid/"
+_ASKED_BY = {
+    "nll_unlabelled": ("conditioning", "class"),
+    "class_memorisation": ("conditioning", "class"),
+    "guidance": ("guidance.scale", "auto"),
+}
+"""Kind of metric → the parameter, and its value, of the cells that have it."""
 FIRST, MIDDLE, LAST = "nll/test_L0", "nll/test_Lt", "nll/test_LT"
 
 
@@ -49,6 +56,9 @@ def applies(cell: CellRuns, metric: ShownMetric) -> bool:
     """True where a run of this cell that finished has this metric."""
     if metric.part == "autoencoder":
         return in_latents(cell)
+    parameter, value = _ASKED_BY.get(metric.kind, ("", ""))
+    if cell.parameter(parameter) != value:
+        return False
     return not (metric.part == "diffusion" and is_vae(cell))
 
 

@@ -130,7 +130,19 @@ def evidence(pair: CellComparison) -> str:
 def headline(answer: Findings) -> str:
     """The cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
     verdict is due, which cell leads."""
-    return " ".join(text for text in (_taken(answer), beside_codes(answer)) if text)
+    return " ".join(text for text in (_taken(answer), told_apart(answer), beside_codes(answer)) if text)
+
+
+def told_apart(answer: Findings) -> str:
+    """That likelihoods of cells that are told labels and of cells that are not are of different things; "" where all
+    are of one."""
+    told = {answer.cells[i].parameter("conditioning") == "class" for i in answer.ranked}
+    if len(told) < 2 or not answer.metric.kind.startswith("nll"):
+        return ""
+    return (
+        f"{answer.metric.label} of cells that are told labels is of p(x|y), of the others of p(x): a part of what is "
+        "between these is what a label tells of an image, whichever model is better."
+    )
 
 
 def beside_codes(answer: Findings) -> str:

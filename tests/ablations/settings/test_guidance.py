@@ -26,7 +26,7 @@ SMALLER = 'guidance.guide=["network.width=16"]'
     ("words", "reason"),
     [
         ("guidance.scale=-1", "scale must be 0 or more .1 is no guidance., or auto, got -1"),
-        ("guidance.scale=best", r"^guidance\.scale: input should be a valid number, got 'best'$"),
+        ("guidance.scale=best", "guidance.scale: input should be a valid number or 'auto', got 'best'"),
         ("guidance.low=2 guidance.high=2", "high=2 is not above guidance.low=2, and nothing between"),
         ("guidance.high=0", "high=0 is not above guidance.low=0"),
         ("guidance.low=-1", "low must be a noise level of 0 or more, got -1"),
@@ -72,6 +72,15 @@ def test_numbers_that_are_none_are_refused():
         ([*RUNG, "guidance.rung=2"], "rung=2 is .* a rung that was not kept: take evaluation.rungs=2"),
         ([*RUNG, "training.report_every=60"], "not kept, since it is not after .* take a smaller guidance.rung, or"),
         ([*RUNG, "training.report_every=60", "evaluation.rungs=0"], "take a smaller guidance.rung, or more"),
+        (
+            [*RUNG, "guidance.rung=1", "training.report_every=60", "evaluation.rungs=0"],
+            "take a smaller guidance.rung, or",
+        ),
+        (
+            [*CLASS, "horizon=1000", "guidance.low=158"],
+            "scale=2 guides no step: none .* above guidance.low=158: take a",
+        ),
+        ([*CLASS, "guidance.high=1e-4"], "guides no step: .* above guidance.low=0 and up to guidance.high=0.0001"),
         ([*RUNG, "average=raw"], "take average=tracked, or guidance.by=cell"),
         ([*RUNG, "training.rate=wsd"], 'take guidance.by=cell guidance.guide=\'."training.steps=40"'),
         ([*RUNG, "schedule=learned"], "schedule=learned learns noise levels of its own: take a schedule that is fixed"),
@@ -109,6 +118,13 @@ def test_a_guidance_that_makes_no_sense_is_refused_in_one_line(words, reason):
     with pytest.raises(InputError, match=reason) as error:
         plan_of(*over([], *words))
     assert "\n" not in str(error.value)
+
+
+def test_what_a_refusal_proposes_is_a_guide():
+    """Of a cell as it is by default, whose network has other channels."""
+    with pytest.raises(InputError) as error:
+        plan_of("horizon=50", "guidance.scale=2", "guidance.by=cell")
+    plan_of("horizon=50", "guidance.scale=2", "guidance.by=cell", str(error.value).split(": ")[-1].replace("'", ""))
 
 
 @pytest.mark.parametrize("words", [CLASS, RUNG, [*CELL, SMALLER], [*CLASS, "schedule=learned"]])
@@ -171,7 +187,7 @@ def test_a_sample_takes_a_pass_of_its_guide_at_every_step_in_the_interval():
     # σ = √((1 − ᾱ)/ᾱ) = 0.01 at t = 1, where ᾱ = 1 − β_1 = 0.9999, and 157.4 at t = T.
     assert guide_passes(cell_of(*over(made, "guidance.high=0.01001"))) == 1
     assert guide_passes(cell_of(*over(made, "guidance.low=0.01001"))) == 999
-    assert guide_passes(cell_of(*over(made, "guidance.low=158"))) == 0
+    assert guide_passes(cell_of(*over(made, "guidance.low=157.3"))) == 1
     # Where σ is the network's own to learn, and not known yet.
     assert guide_passes(cell_of(*over(made, "schedule=learned", "guidance.low=158"))) == 1000
 

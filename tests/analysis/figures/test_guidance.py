@@ -7,8 +7,11 @@ import pytest
 
 from analysis.figures.lines import guidance_figure, lines_figure
 from analysis.findings.answers import Answers
+from analysis.findings.spaces import applies
+from analysis.format.grid_json import ShownMetric
 from analysis.read.runs import read_folder
 from analysis.tables.captions import caption
+from analysis.words.verdicts import headline
 from tests.analysis.conftest import FID, NLL
 from tests.analysis.figures.conftest import drawn, texts
 from tests.analysis.figures.test_lines import found, means
@@ -104,3 +107,25 @@ def test_the_caption_says_whose_likelihood_it_is(folder, tmp_path):
     assert said(grid_of(tmp_path / "samples", "general", [labels], {FID: 20.0}, baseline={})) == (False, False)
     plain = same("schedule", "Schedule", "linear", "cosine")
     assert said(grid_of(tmp_path / "plain", "general", [plain], {NLL: 2.5}, baseline={})) == (False, False)
+
+
+def test_the_verdict_says_where_likelihoods_are_of_different_things(tmp_path):
+    def said(name, axis):
+        answers = Answers.of(
+            read_folder(grid_of(tmp_path / name, "general", [axis], {NLL: 2.5, FID: 20.0}, baseline={}))
+        )
+        return ["p(x|y)" in headline(found) for found in answers.findings]
+
+    assert said("mixed", same("conditioning", "Labels", "unconditional", "class")) == [True, False]
+    assert said("told", same("conditioning", "Labels", "class")) == [False, False]
+    assert said("plain", same("schedule", "Schedule", "linear", "cosine")) == [False, False]
+
+
+def test_a_metric_that_a_cell_was_not_to_have_is_no_shortfall(folder):
+    """A scale that was given is not tuned, and a network without labels has no likelihood without them."""
+    answers = Answers.of(read_folder(folder))
+    tuned = ShownMetric(TUNED, "Guidance scale", "max", decimals=3)
+    unlabelled = ShownMetric("nll_unlabelled/test", "NLL, no label", "min", decimals=2)
+    for cell in answers.cells:
+        assert applies(cell, tuned) == (cell.parameter("guidance.scale") == "auto")
+        assert not applies(cell, unlabelled)
