@@ -6,6 +6,7 @@ A backward pass counts two forward passes, so a training step of one loss is thr
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -21,7 +22,9 @@ from diffusion_core.rates import trunk_steps
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import HALVES, draws_of
 from diffusion_core.training import Training
-from diffusion_core.vae import Vae
+
+if TYPE_CHECKING:
+    from diffusion_core.vae import Vae
 
 
 def training_passes(cell: Cell) -> int:

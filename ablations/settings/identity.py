@@ -37,6 +37,11 @@ def read_by_id(cell: Cell) -> dict[str, Any]:
     return {key: value for key, value in every.items() if value != {"name": unsaid.get(key)}}
 
 
+def average_read(cell: Cell) -> dict[str, Any]:
+    """The part that what is evaluated adds to its training: which average of the weights, if not as ever."""
+    return {axis: choice for axis, choice in read_by_id(cell).items() if axis == "average"}
+
+
 def labels_read(cell: Cell) -> dict[str, str]:
     """The part of an identity that tells which labels a cell's network is told; nothing where it is told none."""
     return {"labels": cell.data.load().labels_digest} if cell.told_labels else {}

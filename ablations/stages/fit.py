@@ -15,7 +15,7 @@ from ablations.data.base import Data
 from ablations.engine.journal import Curves, Result
 from ablations.engine.stage import Bench
 from ablations.settings.cell import Cell
-from ablations.settings.identity import content_hash, described, read_by_id
+from ablations.settings.identity import average_read, content_hash, described
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, write_artifact
 from ablations.stages.labels import given, labels_of
@@ -93,12 +93,7 @@ def fit_of(cell: Cell, training: str) -> str | None:
         return None
     plan = cell.evaluation
     content: dict[str, Any] = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip}
-    return content_hash(content | averaged(cell) | ({"terms": describe(cell.variance)} if spaced else {}))
-
-
-def averaged(cell: Cell) -> dict[str, Any]:
-    """The content that what is evaluated adds to its training: which average of the weights, if not as ever."""
-    return {axis: choice for axis, choice in read_by_id(cell).items() if axis == "average"}
+    return content_hash(content | average_read(cell) | ({"terms": describe(cell.variance)} if spaced else {}))
 
 
 def _is_strided(cell: Cell, steps: int | None) -> bool:
@@ -113,6 +108,6 @@ def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
 def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
     """The content that a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
     description = described(cell)
-    read = averaged(cell) | ({"variance": description["variance"]} if reads_variance else {})
+    read = average_read(cell) | ({"variance": description["variance"]} if reads_variance else {})
     read |= {"spacing": description["spacing"]} if _is_strided(cell, steps) else {}
     return read | ({"fit": parts.fit} if parts.fit is not None else {})

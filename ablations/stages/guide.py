@@ -22,9 +22,8 @@ from ablations.metrics.measured import SCALE
 from ablations.settings.budget import forward_flops, sample_flops
 from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
-from ablations.settings.identity import described
+from ablations.settings.identity import average_read, described
 from ablations.stages.artifacts import average_at, read_artifact
-from ablations.stages.fit import averaged
 from ablations.stages.labels import given
 from ablations.stages.restore import Model, Parts, averaged_weights, load, restore
 from analysis.format.errors import InputError
@@ -52,7 +51,7 @@ def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
     if plan.by == "rung":
         own["step"] = rung_step(cell)
     if plan.by == "cell":
-        own |= {"guide": parts.guide, **averaged(guiding_cell(cell))}
+        own |= {"guide": parts.guide, **average_read(guiding_cell(cell))}
     return {"guidance": own}
 
 

@@ -3,7 +3,7 @@ training data in the same shares."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,9 +14,11 @@ from ablations.settings.choices import classes_of
 from diffusion_core.batches import Labelled
 from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.vae import Vae
 
-M = TypeVar("M", Diffusion, Vae, Diffusion | Vae)
+if TYPE_CHECKING:
+    from diffusion_core.vae import Vae
+
+M = TypeVar("M", "Diffusion", "Vae", "Diffusion | Vae")
 
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
@@ -43,4 +45,4 @@ def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = No
 
 def given(model: M, labels: Tensor | None) -> M:
     """The model of data with these labels; itself where it is told none."""
-    return model if labels is None or isinstance(model, Vae) else model.given(labels)
+    return model if labels is None or not isinstance(model, Diffusion) else model.given(labels)
