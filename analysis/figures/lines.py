@@ -110,7 +110,7 @@ def guidance_figure(answers: Answers) -> Figure | None:
         # Names widen a column: those of a row that is not full stand above it.
         named = unnamed_later(i % columns, [other.names for other in row]) if len(row) == columns else ()
         _draw(axes, panel, styles, named)
-        axes.set_ylabel(mathtext(panel.metric.head))
+        axes.set_ylabel(mathtext(wrapped(panel.metric.head, 30)))
         axes.set_xlabel("guidance scale w" if i + columns >= len(shown) else "")
     return figure
 
