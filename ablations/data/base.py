@@ -39,7 +39,7 @@ LABELLED = (
     "digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a folder whose images all lie "
     "in subfolders, two or more"
 )
-"""Where labels are to be had, for who asks for them elsewhere."""
+"""The sets that have labels, told to who asks for them elsewhere."""
 
 _LOADING = threading.RLock()
 
@@ -79,7 +79,7 @@ class Data:
 
     @cached_property
     def unlabelled(self) -> str | None:
-        """Why its labels cannot be told to a model, in words that follow a data set's name; None where they can."""
+        """The reason why a model cannot be told its labels, in words that follow a data set's name; None if it can."""
         if not self.labels:
             return f"has no labels ({LABELLED})"
         for split in SPLITS:

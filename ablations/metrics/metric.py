@@ -112,7 +112,7 @@ class Metric(ABC):
         """The score of one generated set; ValueError, in one line, where it has none."""
 
     def by_class(self, judged: Judged) -> dict[int, float]:
-        """What it says of each class, by label, to be kept as a curve; nothing unless it is overridden."""
+        """The scores of the classes, by label, which are kept as a curve; none unless it is overridden."""
         return {}
 
     def fewest(self, width: int) -> int:

@@ -53,7 +53,7 @@ def _refusal(cell: Cell) -> str | None:
         or continuous_refusal(cell)
         or flip_refusal(cell)
         or guidance_refusal(cell)
-        or guide_refusal(cell)
+        or guiding_cell_refusal(cell)
         or label_refusal(cell)
     )
     return reason if reason is not None else _shape_refusal(cell)
@@ -123,7 +123,7 @@ def batch_refusal(cell: Cell) -> str | None:
     )
 
 
-def guide_refusal(cell: Cell) -> str | None:
+def guiding_cell_refusal(cell: Cell) -> str | None:
     """The reason why the cell that guides another makes no sense itself."""
     if not cell.guidance.guides or cell.guidance.by != "cell":
         return None

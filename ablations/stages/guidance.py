@@ -23,7 +23,7 @@ from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import metric_of
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import MOST_SETS, HeldOut
+from ablations.settings.evaluation import HELD_OUT, MOST_SETS
 from ablations.settings.guiding import at_scale
 from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import CANDIDATES, read_artifact, write_artifact
@@ -65,7 +65,7 @@ class GuidanceStage(Stage):
         return float(set_size(self.cell, "validation", data) * each)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """Of scales that score alike, the first; what a candidate has scored is kept, should it be stopped."""
+        """The best scale, of equals the first; each candidate's score is kept at once, should the stage be stopped."""
         cell, scales = self.cell, self.cell.guidance.scales
         model = load_guided(cell, data, bench.journal, self.parts, device)
         n, first = set_size(cell, "validation", data), noise_after(cell, data)
@@ -101,8 +101,7 @@ def _scored(folder: Path) -> list[float]:
 
 def noise_after(cell: Cell, data: Data) -> int:
     """The first sample of a seed that no set has which is judged."""
-    splits: tuple[HeldOut, ...] = ("validation", "test")
-    return max(MOST_SETS, cell.evaluation.first_sets) * max(set_size(cell, split, data) for split in splits)
+    return max(MOST_SETS, cell.evaluation.first_sets) * max(set_size(cell, split, data) for split in HELD_OUT)
 
 
 def guidance_of(cell: Cell, parts: Parts, extractor: str | None, needs: tuple[str, ...]) -> GuidanceStage:

@@ -67,7 +67,7 @@ class Line:
 Entry = tuple[CellRuns, Mapping[str, str]]
 """A cell and its settings."""
 Rest = tuple[tuple[str, str], ...]
-"""What the cells of a line share."""
+"""The values that the cells of a line share."""
 
 
 def lines_of(everyone: Sequence[CellRuns], parameters: Sequence[str]) -> dict[str, list[Line]]:

@@ -133,7 +133,7 @@ def own_error(error: DrawError) -> str:
 
 
 def _told(answers: Answers) -> list[str]:
-    """What likelihoods are of where cells are told labels, and where they are guided."""
+    """Sentences that say whose likelihoods stand here, where cells are told labels, and where they are guided."""
     labelled = any(cell.parameter("conditioning") == "class" for cell in answers.cells)
     guided = any(cell.parameter(GUIDANCE) not in ("", "1.0") for cell in answers.cells)
     likelihoods = any(metric.kind.startswith("nll") for metric in answers.metrics)

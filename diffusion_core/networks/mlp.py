@@ -66,7 +66,7 @@ class MlpModule(Grouped):
     That of several classes takes labels [B], too.
     """
 
-    def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int = 0) -> None:
+    def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.width, config.width, classes)
         self.linear_in = Linear(dimensions, config.width)

@@ -126,7 +126,7 @@ class UNetModule(Grouped):
     That of several classes takes labels [B], too.
     """
 
-    def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int = 0) -> None:
+    def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.channels, 4 * config.channels, classes)
         self.conv_in = Conv2d(channels_in, config.channels, 3)

@@ -169,7 +169,8 @@ def test_a_rung_scores_the_bound_with_labels(tmp_path):
     few = over(SHORT, TOLD, "evaluation.strata=1")
     stages = stages_of_cell(*over(few, "training.steps=8", "evaluation.rungs=1"))
     (rung,) = [stage for stage in stages if isinstance(stage, RungStage)]
-    scored = result_of(rung.waiting_for(()), tmp_path / "rung") if rung.step == 4 else None
+    assert rung.step == 4
+    scored = result_of(rung.waiting_for(()), tmp_path / "rung")
     short = performed(tmp_path / "short", stages_of_cell(*over(few, "training.steps=4"))[:2])
     assert scored.metrics["nll/val"] == short["bound", "validation"][1].metrics["nll/val"]
 
