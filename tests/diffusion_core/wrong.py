@@ -364,7 +364,7 @@ class Shared(Mlp):
     def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
         if len(shape) != 1:
             raise ValueError(f"takes points [D], got {list(shape)}")
-        return SharedModule(self, shape[0], channels_out)
+        return SharedModule(self, shape[0], channels_out, 0)
 
 
 class DeafModule(MlpModule):
