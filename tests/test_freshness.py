@@ -1,5 +1,5 @@
 """Where README and docs quote a committed grid whose digits this code no longer gives, or of another budget than the
-grid's own, they say so in the same section, by the marks of `tests.freshness`."""
+grid's own, they say so in the same section, by the marks of `evidence.freshness`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.format.names import NUMERICS
-from tests.freshness import COMMITTED, marks_of, numerics_of
+from evidence.freshness import COMMITTED, marks_of, numerics_of
 from tests.test_readme import SECTION
 
 ROOT = Path(__file__).parents[1]

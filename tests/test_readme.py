@@ -20,7 +20,7 @@ import pytest
 import yaml
 from scipy import stats
 
-from tests.freshness import marks_of
+from evidence.freshness import marks_of
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,0 +1,154 @@
+"""The committed grids on one page: what each was run for, what it could tell, and what became of each paper's claim. It
+rebuilds `docs/claims.md`:
+
+python -m evidence.claims > docs/claims.md
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from evidence.freshness import COMMITTED, marks_of
+
+FATES = ("as published", "contrary to the paper", "no difference that matters", "too early to say", "cannot tell")
+"""What may become of a claim, in the order of the page."""
+TOLD = ("better", "worse")
+"""Verdicts that tell two cells apart."""
+
+HEAD = """# Papers' claims, tested
+
+What each committed grid was run for, and what became of every claim that its file names of a paper. A claim says what
+a paper leads one to expect. It is tested on small images with small networks: *contrary* says that it did not carry
+over to these, at this budget, and not that the paper is wrong. Written from the grids' `answers.json` by
+`python -m evidence.claims > docs/claims.md`. [findings.md](findings.md) says in words what matters most, and
+[statistics.md](statistics.md#papers-claims) how a claim is judged.
+"""
+
+GRIDS = f"""Not as today: numerics of an earlier version of this code, whose digits today's does not give, or another
+number of training steps than the grid's own. Comparisons are those that a grid declares, of both metrics:
+told apart · equal for practical purposes · cannot tell. Claims: {" · ".join(FATES)}."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A committed grid."""
+
+    name: str
+
+    @cached_property
+    def grid(self) -> dict[str, Any]:
+        """Its grid.json."""
+        return self._read("grid.json")
+
+    @cached_property
+    def answers(self) -> dict[str, Any]:
+        """Its answers.json."""
+        return self._read("answers.json")
+
+    def _read(self, file: str) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads((COMMITTED / self.name / file).read_text(encoding="utf-8"))
+        return content
+
+    @property
+    def claims(self) -> list[dict[str, Any]]:
+        """The claims that could be tested."""
+        return [claim for claim in self.answers["claims"] if not claim["obstacle"]]
+
+    @property
+    def fates(self) -> Counter[str]:
+        """What became of its claims."""
+        return Counter(claim["fate"] for claim in self.claims)
+
+    @property
+    def verdicts(self) -> Counter[str]:
+        """The verdicts on its declared comparisons, but for those of cells that share what a metric reads."""
+        return Counter(
+            pair["verdict"]
+            for pair in self.answers["comparisons"]
+            if pair["primary"] and not (pair["difference"] == pair["half_width"] == 0)
+        )
+
+    @cached_property
+    def hours(self) -> float:
+        """The hours of one core that its stages took; what cells share counts once."""
+        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        spent = {
+            (row["training_id"], column, value)
+            for row in rows
+            for column, value in row.items()
+            if re.fullmatch(r"cost/\w+_seconds", column) and value
+        }
+        return sum(float(value) for _, _, value in spent) / 3600
+
+    @property
+    def row(self) -> str:
+        """Its row in the table of grids."""
+        fates, verdicts = self.fates, self.verdicts
+        told = sum(verdicts[verdict] for verdict in TOLD)
+        cells = [
+            f"[{self.name}](../results/committed/{self.name}/table.md)",
+            self.answers["data"],
+            str(len(self.answers["cells"])),
+            str(len(self.answers["seeds"])),
+            f"{self.hours:.1f}",
+            ", ".join(marks_of(self.name)) or "–",
+            f"{told} · {verdicts['equal']} · {verdicts['cannot tell']}",
+            " · ".join(str(fates[fate]) for fate in FATES) if fates else "–",
+        ]
+        return f"| {' | '.join(cells)} |"
+
+    @property
+    def section(self) -> str:
+        """Its claims, a row each."""
+        marks = "".join(f", {mark}" for mark in marks_of(self.name))
+        told = f"[{self.answers['question']}](../results/committed/{self.name}/table.md)"
+        first = f"{told} {self.answers['data']}, {len(self.answers['seeds'])} seeds{marks}."
+        rows = [f"| {claim['claim']} | {claim['source']} | {here(claim)} | {verdict(claim)} |" for claim in self.claims]
+        return "\n".join([f"## {self.name}", "", first, "", *table(("claim", "source", "here", "verdict")), *rows, ""])
+
+
+def here(claim: dict[str, Any]) -> str:
+    """The numbers that decided on a claim: what its sentence says after claim and source."""
+    text: str = claim["sentence"]
+    return text[text.index(f"{claim['source']}; here") + len(f"{claim['source']}; here") : -2].lstrip(", ")
+
+
+def verdict(claim: dict[str, Any]) -> str:
+    """What became of a claim; that of one which was declared after results confirms nothing."""
+    return f"{claim['fate']}{', exploratory' if claim['exploratory'] else ''}"
+
+
+def table(head: Sequence[str]) -> list[str]:
+    """The head of a table in Markdown."""
+    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+
+
+def document() -> str:
+    """The content of docs/claims.md."""
+    folders = [Folder(path.parent.name) for path in sorted(COMMITTED.glob("*/answers.json"))]
+    grids = [folder for folder in folders if "search" not in folder.grid]
+    told = [folder for folder in grids if folder.claims]
+    fates = sum((folder.fates for folder in told), Counter())
+    of_fates = ", ".join(f"**{fates[fate]}** {fate}" for fate in FATES if fates[fate])
+    verdicts = sum((folder.verdicts for folder in grids), Counter())
+    told_apart = sum(verdicts[verdict] for verdict in TOLD)
+    first = (
+        f"{fates.total()} claims were tested in {len(told)} grids: {of_fates}.\nOf {verdicts.total()} comparisons that "
+        f"the grids declare, {told_apart} are told apart, {verdicts['equal']} are equal for practical purposes, and\n"
+        f"{verdicts['cannot tell']} cannot be told, of both metrics."
+    )
+    head = ("grid", "data", "cells", "seeds", "core-hours", "not as today", "comparisons", "claims")
+    every = "\n".join(["## The committed grids", "", GRIDS, "", *table(head), *(folder.row for folder in grids), ""])
+    return "\n".join([HEAD, first, "", every, *(folder.section for folder in told)])
+
+
+if __name__ == "__main__":
+    print(document(), end="")

@@ -1,0 +1,29 @@
+"""The page of claims is that of the committed answers, and counts what they hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from evidence.claims import document
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_claims_is_that_of_the_committed_grids():
+    assert (ROOT / "docs" / "claims.md").read_text(encoding="utf-8") == document(), (
+        "run python -m evidence.claims > docs/claims.md"
+    )
+
+
+def test_every_claim_that_was_tested_has_a_row_with_its_fate():
+    page = document()
+    counted = 0
+    for path in (ROOT / "results" / "committed").glob("*/answers.json"):
+        for claim in json.loads(path.read_text(encoding="utf-8"))["claims"]:
+            if not claim["obstacle"]:
+                row = re.search(rf"^\| {re.escape(claim['claim'])} \|.*\| {claim['fate']}(, exploratory)? \|$", page, re.M)
+                assert row, claim["claim"]
+                counted += 1
+    assert page.count(f"{counted} claims were tested") == 1
