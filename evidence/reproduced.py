@@ -1,0 +1,145 @@
+"""Cells of the committed grids, run again: do the same digits come out? It rebuilds `evidence/reproduced.md`:
+
+    python -m evidence.reproduced out=evidence/reproduced.md          # some minutes a grid; grids=steps,skip runs a part
+
+The first, the middle and the last cell of each grid of today's numerics are trained, scored and sampled anew in an
+empty folder, each alone and at one seed. Every number of their rows but costs is compared with the committed one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+import ablations
+from ablations.settings.exits import exit_code
+from ablations.stages.machine import kind_of_machine
+from analysis.format import options
+from analysis.format.errors import InputError, unknown
+from analysis.format.options import Option
+from evidence.freshness import COMMITTED, numerics_of
+
+OPTIONS = {
+    "grids": Option("committed grids, with commas between; by default all of today's numerics"),
+    "out": Option("a file to write the page to as well"),
+}
+OF_A_GRID = ("seeds", "seeds.max", "first_seed", "name", "question", "evaluation.sets", "hours")
+"""What a command says of a whole grid, which one cell is not told."""
+
+HEAD = """# Run again
+
+By `{command}`: the first, the middle and the last cell of committed grids,
+each trained, scored and sampled anew in an empty folder, alone and at the grid's first seed. Compared is every number of
+its row but what it cost, as text: equal are numbers of the same digits.
+
+| grid | cell | seed | the committed one was made by | numbers | equal | largest difference |
+|---|---|---|---|---|---|---|"""
+
+
+@dataclass(frozen=True)
+class Again:
+    """A cell of a committed grid that is run anew."""
+
+    grid: str
+    row: dict[str, str]
+
+    @cached_property
+    def head(self) -> dict[str, Any]:
+        """The grid.json of its grid."""
+        content: dict[str, Any] = json.loads((COMMITTED / self.grid / "grid.json").read_text(encoding="utf-8"))
+        return content
+
+    @property
+    def levels(self) -> dict[str, str]:
+        """Its level on each axis."""
+        return {axis["name"]: self.row[f"axis.{axis['name']}"] for axis in self.head["axes"]}
+
+    @property
+    def words(self) -> list[str]:
+        """The words of a command for this cell and seed alone."""
+        _, _, module, *given = shlex.split(self.head["command"])
+        if module != "ablations.run":
+            raise InputError(f"{self.grid} was made by {self.head['command']}, which runs no grid")
+        kept = [word for word in given if word.split("=")[0] not in {*OF_A_GRID, *self.levels}]
+        axes = [f"{axis}={level}" for axis, level in self.levels.items()]
+        sets = f"evaluation.sets={self.head['quality_sets']}"
+        return [*kept, *axes, sets, "seeds=1", f"first_seed={self.row['seed']}", "name=again"]
+
+    def compared(self) -> str:
+        """Run it; how its numbers compare, as a row of the page."""
+        with TemporaryDirectory() as results:
+            with contextlib.redirect_stdout(io.StringIO()):
+                ablations.run_grid(*self.words, f"results={results}", "launcher=serial", "threads=1")
+            (new,) = rows_of(Path(results) / "again" / "runs.csv")
+        if new["training_id"] != self.row["training_id"]:
+            raise InputError(f"{self.grid}: {self.levels} has another training today")
+        return as_row(self.grid, self.levels, self.row, new)
+
+
+def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str, str]) -> str:
+    """How the numbers of two rows compare, as a row of the page."""
+    columns = [column for column, value in old.items() if is_measured(column) and value and new.get(column)]
+    apart = {c: abs(float(new[c]) - float(old[c])) / abs(float(old[c]) or 1) for c in columns if new[c] != old[c]}
+    worst = max(apart, key=lambda column: apart[column], default="")
+    largest = f"`{worst}`, by {apart[worst]:.1e} of its value" if apart else "–"
+    here = kind_of_machine(torch.device("cpu"))
+    made = "this kind of machine" if old["machine"] == here else f"another kind, {old['machine'].split(' · ')[0]}"
+    equal = f"{len(columns) - len(apart)}"
+    return f"| {grid} | {' · '.join(levels.values())} | {old['seed']} | {made} | {len(columns)} | {equal} | {largest} |"
+
+
+def is_measured(column: str) -> bool:
+    """True for a column of what was measured of a model."""
+    return "/" in column and not column.startswith("cost/")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a runs.csv, as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def chosen(grid: str) -> list[Again]:
+    """The first, the middle and the last cell of a grid, at its first seed; none where it is of other numerics."""
+    rows = [row for row in rows_of(COMMITTED / grid / "runs.csv") if not row.get("trial")]
+    if not rows or numerics_of(rows):
+        return []
+    first = [row for row in rows if row["seed"] == rows[0]["seed"] and row["status"] == "finished"]
+    return [Again(grid, first[i]) for i in sorted({0, len(first) // 2, len(first) - 1})]
+
+
+def run_again(given: dict[str, Any]) -> None:
+    """Run cells anew, print a row each, and write the page where asked."""
+    every = sorted(path.parent.name for path in COMMITTED.glob("*/grid.json"))
+    asked = given["grids"].split(",") if given["grids"] else every
+    for grid in asked:
+        if grid not in every:
+            raise InputError(unknown("committed grid", grid, every))
+    words = f" grids={given['grids']}" if given["grids"] else ""
+    lines = [HEAD.format(command=f"python -m evidence.reproduced{words}")]
+    print(lines[0], flush=True)
+    for cell in (cell for grid in asked for cell in chosen(grid)):
+        lines.append(cell.compared())
+        print(lines[-1], flush=True)
+    lines += ["", f"This machine: {kind_of_machine(torch.device('cpu'))}."]
+    if given["out"]:
+        Path(given["out"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("evidence.reproduced", "Run committed cells again.", OPTIONS, run_again, arguments)
+
+
+if __name__ == "__main__":
+    exit_code(main)
