@@ -1,9 +1,10 @@
 """Cells of the committed grids, run again: do the same digits come out? It rebuilds `evidence/reproduced.md`:
 
-    python -m evidence.reproduced out=evidence/reproduced.md          # some minutes a grid; grids=steps,skip runs a part
+    python -m evidence.reproduced out=evidence/reproduced.md
 
 The first, the middle and the last cell of each grid of today's numerics are trained, scored and sampled anew in an
-empty folder, each alone and at one seed. Every number of their rows but costs is compared with the committed one.
+empty folder, each alone and at one seed. Every number of their rows but costs is compared with the committed one. It
+takes minutes a grid; `grids=steps,skip` runs a part.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ OF_A_GRID = ("seeds", "seeds.max", "first_seed", "name", "question", "evaluation
 HEAD = """# Run again
 
 By `{command}`: the first, the middle and the last cell of committed grids,
-each trained, scored and sampled anew in an empty folder, alone and at the grid's first seed. Compared is every number of
-its row but what it cost, as text: equal are numbers of the same digits.
+each trained, scored and sampled anew in an empty folder, alone and at the grid's first seed. Compared is every number
+of its row but what it cost, as text: equal are numbers of the same digits.
 
 | grid | cell | seed | the committed one was made by | numbers | equal | largest difference |
 |---|---|---|---|---|---|---|"""

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GRIDS = {path.parent.name for path in COMMITTED.glob("*/grid.json")}
 BY_SENTENCE = {("README.md", SECTION): {"parameterization-long", "steps", "samplers", "latent"}}
-"""The grids that a section quotes without a link to them: those of `tests.test_readme.taken`."""
+"""The grids that a section quotes without a link to them: those of `evidence/readme.md.jinja`."""
 
 
 def sections(page: Path) -> list[tuple[str, str]]:

@@ -1,0 +1,201 @@
+"""What the answers of a committed grid say, in the words of a page. A direction that a page says is asserted where its
+size is read: a sentence about another verdict than the grid's cannot be written.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cached_property
+from typing import Any
+
+from evidence.freshness import COMMITTED, marks_of
+
+
+class Untrue(AssertionError):
+    """A page says what a grid's answers do not."""
+
+
+def check(holds: object, what: str = "") -> str:
+    """Nothing to print; Untrue where something that a page says does not hold."""
+    if not holds:
+        raise Untrue(what or "what the page says does not hold")
+    return ""
+
+
+class Told:
+    """A committed grid. Cells are named by their levels in the order of the axes, with spaces between; metrics by their
+    names, or by what stands before the first "/" in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def read(self, file: str) -> dict[str, Any]:
+        """A file of its folder."""
+        content: dict[str, Any] = json.loads((COMMITTED / self.name / file).read_text(encoding="utf-8"))
+        return content
+
+    @cached_property
+    def answers(self) -> dict[str, Any]:
+        """Its answers.json."""
+        return self.read("answers.json")
+
+    @cached_property
+    def grid(self) -> dict[str, Any]:
+        """Its grid.json."""
+        return self.read("grid.json")
+
+    @cached_property
+    def cells(self) -> dict[str, int]:
+        """The places of its cells by their levels."""
+        return {" ".join(cell["levels"].values()): i for i, cell in enumerate(self.answers["cells"])}
+
+    # What a page says of the run
+
+    @property
+    def seeds(self) -> int:
+        """The number of its seeds."""
+        return len(self.answers["seeds"])
+
+    @property
+    def minutes(self) -> str:
+        """The minutes that its command took."""
+        return f"{self.grid['seconds'] / 60:.0f} minutes"
+
+    @property
+    def words(self) -> str:
+        """The words of its command."""
+        command: str = self.grid["command"]
+        return command.removeprefix("python -m ablations.run ")
+
+    @property
+    def path(self) -> str:
+        """Its folder, from the documentation."""
+        return f"../results/committed/{self.name}"
+
+    @property
+    def marks(self) -> str:
+        """What it is short of, to stand behind a comma; "" where it is of today."""
+        return "".join(f", {mark}" for mark in marks_of(self.name))
+
+    @property
+    def numerics(self) -> str:
+        """The mark of an earlier version's digits, to stand behind a comma; "" where there is none."""
+        return "".join(f", {mark}" for mark in marks_of(self.name) if "numerics" in mark)
+
+    # Values
+
+    def metric(self, name: str) -> dict[str, Any]:
+        """A metric by its name or its kind."""
+        metrics: list[dict[str, Any]] = self.answers["metrics"]
+        return next(one for one in metrics if one["name"] == name or one["name"].startswith(f"{name}/"))
+
+    def estimate(self, metric: str, cell: str) -> dict[str, Any]:
+        """The entry of a metric and a cell."""
+        key = (self.metric(metric)["name"], self.cells[cell])
+        (found,) = (one for one in self.answers["estimates"] if (one["metric"], one["cell"]) == key)
+        entry: dict[str, Any] = found
+        return entry
+
+    def value(self, metric: str, cell: str) -> float:
+        """A mean over seeds."""
+        mean: float = self.estimate(metric, cell)["mean"]
+        return mean
+
+    def mean(self, metric: str, cell: str, decimals: int | None = None) -> str:
+        """The same with the decimals that are worth printing."""
+        return f"{self.value(metric, cell):.{self._decimals(metric) if decimals is None else decimals}f}"
+
+    def measured(self, metric: str, cell: str, decimals: int | None = None) -> str:
+        """A mean with its interval."""
+        n = self._decimals(metric) if decimals is None else decimals
+        found = self.estimate(metric, cell)
+        return f"{found['mean']:.{n}f} ± {found['half_width']:.{n}f}"
+
+    def _decimals(self, metric: str) -> int:
+        decimals: int = self.metric(metric)["decimals"]
+        return decimals
+
+    def reference(self, metric: str, label: str) -> str:
+        """A value that was known beforehand, by the start of its label."""
+        name = self.metric(metric)["name"]
+        of_metric = (one for one in self.answers["references"] if one["metric"] == name)
+        found = next(one["value"] for one in of_metric if one["label"].startswith(label))
+        return f"{found:.{self._decimals(metric)}f}"
+
+    # Verdicts
+
+    def headline(self, metric: str) -> dict[str, Any]:
+        """The answer in a metric."""
+        name = self.metric(metric)["name"]
+        (found,) = (one for one in self.answers["headlines"] if one["metric"] == name)
+        headline: dict[str, Any] = found
+        return headline
+
+    def leaders(self, metric: str) -> set[str]:
+        """The cells that may be the best."""
+        return {cell for cell, i in self.cells.items() if i in self.headline(metric)["leaders"]}
+
+    def best(self, metric: str, cell: str) -> str:
+        """The mean of the cell that has the best one; Untrue where it is another's."""
+        best = list(self.cells)[self.headline(metric)["best"]]
+        check(best == cell, f"{self.name}: the best {metric} has {best}, and not {cell}")
+        return self.mean(metric, cell)
+
+    def pair(self, metric: str, a: str, b: str) -> dict[str, Any]:
+        """The comparison of two cells, a − b."""
+        name, of = self.metric(metric)["name"], (self.cells[a], self.cells[b])
+        every = self.answers["comparisons"]
+        (found,) = (one for one in every if one["metric"] == name and {one["a"], one["b"]} == set(of))
+        pair: dict[str, Any] = found if (found["a"], found["b"]) == of else turned(found)
+        return pair
+
+    def better(self, metric: str, a: str, b: str) -> str:
+        """How much better one cell is than another; Untrue where it is not shown to be."""
+        return self._size(metric, a, b, "better")
+
+    def worse(self, metric: str, a: str, b: str) -> str:
+        """How much worse one cell is than another; Untrue where it is not shown to be."""
+        return self._size(metric, a, b, "worse")
+
+    def equal(self, metric: str, a: str, b: str) -> str:
+        """How much two cells differ that are equal for practical purposes; Untrue where that is not shown."""
+        return self._size(metric, a, b, "equal")
+
+    def untold(self, metric: str, a: str, b: str) -> str:
+        """How much two cells differ that cannot be told apart; Untrue where they are told."""
+        return self._size(metric, a, b, "cannot tell")
+
+    def _size(self, metric: str, a: str, b: str, verdict: str) -> str:
+        found = self.pair(metric, a, b)
+        check(found["verdict"] == verdict, f"{self.name}: {found['sentence']}")
+        unit = self.metric(metric)["unit"]
+        return f"{size(found)}{f' {unit}' if unit and found['scale'] == 'linear' else ''}"
+
+    def claim(self, start: str, fate: str) -> str:
+        """The difference that a claim is about, by the claim's first words; Untrue where its fate is another."""
+        (found,) = (one for one in self.answers["claims"] if one["claim"].startswith(start))
+        check(found["fate"] == fate, f"{self.name}: {found['sentence']}")
+        return size({**found, "scale": self.metric(found["metric"])["scale"]})
+
+    def last_settled(self, metric: str) -> int:
+        """The number of seeds at which the last declared comparison was settled; Untrue where one is open."""
+        name = self.metric(metric)["name"]
+        at = [one["settled_at"] for one in self.answers["comparisons"] if one["metric"] == name and one["primary"]]
+        check(all(at), f"{self.name}: not all is settled in {metric}")
+        return max(at)
+
+
+def turned(pair: dict[str, Any]) -> dict[str, Any]:
+    """A comparison the other way round."""
+    verdict = {"better": "worse", "worse": "better"}.get(pair["verdict"], pair["verdict"])
+    return {**pair, "a": pair["b"], "b": pair["a"], "difference": -pair["difference"], "verdict": verdict}
+
+
+def size(pair: dict[str, Any]) -> str:
+    """The size of a difference as the pages write it: a factor above 1, or an amount."""
+    difference, half = abs(pair["difference"]), pair["half_width"]
+    if pair["scale"] == "linear":
+        return f"{difference:.2f} ± {half:.2f}"
+    mean, low, high = (math.exp(difference + shift) for shift in (0, -half, half))
+    return f"a factor of {mean:.2f} ({low:.2f} to {high:.2f})"
