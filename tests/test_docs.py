@@ -109,14 +109,14 @@ def test_the_script_of_readme_checks_its_class_and_names_a_grid_that_makes_sense
 
 
 def own_grid() -> tuple[str, str]:
-    """The name and the text of the grid's file that README shows."""
-    text = README.read_text(encoding="utf-8")
+    """The name and the text of the grid's file that docs/grids.md shows."""
+    text = (DOCS / "grids.md").read_text(encoding="utf-8")
     (name,) = set(re.findall(r"`configs/grid/(\w+)\.yaml`", text))
     (block,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return name, block
 
 
-def test_the_grid_file_of_readme_makes_sense(tmp_path, monkeypatch):
+def test_the_grid_file_of_docs_makes_sense(tmp_path, monkeypatch):
     name, text = own_grid()
     (tmp_path / "configs" / "grid").mkdir(parents=True)
     (tmp_path / "configs" / "grid" / f"{name}.yaml").write_text(text, encoding="utf-8")

@@ -13,6 +13,7 @@ from ablations.driver.wording import counted, minutes
 from ablations.engine.disk import in_bytes
 from ablations.engine.journal import Journal
 from ablations.launchers.local import Local
+from ablations.settings.evaluation import MOST_SETS
 from ablations.stages.branch import BranchStage
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
@@ -41,9 +42,20 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
         f"{size}: {counted(trainings, 'training')}{of_encoders}, {new} of them new",
         f"about {minutes(sum(seconds))} on {len(devices)} worker(s) ({devices[0]}){each}, measured just now",
         *(in_turn(rounds, seconds) if len(rounds) > 1 and everything else []),
+        *more_drawing(plan, journal, measurement),
         room.in_words(needed, journal.root),
         *without_rungs(plan),
     ]
+
+
+def more_drawing(plan: Plan, journal: Journal, measurement: Measured) -> list[str]:
+    """A line on the time of all sets that drawing may ask for; none where their number is fixed."""
+    first = {stage.id for stage in plan.stages()}
+    more = [stage for stage in plan.with_sets(MOST_SETS).missing(journal) if stage.id not in first]
+    if not more:
+        return []
+    seconds = measurement.seconds(more, plan.here.data, len(plan.here.devices), {})
+    return [f"  up to {minutes(seconds)} more, if drawing asks for {MOST_SETS} sets (evaluation.sets=auto)"]
 
 
 def without_rungs(plan: Plan) -> list[str]:

@@ -210,3 +210,9 @@ def test_a_search_draws_a_number(tmp_path):
 def test_what_is_no_number_of_sets_is_refused(given):
     with pytest.raises(InputError, match="evaluation"):
         plan_of(f"evaluation.sets={given}")
+
+
+def test_a_dry_run_says_what_drawing_may_take(tmp_path, capsys):
+    for sets, said in (("auto", True), ("4", False)):
+        assert run.main([*GRID, f"evaluation.sets={sets}", f"results={tmp_path}", "dry_run=true"]) == 0
+        assert ("more, if drawing asks for 16 sets" in capsys.readouterr().out) is said
