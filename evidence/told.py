@@ -4,6 +4,7 @@ size is read: a sentence about another verdict than the grid's cannot be written
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from functools import cached_property
@@ -89,6 +90,22 @@ class Told:
         """A metric by its name or its kind."""
         metrics: list[dict[str, Any]] = self.answers["metrics"]
         return next(one for one in metrics if one["name"] == name or one["name"].startswith(f"{name}/"))
+
+    def curve(self, name: str, cell: str, x: float) -> float:
+        """The mean over seeds of a curve of a cell at one place."""
+        chosen = self.answers["cells"][self.cells[cell]]["cell_id"]
+        with (COMMITTED / self.name / "curves.csv").open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["cell_id"] == chosen and row["curve"] == name]
+        values = [float(row["y"]) for row in rows if float(row["x"]) == x]
+        check(values, f"{self.name}: {cell} has no {name} at {x}")
+        return sum(values) / len(values)
+
+    def rung(self, metric: str, cell: str, steps: int) -> float:
+        """The mean of a cell on its way, after so many steps."""
+        name = self.metric(metric)["name"]
+        (found,) = (one for one in self.answers["rungs"] if one["metric"] == name and steps in one["steps"])
+        mean: float = found["means"][self.cells[cell]]
+        return mean
 
     def estimate(self, metric: str, cell: str) -> dict[str, Any]:
         """The entry of a metric and a cell."""
@@ -196,6 +213,7 @@ def size(pair: dict[str, Any]) -> str:
     """The size of a difference as the pages write it: a factor above 1, or an amount."""
     difference, half = abs(pair["difference"]), pair["half_width"]
     if pair["scale"] == "linear":
-        return f"{difference:.2f} ± {half:.2f}"
+        n = 2 if half >= 0.005 else 3
+        return f"{difference:.{n}f} ± {half:.{n}f}"
     mean, low, high = (math.exp(difference + shift) for shift in (0, -half, half))
     return f"a factor of {mean:.2f} ({low:.2f} to {high:.2f})"
