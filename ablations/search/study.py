@@ -13,8 +13,9 @@ from ablations.grids.footnotes import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, asked_of, space_of
 from ablations.search.space import Study, whole
-from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell, check_word
+from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell
 from ablations.settings.grammar import load
+from ablations.settings.keys import check_word
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import all_fields, fields_of
 from ablations.settings.request import SearchRequest

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 
 class InputError(ValueError):
@@ -14,9 +15,46 @@ class NothingYet(InputError):
     """Results of which no round is whole: there is nothing to show, and nothing is wrong."""
 
 
-def unknown(kind: str, given: str, allowed: Iterable[str]) -> InputError:
-    """The error that `given` is no `kind`, with the allowed ones and the nearest."""
-    names = sorted(allowed)
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return InputError(f"no {kind} called {given!r}: there are {', '.join(names) or 'none'}{hint}")
+FEW = 12
+"""So many names are listed beside the one that is near; of more, that one stands alone."""
+
+
+def unknown(kind: str, given: str, allowed: Iterable[str], meant: Sequence[str] = (), *notes: str) -> InputError:
+    """The error that `given` is no `kind`, with what is `meant`, by default the nearest of the allowed names; all of
+    these where they are few, or none is near."""
+    names = sorted(set(allowed))
+    near = meant or nearest(given, names)
+    hint = [f"did you mean {alternatives([repr(name) for name in near])}?"] if near else []
+    listed = [] if near and len(names) > FEW else [f"there are {', '.join(names) or 'none'}"]
+    return InputError(" ".join([f"no {kind} called {given!r}: {'; '.join([*listed, *hint])}", *notes]))
+
+
+def alternatives(words: Sequence[str]) -> str:
+    """a, b or c."""
+    *before, last = words
+    return f"{', '.join(before)} or {last}" if before else last
+
+
+def nearest(given: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """The name that is written most nearly so, if one is near; several where they end in one word, as a.steps and
+    b.steps do. Capitals and separators are not told apart."""
+    forms: dict[str, list[str]] = {}
+    for name in names:
+        for form in {plain(name), plain(name.rpartition(".")[2])}:
+            forms.setdefault(form, []).append(name)
+    close = difflib.get_close_matches(plain(given), forms, n=1, cutoff=cutoff)
+    return sorted(forms[close[0]]) if close else []
+
+
+def plain(name: str) -> str:
+    """A name in small letters, without what separates them: cifar10 of CIFAR-10."""
+    return re.sub(r"[\W_]", "", name.lower())
+
+
+SUFFIXES = {"": 1, "h": 1, "k": 1e3, "m": 1e6}
+
+
+def written_out(given: object) -> str:
+    """ ": write 10000" where this is 10k, 10_000 or 1e4, as a number is not written here; "" else."""
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hkm]?)", re.sub(r"[_' ]", "", str(given).lower()))
+    return f": write {float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
