@@ -21,7 +21,7 @@ from ablations.settings.plugins.classes import imported, outside, shipped, shipp
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import DOORS, unnamed
 from ablations.settings.synonyms import meant, no_such
-from analysis.format.errors import InputError, written_out
+from analysis.format.errors import InputError, alternatives, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
@@ -100,6 +100,11 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         if key not in fields:
             if not fields:
                 raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
+            having = [f"{prefix}={name}" for name in _having(prefix, key)]
+            if having:
+                raise InputError(
+                    f"{what} has no field {key}: {alternatives(having)} has it; its own are {', '.join(fields)}"
+                )
             raise no_such(f"field of {what}", key, fields, group=prefix)
     try:
         built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
@@ -119,6 +124,12 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         if not origin_of(cls):
             raise
         raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
+
+
+def _having(axis: str, field: str) -> list[str]:
+    """The choices of an axis that have such a field."""
+    known = classes(base_of(axis)) if axis in BASES else {}
+    return [name for name, cls in known.items() if field in field_names(cls)]
 
 
 KINDS = {

@@ -211,7 +211,7 @@ WRONG = {
     "evaluation.metrics=[class_memorisation]": LABELLESS,
     "evaluation.metrics=[mdm]": "no metric of samples called 'mdm': there are class_memorisation, .*did you mean 'mmd'",
     "evaluation.metrics=[nll]": "no metric of samples can be called 'nll', which stages measure: there are class_m",
-    "evaluation.metrics=mmd": r"metrics: input should be a valid array \(a list is written \[A,B\]\), got 'mmd'",
+    "evaluation.metrics=mmd": r"metrics must be a list, written \[A,B\], got 'mmd'",
     "evaluation.metrics=[mmd] evaluation.quality=[]": r"evaluation.quality=\[\] draws none: leave one of them out",
     "evaluation.metrics=[mmd],[density]": "are the same cell: leave one of them out",
     "data=mixture2d network=mlp evaluation.metrics=[fid]": (
