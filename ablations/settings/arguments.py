@@ -241,7 +241,7 @@ def doubts(request: Common) -> list[str]:
     asked = [*request.settings.items(), *((key, [drawn.high]) for key, drawn in ranges.items())]
     rates = [(key, value) for key, values in asked if key.endswith(".learning_rate") for value in values]
     return [
-        f"{key}={value:g} is far above any that is used, and will hardly train: mostly they are between 1e-5 and 1e-1"
+        f"{key}={value} is far above any that is used, and will hardly train: most are between 1e-5 and 1e-1"
         for key, value in rates
         if isinstance(value, int | float) and value > MOST_RATE
     ]

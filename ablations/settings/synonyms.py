@@ -8,28 +8,29 @@ data=cosine       schedule=cosine, a choice of another axis
 from __future__ import annotations
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 from ablations.settings.plugins.folders import files
 from ablations.settings.plugins.packages import SHIPPED
-from analysis.format.errors import InputError, nearest, plain, unknown, written_out
+from analysis.format.errors import InputError, nearest, plain, unknown
 
 SYNONYMS = {
     "average": "weight_averaging",
     "average=raw": "none last no_ema",
     "average=tracked": "ema",
     "conditioning": "cond",
-    "conditioning=class": "class labels label class_cond class_conditional conditional classes num_classes y",
+    "conditioning=class": "labels label class_cond class_conditional conditional classes num_classes y",
     "conditioning.dropout": "p_uncond uncond_prob label_dropout class_dropout cfg_dropout",
     "coupling=independent": "none random",
     "coupling=optimal": "ot minibatch_ot optimal_transport otcfm sinkhorn",
-    "data": "dataset data_set task",
+    "data": "dataset task",
     "data=arrow": "huggingface hf hub datasets",
     "data=cifar10": "cifar cifar100",
     "data=digits": "mnist",
     "data=fashion_mnist": "mnist fmnist",
-    "data=folder": "imagefolder image_folder images custom own imagenet celeba ffhq lsun svhn mnist",
+    "data=folder": "imagefolder images custom own imagenet celeba ffhq lsun svhn mnist",
     "data=mixture2d": "toy 2d gaussians mixture gmm moons swiss_roll points",
-    "data.root": "data_dir data_path data_root dataroot dataset_path path",
+    "data.root": "data_dir data_path data_root dataset_path path",
     "data.size": "image_size img_size resolution size",
     "device": "gpu gpus cuda accelerator",
     "device=cuda": "gpu cuda0 nvidia",
@@ -68,11 +69,11 @@ SYNONYMS = {
     "parameterization=v": "v_prediction v_pred pred_v",
     "parameterization=velocity": "flow flow_matching rectified_flow fm u vector_field",
     "parameterization=x0": "x x_start pred_x0 sample start_x clean image denoised",
-    "results": "out output out_dir output_dir save_dir log_dir logdir workdir",
+    "results": "out output out_dir output_dir save_dir log_dir workdir",
     "sampler": "solver sampling_method",
     "sampler=ancestral": "ddpm p_sample stochastic sde",
     "sampler=ddim": "deterministic euler ode plms",
-    "sampler=dpm_solver": "dpm dpmpp dpm_solver_pp dpm_solver++ dpm++ unipc 2m",
+    "sampler=dpm_solver": "dpm dpmpp dpm_solver_pp dpm_solver++ unipc 2m",
     "sampler=heun": "edm rk2 second_order",
     "sampler.eta": "eta ddim_eta",
     "sampler.steps": "steps nfe sampling_steps sample_steps inference_steps num_inference_steps ddim_steps",
@@ -80,7 +81,7 @@ SYNONYMS = {
     "schedule=cosine": "iddpm squaredcos_cap_v2 cos cosine_schedule improved_ddpm",
     "schedule=learned": "vdm neural",
     "schedule=linear": "ddpm linear_schedule scaled_linear vp",
-    "schedule=log_snr_linear": "log_linear loglinear exponential ve",
+    "schedule=log_snr_linear": "log_linear exponential ve",
     "schedule=rectified": "flow rectified_flow flow_matching fm straight linear_flow",
     "schedule.beta_1": "beta_start beta_min beta_0",
     "schedule.beta_T": "beta_end",
@@ -100,7 +101,7 @@ SYNONYMS = {
     "timesteps=log_normal": "edm",
     "timesteps=low_discrepancy": "antithetic vdm stratified",
     "tracking.uri": "wandb mlflow tensorboard tracker tracking logger log neptune comet mlflow_uri",
-    "training.batch": "batch_size batchsize bs train_batch_size minibatch per_device_batch_size",
+    "training.batch": "batch_size bs train_batch_size minibatch per_device_batch_size",
     "training.clip": "grad_clip gradient_clipping max_grad_norm clip_norm grad_norm",
     "training.ema": "ema ema_decay ema_rate",
     "training.flips": "flip horizontal_flip random_flip augment augmentation hflip",
@@ -155,8 +156,8 @@ def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", m
     `more` are further names, dotted ones, that are searched and not listed.
     """
     names, dotted = list(allowed), list(more)
-    slips = nearest(given, dotted, NEAR) if "." in given else []
-    number = [NUMBERS[group]] if group in NUMBERS and written_out(given) else []
+    slips = get_close_matches(given, dotted, 1, NEAR) if "." in given else []
+    number = [NUMBERS[group]] if group in NUMBERS and plain(given).isdecimal() else []
     means = slips or number or meant(given, group) or nearest(given, [*names, *dotted])
     notes = [f"({NOTES[word]})" for word in NOTES if word == plain(given)]
     return unknown(kind, given, names, means, *notes)

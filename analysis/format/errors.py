@@ -15,7 +15,7 @@ class NothingYet(InputError):
     """Results of which no round is whole: there is nothing to show, and nothing is wrong."""
 
 
-FEW = 12
+FEW = 16
 """So many names are listed beside the one that is near; of more, that one stands alone."""
 
 
@@ -35,14 +35,14 @@ def alternatives(words: Sequence[str]) -> str:
     return f"{', '.join(before)} or {last}" if before else last
 
 
-def nearest(given: str, names: Iterable[str], cutoff: float = 0.6) -> list[str]:
+def nearest(given: str, names: Iterable[str]) -> list[str]:
     """The name that is written most nearly so, if one is near; several where they end in one word, as a.steps and
     b.steps do. Capitals and separators are not told apart."""
     forms: dict[str, list[str]] = {}
     for name in names:
         for form in {plain(name), plain(name.rpartition(".")[2])}:
             forms.setdefault(form, []).append(name)
-    close = difflib.get_close_matches(plain(given), forms, n=1, cutoff=cutoff)
+    close = difflib.get_close_matches(plain(given), forms, n=1)
     return sorted(forms[close[0]]) if close else []
 
 
@@ -52,9 +52,11 @@ def plain(name: str) -> str:
 
 
 SUFFIXES = {"": 1, "h": 1, "k": 1e3, "m": 1e6}
+"""What a number may end in, and how many that is; hours are counted in hours."""
 
 
 def written_out(given: object) -> str:
-    """ ": write 10000" where this is 10k, 10_000 or 1e4, as a number is not written here; "" else."""
+    """A colon and `write 10000` where this is 10k, 10_000 or 1e4, as a number is not written here; else ""."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hkm]?)", re.sub(r"[_' ]", "", str(given).lower()))
-    return f": write {float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
+    number = f"{float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
+    return "" if number in ("", "inf", str(given)) else f": write {number}"

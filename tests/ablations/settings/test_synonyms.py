@@ -127,7 +127,7 @@ def test_all_names_are_listed_only_where_none_is_near():
 
 def test_a_rate_far_above_any_is_doubted_and_others_are_not():
     (doubt,) = doubts(parse_run(["training.learning_rate=1e-3,1e3", "space.learning_rate=1e-3"]))
-    assert doubt.startswith("training.learning_rate=1000 is far above any that is used")
+    assert doubt.startswith("training.learning_rate=1000.0 is far above any that is used")
     (doubt,) = doubts(parse_search(["training.learning_rate=interval(1e-3,50)", "schedule.beta_T=interval(2,3)"]))
-    assert doubt.startswith("training.learning_rate=50 ")
+    assert doubt.startswith("training.learning_rate=50.0 ")
     assert doubts(parse_run(["training.learning_rate=1"])) == []
