@@ -64,11 +64,11 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
 
 
 def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
-    """InputError for --key=value, with the word to write; `key` is what a key is called here."""
+    """InputError for --key=value, with the word to write; `key` tells what a key is called here."""
     if argument.startswith("-"):
         given, separator, text = argument.lstrip("-").partition("=")
         value = text if separator else "VALUE"
-        raise InputError(f"{argument!r}: keys are written without dashes: write {key(given)}={value}")
+        raise InputError(f"{argument!r}: keys are written without dashes: write {key(given.replace('-', '_'))}={value}")
 
 
 def folder_name(key: str, text: str) -> str:
