@@ -34,20 +34,15 @@ def is_code(dotted: str) -> bool:
     return path.with_suffix(".py").is_file() or path.name in defined(path.parent.with_suffix(".py"))
 
 
-def is_test(file: str, name: str) -> bool:
-    """True for a test of a file, which stands in tests/diffusion_core where no folder is named."""
-    return name in defined(ROOT / file if "/" in file else ROOT / "tests" / "diffusion_core" / file)
-
-
 def missing(row: list[str]) -> list[str]:
     """What a row names and there is not; or the row itself where it names nothing."""
     _, code, test, grid = row
     places = re.findall(r"`([\w.]+\.[\w.]+)`", code)
-    tests = re.findall(r"`([\w/.]+\.py)::(\w+)`", test)
+    tests = re.findall(r"\[([\w ]+)\]\(\.\./(tests/[\w/]+\.py)\)", test)
     grids = re.findall(r"\[(\w+)\]\(\.\./ablations/configs/grid/(\w+)\.yaml\)", grid)
     wrong = [] if places and tests and (grids or grid in ("–", "all")) else [" | ".join(row)]
     wrong += [place for place in places if not is_code(place)]
-    wrong += [name for file, name in tests if not is_test(file, name)]
+    wrong += [name for name, file in tests if f"test_{name.replace(' ', '_')}" not in defined(ROOT / file)]
     return wrong + [shown for shown, name in grids if shown != name or name not in GRIDS]
 
 
@@ -60,7 +55,12 @@ def test_every_grid_that_a_paper_is_tested_by_is_on_the_map():
     assert without | set(re.findall(r"configs/grid/(\w+)\.yaml", PAGE)) == GRIDS
 
 
-ROW = ["eq. 1", "`diffusion_core.forward.posterior`", "`test_forward.py::test_q_has_the_dtype_of_the_data`", "–"]
+ROW = [
+    "eq. 1",
+    "`diffusion_core.forward.posterior`",
+    "[q has the dtype of the data](../tests/diffusion_core/test_forward.py)",
+    "–",
+]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ ROW = ["eq. 1", "`diffusion_core.forward.posterior`", "`test_forward.py::test_q_
     [
         (1, "`diffusion_core.forward.posterio`"),
         (1, "posterior"),
-        (2, "`test_forward.py::test_q`"),
+        (2, "[q has](../tests/diffusion_core/test_forward.py)"),
         (3, "[deck](../ablations/configs/grid/dekc.yaml)"),
         (3, ""),
     ],
