@@ -156,28 +156,29 @@ NEAR = 0.85
 
 
 def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", more: Iterable[str] = ()) -> InputError:
-    """The error that `given` is no `kind`, with what is meant: a value of `group` where it is one's, else a key.
+    """The error that `given` is no `kind`, with what is meant: a value or field of its `group`, else one of another.
 
     `more` are further names, dotted ones, that are searched and not listed.
     """
     names, dotted = list(allowed), list(more)
     slips = get_close_matches(given, dotted, 1, NEAR) if "." in given else []
     number = [NUMBERS[group]] if group in NUMBERS and plain(given).isdecimal() else []
-    means = slips or number or meant(given, group) or nearest(given, [*names, *dotted])
+    own = (meant(given, group) or nearest(given, names)) if group else []
+    means = slips or number or own or meant(given) or nearest(given, [*names, *dotted])
     notes = [f"({NOTES[word]})" for word in NOTES if word == plain(given)]
     return unknown(kind, given, names, means, *notes)
 
 
 def meant(word: str, group: str = "") -> list[str]:
-    """The keys that a word stands for elsewhere, or else values; of those of a group these alone.
+    """The keys that a word stands for elsewhere, or else values; with a group those alone that are its.
 
     A dotted word may be known by its last part, or by its first.
     """
     for form in (word, word.rpartition(".")[2], word.partition(".")[0]):
         if found := _rows(form) or _choices(form):
-            own = [target for target in found if target.startswith((f"{group}=", f"{group}."))]
-            keys = [target for target in found if "=" not in target]
-            return (own if group and own else found if group else keys or found)[:MOST]
+            if group:
+                return [target for target in found if target.startswith((f"{group}=", f"{group}."))][:MOST]
+            return ([target for target in found if "=" not in target] or found)[:MOST]
     return []
 
 

@@ -68,7 +68,8 @@ def exists(target: str) -> bool:
     known = key in KEYS or (group in AXES and field in all_fields(group))
     known = known or (group == "launcher" and field in field_names(Local))
     allowed = options_of(key) if key in groups() else WORDS.get(key, ())
-    return known and (not value or value in allowed or ("." in key and parse_run([target]) is not None))
+    free = key in RUN or "." in key
+    return known and (not value or value in allowed or (free and parse_run([target]) is not None))
 
 
 @pytest.mark.parametrize("target", [*SYNONYMS, *NUMBERS.values()])
