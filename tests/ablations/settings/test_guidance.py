@@ -35,7 +35,7 @@ SMALLER = 'guidance.guide=["network.width=16"]'
         ("guidance.scales=[1]", "scales must be two numbers or more"),
         ("guidance.scales=[2,3]", "with 1 among them"),
         ("guidance.scales=[1,3,2]", "rising"),
-        ("guidance.by=label", "by: "),
+        ("guidance.by=label", "guidance.by must be 'class', 'rung' or 'cell', got 'label'"),
         ("guidance.by=cell", "lacks guidance.guide, the settings in which the guiding cell differs"),
         (f"{SMALLER}", "are the settings of a guiding cell, and guidance.by=class has none: take guidance.by=cell"),
         ("guidance.weight=2", "no field of guidance called 'weight'"),
