@@ -36,14 +36,15 @@ def alternatives(words: Sequence[str]) -> str:
 
 
 def nearest(given: str, names: Iterable[str]) -> list[str]:
-    """The name that is written most nearly so, if one is near; several where they end in one word, as a.steps and
-    b.steps do. Capitals and separators are not told apart."""
+    """The name that is written most nearly so, if one is near: by its last word where it is so by no other, and then
+    several, as a.steps and b.steps. Capitals and separators are not told apart."""
     forms: dict[str, list[str]] = {}
     for name in names:
         for form in {plain(name), plain(name.rpartition(".")[2])}:
             forms.setdefault(form, []).append(name)
     close = difflib.get_close_matches(plain(given), forms, n=1)
-    return sorted(forms[close[0]]) if close else []
+    found = sorted(forms[close[0]]) if close else []
+    return [name for name in found if plain(name) == close[0]] or found
 
 
 def plain(name: str) -> str:
