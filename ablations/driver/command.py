@@ -5,6 +5,7 @@ Words are refused before torch is imported, and what a plan cannot be before any
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from ablations.engine.journal import Journal, journal_of
 from ablations.launchers.warm import LOCAL, warm_up
+from ablations.settings.arguments import doubts
 from ablations.settings.patience import soon
 from ablations.settings.request import Common
 from analysis.format.errors import InputError
@@ -36,6 +38,8 @@ def command(
         print(help_text())
         return 0
     request = parse(arguments)
+    for doubt in doubts(request):
+        print(f"warning: {doubt}", file=sys.stderr)
     results = Path(request.results)
     journal = journal_of(results, request.journal)
     if request.launcher == LOCAL:

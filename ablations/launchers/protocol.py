@@ -10,7 +10,6 @@ A launcher is a choice like any other: a frozen class, a file in `configs/launch
 from __future__ import annotations
 
 import os
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import torch
 from ablations.engine.workers import Workers
 from ablations.settings import grammar
 from ablations.settings.registry import build
-from ablations.settings.request import Common
+from ablations.settings.request import Common, check_device
 from ablations.stages.devices import devices_of
 from ablations.stages.machine import kind_of_machine
 from analysis.format.errors import InputError
@@ -75,15 +74,9 @@ def launcher_of(request: Common) -> Launcher:
     return launcher
 
 
-def checked_device(device: str) -> None:
-    """InputError unless `device` is auto, cpu, cuda or cuda:N."""
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
-        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}")
-
-
 def found_devices(device: str) -> list[str]:
     """Every device of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where it has none such."""
-    checked_device(device)
+    check_device(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:
         raise InputError(f"device={device} is not here: this machine has {count} CUDA devices; take device=cpu or auto")

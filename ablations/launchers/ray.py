@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from ablations.engine.workers import Workers
 from ablations.launchers.cluster import AUTO, LOCAL, Need, connected, listed, nodes_of, refusal_of
 from ablations.launchers.nodes import Place, Told, call_told, new_token
-from ablations.launchers.protocol import Launcher, checked_device
+from ablations.launchers.protocol import Launcher
 from ablations.launchers.tasks import Tasks
+from ablations.settings.request import check_device
 from ablations.stages.devices import SEPARATOR
 from analysis.format.errors import InputError
 from diffusion_core.precision import Asked, Precision
@@ -48,7 +49,7 @@ class Ray(Launcher):
             )
 
     def devices(self, device: str, threads: int) -> list[str]:
-        checked_device(device)
+        check_device(device)
         if ":" in device:
             raise InputError(f"launcher=ray takes whichever GPUs are free, got device={device}: take device=cuda")
         nodes = nodes_of(connected(self.address))

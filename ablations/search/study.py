@@ -13,11 +13,13 @@ from ablations.grids.footnotes import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, asked_of, space_of
 from ablations.search.space import Study, whole
-from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell, check_word
+from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell
 from ablations.settings.grammar import load
+from ablations.settings.keys import check_word
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import all_fields, fields_of
 from ablations.settings.request import SearchRequest
+from ablations.settings.synonyms import no_such
 from analysis.format.errors import InputError, unknown
 from diffusion_core.named import choice_name
 from diffusion_core.variances import Fitted
@@ -118,7 +120,7 @@ def _possible(key: str, parameters: dict[str, ParameterSpec], fixed: dict[str, A
     if any(field in fields_of(group, str(option)) for option in options):
         return True
     if field not in all_fields(group):
-        raise unknown(f"field of {group}", field, all_fields(group))
+        raise no_such(f"field of {group}", field, all_fields(group), group=group)
     if asked:
         chosen = " or ".join(f"{group}={option}" for option in options)
         raise unknown(

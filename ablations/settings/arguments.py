@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import AXES, WORDS, check_key, check_word
+from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
+from ablations.settings.keys import check_key, check_word
 from ablations.settings.plugins.folders import told
 from ablations.settings.plugins.packages import REGISTERED
-from ablations.settings.request import Common, Request, SearchRequest
+from ablations.settings.request import Common, Request, SearchRequest, check_device
+from ablations.settings.synonyms import no_such
 from ablations.settings.titles import check_results, check_title
-from analysis.format.errors import InputError, unknown
+from analysis.format.errors import InputError, written_out
 
 MOST_SEEDS = 10_000
 """Each is a training of every cell; an interval over so many is a fiftieth as wide as over four."""
 MOST_TRIALS = 1_000_000
+MOST_RATE = 1
+"""By AdamW and Muon a step moves a weight by about the learning rate, and most weights start below 1."""
 
 
 COMMON: dict[str, tuple[str, type]] = {
@@ -113,7 +117,7 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     for key in (*request.settings, *request.ranges):
         if key.startswith("study."):
             names = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
-            raise unknown("field of study", key.removeprefix("study."), names)
+            raise no_such("field of study", key.removeprefix("study."), names, group="study")
     _check_settings(request.settings, SEARCH, {})
     for key in request.ranges:
         _check_key(key, [], SEARCH, {})
@@ -185,7 +189,7 @@ def _option(key: str, values: list[Any] | Range, kind: type, text: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, int if kind is Seeds else kind) or (kind in (int, Seeds) and isinstance(value, bool)):
-        raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}")
+        raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}{written_out(text)}")
     return value
 
 
@@ -215,7 +219,8 @@ def _check(request: Common) -> None:
     check_title(request.title, request.name)
     check_results(Path(request.results))
     if request.launcher not in grammar.options_of("launcher"):
-        raise unknown("launcher", request.launcher, grammar.options_of("launcher"))
+        raise no_such("launcher", request.launcher, grammar.options_of("launcher"), group="launcher")
+    check_device(request.device)
 
 
 def _check_number(name: str, value: int | None, least: int, most: int) -> None:
@@ -228,6 +233,18 @@ def _check_number(name: str, value: int | None, least: int, most: int) -> None:
 def _check_hours(hours: float | None) -> None:
     if hours is not None and not 0 < hours < math.inf:
         raise InputError(f"hours must be above 0, got {hours:g}")
+
+
+def doubts(request: Common) -> list[str]:
+    """What a request asks for that makes sense and is probably a slip, a line each."""
+    ranges = request.ranges if isinstance(request, SearchRequest) else {}
+    asked = [*request.settings.items(), *((key, [drawn.high]) for key, drawn in ranges.items())]
+    rates = [(key, value) for key, values in asked if key.endswith(".learning_rate") for value in values]
+    return [
+        f"{key}={value} is far above any that is used, and will hardly train: most are between 1e-5 and 1e-1"
+        for key, value in rates
+        if isinstance(value, int | float) and value > MOST_RATE
+    ]
 
 
 def axis_levels(grid: str | None) -> dict[str, set[str]]:
@@ -256,6 +273,9 @@ def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]]
         return
     if key == "seed":
         raise InputError("seeds are an axis: first_seed=N seeds=M takes the M seeds from N on")
+    if key in RUN or key in SEARCH:
+        other = "search" if key in SEARCH else "run"
+        raise InputError(f"{key} is of another command: python -m ablations.{other} {key}=…")
     check_key(key, also=[*options, *axes])
     for value in values:
         if key in AXES and isinstance(value, list):

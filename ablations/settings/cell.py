@@ -11,12 +11,8 @@ and its seed. What is read of the annotations is their text, so that command lin
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
-
-from analysis.format.errors import unknown
 
 if TYPE_CHECKING:
     import ablations.data.base
@@ -121,22 +117,3 @@ PLAIN: dict[str, Any] = NUMBERS | {name: next(iter(words)) for name, words in WO
 
 AT_ONCE = ("training", "guidance", "evaluation")
 """Axes of one class, which is imported without torch: a field that it has not is refused before torch is imported."""
-
-
-def check_key(key: str, what: str = "setting", also: Iterable[str] = ()) -> None:
-    """InputError unless a key is a field of a cell, or of one of its choices; `also` are others that may be meant."""
-    axis, _, name = key.partition(".")
-    if key not in PLAIN and axis not in AXES:
-        raise unknown(what, key, [*also, *AXES, *PLAIN])
-    if name and axis in AT_ONCE:
-        module, _, cls = BASES[axis].rpartition(".")
-        names = [item.name for item in fields(getattr(importlib.import_module(module), cls))]
-        if name not in names:
-            raise unknown(f"field of {axis}", name, names)
-
-
-def check_word(key: str, value: Any) -> str:
-    """A word as a field of `WORDS` has it; InputError where it has none such."""
-    if str(value) not in WORDS[key]:
-        raise unknown(key, str(value), WORDS[key])
-    return str(value)

@@ -29,7 +29,9 @@ from ablations.settings.bounds import refuse_many, refuse_vast
 from ablations.settings.plugins import folders
 from ablations.settings.plugins.folders import files
 from ablations.settings.plugins.packages import DOORS, unnamed
-from analysis.format.errors import InputError, unknown
+from ablations.settings.synonyms import groups, key_meant, meant, no_such
+from analysis.format.errors import InputError, alternatives
+from analysis.format.options import refuse_dashes
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,7 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
         if group in BARE and (value := _number(option)) is not None:
             choice, field = BARE[group]
             return {**_loaded(group, choice), field: value}
-        raise unknown(group, str(option), options_of(group))
+        raise no_such(group, str(option), options_of(group), group=group)
     path = paths[0].resolve()
     return _read(path, group, option, path.stat().st_mtime_ns)
 
@@ -178,8 +180,9 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
     """
     seen = set()
     for argument in arguments:
+        refuse_dashes(argument, key_meant)
         if "=" not in argument and not argument.startswith("~"):
-            raise InputError(f"{argument!r} is not key=value: try --help, or for example grid=parameterization")
+            raise _without_value(argument, searches=ranges)
         if argument.lstrip()[:1] in "+~":
             raise InputError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
         if "_target_" in argument:
@@ -202,6 +205,15 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         for value in [values.low, values.high] if isinstance(values, Range) else values:
             _check_value(key, value)
         yield key, values
+
+
+def _without_value(argument: str, *, searches: bool) -> InputError:
+    """The error for a word that has no =, with what may be meant; a study is of searches."""
+    key = argument.partition(":")[0]
+    near = [key] if key != argument or key in groups() else []
+    near += [word for word in meant(argument) if searches or not word.startswith("study=")]
+    hint = f"write {alternatives([word if '=' in word else f'{word}=…' for word in near])}" if near else "try --help"
+    return InputError(f"{argument!r} is not key=value: {hint}")
 
 
 def written(arguments: list[str]) -> dict[str, str]:

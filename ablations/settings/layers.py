@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import AXES, LEAST, MOST, NUMBERS, PLAIN, WORDS, check_key, check_word
+from ablations.settings.cell import AXES, LEAST, MOST, NUMBERS, PLAIN, WORDS
+from ablations.settings.keys import check_key, check_word
 from ablations.settings.plugins.folders import told
-from analysis.format.errors import InputError
+from analysis.format.errors import InputError, written_out
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ def plain_of(settings: dict[str, Any]) -> dict[str, Any]:
 def _whole(key: str, value: Any) -> int:
     least, in_words = LEAST[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise InputError(f"{key} must be a whole number of at least {in_words}, got {value!r}")
+        raise InputError(f"{key} must be a whole number of at least {in_words}, got {value!r}{written_out(value)}")
     most, why = MOST[key]
     if value > most:
         raise InputError(f"{key} must be at most {most}, got {value}: {why}")

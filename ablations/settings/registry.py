@@ -20,7 +20,8 @@ from ablations.settings.cell import BASES, NUMBERS
 from ablations.settings.plugins.classes import imported, outside, shipped, shipped_class
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import DOORS, unnamed
-from analysis.format.errors import InputError, unknown
+from ablations.settings.synonyms import meant, no_such
+from analysis.format.errors import InputError, alternatives, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
@@ -46,7 +47,7 @@ def class_of(base: type, name: str, axis: str) -> type:
         return cls
     if name in unnamed(_axis(base)):
         return imported(_axis(base), name)
-    raise unknown(axis, name, classes(base))
+    raise no_such(axis, name, classes(base), group=axis)
 
 
 def _axis(base: type) -> str:
@@ -99,7 +100,12 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         if key not in fields:
             if not fields:
                 raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
-            raise unknown(f"field of {what}", key, fields)
+            having = [f"{prefix}={name}" for name in _having(prefix, key)]
+            if having:
+                raise InputError(
+                    f"{what} has no field {key}: {alternatives(having)} has it; its own are {', '.join(fields)}"
+                )
+            raise no_such(f"field of {what}", key, fields, group=prefix)
     try:
         built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return built
@@ -109,18 +115,37 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
         where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "float", "str"))])
-        if first["type"] == "int_type" and isinstance(first["input"], float):
-            whole = f": write {first['input']:.0f}" if first["input"].is_integer() else ""
-            raise InputError(f"{where} must be a whole number, got {first['input']!r}{whole}") from error
-        form = "".join(f" or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error")
-        form += " (a list is written [A,B])" if first["type"] in ("list_type", "tuple_type") else ""
-        raise InputError(
-            f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}{form}, got {first['input']!r}"
-        ) from error
+        words = [KINDS.get(first["type"], _must(first["msg"]))]
+        words += [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
+        near = [target for target in meant(str(first["input"]), prefix) if target.startswith(f"{where}=")]
+        hint = f": did you mean {near[0]}?" if near else written_out(first["input"])
+        raise InputError(f"{where} {' '.join(words)}, got {first['input']!r}{hint}") from error
     except Exception as error:
         if not origin_of(cls):
             raise
         raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
+
+
+def _having(axis: str, field: str) -> list[str]:
+    """The choices of an axis that have such a field."""
+    known = classes(base_of(axis)) if axis in BASES else {}
+    return [name for name, cls in known.items() if field in field_names(cls)]
+
+
+KINDS = {
+    "int_type": "must be a whole number",
+    "float_type": "must be a number",
+    "bool_type": "must be true or false",
+    "string_type": "must be a text",
+    "list_type": "must be a list, written [A,B]",
+    "tuple_type": "must be a list, written [A,B]",
+}
+"""What a value must be, by Pydantic's name for its not being so."""
+
+
+def _must(message: str) -> str:
+    """What Pydantic says of a value, as the end of a sentence about it."""
+    return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
 
 
 @lru_cache

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ablations.settings.grammar import Range
+from analysis.format.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -85,3 +87,12 @@ class SearchRequest(Common):
 def _flat(option: str) -> str:
     """The name of a file in a folder of its group, mine/first, as one folder's: results lie beside each other."""
     return option.replace("/", "-")
+
+
+def check_device(device: str) -> None:
+    """InputError unless `device` is auto, cpu, cuda or cuda:N."""
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
+        gpu = re.fullmatch(r"(?:gpu|cuda)?:?(\d*)", device.lower())
+        near = f"cuda:{gpu[1]}".rstrip(":") if gpu else device.lower() if device.lower() in ("cpu", "auto") else ""
+        hint = f": did you mean {near}?" if near else ""
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}{hint}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.format.errors import InputError, unknown
+from analysis.format.errors import InputError, unknown, written_out
 from analysis.format.shell import outcome
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
@@ -40,7 +40,7 @@ class Option:
         try:
             value: str | int | float = self.kind(text)
         except ValueError as error:
-            raise InputError(f"{key} must be {KINDS[self.kind]}, got {text!r}") from error
+            raise InputError(f"{key} must be {KINDS[self.kind]}, got {text!r}{written_out(text)}") from error
         return value
 
 
@@ -48,6 +48,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
     """A value per option; InputError for what is not key=value, unknown, given twice, missing, or no value of it."""
     given: dict[str, Any] = {}
     for argument in arguments:
+        refuse_dashes(argument)
         key, separator, text = argument.partition("=")
         if not separator:
             raise InputError(f"expected key=value, got {argument!r}: the keys are {', '.join(options)}; see --help")
@@ -60,6 +61,14 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
         if option.required and key not in given:
             raise InputError(f"{key}= is missing: give {option.help}")
     return {key: given.get(key, option.default) for key, option in options.items()}
+
+
+def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
+    """InputError for --key=value, with the word to write; `key` tells what a key is called here."""
+    if argument.startswith("-"):
+        given, separator, text = argument.lstrip("-").partition("=")
+        value = text if separator else "VALUE"
+        raise InputError(f"{argument!r}: keys are written without dashes: write {key(given.replace('-', '_'))}={value}")
 
 
 def folder_name(key: str, text: str) -> str:

@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
 
 from analysis.format.errors import InputError
 from analysis.format.plain import line, printed_plainly
 
+PACKAGE = "diffusion-ablations"
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 AGAIN = "what has finished is kept, the same command continues"
@@ -24,12 +26,23 @@ def exit_code(run: Callable[[], int]) -> int:
     return code
 
 
+def release() -> str:
+    """The suite's name with its version."""
+    try:
+        return f"{PACKAGE} {version(PACKAGE)}"
+    except PackageNotFoundError:
+        return f"{PACKAGE} of a checkout that is not installed: pip install -e . makes its version known"
+
+
 def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> int:
     """The exit code of a command on these arguments, after a line that says what stopped it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
             # What such a terminal has no letters for is written out.
             stream.reconfigure(errors="backslashreplace")
+    if "--version" in arguments:
+        print(release())
+        return 0
     try:
         with printed_plainly():
             return main(arguments)

@@ -210,7 +210,7 @@ WRONG = {
     "study=schedule_joint study.sampler=grid": "cannot search schedule.beta_1, which only some trials have",
     "study=schedule horizon=10": "what all trials share makes no sense: .*must stay below 1",
     "space=latents space.regularization=vq space.f=1,2": "no likelihood to search by: take study.objective=fid",
-    "study=schedule grid=steps": "no setting called 'grid'",
+    "study=schedule grid=steps": "grid is of another command: python -m ablations.run grid=…",
     "study=schedule storage=a storage=b": "storage is given twice",
 }
 

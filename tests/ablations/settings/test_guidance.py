@@ -26,7 +26,7 @@ SMALLER = 'guidance.guide=["network.width=16"]'
     ("words", "reason"),
     [
         ("guidance.scale=-1", "scale must be 0 or more .1 is no guidance., or auto, got -1"),
-        ("guidance.scale=best", "guidance.scale: input should be a valid number or 'auto', got 'best'"),
+        ("guidance.scale=best", "guidance.scale must be a number or 'auto', got 'best'"),
         ("guidance.low=2 guidance.high=2", "high=2 is not above guidance.low=2, and nothing between"),
         ("guidance.high=0", "high=0 is not above guidance.low=0"),
         ("guidance.low=-1", "low must be a noise level of 0 or more, got -1"),
@@ -35,11 +35,11 @@ SMALLER = 'guidance.guide=["network.width=16"]'
         ("guidance.scales=[1]", "scales must be two numbers or more"),
         ("guidance.scales=[2,3]", "with 1 among them"),
         ("guidance.scales=[1,3,2]", "rising"),
-        ("guidance.by=label", "by: "),
+        ("guidance.by=label", "guidance.by must be 'class', 'rung' or 'cell', got 'label'"),
         ("guidance.by=cell", "lacks guidance.guide, the settings in which the guiding cell differs"),
         (f"{SMALLER}", "are the settings of a guiding cell, and guidance.by=class has none: take guidance.by=cell"),
         ("guidance.weight=2", "no field of guidance called 'weight'"),
-        ("guidance=class", "no guidance called 'class': there are default"),
+        ("guidance=class", "no guidance called 'class': there are default; did you mean 'conditioning=class'"),
     ],
 )
 def test_what_means_nothing_is_one_line(words, reason):

@@ -1,0 +1,78 @@
+"""The map from papers to code: every row of docs/papers.md names code, a test and a grid that there are."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "papers.md").read_text(encoding="utf-8")
+GRIDS = {path.stem for path in (ROOT / "ablations" / "configs" / "grid").glob("*.yaml")}
+HEADS = ("| in the paper |", "| on the slides |", "|---")
+
+
+def rows(page: str) -> list[list[str]]:
+    """The cells of each row of the page's tables, heads left out."""
+    lines = [line for line in page.splitlines() if line.startswith("|") and not line.startswith(HEADS)]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+
+
+@cache
+def defined(path: Path) -> set[str]:
+    """The names of a file's functions and classes; none where there is no such file."""
+    body = ast.parse(path.read_text(encoding="utf-8")).body if path.is_file() else []
+    return {node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+
+
+def is_code(dotted: str) -> bool:
+    """True for a module, or a function or class of one, by its import path; nothing is imported to find out."""
+    path = ROOT / dotted.replace(".", "/")
+    return path.with_suffix(".py").is_file() or path.name in defined(path.parent.with_suffix(".py"))
+
+
+def missing(row: list[str]) -> list[str]:
+    """What a row names and there is not; or the row itself where it names nothing."""
+    _, code, test, grid = row
+    places = re.findall(r"`([\w.]+\.[\w.]+)`", code)
+    tests = re.findall(r"\[([\w ]+)\]\(\.\./(tests/[\w/]+\.py)\)", test)
+    grids = re.findall(r"\[(\w+)\]\(\.\./ablations/configs/grid/(\w+)\.yaml\)", grid)
+    wrong = [] if places and tests and (grids or grid in ("–", "all")) else [" | ".join(row)]
+    wrong += [place for place in places if not is_code(place)]
+    wrong += [name for name, file in tests if f"test_{name.replace(' ', '_')}" not in defined(ROOT / file)]
+    return wrong + [shown for shown, name in grids if shown != name or name not in GRIDS]
+
+
+def test_every_row_names_code_a_test_and_a_grid_that_there_are():
+    assert [name for row in rows(PAGE) for name in missing(row)] == []
+
+
+def test_every_grid_that_a_paper_is_tested_by_is_on_the_map():
+    without = {"precision"}  # It asks of this code's own arithmetic.
+    assert without | set(re.findall(r"configs/grid/(\w+)\.yaml", PAGE)) == GRIDS
+
+
+ROW = [
+    "eq. 1",
+    "`diffusion_core.forward.posterior`",
+    "[q has the dtype of the data](../tests/diffusion_core/test_forward.py)",
+    "–",
+]
+
+
+@pytest.mark.parametrize(
+    ("place", "cell"),
+    [
+        (1, "`diffusion_core.forward.posterio`"),
+        (1, "posterior"),
+        (2, "[q has](../tests/diffusion_core/test_forward.py)"),
+        (3, "[deck](../ablations/configs/grid/dekc.yaml)"),
+        (3, ""),
+    ],
+)
+def test_what_there_is_not_is_found(place, cell):
+    assert missing(ROW) == []
+    assert missing([*ROW[:place], cell, *ROW[place + 1 :]]) != []
