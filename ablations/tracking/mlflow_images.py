@@ -5,7 +5,7 @@
 
 `MlflowClient.log_image` gives these names a random number and the time of day, so that whoever delivers again leaves
 each image twice. Its page reads key and step from the name alone (github.com/mlflow/mlflow/pull/11243), so these here
-are the same at each delivery. What is no picture, points say, is a file of the run.
+are the same at each delivery. What is no picture, points say, or cannot be read, is a file of the run.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from PIL.Image import Image
 
 SAMPLES, RECONSTRUCTIONS = "samples", "reconstructions"
 """The keys of images: a cell's samples, and what an autoencoder makes of images."""
@@ -27,20 +28,30 @@ _LOGGED = "mlflow.loggedImages"
 
 
 def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: int) -> None:
-    """Give a run in the store a sheet of images at a step, in the place of the one that it has there; a table as a
-    file."""
-    if sheet.suffix != ".png":
+    """Give a run in the store a sheet of images at a step, in the place of the one that it has there."""
+    picture = _enlarged(sheet)
+    if picture is None:
         client.log_artifact(run_id, str(sheet))
         return
-    from PIL import Image
-
-    with TemporaryDirectory() as place, Image.open(sheet) as opened:
-        picture = opened.convert("RGB")
-        times = max(1, SIDE // max(picture.size))
-        large = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    with TemporaryDirectory() as place:
         name = Path(place) / f"{key}+step+{step}+timestamp+0+sheet"
-        large.save(f"{name}.png")
-        large.thumbnail((SIDE, SIDE))
-        large.save(f"{name}+compressed.webp", lossless=True)
+        picture.save(f"{name}.png")
+        picture.thumbnail((SIDE, SIDE))
+        picture.save(f"{name}+compressed.webp", lossless=True)
         client.log_artifacts(run_id, place, _FOLDER)
     client.set_tag(run_id, _LOGGED, "True")
+
+
+def _enlarged(sheet: Path) -> Image | None:
+    """A picture, each pixel a square of some; None where it is none."""
+    from PIL import Image
+
+    if sheet.suffix != ".png":
+        return None
+    try:
+        with Image.open(sheet) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    times = max(1, SIDE // max(picture.size))
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)

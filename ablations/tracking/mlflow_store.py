@@ -262,7 +262,7 @@ class Tracker:
             return False
         # Another command may have delivered it since, or deleted it.
         there = None if stored is None else find(self.client, self.experiment_id, run.tags)
-        while there is None or is_stale(there.data, run):
+        while there is None or is_stale(self.client, there, run):
             if there is not None:
                 self.client.delete_run(there.info.run_id)
             there = self._make(run)

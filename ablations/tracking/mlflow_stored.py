@@ -28,7 +28,7 @@ from analysis.format.names import OVER_STEPS, RUNG, TRIAL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run, RunData
+    from mlflow.entities import Metric, Run
 
 Made = TypeVar("Made")
 ATTEMPTS = 3
@@ -78,18 +78,21 @@ def _by_age(run: Run) -> tuple[bool, int, str]:
     return not run.data.tags.get(CONTENT), run.info.start_time, run.info.run_id
 
 
-def is_stale(there: RunData, run: Tracked) -> bool:
-    """True where a run in the store says what is no longer so, or has rungs under names of their own; one that lacks
-    what came later is completed."""
-    if there.tags.get(CONTENT) == run.content:
+def is_stale(client: MlflowClient, there: Run, run: Tracked) -> bool:
+    """True where a run in the store says what is no longer so, or has rungs under names of their own, or had none when
+    its end was put at step 0; one that lacks what came later is completed."""
+    data = there.data
+    if data.tags.get(CONTENT) == run.content:
         return False
-    if any(name.startswith(RUNG) for name in there.metrics):
-        return True
-    numbers = {(name, value) for name, value in there.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
+    numbers = {(name, value) for name, value in data.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
     # One that was shown and not completed ends at a rung.
     rungs = {(metric_of(line["curve"]), float(line["y"])) for line in run.curves if line["curve"].startswith(RUNG)}
-    same = there.params.items() <= run.params.items() and numbers <= run.metrics.items() | rungs
-    return not same or there.tags.get("status") not in (run.tags["status"], *OPEN)
+    same = data.params.items() <= run.params.items() and numbers <= run.metrics.items() | rungs
+    if not same or data.tags.get("status") not in (run.tags["status"], *OPEN):
+        return True
+    lines = [name for name in data.metrics if name in run.at_rungs]
+    at_0 = (point.step == 0 for name in lines for point in client.get_metric_history(there.info.run_id, name))
+    return any(name.startswith(RUNG) for name in data.metrics) or any(at_0)
 
 
 Steps = dict[tuple[str, int], float]

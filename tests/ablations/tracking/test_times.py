@@ -201,11 +201,11 @@ def test_where_a_training_ends_at_a_rung_its_own_value_counts(tracker_at):
     assert found.data.metrics["nll/val"] == 2.25
 
 
-def test_a_run_of_an_earlier_version_is_made_anew_and_not_added_to(tracker_at):
-    """It had its rungs under a name of their own."""
+@pytest.mark.parametrize("of_then", [[("rung/nll/val", 3.5, 20)], []], ids=["of an earlier version", "without rungs"])
+def test_a_run_whose_metric_was_no_line_is_made_anew_and_not_added_to(of_then, tracker_at):
     tracker = tracker_at("old")
     old = tracker.client.create_run(tracker.experiment_id, tags=scored().tags | {"content": "of then"})
-    for name, value, step in [("rung/nll/val", 3.5, 20), *((name, value, 0) for name, value in NLL.items())]:
+    for name, value, step in [*of_then, *((name, value, 0) for name, value in NLL.items())]:
         tracker.client.log_metric(old.info.run_id, name, value, step=step)
     tracker.client.set_terminated(old.info.run_id)
     assert tracker._publish(scored())
@@ -226,6 +226,9 @@ def test_samples_are_images_over_steps_whose_names_are_the_same_at_each_delivery
         assert found.data.tags["mlflow.loggedImages"] == "True"
     with Image.open(tracker.client.download_artifacts(found.info.run_id, names[1])) as large:
         assert large.size == (7 * 73, 7 * 37)
+    sheet.write_text("cut")
+    assert tracker._publish(replace(scored(), sheet=sheet))
+    assert "sheet.png" in [file.path for file in tracker.client.list_artifacts(found.info.run_id)]
 
 
 def test_a_run_says_who_made_it_of_what(tracker_at, monkeypatch):
