@@ -38,7 +38,8 @@ def log_data(client: MlflowClient, there: Run, name: str, digest: str) -> None:
     from mlflow.entities import Dataset, DatasetInput, InputTag
     from mlflow.exceptions import MlflowException
 
-    if not name or not digest or there.inputs.dataset_inputs:
+    has_one = there.inputs is not None and there.inputs.dataset_inputs
+    if not name or not digest or has_one:
         return
     source = json.dumps({"tags": {"data": name}})
     data = DatasetInput(Dataset(name, digest, "code", source), [InputTag("mlflow.data.context", "training")])

@@ -193,8 +193,9 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
 
 def _is_news(point: Metric, run: Tracked, had: float | None) -> bool:
     """True of a point that a run in the store has not, or has as that of a rung where its training ended."""
-    ends = point.key in run.at_rungs and point.value == run.metrics.get(point.key)
-    return had is None or (ends and had != point.value)
+    if had is None:
+        return True
+    return point.key in run.at_rungs and run.metrics.get(point.key) == point.value != had
 
 
 def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
