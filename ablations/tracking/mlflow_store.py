@@ -47,6 +47,7 @@ from ablations.tracking.mlflow_stored import (
     find,
     is_gone,
     is_stale,
+    last_step,
     leave,
     metric_of,
     one_of,
@@ -86,6 +87,7 @@ class Tracker:
         self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
         self.introduced = False
         self.rungs: set[str] = set()
+        self.last = 0
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -147,6 +149,7 @@ class Tracker:
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder)]
         self.rungs = {name for run in runs for name in run.at_rungs}
+        self.last = max((last_step(run) for run in runs), default=0)
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]
         ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
@@ -281,7 +284,7 @@ class Tracker:
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)
         head = head_in(folder)
-        views = view_in(head, self.rungs)
+        views = view_in(head, self.rungs, self.last)
         note = self._description(head["question"], said_in(folder), views)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags | origin(head) | {NOTE: note})

@@ -142,7 +142,7 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
     """All points of a run that began then in the store, in ms; the last are of the whole run."""
     from mlflow.entities import Metric
 
-    end, last = _end_of(run, began), int(_clock_of(run, began)[0][-1])
+    end, last = _end_of(run, began), last_step(run)
     numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
     whole = [Metric(name, value, end, last if name in run.at_rungs else 0) for name, value in numbers.items()]
     taken = {(point.key, point.step) for point in whole}
@@ -167,6 +167,11 @@ def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
     return [0.0, last], [began / 1000, began / 1000 + run.seconds]
 
 
+def last_step(run: Tracked) -> int:
+    """The step at which the training of a run ended, 0 where none is known."""
+    return int(_clock_of(run, 0)[0][-1])
+
+
 def _end_of(run: Tracked, began: int) -> int:
     return max(began, _ms(_clock_of(run, began)[1][-1]))
 
@@ -186,7 +191,7 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
     if run.images:
         client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:
-        log_sheet(client, run_id, run.sheet, run.picture, int(_clock_of(run, began)[0][-1]))
+        log_sheet(client, run_id, run.sheet, run.picture, last_step(run))
     describe(client, there, run, run.content)
     client.set_terminated(run_id, ENDINGS.get(run.tags["status"], "FINISHED"), _end_of(run, began))
 

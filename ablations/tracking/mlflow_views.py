@@ -30,10 +30,10 @@ def text_of(view: View) -> str:
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode(), 9)).decode()
 
 
-def view_in(head: dict[str, Any], rungs: Collection[str] = ()) -> dict[str, View]:
+def view_in(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
     """The views of the folder of a grid.json, by their names: that of its search where it has one; `rungs` are the
-    metrics that were scored on the way of its trainings."""
-    return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs)
+    metrics that were scored on the way of its trainings, and `last` is the step whose samples are shown at first."""
+    return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs, last)
 
 
 def view_of_search(head: dict[str, Any]) -> dict[str, View]:
@@ -49,12 +49,12 @@ def view_of_search(head: dict[str, Any]) -> dict[str, View]:
     return {MEANS: _page("search", [_parallel(objectives, searched), *against])}
 
 
-def view(head: dict[str, Any], rungs: Collection[str] = ()) -> dict[str, View]:
+def view(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
     """A grid's views: the means of its cells, and each seed."""
     names = [metric["name"] for metric in head["metrics"]]
     grouped = {"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}}
     dots = [_scatter(_axis(name), _axis("cell", "PARAM"), f"{name} by cell") for name in names]
-    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES]}
+    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last}
     shown = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
     return {
         MEANS: grouped | {"useGroupedValuesInCharts": True} | _page(head["name"], _of_means(head, names, rungs)),

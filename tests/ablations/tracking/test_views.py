@@ -42,3 +42,9 @@ def test_a_view_is_kept_as_the_page_itself_does():
     view = view_in(HEAD)[MEANS]
     kind, packed = text_of(view).split(";")
     assert (kind, json.loads(zlib.decompress(base64.b64decode(packed)))) == ("deflate", view)
+
+
+def test_samples_are_shown_as_they_are_at_the_end():
+    """The page shows none where its slider stands at a step without any."""
+    (samples,) = charts(view_in(HEAD, last=500)[SEEDS], "IMAGE")
+    assert (samples["imageKeys"], samples["step"]) == (["samples"], 500)
