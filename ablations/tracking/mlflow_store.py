@@ -169,7 +169,7 @@ class Tracker:
             self.client.set_experiment_tag(self.experiment_id, name, value)
 
     def _description(self, question: str, said: Sequence[str], views: Collection[str]) -> str:
-        words = {MEANS: "charts of means", SEEDS: "each seed, and samples over training"}
+        words = {MEANS: "charts", SEEDS: "each seed, and samples over training"}
         # Within the UI, wherever that is.
         links = {words[name]: f"#{page(self.uri, self.experiment_id, name).partition('#')[2]}" for name in views}
         return description(question, said, links)

@@ -205,7 +205,7 @@ def test_experiment_and_summary_are_described_by_the_question_and_its_answers(an
     first, _ = two
     run = first.client.get_run(first.summarise(folder).run)
     note = run.data.tags["mlflow.note.content"]
-    assert note.startswith(f"**What?**{said}\n\n[charts of means](#/experiments/{first.experiment_id}/runs?")
+    assert note.startswith(f"**What?**{said}\n\n[charts](#/experiments/{first.experiment_id}/runs?")
     assert first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"] == note
     assert run.data.tags["mlflow.source.name"] == "ablations.run"
 
