@@ -13,16 +13,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
 
 from ablations.data.base import Data
 from ablations.data.tensors import read_tensors
 from ablations.driver.watched import Watched
 from ablations.engine.events import Event
-from ablations.results.sample_sheets import SHEET_COLUMNS, write_sheet
+from ablations.results.sample_sheets import write_sheet
 from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_views import View
 from ablations.tracking.system import System
 from analysis.format.errors import InputError
 
@@ -30,26 +30,26 @@ SECONDS = 5.0
 """Seconds between two looks at what is under way."""
 MOST = 40
 """Runs that are looked at each time, where more of them wait for one training."""
-SHEET = "samples_on_the_way"
-"""The artifact that grows by a row at each rung where samples are judged."""
+SHEET = "samples_at_"
+"""The beginning of the name of a sheet of samples that were judged at a rung."""
 
 
 @dataclass(eq=False)
 class Live:
     """A watcher of stages: it shows the runs that wait for a stage (`watched`, by stage) while that stage is running.
 
-    The experiment is introduced by a `question` and the `view` that its link opens. Once it is `over`, nothing more is
+    The experiment is introduced by a `question` and the views that its links open. Once it is `over`, nothing more is
     shown. One thread at a time shows something, or leaves what was shown (`turn`).
     """
 
     tracker: Tracker
     data: Data
     question: str
-    view: dict[str, Any]
+    views: dict[str, View]
     watched: dict[str, list[Watched]] = field(default_factory=dict)
     running: set[str] = field(default_factory=set)
     shown: dict[tuple[str, str], Watched] = field(default_factory=dict)
-    rows: dict[tuple[str, str], int] = field(default_factory=dict)
+    sheets: set[tuple[tuple[str, str], int]] = field(default_factory=set)
     system: System = field(default_factory=System)
     over: threading.Event = field(default_factory=threading.Event)
     turn: threading.Lock = field(default_factory=threading.Lock)
@@ -78,7 +78,7 @@ class Live:
         under_way = {key: watched for key, watched in list(waiting.items())[:MOST] if self._ours(watched)}
         self.tracker.keep(under_way)
         if under_way:
-            self.tracker.introduce(self.question, self.view)
+            self.tracker.introduce(self.question, self.views)
         machine = self.system.now() if under_way else {}
         for key, watched in under_way.items():
             with self.turn:
@@ -103,15 +103,13 @@ class Live:
         return stage.id not in self.running and watched.journal.holder(stage.id) is not None
 
     def _show_samples(self, key: tuple[str, str], watched: Watched) -> None:
-        """A sheet with a row per rung where samples were judged, once there is a further one."""
-        samples = watched.samples
-        if len(samples) > self.rows.get(key, 0):
-            import torch
-
-            rows = [read_tensors(path)[0]["samples"][:SHEET_COLUMNS] for path in samples]
-            sheet = write_sheet(samples[-1].with_name(SHEET), torch.cat(rows), self.data, scale=4)
-            self.tracker.attach(key, sheet)
-            self.rows[key] = len(samples)
+        """A sheet of the samples of each rung where some were judged, once it is there."""
+        for step, samples in watched.samples.items():
+            if (key, step) not in self.sheets:
+                images = read_tensors(samples)[0]["samples"]
+                sheet = write_sheet(samples.with_name(f"{SHEET}{step}"), images, self.data)
+                self.tracker.show_samples(key, sheet, step)
+                self.sheets.add((key, step))
 
     def leave(self) -> None:
         """Show no more, and say of what was shown and is not over that nothing runs it any more."""

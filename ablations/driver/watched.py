@@ -50,9 +50,9 @@ class Watched(ABC):
         """The curves over steps that it has come to so far."""
 
     @property
-    def samples(self) -> list[Path]:
-        """The files of samples that were judged on its way, in order."""
-        return []
+    def samples(self) -> dict[int, Path]:
+        """The steps at which samples were judged on its way → their files."""
+        return {}
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,9 @@ class WatchedCell(Watched):
         return points
 
     @property
-    def samples(self) -> list[Path]:
-        places = [self.journal.folder(rung.id) / SAMPLES for rung in self._rungs]
-        return [path for path in places if path.exists()]
+    def samples(self) -> dict[int, Path]:
+        places = {rung.step: self.journal.folder(rung.id) / SAMPLES for rung in self._rungs if rung.scores == "samples"}
+        return {step: path for step, path in places.items() if path.exists()}
 
     @property
     def _rungs(self) -> list[OnTheWay]:

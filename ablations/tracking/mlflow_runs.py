@@ -15,6 +15,8 @@ from typing import Any
 
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, rows_of
+from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
+from ablations.tracking.mlflow_origin import SOURCE, source_of
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
 from analysis.format.names import (
@@ -22,6 +24,7 @@ from analysis.format.names import (
     FIXED,
     KEYS,
     LATENT,
+    RUNG,
     SEARCH,
     TRACEBACK,
     TRIAL,
@@ -87,6 +90,16 @@ class Tracked:
         """The seconds of its training, 0 where no metric says them; of a trial all that it took."""
         took = (self.metrics[name] for name in TOOK if name in self.metrics)
         return next((seconds for seconds in took if math.isfinite(seconds)), 0.0)
+
+    @property
+    def at_rungs(self) -> set[str]:
+        """The metrics that were scored on the way of its training."""
+        return {line["curve"].removeprefix(RUNG) for line in self.curves if line["curve"].startswith(RUNG)}
+
+    @property
+    def picture(self) -> str:
+        """What its sheet shows."""
+        return SAMPLES if self.tags["kind"] == CELL else RECONSTRUCTIONS
 
     @property
     def name(self) -> str:
@@ -213,7 +226,7 @@ def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: 
     levels = [f"{key.removeprefix(_AXIS)}={level}" for key, level in row.items() if key.startswith(_AXIS) and level]
     more = (
         {REQUEST: request}
-        | ({STUDY: study} if study else {})
+        | ({STUDY: study, SOURCE: "ablations.search"} if study else {})
         | ({LEVELS: " ".join(levels)[:LONGEST]} if levels else {})
     )
     more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
@@ -250,9 +263,10 @@ def autoencoder_run(row: dict[str, str], folder: Path) -> Tracked:
 
 
 def _tags(kind: str, folder: Path, row: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
-    """The tags of a run of a kind: its folder's name, and the words of these columns of its row."""
+    """The tags of a run of a kind: its folder's name, the words of these columns of its row, and what made it."""
+    source = source_of("ablations.search" if kind == TRIAL else "ablations.run", row.get("code", ""))
     words = {name: row[name][:LONGEST] for name in columns if name in row and (row[name] or name in FIXED)}
-    return {"kind": kind, "grid": folder.name, **words}
+    return {"kind": kind, "grid": folder.name, **source, **words}
 
 
 def _params(cell: str, row: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:

@@ -1,31 +1,31 @@
 """MLflow: the runs of results/<grid>/ as flat runs, to browse. Only the driver writes here, and only from those files.
 
 An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
-over steps, what each test image costs, its sample sheet, and tags by which the UI groups and readers pick. An
-autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries
-all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its
-content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
+over steps, what each test image costs, samples over steps, its data set, and tags by which the UI groups and readers
+pick. An autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary
+run carries all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of
+its content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
 replaced. Its points have the times of its training (`mlflow_stored`), so that two deliveries at once write the same
-rows. One that was shown while it ran is completed, and one that was stopped taken up. The experiment also stores the
-view that the printed link opens: the grid's metrics charted, grouped by cell, that is by the levels of its axes, with
-means over seeds. Where all of it is stands in the folder's tracking.json.
+rows. One that was shown while it ran is completed, and one that was stopped taken up. The experiment is described by
+its question and what was found, and stores the views that links open (`mlflow_views`). Where all of it is stands in the
+folder's tracking.json.
 """
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ablations.results.csv_text import number
 from ablations.results.records import NOT_RUN
 from ablations.tracking.mlflow_client import TrackingError, guard, opened, refuse_links
+from ablations.tracking.mlflow_images import SAMPLES, log_sheet
 from ablations.tracking.mlflow_runs import (
     CELL,
     REQUEST,
@@ -47,14 +47,16 @@ from ablations.tracking.mlflow_stored import (
     find,
     is_gone,
     is_stale,
+    last_step,
     leave,
+    metric_of,
     one_of,
     points_over_steps,
     send,
     take_up,
 )
-from ablations.tracking.mlflow_summary import delivered
-from ablations.tracking.mlflow_views import VIEW, view_in
+from ablations.tracking.mlflow_summary import NOTE, delivered, description, origin, said_in
+from ablations.tracking.mlflow_views import MEANS, SEEDS, VIEW, View, text_of, view_in
 from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import refusal
 from analysis.format.errors import InputError
@@ -84,6 +86,8 @@ class Tracker:
         self.lock = RLock()
         self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
         self.introduced = False
+        self.rungs: set[str] = set()
+        self.last = 0
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -144,23 +148,31 @@ class Tracker:
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder)]
+        self.rungs = {name for run in runs for name in run.at_rungs}
+        self.last = max((last_step(run) for run in runs), default=0)
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]
         ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
         write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
-    def introduce(self, question: str, shown: dict[str, Any]) -> None:
-        """Say what the experiment is, and store the view that its link opens, unless that has been done."""
+    def introduce(self, question: str, views: dict[str, View]) -> None:
+        """Say what the experiment asks, and store the views that its links open, unless that has been done."""
         with self.lock:
             if not self.introduced:
-                guard(self.uri, lambda: self._introduce(question, shown))
+                guard(self.uri, lambda: self._introduce(self._description(question, (), views), views))
                 self.introduced = True
 
-    def _introduce(self, question: str, shown: dict[str, Any]) -> None:
-        tags = {"mlflow.note.content": question, "mlflow.experimentKind": "custom_model_development"}
-        for name, value in (tags | {VIEW: json.dumps(shown)}).items():
+    def _introduce(self, note: str, views: dict[str, View]) -> None:
+        tags = {NOTE: note, "mlflow.experimentKind": "custom_model_development"}
+        for name, value in (tags | {f"{VIEW}{name}": text_of(view) for name, view in views.items()}).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
+
+    def _description(self, question: str, said: Sequence[str], views: Collection[str]) -> str:
+        words = {MEANS: "charts", SEEDS: "each seed, and samples over training"}
+        # Within the UI, wherever that is.
+        links = {words[name]: f"#{page(self.uri, self.experiment_id, name).partition('#')[2]}" for name in views}
+        return description(question, said, links)
 
     def show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
         """Show a run that is under way: the points of its curves that are not here yet, and what the machine does.
@@ -184,17 +196,17 @@ class Tracker:
             self.shown[key] = take_up(self.client, there, run)
         stored, steps, now = self.runs[key], self.shown[key], int(1000 * time.time())
         # The digits of files, from which it is delivered at its end.
-        lines = [(name, x, float(number(y))) for name, line in points.items() for x, y in line]
+        lines = [(metric_of(name), x, float(number(y))) for name, line in points.items() for x, y in line]
         new = points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in steps], stored.began)
         use = [Metric(name, value, now, (now - stored.began) // 1000) for name, value in machine.items()]
         send(self.client, stored.run_id, new + use)
         steps |= {(point.key, point.step) for point in new}
         return True
 
-    def attach(self, key: tuple[str, str], file: Path) -> None:
-        """Give a run that is shown a file, in the place of an earlier one."""
+    def show_samples(self, key: tuple[str, str], sheet: Path, step: int) -> None:
+        """Give a run that is shown a sheet of samples of a step."""
         with self.lock:
-            guard(self.uri, lambda: self.client.log_artifact(self.runs[key].run_id, str(file)))
+            guard(self.uri, lambda: log_sheet(self.client, self.runs[key].run_id, sheet, SAMPLES, step))
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""
@@ -253,7 +265,7 @@ class Tracker:
             return False
         # Another command may have delivered it since, or deleted it.
         there = None if stored is None else find(self.client, self.experiment_id, run.tags)
-        while there is None or is_stale(there.data, run):
+        while there is None or is_stale(self.client, there, run):
             if there is not None:
                 self.client.delete_run(there.info.run_id)
             there = self._make(run)
@@ -272,9 +284,11 @@ class Tracker:
     def _summarise(self, folder: Path) -> Summary:
         refuse_links(folder)
         head = head_in(folder)
+        views = view_in(head, self.rungs, self.last)
+        note = self._description(head["question"], said_in(folder), views)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
-        run_id = delivered(self.client, self.experiment_id, folder, tags)
-        self._introduce(head["question"], view_in(head))
+        run_id = delivered(self.client, self.experiment_id, folder, tags | origin(head) | {NOTE: note})
+        self._introduce(note, views)
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 

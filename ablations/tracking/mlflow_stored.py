@@ -3,6 +3,10 @@
 Of two that commands have made at once one stays, the same for all: what is whole goes before what is not, and then what
 began first. Whoever finds that its own has been deleted goes on with the one that stays (`anew`).
 
+A metric that is scored at rungs too is one line over training: its rungs, and at the training's last step its value at
+the end; all other numbers of the whole run are at step 0. Where a store has rungs under names of their own, as an
+earlier version gave them, the run is made anew in its place.
+
 A point over steps has the time at which its training was there, by its clock; where that is not known, its training's
 seconds are spread evenly over its steps, from when the run began. Numbers of the whole run have the time of its
 training's end. So two that deliver one run write the same rows, which a store keeps once.
@@ -10,19 +14,21 @@ training's end. So two that deliver one run write the same rows, which a store k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from ablations.tracking.mlflow_images import log_sheet
+from ablations.tracking.mlflow_origin import log_data, user_of
 from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, Tracked
 from ablations.tracking.system import PREFIX
-from analysis.format.names import OVER_STEPS, TRIAL
+from analysis.format.names import OVER_STEPS, RUNG, TRIAL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric, Run, RunData
+    from mlflow.entities import Metric, Run
 
 Made = TypeVar("Made")
 ATTEMPTS = 3
@@ -72,30 +78,44 @@ def _by_age(run: Run) -> tuple[bool, int, str]:
     return not run.data.tags.get(CONTENT), run.info.start_time, run.info.run_id
 
 
-def is_stale(there: RunData, run: Tracked) -> bool:
-    """True where a run in the store says what is no longer so; one that lacks what came later is completed."""
-    if there.tags.get(CONTENT) == run.content:
+def is_stale(client: MlflowClient, there: Run, run: Tracked) -> bool:
+    """True where a run in the store says what is no longer so, or has rungs under names of their own, or had none when
+    its end was put at step 0; one that lacks what came later is completed."""
+    data = there.data
+    if data.tags.get(CONTENT) == run.content:
         return False
-    numbers = {name: value for name, value in there.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
-    same = there.params.items() <= run.params.items() and numbers.items() <= run.metrics.items()
-    return not same or there.tags.get("status") not in (run.tags["status"], *OPEN)
+    numbers = {(name, value) for name, value in data.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
+    # One that was shown and not completed ends at a rung.
+    rungs = {(metric_of(line["curve"]), float(line["y"])) for line in run.curves if line["curve"].startswith(RUNG)}
+    same = data.params.items() <= run.params.items() and numbers <= run.metrics.items() | rungs
+    if not same or data.tags.get("status") not in (run.tags["status"], *OPEN):
+        return True
+    lines = [name for name in data.metrics if name in run.at_rungs]
+    at_0 = (point.step == 0 for name in lines for point in client.get_metric_history(there.info.run_id, name))
+    return any(name.startswith(RUNG) for name in data.metrics) or any(at_0)
 
 
-def steps_in(client: MlflowClient, there: Run) -> set[tuple[str, int]]:
-    """The metrics and steps of the points that a run in the store has, whatever their times.
+Steps = dict[tuple[str, int], float]
+"""A metric and a step → its value there."""
+
+
+def steps_in(client: MlflowClient, there: Run, curves: Collection[str]) -> Steps:
+    """The metrics and steps that a run in the store has points at, whatever their times; those of these names are
+    curves, and all others are at step 0.
 
     A training that goes on from a checkpoint comes to some steps again, at other times.
     """
-    curves = {name for name in there.data.metrics if name.startswith(OVER_STEPS)}
-    steps = {(name, point.step) for name in curves for point in client.get_metric_history(there.info.run_id, name)}
-    return steps | {(name, 0) for name in there.data.metrics.keys() - curves}
+    run_id, metrics = there.info.run_id, there.data.metrics
+    points = [point for name in metrics if name in curves for point in client.get_metric_history(run_id, name)]
+    found = {(name, 0): value for name, value in metrics.items() if name not in curves}
+    return found | {(point.key, point.step): point.value for point in points}
 
 
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
-    """Say that a run in the store is under way; return `steps_in` it."""
+    """Say that a run in the store is under way; return the metrics and steps that it has."""
     client.update_run(there.info.run_id, status="RUNNING")
     describe(client, there, run, "")
-    return steps_in(client, there)
+    return set(steps_in(client, there, [name for name in there.data.metrics if not name.startswith(PREFIX)]))
 
 
 def leave(client: MlflowClient, run_id: str) -> None:
@@ -122,18 +142,34 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
     """All points of a run that began then in the store, in ms; the last are of the whole run."""
     from mlflow.entities import Metric
 
-    lines = [(line["curve"], float(line["x"]), float(line["y"])) for line in run.curves]
-    over_steps = points_over_steps(run, [line for line in lines if line[0].startswith(OVER_STEPS)], began)
+    end, last = _end_of(run, began), last_step(run)
     numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-    return over_steps + [Metric(name, value, _end_of(run, began), 0) for name, value in numbers.items()]
+    whole = [Metric(name, value, end, last if name in run.at_rungs else 0) for name, value in numbers.items()]
+    taken = {(point.key, point.step) for point in whole}
+    lines = [(metric_of(line["curve"]), float(line["x"]), float(line["y"])) for line in _over_steps(run)]
+    return [*points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in taken], began), *whole]
+
+
+def metric_of(curve: str) -> str:
+    """The name in the store of a curve over steps: that of the metric, where it is one at rungs."""
+    return curve.removeprefix(RUNG)
+
+
+def _over_steps(run: Tracked) -> list[dict[str, str]]:
+    return [line for line in run.curves if line["curve"].startswith(OVER_STEPS)]
 
 
 def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
     """The steps of a run's training in their order, and when it was there."""
     if run.clock:
         return list(run.clock), list(run.clock.values())
-    last = max((float(line["x"]) for line in run.curves if line["curve"].startswith(OVER_STEPS)), default=0.0)
+    last = max((float(line["x"]) for line in _over_steps(run)), default=0.0)
     return [0.0, last], [began / 1000, began / 1000 + run.seconds]
+
+
+def last_step(run: Tracked) -> int:
+    """The step at which the training of a run ended, 0 where none is known."""
+    return int(_clock_of(run, 0)[0][-1])
 
 
 def _end_of(run: Tracked, began: int) -> int:
@@ -146,25 +182,35 @@ def _ms(seconds: float) -> int:
 
 def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
     """Give a run in the store all that it lacks, and say how it has ended."""
-    run_id, began, steps = there.info.run_id, there.info.start_time, steps_in(client, there)
-    send(client, run_id, [point for point in points_of(run, began) if (point.key, point.step) not in steps])
+    run_id, began = there.info.run_id, there.info.start_time
+    points = points_of(run, began)
+    had = steps_in(client, there, {point.key for point in points if point.step})
+    send(client, run_id, [point for point in points if _is_news(point, run, had.get((point.key, point.step)))])
     text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
     client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
     if run.images:
         client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:
-        client.log_artifact(run_id, str(run.sheet))
+        log_sheet(client, run_id, run.sheet, run.picture, last_step(run))
     describe(client, there, run, run.content)
     client.set_terminated(run_id, ENDINGS.get(run.tags["status"], "FINISHED"), _end_of(run, began))
 
 
+def _is_news(point: Metric, run: Tracked, had: float | None) -> bool:
+    """True of a point that a run in the store has not, or has as that of a rung where its training ended."""
+    if had is None:
+        return True
+    return point.key in run.at_rungs and run.metrics.get(point.key) == point.value != had
+
+
 def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
-    """Give a run in the store the parameters that it lacks, and its tags, with this digest of what it has."""
+    """Give a run in the store the parameters that it lacks, its data and its tags, with this digest of what it has."""
     from mlflow.entities import Param, RunTag
 
     params = [Param(name, value) for name, value in run.params.items() if name not in there.data.params]
-    tags = [RunTag(name, value) for name, value in (run.tags | {CONTENT: content}).items()]
-    client.log_batch(there.info.run_id, (), params, tags)
+    tags = run.tags | user_of(there.data.tags) | {CONTENT: content}
+    client.log_batch(there.info.run_id, (), params, [RunTag(name, value) for name, value in tags.items()])
+    log_data(client, there, run.params.get("data", ""), run.tags.get("data_digest", ""))
 
 
 def send(client: MlflowClient, run_id: str, points: list[Metric]) -> None:

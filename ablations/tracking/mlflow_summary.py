@@ -1,15 +1,19 @@
 """The summary run of an MLflow experiment: all of a results folder that is no cell's own, as tables, figures, report.
 
-The newest one counts, for every command: one that several deliver at once is made anew by whoever lost its own.
+The newest one counts, for every command: one that several deliver at once is made anew by whoever lost its own. It is
+described as the experiment is, by the question and what the folder's pages answer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_stored import anew, is_gone
-from analysis.format.files import whole_files
+from analysis.format.errors import InputError
+from analysis.format.files import read_json, whole_files
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -19,12 +23,39 @@ FOLDERS = ("figures", "strips", "reconstructions")
 """Those of a results folder that it carries."""
 
 
-def delivered(client: MlflowClient, experiment: str, folder: Path, tags: dict[str, str]) -> str:
+NOTE = "mlflow.note.content"
+"""The tag of an experiment or a run that describes it, in Markdown."""
+
+
+def description(question: str, said: Sequence[str], links: Mapping[str, str]) -> str:
+    """The question in bold, a list of what was said to it, and links, by what they show."""
+    to = " · ".join(f"[{name}]({link})" for name, link in links.items())
+    parts = [f"**{question}**", "\n".join(f"- {line}" for line in said), to]
+    return "\n\n".join(part for part in parts if part)
+
+
+def said_in(folder: Path) -> list[str]:
+    """What the pages of a results folder answer, a sentence for each metric; none where they are not there."""
+    try:
+        answers = read_json(folder / "answers.json")
+        return [str(headline["sentence"]) for headline in (answers or {}).get("headlines", [])]
+    except (InputError, AttributeError, KeyError, TypeError):
+        # They are damaged, or of another version: the files are there to be looked at.
+        return []
+
+
+def origin(head: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of who made the pages of the folder of a grid.json, and by which command."""
+    command = str(head.get("command") or "").removeprefix("python -m ")
+    return source_of(command.partition(" ")[0] or "ablations.run", str(head.get("code") or "")) | user_of({})
+
+
+def delivered(client: MlflowClient, experiment: str, folder: Path, tags: Mapping[str, str]) -> str:
     """The id of a new summary run, with these tags, of a results folder: in the place of all earlier ones."""
     made: list[str] = []
 
     def deliver() -> str:
-        run = client.create_run(experiment, tags=tags, run_name="summary")
+        run = client.create_run(experiment, tags=dict(tags), run_name="summary")
         made.append(run.info.run_id)
         for path in sorted(folder.iterdir()):
             if path.is_file() or path.name in FOLDERS:

@@ -1,52 +1,104 @@
-"""The pages of MLflow's UI that links to a grid and a search open, as their state: which charts of which metrics."""
+"""The pages of MLflow's UI that links to a grid and a search open, as their state: which charts of which metrics.
+
+A grid has two. One charts the means of its cells; the other has a dot for each seed, by cell, and the samples, which
+MLflow shows of single runs only. MLflow's bars begin at 0, and so do the linear axes of means, which hides what matters
+in a likelihood: so a bar is of a metric whose least value is 0 alone, and others are on axes that fit their values.
+"""
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
+from collections.abc import Collection
 from typing import Any
 
+from ablations.tracking.mlflow_images import SAMPLES
 from analysis.format.names import SEARCH
 
-VIEW = "mlflow.sharedViewState.grid"
-"""The experiment's tag that holds it."""
+VIEW = "mlflow.sharedViewState."
+"""The beginning of the experiment's tags that hold them."""
+MEANS, SEEDS = "grid", "seeds"
+"""The names of a grid's views, as its links have them."""
+View = dict[str, Any]
+LOSS, BOUND = "train/network", "nll/val"
+"""The curves that each grid may have: the loss, and the bound at its rungs."""
 
 
-def view_in(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page for the folder of a grid.json: that of its search where it has one."""
-    return view_of_search(head[SEARCH]) if SEARCH in head else view(head)
+def text_of(view: View) -> str:
+    """A view as the UI stores it: its JSON is longer than a tag may be."""
+    return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode(), 9)).decode()
 
 
-def view_of_search(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page: the trials' parameters and objectives as parallel coordinates, and each objective
-    against each parameter, run by run."""
+def view_in(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
+    """The views of the folder of a grid.json, by their names: that of its search where it has one; `rungs` are the
+    metrics that were scored on the way of its trainings, and `last` is the step whose samples are shown at first."""
+    return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs, last)
+
+
+def view_of_search(head: dict[str, Any]) -> dict[str, View]:
+    """A search's view: the trials' parameters and objectives as parallel coordinates, and each objective against each
+    parameter, run by run."""
     objectives = [objective["name"] for objective in head["objectives"]]
     searched = [parameter["name"] for parameter in head["parameters"]]
-    parallel = _chart("PARALLEL", objectives[0]) | {
-        "selectedParams": searched,
-        "selectedMetrics": objectives,
+    against = [
+        _scatter(_axis(name, "PARAM"), _axis(objective), f"{objective} against {name}")
+        for objective in objectives
+        for name in searched
+    ]
+    return {MEANS: _page("search", [_parallel(objectives, searched), *against])}
+
+
+def view(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
+    """A grid's views: the means of its cells, and each seed."""
+    names = [metric["name"] for metric in head["metrics"]]
+    grouped = {"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}}
+    dots = [_scatter(_axis(name), _axis("cell", "PARAM"), f"{name} by cell") for name in names]
+    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last}
+    shown = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
+    return {
+        MEANS: grouped | {"useGroupedValuesInCharts": True} | _page(head["name"], _of_means(head, names, rungs)),
+        SEEDS: shown | _page(head["name"], [samples, *dots]),
+    }
+
+
+def _of_means(head: dict[str, Any], names: list[str], rungs: Collection[str]) -> list[dict[str, Any]]:
+    deciding = [metric["name"] for metric in head["metrics"] if metric.get("decides")]
+    both = [_scatter(_axis(deciding[0]), _axis(deciding[1]), " and ".join(deciding[:2]))] if deciding[1:] else []
+    curves = [BOUND] if head.get("rungs") or BOUND in rungs else []
+    curves += [name for name in names if name in rungs and name not in curves]
+    bars = [metric["name"] for metric in head["metrics"] if metric.get("least") == 0 and metric["name"] not in curves]
+    return [
+        *([_parallel(names, [])] if names[1:] else []),
+        *both,
+        *(_line(name) for name in curves),
+        *(_chart("BAR", name) for name in bars),
+        _line(LOSS),
+    ]
+
+
+def _line(metric: str) -> dict[str, Any]:
+    return _chart("LINE", metric) | {"scaleType": "log"}
+
+
+def _parallel(metrics: list[str], parameters: list[str]) -> dict[str, Any]:
+    return _chart("PARALLEL", metrics[0]) | {
+        "selectedParams": parameters,
+        "selectedMetrics": metrics,
         "showAllRuns": False,
         "displayName": "",
     }
-    against = [_scatter(name, objective) for objective in objectives for name in searched]
-    return _page("search", [parallel, *against])
 
 
-def _scatter(parameter: str, metric: str) -> dict[str, Any]:
-    return _chart("SCATTER", f"{parameter}-{metric}") | {
-        "xaxis": {"key": parameter, "type": "PARAM"},
-        "yaxis": {"key": metric, "type": "METRIC"},
-        "displayName": f"{metric} against {parameter}",
-    }
+def _scatter(x: dict[str, str], y: dict[str, str], name: str) -> dict[str, Any]:
+    return _chart("SCATTER", f"{x['key']}-{y['key']}") | {"xaxis": x, "yaxis": y, "displayName": name}
 
 
-def view(head: dict[str, Any]) -> dict[str, Any]:
-    """The state of the UI's page: the grid's metrics as bars and the training curves, grouped by cell."""
-    bars = [_chart("BAR", metric["name"]) for metric in head["metrics"]]
-    charts = [*bars, _chart("LINE", "train/network") | {"scaleType": "log"}]
-    grouped = {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}
-    return {"groupBy": grouped, "useGroupedValuesInCharts": True} | _page(head["name"], charts)
+def _axis(key: str, kind: str = "METRIC") -> dict[str, str]:
+    return {"key": key, "type": kind}
 
 
-def _page(name: str, charts: list[dict[str, Any]]) -> dict[str, Any]:
+def _page(name: str, charts: list[dict[str, Any]]) -> View:
     section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False}
     return {
         "compareRunCharts": charts,

@@ -65,9 +65,9 @@ def without_passwords(text: str, uri: str) -> str:
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
 
 
-def page(uri: str, experiment: str) -> str:
-    """The page of the UI that charts a grid."""
-    query = "compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey=grid"
+def page(uri: str, experiment: str, view: str = "grid") -> str:
+    """The page of the UI that charts a grid, by the name of one of its views."""
+    query = f"compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey={view}"
     return f"{_experiment(uri, experiment)}/runs?{query}"
 
 

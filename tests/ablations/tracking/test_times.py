@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import getpass
 import multiprocessing
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 
 import pytest
+from PIL import Image
 
 from ablations.engine.journal import Journal
 from ablations.results import clock
 from ablations.results.csv_text import curve_rows
 from ablations.stages.artifacts import CLOCK, clock_of
+from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_runs import Tracked, tracked_runs
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_stored import points_of
@@ -156,3 +160,96 @@ def test_a_run_that_was_delivered_at_other_times_is_completed_and_not_doubled(tr
     assert tracker._publish(cell(POINTS[0], a=1.0))
     assert tracker._publish(cell(*POINTS, clock=TIMES, a=1.0, b=2.0))
     assert [(row[4], row[6]) for row in rows_in(tracker)] == [("a", 0), ("b", 0), (LOSS, 20), (LOSS, 40)]
+
+
+RUNGS = [{"curve": "rung/nll/val", "x": "20", "y": "3.5"}]
+NLL = {"nll/val": 2.25, "nll/test": 2.5}
+
+
+def scored(**tags):
+    """A run whose bound was taken at step 20 of 40."""
+    run = cell(*POINTS, clock=TIMES, **NLL)
+    return replace(run, curves=[*run.curves, *RUNGS], tags=run.tags | tags)
+
+
+def lines_in(tracker):
+    """The names, steps and values of all numbers but the loss."""
+    return [(key, step, value) for *_, key, _, step, value in rows_in(tracker) if key != LOSS]
+
+
+SCORED = [("nll/test", 0, 2.5), ("nll/val", 20, 3.5), ("nll/val", 40, 2.25)]
+
+
+def test_a_metric_with_rungs_is_one_line_that_ends_at_the_end(tracker_at):
+    shown, delivered = tracker_at("shown"), tracker_at("delivered")
+    assert shown.show(cell(status="running", clock=TIMES), {LOSS: POINTS[:1], "rung/nll/val": [(20.0, 3.5)]}, {})
+    for tracker in (shown, delivered):
+        assert tracker._publish(scored())
+        assert not tracker._publish(scored())
+        assert lines_in(tracker) == SCORED
+        (found,) = tracker.client.search_runs([tracker.experiment_id])
+        assert found.data.metrics["nll/val"] == 2.25
+    assert rows_in(shown) == rows_in(delivered)
+
+
+def test_where_a_training_ends_at_a_rung_its_own_value_counts(tracker_at):
+    """Of a trial at several seeds the rung is of the first, and the end of all."""
+    tracker = tracker_at("ended")
+    assert tracker.show(cell(status="running", clock=TIMES), {"rung/nll/val": [(40.0, 2.0)]}, {})
+    assert tracker._publish(replace(scored(), curves=[{"curve": "rung/nll/val", "x": "40", "y": "2.0"}]))
+    (found,) = tracker.client.search_runs([tracker.experiment_id])
+    assert found.data.metrics["nll/val"] == 2.25
+
+
+@pytest.mark.parametrize("of_then", [[("rung/nll/val", 3.5, 20)], []], ids=["of an earlier version", "without rungs"])
+def test_a_run_whose_metric_was_no_line_is_made_anew_and_not_added_to(of_then, tracker_at):
+    tracker = tracker_at("old")
+    old = tracker.client.create_run(tracker.experiment_id, tags=scored().tags | {"content": "of then"})
+    for name, value, step in [*of_then, *((name, value, 0) for name, value in NLL.items())]:
+        tracker.client.log_metric(old.info.run_id, name, value, step=step)
+    tracker.client.set_terminated(old.info.run_id)
+    assert tracker._publish(scored())
+    assert lines_in(tracker) == SCORED
+    assert not tracker._publish(scored())
+    assert tracker.client.get_run(old.info.run_id).info.lifecycle_stage == "deleted"
+
+
+def test_samples_are_images_over_steps_whose_names_are_the_same_at_each_delivery(tracker_at, tmp_path):
+    sheet = tmp_path / "sheet.png"
+    Image.new("L", (73, 37), 200).save(sheet)
+    tracker = tracker_at("pictures")
+    names = [f"images/samples+step+40+timestamp+0+sheet{end}" for end in ("+compressed.webp", ".png")]
+    for more in ({}, {"traceback": "a tag more"}):
+        assert tracker._publish(replace(scored(**more), sheet=sheet))
+        (found,) = tracker.client.search_runs([tracker.experiment_id])
+        assert [file.path for file in tracker.client.list_artifacts(found.info.run_id, "images")] == names
+        assert found.data.tags["mlflow.loggedImages"] == "True"
+    with Image.open(tracker.client.download_artifacts(found.info.run_id, names[1])) as large:
+        assert large.size == (7 * 73, 7 * 37)
+    sheet.write_text("cut")
+    assert tracker._publish(replace(scored(), sheet=sheet))
+    assert "sheet.png" in [file.path for file in tracker.client.list_artifacts(found.info.run_id)]
+
+
+def test_a_run_says_who_made_it_of_what(tracker_at, monkeypatch):
+    tracker = tracker_at("origin")
+    tags = source_of("ablations.run", "0.1.0+7e149618-dirty, 0.1.0+b96c5a75") | {"data_digest": "cc25a67fcab6"}
+    for user, more in (("ada", {}), ("bob", {"traceback": "a tag more"})):
+        monkeypatch.setattr(getpass, "getuser", lambda name=user: name)
+        assert tracker._publish(replace(scored(**tags, **more), params={"cell": "baseline", "data": "digits"}))
+        (found,) = tracker.client.search_runs([tracker.experiment_id])
+        of_mlflow = {name.removeprefix("mlflow."): value for name, value in found.data.tags.items()}
+        assert (of_mlflow["user"], of_mlflow["source.name"]) == ("ada", "ablations.run")
+        assert (of_mlflow["source.git.commit"], of_mlflow["source.git.dirty"]) == ("7e149618", "True")
+        assert [(one.dataset.name, one.dataset.digest) for one in found.inputs.dataset_inputs] == [
+            ("digits", "cc25a67fcab6")
+        ]
+
+
+def test_a_user_without_a_name_is_none(monkeypatch):
+    def nobody():
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    assert user_of({}) == {}
+    assert user_of({"mlflow.user": "ada"}) == {"mlflow.user": "ada"}

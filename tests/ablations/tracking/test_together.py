@@ -192,6 +192,24 @@ def folder(tmp_path):
     return made
 
 
+SAID = '{"headlines": [{"sentence": "NLL: μ is the best of 2."}, {"sentence": "FID: ε is."}]}'
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [(SAID, "\n\n- NLL: μ is the best of 2.\n- FID: ε is."), ("{", ""), ('{"headlines": [{}]}', ""), ("[1]", "")],
+    ids=["whole", "cut", "another version", "a list"],
+)
+def test_experiment_and_summary_are_described_by_the_question_and_its_answers(answers, said, two, folder):
+    (folder / "answers.json").write_text(answers, encoding="utf-8")
+    first, _ = two
+    run = first.client.get_run(first.summarise(folder).run)
+    note = run.data.tags["mlflow.note.content"]
+    assert note.startswith(f"**What?**{said}\n\n[charts](#/experiments/{first.experiment_id}/runs?")
+    assert first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"] == note
+    assert run.data.tags["mlflow.source.name"] == "ablations.run"
+
+
 def test_of_summaries_that_two_deliver_at_once_one_stays(two, folder, monkeypatch):
     first, second = two
     old = first.summarise(folder).run

@@ -1,0 +1,57 @@
+"""Samples of a run as MLflow's images over steps: its page shows them as a panel with a slider over the training.
+
+    images/samples+step+200+timestamp+0+sheet.png               as large as a whole number of pixels a pixel makes it
+    images/samples+step+200+timestamp+0+sheet+compressed.webp   what the panel shows, until it is clicked
+
+`MlflowClient.log_image` gives these names a random number and the time of day, so that whoever delivers again leaves
+each image twice. Its page reads key and step from the name alone (github.com/mlflow/mlflow/pull/11243), so these here
+are the same at each delivery. What is no picture, points say, or cannot be read, is a file of the run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from PIL.Image import Image
+
+SAMPLES, RECONSTRUCTIONS = "samples", "reconstructions"
+"""The keys of images: a cell's samples, and what an autoencoder makes of images."""
+SIDE = 512
+"""Pixels of an enlarged sheet, at most."""
+_FOLDER = "images"
+_LOGGED = "mlflow.loggedImages"
+"""The tag by which MLflow's page looks for images."""
+
+
+def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: int) -> None:
+    """Give a run in the store a sheet of images at a step, in the place of the one that it has there."""
+    picture = _enlarged(sheet)
+    if picture is None:
+        client.log_artifact(run_id, str(sheet))
+        return
+    with TemporaryDirectory() as place:
+        name = Path(place) / f"{key}+step+{step}+timestamp+0+sheet"
+        picture.save(f"{name}.png")
+        picture.thumbnail((SIDE, SIDE))
+        picture.save(f"{name}+compressed.webp", lossless=True)
+        client.log_artifacts(run_id, place, _FOLDER)
+    client.set_tag(run_id, _LOGGED, "True")
+
+
+def _enlarged(sheet: Path) -> Image | None:
+    """A picture, each pixel a square of some; None where it is none."""
+    from PIL import Image
+
+    if sheet.suffix != ".png":
+        return None
+    try:
+        with Image.open(sheet) as opened:
+            picture = opened.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    times = max(1, SIDE // max(picture.size))
+    return picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)

@@ -1,0 +1,50 @@
+"""Where a run comes from, as MLflow's list of runs shows it: source, commit, user and data set."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+USER, SOURCE = "mlflow.user", "mlflow.source.name"
+
+
+def source_of(command: str, code: str) -> dict[str, str]:
+    """The tags of what a command of this version made: of code by several versions, the one that trained."""
+    made = re.search(r"\+([0-9a-f]{7,40})(-dirty)?", code)
+    commit = {} if made is None else {"mlflow.source.git.commit": made[1]}
+    dirty = {"mlflow.source.git.dirty": "True"} if made is not None and made[2] else {}
+    return {SOURCE: command, "mlflow.source.type": "LOCAL"} | commit | dirty
+
+
+def user_of(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tag of who delivered a run first, which is who does now where its tags name nobody; no tag where this user
+    has no name."""
+    # A container may have a number for a user.
+    with suppress(KeyError, OSError, ImportError):
+        return {USER: tags.get(USER) or getpass.getuser()}
+    return {}
+
+
+def log_data(client: MlflowClient, there: Run, name: str, digest: str) -> None:
+    """Give a run in the store its data set, unless it has one, or the digest is not known."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
+
+    has_one = there.inputs is not None and there.inputs.dataset_inputs
+    if not name or not digest or has_one:
+        return
+    source = json.dumps({"tags": {"data": name}})
+    data = DatasetInput(Dataset(name, digest, "code", source), [InputTag("mlflow.data.context", "training")])
+    try:
+        client.log_inputs(there.info.run_id, [data])
+    except MlflowException:
+        # Another command may have been first: an experiment has each data set once, which is then found.
+        client.log_inputs(there.info.run_id, [data])
