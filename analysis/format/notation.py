@@ -29,10 +29,8 @@ _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar"
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
-_SPELT = {
-    **{"alpha": "α", "beta": "β", "gamma": "γ", "epsilon": "ε", "eta": "η"},
-    **{"sigma": "σ", "mu": "μ", "lambda": "λ", "theta": "θ"},
-}
+_GREEK = "alpha α, beta β, gamma γ, epsilon ε, eta η, theta θ, lambda λ, mu μ, sigma σ"
+_SPELT = dict(pair.split() for pair in _GREEK.split(", "))
 _WORD = re.compile(rf"(?<![A-Za-z`_.])({'|'.join(_SPELT)})(?![A-Za-z`=])")
 _DIGIT = re.compile(r"(?<![A-Za-z`_])([A-Za-zα-ω])_(\d)(?!\w)")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")

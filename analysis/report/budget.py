@@ -99,7 +99,8 @@ def budget_sentence(answer: Findings, budget: Budget) -> str:
     """A sentence that says which verdicts of a metric would hold at twice the steps, and which cells may overtake the
     best."""
     turned = [course for course in budget.courses if course.told_apart and course.turned]
-    return f"{answer.metric.label}: {_holding(budget)}{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}."
+    more = f"{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}"
+    return f"{answer.metric.label}: {_holding(budget)}{more}."
 
 
 def _holding(budget: Budget) -> str:

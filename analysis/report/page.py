@@ -180,7 +180,7 @@ def _hash(script: str) -> str:
 
 
 def prose(text: str, used: set[str] | None = None) -> Markup:
-    """Escaped text, with `code` as such; the suite's own words are explained, and put into `used`, where it is given."""
+    """Escaped text, with `code` as such; the suite's own words are explained, and join `used`, where it is given."""
     pieces = str(escape(text)).split("`")
     if len(pieces) % 2 == 0:
         pieces[-2:] = ["`".join(pieces[-2:])]

@@ -22,7 +22,7 @@ _PATTERNS = {word: re.compile(_NOUNS.get(word, rf"\b{word}s?\b"), re.IGNORECASE)
 
 
 def marked(escaped: str, used: set[str]) -> str:
-    """Escaped text with the first of each of these words as <abbr>, which shows its meaning; `used` gets these words."""
+    """Escaped text with the first of each of these words as <abbr>, which shows its meaning; they join `used`."""
     places = {word: found for word, pattern in _PATTERNS.items() if (found := pattern.search(escaped))}
     used.update(places)
     for word, found in sorted(places.items(), key=lambda place: -place[1].start()):
