@@ -28,9 +28,9 @@ def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: 
     """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
     sentences = tuple(search_sentences(search, confirmed))
     blocks: list[Block] = [Items("What was tried, and what came of it", sentences), *_best(search)]
-    first, *figures = [drawn[name] for name in FIGURES if name in drawn] or [None]
-    more = Details("Every trial, as figures", (*figures, Text(_ELSEWHERE)))
-    return Section("search", "Search", (*blocks, more), beside=(first,) if first else ())
+    figures = [drawn[name] for name in FIGURES if name in drawn]
+    more = Details("Every trial, as figures", (*figures[1:], Text(_ELSEWHERE)))
+    return Section("search", "Search", tuple(blocks), beside=(*figures[:1], more))
 
 
 def _best(search: Search) -> list[Html]:

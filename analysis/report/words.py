@@ -10,7 +10,7 @@ MEANINGS = {
     "look": "a time, planned beforehand, at which results decide which cells get further seeds",
     "settled": "of a comparison: decided at a look; of a verdict: expected to hold at twice the training steps",
     "rung": "a point on a training's way, at a half, a quarter, … of its steps, where it is scored too",
-    "floor": "what real held-out images score at the same sample size",
+    "floor": "what real held-out data score at the same sample size",
     "extractor": "the network whose features FID and its kin compare",
     "fresh seeds": "new seeds, without those that were used here",
     "exploratory": "declared, or continued, after results were there: it suggests, and confirms nothing",
