@@ -59,7 +59,9 @@ def test_seeds_that_differ_by_drawing_alone():
 def test_what_the_next_minute_is_best_spent_on_in_words():
     answers = Answers.of(priced())
     found = spending(answers.findings[1])
-    (line,) = [block.text for block in noise(answers).blocks if isinstance(block, Text) if block.text.startswith("FID")]
+    (line,) = [
+        block.text for block in noise(answers).blocks if isinstance(block, Text) and block.text.startswith("FID")
+    ]
     assert line.endswith(
         "Here each seed is judged by 2 generated sets. Of the variance between seeds that the difference of two cells "
         f"has, drawing samples makes {100 * found.share:.0f} % at most. In a given time, differences are known best "
@@ -71,7 +73,9 @@ def test_what_the_next_minute_is_best_spent_on_in_words():
 def test_a_number_of_sets_that_nobody_draws_is_not_named():
     answers = Answers.of(priced(set_sd=0.5))
     assert spending(answers.findings[1]).enough > MANY == MOST_SETS
-    (line,) = [block.text for block in noise(answers).blocks if isinstance(block, Text) if block.text.startswith("FID")]
+    (line,) = [
+        block.text for block in noise(answers).blocks if isinstance(block, Text) and block.text.startswith("FID")
+    ]
     assert line.endswith("; even with 16, drawing adds more than a tenth to the variance between seeds.")
 
 
