@@ -116,7 +116,7 @@ for (const table of document.querySelectorAll("table")) {
   if (!table.tHead || table.querySelectorAll("tbody tr").length < 4) continue;
   place([...table.tHead.rows]);
   for (const body of table.tBodies) place([...body.rows]);
-  const heads = [...table.tHead.rows].flatMap(row => [...row.cells]).filter(cell => cell.columns === 1 && label(cell).trim());
+  const heads = [...table.tHead.rows].flatMap(row => [...row.cells]).filter(cell => cell.scope === "col" && label(cell).trim());
   heads.sort((a, b) => a.first - b.first);
   const search = element("input", { type: "search", placeholder: "filter rows", ariaLabel: "filter rows" });
   search.oninput = () => filter(table, search.value);

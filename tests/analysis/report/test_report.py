@@ -111,7 +111,6 @@ def test_a_question_has_its_symbols():
 
 
 def test_words_of_the_suite_are_explained_where_they_stand_and_in_a_list(page):
-    assert "lead" in {element.get("class") for element in page.elements}
     explained = {element["text"]: element["title"] for element in page.all("abbr")}
     assert explained["paired seeds"].startswith("seeds that all cells share")
     assert set(page.texts("dt")) >= {"cell", "paired seeds"}
