@@ -40,7 +40,7 @@ def _verdicts(answer: Findings) -> str:
         return f"{answer.metric.label}: every comparison of the list is told already."
     start = f"{answer.metric.label}: {len(untold)} of {counted(len(answer.pairs), 'comparison')} cannot be told"
     if any(pair.sequential is not None for pair in untold):
-        return f"{start} by the seeds that the planned looks gave; these added no more where none was worth it."
+        return f"{start}; the planned looks have added seeds for as long as that was likely to tell one."
     needed = [pair.fresh_seeds for pair in untold if pair.fresh_seeds]
     if not needed:
         return f"{start}, and no number of seeds up to 100 is known that would probably tell one."
