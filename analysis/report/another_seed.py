@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
@@ -13,10 +14,11 @@ from analysis.statistics.paired import narrowing
 
 def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
     """The answer in few words, and in sentences; nothing where no cell has two seeds."""
-    sizes = sorted({len(e.values) for answer in answers.findings for e in answer.estimates if len(e.values) > 1})
+    sizes = Counter(len(e.values) for answer in answers.findings for e in answer.estimates if len(e.values) > 1)
     if not sizes:
         return "", []
-    shares = [f"{percent(narrowing(n))} over {counted(n, 'seed')}" for n in dict.fromkeys((sizes[0], sizes[-1]))]
+    ((typical, _),) = sizes.most_common(1)
+    shares = [f"{percent(narrowing(n))} over {counted(n, 'seed')}" for n in dict.fromkeys((typical, max(sizes)))]
     taken = _seconds(answers)
     time = f" For all {counted(len(answers.cells), 'cell')} it takes about {duration(taken)}." if taken else ""
     sentences = [
@@ -24,7 +26,7 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
         *(_verdicts(answer) for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)),
         *_afterwards(answers),
     ]
-    return f"one more seed narrows intervals by about {percent(narrowing(sizes[0]))}", sentences
+    return f"one more seed narrows intervals by about {percent(narrowing(typical))}", sentences
 
 
 def _seconds(answers: Answers) -> float:
