@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import Drawn
-from analysis.report.words import MEANINGS, marked
+from analysis.report.glossary import MEANINGS, marked
 
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
 _PIXELS_PER_INCH = 110
