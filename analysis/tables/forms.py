@@ -9,11 +9,9 @@ A form says what it lacks in a grid, so that another can be taken.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from statistics import stdev
 from typing import Protocol
 
 from analysis.findings.answers import Answers
@@ -22,6 +20,7 @@ from analysis.findings.summary import Summary, references
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.names import UNCOMPARED
 from analysis.format.notation import Rounding, two_digits
+from analysis.statistics.paired import standard_error
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 from analysis.words.cells import noted, shortfalls, without_value
@@ -257,8 +256,8 @@ def _by_seed(estimate: Estimate, rounding: Rounding) -> str:
     values = ", ".join(f"{rounding.number(value)} (seed {seed})" for seed, value in estimate.by_seed)
     if len(estimate.values) < 2:
         return values
-    error = stdev(estimate.values.values()) / math.sqrt(len(estimate.values))
-    return f"n = {len(estimate.values)}, standard error {two_digits(error)}: {values}"
+    error = two_digits(standard_error(estimate.half_width, len(estimate.values)))
+    return f"n = {len(estimate.values)}, standard error {error}: {values}"
 
 
 def entries(frame: Frame, summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:
