@@ -101,6 +101,7 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 def _setting(answers: Answers) -> str:
     """The line that says what was run."""
     meta = answers.meta
+    lacking = "were not scored" if meta.at_rungs else "did not finish"
     words = [
         f"Grid `{meta.name}`",
         meta.data,
@@ -108,9 +109,9 @@ def _setting(answers: Answers) -> str:
         counted(len(answers.cells), "cell"),
         steps_taken(answers.grid),
         seeds_taken(meta),
+        round_of(meta),
         duration(meta.seconds) if meta.seconds is not None else "",
-        f"{lost(answers)} of {counted(len(answers.grid.runs), 'run')} did not finish" if lost(answers) else "",
-        round_of(answers.meta),
+        f"{lost(answers)} of {counted(len(answers.grid.runs), 'run')} {lacking}" if lost(answers) else "",
     ]
     return " · ".join(word for word in words if word)
 
