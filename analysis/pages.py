@@ -18,6 +18,7 @@ from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.report import report, write_report
+from analysis.report.files import Files
 from analysis.report.search import search_report
 from analysis.tables import read_through, terminal_table, write_tables
 from analysis.tables.search import terminal_search
@@ -39,7 +40,8 @@ def write_pages(folder: Path | str) -> str:
     except NothingYet as nothing:
         return str(nothing)
     write_tables(answers, results)
-    write_report(report(answers, write_figures(answers, figures), read_through(answers)), results)
+    drawn = write_figures(answers, figures)
+    write_report(report(answers, drawn, read_through(answers), Files.beside(results)), results)
     return in_words(answers)
 
 

@@ -29,6 +29,10 @@ _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar"
 _SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
 _SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_GREEK = "alpha α, beta β, gamma γ, epsilon ε, eta η, theta θ, lambda λ, mu μ, sigma σ"
+_SPELT = dict(pair.split() for pair in _GREEK.split(", "))
+_WORD = re.compile(rf"(?<![A-Za-z_.])({'|'.join(_SPELT)})(?![A-Za-z=])")
+_DIGIT = re.compile(r"(?<![A-Za-z_])([A-Za-zα-ω])_(\d)(?!\w)")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
 _INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
@@ -134,6 +138,17 @@ def _indexed(piece: str) -> str:
 def _figure_text(piece: str) -> str:
     # A root's sign by itself is known to TeX alone.
     return _typeset(piece, lambda plain: plain.replace("$", r"\$")).replace(SYMBOLS["√"], "√")
+
+
+def in_symbols(text: str) -> str:
+    """A question with its Greek letters and indices as such, but for `code`: mu, epsilon or x_0 as μ, ε or x₀."""
+    return "`".join(piece if i % 2 else _in_symbols(piece) for i, piece in enumerate(text.split("`")))
+
+
+def _in_symbols(text: str) -> str:
+    greek = _WORD.sub(lambda found: _SPELT[found[1]], text)
+    lowered = {digit: index for index, digit in _SUBSCRIPTS.items()}
+    return _DIGIT.sub(lambda found: found[1] + lowered[found[2]], greek)
 
 
 def width(text: str) -> int:

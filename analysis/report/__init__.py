@@ -2,13 +2,14 @@
 
     answers and figures ─▶ sections ─▶ report.html
 
-The answer comes first, then what it rests on, then where that comes from. The page loads nothing and runs nothing, and
-the same grid gives the same bytes. That of a committed grid goes to results/.committed/<grid>/.
+One screen answers: the verdict, beside it the differences and samples, below it the table. All else is folded, each
+part under a line that says what is in it. The page loads nothing, and the same grid gives the same bytes. That of a
+committed grid goes to results/.committed/<grid>/.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,14 +18,16 @@ from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.format.files import write_text
-from analysis.format.notation import counted
+from analysis.format.notation import counted, duration, in_symbols, listed
 from analysis.report.answers import axes, noise, published
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
-from analysis.report.page import Html, Picture, Section, render
-from analysis.report.records import besides, missing, provenance
+from analysis.report.files import Files
+from analysis.report.page import Details, Html, Link, Picture, Section, render
+from analysis.report.records import besides, lost, missing, provenance
+from analysis.report.samples import first_samples
 from analysis.report.search import search_section
 from analysis.report.verdict import verdict
 from analysis.tables.table import ResultTable
@@ -33,28 +36,34 @@ from analysis.words.provenance import steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
+NONE = Files()
 
 
-def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> str:
-    """The page, with these figures and this table in it."""
+def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> str:
+    """The page, with these figures and this table in it, and links to these files."""
     lead = [text for text in (_setting(answers), banner(answers.grid)) if text]
-    return render(answers.meta.question, lead, sections(answers, drawn, table))
+    tracked = answers.grid.tracking
+    links = [*files.links, *([Link("MLflow", tracked.link)] if tracked else [])]
+    return render(in_symbols(answers.meta.question), lead, sections(answers, drawn, table, files), links)
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
 """The figures that stand behind the numbers, in order."""
+UNFOLDED = ("verdict", "table", "search")
+"""The parts that stand open; what did not finish does too, where there is any."""
 
 
-def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -> list[Section]:
+def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> list[Section]:
     """The sections of the page, in their order; a part without data is left out."""
-    shown, search = pictures(drawable(answers), drawn), answers.grid.search
+    shown, search = pictures(drawable(answers), drawn, files), answers.grid.search
+    said = verdict(answers)
     parts = [
-        verdict(answers),
-        Section("table", "Table", (_html(table), *_chosen(shown, "metrics", "lines"))),
-        published(answers),
-        comparisons(answers, _chosen(shown, "differences")),
-        budget(answers, _chosen(shown, "budget")),
+        replace(said, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
+        Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines")))),
         search_section(search, answers.optimism, shown) if search is not None else None,
+        published(answers),
+        comparisons(answers),
+        budget(answers, _chosen(shown, "budget")),
         axes(answers),
         _gallery("samples", "Samples", shown, "samples", "reconstructions", "strips"),
         _gallery("curves", "Behind the numbers", shown, *CURVES),
@@ -65,7 +74,8 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable) -
         missing(answers),
         provenance(answers),
     ]
-    return [part for part in parts if part is not None]
+    opened = (*UNFOLDED, "missing") if lost(answers) else UNFOLDED
+    return [replace(part, folded=part.name not in opened) for part in parts if part is not None]
 
 
 def _html(table: ResultTable) -> Html:
@@ -74,18 +84,24 @@ def _html(table: ResultTable) -> Html:
     return Html(html_table(alone, caption=False), "the table", table.caption)
 
 
+def _seeds(shown: Sequence[Picture]) -> list[Details]:
+    """The table as figures, folded away."""
+    return [Details("Every seed, as figures", tuple(shown))] if shown else []
+
+
 def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Picture]:
     return [drawn[name] for name in names if name in drawn]
 
 
 def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -> Section | None:
     chosen = _chosen(drawn, *names)
-    return Section(name, title, tuple(chosen)) if chosen else None
+    return Section(name, title, tuple(chosen), listed([of.name.replace("_", " ") for of in chosen])) if chosen else None
 
 
 def _setting(answers: Answers) -> str:
     """The line that says what was run."""
     meta = answers.meta
+    lacking = "were not scored" if meta.at_rungs else "did not finish"
     words = [
         f"Grid `{meta.name}`",
         meta.data,
@@ -93,7 +109,9 @@ def _setting(answers: Answers) -> str:
         counted(len(answers.cells), "cell"),
         steps_taken(answers.grid),
         seeds_taken(meta),
-        round_of(answers.meta),
+        round_of(meta),
+        duration(meta.seconds) if meta.seconds is not None else "",
+        f"{lost(answers)} of {counted(len(answers.grid.runs), 'run')} {lacking}" if lost(answers) else "",
     ]
     return " · ".join(word for word in words if word)
 

@@ -9,7 +9,8 @@ from analysis.findings.answers import Answers
 from analysis.format import options
 from analysis.read.search import read_search
 from analysis.read.source import SOURCE, source_of
-from analysis.report import report, write_report
+from analysis.report import NONE, report, write_report
+from analysis.report.files import Files
 from analysis.report.search import search_report
 from analysis.tables import read_through
 
@@ -24,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
             page = search_report(search, draw_search(search))
         else:
             answers = Answers.of(source.read())
-            page = report(answers, draw(answers), read_through(answers))
+            files = NONE if source.store else Files.beside(source.folder)
+            page = report(answers, draw(answers), read_through(answers), files)
         print(write_report(page, source.pages))
 
     return options.run("analysis.report", "Write the report of a grid that was run.", SOURCE, show, arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from typing import get_args
 
 from analysis.findings.answers import Answers
@@ -14,6 +15,7 @@ from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import Findings
 from analysis.format.names import LIKELIHOOD
 from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
+from analysis.report.another_seed import one_more_seed
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.statistics.effects import Effect
 from analysis.words.claims import why
@@ -42,9 +44,12 @@ def published(answers: Answers) -> Section | None:
             ]
         )
     ]
+    fates = Counter(outcome.fate for outcome in claims)
+    counts = ", ".join(f"{fates[word]} {word}" for word in get_args(Fate) if fates[word])
+    gist = f"of {counted(len(claims), 'claim')} {counts}"
     note = _ONE_FAMILY if answers.meta.auto is None else f"{_ONE_FAMILY} {_REST_AT_FIRST}"
     said = map(Text, (*exploratory_claims(answers), note))
-    return Section("published", "Against the papers", (*lists, *said)) if lists else None
+    return Section("published", "Against the papers", (*lists, *said), gist) if lists else None
 
 
 def axes(answers: Answers) -> Section | None:
@@ -53,7 +58,14 @@ def axes(answers: Answers) -> Section | None:
     if not blocks:
         return None
     first = [] if answers.meta.auto is None else [Text(f"Tests and averages. {_FIRST_LOOK}")]
-    return Section("axes", "Which axes matter", (*first, *blocks))
+    gist = "; ".join(f"{factorial.metric.label}: {_mattering(factorial)}" for factorial in answers.effects)
+    return Section("axes", "Which axes matter", (*first, *blocks), gist)
+
+
+def _mattering(factorial: Factorial) -> str:
+    """The axes whose levels are shown to differ by more than does not matter."""
+    names = [e.factors[0] for e in factorial.ranked if len(e.factors) == 1 and e.F and factorial.matters(e)]
+    return listed(names) or "none is shown to"
 
 
 def _effects(factorial: Factorial) -> list[Block]:
@@ -145,7 +157,11 @@ def noise(answers: Answers) -> Section | None:
         for answer, share in zip(answers.findings, answers.image_shares, strict=True)
     ]
     lines = [line for of_metric in per_metric for line in of_metric if line]
-    return Section("noise", "Noise", tuple(Text(line) for line in lines)) if lines else None
+    if not lines:
+        return None
+    gist, more = ("", []) if answers.preliminary else one_more_seed(answers)
+    asked = [Items("What would one more seed do?", tuple(more))] if more else []
+    return Section("noise", "Noise", (*asked, *map(Text, lines)), gist)
 
 
 def _between_seeds(answer: Findings) -> str:

@@ -48,12 +48,15 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
     if not scored:
-        return Section("budget", _TITLE, (Text(UNFINISHED if answers.falls and answers.meta.rungs else UNKNOWN),))
+        return Section(
+            "budget", _TITLE, (Text(UNFINISHED if answers.falls and answers.meta.rungs else UNKNOWN),), "not known"
+        )
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
     blocks = (*_rules(answers), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
-    return Section("budget", _TITLE, blocks)
+    gist = "; ".join(f"{answer.metric.label}: {_holding(course)}" for answer, course in scored)
+    return Section("budget", _TITLE, blocks, f"at twice the steps, {gist}")
 
 
 def _rules(answers: Answers) -> list[Text]:
@@ -95,16 +98,20 @@ def _open(answer: Findings, of_metric: Budget) -> list[Items]:
 def budget_sentence(answer: Findings, budget: Budget) -> str:
     """A sentence that says which verdicts of a metric would hold at twice the steps, and which cells may overtake the
     best."""
-    label, sure = answer.metric.label, [course for course in budget.courses if course.told_apart]
+    turned = [course for course in budget.courses if course.told_apart and course.turned]
+    more = f"{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}"
+    return f"{answer.metric.label}: {_holding(budget)}{more}."
+
+
+def _holding(budget: Budget) -> str:
+    """How many verdicts would hold."""
+    sure = [course for course in budget.courses if course.told_apart]
     settled = sum(course.settled for course in sure)
     if not sure:
-        verdicts = "nothing is told apart at the end"
-    elif len(sure) == settled:
-        verdicts = f"{'the verdict' if settled == 1 else f'all {settled} verdicts'} of the list would hold"
-    else:
-        verdicts = f"{settled} of {counted(len(sure), 'verdict')} of the list would hold"
-    turned = [course for course in sure if course.turned]
-    return f"{label}: {verdicts}{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}."
+        return "nothing is told apart at the end"
+    if len(sure) == settled:
+        return f"{'the verdict' if settled == 1 else f'all {settled} verdicts'} of the list would hold"
+    return f"{settled} of {counted(len(sure), 'verdict')} of the list would hold"
 
 
 def _overtaking(answer: Findings) -> str:

@@ -9,7 +9,7 @@ from typing import get_args
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import CellComparison
+from analysis.findings.comparisons import TOLD_APART, CellComparison
 from analysis.findings.family import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, counted, percent
@@ -37,7 +37,7 @@ _FRESH = (
 )
 
 
-def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
+def comparisons(answers: Answers) -> Section | None:
     """The comparisons in words, per metric and verdict: those that are declared, and all others folded away; None where
     no two cells share two seeds."""
     compared = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
@@ -50,7 +50,14 @@ def comparisons(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not blocks:
         return None
     title = "How cells differ so far" if answers.preliminary else "Which differences are real"
-    return Section("comparisons", title, (*pictures, *blocks, *map(Text, exploratory_comparisons(answers))))
+    gist = f"told apart: {'; '.join(map(_told_apart, compared))}"
+    said = (*blocks, *map(Text, exploratory_comparisons(answers)))
+    return Section("comparisons", title, said, "" if answers.preliminary else gist)
+
+
+def _told_apart(answer: Findings) -> str:
+    told = sum(pair.verdict in TOLD_APART for pair in answer.pairs)
+    return f"{answer.metric.label} {told} of {len(answer.pairs)}"
 
 
 def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block]:

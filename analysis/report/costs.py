@@ -18,7 +18,7 @@ from analysis.findings.costs import (
     included,
 )
 from analysis.format.names import RUNG_SECONDS
-from analysis.format.notation import Rounding, some
+from analysis.format.notation import Rounding, duration, some
 from analysis.report.page import Block, FactTable, Items, Section, Text
 
 Write = Callable[[float], str]
@@ -38,7 +38,20 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
     words = _differences(answers)
     said: list[Block] = [Text(words)] if words else []
-    return Section("cost", "Cost", (*said, *_fronts(answers), *pictures, sheet))
+    return Section("cost", "Cost", (*said, *_fronts(answers), *pictures, sheet), _gist(answers))
+
+
+def _gist(answers: Answers) -> str:
+    """What all of it took, and a training of it."""
+    seconds = [value for cell in answers.costs.train_seconds.values for value in cell.values()]
+    low, high = (duration(value) for value in (min(seconds), max(seconds))) if seconds else ("", "")
+    each = f"a training {low}" if low == high else f"a training {low} to {high}"
+    parts = (
+        f"{duration(answers.meta.seconds)} for the whole grid" if answers.meta.seconds is not None else "",
+        each if seconds else "",
+        f"on {answers.meta.device}" if answers.meta.device and seconds else "",
+    )
+    return ", ".join(part for part in parts if part)
 
 
 def _columns(answers: Answers) -> list[tuple[str, list[str]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import get_args
 
 from analysis.figures.drawing import Drawn
@@ -12,6 +13,7 @@ from analysis.findings.spaces import in_latents
 from analysis.findings.values import BOUND
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import listed
+from analysis.report.files import Files
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict
 from analysis.words.verdicts import margin
@@ -101,7 +103,7 @@ PRELIMINARY = {
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
-    "differences": "Chart with a row for each comparison: {verdicts}. The lists below it hold the numbers",
+    "differences": "Chart with a row for each comparison: {verdicts}. The list of comparisons holds the numbers",
     "budget": "Line chart of {metrics} over training steps for {cells}. The table below it names the best at each",
     "cost": "Scatter chart of {metrics} against cost for {cells}. The cost table holds the numbers",
     "compute": "Line chart of {metrics} against the compute of {cells}. The table and the cost table hold the numbers",
@@ -130,10 +132,18 @@ SHOWS = {
 }
 
 
-def pictures(answers: Answers, drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
+PHOTOS = frozenset({"samples", "strips", "reconstructions"})
+"""The figures of images, whose colours stay on a dark page."""
+
+
+def pictures(answers: Answers, drawn: Mapping[str, Drawn], files: Files) -> dict[str, Picture]:
     """The figures that were drawn of a grid, by name; the answers are of the cells that these show."""
     return {
-        name: picture(name, figure, caption(name, answers), alternative(name, answers))
+        name: replace(
+            picture(name, figure, caption(name, answers), alternative(name, answers)),
+            photo=name in PHOTOS and answers.meta.examples != "points",
+            paper=files.paper(name),
+        )
         for name, figure in drawn.items()
     }
 

@@ -1,16 +1,20 @@
-"""A page as data, and the page as one HTML file that needs nothing else: no network, no script.
+"""A page as data, and the page as one HTML file that needs nothing else.
 
-    Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja
+    Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja, page.css, page.js
 
 Every text is plain and may come from a user: the template escapes it, and shows `code` as such. Only `Html` is trusted.
+The page's own script sorts and filters tables; the content security policy knows it by its hash and lets nothing else
+run. Whoever switches scripts off can still read all.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,8 +22,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import Drawn
+from analysis.report.glossary import MEANINGS, marked
 
-TEMPLATE = "page.html.jinja"
+TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
 _PIXELS_PER_INCH = 110
 """The size at which a figure is shown where there is room."""
 
@@ -88,7 +93,10 @@ class Html:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure as a data URI of a PNG, with what to see in it and what stands for it where it cannot be seen."""
+    """A picture as a data URI of a PNG, with what to see in it and what stands for it where it cannot be seen.
+
+    A `photo` keeps its colours on a dark page, and its pixels where it is enlarged. `paper` is where its PDF lies.
+    """
 
     kind: ClassVar[str] = "picture"
     name: str
@@ -97,6 +105,8 @@ class Picture:
     height: int
     caption: str
     alt: str
+    photo: bool = False
+    paper: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,40 +132,61 @@ Block = Text | Answer | Items | FactTable | Html | Picture | Verbatim | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `name` is its anchor."""
+    """A part of the page; `name` is its anchor, and `gist` says in few words what stands in it where it is `folded`.
+    What is `beside` stands at the right of the blocks where there is room."""
 
     name: str
     title: str
     blocks: tuple[Block, ...]
+    gist: str = ""
+    folded: bool = False
+    beside: tuple[Block, ...] = ()
 
 
 def picture(name: str, drawn: Drawn, caption: str, alt: str) -> Picture:
     """A figure as it stands in a page."""
-    uri = f"data:image/png;base64,{base64.b64encode(drawn.png).decode('ascii')}"
     width, height = (round(_PIXELS_PER_INCH * inches) for inches in drawn.inches)
-    return Picture(name, uri, width, height, caption, alt)
+    return Picture(name, uri_of(drawn.png), width, height, caption, alt)
 
 
-def render(title: str, lead: Sequence[str], sections: Sequence[Section]) -> str:
-    """The page."""
+def uri_of(png: bytes) -> str:
+    """The bytes of a PNG as an address that holds all of it."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+
+
+def render(title: str, lead: Sequence[str], sections: Sequence[Section], links: Sequence[Link] = ()) -> str:
+    """The page; `links` lead to what lies outside of it."""
+    here = Path(__file__).parent
+    style, script = ((here / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(here),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = prose
+    used: set[str] = set()
+    environment.filters["prose"] = partial(prose, used=used)
     environment.tests["link"] = lambda entry: isinstance(entry, Link)
-    return environment.get_template(TEMPLATE).render(title=title, lead=lead, sections=sections).strip() + "\n"
+    parts = {"title": title, "lead": lead, "sections": sections, "links": links}
+    words = {"meanings": MEANINGS, "used": used}
+    own = {"style": Markup(style), "script": Markup(script), "hash": _hash(script)}
+    return environment.get_template(TEMPLATE).render(**parts, **words, **own).strip() + "\n"
 
 
-def prose(text: str) -> Markup:
-    """Escaped text, with `code` as such."""
+def _hash(script: str) -> str:
+    """The source by which a content security policy knows an inline script."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
+
+
+def prose(text: str, used: set[str] | None = None) -> Markup:
+    """Escaped text, with `code` as such; the suite's own words are explained, and join `used`, where it is given."""
     pieces = str(escape(text)).split("`")
     if len(pieces) % 2 == 0:
         pieces[-2:] = ["`".join(pieces[-2:])]
-    return Markup("".join(f"<code>{piece}</code>" if i % 2 else _bound(piece) for i, piece in enumerate(pieces)))
+    texts = map(_bound, pieces[::2])
+    pieces[::2] = texts if used is None else (marked(text, used) for text in texts)
+    return Markup("".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)))
 
 
 def _bound(text: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
+import pandas as pd
+
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS
 from analysis.findings.cells import CellRuns
@@ -63,21 +65,30 @@ def _apart(answers: Answers) -> list[str]:
     return lines
 
 
+def lost(answers: Answers) -> int:
+    """The number of runs that did not finish, or were not scored where the round is of rungs."""
+    return len(_lost(answers.grid.runs))
+
+
+def _lost(runs: pd.DataFrame) -> pd.DataFrame:
+    return runs[~runs["status"].isin(COUNTED)]
+
+
 def missing(answers: Answers) -> Section:
     """Every run that did not finish, or was not scored where the round is of rungs; how it ended and why."""
-    everyone = answers.grid.runs
-    runs = everyone[~everyone["status"].isin(COUNTED)]
+    everyone, runs = answers.grid.runs, _lost(answers.grid.runs)
     whole, lacking = "finished", "did not finish"
     if answers.meta.at_rungs:
         whole, lacking = "were scored at their first rung", "were not scored"
     did = lacking.partition(" ")[0]
     title = f"What {lacking.replace('were', 'was')}"
     if runs.empty:
-        return Section("missing", title, (Text(f"Nothing: all {len(everyone)} runs {whole}."),))
+        all_did = f"all {len(everyone)} runs {whole}"
+        return Section("missing", title, (Text(f"Nothing: {all_did}."),), all_did)
     rows, traces = [], []
     for cell in answers.cells:
-        lost = cell.runs[~cell.runs["status"].isin(COUNTED)]
-        for seed, status, reason, trace in lost[["seed", "status", "reason", TRACEBACK]].itertuples(index=False):
+        told = _lost(cell.runs)[["seed", "status", "reason", TRACEBACK]]
+        for seed, status, reason, trace in told.itertuples(index=False):
             message = reason_in_short(reason)
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
             full = trace.strip() or reason.strip()
@@ -117,7 +128,8 @@ def provenance(answers: Answers) -> Section:
     heads = ("Cell", "Seed", "Status", "Cell id", "Training id", *more)
     rows = tuple(islice(_runs(grid, answers.cells), MOST_ROWS))
     ids = FactTable(f"Every run{_first(len(grid.runs))}", heads, rows, numbers=False)
-    return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))))
+    gist = f"`{meta.command}`" if meta.command else ""
+    return Section("provenance", "Where it comes from", (sheet, Details(f"All {len(grid.runs)} runs", (ids,))), gist)
 
 
 def _first(n: int) -> str:

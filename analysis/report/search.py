@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from analysis.figures.drawing import Drawn
 from analysis.findings.search import Optimism
-from analysis.format.notation import duration
+from analysis.format.notation import duration, in_symbols
 from analysis.read.search import Search
 from analysis.report.figures import search_pictures
-from analysis.report.page import Block, Html, Items, Picture, Section, Text, render
+from analysis.report.page import Block, Details, Html, Items, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 from analysis.words.search import search_sentences
@@ -29,7 +29,8 @@ def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: 
     sentences = tuple(search_sentences(search, confirmed))
     blocks: list[Block] = [Items("What was tried, and what came of it", sentences), *_best(search)]
     figures = [drawn[name] for name in FIGURES if name in drawn]
-    return Section("search", "Search", (*blocks, *figures, Text(_ELSEWHERE)))
+    more = Details("Every trial, as figures", (*figures[1:], Text(_ELSEWHERE)))
+    return Section("search", "Search", tuple(blocks), beside=(*figures[:1], more))
 
 
 def _best(search: Search) -> list[Html]:
@@ -45,7 +46,7 @@ def search_report(search: Search, drawn: Mapping[str, Drawn]) -> str:
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
     parts = [search_section(search, None, search_pictures(drawn)), *_provenance(search)]
-    return render(head.question, [" · ".join(word for word in setting if word)], parts)
+    return render(in_symbols(head.question), [" · ".join(word for word in setting if word)], parts)
 
 
 def _provenance(search: Search) -> Sequence[Section]:

@@ -67,6 +67,17 @@ def mean_interval(values: Values, level: float = LEVEL) -> tuple[float, float]:
     return mean, float(quantile(1 - level, n - 1)) * float(sample.std(ddof=1)) / math.sqrt(n)
 
 
+def standard_error(half_width: float, n: int) -> float:
+    """The standard error of a mean over n ≥ 2 values whose interval has this half-width."""
+    return half_width / float(quantile(1 - LEVEL, n - 1))
+
+
+def narrowing(n: int) -> float:
+    """The share by which one more seed narrows an interval over n ≥ 2 of them, should their spread stay as it is."""
+    now, then = (float(quantile(1 - LEVEL, size - 1)) / math.sqrt(size) for size in (n, n + 1))
+    return 1 - then / now
+
+
 def compare(differences: Values, level: float = LEVEL, resolution: float = 0.0) -> Comparison:
     """a − b from its values [n] per seed, or [n, m] per seed and held-out image; at least one of each.
 

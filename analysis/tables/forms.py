@@ -15,9 +15,12 @@ from functools import cached_property
 from typing import Protocol
 
 from analysis.findings.answers import Answers
+from analysis.findings.cells import Estimate
 from analysis.findings.summary import Summary, references
 from analysis.format.grid_json import Axis, ShownMetric
 from analysis.format.names import UNCOMPARED
+from analysis.format.notation import Rounding, two_digits
+from analysis.statistics.paired import standard_error
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 from analysis.words.cells import noted, shortfalls, without_value
@@ -244,7 +247,17 @@ def entry(frame: Frame, summary: Summary, i: int, metric: ShownMetric, notes: Fo
     finished = "" if estimate.values or (comparable and frame.shortfalls[i]) else without_value(cell, metric)
     marks = notes.marks([why for why in (frame.shortfalls[i], finished, *frame.noted[i]) if why])
     mark, apart = summary.marks[metric.name][i], set(summary.marks[metric.name]) != {"good"}
-    return TableEntry(text, mark == "good" and apart, marks, mark == "open")
+    seeds = _by_seed(estimate, summary.rounding[metric.name]) if comparable else ""
+    return TableEntry(text, mark == "good" and apart, marks, mark == "open", seeds)
+
+
+def _by_seed(estimate: Estimate, rounding: Rounding) -> str:
+    """The values that a mean is of, their number and the mean's standard error."""
+    values = ", ".join(f"{rounding.number(value)} (seed {seed})" for seed, value in estimate.by_seed)
+    if len(estimate.values) < 2:
+        return values
+    error = two_digits(standard_error(estimate.half_width, len(estimate.values)))
+    return f"n = {len(estimate.values)}, standard error {error}: {values}"
 
 
 def entries(frame: Frame, summary: Summary, i: int, notes: Footnotes) -> tuple[TableEntry, ...]:

@@ -30,12 +30,14 @@ class Column:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A number as text; bold for the best and what is as good, `open` for what else may be the best."""
+    """A number as text; bold for the best and what is as good, `open` for what else may be the best; on a page its
+    `seeds` show where one hovers."""
 
     text: str
     bold: bool = False
     mark: str = ""
     open: bool = False
+    seeds: str = ""
 
 
 @dataclass(frozen=True)

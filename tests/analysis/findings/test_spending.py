@@ -9,6 +9,7 @@ from ablations.settings.evaluation import MOST_SETS
 from analysis.findings.answers import Answers
 from analysis.findings.spending import MANY, spending
 from analysis.report.answers import noise
+from analysis.report.page import Text
 from tests.analysis.findings.test_verdicts import grid_of
 
 FIDS = {"a": ([2.0] * 4, [10.0, 11.0, 10.5, 10.2]), "b": ([2.1] * 4, [12.0, 12.1, 12.8, 12.0])}
@@ -48,7 +49,7 @@ def test_seeds_that_differ_by_drawing_alone():
     grid = priced(set_sd=5.0)
     found = spending(Answers.of(grid).findings[1])
     assert (found.share, found.best) == (1.0, math.inf)
-    told = [block.text for block in noise(Answers.of(grid)).blocks]
+    told = [block.text for block in noise(Answers.of(grid)).blocks if isinstance(block, Text)]
     costs = "(a seed takes 30 s, a generated set 2 s)"
     assert any(
         f"If it makes all of it, more generated sets are worth more than more seeds {costs}." in line for line in told
@@ -58,7 +59,9 @@ def test_seeds_that_differ_by_drawing_alone():
 def test_what_the_next_minute_is_best_spent_on_in_words():
     answers = Answers.of(priced())
     found = spending(answers.findings[1])
-    (line,) = [block.text for block in noise(answers).blocks if block.text.startswith("FID")]
+    (line,) = [
+        block.text for block in noise(answers).blocks if isinstance(block, Text) and block.text.startswith("FID")
+    ]
     assert line.endswith(
         "Here each seed is judged by 2 generated sets. Of the variance between seeds that the difference of two cells "
         f"has, drawing samples makes {100 * found.share:.0f} % at most. In a given time, differences are known best "
@@ -70,7 +73,9 @@ def test_what_the_next_minute_is_best_spent_on_in_words():
 def test_a_number_of_sets_that_nobody_draws_is_not_named():
     answers = Answers.of(priced(set_sd=0.5))
     assert spending(answers.findings[1]).enough > MANY == MOST_SETS
-    (line,) = [block.text for block in noise(answers).blocks if block.text.startswith("FID")]
+    (line,) = [
+        block.text for block in noise(answers).blocks if isinstance(block, Text) and block.text.startswith("FID")
+    ]
     assert line.endswith("; even with 16, drawing adds more than a tenth to the variance between seeds.")
 
 

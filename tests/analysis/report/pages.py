@@ -21,7 +21,7 @@ class Page(HTMLParser):
         assert not self.open
 
     def handle_starttag(self, tag, attrs):
-        element = {"tag": tag, "text": "", **dict(attrs)}
+        element = {"tag": tag, "text": "", "within": [outer["tag"] for outer in self.open], **dict(attrs)}
         self.elements.append(element)
         if tag not in VOID:
             self.open.append(element)
@@ -36,6 +36,10 @@ class Page(HTMLParser):
     def all(self, tag, **attributes):
         found = [element for element in self.elements if element["tag"] == tag]
         return [e for e in found if all(e.get(name) == value for name, value in attributes.items())]
+
+    def inside(self, outer, tag):
+        """The elements of this tag that stand in an outer one."""
+        return [element for element in self.all(tag) if outer in element["within"]]
 
     def texts(self, tag, **attributes):
         return [" ".join(element["text"].split()) for element in self.all(tag, **attributes)]

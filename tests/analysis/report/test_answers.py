@@ -10,7 +10,7 @@ from analysis.report.answers import axes, noise
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.figures import caption
-from analysis.report.page import Items, render
+from analysis.report.page import Items, Text, render
 from analysis.report.verdict import verdict
 from tests.analysis.conftest import FID, NLL, known
 from tests.analysis.findings.test_factorial import grid_of as planted
@@ -24,6 +24,11 @@ def test_one_seed_says_that_it_is_no_verdict():
     assert (answer.mark, answer.choice) == ("One seed: no verdict", "cosine")
 
 
+def texts(section):
+    """The paragraphs of a section."""
+    return [block for block in section.blocks if isinstance(block, Text)]
+
+
 def lists(blocks):
     """Those that are lists of sentences, and no remarks on all of them."""
     return [block for block in blocks if isinstance(block, Items)]
@@ -32,11 +37,11 @@ def lists(blocks):
 def test_a_continued_grid_is_exploratory_and_says_what_would_confirm_it():
     grid = grid_of(continued=True)
     assert verdict(Answers.of(grid)).blocks[0].mark.startswith("Exploratory")
-    items = comparisons(Answers.of(grid), []).blocks[0].items
+    items = comparisons(Answers.of(grid)).blocks[0].items
     assert re.search(
         r"linear is worse than cosine .* fresh seeds of this grid would probably tell it\.$", items[0], re.IGNORECASE
     )
-    assert "fresh seeds" not in comparisons(Answers.of(grid_of()), []).blocks[0].items[0]
+    assert "fresh seeds" not in comparisons(Answers.of(grid_of())).blocks[0].items[0]
 
 
 def test_no_recommendation_among_cells_that_share_a_likelihood():
@@ -90,7 +95,7 @@ def test_a_caption_speaks_of_a_band_only_where_one_is_drawn():
 def test_the_number_of_fresh_seeds_is_explained():
     """Eight cells against a baseline; the last of them differs a little."""
     values = {f"level{i}": ([2.0, 2.1, 1.9], [1.0, 2.0, 3.0]) for i in range(7)}
-    blocks = comparisons(Answers.of(grid_of(values | {"last": ([2.03, 2.11, 1.95], [1.0, 2.0, 3.0])})), []).blocks
+    blocks = comparisons(Answers.of(grid_of(values | {"last": ([2.03, 2.11, 1.95], [1.0, 2.0, 3.0])}))).blocks
     (told,) = [block for block in lists(blocks) if block.title.startswith("NLL: cannot be told")]
     assert told.items[-1].endswith(" fresh seeds.")
     assert told.note.startswith(
@@ -103,7 +108,12 @@ def test_noise_of_sampling_apart_from_seeds():
     # FID's seeds vary with sds 4.082, 2.872 and 4.573; sets with 3 each, so a mean of two with 3/√2 = 2.12.
     between = np.sqrt(np.mean([np.var(fid, ddof=1) for _, fid in VALUES.values()]))
     grid = grid_of(sets=3.0)
-    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if block.text.startswith("FID")]
+    (line,) = [
+        block.text
+        for block in noise(Answers.of(grid)).blocks
+        if isinstance(block, Text)
+        if block.text.startswith("FID")
+    ]
     assert f"standard deviation of {between:.1f}" in line
     assert f"alone gives 2.1, {100 * 4.5 / between**2:.0f} % of that variance" in line
 
@@ -115,7 +125,7 @@ def test_noise_of_images_apart_from_seeds():
     rows = {("a", s, NLL): 1 + seeds[s] + images for s in range(3)} | {("b", s, NLL): np.zeros(4) for s in range(3)}
     grid = grid_of(values, images=rows)
     of_images, of_seeds = images.var(ddof=1) / 4, seeds.var(ddof=1) / 3
-    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if "held-out" in block.text]
+    (line,) = [block.text for block in texts(noise(Answers.of(grid))) if "held-out" in block.text]
     assert line.startswith(f"NLL: {100 * of_images / (of_images + of_seeds):.0f} % of the variance of a difference")
 
 
@@ -126,7 +136,12 @@ def test_on_how_many_images_the_best_is_better():
     rows = {("a", 0, NLL): 1 - better, ("a", 1, NLL): 1 + 3 * better, ("b", 0, NLL): 1 + 0 * better}
     rows[("b", 1, NLL)] = rows[("b", 0, NLL)]
     grid = grid_of(values, images=rows)
-    (line,) = [block.text for block in noise(Answers.of(grid)).blocks if "bootstrapped" in block.text]
+    (line,) = [
+        block.text
+        for block in noise(Answers.of(grid)).blocks
+        if isinstance(block, Text)
+        if "bootstrapped" in block.text
+    ]
     said = re.fullmatch(
         r"NLL: b is better than a on 75 % of the 40 held-out images .* interval (\d+) to (\d+) %.*", line
     )
@@ -138,7 +153,7 @@ def test_on_how_many_images_the_best_is_better():
 def test_an_interval_from_100_to_100_percent_is_not_printed():
     values = {"a": ([1.5] * 2, [1.0] * 2), "b": ([1.0] * 2, [1.0] * 2)}
     rows = {(name, seed, NLL): np.full(40, of[seed]) for name, (of, _) in values.items() for seed in (0, 1)}
-    lines = [block.text for block in noise(Answers.of(grid_of(values, images=rows))).blocks]
+    lines = [block.text for block in texts(noise(Answers.of(grid_of(values, images=rows))))]
     assert "NLL: b is better than a on 100 % of the 40 held-out images." in lines
 
 
@@ -177,10 +192,10 @@ def test_a_declared_comparison_without_a_value_is_named_with_its_reason():
     primary = [{"compare": {"schedule": name}} for name in ("cosine", "learned")]
     cells = {name: {"schedule": name} for name in values}
     grid = grid_of(values, baseline={"schedule": "linear"}, primary=primary, cells=cells)
-    blocks = comparisons(Answers.of(grid), []).blocks
+    blocks = comparisons(Answers.of(grid)).blocks
     (lacking,) = [block for block in lists(blocks) if block.title == "NLL: declared, and not measured (1)"]
     assert lacking.items == ("learned against linear: learned diverged in 4 of 4 seeds.",)
-    undeclared = comparisons(Answers.of(grid_of(values, baseline={"schedule": "linear"})), []).blocks
+    undeclared = comparisons(Answers.of(grid_of(values, baseline={"schedule": "linear"}))).blocks
     assert not [block for block in lists(undeclared) if "not measured" in block.title]
 
 
@@ -194,13 +209,13 @@ def test_a_cell_that_is_out_though_untold_from_the_leader_is_said_to_be_and_why(
     (nll, _) = answers.findings
     assert (nll.best, nll.leading, nll.standing.beaten[2]) == (0, {0, 1, 3}, {0, 1})
     assert {pair.verdict for pair in nll.pairs} == {"cannot tell"}
-    (cannot_tell, fid) = lists(comparisons(answers, []).blocks)
+    (cannot_tell, fid) = lists(comparisons(answers).blocks)
     assert cannot_tell.note.startswith(
         "c cannot be told from a by their comparison alone, and yet is not among the cells that may be the best. "
         "These are worked out from all comparisons together,"
     )
     assert "by them a and b are better than it." in cannot_tell.note
     assert "and yet" not in fid.note
-    several = comparisons(of_five, []).blocks[0].note
+    several = comparisons(of_five).blocks[0].note
     assert several.startswith("c and e cannot be told from a by their comparison alone, and yet are not among the")
     assert "by them each has a better one." in several

@@ -16,7 +16,7 @@ def test_a_browser_reads_the_verdict(text, tmp_path):
 
 @pytest.mark.thorough
 @pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
-def test_on_a_phone_links_lead_where_they_say_and_nothing_is_too_wide(text, tmp_path):
+def test_on_a_phone_parts_unfold_tables_sort_and_nothing_is_too_wide(text, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(text, encoding="utf-8")
     with Browser(tmp_path / "profile") as browser:
@@ -24,9 +24,10 @@ def test_on_a_phone_links_lead_where_they_say_and_nothing_is_too_wide(text, tmp_
         assert browser.run("return window.innerWidth") == 360
         assert browser.run("return document.scrollingElement.scrollWidth") <= 360
         for name in ("cost", "provenance"):
-            browser.run("window.scrollTo(0, 0)")
-            browser.click(f'nav a[href="#{name}"]')
-            assert browser.run("return location.hash") == f"#{name}"
+            browser.run(f"window.scrollTo(0, 0); location.hash = '{name}'")
+            assert browser.run(f"return document.getElementById('{name}').parentElement.open"), (
+                "a link unfolds its part"
+            )
             inside = f"const y = document.getElementById('{name}').getBoundingClientRect().top; "
             assert browser.wait(inside + "return scrollY > 0 && y >= -1 && y < innerHeight")
         size = "e => parseFloat(getComputedStyle(e).fontSize)"
@@ -35,8 +36,25 @@ def test_on_a_phone_links_lead_where_they_say_and_nothing_is_too_wide(text, tmp_
         assert browser.run("return [...document.images].every(i => i.complete && i.naturalWidth > 0)")
         loaded = browser.run("return performance.getEntriesByType('resource').map(e => e.name)")
         assert all(name.startswith("data:") for name in loaded)
-        browser.click("summary")
-        assert browser.run("return document.querySelector('details').open")
-        browser.run("document.querySelector('.zoom input').click()")
+        browser.run("window.scrollTo(0, 0)")
+        means = (
+            "return [...document.querySelector('#table tbody').querySelectorAll('tr:not([hidden]) td:nth-of-type(1)')]"
+            ".map(e => parseFloat(e.textContent)).filter(x => !isNaN(x))"
+        )
+        before = browser.run(means)
+        browser.run("document.querySelectorAll('#table .sort')[1].click()")
+        assert browser.run(means) == sorted(before)
+        browser.run("document.querySelectorAll('#table .sort')[1].click()")
+        assert browser.run(means) == sorted(before, reverse=True)
+        browser.run(
+            "const box = document.querySelector('#table input[type=search]'); box.value = 'fixed isotropic'; "
+            "box.dispatchEvent(new Event('input'))"
+        )
+        assert len(browser.run(means)) < len(before)
+        browser.run("document.querySelector('#table .columns input').click()")
+        assert browser.run("return document.querySelector('#table tbody td').hidden")
+        browser.run("document.body.append(Object.assign(document.createElement('script'), {text: 'window.ran = 1'}))")
+        assert browser.run("return window.ran === undefined"), "the policy lets no other script run"
+        browser.click(".card img")
         assert browser.run("return document.images[0].clientWidth") > 600
         assert browser.run("return document.scrollingElement.scrollWidth") <= 360

@@ -62,4 +62,4 @@ def test_a_grid_that_lacks_something(tmp_path, quick, name, first, sections):
     assert page.texts("p", **{"class": "take"})[0].startswith(first)
     found = [section["id"] for section in page.all("section")]
     assert found[: len(sections.split())] == sections.split()
-    assert found[-2:] == ["missing", "provenance"]
+    assert found[-3:] == ["missing", "provenance", "words"]

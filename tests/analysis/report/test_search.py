@@ -37,7 +37,7 @@ def page(folder):
 
 def test_the_search_stands_after_verdict_and_table(page):
     names = [section["id"] for section in page.all("section")]
-    assert names[:5] == ["verdict", "table", "comparisons", "budget", "search"]
+    assert names[:5] == ["verdict", "table", "search", "comparisons", "budget"]
     ids = [element["id"] for element in page.elements if "id" in element]
     assert len(ids) == len(set(ids))
 
@@ -62,7 +62,7 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
 def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
     page = Page(page_of(two_objectives(tmp_path / "s", 8)).read_text(encoding="utf-8"))
     assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
-    assert [section["id"] for section in page.all("section")] == ["search", "provenance"]
+    assert [section["id"] for section in page.all("section")][:2] == ["search", "provenance"]
     assert "Not confirmed at fresh seeds yet" in page.section("search")
 
 

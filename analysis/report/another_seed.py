@@ -1,0 +1,56 @@
+"""The report's answer to what one more seed would do: to intervals, to verdicts, to the clock."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from analysis.findings.answers import Answers
+from analysis.findings.verdicts import Findings
+from analysis.format.names import COUNTED
+from analysis.format.notation import counted, duration, listed, percent
+from analysis.statistics.paired import narrowing
+
+
+def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
+    """The answer in few words, and in sentences; nothing where no cell has two seeds."""
+    sizes = Counter(len(e.values) for answer in answers.findings for e in answer.estimates if len(e.values) > 1)
+    if not sizes:
+        return "", []
+    ((typical, _),) = sizes.most_common(1)
+    shares = [f"{percent(narrowing(n))} over {counted(n, 'seed')}" for n in dict.fromkeys((typical, max(sizes)))]
+    taken = _seconds(answers)
+    time = f" For all {counted(len(answers.cells), 'cell')} it takes about {duration(taken)}." if taken else ""
+    sentences = [
+        f"It narrows a 95 % interval by about {listed(shares)}, should seeds go on to differ as much as these.{time}",
+        *(_verdicts(answer) for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)),
+        *_afterwards(answers),
+    ]
+    return f"one more seed narrows intervals by about {percent(narrowing(typical))}", sentences
+
+
+def _seconds(answers: Answers) -> float:
+    """What a seed of every cell took on average, side by side as these were run; 0 where that is not known."""
+    finished = int(answers.grid.runs["status"].isin(COUNTED).sum())
+    return (answers.meta.seconds or 0.0) * len(answers.cells) / finished if finished else 0.0
+
+
+def _verdicts(answer: Findings) -> str:
+    """The differences that are open, and what the nearest of them takes."""
+    untold = [pair for pair in answer.pairs if pair.verdict == "cannot tell" and not pair.same]
+    if not untold:
+        return f"{answer.metric.label}: every comparison of the list is told already."
+    start = f"{answer.metric.label}: {len(untold)} of {counted(len(answer.pairs), 'comparison')} cannot be told"
+    if any(pair.sequential is not None for pair in untold):
+        return f"{start}; the planned looks have added seeds for as long as that was likely to tell one."
+    needed = [pair.fresh_seeds for pair in untold if pair.fresh_seeds]
+    if not needed:
+        return f"{start}, and no number of seeds up to 100 is known that would probably tell one."
+    return f"{start}; the nearest would probably take {counted(min(needed), 'fresh seed')}."
+
+
+def _afterwards(answers: Answers) -> Sequence[str]:
+    """What a seed that was not planned does to the standing of verdicts."""
+    if answers.meta.auto is not None:
+        return ["Looks were planned: a larger `seeds.max=` after these results makes verdicts exploratory."]
+    return ["Asked for after these results were seen, it makes verdicts exploratory."]

@@ -1,0 +1,31 @@
+"""The words that a report uses in a sense of its own: explained where they stand, and listed at the page's end."""
+
+from __future__ import annotations
+
+import re
+
+MEANINGS = {
+    "cell": "one combination of the levels that the grid varies, trained at several seeds",
+    "paired seeds": "seeds that all cells share: at each of them every cell sees the same data in the same order",
+    "look": "a time, planned beforehand, at which results decide which cells get further seeds",
+    "settled": "of a comparison: decided at a look; of a verdict: expected to hold at twice the training steps",
+    "rung": "a point on a training's way, at a half, a quarter, … of its steps, where it is scored too",
+    "floor": "what real held-out data score at the same sample size",
+    "extractor": "the network whose features FID and its kin compare",
+    "fresh seeds": "new seeds, without those that were used here",
+    "exploratory": "declared, or continued, after results were there: it suggests, and confirms nothing",
+    "Pareto front": "the cells at whose cost none is known to have the better value",
+}
+_NOUNS = {"cell": r"(?<=\d )cells?\b", "look": r"\blooks?(?= at \d)|(?<=\bfirst )look\b|(?<=\bplanned )looks?\b"}
+"""The forms of words that are common in another sense too, or too common to be explained wherever they stand."""
+_PATTERNS = {word: re.compile(_NOUNS.get(word, rf"\b{word}s?\b"), re.IGNORECASE) for word in MEANINGS}
+
+
+def marked(escaped: str, used: set[str]) -> str:
+    """Escaped text with the first of each of these words as <abbr>, which shows its meaning; they join `used`."""
+    places = {word: found for word, pattern in _PATTERNS.items() if (found := pattern.search(escaped))}
+    used.update(places)
+    for word, found in sorted(places.items(), key=lambda place: -place[1].start()):
+        start, end = found.span()
+        escaped = f'{escaped[:start]}<abbr title="{MEANINGS[word]}">{found[0]}</abbr>{escaped[end:]}'
+    return escaped
