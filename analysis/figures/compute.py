@@ -97,7 +97,8 @@ def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: se
     for name, line in panel.lines.items():
         _line(axes, panel, line, styles[name], view, rounding)
         if name in labelled:
-            ends.append((view.clipped(panel.estimates[line[-1]].mean), name, styles[name].color))
+            end = panel.cost.mean(line[-1]), view.clipped(panel.estimates[line[-1]].mean)
+            ends.append((end, name, styles[name].color))
     axes.set_ylabel(mathtext(panel.metric.head))
     if any(is_vae(panel.cells[i]) for i in panel.known):
         axes.set_title("hollow: the autoencoder alone, a VAE", loc="left", color=GREY, fontsize=6.8, pad=6)
@@ -107,9 +108,9 @@ def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: se
 def _line(axes: Axes, panel: ComputePanel, line: Sequence[int], look: Look, view: Window, rounding: Rounding) -> None:
     """The seeds and means of a space's cells, and the line through all but a VAE."""
     means = {i: (panel.cost.mean(i), panel.estimates[i].mean) for i in line}
-    for i, (x, mean) in means.items():
+    for i in means:
         draw_seeds(axes, panel.cost.values[i], panel.estimates[i], look, 0.6)
-        mark_outside(axes, x, mean, look, view, rounding)
+    mark_outside(axes, [(point, look, rounding) for point in means.values()], view)
     joined = [point for i, point in means.items() if not is_vae(panel.cells[i])]
     alone = [point for i, point in means.items() if is_vae(panel.cells[i])]
     style: dict[str, Any] = {"marker": look.marker, "ms": 4.6, "zorder": 3}

@@ -9,12 +9,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, Look, first_level, label_heights, looks, moved_apart, panels, wrapped
+from analysis.figures.drawing import (
+    GREY,
+    Look,
+    first_level,
+    ink,
+    label_heights,
+    lead_to,
+    looks,
+    moved_apart,
+    panels,
+    place_of,
+    wrapped,
+)
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.answers import Answers
@@ -46,14 +59,16 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     drawn = known_cells(answer.estimates, cost)
     view = bulk_window([_without_interval(answer.estimates[i]) for i in drawn]).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)
-    show(axes, "y", view)
+    show(axes, "y", view, 7)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(answer.metric.head))
+    means = []
     for i in drawn:
         estimate, look = answer.estimates[i], styles[first_level(answer.cells[i])]
         if view.holds(estimate.mean):
             _cell(axes, estimate, cost, i, look, filled=kept[i])
         rounding = Rounding.of(answer.metric.decimals, [estimate.half_width])
-        mark_outside(axes, cost.mean(i), estimate.mean, look, view, rounding)
+        means.append(((cost.mean(i), estimate.mean), look, rounding))
+    mark_outside(axes, means, view)
     on_front = [i for i in drawn if kept[i]]
     dominant = _dominant(answer, cost, on_front)
     _steps(axes, answer, cost, dominant, view)
@@ -114,7 +129,7 @@ def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, st
     heights = moved_apart(places, label_heights(axes, names, 3.0))
     for i, place, height, name in zip(kept, places, heights, names, strict=True):
         color = styles[first_level(answer.cells[i])].color
-        across = axes.transAxes
-        start = across.inverted().transform(axes.transData.transform((cost.mean(i), 1.0)))[0]
-        axes.plot([start, 1.015], [place, height], color=color, lw=0.5, alpha=0.6, transform=across, clip_on=False)
-        axes.text(1.025, height, name, color=color, transform=across, va="center", fontsize=6.8, linespacing=1.0)
+        start = place_of(axes, (cost.mean(i), view.clipped(answer.estimates[i].mean)))[0]
+        lead_to(axes, (start, place), height, color)
+        style: dict[str, Any] = {"color": ink(color), "fontsize": 6.8, "linespacing": 1.0}
+        axes.text(1.045, height, name, transform=axes.transAxes, va="center", **style)

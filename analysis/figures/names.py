@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Sequence
 
 from analysis.findings.cells import CellRuns
+from analysis.format.grid_json import Axis
+from analysis.format.notation import cell_name
 
 _NAMES = 3
 _WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends, log-SNR linear", "min_snr": "min-SNR"}
@@ -25,17 +27,15 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
     return "\n".join(shown)
 
 
-def described(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Names of cells by their later levels, a line each, led by those of the first axis where they are not all."""
-    firsts: dict[tuple[str, ...], list[str]] = {}
-    for cell in cells:
-        firsts.setdefault(cell.labels[1:], []).extend(cell.labels[:1])
-    lines = []
-    for rest, leads in firsts.items():
-        whole = len(leads) == sum(cell.labels[1:] == rest for cell in everyone) > 1
-        lead = "" if whole and rest else ", ".join(leads)
-        lines.append(": ".join(word for word in (lead, ", ".join(rest)) if word))
-    return "\n".join(lines)
+def compared(axes: Sequence[Axis], a: CellRuns, b: CellRuns) -> str:
+    """Two cells by the levels in which they differ, after those that they share: Steps = 5: DDIM | ancestral."""
+    parts = [
+        (cell_name([(axis.label, x)]), cell_name([(axis.label, y)]))
+        for axis, x, y in zip(axes, a.labels, b.labels, strict=True)
+    ]
+    common = " · ".join(x for x, y in parts if x == y)
+    first, second = (" · ".join(pair[i] for pair in parts if pair[0] != pair[1]) for i in (0, 1))
+    return f"{common}: {first} | {second}" if common else f"{first} | {second}"
 
 
 def unnamed_later(i: int, panels: Sequence[Collection[str]]) -> set[str]:

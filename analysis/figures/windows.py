@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import Which, log_scale
+from analysis.figures.ticks import FittingLocator
 from analysis.findings.cells import Estimate
 from analysis.statistics.paired import mean_interval
 
@@ -80,7 +81,7 @@ def show(axes: Axes, which: Which, view: Window, ticks: int | None = None) -> No
     if view.log:
         log_scale(axes, which, view.low, view.high)
     elif ticks is not None:
-        (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(round_ticks(ticks))
+        (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(FittingLocator(ticks))
     axes.set(**{f"{which}lim": (view.low, view.high)})
 
 

@@ -1,0 +1,92 @@
+"""Ticks that have room: as many round numbers as an axis is long for, which is known only when it is drawn."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axis import XAxis
+from matplotlib.ticker import Locator, MaxNLocator
+
+LETTER = 4.6
+"""Points that a letter of a tick's number takes, somewhat more than it is wide."""
+_LINE = 9.0
+_STEPS = (
+    (1.0,),
+    (1.0, 3.0),
+    (1.0, 2.0, 5.0),
+    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
+)
+"""The ticks of a logarithmic axis within a decade, from few to many."""
+_MARKUP = re.compile(r"\\cdot|\\mathdefault|[${}^\\]")
+
+
+class FittingLocator(Locator):
+    """At most so many round ticks, none of whose numbers touch; over decades where the axis is logarithmic."""
+
+    def __init__(self, most: int, *, log: bool = False) -> None:
+        self.most, self.log = most, log
+
+    def __call__(self) -> Sequence[float]:
+        """The ticks of the axis as it is now."""
+        low, high = sorted(self.axis.get_view_interval())
+        return self.tick_values(low, high)
+
+    def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
+        """The largest set of ticks in this range that has room; the coarsest of those that are as large."""
+        if self.log and vmin <= 0:
+            return []
+        choices = [ticks for ticks in self._choices(vmin, vmax) if len(ticks) <= self.most]
+        fitting = [ticks for ticks in choices if self._fit(ticks, vmin, vmax)]
+        return max(fitting, key=len, default=[])
+
+    def _choices(self, low: float, high: float) -> Iterator[list[float]]:
+        """Sets of round numbers in this range, those of decades first."""
+        if self.log:
+            decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            for every in (6, 5, 4, 3, 2):
+                yield _inside([10.0**decade for decade in decades if decade % every == 0], low, high)
+            for steps in _STEPS:
+                yield _inside([step * 10.0**decade for decade in decades for step in steps], low, high)
+        if not self.log or high < 30 * low:
+            for n in range(1, self.most + 1):
+                yield _inside(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), low, high)
+
+    def _fit(self, ticks: Sequence[float], low: float, high: float) -> bool:
+        """True where every number ends before the next begins."""
+        place = np.log10 if self.log else np.asarray
+        start, end = float(place(low)), float(place(high))
+        places = [self._length * (float(place(tick)) - start) / ((end - start) or 1.0) for tick in ticks]
+        sizes = [self._size(text) for text in self.axis.get_major_formatter().format_ticks(ticks)]
+        return all(b - a >= (m + n) / 2 for (a, b), (m, n) in zip(pairwise(places), pairwise(sizes), strict=True))
+
+    @property
+    def _length(self) -> float:
+        """The points that the axis is long."""
+        box = self.axis.axes.get_window_extent()
+        across = isinstance(self.axis, XAxis)
+        return float(box.width if across else box.height) / self.axis.get_figure().dpi * 72
+
+    def _size(self, text: str) -> float:
+        """The points that a number takes along the axis, with a gap."""
+        return LETTER * len(_MARKUP.sub("", text)) + 3 if isinstance(self.axis, XAxis) else _LINE
+
+
+def _inside(ticks: Sequence[float] | np.ndarray, low: float, high: float) -> list[float]:
+    slack = 1e-9 * (high - low)
+    return [float(tick) for tick in ticks if low - slack <= tick <= high + slack]
+
+
+def power(value: float) -> str:
+    """A value as a power of ten, with a factor where there is one."""
+    exponent = math.floor(math.log10(value) + 1e-9)
+    factor = value / 10.0**exponent
+    return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"
+
+
+def plain(value: float) -> str:
+    """A value as it is written in full."""
+    return f"{value:g}"
