@@ -35,6 +35,8 @@ Point = tuple[float, float]
 WIDTH = 7.0
 """Inches: a page's text, or two columns of it."""
 GREY = "#6b6b6b"
+ON_ANY = "#767676"
+"""The colour of text that is read on white and on black, in figures without a background of their own."""
 COLORBLIND = (
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
     *("#7f4f24", "#4b2e83", "#2f2f2f", "#8a8500", "#3a9fd6"),
@@ -70,9 +72,11 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", str(STYLE)])
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure in inches that no global state knows."""
+def new_figure(width: float, height: float, *, clear: bool = False) -> Figure:
+    """A figure in inches that no global state knows; of a `clear` one the page is the background, white or black."""
     figure = Figure(figsize=(width, height), layout="constrained")
+    if clear:
+        figure.patch.set_alpha(0.0)
     FigureCanvasAgg(figure)
     return figure
 

@@ -21,7 +21,7 @@ def answers(tmp_path_factory):
 def drawn(answers, name):
     """A figure as it is saved, laid out."""
     with styled():
-        figure = figures._makers(answers)[name]()
+        figure = figures.makers(answers)[name]()
         figure.draw_without_rendering()
     return figure
 
