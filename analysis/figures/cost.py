@@ -9,25 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import (
-    GREY,
-    Look,
-    first_level,
-    ink,
-    label_heights,
-    lead_to,
-    looks,
-    moved_apart,
-    panels,
-    place_of,
-    wrapped,
-)
+from analysis.figures.drawing import GREY, Look, first_level, label_ends, label_heights, looks, panels, wrapped
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.answers import Answers
@@ -76,7 +63,9 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     named = on_front if _share(axes, answer, on_front) <= 1 else seen
     if _share(axes, answer, named) > _MOST:
         named = [i for n, i in enumerate(seen, 1) if _share(axes, answer, seen[:n]) <= 1]
-    _names(axes, purchase, named, view, styles)
+    points = {i: (cost.mean(i), view.clipped(answer.estimates[i].mean)) for i in named}
+    ends = [(at, answer.cells[i].name, styles[first_level(answer.cells[i])].color) for i, at in points.items()]
+    label_ends(axes, ends, _CHARS, fontsize=6.8)
     part = "its best means" if len(named) == len(seen) else "some of its best means"
     said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
@@ -119,17 +108,3 @@ def _steps(axes: Axes, answer: Findings, cost: Cost, dominant: Sequence[int], vi
 def _wrapped(answer: Findings, kept: Sequence[int]) -> list[str]:
     """The names of these cells in short lines."""
     return [wrapped(answer.cells[i].name, _CHARS) for i in kept]
-
-
-def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, styles: dict[str, Look]) -> None:
-    """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
-    answer, cost = purchase.answer, purchase.cost
-    places = [min(max(view.share(answer.estimates[i].mean), 0.0), 1.0) for i in kept]
-    names = _wrapped(answer, kept)
-    heights = moved_apart(places, label_heights(axes, names, 3.0))
-    for i, place, height, name in zip(kept, places, heights, names, strict=True):
-        color = styles[first_level(answer.cells[i])].color
-        start = place_of(axes, (cost.mean(i), view.clipped(answer.estimates[i].mean)))[0]
-        lead_to(axes, (start, place), height, color)
-        style: dict[str, Any] = {"color": ink(color), "fontsize": 6.8, "linespacing": 1.0}
-        axes.text(1.045, height, name, transform=axes.transAxes, va="center", **style)

@@ -262,23 +262,18 @@ def room_for(names: Iterable[str], chars: int) -> float:
     return 0.55 + sum(_LINE * (wrapped(name, chars).count("\n") + 1) + _GAP for name in names) / 72
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int) -> None:
-    """Names at the right of the lines that end at these points, moved apart so that they can be read, each with a thin
-    line to its end."""
-    points = [place_of(axes, point) for point, _, _ in ends]
+def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int, fontsize: float | None = None) -> None:
+    """Names at the right of the points that they belong to, moved apart so that they can be read, each with a thin line
+    to its point."""
     names = [wrapped(name, chars) for _, name, _ in ends]
-    sizes = label_heights(axes, names, _GAP)
-    heights = moved_apart([min(max(y, 0.0), 1.0) for _, y in points], sizes)
-    for (x, y), height, name, (_, _, color) in zip(points, heights, names, ends, strict=True):
+    places = [min(max(place_of(axes, point)[1], 0.0), 1.0) for point, _, _ in ends]
+    heights = moved_apart(places, label_heights(axes, names, _GAP))
+    for (point, _, color), name, height in zip(ends, names, heights, strict=True):
         if name:
-            lead_to(axes, (x, min(max(y, 0.0), 1.0)), height, color)
-            axes.text(1.045, height, name, color=ink(color), transform=axes.transAxes, va="center", linespacing=1.0)
-
-
-def lead_to(axes: Axes, start: Point, height: float, color: Color) -> None:
-    """A thin line from a point, in shares of the axes, to the name at its right."""
-    style: dict[str, Any] = {"color": color, "lw": 0.5, "alpha": 0.6, "zorder": 1, "clip_on": False}
-    axes.plot([start[0], 1.035], [start[1], height], transform=axes.transAxes, **style)
+            lead = {"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0}
+            style: dict[str, Any] = {"color": ink(color), "va": "center", "linespacing": 1.0, "fontsize": fontsize}
+            at: dict[str, Any] = {"xytext": (1.05, height), "textcoords": "axes fraction", "annotation_clip": False}
+            axes.annotate(name, point, arrowprops=lead | {"relpos": (0, 0.5)}, **at, **style)
 
 
 def place_of(axes: Axes, point: Point) -> Point:

@@ -51,7 +51,7 @@ class FittingLocator(Locator):
                 yield _inside([10.0**decade for decade in decades if decade % every == 0], low, high)
             for steps in _STEPS:
                 yield _inside([step * 10.0**decade for decade in decades for step in steps], low, high)
-        if not self.log or high < 30 * low:
+        if not self.log or high < 3 * low:
             for n in range(1, self.most + 1):
                 yield _inside(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), low, high)
 
