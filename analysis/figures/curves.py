@@ -25,7 +25,7 @@ from analysis.figures.drawing import (
     room_for,
     wrapped,
 )
-from analysis.figures.names import name
+from analysis.figures.names import name, parts_of
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
@@ -123,7 +123,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
     titled: dict[str, list[Distinct[pd.DataFrame]]] = {}
     for line in ordered:
         alone = line.first.parameter("objective") if len(objectives) > 1 else ""
-        titled.setdefault(", ".join(line.first.labels[1:]) if rest else alone, []).append(line)
+        titled.setdefault(", ".join(parts_of(line.first)[1:]) if rest else alone, []).append(line)
     return titled
 
 

@@ -47,7 +47,7 @@ def differences_figure(answers: Answers) -> Figure | None:
     if not shown:
         return None
     base = _base(answers, shown)
-    places, ticks = _against(answers.axes, answers.cells, base) if base else _every_pair(answers.axes, shown)
+    places, ticks = _against(answers.axes, answers.cells, base) if base else _every_pair(shown)
     height = 0.85 + 0.17 * (max(ticks) + 1)
     figure, subplots = panels(len(shown), height, alone=0.7, sharey=True)
     for axes, answer in zip(subplots, shown, strict=True):
@@ -81,7 +81,7 @@ def _against(
 
 
 def _every_pair(
-    axes: Sequence[Axis], shown: Sequence[Findings]
+    shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
     """The pair at each height, and what is written there, where each is compared with each."""
     pairs: dict[PairLevels, CellComparison] = {
@@ -89,7 +89,7 @@ def _every_pair(
     }
     places, ticks, at = {}, {}, 0.0
     for pair in pairs.values():
-        text = compared(axes, pair.a, pair.b)
+        text = compared(pair.a, pair.b)
         at += more_than_a_line(text) / 2
         places[at], ticks[at] = (pair.a, pair.b), (text, False)
         at += 1 + more_than_a_line(text) / 2

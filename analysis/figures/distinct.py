@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from analysis.figures.names import name
+from analysis.figures.names import name, parts_of, together
 from analysis.findings.cells import CellRuns
 from analysis.findings.values import shared
 from analysis.format.grid_json import Axis
@@ -55,7 +55,8 @@ def _by(kept: Sequence[int], cells: Sequence[CellRuns]) -> list[CellRuns]:
     by_levels: dict[tuple[str, ...], CellRuns] = {}
     for cell in cells:
         levels, labels = (tuple(of[i] for i in kept) for of in (cell.levels, cell.labels))
-        by_levels.setdefault(levels, replace(cell, levels=levels, labels=labels))
+        words = " · ".join(parts_of(cell)[i] for i in kept)
+        by_levels.setdefault(levels, replace(cell, levels=levels, labels=labels, name=words))
     return list(by_levels.values())
 
 
@@ -66,5 +67,4 @@ def _name(kept: Sequence[int], cells: Sequence[CellRuns], everyone: Sequence[Cel
     rest = {tuple(cell.levels[i] for i in kept[1:]) for cell in cells}
     if len(rest) > 1:
         return name(cells, everyone)
-    firsts = list(dict.fromkeys(cell.labels[kept[0]] for cell in cells))
-    return "\n".join(firsts if len(firsts) < 4 else [*firsts[:2], f"and {len(firsts) - 2} more"])
+    return together(parts_of(cell)[kept[0]] for cell in cells)

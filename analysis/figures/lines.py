@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, panels, room_for, wrapped
-from analysis.figures.names import name, unnamed_later
+from analysis.figures.names import name, together, unnamed_later
 from analysis.figures.points import mark_outside
 from analysis.figures.windows import Window, around, on_axis, show, whole_window
 from analysis.findings.answers import Answers
@@ -148,12 +148,7 @@ def _apart(lines: Sequence[NamedLine], metric: ShownMetric) -> list[NamedLine]:
         values = tuple((x, cell.estimate(metric.name).by_seed) for x, cell in points)
         stars = tuple(_tuned(named.line, metric))
         by_values.setdefault((values, stars), []).append(named)
-    return [replace(alike[0], text=_together([named.name for named in alike])) for alike in by_values.values()]
-
-
-def _together(names: Sequence[str]) -> str:
-    """The names of lines that are one."""
-    return "\n".join(names if len(names) < 4 else [*names[:2], f"and {len(names) - 2} more"])
+    return [replace(alike[0], text=together(named.name for named in alike)) for alike in by_values.values()]
 
 
 def _named(answers: Answers, key: str) -> list[NamedLine]:

@@ -132,8 +132,12 @@ def test_samples_place_every_cell_and_say_who_diverged(grid):
         r"MSE at $\varepsilon$-weight 1",
     }
     image = next(axes for axes in figure.axes if axes.images).images[0]
-    expected = np.asarray(Image.open(grid.samples / "mu-vlb_learned-0.png")) / 255
-    np.testing.assert_allclose(image.get_array(), expected, atol=1e-6)
+    sheet = np.asarray(Image.open(grid.samples / "mu-vlb_learned-0.png")) / 255
+    high, wide = image.get_array().shape
+    # Whole images of 8 × 8 with white lines around them, the first ones, and fewer than there are.
+    assert (high % 9, wide % 9) == (1, 1)
+    assert 1 < wide // 9 < 8
+    np.testing.assert_allclose(image.get_array(), sheet[:high, :wide], atol=1e-6)
     assert image.get_interpolation() == "nearest"
 
 
@@ -190,9 +194,9 @@ def test_weights_share_a_line_where_they_agree(grid):
 def test_two_cells_are_called_by_what_they_share_and_by_what_they_do_not(grid):
     cells = {cell.levels: cell for cell in cells_of(grid)}
     mu = cells["mu", "simple"]
-    assert compared(grid.meta.axes, mu, cells["x0", "simple"]) == "unweighted MSE: μ̃ | x₀"
-    assert compared(grid.meta.axes, mu, cells["mu", "weighted"]) == "μ̃: unweighted MSE | MSE at ε-weight 1"
-    assert compared(grid.meta.axes, mu, cells["x0", "weighted"]) == "μ̃ · unweighted MSE | x₀ · MSE at ε-weight 1"
+    assert compared(mu, cells["x0", "simple"]) == "unweighted MSE: μ̃ | x₀"
+    assert compared(mu, cells["mu", "weighted"]) == "μ̃: unweighted MSE | MSE at ε-weight 1"
+    assert compared(mu, cells["x0", "weighted"]) == "μ̃ · unweighted MSE | x₀ · MSE at ε-weight 1"
 
 
 def test_what_cells_share_is_drawn_once_and_called_by_the_axes_that_tell(grid):
