@@ -147,7 +147,7 @@ def split_sentence(answers: Answers) -> str:
     if len(said) != 1:
         return ""
     parts = listed([f"{share} is {term.name}" for share, term in zip(said.pop(), TERMS, strict=True)])
-    return f"The bounds of all cells are made up alike: {parts}."
+    return f"In every bound {parts}."
 
 
 def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]]:

@@ -37,8 +37,8 @@ _TICKS = 0.3
 _MARGIN, _BULK = 0.1, 0.99
 """The share of the range of held-out points that is shown beyond either end; where there are none, the share of
 coordinates of the median cell that are shown."""
-_COLUMNS = {"points": 4, "images": 2}
-"""Panels in a row, where a single axis wraps."""
+_NARROW = 12
+"""Cells of a single axis whose images stand in two columns; those of more, and points, in four."""
 _MAX_WIDTH = 2.4
 
 
@@ -142,7 +142,7 @@ def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]
     cells = answers.cells
     first = [SamplePanel(0, 0, f"held-out {what}", "", None)] if held_out else []
     if len(answers.axes) < 2:
-        n, start = _COLUMNS[what], len(first)
+        n, start = 2 if what == "images" and len(cells) <= _NARROW else 4, len(first)
         return first + [
             SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells, start)
         ]
