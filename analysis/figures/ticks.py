@@ -47,7 +47,7 @@ class FittingLocator(Locator):
         """Sets of round numbers in this range, those of decades first."""
         if self.log:
             decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-            for every in (6, 5, 4, 3, 2):
+            for every in range(len(decades), 1, -1):
                 yield _inside([10.0**decade for decade in decades if decade % every == 0], low, high)
             for steps in _STEPS:
                 yield _inside([step * 10.0**decade for decade in decades for step in steps], low, high)

@@ -53,14 +53,22 @@ def _overlaps(texts):
 
 
 def _same(figure):
-    """Panels with axes that are pixel for pixel equal; bare pictures may be, such as one image under two schedules."""
-    pixels = np.asarray(figure.canvas.buffer_rgba())
+    """Panels that are pixel for pixel equal, each drawn alone at one place; pictures may be, and words are no panel.
+
+    The figure is of no use afterwards.
+    """
+    panels = [axes for axes in figure.axes if axes.has_data() and not axes.images]
     seen = {}
-    for i, axes in enumerate(axes for axes in figure.axes if axes.axison and not axes.images):
-        left, right = round(axes.bbox.x0), round(axes.bbox.x1)
-        top, bottom = round(figure.bbox.height - axes.bbox.y1), round(figure.bbox.height - axes.bbox.y0)
-        panel = pixels[top:bottom, left:right]
-        seen.setdefault((panel.shape, panel.tobytes()), []).append(i)
+    figure.set_layout_engine("none")
+    for i, axes in enumerate(panels if len(panels) > 1 else []):
+        for other in figure.axes:
+            other.set_visible(other is axes)
+        axes.set_position((0.25, 0.25, 0.5, 0.5))
+        figure.canvas.draw()
+        box = axes.bbox
+        pixels = np.asarray(figure.canvas.buffer_rgba())[::-1]
+        panel = pixels[round(box.y0) : round(box.y1), round(box.x0) : round(box.x1)]
+        seen.setdefault(panel.tobytes(), []).append(i)
     for alike in seen.values():
         if len(alike) > 1:
             yield f"panels {alike} are the same"
