@@ -106,6 +106,15 @@ def test_a_value_out_of_view_stands_before_lines_that_lead_elsewhere():
     assert text.get_zorder() > Line2D([], []).get_zorder()
 
 
+def test_values_out_of_view_at_one_place_are_stacked():
+    axes = new_figure(3, 3).subplots()
+    marks = [Mark(text, x, 2.0, looks([])[""]) for text, x in (("746", 0.5), ("222", 0.5), ("62.2", 0.51), ("9", 0.1))]
+    beyond(axes, marks, Window(0.0, 1.0, False))
+    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
+    assert len({heights[name] for name in ("746", "222", "62.2")}) == 3
+    assert heights["9"] == max(heights.values())
+
+
 @pytest.mark.parametrize("least", [None, 0.0])
 def test_no_interval_is_drawn_where_there_can_be_no_value(tmp_path, least):
     """1, 2 and 3 at three seeds: 2 ± 2.48."""

@@ -6,6 +6,7 @@ import pytest
 
 from analysis import figures
 from analysis.figures.drawing import new_figure, styled
+from analysis.figures.windows import Window, show
 from analysis.findings.answers import Answers
 from tests.analysis.conftest import answers_of
 from tests.analysis.figures.layout import faults
@@ -54,6 +55,16 @@ def test_a_sound_figure_has_no_faults():
 def test_planted_faults_are_found(plant, said):
     found = planted(plant)
     assert [fault for fault in found if said in fault]
+
+
+@pytest.mark.parametrize(("low", "high", "log"), [(0.94, 1.03, True), (7.0, 4e5, True), (-0.0061, 0.0042, False)])
+def test_ticks_have_room_in_the_narrowest_panel(low, high, log):
+    with styled():
+        figure = new_figure(1.6, 1.2)
+        axes = figure.subplots()
+        show(axes, "x", Window(low, high, log), 6)
+        assert len(axes.get_xticks()) > 1
+        assert faults(figure) == []
 
 
 def of(answers, names):
