@@ -99,13 +99,14 @@ def samples_figure(answers: Answers) -> Figure | None:
     across, down = _few(present[0], room, rows)
     width, height = _panel(present[0], room, across, down)
     chars = int(_LETTERS * (width + gap))
-    bottoms = np.cumsum([_row(places, row, height, chars) + gap for row in range(rows)])
+    high = max(height, *(_LINE * (place.side.count("\n") + 1) for place in places))
+    bottoms = np.cumsum([_above(places, row, chars) + high + gap for row in range(rows)])
     size = (left + columns * (width + gap), float(bottoms[-1]))
     figure = new_figure(*size, clear=True)
     figure.set_layout_engine("none")
     shown, colors = _shown(real if points else None, present), looks(answers.axes)
     for place, sheet in zip(places, sheets, strict=True):
-        x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap
+        x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap + (high - height) / 2
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
         _frame(axes, place, chars)
         color = GREY if place.cell is None else colors[first_level(place.cell)].color
@@ -113,12 +114,10 @@ def samples_figure(answers: Answers) -> Figure | None:
     return figure
 
 
-def _row(places: Sequence[SamplePanel], row: int, height: float, chars: int) -> float:
-    """The inches of a row: its panels or, where they are higher, the lines at their side, and the titles above them."""
-    here = [place for place in places if place.row == row]
-    titles = [wrapped(place.title, chars).count("\n") + 1 for place in here if place.title]
-    sides = [place.side.count("\n") + 1 for place in here]
-    return max(height, _LINE * max(sides)) + (0.1 + _LINE * max(titles) if titles else 0.0)
+def _above(places: Sequence[SamplePanel], row: int, chars: int) -> float:
+    """The inches of the titles above a row."""
+    titles = [wrapped(place.title, chars).count("\n") + 1 for place in places if place.row == row and place.title]
+    return 0.1 + _LINE * max(titles) if titles else 0.0
 
 
 def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
