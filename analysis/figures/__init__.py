@@ -166,8 +166,9 @@ def main(arguments: list[str] | None = None) -> int:
     def show(values: dict[str, str]) -> None:
         source = source_of(values)
         folder = source.pages / "figures"
+        said: dict[str, str] = {}
         if source.search_alone:
-            drawn, said = write_search_figures(read_search(source.folder), folder), {}
+            drawn = write_search_figures(read_search(source.folder), folder)
         else:
             answers = Answers.of(source.read())
             drawn, said = write_figures(answers, folder), sentences(answers)

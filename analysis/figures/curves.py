@@ -69,7 +69,7 @@ def bound_figure(answers: Answers) -> Figure | None:
         """True where two bounds would lie on each other."""
         if not a.index.equals(b.index):
             return False
-        apart = np.log(a.mean(axis=1) / b.mean(axis=1)).abs()
+        apart = np.abs(np.log((a.mean(axis=1) / b.mean(axis=1)).to_numpy(dtype="float64")))
         return bool((apart[np.isfinite(apart)] <= reach).all())
 
     return _panels(answers, known, alike, ("t", "bits/dim per t"), log_x=True, share_y=True)

@@ -45,7 +45,7 @@ def _telling(groups: Sequence[Sequence[CellRuns]], axes: int) -> list[int]:
     for axis in reversed(range(axes)):
         fewer = [i for i in kept if i != axis]
         of_group = [{tuple(cell.levels[i] for i in fewer) for cell in cells} for cells in groups]
-        if len(set().union(*of_group)) == sum(map(len, of_group)):
+        if len({place for places in of_group for place in places}) == sum(map(len, of_group)):
             kept = fewer
     return kept
 

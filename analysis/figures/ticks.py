@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
-import numpy as np
-from matplotlib.axis import XAxis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import Locator, MaxNLocator
 
 LETTER = 4.6
@@ -32,7 +31,7 @@ class FittingLocator(Locator):
 
     def __call__(self) -> Sequence[float]:
         """The ticks of the axis as it is now."""
-        low, high = sorted(self.axis.get_view_interval())
+        low, high = sorted(self._axis.get_view_interval())
         return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
@@ -57,25 +56,34 @@ class FittingLocator(Locator):
 
     def _fit(self, ticks: Sequence[float], low: float, high: float) -> bool:
         """True where every number ends before the next begins."""
-        place = np.log10 if self.log else np.asarray
-        start, end = float(place(low)), float(place(high))
-        places = [self._length * (float(place(tick)) - start) / ((end - start) or 1.0) for tick in ticks]
-        sizes = [self._size(text) for text in self.axis.get_major_formatter().format_ticks(ticks)]
+        ends = self._place(low), self._place(high)
+        points = self._length / ((ends[1] - ends[0]) or 1.0)
+        places = [points * self._place(tick) for tick in ticks]
+        sizes = [self._size(text) for text in self._axis.get_major_formatter().format_ticks(list(ticks))]
         return all(b - a >= (m + n) / 2 for (a, b), (m, n) in zip(pairwise(places), pairwise(sizes), strict=True))
+
+    def _place(self, value: float) -> float:
+        return math.log10(value) if self.log else value
+
+    @property
+    def _axis(self) -> Axis:
+        assert isinstance(self.axis, Axis), "an axis has no ticks before it has this locator"
+        return self.axis
 
     @property
     def _length(self) -> float:
         """The points that the axis is long."""
-        box = self.axis.axes.get_window_extent()
-        across = isinstance(self.axis, XAxis)
-        return float(box.width if across else box.height) / self.axis.get_figure().dpi * 72
+        axes = self._axis.axes
+        box = axes.get_window_extent()
+        return float(box.width if isinstance(self._axis, XAxis) else box.height) / axes.figure.dpi * 72
 
     def _size(self, text: str) -> float:
         """The points that a number takes along the axis, with a gap."""
-        return LETTER * len(_MARKUP.sub("", text)) + 3 if isinstance(self.axis, XAxis) else _LINE
+        return LETTER * len(_MARKUP.sub("", text)) + 3 if isinstance(self._axis, XAxis) else _LINE
 
 
-def _inside(ticks: Sequence[float] | np.ndarray, low: float, high: float) -> list[float]:
+def _inside(ticks: Iterable[float], low: float, high: float) -> list[float]:
+    """Those of the ticks that are in this range, but for rounding."""
     slack = 1e-9 * (high - low)
     return [float(tick) for tick in ticks if low - slack <= tick <= high + slack]
 
