@@ -23,9 +23,7 @@ def test_every_claim_that_was_tested_has_a_row_with_its_fate():
     for path in (ROOT / "results" / "committed").glob("*/answers.json"):
         for claim in json.loads(path.read_text(encoding="utf-8"))["claims"]:
             if not claim["obstacle"]:
-                row = re.search(
-                    rf"^\| {re.escape(claim['claim'])} \|.*\| {claim['fate']}(, exploratory)? \|$", page, re.M
-                )
+                row = re.search(rf"^\| {re.escape(claim['claim'])} \|.*\| {claim['fate']}(, exploratory)? \|$", page, re.M)
                 assert row, claim["claim"]
                 counted += 1
     assert page.count(f"{counted} claims were tested") == 1
