@@ -19,7 +19,7 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
-_CHARS = 44
+_CHARS = 48
 """Letters of a row's label in a line."""
 _LETTER = 0.045
 """The share of the width that a letter of a number takes in the narrowest of panels."""
