@@ -8,18 +8,20 @@ Costs whose difference is not known count as equal, so a cell can be off the fro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, first_level, label_ends, label_heights, looks, panels, wrapped
+from analysis.figures.names import name
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.answers import Answers
-from analysis.findings.cells import Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost, Purchase
+from analysis.findings.values import shared
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
@@ -59,21 +61,33 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     on_front = [i for i in drawn if kept[i]]
     dominant = _dominant(answer, cost, on_front)
     _steps(axes, answer, cost, dominant, view)
-    seen = [i for i in dominant if view.holds(answer.estimates[i].mean)]
-    named = on_front if _share(axes, answer, on_front) <= 1 else seen
-    if _share(axes, answer, named) > _MOST:
-        named = [i for n, i in enumerate(seen, 1) if _share(axes, answer, seen[:n]) <= 1]
+    alike = _alike(answer, cost, on_front)
+    first = {id(cell): i for i, cells in alike for cell in cells}
+    seen = list(dict.fromkeys(first[id(answer.cells[i])] for i in dominant if view.holds(answer.estimates[i].mean)))
+    names = {i: name(cells, answer.cells) for i, cells in alike}
+    named = list(names) if _share(axes, names.values()) <= 1 else seen
+    if _share(axes, [names[i] for i in named]) > _MOST:
+        named = [i for n, i in enumerate(seen, 1) if _share(axes, [names[j] for j in seen[:n]]) <= 1]
     points = {i: (cost.mean(i), view.clipped(answer.estimates[i].mean)) for i in named}
-    ends = [(at, answer.cells[i].name, styles[first_level(answer.cells[i])].color) for i, at in points.items()]
+    ends = [(at, names[i], styles[first_level(answer.cells[i])].color) for i, at in points.items()]
     label_ends(axes, ends, _CHARS, fontsize=6.8)
     part = "its best means" if len(named) == len(seen) else "some of its best means"
-    said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
+    said = "filled and named: the front" if named == list(names) else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
-def _share(axes: Axes, answer: Findings, cells: Sequence[int]) -> float:
-    """The share of the axes' height that the names of these cells take."""
-    return sum(label_heights(axes, _wrapped(answer, cells), 3.0))
+def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int, list[CellRuns]]]:
+    """These cells, those that share a training by the first of them: they have one value at one cost."""
+
+    def same(i: int, j: int) -> bool:
+        return cost.values[i] == cost.values[j] and answer.estimates[i].by_seed == answer.estimates[j].by_seed
+
+    return shared([(answer.cells[i], i) for i in cells], same)
+
+
+def _share(axes: Axes, names: Iterable[str]) -> float:
+    """The share of the axes' height that these names take."""
+    return sum(label_heights(axes, [wrapped(text, _CHARS) for text in names], 3.0))
 
 
 def _without_interval(estimate: Estimate) -> Estimate:
@@ -103,8 +117,3 @@ def _steps(axes: Axes, answer: Findings, cost: Cost, dominant: Sequence[int], vi
     if points:
         ends = [*points, (axes.get_xlim()[1], points[-1][1])]
         axes.step(*np.array(ends).T, where="post", color=GREY, linewidth=0.8, zorder=1)
-
-
-def _wrapped(answer: Findings, kept: Sequence[int]) -> list[str]:
-    """The names of these cells in short lines."""
-    return [wrapped(answer.cells[i].name, _CHARS) for i in kept]

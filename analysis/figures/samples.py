@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from analysis.figures.drawing import GREY, ON_ANY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.figures.forest import ON_WHITE
 from analysis.figures.images import DPI, dots, first_images, read_image, show_image, side_lines, side_width, tile
+from analysis.figures.names import parts_of
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
@@ -143,7 +144,7 @@ def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]
     if len(answers.axes) < 2:
         n, start = 2 if what == "images" and len(cells) <= _NARROW else 4, len(first)
         return first + [
-            SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells, start)
+            SamplePanel(i // n, i % n, ", ".join(parts_of(cell)), "", cell) for i, cell in enumerate(cells, start)
         ]
     last = answers.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
@@ -155,7 +156,7 @@ def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]
         SamplePanel(
             row + len(first),
             column,
-            cell.labels[-1] if first_row[column] == row else "",
+            parts_of(cell)[-1] if first_row[column] == row else "",
             _side(answers.axes[0], cell) if first_column[row] == column else "",
             cell,
         )
