@@ -13,6 +13,8 @@ from matplotlib.ticker import Locator, MaxNLocator
 LETTER = 4.6
 """Points that a letter of a tick's number takes, somewhat more than it is wide."""
 _LINE = 9.0
+_PAD = 4.0
+"""Points by which a number may reach beyond an end, which is less than there is around each panel."""
 _STEPS = (
     (1.0,),
     (1.0, 3.0),
@@ -38,8 +40,8 @@ class FittingLocator(Locator):
         """The largest set of ticks in this range that has room; the coarsest of those that are as large."""
         if self.log and vmin <= 0:
             return []
-        choices = [ticks for ticks in self._choices(vmin, vmax) if len(ticks) <= self.most]
-        fitting = [ticks for ticks in choices if self._fit(ticks, vmin, vmax)]
+        choices = [self._on_canvas(ticks, vmin, vmax) for ticks in self._choices(vmin, vmax)]
+        fitting = [ticks for ticks in choices if len(ticks) <= self.most and self._fit(ticks, vmin, vmax)]
         return max(fitting, key=len, default=[])
 
     def _choices(self, low: float, high: float) -> Iterator[list[float]]:
@@ -54,13 +56,27 @@ class FittingLocator(Locator):
             for n in range(1, self.most + 1):
                 yield _inside(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), low, high)
 
+    def _on_canvas(self, ticks: list[float], low: float, high: float) -> list[float]:
+        """Those whose numbers do not stick out at an end, where the layout may have left no room, if they are two."""
+        if not isinstance(self._axis, XAxis) or len(ticks) > self.most:
+            return ticks
+        spots = zip(ticks, self._spots(ticks, low, high), strict=True)
+        kept = [tick for tick, (at, size) in spots if size / 2 - _PAD <= at <= self._length - size / 2 + _PAD]
+        return kept if len(kept) > 1 else ticks
+
     def _fit(self, ticks: Sequence[float], low: float, high: float) -> bool:
         """True where every number ends before the next begins."""
-        ends = self._place(low), self._place(high)
-        points = self._length / ((ends[1] - ends[0]) or 1.0)
-        places = [points * self._place(tick) for tick in ticks]
-        sizes = [self._size(text) for text in self._axis.get_major_formatter().format_ticks(list(ticks))]
-        return all(b - a >= (m + n) / 2 for (a, b), (m, n) in zip(pairwise(places), pairwise(sizes), strict=True))
+        spots = self._spots(ticks, low, high)
+        return all(b - a >= (m + n) / 2 for (a, m), (b, n) in pairwise(spots))
+
+    def _spots(self, ticks: Sequence[float], low: float, high: float) -> list[tuple[float, float]]:
+        """The middle of each number along the axis, and the room that it takes, in points."""
+        start, end = self._place(low), self._place(high)
+        points = self._length / ((end - start) or 1.0)
+        texts = self._axis.get_major_formatter().format_ticks(list(ticks))
+        return [
+            (points * (self._place(tick) - start), self._size(text)) for tick, text in zip(ticks, texts, strict=True)
+        ]
 
     def _place(self, value: float) -> float:
         return math.log10(value) if self.log else value
