@@ -28,7 +28,7 @@ from analysis.statistics.paired import mean_interval
 
 Line = list[tuple[float, Estimate]]
 """Estimates by the place of their rung on the axis."""
-NAMED = 12
+NAMED = 10
 """Lines that have a colour and a name; the others are grey."""
 _CHARS = 18
 _ASIDE = 0.012
