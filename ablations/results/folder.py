@@ -40,7 +40,6 @@ from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, write_json, write_text
 from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, TRIAL
-from diffusion_core.encodings import GreyLevels
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 """The fields of grid.json about the command that wrote it."""
@@ -132,11 +131,9 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
-    """A sheet of each finished record's first samples, and held-out points beside those of points; sheets of others
-    go."""
+    """A sheet of each finished record's first samples, and one of held-out data beside them; sheets of others go."""
     folder.mkdir(parents=True, exist_ok=True)
-    if not isinstance(data.encoding, GreyLevels):
-        write_sheet(folder / HELD_OUT, data.images["test"], data)
+    write_sheet(folder / HELD_OUT, data.images["test"], data)
     kept = set()
     for item in records:
         name = f"{item.planned.cell_id}-{item.planned.cell.seed}"

@@ -1,10 +1,10 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
 Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment; a PNG holds a
-digest of what it shows, which is the same in any (`digest`). One whose data are absent is not drawn, and a stale file
-of its name goes; but for samples, strips and reconstructions where their images are not at hand. A preliminary round
-has no PDF: it takes longer than all else that a page does, while others train. Those of a
-committed grid go to results/.committed/<grid>/figures/.
+digest of what it shows, which is the same in any (`digest`). One whose data are absent or say nothing (`sentences`)
+is not drawn, and a stale file of its name goes; but for `PICTURES` where their images are not at hand. A preliminary
+round has no PDF: it takes longer than all else that a page does, while others train. Those of a committed grid go to
+results/.committed/<grid>/figures/.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from analysis.figures.bits import elbo_figure, split_figure
+from analysis.figures.bits import elbo_figure, split_figure, split_sentence
 from analysis.figures.budget import budget_figure
 from analysis.figures.compute import compute_figure
 from analysis.figures.cost import cost_figure
-from analysis.figures.curves import bound_figure, training_figure, weights_figure
+from analysis.figures.curves import bound_figure, training_figure, weights_figure, weights_sentence
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
@@ -65,6 +65,11 @@ FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
 }
 
 
+SENTENCES: dict[str, Callable[[Answers], str]] = {"weights": weights_sentence, "split": split_sentence}
+"""What is said in place of a figure in which all cells would look alike; "" where it is drawn, or has no data."""
+PICTURES = frozenset({"samples", "strips", "reconstructions"})
+"""The figures that hold pictures: the page is their background, and nothing in them may be recoloured. All others are
+charts on white, which a dark page may invert."""
 MOST_CELLS = 40
 """Cells that the figures of a grid show, of which many have a row, a panel or a line for each."""
 OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})
@@ -78,7 +83,13 @@ def shown(answers: Answers) -> Answers:
 
 def draw(answers: Answers) -> dict[str, Drawn]:
     """Every figure that the grid has data for, by name."""
-    return _drawn(_makers(answers))
+    return _drawn(makers(answers))
+
+
+def sentences(answers: Answers) -> dict[str, str]:
+    """What is said in place of figures that would say nothing, by their names."""
+    cut = shown(answers)
+    return {name: said for name, make in SENTENCES.items() if (said := make(cut))}
 
 
 def draw_search(search: Search) -> dict[str, Drawn]:
@@ -95,7 +106,7 @@ def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
     }
     # Beside a round of rungs, pictures of whole trainings would be of something else.
     kept = {name for name, source in images.items() if source is None and not answers.meta.at_rungs}
-    return _written(_makers(answers), folder, kept, pdf=not answers.preliminary)
+    return _written(makers(answers), folder, kept, pdf=not answers.preliminary)
 
 
 def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
@@ -107,7 +118,7 @@ Makers = Mapping[str, Callable[[], Figure | None]]
 """The functions that draw each figure, by name, or find that there are no data for it."""
 
 
-def _makers(answers: Answers) -> Makers:
+def makers(answers: Answers) -> Makers:
     """The functions that draw the figures of a grid."""
     cut = shown(answers)
     said = cut.left_out()
@@ -124,17 +135,17 @@ def _said_above(make: Callable[[Answers], Figure | None], answers: Answers, text
     return figure
 
 
-def _drawn(makers: Makers) -> dict[str, Drawn]:
+def _drawn(figures: Makers) -> dict[str, Drawn]:
     with styled():
-        return {name: as_png(figure) for name, make in makers.items() if (figure := make()) is not None}
+        return {name: as_png(figure) for name, make in figures.items() if (figure := make()) is not None}
 
 
-def _written(makers: Makers, folder: Path, kept: Collection[str] = (), *, pdf: bool = True) -> dict[str, Drawn]:
+def _written(figures: Makers, folder: Path, kept: Collection[str] = (), *, pdf: bool = True) -> dict[str, Drawn]:
     """Each figure that there is, in its files. Files of the others go, but for those that are `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     with styled():
-        for name, make in makers.items():
+        for name, make in figures.items():
             figure = make()
             if figure is not None:
                 drawn[name] = save(figure, folder / name, pdf=pdf)
@@ -155,11 +166,15 @@ def main(arguments: list[str] | None = None) -> int:
     def show(values: dict[str, str]) -> None:
         source = source_of(values)
         folder = source.pages / "figures"
+        said: dict[str, str] = {}
         if source.search_alone:
             drawn = write_search_figures(read_search(source.folder), folder)
         else:
-            drawn = write_figures(Answers.of(source.read()), folder)
+            answers = Answers.of(source.read())
+            drawn, said = write_figures(answers, folder), sentences(answers)
         for name in drawn:
             print(*(path for path in files_of(folder, name) if path.is_file()), sep="\n")
+        for name, sentence in said.items():
+            print(f"no figure {name}: {sentence}")
 
     return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

@@ -16,12 +16,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from analysis.figures.distinct import distinct
 from analysis.figures.drawing import GREY, WIDTH, new_figure
 from analysis.figures.forest import label_rows, plain_rows, rows
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import Bits
-from analysis.format.notation import Rounding, mathtext
+from analysis.format.grid_json import Axis
+from analysis.format.notation import Rounding, listed, mathtext
 
 SMALL = 6.5
 """The size of the numbers in and beside bars."""
@@ -116,11 +119,11 @@ def _number(value: float) -> str:
 
 
 def split_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no cell has a bound with its terms."""
-    bars = [(cell, shares) for cell, shares in zip(answers.cells, answers.shares, strict=True) if shares is not None]
-    if not bars:
+    """The figure; None where no two cells have a bound whose terms differ."""
+    axes_that_tell, bars = _splits(answers)
+    if len({_said(shares) for _, shares in bars}) < 2:
         return None
-    heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
+    heights, ticks = rows(axes_that_tell, [cell for cell, _ in bars])
     figure, axes = bar_axes(ticks, 0.6, 1.6)
     axes.set(xlim=(0, 1.1), xlabel="share of the bound")
     for (_, shares), height in zip(bars, heights, strict=True):
@@ -133,6 +136,30 @@ def split_figure(answers: Answers) -> Figure | None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.0f} %"))
     axes.grid(False)
     return figure
+
+
+Shares = tuple[float, float, float]
+
+
+def split_sentence(answers: Answers) -> str:
+    """What the figure of shares would show where all bounds are made up alike; "" where they differ, or none is."""
+    said = {_said(shares) for _, shares in _splits(answers)[1]}
+    if len(said) != 1:
+        return ""
+    parts = listed([f"{share} is {term.name}" for share, term in zip(said.pop(), TERMS, strict=True)])
+    return f"In every bound {parts}."
+
+
+def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]]:
+    """The axes in which bounds differ, and a cell with its shares for each of their levels that has any."""
+    shares = zip(answers.cells, answers.shares, strict=True)
+    axes, found = distinct(answers.axes, [(cell, of) for cell, of in shares if of is not None], tuple.__eq__)
+    rows_of = [(cell, one.thing) for one in found for cell in one.cells]
+    return axes, sorted(rows_of, key=lambda row: [a.position(of) for a, of in zip(axes, row[0].levels, strict=True)])
+
+
+def _said(shares: Shares) -> tuple[str, ...]:
+    return tuple(map(_percent, shares))
 
 
 def _head(axes: Axes, shares: tuple[float, float, float]) -> None:
@@ -150,7 +177,7 @@ def _percent(share: float) -> str:
 
 def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) -> tuple[Figure, Axes]:
     """A figure of rows with these labels, so high besides them, with room for what stands above the first."""
-    figure = new_figure(WIDTH, height + 0.17 * (len(ticks) + 1))
+    figure = new_figure(WIDTH, height + 0.17 * (max(ticks) + 2))
     axes = figure.subplots()
     axes.set_ylim(max(ticks) + 0.7, -above)
     plain_rows(axes)

@@ -1,33 +1,47 @@
 """Metrics over the budget: each cell's mean where trainings were scored on their way, and at their end.
 
-A panel per metric that decides and a line per cell, with a bar for the 95 % interval over its seeds; of many cells the
-best have a name. Lines that cross or come together are what more training may turn.
+A panel per metric that decides and a line per cell or training that cells share, with a bar for the 95 % interval over
+its seeds; of many the best have a name. Lines that cross or come together are what more training may turn.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
-from analysis.figures.drawing import GREY, Color, Look, distinct_looks, label_ends, panels, wrapped
+from analysis.figures.drawing import GREY, Color, Look, Point, distinct_looks, label_ends, panels, room_for
+from analysis.figures.names import name
 from analysis.figures.windows import Window, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate
-from analysis.findings.comparisons import Budget, Rung
+from analysis.findings.comparisons import Budget
+from analysis.findings.values import shared
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import mathtext
+from analysis.format.notation import counted, mathtext
 from analysis.statistics.paired import mean_interval
 
+Line = list[tuple[float, Estimate]]
+"""Estimates by the place of their rung on the axis."""
 NAMED = 10
-"""Cells that have a colour and a name; the others are grey."""
+"""Lines that have a colour and a name; the others are grey."""
 _CHARS = 18
-_LINE = 0.17
 _ASIDE = 0.012
 """The distance of the bars of cells, in halvings of the budget."""
+
+
+@dataclass(frozen=True)
+class NamedCourse:
+    """A line with its name, and the levels of the first cell that has it, by which it has one look in all panels."""
+
+    points: Line
+    key: tuple[str, ...]
+    name: str
 
 
 def budget_figure(answers: Answers) -> Figure | None:
@@ -35,49 +49,60 @@ def budget_figure(answers: Answers) -> Figure | None:
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
     if not scored:
         return None
-    named = {id(answer.cells[i]): answer.cells[i].name for answer, of in scored for i in _ranked(answer, of)[:NAMED]}
-    few = list(named)[:NAMED]
+    lines_of = [_distinct(answers, answer, budget) for answer, budget in scored]
+    names = {line.key: line.name for lines in lines_of for line in lines[:NAMED]}
+    few = list(names)[:NAMED]
     looks = dict(zip(few, distinct_looks(len(few)), strict=True))
-    tall = max(2.4, 0.7 + _LINE * sum(1 + wrapped(named[key], _CHARS).count("\n") for key in few))
+    tall = max(2.4, room_for([*(names[key] for key in few), "others"], _CHARS))
     figure, subplots = panels(len(scored), tall, alone=0.62, wspace=0.05)
-    for axes, (answer, budget) in zip(subplots, scored, strict=True):
-        _draw(axes, answer, budget, [looks.get(id(cell)) for cell in answer.cells])
+    for axes, (answer, budget), lines in zip(subplots, scored, lines_of, strict=True):
+        _draw(axes, answer, budget, [(line, looks.get(line.key)) for line in lines])
     return figure
 
 
-def _draw(axes: Axes, answer: Findings, budget: Budget, looks: Sequence[Look | None]) -> None:
-    """The panel of a metric, in which cells without a look are grey."""
-    lines = [_line(budget.rungs, i) for i in range(len(answer.cells))]
-    view = whole_window([estimate for line in lines for _, estimate in line], log_from=5).bounded(answer.metric.least)
-    lines = [[(x, on_axis(view, estimate)) for x, estimate in line] for line in lines]
+def _distinct(answers: Answers, answer: Findings, budget: Budget) -> list[NamedCourse]:
+    """The lines, the best first; cells that share a training share one."""
+    ranked = [i for i in answer.ranked if budget.rungs[-1].values[i]]
+    values = [(answer.cells[i], [(-rung.halvings, rung.values[i]) for rung in budget.rungs]) for i in ranked]
+    return [
+        NamedCourse(_line(of_rungs), cells[0].levels, name(cells, answers.cells))
+        for of_rungs, cells in shared(values, list.__eq__)
+    ]
+
+
+def _draw(axes: Axes, answer: Findings, budget: Budget, lines: Sequence[tuple[NamedCourse, Look | None]]) -> None:
+    """The panel of a metric, in which lines without a look are grey, and counted."""
+    view = whole_window([estimate for line, _ in lines for _, estimate in line.points], log_from=5)
+    view = view.bounded(answer.metric.least)
     show(axes, "y", view, 5)
-    ends: list[tuple[float, str, Color]] = []
-    for i in _ranked(answer, budget)[::-1]:
-        look = looks[i]
-        _plot(axes, lines[i], look, view, (i - len(lines) / 2) * _ASIDE)
-        if look is not None:
-            ends.append((view.clipped(lines[i][-1][1].mean), answer.cells[i].name, look.color))
+    ends: list[tuple[Point, str, Color]] = []
+    others: list[Point] = []
+    for i, (line, look) in reversed(list(enumerate(lines))):
+        aside = (i - len(lines) / 2) * _ASIDE
+        points = [(x, on_axis(view, estimate)) for x, estimate in line.points]
+        _plot(axes, points, look, view, aside)
+        end = points[-1][0] + aside, view.clipped(points[-1][1].mean)
+        if look is None:
+            others.append(end)
+        else:
+            ends.append((end, line.name, look.color))
+    if others:
+        ends.append((others[0], counted(len(others), "other"), to_rgb(GREY)))
     places = [-rung.halvings for rung in budget.rungs]
     axes.xaxis.set_major_locator(FixedLocator(places))
     axes.xaxis.set_major_formatter(FixedFormatter([rung.label for rung in budget.rungs]))
     axes.xaxis.set_minor_locator(NullLocator())
     where = " on validation" if budget.on_validation else ""
     axes.set(xlabel="training steps", ylabel=mathtext(f"{answer.metric.head}{where}"))
-    label_ends(axes, ends[::-1], _CHARS)
+    label_ends(axes, ends, _CHARS)
 
 
-def _ranked(answer: Findings, budget: Budget) -> list[int]:
-    """The cells in order of their values, without those that have no part in it."""
-    return [i for i in answer.ranked if budget.rungs[-1].values[i]]
-
-
-def _line(rungs: Sequence[Rung], i: int) -> list[tuple[float, Estimate]]:
+def _line(values: Sequence[tuple[float, dict[int, float]]]) -> Line:
     """A cell's estimates where it has any, by the place of the rung on the axis."""
-    points = [(-rung.halvings, rung.values[i]) for rung in rungs if rung.values[i]]
-    return [(x, Estimate(*mean_interval(list(values.values())), values)) for x, values in points]
+    return [(x, Estimate(*mean_interval(list(of_seed.values())), of_seed)) for x, of_seed in values if of_seed]
 
 
-def _plot(axes: Axes, line: Sequence[tuple[float, Estimate]], look: Look | None, view: Window, aside: float) -> None:
+def _plot(axes: Axes, line: Line, look: Look | None, view: Window, aside: float) -> None:
     xs, means = [x + aside for x, _ in line], [view.clipped(estimate.mean) for _, estimate in line]
     if look is None:
         axes.plot(xs, means, color=GREY, lw=0.6, alpha=0.5, zorder=1)

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
 from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
-from analysis.figures.windows import Window, show, whole_window
+from analysis.figures.windows import show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
@@ -95,21 +95,24 @@ def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: se
     rounding = Rounding.of(panel.metric.decimals, [estimate.half_width for estimate in estimates])
     ends = []
     for name, line in panel.lines.items():
-        _line(axes, panel, line, styles[name], view, rounding)
+        _line(axes, panel, line, styles[name])
         if name in labelled:
-            ends.append((view.clipped(panel.estimates[line[-1]].mean), name, styles[name].color))
+            end = panel.cost.mean(line[-1]), view.clipped(panel.estimates[line[-1]].mean)
+            ends.append((end, name, styles[name].color))
+    looks = {i: styles[name] for name, line in panel.lines.items() for i in line}
+    points = {i: (panel.cost.mean(i), panel.estimates[i].mean) for i in looks}
+    mark_outside(axes, [(points[i], look, rounding) for i, look in looks.items()], view)
     axes.set_ylabel(mathtext(panel.metric.head))
     if any(is_vae(panel.cells[i]) for i in panel.known):
         axes.set_title("hollow: the autoencoder alone, a VAE", loc="left", color=GREY, fontsize=6.8, pad=6)
     label_ends(axes, ends, _CHARS)
 
 
-def _line(axes: Axes, panel: ComputePanel, line: Sequence[int], look: Look, view: Window, rounding: Rounding) -> None:
+def _line(axes: Axes, panel: ComputePanel, line: Sequence[int], look: Look) -> None:
     """The seeds and means of a space's cells, and the line through all but a VAE."""
     means = {i: (panel.cost.mean(i), panel.estimates[i].mean) for i in line}
-    for i, (x, mean) in means.items():
+    for i in means:
         draw_seeds(axes, panel.cost.values[i], panel.estimates[i], look, 0.6)
-        mark_outside(axes, x, mean, look, view, rounding)
     joined = [point for i, point in means.items() if not is_vae(panel.cells[i])]
     alone = [point for i, point in means.items() if is_vae(panel.cells[i])]
     style: dict[str, Any] = {"marker": look.marker, "ms": 4.6, "zorder": 3}

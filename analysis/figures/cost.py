@@ -8,18 +8,20 @@ Costs whose difference is not known count as equal, so a cell can be off the fro
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, Look, first_level, label_heights, looks, moved_apart, panels, wrapped
+from analysis.figures.drawing import GREY, Look, first_level, label_ends, label_heights, looks, panels, wrapped
+from analysis.figures.names import name
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.answers import Answers
-from analysis.findings.cells import Estimate
+from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost, Purchase
+from analysis.findings.values import shared
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
@@ -46,30 +48,46 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     drawn = known_cells(answer.estimates, cost)
     view = bulk_window([_without_interval(answer.estimates[i]) for i in drawn]).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)
-    show(axes, "y", view)
+    show(axes, "y", view, 7)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(answer.metric.head))
+    means = []
     for i in drawn:
         estimate, look = answer.estimates[i], styles[first_level(answer.cells[i])]
         if view.holds(estimate.mean):
             _cell(axes, estimate, cost, i, look, filled=kept[i])
         rounding = Rounding.of(answer.metric.decimals, [estimate.half_width])
-        mark_outside(axes, cost.mean(i), estimate.mean, look, view, rounding)
+        means.append(((cost.mean(i), estimate.mean), look, rounding))
+    mark_outside(axes, means, view)
     on_front = [i for i in drawn if kept[i]]
     dominant = _dominant(answer, cost, on_front)
     _steps(axes, answer, cost, dominant, view)
-    seen = [i for i in dominant if view.holds(answer.estimates[i].mean)]
-    named = on_front if _share(axes, answer, on_front) <= 1 else seen
-    if _share(axes, answer, named) > _MOST:
-        named = [i for n, i in enumerate(seen, 1) if _share(axes, answer, seen[:n]) <= 1]
-    _names(axes, purchase, named, view, styles)
+    alike = _alike(answer, cost, on_front)
+    first = {id(cell): i for i, cells in alike for cell in cells}
+    seen = list(dict.fromkeys(first[id(answer.cells[i])] for i in dominant if view.holds(answer.estimates[i].mean)))
+    names = {i: name(cells, answer.cells) for i, cells in alike}
+    named = list(names) if _share(axes, names.values()) <= 1 else seen
+    if _share(axes, [names[i] for i in named]) > _MOST:
+        named = [i for n, i in enumerate(seen, 1) if _share(axes, [names[j] for j in seen[:n]]) <= 1]
+    points = {i: (cost.mean(i), view.clipped(answer.estimates[i].mean)) for i in named}
+    ends = [(at, names[i], styles[first_level(answer.cells[i])].color) for i, at in points.items()]
+    label_ends(axes, ends, _CHARS, fontsize=6.8)
     part = "its best means" if len(named) == len(seen) else "some of its best means"
-    said = "filled and named: the front" if named == on_front else f"filled: the front; named: {part}"
+    said = "filled and named: the front" if named == list(names) else f"filled: the front; named: {part}"
     axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
-def _share(axes: Axes, answer: Findings, cells: Sequence[int]) -> float:
-    """The share of the axes' height that the names of these cells take."""
-    return sum(label_heights(axes, _wrapped(answer, cells), 3.0))
+def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int, list[CellRuns]]]:
+    """These cells, those that share a training by the first of them: they have one value at one cost."""
+
+    def same(i: int, j: int) -> bool:
+        return cost.values[i] == cost.values[j] and answer.estimates[i].by_seed == answer.estimates[j].by_seed
+
+    return shared([(answer.cells[i], i) for i in cells], same)
+
+
+def _share(axes: Axes, names: Iterable[str]) -> float:
+    """The share of the axes' height that these names take."""
+    return sum(label_heights(axes, [wrapped(text, _CHARS) for text in names], 3.0))
 
 
 def _without_interval(estimate: Estimate) -> Estimate:
@@ -99,22 +117,3 @@ def _steps(axes: Axes, answer: Findings, cost: Cost, dominant: Sequence[int], vi
     if points:
         ends = [*points, (axes.get_xlim()[1], points[-1][1])]
         axes.step(*np.array(ends).T, where="post", color=GREY, linewidth=0.8, zorder=1)
-
-
-def _wrapped(answer: Findings, kept: Sequence[int]) -> list[str]:
-    """The names of these cells in short lines."""
-    return [wrapped(answer.cells[i].name, _CHARS) for i in kept]
-
-
-def _names(axes: Axes, purchase: Purchase, kept: Sequence[int], view: Window, styles: dict[str, Look]) -> None:
-    """The names at the right, each at the height of its cell as far as there is room, with a line to it."""
-    answer, cost = purchase.answer, purchase.cost
-    places = [min(max(view.share(answer.estimates[i].mean), 0.0), 1.0) for i in kept]
-    names = _wrapped(answer, kept)
-    heights = moved_apart(places, label_heights(axes, names, 3.0))
-    for i, place, height, name in zip(kept, places, heights, names, strict=True):
-        color = styles[first_level(answer.cells[i])].color
-        across = axes.transAxes
-        start = across.inverted().transform(axes.transData.transform((cost.mean(i), 1.0)))[0]
-        axes.plot([start, 1.015], [place, height], color=color, lw=0.5, alpha=0.6, transform=across, clip_on=False)
-        axes.text(1.025, height, name, color=color, transform=across, va="center", fontsize=6.8, linespacing=1.0)

@@ -1,18 +1,20 @@
 """Figures over training steps and over t: training loss, the weight of each t, the bound per t.
 
-The weight of each t is what `weights` says. Training choices whose weights agree share a line.
+The weight of each t is what `weights` says. What cells share is drawn once: a training, or a weight or bound that no
+eye would tell from another's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import Distinct, distinct
 from analysis.figures.drawing import (
     WIDTH,
-    Look,
     distinct_looks,
     first_level,
     label_ends,
@@ -20,25 +22,36 @@ from analysis.figures.drawing import (
     mean_line,
     new_figure,
     panels,
+    room_for,
     wrapped,
 )
-from analysis.figures.names import described
+from analysis.figures.names import name, parts_of
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.values import BOUND, TRAINING, shared
 from analysis.findings.weights import SAME, relative
+from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
 _COLUMNS = 4
-LINE = 0.16
-"""Inches that the name of a line takes."""
+_CHARS, _WIDE = 14, 32
+"""Letters in a line of a name beside small panels, and beside a wide one."""
+_ALIKE = 0.01
+"""The share of a logarithmic axis by which bounds may differ and be one line, about as much as a line is wide."""
 
 
 def training_figure(answers: Answers) -> Figure | None:
     """The loss over training steps: a panel per objective, since their scales differ."""
-    return _panels(answers, TRAINING, "training step", "training loss", log_x=False, share_y=False)
+    known = [(cell, table) for cell, table in zip(answers.cells, answers.curve(TRAINING), strict=True) if len(table)]
+    return _panels(answers, known, _one_training, ("training step", "training loss"), log_x=False)
+
+
+def _one_training(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+    """True where two cells have the same curve at every seed that both have."""
+    seeds = a.columns.intersection(b.columns)
+    return len(seeds) > 0 and a[seeds].dropna(how="all").equals(b[seeds].dropna(how="all"))
 
 
 def bound_figure(answers: Answers) -> Figure | None:
@@ -46,43 +59,20 @@ def bound_figure(answers: Answers) -> Figure | None:
 
     The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
     """
-    return _panels(answers, BOUND, "t", "bits/dim per t", log_x=True, share_y=True)
+    tables = zip(answers.cells, answers.curve(BOUND), strict=True)
+    known = [(cell, shown) for cell, table in tables if len(shown := _comparable(cell, table))]
+    values = np.concatenate([table.to_numpy().ravel() for _, table in known] or [np.ones(1)])
+    values = values[values > 0]
+    reach = _ALIKE * float(np.log(values.max() / values.min())) if len(values) else 0.0
 
+    def alike(a: pd.DataFrame, b: pd.DataFrame) -> bool:
+        """True where two bounds would lie on each other."""
+        if not a.index.equals(b.index):
+            return False
+        apart = np.abs(np.log((a.mean(axis=1) / b.mean(axis=1)).to_numpy(dtype="float64")))
+        return bool((apart[np.isfinite(apart)] <= reach).all())
 
-def _panels(answers: Answers, curve: str, x: str, y: str, *, log_x: bool, share_y: bool) -> Figure | None:
-    """Small multiples over all axes but the first, whose levels are the lines."""
-    titled = _by_panel(answers, curve)
-    if not titled:
-        return None
-    columns = min(_COLUMNS, len(titled))
-    tall = max(1.6, LINE * max(map(len, titled.values())))
-    height = 0.4 + tall * -(-len(titled) // columns)
-    figure, subplots = panels(len(titled), height, columns=columns, alone=0.5, sharex=True, sharey=share_y)
-    drawn = [table for tables in titled.values() for table in tables.values()]
-    for axes, (title, tables) in zip(subplots, titled.items(), strict=True):
-        axes.set_title(wrapped(title, 26), loc="left")
-        fit_axis(axes, "x", [table.index.to_numpy(dtype="float64") for table in drawn], log=log_x)
-        fit_axis(axes, "y", [table.to_numpy() for table in (drawn if share_y else tables.values())], log=True)
-        _lines(axes, looks(answers.axes), tables)
-    figure.supxlabel(x, fontsize=7.5)
-    figure.supylabel(y, fontsize=7.5)
-    return figure
-
-
-def _by_panel(answers: Answers, curve: str) -> dict[str, dict[CellRuns, pd.DataFrame]]:
-    """Panel title → cell → its curve, [x, seed]; panels in the order of the axes' levels."""
-    rest = answers.axes[1:]
-    ordered = sorted(
-        zip(answers.cells, answers.curve(curve), strict=True),
-        key=lambda item: [axis.position(level) for axis, level in zip(rest, item[0].levels[1:], strict=True)],
-    )
-    curves_of: dict[str, dict[CellRuns, pd.DataFrame]] = {}
-    for cell, table in ordered:
-        shown = _comparable(cell, table) if curve == BOUND else table
-        if len(shown):
-            title = ", ".join(cell.labels[1:]) if rest else cell.parameter("objective")
-            curves_of.setdefault(title, {})[cell] = shown
-    return curves_of
+    return _panels(answers, known, alike, ("t", "bits/dim per t"), log_x=True, share_y=True)
 
 
 def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
@@ -92,32 +82,78 @@ def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
     return table.where(table > 0).dropna(how="all") if in_latents(cell) else table
 
 
-def _lines(axes: Axes, styles: dict[str, Look], tables: dict[CellRuns, pd.DataFrame]) -> None:
-    """The lines of a panel: seeds thin, their mean in full, its name at its end."""
-    ends = []
-    for cell, table in tables.items():
-        look = styles[first_level(cell)]
-        ends.append((mean_line(axes, table, look), cell.labels[0] if cell.labels else "", look.color))
-    label_ends(axes, ends, 12)
+def _panels(
+    answers: Answers,
+    known: list[tuple[CellRuns, pd.DataFrame]],
+    agree: Callable[[pd.DataFrame, pd.DataFrame], bool],
+    labels: tuple[str, str],
+    *,
+    log_x: bool,
+    share_y: bool = False,
+) -> Figure | None:
+    """Small multiples over the axes that tell the curves apart but the first of them, whose levels are the lines."""
+    if not known:
+        return None
+    axes, lines = distinct(answers.axes, known, agree)
+    titled = _by_panel(axes, lines)
+    styles = looks(axes)
+    columns = min(_COLUMNS, len(titled))
+    tall = max(1.8, *(room_for([line.name for line in of_panel], _CHARS) for of_panel in titled.values()))
+    size = len(titled), 0.3 + tall * -(-len(titled) // columns)
+    figure, subplots = panels(*size, columns=columns, alone=0.65, sharex=True, sharey=share_y)
+    for place, (title, of_panel) in zip(subplots, titled.items(), strict=True):
+        place.set_title(wrapped(title, 26), loc="left")
+        fit_axis(place, "x", [line.thing.index.to_numpy(dtype="float64") for line in lines], log=log_x)
+        fit_axis(place, "y", [line.thing.to_numpy() for line in (lines if share_y else of_panel)], log=True)
+        own = [(line, styles[first_level(line.first)]) for line in of_panel]
+        label_ends(place, [(mean_line(place, line.thing, look), line.name, look.color) for line, look in own], _CHARS)
+    figure.supxlabel(labels[0], fontsize=7.5)
+    figure.supylabel(labels[1], fontsize=7.5)
+    return figure
+
+
+def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str, list[Distinct[pd.DataFrame]]]:
+    """Panel title → its lines; panels in the order of the axes' levels, or by objective where one axis alone tells."""
+    rest = axes[1:]
+    ordered = sorted(
+        lines,
+        key=lambda line: [axis.position(level) for axis, level in zip(rest, line.first.levels[1:], strict=True)],
+    )
+    objectives = {line.first.parameter("objective") for line in lines}
+    titled: dict[str, list[Distinct[pd.DataFrame]]] = {}
+    for line in ordered:
+        alone = line.first.parameter("objective") if len(objectives) > 1 else ""
+        titled.setdefault(", ".join(parts_of(line.first)[1:]) if rest else alone, []).append(line)
+    return titled
 
 
 def weights_figure(answers: Answers) -> Figure | None:
-    """The weight of each t in training, a line per distinct training choice."""
+    """The weight of each t in training, a line per distinct training choice; None where cells do not differ in it."""
     weights = _weights(answers)
-    if not weights:
+    if len(weights) < 2:
         return None
-    names = [described(cells, answers.cells) for _, cells in weights]
-    figure = new_figure(WIDTH, max(3.0, LINE * sum(wrapped(name, 32).count("\n") + 1 for name in names)))
+    names = [name(cells, answers.cells) for _, cells in weights]
+    figure = new_figure(WIDTH, max(3.0, room_for(names, _WIDE)))
     axes = figure.subplots()
     fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in weights], log=False)
     fit_axis(axes, "y", [weight.to_numpy() for weight, _ in weights], log=True)
     ends = []
-    for (weight, _), name, look in zip(weights, names, distinct_looks(len(weights)), strict=True):
+    for (weight, _), text, look in zip(weights, names, distinct_looks(len(weights)), strict=True):
         axes.plot(weight.index, weight, **look.line)
-        ends.append((float(weight.iloc[-1]), name, look.color))
-    label_ends(axes, ends, 32)
+        ends.append(((float(weight.index[-1]), float(weight.iloc[-1])), text, look.color))
+    label_ends(axes, ends, _WIDE)
     axes.set(xlabel="t", ylabel=mathtext("ε-weight × density of t,\nrelative to its mean"))
     return figure
+
+
+def weights_sentence(answers: Answers) -> str:
+    """What the figure of weights would show where all cells have one; "" where they differ, or none is known."""
+    weights = _weights(answers)
+    if len(weights) != 1:
+        return ""
+    weight = weights[0][0]
+    flat = float(weight.max() / weight.min()) < 1 + SAME
+    return "All cells give every t the same weight in training." if flat else "All cells weight t alike in training."
 
 
 def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:

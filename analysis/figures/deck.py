@@ -14,7 +14,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import Look, distinct_looks, label_ends, panels, wrapped
+from analysis.figures.drawing import Look, distinct_looks, ink, label_ends, panels, room_for, wrapped
 from analysis.figures.names import unnamed_later, written
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
@@ -77,7 +77,8 @@ def _series(formulas: pd.DataFrame, panel: FormulaPanel) -> dict[str, pd.DataFra
 
 
 def _figure(shown: Sequence[tuple[FormulaPanel, dict[str, pd.DataFrame]]]) -> Figure:
-    figure, subplots = panels(len(shown), 2.6, wspace=0.06)
+    tall = max(room_for(map(written, series), _CHARS) for _, series in shown)
+    figure, subplots = panels(len(shown), max(2.6, tall), wspace=0.06)
     for i, (panel, series) in enumerate(shown):
         axes = subplots[i]
         shared = [other for _, other in shown if not other.keys().isdisjoint(series)]
@@ -96,12 +97,12 @@ def _figure(shown: Sequence[tuple[FormulaPanel, dict[str, pd.DataFrame]]]) -> Fi
 def _name(axes: Axes, panel: FormulaPanel, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
     """The names of these lines; those that a later panel has too are named there."""
     if not panel.at_start:
-        ends = [(float(rows["y"].iloc[-1]), written(name), styles[name].color) for name, rows in series.items()]
-        label_ends(axes, ends, _CHARS)
+        ends = {name: (float(rows["x"].iloc[-1]), float(rows["y"].iloc[-1])) for name, rows in series.items()}
+        label_ends(axes, [(end, written(name), styles[name].color) for name, end in ends.items()], _CHARS)
         return
     low, high = axes.get_xlim()
     axes.set_xlim(low / (high / low) ** 0.11 if panel.log_x else low - 0.11 * (high - low), high)
     for name, rows in series.items():
         start = float(rows["x"].iloc[0]), float(rows["y"].iloc[0])
-        style: dict[str, Any] = {"color": styles[name].color, "ha": "right", "va": "center", "fontsize": 6.5}
+        style: dict[str, Any] = {"color": ink(styles[name].color), "ha": "right", "va": "center", "fontsize": 6.5}
         axes.annotate(mathtext(written(name)), start, (-3, 0), textcoords="offset points", **style)

@@ -16,7 +16,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import GREY, Look, panels, status_word
-from analysis.figures.forest import dress, label_rows, row, rows, words
+from analysis.figures.forest import dress, label_rows, more_than_a_line, row, rows, words
+from analysis.figures.names import compared
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
@@ -42,7 +43,7 @@ LOOKS: dict[Verdict, Look] = {
 
 def differences_figure(answers: Answers) -> Figure | None:
     """The figure; None where no two cells have an interval between them."""
-    shown = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
+    shown = [answer for answer in answers.findings if _says_something(answers.grid, answer)]
     if not shown:
         return None
     base = _base(answers, shown)
@@ -54,6 +55,13 @@ def differences_figure(answers: Answers) -> Figure | None:
         _panel(axes, answers.grid, answer, places, base, len(shown))
     label_rows(subplots[0], ticks)
     return figure
+
+
+def _says_something(grid: GridResults, answer: Findings) -> bool:
+    """True where a pair has an interval, and some pair a difference: what is of a shared training has none anywhere."""
+    known = [_estimate(grid, pair) for pair in answer.pairs]
+    moves = any(value != _none(answer.metric) for estimate in known for value in estimate.values.values())
+    return moves and any(pair.comparison.n > 1 for pair in answer.pairs)
 
 
 def _base(answers: Answers, shown: Sequence[Findings]) -> CellRuns | None:
@@ -79,8 +87,13 @@ def _every_pair(
     pairs: dict[PairLevels, CellComparison] = {
         _place(pair.a, pair.b): pair for answer in shown for pair in answer.pairs
     }
-    places = {float(i): (pair.a, pair.b) for i, pair in enumerate(pairs.values())}
-    return places, {height: (f"{a.name} | {b.name}", False) for height, (a, b) in places.items()}
+    places, ticks, at = {}, {}, 0.0
+    for pair in pairs.values():
+        text = compared(pair.a, pair.b)
+        at += more_than_a_line(text) / 2
+        places[at], ticks[at] = (pair.a, pair.b), (text, False)
+        at += 1 + more_than_a_line(text) / 2
+    return places, ticks
 
 
 def _place(a: CellRuns, b: CellRuns) -> PairLevels:
@@ -97,11 +110,13 @@ def _panel(
 ) -> None:
     pairs = {_place(pair.a, pair.b): pair for pair in answer.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
-    view = _view([estimate for estimate in estimates.values() if estimate.values], log=answer.metric.scale == "log")
+    none = _none(answer.metric)
+    known = [estimate for estimate in estimates.values() if any(value != none for value in estimate.values.values())]
+    view = _view(known, log=answer.metric.scale == "log")
     dress(axes, view, _label(answer.metric, base), across)
-    axes.axvline(_none(answer.metric), color="black", linewidth=0.8, zorder=1)
+    axes.axvline(none, color="black", linewidth=0.8, zorder=1)
     _band(axes, answer.metric)
-    _directions(axes, view, _sides(answer, base), _none(answer.metric))
+    _directions(axes, view, _sides(answer, base), none)
     rounding = Rounding.of(answer.metric.decimals, [estimate.half_width for estimate in estimates.values()])
     for height, (a, b) in places.items():
         pair = pairs.get(_place(a, b))

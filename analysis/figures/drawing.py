@@ -4,9 +4,8 @@ labels."""
 from __future__ import annotations
 
 import io
-import math
 import textwrap
-from collections.abc import Sequence, Sized
+from collections.abc import Iterable, Sequence, Sized
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,9 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from analysis.figures.digest import KEY, digest_of
+from analysis.figures.ticks import FittingLocator, plain, power
 from analysis.findings.cells import CellRuns
 from analysis.format.files import replace_file
 from analysis.format.grid_json import Axis
@@ -31,25 +31,23 @@ from analysis.format.notation import mathtext
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]
 Color = tuple[float, float, float]
+Point = tuple[float, float]
 WIDTH = 7.0
 """Inches: a page's text, or two columns of it."""
 GREY = "#6b6b6b"
+ON_ANY = "#767676"
+"""The colour of text that is read on white and on black, in figures without a background of their own."""
 COLORBLIND = (
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
-    *("#ca9161", "#fbafe4", "#949494", "#ece133", "#56b4e9"),
+    *("#7f4f24", "#4b2e83", "#2f2f2f", "#8a8500", "#3a9fd6"),
 )
-"""seaborn's palette of this name."""
+"""The first five of seaborn's palette of this name, and five that are as dark, since names are written in them."""
+_CONTRAST = 4.5
+"""The least contrast with white at which text is easy to read (WCAG 2.1, 1.4.3)."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1), (5, 1, 1, 1), (3, 1, 1, 1, 1, 1))
-_STEPS = (
-    (1.0,),
-    (1.0, 3.0),
-    (1.0, 2.0, 5.0),
-    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
-    tuple(1 + i / 2 for i in range(18)),
-    tuple(1 + i / 10 for i in range(90)),
-)
-"""The ticks of a logarithmic axis within a decade, from few to many."""
 MARKERS = "osD^vP*X<>"
+_LINE, _GAP = 9.0, 2.0
+"""Points of a line of a name, and between names."""
 _LETTERS = 18
 """Letters to an inch of what stands above a figure."""
 
@@ -74,9 +72,11 @@ def styled() -> AbstractContextManager[None]:
     return matplotlib.style.context(["default", str(STYLE)])
 
 
-def new_figure(width: float, height: float) -> Figure:
-    """A figure in inches that no global state knows."""
+def new_figure(width: float, height: float, *, clear: bool = False) -> Figure:
+    """A figure in inches that no global state knows; of a `clear` one the page is the background, white or black."""
     figure = Figure(figsize=(width, height), layout="constrained")
+    if clear:
+        figure.patch.set_alpha(0.0)
     FigureCanvasAgg(figure)
     return figure
 
@@ -165,6 +165,20 @@ def _palette(n: int) -> Sequence[Color]:
     return [to_rgb(color) for color in color_palette("husl", n)]
 
 
+def ink(color: Color | str) -> Color:
+    """The colour, darkened until text in it can be read on white."""
+    red, green, blue = to_rgb(color)
+    while _contrast((red, green, blue)) < _CONTRAST:
+        red, green, blue = 0.96 * red, 0.96 * green, 0.96 * blue
+    return red, green, blue
+
+
+def _contrast(color: Color) -> float:
+    """The contrast with white, from 1 to 21."""
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color]
+    return 1.05 / (0.05 + sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), linear, strict=True)))
+
+
 def looks(axes: Sequence[Axis]) -> dict[str, Look]:
     """A look per level of the first of a grid's axes; one for all where there is none."""
     names = [level.name for level in axes[0].levels] if axes else [""]
@@ -188,24 +202,11 @@ def log_scale(axes: Axes, which: Which, low: float, high: float) -> None:
     """A logarithmic axis whose ticks are plain numbers, and more than one of them."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
-    steps = next((steps for steps in _STEPS if _ticks(steps, low, high) >= 3), _STEPS[-1])
-    axis.set_major_locator(LogLocator(subs=steps, numticks=7))
-    plain = low >= 1e-3 and high < 1e5
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if plain else power(value)))
+    axis.set_major_locator(FittingLocator(7, log=True))
+    written = plain if low >= 1e-3 and high < 1e5 else power
+    axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
     axis.set_minor_locator(NullLocator())
     axis.set_minor_formatter(NullFormatter())
-
-
-def _ticks(steps: Sequence[float], low: float, high: float) -> int:
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    return sum(low <= step * 10.0**decade <= high for step in steps for decade in decades)
-
-
-def power(value: float) -> str:
-    """A value as a power of ten, with a factor where there is one."""
-    exponent = math.floor(math.log10(value) + 1e-9)
-    factor = value / 10.0**exponent
-    return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"
 
 
 def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
@@ -236,13 +237,13 @@ def _overlap(places: Sequence[float], sizes: Sequence[float], below: list[int], 
     return _start(places, sizes, below) + sum(sizes[i] for i in below) > _start(places, sizes, above)
 
 
-def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> float:
-    """The curve [x, seed] of each seed thin where they differ, their mean in full; the height at which it ends."""
+def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> Point:
+    """The curve [x, seed] of each seed thin where they differ, their mean in full; the point at which it ends."""
     mean = table.mean(axis=1)
     if table.nunique(axis=1).gt(1).any():
         axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
     axes.plot(mean.index, mean, stroke(mean), **look.line)
-    return float(mean.iloc[-1])
+    return float(mean.index[-1]), float(mean.iloc[-1])
 
 
 def stroke(points: Sized) -> str:
@@ -253,17 +254,33 @@ def stroke(points: Sized) -> str:
 def label_heights(axes: Axes, names: Sequence[str], gap: float) -> list[float]:
     """The share of the axes' height that each name takes, with a gap in points."""
     points = axes.get_window_extent().height / axes.figure.dpi * 72
-    return [(9.0 * (name.count("\n") + 1) + gap) / points for name in names]
+    return [(_LINE * (name.count("\n") + 1) + gap) / points for name in names]
 
 
-def label_ends(axes: Axes, ends: Sequence[tuple[float, str, Color]], chars: int) -> None:
-    """Names at the right of the lines that end at these heights, moved apart so that they can be read."""
-    low, high = (axes.transScale.transform((1.0, y))[1] for y in axes.get_ylim())
-    places = [(axes.transScale.transform((1.0, y))[1] - low) / (high - low) for y, _, _ in ends]
+def room_for(names: Iterable[str], chars: int) -> float:
+    """The inches of a panel's height in which these names find room at its side, below its title and above its axis."""
+    return 0.55 + sum(_LINE * (wrapped(name, chars).count("\n") + 1) + _GAP for name in names) / 72
+
+
+def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int, fontsize: float | None = None) -> None:
+    """Names at the right of the points that they belong to, moved apart so that they can be read, each with a thin line
+    to its point."""
     names = [wrapped(name, chars) for _, name, _ in ends]
-    sizes = label_heights(axes, names, 2.0)
-    for place, name, (_, _, color) in zip(moved_apart(places, sizes), names, ends, strict=True):
-        axes.text(1.02, place, name, color=color, transform=axes.transAxes, va="center", linespacing=1.0)
+    places = [min(max(place_of(axes, point)[1], 0.0), 1.0) for point, _, _ in ends]
+    heights = moved_apart(places, label_heights(axes, names, _GAP))
+    for (point, _, color), name, height in zip(ends, names, heights, strict=True):
+        if name:
+            lead = {"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0}
+            style: dict[str, Any] = {"color": ink(color), "va": "center", "linespacing": 1.0, "fontsize": fontsize}
+            at: dict[str, Any] = {"xytext": (1.05, height), "textcoords": "axes fraction", "annotation_clip": False}
+            axes.annotate(name, point, arrowprops=lead | {"relpos": (0, 0.5)}, **at, **style)
+
+
+def place_of(axes: Axes, point: Point) -> Point:
+    """The place of a point in shares of the axes, which their layout does not change."""
+    corners = zip(axes.get_xlim(), axes.get_ylim(), strict=True)
+    (left, low), (right, high), (x, y) = (axes.transScale.transform(at) for at in (*corners, point))
+    return float((x - left) / (right - left)), float((y - low) / (high - low))
 
 
 def wrapped(text: str, chars: int) -> str:

@@ -7,18 +7,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import GREY, Look, wrapped
+from analysis.figures.drawing import GREY, Look, ink, place_of, wrapped
 from analysis.figures.windows import Window, on_axis, show
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
+_CHARS = 48
+"""Letters of a row's label in a line."""
+_LETTER = 0.045
+"""The share of the width that a letter of a number takes in the narrowest of panels."""
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 """The halo behind a text, so that no line runs through it."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mean that is out of view, in words, where it lies, and its look."""
+
+    text: str
+    x: float
+    mean: float
+    look: Look
 
 
 def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
@@ -31,15 +47,22 @@ def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], 
             at += 0.4 if previous is not None else 0.0
             ticks[at] = (f"{axes[0].label} {cell.labels[0]}", True)
             at, previous = at + 1, cell.levels[0]
+        text = ", ".join(cell.labels[1:] if grouped else cell.labels) or cell.name
+        at += more_than_a_line(text) / 2
         heights.append(at)
-        ticks[at] = (", ".join(cell.labels[1:] if grouped else cell.labels) or cell.name, False)
-        at += 1
+        ticks[at] = (text, False)
+        at += 1 + more_than_a_line(text) / 2
     return heights, ticks
+
+
+def more_than_a_line(text: str) -> float:
+    """The heights of rows that the label of one takes beyond its own."""
+    return 0.7 * wrapped(text, _CHARS).count("\n")
 
 
 def label_rows(axes: Axes, ticks: dict[float, tuple[str, bool]]) -> None:
     """The labels of the rows, those that head a group in bold."""
-    axes.set_yticks(list(ticks), [wrapped(text, 60) for text, _ in ticks.values()])
+    axes.set_yticks(list(ticks), [wrapped(text, _CHARS) for text, _ in ticks.values()])
     for text, (_, bold) in zip(axes.get_yticklabels(), ticks.values(), strict=True):
         text.set_fontweight("bold" if bold else "normal")
 
@@ -62,7 +85,7 @@ def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
 def words(axes: Axes, text: str, place: float, height: float, side: str, color: str = GREY, **style: Any) -> None:
     """Text at a share of the width, on white so that no line runs through it."""
     across = axes.get_yaxis_transform()
-    style |= {"color": color, "ha": side, "va": "center", "bbox": ON_WHITE, "transform": across}
+    style |= {"color": ink(color), "ha": side, "va": "center", "bbox": ON_WHITE, "transform": across}
     axes.text(place, height, mathtext(text), **style)
 
 
@@ -74,16 +97,22 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
         words(axes, f"◂ {text}", 0.0, height, "left", **style)
 
 
-def beyond(axes: Axes, text: str, point: tuple[float, float], look: Look, view: Window, stacked: int = 0) -> None:
-    """A mean far above or below the rest: an arrow at the edge with its number, so many others being there already."""
-    x, mean = point
-    edge, tip, down = (view.high, "^", -1) if mean > view.high else (view.low, "v", 1)
-    axes.plot(x, edge, tip, ms=4, color=look.color, mew=0, clip_on=False, zorder=4)
-    # At the right there is no room for it, and the names of others.
-    left = axes.transAxes.inverted().transform(axes.transData.transform((x, edge)))[0] > 0.9
-    shift, side = (-5 if left else 5, down * (2 + 8 * stacked)), "right" if left else "left"
-    style: dict[str, Any] = {"color": look.color, "fontsize": 6.5, "ha": side, "va": "center", "bbox": ON_WHITE}
-    axes.annotate(text, (x, edge), shift, textcoords="offset points", **style)
+def beyond(axes: Axes, marks: Sequence[Mark], view: Window) -> None:
+    """Means far above or below the rest: an arrow each at the edge with its number, those of one place stacked."""
+    placed: list[tuple[float, float, float, int]] = []
+    for mark in sorted(marks, key=lambda mark: (mark.x, -abs(mark.mean))):
+        edge, tip, down = (view.high, "^", -1) if mark.mean > view.high else (view.low, "v", 1)
+        axes.plot(mark.x, edge, tip, ms=4, color=mark.look.color, mew=0, clip_on=False, zorder=4)
+        place = place_of(axes, (mark.x, edge))[0]
+        # At the right there is no room for it, and the names of others.
+        wide, left = 0.03 + _LETTER * len(mark.text), place > 0.8
+        start, end = (place - wide, place) if left else (place, place + wide)
+        taken = {level for a, b, of, level in placed if of == edge and a < end and start < b}
+        level = next(level for level in count() if level not in taken)
+        placed.append((start, end, edge, level))
+        shift, side = (-5 if left else 5, down * (2 + 8 * level)), "right" if left else "left"
+        style: dict[str, Any] = {"color": ink(mark.look.color), "fontsize": 6.5, "ha": side, "va": "center"}
+        axes.annotate(mark.text, (mark.x, edge), shift, textcoords="offset points", bbox=ON_WHITE, **style)
 
 
 def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import GREY, WIDTH, new_figure
+from analysis.figures.drawing import ON_ANY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.figures.names import written
 from analysis.findings.answers import Answers
@@ -74,21 +74,22 @@ def strips_figure(answers: Answers) -> Figure | None:
     frame = _frame(strips, WIDTH - left)
     tops, height = _places(strips, frame)
     width = left + max(len(strip.frames) for strip in strips) * (frame + _GAP)
-    figure = new_figure(width, height)
+    figure = new_figure(width, height, clear=True)
     figure.set_layout_engine("none")
     for strip, (top, titled, headed) in zip(strips, tops, strict=True):
         if titled:
             y = 1 - (top - _HEAD - 0.09) / height
-            figure.text(left / width, y, TITLES[strip.direction], va="bottom", fontweight="bold")
+            figure.text(left / width, y, TITLES[strip.direction], color=ON_ANY, va="bottom", fontweight="bold")
         middle = 1 - (top + frame / 2) / height
-        figure.text((left - 0.06) / width, middle, mathtext("\n".join(strip.side)), ha="right", va="center")
+        side = mathtext("\n".join(strip.side))
+        figure.text((left - 0.06) / width, middle, side, color=ON_ANY, ha="right", va="center")
         every = max(1, math.ceil(_MIN_HEAD / (frame + _GAP)))
         for i, (image, t) in enumerate(zip(strip.frames, strip.times, strict=True)):
             x = left + i * (frame + _GAP)
             add_image(figure, image, x, 1 - (top + frame) / height, frame)
             if headed and i % every == 0:
                 place = (x + frame / 2) / width, 1 - (top - 0.03) / height
-                figure.text(*place, f"{t:.2g}", color=GREY, fontsize=6.5, ha="center", va="bottom")
+                figure.text(*place, f"{t:.2g}", color=ON_ANY, fontsize=6.5, ha="center", va="bottom")
     return figure
 
 
@@ -161,15 +162,16 @@ def reconstructions_figure(answers: Answers) -> Figure | None:
     step = max(side, _LINE * lines) + _GAP
     width = left + shown * (side + _GAP) + _RIGHT
     height = _APART + step * len(rows) + _GAP
-    figure = new_figure(width, height)
+    figure = new_figure(width, height, clear=True)
     figure.set_layout_engine("none")
     for i, row in enumerate(rows):
         middle = 1 - (_GAP + i * step + (_APART if i else 0.0) + step / 2) / height
-        figure.text((left - 0.07) / width, middle, mathtext("\n".join(row.side)), ha="right", va="center")
+        label = mathtext("\n".join(row.side))
+        figure.text((left - 0.07) / width, middle, label, color=ON_ANY, ha="right", va="center")
         for j, image in enumerate(row.images[:shown]):
             add_image(figure, image, left + j * (side + _GAP), middle - side / height / 2, side)
         at = (left + shown * (side + _GAP) + 0.05) / width
-        figure.text(at, middle, "\n".join(row.scores), color=GREY, fontsize=6.5, ha="left", va="center")
+        figure.text(at, middle, "\n".join(row.scores), color=ON_ANY, fontsize=6.5, ha="left", va="center")
     return figure
 
 

@@ -19,6 +19,8 @@ from analysis.format.errors import InputError
 DPI = 300
 """Dots to a printed inch."""
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
+_MOST, _LEAST = 8, 4
+"""Images of a sheet side by side, at most; pixels of an image, at least."""
 WIDEST, TALLEST = 50, 4
 """The most times that a sheet is as wide as high, for a strip is a row of squares; and as high as wide."""
 _CHAR = 0.075
@@ -41,6 +43,25 @@ def _check_sides(width: int, height: int) -> None:
     """ValueError where a picture is a line: drawn as wide as a panel, it would be longer than memory holds."""
     if width > WIDEST * height or height > TALLEST * width:
         raise ValueError(f"{width} × {height} pixels are no sheet of images")
+
+
+def first_images(sheet: NDArray[np.float64], across: int, down: int) -> NDArray[np.float64]:
+    """The first images of a sheet, so many across and down as far as it has them."""
+    high, wide = tile(sheet)
+    return sheet[: down * high + 1, : across * wide + 1]
+
+
+def tile(sheet: NDArray[np.float64]) -> tuple[int, int]:
+    """The height and width in pixels of an image on a sheet with a white line; of all where there are no such lines."""
+    lines = sheet.min(axis=2) if sheet.ndim == 3 else sheet
+    return _period(lines.min(axis=1)), _period(lines.min(axis=0))
+
+
+def _period(darkest: NDArray[np.float64]) -> int:
+    """The distance of white lines that part as many images as can be, by the darkest pixel of each line."""
+    last = len(darkest) - 1
+    counts = (n for n in range(_MOST, 0, -1) if last % n == 0 and last // n > _LEAST)
+    return next((last // n for n in counts if (darkest[:: last // n] == 1.0).all()), last + 1)
 
 
 def squares(path: Path) -> NDArray[np.float64]:
@@ -71,8 +92,8 @@ def add_image(figure: Figure, image: NDArray[np.float64], left: float, bottom: f
 
 
 def side_lines(text: str, chars: int) -> list[str]:
-    """A text for the side of images in lines of at most so many characters."""
-    return textwrap.wrap(text, chars, break_on_hyphens=False)
+    """A text for the side of images in lines of at most so many characters; no word is broken."""
+    return textwrap.wrap(text, chars, break_on_hyphens=False, break_long_words=False)
 
 
 def side_width(texts: Iterable[Iterable[str]]) -> float:

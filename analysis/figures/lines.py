@@ -9,18 +9,17 @@ that its cells share, so that nothing moves, is left out. What is far off the re
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
-from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, panels, wrapped
-from analysis.figures.forest import beyond
-from analysis.figures.names import name, unnamed_later
+from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, panels, room_for, wrapped
+from analysis.figures.names import name, together, unnamed_later
+from analysis.figures.points import mark_outside
 from analysis.figures.windows import Window, around, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
@@ -47,10 +46,12 @@ _HEIGHT = 2.0
 
 @dataclass(frozen=True, eq=False)
 class NamedLine:
-    """A line with its name, which has one look in all panels."""
+    """A line with its name, which has one look in all panels, and what is written at its end: others' names, too, that
+    would lie under it."""
 
     name: str
     line: Line
+    text: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,11 @@ class LinesPanel:
     key: str
     metric: ShownMetric
     lines: list[NamedLine]
+
+    @property
+    def texts(self) -> list[str]:
+        """The texts at their ends."""
+        return [named.text for named in self.lines]
 
     @property
     def names(self) -> set[str]:
@@ -75,7 +81,7 @@ def lines_figure(answers: Answers) -> Figure | None:
     keys = [key for key in LABELS if any(panel.key == key for panel in shown)]
     metrics = list(dict.fromkeys(panel.metric.name for panel in shown))
     styles = _styles(shown)
-    tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
+    tall = max(_HEIGHT, *(room_for(panel.texts, _CHARS) for panel in shown))
     figure = new_figure(WIDTH if len(keys) > 1 else 0.65 * WIDTH, 0.2 + tall * len(metrics))
     figure.set_layout_engine("constrained", wspace=0.04)
     subplots = figure.subplots(len(metrics), len(keys), squeeze=False)
@@ -102,7 +108,7 @@ def guidance_figure(answers: Answers) -> Figure | None:
     if not shown:
         return None
     styles = _styles(shown)
-    tall = max(_HEIGHT, 0.3 + 0.16 * len(styles))
+    tall = max(_HEIGHT, *(room_for(panel.texts, _CHARS) for panel in shown))
     columns = min(COLUMNS, len(shown))
     figure, subplots = panels(len(shown), 0.2 + tall * -(-len(shown) // columns), columns=columns, wspace=0.04)
     for i, (axes, panel) in enumerate(zip(subplots, shown, strict=True)):
@@ -110,7 +116,7 @@ def guidance_figure(answers: Answers) -> Figure | None:
         # Names widen a column: those of a row that is not full stand above it.
         named = unnamed_later(i % columns, [other.names for other in row]) if len(row) == columns else ()
         _draw(axes, panel, styles, named)
-        axes.set_ylabel(mathtext(wrapped(panel.metric.head, 30)))
+        axes.set_ylabel(wrapped(panel.metric.head, 30))
         axes.set_xlabel("guidance scale w" if i + columns >= len(shown) else "")
     return figure
 
@@ -129,8 +135,20 @@ def _panels(answers: Answers, keys: Collection[str], metrics: Sequence[ShownMetr
         for key in (key for key in keys if key in named):
             if any(named_line.line.moves(metric.name) for named_line in named[key]):
                 finite = [named_line for named_line in named[key] if any(_finite(named_line.line, metric))]
-                found.append(LinesPanel(key, metric, finite))
+                found.append(LinesPanel(key, metric, _apart(finite, metric)))
     return found
+
+
+def _apart(lines: Sequence[NamedLine], metric: ShownMetric) -> list[NamedLine]:
+    """Those that can be told apart: lines of the same values, of a metric that their difference does not touch, are
+    one."""
+    by_values: dict[object, list[NamedLine]] = {}
+    for named in lines:
+        points = zip(named.line.xs, named.line.cells, strict=True)
+        values = tuple((x, cell.estimate(metric.name).by_seed) for x, cell in points)
+        stars = tuple(_tuned(named.line, metric))
+        by_values.setdefault((values, stars), []).append(named)
+    return [replace(alike[0], text=together(named.name for named in alike)) for alike in by_values.values()]
 
 
 def _named(answers: Answers, key: str) -> list[NamedLine]:
@@ -138,9 +156,10 @@ def _named(answers: Answers, key: str) -> list[NamedLine]:
     lines = answers.lines[key]
     own = [_own(key, line) for line in lines]
     if len(lines) == 1:
-        return [NamedLine(_fixed(answers, own[0]), lines[0])]
+        return [NamedLine(text := _fixed(answers, own[0]), lines[0], text)]
     everyone = list({id(cell): cell for cells in own for cell in cells}.values())
-    return [NamedLine(name(cells, everyone), line) for cells, line in zip(own, lines, strict=True)]
+    names = [name(cells, everyone) for cells in own]
+    return [NamedLine(text, line, text) for text, line in zip(names, lines, strict=True)]
 
 
 def _own(key: str, line: Line) -> list[CellRuns]:
@@ -176,8 +195,7 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     rounding = Rounding.of(
         panel.metric.decimals, [estimate.half_width for of_line in estimates for estimate in of_line]
     )
-    out: Counter[tuple[float, bool]] = Counter()
-    ends = []
+    out, ends = [], []
     for named, of_line, stars in zip(panel.lines, estimates, tuned, strict=True):
         look = styles[named.name]
         here = [(x, estimate) for x, estimate in zip(named.line.xs, of_line, strict=True) if estimate.known]
@@ -185,13 +203,10 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
         _line(axes, points, look, view, named.name)
         for x, value in stars:
             axes.plot(x, view.clipped(value), "*", ms=5.5, mew=0.4, mec="white", color=look.color, zorder=4)
-        for x, estimate in points:
-            if not view.holds(estimate.mean):
-                side = x, estimate.mean > view.high
-                beyond(axes, rounding.number(estimate.mean), (x, estimate.mean), look, view, out[side])
-                out[side] += 1
-        if named.name and named.name in labelled:
-            ends.append((view.clipped(points[-1][1].mean), named.name, look.color))
+        out += [((x, estimate.mean), look, rounding) for x, estimate in points]
+        if named.name in labelled:
+            ends.append(((points[-1][0], view.clipped(points[-1][1].mean)), named.text, look.color))
+    mark_outside(axes, out, view)
     label_ends(axes, ends, _CHARS)
 
 

@@ -41,7 +41,7 @@ def _figure(answers: Answers, asked: Sequence[ShownMetric]) -> Figure | None:
     heights, ticks = rows(answers.axes, answers.cells)
     references = {m.name: known_values(answers.meta, m) for m in metrics}
     above = max(len(lines) for lines in references.values())
-    figure, subplots = panels(len(metrics), 0.6 + 0.17 * (len(ticks) + above), sharey=True)
+    figure, subplots = panels(len(metrics), 0.6 + 0.17 * (max(ticks) + 1 + above), sharey=True)
     for axes, metric in zip(subplots, metrics, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -0.9 - 0.9 * above)
         _panel(axes, answers, metric, heights, list(references[metric.name].items()))

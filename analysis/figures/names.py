@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from analysis.findings.cells import CellRuns
 
@@ -20,22 +20,27 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
         places = {tuple(cell.levels[i] for i in fewer) for cell in cells}
         if sum(tuple(cell.levels[i] for i in fewer) in places for cell in everyone) == len(cells):
             kept = fewer
-    names = list(dict.fromkeys(", ".join(cell.labels[i] for i in kept) for cell in cells))
-    shown = names if len(names) <= _NAMES else [*names[: _NAMES - 1], f"and {len(names) - _NAMES + 1} more"]
-    return "\n".join(shown)
+    return together(", ".join(parts_of(cell)[i] for i in kept) for cell in cells)
 
 
-def described(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Names of cells by their later levels, a line each, led by those of the first axis where they are not all."""
-    firsts: dict[tuple[str, ...], list[str]] = {}
-    for cell in cells:
-        firsts.setdefault(cell.labels[1:], []).extend(cell.labels[:1])
-    lines = []
-    for rest, leads in firsts.items():
-        whole = len(leads) == sum(cell.labels[1:] == rest for cell in everyone) > 1
-        lead = "" if whole and rest else ", ".join(leads)
-        lines.append(": ".join(word for word in (lead, ", ".join(rest)) if word))
-    return "\n".join(lines)
+def together(names: Iterable[str]) -> str:
+    """Names of what is one, a line each, `_NAMES` at most."""
+    known = list(dict.fromkeys(names))
+    return "\n".join(known if len(known) <= _NAMES else [*known[: _NAMES - 1], f"and {len(known) - _NAMES + 1} more"])
+
+
+def compared(a: CellRuns, b: CellRuns) -> str:
+    """Two cells by the levels in which they differ, after those that they share: Steps = 5: DDIM | ancestral."""
+    parts = list(zip(parts_of(a), parts_of(b), strict=True))
+    common = " · ".join(x for x, y in parts if x == y)
+    first, second = (" · ".join(pair[i] for pair in parts if pair[0] != pair[1]) for i in (0, 1))
+    return f"{common}: {first} | {second}" if common else f"{first} | {second}"
+
+
+def parts_of(cell: CellRuns) -> tuple[str, ...]:
+    """The parts of a cell's name, one of each level: bare numbers are led by their axis there, Steps = 5."""
+    parts = tuple(cell.name.split(" · "))
+    return parts if len(parts) == len(cell.labels) else cell.labels
 
 
 def unnamed_later(i: int, panels: Sequence[Collection[str]]) -> set[str]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from analysis.figures.drawing import Look, power
-from analysis.figures.forest import beyond
+from analysis.figures.drawing import Look, Point
+from analysis.figures.forest import Mark, beyond
+from analysis.figures.ticks import power
 from analysis.figures.windows import Window, around, show
 from analysis.findings.cells import Estimate
 from analysis.findings.costs import Cost
@@ -44,7 +45,7 @@ def draw_seeds(axes: Axes, costs: dict[int, float], estimate: Estimate, look: Lo
     axes.plot(*np.array(seeds).reshape(-1, 2).T, ".", ms=3, mew=0, color=look.color, alpha=alpha, zorder=2)
 
 
-def mark_outside(axes: Axes, x: float, mean: float, look: Look, view: Window, rounding: Rounding) -> None:
-    """The arrow of a mean that is out of view; nothing of one that is in view."""
-    if not view.holds(mean):
-        beyond(axes, rounding.number(mean), (x, mean), look, view)
+def mark_outside(axes: Axes, means: Sequence[tuple[Point, Look, Rounding]], view: Window) -> None:
+    """The arrows of those means that are out of view."""
+    out = [(point, look, rounding) for point, look, rounding in means if not view.holds(point[1])]
+    beyond(axes, [Mark(rounding.number(mean), x, mean, look) for (x, mean), look, rounding in out], view)

@@ -1,13 +1,14 @@
 """One sheet with samples of every cell: rows and columns are the grid's axes, all of one seed where it has samples.
 
-Images are drawn as they are, 2-D data as clouds of points on equal axes, after a panel of held-out points where there
-are any. Their range is what is shown of every cell, and how many points lie outside of it stands in the panel.
+Of images a few are drawn, as many as are large enough to be seen, each the same noise in all cells; 2-D data are clouds
+of points on equal axes. Held-out data come first, where there are any: the range of points is what is shown of every
+cell, and how many lie outside of it stands in the panel.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from analysis.figures.drawing import GREY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
+from analysis.figures.drawing import GREY, ON_ANY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.figures.forest import ON_WHITE
-from analysis.figures.images import DPI, dots, read_image, show_image, side_lines, side_width
+from analysis.figures.images import DPI, dots, first_images, read_image, show_image, side_lines, side_width, tile
+from analysis.figures.names import parts_of
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
@@ -27,13 +29,18 @@ from analysis.format.grid_json import Axis
 from analysis.format.names import HELD_OUT
 from analysis.format.notation import mathtext
 
-_TOP, _GAP = 0.24, 0.07
+_GAP, _LINE, _LETTERS = 0.07, 0.125, 15.0
+"""Inches between panels and of a line of text, and letters to an inch."""
+_TILE, _MAX_TILE, _PAGE, _DOWN = 0.34, 0.6, 6.0, 4
+"""Inches that an image is wide at least and at most, and that all rows may fill; rows of a cell's images, at most."""
 _TICKS = 0.3
 """Inches that numbers at an axis take, at the left of a panel of points and below it."""
 _MARGIN, _BULK = 0.1, 0.99
 """The share of the range of held-out points that is shown beyond either end; where there are none, the share of
 coordinates of the median cell that are shown."""
-_MAX_COLUMNS, _MAX_WIDTH = 4, 2.4
+_NARROW = 12
+"""Cells of a single axis whose images stand in two columns; those of more, and points, in four."""
+_MAX_WIDTH = 2.4
 
 
 @dataclass(frozen=True)
@@ -83,37 +90,61 @@ def samples_figure(answers: Answers) -> Figure | None:
     if not present:
         return None
     points = present[0].points
-    real = _points(answers.grid.samples, HELD_OUT) if points else None
-    sheets = cells if real is None else [CellSamples(0, real, points=True), *cells]
-    places = _places(answers, held_out=real is not None)
+    real = _kept(answers.grid.samples, HELD_OUT, 0)
+    sheets = cells if real is None else [real, *cells]
+    places = _places(answers, "points" if points else "images", held_out=real is not None)
     rows, columns = 1 + max(place.row for place in places), 1 + max(place.column for place in places)
     gap = _TICKS if points else _GAP
     left = side_width(place.side.split("\n") for place in places) + (_TICKS if points else 0.0)
-    width, height = _panel(present[0], (WIDTH - left) / columns - gap)
-    titled = {place.row: place.title for place in places if place.title}
-    bottoms = np.cumsum([(_TOP if row in titled else 0.0) + height + gap for row in range(rows)])
+    room = (WIDTH - left) / columns - gap
+    across, down = _few(present[0], room, rows)
+    width, height = _panel(present[0], room, across, down)
+    chars = int(_LETTERS * (width + gap))
+    high = max(height, *(_LINE * (place.side.count("\n") + 1) for place in places))
+    bottoms = np.cumsum([_above(places, row, chars) + high + gap for row in range(rows)])
     size = (left + columns * (width + gap), float(bottoms[-1]))
-    figure = new_figure(*size)
+    figure = new_figure(*size, clear=True)
     figure.set_layout_engine("none")
-    shown, colors = _shown(real, present), looks(answers.axes)
+    shown, colors = _shown(real if points else None, present), looks(answers.axes)
     for place, sheet in zip(places, sheets, strict=True):
-        x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap
+        x, y = left + place.column * (width + gap), size[1] - float(bottoms[place.row]) + gap + (high - height) / 2
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
-        _frame(axes, place)
+        _frame(axes, place, chars)
         color = GREY if place.cell is None else colors[first_level(place.cell)].color
-        _fill(axes, sheet, place.cell, shown, color)
+        _fill(axes, sheet and _first(sheet, across, down), place.cell, shown, color)
     return figure
 
 
-def _places(answers: Answers, *, held_out: bool) -> list[SamplePanel]:
+def _above(places: Sequence[SamplePanel], row: int, chars: int) -> float:
+    """The inches of the titles above a row."""
+    titles = [wrapped(place.title, chars).count("\n") + 1 for place in places if place.row == row and place.title]
+    return 0.1 + _LINE * max(titles) if titles else 0.0
+
+
+def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
+    """The images that a panel has across and down, none smaller than can be seen."""
+    if sheet.points:
+        return 1, 1
+    high, wide = tile(sheet.values)
+    side = min(_TILE, room)
+    down = int(_PAGE / rows / (side * high / wide))
+    return max(1, min(sheet.values.shape[1] // wide, int(room / side))), max(1, min(_DOWN, down))
+
+
+def _first(sheet: CellSamples, across: int, down: int) -> CellSamples:
+    """The first images of a sheet."""
+    return sheet if sheet.points else replace(sheet, values=first_images(sheet.values, across, down))
+
+
+def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]:
     """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title.
-    Held-out points come first, in a row of their own where there are several axes."""
+    Held-out data come first, in a row of their own where there are several axes."""
     cells = answers.cells
-    first = [SamplePanel(0, 0, "held-out points", "", None)] if held_out else []
+    first = [SamplePanel(0, 0, f"held-out {what}", "", None)] if held_out else []
     if len(answers.axes) < 2:
-        n, start = _MAX_COLUMNS, len(first)
+        n, start = 2 if what == "images" and len(cells) <= _NARROW else 4, len(first)
         return first + [
-            SamplePanel(i // n, i % n, ", ".join(cell.labels), "", cell) for i, cell in enumerate(cells, start)
+            SamplePanel(i // n, i % n, ", ".join(parts_of(cell)), "", cell) for i, cell in enumerate(cells, start)
         ]
     last = answers.axes[-1]
     across = sorted({cell.levels[-1] for cell in cells}, key=last.position)
@@ -125,7 +156,7 @@ def _places(answers: Answers, *, held_out: bool) -> list[SamplePanel]:
         SamplePanel(
             row + len(first),
             column,
-            cell.labels[-1] if first_row[column] == row else "",
+            parts_of(cell)[-1] if first_row[column] == row else "",
             _side(answers.axes[0], cell) if first_column[row] == column else "",
             cell,
         )
@@ -137,57 +168,55 @@ def _side(first: Axis, cell: CellRuns) -> str:
     """The levels of all axes but the last, in short lines; a single one by the label of its axis, the first, too."""
     words = ", ".join(cell.labels[:-1])
     words = f"{first.label} {words}" if len(cell.labels) == 2 else words
-    return "\n".join(side_lines(words, 14))
+    return "\n".join(side_lines(words, 18))
 
 
 def _sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
-    for name, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True):
-        path = folder / f"{name}-{seed}.png"
-        if path.is_file():
-            return CellSamples(int(seed), read_image(path), points=False)
-        points = _points(folder, path.stem)
-        if points is not None:
-            return CellSamples(int(seed), points, points=True)
+    found = (
+        _kept(folder, f"{of}-{seed}", int(seed))
+        for of, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
+    )
+    return next((sheet for sheet in found if sheet is not None), None)
+
+
+def _kept(folder: Path | None, name: str, seed: int) -> CellSamples | None:
+    """The sheet of this name, an image or points [n, 2]; None where there is none."""
+    if folder is None:
+        return None
+    if (path := folder / f"{name}.png").is_file():
+        return CellSamples(seed, read_image(path), points=False)
+    if (path := folder / f"{name}.csv").is_file():
+        return CellSamples(seed, pd.read_csv(path).to_numpy(dtype="float64")[:, :2], points=True)
     return None
 
 
-def _points(folder: Path | None, name: str) -> NDArray[np.float64] | None:
-    """The points [n, 2] of a sheet; None where there is none."""
-    path = None if folder is None else folder / f"{name}.csv"
-    if path is None or not path.is_file():
-        return None
-    values: NDArray[np.float64] = pd.read_csv(path).to_numpy(dtype="float64")[:, :2]
-    return values
-
-
-def _panel(sheet: CellSamples, room: float) -> tuple[float, float]:
-    """Width and height of a panel in inches: a whole number of dots per pixel, as large as fits."""
-    room = min(room, _MAX_WIDTH)
+def _panel(sheet: CellSamples, room: float, across: int, down: int) -> tuple[float, float]:
+    """Width and height of a panel in inches: of images a whole number of dots per pixel, as large as fits."""
     if sheet.points:
-        return room, room
-    height, width = sheet.values.shape[:2]
-    each = dots(width, room)
+        return min(room, _MAX_WIDTH), min(room, _MAX_WIDTH)
+    height, width = first_images(sheet.values, across, down).shape[:2]
+    each = dots(width, min(room, _MAX_TILE * across))
     return width * each / DPI, height * each / DPI
 
 
-def _shown(real: NDArray[np.float64] | None, sheets: Sequence[CellSamples]) -> Square:
+def _shown(real: CellSamples | None, sheets: Sequence[CellSamples]) -> Square:
     """The square around held-out points, or that which holds nearly all points of the median cell."""
-    if real is not None and len(real):
-        return Square.around(real)
+    if real is not None and len(real.values):
+        return Square.around(real.values)
     reach = [float(np.quantile(np.abs(sheet.values), _BULK)) for sheet in sheets if sheet.points and len(sheet.values)]
     return Square(0.0, 0.0, 1.1 * sorted(reach)[(len(reach) - 1) // 2] if reach else 1.0)
 
 
-def _frame(axes: Axes, place: SamplePanel) -> None:
+def _frame(axes: Axes, place: SamplePanel, chars: int) -> None:
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.set_title(wrapped(place.title, 26), pad=4)
-    axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4)
+    axes.set_title(wrapped(place.title, chars), pad=4, color=ON_ANY)
+    axes.set_ylabel(mathtext(place.side), rotation="horizontal", ha="right", va="center", labelpad=4, color=ON_ANY)
 
 
 def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns | None, shown: Square, color: Color | str) -> None:

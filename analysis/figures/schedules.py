@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, mean_line, panels
+from analysis.figures.drawing import GREY, Look, Point, distinct_looks, label_ends, mean_line, panels, room_for
 from analysis.figures.names import name
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
@@ -25,6 +25,7 @@ from analysis.findings.values import shared
 from analysis.format.notation import mathtext
 
 LOG_SNR = "log_snr"
+_CHARS = 18
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
 _SAME = 0.05
 """log-SNRs that differ by less than this at every t are one line: no eye would tell them apart."""
@@ -49,8 +50,8 @@ def schedules_figure(answers: Answers) -> Figure | None:
     differ = len(schedules) > 1
     if not differ and not learned:
         return None
-    lines = sum(name(cells, answers.cells).count("\n") + 1 for _, cells in schedules)
-    figure, subplots = panels(differ + bool(learned), max(2.6, 0.16 * lines), wspace=0.06)
+    names = [name(cells, answers.cells) for _, cells in schedules]
+    figure, subplots = panels(differ + bool(learned), max(2.6, room_for(names, _CHARS)), wspace=0.06)
     if differ:
         _log_snr(subplots[0], schedules)
     if learned:
@@ -89,7 +90,7 @@ def _log_snr(axes: Axes, schedules: Sequence[SharedSchedule]) -> None:
     ends = []
     for (table, cells), look in zip(schedules, distinct_looks(len(schedules)), strict=True):
         ends.append((mean_line(axes, table, look), name(cells, everyone), look.color))
-    label_ends(axes, ends, 16)
+    label_ends(axes, ends, _CHARS)
     axes.set(xlabel="t/T", ylabel="log-SNR(t)")
 
 
@@ -99,9 +100,10 @@ def _training(axes: Axes, schedules: Sequence[SharedSchedule], learned: Sequence
     fit_axis(axes, "y", [curve.table.to_numpy() for curve in learned], log=False)
     looks = zip(schedules, distinct_looks(len(schedules)), strict=True)
     look_of = {cell.levels: look for (_, cells), look in looks for cell in cells}
-    ends: dict[float, list[float]] = {}
+    ends: dict[float, list[Point]] = {}
     for curve in learned:
         end = mean_line(axes, curve.table, look_of.get(curve.cell.levels, Look(to_rgb(GREY), (), "o")))
         ends.setdefault(curve.u, []).append(end)
-    label_ends(axes, [(float(np.mean(values)), f"u = {u:g}", to_rgb(GREY)) for u, values in ends.items()], 16)
+    means = {u: (float(np.max(points, axis=0)[0]), float(np.mean(points, axis=0)[1])) for u, points in ends.items()}
+    label_ends(axes, [(point, f"u = {u:g}", to_rgb(GREY)) for u, point in means.items()], _CHARS)
     axes.set(xlabel="training step", ylabel=mathtext("γ(u) of the learned schedule"))

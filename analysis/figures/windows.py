@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analysis.figures.drawing import Which, log_scale
+from analysis.figures.ticks import FittingLocator
 from analysis.findings.cells import Estimate
 from analysis.statistics.paired import mean_interval
 
@@ -33,6 +34,8 @@ _REACH = 3.0
 """As often as the median is from the best trial, a trial may be from it and still be in view."""
 _SHARE = 0.85
 """The share of trials that are in view in any case."""
+_PLAIN = 1e-4, 1e7
+"""The sizes of numbers that ticks write in full: a factor of all of them would stand in the way of the axis's label."""
 _TALLER = 1.5
 """As often as long as that makes it, an axis is stretched for trials that are somewhat farther off."""
 
@@ -80,7 +83,9 @@ def show(axes: Axes, which: Which, view: Window, ticks: int | None = None) -> No
     if view.log:
         log_scale(axes, which, view.low, view.high)
     elif ticks is not None:
-        (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(round_ticks(ticks))
+        (axes.xaxis if which == "x" else axes.yaxis).set_major_locator(FittingLocator(ticks))
+        if _PLAIN[0] <= max(abs(view.low), abs(view.high)) < _PLAIN[1]:
+            axes.ticklabel_format(axis=which, style="plain", useOffset=False)
     axes.set(**{f"{which}lim": (view.low, view.high)})
 
 

@@ -60,7 +60,7 @@ COUNTED = (STATUSES[0], SCORED)
 """The statuses of runs whose values count."""
 
 HELD_OUT = "held-out"
-"""The sheet of samples/ that holds data: points that no training has seen."""
+"""The sheet of samples/ that holds data: images or points that no training has seen."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 """The columns of curves.csv."""
 KEYS = ("cell_id", "seed", "metric")

@@ -1,5 +1,8 @@
 """Sheets of samples, and of data beside them."""
 
+import numpy as np
+from PIL import Image
+
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.engine.journal import Journal
@@ -14,6 +17,11 @@ def test_held_out_points_stand_beside_those_that_are_drawn(tmp_path):
     assert lines[0] == ",".join(f"{value:.5g}" for value in data.images["test"][0].tolist())
 
 
-def test_images_have_no_such_sheet(tmp_path):
-    write_samples(tmp_path / "samples", [], Journal(tmp_path / "journal"), Digits().load())
-    assert not list((tmp_path / "samples").iterdir())
+def test_held_out_images_do_so_too(tmp_path):
+    """Digits have 17 grey levels; eight images stand side by side, a white line apart."""
+    data = Digits().load()
+    write_samples(tmp_path / "samples", [], Journal(tmp_path / "journal"), data)
+    sheet = np.asarray(Image.open(tmp_path / "samples" / "held-out.png"))
+    assert sheet.shape == (4 * 9 + 1, 8 * 9 + 1)
+    second = data.images["test"][1, 0].numpy()
+    np.testing.assert_array_equal(np.round(sheet[1:9, 10:18] / 255 * 16), second)

@@ -19,6 +19,7 @@ from tests.analysis.figures.test_guidance import guided
 from tests.analysis.figures.test_lines import VARIANCE, made, steps
 from tests.analysis.figures.test_schedules import SCHEDULE, fabricated, fixed, learned
 from tests.analysis.figures.test_split import with_estimate
+from tests.analysis.findings.test_bits import with_terms
 from tests.analysis.latent import latent
 from tests.analysis.searches import one_objective, two_objectives
 from tests.axes import thinned
@@ -58,7 +59,8 @@ def on_the_way(folder):
 SCENES = {
     on_the_way: ("budget",),
     build: ("samples", "metrics", "differences", "training", "weights", "bound"),
-    latent: ("reconstructions", "compute", "cost", "split", "elbo"),
+    latent: ("reconstructions", "compute", "cost", "elbo"),
+    with_terms: ("split",),
     lines: ("lines",),
     guidance: ("guidance",),
     schedules: ("schedules",),

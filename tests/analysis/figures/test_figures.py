@@ -7,16 +7,29 @@ from matplotlib import pyplot
 from matplotlib.lines import Line2D
 from PIL import Image
 
-from analysis.figures.curves import weights_figure
-from analysis.figures.drawing import looks, moved_apart, new_figure, styled
-from analysis.figures.forest import beyond
+from analysis.figures.curves import weights_figure, weights_sentence
+from analysis.figures.distinct import distinct
+from analysis.figures.drawing import COLORBLIND, ink, looks, moved_apart, new_figure, styled
+from analysis.figures.forest import Mark, beyond
+from analysis.figures.images import first_images, tile
 from analysis.figures.metrics import metrics_figure
-from analysis.figures.names import described
+from analysis.figures.names import compared
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
-from tests.analysis.conftest import AXES, NLL, build, known, lost_rows, rows, without_samples, write_csv, write_curves
+from tests.analysis.conftest import (
+    AXES,
+    NLL,
+    answers_of,
+    build,
+    known,
+    lost_rows,
+    rows,
+    without_samples,
+    write_csv,
+    write_curves,
+)
 from tests.analysis.figures.conftest import drawn, files_written
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
@@ -87,10 +100,19 @@ def test_no_known_value_strikes_through_the_name_of_another(tmp_path):
 def test_a_value_out_of_view_stands_before_lines_that_lead_elsewhere():
     figure = new_figure(2, 2)
     axes = figure.subplots()
-    beyond(axes, "0.07", (0.5, 2.0), looks([])[""], Window(0.0, 1.0, False))
+    beyond(axes, [Mark("0.07", 0.5, 2.0, looks([])[""])], Window(0.0, 1.0, False))
     (text,) = axes.texts
     assert text.get_bbox_patch().get_facecolor()[:3] == (1.0, 1.0, 1.0)
     assert text.get_zorder() > Line2D([], []).get_zorder()
+
+
+def test_values_out_of_view_at_one_place_are_stacked():
+    axes = new_figure(3, 3).subplots()
+    marks = [Mark(text, x, 2.0, looks([])[""]) for text, x in (("746", 0.5), ("222", 0.5), ("62.2", 0.51), ("9", 0.1))]
+    beyond(axes, marks, Window(0.0, 1.0, False))
+    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
+    assert len({heights[name] for name in ("746", "222", "62.2")}) == 3
+    assert heights["9"] == max(heights.values())
 
 
 @pytest.mark.parametrize("least", [None, 0.0])
@@ -119,8 +141,12 @@ def test_samples_place_every_cell_and_say_who_diverged(grid):
         r"MSE at $\varepsilon$-weight 1",
     }
     image = next(axes for axes in figure.axes if axes.images).images[0]
-    expected = np.asarray(Image.open(grid.samples / "mu-vlb_learned-0.png")) / 255
-    np.testing.assert_allclose(image.get_array(), expected, atol=1e-6)
+    sheet = np.asarray(Image.open(grid.samples / "mu-vlb_learned-0.png")) / 255
+    high, wide = image.get_array().shape
+    # Whole images of 8 × 8 with white lines around them, the first ones, and fewer than there are.
+    assert (high % 9, wide % 9) == (1, 1)
+    assert 1 < wide // 9 < 8
+    np.testing.assert_allclose(image.get_array(), sheet[:high, :wide], atol=1e-6)
     assert image.get_interpolation() == "nearest"
 
 
@@ -174,15 +200,51 @@ def test_weights_share_a_line_where_they_agree(grid):
         assert np.mean(line.get_ydata()) == pytest.approx(1.0)
 
 
-def test_cells_described_by_their_levels(grid):
+def test_two_cells_are_called_by_what_they_share_and_by_what_they_do_not(grid):
     cells = {cell.levels: cell for cell in cells_of(grid)}
-    everyone = list(cells.values())
-    fixed = [cell for levels, cell in cells.items() if levels[1] == "vlb_fixed"]
-    assert described(fixed, everyone) == "L, fixed isotropic Σ"
-    assert described([cells["mu", "simple"]], everyone) == "μ̃: unweighted MSE"
-    assert described(fixed[1:], everyone) == "ε, x₀: L, fixed isotropic Σ"
-    uniform = [cells["mu", "weighted"], cells["x0", "weighted"], cells["epsilon", "simple"]]
-    assert described(uniform, everyone) == "MSE at ε-weight 1\nε: unweighted MSE"
+    mu = cells["mu", "simple"]
+    assert compared(mu, cells["x0", "simple"]) == "unweighted MSE: μ̃ | x₀"
+    assert compared(mu, cells["mu", "weighted"]) == "μ̃: unweighted MSE | MSE at ε-weight 1"
+    assert compared(mu, cells["x0", "weighted"]) == "μ̃ · unweighted MSE | x₀ · MSE at ε-weight 1"
+
+
+def test_what_cells_share_is_drawn_once_and_called_by_the_axes_that_tell(grid):
+    """Each prediction has a thing of its own, whatever the objective."""
+    cells = cells_of(grid)
+    axes, things = distinct(grid.meta.axes, [(cell, cell.levels[0]) for cell in cells], str.__eq__)
+    assert [axis.name for axis in axes] == ["parameterization"]
+    assert [(one.thing, one.name, len(one.cells)) for one in things] == [
+        ("mu", "μ̃", 1),
+        ("epsilon", "ε", 1),
+        ("x0", "x₀", 1),
+    ]
+    axes, (one,) = distinct(grid.meta.axes, [(cell, 0) for cell in cells], int.__eq__)
+    assert (axes, one.name) == ([], "all cells")
+    axes, things = distinct(grid.meta.axes, [(cell, cell.levels) for cell in cells], tuple.__eq__)
+    assert [one.first.levels for one in things] == [cell.levels for cell in cells]
+
+
+def test_a_weight_that_all_cells_share_is_a_sentence(tmp_path):
+    table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
+    folder = build(tmp_path / "g", table, axes=[], layout="general")
+    assert drawn(weights_figure, folder) is None
+    assert weights_sentence(answers_of(folder)) == "All cells give every t the same weight in training."
+
+
+@pytest.mark.parametrize("color", [*COLORBLIND, "#ffff00", "#ffffff"])
+def test_names_can_be_read_on_white(color):
+    """By the definition of WCAG 2.1, with 18 % grey as its known value: a contrast of 4.5 is a luminance of 0.183."""
+    linear = [((part + 0.055) / 1.055) ** 2.4 if part > 0.04045 else part / 12.92 for part in ink(color)]
+    assert np.dot(linear, [0.2126, 0.7152, 0.0722]) <= 0.1834
+
+
+def test_images_of_a_sheet_are_those_between_its_white_lines():
+    sheet = np.ones((4 * 9 + 1, 8 * 9 + 1))
+    for i, j in np.ndindex(4, 8):
+        sheet[9 * i + 1 : 9 * i + 9, 9 * j + 1 : 9 * j + 9] = (i + j) / 20
+    assert tile(sheet) == (9, 9)
+    np.testing.assert_array_equal(first_images(sheet, 3, 2), sheet[:19, :28])
+    assert first_images(np.zeros((10, 12)), 3, 2).shape == (10, 12)
 
 
 @pytest.mark.parametrize(
@@ -201,5 +263,5 @@ def test_labels_are_moved_apart(places, sizes, expected):
 def test_one_cell_without_axes_has_figures(tmp_path, quick):
     table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
     folder = build(tmp_path / "g", table, axes=[], layout="general")
-    assert len(files_written(folder)) == 10
+    assert len(files_written(folder)) == 8
     assert json.loads((folder / "grid.json").read_text())["axes"] == []

@@ -78,4 +78,4 @@ def test_a_logarithmic_axis_has_ticks_that_can_be_read(low, ratio):
     axes = new_figure(3.0, 2.0).subplots()
     show(axes, "y", Window(100 * low, 100 * low * ratio, True))
     shown = [tick for tick in axes.yaxis.get_majorticklocs() if 100 * low <= tick <= 100 * low * ratio]
-    assert 2 <= len(shown) <= 15
+    assert 2 <= len(shown) <= 7
