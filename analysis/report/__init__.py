@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from analysis.figures import sentences
 from analysis.figures import shown as drawable
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
@@ -25,7 +26,7 @@ from analysis.report.comparisons import comparisons
 from analysis.report.costs import cost
 from analysis.report.figures import pictures
 from analysis.report.files import Files
-from analysis.report.page import Details, Html, Link, Picture, Section, render
+from analysis.report.page import Details, Html, Link, Picture, Section, Text, render
 from analysis.report.records import besides, lost, missing, provenance
 from analysis.report.samples import first_samples
 from analysis.report.search import search_section
@@ -66,7 +67,7 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, f
         budget(answers, _chosen(shown, "budget")),
         axes(answers),
         _gallery("samples", "Samples", shown, "samples", "reconstructions", "strips"),
-        _gallery("curves", "Behind the numbers", shown, *CURVES),
+        _behind(answers, shown),
         _gallery("formulas", "What the formulas say", shown, *DECK),
         besides(answers),
         noise(answers),
@@ -96,6 +97,13 @@ def _chosen(drawn: Mapping[str, Picture], *names: str) -> list[Picture]:
 def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -> Section | None:
     chosen = _chosen(drawn, *names)
     return Section(name, title, tuple(chosen), listed([of.name.replace("_", " ") for of in chosen])) if chosen else None
+
+
+def _behind(answers: Answers, drawn: Mapping[str, Picture]) -> Section | None:
+    """The figures behind the numbers, after a sentence for each that would say nothing."""
+    part = _gallery("curves", "Behind the numbers", drawn, *CURVES)
+    said = tuple(Text(sentence) for sentence in sentences(answers).values())
+    return replace(part, blocks=(*said, *part.blocks)) if part is not None else None
 
 
 def _setting(answers: Answers) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import get_args
 
+from analysis.figures import PICTURES
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import in_latents
@@ -132,16 +133,12 @@ SHOWS = {
 }
 
 
-PHOTOS = frozenset({"samples", "strips", "reconstructions"})
-"""The figures of images, whose colours stay on a dark page."""
-
-
 def pictures(answers: Answers, drawn: Mapping[str, Drawn], files: Files) -> dict[str, Picture]:
     """The figures that were drawn of a grid, by name; the answers are of the cells that these show."""
     return {
         name: replace(
             picture(name, figure, caption(name, answers), alternative(name, answers)),
-            photo=name in PHOTOS and answers.meta.examples != "points",
+            photo=name in PICTURES,
             paper=files.paper(name),
         )
         for name, figure in drawn.items()
