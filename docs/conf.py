@@ -40,7 +40,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 include_patterns = ["README.md", "docs/*", *(f"{page}.md" for pages in CONTENTS.values() for page in pages)]
-exclude_patterns = ["**/.*", "site"]
+exclude_patterns = [".*", "**/.*", "site"]
 html_theme = "furo"
 html_copy_source = html_show_copyright = html_show_sphinx = False
 myst_heading_anchors = 4
