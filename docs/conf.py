@@ -42,12 +42,14 @@ source_suffix = {".md": "markdown", ".ipynb": "markdown"}
 include_patterns = ["README.md", "docs/*", *(f"{page}.md" for pages in CONTENTS.values() for page in pages)]
 exclude_patterns = [".*", "**/.*", "site"]
 html_theme = "furo"
+highlight_language = "none"
 html_copy_source = html_show_copyright = html_show_sphinx = False
 myst_heading_anchors = 4
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False
 autodoc_preserve_defaults = True
 add_module_names = False
+toc_object_entries_show_parents = "hide"
 
 
 def setup(app: Sphinx) -> None:
