@@ -1,10 +1,9 @@
-"""The core's surface: what `diffusion_core` offers, and the page that is written of its docstrings."""
+"""The core's surface: what `diffusion_core` offers, and the page that lists it."""
 
 import dataclasses
 import importlib
 import inspect
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +12,8 @@ import pytest
 
 import diffusion_core
 
-DOCS = Path(__file__).parents[1] / "docs"
-API = runpy.run_path(str(DOCS / "api.py"))
-MODULES = [f"diffusion_core.{name}" for names in API["GROUPS"].values() for name in names]
+PAGE = Path(__file__).parents[1] / "docs" / "api.md"
+MODULES = re.findall(r"^- \[(.*)\]\(.*\)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 THINGS = {
     f"{module}.{name}": getattr(importlib.import_module(module), name)
     for module in MODULES
@@ -23,10 +21,6 @@ THINGS = {
 }
 PAPER = r"[A-Z]\w+(?: et al\.| & [A-Z]\w+) \d{4}"
 CLASSES = {place: thing for place, thing in THINGS.items() if inspect.isclass(thing)}
-
-
-def test_the_page_is_what_the_docstrings_say():
-    assert (DOCS / "api.md").read_text(encoding="utf-8") == API["document"](), "run python docs/api.py > docs/api.md"
 
 
 def test_every_module_that_says_what_it_offers_is_on_the_page():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import json
 import linecache
 import pkgutil
 import re
@@ -61,6 +62,20 @@ def _alike(line: str, wanted: str) -> bool:
     return all(float(a) == pytest.approx(float(b), rel=TOLERANCE, abs=0) for a, b in numbers)
 
 
+def printed_by(shown: list[str], monkeypatch) -> list[str]:
+    """What blocks print that are run one after the other, in one session."""
+    notebook, printed = ModuleType("notebook"), []
+    monkeypatch.setitem(sys.modules, "notebook", notebook)
+    for number, block in enumerate(shown, 1):
+        told, place = io.StringIO(), f"block {number}"
+        # As a notebook keeps the text of its cells.
+        linecache.cache[place] = (len(block), None, block.splitlines(keepends=True), place)
+        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(io.StringIO()):
+            exec(compile(block, place, "exec"), notebook.__dict__)
+        printed.append(told.getvalue())
+    return printed
+
+
 @pytest.fixture
 def unregistered(monkeypatch):
     """What a test registers is forgotten after it."""
@@ -78,18 +93,27 @@ def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypat
     shutil.copy(store, tmp_path / "results" / "mlflow.db")
     shown = blocks(DOCS / "python.md")
     assert len(shown) >= 2
-    notebook = ModuleType("notebook")
-    monkeypatch.setitem(sys.modules, "notebook", notebook)
-    for number, block in enumerate(shown, 1):
-        told, place = io.StringIO(), f"block {number} of docs/python.md"
-        # As a notebook keeps the text of its cells.
-        linecache.cache[place] = (len(block), None, block.splitlines(keepends=True), place)
-        with contextlib.redirect_stdout(told), contextlib.redirect_stderr(io.StringIO()):
-            exec(compile(block, place, "exec"), notebook.__dict__)
+    for block, told in zip(shown, printed_by(shown, monkeypatch), strict=True):
         if said(block):
             # A grid shows its table before anything else.
-            printed = told.getvalue().splitlines()[-len(said(block)) :]
-            assert differing(printed, said(block)) == [], f"block {number}"
+            assert differing(told.splitlines()[-len(said(block)) :], said(block)) == [], block
+
+
+@pytest.mark.thorough
+def test_the_notebook_runs(tmp_path, monkeypatch, unregistered, store):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(pages, "write_pages", lambda folder: "")
+    (tmp_path / "results").mkdir()
+    shutil.copy(store, tmp_path / "results" / "mlflow.db")
+    cells = json.loads((DOCS / "first_hour.ipynb").read_text(encoding="utf-8"))["cells"]
+    assert len(cells) == 10
+    assert not any(cell.get("outputs") for cell in cells), "its outputs are not committed"
+    shown = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    grid, verdict, _, own, search = printed_by(shown, monkeypatch)
+    assert "first-hour" in grid
+    assert "NLL" in verdict
+    assert "schedule=cubic passes" in own
+    assert "own-search" in search
 
 
 def test_the_script_of_readme_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):

@@ -128,6 +128,10 @@ class Drawn:
     png: bytes
     inches: tuple[float, float]
 
+    def _repr_png_(self) -> bytes:
+        """The picture, as notebooks show it."""
+        return self.png
+
 
 def as_png(figure: Figure) -> Drawn:
     """A figure as PNG, with a digest of what it shows, and without dates and versions."""

@@ -1,0 +1,121 @@
+"""The site: README, docs, evidence and committed results, for `python -m sphinx -W -c docs . site`.
+
+    pip install -e '.[docs]' && python -m sphinx -W -c docs . site      # site/index.html
+    python -m sphinx -W -c docs -D reports=rate . site                  # with one report in place of all: in seconds
+
+Sphinx reads each page where the repository has it, so that a link leads to the same in both places; -W fails on one
+that leads nowhere. Nothing is loaded from elsewhere, the search included. What a page on GitHub cannot say is added
+here, as it is read: the contents, titles, the code of the notebook, the docstrings of the core.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatch
+from pathlib import Path
+
+from sphinx.application import Sphinx
+
+ROOT = Path(__file__).parents[1]
+COMMITTED = ROOT / "results" / "committed"
+CONTENTS = {
+    "First steps": ["docs/first_hour", "docs/running", "docs/axes", "docs/choices", "docs/grids", "docs/data"],
+    "Go on": ["docs/searching", "docs/extending", "docs/python", "docs/api", "examples/extension/README"],
+    "Results": ["docs/findings", "docs/claims", "results/committed/*/table"],
+    "How sure": ["docs/numbers", "docs/statistics", "docs/convergence", "docs/answers", "evidence/*"],
+    "Larger": ["docs/gpu", "docs/scale", "docs/ray", "docs/sharing", "benchmarks/*"],
+    "The project": ["CONTRIBUTING", "SECURITY"],
+}
+"""The pages in the order in which they are read; -W fails where one has no place."""
+
+project = "diffusion-ablations"
+html_title = project
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+root_doc = "README"
+source_suffix = {".md": "markdown", ".ipynb": "markdown"}
+include_patterns = ["README.md", "docs/*", *(f"{page}.md" for pages in CONTENTS.values() for page in pages)]
+exclude_patterns = [".*", "**/.*", "site"]
+html_theme = "furo"
+highlight_language = "none"
+html_copy_source = html_show_copyright = html_show_sphinx = False
+myst_heading_anchors = 4
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+add_module_names = False
+toc_object_entries_show_parents = "hide"
+
+
+def setup(app: Sphinx) -> None:
+    app.add_config_value("reports", "*", "env", str)  # a pattern of the committed grids whose reports are drawn
+    app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", docstring)
+    app.connect("build-finished", finish)
+
+
+def read(app: Sphinx, name: str, source: list[str]) -> None:
+    """A page as Sphinx is to read it."""
+    text, path = source[0], Path(name)
+    if str(app.env.doc2path(name)).endswith(".ipynb"):
+        cells = ((cell["cell_type"], "".join(cell["source"])) for cell in json.loads(text)["cells"])
+        text = "\n\n".join(words if kind == "markdown" else f"```python\n{words}\n```" for kind, words in cells)
+    if not text.startswith("# "):
+        grid = path.parent.name if path.name == "table" else ""
+        drawn = grid and fnmatch(grid, app.config.reports)
+        report = f'<a href="../../{grid}/report.html">The report, with all figures</a>\n\n' if drawn else ""
+        text = f"# {grid or path.name}\n\n{report}{text}"
+    if name == "docs/api":
+        core = r"^- \[(diffusion_core[\w.]*)\]\(.*\)$"
+        text = re.sub(core, r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```\n", text, flags=re.MULTILINE)
+    if name == root_doc:
+        text += "".join(map(contents, CONTENTS))
+    source[0] = text
+
+
+def contents(part: str) -> str:
+    """A part of the contents, which stands beside every page."""
+    pages = "\n".join(CONTENTS[part])
+    return f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {part}\n\n{pages}\n```\n"
+
+
+def docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """A docstring, which is Markdown, as reStructuredText: code, equations in lines that are indented, papers."""
+    paragraphs = "\n".join(lines).strip().split("\n\n")
+    lines[:] = "\n\n".join(map(_paragraph, paragraphs)).split("\n")
+
+
+def _paragraph(text: str) -> str:
+    return f"::\n\n{text}" if text.startswith("    ") else re.sub(r"`([^`]*)`|arXiv:[\d.]*\d|[\\*_|]", _marked, text)
+
+
+def _marked(found: re.Match[str]) -> str:
+    text = found[0]
+    if text.startswith("`"):
+        return f"\\ ``{found[1]}``\\ "
+    if text.startswith("arXiv"):
+        return f"`{text} <https://arxiv.org/abs/{text.removeprefix('arXiv:')}>`__"
+    return f"\\{text}"
+
+
+def finish(app: Sphinx, error: Exception | None) -> None:
+    """The front page under the name that servers look for, and the reports of the committed grids."""
+    if error is not None:
+        return
+    site = Path(app.outdir)
+    shutil.copy(site / f"{root_doc}.html", site / "index.html")
+    grids = [folder.name for folder in sorted(COMMITTED.iterdir()) if fnmatch(folder.name, app.config.reports)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda grid: report(grid, site / "results" / grid), grids))
+
+
+def report(grid: str, place: Path) -> None:
+    """The report of a committed grid, beside the files that it links to."""
+    shutil.copytree(COMMITTED / grid, place, dirs_exist_ok=True)
+    command = [sys.executable, "-m", "analysis.report", f"runs={place}"]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
