@@ -25,12 +25,20 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "committed"
 CONTENTS = {
-    "First steps": ["docs/first_hour", "docs/running", "docs/axes", "docs/choices", "docs/grids", "docs/data"],
+    "First steps": [
+        "docs/first_hour",
+        "docs/running",
+        "docs/words",
+        "docs/axes",
+        "docs/choices",
+        "docs/grids",
+        "docs/data",
+    ],
     "Go on": ["docs/searching", "docs/extending", "docs/python", "docs/api", "examples/extension/README"],
-    "Results": ["docs/findings", "docs/claims", "results/committed/*/table"],
+    "Results": ["docs/findings", "docs/claims", "docs/papers", "results/committed/*/table"],
     "How sure": ["docs/numbers", "docs/statistics", "docs/convergence", "docs/answers", "evidence/*"],
     "Larger": ["docs/gpu", "docs/scale", "docs/ray", "docs/sharing", "benchmarks/*"],
-    "The project": ["CONTRIBUTING", "SECURITY"],
+    "The project": ["CONTRIBUTING", "CHANGELOG", "SECURITY"],
 }
 """The pages in the order in which they are read; -W fails where one has no place."""
 

@@ -116,13 +116,13 @@ def test_the_notebook_runs(tmp_path, monkeypatch, unregistered, store):
     assert "own-search" in search
 
 
-def test_the_script_of_readme_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):
-    (block,) = blocks(README)
+def test_the_script_of_docs_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):
+    (block,) = blocks(DOCS / "extending.md")
     given, checked = [], ablations.main
     monkeypatch.setattr(ablations, "main", given.append)
     script = ModuleType("script")
     monkeypatch.setitem(sys.modules, "script", script)
-    exec(compile(block, "README.md", "exec"), script.__dict__)
+    exec(compile(block, "docs/extending.md", "exec"), script.__dict__)
     check_words, grid_words = given
     grid = make(parse_run(grid_words))
     assert len(grid.points) == 3

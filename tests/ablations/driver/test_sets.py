@@ -213,6 +213,6 @@ def test_what_is_no_number_of_sets_is_refused(given):
 
 
 def test_a_dry_run_says_what_drawing_may_take(tmp_path, capsys):
-    for sets, said in (("auto", True), ("4", False)):
+    for sets, told in (("auto", True), ("4", False)):
         assert run.main([*GRID, f"evaluation.sets={sets}", f"results={tmp_path}", "dry_run=true"]) == 0
-        assert ("more, if drawing asks for 16 sets" in capsys.readouterr().out) is said
+        assert ("more, if drawing asks for 16 sets" in capsys.readouterr().out) is told

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 
 from analysis.exports import FILE, VERSION, AnswersFile
-from tests.freshness import COMMITTED, marks_of
+from evidence.freshness import COMMITTED, marks_of
 
 EXAMPLES = {
     "costs": "latent",
