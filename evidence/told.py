@@ -198,7 +198,9 @@ class Told:
     def last_settled(self, metric: str) -> int:
         """The number of seeds at which the last declared comparison was settled; Untrue where one is open."""
         name = self.metric(metric)["name"]
-        at = [one["settled_at"] for one in self.answers["comparisons"] if one["metric"] == name and one["primary"]]
+        at: list[int] = [
+            one["settled_at"] for one in self.answers["comparisons"] if one["metric"] == name and one["primary"]
+        ]
         check(all(at), f"{self.name}: not all is settled in {metric}")
         return max(at)
 
