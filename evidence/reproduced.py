@@ -125,7 +125,7 @@ def run_again(given: dict[str, Any]) -> None:
     asked = given["grids"].split(",") if given["grids"] else every
     for grid in asked:
         if grid not in every:
-            raise InputError(unknown("committed grid", grid, every))
+            raise unknown("committed grid", grid, every)
     words = f" grids={given['grids']}" if given["grids"] else ""
     lines = [HEAD.format(command=f"python -m evidence.reproduced{words}")]
     print(lines[0], flush=True)

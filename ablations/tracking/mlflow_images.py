@@ -29,8 +29,10 @@ _LOGGED = "mlflow.loggedImages"
 
 def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: int) -> None:
     """Give a run in the store a sheet of images at a step, in the place of the one that it has there."""
+    from PIL import features
+
     picture = _enlarged(sheet)
-    if picture is None:
+    if picture is None or not features.check("webp"):
         client.log_artifact(run_id, str(sheet))
         return
     with TemporaryDirectory() as place:

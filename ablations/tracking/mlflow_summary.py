@@ -14,6 +14,7 @@ from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_stored import anew, is_gone
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, whole_files
+from analysis.format.plain import in_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -30,8 +31,13 @@ NOTE = "mlflow.note.content"
 def description(question: str, said: Sequence[str], links: Mapping[str, str]) -> str:
     """The question in bold, a list of what was said to it, and links, by what they show."""
     to = " · ".join(f"[{name}]({link})" for name, link in links.items())
-    parts = [f"**{question}**", "\n".join(f"- {line}" for line in said), to]
+    parts = [f"**{_shown(question)}**", "\n".join(f"- {_shown(line)}" for line in said), to]
     return "\n\n".join(part for part in parts if part)
+
+
+def _shown(text: str) -> str:
+    """Text of a folder, which may be anybody's, as text: MLflow would show the pictures and frames of its HTML."""
+    return in_markdown(text).replace("\\<", "&lt;")
 
 
 def said_in(folder: Path) -> list[str]:

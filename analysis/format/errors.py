@@ -52,12 +52,12 @@ def plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-SUFFIXES = {"": 1, "h": 1, "k": 1e3, "m": 1e6}
+SUFFIXES = {"": 1, "h": 1, "k": 1e3}
 """What a number may end in, and how many that is; hours are counted in hours."""
 
 
 def written_out(given: object) -> str:
     """A colon and `write 10000` where this is 10k, 10_000 or 1e4, as a number is not written here; else ""."""
-    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hkm]?)", re.sub(r"[_' ]", "", str(given).lower()))
+    match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hk]?)", re.sub(r"[_' ]", "", str(given).lower()))
     number = f"{float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
     return "" if number in ("", "inf", str(given)) else f": write {number}"

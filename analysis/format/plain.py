@@ -86,3 +86,16 @@ def _written(character: str) -> str:
     """A character as Python writes it."""
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+_CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
+"""Between single backticks, which Markdown cannot take for others."""
+_MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
+"""The characters that Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
+
+
+def in_markdown(text: str) -> str:
+    """Text in one line, escaped for Markdown, but for its `code`."""
+    pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
+    escaped = "".join(piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
+    return re.sub(r"^(\s*)([#>]|[+-](?= ))", r"\1\\\2", escaped)

@@ -60,7 +60,7 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, f
     said = verdict(answers)
     parts = [
         replace(said, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
-        Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines")))),
+        Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines", "guidance")))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         published(answers),
         comparisons(answers),
@@ -101,9 +101,9 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 
 def _behind(answers: Answers, drawn: Mapping[str, Picture]) -> Section | None:
     """The figures behind the numbers, after a sentence for each that would say nothing."""
-    part = _gallery("curves", "Behind the numbers", drawn, *CURVES)
+    part = _gallery("curves", "Behind the numbers", drawn, *CURVES) or Section("curves", "Behind the numbers", ())
     said = tuple(Text(sentence) for sentence in sentences(answers).values())
-    return replace(part, blocks=(*said, *part.blocks)) if part is not None else None
+    return replace(part, blocks=(*said, *part.blocks)) if said or part.blocks else None
 
 
 def _setting(answers: Answers) -> str:
@@ -118,7 +118,7 @@ def _setting(answers: Answers) -> str:
         steps_taken(answers.grid),
         seeds_taken(meta),
         round_of(meta),
-        duration(meta.seconds) if meta.seconds is not None else "",
+        duration(meta.seconds) if meta.seconds else "",
         f"{lost(answers)} of {counted(len(answers.grid.runs), 'run')} {lacking}" if lost(answers) else "",
     ]
     return " · ".join(word for word in words if word)

@@ -47,7 +47,7 @@ def _gist(answers: Answers) -> str:
     low, high = (duration(value) for value in (min(seconds), max(seconds))) if seconds else ("", "")
     each = f"a training {low}" if low == high else f"a training {low} to {high}"
     parts = (
-        f"{duration(answers.meta.seconds)} for the whole grid" if answers.meta.seconds is not None else "",
+        f"{duration(answers.meta.seconds)} for the whole grid" if answers.meta.seconds else "",
         each if seconds else "",
         f"on {answers.meta.device}" if answers.meta.device and seconds else "",
     )

@@ -6,13 +6,13 @@ import re
 
 MEANINGS = {
     "cell": "one combination of the levels that the grid varies, trained at several seeds",
-    "paired seeds": "seeds that all cells share: at each of them every cell sees the same data in the same order",
+    "paired seed": "a seed that all cells share: at it every cell sees the same data in the same order",
     "look": "a time, planned beforehand, at which results decide which cells get further seeds",
     "settled": "of a comparison: decided at a look; of a verdict: expected to hold at twice the training steps",
     "rung": "a point on a training's way, at a half, a quarter, … of its steps, where it is scored too",
     "floor": "what real held-out data score at the same sample size",
     "extractor": "the network whose features FID and its kin compare",
-    "fresh seeds": "new seeds, without those that were used here",
+    "fresh seed": "a new seed, none of those that were used here",
     "exploratory": "declared, or continued, after results were there: it suggests, and confirms nothing",
     "Pareto front": "the cells at whose cost none is known to have the better value",
 }

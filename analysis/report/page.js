@@ -4,7 +4,7 @@
 /** The number that a cell of a table begins with, its prefix or power of ten included; null where there is none. */
 function numberIn(text) {
   const plain = text.trim().replace(/−/g, "-");
-  const found = /^[(<]?(-?\d+(?:\.\d+)?)/.exec(plain);
+  const found = /^[(<]?\s*\+?(-?\d+(?:\.\d+)?)/.exec(plain);
   if (!found) return plain.startsWith("∞") ? Infinity : plain.startsWith("-∞") ? -Infinity : null;
   const prefix = /^-?[\d.]+\s([kMGTPE])(?![a-z])/.exec(plain);
   const power = /·10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)/.exec(plain);

@@ -111,7 +111,7 @@ def provenance(answers: Answers) -> Section:
         "Grid": meta.name,
         "Round": round_of(answers.meta).removeprefix("round "),
         "Command": f"`{meta.command}`" if meta.command else "",
-        "Took": duration(meta.seconds) if meta.seconds is not None else "",
+        "Took": duration(meta.seconds) if meta.seconds else "",
         "Code": _codes(grid),
         "Numerics": numerics(grid),
         "Data": meta.data,

@@ -15,7 +15,7 @@ from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 from analysis.words.search import search_sentences
 
-FIGURES = ("history", "slices", "pareto", "rungs")
+FIGURES = ("history", "history_second", "slices", "slices_second", "pareto", "rungs")
 """The figures of a search, in the order in which they are read."""
 _ELSEWHERE = (
     "Parallel coordinates of all trials are on the search's page in MLflow, and in Optuna's dashboard: `pip install "

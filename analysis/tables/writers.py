@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from analysis.format.notation import counted, width
+from analysis.format.plain import in_markdown
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
 from analysis.words.row_table import RowTable
 
@@ -16,18 +17,26 @@ _INDENT = "\u2007"
 
 def markdown(table: ResultTable) -> str:
     """A table as Markdown: the question, its answer, aligned columns, caption, footnotes, what else was found."""
-    head = [_md(column.label) + _superscript(column.mark) for column in table.stub]
-    head += [_md(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
+    head = [in_markdown(column.label) + _superscript(column.mark) for column in table.stub]
+    head += [in_markdown(_md_head(table, i)) + _superscript(column.mark) for i, column in enumerate(table.columns)]
     lines = [head, *(_md_row(row, len(head)) for row in table.rows)]
     widths = [max(width(line[i]) for line in lines) for i in range(len(head))]
     stub = len(table.stub)
     rule = ["-" * w if i < stub else "-" * (w - 1) + ":" for i, w in enumerate(widths)]
     body = [_join(line, widths, stub) for line in lines]
     body.insert(1, "| " + " | ".join(rule) + " |")
-    notes = [f"<sup>{letter(i)}</sup> {_md(note)}<br>" for i, note in enumerate(table.footnotes)]
-    rows = [part for of_metric in table.by_row for part in ([_md(of_metric.caption)], _md_rows(of_metric))]
+    notes = [f"<sup>{letter(i)}</sup> {in_markdown(note)}<br>" for i, note in enumerate(table.footnotes)]
+    rows = [part for of_metric in table.by_row for part in ([in_markdown(of_metric.caption)], _md_rows(of_metric))]
     below = [*table.verdict, *([_untold(table)] if table.untold else [])]
-    parts = [[_md(table.question)], _md_list(table.answered), *rows, body, [_md(table.caption)], notes, _md_list(below)]
+    parts = [
+        [in_markdown(table.question)],
+        _md_list(table.answered),
+        *rows,
+        body,
+        [in_markdown(table.caption)],
+        notes,
+        _md_list(below),
+    ]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
 
 
@@ -36,11 +45,11 @@ def _untold(table: ResultTable) -> str:
 
 
 def _md_list(sentences: Sequence[str]) -> list[str]:
-    return [f"- {_md(sentence)}" for sentence in sentences]
+    return [f"- {in_markdown(sentence)}" for sentence in sentences]
 
 
 def _md_rows(table: RowTable) -> list[str]:
-    lines = [[_md(text) for text in line] for line in (table.head, *table.lines)]
+    lines = [[in_markdown(text) for text in line] for line in (table.head, *table.lines)]
     return [f"| {' | '.join(line)} |" for line in (lines[0], ["---"] * len(table.head), *lines[1:])]
 
 
@@ -60,34 +69,19 @@ def _join(line: list[str], widths: list[int], stub: int) -> str:
 
 def _md_row(row: TableRow, n: int) -> list[str]:
     if row.kind == "group":
-        return [f"*{_md(row.stub[0])}*{_superscript(row.mark)}", *[""] * (n - 1)]
+        return [f"*{in_markdown(row.stub[0])}*{_superscript(row.mark)}", *[""] * (n - 1)]
     indent = _INDENT * 2 if row.indented else ""
-    stub = [f"*{_md(text)}*" if row.kind == "reference" and text else _md(text) for text in row.stub]
+    stub = [f"*{in_markdown(text)}*" if row.kind == "reference" and text else in_markdown(text) for text in row.stub]
     return [indent + stub[0], *stub[1:], *(_md_entry(entry) for entry in row.entries)]
 
 
 def _md_entry(entry: TableEntry) -> str:
-    text = _md(entry.text)
+    text = in_markdown(entry.text)
     return (f"**{text}**" if entry.bold else text) + OPEN * entry.open + _superscript(entry.mark)
 
 
 def _superscript(mark: str) -> str:
     return f"<sup>{mark}</sup>" if mark else ""
-
-
-_CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
-"""Between single backticks, which Markdown cannot take for others."""
-
-
-_MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
-"""The characters that Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
-
-
-def _md(text: str) -> str:
-    """Text in one line, escaped for Markdown, but for its `code`."""
-    pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
-    escaped = "".join(piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
-    return re.sub(r"^(\s*)([#>]|[+-](?= ))", r"\1\\\2", escaped)
 
 
 def html_table(table: ResultTable, *, caption: bool = True) -> str:

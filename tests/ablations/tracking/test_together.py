@@ -13,6 +13,7 @@ from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_runs import Tracked
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_summary import description
 from analysis.format.files import write_json
 
 LOSS = "train/network"
@@ -208,6 +209,12 @@ def test_experiment_and_summary_are_described_by_the_question_and_its_answers(an
     assert note.startswith(f"**What?**{said}\n\n[charts](#/experiments/{first.experiment_id}/runs?")
     assert first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"] == note
     assert run.data.tags["mlflow.source.name"] == "ablations.run"
+
+
+def test_a_description_holds_no_markup_of_the_folder_that_it_describes():
+    evil = "<img src=http://a.b> ![x](http://a.b) *bold*"
+    shown = r"&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\*"
+    assert description(evil, [evil], {"charts": "#/here"}) == f"**{shown}**\n\n- {shown}\n\n[charts](#/here)"
 
 
 def test_of_summaries_that_two_deliver_at_once_one_stays(two, folder, monkeypatch):
