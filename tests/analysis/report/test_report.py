@@ -112,8 +112,8 @@ def test_a_question_has_its_symbols():
 
 def test_words_of_the_suite_are_explained_where_they_stand_and_in_a_list(page):
     explained = {element["text"]: element["title"] for element in page.all("abbr")}
-    assert explained["paired seed"].startswith("a seed that all cells share")
-    assert set(page.texts("dt")) >= {"cell", "paired seeds"}
+    assert explained["paired seeds"].startswith("a seed that all cells share")
+    assert set(page.texts("dt")) >= {"cell", "paired seed"}
     assert page.texts("dd")[0].startswith("one combination of the levels")
 
 
