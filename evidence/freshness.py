@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
+
+import yaml
 
 from analysis.format.names import NUMERICS
 
-COMMITTED = Path(__file__).parents[1] / "results" / "committed"
+ROOT = Path(__file__).parents[1]
+COMMITTED, GRIDS = ROOT / "results" / "committed", ROOT / "ablations" / "configs" / "grid"
 
 
 def marks_of(name: str) -> list[str]:
@@ -27,10 +31,19 @@ def numerics_of(rows: list[dict[str, str]]) -> list[str]:
 
 
 def _budget_of(name: str, rows: list[dict[str, str]]) -> list[str]:
-    """The mark of trainings of another number of steps than the grid's own."""
-    own = json.loads((COMMITTED / name / "grid.json").read_text(encoding="utf-8")).get("own_steps")
+    """The mark of trainings of another number of steps than the file of the grid asks for today."""
+    own = _steps_of_file(name)
     taken = {int(row["training.steps"]) for row in rows}
     if own is None or taken == {own}:
         return []
     (steps,) = taken
     return [f"{steps} of {own} steps" if steps < own else f"{steps} steps"]
+
+
+def _steps_of_file(name: str) -> int | None:
+    """The steps that all cells of a committed grid would have by its file; None where it names none for all."""
+    command = json.loads((COMMITTED / name / "grid.json").read_text(encoding="utf-8")).get("command", "")
+    (*_, grid) = re.findall(r"\bgrid=([\w-]+)", command) or [""]
+    file = GRIDS / f"{grid}.yaml"
+    steps: int | None = yaml.safe_load(file.read_text(encoding="utf-8"))["set"].get("training.steps") if grid else None
+    return steps

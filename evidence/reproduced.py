@@ -82,13 +82,15 @@ class Again:
             with contextlib.redirect_stdout(io.StringIO()):
                 ablations.run_grid(*self.words, f"results={results}", "launcher=serial", "threads=1")
             (new,) = rows_of(Path(results) / "again" / "runs.csv")
-        if new["training_id"] != self.row["training_id"]:
-            raise InputError(f"{self.grid}: {self.levels} has another training today")
         return as_row(self.grid, self.levels, self.row, new)
 
 
 def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str, str]) -> str:
     """How the numbers of two rows compare, as a row of the page."""
+    if new["training_id"] != old["training_id"]:
+        return (
+            f"| {grid} | {' · '.join(levels.values())} | {old['seed']} | other settings than its file has today | | | |"
+        )
     columns = [column for column, value in old.items() if is_measured(column) and value and new.get(column)]
     apart = {c: abs(float(new[c]) - float(old[c])) / abs(float(old[c]) or 1) for c in columns if new[c] != old[c]}
     worst = max(apart, key=lambda column: apart[column], default="")
@@ -132,9 +134,9 @@ def run_again(given: dict[str, Any]) -> None:
     for cell in (cell for grid in asked for cell in chosen(grid)):
         lines.append(cell.compared())
         print(lines[-1], flush=True)
-    lines += ["", f"This machine: {kind_of_machine(torch.device('cpu'))}."]
-    if given["out"]:
-        Path(given["out"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+        if given["out"]:
+            here = f"This machine: {kind_of_machine(torch.device('cpu'))}."
+            Path(given["out"]).write_text("\n".join([*lines, "", here]) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

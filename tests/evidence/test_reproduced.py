@@ -1,0 +1,33 @@
+"""How a cell that is run again is asked for, and compared."""
+
+from __future__ import annotations
+
+import pytest
+
+from evidence.reproduced import as_row, chosen
+
+OLD = {"training_id": "a", "seed": "3", "machine": "another · kind", "nll/test": "2.5", "fid/x": "10", "cost/s": "1"}
+
+
+@pytest.mark.parametrize(
+    ("new", "told"),
+    [
+        pytest.param({}, "| 2 | 2 | – |", id="equal, whatever it cost"),
+        pytest.param({"cost/s": "2"}, "| 2 | 2 | – |", id="costs are not compared"),
+        pytest.param(
+            {"nll/test": "2.501", "fid/x": "11"}, "| 2 | 0 | `fid/x`, by 1.0e-01 of its value |", id="the largest"
+        ),
+        pytest.param({"fid/x": ""}, "| 1 | 1 | – |", id="what only one has is not compared"),
+        pytest.param({"training_id": "b"}, "| other settings than its file has today | | | |", id="another training"),
+    ],
+)
+def test_numbers_are_compared_as_text(new, told):
+    assert as_row("g", {"axis": "level"}, OLD, OLD | new).endswith(told)
+
+
+def test_a_cell_is_asked_for_alone_with_what_its_grid_was_told():
+    first, middle, last = chosen("guidance-fashion")
+    assert first.words[:2] == ["grid=guidance", "data=fashion_mnist"]
+    assert {"guide=none", "guidance.scale=1", "evaluation.sets=1", "seeds=1", "training.steps=1000"} < set(first.words)
+    assert not {"seeds=3", "guide=none,class,interval,cell"} & set(first.words)
+    assert first.levels != middle.levels != last.levels
