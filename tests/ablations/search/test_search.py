@@ -372,7 +372,8 @@ def test_every_trial_is_a_flat_run_with_its_parameters_and_the_study_tag(searche
 
 def test_the_view_of_the_ui_shows_parameters_and_objectives():
     head = {"objectives": [{"name": "nll/val"}], "parameters": [{"name": "schedule.s"}, {"name": "training.ema"}]}
-    charts = view_of_search(head)["compareRunCharts"]
+    (page,) = view_of_search(head).values()
+    charts = page["compareRunCharts"]
     assert [chart["type"] for chart in charts] == ["PARALLEL", "SCATTER", "SCATTER"]
     assert charts[0]["selectedParams"] == ["schedule.s", "training.ema"]
 

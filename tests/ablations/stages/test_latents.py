@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,7 +174,10 @@ def test_each_autoencoder_has_a_row_and_a_run_of_its_own(grid):
         assert one.data.metrics["psnr/test"] > 0
         history = client.get_metric_history(one.info.run_id, "train/autoencoder")
         assert [point.step for point in history] == [50, 60]
-        assert f"{one.data.tags['cell_id']}.png" in {file.path for file in client.list_artifacts(one.info.run_id)}
+        assert {Path(file.path).suffix for file in client.list_artifacts(one.info.run_id, "images")} == {
+            ".png",
+            ".webp",
+        }
     assert len(client.search_runs([experiment_id], "tags.kind = 'cell'")) == 4
 
 
