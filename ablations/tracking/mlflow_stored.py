@@ -206,10 +206,16 @@ def _is_news(point: Metric, run: Tracked, had: float | None) -> bool:
 def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
     """Give a run in the store the parameters that it lacks, its data and its tags, with this digest of what it has."""
     from mlflow.entities import Param, RunTag
+    from mlflow.exceptions import MlflowException
 
     params = [Param(name, value) for name, value in run.params.items() if name not in there.data.params]
-    tags = run.tags | user_of(there.data.tags) | {CONTENT: content}
-    client.log_batch(there.info.run_id, (), params, [RunTag(name, value) for name, value in tags.items()])
+    tags = [RunTag(*tag) for tag in (run.tags | user_of(there.data.tags) | {CONTENT: content}).items()]
+    try:
+        client.log_batch(there.info.run_id, (), params, tags)
+    except MlflowException:
+        # Another command may have given it these just now: a store refuses a parameter that it has.
+        has = client.get_run(there.info.run_id).data.params
+        client.log_batch(there.info.run_id, (), [param for param in params if param.key not in has], tags)
     log_data(client, there, run.params.get("data", ""), run.tags.get("data_digest", ""))
 
 
