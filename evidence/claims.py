@@ -7,7 +7,6 @@ python -m evidence.claims > docs/claims.md
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from functools import cached_property
 from typing import Any
 
 from evidence.freshness import COMMITTED, marks_of
+from evidence.told import Told
 
 FATES = ("as published", "contrary to the paper", "no difference that matters", "too early to say", "cannot tell")
 """What may become of a claim, in the order of the page."""
@@ -38,23 +38,19 @@ told apart · equal for practical purposes · cannot tell. Claims: {" · ".join(
 
 @dataclass(frozen=True)
 class Folder:
-    """A committed grid."""
+    """A committed grid with what is counted of it."""
 
-    name: str
+    told: Told
 
-    @cached_property
-    def grid(self) -> dict[str, Any]:
-        """Its grid.json."""
-        return self._read("grid.json")
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.told.name
 
-    @cached_property
+    @property
     def answers(self) -> dict[str, Any]:
         """Its answers.json."""
-        return self._read("answers.json")
-
-    def _read(self, file: str) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((COMMITTED / self.name / file).read_text(encoding="utf-8"))
-        return content
+        return self.told.answers
 
     @property
     def claims(self) -> list[dict[str, Any]]:
@@ -97,7 +93,7 @@ class Folder:
             f"[{self.name}](../results/committed/{self.name}/table.md)",
             self.answers["data"],
             str(len(self.answers["cells"])),
-            str(len(self.answers["seeds"])),
+            str(self.told.seeds),
             f"{self.hours:.1f}",
             ", ".join(marks_of(self.name)) or "–",
             f"{told} · {verdicts['equal']} · {verdicts['cannot tell']}",
@@ -108,9 +104,8 @@ class Folder:
     @property
     def section(self) -> str:
         """Its claims, a row each."""
-        marks = "".join(f", {mark}" for mark in marks_of(self.name))
         told = f"[{self.answers['question']}](../results/committed/{self.name}/table.md)"
-        first = f"{told} {self.answers['data']}, {len(self.answers['seeds'])} seeds{marks}."
+        first = f"{told} {self.answers['data']}, {self.told.seeds} seeds{self.told.marks}."
         rows = [f"| {claim['claim']} | {claim['source']} | {here(claim)} | {verdict(claim)} |" for claim in self.claims]
         return "\n".join([f"## {self.name}", "", first, "", *table(("claim", "source", "here", "verdict")), *rows, ""])
 
@@ -133,8 +128,8 @@ def table(head: Sequence[str]) -> list[str]:
 
 def document() -> str:
     """The content of docs/claims.md."""
-    folders = [Folder(path.parent.name) for path in sorted(COMMITTED.glob("*/answers.json"))]
-    grids = [folder for folder in folders if "search" not in folder.grid]
+    folders = [Folder(Told(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
+    grids = [folder for folder in folders if "search" not in folder.told.grid]
     told = [folder for folder in grids if folder.claims]
     fates = sum((folder.fates for folder in told), Counter())
     of_fates = ", ".join(f"**{fates[fate]}** {fate}" for fate in FATES if fates[fate])

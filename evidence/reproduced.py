@@ -12,10 +12,8 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import json
 import shlex
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,6 +27,7 @@ from analysis.format import options
 from analysis.format.errors import InputError, unknown
 from analysis.format.options import Option
 from evidence.freshness import COMMITTED, numerics_of
+from evidence.told import Told
 
 OPTIONS = {
     "grids": Option("committed grids, with commas between; by default all of today's numerics"),
@@ -54,11 +53,10 @@ class Again:
     grid: str
     row: dict[str, str]
 
-    @cached_property
+    @property
     def head(self) -> dict[str, Any]:
         """The grid.json of its grid."""
-        content: dict[str, Any] = json.loads((COMMITTED / self.grid / "grid.json").read_text(encoding="utf-8"))
-        return content
+        return Told(self.grid).grid
 
     @property
     def levels(self) -> dict[str, str]:
