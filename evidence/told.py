@@ -159,6 +159,13 @@ class Told:
         check(best == cell, f"{self.name}: the best {metric} has {best}, and not {cell}")
         return self.mean(metric, cell)
 
+    def lowest(self, metric: str) -> str:
+        """The cell of the lowest mean among those that have one."""
+        name = self.metric(metric)["name"]
+        means = {one["cell"]: one["mean"] for one in self.answers["estimates"] if one["metric"] == name}
+        known = {cell: means[i] for cell, i in self.cells.items() if means.get(i) is not None}
+        return min(known, key=lambda cell: known[cell])
+
     def pair(self, metric: str, a: str, b: str) -> dict[str, Any]:
         """The comparison of two cells, a − b."""
         name, of = self.metric(metric)["name"], (self.cells[a], self.cells[b])
