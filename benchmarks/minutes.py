@@ -62,7 +62,7 @@ def write_all(given: dict[str, Any]) -> None:
 
 
 def estimated(workers: int) -> list[Row]:
-    """Every grid that ships, as nothing of it had been run."""
+    """Every grid that ships, as nothing of it had been run, with all generated sets that drawing may ask for."""
     from ablations.driver.estimates import measured
     from ablations.driver.plan import plan
     from ablations.driver.rounds import planned
@@ -72,11 +72,15 @@ def estimated(workers: int) -> list[Row]:
     from ablations.launchers.local import Local
     from ablations.launchers.warm import warm_up
     from ablations.settings.arguments import parse_run
+    from ablations.settings.evaluation import MOST_SETS
 
     warm_up()
     launcher = Local(workers=workers)
     names = sorted(path.stem for path in GRIDS.glob("*.yaml"))
-    plans = {name: plan(make(parse_run([f"grid={name}"])), launcher, ["cpu"] * workers) for name in names}
+    plans = {
+        name: plan(make(parse_run([f"grid={name}"])), launcher, ["cpu"] * workers).with_sets(MOST_SETS)
+        for name in names
+    }
     passes = measured([stage for grid in plans.values() for stage in grid.stages()], "cpu", workers, most=launcher.most)
     with TemporaryDirectory() as empty:
         journal = Journal(Path(empty))

@@ -85,12 +85,12 @@ class Square:
 
 def samples_figure(answers: Answers) -> Figure | None:
     """The sheet; None where no samples were kept."""
-    cells = [_sheet(answers.grid.samples, cell) for cell in answers.cells]
+    cells = [first_sheet(answers.grid.samples, cell) for cell in answers.cells]
     present = [sheet for sheet in cells if sheet is not None]
     if not present:
         return None
     points = present[0].points
-    real = _kept(answers.grid.samples, HELD_OUT, 0)
+    real = kept_sheet(answers.grid.samples, HELD_OUT, 0)
     sheets = cells if real is None else [real, *cells]
     places = _places(answers, "points" if points else "images", held_out=real is not None)
     rows, columns = 1 + max(place.row for place in places), 1 + max(place.column for place in places)
@@ -171,18 +171,18 @@ def _side(first: Axis, cell: CellRuns) -> str:
     return "\n".join(side_lines(words, 18))
 
 
-def _sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
+def first_sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
     found = (
-        _kept(folder, f"{of}-{seed}", int(seed))
+        kept_sheet(folder, f"{of}-{seed}", int(seed))
         for of, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
     )
     return next((sheet for sheet in found if sheet is not None), None)
 
 
-def _kept(folder: Path | None, name: str, seed: int) -> CellSamples | None:
+def kept_sheet(folder: Path | None, name: str, seed: int) -> CellSamples | None:
     """The sheet of this name, an image or points [n, 2]; None where there is none."""
     if folder is None:
         return None
@@ -221,7 +221,7 @@ def _frame(axes: Axes, place: SamplePanel, chars: int) -> None:
 
 def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns | None, shown: Square, color: Color | str) -> None:
     if sheet is None:
-        assert cell is not None, "a panel of no cell holds points"
+        assert cell is not None, "a panel of no cell holds held-out data"
         axes.set_facecolor("#f2f2f2")
         axes.text(0.5, 0.5, status_word(cell), color=GREY, ha="center", va="center", transform=axes.transAxes)
         return
