@@ -3,7 +3,8 @@
     declared     by the earliest declaration from which on it has always been said, and nothing was taken away of what
                  shares its error rate: for a comparison what is listed or primary and the claims; for a claim the
                  claims and the primary comparisons, or all where none is
-    result       when the first stage of any of its runs was finished, though it may have been for another grid
+    result       when the last of its sides, the two cells or what a claim compares, had its first stage finished, if
+                 for another grid: until then no difference was there
 
 Whether results were looked at nobody knows: the times decide. What has none is exploratory, and says why.
 """
@@ -39,18 +40,15 @@ class Declarations:
     def comparison(self, a: CellRuns, b: CellRuns, *, primary: bool) -> Declared:
         """When two cells were declared to be compared, and as a primary comparison where they are one."""
         kind = "primary" if primary and self.grid.meta.primary else "listed"
-        return self._when((kind, _of_pair(a, b)), _BESIDE_COMPARISONS, [a, b])
+        return self._when((kind, _of_pair(a, b)), _BESIDE_COMPARISONS, [[a], [b]])
 
     def claim(self, claim: Expectation) -> Declared:
         """When a claim was written down."""
         parts = [claim.better, claim.better | claim.than]
         parts += [part | claim.since for part in parts] if claim.since else []
-        named = [
-            cell
-            for cell in self.cells
-            if any(part.items() <= cell.levels_of(self.grid.meta.axes).items() for part in parts)
-        ]
-        return self._when(("claim", _of_claim(claim)), _BESIDE_CLAIMS, named)
+        axes = self.grid.meta.axes
+        sides = [[cell for cell in self.cells if part.items() <= cell.levels_of(axes).items()] for part in parts]
+        return self._when(("claim", _of_claim(claim)), _BESIDE_CLAIMS, sides)
 
     @property
     def withdrawn(self) -> int:
@@ -76,8 +74,8 @@ class Declarations:
         }
         return frozenset((kind, what) for kind, those in said.items() for what in those)
 
-    def _when(self, said: tuple[str, str], beside: Collection[str], cells: Sequence[CellRuns]) -> Declared:
-        """When something was declared `beside` what is of these kinds, and the first result of these cells."""
+    def _when(self, said: tuple[str, str], beside: Collection[str], sides: Sequence[Sequence[CellRuns]]) -> Declared:
+        """When something was declared `beside` what is of these kinds, by when the last of its sides had a result."""
         since: Declaration | None = None
         later: Stated | None = None
         for declaration, every in reversed(list(zip(self.grid.meta.declarations, self._stated, strict=True))):
@@ -87,16 +85,15 @@ class Declarations:
             since, later = declaration, stated
         if since is None or since.time is None:
             return "not recorded"
-        first = first_result(cells)
-        if not first:
+        firsts = [min(times) for times in map(first_results, sides) if times]
+        if not firsts or "" in firsts:
             return "after results" if since.seen else "not recorded"
-        return "beforehand" if since.time < first else "after results"
+        return "beforehand" if since.time < max(firsts) else "after results"
 
 
-def first_result(cells: Sequence[CellRuns]) -> str:
-    """When the first stage of any finished run of these cells was finished; "" where one does not say."""
-    times = [time for cell in cells for time in cell.runs[cell.runs["status"].isin(COUNTED)][FIRST_RESULT]]
-    return min(times, default="")
+def first_results(cells: Sequence[CellRuns]) -> list[str]:
+    """When the first stage of each finished run of these cells was finished; "" for one that does not say."""
+    return [time for cell in cells for time in cell.runs[cell.runs["status"].isin(COUNTED)][FIRST_RESULT]]
 
 
 def _of_pair(a: CellRuns, b: CellRuns) -> str:

@@ -3,7 +3,8 @@
 said      of a declaration its claims as hypotheses, its primary pairs, and its list: these and all with the baseline
 since     going back from the last declaration: while the item is said, and all that is said there is said later too,
           for a claim without what of the list does not share its part of the error rate
-result    the earliest `first_result` of the finished rows of the cells; unknown where one has none
+result    of each side the earliest `first_result` of its finished rows, and of these the latest; unknown where a row
+          has none
 declared  beforehand where the time is before the result; after results where it is not, or where there is no
           result's time and finished runs stood there; else not recorded
 """
@@ -30,9 +31,10 @@ def when(item, said, declarations, results):
         since = declarations[i]
     if since is None or since["time"] is None:
         return "not recorded"
-    if not results or "" in results:
+    firsts = [min(side) for side in results if side]
+    if not firsts or "" in firsts:
         return "after results" if since["seen"] else "not recorded"
-    return "beforehand" if since["time"] < min(results) else "after results"
+    return "beforehand" if since["time"] < max(firsts) else "after results"
 
 
 def key(claim):
@@ -74,13 +76,14 @@ def check(folder):
     for one in told["comparisons"]:
         cells = frozenset(told["cells"][one[side]]["cell_id"] for side in "ab")
         kind = "primary" if meta.get("primary") and one["primary"] else "listed"
-        assert one["declared"] == when((kind, cells), pairs, declarations, results(cells)), one
+        assert one["declared"] == when((kind, cells), pairs, declarations, [results({cell}) for cell in cells]), one
     claims = [beside_claims(of) | more for of, more in zip(listed, claims, strict=True)]
     for claim, one in zip(meta.get("expects", []), told["claims"], strict=True):
         levels = [claim["better"], claim["better"] | claim["than"]]
         levels += [of | claim["since"] for of in levels] if claim.get("since") else []
-        cells = {cell for cell, of in meta["cells"].items() if any(part.items() <= of.items() for part in levels)}
-        assert one["declared"] == when(("claim", key(claim)), claims, declarations, results(cells)), one
+        sides = [{cell for cell, of in meta["cells"].items() if part.items() <= of.items()} for part in levels]
+        times = [results(cells) for cells in sides]
+        assert one["declared"] == when(("claim", key(claim)), claims, declarations, times), one
     every = [*told["comparisons"], *told["claims"]]
     assert all(one["exploratory"] == (one["declared"] != "beforehand") for one in every)
     return {one["declared"] for one in every}

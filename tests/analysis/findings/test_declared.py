@@ -63,9 +63,9 @@ def test_what_was_declared_before_any_result_is_confirmatory(tmp_path):
 
 
 @pytest.mark.parametrize("metric", [NLL, FID])
-def test_a_run_that_another_grid_had_finished_makes_its_comparisons_exploratory(tmp_path, metric):
-    other = "2026-04-01T08:00:00.000Z"
-    answers = grid_of(tmp_path / "g", declaration(EARLY), first=lambda cell: other if cell == "x0-weighted" else FIRST)
+def test_two_cells_that_another_grid_had_finished_make_their_comparison_exploratory(tmp_path, metric):
+    other, seen = "2026-04-01T08:00:00.000Z", ("x0-weighted", "epsilon-simple")
+    answers = grid_of(tmp_path / "g", declaration(EARLY), first=lambda cell: other if cell in seen else FIRST)
     found = when(answers, metric)
     assert {cell for cell, of in found.items() if of == "after results"} == {"x0-weighted"}
     assert set(found.values()) == {"after results", "beforehand"}
@@ -76,13 +76,15 @@ def test_a_run_that_another_grid_had_finished_makes_its_comparisons_exploratory(
     )
 
 
-def test_a_comparison_with_the_baseline_is_exploratory_if_the_baseline_was_finished(tmp_path):
+def test_a_baseline_that_another_grid_had_finished_shows_no_difference_yet(tmp_path):
     other = "2026-04-01T08:00:00.000Z"
+    first = {"epsilon-simple": other}
     answers = grid_of(
-        tmp_path / "g", declaration(EARLY), first=lambda cell: other if cell == "epsilon-simple" else FIRST
+        tmp_path / "g", declaration(EARLY, expects=[claim("x0")]), first=lambda cell: first.get(cell, FIRST)
     )
-    assert set(when(answers).values()) == {"after results"}
-    assert told(answers) == ": the comparisons were declared after the first results were there."
+    assert set(when(answers).values()) == {"beforehand"}
+    assert answers.declared_claims == ["beforehand"]
+    assert told(answers) == ""
 
 
 def test_a_primary_that_is_added_after_results_is_exploratory_and_what_was_listed_before_is_not(tmp_path):
