@@ -116,8 +116,14 @@ def test_the_notebook_runs(tmp_path, monkeypatch, unregistered, store):
     assert "own-search" in search
 
 
+def test_the_example_of_the_reference_prints_what_it_says(monkeypatch):
+    (block,) = blocks(DOCS / "api.md")
+    (told,) = printed_by([block], monkeypatch)
+    assert told.splitlines() == said(block)
+
+
 def test_the_script_of_docs_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):
-    (block,) = blocks(DOCS / "extending.md")
+    block = blocks(DOCS / "extending.md")[0]
     given, checked = [], ablations.main
     monkeypatch.setattr(ablations, "main", given.append)
     script = ModuleType("script")
@@ -136,7 +142,7 @@ def own_grid() -> tuple[str, str]:
     """The name and the text of the grid's file that docs/grids.md shows."""
     text = (DOCS / "grids.md").read_text(encoding="utf-8")
     (name,) = set(re.findall(r"`configs/grid/(\w+)\.yaml`", text))
-    (block,) = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    block, *_ = re.findall(r"^```yaml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     return name, block
 
 

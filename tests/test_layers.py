@@ -59,13 +59,13 @@ def test_no_modules_of_a_package_import_each_other_in_a_circle(package):
 
 
 def test_of_the_analysis_the_experiment_knows_files_and_the_answers_to_its_questions():
-    rooms = {
+    parts = {
         ".".join(name.split(".")[:2])
         for module, file in modules("ablations").items()
         for name in imported(module, file)
     }
     known = {"analysis", "analysis.format", "analysis.interim", "analysis.pages", "analysis.read"}
-    assert {room for room in rooms if room.split(".")[0] == "analysis"} <= known
+    assert {part for part in parts if part.split(".")[0] == "analysis"} <= known
 
 
 def test_networks_know_nothing_of_diffusion_but_how_choices_are_called():
@@ -102,7 +102,7 @@ def test_the_core_is_read():
     assert "diffusion_core.networks.unet" in modules("diffusion_core")
 
 
-FLOORS = {
+LAYERS = {
     "ablations": [
         {"__main__"},
         {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record"},
@@ -128,34 +128,34 @@ FLOORS = {
         {"format"},
     ],
 }
-"""Package → its rooms from the top floor down. A room imports from rooms below it, and from no other of its floor: so
-commands, which are the top floor of `ablations`, import no commands."""
+"""Package → its parts from the top layer down. A part imports from parts below it, and from no other of its layer: so
+commands, which are the top layer of `ablations`, import no commands."""
 
 
-def rooms(package: str) -> dict[str, set[str]]:
-    """Room → the rooms of its package that it imports from."""
+def parts(package: str) -> dict[str, set[str]]:
+    """Part → the parts of its package that it imports from."""
     found: dict[str, set[str]] = {}
     for module, file in modules(package).items():
         names = [name.split(".") for name in imported(module, file)]
         inside = {name[1] for name in names if name[0] == package and len(name) > 1}
-        room = module.split(".")[1] if "." in module else ""
-        found.setdefault(room, set()).update(inside - {room})
+        part = module.split(".")[1] if "." in module else ""
+        found.setdefault(part, set()).update(inside - {part})
     known = found.keys() - {""}
-    return {room: names & known for room, names in found.items() if room}
+    return {part: names & known for part, names in found.items() if part}
 
 
-@pytest.mark.parametrize("package", FLOORS)
-def test_every_room_has_its_floor(package):
-    assert set(rooms(package)) == set().union(*FLOORS[package])
+@pytest.mark.parametrize("package", LAYERS)
+def test_every_part_has_its_layer(package):
+    assert set(parts(package)) == set().union(*LAYERS[package])
 
 
-@pytest.mark.parametrize("package", FLOORS)
-def test_rooms_import_from_below_only(package):
-    floor = {room: height for height, floor in enumerate(reversed(FLOORS[package])) for room in floor}
+@pytest.mark.parametrize("package", LAYERS)
+def test_parts_import_from_below_only(package):
+    layer = {part: height for height, layer in enumerate(reversed(LAYERS[package])) for part in layer}
     upward = {
-        f"{room} imports {other}"
-        for room, others in rooms(package).items()
+        f"{part} imports {other}"
+        for part, others in parts(package).items()
         for other in others
-        if floor[other] >= floor[room]
+        if layer[other] >= layer[part]
     }
     assert upward == set()

@@ -6,19 +6,30 @@ import re
 
 MEANINGS = {
     "cell": "one combination of the levels that the grid varies, trained at several seeds",
-    "paired seed": "a seed that all cells share: at it every cell sees the same data in the same order",
+    "axis": "a design choice that the grid varies, such as the noise schedule; its values are the levels",
+    "paired seed": "a seed that all cells share: at it, each has the same initial weights, batches, times and noise",
+    "NLL": "negative log-likelihood, as its upper bound on held-out images in bits per dimension; lower is better",
+    "floor": "what real held-out data score at the same sample size",
+    "extractor": "the network whose features FID and similar metrics compare",
+    "stage": "a piece of a cell's work, such as its training; it runs once for all cells that share it",
+    "rung": "a point on a training's way, at a half, a quarter, … of its steps, where the network is scored too",
+    "round": "a part of a command's work, after which its pages are written",
+    "preliminary": "written before the last round: the page names who leads, and gives no verdict",
     "look": "a time, planned beforehand, at which results decide which cells get further seeds",
     "settled": "of a comparison: decided at a look; of a verdict: expected to hold at twice the training steps",
-    "rung": "a point on a training's way, at a half, a quarter, … of its steps, where it is scored too",
-    "floor": "what real held-out data score at the same sample size",
-    "extractor": "the network whose features FID and its kin compare",
     "fresh seed": "a new seed, none of those that were used here",
     "exploratory": "declared, or continued, after results were there: it suggests, and confirms nothing",
-    "Pareto front": "the cells at whose cost none is known to have the better value",
+    "Pareto front": "the cells that no cell of the same or lower cost is known to beat",
 }
-_NOUNS = {"cell": r"(?<=\d )cells?\b", "look": r"\blooks?(?= at \d)|(?<=\bfirst )look\b|(?<=\bplanned )looks?\b"}
+"""Each word with its meaning; the table of docs/words.md is the same, which a test holds."""
+_FORMS = {
+    "cell": r"(?<=\d )cells?\b",
+    "axis": r"(?<!logarithmic )\bax[ei]s\b",
+    "round": r"\bround\b(?= \d)",
+    "look": r"\blooks?(?= at \d)|(?<=\bfirst )look\b|(?<=\bplanned )looks?\b",
+}
 """The forms of words that are common in another sense too, or too common to be explained wherever they stand."""
-_PATTERNS = {word: re.compile(_NOUNS.get(word, rf"\b{word}s?\b"), re.IGNORECASE) for word in MEANINGS}
+_PATTERNS = {word: re.compile(_FORMS.get(word, rf"\b{word}s?\b"), re.IGNORECASE) for word in MEANINGS}
 
 
 def marked(escaped: str, used: set[str]) -> str:

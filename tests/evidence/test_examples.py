@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -12,10 +13,13 @@ from scipy import stats
 from analysis.statistics.families import beaten_by, judge, near_best
 from analysis.statistics.looks import Looks, follow
 from evidence.examples import INFERENCE, LOOKS
+from evidence.freshness import COMMITTED
+from evidence.told import Told
 
 ROOT = Path(__file__).parents[2]
 NUMBER = re.compile(r"−?\d+\.\d+")
 MATTERS = 0.01
+NAMED = {"β": "beta", "β̃": "beta_tilde"}
 
 
 def section(page: str) -> str:
@@ -78,6 +82,25 @@ def test_the_rules_say_the_same_of_the_example(cells):
     values = np.stack([a, b, c])
     assert [bool(rivals) for rivals in beaten_by(values, -1)] == [True, False, True]
     assert near_best(values, -1, MATTERS) == [False, True, False]
+
+
+def test_the_example_of_a_number_is_the_committed_grids_and_worked_out_right():
+    told = section("docs/numbers.md")
+    with (COMMITTED / "variance" / "runs.csv").open(encoding="utf-8", newline="") as file:
+        fids = {(row["variance"], int(row["seed"])): float(row["fid/train/digits-cnn"]) for row in csv.DictReader(file)}
+    rows = {row[0]: numbers(row[1]) for row in re.findall(r"^\| (β|β̃|β / β̃) \|(.*)$", told, re.M)}
+    values = {label: np.array([fids[name, seed] for seed in range(100, 105)]) for label, name in NAMED.items()}
+    for label, of in values.items():
+        half = stats.t.ppf(0.975, 4) * standard_error(of)
+        assert rows[label] == [*of.round(2), round(of.mean(), 1), round(half, 1)]
+    ratios = values["β"] / values["β̃"]
+    assert rows["β / β̃"][:5] == list(ratios.round(2))
+    assert Told("variance").better("fid", "beta_tilde", "beta") in told
+    logs, quantile, told = np.log(ratios), stats.t.ppf(0.975, 4), plain(told)
+    spread = values["β"].std(ddof=1)
+    assert f"a standard deviation of {spread:.2f}, so ± is {quantile:.2f} · {spread:.2f}/√5 = " in told
+    assert f"have mean {logs.mean():.3f} and standard deviation {logs.std(ddof=1):.3f}" in told
+    assert f"/√5 = {logs.mean():.3f} ± {quantile * standard_error(logs):.3f}." in told
 
 
 def test_the_example_of_looks_is_worked_out_right_and_what_the_rules_say(cells):

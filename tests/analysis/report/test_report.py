@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import re
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,7 @@ from analysis.read import source
 from analysis.read.runs import read_folder
 from analysis.report.__main__ import main
 from analysis.report.figures import CAPTIONS, SHOWS
+from analysis.report.glossary import MEANINGS
 from tests.analysis.conftest import AXES, build, rows
 from tests.analysis.report.pages import Page, page_of
 
@@ -115,6 +117,11 @@ def test_words_of_the_suite_are_explained_where_they_stand_and_in_a_list(page):
     assert explained["paired seeds"].startswith("a seed that all cells share")
     assert set(page.texts("dt")) >= {"cell", "paired seed"}
     assert page.texts("dd")[0].startswith("one combination of the levels")
+
+
+def test_the_page_of_words_has_those_of_reports():
+    text = (Path(__file__).parents[3] / "docs" / "words.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)[1:]) == MEANINGS
 
 
 def test_a_number_of_the_table_shows_its_seeds(page):
