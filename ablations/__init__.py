@@ -41,10 +41,9 @@ def register(cls: C) -> C:
 
 def main(arguments: Sequence[str]) -> int:
     """A command from Python: `ablations.run`, or the one that the first word names (search, sample, …); its exit code.
-
-    Nothing happens in a worker process, which reads the script that started it.
-    """
-    if _in_worker(sys._getframe(1).f_globals.get("__name__")):
+    Nothing happens in a worker process, which reads the script that started it."""
+    # A script that a worker reads for its classes: multiprocessing calls it so.
+    if sys._getframe(1).f_globals.get("__name__") == "__mp_main__":
         return 0
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
@@ -86,8 +85,3 @@ def _finished(code: int, *, dry_run: bool) -> None:
         raise InputError("dry_run=true runs nothing, so there is nothing to read: leave it out, or use ablations.main")
     if code == 130:
         raise KeyboardInterrupt
-
-
-def _in_worker(caller: str | None) -> bool:
-    """True where the caller is a script that a worker reads for its classes: multiprocessing calls it so."""
-    return caller == "__mp_main__"

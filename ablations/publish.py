@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from ablations.settings.titles import check_results
+from ablations.settings.request import check_results
 from analysis.format.errors import InputError
 from analysis.format.folders import folders_in, search_alone
 from analysis.format.options import Option, folder_name, run

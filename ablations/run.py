@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.request import Request
+from analysis.format.errors import alternatives
 
 if TYPE_CHECKING:
     from ablations.driver.interim import Declared
@@ -46,11 +46,11 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
     """Run what a plan lacks, and leave its results; the exit code."""
     from ablations.driver.beginning import beginning
     from ablations.driver.execute import Job, execute
-    from ablations.driver.model_delivery import deliver_models
     from ablations.driver.packing import packed
     from ablations.driver.pages import finish
     from ablations.driver.rounds import beforehand, fixed, looked
     from ablations.driver.watch import where
+    from ablations.driver.written import deliver_models
     from ablations.engine.folder_lock import FolderLock
     from ablations.engine.version import code_version
     from ablations.tracking.mlflow_store import open_tracker
@@ -70,7 +70,7 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
         if grid.file.deck and not ended.stop:
-            from ablations.theory.deck import write_deck
+            from ablations.theory.strips import write_deck
 
             write_deck(folder, ended.records, journal, cells.here.data)
         return finish(folder, journal, ended)
@@ -80,7 +80,7 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
     are added by looks."""
     from ablations.driver import rounds
-    from ablations.driver.sizes import sizes
+    from ablations.driver.beginning import sizes
     from ablations.grids.footnotes import words
 
     plan, declared = planned
@@ -93,7 +93,7 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
     if declared is None:
         return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
     least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))
-    lines += [f"{len(declared.pairs)} comparisons, looked at with {_listed(declared.looks)} seeds"]
+    lines += [f"{len(declared.pairs)} comparisons, looked at with {alternatives(list(map(str, declared.looks)))} seeds"]
     for name, part in (("at least:", least), ("at most:", most)):
         lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
     return "\n".join(lines)
@@ -102,13 +102,7 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
 def _looks(declared: Declared | None) -> list[str]:
     """A line on the looks after the first, where seeds are added by looks and there is more than one."""
     later = () if declared is None else declared.looks[1:]
-    return [f"  then looks at {_listed(later)} seeds, of what is open"] if later else []
-
-
-def _listed(numbers: Sequence[int]) -> str:
-    """3, 5 or 8."""
-    *before, last = map(str, numbers)
-    return f"{', '.join(before)} or {last}" if before else last
+    return [f"  then looks at {alternatives(list(map(str, later)))} seeds, of what is open"] if later else []
 
 
 def help_text() -> str:

@@ -67,7 +67,6 @@ def sample(given: dict[str, Any]) -> None:
 def _trained_here(
     given: str, seed: int, results: Path, journal: str, device: torch.device
 ) -> tuple[str, tuple[Cell, Model | Guided]]:
-    """A cell's id, the cell and what it learned."""
     from ablations.driver.trained import cell_in, find, to_sample
     from ablations.engine.journal import journal_of
 

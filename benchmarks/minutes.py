@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from ablations.stages.machine import processor
+from ablations.stages.devices import processor
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
@@ -63,10 +63,10 @@ def write_all(given: dict[str, Any]) -> None:
 
 def estimated(workers: int) -> list[Row]:
     """Every grid that ships, as nothing of it had been run, with all generated sets that drawing may ask for."""
+    from ablations.driver.beginning import seconds_of_rounds
     from ablations.driver.estimates import measured
     from ablations.driver.plan import plan
     from ablations.driver.rounds import planned
-    from ablations.driver.sizes import seconds_of_rounds
     from ablations.engine.journal import Journal
     from ablations.grids.grid import make
     from ablations.launchers.local import Local

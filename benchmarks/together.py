@@ -21,8 +21,7 @@ import torch
 
 from ablations.engine.company import side_by_side
 from ablations.settings.exits import exit_code
-from ablations.stages.devices import claim
-from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.devices import claim, peak_memory, reset_peak_memory
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from ablations.grids.looks import looks_of
+from ablations.grids.grid import looks_of
 from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError

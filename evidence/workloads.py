@@ -104,7 +104,7 @@ def hastened(at: mmap) -> None:
     from ablations.engine import dispatch, lease, processes
     from ablations.launchers import local
     from ablations.search.optimizer import Optimizer
-    from ablations.stages import checkpoints, stage, training_loop
+    from ablations.stages import stage, training_loop
     from ablations.tracking.mlflow_store import Tracker
 
     vars(training_loop).update(CHECKPOINT_SECONDS=0.0, HISTORY_SECONDS=0.0)
@@ -123,7 +123,7 @@ def hastened(at: mmap) -> None:
     vars(pages).update(write_pages=lambda folder: "")
     vars(showing).update(Drawing=Undrawn)
     is_at(stage.Stage, "run", lambda begun, *given: str(begun.kind))
-    is_at(checkpoints, "write_checkpoint", lambda *given: "checkpoint")
+    is_at(training_loop, "write_checkpoint", lambda *given: "checkpoint")
     is_at(execute, "write_results", lambda *given: "writing results")
     is_at(Tracker, "publish", lambda *given: "delivering")
     is_at(Optimizer, "tell", lambda *given: "telling a trial")

@@ -16,8 +16,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablations.driver import estimates
-from ablations.settings import patience
+from ablations.driver import command, estimates
 from tests.made_once import made_once
 from tests.simulated_cuda import simulated_cuda
 
@@ -41,7 +40,7 @@ def one_thread() -> None:
 @pytest.fixture(autouse=True, scope="session")
 def no_hurry() -> None:
     """What tests look for on a terminal does not depend on how busy the machine is."""
-    patience.SECONDS = 1e6
+    command.SECONDS = 1e6
 
 
 @pytest.fixture(autouse=True, scope="session")

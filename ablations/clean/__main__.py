@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
+from analysis.format.notation import counted
 from analysis.format.options import Option, run
 
 if TYPE_CHECKING:
@@ -37,8 +38,7 @@ def clean(given: dict[str, Any]) -> None:
     results = Path(given["results"])
     if not results.is_dir():
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
-    from ablations.clean.freeing import free
-    from ablations.clean.waste import survey
+    from ablations.clean.waste import free, survey
     from ablations.engine.folder_lock import CLEANING
     from ablations.engine.lease import holder, leased
     from ablations.tracking.uris import default_uri
@@ -65,9 +65,7 @@ def page(seen: Survey, given: dict[str, Any]) -> str:
 
     held = sum(left.bytes for left in seen.stages)
     needed = sum(left.id in seen.needed for left in seen.stages)
-    lines = [
-        f"{given['results']}: {_counted(len(seen.stages), 'stage')}, {in_bytes(held)}; {needed} of them are needed"
-    ]
+    lines = [f"{given['results']}: {counted(len(seen.stages), 'stage')}, {in_bytes(held)}; {needed} of them are needed"]
     sums = [(words, seen.of(kind)) for kind, words in KINDS.items() if seen.of(kind)]
     lines += ["", "to be freed" if sums else "nothing is to be freed"]
     lines += [_row(words, waste) for words, waste in sums]
@@ -85,17 +83,13 @@ def in_all(waste: list[Waste]) -> str:
     """The number of things, and their bytes."""
     from ablations.engine.disk import in_bytes
 
-    return f"{_counted(len(waste), 'thing')}, {in_bytes(sum(item.bytes for item in waste))}"
+    return f"{counted(len(waste), 'thing')}, {in_bytes(sum(item.bytes for item in waste))}"
 
 
 def _row(words: str, waste: list[Waste]) -> str:
     from ablations.engine.disk import in_bytes
 
     return f"  {words:<{WIDEST}}{len(waste):>6}  {in_bytes(sum(item.bytes for item in waste)):>9}"
-
-
-def _counted(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Waste of a results folder, by kind; and what is kept, though no results need it, with the reason.
+"""Waste of a results folder, by kind, and how it is freed; and what is kept, though no results need it, and why.
 
     superseded checkpoints, temporary files, leases      of processes that are gone: at any time
     stages, artifacts of deleted runs                     only while no command is at work, and none was killed at work
@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -22,7 +25,8 @@ from ablations.clean.needs import Needs, needs_of
 from ablations.driver.wanted import WANTED
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.folder_lock import CLEANING
-from ablations.engine.lease import NAME, holder
+from ablations.engine.journal import RESULT
+from ablations.engine.lease import NAME, holder, leased
 from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 from analysis.format.folders import COMMITTED, committed_in, folders_in
 
@@ -201,3 +205,51 @@ def _deleted(uri: str, artifacts: Path) -> Iterator[Waste]:
         folder = Path(unquote(urlparse(address).path)).parent
         if folder.name == run and folder.is_dir() and folder.resolve().is_relative_to(inside):
             yield Waste("artifacts", folder, bytes_of(folder))
+
+
+def free(waste: Waste, results: Path) -> bool:
+    """Free something, a folder by moving it aside first; False where it has come to be needed since, or is gone.
+
+        .stages/<id>/ ─▶ .stages/.freed/<id>.… ─▶ nothing        killed in between, it is freed the next time
+
+    What is in a stage's folder is touched by its lease's holder alone, so whoever would run it meanwhile waits.
+    """
+    path = waste.path
+    if waste.kind in ("freed", "lists"):
+        shutil.rmtree(path)
+        return True
+    if waste.kind == "artifacts":
+        return _remove(path, results / ".artifacts")
+    if waste.kind == "temporary":
+        return path.exists() and is_quiet(path) and _unlink(path)
+    folder = path if waste.kind == "stages" else path.parent
+    if not folder.is_dir():
+        return False
+    with leased(folder) as lease:
+        if lease is None:
+            return False
+        if waste.kind == "stages":
+            return _remove(folder, results / ".stages")
+        if waste.kind == "checkpoints":
+            return (folder / RESULT).exists() and _unlink(path)
+    # Who takes a folder takes the leases of those that are gone away, and lets its own go.
+    for empty in (folder, folder.parent) if waste.kind == "leases" else ():
+        with suppress(OSError):
+            empty.rmdir()
+    return True
+
+
+def _remove(folder: Path, root: Path) -> bool:
+    aside = root / FREED / f"{folder.name}.{secrets.token_hex(4)}"
+    aside.parent.mkdir(exist_ok=True)
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return False
+    shutil.rmtree(aside)
+    return True
+
+
+def _unlink(path: Path) -> bool:
+    path.unlink(missing_ok=True)
+    return True

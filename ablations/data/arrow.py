@@ -12,6 +12,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -84,9 +85,9 @@ class Arrow(DataSet):
             content = tables[example.own][example.row][image]["bytes"]
             return self._picture(content, f"image {example.row} of {example.own} in {self.path}")
 
-        ordered = {split: sorted(part, key=_by_key) for split, part in parts.items()}
+        ordered = {split: sorted(part, key=attrgetter("key")) for split, part in parts.items()}
         shape = shape_of(self.size, self.mode)
-        return Pictures(f"arrow: {self.path}", ordered, shape, decode, _class_of if label else None)
+        return Pictures(f"arrow: {self.path}", ordered, shape, decode, attrgetter("class_") if label else None)
 
     def _picture(self, content: bytes, what: str) -> Tensor:
         try:
@@ -164,11 +165,3 @@ def _rows(table: Any, image: str, label: str | None) -> Iterator[tuple[bytes, in
         if row[image] is None or row[image]["bytes"] is None:
             raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave such rows out")
         yield row[image]["bytes"], -1 if label is None or row[label] is None else int(row[label])
-
-
-def _by_key(example: Example) -> str:
-    return example.key
-
-
-def _class_of(example: Example) -> int:
-    return example.class_

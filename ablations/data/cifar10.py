@@ -74,7 +74,6 @@ class Cifar10(DataSet):
 
 
 def _is_complete(root: Path) -> bool:
-    """True where every batch lies below a root."""
     return all((root / FOLDER / name).is_file() for name in TRAINING + TEST)
 
 
@@ -108,7 +107,6 @@ def _unpack(archive: Path, root: Path) -> None:
 
 
 def _labelled(folder: Path, batches: list[str]) -> Labelled:
-    """The pictures and labels of these batches, in their order."""
     records = np.concatenate([_records(folder / name) for name in batches])
     labels = torch.from_numpy(records[:, 0].astype(np.int64))
     return torch.from_numpy(records[:, 1:].reshape(-1, *SHAPE)), labels

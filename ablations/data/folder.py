@@ -87,7 +87,6 @@ def classes_of(files: list[Path], root: Path) -> list[str]:
 
 
 def _below(path: Path, root: Path) -> tuple[str, ...]:
-    """The parts of a path from `root` on."""
     return path.parts[len(root.parts) :]
 
 

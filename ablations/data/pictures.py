@@ -20,16 +20,8 @@ SMALLEST, LARGEST = 4, 256
 """Sides in pixels that a picture can be scaled to."""
 ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
-TOLD = 10
-"""Pictures that cannot be read, of which a message tells."""
-UNREADABLE = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    Image.DecompressionBombError,
-    Image.DecompressionBombWarning,
-)
+TOLD = 10  # pictures that cannot be read, of which a message tells
+UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 """The errors that `square` raises of a picture that cannot be read."""
 
 MOST_PIXELS = 1 << 26

@@ -31,15 +31,13 @@ def main(arguments: list[str]) -> int:
 
 def looked_at(given: dict[str, Any]) -> int:
     """Print the page; 1 if something on it is wrong."""
-    from ablations.doctor.machine import devices, versions
-    from ablations.doctor.page import page
+    from ablations.doctor.machine import devices, page, versions
 
     parts = {"versions": list(versions())}
     results = Path(given["results"])
     root = Path(given["journal"] or results / ".stages")
     try:
-        from ablations.doctor.stages import leases, stages
-        from ablations.doctor.stores import disk, stores
+        from ablations.doctor.stages import disk, leases, stages, stores
 
         parts["devices"] = list(devices())
         parts["stores"] = list(stores(results, given["tracking.uri"]))

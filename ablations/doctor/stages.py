@@ -1,16 +1,22 @@
-"""The stages of a results folder: those that are damaged, that failed or were stopped, and the holders of leases."""
+"""A results folder: stages that are damaged, that failed or were stopped, holders of leases, stores, room on disk."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from ablations.doctor.page import Finding
-from ablations.engine.disk import Left, left_in, subfolders
+from ablations.doctor.machine import Finding
+from ablations.engine.disk import Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.files import Damaged, kept
 from ablations.engine.journal import RESULT, STATUS, Failure, Journal
 from ablations.engine.lease import NAME, holder
 from ablations.stages.artifacts import read_artifact
+from ablations.tracking.sqlite_file import SQLITE, quick_check
+from ablations.tracking.uris import default_uri
+from analysis.format.links import without_password
 
 MOST = 10
 """So many stages of a kind are listed."""
@@ -82,3 +88,57 @@ def leases(results: Path, root: Path) -> Iterator[Finding]:
         todo = "its process was killed: the same command goes on; python -m ablations.clean takes away what stays"
         gone = Finding(name, "of a process that is gone", "note", todo)
         yield gone if who is None else Finding(name, f"held by {who}")
+
+
+LEAST = 1e9  # bytes that are to be free where results are written
+
+
+def stores(results: Path, uri: str) -> Iterator[Finding]:
+    """The tracking store, by default the folder's own, and a search's storage: answering, and their files whole."""
+    uri = uri or default_uri(results)
+    if not uri.startswith(SQLITE):
+        yield _server(uri)
+    else:
+        yield _file("tracking", Path(uri.removeprefix(SQLITE)), "`python -m ablations.publish` makes it anew")
+    yield _file("searches", results / "optuna.db", "searches begin anew")
+
+
+def _server(uri: str) -> Finding:
+    from ablations.tracking.mlflow_client import trouble
+
+    reason = trouble(uri)
+    if not reason:
+        return Finding("tracking", f"{without_password(uri)} answers")
+    todo = "start it, or give tracking.uri=; results are safe meanwhile: deliver them by `python -m ablations.publish`"
+    return Finding("tracking", reason, "wrong", todo)
+
+
+def _file(name: str, path: Path, then: str) -> Finding:
+    """A store in a file; `then` says what comes once it is moved away."""
+    if not path.is_file():
+        return Finding(name, f"{path} is not there yet: the first command that needs it makes it")
+    try:
+        reason = quick_check(path)
+    except sqlite3.Error as error:
+        reason = str(error)
+    if not reason:
+        return Finding(name, f"{path}, {in_bytes(bytes_of(path))}: whole")
+    todo = f"move it away, with {path}-wal and {path}-shm: {then}"
+    return Finding(name, f"{path} is damaged: {reason}", "wrong", todo)
+
+
+def disk(results: Path) -> Iterator[Finding]:
+    """The room where results are written, and what they take."""
+    there = next(place for place in (results, *results.absolute().parents) if place.exists())
+    usage = shutil.disk_usage(there)
+    room = f"{results}: {in_bytes(usage.free)} free of {in_bytes(usage.total)}"
+    if not os.access(there, os.W_OK | os.X_OK):
+        todo = "give results=FOLDER that can, or mend its rights"
+        yield Finding("results", f"{there} cannot be written to", "wrong", todo)
+    elif usage.free < LEAST:
+        yield Finding("results", room, "wrong", "make room: python -m ablations.clean says what nobody needs")
+    else:
+        yield Finding("results", room)
+    for name in (".stages", ".artifacts"):
+        if (results / name).is_dir():
+            yield Finding(name, in_bytes(bytes_of(results / name)))

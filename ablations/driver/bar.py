@@ -21,9 +21,8 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from ablations.driver.wording import minutes
 from ablations.engine.dispatch import Dispatch
-from ablations.engine.events import Event
+from ablations.engine.stage import Event
 from ablations.stages.stage import Stage
 from analysis.format.plain import line
 
@@ -146,6 +145,11 @@ def every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def minutes(seconds: float) -> str:
+    """Seconds in words."""
+    return f"{seconds:.0f} seconds" if seconds < 90 else f"{seconds / 60:.0f} minutes"
 
 
 def in_steps(seconds: float) -> str:

@@ -6,7 +6,9 @@ Words are refused before torch is imported, and what a plan cannot be before any
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TypeVar
@@ -14,9 +16,23 @@ from typing import TypeVar
 from ablations.engine.journal import Journal, journal_of
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import doubts
-from ablations.settings.patience import soon
 from ablations.settings.request import Common
 from analysis.format.errors import InputError
+
+SECONDS = 0.3  # before the line: what is quicker says nothing
+
+
+@contextmanager
+def soon(line: str) -> Iterator[None]:
+    """Say this on stderr if what is done meanwhile takes a while."""
+    timer = threading.Timer(SECONDS, lambda: print(line, file=sys.stderr, flush=True))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
 
 R = TypeVar("R", bound=Common)
 P = TypeVar("P")

@@ -28,8 +28,7 @@ from ablations.engine.processes import METHOD
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.cell import Cell
 from ablations.settings.plugins import classes as plugins
-from ablations.stages.devices import devices_of
-from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.devices import devices_of, peak_memory, reset_peak_memory
 from ablations.stages.stage import Stage
 
 MEASURED = 0.5

@@ -14,23 +14,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ablations.driver.bar import bar
-from ablations.driver.launching import launch, stopping
+from ablations.driver.bar import bar, minutes
+from ablations.driver.following import launch, stopping
 from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
 from ablations.driver.pages import Ended, Stop
-from ablations.driver.pause import Pause
-from ablations.driver.plan import Plan
-from ablations.driver.provenance import since
+from ablations.driver.plan import Plan, Round, trainings
 from ablations.driver.requests import asked_by, check_same_request
-from ablations.driver.round import Round, trainings
 from ablations.driver.showing import Showing
-from ablations.driver.spent import Spent
+from ablations.driver.spent import Spent, since
 from ablations.driver.wanted import Wanted
 from ablations.driver.watch import Watch
 from ablations.driver.watched import watched_by_stage
-from ablations.driver.wording import minutes
-from ablations.driver.written import deliver, finished_trainings, head_with, records_of, write
+from ablations.driver.written import Pause, deliver, finished_trainings, head_with, records_of, write
 from ablations.engine.files import Damaged
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal

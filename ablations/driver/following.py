@@ -1,21 +1,28 @@
 """A bar that follows stages while they are run: how much is done, how long the rest takes, what one of them is at.
+The bar begins where missing stages of a plan are given to the engine (`launch`).
 
 events ─▶ pace ─▶ share, seconds left          journal ─▶ the last loss of a training that is under way
 """
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 
-from ablations.driver.bar import Bar
+from ablations.driver.bar import Bar, OtherCommands, tried_again
 from ablations.driver.pace import Pace, standing
 from ablations.driver.plan import Plan
-from ablations.engine.events import Event
+from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
+from ablations.engine.queue import Queue
+from ablations.engine.stage import Event
 from ablations.stages.artifacts import read_history
 from ablations.stages.stage import Stage
+from analysis.format.names import MACHINE
 from analysis.format.notation import Rounding
 from analysis.format.plain import line
 
@@ -89,3 +96,76 @@ def names_of(plan: Plan) -> dict[str, str]:
         for stage in item.stages:
             names.setdefault(stage.id, f"{item.name}, seed {item.cell.seed}")
     return names
+
+
+class OtherKinds:
+    """The stages that are for other kinds of machine than this command's `own`, by the trainings that it was told of.
+
+    Cells are compared at the seeds that one kind made of all of them. So of commands that share a folder each leaves to
+    others the seeds that are theirs: a stage is late here if another kind trained what it needs, or has trained more of
+    its seed than this one, and is run here when there is nothing else to do, since no machine should stand idle for it.
+    Where its own kind is not known, since its workers are of several, none is late.
+    """
+
+    def __init__(self, own: str, journal: Journal, finished: Iterable[Stage]) -> None:
+        self.own = own
+        self.journal = journal
+        self.made: dict[str, str] = {}
+        self.of_seed: dict[int, Counter[str]] = {}
+        for stage in finished if own else ():
+            self.note(stage)
+
+    def note(self, stage: Stage) -> None:
+        """Note the kind of machine that a stage was trained by, if it trains and has its result."""
+        result = self.journal.result(stage.id) if self.own and stage.trains and stage.id not in self.made else None
+        kind = "" if result is None else result.metadata.get(MACHINE, "")
+        if kind:
+            self.made[stage.id] = kind
+            self.of_seed.setdefault(stage.cell.seed, Counter())[kind] += 1
+
+    def late(self, stage: Stage) -> bool:
+        if not self.own or not stage.of_cell:
+            return False
+        needed = {self.made[need] for need in stage.needs if need in self.made}
+        if needed:
+            return needed != {self.own}
+        of_seed = self.of_seed.get(stage.cell.seed, Counter[str]())
+        return of_seed[self.own] < max(of_seed.values(), default=0)
+
+
+def launch(
+    plan: Plan, journal: Journal, missing: list[Stage], shown: Bar, pace: Pace
+) -> Generator[Event[Stage], None, None]:
+    """Run stages, which the bar follows; yields what happens to them."""
+    if not missing:
+        return
+    launcher, devices = plan.here.launcher, plan.here.devices
+    kinds = OtherKinds(launcher.kind(devices[0]), journal, plan.stages())
+    dispatch = Dispatch[Stage](launcher, journal, devices, Queue(kinds.late))
+    dispatch.add(missing, plan.stages())
+    following = Following(shown, pace, missing, journal, names_of(plan))
+    others = OtherCommands(dispatch, shown, following.words)
+    with closing(dispatch.run()) as events:
+        for event in events:
+            following.note(event)
+            others.tell()
+            if event.kind == "ended":
+                kinds.note(event.stage)
+            if event.kind in ("died", "damaged"):
+                shown.write(tried_again(event))
+            yield event
+    following.look()
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """SIGTERM stops like Ctrl-C."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 from ablations.data.base import Data
 from ablations.data.tensors import read_tensors
 from ablations.driver.watched import Watched
-from ablations.engine.events import Event
+from ablations.engine.stage import Event
 from ablations.results.sample_sheets import write_sheet
 from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_origin import System
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import View
-from ablations.tracking.system import System
 from analysis.format.errors import InputError
 
 SECONDS = 5.0
@@ -99,7 +99,6 @@ class Live:
         return False
 
     def _elsewhere(self, stage: Stage, watched: Watched) -> bool:
-        """True where another command runs a stage."""
         return stage.id not in self.running and watched.journal.holder(stage.id) is not None
 
     def _show_samples(self, key: tuple[str, str], watched: Watched) -> None:

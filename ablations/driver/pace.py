@@ -28,8 +28,8 @@ from ablations.driver.loads import (
     side_by_side,
 )
 from ablations.driver.work_units import guessed
-from ablations.engine.events import Event
 from ablations.engine.journal import Journal
+from ablations.engine.stage import Event
 from ablations.stages.artifacts import read_history
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
@@ -156,7 +156,8 @@ class Pace:
                 # It is made anew, and was not planned.
                 self.plan([stage])
             self.over.discard(name)
-            clock = self._clock(event.beside, now)
+            shared = (self.under_way[other].clock for other in event.beside if other in self.under_way)
+            clock = next(shared, Clock(now))
             clock.join(1, now)
             began = clock.at(now)
             self.under_way[name] = UnderWay(self.loads[name], clock, began, self.loads[name].start, began)
@@ -202,10 +203,6 @@ class Pace:
                 left[stage.id] = Left(stage, passed + rest * own, True, rest == 1)
                 passed += own
         return left
-
-    def _clock(self, beside: Iterable[str], now: float) -> Clock:
-        """The clock of the stages that share a worker; a new one for the first of them."""
-        return next((self.under_way[name].clock for name in beside if name in self.under_way), Clock(now))
 
     def share(self, stages: Iterable[Stage]) -> float:
         """The share of these stages that is done, by the seconds that they take."""

@@ -24,8 +24,7 @@ from ablations.driver.work_units import alike, maker_of
 from ablations.engine.processes import METHOD
 from ablations.launchers.protocol import cores
 from ablations.settings.plugins import classes as plugins
-from ablations.stages.devices import claim
-from ablations.stages.memory import placed
+from ablations.stages.devices import claim, placed
 from ablations.stages.stage import Stage
 from diffusion_core.recorded import WARM_UP
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ablations.driver.bar import waiting
+from ablations.driver.bar import minutes, waiting
 from ablations.driver.page_cache import last_shown, remember
-from ablations.driver.round import Round
-from ablations.driver.wording import counted, minutes
+from ablations.driver.plan import Round
 from ablations.driver.written import summarised
 from ablations.engine.disk import in_bytes, left_by
 from ablations.engine.journal import FOLDER, Journal
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
 from analysis.format.links import without_password
+from analysis.format.notation import counted
 
 Stop = Literal["", "interrupted", "hours"]
 """The reason why a command stopped before its end, if it did: a signal, or that its hours are over."""

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
-from ablations.grids.grid import Grid
-from ablations.grids.looks import SEEDS
-from ablations.grids.planned import Planned
+from ablations.grids.grid import SEEDS, Grid, Planned
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
 from ablations.settings.cell import Cell
@@ -23,6 +22,7 @@ from ablations.stages.asked import check, check_labels, metric_floors, metric_st
 from ablations.stages.devices import devices_of
 from ablations.stages.floor import FloorStage, floor_of
 from ablations.stages.graph import once, stages_of
+from ablations.stages.rung import RungStage
 from ablations.stages.samples import more_sets
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
@@ -171,3 +171,65 @@ def _refuse_equal(planned: list[Planned]) -> None:
         other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
         if other is not item:
             raise InputError(f"{words(other.levels)} and {words(item.levels)} are the same cell: leave one of them out")
+
+
+@dataclass(frozen=True)
+class Round:
+    """A step of a command: the `plan` that is run, and the `whole` whose cells and seeds results are written of.
+
+    It is the `number`-th `of` so many at most. What is shown after it rests on the first `seeds` seeds, at the first
+    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json has
+    `details` more of it.
+    """
+
+    number: int
+    of: int
+    plan: Plan
+    whole: Plan
+    seeds: int
+    rung: bool
+    preliminary: bool
+    details: dict[str, Any]
+
+    @property
+    def named(self) -> str:
+        """Its number and what is run, in words."""
+        return f"round {self.number} of {self.of}: {self.title}"
+
+    @property
+    def title(self) -> str:
+        """Its trainings and seeds, in words."""
+        seeds = f"{self.seeds} seed{'s' * (self.seeds > 1)}"
+        return (
+            f"trainings to their first rung ({steps_of(self.plan)}), {seeds}"
+            if self.rung
+            else f"whole trainings, {seeds}"
+        )
+
+    def described(self, finished: int) -> dict[str, Any]:
+        """Its entry in grid.json, where so many trainings have `finished`."""
+        return {
+            "number": self.number,
+            "of": self.of,
+            "seeds": self.seeds,
+            "rung": self.rung,
+            "preliminary": self.preliminary,
+            "finished": finished,
+            "trainings": len(trainings(self.whole)),
+        }
+
+    def none_yet(self) -> Round:
+        """The round to show while this first one is not whole: an empty one."""
+        return replace(self, number=0, seeds=0, rung=False, preliminary=True)
+
+
+def trainings(plan: Plan) -> set[str]:
+    """The ids of what a plan trains last: diffusions, and autoencoders that have none behind them."""
+    return {parts.training for item in plan.planned if (parts := item.parts) is not None}
+
+
+def steps_of(plan: Plan) -> str:
+    """The steps that trainings are taken to, in words: 150 of 300 steps."""
+    rungs = [stage for item in plan.planned for stage in item.stages if isinstance(stage, RungStage)]
+    reached = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
+    return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((reached[0], reached[-1]))) + " steps"

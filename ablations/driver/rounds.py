@@ -14,11 +14,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ablations.driver.interim import Declared, doubled, looks_so_far
-from ablations.driver.plan import Plan
-from ablations.driver.round import Round
+from ablations.driver.plan import Plan, Round
 from ablations.engine.journal import Journal
-from ablations.grids.looks import SEEDS
-from ablations.grids.planned import Planned
+from ablations.grids.grid import SEEDS, Planned
 from ablations.stages.devices import devices_of
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
@@ -36,7 +34,8 @@ def planned(plan: Plan) -> list[Round]:
     """The rounds of a fixed number of seeds, as they are known beforehand."""
     n = len(plan.grid.seeds)
     counts = [n] if _sensible(plan) < 2 else [*(seeds for seeds in SEEDS if seeds < n), n]
-    parts = [(count, False, plan.first(dict.fromkeys(_cells(plan), count))) for count in counts]
+    cells = {item.cell_id for item in plan.planned}
+    parts = [(count, False, plan.first(dict.fromkeys(cells, count))) for count in counts]
     early = at_first_rung(parts[0][2])
     parts = [*([(counts[0], True, early)] if early is not None else []), *parts]
     return [
@@ -54,7 +53,6 @@ def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
 
 
 def at_once(plan: Plan) -> list[Round]:
-    """One round of all."""
     seeds = plan.grid.seeds
     return [Round(1, 1, plan, plan, len(seeds), rung=False, preliminary=False, details={"seeds": seeds})]
 
@@ -109,10 +107,6 @@ def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
         needs = stage.training.needs if lead == stage.id else (*stage.training.needs, lead)
         early.append(replace(stage, needs=needs))
     return early
-
-
-def _cells(plan: Plan) -> set[str]:
-    return {item.cell_id for item in plan.planned}
 
 
 def _sensible(plan: Plan) -> int:

@@ -1,4 +1,4 @@
-"""The time that commands have spent on a grid, that of killed ones included.
+"""The time that commands have spent on a grid, that of killed ones included, and which of them made its grid.json.
 
 results/.leases/<grid>/seconds     written every few seconds while stages run
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 from ablations.engine.folder_lock import place_of
 from analysis.format.files import write_text
@@ -51,3 +52,28 @@ def _read(path: Path) -> float:
         return max(0.0, float(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return 0.0
+
+
+def since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: float | None) -> dict[str, Any]:
+    """Provenance with the seconds `spent` so far, None where nothing ran since what stood `before`, and whether a grid
+    was continued with more seeds."""
+    if before is None:
+        return {**provenance, "seconds": round(spent or 0.0, 1), "continued": False}
+    ran, seconds = spent is not None, before["seconds"] if spent is None else spent
+    # With fewer seeds than before nothing runs, and yet the results are those of this command.
+    made_by = provenance if ran or before["seeds"] != provenance["seeds"] else before
+    return {
+        **provenance,
+        "command": made_by["command"],
+        "code": made_by["code"],
+        "seconds": round(seconds, 1),
+        "continued": bool(before.get("continued")) or _replanned(before, provenance),
+    }
+
+
+def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
+    """True where seeds differ from those that were planned when results were seen: more of them, or other looks."""
+    looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
+    if looks == [None, None]:
+        return not set(now["seeds"]) <= set(before["seeds"])
+    return looks[0] != looks[1] or before["seeds"][:1] != now["seeds"][:1]

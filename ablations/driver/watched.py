@@ -15,7 +15,7 @@ from typing import get_args
 
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from ablations.grids.planned import Planned
+from ablations.grids.grid import Planned
 from ablations.results import autoencoders
 from ablations.results.folder import standing
 from ablations.results.records import record

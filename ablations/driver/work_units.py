@@ -46,7 +46,6 @@ Maker = Callable[[Cell, Data, torch.device, int], Pass]
 
 
 def maker_of(stage: Stage) -> Maker:
-    """The maker of the passes that a stage takes."""
     return MAKERS[stage.passes]
 
 

@@ -1,20 +1,26 @@
-"""Results of a plan, written and delivered: results/<grid>/ from the journal, and the tracking store from that."""
+"""Results of a plan, written now and then and delivered: results/<grid>/ from the journal, the store from that."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.driver.page_cache import last_shown, still_there
 from ablations.driver.plan import Plan
+from ablations.driver.trained import forgetting_damaged
+from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal, Result
 from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.model import write_model
 from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import rescue
 
@@ -72,3 +78,49 @@ def summarised(folder: Path, tracker: Tracker) -> Summary | None:
 def finished_trainings(records: Iterable[Record]) -> set[str]:
     """The ids of the trainings of cells that have finished."""
     return {parts.training for row in records if row.status == "finished" and (parts := row.planned.parts) is not None}
+
+
+def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
+    """Give each run of a finished cell what it learned as an MLflow model (`tracking.models=true`), unless it has it; a
+    line of warning where the store fails."""
+    for item in records:
+        parts, tags = item.planned.parts, {"cell_id": item.planned.cell_id, "seed": str(item.planned.cell.seed)}
+        if item.status != "finished" or parts is None:
+            continue
+        try:
+            if tracker.model_in(tags) == parts.training:
+                continue
+            with TemporaryDirectory() as place:
+                with forgetting_damaged(journal):
+                    write_model(Path(place), item.planned.cell, parts, journal)
+                tracker.attach_model(tags, Path(place), parts.training)
+        except Damaged as error:
+            print(f"warning: {error}. Its model is delivered then")
+        except TrackingError as error:
+            print(f"warning: {error}. Models are delivered when the same command is given again")
+            return
+
+
+WRITE_SECONDS = 15.0
+REST = 20  # a pause takes so many times as long as the last writing, which takes seconds for thousands of cells
+
+
+@dataclass
+class Pause:
+    """The pause between two writings of results, which is longer where the last one took longer."""
+
+    written: float = field(default_factory=time.monotonic)
+    seconds: float = 0.0
+
+    @property
+    def over(self) -> bool:
+        """True once they are to be written again."""
+        return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Write results meanwhile, which begins the next pause."""
+        began = time.monotonic()
+        yield
+        self.written = time.monotonic()
+        self.seconds = REST * (self.written - began)

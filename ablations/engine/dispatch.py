@@ -15,11 +15,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from typing import Generic
 
-from ablations.engine.events import Event
 from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
 from ablations.engine.lease import ELSEWHERE, LOST, Holder
 from ablations.engine.queue import Queue, Waiting
-from ablations.engine.stage import S
+from ablations.engine.stage import Event, S
 from ablations.engine.workers import Starts, WorkerDied, Workers
 
 POLL_SECONDS = 0.2

@@ -219,7 +219,6 @@ def _renew(lease: Lease, over: threading.Event) -> None:
 
 
 def _numbers(shelf: Shelf) -> list[int]:
-    """The numbers of the leases in a place, in order."""
     names = [name.removeprefix(NAME) for name in shelf.names(NAME)]
     return sorted(int(name) for name in names if name.isdecimal())
 

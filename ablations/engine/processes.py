@@ -105,14 +105,13 @@ class Processes(Workers):
             return [self.submit(stages[0], device)]
         worker = self._worker(device)
         whole: Future[list[str | BaseException]] = worker.pool.schedule(
-            _perform_all, args=[stages, self.journal, device]
+            perform_all, args=[stages, self.journal, device]
         )
         worker.last = whole
         beside: list[Share] = []
         return [Share(stage, whole, beside) for stage in stages]
 
     def _worker(self, device: str) -> Worker:
-        """A worker on a device that has nothing to do."""
         there = [worker for worker in self.workers if worker.device == device]
         worker = next((worker for worker in there if worker.free), there[0])
         if worker.broken:
@@ -160,7 +159,6 @@ class Processes(Workers):
             worker.pool.join()
 
     def _pool(self) -> ProcessPool:
-        """A pool of one process."""
         context = multiprocessing.get_context(METHOD)
         return ProcessPool(max_workers=1, context=context, initializer=_begin, initargs=(self.begin,))
 
@@ -177,11 +175,6 @@ def _perform(stage: Stage, journal: Journal, device: str) -> str:
         # After an illegal access, say, a context fails whatever comes next.
         os._exit(1)
     return status
-
-
-def _perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | BaseException]:
-    """In a worker: perform stages side by side."""
-    return perform_all(stages, journal, device)
 
 
 def _begin(begin: Begin) -> None:

@@ -108,7 +108,6 @@ class Queue(Generic[S]):
         return self.waiting.get(waiting.stage.id) is waiting
 
     def _met(self, stage: S) -> bool:
-        """True where all that a stage needs finished."""
         return all(self.ended.get(need) for need in stage.needs)
 
     def _possible(self, stage: S) -> bool:

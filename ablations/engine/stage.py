@@ -9,15 +9,34 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from ablations.engine.company import Seat
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import Lease
-from ablations.engine.progress import Progress, progress_writer
+
+PROGRESS_SECONDS = 0.3  # between two writings of how far a stage is
+
+Progress = Callable[[float], None]  # takes the share of a stage that is done
+
+
+def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
+    """A function that leaves the share done in a stage's folder, a few times a second at most. LeaseLost where the
+    stage is another's by then."""
+    last = 0.0
+
+    def write(share: float) -> None:
+        nonlocal last
+        if time.monotonic() - last > PROGRESS_SECONDS:
+            last = time.monotonic()
+            lease.check()
+            journal.write_progress(stage_id, share)
+
+    return write
 
 
 @dataclass(frozen=True)
@@ -101,3 +120,17 @@ class Stage(ABC):
 S = TypeVar("S", bound=Stage)
 S_co = TypeVar("S_co", bound=Stage, covariant=True)
 """The stages of whoever has them run, who is told of these and of no others."""
+
+
+@dataclass(frozen=True)
+class Event(Generic[S_co]):
+    """An event of a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
+    elsewhere, by another command; what it left, or needs, is made anew, for its `damage`; or it was left out, since one
+    that it needs did not finish. What started has a worker together with those `beside` it, by their ids."""
+
+    kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
+    stage: S_co
+    share: float = 0.0
+    status: str = ""
+    damage: str = ""
+    beside: tuple[str, ...] = ()

@@ -24,7 +24,8 @@ def crossed(
     levelled = _values(axes)
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
-        if any(_covers(rule, names) for rule in file.leave_out):
+        # Of a list of levels in a rule, any is enough.
+        if any(all(names[axis] in listed(of) for axis, of in rule.items()) for rule in file.leave_out):
             continue
         varied: dict[str, Any] = {}
         for axis, level in zip(axes, levels, strict=True):
@@ -96,22 +97,11 @@ def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levell
 def _values(axes: list[AxisSpec]) -> dict[str, set[str]]:
     """The values that levels set, by what they set."""
     values: dict[str, set[str]] = {}
-    for layer in (layer for axis in axes for layer in _settings(axis)):
+    for layer in (level.set or {axis.name: level.name} for axis in axes for level in axis.levels):
         for key, value in layer.items():
             values.setdefault(key, set()).add(str(value))
     return values
 
 
 def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
-    """The value of a choice in these layers."""
     return next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
-
-
-def _settings(axis: AxisSpec) -> list[dict[str, Any]]:
-    """The settings of each level of an axis."""
-    return [level.set or {axis.name: level.name} for level in axis.levels]
-
-
-def _covers(rule: dict[str, str | list[str]], names: dict[str, str]) -> bool:
-    """True where a crossing of levels has all that a rule names; of a list, any level is enough."""
-    return all(names[axis] in listed(allowed) for axis, allowed in rule.items())

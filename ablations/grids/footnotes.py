@@ -1,9 +1,12 @@
-"""The sentences of a grid that its file does not hold: on equal terms, on what was left out."""
+"""The sentences of a grid that its file does not hold: its question, on equal terms, on what was left out."""
 
 from __future__ import annotations
 
-from ablations.grids.file import ClaimSpec, GridFile, PrimarySpec
+from collections.abc import Sequence
+
+from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec
 from ablations.grids.fractional import model_matrix
+from analysis.format.notation import listed
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -22,12 +25,9 @@ def terms_footnote(terms: list[str]) -> list[str]:
     """A footnote that says what these keys of `EQUAL_TERMS` mean for the cells; none for none."""
     if not terms:
         return []
+    settings = [f"{key}={EQUAL_TERMS[key][0]}" for key in terms]
     meanings = " and ".join(EQUAL_TERMS[key][1] for key in terms)
-    return [f"Because schedules are compared, {meanings} in every cell ({', '.join(_setting(key) for key in terms)})."]
-
-
-def _setting(key: str) -> str:
-    return f"{key}={EQUAL_TERMS[key][0]}"
+    return [f"Because schedules are compared, {meanings} in every cell ({', '.join(settings)})."]
 
 
 def left(file: GridFile, crossings: list[dict[str, str]]) -> list[PrimarySpec]:
@@ -81,3 +81,40 @@ def fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:
 def words(levels: dict[str, str]) -> str:
     """Levels as a command line has them."""
     return " ".join(f"{axis}={level}" for axis, level in levels.items())
+
+
+def question_of(file: GridFile, axes: Sequence[AxisSpec]) -> str:
+    """The question of a file whose axes are left so; in their words where it asks none, or about levels that are not
+    all there, or in addition to others."""
+    varied = [axis for axis in axes if len(axis.levels) > 1]
+    if not file.question:
+        if not varied:
+            return "What does the baseline score?"
+        return f"What {'does' if len(varied) == 1 else 'do'} {' and '.join(axis.name for axis in varied)} change?"
+    compared = _compared(file)
+    given = {axis.name: axis for axis in file.axes}
+    changed = [axis for axis in axes if axis.name in given and _names(axis) != _names(given[axis.name])]
+    if not any(axis.name in compared or len(axis.levels) == 1 for axis in changed):
+        return file.question
+    fixed = [axis for axis in changed if len(axis.levels) == 1]
+    where = f" ({'; '.join(f'{axis.title}: {axis.levels[0].title}' for axis in fixed)})" if fixed else ""
+    if not varied:
+        return f"What does one cell score{where}?"
+    about = [axis for axis in varied if axis.name in compared] or varied
+    conditions = [axis.title for axis in varied if axis not in about]
+    depends = f", and does that depend on {listed(conditions)}" if conditions else ""
+    which = " and ".join(f"which level of {axis.title}" for axis in about)
+    verb = "is" if len(about) == 1 else "are"
+    word = "best" if any(len(axis.levels) > 2 for axis in about) else "better"
+    return f"W{which[1:]} {verb} {word}{depends}{where}?"
+
+
+def _names(axis: AxisSpec) -> set[str]:
+    return {level.name for level in axis.levels}
+
+
+def _compared(file: GridFile) -> set[str]:
+    """The axes that the question is about: those along which declared comparisons go, or all where none is declared."""
+    sides = [sides for pair in file.primary for sides in pair.meant.sides(file.baseline)]
+    along = {axis for first, second in sides for axis in first if first[axis] != second.get(axis)}
+    return along or {axis.name for axis in file.axes}

@@ -14,19 +14,10 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ablations.grids import footnotes
 from ablations.grids.crossing import axes_of, crossed
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile
-from ablations.grids.footnotes import (
-    claims_note,
-    equal_terms,
-    fraction_footnote,
-    left,
-    primary_footnote,
-    terms_footnote,
-)
 from ablations.grids.fractional import d_optimal
-from ablations.grids.looks import looks_of
-from ablations.grids.question import question_of
 from ablations.grids.reading import read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
 from ablations.settings.bounds import MOST_VALUES
@@ -35,10 +26,15 @@ from ablations.settings.cell import Cell
 from ablations.settings.making import make_cell
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
+from ablations.stages.restore import Parts
+from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
 """The most cells and runs, beyond which planning alone takes hours: it takes half a minute for ten thousand cells."""
+MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
+SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
+"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +73,7 @@ def make(request: Request) -> Grid:
     varied = {key for axis in axes for key in axis.keys}
     common = {key: values[0] for key, values in request.settings.items() if key not in {a.name for a in axes}}
     _refuse_varied(common, axes, request.grid)
-    terms = equal_terms(varied, {*file.set, *common})
+    terms = footnotes.equal_terms(varied, {*file.set, *common})
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
     _refuse_too_many("cells", [len(axis.levels) for axis in axes], MOST_CELLS)
     points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, request, fixed, common)]
@@ -99,23 +95,23 @@ def make(request: Request) -> Grid:
     count = seeds if looks is None else looks[-1]
     run = [point.levels for point in points]
     tested = [claim for claim in file.expects if _can_be_tested(claim, axes)]
-    not_compared = primary_footnote(file, run)
+    not_compared = footnotes.primary_footnote(file, run)
     update = {
         "axes": axes,
         "expects": tested,
-        "primary": left(file, run),
-        "question": request.question or question_of(file, axes),
+        "primary": footnotes.left(file, run),
+        "question": request.question or footnotes.question_of(file, axes),
         "footnotes": [
             *file.footnotes,
-            *terms_footnote(list(terms)),
-            *fraction_footnote(len(points), crossings),
+            *footnotes.terms_footnote(list(terms)),
+            *footnotes.fraction_footnote(len(points), crossings),
             *not_compared,
         ],
     }
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     points = _judged(points)
     every = range(request.first_seed, request.first_seed + int(count))
-    notes = (*not_compared, *claims_note(file, tested))
+    notes = (*not_compared, *footnotes.claims_note(file, tested))
     return Grid(request.title, file.model_copy(update=update), points, list(every), looks, notes)
 
 
@@ -209,3 +205,38 @@ def _can_be_tested(claim: ClaimSpec, axes: list[AxisSpec]) -> bool:
     """True where every level that it names is among those that are asked for."""
     levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
     return levels.issuperset(claim.levels)
+
+
+def looks_of(most: int = MOST) -> tuple[int, ...]:
+    """The looks up to so many seeds, ascending; InputError where they are fewer than the first look takes."""
+    if most < SEEDS[0]:
+        raise InputError(f"seeds.max={most}: the first look takes {SEEDS[0]} seeds, got {most} at most")
+    return (*(n for n in SEEDS if n < most), most)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
+    It has no stages where it makes no sense, and `refusal` says why."""
+
+    levels: dict[str, str]
+    cell: Cell
+    cell_id: str
+    digest: str
+    stages: list[Stage]
+    refusal: str | None = None
+    name: str = ""
+
+    @property
+    def sets(self) -> int:
+        """The number of generated sets that are judged on test data; 0 where none is."""
+        return sum(stage.drawn for stage in self.stages if stage.held_out == "test")
+
+    @property
+    def parts(self) -> Parts | None:
+        """The stages that hold what it learns; None where it makes no sense."""
+        ids = {stage.kind: stage.id for stage in self.stages}
+        learned = ids.get("training", ids.get("autoencoder"))
+        if learned is None:
+            return None
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), ids.get("guide"), ids.get("guidance"))

@@ -10,7 +10,7 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, Prima
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.plugins.folders import told
-from ablations.settings.titles import LONGEST
+from ablations.settings.request import LONGEST
 from analysis.format.errors import InputError, unknown
 from analysis.format.names import LAYOUTS
 

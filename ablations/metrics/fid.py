@@ -1,6 +1,5 @@
-"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017).
-
-It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`fid_infinity.py`
+"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017). It is
+biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`FidInfinity`
 extrapolates). With no more images than features, covariances have no full rank and the bias is most of it: `cautions`
 says so.
 """
@@ -8,10 +7,12 @@ says so.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
@@ -69,3 +70,84 @@ def cautions(extractor: str, n: int) -> list[str]:
         f"FID compares {width} features on n = {n} images, no more than there are features: its covariances have no "
         "full rank, and most of it is bias that real images show too. Judge by the distance to the floor, and by KID."
     ]
+
+
+@dataclass(frozen=True)
+class FidHeldOut(Metric):
+    """Fréchet distance of the features of generated and of held-out images.
+
+    FID is taken against the training images, where there are most of them, and so is small for copies; of a model that
+    copies these this one is no better than of one that does not. It has fewer real images and more bias (O(1/n)); cells
+    compare in it, and its level says little. `evaluation.reference=test` holds all metrics against held-out images.
+    """
+
+    label: ClassVar[str] = "FID, held-out"
+    direction: ClassVar[Direction] = "min"
+    digits: ClassVar[int | None] = 1
+    scale: ClassVar[Scale] = "log"
+    relevant: ClassVar[float | None] = 0.05
+    least: ClassVar[float | None] = 0.0
+    of: ClassVar[tuple[Kind, ...]] = ("images",)
+    extracts: ClassVar[bool] = True
+    compares: ClassVar[bool] = False
+    reads_held_out: ClassVar[bool] = True
+    has_floor: ClassVar[bool] = False
+
+    def compute(self, judged: Judged) -> float:
+        assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
+        return fid(judged.generated.once(statistics_of), judged.held_out.once(statistics_of))
+
+
+PARTS = (1, 2)  # numbers of parts that a set is cut into
+SEED = 2020
+
+
+@dataclass(frozen=True)
+class FidInfinity(Metric):
+    """Fréchet distance of the features of infinitely many generated images, by extrapolation, and of real ones.
+
+        E FID_n = FID_∞ + b/n + O(1/n²),     FID_∞ ≈ the intercept of least squares in 1/n
+                                             (Chong & Forsyth 2020, arXiv:1911.07023)
+
+    n is a whole set, and n/2 its halves, whose mean is taken: each image is read at both, so that the intercept varies
+    no more than FID_n, or √2 as much where generated images are nearly as real ones. More parts would vary no less, and
+    small ones would add a bias of order 1/n², some of which is left at the fewest images that it takes. The real images
+    are given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
+    """
+
+    label: ClassVar[str] = "FID∞"
+    direction: ClassVar[Direction] = "min"
+    digits: ClassVar[int | None] = 1
+    of: ClassVar[tuple[Kind, ...]] = ("images",)
+    extracts: ClassVar[bool] = True
+
+    def fewest(self, width: int) -> int:
+        return fewest(width)
+
+    def compute(self, judged: Judged) -> float:
+        features = judged.generated.features
+        return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))
+
+
+def fewest(width: int) -> int:
+    """The fewest images each of whose parts is more than so many features."""
+    return max(PARTS) * (width + 1)
+
+
+def fid_infinity(feature: Tensor, real: Statistics) -> float:
+    """The intercept for features [N, d] in an order by chance; ValueError unless each part has more than d."""
+    n, width = feature.shape
+    if n < (least := fewest(width)):
+        raise ValueError(
+            f"fid_infinity needs sets of at least {least} images, whose halves are more than the {width} features, "
+            f"got {n}: take evaluation.n={least} or more"
+        )
+    values = [fmean(fid(fid_statistics(feature[j::parts]), real) for j in range(parts)) for parts in PARTS]
+    return float(np.polyfit([parts / n for parts in PARTS], values, 1)[1])
+
+
+def shuffled(stored: Tensor) -> Tensor:
+    """Places of stored images in an order by chance, which is the same whatever order they come in."""
+    rows = stored.flatten(1).cpu().numpy()
+    order = torch.tensor(sorted(range(len(rows)), key=lambda i: rows[i].tobytes()))
+    return order[torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ablations.data.base import Data, DataSet, Split
 from ablations.metrics import extractors
-from ablations.metrics.extractors.extractor import Extractor
+from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged

@@ -54,7 +54,6 @@ def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
 
 
 def _subset(features: Tensor, size: int, drawn: np.random.RandomState) -> Tensor:
-    """So many of the features, no one twice."""
     return features[drawn.choice(len(features), size, replace=False)]
 
 

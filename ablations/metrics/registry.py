@@ -23,15 +23,7 @@ from ablations.settings.registry import class_of, classes
 from analysis.format.errors import InputError
 from diffusion_core.named import choice_name
 
-DEFAULT: tuple[Metric, ...] = (
-    Fid(),
-    Kid(),
-    Is(),
-    PrecisionMetric(),
-    RecallMetric(),
-    Memorisation(),
-    EnergyDistance(),
-)
+DEFAULT: tuple[Metric, ...] = (Fid(), Kid(), Is(), PrecisionMetric(), RecallMetric(), Memorisation(), EnergyDistance())
 """Metrics that every generated set is scored by, where they are for its kind of data."""
 SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
 """Those of `DEFAULT` that tables show unless more is asked for."""

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from ablations.metrics.extractors.extractor import Extractor, features
+from ablations.metrics.extractors.architectures import Extractor, features
 
 CHUNK = 1000
 """Rows of a matrix of distances that are there at once."""

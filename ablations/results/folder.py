@@ -1,7 +1,7 @@
 """The files of `results/<grid>/`, written from records and the journal; and what stands there already.
 
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance; and what
-                   was declared to be compared, and when (`declarations`), which no journal has
+                   was declared to be compared, and when, which no journal has
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric; where a search is
                    confirmed, its trials too (`trials`)
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
@@ -32,13 +32,12 @@ from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
-from ablations.results.declarations import declared, kept_declarations
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_json, write_text
+from analysis.format.files import read_json, utc_now, write_json, write_text
 from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, TRIAL
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
@@ -85,7 +84,6 @@ def write_frames(folder: Path, head: dict[str, Any], records: list[Record], jour
 
 
 def judged_autoencoders(records: list[Record]) -> list[autoencoders.Judged]:
-    """The autoencoders of all records."""
     return autoencoders.judged_in(stage for record in records for stage in record.planned.stages)
 
 
@@ -171,3 +169,39 @@ def finished_in(folder: Path) -> int:
         )
     except InputError:
         return 0
+
+
+SAID = ("baseline", "primary", "expects")
+"""The keys of grid.json that say what is to be compared, and what papers lead one to expect."""
+
+
+def said_in(head: dict[str, Any]) -> dict[str, Any]:
+    """The part of a grid.json that is a declaration."""
+    said = {key: head.get(key, {} if key == "baseline" else []) for key in SAID}
+    return dict(json.loads(json.dumps(said)))
+
+
+def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
+    """The declarations of a grid, kept in its grid.json: what was to be compared, and when.
+
+    Those that stood before, and what grid.json says now where that is another; `seen` tells whether finished runs stand
+    in the folder by then. None is ever taken away. Of a folder that was written before they were kept, what its
+    grid.json says is the first one, at a time that is not known. A search has no cells to declare anything of, and
+    begins anew with those that confirm it.
+    """
+    kept: list[dict[str, Any]] = []
+    if before is not None and before["cells"]:
+        kept = before.get(DECLARATIONS) or [{"time": None, "seen": False, **said_in(before)}]
+    said = said_in(now)
+    if kept and {key: kept[-1].get(key) for key in SAID} == said:
+        return kept
+    return [*kept, {"time": utc_now(), "seen": seen, **said}]
+
+
+def kept_declarations(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
+    """The declarations that stand where this one is among them: of two commands that write one folder in turn each has
+    declared once, when it began. Else with this one."""
+    kept = (before or {}).get(DECLARATIONS) or []
+    if any({key: one.get(key) for key in SAID} == said_in(now) for one in kept):
+        return list(kept)
+    return declared(before, now, seen=seen)

@@ -7,8 +7,7 @@ from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
-from ablations.grids.grid import Grid
-from ablations.grids.planned import Planned
+from ablations.grids.grid import Grid, Planned
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE

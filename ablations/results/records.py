@@ -6,12 +6,13 @@ by which stages are found, and so are known of any result; the code is what a st
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal
-from ablations.grids.planned import Planned
-from ablations.results.sets import Part, of_all
+from ablations.grids.grid import Planned
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
 from ablations.stages.branch import BranchStage, ticks_of
@@ -23,6 +24,7 @@ from analysis.format.names import (
     NUMERICS,
     RUNG,
     RUNG_SECONDS,
+    SET_SPREAD,
     SETS,
     SEVERAL,
     TRACEBACK,
@@ -204,3 +206,34 @@ def versions(made: list[dict[str, str]], digest: str) -> dict[str, str]:
     named = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}
     first = min(of.get(FINISHED_AT, "") for of in made)
     return {"code": SEVERAL.join(named), "numerics": str(NUMERICS), "data_digest": digest, FIRST_RESULT: first}
+
+
+Part = tuple[int, dict[str, float]]  # the number of sets that a stage drew, and its numbers for them by column
+
+
+def of_all(parts: Sequence[Part]) -> dict[str, float]:
+    """The columns of all parts, as of one stage that drew and judged all sets; what some part lacks is left out.
+
+    mean m of k sets       Σ k_i m_i / k
+    deviation s of k       (k − 1) s² = Σ (k_i − 1) s_i² + k_i (m_i − m)²
+    seconds                added
+    """
+    if len(parts) == 1:
+        return dict(parts[0][1])
+    common = [name for name in parts[0][1] if all(name in metrics for _, metrics in parts)]
+    return {name: _joined(parts, name) for name in common}
+
+
+def _joined(parts: Sequence[Part], name: str) -> float:
+    if name.endswith("_seconds"):
+        return sum(metrics[name] for _, metrics in parts)
+    if not name.endswith(SET_SPREAD):
+        return _mean(parts, name)
+    of = name.removesuffix(SET_SPREAD)
+    mean = _mean(parts, of)
+    squares = sum((k - 1) * metrics[name] ** 2 + k * (metrics[of] - mean) ** 2 for k, metrics in parts)
+    return math.sqrt(squares / (sum(k for k, _ in parts) - 1))
+
+
+def _mean(parts: Sequence[Part], name: str) -> float:
+    return sum(k * metrics[name] for k, metrics in parts) / sum(k for k, _ in parts)

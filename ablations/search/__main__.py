@@ -30,7 +30,6 @@ def main(arguments: list[str]) -> int:
 
 
 def planned(request: SearchRequest) -> SearchPlan:
-    """The plan of a request."""
     from ablations.search.study import make
 
     study = make(request)
@@ -69,7 +68,7 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
 
 def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: Path, tracker: Tracker | None) -> int:
     """Run the trials, then the confirmation; the exit code."""
-    from ablations.driver.launching import stopping
+    from ablations.driver.following import stopping
     from ablations.driver.live import watching
     from ablations.driver.pages import write_pages
     from ablations.driver.watch import where
@@ -135,9 +134,9 @@ def confirm(results: SearchResults, announced: Announced) -> int:
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
     from ablations.driver.rounds import at_once
-    from ablations.driver.wording import counted
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.finalists import finalists
+    from analysis.format.notation import counted
 
     plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))
@@ -174,8 +173,7 @@ def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
 def dry_run(plan: SearchPlan) -> str:
     """The space, and an estimate of the time."""
     from ablations.search.announced import Announced
-    from ablations.search.rows import said
-    from ablations.search.space import whole
+    from ablations.search.space import said, whole
 
     study = plan.study
     lines = [f"{study.name}: {study.file.question}"]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ablations.driver.bar import minutes
+from ablations.driver.beginning import measured_there
 from ablations.driver.estimates import DRAWN, FIRST, Measured
-from ablations.driver.sizes import measured_there
-from ablations.driver.wording import counted, minutes
 from ablations.search.plan import SearchPlan
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
+from analysis.format.notation import counted
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,6 @@ class Announced:
         return self._about(DRAWN + max(each, cells * seeds * each / len(self.plan.here.devices)))
 
     def _alone(self, stages: list[Stage]) -> float:
-        """Seconds of these, one after another."""
         return self.measured.seconds(stages, self.plan.here.data, 1)
 
     def _about(self, seconds: float) -> str:

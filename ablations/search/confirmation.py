@@ -6,14 +6,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-from ablations.driver.wording import counted, minutes
+from ablations.driver.bar import minutes
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.search.finalists import Finalist
 from ablations.search.plan import SearchPlan
-from ablations.search.rows import said
-from ablations.search.space import Params
+from ablations.search.space import Params, said
 from ablations.settings.identity import parameters
+from analysis.format.notation import counted
 
 AXIS, DEFAULT = "choice", "default"
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from ablations.settings import grammar
 from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.grammar import Range
-from ablations.settings.keys import check_key
+from ablations.settings.layers import check_key
 from ablations.settings.plugins.folders import told
 from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError

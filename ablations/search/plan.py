@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ablations.driver.plan import Conditions, conditions
-from ablations.grids.planned import Planned
+from ablations.grids.grid import Planned
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names, refuse_foreign

@@ -11,10 +11,9 @@ from ablations.results.trials import Line, Part
 from ablations.search.file import ParameterSpec
 from ablations.search.finalists import Finalist, finalists
 from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.told import Told
+from ablations.search.optimizer.told import Told, row_of
 from ablations.search.plan import SearchPlan
-from ablations.search.rows import row_of, said, sayable
-from ablations.search.space import Params, Study, whole
+from ablations.search.space import Params, Study, said, whole
 from ablations.settings.identity import parameters
 from ablations.tracking.mlflow_runs import RUNNING
 from analysis.format.errors import InputError
@@ -131,3 +130,11 @@ def check_same_search(folder: Path, plan: SearchPlan) -> dict[str, Any] | None:
             "name of its own with name=…"
         )
     return head
+
+
+def sayable(study: Study, name: str, value: Any) -> bool:
+    """True where a value can be shown on a parameter's axis: a number on a range, one of its choices."""
+    parameter = study.parameters[name]
+    if parameter.choices:
+        return said(value) in map(said, parameter.choices)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

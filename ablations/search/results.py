@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.driver import written
-from ablations.driver.pause import Pause
 from ablations.driver.watched import points_of
+from ablations.driver.written import Pause
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
 from ablations.results.csv_text import curve_rows

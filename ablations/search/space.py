@@ -155,3 +155,8 @@ def holds(parameter: ParameterSpec, value: Any) -> bool:
 def whole(key: str, parameter: ParameterSpec) -> bool:
     """True where a range is of whole numbers."""
     return not parameter.choices and is_whole(key)
+
+
+def said(value: Any) -> str:
+    """A value as text."""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

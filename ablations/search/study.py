@@ -15,8 +15,7 @@ from ablations.search.file import PRUNERS, SAMPLERS, ParameterSpec, asked_of, sp
 from ablations.search.space import Study, whole
 from ablations.settings.cell import AXES, NUMBERS, WORDS, Cell
 from ablations.settings.grammar import load
-from ablations.settings.keys import check_word
-from ablations.settings.layers import choices_first
+from ablations.settings.layers import check_word, choices_first
 from ablations.settings.registry import all_fields, fields_of
 from ablations.settings.request import SearchRequest
 from ablations.settings.synonyms import no_such

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from ablations.engine.journal import Failure, Journal
-from ablations.grids.planned import Planned
+from ablations.grids.grid import Planned
 from ablations.results.records import own_metrics
-from ablations.search.outcome import TrialOutcome
+from ablations.search.optimizer.told import TrialOutcome
 from ablations.stages.graph import training_of
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
@@ -142,12 +142,10 @@ class Course:
         return None
 
     def _steps(self, stages: list[Stage]) -> int:
-        """Training steps that a seed took."""
         training = training_of(stages)
         return training.cell.training.steps if training is not None and self.journal.result(training.id) else 0
 
     def _of_seed(self, stages: list[Stage]) -> dict[str, float]:
-        """The metrics of a seed."""
         named = [own_metrics(stage, self._metrics(stage)) for stage in stages]
         return {name: value for metrics in named for name, value in metrics.items()}
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from ablations.driver.watched import Watched, points_of
 from ablations.engine.journal import Journal
-from ablations.grids.planned import Planned
-from ablations.search.optimizer.told import Told
-from ablations.search.rows import row_of
+from ablations.grids.grid import Planned
+from ablations.search.optimizer.told import Told, row_of
 from ablations.search.space import Params, Study
 from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage, rung_of

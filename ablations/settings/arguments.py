@@ -17,12 +17,11 @@ from ablations.settings import grammar
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
-from ablations.settings.keys import check_key, check_word
+from ablations.settings.layers import check_key, check_word
 from ablations.settings.plugins.folders import told
 from ablations.settings.plugins.packages import REGISTERED
-from ablations.settings.request import Common, Request, SearchRequest, check_device
+from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
 from ablations.settings.synonyms import no_such
-from ablations.settings.titles import check_results, check_title
 from analysis.format.errors import InputError, written_out
 
 MOST_SEEDS = 10_000

@@ -18,8 +18,7 @@ from ablations.settings.budget import rungs
 from ablations.settings.cell import WORDS, Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
-from ablations.settings.keys import check_key, check_word
-from ablations.settings.layers import values_of
+from ablations.settings.layers import check_key, check_word, values_of
 from ablations.settings.registry import build
 from analysis.format.errors import InputError
 from diffusion_core.averages import Tracked

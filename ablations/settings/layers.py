@@ -1,19 +1,43 @@
 """Layers of settings, later ones over earlier ones, choices before fields; `making.py` makes cells of them.
 
 A choice that is replaced takes its own fields with it. What a choice's file `suggests` for others goes with it, and
-yields to a field that is set anywhere. Nothing here imports torch, so that errors about names come
-at once.
+yields to a field that is set anywhere. Nothing here imports torch, so that errors about names come at once.
 """
 
 from __future__ import annotations
 
+import importlib
+from collections.abc import Iterable
+from dataclasses import fields
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import AXES, LEAST, MOST, NUMBERS, PLAIN, WORDS
-from ablations.settings.keys import check_key, check_word
+from ablations.settings.cell import AT_ONCE, AXES, BASES, LEAST, MOST, NUMBERS, PLAIN, WORDS
 from ablations.settings.plugins.folders import told
+from ablations.settings.synonyms import no_such
 from analysis.format.errors import InputError, written_out
+
+
+def check_key(key: str, what: str = "setting", also: Iterable[str] = ()) -> None:
+    """InputError unless a key is a field of a cell, or of one of its choices; `also` are others that may be meant."""
+    axis, _, name = key.partition(".")
+    if key not in PLAIN and axis not in AXES:
+        dotted = [f"{single}.{field}" for single in AT_ONCE for field in _fields(single)]
+        raise no_such(what, key, [*also, *AXES, *PLAIN], more=dotted)
+    if name and axis in AT_ONCE and name not in _fields(axis):
+        raise no_such(f"field of {axis}", name, _fields(axis), group=axis)
+
+
+def _fields(axis: str) -> list[str]:
+    module, _, cls = BASES[axis].rpartition(".")
+    return [item.name for item in fields(getattr(importlib.import_module(module), cls))]
+
+
+def check_word(key: str, value: Any) -> str:
+    """A word as a field of `WORDS` has it; InputError where it has none such."""
+    if str(value) not in WORDS[key]:
+        raise no_such(key, str(value), WORDS[key], group=key)
+    return str(value)
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:

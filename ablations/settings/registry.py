@@ -74,7 +74,6 @@ def fields_of(axis: str, option: str) -> set[str]:
 
 
 def all_fields(axis: str) -> set[str]:
-    """The fields of all choices of an axis."""
     return {name for cls in classes(base_of(axis)).values() for name in field_names(cls)}
 
 

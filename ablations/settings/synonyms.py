@@ -175,7 +175,7 @@ def meant(word: str, group: str = "") -> list[str]:
     A dotted word may be known by its last part, or by its first.
     """
     for form in (word, word.rpartition(".")[2], word.partition(".")[0]):
-        if found := _rows(form) or _choices(form):
+        if found := _rows(form) or [f"{group}={form}" for group in groups() if form in files(group)]:
             if group:
                 return [target for target in found if target.startswith((f"{group}=", f"{group}."))][:MOST]
             return ([target for target in found if "=" not in target] or found)[:MOST]
@@ -195,11 +195,6 @@ def _rows(word: str) -> list[str]:
         for target, names in SYNONYMS.items()
         if wanted in map(plain, names.split()) or ("." in target and wanted == plain(target.partition(".")[2]))
     ]
-
-
-def _choices(word: str) -> list[str]:
-    """The axes, or other groups of files, that have a choice of this name."""
-    return [f"{group}={word}" for group in groups() if word in files(group)]
 
 
 def groups() -> list[str]:

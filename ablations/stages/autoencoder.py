@@ -19,15 +19,14 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Result, noted
 from ablations.engine.stage import Bench
-from ablations.metrics.reconstruction import psnr
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import WEIGHTS, write_artifact
-from ablations.stages.memory import placed
+from ablations.stages.devices import placed
+from ablations.stages.reconstruction import psnr
 from ablations.stages.restore import autoencoder_of, restore_autoencoder
 from ablations.stages.several_devices import LearningStage
-from ablations.stages.stage import Passes
 from ablations.stages.training import WEIGHT_BYTES, WEIGHTS_EACH
 from ablations.stages.training_loop import learn
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
@@ -52,18 +51,9 @@ class AutoencoderStage(LearningStage):
     cell: Cell
     needs: tuple[str, ...] = ()
     kind = "autoencoder"
-
-    @property
-    def passes(self) -> Passes:
-        return "autoencoder"
-
-    @property
-    def validates(self) -> bool:
-        return True
-
-    @property
-    def doing(self) -> str:
-        return "training its autoencoder"
+    passes = "autoencoder"
+    validates = True
+    doing = "training its autoencoder"
 
     def work(self, data: Data) -> float:
         assert isinstance(self.cell.space, Latents), "the data themselves need no autoencoder"

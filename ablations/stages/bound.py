@@ -20,16 +20,14 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result, noted
-from ablations.engine.progress import Progress
-from ablations.engine.stage import Bench
+from ablations.engine.stage import Bench, Progress
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
 from ablations.settings.identity import described
 from ablations.stages.artifacts import PER_IMAGE, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.labels import given, labels_of
-from ablations.stages.restore import Model, Parts, load, load_learner, remark_on_fit
+from ablations.stages.restore import Model, Parts, given, labels_of, load, load_learner, remark_on_fit
 from ablations.stages.stage import Stage
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.iwae import importance_weighted
@@ -122,13 +120,7 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
         return model.bound(images, seed=plan.seed)
     with model.network_in("float32", captured=cell.training.captured):
         return bound(
-            model,
-            images,
-            exact=plan.exact,
-            strata=plan.strata,
-            seed=plan.seed,
-            clip=plan.clip,
-            steps=plan.horizon,
+            model, images, exact=plan.exact, strata=plan.strata, seed=plan.seed, clip=plan.clip, steps=plan.horizon
         )
 
 
@@ -174,7 +166,6 @@ def _weighted(
 
 
 def _unlabelled(cell: Cell, name: str, model: Model, images: Tensor, folder: Path) -> dict[str, float]:
-    """The bound of the network that is told no label."""
     began = time.monotonic()
     scored = bound_of(cell, model, images)
     write_artifact(folder, PER_IMAGE["nll_unlabelled/test"], scored.parts)

@@ -33,10 +33,7 @@ class BranchStage(TrainingStage):
     longer: str = ""
     kind = "branch"
     besides = True
-
-    @property
-    def validates(self) -> bool:
-        return False
+    validates = False
 
     @property
     def doing(self) -> str:

@@ -1,11 +1,15 @@
-"""The devices of a stage: named together where several share it, and made this process's own."""
+"""The devices of a stage, named together where several share it, made this process's own: their memory and kind."""
 
 from __future__ import annotations
 
 import ctypes
+import platform
+import re
 from functools import cache
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
 SEPARATOR = "+"
 """The sign between devices that share a stage: cuda:0+cuda:1."""
@@ -58,3 +62,104 @@ def answers(device: str) -> bool:
     except RuntimeError:
         return False
     return True
+
+
+PROCESS = Path("/proc/self")
+
+
+HELD = 0.5  # the share of a GPU's free memory that data may take which are trained on
+
+
+def placed(values: Tensor, device: torch.device) -> Tensor:
+    """Values on the device, or where they are if a GPU has no room for them: then each batch of them is sent."""
+    if device.type != "cuda":
+        return values
+    free, _ = torch.cuda.mem_get_info(device)
+    return values.to(device) if values.nbytes <= HELD * free else values
+
+
+def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
+    """Start a new high-water mark of memory; whether this system has one that can be set back."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return True
+    try:
+        # 5 sets back VmHWM, the process's peak resident size (proc_pid_clear_refs(5)); 1, 2 and 3 are of pages.
+        (process / "clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, float]:
+    """`cost/peak_memory_bytes` since the mark was set back; nothing where the system does not say.
+
+    On a GPU: what its tensors took. On a CPU: the resident memory of the whole worker, libraries and data included, so
+    that it is to be compared between cells and not with a GPU's.
+    """
+    if device.type == "cuda":
+        return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}
+    try:
+        high_water = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
+    except OSError:
+        return {}
+    return {"cost/peak_memory_bytes": 1024.0 * int(high_water[1])} if high_water else {}
+
+
+PARTS = " · "  # between the parts of a kind: a list of kinds has commas
+
+
+LIBRARIES = {
+    r"Math Kernel Library Version ([\d.]+)": "MKL",
+    r"MKL-DNN v([\d.]+)": "oneDNN",
+    r"OpenBLAS ([\d.]+)": "OpenBLAS",
+}
+"""What torch says of the libraries that multiply matrices and convolve on a processor → their names."""
+
+
+def kind_of_machine(device: torch.device) -> str:
+    """The kind of machine that works something out: the processor or the GPU, its instructions, and the versions of
+    torch and of the libraries that it computes with.
+
+    One id comes to the same numbers, bit by bit, on machines of one kind. Another processor, instruction set or library
+    adds up in another order, and a training makes of that as much as another seed does.
+    """
+    if device.type == "cuda":
+        return PARTS.join((torch.cuda.get_device_name(device), f"torch {torch.__version__}", *of_cuda()))
+    return PARTS.join(
+        (
+            processor().replace(",", ""),
+            instructions(),
+            f"torch {torch.__version__}",
+            *libraries(torch.__config__.show()),
+        )
+    )
+
+
+def of_cuda() -> list[str]:
+    """The libraries that torch computes with on a GPU, with their versions as far as it tells them."""
+    found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return [f"{name} {version}" for name, version in found.items() if version]
+
+
+def libraries(told: str) -> list[str]:
+    """The libraries that torch computes with on a processor, with their versions, from what it tells of itself."""
+    found = ((name, re.search(pattern, told)) for pattern, name in LIBRARIES.items())
+    return [f"{name} {version[1]}" for name, version in found if version]
+
+
+def instructions() -> str:
+    """The instructions that kernels are chosen by on this processor."""
+    more = {"bf16": torch.cpu._is_avx512_bf16_supported, "AMX": torch.cpu._is_amx_tile_supported}
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has())])
+
+
+@cache
+def processor(file: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name where the system tells it, else its kind."""
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()

@@ -18,8 +18,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import average_read, content_hash, described
 from ablations.settings.registry import describe
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, write_artifact
-from ablations.stages.labels import given, labels_of
-from ablations.stages.restore import Parts, load_learner
+from ablations.stages.restore import Parts, given, labels_of, load_learner
 from ablations.stages.stage import Stage
 from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.variances import Fitted
@@ -34,14 +33,8 @@ class FitStage(Stage):
     parts: Parts
     needs: tuple[str, ...]
     kind = "fit"
-
-    @property
-    def validates(self) -> bool:
-        return True
-
-    @property
-    def doing(self) -> str:
-        return "fitting its variance"
+    validates = True
+    doing = "fitting its variance"
 
     def work(self, data: Data) -> float:
         return float(self.cell.horizon * self.cell.evaluation.fit)

@@ -35,15 +35,12 @@ class FloorStage(Stage):
     needs: tuple[str, ...] = ()
     kind = "floor"
     of_cell = False
+    doing = "real images judged"
 
     @property
     def judged(self) -> float:
         """Two sets: it knows no other's features."""
         return 2.0
-
-    @property
-    def doing(self) -> str:
-        return "real images judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         extractor = extractor_of(self.cell)

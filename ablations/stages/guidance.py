@@ -17,8 +17,7 @@ import torch
 from ablations.data.base import Data
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Result
-from ablations.engine.progress import Progress
-from ablations.engine.stage import Bench
+from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import metric_of
@@ -30,7 +29,7 @@ from ablations.stages.artifacts import CANDIDATES, read_artifact, write_artifact
 from ablations.stages.guide import load_guided
 from ablations.stages.restore import Parts
 from ablations.stages.samples import draw_samples, passes_of_sample, samples_content
-from ablations.stages.stage import Passes, Stage, finished_with
+from ablations.stages.stage import Stage, finished_with
 
 
 @dataclass(frozen=True)
@@ -42,10 +41,8 @@ class GuidanceStage(Stage):
     parts: Parts
     needs: tuple[str, ...]
     kind = "guidance"
-
-    @property
-    def passes(self) -> Passes:
-        return "sampling"
+    passes = "sampling"
+    doing = "tuning its guidance"
 
     @property
     def validates(self) -> bool:
@@ -55,10 +52,6 @@ class GuidanceStage(Stage):
     @property
     def judged(self) -> float:
         return float(len(self.cell.guidance.scales))
-
-    @property
-    def doing(self) -> str:
-        return "tuning its guidance"
 
     def work(self, data: Data) -> float:
         each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)

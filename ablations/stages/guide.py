@@ -24,8 +24,7 @@ from ablations.settings.cell import Cell
 from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import average_read, described
 from ablations.stages.artifacts import average_at, read_artifact
-from ablations.stages.labels import given
-from ablations.stages.restore import Model, Parts, averaged_weights, load, restore
+from ablations.stages.restore import Model, Parts, averaged_weights, given, load, restore
 from analysis.format.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.guidance import guided

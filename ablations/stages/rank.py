@@ -1,4 +1,4 @@
-"""One of the processes of a training that several devices share; torchrun starts it (`together.py`)."""
+"""One of the processes of a training that several devices share; torchrun starts it (`several_devices.py`)."""
 
 from __future__ import annotations
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
 from ablations.metrics.fid import Fid
 from ablations.metrics.judging import yardstick_of
-from ablations.metrics.reconstruction import psnr
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, write_artifact
@@ -29,14 +30,8 @@ class ReconstructionStage(Stage):
     autoencoder: str
     needs: tuple[str, ...]
     kind = "reconstruction"
-
-    @property
-    def judged(self) -> float:
-        return 1.0
-
-    @property
-    def doing(self) -> str:
-        return "reconstructions"
+    judged = 1.0
+    doing = "reconstructions"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         encoding = load_encoding(self.cell, data, bench.journal, self.autoencoder, device)
@@ -58,3 +53,10 @@ def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> Re
     judge = extractor if "test" in cell.evaluation.quality else None
     content = {"stage": "reconstruction", "autoencoder": autoencoder, "extractor": judge}
     return ReconstructionStage(content_hash(content), cell, autoencoder, (autoencoder,))
+
+
+def psnr(images: Tensor, originals: Tensor, levels: int) -> float:
+    """Peak signal-to-noise ratio of stored images [N, …] in dB. The error is the mean over all images; ∞ where there is
+    none."""
+    error = float(((images.double() - originals.double()) ** 2).mean())
+    return 10 * math.log10((levels - 1) ** 2 / error) if error else math.inf

@@ -1,27 +1,34 @@
-"""Objects made again from what earlier stages left: encodings, diffusions, variational autoencoders.
-
-An encoding is the data's own, or an autoencoder's with its scale; a diffusion has its weights, averaged as the cell
-says, and its fit.
-"""
+"""Objects made again from what earlier stages left: encodings, diffusions, variational autoencoders. An encoding is the
+data's own, or an autoencoder's with its scale; a diffusion has its weights, averaged as the cell says, and its fit.
+And labels as a network is told them: its data's, and those of samples, which have the training data's classes in the
+same shares."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor
 
-from ablations.data.base import Data
+from ablations.data.base import Data, Split
+from ablations.settings.cell import Cell
+from ablations.settings.choices import classes_of
+from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import sample_labels
+from diffusion_core.diffusion import Diffusion
+
+if TYPE_CHECKING:
+    from diffusion_core.vae import Vae
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
-from ablations.settings.cell import Cell
-from ablations.settings.choices import choices_of, classes_of
+from ablations.settings.choices import choices_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
@@ -149,3 +156,33 @@ def remark_on_fit(cell: Cell, journal: Journal, parts: Parts) -> str:
     if parts.fit is None or not isinstance(cell.variance, Fitted):
         return ""
     return cell.variance.remark(moments_of(read_artifact(journal.folder(parts.fit), FIT)[0]))
+
+
+M = TypeVar("M", "Diffusion", "Vae", "Diffusion | Vae")
+
+
+def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
+    """The labels int64 [N] of a split, −1 where there is none; None where the cell's network is told none."""
+    return data.labels[split] if classes_of(cell) else None
+
+
+def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor | Labelled:
+    """Values [N, …] of a split with their labels, where the cell's network is told them."""
+    labels = labels_of(cell, data, split)
+    return values if labels is None else Labelled(values, labels)
+
+
+def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
+    """The labels int64 [count] of the first samples of a cell's seed, or all of them `label`; None where the network is
+    told none."""
+    taught = labels_of(cell, data, "train")
+    if taught is None:
+        return None
+    if label is not None:
+        return torch.full((count,), label)
+    return sample_labels(torch.bincount(taught[taught >= 0]).double(), count, cell.seed)
+
+
+def given(model: M, labels: Tensor | None) -> M:
+    """The model of data with these labels; itself where it is told none."""
+    return model if labels is None or not isinstance(model, Diffusion) else model.given(labels)

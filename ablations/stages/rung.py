@@ -25,8 +25,7 @@ from ablations.settings.identity import content_hash
 from ablations.stages.artifacts import WEIGHTS, average_at, read_artifact, read_checkpoint
 from ablations.stages.bound import bound_content, bound_of
 from ablations.stages.branch import BranchStage, branch_of
-from ablations.stages.labels import given, labels_of
-from ablations.stages.restore import Parts, load_encoding, restore
+from ablations.stages.restore import Parts, given, labels_of, load_encoding, restore
 from ablations.stages.samples import deciding_scores, passes_of_sample, samples_content
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
 from ablations.stages.training import TrainingStage, company_of, train_on

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
-from ablations.engine.progress import Progress
-from ablations.engine.stage import Bench
+from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.registry import DEFAULT
 from ablations.settings.budget import sample_passes
@@ -30,9 +29,8 @@ from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.fit import chain_content, spaced_by_fit
 from ablations.stages.guide import Guided, flops_of_sample, guidance_content, load_guided, sampled, settled
-from ablations.stages.labels import labels_of_samples
-from ablations.stages.restore import Model, Parts, remark_on_fit
-from ablations.stages.stage import Passes, Stage, finished_with
+from ablations.stages.restore import Model, Parts, labels_of_samples, remark_on_fit
+from ablations.stages.stage import Stage, finished_with
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
 
@@ -52,10 +50,8 @@ class SamplesStage(Stage):
     sets: int
     first: int = 0
     kind = "samples"
-
-    @property
-    def passes(self) -> Passes:
-        return "sampling"
+    passes = "sampling"
+    doing = "drawing samples"
 
     @property
     def held_out(self) -> HeldOut:
@@ -72,10 +68,6 @@ class SamplesStage(Stage):
     @property
     def judged(self) -> float:
         return float(self.sets)
-
-    @property
-    def doing(self) -> str:
-        return "drawing samples"
 
     def work(self, data: Data) -> float:
         return float(self.sets * set_size(self.cell, self.split, data) * passes_of_sample(self.cell))

@@ -2,11 +2,19 @@
 
 It reads all of a cell but how it is scored, and its autoencoder. Cells that differ in σ² share it wherever training
 does not read σ²; a fitted σ² is trained as β̃. Labels are read where the network is told them.
+
+    trunk     the first (1 − c) N steps of `training.rate=wsd`, which know nothing of N (`diffusion_core/rates.py`)
+    fork      the last report of a training of r steps on its trunk: until then it is every longer one's beginning too
+
+A training leaves its whole state where its rungs fork, and one of r steps goes on from the furthest state on its trunk
+that any of its kin has left. So it costs its cooldown, and is bit by bit what it is alone: what was left decides
+nothing but how long it takes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +22,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.engine.files import FORK, Damaged
 from ablations.engine.journal import Curves, Journal, Result
 from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
@@ -22,19 +31,46 @@ from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.identity import labels_read, read_by_id
 from ablations.settings.registry import describe
-from ablations.stages.artifacts import WEIGHTS, write_artifact
-from ablations.stages.labels import with_labels
-from ablations.stages.memory import placed
-from ablations.stages.restore import build, load_encoding, restore
+from ablations.stages.artifacts import WEIGHTS, read_checkpoint, read_fork, write_artifact, write_checkpoint
+from ablations.stages.devices import placed
+from ablations.stages.restore import build, load_encoding, restore, with_labels
 from ablations.stages.several_devices import LearningStage
 from ablations.stages.stage import OnTheWay, Passes
 from ablations.stages.training_loop import Course, Trained, finite, learn
-from ablations.stages.trunk import furthest, go_on_from_kin
 from diffusion_core.averages import KEPT
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.timesteps import Importance
+
+
+def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int, str]]:
+    """The steps up to a step at which kin have left their state, and who did, the furthest first."""
+    forks = [(_step_of(name), training) for training in kin for name in journal.shelf(training).names(FORK)]
+    return sorted((fork for fork in forks if 0 < fork[0] <= most), reverse=True)
+
+
+def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
+    """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
+    left = furthest(journal, kin, most)
+    # Only then: whoever goes on from its own state reads that again.
+    own = read_checkpoint(journal.folder(stage)).step if left else 0
+    for step, training in left:
+        if step <= own:
+            return
+        try:
+            state, history = read_fork(journal.folder(training), step)
+        except Damaged:
+            # The next one leads to the same end.
+            continue
+        write_checkpoint(journal.folder(stage), history, state)
+        return
+
+
+def _step_of(name: str) -> int:
+    digits = name.removeprefix(FORK).partition(".")[0]
+    return int(digits) if digits.isdigit() else 0
+
 
 WEIGHT_BYTES, WEIGHTS_EACH, MOMENTS_EACH = 4, 2, 2
 """Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
@@ -51,7 +87,7 @@ class TrainingStage(LearningStage):
 
     At the steps of its rungs it leaves its averaged weights and has them `scored`, and leaves them at the steps `kept`;
     neither is part of its id. Its `kin`, by their steps, may have left states that it goes on from, as it does at the
-    steps `forks` (`trunk.py`).
+    steps `forks`.
     """
 
     id: str

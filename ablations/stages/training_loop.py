@@ -10,8 +10,10 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
 
 import torch
 from torch import Tensor
@@ -25,16 +27,50 @@ from ablations.stages.artifacts import (
     read_checkpoint,
     snapshot_at,
     write_artifact,
+    write_checkpoint,
     write_fork,
     write_history,
 )
-from ablations.stages.checkpoints import Checkpoints
-from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.devices import peak_memory, reset_peak_memory
 from diffusion_core.batches import Labelled, fetched, parts
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
+
+
+class Checkpoints:
+    """A context that writes a training's checkpoints into its folder; when it is left, the last one is there."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.writer = ThreadPoolExecutor(1)
+        self.last: Future[None] | None = None
+
+    def save(self, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
+        """Write the reports so far and the state that they end in; OSError where the one before could not be."""
+        self.wait()
+        write_history(self.folder, history)
+        # A GPU copies it before it goes on with its next step; the host waits for nothing.
+        copy = {name: value.detach().clone() for name, value in state.items()}
+        self.last = self.writer.submit(write_checkpoint, self.folder, list(history), copy)
+
+    def wait(self) -> None:
+        """Wait until the last one is there; OSError where it could not be written."""
+        if self.last is not None:
+            last, self.last = self.last, None
+            last.result()
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.writer.shutdown(wait=True)
+        if kind is None:
+            self.wait()
+
 
 CHECKPOINT_SECONDS = 20.0
 HISTORY_SECONDS = 2.0
@@ -112,12 +148,7 @@ def warm_up(learner: Learner, data: Tensor | Labelled, plan: Training, device: t
 
 
 def learn(
-    learner: Learner,
-    data: Tensor | Labelled,
-    plan: Training,
-    seed: int,
-    bench: Bench,
-    course: Course = WHOLE,
+    learner: Learner, data: Tensor | Labelled, plan: Training, seed: int, bench: Bench, course: Course = WHOLE
 ) -> Trained:
     """Train from the last checkpoint, or from the start, as far as its course goes.
 

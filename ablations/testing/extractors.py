@@ -11,8 +11,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from ablations.metrics.extractors.architectures import Architecture
-from ablations.metrics.extractors.extractor import Extractor, features
+from ablations.metrics.extractors.architectures import Architecture, Extractor, features
 from diffusion_core.randomness import seeded
 from diffusion_core.testing.saying import Property, fail, require, require_close, require_equal
 

@@ -33,7 +33,6 @@ def stage(name: str) -> FloorStage:
 
 
 def failing(name: str) -> FloorStage:
-    """A stage whose data are in no folder."""
     return FloorStage(name, make_cell([{"data": "folder", "data.root": "/nowhere/at/all"}], seed=0))
 
 

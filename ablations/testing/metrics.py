@@ -110,7 +110,6 @@ def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor, labe
 
 
 def _readable(judged: Judged) -> list[Tensor]:
-    """All tensors that a metric may read."""
     examined = [judged.generated, judged.real, *([judged.held_out] if judged.held_out else [])]
     return [
         values

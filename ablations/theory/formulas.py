@@ -18,18 +18,8 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
+from diffusion_core import objectives
 from diffusion_core.chain import Chain, strided_times
-from diffusion_core.objectives import (
-    P2,
-    EdmObjective,
-    MinSnr,
-    NoiseLevels,
-    Objective,
-    Simple,
-    Vlb,
-    VlbContinuous,
-    Weighted,
-)
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.randomness import uniform
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
@@ -51,15 +41,15 @@ SCHEDULES: dict[str, Schedule] = {
     "log-SNR linear": LogSnrLinear(),
     "straight path": Rectified(end=0.999),
 }
-OBJECTIVES: dict[str, Objective] = {
-    "simple, hybrid": Simple(),
-    "x₀-space MSE": Weighted("x0"),
-    "v-space MSE": Weighted("v"),
-    "min-SNR": MinSnr(),
-    "P2": P2(),
-    "EDM's λ(σ)": EdmObjective(),
-    "bound at σ² = β": Vlb(),
-    "bound, continuous time": VlbContinuous(),
+OBJECTIVES: dict[str, objectives.Objective] = {
+    "simple, hybrid": objectives.Simple(),
+    "x₀-space MSE": objectives.Weighted("x0"),
+    "v-space MSE": objectives.Weighted("v"),
+    "min-SNR": objectives.MinSnr(),
+    "P2": objectives.P2(),
+    "EDM's λ(σ)": objectives.EdmObjective(),
+    "bound at σ² = β": objectives.Vlb(),
+    "bound, continuous time": objectives.VlbContinuous(),
 }
 ENDS = {"1000/T times 1e-4 to 0.02": Linear(), "1e-4 to 0.02": Linear(rescale=False)}
 HORIZONS = (25, 50, 100, 250, 500, 1000, 2000, 4000)
@@ -91,12 +81,12 @@ def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
     return bits_per_dim(nats.mean(), math.prod(x0.shape[1:]))
 
 
-def _weight(objective: Objective) -> Curve:
+def _weight(objective: objectives.Objective) -> Curve:
     """The objective's weight of ‖ε − ε̂‖² over its mean, at t = 1..T of the linear schedule and σ² = β."""
     t = torch.arange(1, HORIZON + 1)
     gamma = Linear().gamma(HORIZON)
     pair = Chain(gamma, strided_times(HORIZON, HORIZON), "beta_1").pair(t)
-    levels = NoiseLevels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
+    levels = objectives.NoiseLevels(pair, Epsilon().kappa(pair), HORIZON, lambda: gamma.rate(t)[1])
     weights = objective.eps_weight(levels, pair.log_beta)
     kept = _times(HORIZON)
     return kept.tolist(), (weights / weights.mean())[kept - 1].tolist()

@@ -1,4 +1,9 @@
-"""Strips of images: one noised by each schedule, and one drawn by a trained cell of each.
+"""Strips of images, one noised by each schedule, and one drawn by a trained cell of each; and curves of formulas alone.
+
+    formulas.csv    (figure, series, x, y)
+    strips/         forward-<schedule>.png, and backward-<schedule>.png of a trained cell
+
+A grid with `deck: true` in its file leaves both in its results folder, and `analysis.figures` draws them.
 
 A strip is `FRAMES` images side by side at even t/T, forward from x_0 and backward from x_T. All forward strips show one
 image with one noise; a backward strip is the first sample of the cell that it is of.
@@ -14,13 +19,15 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
+from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
 from ablations.results.sample_sheets import strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.stages.restore import load
+from ablations.theory import formulas, mixture
 from ablations.theory.formulas import HORIZON, SCHEDULES
-from analysis.format.files import replace_file
+from analysis.format.files import replace_file, write_text
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
@@ -84,3 +91,18 @@ def _write(path: Path, images: Tensor, data: Data) -> None:
     assert isinstance(data.encoding, GreyLevels)
     image = strip(images, data.encoding.levels)
     replace_file(path, lambda temporary: image.save(temporary, format="png"))
+
+
+COLUMNS = ("figure", "series", "x", "y")
+
+
+def write_deck(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:
+    """formulas.csv and strips/ in a results folder, from what has finished."""
+    lines = [
+        {"figure": figure, "series": series, "x": number(x), "y": number(y)}
+        for figure, curves in {**formulas.figures(data), **mixture.figures()}.items()
+        for series, (xs, ys) in curves.items()
+        for x, y in zip(xs, ys, strict=True)
+    ]
+    write_text(folder / "formulas.csv", csv_text(COLUMNS, lines))
+    write_strips(folder / "strips", records, journal, data)

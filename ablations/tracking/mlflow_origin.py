@@ -1,13 +1,19 @@
-"""Where a run comes from, as MLflow's list of runs shows it: source, commit, user and data set."""
+"""Where a run comes from, as MLflow's list of runs shows it (source, commit, user, data set); what its machine does.
+
+System metrics are of MLflow's own monitors, by their names: system/cpu_utilization_percentage, system/gpu_0_memory_…,
+read where runs are under way. GPUs need `nvidia-ml-py` (`pip install '.[gpu]'`).
+"""
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -48,3 +54,33 @@ def log_data(client: MlflowClient, there: Run, name: str, digest: str) -> None:
     except MlflowException:
         # Another command may have been first: an experiment has each data set once, which is then found.
         client.log_inputs(there.info.run_id, [data])
+
+
+PREFIX = "system/"
+
+
+class System:
+    """The monitors of this machine, which are made when it is first asked."""
+
+    def now(self) -> dict[str, float]:
+        """Use of processors, memory, disk, network and GPUs since the last call."""
+        use: dict[str, float] = {}
+        for monitor in self._monitors:
+            monitor.collect_metrics()
+            use |= {f"{PREFIX}{name}": float(value) for name, value in monitor.aggregate_metrics().items()}
+            monitor.clear_metrics()
+        return use
+
+    @cached_property
+    def _monitors(self) -> list[Any]:
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+        from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+
+        kinds: list[Any] = [CPUMonitor, DiskMonitor, NetworkMonitor]
+        monitors = [kind() for kind in kinds]
+        # No GPU here, or nothing that reads it.
+        with contextlib.suppress(ImportError, RuntimeError):
+            monitors.append(cast(Any, GPUMonitor)())
+        return monitors

@@ -19,17 +19,7 @@ from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
 from ablations.tracking.mlflow_origin import SOURCE, source_of
 from analysis.format.errors import InputError
 from analysis.format.files import read_json
-from analysis.format.names import (
-    CURVES,
-    FIXED,
-    KEYS,
-    LATENT,
-    RUNG,
-    SEARCH,
-    TRACEBACK,
-    TRIAL,
-    VERSIONS,
-)
+from analysis.format.names import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, VERSIONS
 from analysis.format.notation import cell_name
 
 CELL = "cell"
@@ -179,7 +169,6 @@ def tracked_autoencoders(folder: Path) -> list[Tracked]:
 
 
 def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
-    """Runs of a results folder, each with its curves and its clock."""
     if not runs:
         return []
     curves = _by_run(rows_of(folder / "curves.csv", CURVES))

@@ -123,7 +123,6 @@ class Tracker:
 
     @property
     def experiment_id(self) -> str:
-        """MLflow's id of the experiment."""
         return self._opened[1]
 
     @cached_property

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from ablations.tracking.mlflow_images import log_sheet
-from ablations.tracking.mlflow_origin import log_data, user_of
+from ablations.tracking.mlflow_origin import PREFIX, log_data, user_of
 from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, Tracked
-from ablations.tracking.system import PREFIX
 from analysis.format.names import OVER_STEPS, RUNG, TRIAL
 
 if TYPE_CHECKING:
@@ -239,5 +238,4 @@ def anew(act: Callable[[], Made], is_lost: Callable[[], bool]) -> Made:
 
 
 def is_gone(client: MlflowClient, run_id: str) -> bool:
-    """True of a run that has been deleted."""
     return str(client.get_run(run_id).info.lifecycle_stage) == "deleted"

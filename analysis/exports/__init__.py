@@ -242,11 +242,7 @@ def _costs(answers: Answers) -> Iterator[_Told]:
 
 def _measures(answers: Answers) -> dict[Measure, Cost]:
     costs = answers.costs
-    return {
-        "train_flops": costs.train_flops,
-        "train_seconds": costs.train_seconds,
-        "sample_seconds": costs.sampling,
-    }
+    return {"train_flops": costs.train_flops, "train_seconds": costs.train_seconds, "sample_seconds": costs.sampling}
 
 
 def _fronts(answers: Answers) -> Iterator[dict[str, Any]]:

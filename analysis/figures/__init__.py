@@ -10,9 +10,12 @@ results/.committed/<grid>/figures/.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.bits import elbo_figure, split_figure, split_sentence
@@ -23,7 +26,6 @@ from analysis.figures.curves import bound_figure, training_figure, weights_figur
 from analysis.figures.deck import DECK, deck_figure
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import Drawn, add_above, as_png, save, styled
-from analysis.figures.extremes import drawable, drawable_search
 from analysis.figures.image_rows import reconstructions_figure, strips_figure
 from analysis.figures.lines import guidance_figure, lines_figure
 from analysis.figures.metrics import estimate_figure, metrics_figure
@@ -70,10 +72,9 @@ SENTENCES: dict[str, Callable[[Answers], str]] = {"weights": weights_sentence, "
 PICTURES = frozenset({"samples", "strips", "reconstructions"})
 """The figures that hold pictures: the page is their background, and nothing in them may be recoloured. All others are
 charts on white, which a dark page may invert."""
-MOST_CELLS = 40
-"""Cells that the figures of a grid show, of which many have a row, a panel or a line for each."""
-OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})
-"""The figures in which cells have no place of their own."""
+MOST_CELLS = 40  # cells that the figures of a grid show, of which many have a row, a panel or a line for each
+LEAST, MOST = 1e-100, 1e100  # the sizes of numbers that are drawn as they are, and 0
+OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})  # the figures in which cells have no place of their own
 
 
 def shown(answers: Answers) -> Answers:
@@ -128,7 +129,6 @@ def makers(answers: Answers) -> Makers:
 
 
 def _said_above(make: Callable[[Answers], Figure | None], answers: Answers, text: str) -> Figure | None:
-    """A figure with this text above it."""
     figure = make(answers)
     if figure is not None and text:
         add_above(figure, text)
@@ -178,3 +178,37 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"no figure {name}: {sentence}")
 
     return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)
+
+
+def drawable(answers: Answers) -> Answers:
+    """The answers from numbers that can be drawn; the same where all can be: 1e308 is drawn at 1e100, 5e-324 at 1e-100.
+
+    What is drawn from is the square, the power or the margin of a number, and those of a number near the end of float64
+    are none. Tables and sentences say the number itself.
+    """
+    grid = answers.grid
+    runs, curves = _moved(grid.runs), _moved(grid.curves)
+    search = None if grid.search is None else drawable_search(grid.search)
+    if runs is grid.runs and curves is grid.curves and search is grid.search:
+        return answers
+    return Answers.of(replace(grid, runs=runs, load_curves=lambda: curves, search=search))
+
+
+def drawable_search(search: Search) -> Search:
+    """The search from numbers that can be drawn; the same where all can be."""
+    trials, rungs = _moved(search.trials), _moved(search.rungs)
+    return search if trials is search.trials and rungs is search.rungs else Search(search.head, trials, lambda: rungs)
+
+
+def _moved(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with its numbers inside the range; itself where all are."""
+    columns = {str(name): frame[name].to_numpy() for name in frame.select_dtypes("float64")}
+    moved = {name: _inside(values) for name, values in columns.items()}
+    same = all(np.array_equal(values, moved[name], equal_nan=True) for name, values in columns.items())
+    return frame if same else frame.assign(**moved)
+
+
+def _inside(values: np.ndarray) -> np.ndarray:
+    """The values with their sizes inside the range; 0, nan and what is infinite stay."""
+    apart = np.isfinite(values) & (values != 0)
+    return np.where(apart, np.sign(values) * np.clip(np.abs(values), LEAST, MOST), values)

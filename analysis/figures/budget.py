@@ -15,8 +15,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
+from analysis.figures.distinct import name
 from analysis.figures.drawing import GREY, Color, Look, Point, distinct_looks, label_ends, panels, room_for
-from analysis.figures.names import name
 from analysis.figures.windows import Window, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import unnamed_later
 from analysis.figures.drawing import GREY, Look, distinct_looks, label_ends, panels
-from analysis.figures.names import unnamed_later
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import show, whole_window
 from analysis.findings.answers import Answers

@@ -14,8 +14,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import name
 from analysis.figures.drawing import GREY, Look, first_level, label_ends, label_heights, looks, panels, wrapped
-from analysis.figures.names import name
 from analysis.figures.points import cost_axis, draw_seeds, known_cells, mark_outside
 from analysis.figures.windows import Window, bulk_window, show
 from analysis.findings.answers import Answers
@@ -46,7 +46,9 @@ def cost_figure(answers: Answers) -> Figure | None:
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     answer, cost, kept = purchase.answer, purchase.cost, purchase.front
     drawn = known_cells(answer.estimates, cost)
-    view = bulk_window([_without_interval(answer.estimates[i]) for i in drawn]).bounded(answer.metric.least)
+    # A point and its seeds alone have to fit, without the interval.
+    bare = [Estimate(answer.estimates[i].mean, math.nan, answer.estimates[i].values) for i in drawn]
+    view = bulk_window(bare).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)
     show(axes, "y", view, 7)
     axes.set(xlabel=mathtext(cost.head), ylabel=mathtext(answer.metric.head))
@@ -86,13 +88,7 @@ def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int
 
 
 def _share(axes: Axes, names: Iterable[str]) -> float:
-    """The share of the axes' height that these names take."""
     return sum(label_heights(axes, [wrapped(text, _CHARS) for text in names], 3.0))
-
-
-def _without_interval(estimate: Estimate) -> Estimate:
-    """The estimate as it is drawn here: a point and its seeds, which alone have to fit."""
-    return Estimate(estimate.mean, math.nan, estimate.values)
 
 
 def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, *, filled: bool) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.distinct import Distinct, distinct
+from analysis.figures.distinct import Distinct, distinct, name, parts_of
 from analysis.figures.drawing import (
     WIDTH,
     distinct_looks,
@@ -25,7 +25,6 @@ from analysis.figures.drawing import (
     room_for,
     wrapped,
 )
-from analysis.figures.names import name, parts_of
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
@@ -116,8 +115,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
     """Panel title → its lines; panels in the order of the axes' levels, or by objective where one axis alone tells."""
     rest = axes[1:]
     ordered = sorted(
-        lines,
-        key=lambda line: [axis.position(level) for axis, level in zip(rest, line.first.levels[1:], strict=True)],
+        lines, key=lambda line: [axis.position(level) for axis, level in zip(rest, line.first.levels[1:], strict=True)]
     )
     objectives = {line.first.parameter("objective") for line in lines}
     titled: dict[str, list[Distinct[pd.DataFrame]]] = {}

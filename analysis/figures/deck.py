@@ -14,8 +14,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import unnamed_later, written
 from analysis.figures.drawing import Look, distinct_looks, ink, label_ends, panels, room_for, wrapped
-from analysis.figures.names import unnamed_later, written
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.format.notation import mathtext
@@ -41,10 +41,7 @@ DECK: dict[str, tuple[FormulaPanel, ...]] = {
         FormulaPanel("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", log_y=True),
         FormulaPanel("prior_end", "T", "the same at t = T, which is L_T\n(bits/dim)", log_x=True, log_y=True),
     ),
-    "noise": (
-        FormulaPanel("alpha_bar", "t/T", "ᾱₜ"),
-        FormulaPanel("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))"),
-    ),
+    "noise": (FormulaPanel("alpha_bar", "t/T", "ᾱₜ"), FormulaPanel("log_snr", "t/T", "log-SNR, log(ᾱₜ / (1 − ᾱₜ))")),
     "variances": (FormulaPanel("beta_ratio", "t/T", "β̃ₜ / βₜ", log_x=True, at_start=True),),
     "objectives": (
         FormulaPanel("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", log_x=True, log_y=True),

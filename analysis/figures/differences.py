@@ -15,9 +15,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import compared
 from analysis.figures.drawing import GREY, Look, panels, status_word
 from analysis.figures.forest import dress, label_rows, more_than_a_line, row, rows, words
-from analysis.figures.names import compared
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate

@@ -161,7 +161,6 @@ def distinct_looks(n: int) -> list[Look]:
 
 
 def _palette(n: int) -> Sequence[Color]:
-    """n colours."""
     if n <= len(COLORBLIND):
         return [to_rgb(color) for color in COLORBLIND[:n]]
     from seaborn import color_palette  # It takes as long to import as a page takes to draw, and few grids need it.

@@ -17,11 +17,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.figures.distinct import written
 from analysis.figures.drawing import ON_ANY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
-from analysis.figures.names import written
 from analysis.findings.answers import Answers
-from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes
 from analysis.format.grid_json import Axis
 from analysis.format.names import AUTOENCODER
@@ -194,13 +193,9 @@ def rows_of(answers: Answers) -> list[ImageRow]:
 
 def _label(answers: Answers, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
     """The levels that tell autoencoders apart, of the first cell that has this one."""
-    cell = _cell(answers, str(runs["cell_id"].iloc[0]))
+    cell = next(cell for cell in answers.cells if runs["cell_id"].iloc[0] in set(cell.runs["cell_id"]))
     labels = [label for axis, label in zip(answers.axes, cell.labels, strict=True) if axis in axes]
     return ", ".join(labels) or cell.name
-
-
-def _cell(answers: Answers, cell_id: str) -> CellRuns:
-    return next(cell for cell in answers.cells if cell_id in set(cell.runs["cell_id"]))
 
 
 def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:

@@ -17,8 +17,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator
 
+from analysis.figures.distinct import name, together, unnamed_later
 from analysis.figures.drawing import WIDTH, Look, distinct_looks, label_ends, new_figure, panels, room_for, wrapped
-from analysis.figures.names import name, together, unnamed_later
 from analysis.figures.points import mark_outside
 from analysis.figures.windows import Window, around, on_axis, show, whole_window
 from analysis.findings.answers import Answers
@@ -122,7 +122,6 @@ def guidance_figure(answers: Answers) -> Figure | None:
 
 
 def _styles(shown: Sequence[LinesPanel]) -> dict[str, Look]:
-    """The look of each line by its name."""
     names = list(dict.fromkeys(named.name for panel in shown for named in panel.lines))
     return dict(zip(names, distinct_looks(len(names)), strict=True))
 

@@ -18,10 +18,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from analysis.figures.distinct import parts_of
 from analysis.figures.drawing import GREY, ON_ANY, WIDTH, Color, first_level, looks, new_figure, status_word, wrapped
 from analysis.figures.forest import ON_WHITE
 from analysis.figures.images import DPI, dots, first_images, read_image, show_image, side_lines, side_width, tile
-from analysis.figures.names import parts_of
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
@@ -111,12 +111,13 @@ def samples_figure(answers: Answers) -> Figure | None:
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
         _frame(axes, place, chars)
         color = GREY if place.cell is None else colors[first_level(place.cell)].color
-        _fill(axes, sheet and _first(sheet, across, down), place.cell, shown, color)
+        if sheet is not None and not sheet.points:
+            sheet = replace(sheet, values=first_images(sheet.values, across, down))
+        _fill(axes, sheet, place.cell, shown, color)
     return figure
 
 
 def _above(places: Sequence[SamplePanel], row: int, chars: int) -> float:
-    """The inches of the titles above a row."""
     titles = [wrapped(place.title, chars).count("\n") + 1 for place in places if place.row == row and place.title]
     return 0.1 + _LINE * max(titles) if titles else 0.0
 
@@ -129,11 +130,6 @@ def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
     side = min(_TILE, room)
     down = int(_PAGE / rows / (side * high / wide))
     return max(1, min(sheet.values.shape[1] // wide, int(room / side))), max(1, min(_DOWN, down))
-
-
-def _first(sheet: CellSamples, across: int, down: int) -> CellSamples:
-    """The first images of a sheet."""
-    return sheet if sheet.points else replace(sheet, values=first_images(sheet.values, across, down))
 
 
 def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]:

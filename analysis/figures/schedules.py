@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from analysis.figures.distinct import name
 from analysis.figures.drawing import GREY, Look, Point, distinct_looks, label_ends, mean_line, panels, room_for
-from analysis.figures.names import name
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns

@@ -13,14 +13,8 @@ from matplotlib.ticker import Locator, MaxNLocator
 LETTER = 4.6
 """Points that a letter of a tick's number takes, somewhat more than it is wide."""
 _LINE = 9.0
-_PAD = 4.0
-"""Points by which a number may reach beyond an end, which is less than there is around each panel."""
-_STEPS = (
-    (1.0,),
-    (1.0, 3.0),
-    (1.0, 2.0, 5.0),
-    (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0),
-)
+_PAD = 4.0  # points by which a number may reach beyond an end, which is less than there is around each panel
+_STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
 """The ticks of a logarithmic axis within a decade, from few to many."""
 _MARKUP = re.compile(r"\\cdot|\\mathdefault|[${}^\\]")
 
@@ -88,13 +82,11 @@ class FittingLocator(Locator):
 
     @property
     def _length(self) -> float:
-        """The points that the axis is long."""
         axes = self._axis.axes
         box = axes.get_window_extent()
         return float(box.width if isinstance(self._axis, XAxis) else box.height) / axes.figure.dpi * 72
 
     def _size(self, text: str) -> float:
-        """The points that a number takes along the axis, with a gap."""
         return LETTER * len(_MARKUP.sub("", text)) + 3 if isinstance(self._axis, XAxis) else _LINE
 
 

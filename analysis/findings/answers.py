@@ -23,14 +23,11 @@ from analysis.findings.expectations import ClaimOutcome, outcomes
 from analysis.findings.factorial import Factorial, factorial
 from analysis.findings.family import Family, family
 from analysis.findings.lines import Line, lines_of
-from analysis.findings.other_errors import DrawError, HeldOutError, draw_errors, held_out_errors
-from analysis.findings.places import Mark
 from analysis.findings.search import Optimism, optimism
 from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
-from analysis.findings.standing import lead_of, standing
-from analysis.findings.summary import Summary, metrics_present
+from analysis.findings.summary import DrawError, HeldOutError, Summary, draw_errors, held_out_errors, metrics_present
 from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
-from analysis.findings.verdicts import Findings, Row
+from analysis.findings.verdicts import Findings, Mark, Row, lead_of, standing
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.format.errors import NothingYet
 from analysis.format.grid_json import Axis, Meta, ShownMetric

@@ -21,7 +21,7 @@ import pandas as pd
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Change, Course, Rung, Standing, holds
-from analysis.findings.kinds import Column, by_kind, kinds_of, table_of
+from analysis.findings.values import Column, by_kind, kinds_of, table_of
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge

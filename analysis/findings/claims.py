@@ -75,11 +75,9 @@ def _claim(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Shown
         return Claim(grid, said, None, obstacle="not measured")
     matched = _matched(grid, cells, said, metric)
     if not matched:
-        named = [
-            cell
-            for cell in cells
-            if any(part.items() <= cell.levels_of(grid.meta.axes).items() for part in _named(said))
-        ]
+        compared = (said.better, said.better | said.than)
+        levels = [(cell, cell.levels_of(grid.meta.axes).items()) for cell in cells]
+        named = [cell for cell, at in levels if any(part.items() <= at for part in compared)]
         apart = not all(cell.comparable(metric.name) for cell in named)
         return Claim(grid, said, metric, obstacle="not comparable" if apart else "too few seeds")
     claim = Claim(grid, said, metric, _averaged(matched, metric), _margin(metric, said, matched))
@@ -118,11 +116,6 @@ def _matched(
         if len(parts) == 2 + len(starts) and len(contrast(grid, metric, parts, grid.meta.first_look)) > 1:
             matched.append(parts)
     return matched
-
-
-def _named(said: Expectation) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The levels of the two cells that a claim compares."""
-    return said.better, said.better | said.than
 
 
 def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels: Mapping[str, str]) -> CellRuns | None:

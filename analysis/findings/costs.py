@@ -25,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
-from analysis.findings.kinds import by_kind, kinds_of, table_of
 from analysis.findings.spaces import in_latents
+from analysis.findings.values import by_kind, kinds_of, table_of
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
 from analysis.format.names import LIKELIHOOD

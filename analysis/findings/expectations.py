@@ -99,7 +99,9 @@ def outcomes(
 def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) -> ClaimOutcome:
     claim, metric = judged.claim, judged.claim.metric
     assert metric is not None, "it was judged by a metric"
-    decided = _by_the_list if judged.listed is not None and _as_listed(judged) else _by_the_family
+    # The decision is the list's of a claim of direction, and of any where looks decide.
+    as_listed = not judged.claim.of_equality or judged.decision is None
+    decided = _by_the_list if judged.listed is not None and as_listed else _by_the_family
     fate, test = decided(judged, metric)
     outcome = ClaimOutcome(claim.said, metric, fate, test, listed=judged.listed)
     if fate != CONTRARY:
@@ -110,11 +112,6 @@ def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) 
         return replace(outcome, fate=EARLY, moved=moved)
     reach = _unreached(claim, metric, answer, meta)
     return outcome if reach is None else replace(outcome, fate=EARLY, reach=reach)
-
-
-def _as_listed(judged: JudgedClaim) -> bool:
-    """True where the decision is the list's: of a claim of direction, and of any where looks decide."""
-    return not judged.claim.of_equality or judged.decision is None
 
 
 def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:

@@ -1,23 +1,31 @@
-"""The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round.
+"""The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round. Bold
+are the best and what is as good (`verdicts`), of a grid or of each of its rows; of the others, those that may be the
+best are marked.
 
-Bold are the best and what is as good (`places`), of a grid or of each of its rows; of the others, those that may be
-the best are marked.
+Two errors of a metric are in no cell's ±. An estimate by draws has one of its own, the images being given: it is beside
+the metric in runs.csv, nll/test_draw_se beside nll/test, and no less with more seeds, since all trainings of a cell are
+scored by the same draws. And other held-out images would move a metric of all cells alike: that is in the ± of a
+difference (`values`), as far as they move two cells differently.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 import numpy as np
 
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
-from analysis.findings.places import Mark
+from analysis.findings.values import values_of
+from analysis.findings.verdicts import Mark
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import COUNTED, LIKELIHOOD
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
+from analysis.statistics.paired import mean_interval
 
 MOST = 3
 """Metrics side by side."""
@@ -105,10 +113,7 @@ class Summary:
 
     @staticmethod
     def of(
-        cells: list[CellRuns],
-        metrics: list[ShownMetric],
-        standing: dict[str, Standing],
-        marks: dict[str, list[Mark]],
+        cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing], marks: dict[str, list[Mark]]
     ) -> Summary:
         """All that the table shows of our runs, which stand so in each metric, and are marked so."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
@@ -124,3 +129,50 @@ class Summary:
     def showing(self, metrics: list[ShownMetric]) -> Summary:
         """The same of some of its metrics, in this order."""
         return replace(self, metrics=metrics)
+
+
+DRAW_ERROR = "_draw_se"  # the ending of the metric's name in the column of its own error
+
+
+@dataclass(frozen=True)
+class DrawError:
+    """The own error of a metric in the cells that have one: the largest of any run and its cell, and the median cell's
+    largest."""
+
+    metric: ShownMetric
+    largest: float
+    cell: CellRuns
+    median: float
+
+
+def draw_errors(cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[DrawError]:
+    """The own errors of those metrics that have one in any cell."""
+    errors = []
+    for metric in metrics:
+        values = [(cell, cell.estimate(f"{metric.name}{DRAW_ERROR}").values.values()) for cell in cells]
+        largest = [(max(of_seeds), cell) for cell, of_seeds in values if of_seeds]
+        if largest:
+            error, cell = max(largest, key=lambda entry: entry[0])
+            errors.append(DrawError(metric, error, cell, median(entry for entry, _ in largest)))
+    return errors
+
+
+@dataclass(frozen=True)
+class HeldOutError:
+    """The 95 % half-width that the choice of n held-out images gives a metric of the median cell."""
+
+    metric: ShownMetric
+    half_width: float
+    n: int
+
+
+def held_out_errors(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[HeldOutError]:
+    """The errors of those metrics whose value of each image is known."""
+    errors = []
+    for metric in metrics:
+        measured = [cell for cell in cells if cell.estimate(metric.name).known] if metric.deciding else []
+        each = [values_of(grid, replace(metric, scale="linear"), [cell]) for cell in measured]
+        halves = [mean_interval(np.nanmean(values[0], axis=0))[1] for values in each if values.ndim == 3]
+        if halves and math.isfinite(median(halves)):
+            errors.append(HeldOutError(metric, median(halves), each[0].shape[-1]))
+    return errors

@@ -1,24 +1,104 @@
 """The answer of a grid in each metric that decides: which cell to take, what is as good, and what is not known to be.
 
-In a preliminary round no verdict is due: the cell with the best mean leads, and that is all.
+One rule, for whatever a page says: a cell is beaten where the list of comparisons says so (`family`), or where another
+is shown to be better among all pairs. What is not beaten may be the best.
+
+take          of the cells that may be the best, the one with the best mean
+as good       others that are shown to be worse by no more than the difference that matters, if at all
+open          others that may be the best, and may be much worse
 
 The ± of a difference is of that difference alone.
+
+In a preliminary round no verdict is due: who leads is the cell with the best mean, by the paired difference to the next
+alone. That these are the first two of many makes it look larger than it is, which is why it is no verdict.
 """
 
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
-from analysis.findings.cells import CellRuns, one_training
-from analysis.findings.comparisons import Budget, CellComparison, Lead
-from analysis.findings.places import Places
-from analysis.format.grid_json import KnownValue
+from analysis.findings.cells import CellRuns, Estimate, one_training
+from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Lead, Standing
+from analysis.findings.sequential import order_by_looks
+from analysis.findings.values import contrast, held_against_all, values_of
+from analysis.format.grid_json import KnownValue, ShownMetric
 from analysis.format.names import SET_SPREAD
-from analysis.statistics.paired import sampling_noise
+from analysis.read.runs import GridResults
+from analysis.statistics.families import beaten_by, near_best
+from analysis.statistics.paired import compare, sampling_noise
+
+Mark = Literal["good", "open", "worse", ""]
+
+
+@dataclass(frozen=True, eq=False)
+class Places:
+    """The estimates of a metric's cells, and their standing."""
+
+    metric: ShownMetric
+    cells: Sequence[CellRuns]
+    estimates: Sequence[Estimate]
+    standing: Standing
+
+    @property
+    def leading(self) -> frozenset[int]:
+        """The cells that may be the best."""
+        return self.standing.leading
+
+    @cached_property
+    def ranked(self) -> list[int]:
+        """The indices of the cells that have a value, the best mean first."""
+        measured = [i for i, estimate in enumerate(self.estimates) if estimate.known]
+        return sorted(measured, key=lambda i: -self.metric.sign * self.estimates[i].mean)
+
+    @property
+    def best(self) -> int | None:
+        """The cell with the best mean of those that may be the best, or of all where nothing was tested; None where
+        none has a value."""
+        return next((i for i in self.ranked if i in self.leading), self.ranked[0] if self.ranked else None)
+
+    @property
+    def as_good(self) -> list[int]:
+        """The others that are equal to it for practical purposes, the best mean first: those with all of its values,
+        those that the list says are equal to it, and those that no cell is shown to be better than by what matters."""
+        return [i for i in self.ranked if i != self.best and self._is_near(i)]
+
+    @property
+    def open(self) -> list[int]:
+        """The others that may be the best, and may be worse by more than what matters, the best mean first."""
+        return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
+
+    @property
+    def marks(self) -> list[Mark]:
+        """What a table marks each cell as: `good` are the one to take and the others that are as good, of those that
+        may be the best; "" where nothing was tested."""
+        good = self.leading & {self.best, *self.as_good}
+        return [
+            "" if better is None else "good" if i in good else "worse" if better else "open"
+            for i, better in enumerate(self.standing.beaten)
+        ]
+
+    def _is_near(self, i: int) -> bool:
+        if self.best is None or not self.leading:
+            return False
+        same = self.estimates[i].values == self.estimates[self.best].values
+        return same or i in self.standing.near or i in self._listed_equal
+
+    @cached_property
+    def _listed_equal(self) -> frozenset[int]:
+        """The cells that the list says are equal to the one to take, and that one where there are any."""
+        assert self.best is not None, "nothing is equal to none"
+        best = self.cells[self.best]
+        equal = [(pair.a, pair.b) for pair in self.standing.pairs if pair.verdict == "equal"]
+        named = {id(cell) for both in equal if best in both for cell in both}
+        return frozenset(i for i, cell in enumerate(self.cells) if id(cell) in named)
+
 
 UNIFORM, HISTOGRAM = "uniform code", "histogram"
 """The label of the code that knows nothing of the data, and a word in those of the codes that know its grey levels."""
@@ -128,3 +208,52 @@ def _typical(deviations: Sequence[float]) -> float:
     """The root of the mean square of the standard deviations that are known."""
     finite = [deviation for deviation in deviations if not math.isnan(deviation)]
     return math.sqrt(sum(deviation**2 for deviation in finite) / len(finite)) if finite else math.nan
+
+
+def standing(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], listed: Sequence[CellComparison]
+) -> Standing:
+    """The standing of these cells among each other: by those comparisons of them that were asked for, and by all pairs
+    of them."""
+    here = {id(cell) for cell in cells}
+    listed = [pair for pair in listed if {id(pair.a), id(pair.b)} <= here]
+    measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
+    beaten: list[frozenset[int] | None] = [None] * len(cells)
+    if metric.sign == 0 or len(measured) < 2 or grid.meta.preliminary:
+        return Standing(listed, beaten)
+    compared, near = _order(grid, metric, [cells[i] for i in measured])
+    held = held_against_all([cells[i] for i in measured], metric.name)
+    for i, rivals in zip(measured, compared, strict=True):
+        beaten[i] = None if rivals is None else frozenset(measured[j] for j in rivals)
+    alike: dict[tuple[tuple[int, float], ...], list[int]] = defaultdict(list)
+    for i in measured:
+        alike[cells[i].estimate(metric.name).by_seed].append(i)
+    for pair in listed:
+        if pair.verdict in TOLD_APART:
+            better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
+            # Cells with equal values are one, in the list as among all pairs.
+            for i in alike[worse.estimate(metric.name).by_seed]:
+                beaten[i] = (beaten[i] or frozenset()) | set(alike[better.estimate(metric.name).by_seed])
+    near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
+    return Standing(listed, beaten, frozenset(near_all))
+
+
+def _order(
+    grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
+) -> tuple[list[frozenset[int] | None], list[bool]]:
+    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    margin = metric.margin if metric.deciding else math.nan
+    if grid.meta.auto is not None:
+        return order_by_looks(grid, grid.meta.auto, metric, cells, margin)
+    values, sign, resolution = values_of(grid, metric, cells), metric.sign, metric.resolution
+    return beaten_by(values, sign, resolution), near_best(values, sign, margin, resolution)
+
+
+def lead_of(grid: GridResults, metric: ShownMetric, ranked: Sequence[CellRuns]) -> Lead:
+    """The lead of the first of these cells, the best mean first."""
+    if len(ranked) < 2:
+        return Lead()
+    first, second = ranked[:2]
+    sign = float(metric.sign)
+    values = contrast(grid, metric, [(sign, first), (-sign, second)])
+    return Lead(second, compare(values, resolution=metric.resolution) if values.size else None)

@@ -1,7 +1,7 @@
 """The format of a results folder, and how both packages speak to a user: all that `ablations` and `analysis` share.
 
     names, folders        files, columns and folders
-    grid_json, rounds     what a grid's grid.json says
+    grid_json, allowed    what a grid's grid.json says
     csv_files, guarded    CSV files as text and as numbers
     links                 where runs are in a tracking store
     files                 files that appear whole or not at all

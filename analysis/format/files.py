@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,8 @@ def read_json(path: Path) -> Any:
         return None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not valid JSON ({error}): delete it and run the same command again") from error
+
+
+def utc_now() -> str:
+    """The present time in UTC, to the millisecond: 2026-11-29T08:05:03.120Z."""
+    return f"{datetime.now(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"

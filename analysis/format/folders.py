@@ -32,7 +32,6 @@ def committed_in(results: Path) -> list[Path]:
 
 
 def holds_results(folder: Path) -> bool:
-    """True where a folder holds the results of a grid or a search."""
     return (folder / "grid.json").is_file()
 
 
@@ -67,7 +66,6 @@ def no_grid(folder: Path, names: list[str]) -> InputError:
 
 
 def is_committed(folder: Path) -> bool:
-    """True where the results of a folder are committed ones."""
     return folder.resolve().parent.name == COMMITTED
 
 

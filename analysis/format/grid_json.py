@@ -13,11 +13,20 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import Decimals, Finite, Looks, Positive, Share, check_axis, check_different, check_metric
+from analysis.format.allowed import (
+    Decimals,
+    Finite,
+    Looks,
+    Positive,
+    Round,
+    Share,
+    check_axis,
+    check_different,
+    check_metric,
+)
 from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
 from analysis.format.primary import Primary, declared, row_axes
-from analysis.format.rounds import Round
 
 
 @dataclass(frozen=True)

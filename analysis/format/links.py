@@ -77,7 +77,6 @@ def _experiment(uri: str, experiment: str) -> str:
 
 
 def to_json(tracking: Tracking) -> dict[str, Any]:
-    """The content of tracking.json."""
     runs: dict[str, dict[str, str]] = {}
     for (cell_id, seed), run in sorted(tracking.runs.items()):
         runs.setdefault(cell_id, {})[str(seed)] = run
@@ -93,13 +92,10 @@ def read_tracking(path: Path) -> Tracking | None:
     except ValidationError as error:
         raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error
     strange = [] if written.link.startswith(("http://", "https://")) else [written.link]
-    strange += [name for name in (written.experiment, *_ids(written)) if re.fullmatch(r"\w[\w.-]*", name) is None]
+    ids = [run for seeds in written.runs.values() for run in seeds.values()]
+    strange += [name for name in (written.experiment, *ids) if re.fullmatch(r"\w[\w.-]*", name) is None]
     if strange:
         again = "delete it and run `python -m ablations.publish`"
         raise InputError(f"{path} is damaged: {strange[0]!r} leads to no run in MLflow; {again}")
     runs = {(cell_id, seed): run for cell_id, seeds in written.runs.items() for seed, run in seeds.items()}
     return Tracking(written.uri, written.experiment, runs, written.link)
-
-
-def _ids(written: _Written) -> list[str]:
-    return [run for seeds in written.runs.values() for run in seeds.values()]

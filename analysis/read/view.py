@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.format.grid_json import Auto, Meta, ShownMetric
+from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSCORED
 
 STEPS = "training.steps"
@@ -58,7 +58,9 @@ def of_round(meta: Meta) -> Meta:
     seeds = meta.seeds[: now.seeds]
     if now.preliminary:
         return replace(meta, seeds=seeds, auto=None, expects=(), rungs=0)
-    return replace(meta, seeds=seeds, auto=meta.auto and _first(meta.auto, now.seeds))
+    # The looks as they stood at so many seeds.
+    stopped = {cell: min(n, now.seeds) for cell, n in meta.auto.stopped.items()} if meta.auto else {}
+    return replace(meta, seeds=seeds, auto=meta.auto and replace(meta.auto, stopped=stopped))
 
 
 def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
@@ -79,11 +81,6 @@ def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
     basis = replace(basis, steps=_ends(taken), of_steps=_ends(whole))
     columns = [str(name) for name in scored if "/" in str(name)]
     return View(_judged_at_rungs(shown, columns), scored, lambda: curves[:0], basis)
-
-
-def _first(auto: Auto, seeds: int) -> Auto:
-    """The looks as they stood at so many seeds."""
-    return replace(auto, stopped={cell: min(n, seeds) for cell, n in auto.stopped.items()})
 
 
 def _filled(runs: pd.DataFrame) -> pd.DataFrame:

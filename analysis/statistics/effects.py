@@ -3,7 +3,7 @@
     y = seed + Σ_f a_f + Σ_{f<g} b_fg + error
 
 What a term adds to all terms that do not contain it (type II) has an orthonormal basis Q over the cells
-(`projections`). At each seed z_s = Qᵀ y_s estimates it, and over the n seeds
+(`designs`). At each seed z_s = Qᵀ y_s estimates it, and over the n seeds
 
     F = n |z̄|² / (Σ_s |z_s − z̄|²/(n − 1)),        p of F(1, n − 1)
 
@@ -22,9 +22,21 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 
-from analysis.statistics.designs import Design, complete_block, groups, listed, read_design, table_of_rows
+from analysis.statistics.designs import (
+    Array,
+    Design,
+    IntArray,
+    Term,
+    complete_block,
+    groups,
+    listed,
+    one_hot,
+    read_design,
+    table_of_rows,
+    type_two,
+    within,
+)
 from analysis.statistics.families import settle
-from analysis.statistics.projections import Array, IntArray, Term, one_hot, type_two, within
 from analysis.statistics.variances import Means, of_length
 
 

@@ -13,8 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.statistics.designs import Design, complete_block, groups, read_design, table_of_rows
-from analysis.statistics.projections import Array, IntArray, one_hot
+from analysis.statistics.designs import (
+    Array,
+    Design,
+    IntArray,
+    complete_block,
+    groups,
+    one_hot,
+    read_design,
+    table_of_rows,
+)
 
 
 @dataclass(frozen=True, eq=False)

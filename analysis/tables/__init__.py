@@ -28,8 +28,7 @@ from analysis.tables.captions import caption
 from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
 from analysis.tables.latex import latex_table
 from analysis.tables.matrix import MatrixForm
-from analysis.tables.papers import papers
-from analysis.tables.published import PaperTable
+from analysis.tables.published import PaperTable, papers
 from analysis.tables.table import Footnotes, ResultTable
 from analysis.tables.tidy import tidy_csv
 from analysis.tables.writers import markdown
@@ -152,12 +151,13 @@ def _with_findings(answers: Answers, table: ResultTable) -> ResultTable:
     told = _declared(answers)
     parts = [part for answer in answers.findings for part in answer.parts]
     out = [sentence for part in parts if told and (sentence := left_out_sentence(part))]
+    claims = [claim_sentence(outcome, first_look=answers.meta.auto is not None) for outcome in answers.claims]
     return replace(
         table,
         question=question,
         answered=answered,
         by_row=tuple(by_row),
-        verdict=(*rest, *map(comparison_sentence, told), *out, *_claims(answers)),
+        verdict=(*rest, *map(comparison_sentence, told), *out, *claims),
         untold=sum(len(answer.pairs) for answer in answers.findings) - len(told),
     )
 
@@ -166,10 +166,6 @@ def _declared(answers: Answers) -> list[CellComparison]:
     """The primary comparisons that are told, what matters most of each metric first; of equal values nothing is."""
     pairs = by_weight([answer.pairs for answer in answers.findings]) if answers.meta.primary else ()
     return [pair for pair in pairs if pair.primary and not pair.same][:MOST_TOLD]
-
-
-def _claims(answers: Answers) -> list[str]:
-    return [claim_sentence(outcome, first_look=answers.meta.auto is not None) for outcome in answers.claims]
 
 
 def render(answers: Answers, form: str, layout: str = "") -> str:

@@ -33,15 +33,17 @@ def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console
     the table has where it has not all."""
     ordered = list(by_weight([answer.pairs for answer in answers.findings]))
     sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
-    notes = tuple(_short(note) for note in table.footnotes)
+    notes = tuple(note if len(note) <= NOTE else f"{note[: NOTE - 1].rpartition(' ')[0]} …" for note in table.footnotes)
     said = banner(answers.grid)
     short = replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences)
+    n = len(ordered) - len(sentences)
+    on = f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"
     blocks = [
         paragraphs([said], console) if said else "",
         *(paragraphs(rows.sentences, console) for rows in table.by_row),
         paragraphs(table.answered, console),
         terminal_text(replace(short, question="", answered=(), by_row=()), console),
-        paragraphs([_rest(len(ordered) - len(sentences))], console),
+        paragraphs([on], console),
     ]
     return "\n\n".join(block for block in blocks if block)
 
@@ -66,13 +68,3 @@ def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
         cut,
     )
     return " ".join(text for text in (setting(answers.meta), *said) if text)
-
-
-def _short(note: str) -> str:
-    """A footnote as far as there is room for it."""
-    return note if len(note) <= NOTE else f"{note[: NOTE - 1].rpartition(' ')[0]} …"
-
-
-def _rest(n: int) -> str:
-    """The place to read on."""
-    return f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"

@@ -7,11 +7,10 @@ import math
 from analysis.findings.answers import Answers
 from analysis.findings.costs import TOTAL_FLOPS
 from analysis.findings.family import asked
-from analysis.findings.kinds import Unpaired
 from analysis.findings.lines import GUIDANCE
-from analysis.findings.other_errors import DrawError, HeldOutError
 from analysis.findings.spaces import PSNR, RFID, in_latents
-from analysis.findings.summary import range_of_means
+from analysis.findings.summary import DrawError, HeldOutError, range_of_means
+from analysis.findings.values import Unpaired
 from analysis.format.grid_json import Meta, ShownMetric
 from analysis.format.names import PRECISION
 from analysis.format.notation import counted, duration, listed, two_digits
@@ -149,7 +148,9 @@ def _upwards(value: float) -> str:
 
 
 def _quality(meta: Meta) -> str:
-    names = [metric.label for metric in meta.metrics if _judges_samples(metric, meta.extractor)]
+    # A metric of samples is named by the extractor that sees them, and so is rFID.
+    seen = [metric for metric in meta.metrics if meta.extractor and metric.name.endswith(f"/{meta.extractor}")]
+    names = [metric.label for metric in seen if metric.part != "autoencoder"]
     if not names:
         return ""
     accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy is not None else ""
@@ -159,11 +160,6 @@ def _quality(meta: Meta) -> str:
     held_out = any(metric.name.endswith(f"/test/{meta.extractor}") for metric in meta.metrics)
     against = f" against the test {meta.examples}" if held_out else ""
     return f"{', '.join(names)} by the extractor {meta.extractor}{accuracy}{against}{n}{floor}."
-
-
-def _judges_samples(metric: ShownMetric, extractor: str | None) -> bool:
-    """True where a metric is of samples as this extractor sees them: it is named by it then, as rFID is, too."""
-    return extractor is not None and metric.name.endswith(f"/{extractor}") and metric.part != "autoencoder"
 
 
 def _latents(answers: Answers) -> str:

@@ -129,7 +129,7 @@ class FlatForm:
         """A row per cell, and the values known beforehand below them."""
         metrics = frame.chosen(self.metrics, rest=self.rest)
         summary = frame.answers.summary.showing(metrics)
-        columns = [column for column in self.shown if _known(summary, column)]
+        columns = [column for column in self.shown if any(cell.parameter(column.parameter) for cell in summary.cells)]
         left = [axis for axis in frame.axes if not self._tells(frame, summary, axis)]
         labels = [column.label for column in columns] + [axis.label for axis in left] or ["Cell"]
         labelled = stub(frame, labels, {axis.name: len(columns) + i for i, axis in enumerate(left)}, notes, own)
@@ -218,10 +218,6 @@ class Beside:
 def _heads(frame: Frame, metrics: list[ShownMetric], beside: Beside) -> list[Column]:
     group = f"ours, {frame.answers.meta.data}" if beside.columns else ""
     return [Column(metric.head, group) for metric in metrics]
-
-
-def _known(summary: Summary, column: Shown) -> bool:
-    return any(cell.parameter(column.parameter) for cell in summary.cells)
 
 
 def stub(

@@ -51,8 +51,10 @@ def _parts(table: ResultTable) -> list[ResultTable]:
 
 def _tabular(table: ResultTable) -> str:
     n = len(table.stub) + len(table.columns)
+    # Half of what parts two columns, in points: 6 is LaTeX's own.
+    gap = 6 if n < 6 else 5 if n < 9 else 4
     lines = [
-        f"\\setlength{{\\tabcolsep}}{{{_gap(n)}pt}}",
+        f"\\setlength{{\\tabcolsep}}{{{gap}pt}}",
         "\\resizebox{\\ifdim\\width>\\linewidth\\linewidth\\else\\width\\fi}{!}{%",
         f"\\begin{{tabular}}{{@{{}}{'l' * len(table.stub)}{'r' * len(table.columns)}@{{}}}}",
         "\\toprule",
@@ -63,11 +65,6 @@ def _tabular(table: ResultTable) -> str:
         "\\end{tabular}}",
     ]
     return "\n".join(lines)
-
-
-def _gap(columns: int) -> int:
-    """Half of what parts two columns, in points: 6 is LaTeX's own."""
-    return 6 if columns < 6 else 5 if columns < 9 else 4
 
 
 def _tex_body(table: ResultTable, n: int) -> list[str]:

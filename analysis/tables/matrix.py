@@ -39,11 +39,9 @@ class MatrixForm:
         return "" if measures else f"one of the metrics {', '.join(self.columns)}"
 
     def _metrics(self, frame: Frame) -> list[ShownMetric]:
-        """The metrics that have a block."""
         return [metric for kind in self.columns for metric in frame.answers.metrics if metric.kind == kind]
 
     def _axes(self, frame: Frame) -> tuple[Axis, Axis] | None:
-        """The row axis and the column axis."""
         across = frame.over(tuple(self.columns.values()))[:1]
         down = [axis for axis in frame.over(self.rows) if axis not in across][:1]
         return (down[0], across[0]) if across and down else None
@@ -161,14 +159,10 @@ def _series(
             continue
         for i in cells:
             for row in paper.matched(summary.cells[i], frame.answers.varied, paper.along):
-                key = f"{metric.label}, {paper.head(row['dataset'])}", _named(paper, row)
+                named = ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
+                key = f"{metric.label}, {paper.head(row['dataset'])}", named
                 by_title.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
     return [Series(paper, title, label, texts) for (title, label), (paper, texts) in by_title.items()]
-
-
-def _named(paper: PaperTable, row: Mapping[str, str]) -> str:
-    """The words that tell a paper's rows apart: the words that it has labels for."""
-    return ", ".join(paper.labels[word] for word in row.values() if word in paper.labels)
 
 
 def _columns(

@@ -3,7 +3,8 @@
     our cell ─ wordings: our values → the paper's words ─▶ rows of published.csv ─▶ a text per metric, as printed
 
 Ours and theirs are never comparable as they stand (other data, size, T, budget), so whoever shows them names the data,
-and says in a footnote what the numbers are. Which tables there are is said in `papers.yaml`.
+and says in a footnote what the numbers are. Which tables there are is said in `papers.yaml`; what that
+names of published.csv is there: columns, words, metrics.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from pathlib import Path
 from typing import Protocol
 
 import pandas as pd
+import yaml
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from analysis.format.errors import InputError, unknown
+from analysis.format.notation import listed
 
 ANY = "*"
 """Matches every value of ours."""
@@ -24,14 +30,7 @@ SEVERAL = ", "
 """Between our values of several parameters."""
 ALL_STEPS = {"sampler.steps": "horizon", "evaluation.horizon": "horizon"}
 """A number of steps → what it is where it is null."""
-LABELS = {
-    "nll": "NLL",
-    "fid": "FID",
-    "is": "IS",
-    "bound_variance": "Var of the bound",
-    "rfid": "R-FID",
-    "psnr": "PSNR",
-}
+LABELS = {"nll": "NLL", "fid": "FID", "is": "IS", "bound_variance": "Var of the bound", "rfid": "R-FID", "psnr": "PSNR"}
 """The kind of a metric (what stands before the "/" in its name) → its head above a published column."""
 
 
@@ -135,10 +134,14 @@ class PaperTable:
 
     def footnote(self) -> str:
         """The footnote of its numbers: source, certainty, data, T, iterations, and what they are."""
+
+        def either(texts: list[str]) -> str:
+            return listed([text for text in dict.fromkeys(texts) if text], "or")
+
         rows = self.rows()
-        sources = _listed([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
-        horizons = _listed([number(row["T_train"]) for row in rows])
-        iterations = _listed([row["iterations"] for row in rows])
+        sources = either([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
+        horizons = either([number(row["T_train"]) for row in rows])
+        iterations = either([row["iterations"] for row in rows])
         said = [
             f"{sources}: {' and '.join(self.data.values())}",
             f"T = {horizons}" if horizons else "",
@@ -181,7 +184,44 @@ def numbers(table: PaperTable, cell: Chosen, varied: Collection[str] = ()) -> di
     return details | {kind: by_metric.get(metric, "") for kind, metric in table.metrics.items()}
 
 
-def _listed(texts: list[str]) -> str:
-    """The distinct texts that are not empty: a, b or c."""
-    *most, last = dict.fromkeys(text for text in texts if text) or [""]
-    return f"{', '.join(most)} or {last}" if most else last
+PAPERS = Path(__file__).parents[1] / "papers.yaml"
+
+
+@cache
+def papers() -> Mapping[str, PaperTable]:
+    """The tables that ship, by name."""
+    return read_papers(PAPERS)
+
+
+def read_papers(path: Path) -> dict[str, PaperTable]:
+    """The tables of a file, by name; InputError where it is not such a file, or not one of this published.csv."""
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tables = TypeAdapter(dict[str, PaperTable], config=ConfigDict(extra="forbid")).validate_python(given)
+    except yaml.YAMLError as error:
+        raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise InputError(f"{path} is no list of published tables: {where}: {first['msg']}") from error
+    for name, table in tables.items():
+        _check(table, f"{path}: {name}")
+    return tables
+
+
+def _check(table: PaperTable, source: str) -> None:
+    """InputError where a table names what published.csv has not."""
+    words_of = {str(column): set(texts) for column, texts in published().items()}
+    named = [
+        *(("dataset", dataset) for dataset in table.data),
+        *(("metric", metric) for metric in table.metrics.values()),
+        *((wording.column, word) for wording in table.wordings for word in wording.spoken),
+        *((column, "") for column in (*table.beside.values(), *table.along)),
+    ]
+    for column, word in named:
+        if column not in words_of:
+            raise unknown(f"column of published.csv (in {source})", column, words_of)
+        if word and word not in words_of[column]:
+            raise InputError(f"{source}: no row of published.csv has {word!r} as its {column}")
+    if not table.rows():
+        raise InputError(f"{source}: published.csv has no row of it ({table.paper}, {', '.join(table.tables)})")

@@ -9,15 +9,13 @@ from typing import Literal
 import pandas as pd
 from rich.console import Console
 
-from analysis.findings.search import Optimism
-from analysis.findings.trials import best_trials, default_trial
+from analysis.findings.search import Optimism, best_trials, default_trial
 from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding
 from analysis.read.search import Search
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text
-from analysis.words.search import search_sentences
-from analysis.words.trials import DEFAULT, names_of, value_text
+from analysis.words.search import DEFAULT, names_of, search_sentences, value_text
 
 MOST = 5
 """Trials of the table, the paper's default aside."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from analysis.format.notation import width
-from analysis.words.row_table import RowTable
+from analysis.words.rows import RowTable
 
 OPEN = "°"
 """The sign behind a number that may be the best's, and is not known to be as good."""

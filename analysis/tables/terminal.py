@@ -58,7 +58,6 @@ def _shown(lines: Iterable[RenderableType], console: Console, least: int = 0) ->
 
 
 def _hanging(mark: str, text: str) -> Table:
-    """A text that is indented by its mark."""
     grid = Table.grid(padding=(0, 1))
     grid.add_row(Text(mark), Text(text))
     return grid
@@ -77,7 +76,6 @@ def _pieces(table: ResultTable, starred: bool, room: int) -> list[Table]:
 
 
 def _width(piece: Table) -> int:
-    """All columns side by side."""
     return Console(width=_WIDEST).measure(piece).maximum
 
 

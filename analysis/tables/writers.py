@@ -9,7 +9,7 @@ from html import escape
 from analysis.format.notation import counted, width
 from analysis.format.plain import in_markdown
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
-from analysis.words.row_table import RowTable
+from analysis.words.rows import RowTable
 
 _INDENT = "\u2007"
 """A figure space: Markdown drops plain spaces at the start of a cell."""
@@ -27,7 +27,8 @@ def markdown(table: ResultTable) -> str:
     body.insert(1, "| " + " | ".join(rule) + " |")
     notes = [f"<sup>{letter(i)}</sup> {in_markdown(note)}<br>" for i, note in enumerate(table.footnotes)]
     rows = [part for of_metric in table.by_row for part in ([in_markdown(of_metric.caption)], _md_rows(of_metric))]
-    below = [*table.verdict, *([_untold(table)] if table.untold else [])]
+    untold = f"{counted(table.untold, 'other comparison')} in report.html and answers.json."
+    below = [*table.verdict, *([untold] if table.untold else [])]
     parts = [
         [in_markdown(table.question)],
         _md_list(table.answered),
@@ -38,10 +39,6 @@ def markdown(table: ResultTable) -> str:
         _md_list(below),
     ]
     return "\n\n".join("\n".join(part) for part in parts if any(part)) + "\n"
-
-
-def _untold(table: ResultTable) -> str:
-    return f"{counted(table.untold, 'other comparison')} in report.html and answers.json."
 
 
 def _md_list(sentences: Sequence[str]) -> list[str]:

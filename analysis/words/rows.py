@@ -1,17 +1,39 @@
-"""The words for rows: cells that share what no declared comparison changes, each row with an answer of its own."""
+"""The words for rows: cells that share what no declared comparison changes, each row with an answer of its own"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from analysis.findings.verdicts import Findings, Row
 from analysis.format.grid_json import Axis
 from analysis.format.notation import counted, listed, listed_names
-from analysis.words.row_table import RowTable
 from analysis.words.verdicts import amount, beside_codes
 
-FEW_IN_A_ROW = 5
-"""Cells that a place in a table of rows names; more are counted."""
+
+@dataclass(frozen=True)
+class RowTable:
+    """The answer in a metric as a small table, a line per row of the grid; the first column names the row."""
+
+    caption: str
+    head: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The same for where there are no tables: a caption, then a line each."""
+        heads = ("", *(f"{head.lower()}: " for head in self.head[2:]))
+        return [
+            self.caption,
+            *(
+                f"{self.head[0]} {row}: "
+                + "; ".join(f"{head}{text}" for head, text in zip(heads, texts, strict=True) if text)
+                for row, *texts in self.lines
+            ),
+        ]
+
+
+FEW_IN_A_ROW = 5  # cells that a place in a table of rows names; more are counted
 
 
 def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
@@ -55,7 +77,6 @@ def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str, str]:
 
 
 def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:
-    """Cells by name where they are few."""
     if len(which) > FEW_IN_A_ROW:
         return counted(len(which), "cell")
     return listed_names([_name(row, i, axes) for i in which], "and")

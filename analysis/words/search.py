@@ -1,18 +1,14 @@
-"""Sentences about a search: what it tried, what won, and by how much its own best value flatters it.
-
-Whether a winner is better than the paper's default is not said here, but by the findings of the confirmation's grid.
-"""
+"""Sentences about a search, its trials as readers call them: what it tried, what won, how much its own best value
+flatters it. Whether a winner is better than the paper's default is said by the findings of the confirmation's grid."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from analysis.findings.search import Optimism
-from analysis.findings.trials import default_trial, near_an_end, value_of
-from analysis.format.notation import Rounding, begun, counted, listed
-from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchWinner
-from analysis.words.trials import DEFAULT, assignment, value_text
+from analysis.findings.search import Optimism, default_trial, near_an_end, value_of
+from analysis.format.notation import Rounding, begun, counted, listed, power_of_ten
+from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchedParameter, SearchWinner
 from analysis.words.verdicts import amount
 
 _SAMPLERS = {
@@ -174,3 +170,48 @@ def _default(search: Search, trial: int | None) -> str:
         return f"{start}: trial {trial} of this search, {status}."
     values = listed([f"{o.label} {amount(o, value, math.nan)}" for o, value in values_of])
     return f"{start}: {values} as trial {trial} of the same search."
+
+
+DEFAULT = "paper's default"
+DIGITS = 3  # significant digits of a parameter's value
+
+
+def value_text(parameter: SearchedParameter, value: float | str) -> str:
+    """A value as readers write it; "–" where the trial has not this parameter. A default may be no number."""
+    if parameter.kind == "choice" or value == "":
+        return str(value) or "–"
+    try:
+        number = float(value)
+    except ValueError:
+        return str(value)
+    if math.isnan(number):
+        return "–"
+    if parameter.kind == "int":
+        return f"{number:.0f}".replace("-", "−")
+    if abs(number) >= 10.0**DIGITS and abs(number) < 1e6:
+        return f"{number:.0f}".replace("-", "−")
+    text = f"{number:.{DIGITS}g}"
+    if "e" not in text:
+        return text.replace("-", "−")
+    factor, exponent = text.split("e")
+    scale = power_of_ten(int(exponent))
+    return scale if factor == "1" else f"{factor}·{scale}".replace("-", "−")
+
+
+def assignment(search: Search, values: Mapping[str, str]) -> str:
+    """β_1 = 0.000212, β_T = 0.031: the parameters that these values have, in the order of the search."""
+    named = [parameter for parameter in search.head.parameters if values.get(parameter.name, "") != ""]
+    return ", ".join(f"{parameter.label} = {value_text(parameter, values[parameter.name])}" for parameter in named)
+
+
+def names_of(search: Search) -> dict[int, list[str]]:
+    """Trial → what it is called: a winner's label, the paper's default."""
+    named: dict[int, list[str]] = {}
+    for winner in search.head.winners:
+        named.setdefault(winner.trial, []).append(winner.label)
+    default = default_trial(search)
+    if default is not None:
+        # No search has to be thanked for a default that nothing has beaten.
+        alone = len(search.head.objectives) == 1
+        named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
+    return named

@@ -32,7 +32,7 @@ from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.cell import Cell
-from ablations.stages import checkpoints, training_loop
+from ablations.stages import training_loop
 from ablations.stages.graph import stages_of
 from ablations.stages.stage import Stage
 from ablations.tracking import mlflow_store
@@ -228,7 +228,7 @@ def configs(tmp_path, monkeypatch):
 def goes_on(tmp_path, monkeypatch):
     """(stage, cuts) → a check that a stage cut at its first so many checkpoints ends, bit by bit, as a whole one."""
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
-    write = checkpoints.write_checkpoint
+    write = training_loop.write_checkpoint
 
     def cut(*given):
         write(*given)
@@ -236,7 +236,7 @@ def goes_on(tmp_path, monkeypatch):
 
     def check(stage, cuts):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoints, "write_checkpoint", cut)
+            patch.setattr(training_loop, "write_checkpoint", cut)
             for _ in range(cuts):
                 assert perform(stage, Journal(tmp_path / "cut"), "cpu") == "failed"
         left, curves = [], []

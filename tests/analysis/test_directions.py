@@ -5,8 +5,7 @@ import pytest
 
 from analysis.figures.drawing import styled
 from analysis.figures.search import SEARCH_FIGURES, study_of
-from analysis.findings.search import optimism
-from analysis.findings.trials import best_trials, front_of_trials
+from analysis.findings.search import best_trials, front_of_trials, optimism
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.report.search import search_report

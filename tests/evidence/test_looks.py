@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from ablations.grids.looks import looks_of
+from ablations.grids.grid import looks_of
 from analysis.statistics.looks import Looks, begin, look
 from evidence import looks
 

@@ -19,8 +19,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.download import fetch
-from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, FashionCnn
-from ablations.metrics.extractors.extractor import Extractor
+from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
 from ablations.settings.plugins.classes import imported
@@ -112,7 +111,8 @@ def _weights(name: str, weights: Path | None) -> _Weights:
         )
     if weights is None and not architecture().holder.state_dict():
         return _Weights(digest_of(b""), None, {}, architecture())
-    path = weights or _beside(architecture) / f"{name}.safetensors"
+    beside = Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
+    path = weights or beside / f"{name}.safetensors"
     recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
     content = _read(name, path)
     digest = digest_of(content)
@@ -127,11 +127,6 @@ def _weights(name: str, weights: Path | None) -> _Weights:
         source = f" (expected: {architecture.source})" if architecture.source else ""
         raise ValueError(f"extractor {name}: {path} {error}{source}") from error
     return _Weights(digest, accuracy, state, module)
-
-
-def _beside(architecture: type[Architecture]) -> Path:
-    """The folder in which an extractor's files ship: this one, or that of its class from outside."""
-    return Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
 
 
 def _read(name: str, path: Path) -> bytes:

@@ -28,8 +28,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
-from ablations.search.optimizer.told import STATES, Told, drawn, params_of, told_of
-from ablations.search.outcome import TrialOutcome
+from ablations.search.optimizer.told import STATES, Told, TrialOutcome, drawn, params_of, told_of
 from ablations.search.space import Params, Study
 from analysis.format.errors import InputError
 

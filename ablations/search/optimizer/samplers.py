@@ -27,10 +27,7 @@ def sampler_of(study: Study, number: int, objectives: int) -> BaseSampler:
         "gp": lambda: GPSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
         "cmaes": lambda: CmaEsSampler(seed=seed, n_startup_trials=startup, warn_independent_sampling=False),
         "qmc": lambda: QMCSampler(
-            seed=once,
-            scramble=True,
-            independent_sampler=RandomSampler(seed=seed),
-            warn_independent_sampling=False,
+            seed=once, scramble=True, independent_sampler=RandomSampler(seed=seed), warn_independent_sampling=False
         ),
         "random": lambda: RandomSampler(seed=seed),
         "grid": lambda: GridSampler(study.combinations(), seed=once),

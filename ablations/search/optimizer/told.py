@@ -3,13 +3,40 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from ablations.results.csv_text import number
+from ablations.results.trials import Line
 from ablations.search.file import ParameterSpec
-from ablations.search.space import Params, Study, tried, whole
+from ablations.search.space import Params, Study, said, tried, whole
+from ablations.settings.identity import parameters
+from analysis.format.errors import InputError
+from analysis.format.names import TRIAL
+
+State = Literal["finished", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """The end that a trial came to.
+
+    `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported`
+    what the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding
+    about the trial, but an accident (a full disk, a worker that was killed twice).
+    """
+
+    state: State
+    reason: str = ""
+    values: tuple[float, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    reported: dict[int, float] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    again: bool = False
+
 
 STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
@@ -48,3 +75,24 @@ def told_of(trial: FrozenTrial, study: Study) -> Told:
     values = tuple(trial.values or ()) if state == "finished" else ()
     params = params_of(trial, study)
     return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
+
+
+def row_of(study: Study, trial: Told) -> Line:
+    """A trial's row, of its first seed; its metrics are means over all of them, its costs sums."""
+    noted = trial.metadata
+    row: Line = {
+        "cell_id": noted.get("cell_id", ""),
+        "training_id": "",
+        "seed": study.seeds[0],
+        "status": trial.state,
+        "reason": noted.get("reason", ""),
+        TRIAL: trial.number,
+        **{f"param.{name}": said(trial.params.get(name, "")) for name in study.parameters},
+    }
+    costs = {f"cost/{name}": number(noted[name]) for name in ("steps", "seconds") if name in noted}
+    try:
+        row |= parameters(study.cell(trial.params, study.seeds[0]))
+    except (InputError, KeyError):
+        # Values that make no cell, or a trial that was cut off before all of them were drawn.
+        return row | costs
+    return row | {name: number(value) for name, value in trial.metrics.items()} | costs

@@ -79,7 +79,8 @@ def digest(cls: type) -> str:
         sources[name] = _source(thing, cls)
         if not isinstance(thing, ModuleType):
             names = vars(sys.modules[thing.__module__])
-            used = {word: names[word] for word in _words(sources[name]) if word in names}
+            words = {node.id for node in ast.walk(ast.parse(sources[name])) if isinstance(node, ast.Name)}
+            used = {word: names[word] for word in words if word in names}
             todo += [value for value in used.values() if _beside(value, cls)]
             sources |= {f"{name} {word}": text for word, value in used.items() if (text := _constant(value))}
         if isinstance(thing, type):
@@ -119,10 +120,6 @@ def _typed(value: Any) -> bool:
 
 def _text(thing: Any) -> str:
     return textwrap.dedent(inspect.getsource(thing))
-
-
-def _words(source: str) -> set[str]:
-    return {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
 
 
 def _constant(value: Any) -> str:

@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
+from importlib.metadata import EntryPoint, distributions, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -51,7 +51,6 @@ class Offer:
 
     @property
     def of_package(self) -> str:
-        """The package that offers it, in words."""
         return f"the package {self.package} {self.version}"
 
 
@@ -70,7 +69,10 @@ def offered(axis: str, name: str) -> Offer | None:
 def unnamed(axis: str) -> dict[str, str]:
     """The names of classes from outside, for which no file is needed, with a line on each; none is imported for it."""
     lines = {offer.name: f"from {offer.of_package}" for offer in offers() if offer.axis == axis and not offer.trouble}
-    return lines | {name: _first_line(cls) for (door, name), cls in REGISTERED.items() if door == axis}
+    own = {
+        name: inspect.getdoc(cls) or "a class from outside" for (door, name), cls in REGISTERED.items() if door == axis
+    }
+    return lines | {name: text.splitlines()[0] for name, text in own.items()}
 
 
 def complaints() -> list[str]:
@@ -111,16 +113,8 @@ def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
     if len(same) > 1:
         others = " and ".join(sorted(" ".join(_made_by(point)) for point in same))
         return f"{offer.point.name} is offered more than once, by {others}: uninstall one of them"
-    versions = {installed.version: _place(installed) for installed in distributions(name=offer.package)}
+    versions = {installed.version: str(installed.locate_file("")) for installed in distributions(name=offer.package)}
     if len(versions) > 1:
         places = " and ".join(f"{version} in {place}" for version, place in sorted(versions.items()))
         return f"the package {offer.package} is installed in two versions, {places}: uninstall one of them"
     return ""
-
-
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "a class from outside").splitlines()[0]
-
-
-def _place(package: Distribution) -> str:
-    return str(package.locate_file(""))

@@ -16,7 +16,6 @@ import pytest
 from mlflow import MlflowClient
 
 from ablations import run, sample
-from ablations.clean import freeing
 from ablations.clean.__main__ import main
 from ablations.engine.folder_lock import CLEANING, FolderLock, wait_for_cleaning
 from ablations.engine.journal import Failure, Journal, Result
@@ -273,7 +272,7 @@ def test_killed_in_between_it_has_freed_a_stage_or_not_and_goes_on_the_next_time
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(freeing.shutil, "rmtree", killed)
+        patch.setattr(shutil, "rmtree", killed)
         assert main([f"results={again.results}", "yes=true"]) == 130
     assert not (again.results / ".stages" / ("a" * 12)).exists()
     assert (again.results / ".stages" / ("b" * 12) / "result.json").exists()

@@ -12,9 +12,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from ablations.doctor import machine, stores
+from ablations.doctor import machine, stages
 from ablations.doctor.__main__ import main
-from ablations.doctor.page import Finding, page
+from ablations.doctor.machine import Finding, page
 from ablations.engine.journal import Failure, Journal
 from ablations.engine.lease import leased
 from diffusion_core.networks import fused
@@ -147,8 +147,8 @@ def test_a_searchs_storage_is_looked_at_too(doctor, again):
 
 def test_a_disk_without_room_is_wrong(tmp_path, monkeypatch):
     usage = SimpleNamespace(total=1e12, used=1e12, free=9e8)
-    monkeypatch.setattr(stores.shutil, "disk_usage", lambda place: usage)
-    found = next(stores.disk(tmp_path))
+    monkeypatch.setattr(stages.shutil, "disk_usage", lambda place: usage)
+    found = next(stages.disk(tmp_path))
     assert found.mark == "wrong"
     assert "900 MB free of 1 TB" in found.value
     assert "python -m ablations.clean" in found.todo
@@ -171,7 +171,7 @@ def test_a_library_that_is_missing_is_wrong_and_an_extra_is_noted(doctor, monkey
 
 
 def test_a_library_that_cannot_be_imported_ends_the_page_with_a_line(doctor, monkeypatch, capsys):
-    monkeypatch.setitem(sys.modules, "ablations.doctor.stores", None)
+    monkeypatch.setitem(sys.modules, "ablations.doctor.stages", None)
     assert main([]) == 1
     seen = capsys.readouterr()
     assert "python " in seen.out

@@ -10,8 +10,8 @@ from ablations.driver import bar as bars
 from ablations.driver.bar import bar, counting, in_steps, waiting
 from ablations.driver.following import Following, names_of, told_of
 from ablations.driver.pace import Pace
-from ablations.engine.events import Event
 from ablations.engine.journal import Journal
+from ablations.engine.stage import Event
 from ablations.stages.artifacts import write_history
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage

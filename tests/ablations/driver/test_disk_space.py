@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.driver.disk_space import bytes_of, in_words
+from ablations.driver.beginning import bytes_of, on_disk
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from tests.ablations.conftest import plan_of
@@ -36,4 +36,4 @@ def test_an_autoencoder_keeps_no_averages_for_snapshots():
 
 
 def test_it_says_what_is_free_where_a_folder_will_be(tmp_path):
-    assert in_words(3_000_000, tmp_path / "not" / "yet").startswith("about 3 MB on disk, of ")
+    assert on_disk(3_000_000, tmp_path / "not" / "yet").startswith("about 3 MB on disk, of ")

@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations.driver import estimates, sizes, work_units
+from ablations.driver import beginning, estimates, work_units
+from ablations.driver.beginning import seconds_of_rounds
 from ablations.driver.estimates import COMMAND, DELIVERED, DRAWN, FIRST, Measured, measured
 from ablations.driver.loads import BEGIN, JUDGE
 from ablations.driver.rounds import planned as rounds_of
-from ablations.driver.sizes import seconds_of_rounds
 from ablations.driver.work_units import Pass, alike
 from ablations.engine.journal import Journal
 from ablations.launchers.local import Local
@@ -155,8 +155,8 @@ def test_a_company_is_measured_as_one_and_each_member_takes_its_part(monkeypatch
 )
 def test_as_many_are_measured_side_by_side_as_the_launcher_has(monkeypatch, launcher, most):
     found = plan_of(*TINY)
-    monkeypatch.setattr(sizes, "measured", lambda stages, device, processes, quick, most: most)
-    assert sizes.measured_there(replace(found.here, launcher=launcher), found.stages()) == most
+    monkeypatch.setattr(beginning, "measured", lambda stages, device, processes, quick, most: most)
+    assert beginning.measured_there(replace(found.here, launcher=launcher), found.stages()) == most
 
 
 def test_rounds_take_together_what_all_takes_and_the_first_what_begins_a_command(tmp_path, short):

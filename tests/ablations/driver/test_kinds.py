@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from ablations.driver.kinds import OtherKinds
+from ablations.driver.following import OtherKinds
 from ablations.engine.queue import Queue, Waiting
 
 

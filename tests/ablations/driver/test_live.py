@@ -13,11 +13,11 @@ from mlflow import MlflowClient
 
 from ablations import run
 from ablations.data.tensors import write_tensors
-from ablations.driver import live, pause
+from ablations.driver import live, written
 from ablations.driver.watched import watched_by_stage
-from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import leased
+from ablations.engine.stage import Event
 from ablations.results.grid_json import head_of
 from ablations.stages import autoencoder, training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
@@ -25,10 +25,10 @@ from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_origin import System
 from ablations.tracking.mlflow_runs import Tracked, key_of, request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view
-from ablations.tracking.system import System
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from tests.ablations.conftest import TINY, over, plan_of, runs_of, tracker_in
@@ -223,8 +223,8 @@ LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
 def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
     quick, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(pause, "WRITE_SECONDS", 0.0)
-    monkeypatch.setattr(pause, "REST", 0.0)
+    monkeypatch.setattr(written, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(written, "REST", 0.0)
     shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
 
     def seen(self, one, *rest):

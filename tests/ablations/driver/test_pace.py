@@ -11,8 +11,8 @@ import pytest
 from ablations.driver.loads import BEGIN, JUDGE, Left, loads_of, seconds_of, side_by_side
 from ablations.driver.pace import GUESSED, Clock, Pace, standing
 from ablations.driver.work_units import alike, guessed
-from ablations.engine.events import Event
 from ablations.engine.journal import Journal
+from ablations.engine.stage import Event
 from ablations.stages.artifacts import write_history
 from ablations.stages.bound import BoundStage
 from ablations.stages.rung import RungStage

@@ -14,8 +14,8 @@ from ablations import run
 from ablations.driver.interim import Declared
 from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
-from ablations.engine.events import Event
 from ablations.engine.journal import Failure, Journal, Result
+from ablations.engine.stage import Event
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage

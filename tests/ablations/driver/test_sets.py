@@ -14,10 +14,9 @@ from ablations.data.tensors import read_tensors
 from ablations.driver import interim, pages
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal, Result
-from ablations.results.records import record
-from ablations.results.sets import of_all
+from ablations.results.records import of_all, record
 from ablations.search import __main__ as search
-from ablations.stages.metric import MetricStage
+from ablations.stages.asked import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending, spending

@@ -22,7 +22,8 @@ from unittest import mock
 
 from greenlet import getcurrent, greenlet
 
-from ablations.engine import dispatch, lease, progress
+from ablations.engine import dispatch, lease
+from ablations.engine import stage as engine_stage
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.files import CHECKPOINT
 from ablations.engine.journal import RESULT, STATUS, Journal, Result
@@ -559,7 +560,7 @@ def engine_in(world: World):
         (lease, {"time": clock, "threading": threads, "LOST": LOST, "RENEWED": RENEWED}),
         (lease, {"_machine": lambda: world.current.process.machine, "_started": started}),
         (lease.Holder, {"here": staticmethod(here)}),
-        (progress, {"time": clock}),
+        (engine_stage, {"time": clock}),
         (toys, {"time": clock}),
         (
             dispatch,

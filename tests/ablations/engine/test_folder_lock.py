@@ -8,8 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from ablations.driver.execute import Execution, Job
-from ablations.driver.plan import Plan, plan
-from ablations.driver.round import Round
+from ablations.driver.plan import Plan, Round, plan
 from ablations.driver.rounds import at_once
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal, Result

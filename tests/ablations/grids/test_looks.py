@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.grids.looks import looks_of
+from ablations.grids.grid import looks_of
 from analysis.format.errors import InputError
 
 

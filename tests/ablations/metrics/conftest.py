@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ablations.data.digits import Digits
 from ablations.metrics import extractors
-from ablations.metrics.extractors.extractor import Extractor
+from ablations.metrics.extractors.architectures import Extractor
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.sets import Examined
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from ablations.data.digits import Digits
-from ablations.metrics.class_memorisation import ClassMemorisation
 from ablations.metrics.judging import Yardstick
-from ablations.metrics.memorisation import memorisation_rate
+from ablations.metrics.memorisation import ClassMemorisation, memorisation_rate
 from ablations.metrics.sets import Examined, Judged
 
 NAME = "class_memorisation/train"

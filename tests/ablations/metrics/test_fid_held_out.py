@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 
-from ablations.metrics.fid import Fid
-from ablations.metrics.fid_held_out import FidHeldOut
+from ablations.metrics.fid import Fid, FidHeldOut
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.draws import normal
 

@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from ablations.metrics.fid import fid, fid_statistics
-from ablations.metrics.fid_infinity import FidInfinity, fid_infinity, shuffled
+from ablations.metrics.fid import FidInfinity, fid, fid_infinity, fid_statistics, shuffled
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.draws import normal, with_moments
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from ablations.results import declarations
-from ablations.results.declarations import declared
-from ablations.results.folder import declare
+from ablations.results import folder
+from ablations.results.folder import declare, declared
 
 HEAD = {"name": "g", "cells": {"a": {}}, "baseline": {"loss": "simple"}, "primary": [], "expects": [{"claim": "a"}]}
 
@@ -15,11 +14,11 @@ HEAD = {"name": "g", "cells": {"a": {}}, "baseline": {"loss": "simple"}, "primar
 def clock(monkeypatch):
     """Times that are counted."""
     times = (f"t{i}" for i in range(9))
-    monkeypatch.setattr(declarations, "utc_now", lambda: next(times))
+    monkeypatch.setattr(folder, "utc_now", lambda: next(times))
 
 
 def said(**changes):
-    return {key: HEAD[key] for key in declarations.SAID} | changes
+    return {key: HEAD[key] for key in folder.SAID} | changes
 
 
 @pytest.mark.usefixtures("clock")

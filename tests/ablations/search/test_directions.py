@@ -13,8 +13,7 @@ from ablations.search import __main__ as search
 from ablations.search.finalists import finalists
 from ablations.search.study import make
 from ablations.settings.arguments import parse_search
-from analysis.findings.search import optimism
-from analysis.findings.trials import best_trials, front_of_trials
+from analysis.findings.search import best_trials, front_of_trials, optimism
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import TINY, said

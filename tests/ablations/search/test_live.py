@@ -10,15 +10,15 @@ import pytest
 
 from ablations import publish
 from ablations.driver import live
-from ablations.engine.events import Event
 from ablations.engine.journal import Journal, Result
+from ablations.engine.stage import Event
 from ablations.launchers.serial import Serial
 from ablations.search import __main__ as search
 from ablations.search.plan import plan_search
 from ablations.search.study import make
 from ablations.search.watched import WatchedTrial
 from ablations.settings.arguments import parse_search
-from ablations.stages import checkpoints, training_loop
+from ablations.stages import training_loop
 from ablations.stages.artifacts import write_history
 from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
@@ -86,7 +86,7 @@ def mine(tags):
 
 @pytest.mark.thorough
 def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_path, monkeypatch):
-    real, shown, show = checkpoints.write_checkpoint, threading.Event(), Tracker.show
+    real, shown, show = training_loop.write_checkpoint, threading.Event(), Tracker.show
 
     def seen(self, *given):
         found = show(self, *given)
@@ -100,7 +100,7 @@ def test_a_search_that_is_stopped_and_goes_on_keeps_its_runs(quick, words, tmp_p
 
     monkeypatch.setattr(Tracker, "show", seen)
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints, "write_checkpoint", stop)
+        patch.setattr(training_loop, "write_checkpoint", stop)
         assert search.main(words) == 130
     (stopped,) = runs_of(opened(tmp_path), "trial")
     assert (stopped.info.status, stopped.data.tags["status"]) == ("KILLED", "interrupted")

@@ -12,7 +12,7 @@ from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import bound_passes, forward_flops, train_flops
-from ablations.stages.memory import peak_memory, reset_peak_memory
+from ablations.stages.devices import peak_memory, reset_peak_memory
 from ablations.stages.restore import build
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion

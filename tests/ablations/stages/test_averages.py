@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from ablations.data.tensors import read_tensors
-from ablations.driver.sizes import without_rungs
+from ablations.driver.beginning import without_rungs
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.settings.identity import parameters, read_by_id

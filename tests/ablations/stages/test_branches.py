@@ -9,18 +9,18 @@ import pytest
 
 from ablations import run
 from ablations.data.tensors import read_tensors
+from ablations.driver.beginning import seconds_of_rounds
 from ablations.driver.estimates import Measured
 from ablations.driver.loads import BEGIN, JUDGE, loads_of
 from ablations.driver.pace import standing
 from ablations.driver.rounds import at_first_rung, planned
-from ablations.driver.sizes import seconds_of_rounds
 from ablations.driver.work_units import alike
 from ablations.engine.files import FORK
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.results.records import Record, with_besides
 from ablations.settings.budget import fork_of, rungs
-from ablations.stages import checkpoints, training_loop
+from ablations.stages import training_loop
 from ablations.stages.artifacts import WEIGHTS, read_history
 from ablations.stages.bound import bound_of
 from ablations.stages.branch import BranchStage
@@ -162,7 +162,7 @@ def test_a_training_goes_on_from_what_a_rung_left_that_came_first(whole, tmp_pat
 @pytest.mark.parametrize("cuts", [1, 3])
 def test_killed_between_they_come_to_the_same(cuts, whole, tmp_path, monkeypatch):
     """Cut at each of their first checkpoints, of which there is one at every report."""
-    write, journal = checkpoints.write_checkpoint, Journal(tmp_path)
+    write, journal = training_loop.write_checkpoint, Journal(tmp_path)
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
 
     def cut(*given):
@@ -172,7 +172,7 @@ def test_killed_between_they_come_to_the_same(cuts, whole, tmp_path, monkeypatch
     # The shortest has no report between its fork and its end.
     for stage in (training_of(stages()), branches_in(stages())[-1]):
         with monkeypatch.context() as patch:
-            patch.setattr(checkpoints, "write_checkpoint", cut)
+            patch.setattr(training_loop, "write_checkpoint", cut)
             assert perform(stage, journal, "cpu") == "failed"
             assert {perform(stage, journal, "cpu") for _ in range(cuts)} <= {"failed", "finished"}
         assert perform(stage, journal, "cpu") == "finished"

@@ -20,8 +20,7 @@ from ablations.settings.identity import parameters, read_by_id
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
 from ablations.stages.artifacts import SAMPLES
-from ablations.stages.labels import labels_of_samples
-from ablations.stages.restore import build, load, load_encoding
+from ablations.stages.restore import build, labels_of_samples, load, load_encoding
 from ablations.stages.rung import RungStage
 from ablations.stages.samples import draw_samples, more_sets
 from ablations.stages.training import TrainingStage, stored_of

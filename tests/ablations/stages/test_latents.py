@@ -25,7 +25,6 @@ from ablations.engine.perform import perform
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.launchers.serial import Serial
-from ablations.metrics.reconstruction import psnr
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.settings.choices import choices_of
@@ -34,6 +33,7 @@ from ablations.settings.rules import refusal
 from ablations.stages.autoencoder import collapse
 from ablations.stages.bound import bound_was_meant
 from ablations.stages.graph import once
+from ablations.stages.reconstruction import psnr
 from ablations.stages.restore import Parts, autoencoder_of, load
 from analysis.format.errors import InputError
 from diffusion_core.diffusion import Diffusion

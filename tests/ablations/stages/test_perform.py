@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ablations.engine import progress
+from ablations.engine import stage
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import LOST, leased, take
 from ablations.engine.perform import perform
@@ -56,7 +56,7 @@ def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, held_out, m
 
 
 def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, training, monkeypatch):
-    monkeypatch.setattr(progress, "SECONDS", -1.0)
+    monkeypatch.setattr(stage, "PROGRESS_SECONDS", -1.0)
     real = training_loop.train
 
     def stopping(*given):

@@ -15,8 +15,7 @@ from ablations.driver.written import head_with
 from ablations.engine.journal import Journal
 from ablations.metrics import extractors
 from ablations.metrics.energy_distance import EnergyDistance
-from ablations.metrics.fid import Fid
-from ablations.metrics.fid_infinity import FidInfinity
+from ablations.metrics.fid import Fid, FidInfinity
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.identity import described
 from tests.ablations.conftest import TINY, over, plan_of, result_of

@@ -6,8 +6,8 @@ from PIL import Image
 
 from analysis.figures import FIGURES
 from analysis.figures.deck import DECK
+from analysis.figures.distinct import written
 from analysis.figures.image_rows import strips_of
-from analysis.figures.names import written
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import axis_of, build, row_of, write_csv
 from tests.analysis.figures.conftest import drawn as drawn_of

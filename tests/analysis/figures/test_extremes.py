@@ -5,11 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from analysis.figures import draw_search
+from analysis.figures import LEAST, MOST, draw_search, drawable, drawable_search
 from analysis.figures.drawing import Drawn
-from analysis.figures.extremes import LEAST, MOST, drawable, drawable_search
 from analysis.read.search import read_search
-from analysis.words.trials import value_text
+from analysis.words.search import value_text
 from tests.analysis.conftest import FID, NLL, answers_of, build, rows
 from tests.analysis.figures.conftest import files_written
 from tests.analysis.searches import one_objective

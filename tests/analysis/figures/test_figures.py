@@ -8,12 +8,11 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from analysis.figures.curves import weights_figure, weights_sentence
-from analysis.figures.distinct import distinct
+from analysis.figures.distinct import compared, distinct
 from analysis.figures.drawing import COLORBLIND, ink, looks, moved_apart, new_figure, styled
 from analysis.figures.forest import Mark, beyond
 from analysis.figures.images import first_images, tile
 from analysis.figures.metrics import metrics_figure
-from analysis.figures.names import compared
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.values import cells_of

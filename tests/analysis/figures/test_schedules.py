@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from analysis.figures.names import name
+from analysis.figures.distinct import name
 from analysis.figures.schedules import distinct, learned_of, schedules_figure
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder

@@ -7,12 +7,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.findings.search import optimism
-from analysis.findings.trials import best_trials, default_trial, front_of_trials, near_an_end
+from analysis.findings.search import best_trials, default_trial, front_of_trials, near_an_end, optimism
 from analysis.read.runs import read_folder
 from analysis.read.search import SearchedParameter, read_search
-from analysis.words.search import optimism_sentence, search_sentences
-from analysis.words.trials import value_text
+from analysis.words.search import optimism_sentence, search_sentences, value_text
 from tests.analysis.searches import (
     FID_OBJECTIVE,
     FID_VAL,

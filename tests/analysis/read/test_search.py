@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from analysis.findings.trials import default_trial
+from analysis.findings.search import default_trial
 from analysis.format.errors import InputError
 from analysis.format.folders import search_alone
 from analysis.read.runs import read_folder

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 
 from analysis.format.errors import InputError
-from analysis.tables.papers import PAPERS, read_papers
+from analysis.tables.published import PAPERS, read_papers
 
 VDM = """
 vdm:

@@ -1,7 +1,6 @@
 import pytest
 
-from analysis.tables.papers import papers
-from analysis.tables.published import numbers, published
+from analysis.tables.published import numbers, papers, published
 from analysis.tables.table import Column
 
 TABLES = papers()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ablations.data.download import MIRROR
 from ablations.metrics import extractors, kid
-from ablations.metrics.extractors.extractor import Extractor, features
+from ablations.metrics.extractors.architectures import Extractor, features
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import extractor_identity, extractor_of

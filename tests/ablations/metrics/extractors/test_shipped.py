@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import DEBIAN, FashionMnist
 from ablations.metrics import extractors
-from ablations.metrics.extractors.extractor import features
+from ablations.metrics.extractors.architectures import features
 
 NAME = "digits-cnn"
 SHIPPED = [name for name, architecture in extractors.ARCHITECTURES.items() if architecture.shipped]
