@@ -100,7 +100,7 @@ def import_again(folder: Path) -> None:
 
 def hastened(at: mmap) -> None:
     """In a command's process: report and checkpoint at each chance, draw no pages, and say what one is at."""
-    from ablations.driver import command, estimates, execute, live, pages, showing
+    from ablations.driver import command, estimates, execute, live, pages, showing, written
     from ablations.engine import dispatch, lease, processes
     from ablations.launchers import local
     from ablations.search.optimizer import Optimizer
@@ -115,7 +115,7 @@ def hastened(at: mmap) -> None:
         vars(module).update(METHOD="fork")
     for module in (local, command):
         vars(module).update(warm_up=lambda: None)
-    vars(execute).update(WRITE_SECONDS=0.2, REST=1)
+    vars(written).update(WRITE_SECONDS=0.2, REST=1)
 
     def is_at(owner: Any, name: str, moment: Callable[..., str]) -> None:
         setattr(owner, name, announced(at, moment, getattr(owner, name)))
@@ -124,7 +124,8 @@ def hastened(at: mmap) -> None:
     vars(showing).update(Drawing=Undrawn)
     is_at(stage.Stage, "run", lambda begun, *given: str(begun.kind))
     is_at(training_loop, "write_checkpoint", lambda *given: "checkpoint")
-    is_at(execute, "write_results", lambda *given: "writing results")
+    for module in (execute, written):
+        is_at(module, "write_results", lambda *given: "writing results")
     is_at(Tracker, "publish", lambda *given: "delivering")
     is_at(Optimizer, "tell", lambda *given: "telling a trial")
     is_at(Optimizer, "ask", lambda *given: "asking for a trial")
