@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ablations.engine.files import FORK, Damaged
+from ablations.engine.files import CHECKPOINT, FORK, Damaged
 from ablations.engine.journal import Journal
-from ablations.stages.artifacts import read_checkpoint, read_fork, write_checkpoint
+from ablations.stages.artifacts import read_fork, read_history, write_checkpoint, write_history
 
 
 def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int, str]]:
@@ -25,18 +25,19 @@ def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int,
 
 def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
     """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
-    left = furthest(journal, kin, most)
-    # Only then: whoever goes on from its own state reads that again.
-    own = read_checkpoint(journal.folder(stage)).step if left else 0
-    for step, training in left:
-        if step <= own:
+    folder = journal.folder(stage)
+    # Its reports say how far it is: whoever goes on from its own state reads that itself.
+    reports = read_history(folder) if (folder / CHECKPOINT).exists() else []
+    for step, training in furthest(journal, kin, most):
+        if reports and step <= reports[-1]["step"]:
             return
         try:
             state, history = read_fork(journal.folder(training), step)
         except Damaged:
             # The next one leads to the same end.
             continue
-        write_checkpoint(journal.folder(stage), history, state)
+        write_history(folder, history)
+        write_checkpoint(folder, history, state)
         return
 
 
