@@ -51,11 +51,7 @@ class Conditioning(ABC):
     self_conditioning: bool = False
 
     labelled: ClassVar[bool] = False
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Names of the fields that have no effect: a choice without an estimate is what it was before there was any."""
-        return () if self.self_conditioning else ("self_conditioning",)
+    younger: ClassVar[tuple[str, ...]] = ("self_conditioning",)
 
     @property
     def passes(self) -> int:

@@ -47,11 +47,7 @@ class Schedule(ABC):
 
     first_step: ClassVar[FirstStep] = "beta_1"
     learned: ClassVar[bool] = False
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """The fields that move nothing."""
-        return tuple(name for name, still in (("zero_terminal", False), ("shift", 1)) if getattr(self, name) == still)
+    younger: ClassVar[tuple[str, ...]] = ("zero_terminal", "shift")
 
     def check(self, horizon: int) -> None:
         """ValueError where its numbers alone tell that it has no meaning for T = `horizon` steps."""

@@ -38,7 +38,8 @@ class Heun(Sampler):
 
     (Karras et al. 2022, arXiv:2206.00364, Algorithm 1.) Euler alone where s is clean data, and where t is noise alone.
     With `churn` > 0 it is their Algorithm 2: before a step σ is raised to σ̂ = σ (1 + min(churn/K, √2 − 1)) by fresh
-    noise, times `churn_noise`, where `churn_min` ≤ σ ≤ `churn_max`, and no further than the schedule goes.
+    noise, times `churn_noise`, where `churn_min` ≤ σ ≤ `churn_max`, and no further than the schedule goes; where the
+    network knows nothing between its times, to the nearest that it knows, as in their code.
     """
 
     churn: float = 0.0
@@ -68,9 +69,13 @@ class Heun(Sampler):
         level, last = chain.levels[k], chain.levels[-1]
         if self._stirs(level) and level < last:
             raised = (pair.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
+            time = diffusion.gamma.inverse(raised)
+            if not diffusion.choices.knows_between:
+                time = time.round()
+                raised = diffusion.gamma(time)
             x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise())
             pair = Pair(raised, pair.gamma_s, raised)
-            x0, eps = diffusion.predict(x_t, diffusion.gamma.inverse(raised).expand(len(x_t)), clip=clip)
+            x0, eps = diffusion.predict(x_t, time.expand(len(x_t)), clip=clip)
         else:
             p = reverse_at(diffusion, x_t, chain, k, clip=clip)
             x0, eps = p.x0, p.eps
@@ -90,7 +95,7 @@ class Heun(Sampler):
 def churned(x_t: Tensor, gamma_t: Tensor, raised: Tensor, noise: Tensor) -> Tensor:
     """x at the noise level `raised` from x_t: x/√ᾱ gets fresh noise of variance σ̂² − σ²."""
     alpha_t, alpha = torch.sigmoid(-gamma_t).sqrt(), torch.sigmoid(-raised).sqrt()
-    added = (torch.exp(raised) - torch.exp(gamma_t)).sqrt()
+    added = (torch.exp(raised) - torch.exp(gamma_t)).clamp(min=0).sqrt()
     return expand(alpha / alpha_t, x_t) * x_t + expand(alpha * added, x_t) * noise
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 from diffusion_core.rates import COOLDOWN, RATES, Rate, share_of_peak, trunk_steps
 
@@ -54,6 +54,8 @@ class Training:
     flips: bool = False
     cooldown: float = COOLDOWN
 
+    younger: ClassVar[tuple[str, ...]] = ("micro_batch", "optimizer", "rate", "snapshots", "clip", "flips", "cooldown")
+
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
         """The steps after which snapshots are taken, evenly spaced up to the last; all steps where they are fewer."""
@@ -62,11 +64,8 @@ class Training:
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Fields that change no number here, or do as they did before they could be chosen."""
-        former: dict[str, object] = {"micro_batch": None, "optimizer": "adamw", "rate": "constant"}
-        former |= {"clip": None, "flips": False, "cooldown": COOLDOWN, "snapshots": 0}
-        young = (name for name, value in former.items() if getattr(self, name) == value)
-        return "captured", *dict.fromkeys((*young, *(() if self.rate == "wsd" else ("cooldown",))))
+        """Fields that change no number here."""
+        return ("captured",) if self.rate == "wsd" else ("captured", "cooldown")
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "report_every"):

@@ -55,7 +55,7 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"evaluation.continuous": 2},
         {"evaluation.ode": 1},
         {"evaluation.iwae": 2},
-        {"evaluation.horizon": STEPS},
+        {"evaluation.horizon": STEPS, "evaluation.reference": "train"},
         {"evaluation.n": 20, "evaluation.reference": "test"},
     ],
 }

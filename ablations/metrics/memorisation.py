@@ -47,6 +47,7 @@ def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> f
     counts whole, so that a copier scores 1; held-out images score more than 5 % where more of them are copies.
     """
     real, drawn = nearest_distance(heldout, training), nearest_distance(generated, training)
+    # Of one law, a distance lies below the k-th of N others with the chance k/(N + 1): no k of few makes that 5 %.
     due = MEMORISED * len(real)
     threshold = real.sort().values[math.ceil(due) - 1]
     nearer, level = int((real < threshold).sum()), int((real == threshold).sum())

@@ -12,7 +12,7 @@ and its seed. What is read of the annotations is their text, so that command lin
 from __future__ import annotations
 
 from dataclasses import Field, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     import ablations.data.base
@@ -83,6 +83,9 @@ class Cell:
     threads: int = field(metadata={"number": 1, "least": (1, "1"), "most": MOST_THREADS})
     seed: int
 
+    younger: ClassVar[tuple[str, ...]] = ("coupling", "average", "conditioning", "guidance")
+    """Axes that enter no identity at their default, with no field set: it does what was done before there were any."""
+
     @property
     def told_labels(self) -> bool:
         """True where its network is told labels; a chain of no steps has no network."""
@@ -117,3 +120,8 @@ PLAIN: dict[str, Any] = NUMBERS | {name: next(iter(words)) for name, words in WO
 
 AT_ONCE = ("training", "guidance", "evaluation")
 """Axes of one class, which is imported without torch: a field that it has not is refused before torch is imported."""
+
+
+def default_name(axis: str) -> str:
+    """The name of an axis's default choice: where all are of one class, that of the axis."""
+    return axis if axis in AT_ONCE else AXES[axis]

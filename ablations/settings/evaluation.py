@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
+from ablations.settings.guidance import MOST_RUNG
+
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
@@ -18,8 +20,15 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 
 SEEDS = 2**31
 """Seeds are below it."""
-MOST_FIT = 65_536
-"""Images that a variance is fitted to, which are held in memory at once."""
+MOST: dict[str, tuple[int, str]] = {
+    "fit": (65_536, "so many images are held in memory at once"),
+    "rungs": (MOST_RUNG, "no training's steps can be halved so often"),
+    **dict.fromkeys(("exact", "strata"), (100_000, "no chain has more steps")),
+    **dict.fromkeys(
+        ("sets", "continuous", "ode", "ode_steps", "iwae", "estimates"), (10_000, "no command would come to its end")
+    ),
+}
+"""The most that a number may be, and why."""
 MOST_N = 100_000
 """Images of a generated set, which are held in memory at once."""
 FEWEST_SETS, MOST_SETS = 2, 16
@@ -78,13 +87,9 @@ class Evaluation:
     reference: Reference | None = None
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
-
-    @property
-    def unread(self) -> tuple[str, ...]:
-        """Fields that are no part of a cell's id: they only ask for more to be measured, and change no other number, or
-        are younger than such ids, and not set."""
-        younger = {"iwae": self.iwae, "n": self.n, "reference": self.reference}
-        return ("metrics", "rungs", "judged_rungs", *(name for name, value in younger.items() if not value))
+    unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
+    """They only ask for more to be measured, and change no other number."""
+    younger: ClassVar[tuple[str, ...]] = ("iwae", "n", "reference")
 
     @property
     def first_sets(self) -> int:
@@ -104,10 +109,6 @@ class Evaluation:
         for name in ("exact", "strata", "ode_steps", "fit"):
             if getattr(self, name) < 1:
                 raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
-        if self.fit > MOST_FIT:
-            raise ValueError(
-                f"evaluation.fit must be at most {MOST_FIT}, got {self.fit}: so many images are held in memory at once"
-            )
         if self.estimates < 0 or self.estimates == 1:
             raise ValueError(f"evaluation.estimates must be at least 2, or 0 for none, got {self.estimates}")
         for name in ("continuous", "ode"):
@@ -119,6 +120,10 @@ class Evaluation:
             )
         if self.n is not None and not 2 <= self.n <= MOST_N:
             raise ValueError(f"evaluation.n must be 2 to {MOST_N}, or null for as many as are held out, got {self.n}")
+        for name, (most, why) in MOST.items():
+            value = getattr(self, name)
+            if isinstance(value, int) and value > most:
+                raise ValueError(f"evaluation.{name} must be at most {most}, got {value}: {why}")
         self._check_reference()
         for name in ("rungs", "judged_rungs"):
             if getattr(self, name) < 0:

@@ -11,17 +11,13 @@ import json
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell
+from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell, default_name
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import describe
 from analysis.format.names import NUMERICS
 
 if TYPE_CHECKING:
     from diffusion_core.precision import Precision
-
-
-UNSAID = {"coupling": "independent", "average": "tracked", "conditioning": "unconditional"}
-"""Axes that enter no identity at the choice, with no field set, that does what was done before there were any."""
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
@@ -32,9 +28,8 @@ def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
 
 def read_by_id(cell: Cell) -> dict[str, Any]:
     """The part of `described` that identities read."""
-    every = described(cell)
-    unsaid = UNSAID | {"guidance": "guidance"}
-    return {key: value for key, value in every.items() if value != {"name": unsaid.get(key)}}
+    unsaid = {axis: {"name": default_name(axis)} for axis in Cell.younger}
+    return {key: value for key, value in described(cell).items() if value != unsaid.get(key)}
 
 
 def average_read(cell: Cell) -> dict[str, Any]:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from ablations.settings.budget import TooDear, matched_steps
-from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell
+from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell, default_name
 from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import against_test
 from ablations.settings.guidance import Guidance
-from ablations.settings.identity import UNSAID
 from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
@@ -19,8 +18,8 @@ from ablations.settings.rules import refusal
 from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
-YOUNGER = {"space": "pixels", "spacing": "uniform", **UNSAID}
-"""Axes that files of results may not have, and the choice that stands for what was done before there were any."""
+YOUNGER = ("space", "spacing", *Cell.younger)
+"""Axes that files of results may not have, whose default stands for what was done before there were any."""
 
 FORMER = {"schedule": {"found": "saved"}}
 """Axis → names under which files of results may know a choice, and its present one."""
@@ -73,7 +72,7 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
-        name = parameters.get(axis) or YOUNGER.get(axis, axis)
+        name = parameters.get(axis) or (default_name(axis) if axis in YOUNGER else axis)
         name = FORMER.get(axis, {}).get(name, name)
         origin = values.pop(ORIGIN, "")
         choices[axis] = build(axis, {"name": name, **values})

@@ -157,9 +157,12 @@ def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:
 
     Fields that say where files lie, or what is known of them (the class's `where`), are left out unless `places` are
     asked for: what the files hold has a digest of its own. So are those that another of its fields leaves unread
-    (`unread`). A class from outside adds where it comes from.
+    (`unread`), and those that are `younger` than ids, at the default that does what was done before. A class from
+    outside adds where it comes from.
     """
-    left_out = getattr(choice, "unread", ()) + (() if places else getattr(choice, "where", ()))
+    left_out = {*getattr(choice, "unread", ()), *(() if places else getattr(choice, "where", ()))}
+    young = [field for field in dataclasses.fields(choice) if field.name in getattr(choice, "younger", ())]
+    left_out |= {field.name for field in young if getattr(choice, field.name) == field.default}
     fields = [field.name for field in dataclasses.fields(choice) if field.name not in left_out]
     origin = {ORIGIN: from_outside} if (from_outside := origin_of(type(choice))) else {}
     return {"name": choice_name(choice), **{name: getattr(choice, name) for name in fields}, **origin}

@@ -13,7 +13,7 @@ from ablations.settings.budget import fork_of, rungs
 from ablations.settings.cell import Cell
 from ablations.settings.guidance import MOST_RUNG
 from ablations.settings.identity import content_hash
-from ablations.stages.artifacts import CLOCK
+from ablations.stages.artifacts import CLOCK, read_history
 from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.precision import Precision
 
@@ -44,20 +44,26 @@ class BranchStage(TrainingStage):
         return f"a training of {self.cell.training.steps} steps"
 
     @property
+    def fork(self) -> int:
+        """The step at which it leaves the trunk."""
+        return fork_of(self.cell.training, self.cell.training.steps)
+
+    @property
     def begins(self) -> float:
-        """The share of its steps that the longer training has taken for it, if it waits for that."""
-        plan = self.cell.training
-        return fork_of(plan, plan.steps) / plan.steps if self.longer in self.needs else 0.0
+        """The share of its steps that the longer training takes for it, if it waits for that."""
+        return self.fork / self.cell.training.steps if self.longer in self.needs else 0.0
 
     def begun(self, journal: Journal) -> float | None:
-        share = super().begun(journal)
-        return 0.0 if share is None and journal.result(self.longer) is not None else share
+        reports = read_history(journal.folder(self.longer))
+        # A trunk that is past the fork leaves no state there any more.
+        leaves = self.longer in self.needs and not (reports and reports[-1]["step"] >= self.fork)
+        return None if leaves else super().begun(journal) or 0.0
 
     @property
     def share_of_trunk(self) -> float:
         """The share of the longer training's steps that it takes for that one, where it comes first."""
         whole = next(steps for steps, training in self.kin if training == self.longer)
-        return fork_of(self.cell.training, self.cell.training.steps) / whole
+        return self.fork / whole
 
     def seconds_of(self, result: Result, counted: Ticks) -> float:
         """Seconds of the steps that it took itself: those that it went on from are in its result too, at the same times

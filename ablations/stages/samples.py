@@ -23,6 +23,7 @@ from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.registry import DEFAULT
 from ablations.settings.budget import sample_passes
 from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import Evaluation, HeldOut
 from ablations.settings.guiding import guide_passes
 from ablations.settings.identity import content_hash, described
@@ -146,6 +147,9 @@ def samples_content(
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
+    if cell.sampler.between_times and not choices_of(cell).knows_between:
+        # Before, its network was asked at times that it does not know.
+        content["asked"] = "at known times"
     content |= guidance_content(cell, parts)
     return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
 

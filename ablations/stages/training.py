@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.files import FORK, Damaged
+from ablations.engine.files import CHECKPOINT, FORK, Damaged
 from ablations.engine.journal import Curves, Journal, Result
 from ablations.engine.perform import perform
 from ablations.engine.stage import Bench
@@ -31,7 +31,14 @@ from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.identity import labels_read, read_by_id
 from ablations.settings.registry import describe
-from ablations.stages.artifacts import WEIGHTS, read_checkpoint, read_fork, write_artifact, write_checkpoint
+from ablations.stages.artifacts import (
+    WEIGHTS,
+    read_fork,
+    read_history,
+    write_artifact,
+    write_checkpoint,
+    write_history,
+)
 from ablations.stages.devices import placed
 from ablations.stages.restore import build, load_encoding, restore, with_labels
 from ablations.stages.several_devices import LearningStage
@@ -52,18 +59,19 @@ def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int,
 
 def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
     """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
-    left = furthest(journal, kin, most)
-    # Only then: whoever goes on from its own state reads that again.
-    own = read_checkpoint(journal.folder(stage)).step if left else 0
-    for step, training in left:
-        if step <= own:
+    folder = journal.folder(stage)
+    # Its reports say how far it is: whoever goes on from its own state reads that itself.
+    reports = read_history(folder) if (folder / CHECKPOINT).exists() else []
+    for step, training in furthest(journal, kin, most):
+        if reports and step <= reports[-1]["step"]:
             return
         try:
             state, history = read_fork(journal.folder(training), step)
         except Damaged:
             # The next one leads to the same end.
             continue
-        write_checkpoint(journal.folder(stage), history, state)
+        write_history(folder, history)
+        write_checkpoint(folder, history, state)
         return
 
 

@@ -2,13 +2,15 @@
 //
 // Images lie with their channels last, [batch, pixels, channels], as float or bf16; m and r are of a group of channels
 // of one image. Written as z = a x + d per channel, forward is two passes over x. r² = mean (x - m)² + eps comes of sums
-// of x - o and of its square, o the channel's first value: being one of n, it is no farther than √n standard deviations
-// from their mean, so that what r² is off by may grow with n, and not with m. Backward, with dz = dy SiLU'(z),
+// of x - o and of its square, o the channel's first value, or the mean of every APART-th where there are more than SMALL:
+// at most √SMALL or √APART standard deviations from m. So what r² is off by grows with neither m nor the number of
+// pixels. Backward, with dz = dy SiLU'(z),
 //
 //     dx = k dz/r - (mean(k dz) + (x - m)/r mean(k dz (x - m)/r))/r,    k = (1 + s) w,    means over a group,
 //
 // and the parameters' gradients are sums over pixels of dz and of dz x. They are given per image, so that a result does
-// not depend on how images are shared among threads. Sums are of floats per channel, of doubles from there on.
+// not depend on how images are shared among threads. Sums are of floats per channel, in a large image over APART rows,
+// and of doubles from there on.
 
 #include <algorithm>
 #include <cmath>
@@ -17,6 +19,8 @@
 #include <vector>
 
 namespace {
+
+const long SMALL = 1024, APART = 64;  // pixels, and pixels or rows
 
 struct bf16 {
     uint16_t bits;
@@ -71,20 +75,33 @@ struct Layer {
         while (2 * pixels_in_row * (channels / members) <= 64 && pixels % (2 * pixels_in_row) == 0) pixels_in_row *= 2;
         return pixels_in_row * channels;
     }
+    long block() const { return pixels > SMALL ? APART * row() : pixels * channels; }
     float scale(long i, long c) const { return modulation ? 1 + modulation[2 * i * channels + c] : 1; }
     float shift(long i, long c) const { return modulation ? modulation[(2 * i + 1) * channels + c] : 0; }
 };
 
-// What a thread works in: a few rows, and dz of an image.
+// What a thread works in: a few rows, of which the first two are sums, what these add up to, and dz of an image.
 struct Scratch {
     long channels, row;
     std::vector<float> numbers;
+    std::vector<double> first, second;
 
-    Scratch(const Layer &layer, long images) : channels(layer.channels), row(layer.row()) {
+    Scratch(const Layer &layer, long images)
+        : channels(layer.channels), row(layer.row()), first(channels), second(channels) {
         numbers.resize(6 * row + images * layer.pixels * layer.channels);
     }
     float *operator[](int i) { return numbers.data() + i * row; }
-    void clear(int i) { std::fill_n((*this)[i], row, 0.0f); }
+    void clear() {
+        std::fill_n((*this)[0], 2 * row, 0.0f);
+        std::fill(first.begin(), first.end(), 0.0);
+        std::fill(second.begin(), second.end(), 0.0);
+    }
+    void add_up() {
+        fold(0);
+        fold(1);
+        for (long c = 0; c < channels; c++) first[c] += (*this)[0][c], second[c] += (*this)[1][c];
+        std::fill_n((*this)[0], 2 * row, 0.0f);
+    }
     void repeat(int i) {
         for (long j = channels; j < row; j += channels) std::copy_n((*this)[i], channels, (*this)[i] + j);
     }
@@ -112,27 +129,32 @@ void forward_image(const Layer &layer, long i, float eps, const T *__restrict x,
                    Scratch &scratch) {
     const long row = scratch.row, size = layer.pixels * layer.channels;
     float *__restrict first = scratch[0], *__restrict second = scratch[1], *__restrict origin = scratch[2];
-    scratch.clear(0);
-    scratch.clear(1);
-    for (long c = 0; c < layer.channels; c++) origin[c] = number(x[c]);
+    scratch.clear();
+    const long apart = layer.pixels > SMALL ? APART : layer.pixels;
+    std::fill_n(origin, layer.channels, 0.0f);
+    for (long p = 0; p < layer.pixels; p += apart)
+        for (long c = 0; c < layer.channels; c++) origin[c] += number(x[p * layer.channels + c]);
+    for (long c = 0; c < layer.channels; c++) origin[c] /= (layer.pixels - 1) / apart + 1;
     scratch.repeat(2);
-    for (long p = 0; p < size; p += row)
-        for (long j = 0; j < row; j++) {
-            float value = number(x[p + j]) - origin[j];
-            first[j] += value;
-            second[j] += value * value;
-        }
-    scratch.fold(0);
-    scratch.fold(1);
+    for (long part = 0; part < size; part += layer.block()) {
+        const long end = std::min(part + layer.block(), size);
+        for (long p = part; p < end; p += row)
+            for (long j = 0; j < row; j++) {
+                float value = number(x[p + j]) - origin[j];
+                first[j] += value;
+                second[j] += value * value;
+            }
+        scratch.add_up();
+    }
     const double share = 1.0 / layer.pixels;
     for (long g = 0; g < layer.groups; g++) {
         const long begin = g * layer.per_group(), end = begin + layer.per_group();
         double mean = 0, square = 0;
-        for (long c = begin; c < end; c++) mean += origin[c] + share * first[c];
+        for (long c = begin; c < end; c++) mean += origin[c] + share * scratch.first[c];
         mean /= layer.per_group();
         for (long c = begin; c < end; c++) {
-            double own = share * first[c], apart = origin[c] + own - mean;
-            square += share * second[c] + (apart - own) * (apart + own);
+            double own = share * scratch.first[c], off = origin[c] + own - mean;
+            square += share * scratch.second[c] + (off - own) * (off + own);
         }
         moments[2 * g] = mean;
         moments[2 * g + 1] = 1 / std::sqrt(std::max(square / layer.per_group(), 0.0) + eps);
@@ -158,27 +180,29 @@ void backward_image(const Layer &layer, long i, const float *moments, const T *_
     affine(layer, i, moments, scratch, 2, 3);
     const float *__restrict slope = scratch[2], *__restrict offset = scratch[3];
     float *__restrict first = scratch[0], *__restrict second = scratch[1], *__restrict kept = scratch[6];
-    scratch.clear(0);
-    scratch.clear(1);
-    if (layer.silu)
-        for (long p = 0; p < size; p += row)
-            for (long j = 0; j < row; j++) {
-                float value = number(x[p + j]), z = slope[j] * value + offset[j], s = sigmoid(z);
-                float gradient = number(dy[p + j]) * s * (1 + z * (1 - s));
-                kept[p + j] = gradient;
-                first[j] += gradient;
-                second[j] += gradient * value;
-            }
-    else
-        for (long p = 0; p < size; p += row)
-            for (long j = 0; j < row; j++) {
-                float gradient = number(dy[p + j]);
-                kept[p + j] = gradient;
-                first[j] += gradient;
-                second[j] += gradient * number(x[p + j]);
-            }
-    scratch.fold(0);
-    scratch.fold(1);
+    scratch.clear();
+    for (long part = 0; part < size; part += layer.block()) {
+        const long end = std::min(part + layer.block(), size);
+        if (layer.silu)
+            for (long p = part; p < end; p += row)
+                for (long j = 0; j < row; j++) {
+                    float value = number(x[p + j]), z = slope[j] * value + offset[j], s = sigmoid(z);
+                    float gradient = number(dy[p + j]) * s * (1 + z * (1 - s));
+                    kept[p + j] = gradient;
+                    first[j] += gradient;
+                    second[j] += gradient * value;
+                }
+        else
+            for (long p = part; p < end; p += row)
+                for (long j = 0; j < row; j++) {
+                    float gradient = number(dy[p + j]);
+                    kept[p + j] = gradient;
+                    first[j] += gradient;
+                    second[j] += gradient * number(x[p + j]);
+                }
+        scratch.add_up();
+    }
+    for (long c = 0; c < channels; c++) first[c] = scratch.first[c], second[c] = scratch.second[c];
     float *__restrict of_x = scratch[4], *__restrict rest = scratch[5];
     for (long g = 0; g < layer.groups; g++) {
         const float mean = moments[2 * g], rate = moments[2 * g + 1];

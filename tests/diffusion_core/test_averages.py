@@ -267,8 +267,6 @@ def test_a_width_that_no_average_has_is_refused(std):
 def test_a_number_of_snapshots_out_of_range_is_refused(count):
     with pytest.raises(ValueError, match=f"training.snapshots must be 0 for none, or 1 to 256.*got {count}"):
         Training(snapshots=count)
-    assert "snapshots" in Training().unread
-    assert "snapshots" not in Training(snapshots=32).unread
 
 
 def test_a_checkpoint_without_its_averages_is_refused():

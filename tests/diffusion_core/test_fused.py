@@ -189,6 +189,22 @@ def test_a_first_value_far_from_all_others_costs_a_share_of_their_number():
 
 
 @needs_kernel
+@across(first=(0.0, 10.0, 256.0), mean=(0.0, 1000.0), channels=(2, 16))
+def test_a_large_image_is_as_near_as_by_torchs_operations_wherever_its_first_pixel_lies(first, mean, channels):
+    """256 × 256 pixels, the first of them so many standard deviations from all others; gradients without a mean alone,
+    which costs digits of them whoever works them out."""
+    layer, x, _, dy = problem((1, channels, 256, 256), False, False)
+    x = x.detach() + mean
+    x[..., 0, 0] += first
+    norm = fused.Norm(layer.num_groups, layer.eps, layer.act)
+    torchs = fused.group_norm_silu(x.requires_grad_(), layer.weight, layer.bias, None, norm)
+    told = [(y.detach(), *gradients(y, layer, x, None, dy)) for y in (layer(x), torchs, truth(layer, x, None))]
+    for ours, theirs, expected in list(zip(*told, strict=True))[: 1 if mean else None]:
+        error, allowed = ((value.double() - expected).abs().max() for value in (ours, theirs))
+        assert error <= 4 * allowed + 1e-7 * expected.abs().max()
+
+
+@needs_kernel
 def test_large_and_infinite_numbers_and_nan_end_as_torchs_do():
     layer = NormSilu(1, 1)
     nn.init.constant_(layer.weight, 1e4)

@@ -58,12 +58,6 @@ def test_what_has_no_meaning_is_refused_in_a_line(changes, reason):
     Training(rate="wsd", steps=100, warmup=70)
 
 
-def test_who_asks_for_what_was_done_before_has_the_identity_of_before():
-    assert {"clip", "flips", "cooldown"} <= set(Training().unread)
-    assert "cooldown" in Training(rate="cosine", cooldown=0.2).unread
-    assert not {"clip", "flips", "cooldown"} & set(Training(clip=1.0, flips=True, rate="wsd", cooldown=0.2).unread)
-
-
 @pytest.mark.parametrize("rate", RATES)
 def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_peak(rate):
     shares = [share_of_peak(rate, n, 200, 20) for n in range(200)]

@@ -288,8 +288,3 @@ def test_what_was_trained_has_the_averaged_weights_and_is_for_evaluation():
 def test_a_training_that_diverges_is_told_in_one_line():
     with pytest.raises(ValueError, match=r"the training's loss was not finite by step 6: \{'first': .*nan\}"):
         trained(Diverging(), torch.ones(20), Training(steps=50, batch=4, report_every=3), 0)
-
-
-def test_a_micro_batch_is_part_of_what_a_cell_is_only_where_there_is_one():
-    assert "micro_batch" in Training().unread
-    assert "micro_batch" not in Training(micro_batch=8).unread

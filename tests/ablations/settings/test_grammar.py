@@ -71,6 +71,10 @@ WRONG = {
     "evaluation.ode_steps=0": "evaluation.ode_steps must be at least 1, got 0",
     "evaluation.iwae=-1": "evaluation.iwae must be at least 2, or 0 for none .*, got -1",
     "evaluation.iwae=1": "evaluation.iwae must be at least 2.*by 1 draw it is the bound itself.*got 1",
+    **{
+        f"evaluation.{name}=10000000000": f"evaluation.{name} must be at most [0-9]+, got 10000000000: "
+        for name in ("exact", "strata", "sets", "continuous", "ode", "ode_steps", "iwae", "estimates", "fit", "rungs")
+    },
     "evaluation.n=1": "evaluation.n must be 2 to 100000, or null for as many as are held out, got 1",
     "evaluation.n=10000000": "evaluation.n must be 2 to 100000",
     "evaluation.n=100,200": "sets of one size.*once per evaluation.n=….*ask for evaluation.metrics=.fid_infinity.",

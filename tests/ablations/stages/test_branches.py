@@ -15,13 +15,13 @@ from ablations.driver.loads import BEGIN, JUDGE, loads_of
 from ablations.driver.pace import standing
 from ablations.driver.rounds import at_first_rung, planned
 from ablations.driver.work_units import alike
-from ablations.engine.files import FORK
+from ablations.engine.files import CHECKPOINT, FORK
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.results.records import Record, with_besides
 from ablations.settings.budget import fork_of, rungs
-from ablations.stages import training_loop
-from ablations.stages.artifacts import WEIGHTS, read_history
+from ablations.stages import artifacts, training_loop
+from ablations.stages.artifacts import WEIGHTS, read_history, write_history
 from ablations.stages.bound import bound_of
 from ablations.stages.branch import BranchStage
 from ablations.stages.graph import training_of
@@ -141,6 +141,13 @@ def test_where_the_trunk_left_nothing_whole_it_is_trained_from_its_beginning(los
         assert seconds_of_branches(tmp_path) == {branch.id: pytest.approx(took, abs=2e-3)}
 
 
+def test_a_trunk_on_its_way_is_to_leave_its_state_unless_it_is_past_that(tmp_path):
+    branch, trunk, journal = branches_in(stages())[-1], training_of(stages()), Journal(tmp_path)
+    for step, share in ((10, {}), (30, {branch.id: 0.0})):
+        write_history(journal.folder(trunk.id), [{"step": step, "seconds": 1.0}])
+        assert standing([branch], journal) == share
+
+
 def test_a_training_goes_on_from_what_a_rung_left_that_came_first(whole, tmp_path, monkeypatch):
     """A pruner's rungs, the first answer's: each goes on from the one before, and the training from the last."""
     trunk = training_of(stages())
@@ -163,6 +170,8 @@ def test_a_training_goes_on_from_what_a_rung_left_that_came_first(whole, tmp_pat
 def test_killed_between_they_come_to_the_same(cuts, whole, tmp_path, monkeypatch):
     """Cut at each of their first checkpoints, of which there is one at every report."""
     write, journal = training_loop.write_checkpoint, Journal(tmp_path)
+    read, reads = artifacts.read_artifact, []
+    monkeypatch.setattr(artifacts, "read_artifact", lambda *given: reads.append(given[1]) or read(*given))
     monkeypatch.setattr(training_loop, "CHECKPOINT_SECONDS", 0)
 
     def cut(*given):
@@ -174,7 +183,10 @@ def test_killed_between_they_come_to_the_same(cuts, whole, tmp_path, monkeypatch
         with monkeypatch.context() as patch:
             patch.setattr(training_loop, "write_checkpoint", cut)
             assert perform(stage, journal, "cpu") == "failed"
+            reads.clear()
             assert {perform(stage, journal, "cpu") for _ in range(cuts)} <= {"failed", "finished"}
+        # A state may be large.
+        assert reads.count(CHECKPOINT) <= cuts
         assert perform(stage, journal, "cpu") == "finished"
         assert_same(weights(tmp_path, stage), weights(whole, stage))
 

@@ -22,7 +22,7 @@ from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform
 from diffusion_core.terms import mean_dims
 from diffusion_core.trainer import part
-from tests.ablations.conftest import TINY, over, plan_of, result_of, stages_of_cell
+from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of, stages_of_cell
 
 SMALL = [word for word in TINY if not word.startswith(("training.warmup", "training.learning_rate"))]
 SMALL = over(SMALL, "training.steps=40", "training.report_every=10", "training.batch=32", "evaluation.sets=1")
@@ -128,6 +128,13 @@ def test_sampling_a_finished_cell_reads_its_fit(analytic):
     again = sampling.draw_samples(stage.cell, diffusion, 64, lambda share: None)
     kept = read_tensors(Journal(root).folder(stage.id) / "samples.safetensors")[0]["samples"]
     assert torch.equal(again, kept[:64])
+
+
+def test_samples_of_before_are_not_taken_for_those_whose_churn_is_to_known_times():
+    churned, plain = ("sampler=heun", "sampler.churn=4"), ("sampler=heun",)
+    for words, expected in ((churned, True), (plain, False), ((*churned, "time=continuous"), False)):
+        content = sampling.samples_content(cell_of("horizon=25", *words), Parts("x"), "test", None, 1)
+        assert ("asked" in content) == expected
 
 
 def test_an_extractors_weights_are_known_by_their_digest(tmp_path):
