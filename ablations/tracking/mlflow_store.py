@@ -55,7 +55,7 @@ from ablations.tracking.mlflow_stored import (
     send,
     take_up,
 )
-from ablations.tracking.mlflow_summary import NOTE, delivered, description, origin, said_in
+from ablations.tracking.mlflow_summary import NOTE, delivered, described, description, origin, said_in
 from ablations.tracking.mlflow_views import MEANS, SEEDS, VIEW, View, text_of, view_in
 from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import refusal
@@ -160,11 +160,11 @@ class Tracker:
         """Say what the experiment asks, and store the views that its links open, unless that has been done."""
         with self.lock:
             if not self.introduced:
-                guard(self.uri, lambda: self._introduce(self._description(question, (), views), views))
+                guard(self.uri, lambda: self._introduce(self._description(question, (), views), views, question))
                 self.introduced = True
 
-    def _introduce(self, note: str, views: dict[str, View]) -> None:
-        tags = {NOTE: note, "mlflow.experimentKind": "custom_model_development"}
+    def _introduce(self, note: str, views: dict[str, View], question: str, *, answered: bool = False) -> None:
+        tags = described(self.client.get_experiment(self.experiment_id).tags, note, question, answered=answered)
         for name, value in (tags | {f"{VIEW}{name}": text_of(view) for name, view in views.items()}).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
 
@@ -288,7 +288,7 @@ class Tracker:
         note = self._description(head["question"], said_in(folder), views)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags | origin(head) | {NOTE: note})
-        self._introduce(note, views)
+        self._introduce(note, views, head["question"], answered=not (head.get("round") or {}).get("preliminary"))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 
