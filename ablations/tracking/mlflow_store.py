@@ -85,9 +85,8 @@ class Tracker:
         self.artifacts = artifacts
         self.lock = RLock()
         self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
-        self.introduced = False
+        self.introduced, self.last = False, 0
         self.rungs: set[str] = set()
-        self.last = 0
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -149,7 +148,7 @@ class Tracker:
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder)]
         self.rungs = {name for run in runs for name in run.at_rungs}
-        self.last = sorted(map(last_step, runs))[len(runs) // 2] if runs else 0
+        self.last = sorted(map(last_step, runs))[len(runs) // 2] if runs else self.last
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]
         ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
@@ -207,6 +206,7 @@ class Tracker:
         """Give a run that is shown a sheet of samples of a step."""
         with self.lock:
             guard(self.uri, lambda: log_sheet(self.client, self.runs[key].run_id, sheet, SAMPLES, step))
+            self.last = self.last or step
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""

@@ -54,11 +54,12 @@ def view(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> di
     names = [metric["name"] for metric in head["metrics"]]
     grouped = {"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}}
     dots = [_scatter(_axis(name), _axis("cell", "PARAM"), f"{name} by cell") for name in names]
-    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last}
+    # Else every choice of a run is listed above its image.
+    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last, "showRunParams": False}
     shown = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
     return {
         MEANS: grouped | {"useGroupedValuesInCharts": True} | _page(head["name"], _of_means(head, names, rungs)),
-        SEEDS: shown | _page(head["name"], [samples, *dots]),
+        SEEDS: shown | _page(head["name"], [samples, *dots], columns=2, cardHeight=480),
     }
 
 
@@ -100,8 +101,9 @@ def _axis(key: str, kind: str = "METRIC") -> dict[str, str]:
     return {"key": key, "type": kind}
 
 
-def _page(name: str, charts: list[dict[str, Any]]) -> View:
-    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False}
+def _page(name: str, charts: list[dict[str, Any]], **size: int) -> View:
+    """A page of charts, three in a row and 360 pixels high where their `size` is not given."""
+    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False} | size
     return {
         "compareRunCharts": charts,
         "compareRunSections": [section | {"isGenerated": False}],
