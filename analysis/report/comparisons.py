@@ -115,7 +115,7 @@ def _title(word: Verdict, base: str | None) -> str:
         return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
     if word == "equal":
         return "equal for practical purposes" if base is None else f"equal to {base} for practical purposes"
-    return "told apart" if base is None else f"{word} than {base}"
+    return f"the first is {word}" if base is None else f"{word} than {base}"
 
 
 def _line(pair: CellComparison, answer: Findings) -> str:
