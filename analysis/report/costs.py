@@ -53,9 +53,8 @@ def in_all(answers: Answers) -> str:
         if clock
         else ""
     )
-    return (
-        f"{duration(work)} of computing (training, scoring, drawing), {each}; what cells share counts once.{by_clock}"
-    )
+    whole = f"{duration(work)} of computing (training, scoring, drawing)"
+    return f"{whole}, {each}; what cells share counts once.{by_clock}"
 
 
 def _gist(answers: Answers) -> str:

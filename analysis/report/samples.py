@@ -1,5 +1,5 @@
-"""The samples of a page. On its first screen: the best cell's, and real images where the results folder holds any; below:
-those of every cell, and how many are copies of training images."""
+"""The samples of a page. On its first screen: the best cell's, and real images where the results folder holds any;
+below: those of every cell, and how many are copies of training images."""
 
 from __future__ import annotations
 
