@@ -45,7 +45,8 @@ def described(there: Mapping[str, str], note: str, question: str, *, answered: b
     """The tags by which an experiment is described, beside those that are there: an answer to its question stays until
     there is another one."""
     kind = {"mlflow.experimentKind": "custom_model_development"}
-    if not answered and there.get(ANSWERED) == question:
+    # A search asks what its confirmation's question begins with.
+    if not answered and there.get(ANSWERED, "").startswith(question):
         return kind
     return kind | {NOTE: note, ANSWERED: question if answered else ""}
 
