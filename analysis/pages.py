@@ -33,7 +33,8 @@ def write_pages(folder: Path | str) -> str:
     figures = results / "figures"
     if search_alone(results):
         search = read_search(results)
-        write_report(search_report(search, write_search_figures(search, figures)), results)
+        drawn = write_search_figures(search, figures)
+        write_report(search_report(search, drawn, Files.beside(results)), results)
         return terminal_search(search)
     try:
         answers = Answers.of(read_folder(results))

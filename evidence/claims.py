@@ -6,14 +6,14 @@ python -m evidence.claims > docs/claims.md
 
 from __future__ import annotations
 
-import csv
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from analysis.findings.costs import work_seconds
+from analysis.read.runs import read_folder
 from evidence.freshness import COMMITTED, marks_of
 from evidence.told import Told
 
@@ -74,15 +74,7 @@ class Folder:
     @cached_property
     def hours(self) -> float:
         """The hours of one core that its stages took; what cells share counts once."""
-        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-        spent = {
-            (row["training_id"], column, value)
-            for row in rows
-            for column, value in row.items()
-            if re.fullmatch(r"cost/\w+_seconds", column) and value
-        }
-        return sum(float(value) for _, _, value in spent) / 3600
+        return work_seconds(read_folder(COMMITTED / self.name).runs) / 3600
 
     @property
     def row(self) -> str:

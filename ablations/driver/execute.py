@@ -25,7 +25,7 @@ from ablations.driver.showing import Showing
 from ablations.driver.spent import Spent, since
 from ablations.driver.wanted import Wanted
 from ablations.driver.watch import Watch
-from ablations.driver.watched import watched_by_stage
+from ablations.driver.watched import first_judged, watched_by_stage
 from ablations.driver.written import Pause, deliver, finished_trainings, head_with, records_of, write
 from ablations.engine.files import Damaged
 from ablations.engine.folder_lock import FolderLock
@@ -235,7 +235,8 @@ class Execution:
         if self.tracker is None:
             return None
         head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.job.provenance, **self.first.details})
-        return Live(self.tracker, plan.here.data, head["question"], view_in((standing(self.job.folder) or {}) | head))
+        views = view_in((standing(self.job.folder) or {}) | head, last=first_judged(plan))
+        return Live(self.tracker, plan.here.data, head["question"], views)
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
         """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another

@@ -76,7 +76,7 @@ class WatchedCell(Watched):
 
     def run(self) -> Tracked:
         row = {name: str(value) for name, value in record(self.planned, self.journal).row().items()}
-        row |= {"status": RUNNING, "reason": ""}
+        row |= {"status": RUNNING, "reason": "", "data_digest": self.planned.digest}
         training = training_of(self.planned.stages)
         clock = {} if training is None else clock_in(training.id, self.journal)
         return replace(cell_run(row, self.planned.name, "", self.request, self.folder, self.study), clock=clock)
@@ -154,6 +154,13 @@ def clock_in(training: str, journal: Journal) -> Clock:
     result = journal.result(training)
     curves = clock_of(read_history(journal.folder(training))) if result is None else result.curves
     return dict(zip(*curves.get(CLOCK, ([], [])), strict=True))
+
+
+def first_judged(plan: Plan) -> int:
+    """The first step at which samples are judged on the way of trainings, which MLflow's page shows while there are no
+    others; 0 where none are."""
+    rungs = [stage for stage in plan.stages() if isinstance(stage, OnTheWay) and stage.scores == "samples"]
+    return min((rung.step for rung in rungs), default=0)
 
 
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:

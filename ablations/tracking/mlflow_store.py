@@ -55,7 +55,7 @@ from ablations.tracking.mlflow_stored import (
     send,
     take_up,
 )
-from ablations.tracking.mlflow_summary import NOTE, delivered, description, origin, said_in
+from ablations.tracking.mlflow_summary import NOTE, delivered, described, description, origin, said_in
 from ablations.tracking.mlflow_views import MEANS, SEEDS, VIEW, View, text_of, view_in
 from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import refusal
@@ -85,9 +85,8 @@ class Tracker:
         self.artifacts = artifacts
         self.lock = RLock()
         self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
-        self.introduced = False
+        self.introduced, self.last = False, 0
         self.rungs: set[str] = set()
-        self.last = 0
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -148,7 +147,7 @@ class Tracker:
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder)]
         self.rungs = {name for run in runs for name in run.at_rungs}
-        self.last = sorted(map(last_step, runs))[len(runs) // 2] if runs else 0
+        self.last = sorted(map(last_step, runs))[len(runs) // 2] if runs else self.last
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]
         ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
@@ -159,11 +158,11 @@ class Tracker:
         """Say what the experiment asks, and store the views that its links open, unless that has been done."""
         with self.lock:
             if not self.introduced:
-                guard(self.uri, lambda: self._introduce(self._description(question, (), views), views))
+                guard(self.uri, lambda: self._introduce(self._description(question, (), views), views, question))
                 self.introduced = True
 
-    def _introduce(self, note: str, views: dict[str, View]) -> None:
-        tags = {NOTE: note, "mlflow.experimentKind": "custom_model_development"}
+    def _introduce(self, note: str, views: dict[str, View], question: str, *, answered: bool = False) -> None:
+        tags = described(self.client.get_experiment(self.experiment_id).tags, note, question, answered=answered)
         for name, value in (tags | {f"{VIEW}{name}": text_of(view) for name, view in views.items()}).items():
             self.client.set_experiment_tag(self.experiment_id, name, value)
 
@@ -206,6 +205,7 @@ class Tracker:
         """Give a run that is shown a sheet of samples of a step."""
         with self.lock:
             guard(self.uri, lambda: log_sheet(self.client, self.runs[key].run_id, sheet, SAMPLES, step))
+            self.last = self.last or step
 
     def model_in(self, tags: dict[str, str]) -> str:
         """The id of the training whose model a run has; "" where it has none."""
@@ -287,7 +287,7 @@ class Tracker:
         note = self._description(head["question"], said_in(folder), views)
         tags = {"kind": "summary", "grid": self.experiment, REQUEST: request_of(head), "round": round_of(head)}
         run_id = delivered(self.client, self.experiment_id, folder, tags | origin(head) | {NOTE: note})
-        self._introduce(note, views)
+        self._introduce(note, views, head["question"], answered=not (head.get("round") or {}).get("preliminary"))
         return Summary(self.uri, run_id, page(self.uri, self.experiment_id))
 
 

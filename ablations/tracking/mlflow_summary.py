@@ -23,9 +23,10 @@ SUMMARY = "tags.kind = 'summary'"
 FOLDERS = ("figures", "strips", "reconstructions")
 """Those of a results folder that it carries."""
 
-
 NOTE = "mlflow.note.content"
 """The tag of an experiment or a run that describes it, in Markdown."""
+ANSWERED = "answered"
+"""The tag of an experiment with the question that its description answers; "" where that is of a preliminary round."""
 
 
 def description(question: str, said: Sequence[str], links: Mapping[str, str]) -> str:
@@ -38,6 +39,16 @@ def description(question: str, said: Sequence[str], links: Mapping[str, str]) ->
 def _shown(text: str) -> str:
     """Text of a folder, which may be anybody's, as text: MLflow would show the pictures and frames of its HTML."""
     return in_markdown(text).replace("\\<", "&lt;")
+
+
+def described(there: Mapping[str, str], note: str, question: str, *, answered: bool) -> dict[str, str]:
+    """The tags by which an experiment is described, beside those that are there: an answer to its question stays until
+    there is another one."""
+    kind = {"mlflow.experimentKind": "custom_model_development"}
+    # A search asks what its confirmation's question begins with.
+    if not answered and there.get(ANSWERED, "").startswith(question):
+        return kind
+    return kind | {NOTE: note, ANSWERED: question if answered else ""}
 
 
 def said_in(folder: Path) -> list[str]:

@@ -32,7 +32,7 @@ def text_of(view: View) -> str:
 
 def view_in(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
     """The views of the folder of a grid.json, by their names: that of its search where it has one; `rungs` are the
-    metrics that were scored on the way of its trainings, and `last` is the step whose samples are shown at first."""
+    metrics that were scored on the way of its trainings, and `last` is the step whose samples the page shows first."""
     return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs, last)
 
 
@@ -54,17 +54,20 @@ def view(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> di
     names = [metric["name"] for metric in head["metrics"]]
     grouped = {"groupBy": {"aggregateFunction": "average", "groupByKeys": [{"mode": "param", "groupByData": "cell"}]}}
     dots = [_scatter(_axis(name), _axis("cell", "PARAM"), f"{name} by cell") for name in names]
-    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last}
+    # Else every choice of a run is listed above its image.
+    samples = _chart("IMAGE", SAMPLES) | {"imageKeys": [SAMPLES], "step": last, "showRunParams": False}
     shown = grouped | {"useGroupedValuesInCharts": False, "searchFilter": "tags.kind = 'cell'"}
     return {
         MEANS: grouped | {"useGroupedValuesInCharts": True} | _page(head["name"], _of_means(head, names, rungs)),
-        SEEDS: shown | _page(head["name"], [samples, *dots]),
+        SEEDS: shown | _page(head["name"], [samples, *dots], columns=2, cardHeight=480),
     }
 
 
 def _of_means(head: dict[str, Any], names: list[str], rungs: Collection[str]) -> list[dict[str, Any]]:
     deciding = [metric["name"] for metric in head["metrics"] if metric.get("decides")]
-    both = [_scatter(_axis(deciding[0]), _axis(deciding[1]), " and ".join(deciding[:2]))] if deciding[1:] else []
+    # At a rung there is no likelihood of test data yet, and MLflow shows an empty chart of it.
+    known = deciding if not (head.get("round") or {}).get("rung") else []
+    both = [_scatter(_axis(known[0]), _axis(known[1]), " and ".join(known[:2]))] if known[1:] else []
     curves = [BOUND] if head.get("rungs") or BOUND in rungs else []
     curves += [name for name in names if name in rungs and name not in curves]
     bars = [metric["name"] for metric in head["metrics"] if metric.get("least") == 0 and metric["name"] not in curves]
@@ -98,8 +101,9 @@ def _axis(key: str, kind: str = "METRIC") -> dict[str, str]:
     return {"key": key, "type": kind}
 
 
-def _page(name: str, charts: list[dict[str, Any]]) -> View:
-    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False}
+def _page(name: str, charts: list[dict[str, Any]], **size: int) -> View:
+    """A page of charts, three in a row and 360 pixels high where their `size` is not given."""
+    section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False} | size
     return {
         "compareRunCharts": charts,
         "compareRunSections": [section | {"isGenerated": False}],

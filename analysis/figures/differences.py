@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.distinct import compared
 from analysis.figures.drawing import GREY, Look, panels, status_word
-from analysis.figures.forest import dress, label_rows, more_than_a_line, row, rows, words
+from analysis.figures.forest import CHARS, dress, label_rows, more_than_a_line, row, rows, words
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
@@ -32,6 +32,8 @@ from analysis.statistics.families import Verdict
 PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 """The levels of the two cells of a pair."""
 
+_TALL = 30
+"""The rows that a screen shows at once: what is taller has its axis at the top."""
 LOOKS: dict[Verdict, Look] = {
     "better": Look(to_rgb("#0173B2"), (), "o"),
     "worse": Look(to_rgb("#C04A00"), (), "s"),
@@ -53,8 +55,18 @@ def differences_figure(answers: Answers) -> Figure | None:
     for axes, answer in zip(subplots, shown, strict=True):
         axes.set_ylim(max(ticks) + 0.7, -1.3)
         _panel(axes, answers.grid, answer, places, base, len(shown))
+        if max(ticks) > _TALL:
+            _axis_on_top(axes)
     label_rows(subplots[0], ticks)
     return figure
+
+
+def _axis_on_top(axes: Axes) -> None:
+    """What the panel shows, where one begins to read."""
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.spines["top"].set_visible(True)
+    axes.spines["bottom"].set_visible(False)
 
 
 def _says_something(grid: GridResults, answer: Findings) -> bool:
@@ -90,6 +102,7 @@ def _every_pair(
     places, ticks, at = {}, {}, 0.0
     for pair in pairs.values():
         text = compared(pair.a, pair.b)
+        text = text if len(text) <= CHARS else text.replace(" | ", " |\n")
         at += more_than_a_line(text) / 2
         places[at], ticks[at] = (pair.a, pair.b), (text, False)
         at += 1 + more_than_a_line(text) / 2
@@ -129,7 +142,7 @@ def _panel(
         if estimate.values:
             row(axes, estimate, height, look, view, rounding.number(estimate.mean))
         if verdict != "open":
-            words(axes, verdict, 1.02, height, "left", color="black" if look.filled else GREY)
+            words(axes, "same" if pair.same else verdict, 1.02, height, "left", color="black" if look.filled else GREY)
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:

@@ -19,7 +19,7 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
-_CHARS = 48
+CHARS = 48
 """Letters of a row's label in a line."""
 _LETTER = 0.045
 """The share of the width that a letter of a number takes in the narrowest of panels."""
@@ -57,12 +57,12 @@ def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], 
 
 def more_than_a_line(text: str) -> float:
     """The heights of rows that the label of one takes beyond its own."""
-    return 0.7 * wrapped(text, _CHARS).count("\n")
+    return 0.7 * wrapped(text, CHARS).count("\n")
 
 
 def label_rows(axes: Axes, ticks: dict[float, tuple[str, bool]]) -> None:
     """The labels of the rows, those that head a group in bold."""
-    axes.set_yticks(list(ticks), [wrapped(text, _CHARS) for text, _ in ticks.values()])
+    axes.set_yticks(list(ticks), [wrapped(text, CHARS) for text, _ in ticks.values()])
     for text, (_, bold) in zip(axes.get_yticklabels(), ticks.values(), strict=True):
         text.set_fontweight("bold" if bold else "normal")
 

@@ -17,11 +17,13 @@ than 5 % of seconds in the mean, and more at each seed.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns
@@ -29,7 +31,7 @@ from analysis.findings.spaces import in_latents
 from analysis.findings.values import by_kind, kinds_of, table_of
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
-from analysis.format.names import LIKELIHOOD
+from analysis.format.names import AUTOENCODER, LIKELIHOOD
 from analysis.read.runs import GridResults
 from analysis.statistics.pareto import pareto_front
 
@@ -39,6 +41,8 @@ SAME_SECONDS = 0.05
 TRAIN_FLOPS, AUTOENCODER_FLOPS, TOTAL_FLOPS = "cost/train_flops", "cost/autoencoder_flops", "cost/total_flops"
 TRAIN_SECONDS = ("cost/train_seconds", "cost/autoencoder_seconds", "cost/guide_seconds")
 """The seconds of a diffusion, of its autoencoder, and of the training that guides its samples."""
+_SHARED_BY = {"cost/autoencoder_seconds": AUTOENCODER, "cost/guide_seconds": "seed"}
+"""The columns that tell trainings beside the diffusion's own apart, whose stages bear the training's id."""
 SAMPLE_FLOPS, SAMPLE_SECONDS = "cost/sample_flops", "cost/sample_seconds"
 FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "cost/peak_memory_bytes"
 
@@ -138,6 +142,11 @@ class Costs:
         return Cost(label, "s", False, values, self.grid.meta.device, tuple(kinds_of(self.cells)))
 
     @cached_property
+    def work(self) -> float:
+        """The seconds of workers that the grid took in all; 0 where they are not known."""
+        return work_seconds(self.grid.runs)
+
+    @cached_property
     def one_training(self) -> bool:
         """True where the cells of each seed are all read from one training."""
         return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
@@ -162,6 +171,14 @@ class Purchase:
     answer: Findings
     cost: Cost
     front: tuple[bool, ...]
+
+
+def work_seconds(runs: pd.DataFrame) -> float:
+    """The seconds of workers that runs took in all, whichever command ran them: of training, scoring and drawing. A
+    stage that several runs share counts once: it gave them the same seconds."""
+    columns = [str(name) for name in runs if re.fullmatch(r"cost/\w+_seconds", str(name))]
+    parts = (runs[["seed", _SHARED_BY.get(name, "training_id"), name]].drop_duplicates()[name] for name in columns)
+    return float(sum(part.sum() for part in parts))
 
 
 def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:

@@ -28,7 +28,7 @@ from analysis.report.figures import pictures
 from analysis.report.files import Files
 from analysis.report.page import Details, Html, Link, Picture, Section, Text, render
 from analysis.report.records import besides, lost, missing, provenance
-from analysis.report.samples import first_samples
+from analysis.report.samples import first_samples, samples_section
 from analysis.report.search import search_section
 from analysis.report.verdict import verdict
 from analysis.tables.table import ResultTable
@@ -45,7 +45,8 @@ def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, fil
     lead = [text for text in (_setting(answers), banner(answers.grid)) if text]
     tracked = answers.grid.tracking
     links = [*files.links, *([Link("MLflow", tracked.link)] if tracked else [])]
-    return render(in_symbols(answers.meta.question), lead, sections(answers, drawn, table, files), links)
+    metrics = [metric.label for metric in answers.metrics]
+    return render(in_symbols(answers.meta.question), lead, sections(answers, drawn, table, files), links, metrics)
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
@@ -59,14 +60,14 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, f
     shown, search = pictures(drawable(answers), drawn, files), answers.grid.search
     said = verdict(answers)
     parts = [
-        replace(said, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
+        replace(said, blocks=(*said.blocks, *first_samples(answers)), beside=tuple(_chosen(shown, "differences"))),
         Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines", "guidance")))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         published(answers),
         comparisons(answers),
         budget(answers, _chosen(shown, "budget")),
         axes(answers),
-        _gallery("samples", "Samples", shown, "samples", "reconstructions", "strips"),
+        samples_section(answers, _chosen(shown, "samples", "reconstructions", "strips")),
         _behind(answers, shown),
         _gallery("formulas", "What the formulas say", shown, *DECK),
         besides(answers),
@@ -118,7 +119,7 @@ def _setting(answers: Answers) -> str:
         steps_taken(answers.grid),
         seeds_taken(meta),
         round_of(meta),
-        duration(meta.seconds) if meta.seconds else "",
+        f"{duration(work)} of computing" if (work := answers.costs.work) else "",
         f"{lost(answers)} of {counted(len(answers.grid.runs), 'run')} {lacking}" if lost(answers) else "",
     ]
     return " · ".join(word for word in words if word)

@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
         source = source_of(values)
         if source.search_alone:
             search = read_search(source.folder)
-            page = search_report(search, draw_search(search))
+            page = search_report(search, draw_search(search), Files.beside(source.folder))
         else:
             answers = Answers.of(source.read())
             files = NONE if source.store else Files.beside(source.folder)

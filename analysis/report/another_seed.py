@@ -19,8 +19,8 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
         return "", []
     ((typical, _),) = sizes.most_common(1)
     shares = [f"{percent(narrowing(n))} over {counted(n, 'seed')}" for n in dict.fromkeys((typical, max(sizes)))]
-    taken = _seconds(answers)
-    time = f" For all {counted(len(answers.cells), 'cell')} it takes about {duration(taken)}." if taken else ""
+    taken = seed_seconds(answers)
+    time = f" For all {counted(len(answers.cells), 'cell')} it takes {duration(taken)} of computing." if taken else ""
     sentences = [
         f"It narrows a 95 % interval by about {listed(shares)}, should seeds go on to differ as much as these.{time}",
         *(_verdicts(answer) for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)),
@@ -29,10 +29,10 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
     return f"one more seed narrows intervals by about {percent(narrowing(typical))}", sentences
 
 
-def _seconds(answers: Answers) -> float:
-    """What a seed of every cell took on average, side by side as these were run; 0 where that is not known."""
+def seed_seconds(answers: Answers) -> float:
+    """The seconds of workers that a seed of every cell took on average; 0 where they are not known."""
     finished = int(answers.grid.runs["status"].isin(COUNTED).sum())
-    return (answers.meta.seconds or 0.0) * len(answers.cells) / finished if finished else 0.0
+    return answers.costs.work * len(answers.cells) / finished if finished else 0.0
 
 
 def _verdicts(answer: Findings) -> str:

@@ -63,8 +63,8 @@ def axes(answers: Answers) -> Section | None:
 
 
 def _mattering(factorial: Factorial) -> str:
-    """The axes whose levels are shown to differ by more than does not matter."""
-    names = [e.factors[0] for e in factorial.ranked if len(e.factors) == 1 and e.F and factorial.matters(e)]
+    """The axes whose levels are shown to differ by more than does not matter, and those that depend on each other."""
+    names = [" × ".join(effect.factors) for effect in factorial.ranked if effect.F and factorial.matters(effect)]
     return listed(names) or "none is shown to"
 
 

@@ -78,9 +78,9 @@ def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[in
     """
     bases = {pair.b.name for pair in told}
     base = bases.pop() if len(bases) == 1 and len(told) > 1 else None
-    lists = []
+    lists, alike = [], [pair for pair in told if _alike(pair)]
     for word in get_args(Verdict):
-        pairs = [pair for pair in told if pair.verdict == word]
+        pairs = [pair for pair in told if pair.verdict == word and not _alike(pair)]
         here = [pair for pair in pairs if id(pair) in shown]
         lines = tuple(_line(pair, answer) if base is None else _against(pair, answer) for pair in here)
         count = f"({len(pairs)})" if word == "open" else f"({len(pairs)} of {len(told)})"
@@ -90,7 +90,14 @@ def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[in
         out = [_without_metric(left_out_sentence(part), answer) for part in answer.parts if about]
         notes = " ".join(text for text in (*out, fresh, cut) if text)
         lists += [Items(f"{answer.metric.label}: {_title(word, base)} {count}", lines, notes)] if pairs else []
-    return lists
+    same = tuple(_line(pair, answer) for pair in alike if id(pair) in shown)
+    title = f"{answer.metric.label}: the same at every seed ({len(alike)} of {len(told)})"
+    return [*lists, *([Items(title, same, cut)] if alike else [])]
+
+
+def _alike(pair: CellComparison) -> bool:
+    """True of a pair that no seed tells apart, which more of them would not either."""
+    return pair.same and pair.verdict == "cannot tell"
 
 
 def _unmeasured(answers: Answers, answer: Findings) -> list[Items]:
@@ -115,7 +122,7 @@ def _title(word: Verdict, base: str | None) -> str:
         return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
     if word == "equal":
         return "equal for practical purposes" if base is None else f"equal to {base} for practical purposes"
-    return "told apart" if base is None else f"{word} than {base}"
+    return f"the first is {word}" if base is None else f"{word} than {base}"
 
 
 def _line(pair: CellComparison, answer: Findings) -> str:

@@ -18,7 +18,8 @@ from analysis.findings.costs import (
     included,
 )
 from analysis.format.names import RUNG_SECONDS
-from analysis.format.notation import Rounding, duration, some
+from analysis.format.notation import Rounding, counted, duration, some
+from analysis.report.another_seed import seed_seconds
 from analysis.report.page import Block, FactTable, Items, Section, Text
 
 Write = Callable[[float], str]
@@ -36,9 +37,24 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, cut.left_out("runs.csv"))
     caption = " ".join(text for text in parts if text)
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
-    words = _differences(answers)
-    said: list[Block] = [Text(words)] if words else []
+    said: list[Block] = [Text(words) for words in (in_all(answers), _differences(answers)) if words]
     return Section("cost", "Cost", (*said, *_fronts(answers), *pictures, sheet), _gist(answers))
+
+
+def in_all(answers: Answers) -> str:
+    """What the grid took, whichever command ran it, and a seed of it; "" where that is not known."""
+    work, clock = answers.costs.work, answers.meta.seconds
+    if not work:
+        return ""
+    each = f"{duration(seed_seconds(answers))} for a seed of all {counted(len(answers.cells), 'cell')}"
+    by_clock = (
+        f" By the clock, with workers side by side, the commands took {duration(clock)}; what had been computed before "
+        "they began is not in that."
+        if clock
+        else ""
+    )
+    whole = f"{duration(work)} of computing (training, scoring, drawing)"
+    return f"{whole}, {each}; what cells share counts once.{by_clock}"
 
 
 def _gist(answers: Answers) -> str:
@@ -47,7 +63,7 @@ def _gist(answers: Answers) -> str:
     low, high = (duration(value) for value in (min(seconds), max(seconds))) if seconds else ("", "")
     each = f"a training {low}" if low == high else f"a training {low} to {high}"
     parts = (
-        f"{duration(answers.meta.seconds)} for the whole grid" if answers.meta.seconds else "",
+        f"{duration(answers.costs.work)} of computing in all" if answers.costs.work else "",
         each if seconds else "",
         f"on {answers.meta.device}" if answers.meta.device and seconds else "",
     )
@@ -125,7 +141,7 @@ def _differences(answers: Answers) -> str:
 def _times(used: Cost) -> str:
     timed = sum(map(bool, used.values))
     pairs, apart = timed * (timed - 1) // 2, int(used.known_dearer.sum())
-    how = f"paired t-tests on log seconds, Holm at 5 %, and by more than {100 * SAME_SECONDS:.0f} %"
+    how = f"longer at every seed, and by more than {100 * SAME_SECONDS:.0f} % in the mean"
     if not apart:
         return f"No two cells' training times can be told apart ({how}), so they count as equal."
     return f"Training times can be told apart in {apart} of {pairs} pairs of cells ({how}); the rest count as equal."

@@ -171,9 +171,12 @@ def _off_the_axis(answers: Answers) -> str:
     return "A first term of latents that is below 0 has no place on the logarithmic axis." if lost else ""
 
 
-def search_pictures(drawn: Mapping[str, Drawn]) -> dict[str, Picture]:
+def search_pictures(drawn: Mapping[str, Drawn], files: Files) -> dict[str, Picture]:
     """The figures that were drawn of a search, by name."""
-    return {name: picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}.") for name, figure in drawn.items()}
+    return {
+        name: replace(picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}."), paper=files.paper(name))
+        for name, figure in drawn.items()
+    }
 
 
 def alternative(name: str, answers: Answers) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 MEANINGS = {
     "cell": "one combination of the levels that the grid varies, trained at several seeds",
@@ -22,6 +23,25 @@ MEANINGS = {
     "Pareto front": "the cells that no cell of the same or lower cost is known to beat",
 }
 """Each word with its meaning; the table of docs/words.md is the same, which a test holds."""
+METRICS = {
+    "FID": "the distance of samples from real images, by mean and covariance of an extractor's features",
+    "FID∞": "FID as it would be of ever more samples",
+    "IS": "the inception score: how sure the extractor is of each sample's class, and how varied these are",
+    "KID": "the distance of samples from real images, by a polynomial kernel on an extractor's features",
+    "MMD²": "the distance of points from held-out ones, by a Gaussian kernel",
+    "Energy distance": "the distance of points from held-out ones, by distances between pairs of points",
+    "Precision": "the share of samples that lie among real images, by an extractor's features",
+    "Recall": "the share of real images that lie among samples, by an extractor's features",
+    "Density": "how many real images' neighbourhoods a sample lies in, 1 for real images",
+    "Coverage": "the share of real images that have a sample in their neighbourhood",
+    "Memorisation rate": (
+        "the share of samples nearer, in pixels, to a training image than 95 % of held-out images are: about 0.05 of a "
+        "model that copies nothing, 1 of one that copies all"
+    ),
+    "rFID": "the FID of an autoencoder's reconstructions",
+    "PSNR": "how near an autoencoder's reconstructions are to their images, in decibels",
+}
+"""The metrics of the suite by their labels: listed at the page's end where a table has them."""
 _FORMS = {
     "cell": r"(?<=\d )cells?\b",
     "axis": r"(?<!logarithmic )\bax[ei]s\b",
@@ -30,6 +50,11 @@ _FORMS = {
 }
 """The forms of words that are common in another sense too, or too common to be explained wherever they stand."""
 _PATTERNS = {word: re.compile(_FORMS.get(word, rf"\b{word}s?\b"), re.IGNORECASE) for word in MEANINGS}
+
+
+def named(labels: Iterable[str]) -> set[str]:
+    """The metrics that are explained, of those with these labels: NLL of "NLL, no label"."""
+    return {label.partition(",")[0].partition(" (")[0] for label in labels} & METRICS.keys()
 
 
 def marked(escaped: str, used: set[str]) -> str:

@@ -113,14 +113,15 @@ function spoken(table) {
 }
 
 for (const table of document.querySelectorAll("table")) {
-  if (!table.tHead || table.querySelectorAll("tbody tr").length < 4) continue;
+  // A verdict is read, and not searched.
+  if (!table.tHead || table.querySelectorAll("tbody tr").length < 4 || table.closest("#verdict")) continue;
   place([...table.tHead.rows]);
   for (const body of table.tBodies) place([...body.rows]);
   const heads = [...table.tHead.rows].flatMap(row => [...row.cells]).filter(cell => cell.scope === "col" && label(cell).trim());
   heads.sort((a, b) => a.first - b.first);
   const search = element("input", { type: "search", placeholder: "filter rows", ariaLabel: "filter rows" });
   search.oninput = () => filter(table, search.value);
-  table.parentElement.before(element("div", { className: "tools" }, search, columns(table, heads)));
+  table.parentElement.before(element("div", { className: "tools" }, search, heads.length > 2 ? columns(table, heads) : ""));
   sortable(table, heads);
   if (table.querySelector("td[title]")) table.parentElement.after(spoken(table));
 }

@@ -22,7 +22,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import Drawn
-from analysis.report.glossary import MEANINGS, marked
+from analysis.report.glossary import MEANINGS, METRICS, marked, named
 
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
 _PIXELS_PER_INCH = 110
@@ -154,8 +154,14 @@ def uri_of(png: bytes) -> str:
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
-def render(title: str, lead: Sequence[str], sections: Sequence[Section], links: Sequence[Link] = ()) -> str:
-    """The page; `links` lead to what lies outside of it."""
+def render(
+    title: str,
+    lead: Sequence[str],
+    sections: Sequence[Section],
+    links: Sequence[Link] = (),
+    metrics: Sequence[str] = (),
+) -> str:
+    """The page; `links` lead to what lies outside of it, and the `metrics` of these labels are explained at its end."""
     here = Path(__file__).parent
     style, script = ((here / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
     environment = Environment(
@@ -165,11 +171,11 @@ def render(title: str, lead: Sequence[str], sections: Sequence[Section], links: 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    used: set[str] = set()
+    used = named(metrics)
     environment.filters["prose"] = partial(prose, used=used)
     environment.tests["link"] = lambda entry: isinstance(entry, Link)
     parts = {"title": title, "lead": lead, "sections": sections, "links": links}
-    words = {"meanings": MEANINGS, "used": used}
+    words = {"meanings": METRICS | MEANINGS, "used": used}
     own = {"style": Markup(style), "script": Markup(script), "hash": _hash(script)}
     return environment.get_template(TEMPLATE).render(**parts, **words, **own).strip() + "\n"
 

@@ -15,6 +15,7 @@ from analysis.format.links import Tracking
 from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.format.notation import duration, some
 from analysis.read.runs import GridResults
+from analysis.report.costs import in_all
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.provenance import numerics
@@ -111,7 +112,7 @@ def provenance(answers: Answers) -> Section:
         "Grid": meta.name,
         "Round": round_of(answers.meta).removeprefix("round "),
         "Command": f"`{meta.command}`" if meta.command else "",
-        "Took": duration(meta.seconds) if meta.seconds else "",
+        "Took": in_all(answers) or (duration(meta.seconds) if meta.seconds else ""),
         "Code": _codes(grid),
         "Numerics": numerics(grid),
         "Data": meta.data,

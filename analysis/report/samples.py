@@ -1,8 +1,10 @@
-"""The samples of a page's first screen: the best cell's, and real images where the results folder holds any."""
+"""The samples of a page. On its first screen: the best cell's, and real images where the results folder holds any;
+below: those of every cell, and how many are copies of training images."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,11 @@ from analysis.figures.samples import first_sheet, kept_sheet
 from analysis.findings.answers import Answers
 from analysis.findings.verdicts import Findings
 from analysis.format.names import HELD_OUT, LIKELIHOOD
-from analysis.report.page import Picture, uri_of
+from analysis.format.notation import Rounding, begun
+from analysis.report.page import Picture, Section, Text, uri_of
 
+MEMORISATION = "memorisation/"
+"""The beginning of the name of the metric that says how many samples are nearer to a training image than real ones."""
 _WIDE = 300
 """About so many pixels of a screen are as wide as a sheet."""
 
@@ -32,6 +37,27 @@ def first_samples(answers: Answers) -> list[Picture]:
     if real is not None:
         pictures.append(_picture(HELD_OUT, real.values, "Real images, held out.", "Sheet of held-out images."))
     return pictures
+
+
+def samples_section(answers: Answers, pictures: Sequence[Picture]) -> Section | None:
+    """The figures of samples, after what is known of copies; None where there are none."""
+    copies = _copies(answers)
+    said = [Text(f"Are they copies of training images? {begun(copies)}.")] if copies else []
+    return Section("samples", "Samples", (*said, *pictures), copies) if pictures else None
+
+
+def _copies(answers: Answers) -> str:
+    """The least and the largest mean of the memorisation rate over cells, beside that of real images; "" where it was
+    not measured."""
+    metric = next((metric for metric in answers.metrics if metric.name.startswith(MEMORISATION)), None)
+    known = [e.mean for cell in answers.cells if metric and (e := cell.estimate(metric.name)).known]
+    if metric is None or not known:
+        return ""
+    floor = answers.meta.floors.get(metric.name)
+    write = Rounding(decimals=3).number
+    low, high = write(min(known)), write(max(known))
+    real = f" ({floor.label}: {write(floor.value)})" if floor else ""
+    return f"{metric.label.lower()} {low if low == high else f'{low} to {high}'}{real}"
 
 
 def _decisive(answers: Answers) -> Findings | None:

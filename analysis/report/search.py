@@ -7,10 +7,12 @@ from dataclasses import replace
 
 from analysis.figures.drawing import Drawn
 from analysis.findings.search import Optimism
+from analysis.format.links import read_tracking
 from analysis.format.notation import duration, in_symbols
 from analysis.read.search import Search
 from analysis.report.figures import search_pictures
-from analysis.report.page import Block, Details, Html, Items, Picture, Section, Text, render
+from analysis.report.files import Files
+from analysis.report.page import Block, Details, Html, Items, Link, Picture, Section, Text, render
 from analysis.tables.search import search_table
 from analysis.tables.writers import html_table
 from analysis.words.search import search_sentences
@@ -41,12 +43,15 @@ def _best(search: Search) -> list[Html]:
     return [Html(html_table(named, caption=False), "the best trials", table.caption)]
 
 
-def search_report(search: Search, drawn: Mapping[str, Drawn]) -> str:
+def search_report(search: Search, drawn: Mapping[str, Drawn], files: Files) -> str:
     """The page of a search that has no confirmation: none yet, or none needed."""
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
-    parts = [search_section(search, None, search_pictures(drawn)), *_provenance(search)]
-    return render(in_symbols(head.question), [" · ".join(word for word in setting if word)], parts)
+    parts = [search_section(search, None, search_pictures(drawn, files)), *_provenance(search)]
+    tracked = read_tracking(files.folder / "tracking.json") if files.folder else None
+    links = [*files.links, *([Link("MLflow", tracked.link)] if tracked else [])]
+    metrics = [objective.label for objective in head.objectives]
+    return render(in_symbols(head.question), [" · ".join(word for word in setting if word)], parts, links, metrics)
 
 
 def _provenance(search: Search) -> Sequence[Section]:

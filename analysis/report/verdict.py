@@ -19,7 +19,7 @@ from analysis.words.length import MOST, sentences_in
 from analysis.words.rounds import banner
 from analysis.words.rows import row_headline, row_table
 from analysis.words.search import optimism_sentence
-from analysis.words.verdicts import amount, as_good, beside_codes, headline, led
+from analysis.words.verdicts import amount, as_good, beside_codes, comparison_sentence, headline, led
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were there"
 _ONE_SEED = "One seed: no verdict"
@@ -78,7 +78,7 @@ def _answer(answer: Findings, meta: Meta) -> Answer:
     if answer.best is None or len(answer.ranked) < 2 or answer.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
     name = answer.cells[answer.best].name
-    reasons = (headline(answer), *_beyond_floor(answer, meta))
+    reasons = (headline(answer), *_beyond_floor(answer, meta), *_by_how_much(answer))
     if not answer.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
     take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
@@ -124,6 +124,17 @@ def _rivals(answer: Findings) -> str:
     """The number of those worse now that may be better with more training."""
     n = len(answer.rivals)
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
+
+
+def _by_how_much(answer: Findings) -> tuple[str, ...]:
+    """The least of its differences from cells that it is compared with, with its interval; none where there is none."""
+    best = answer.cells[answer.best or 0]
+    measured = [pair for pair in answer.pairs if pair.comparison.n > 1 and not pair.same]
+    its = [pair for pair in measured if best.levels in (pair.a.levels, pair.b.levels)]
+    if not its:
+        return ()
+    nearest = min(its, key=lambda pair: abs(pair.comparison.difference))
+    return (f"By how much: {comparison_sentence(nearest).removeprefix(f'{answer.metric.label}: ')}",)
 
 
 def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:

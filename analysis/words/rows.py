@@ -42,12 +42,13 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
         return None
     named = [axis for axis in axes if axis.name in answer.rows[0].levels]
     head = (" · ".join(axis.label for axis in named), *_columns(answer))
-    lines = (
+    lines = [
         (" · ".join(axis.label_of(row.levels[axis.name]) for axis in named), *_places(row, axes)[: len(head) - 1])
         for row in answer.rows
-    )
+    ]
     caption = f"{answer.metric.label}, for {answer.metric.decides}: what is best at each level of {head[0]}."
-    return RowTable(caption, head, tuple(lines))
+    told = [i for i in range(len(head)) if any(line[i] for line in lines)]
+    return RowTable(caption, tuple(head[i] for i in told), tuple(tuple(line[i] for i in told) for line in lines))
 
 
 def _columns(answer: Findings) -> tuple[str, ...]:
@@ -55,7 +56,7 @@ def _columns(answer: Findings) -> tuple[str, ...]:
         return ("Leads",)
     if not any(row.answer.leading for row in answer.rows):
         return ("Best value, of one seed",)
-    heads = ("Best mean", "Shown as good", "Cannot be ruled out")
+    heads = ("Best mean", "As good", "Cannot be ruled out")
     return (*heads, "May overtake it at twice the training") if any(row.answer.rivals for row in answer.rows) else heads
 
 

@@ -8,6 +8,7 @@ from analysis.figures.search import SEARCH_FIGURES, study_of
 from analysis.findings.search import best_trials, front_of_trials, optimism
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
+from analysis.report.files import Files
 from analysis.report.search import search_report
 from analysis.tables.search import search_table, terminal_search
 from analysis.words.search import optimism_sentence, search_sentences
@@ -98,6 +99,6 @@ def test_the_front_of_two_directions_is_the_one_of_the_table(both):
 
 
 def test_the_report_of_such_a_search(up):
-    page = search_report(up, {})
+    page = search_report(up, {}, Files())
     assert "Precision ↑" in page
     assert f"Precision {up.head.winners[0].values[PRECISION_VAL]:.2f} on validation" in page

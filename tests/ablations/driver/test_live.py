@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from ablations import run
 from ablations.data.tensors import write_tensors
 from ablations.driver import live, written
-from ablations.driver.watched import watched_by_stage
+from ablations.driver.watched import first_judged, watched_by_stage
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import leased
 from ablations.engine.stage import Event
@@ -92,6 +92,7 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     made, watch = watched
     watch.look()
     assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
+    assert [len(one.inputs.dataset_inputs) for one in runs_of(tracker)] == [1, 1]
     assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
     for item in made.planned:
         reported(journal, item, 20)
@@ -119,6 +120,7 @@ def test_rungs_and_samples_arrive_when_they_are_there(watched, journal, tracker)
         journal.write_result(rung.id, Result("finished", "", score | {"cost/train_seconds": 1.0}, {}, {}))
     watch.look()
     watch.look()
+    assert first_judged(made) == tracker.last == 20, "the page opens at a step that has samples"
     (found,) = [one for one in runs_of(tracker) if one.data.tags["cell_id"] == item.cell_id]
     assert steps(tracker, found, "nll/val") == steps(tracker, found, "fid/train/digits-cnn") == [20]
     images = [one.path for one in tracker.client.list_artifacts(found.info.run_id, "images")]

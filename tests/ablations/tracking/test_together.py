@@ -211,6 +211,31 @@ def test_experiment_and_summary_are_described_by_the_question_and_its_answers(an
     assert run.data.tags["mlflow.source.name"] == "ablations.run"
 
 
+def test_a_description_with_an_answer_stays_until_there_is_another(two, folder):
+    """A command goes on with what was answered: at its beginning, and after a round before its last, nothing is."""
+    first, second = two
+
+    def note():
+        return first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"]
+
+    def told(sentence, *, preliminary):
+        head = {"name": "seen", "question": "What?", "metrics": [], "cells": {}}
+        write_json(folder / "grid.json", head | {"round": {"number": 1, "of": 2, "preliminary": preliminary}})
+        write_json(folder / "answers.json", {"headlines": [{"sentence": sentence}]})
+        second.summarise(folder)
+
+    told("μ leads.", preliminary=True)
+    assert "μ leads." in note()
+    told("μ is the best.", preliminary=False)
+    second.introduce("What?", {})
+    told("ε leads.", preliminary=True)
+    assert "μ is the best." in note()
+    told("ε is the best.", preliminary=False)
+    assert "ε is the best." in note()
+    first.introduce("What else?", {})
+    assert note() == "**What else?**"
+
+
 def test_a_description_holds_no_markup_of_the_folder_that_it_describes():
     evil = "<img src=http://a.b> ![x](http://a.b) *bold*"
     shown = r"&lt;img src=http://a.b> !\[x\](http://a.b) \*bold\*"

@@ -30,6 +30,12 @@ def test_metrics_at_rungs_are_lines_over_training():
     assert charts(view_in(HEAD | {"rungs": 0})[MEANS], "LINE")[0]["metricKey"] == "train/network"
 
 
+def test_at_a_rung_no_chart_is_of_a_likelihood_that_is_taken_at_the_end():
+    of = {"preliminary": True}
+    shown = [charts(view_in(HEAD | {"round": of | {"rung": rung}})[MEANS], "SCATTER") for rung in (True, False)]
+    assert [len(charts) for charts in shown] == [0, 1]
+
+
 @pytest.mark.parametrize("name", [MEANS, SEEDS])
 def test_both_views_are_grouped_by_cell_and_images_are_of_single_runs(name):
     """MLflow shows no images of means."""

@@ -4,10 +4,11 @@ import dataclasses
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.findings.costs import Cost, Costs
+from analysis.findings.costs import Cost, Costs, work_seconds
 from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
@@ -113,6 +114,16 @@ def test_one_training_costs_its_samples_only():
 def test_samples_that_take_equally_long_decide_nothing():
     answers = Answers.of(costed(sampled=dict.fromkeys(VALUES, 2.0), linear=1, cosine=2, learned=3))
     assert [cost.unit for cost in answers.costs.of(answers.findings[1].metric)] == ["FLOPs"]
+
+
+def test_the_work_of_a_grid_counts_a_stage_that_cells_share_once():
+    """Two cells of a seed on one autoencoder and one guide; two others that share their training."""
+    columns = ("seed", "training_id", "autoencoder_id", "cost/train_seconds", "cost/autoencoder_seconds")
+    rows = [(0, "a", "z", 10.0, 5.0), (0, "b", "z", 20.0, 5.0), (1, "c", "", 10.0, np.nan), (1, "c", "", 10.0, np.nan)]
+    runs = pd.DataFrame(rows, columns=columns).assign(**{"cost/sample_seconds": [1.0, 1.0, 2.0, 3.0]})
+    assert work_seconds(runs) == (10 + 20 + 10) + 5 + (1 + 1 + 2 + 3)
+    guided = runs.assign(**{"cost/guide_seconds": [7.0, 7.0, 8.0, 8.0], "cost/images_per_second": 9.0})
+    assert work_seconds(guided) == work_seconds(runs) + 7 + 8
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ def test_marks_of_the_table_are_of_rows():
 def test_a_line_for_each_row_stands_above_the_table():
     answers = Answers.of(grid_of())
     found = row_table(answers.findings[0], answers.axes)
-    assert found.head == ("Steps", "Best mean", "Shown as good", "Cannot be ruled out")
+    assert found.head == ("Steps", "Best mean", "As good", "Cannot be ruled out")
     assert [line[0] for line in found.lines] == ["5", "10"]
     assert found.lines[0][1].startswith("tilde (3.51 ± ")
     assert found.lines[0][2:] == ("", "analytic")

@@ -5,6 +5,7 @@ import dataclasses
 from analysis.findings.answers import Answers
 from analysis.format.links import tracking_of
 from analysis.read.runs import read_folder
+from analysis.report.another_seed import one_more_seed
 from analysis.report.costs import cost, si
 from analysis.report.page import FactTable, Link, Section, prose, render
 from analysis.report.records import besides, missing, provenance
@@ -63,7 +64,21 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
 
 def test_seconds_told_apart_are_counted():
     section = cost(Answers.of(costed(trained=TRAINED, linear=5, cosine=5, learned=5)), [])
-    assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[0].text
+    assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[1].text
+
+
+def test_what_a_grid_took_is_by_its_stages_whatever_a_command_found_done():
+    """Four seeds of 100 + 100 + 210 s; the command that is known ran no more than ten of these seconds."""
+    grid = costed(trained=TRAINED)
+    grid.runs["training_id"] = [f"t{i}" for i in range(len(grid.runs))]
+    answers = Answers.of(dataclasses.replace(grid, meta=dataclasses.replace(grid.meta, seconds=10.0)))
+    section = cost(answers, [])
+    said = "27.3 min of computing (training, scoring, drawing), 6.8 min for a seed of all 3 cells"
+    assert section.blocks[0].text.startswith(said)
+    assert "the commands took 10 s; what had been computed before they began is not in that." in section.blocks[0].text
+    assert section.gist.startswith("27.3 min of computing in all, a training 100 s to 3.5 min")
+    assert said in Page(render("q", [], [provenance(answers)])).section("provenance")
+    assert "For all 3 cells it takes 6.8 min of computing." in one_more_seed(answers)[1][0]
 
 
 def test_scoring_at_rungs_has_a_column_where_it_is_known():

@@ -64,6 +64,11 @@ def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
     assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
     assert [section["id"] for section in page.all("section")][:2] == ["search", "provenance"]
     assert "Not confirmed at fresh seeds yet" in page.section("search")
+    assert page.texts("a", href="runs.csv") == ["runs.csv"]
+    (tmp_path / "s" / "figures").mkdir()
+    (tmp_path / "s" / "figures" / "history.pdf").touch()
+    drawn = Page(page_of(tmp_path / "s").read_text(encoding="utf-8"))
+    assert drawn.texts("a", href="figures/history.pdf") == ["PDF"]
 
 
 def test_what_users_write_is_escaped(tmp_path, quick):
