@@ -6,11 +6,13 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ablations.settings.grammar import Range
 from analysis.format.errors import InputError
 from analysis.format.folders import COMMITTED
+
+if TYPE_CHECKING:
+    from ablations.settings.grammar import Range
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ MEANINGS = {
     "cell": "one combination of the levels that the grid varies, trained at several seeds",
     "axis": "a design choice that the grid varies, such as the noise schedule; its values are the levels",
     "paired seed": "a seed that all cells share: at it, each has the same initial weights, batches, times and noise",
-    "NLL": "negative log-likelihood, as its upper bound on held-out data in bits per dimension; lower is better",
+    "NLL": "negative log-likelihood, as its upper bound on held-out data, in bits/dim",
     "floor": "what real held-out data score at the same sample size",
     "extractor": "the network whose features FID and similar metrics compare",
     "stage": "a piece of a cell's work, such as its training; it runs once for all cells that share it",

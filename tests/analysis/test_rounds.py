@@ -59,7 +59,7 @@ def over(path, now):
 
 def seen(page):
     """The texts of a page, those of its pictures too."""
-    text = re.sub(r"<(style|script)>.*?</\1>|data:image[^\"]*", "", page, flags=re.DOTALL)
+    text = re.sub(r"<(style|script)>.*?</\1>|data:image[^\"]*|</?abbr[^>]*>", "", page, flags=re.DOTALL)
     alternatives = " ".join(re.findall(r'(?:alt|aria-label)="([^"]*)"', text))
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", text) + alternatives).split())
 

@@ -17,7 +17,7 @@ from ablations.grids import grid, reading
 from ablations.search import study
 from ablations.settings import grammar, identity, making, registry
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.cell import AT_ONCE, AXES
+from ablations.settings.cell import AT_ONCE, AXES, default_name
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
@@ -165,7 +165,9 @@ def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
     renamed = known | {"schedule": "found", "schedule.knots": "[-13.3, 5.0]"}
     renamed = {name: text for name, text in renamed.items() if not re.match("schedule[.](beta|resc|zero)", name)}
     assert choice_name(making.cell_of(renamed, 0).schedule) == "saved"
-    assert all(AXES[axis] == before for axis, before in making.YOUNGER.items())
+    before = {"space": "pixels", "spacing": "uniform", "coupling": "independent", "average": "tracked"}
+    before |= {"conditioning": "unconditional", "guidance": "guidance"}
+    assert {axis: default_name(axis) for axis in making.YOUNGER} == before
 
 
 @pytest.mark.parametrize(

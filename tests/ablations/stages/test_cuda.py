@@ -55,8 +55,8 @@ CELLS = (
     "guidance.scale=auto guidance.scales=[1.0,2.0] guidance.by=cell guidance.guide=['training.ema=0.9'] "
     "guidance.high=5.0",
     "parameterization=v objective=min_snr schedule=cosine schedule.zero_terminal=True schedule.shift=3.0 "
-    "evaluation.horizon=5 spacing=karras horizon=12 coupling=immiscible training.rate=wsd training.steps=8 "
-    "evaluation.rungs=1",
+    "evaluation.horizon=5 evaluation.reference=train spacing=karras horizon=12 coupling=immiscible training.rate=wsd "
+    "training.steps=8 evaluation.rungs=1",
     "space=latents variance=analytic_mse objective=p2 schedule=learned_linear budget=flops evaluation.horizon=5 "
     "spacing=optimal sampler=heun sampler.churn=10 sampler.skip=0.2 training.steps=8",
     "space=latents space.f=4 horizon=0 evaluation.iwae=2",

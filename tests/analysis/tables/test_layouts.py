@@ -305,7 +305,7 @@ def from_html(text):
             for child in list(mark):
                 mark.remove(child)
         if row.get("class"):
-            found.append(["".join(cell.itertext()).strip(",") for cell in row])
+            found.append(["".join(cell.itertext()).strip(",").replace("\N{NO-BREAK SPACE}", " ") for cell in row])
     return found
 
 
