@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from ablations.stages.devices import processor
+from ablations.stages.machine import processor
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option

@@ -22,7 +22,7 @@ import torch
 
 import ablations
 from ablations.settings.exits import exit_code
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.machine import kind_of_machine
 from analysis.format import options
 from analysis.format.errors import InputError, unknown
 from analysis.format.options import Option

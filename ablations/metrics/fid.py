@@ -1,5 +1,6 @@
-"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017). It is
-biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`FidInfinity`
+"""FID = |μ_X − μ_Y|² + tr(Σ_X + Σ_Y − 2(Σ_X Σ_Y)^½), of features' means and covariances (Heusel et al. 2017).
+
+It is biased upward by O(1/n), and so compares only at one n, beside what real images score at that n (`FidInfinity`
 extrapolates). With no more images than features, covariances have no full rank and the bias is most of it: `cautions`
 says so.
 """

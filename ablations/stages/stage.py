@@ -29,7 +29,8 @@ from ablations.engine.stage import Bench
 from ablations.engine.version import code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.devices import answers, claim, kind_of_machine
+from ablations.stages.devices import answers, claim
+from ablations.stages.machine import kind_of_machine
 from analysis.format.files import utc_now
 from analysis.format.names import MACHINE
 

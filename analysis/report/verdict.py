@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import chain, zip_longest
 
 from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
 from analysis.findings.verdicts import UNIFORM, Findings
 from analysis.format.grid_json import Meta
 from analysis.format.notation import counted
@@ -77,8 +78,9 @@ def _answer(answer: Findings, meta: Meta) -> Answer:
     use = answer.metric.decides
     if answer.best is None or len(answer.ranked) < 2 or answer.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
-    name = answer.cells[answer.best].name
-    reasons = (headline(answer), *_beyond_floor(answer, meta), *_by_how_much(answer))
+    best = answer.cells[answer.best]
+    name = best.name
+    reasons = (headline(answer), *_beyond_floor(answer, meta), *_by_how_much(answer, best))
     if not answer.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
     take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
@@ -126,9 +128,8 @@ def _rivals(answer: Findings) -> str:
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
 
-def _by_how_much(answer: Findings) -> tuple[str, ...]:
-    """The least of its differences from cells that it is compared with, with its interval; none where there is none."""
-    best = answer.cells[answer.best or 0]
+def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
+    """The least difference of the best cell from those that it is compared with; none where there is none."""
     measured = [pair for pair in answer.pairs if pair.comparison.n > 1 and not pair.same]
     its = [pair for pair in measured if best.levels in (pair.a.levels, pair.b.levels)]
     if not its:

@@ -16,7 +16,7 @@ from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal, Result
 from ablations.results.records import of_all, record
 from ablations.search import __main__ as search
-from ablations.stages.asked import MetricStage
+from ablations.stages.metric import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending, spending

@@ -12,8 +12,9 @@ from ablations.search.optimizer.told import TrialOutcome
 from ablations.search.study import make
 from ablations.search.trial import Course
 from ablations.settings.arguments import parse_search
-from ablations.stages.asked import MetricStage, metric_stages
+from ablations.stages.asked import metric_stages
 from ablations.stages.graph import stages_of, validated
+from ablations.stages.metric import MetricStage
 
 NLL = ["nll/val"]
 

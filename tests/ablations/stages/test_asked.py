@@ -20,8 +20,8 @@ from ablations.metrics.mmd import Mmd
 from ablations.metrics.sets import Examined, Judged
 from ablations.search import __main__ as search
 from ablations.stages.artifacts import SAMPLES, write_artifact
-from ablations.stages.asked import MetricStage
 from ablations.stages.floor import FloorStage
+from ablations.stages.metric import MetricStage
 from analysis.findings.answers import Answers
 from analysis.format.errors import InputError
 from analysis.read.runs import read_folder

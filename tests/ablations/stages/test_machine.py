@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ablations.stages import devices
-from ablations.stages.devices import kind_of_machine, libraries, processor
+from ablations.stages import machine
+from ablations.stages.machine import kind_of_machine, libraries, processor
 from tests.simulated_cuda import simulated_cuda
 
 
@@ -13,7 +13,7 @@ def test_a_processor_is_named_with_its_instructions_and_torch(monkeypatch):
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    monkeypatch.setattr(devices, "processor", lambda: "Xeon, Gold")
+    monkeypatch.setattr(machine, "processor", lambda: "Xeon, Gold")
     monkeypatch.setattr(
         torch.__config__, "show", lambda: "- Math Kernel Library Version 2024.2-Product Build 1\n- MKL-DNN v3.12.0 (x)"
     )

@@ -1,0 +1,67 @@
+"""The kind of machine that worked something out: what numbers depend on besides the code, by how they are rounded.
+
+One id comes to the same numbers, bit by bit, on machines of one kind. Another processor, instruction set or library
+adds up in another order, and a training makes of that as much as another seed does.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+from functools import cache
+from pathlib import Path
+
+import torch
+
+PARTS = " · "
+"""Between the parts of a kind: a list of kinds has commas."""
+LIBRARIES = {
+    r"Math Kernel Library Version ([\d.]+)": "MKL",
+    r"MKL-DNN v([\d.]+)": "oneDNN",
+    r"OpenBLAS ([\d.]+)": "OpenBLAS",
+}
+"""What torch says of the libraries that multiply matrices and convolve on a processor → their names."""
+
+
+def kind_of_machine(device: torch.device) -> str:
+    """The processor or the GPU, its instructions, and the versions of torch and of the libraries that it computes
+    with."""
+    if device.type == "cuda":
+        return PARTS.join((torch.cuda.get_device_name(device), f"torch {torch.__version__}", *of_cuda()))
+    return PARTS.join(
+        (
+            processor().replace(",", ""),
+            instructions(),
+            f"torch {torch.__version__}",
+            *libraries(torch.__config__.show()),
+        )
+    )
+
+
+def of_cuda() -> list[str]:
+    """The libraries that torch computes with on a GPU, with their versions as far as it tells them."""
+    found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return [f"{name} {version}" for name, version in found.items() if version]
+
+
+def libraries(told: str) -> list[str]:
+    """The libraries that torch computes with on a processor, with their versions, from what it tells of itself."""
+    found = ((name, re.search(pattern, told)) for pattern, name in LIBRARIES.items())
+    return [f"{name} {version[1]}" for name, version in found if version]
+
+
+def instructions() -> str:
+    """The instructions that kernels are chosen by on this processor."""
+    more = {"bf16": torch.cpu._is_avx512_bf16_supported, "AMX": torch.cpu._is_amx_tile_supported}
+    return " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has())])
+
+
+@cache
+def processor(file: Path = Path("/proc/cpuinfo")) -> str:
+    """The processor's name where the system tells it, else its kind."""
+    if file.is_file():
+        for line in file.read_text(encoding="utf-8").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == "model name":
+                return value.strip()
+    return platform.processor() or platform.machine()
