@@ -7,6 +7,7 @@ take its place, whose rounding does not depend on how many networks there are.
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,13 +15,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
-from diffusion_core.networks.grouped import Grouped, by_torch, computed_in, product, summed
+from diffusion_core.networks.grouped import SHIFT, Grouped, by_torch, computed_in, product, summed
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
 """Networks side by side that a convolution is tried with."""
-SHIFT = 1e-6
-"""The size of a shift that a convolution is tried with."""
 LARGE = 4 * MOST_BESIDE
 """Values of a layer's maps, of all examples, above which its network is trained alone: joined maps are at most so many
 times as wide as the widest."""
@@ -91,8 +90,13 @@ def dependent(case: Case) -> frozenset[str]:
     # Within `checkpoint`, what the trial keeps is no part of what is worked out again.
     kept = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), kept:
-        for values in (cancelling(shapes), checkered(shapes)):
-            alone, *beside = (_of_equals(members, *(value.to(case.dtype) for value in values)) for members in TRIED)
+        for values, factor, tried in (
+            (cancelling(shapes), 1.0, TRIED),
+            (checkered(shapes), 1.0, TRIED),
+            (cancelling(shapes), math.nan, TRIED[:-1]),
+        ):
+            given = [value.to(case.dtype) for value in values]
+            alone, *beside = (_of_equals(members, *given, factor=factor) for members in tried)
             pairs = [(own, theirs) for several in beside for own, theirs in zip(alone, several, strict=True)]
             parts |= {own[0] for own, theirs in pairs if not torch.equal(own[1].expand_as(theirs[1]), theirs[1])}
     return frozenset(parts)
@@ -112,11 +116,18 @@ def cancelling(shapes: Shapes) -> list[Tensor]:
 
 
 def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:
-    """Normal numbers whose halves along the first two axes are equal but for these signs."""
-    values = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    """Numbers of many magnitudes whose halves along the first two axes are equal but for these signs.
+
+    Products of numbers in bf16 have 16 digits: sums of those of one magnitude are hardly ever rounded. What an odd
+    number leaves over is small, so as not to hide how the others were rounded.
+    """
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-4, 5, shape, generator=generator)
     for axis, sign in ((0, first), (1, second)):
         half = shape[axis] // 2
         values.narrow(axis, half, half).copy_(sign * values.narrow(axis, 0, half))
+        if half and shape[axis] % 2:
+            values.narrow(axis, 2 * half, 1).mul_(SHIFT)
     return values
 
 
@@ -136,16 +147,21 @@ def checkered(shapes: Shapes) -> list[Tensor]:
     return [x, weight * (-1.0) ** (places[:, None] + places), torch.where(2 * pixels < pixels.numel(), dy, -dy)]
 
 
-def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor) -> list[tuple[str, Tensor]]:
-    """The output and the gradients of equal networks side by side, by part, with the networks in front."""
-    x, dy = (laid(torch.cat([value] * members, dim=1)) for value in (x, dy))
+def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: float) -> list[tuple[str, Tensor]]:
+    """The output and the gradients of equal networks side by side, by part, with the networks in front.
+
+    Where a factor is not 1, maps of every second one are multiplied by it, and these are left out.
+    """
+    x, dy = (laid(torch.cat([value * factor ** (i % 2) for i in range(members)], dim=1)) for value in (x, dy))
     x, weight = x.requires_grad_(), torch.cat([weight] * members).requires_grad_()
     # A shift of about what sums leave: kernels add it first or last.
     bias = torch.cat([halved((len(dy[0]) // members, 1), 1, 1)[:, 0] * SHIFT] * members).to(x.dtype).requires_grad_()
     y = conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=members)
     dx, dw, db = torch.autograd.grad(y, (x, weight, bias), dy)
     maps = [value.reshape(len(value), members, -1, *value.shape[2:]).transpose(0, 1) for value in (y.detach(), dx)]
-    return list(zip(("y", "dx", "dw", "dw"), (*maps, *(value.reshape(members, -1) for value in (dw, db))), strict=True))
+    each = *maps, *(value.reshape(members, -1) for value in (dw, db))
+    step = 1 if factor == 1 else 2
+    return [(part, value[::step]) for part, value in zip(("y", "dx", "dw", "dw"), each, strict=True)]
 
 
 class Convolution(torch.autograd.Function):

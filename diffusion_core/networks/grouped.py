@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,10 @@ SMALL = 16**3
 """Multiplications of a product in bf16 up to which torch takes another kernel."""
 FEW, LONG = 40, 128
 """Rows of a product in bf16 below which, and terms above which, a kernel depends on how many products there are."""
+ALIGNMENT = 64
+"""Bytes whose multiples are the addresses where memory that torch asks for begins."""
+SHIFT = 1e-6
+"""The size of a shift that a kernel is tried with."""
 
 
 class Grouped(nn.Module):
@@ -120,20 +125,88 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
     For a single row, column or term a library takes another kernel where there is one product than where there are
     several: zeros make them two. So it may for matrices that lie within each other, which are copied, and in bf16 for
-    small ones, and for few rows of many terms whose second matrix is turned: each of these is taken by itself.
+    small ones, and for few rows of many terms whose second matrix is turned: each of these is taken by itself, and so
+    is what a trial finds to be rounded otherwise (`dependent_product`).
     """
-    small = a.shape[1:].numel() * b.shape[2] <= SMALL or (a.shape[1] < FEW and a.shape[2] > LONG and b.stride(1) == 1)
-    if len(a) > 1 and a.dtype == torch.bfloat16 and small:
-        biases = [None] * len(a) if bias is None else torch.split(bias, 1)
-        return torch.cat([product(*each) for each in zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)])
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
-    if not n + k + m:
-        a, b = (value.mT.contiguous().mT if value.stride(1) == 1 else value.contiguous() for value in (a, b))
-        return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
-    # Padding by nothing would be a copy.
-    wider = pad(a, (0, k, 0, n)) if k or n else a, pad(b, (0, m, 0, k)) if m or k else b
-    y = product(*wider, None if bias is None else pad(bias, (0, m)))
-    return y[:, : a.shape[1], : b.shape[2]]
+    if n + k + m:
+        # Padding by nothing would be a copy.
+        wider = pad(a, (0, k, 0, n)) if k or n else a, pad(b, (0, m, 0, k)) if m or k else b
+        y = product(*wider, None if bias is None else pad(bias, (0, m)))
+        return y[:, : a.shape[1], : b.shape[2]]
+    a, b = (_dense(value.mT).mT if value.stride(1) == 1 else _dense(value) for value in (a, b))
+    if a.device.type != "cpu" or by_torch():
+        return multiplied(a, b, bias)
+    a, b = aligned(a), aligned(b)
+    if len(a) == 1 or not (_small(a, b) or dependent_product(Shape.of(a, b, bias))):
+        return multiplied(a, b, bias)
+    biases = [None] * len(a) if bias is None else torch.split(bias, 1)
+    each = zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)
+    return torch.cat([multiplied(aligned(own_a), aligned(own_b), own) for own_a, own_b, own in each])
+
+
+def aligned(value: Tensor) -> Tensor:
+    """The matrices where new memory begins, as those of a part of larger memory need not: rounding may depend on it."""
+    return value.clone() if value.data_ptr() % ALIGNMENT else value
+
+
+def _dense(value: Tensor) -> Tensor:
+    """The matrices one after another, in strides too that a single one leaves open."""
+    return value.reshape(-1).view(value.shape)
+
+
+def multiplied(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
+    """The products and biases by one call of torch's."""
+    return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
+
+
+def _small(a: Tensor, b: Tensor) -> bool:
+    if a.dtype != torch.bfloat16:
+        return False
+    (_, n, k), m = a.shape, b.shape[2]
+    return n * k * m <= SMALL or (n < FEW and k > LONG and b.stride(1) == 1)
+
+
+class Shape(NamedTuple):
+    """All that a library's choice of a kernel for products may depend on."""
+
+    dtype: torch.dtype
+    sizes: tuple[int, int, int, int]
+    """S, N, K and M."""
+    turned: tuple[bool, bool]
+    """True for each matrix whose columns lie one after another."""
+    biased: bool
+    threads: int
+
+    @classmethod
+    def of(cls, a: Tensor, b: Tensor, bias: Tensor | None) -> Shape:
+        turned = a.stride(1) == 1, b.stride(1) == 1
+        return cls(a.dtype, (*a.shape, b.shape[2]), turned, bias is not None, torch.get_num_threads())
+
+
+@cache
+def dependent_product(shape: Shape) -> bool:
+    """True where some bit of such a product is another one alone than beside others.
+
+    It is tried on numbers whose sums cancel and leave nothing but their rounding, which a sum in another order changes.
+    """
+    members, rows, terms, columns = shape.sizes
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(rows, terms, generator=generator), torch.randn(terms, columns, generator=generator)
+    half = terms // 2
+    a[:, half:], b[half:] = 0, 0
+    a[:, -half:], b[-half:] = -a[:, :half], b[:half]
+    bias = SHIFT * torch.randn(1, columns, generator=generator)
+    with torch.no_grad(), torch.autocast("cpu", enabled=False):
+        alone, beside = (_of_copies(shape, copies, a, b, bias) for copies in (1, members))
+        return not torch.equal(alone.expand_as(beside), beside)
+
+
+def _of_copies(shape: Shape, copies: int, *values: Tensor) -> Tensor:
+    """The products of equal matrices that lie as these do."""
+    a, b, bias = (torch.stack([value.to(shape.dtype)] * copies) for value in values)
+    a, b = (v.mT.contiguous().mT if turned else v for v, turned in zip((a, b), shape.turned, strict=True))
+    return multiplied(a, b, bias if shape.biased else None)
 
 
 def summed(rows: Tensor) -> Tensor:

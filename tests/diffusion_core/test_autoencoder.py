@@ -126,7 +126,8 @@ def test_the_codebook_starts_among_the_codes_of_the_first_batch(vq, images):
     vq.batch_losses(images, 4, 0)
     places = vq.moments(images).movedim(1, -1).flatten(0, -2)
     assert len(vq.codebook.unique(dim=0)) == 7
-    assert all(bool((places == code).all(1).any()) for code in vq.codebook)
+    # Kernels where gradients are asked for may round otherwise than those where none are.
+    assert all(bool(torch.isclose(places, code, atol=1e-6).all(1).any()) for code in vq.codebook)
     before = vq.codebook.clone()
     vq.batch_losses(images, 4, 1)
     assert torch.equal(vq.codebook, before)

@@ -405,8 +405,49 @@ def cancelling(rows, terms, columns):
     generator = torch.Generator().manual_seed(0)
     a, b = torch.randn(8, rows, terms, generator=generator), torch.randn(8, terms, columns, generator=generator)
     half = terms // 2
-    a[:, :, half:], b[:, half:] = -a[:, :, :half], b[:, :half]
-    return a.bfloat16(), b.bfloat16()
+    a[:, :, terms - half :], b[:, terms - half :] = -a[:, :, :half], b[:, :half]
+    return a, b
+
+
+def at(value, offset):
+    """The same numbers, so many numbers behind an address where memory begins."""
+    memory = torch.empty(offset + value.numel(), dtype=value.dtype)
+    return memory.as_strided(value.shape, value.stride(), offset).copy_(value)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_products_of_any_shape_have_the_bits_of_each_alone_wherever_it_lies(seed):
+    generator = torch.Generator().manual_seed(seed)
+
+    def one_of(*values):
+        return values[int(torch.randint(len(values), (), generator=generator))]
+
+    for _ in range(12):
+        rows, columns = one_of(1, 2, 3, 5, 16, 17, 64, 512), one_of(1, 2, 3, 5, 8, 24, 32)
+        terms, dtype = one_of(1, 2, 3, 9, 27, 36, 108, 144, 288), one_of(torch.float32, torch.bfloat16)
+        a, b = (value.to(dtype) for value in cancelling(rows, terms, columns))
+        a, b = (value.mT.contiguous().mT if one_of(False, True) else value for value in (a, b))
+        bias = 1e-6 * torch.randn(8, 1, columns, generator=generator).to(dtype) if one_of(False, True) else None
+        for i in range(8):
+            own = [None if value is None else value[i : i + 1].clone() for value in (a, b, bias)]
+            alone = grouped.product(*own)
+            moved = [None if value is None else at(value, 3) for value in own]
+            assert torch.equal(grouped.product(*moved), alone)
+            for members in (2, 3, 8):
+                if i < members:
+                    together = grouped.product(*(None if value is None else value[:members] for value in (a, b, bias)))
+                    assert torch.equal(together[i : i + 1], alone), (rows, terms, columns, dtype, members)
+
+
+def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
+    def by_number(a, b, bias):
+        flipped = (a, b) if len(a) == 1 else (a.flip(2), b.flip(1))
+        return torch.einsum("snk,skm->snm", *(value.double() for value in flipped)).to(a.dtype) * (1 + len(a) * 1e-7)
+
+    shape = grouped.Shape(torch.float32, (3, 4, 32, 8), (False, True), False, 1)
+    assert not grouped.dependent_product.__wrapped__(shape._replace(sizes=(1, 4, 32, 8)))
+    monkeypatch.setattr(grouped, "multiplied", by_number)
+    assert grouped.dependent_product.__wrapped__(shape)
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -415,7 +456,7 @@ def cancelling(rows, terms, columns):
     ("rows", "terms", "columns"), [(16, 128, 2), (2, 128, 16), (16, 48, 2), (1, 128, 16), (2, 180, 96), (32, 240, 256)]
 )
 def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns, turned, autocast):
-    a, b = cancelling(rows, terms, columns)
+    a, b = (value.bfloat16() for value in cancelling(rows, terms, columns))
     b = b.mT.contiguous().mT if turned else b
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
         together = grouped.product(a, b)
