@@ -92,11 +92,17 @@ def card(request):
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`-m thorough` is what CI runs besides; what is slow or needs a device is asked for by that name alone."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What is slow or needs a device is asked for by that name alone; THOROUGH=K/N leaves every N-th of the thorough
+    tests, from the K-th on: CI takes another share of them each time."""
     for item in items:
         if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
             item.own_markers = [mark for mark in item.own_markers if mark.name != "thorough"]
+    turn, shares = map(int, os.environ.get("THOROUGH", "0/1").split("/"))
+    thorough = [item for item in items if item.get_closest_marker("thorough")]
+    left_out = {item for i, item in enumerate(thorough) if i % shares != turn}
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_collection_finish() -> None:
