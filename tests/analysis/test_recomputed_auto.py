@@ -6,7 +6,7 @@ As in `test_recomputed`, whose difference is used here, by docs/statistics.md, t
     declared    the m primary comparisons, or all with the baseline; one of a cell without values counts in m
     claimed     at look l, the least p first: a difference where p ≤ 0.8 · 5 % · w_l/(m − claims so far), and
                 equality where the greater p of two one-sided tests is ≤ 0.2 · 5 % · w_l/(m − claims so far)
-    dropped     not claimed, and the difference has p > ½
+    dropped     not claimed, and the difference has p > ½, for good
     stopped     a cell goes on to the next look while a declared comparison of it is open in a deciding metric;
                 a comparison of a cell without values is not open
     interval    at the last look that both took: √(t²_{n−1} V1 + t²_{m−1} V2), t at 1 − 5 % · w_l/2m
@@ -81,7 +81,7 @@ class Looks(Grid):
     def settled(self, metric):
         """Declared comparison → (number of seeds at which its verdict came, verdict); and look → which are open."""
         found, is_open, m = {}, {}, len(self.declared)
-        claims = Counter()
+        claims, dropped = Counter(), set()
         for n in self.looks:
             took, claimed = set(self.took(metric, n)), {}
             tested = {pair: self.at(metric, *pair, n) for pair in self.declared if set(pair) <= took}
@@ -99,7 +99,8 @@ class Looks(Grid):
             for pair, kind in claimed.items():
                 better = left[pair].value * self.sign(metric) > 0
                 found[pair] = n, kind if kind == "equal" else "better" if better else "worse"
-            is_open[n] = [pair for pair, one in left.items() if pair not in found and one.p <= 0.5]
+            dropped |= {pair for pair, one in left.items() if one.p > 0.5}
+            is_open[n] = [pair for pair in left if pair not in found and pair not in dropped]
         return found, is_open
 
     def stopped(self):
