@@ -6,12 +6,12 @@ python -m benchmarks [rounds=7] [device=auto] [threads=1] [size=small|large] [ou
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
-from analysis.format.options import Option, run
+from analysis.format.options import Option
+from evidence.page_command import page_command
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 7, int),
@@ -22,23 +22,18 @@ OPTIONS = {
         "small",
         choices=("small", "large"),
     ),
-    "out": Option("a file to write the table to as well"),
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return run("benchmarks", "Time training and scoring.", OPTIONS, time_all, arguments)
-
-
-def time_all(given: dict[str, Any]) -> None:
-    """Time, print, and write where asked."""
+def time_all(given: dict[str, Any]) -> str:
+    """Time; the table."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
-    table = measure(given["rounds"], given["device"], given["threads"], given["size"])
-    print(table)
-    if given["out"]:
-        Path(given["out"]).write_text(table + "\n")
+    return measure(given["rounds"], given["device"], given["threads"], given["size"])
+
+
+main = page_command("benchmarks", "Time training and scoring.", OPTIONS, time_all, "table")
+"""The command; its exit code."""
 
 
 def measure(rounds: int, device_name: str, threads: int, size: str) -> str:

@@ -12,7 +12,6 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 from unittest.mock import patch
 
@@ -21,7 +20,6 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import BASE, LARGE, SMALL, Workload
@@ -38,11 +36,11 @@ from diffusion_core.samplers import Ddim
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
+from evidence.page_command import page_command
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 15, int),
     "threads": Option("CPU threads", 1, int),
-    "out": Option("a file to write the page to as well"),
 }
 CPU = torch.device("cpu")
 SIZES = {
@@ -155,20 +153,16 @@ MEASURES = (
 )
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("benchmarks.changes", "What each measure for speed gives.", OPTIONS, time_all, arguments)
-
-
-def time_all(given: dict[str, Any]) -> None:
-    """Time, print, and write where asked."""
+def time_all(given: dict[str, Any]) -> str:
+    """Time; the page."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
     torch.set_num_threads(given["threads"])
-    text = page(given["rounds"], given["threads"])
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return page(given["rounds"], given["threads"])
+
+
+main = page_command("benchmarks.changes", "What each measure for speed gives.", OPTIONS, time_all)
+"""The command; its exit code."""
 
 
 def page(rounds: int, threads: int) -> str:

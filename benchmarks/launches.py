@@ -91,9 +91,9 @@ def write(given: dict[str, Any]) -> None:
     from ablations.launchers.protocol import found_devices
 
     device = torch.device(found_devices(given["device"])[0])
-    before = None if given["before"] is None else counts_in(Path(given["before"]), device)
+    before = counts_in(Path(given["before"]), device) if given["before"] else None
     lines = page(counts(device), before, device)
-    if given["before"] is not None:
+    if given["before"]:
         lines.insert(4, f"`before` is commit {commit_of(Path(given['before']))}.")
     text = "\n".join(lines)
     print(text)

@@ -15,26 +15,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.page_command import page_command
 
 OPTIONS = {
     "grids": Option(
         "results folders, with commas between them", "results/committed/parameterization-long,results/committed/latent"
     ),
     "rounds": Option("how often the pages of each are written; medians are told", 5, int),
-    "out": Option("a file to write the table to as well"),
 }
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("benchmarks.pages", "Time the pages of finished grids.", OPTIONS, time_pages, arguments)
-
-
-def time_pages(given: dict[str, Any]) -> None:
-    """Time, print, and write where asked."""
+def time_pages(given: dict[str, Any]) -> str:
+    """Time; the table."""
     folders = [Path(name) for name in given["grids"].split(",")]
     if given["rounds"] < 1:
         raise InputError("rounds must be at least 1")
@@ -49,9 +43,11 @@ def time_pages(given: dict[str, Any]) -> None:
         "|---|---|---|",
         *(f"| {folder.name} | {statistics.median(s):.2f} | {min(s):.2f} |" for folder, s in seconds.items()),
     ]
-    print("\n".join(lines))
-    if given["out"]:
-        Path(given["out"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines)
+
+
+main = page_command("benchmarks.pages", "Time the pages of finished grids.", OPTIONS, time_pages, "table")
+"""The command; its exit code."""
 
 
 def timed(folders: list[Path], rounds: int) -> dict[Path, list[float]]:

@@ -10,15 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.machine import machine
+from evidence.page_command import page_command
 
 if TYPE_CHECKING:
     import torch
@@ -37,7 +36,6 @@ OPTIONS = {
         "tiny",
         choices=(*NAMES, "all"),
     ),
-    "out": Option("a file to write the page to as well"),
 }
 
 PEERS = {"diffusers": "diffusers", "denoising_diffusion_pytorch": "denoising-diffusion-pytorch"}
@@ -71,23 +69,19 @@ LOOPS = 3
 """Full loops from which their own error is taken."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("benchmarks.peers", "Time others' libraries beside ours.", OPTIONS, measure, arguments)
-
-
-def measure(given: dict[str, Any]) -> None:
-    """Measure, print, and write where asked."""
+def measure(given: dict[str, Any]) -> str:
+    """Measure; the page."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
     missing = [name for module, name in PEERS.items() if find_spec(module) is None]
     if missing:
         raise InputError(f"{' and '.join(missing)} not found: pip install -e '.[peers]'")
     command = " ".join(f"{key}={given[key]}" for key in ("rounds", "device", "threads", "size"))
-    text = "\n".join(page(given["rounds"], given["device"], given["threads"], given["size"], command))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return "\n".join(page(given["rounds"], given["device"], given["threads"], given["size"], command))
+
+
+main = page_command("benchmarks.peers", "Time others' libraries beside ours.", OPTIONS, measure)
+"""The command; its exit code."""
 
 
 def page(rounds: int, device_name: str, threads: int, size: str, command: str) -> list[str]:

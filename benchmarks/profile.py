@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ from torch.profiler import ProfilerActivity, profile
 from ablations.launchers.protocol import found_devices
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import BASE, SMALL, Workload
@@ -32,12 +30,12 @@ from benchmarks.peak import Mode, multiply_adds, peak
 from benchmarks.timing import timed
 from benchmarks.together import STEPS, Companions
 from diffusion_core.precision import resolve_precision
+from evidence.page_command import page_command
 
 OPTIONS = {
     "device": Option("cpu, cuda or cuda:N", "cpu"),
     "steps": Option("training steps that are profiled", 20, int),
     "threads": Option("CPU threads", 1, int),
-    "out": Option("a file to write the page to as well"),
 }
 KINDS = {
     "convolutions, backward": ("convolution_backward", "mkldnn_convolution_backward"),
@@ -55,20 +53,16 @@ REST = "some hundreds of small operations"
 OUTSIDE = "between operations: Python, dispatch, autograd"
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("benchmarks.profile", "Where the time of a training step goes.", OPTIONS, write, arguments)
-
-
-def write(given: dict[str, Any]) -> None:
-    """Profile, print, and write where asked."""
+def made(given: dict[str, Any]) -> str:
+    """Profile; the page."""
     if min(given["steps"], given["threads"]) < 1:
         raise InputError("steps and threads must be at least 1")
     claim("cpu", given["threads"])
-    text = page(given["steps"], given["threads"], torch.device(found_devices(given["device"])[0]))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return page(given["steps"], given["threads"], torch.device(found_devices(given["device"])[0]))
+
+
+main = page_command("benchmarks.profile", "Where the time of a training step goes.", OPTIONS, made)
+"""The command; its exit code."""
 
 
 def page(steps: int, threads: int, device: torch.device = CPU) -> str:

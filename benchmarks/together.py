@@ -14,7 +14,6 @@ import math
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,7 +21,6 @@ import torch
 from ablations.engine.company import side_by_side
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim, peak_memory, reset_peak_memory
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.cases import SMALL, Workload
@@ -31,11 +29,11 @@ from benchmarks.timing import interleaved
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
+from evidence.page_command import page_command
 
 OPTIONS = {
     "rounds": Option("how often every case is timed; medians are compared", 15, int),
     "threads": Option("CPU threads", 1, int),
-    "out": Option("a file to write the page to as well"),
 }
 CPU = torch.device("cpu")
 BATCHES = (32, 128)
@@ -45,14 +43,8 @@ STEPS = 4
 HEAD = "| training | ms a step and training | × alone | MB in all |", "|---|---|---|---|"
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    said = "Time trainings side by side."
-    return options.run("benchmarks.together", said, OPTIONS, time_companies, arguments)
-
-
-def time_companies(given: dict[str, Any]) -> None:
-    """Time, print, and write where asked."""
+def time_companies(given: dict[str, Any]) -> str:
+    """Time; the page."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
     claim("cpu", given["threads"])
@@ -66,10 +58,11 @@ def time_companies(given: dict[str, Any]) -> None:
     ]
     for batch in BATCHES:
         lines += [f"## 8×8, batch {batch}", "", *table(Workload(SMALL, (1, 8, 8), batch, CPU), given["rounds"]), ""]
-    text = "\n".join(lines)
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text, encoding="utf-8")
+    return "\n".join(lines[:-1])
+
+
+main = page_command("benchmarks.together", "Time trainings side by side.", OPTIONS, time_companies)
+"""The command; its exit code."""
 
 
 def table(workload: Workload, rounds: int) -> list[str]:

@@ -75,12 +75,12 @@ class Gamma(nn.Module, ABC):
     @torch.no_grad()
     def inverse(self, gamma: Tensor) -> Tensor:
         """The t in [1, T] at which this noise level is reached, by bisection."""
-        return bisected(self.at, gamma, 1.0, self.horizon)
+        return bisected(self.at, gamma, self.horizon)
 
 
-def bisected(rising: Callable[[Tensor], Tensor], wanted: Tensor, start: float, end: float) -> Tensor:
-    """The places in [start, end] at which a rising function has the values `wanted`."""
-    low, high = torch.full_like(wanted, start), torch.full_like(wanted, end)
+def bisected(rising: Callable[[Tensor], Tensor], wanted: Tensor, end: float) -> Tensor:
+    """The places in [1, end] at which a rising function has the values `wanted`."""
+    low, high = torch.ones_like(wanted), torch.full_like(wanted, end)
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
         below = rising(middle) < wanted

@@ -103,7 +103,7 @@ class LevelSpacing(Spacing):
         ends = torch.tensor([1.0, last], dtype=torch.float64, device=gamma.device)
         share = torch.arange(count, dtype=torch.float64, device=gamma.device) / max(1, count - 1)
         start, end = self.scale(gamma(ends))
-        times = bisected(lambda t: self.scale(gamma(t)), torch.lerp(start, end, share), 1.0, last)
+        times = bisected(lambda t: self.scale(gamma(t)), torch.lerp(start, end, share), last)
         times[[0, -1]] = ends if count > 1 else ends[:1]
         return torch.cat([times, times.new_tensor([horizon])] if to_noise else [times]).cpu()
 

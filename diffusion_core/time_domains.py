@@ -48,11 +48,6 @@ class TimeDomain(ABC):
         What it is `told` besides is as `Denoiser.asked` says.
         """
 
-    def example(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor) -> Example:
-        """The example that an objective reads, by one answer of the network."""
-        asked, reading = self.asking(diffusion, x0, t, eps, {})
-        return reading(diffusion.denoiser.answer(asked))
-
     @abstractmethod
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         """The parameters of a learned schedule, by the loss that teaches them."""

@@ -46,18 +46,14 @@ def document() -> str:
         sections.append(_section(axis, options))
     sections += [_section(axis, words) for axis, words in WORDS.items()]
     sections.append(_metrics())
-    pairs = Pairs(all_values())
+    pairs, order = Pairs(all_values()), [*AXES, *NUMBERS, *WORDS]
     rows = []
     for values, reason in [*pairs.refused.items(), *pairs.refused_triples.items()]:
         first, *others = sorted(
-            (value.label for value in values), key=lambda label: _position(re.split("[.=]", label)[0])
+            (value.label for value in values), key=lambda label: order.index(re.split("[.=]", label)[0])
         )
         rows.append(f"| `{first}` | {' with '.join(f'`{label}`' for label in others)} | {_escaped(reason)} |\n")
     return "\n".join([HEAD, *sections, REFUSED]) + "".join(rows)
-
-
-def _position(axis: str) -> int:
-    return [*AXES, *NUMBERS, *WORDS].index(axis)
 
 
 def _metrics() -> str:

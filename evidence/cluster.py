@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.page_command import page_command
 
 OPTIONS = {
     "cells": Option("trainings: cells times seeds", 10_000, int),
@@ -29,7 +29,6 @@ OPTIONS = {
     "mfu": Option("the share of it that is reached", 0.12, float),
     "steps": Option("training steps at batch 128, with commas between budgets", "10000,100000,800000"),
     "scale": Option("the page of evidence.scale, whose largest row is the driver's", "evidence/scale.md"),
-    "out": Option("a file to write the page to as well"),
 }
 SHAPE = (3, 32, 32)
 HELD_OUT = 10_000
@@ -66,23 +65,19 @@ class Driver:
     memory: float
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.cluster", "What a large grid takes, on paper.", OPTIONS, write, arguments)
-
-
-def write(given: dict[str, Any]) -> None:
-    """Work out, print, and write where asked."""
+def made(given: dict[str, Any]) -> str:
+    """Work out the page."""
     try:
         budgets = [int(word) for word in given["steps"].split(",")]
     except ValueError as error:
         raise InputError(f"steps are whole numbers with commas between them, got {given['steps']!r}") from error
     if min(given["cells"], given["gpus"], given["peak"], *budgets) <= 0 or not 0 < given["mfu"] <= 1:
         raise InputError("cells, gpus, peak and steps must be above 0, and mfu between 0 and 1")
-    lines = page(given, budgets, operations(), driver_of(Path(given["scale"])))
-    print("\n".join(lines))
-    if given["out"]:
-        Path(given["out"]).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(page(given, budgets, operations(), driver_of(Path(given["scale"]))))
+
+
+main = page_command("evidence.cluster", "What a large grid takes, on paper.", OPTIONS, made)
+"""The command; its exit code."""
 
 
 def operations() -> Operations:

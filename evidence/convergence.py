@@ -8,13 +8,12 @@ is the sampler's own error.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.page_command import page_command
 
 if TYPE_CHECKING:
     from diffusion_core.samplers import Sampler
@@ -24,26 +23,21 @@ if TYPE_CHECKING:
 
 OPTIONS = {
     "doublings": Option("numbers of steps, from 8 on, each twice the one before", 6, int),
-    "out": Option("a file to write the tables to as well"),
 }
 
 FEWEST = 8
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.convergence", "Measure the samplers' orders.", OPTIONS, measure, arguments)
-
-
-def measure(given: dict[str, Any]) -> None:
-    """Measure, print, and write where asked."""
+def measure(given: dict[str, Any]) -> str:
+    """Measure; the tables."""
     if given["doublings"] < 3:
         raise InputError("doublings must be at least 3: an order is fitted to three numbers of steps")
     counts = tuple(FEWEST * 2**i for i in range(given["doublings"]))
-    text = "\n".join(lines(counts, f"python -m evidence.convergence doublings={given['doublings']}"))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return "\n".join(lines(counts, f"python -m evidence.convergence doublings={given['doublings']}"))
+
+
+main = page_command("evidence.convergence", "Measure the samplers' orders.", OPTIONS, measure, "tables")
+"""The command; its exit code."""
 
 
 def lines(counts: tuple[int, ...], command: str) -> list[str]:

@@ -17,7 +17,6 @@ import math
 import platform
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,19 +25,18 @@ from scipy import special
 
 from ablations.grids.grid import looks_of
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from analysis.statistics.families import ALPHA, settle
 from analysis.statistics.looks import FUTILE, Looks, claims
 from analysis.statistics.variances import Array, over_seeds, quantile
 from evidence.examples import LOOKS
+from evidence.page_command import page_command
 
 Flags = NDArray[np.bool_]
 
 OPTIONS = {
     "repeats": Option("grids of each kind", 10000, int),
-    "out": Option("a file to write the tables to as well"),
 }
 COUNTS = (3, 10, 23)
 """Comparisons with a baseline."""
@@ -115,19 +113,15 @@ class Ended:
         return float((self.seeds.sum(-1) + self.seeds.max(-1)).mean())
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.looks", "Simulate seeds=auto.", OPTIONS, simulate, arguments)
-
-
-def simulate(given: dict[str, Any]) -> None:
-    """Simulate, print, and write where asked."""
+def simulate(given: dict[str, Any]) -> str:
+    """Simulate; the tables."""
     if given["repeats"] < FEWER:
         raise InputError(f"repeats must be at least {FEWER}")
-    text = tables(given["repeats"])
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return tables(given["repeats"])
+
+
+main = page_command("evidence.looks", "Simulate seeds=auto.", OPTIONS, simulate, "tables")
+"""The command; its exit code."""
 
 
 def tables(repeats: int) -> str:

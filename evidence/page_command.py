@@ -17,9 +17,9 @@ def replicates(what: str, default: int) -> Mapping[str, Option]:
 
 
 def page_command(
-    name: str, purpose: str, given: Mapping[str, Option], page: Callable[[dict[str, Any]], str]
+    name: str, purpose: str, given: Mapping[str, Option], page: Callable[[dict[str, Any]], str], what: str = "page"
 ) -> Callable[[list[str]], int]:
-    """The command of this name whose page is made of what is `given`; its exit code."""
+    """The command of this name whose page is made of what is `given`, and which calls it `what`; its exit code."""
 
     def write(values: dict[str, Any]) -> None:
         if values.get("replicates", 1) < 1:
@@ -29,7 +29,7 @@ def page_command(
         if values["out"]:
             Path(values["out"]).write_text(text + "\n", encoding="utf-8")
 
-    every = {**given, "out": Option("a file to write the page to as well")}
+    every = {**given, "out": Option(f"a file to write the {what} to as well")}
 
     def main(arguments: list[str]) -> int:
         return options.run(name, purpose, every, write, arguments)

@@ -23,18 +23,17 @@ from numpy.typing import NDArray
 
 import ablations
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.notation import probability
 from analysis.format.options import Option
 from analysis.statistics.paired import compare, equivalent
 from benchmarks.machine import machine
 from diffusion_core.networks import fused
+from evidence.page_command import page_command
 
 OPTIONS = {
     "seeds": Option("paired seeds", 5, int),
     "results": Option("where trainings are kept, so that the same command continues; by default a temporary folder"),
-    "out": Option("a file to write the page to as well"),
 }
 CELL = ("horizon=100", "training.steps=500")
 THREADS = 1
@@ -63,23 +62,19 @@ Pair = tuple[NDArray[np.float64], NDArray[np.float64]]
 """A metric by seed, with the kernel and with torch's operations."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.same", "Compare results with the kernel and without it.", OPTIONS, measure, arguments)
-
-
-def measure(given: dict[str, Any]) -> None:
-    """Train both ways, print, and write where asked."""
+def measure(given: dict[str, Any]) -> str:
+    """Train both ways; the page."""
     if given["seeds"] < 2:
         raise InputError("seeds must be at least 2: an interval is of their spread")
     if not fused.works():
         raise InputError("the kernel cannot be built here, so there is nothing to compare")
     with TemporaryDirectory() as temporary:
         pairs = both(Path(given["results"] or temporary), given["seeds"], CELL)
-    text = "\n".join(page(pairs, f"python -m evidence.same seeds={given['seeds']}"))
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return "\n".join(page(pairs, f"python -m evidence.same seeds={given['seeds']}"))
+
+
+main = page_command("evidence.same", "Compare results with the kernel and without it.", OPTIONS, measure)
+"""The command; its exit code."""
 
 
 def both(results: Path, seeds: int, cell: Sequence[str]) -> dict[str, Pair]:

@@ -41,16 +41,15 @@ from ablations.launchers.protocol import Launcher
 from ablations.settings.exits import exit_code
 from ablations.stages import stage as stages
 from ablations.stages.artifacts import read_artifact, write_artifact
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.page_command import page_command
 
 OPTIONS = {
     "cells": Option("how many cells, with commas between sizes", "10,100,1000"),
     "seeds": Option("seeds of each cell", 1, int),
     "images": Option("how many images and their side, with commas between sizes", "60000x8,1000000x8,60000x64"),
     "one": Option("measure one size here and print it as JSON; what the command calls itself with", ""),
-    "out": Option("a file to write the table to as well"),
 }
 
 TINY = (
@@ -66,17 +65,11 @@ TINY = (
 PARTS = ("plan", "run", "deliver", "pages", "again")
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.scale", "What a driver costs per cell.", OPTIONS, measure, arguments)
-
-
-def measure(given: dict[str, Any]) -> None:
-    """Measure each size in a process of its own, print, and write where asked."""
+def measure(given: dict[str, Any]) -> str:
+    """Measure each size in a process of its own; the table."""
     if given["one"]:
         size = given["one"]
-        print(json.dumps(mapped(*sides(size)) if "x" in size else measured(int(size), given["seeds"])))
-        return
+        return json.dumps(mapped(*sides(size)) if "x" in size else measured(int(size), given["seeds"]))
     try:
         cells, images = ([word for word in given[key].split(",") if word] for key in ("cells", "images"))
         numbers = [int(word) for word in cells] + [number for word in images for number in sides(word)]
@@ -92,10 +85,11 @@ def measure(given: dict[str, Any]) -> None:
     lines = [f"`{command}`, cpu ({platform.machine()})"]
     lines += [*table({int(word): costs[word] for word in cells}, given["seeds"])] if cells else []
     lines += [*image_table({word: costs[word] for word in images})] if images else []
-    text = "\n".join(lines)
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+    return "\n".join(lines)
+
+
+main = page_command("evidence.scale", "What a driver costs per cell.", OPTIONS, measure, "table")
+"""The command; its exit code."""
 
 
 def sides(word: str) -> tuple[int, int]:

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
-from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence.page_command import page_command
 
 if TYPE_CHECKING:
     from ablations.search.optimizer.told import Told
@@ -31,7 +31,6 @@ OPTIONS = {
     "repeats": Option("searches per sampler, each with draws of its own", 10, int),
     "trials": Option("trials of a search", 30, int),
     "results": Option("where trainings are kept, so that the same command continues; by default a temporary folder"),
-    "out": Option("a file to write the tables to as well"),
 }
 
 SPACE = [
@@ -65,22 +64,18 @@ class Sweep:
         return (value - self.best) / (self.worst - self.best)
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.search", "Compare samplers and pruners.", OPTIONS, compare, arguments)
-
-
-def compare(given: dict[str, Any]) -> None:
-    """Run what is missing, print the tables, and write them where asked."""
+def compare(given: dict[str, Any]) -> str:
+    """Run what is missing; the tables."""
     if given["repeats"] < 1 or given["trials"] < 11:
         raise InputError(
             "repeats must be at least 1, and trials at least 11, for a sampler begins after 10 random ones"
         )
     with TemporaryDirectory() as temporary:
-        text = measured(Path(given["results"] or temporary), given["repeats"], given["trials"])
-    print(text)
-    if given["out"]:
-        Path(given["out"]).write_text(text + "\n", encoding="utf-8")
+        return measured(Path(given["results"] or temporary), given["repeats"], given["trials"])
+
+
+main = page_command("evidence.search", "Compare samplers and pruners.", OPTIONS, compare, "tables")
+"""The command; its exit code."""
 
 
 def measured(results: Path, repeats: int, trials: int) -> str:

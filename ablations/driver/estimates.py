@@ -13,21 +13,17 @@ import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 
 import torch
 
 from ablations.data.base import Data
 from ablations.driver.loads import BEGIN, JUDGE, NOWHERE, Key, Left, loads_of, seconds_of, side_by_side
-from ablations.driver.work_units import Pass, alike, company_pass, count_of, maker_of
+from ablations.driver.work_units import Pass, alike, company_pass, count_of, maker_of, process
 from ablations.engine.company import size_of_next
-from ablations.engine.processes import METHOD
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.cell import Cell
-from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of, peak_memory, reset_peak_memory
 from ablations.stages.stage import Stage
 
@@ -85,8 +81,8 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
         measurements = [_measured(*asked)]
     else:
         with ExitStack() as pools:
-            begun = [pools.enter_context(_process()).submit(_measured, *asked, turn) for turn in range(count)]
-            measurements = [process.result() for process in begun]
+            begun = [pools.enter_context(process()).submit(_measured, *asked, turn) for turn in range(count)]
+            measurements = [one.result() for one in begun]
     memory = [part.memory for part in measurements if part.memory is not None]
     each = {key: statistics.fmean(part.each[key] for part in measurements) for key in measurements[0].each}
     return Measured(each, max(memory, default=None))
@@ -115,11 +111,6 @@ def companies_of(stages: int, workers: int, most: int) -> list[int]:
         sizes.append(size_of_next(stages, workers - len(sizes) % workers, most))
         stages -= sizes[-1]
     return sizes
-
-
-def _process() -> ProcessPoolExecutor:
-    context, modules = get_context(METHOD), (plugins.modules(),)
-    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def _measured(

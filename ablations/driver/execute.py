@@ -251,13 +251,13 @@ class Execution:
                 self.damaged.clear()
                 self.launch(plan, shown or self.first)
             try:
-                return self._publish(plan, shown, ended=ended, wait=wait)
+                return self._publish(plan, shown, wait=wait)
             except Damaged as error:
                 print(f"{error.folder.name} is made anew: {error.what}", file=sys.stderr)
                 self.job.journal.forget_result(error.folder.name)
                 self.damaged.add(error.folder.name)
 
-    def _publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool) -> list[Record]:
+    def _publish(self, plan: Plan, shown: Round | None, *, wait: bool) -> list[Record]:
         """Publish once; Damaged where a file of a finished stage is damaged."""
         with self.lock.held(wait=wait) as held:
             if held is None:

@@ -12,18 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from multiprocessing import get_context
 
 import torch
 
 from ablations.driver.plan import Conditions
-from ablations.driver.work_units import alike, maker_of
-from ablations.engine.processes import METHOD
+from ablations.driver.work_units import alike, maker_of, process
 from ablations.launchers.protocol import cores
-from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import claim, placed
 from ablations.stages.stage import Stage
 from diffusion_core.recorded import WARM_UP
@@ -80,16 +76,11 @@ def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) 
 
 def measured(stages: list[Stage], device: str) -> Memory:
     """The memory of a worker that runs these stages."""
-    with _process() as first, _process() as second:
+    with process() as first, process() as second:
         left = first.submit(free_on, device).result()
         begun, ended = second.submit(free_around, stages, device).result()
     context = max(0, left - begun)
     return Memory(left + context, max(1, context + begun - ended))
-
-
-def _process() -> ProcessPoolExecutor:
-    context, modules = get_context(METHOD), (plugins.modules(),)
-    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def free_on(device: str) -> int:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing import get_context
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.company import Seat, side_by_side
+from ablations.engine.processes import METHOD
 from ablations.settings.budget import autoencoder_flops, forward_flops, training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of, classes_of
+from ablations.settings.plugins import classes as plugins
 from ablations.stages.restore import autoencoder_of
 from ablations.stages.stage import Passes, Stage
 from diffusion_core import precision
@@ -43,6 +47,12 @@ class Pass:
 
 Maker = Callable[[Cell, Data, torch.device, int], Pass]
 """Makes the pass of a cell on a device, at so many examples at once where it is evaluated."""
+
+
+def process() -> ProcessPoolExecutor:
+    """A process of its own, in which passes are measured."""
+    context, modules = get_context(METHOD), (plugins.modules(),)
+    return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
 
 def maker_of(stage: Stage) -> Maker:

@@ -12,17 +12,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results.csv_text import csv_text, number, union
-from ablations.results.sample_sheets import strip
+from ablations.results.sample_sheets import write_strip
 from ablations.settings.identity import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
 from ablations.stages.stage import Stage
-from analysis.format.files import replace_file, write_text
-from diffusion_core.encodings import GreyLevels
+from analysis.format.files import write_text
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
@@ -90,15 +87,8 @@ def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Jou
         if (left / RECONSTRUCTIONS).exists():
             tensors, _ = read_artifact(left, RECONSTRUCTIONS)
             folder.mkdir(parents=True, exist_ok=True)
-            written.add(_write(folder / "originals.png", tensors["originals"], data))
-            written.add(_write(folder / f"{stage.id}.png", tensors["reconstructions"], data))
+            written.add(write_strip(folder / "originals.png", tensors["originals"], data))
+            written.add(write_strip(folder / f"{stage.id}.png", tensors["reconstructions"], data))
     if folder.is_dir():
         for stale in set(folder.glob("*.png")) - written:
             stale.unlink()
-
-
-def _write(path: Path, images: Tensor, data: Data) -> Path:
-    assert isinstance(data.encoding, GreyLevels), "images have grey levels"
-    image = strip(images, data.encoding.levels)
-    replace_file(path, lambda temporary: image.save(temporary, format="png"))
-    return path

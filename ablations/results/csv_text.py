@@ -33,11 +33,6 @@ def number(value: float) -> str:
     return f"{value:.7g}" if math.isfinite(value) else "nan"
 
 
-def of_image(value: float) -> str:
-    """Six digits of what one image costs."""
-    return f"{value:.6g}"
-
-
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     """Lines as CSV, what a line lacks empty; what a spreadsheet would run is guarded from it."""
     text = io.StringIO()

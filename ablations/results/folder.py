@@ -31,7 +31,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
-from ablations.results.csv_text import csv_text, curve_rows, number, of_image, rows_of, union
+from ablations.results.csv_text import csv_text, curve_rows, number, rows_of, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
@@ -112,7 +112,7 @@ def images_csv(records: list[Record], journal: Journal) -> str:
     """A row per finished record and likelihood on the test split, a column per image."""
     rows = [
         {"cell_id": r.planned.cell_id, "seed": r.planned.cell.seed, "metric": metric}
-        | {str(i): of_image(value) for i, value in enumerate(values)}
+        | {str(i): f"{value:.6g}" for i, value in enumerate(values)}
         for r in records
         if r.status == "finished"
         for metric, values in images_of(r, journal).items()

@@ -46,6 +46,14 @@ def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:
     return picture.resize((picture.width * scale, picture.height * scale), Image.Resampling.NEAREST)
 
 
+def write_strip(path: Path, images: Tensor, data: Data) -> Path:
+    """Images in one row as a PNG; its path."""
+    assert isinstance(data.encoding, GreyLevels), "images have grey levels"
+    image = strip(images, data.encoding.levels)
+    replace_file(path, lambda temporary: image.save(temporary, format="png"))
+    return path
+
+
 def strip(images: Tensor, levels: int) -> Image.Image:
     """Stored images uint8 [N, C, H, W] in one row, edge to edge."""
     row = np.concatenate(list(eight_bit(images, levels)), axis=2).transpose(1, 2, 0)

@@ -71,7 +71,7 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
         "question": study.file.question,
         "data": study.fixed.get("data", parameters(cell)["data"]),
         "horizon": cell.horizon,
-        "objectives": [objective_of(plan, name) for name in plan.objectives],
+        "objectives": [objective_of(name) for name in plan.objectives],
         "parameters": [parameter_of(study, name, parameter) for name, parameter in study.parameters.items()],
         "sampler": study.file.sampler,
         "pruner": study.file.pruner,
@@ -80,7 +80,7 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
     }
 
 
-def objective_of(plan: SearchPlan, name: str) -> dict[str, Any]:
+def objective_of(name: str) -> dict[str, Any]:
     """An objective as tables and figures show it."""
     metric = fact_of(name)
     return metric.shown(counts=1) | {"name": name, "decimals": 2 if metric.digits is None else metric.digits}

@@ -166,9 +166,9 @@ def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
     return data.labels[split] if classes_of(cell) else None
 
 
-def with_labels(cell: Cell, data: Data, split: Split, values: Tensor) -> Tensor | Labelled:
-    """Values [N, …] of a split with their labels, where the cell's network is told them."""
-    labels = labels_of(cell, data, split)
+def with_labels(cell: Cell, data: Data, values: Tensor) -> Tensor | Labelled:
+    """Values [N, …] of the training split with their labels, where the cell's network is told them."""
+    labels = labels_of(cell, data, "train")
     return values if labels is None else Labelled(values, labels)
 
 

@@ -206,7 +206,7 @@ def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
     """A cell's diffusion, trained on this bench as far as the course goes."""
     learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
-    return learn(learner, with_labels(cell, data, "train", stored), cell.training, cell.seed, bench, course)
+    return learn(learner, with_labels(cell, data, stored), cell.training, cell.seed, bench, course)
 
 
 def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:

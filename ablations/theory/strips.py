@@ -21,13 +21,13 @@ from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.results.csv_text import csv_text, number
 from ablations.results.records import Record
-from ablations.results.sample_sheets import strip
+from ablations.results.sample_sheets import write_strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.stages.restore import load
 from ablations.theory import formulas, mixture
 from ablations.theory.formulas import HORIZON, SCHEDULES
-from analysis.format.files import replace_file, write_text
+from analysis.format.files import write_text
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
@@ -48,11 +48,11 @@ def write_strips(folder: Path, records: Sequence[Record], journal: Journal, data
     folder.mkdir(parents=True, exist_ok=True)
     gammas: dict[str, Gamma] = {choice_name(schedule): schedule.gamma(HORIZON) for schedule in SCHEDULES.values()}
     for name, cell, diffusion in trained_cells(records, journal, data):
-        _write(folder / f"backward-{name}.png", diffusion.encoding.decode(backward(cell, diffusion)), data)
+        write_strip(folder / f"backward-{name}.png", diffusion.encoding.decode(backward(cell, diffusion)), data)
         if cell.schedule.learned:
             gammas[name] = diffusion.gamma
     for name, gamma in gammas.items():
-        _write(folder / f"forward-{name}.png", data.encoding.decode(forward(gamma, data)), data)
+        write_strip(folder / f"forward-{name}.png", data.encoding.decode(forward(gamma, data)), data)
 
 
 def trained_cells(records: Sequence[Record], journal: Journal, data: Data) -> Iterator[tuple[str, Cell, Diffusion]]:
@@ -85,12 +85,6 @@ def backward(cell: Cell, diffusion: Diffusion) -> Tensor:
         path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed, clip=cell.evaluation.clip))
     kept = (torch.linspace(0, 1, FRAMES) * (len(path) - 1)).round().int()
     return torch.cat([path[i] for i in kept.tolist()])
-
-
-def _write(path: Path, images: Tensor, data: Data) -> None:
-    assert isinstance(data.encoding, GreyLevels)
-    image = strip(images, data.encoding.levels)
-    replace_file(path, lambda temporary: image.save(temporary, format="png"))
 
 
 COLUMNS = ("figure", "series", "x", "y")

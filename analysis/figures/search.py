@@ -208,11 +208,7 @@ def _shown_by(search: Search, objective: int) -> dict[str, Any]:
     """Optuna's words for the objective that it shows; of a single one none, or it draws no best so far."""
     if len(search.head.objectives) == 1:
         return {}
-    return {"target": partial(_value, objective), "target_name": search.head.objectives[objective].label}
-
-
-def _value(objective: int, trial: optuna.trial.FrozenTrial) -> float:
-    return float(trial.values[objective])
+    return {"target": lambda trial: trial.values[objective], "target_name": search.head.objectives[objective].label}
 
 
 @contextmanager

@@ -83,7 +83,7 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, f
 def _html(table: ResultTable) -> Html:
     """The table as markup, without its verdict, which stands at the head of the page already."""
     alone = replace(table, answered=(), by_row=(), verdict=())
-    return Html(html_table(alone, caption=False), "the table", table.caption)
+    return Html(html_table(alone), "the table", table.caption)
 
 
 def _seeds(shown: Sequence[Picture]) -> list[Details]:

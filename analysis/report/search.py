@@ -40,7 +40,7 @@ def _best(search: Search) -> list[Html]:
     if table is None:
         return []
     named = replace(table, name=f"trials-{table.name}")
-    return [Html(html_table(named, caption=False), "the best trials", table.caption)]
+    return [Html(html_table(named), "the best trials", table.caption)]
 
 
 def search_report(search: Search, drawn: Mapping[str, Drawn], files: Files) -> str:

@@ -66,8 +66,6 @@ class Effects:
     factors: tuple[str, ...]
     effects: tuple[Effect, ...]
     notes: tuple[str, ...]
-    seeds: int
-    cells: int
 
 
 def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
@@ -80,7 +78,7 @@ def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
     values = y if images is None else images[np.isfinite(frame["y"].to_numpy(dtype=np.float64))]
     tested, notes = _tested(design, values)
     names = tuple(factor.name for factor in design.factors)
-    return Effects(names, tested, (*missing, *notes), len(design.seeds), int(design.cell.max()) + 1)
+    return Effects(names, tested, (*missing, *notes))
 
 
 def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[str, ...]]:

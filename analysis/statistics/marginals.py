@@ -35,7 +35,6 @@ class Marginal:
 
     factor: str
     levels: tuple[str, ...]
-    seeds: tuple[str, ...]
     values: NDArray[np.float64]
     note: str
     additive: bool
@@ -70,7 +69,6 @@ def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal
     return Marginal(
         design.factors[factor].name,
         tuple(design.factors[factor].levels[i] for i in levels),
-        tuple(design.seeds[i] for i in design.seed[runs[:, 0]]),
         weights @ y[runs].T,
         note,
         additive,

@@ -81,15 +81,13 @@ def _superscript(mark: str) -> str:
     return f"<sup>{mark}</sup>" if mark else ""
 
 
-def html_table(table: ResultTable, *, caption: bool = True) -> str:
+def html_table(table: ResultTable) -> str:
     """A <table> with scopes and a body per group of rows, and its footnotes as a list that the marks link to.
 
     Classes: `results` (the table), `group`, `cell`, `reference` (rows), `indented` (row heads), `footnotes`, `verdict`.
     Ids begin with the table's name.
     """
-    lines = ['<table class="results">']
-    lines += [f"<caption>{_html(table.full_caption)}</caption>"] if caption else []
-    lines += ["<thead>", *_html_heads(table), "</thead>"]
+    lines = ['<table class="results">', "<thead>", *_html_heads(table), "</thead>"]
     for rows in _bodies(table):
         lines += ["<tbody>", *(_html_row(table, row) for row in rows), "</tbody>"]
     lines.append("</table>")

@@ -46,7 +46,6 @@ class Batch:
         gamma_t = self.gamma(self.t)
         self.pair = Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
         self.snr = torch.exp(-gamma_t)
-        self.alpha_bar = torch.sigmoid(-self.gamma(torch.arange(HORIZON + 1)))
         self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
         draws = torch.randn(4, len(self.t), D, generator=generator, dtype=torch.float64)
         self.x0, self.eps, self.delta, self.raw = draws

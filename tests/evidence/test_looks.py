@@ -51,7 +51,7 @@ def test_the_share_of_a_fixed_design_by_hand():
 
 
 def test_all_tables_are_written(tmp_path, capsys):
-    looks.simulate({"repeats": 20, "out": str(tmp_path / "looks.md")})
+    assert looks.main(["repeats=20", f"out={tmp_path / 'looks.md'}"]) == 0
     text = (tmp_path / "looks.md").read_text()
     assert text == capsys.readouterr().out
     assert text.count("\n| ") == 2 + len(looks.NOISES) + 2 * len(looks.COUNTS) * len(looks.SHAPES)

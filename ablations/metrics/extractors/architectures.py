@@ -64,6 +64,22 @@ class Architecture(nn.Module, ABC):
             )
 
 
+def body(first: int, second: int, flat: int, width: int) -> nn.Sequential:
+    """Convolutions to `first`, `second` and 64 channels, the last two at half the size each, then features of what is
+    `flat` by then."""
+    return nn.Sequential(
+        nn.Conv2d(1, first, 3, padding=1),
+        nn.SiLU(),
+        nn.Conv2d(first, second, 3, padding=1, stride=2),
+        nn.SiLU(),
+        nn.Conv2d(second, 64, 3, padding=1, stride=2),
+        nn.SiLU(),
+        nn.Flatten(),
+        nn.Linear(flat, width),
+        nn.SiLU(),
+    )
+
+
 class DigitsCnn(Architecture):
     """For `digits`: 8×8, 17 levels."""
 
@@ -74,17 +90,7 @@ class DigitsCnn(Architecture):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 16, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(16, 32, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Conv2d(32, 64, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(256, self.width),
-            nn.SiLU(),
-        )
+        self.body = body(16, 32, 256, self.width)
         self.head = nn.Linear(self.width, self.classes)
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,17 +110,7 @@ class FashionCnn(Architecture):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(1, 24, 3, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(24, 48, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Conv2d(48, 64, 3, padding=1, stride=2),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Linear(1024, self.width),
-            nn.SiLU(),
-        )
+        self.body = body(24, 48, 1024, self.width)
         self.head = nn.Linear(self.width, self.classes)
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:

@@ -27,7 +27,7 @@ def test_one_degree_of_freedom_is_the_paired_t_test():
     assert (found.df, found.df_error) == (1, 5)
     assert known.statistic**2 == pytest.approx(found.F, rel=1e-9)
     assert known.pvalue == pytest.approx(found.p, rel=1e-9)
-    assert (result.notes, result.seeds, result.cells) == ((), 6, 8)
+    assert result.notes == ()
 
 
 def test_more_degrees_are_those_of_repeated_measures_at_the_lower_bound():
@@ -86,7 +86,7 @@ def test_a_half_of_54_cells():
     factors, without = fraction()
     frame = grid(factors, seeds=4, without=without)
     result = effects(frame)
-    assert (result.cells, len(result.effects)) == (27, 10)
+    assert len(result.effects) == 10
     assert {effect.df_error for effect in result.effects} == {3}
     # Type II at one seed, by two nested models: the sum over seeds of what a effects adds is that of the estimates.
     model = "C(b) + C(c) + C(d) + C(b):C(c) + C(b):C(d) + C(c):C(d)"

@@ -354,7 +354,7 @@ def test_the_writers_say_the_same(name, table):
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_heads_caption_and_footnotes_are_in_every_writer(name, table):
+def test_heads_and_footnotes_are_in_every_writer(name, table):
     table = table(name)
     page = ElementTree.fromstring(f"<div>{html_table(table)}</div>")
     assert len(list(page.iter("li"))) == len(table.footnotes) + len(table.sentences)
@@ -365,8 +365,6 @@ def test_heads_caption_and_footnotes_are_in_every_writer(name, table):
     groups = [column.group for column in table.columns]
     for place, texts in ((text, said + groups), (source, said + groups), (shown, said)):
         assert [one for one in texts if one not in place] == []
-    caption = page.find("table/caption")
-    assert "".join(caption.itertext()) == table.full_caption.replace("`", "")
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -389,10 +387,6 @@ def test_html_is_accessible_and_its_marks_lead_somewhere(table):
     assert (spans[0], spans[1], set(spans[2:])) == (7, 6, {7})
     bold = ["2.50 ± 0.05", "20.0 ± 2.5", "8.40 ± 0.25"]
     assert [one.text for one in page.iter("strong")] == bold
-
-
-def test_html_can_leave_its_caption_to_the_page(table):
-    assert "<caption>" not in html_table(table("general"), caption=False)
 
 
 NASTY = r"<b>50 % of R&D_2 #1 {x} $y$ ~ ^ \ > | * “q” ‖ε − ε̂‖² ≤ σₜ², μ̃ x₀ β̃ → ∞ … é ☃"
