@@ -4,7 +4,7 @@
 #     bash docs/pictures.sh [grid] [height]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-report=$(python -m analysis.report "runs=results/committed/${1:-variance}")
+report=$(python -m analysis.report "runs=results/committed/${1:-variance-fashion}")
 chromium --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size="1400,${2:-1240}" \
     --screenshot=docs/report.png "file://$PWD/$report"
 python -c "from PIL import Image; Image.open('docs/report.png').quantize(256).save('docs/report.png', optimize=True)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import defaultdict
 from functools import cached_property
 from typing import Any
 
@@ -93,12 +94,18 @@ class Told:
 
     def curve(self, name: str, cell: str, x: float) -> float:
         """The mean over seeds of a curve of a cell at one place."""
-        chosen = self.answers["cells"][self.cells[cell]]["cell_id"]
-        with (COMMITTED / self.name / "curves.csv").open(encoding="utf-8", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if row["cell_id"] == chosen and row["curve"] == name]
-        values = [float(row["y"]) for row in rows if float(row["x"]) == x]
+        values = self.curves[self.answers["cells"][self.cells[cell]]["cell_id"], name, float(x)]
         check(values, f"{self.name}: {cell} has no {name} at {x}")
         return sum(values) / len(values)
+
+    @cached_property
+    def curves(self) -> dict[tuple[str, str, float], list[float]]:
+        """The values of all seeds by cell, curve and place."""
+        found = defaultdict(list)
+        with (COMMITTED / self.name / "curves.csv").open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found[row["cell_id"], row["curve"], float(row["x"])].append(float(row["y"]))
+        return found
 
     def rung(self, metric: str, cell: str, steps: int) -> float:
         """The mean of a cell on its way, after so many steps."""
