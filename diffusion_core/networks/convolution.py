@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
-from diffusion_core.networks.grouped import SHIFT, Grouped, by_torch, computed_in, product, summed
+from diffusion_core.networks.grouped import SHIFT, Grouped, by_torch, computed_in, halved, product, summed
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
@@ -113,22 +113,6 @@ def cancelling(shapes: Shapes) -> list[Tensor]:
     """
     signs = ((1, 1), (1, -1), (-1, -1))
     return [halved(shape, *sign) for shape, sign in zip(shapes, signs, strict=True)]
-
-
-def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:
-    """Numbers of many magnitudes whose halves along the first two axes are equal but for these signs.
-
-    Products of numbers in bf16 have 16 digits: sums of those of one magnitude are hardly ever rounded. What an odd
-    number leaves over is small, so as not to hide how the others were rounded.
-    """
-    generator = torch.Generator().manual_seed(0)
-    values = torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-4, 5, shape, generator=generator)
-    for axis, sign in ((0, first), (1, second)):
-        half = shape[axis] // 2
-        values.narrow(axis, half, half).copy_(sign * values.narrow(axis, 0, half))
-        if half and shape[axis] % 2:
-            values.narrow(axis, 2 * half, 1).mul_(SHIFT)
-    return values
 
 
 def checkered(shapes: Shapes) -> list[Tensor]:

@@ -138,7 +138,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     if a.device.type != "cpu" or by_torch():
         return multiplied(a, b, bias)
     a, b = aligned(a), aligned(b)
-    if len(a) == 1 or not (_small(a, b) or dependent_product(Shape.of(a, b, bias))):
+    if len(a) == 1 or not (_small(a, b) or dependent_product(ProductCase.of(a, b, bias))):
         return multiplied(a, b, bias)
     biases = [None] * len(a) if bias is None else torch.split(bias, 1)
     each = zip(torch.split(a, 1), torch.split(b, 1), biases, strict=True)
@@ -167,7 +167,7 @@ def _small(a: Tensor, b: Tensor) -> bool:
     return n * k * m <= SMALL or (n < FEW and k > LONG and b.stride(1) == 1)
 
 
-class Shape(NamedTuple):
+class ProductCase(NamedTuple):
     """All that a library's choice of a kernel for products may depend on."""
 
     dtype: torch.dtype
@@ -179,34 +179,45 @@ class Shape(NamedTuple):
     threads: int
 
     @classmethod
-    def of(cls, a: Tensor, b: Tensor, bias: Tensor | None) -> Shape:
+    def of(cls, a: Tensor, b: Tensor, bias: Tensor | None) -> ProductCase:
         turned = a.stride(1) == 1, b.stride(1) == 1
         return cls(a.dtype, (*a.shape, b.shape[2]), turned, bias is not None, torch.get_num_threads())
 
 
 @cache
-def dependent_product(shape: Shape) -> bool:
+def dependent_product(case: ProductCase) -> bool:
     """True where some bit of such a product is another one alone than beside others.
 
     It is tried on numbers whose sums cancel and leave nothing but their rounding, which a sum in another order changes.
     """
-    members, rows, terms, columns = shape.sizes
-    generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(rows, terms, generator=generator), torch.randn(terms, columns, generator=generator)
-    half = terms // 2
-    a[:, half:], b[half:] = 0, 0
-    a[:, -half:], b[-half:] = -a[:, :half], b[:half]
-    bias = SHIFT * torch.randn(1, columns, generator=generator)
+    members, rows, terms, columns = case.sizes
+    a, b, bias = halved((rows, terms), 1, -1), halved((terms, columns), 1, 1), SHIFT * halved((1, columns), 1, 1)
     with torch.no_grad(), torch.autocast("cpu", enabled=False):
-        alone, beside = (_of_copies(shape, copies, a, b, bias) for copies in (1, members))
+        alone, beside = (_of_copies(case, copies, a, b, bias) for copies in (1, members))
         return not torch.equal(alone.expand_as(beside), beside)
 
 
-def _of_copies(shape: Shape, copies: int, *values: Tensor) -> Tensor:
+def _of_copies(case: ProductCase, copies: int, *values: Tensor) -> Tensor:
     """The products of equal matrices that lie as these do."""
-    a, b, bias = (torch.stack([value.to(shape.dtype)] * copies) for value in values)
-    a, b = (v.mT.contiguous().mT if turned else v for v, turned in zip((a, b), shape.turned, strict=True))
-    return multiplied(a, b, bias if shape.biased else None)
+    a, b, bias = (torch.stack([value.to(case.dtype)] * copies) for value in values)
+    a, b = (_dense(v.mT).mT if turned else v for v, turned in zip((a, b), case.turned, strict=True))
+    return multiplied(a, b, bias if case.biased else None)
+
+
+def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:
+    """Numbers of many magnitudes whose halves along the first two axes are equal but for these signs.
+
+    Products of numbers in bf16 have 16 digits: sums of those of one magnitude are hardly ever rounded. What an odd
+    number leaves over is small, so as not to hide how the others were rounded.
+    """
+    generator = torch.Generator().manual_seed(0)
+    values = torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-4, 5, shape, generator=generator)
+    for axis, sign in ((0, first), (1, second)):
+        half = shape[axis] // 2
+        values.narrow(axis, half, half).copy_(sign * values.narrow(axis, 0, half))
+        if half and shape[axis] % 2:
+            values.narrow(axis, 2 * half, 1).mul_(SHIFT)
+    return values
 
 
 def summed(rows: Tensor) -> Tensor:

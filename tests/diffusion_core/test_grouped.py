@@ -403,7 +403,11 @@ def test_what_can_lie_side_by_side_is_made_of_these_layers_and_draws_nothing():
 def cancelling(rows, terms, columns):
     """Eight products a b whose terms cancel, so that what is left of them is how they were rounded."""
     generator = torch.Generator().manual_seed(0)
-    a, b = torch.randn(8, rows, terms, generator=generator), torch.randn(8, terms, columns, generator=generator)
+    # Of many magnitudes: sums of products in bf16 of one magnitude are hardly ever rounded.
+    a, b = (
+        torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-4, 5, shape, generator=generator)
+        for shape in ((8, rows, terms), (8, terms, columns))
+    )
     half = terms // 2
     a[:, :, terms - half :], b[:, terms - half :] = -a[:, :, :half], b[:, :half]
     return a, b
@@ -440,14 +444,16 @@ def test_products_of_any_shape_have_the_bits_of_each_alone_wherever_it_lies(seed
 
 
 def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
-    def by_number(a, b, bias):
-        flipped = (a, b) if len(a) == 1 else (a.flip(2), b.flip(1))
-        return torch.einsum("snk,skm->snm", *(value.double() for value in flipped)).to(a.dtype) * (1 + len(a) * 1e-7)
+    def one_by_one(a, b, bias):
+        return torch.cat([(own_a.double() @ own_b.double()).float()[None] for own_a, own_b in zip(a, b, strict=True)])
 
-    shape = grouped.Shape(torch.float32, (3, 4, 32, 8), (False, True), False, 1)
-    assert not grouped.dependent_product.__wrapped__(shape._replace(sizes=(1, 4, 32, 8)))
-    monkeypatch.setattr(grouped, "multiplied", by_number)
-    assert grouped.dependent_product.__wrapped__(shape)
+    def by_number(a, b, bias):
+        return one_by_one(a, b, bias) * (1 + len(a) * 1e-6)
+
+    case = grouped.ProductCase(torch.float32, (3, 4, 32, 8), (False, True), False, 1)
+    for multiplied, found in ((one_by_one, False), (by_number, True)):
+        monkeypatch.setattr(grouped, "multiplied", multiplied)
+        assert grouped.dependent_product.__wrapped__(case) is found
 
 
 @pytest.mark.parametrize("autocast", [False, True])
