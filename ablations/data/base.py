@@ -114,9 +114,9 @@ class Data:
 
 
 class DataSet(ABC):
-    """A data set. `where` names the fields that say where files lie, or what is known of them: the digest stands for what they hold,
-    so that these fields are no part of an identity. `mirrors` is True where the mirror image of each is as likely as
-    itself: no letter, nothing that always points one way.
+    """A data set. `where` names the fields that say where files lie, or what is known of them: the digest stands for
+    what they hold, so that these fields are no part of an identity. `mirrors` is True where the mirror image of each
+    is as likely as itself: no letter, nothing that always points one way.
     """
 
     where: ClassVar[tuple[str, ...]] = ()

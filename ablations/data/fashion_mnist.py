@@ -41,10 +41,11 @@ VALIDATION = 6
 class FashionMnist(DataSet):
     """28×28 grey levels of 8 bits, padded with zeros to 32×32; `size` 16 is the mean over 2×2 of these, rounded.
 
-    With `levels` below 256 the same pictures have so few grey levels, so that they are dequantised as digits are; nothing
-    judges these (their `extractor` is None). `root` holds the four idx files, gzipped or not, as Debian's package does, or torchvision's FashionMNIST/raw. From
-    pools of 50,000 / 10,000 / 10,000 the first `train_images` and the first `held_out_images` of validation and of test
-    are taken. With `download` they come by themselves where `root` has none: into its FashionMNIST/raw, or data's.
+    With `levels` below 256 the same pictures have so few grey levels, so that they are dequantised as digits are;
+    nothing judges these (their `extractor` is None). `root` holds the four idx files, gzipped or not, as Debian's
+    package does, or torchvision's FashionMNIST/raw. From pools of 50,000 / 10,000 / 10,000 the first `train_images`
+    and the first `held_out_images` of validation and of test are taken. With `download` they come by themselves where
+    `root` has none: into its FashionMNIST/raw, or data's.
     """
 
     root: str = DEBIAN

@@ -85,6 +85,8 @@ def head_of(
         "question": grid.file.question,
         "layout": grid.file.layout,
         "data": planned[0].levels.get("data", parameters(cell)["data"]),
+        "shape": list(data.shape),
+        "trained_on": len(data.images["train"]),
         "axes": [
             {
                 "name": axis.name,

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from analysis.figures.distinct import name
-from analysis.figures.drawing import GREY, Color, Look, Point, distinct_looks, label_ends, panels, room_for
+from analysis.figures.drawing import GREY, Color, Look, Point, cell_looks, label_ends, panels, room_for
 from analysis.figures.windows import Window, on_axis, show, whole_window
 from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate
@@ -52,7 +52,7 @@ def budget_figure(answers: Answers) -> Figure | None:
     lines_of = [_distinct(answers, answer, budget) for answer, budget in scored]
     names = {line.key: line.name for lines in lines_of for line in lines[:NAMED]}
     few = list(names)[:NAMED]
-    looks = dict(zip(few, distinct_looks(len(few)), strict=True))
+    looks = dict(zip(few, cell_looks(answers.axes, few), strict=True))
     tall = max(2.4, room_for([*(names[key] for key in few), "others"], _CHARS))
     figure, subplots = panels(len(scored), tall, alone=0.62, wspace=0.05)
     for axes, (answer, budget), lines in zip(subplots, scored, lines_of, strict=True):

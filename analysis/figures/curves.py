@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from analysis.figures.distinct import Distinct, distinct, name, parts_of
 from analysis.figures.drawing import (
     WIDTH,
-    distinct_looks,
+    cell_looks,
     first_level,
     label_ends,
     looks,
@@ -120,7 +120,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
     objectives = {line.first.parameter("objective") for line in lines}
     titled: dict[str, list[Distinct[pd.DataFrame]]] = {}
     for line in ordered:
-        alone = line.first.parameter("objective") if len(objectives) > 1 else ""
+        alone = f"objective = {line.first.parameter('objective')}" if len(objectives) > 1 else ""
         titled.setdefault(", ".join(parts_of(line.first)[1:]) if rest else alone, []).append(line)
     return titled
 
@@ -136,7 +136,8 @@ def weights_figure(answers: Answers) -> Figure | None:
     fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in weights], log=False)
     fit_axis(axes, "y", [weight.to_numpy() for weight, _ in weights], log=True)
     ends = []
-    for (weight, _), text, look in zip(weights, names, distinct_looks(len(weights)), strict=True):
+    styles = cell_looks(answers.axes, [cells[0].levels for _, cells in weights])
+    for (weight, _), text, look in zip(weights, names, styles, strict=True):
         axes.plot(weight.index, weight, **look.line)
         ends.append(((float(weight.index[-1]), float(weight.iloc[-1])), text, look.color))
     label_ends(axes, ends, _WIDE)

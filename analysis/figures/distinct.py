@@ -12,7 +12,7 @@ from analysis.findings.values import shared
 from analysis.format.grid_json import Axis
 
 _NAMES = 3
-_WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends, log-SNR linear", "min_snr": "min-SNR"}
+_WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends (log-SNR linear)", "min_snr": "min-SNR"}
 _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈₉₊₋₋ₜₛₙₖᵢ")
 
 

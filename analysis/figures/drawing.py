@@ -188,6 +188,14 @@ def looks(axes: Sequence[Axis]) -> dict[str, Look]:
     return dict(zip(names, distinct_looks(len(names)), strict=True))
 
 
+def cell_looks(axes: Sequence[Axis], cells: Sequence[tuple[str, ...]]) -> list[Look]:
+    """A look per cell, given by its levels: that of its level where a grid has one axis, so that all figures agree."""
+    if len(axes) != 1:
+        return distinct_looks(len(cells))
+    of_level = looks(axes)
+    return [of_level[level] for (level,) in cells]
+
+
 def first_level(cell: CellRuns) -> str:
     """The level whose look a cell takes."""
     return cell.levels[0] if cell.levels else ""

@@ -193,12 +193,13 @@ class Meta:
     """The content of a grid's grid.json: its question, axes in order, metrics, what to read them against, and
     provenance.
 
-    `decoder` is p(x₀|x₁) of the bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the
-    smallest differences that matter to it, by the kind of the metric, where they are not the metric's own, and
-    `declarations` all that were made, in order. `seeds` are all that any cell has; where they were added as `auto`
-    says, cells have the first so many of them. `rungs` is how often trainings were scored on their way. `round` is what
-    the pages are of, where a command works in rounds. `own_steps` and `own_seeds` are what the grid's own file asks
-    for, whatever its command did; None for no number.
+    `shape` is that of one example, and `trained_on` the number that training knows. `decoder` is p(x₀|x₁) of the
+    bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the smallest differences that
+    matter to it, by the kind of the metric, where they are not the metric's own, and `declarations` all that were
+    made, in order. `seeds` are all that any cell has; where they were added as `auto` says, cells have the first so
+    many of them. `rungs` is how often trainings were scored on their way. `round` is what the pages are of, where a
+    command works in rounds. `own_steps` and `own_seeds` are what the grid's own file asks for, whatever its command
+    did; None for no number.
     """
 
     name: str
@@ -208,6 +209,8 @@ class Meta:
     axes: tuple[Axis, ...]
     metrics: tuple[ShownMetric, ...]
     seeds: tuple[int, ...]
+    shape: tuple[int, ...] = ()
+    trained_on: int | None = None
     horizon: int | None = None
     rungs: int = 0
     own_steps: int | None = None
@@ -254,8 +257,8 @@ class Meta:
 
     @property
     def example(self) -> str:
-        """The word for one of the data: a point, which no extractor judges, or an image."""
-        return "point" if self.extractor is None else "image"
+        """The word for one of the data: an image has a height, and one of an unknown shape has an extractor."""
+        return "image" if len(self.shape) == 3 or self.extractor else "point"
 
     @property
     def examples(self) -> str:

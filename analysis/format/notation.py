@@ -184,6 +184,8 @@ class Rounding:
 
     def places(self, value: float) -> int:
         """The number of decimals that a value of this size has."""
+        if value == 0 and self.decimals is not None:
+            return self.decimals
         size = math.floor(math.log10(abs(value))) if value and math.isfinite(value) else 0
         by_size = max(0, self.digits - 1 - size)
         return by_size if self.decimals is None else min(self.decimals, by_size)

@@ -36,16 +36,19 @@ def seed_seconds(answers: Answers) -> float:
 
 
 def _verdicts(answer: Findings) -> str:
-    """The differences that are open, and what the nearest of them takes."""
-    untold = [pair for pair in answer.pairs if pair.verdict == "cannot tell" and not pair.same]
-    if not untold:
-        return f"{answer.metric.label}: every comparison of the list is told already."
-    start = f"{answer.metric.label}: {len(untold)} of {counted(len(answer.pairs), 'comparison')} cannot be told"
-    if any(pair.sequential is not None for pair in untold):
-        return f"{start}; the planned looks have added seeds for as long as that was likely to tell one."
-    needed = [pair.fresh_seeds for pair in untold if pair.fresh_seeds]
+    """The comparisons that are undecided, and what the nearest of them takes."""
+    undecided = [pair for pair in answer.pairs if pair.verdict == "cannot tell" and not pair.same]
+    if not undecided:
+        return f"{answer.metric.label}: every comparison of the list is decided."
+    start = f"{answer.metric.label}: {len(undecided)} of {counted(len(answer.pairs), 'comparison')} undecided"
+    looks = [pair.sequential for pair in undecided if pair.sequential is not None]
+    if looks:
+        ended = max(look.found.n for look in looks)
+        why = "more seeds were unlikely to decide them" if all(look.dropped for look in looks) else "the last of them"
+        return f"{start}; the planned looks ended at {ended} seeds, {why}."
+    needed = [pair.fresh_seeds for pair in undecided if pair.fresh_seeds]
     if not needed:
-        return f"{start}, and no number of seeds up to 100 is known that would probably tell one."
+        return f"{start}, and no number of seeds up to 100 is known that would probably decide one."
     return f"{start}; the nearest would probably take {counted(min(needed), 'fresh seed')}."
 
 

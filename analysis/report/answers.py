@@ -24,7 +24,7 @@ from analysis.words.declared import exploratory_claims
 _ONE_FAMILY = (
     "Claims about a metric are one family with its comparisons: a claim about two cells of the list below has "
     "its verdict. It is too early to say where what a paper claims still comes nearer with more training, or where "
-    "none of its cells has learnt enough to be told by."
+    "none of its cells has learnt enough to judge by."
 )
 _FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."
 _REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_LOOK}"

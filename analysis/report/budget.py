@@ -10,15 +10,15 @@ from analysis.findings.budget import BRANCHED, RATE, ends_at_rungs
 from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, counted, listed, some
+from analysis.format.notation import Rounding, listed, some
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.words.verdicts import apart, size_of
 
 RULE = (
     "Trainings were scored on their way too. A verdict is said to hold at twice the steps if it would, should the "
-    "difference go on changing by as much as it did since the last of these scores (95 % intervals over seeds, not "
-    "adjusted: they take claims back and make none). Of what comes later they say nothing. The likelihood there is of "
-    "validation data."
+    "difference change once more by as much as it has since the last of these scores. That is a caution, no forecast: "
+    "it takes claims back and makes none (95 % intervals over seeds, not adjusted), and says nothing of longer "
+    "trainings. The likelihood on the way is of validation data."
 )
 UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
@@ -71,7 +71,7 @@ def _leaders(answer: Findings, of_metric: Budget) -> FactTable:
     """A row per rung: the cell to take there, its mean, and how many may be the best."""
     rounding = Rounding(decimals=answer.metric.decimals)
     rows = [row for rung in of_metric.rungs if (row := _leader(answer, rung, rounding))]
-    caption = f"{answer.metric.label} on the way: the best mean of the cells that may be the best there."
+    caption = f"{answer.metric.label} on the way: of the cells that may be the best there, the one with the best mean."
     return FactTable(
         caption, ("Training steps", "Cell", answer.metric.head, "May be the best"), tuple(rows), numbers=False
     )
@@ -87,12 +87,19 @@ def _leader(answer: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...
 
 
 def _open(answer: Findings, of_metric: Budget) -> list[Items]:
-    """The verdicts that may turn."""
+    """The verdicts that may turn, and those of which nothing is known."""
     open_ones = [course for course in of_metric.courses if course.told_apart and not course.settled]
-    if not open_ones:
-        return []
-    title = f"{answer.metric.label}: may turn with more training ({len(open_ones)})"
-    return [Items(title, tuple(course_line(course) for course in open_ones))]
+    turning = [course for course in open_ones if course.change is not None]
+    unknown = [course for course in open_ones if course.change is None]
+    titles = {
+        f"may turn with more training ({len(turning)})": turning,
+        f"not known, since too few seeds were scored on the way ({len(unknown)})": unknown,
+    }
+    return [
+        Items(f"{answer.metric.label}: {title}", tuple(course_line(course) for course in courses))
+        for title, courses in titles.items()
+        if courses
+    ]
 
 
 def budget_sentence(answer: Findings, budget: Budget) -> str:
@@ -107,11 +114,13 @@ def _holding(budget: Budget) -> str:
     """How many verdicts would hold."""
     sure = [course for course in budget.courses if course.told_apart]
     settled = sum(course.settled for course in sure)
+    unknown = sum(course.change is None for course in sure)
     if not sure:
-        return "nothing is told apart at the end"
+        return "no difference is shown at the end"
     if len(sure) == settled:
-        return f"{'the verdict' if settled == 1 else f'all {settled} verdicts'} of the list would hold"
-    return f"{settled} of {counted(len(sure), 'verdict')} of the list would hold"
+        return f"{'the difference' if settled == 1 else f'all {settled} differences'} that it shows would hold"
+    rest = f" ({unknown} not known)" if unknown else ""
+    return f"{settled} of the {len(sure)} differences that it shows would hold{rest}"
 
 
 def _overtaking(answer: Findings) -> str:
@@ -130,8 +139,8 @@ def _first_places(answer: Findings, budget: Budget) -> str:
     ]
     if len(changes) < 2:
         return ""
-    places = [f"{answer.cells[i].name} from {rung.label} steps on" for rung, i in changes if i is not None]
-    return f"; the best mean of those that may be the best had {listed(places, 'and')}"
+    places = [f"that of {answer.cells[i].name} from {rung.label} steps on" for rung, i in changes if i is not None]
+    return f"; of those that may be the best, the best mean was {listed(places, 'and')}"
 
 
 def _turned(turned: list[Course]) -> str:
@@ -146,7 +155,7 @@ def course_line(course: Course) -> str:
     pair, change = course.pair, course.change
     start = f"{pair.a.name}, {pair.verdict} than {pair.b.name} by {apart(pair.metric, pair.comparison)}"
     if change is None:
-        return f"{start}: too few seeds were scored on their way."
+        return f"{start}."
     return f"{start}: at {change.steps} steps {_at_rung(pair.metric, change.before)}."
 
 

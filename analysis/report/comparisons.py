@@ -1,4 +1,4 @@
-"""The report's list of comparisons: what was told apart, what was not, and what could not be measured."""
+"""The report's list of comparisons: what is decided, what is not, and what could not be measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import get_args
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.cells import CellRuns
-from analysis.findings.comparisons import TOLD_APART, CellComparison
+from analysis.findings.comparisons import CellComparison
 from analysis.findings.family import unmeasured
 from analysis.findings.verdicts import Findings
 from analysis.format.notation import begun, counted, percent
@@ -27,13 +27,14 @@ from analysis.words.verdicts import (
     margin,
     open_size,
     side,
+    toward,
 )
 
 MOST_OPEN = 12
 """Comparisons of a metric that are shown unfolded where none is declared."""
 _FRESH = (
-    "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would tell the "
-    f"difference with a probability of about {percent(POWER)}, and less often where most differences are small."
+    "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would decide "
+    f"it with a probability of about {percent(POWER)}, and less often where most differences are small."
 )
 
 
@@ -50,14 +51,14 @@ def comparisons(answers: Answers) -> Section | None:
     if not blocks:
         return None
     title = "How cells differ so far" if answers.preliminary else "Which differences are real"
-    gist = f"told apart: {'; '.join(map(_told_apart, compared))}"
+    gist = f"decided: {'; '.join(map(_decided, compared))}"
     said = (*blocks, *map(Text, exploratory_comparisons(answers)))
     return Section("comparisons", title, said, "" if answers.preliminary else gist)
 
 
-def _told_apart(answer: Findings) -> str:
-    told = sum(pair.verdict in TOLD_APART for pair in answer.pairs)
-    return f"{answer.metric.label} {told} of {len(answer.pairs)}"
+def _decided(answer: Findings) -> str:
+    decided = sum(pair.verdict not in ("cannot tell", "open") for pair in answer.pairs)
+    return f"{answer.metric.label} {decided} of {len(answer.pairs)}"
 
 
 def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block]:
@@ -119,7 +120,7 @@ def _title(word: Verdict, base: str | None) -> str:
     if word == "open":
         return "differences" if base is None else f"beside {base}"
     if word == "cannot tell":
-        return "cannot tell at this budget" if base is None else f"cannot be told from {base} at this budget"
+        return "cannot tell at this budget" if base is None else f"cannot tell at this budget, against {base}"
     if word == "equal":
         return "equal for practical purposes" if base is None else f"equal to {base} for practical purposes"
     return f"the first is {word}" if base is None else f"{word} than {base}"
@@ -144,11 +145,10 @@ def _against(pair: CellComparison, answer: Findings) -> str:
     if pair.verdict == "open":
         return f"{pair.a.name}: {side(pair)} by {open_size(pair)}."
     size = apart(pair.metric, pair.comparison)
-    toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
     n, sure = pair.fresh_seeds, evidence(pair)
     if pair.verdict == "cannot tell":
-        return f"{pair.a.name}: looks {toward} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
+        return f"{pair.a.name}: looks {toward(pair)} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
     if pair.verdict == "equal":
-        return f"{pair.a.name}: differs by {size} ({sure}); less than {margin(pair.metric)} does not matter."
+        return f"{pair.a.name}: {toward(pair)} by {size} ({sure}); less than {margin(pair.metric)} does not matter."
     confirm = f"; {confirmation(pair)}" if answer.exploratory and n else ""
     return f"{pair.a.name}: by {size} ({sure}){confirm}."

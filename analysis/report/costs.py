@@ -143,8 +143,8 @@ def _times(used: Cost) -> str:
     pairs, apart = timed * (timed - 1) // 2, int(used.known_dearer.sum())
     how = f"longer at every seed, and by more than {100 * SAME_SECONDS:.0f} % in the mean"
     if not apart:
-        return f"No two cells' training times can be told apart ({how}), so they count as equal."
-    return f"Training times can be told apart in {apart} of {pairs} pairs of cells ({how}); the rest count as equal."
+        return f"No two cells' training times are shown to differ ({how}), so they count as equal."
+    return f"Training times are shown to differ in {apart} of {pairs} pairs of cells ({how}); the rest count as equal."
 
 
 def _fronts(answers: Answers) -> list[Block]:

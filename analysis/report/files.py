@@ -11,7 +11,7 @@ from urllib.parse import quote
 from analysis.format.folders import pages_of
 from analysis.report.page import Link
 
-NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "answers.json")
+NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "answers.json", "grid.json")
 """The files that are named at the foot of a page, where they are there."""
 
 

@@ -17,7 +17,7 @@ MEANINGS = {
     "round": "a part of a command's work, after which its pages are written",
     "preliminary": "written before the last round: the page names who leads, and gives no verdict",
     "look": "a time, planned beforehand, at which results decide which cells get further seeds",
-    "settled": "of a comparison: decided at a look; of a verdict: expected to hold at twice the training steps",
+    "given up": "of a comparison, at a planned look: further seeds would hardly have decided it",
     "fresh seed": "a new seed, none of those that were used here",
     "exploratory": "declared, or continued, after results were there: it suggests, and confirms nothing",
     "Pareto front": "the cells that no cell of the same or lower cost is known to beat",

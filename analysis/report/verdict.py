@@ -80,7 +80,7 @@ def _answer(answer: Findings, meta: Meta) -> Answer:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
     best = answer.cells[answer.best]
     name = best.name
-    reasons = (headline(answer), *_beyond_floor(answer, meta), *_by_how_much(answer, best))
+    reasons = (headline(answer), *_beyond_floor(answer, meta), *_by_how_much(answer, best), *_to_floor(answer, meta))
     if not answer.leading:
         return Answer(f"For {use} no verdict; best value:", name, ".", reasons, _mark(answer, _ONE_SEED))
     take = f"For {use}, at this budget, take" if answer.rivals else f"For {use} take"
@@ -138,14 +138,22 @@ def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
     return (f"By how much: {comparison_sentence(nearest).removeprefix(f'{answer.metric.label}: ')}",)
 
 
+def _to_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
+    """The score of real data, which the best has not reached."""
+    floor = meta.floors.get(answer.metric.name)
+    if floor is None or answer.best is None or _beyond_floor(answer, meta):
+        return ()
+    return (f"For comparison: {floor.label}, score {amount(answer.metric, floor.value, math.nan)}.",)
+
+
 def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
     """A caution where the best is better than real data, which are few, and most often those that it learned from."""
     metric, floor = answer.metric, meta.floors.get(answer.metric.name)
     if floor is None or answer.best is None:
         return ()
+    value = amount(metric, floor.value, math.nan)
     if metric.sign * (answer.estimates[answer.best].mean - floor.value) <= 0:
         return ()
-    value = amount(metric, floor.value, math.nan)
     against = "test" if "/test" in metric.name else "training"
     return (
         f"That is beyond the {value} of {floor.label}, which does not mean better than real: samples resemble the "

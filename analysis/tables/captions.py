@@ -63,9 +63,22 @@ def caption(answers: Answers) -> str:
 
 
 def setting(meta: Meta) -> str:
-    """The data, and T where it is one."""
+    """The data, how large and how many they are, and T where it is one."""
     horizon = f", T = {meta.horizon}" if meta.horizon else ""
-    return f"Data: {meta.data}{horizon}."
+    known = ", ".join(text for text in (size(meta), _number(meta)) if text)
+    return f"Data: {meta.data}{f' ({known})' if known else ''}{horizon}."
+
+
+def size(meta: Meta) -> str:
+    """16×16 grey pixels; "" of points, and where it is not recorded."""
+    if len(meta.shape) != 3:
+        return ""
+    channels, height, width = meta.shape
+    return f"{height}×{width} {'grey' if channels == 1 else 'colour'} pixels"
+
+
+def _number(meta: Meta) -> str:
+    return f"{meta.trained_on:,} training {meta.examples}" if meta.trained_on else ""
 
 
 def _interval(answers: Answers) -> str:

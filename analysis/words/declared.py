@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from analysis.findings.answers import Answers
 from analysis.findings.declared import Declared
-from analysis.format.notation import counted
+from analysis.format.notation import counted, listed
 from analysis.words.verdicts import FEW
 
 _WHY = {
@@ -17,12 +17,15 @@ COMPARISONS, CLAIMS = "comparisons", "papers' claims"
 
 
 def exploratory(answers: Answers) -> list[str]:
-    """What is exploratory of comparisons and claims, once for both where it is all of them for one reason; and how many
-    claims were withdrawn."""
+    """That comparisons and claims were declared beforehand, or which are exploratory, once for both where it is all of
+    them for one reason; and how many claims were withdrawn."""
     if answers.preliminary:
         return []
     both = [(COMPARISONS, answers.declared_pairs), (CLAIMS, answers.declared_claims)]
     reasons = {when for _, declared in both for when in declared}
+    if reasons == {"beforehand"}:
+        names = listed([what for what, declared in both if declared])
+        return [f"All {names} were declared before their first results.", *_withdrawn(answers)]
     if len(reasons) == 1 and all(declared for _, declared in both):
         return [*_of_all(f"the {COMPARISONS} and the {CLAIMS}", reasons), *_withdrawn(answers)]
     return [*exploratory_comparisons(answers), *exploratory_claims(answers)]

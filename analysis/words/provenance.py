@@ -15,7 +15,7 @@ def steps_taken(grid: GridResults) -> str:
         return f"{steps} training steps" if steps else ""
     if steps.isdecimal() and int(steps) < own:
         return f"{steps} of the grid's own {own} training steps"
-    return f"{steps} training steps (the grid's own: {count_of(own)})"
+    return f"{steps} training steps (the grid's file asks for {count_of(own)})"
 
 
 def span_of(grid: GridResults, name: str) -> str:

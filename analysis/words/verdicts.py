@@ -76,8 +76,8 @@ def as_good(metric: ShownMetric) -> str:
 
 
 def confirmation(pair: CellComparison) -> str:
-    """The number of fresh seeds that it would take to tell a difference, where their number is known."""
-    return f"about {pair.fresh_seeds} fresh seeds of this grid would probably tell it"
+    """The number of fresh seeds that it would take to decide a comparison, where it is known."""
+    return f"about {pair.fresh_seeds} fresh seeds of this grid would probably decide it"
 
 
 def comparison_sentence(pair: CellComparison) -> str:
@@ -94,13 +94,19 @@ def comparison_sentence(pair: CellComparison) -> str:
     numbers = f"{apart(pair.metric, comparison)} ({evidence(pair)})"
     if pair.verdict == "equal":
         return (
-            f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: they differ by {numbers}, "
-            f"and less than {margin(pair.metric)} does not matter."
+            f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: the former is {toward(pair)} "
+            f"by {numbers}, and less than {margin(pair.metric)} does not matter."
         )
     if pair.verdict != "cannot tell":
         return f"{label}: {pair.a.name} is {pair.verdict} than {pair.b.name} by {numbers}."
     more = f"; {confirmation(pair)}" if pair.fresh_seeds else ""
-    return f"{label}: cannot tell {pair.a.name} from {pair.b.name} at this budget: the difference is {numbers}{more}."
+    start = f"{label}: cannot tell {pair.a.name} from {pair.b.name} at this budget"
+    return f"{start}: the former looks {toward(pair)} by {numbers}{more}."
+
+
+def toward(pair: CellComparison) -> str:
+    """The side on which a cell's mean is beside another's, whatever is shown."""
+    return "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
 
 
 def side(pair: CellComparison) -> str:
@@ -123,8 +129,8 @@ def evidence(pair: CellComparison) -> str:
     if looked is None:
         return f"p {probability(pair.adjusted)}"
     if looked.settled:
-        return f"settled at {looked.equal if pair.verdict == 'equal' else looked.different} seeds"
-    return f"without a prospect at {looked.dropped} seeds" if looked.dropped else f"open at {looked.found.n} seeds"
+        return f"decided at {looked.equal if pair.verdict == 'equal' else looked.different} seeds"
+    return f"given up at {looked.dropped} seeds" if looked.dropped else f"undecided at {looked.found.n} seeds"
 
 
 def headline(answer: Findings) -> str:
@@ -146,10 +152,10 @@ def told_apart(answer: Findings) -> str:
 
 
 def beside_codes(answer: Findings) -> str:
-    """That every cell is worse than a uniform code or a histogram; "" where one is not."""
+    """That every cell, or how many, are worse than a uniform code or a histogram; "" where none is."""
     code = answer.unreached
     if code is None:
-        return ""
+        return "" if answer.lead is not None else _some_beside_codes(answer)
     who = "It" if len(answer.ranked) == 1 else "Every cell"
     name = code_name(code)
     value = amount(answer.metric, code.value, math.nan)
@@ -159,6 +165,21 @@ def beside_codes(answer: Findings) -> str:
     if code.label != UNIFORM:
         return f"{start}, which needs no network."
     return f"{start}: it was trained too little, or the bound was taken in too few steps."
+
+
+def _some_beside_codes(answer: Findings) -> str:
+    """The number of cells that are worse than the best code; "" where none is."""
+    sign = answer.metric.sign
+    code = max(answer.plain_codes, key=lambda code: sign * code.value, default=None)
+    if code is None or not answer.leading:
+        return ""
+    worse = sum(sign * (answer.estimates[i].mean - code.value) < 0 for i in answer.ranked)
+    if not worse:
+        return ""
+    are, value = "is" if worse == 1 else "are", amount(answer.metric, code.value, math.nan)
+    return (
+        f"{worse} of {len(answer.ranked)} cells {are} worse than {code_name(code)} ({value}), which needs no network."
+    )
 
 
 def code_name(code: KnownValue) -> str:
@@ -209,9 +230,12 @@ def _standing(answer: Findings, value: str) -> str:
         names = _named(answer, answer.as_good, tested - 1)
         parts.append(f"equal to it for practical purposes ({as_good(answer.metric)}): {names}")
     if answer.open:
-        parts.append(f"at this budget it cannot be told from {_named(answer, answer.open, tested - 1)}")
+        parts.append(f"not known to be better, at this budget, than {_named(answer, answer.open, tested - 1)}")
     if answer.rivals:
-        parts.append(f"at twice the training steps {_named(answer, answer.rivals, tested - 1)} may be better")
+        overtaking = _named(answer, answer.rivals, tested - 1)
+        parts.append(
+            f"with twice the training steps, {overtaking} may be better if gaps go on closing at the same rate"
+        )
     return "; ".join(parts)
 
 
@@ -223,7 +247,7 @@ def _untested(answer: Findings) -> str:
 
 
 def left_out_sentence(answer: Findings) -> str:
-    """The reason why cells that a listed comparison cannot tell from the one to take are not among those that may be
+    """The reason why cells that a listed comparison does not tell from the one to take are not among those that may be
     the best; "" where there are none."""
     out = answer.out_untold
     if answer.best is None or not out:
@@ -233,11 +257,12 @@ def left_out_sentence(answer: Findings) -> str:
     better = sorted(answer.standing.beaten[out[0]] or ()) if single else []
     names = _all_named(answer, better)
     by_these = f"{names} {'is' if len(better) == 1 else 'are'} better than it" if single else "each has a better one"
+    are = "is" if single else "are"
     return (
-        f"{answer.metric.label}: {_all_named(answer, out)} cannot be told from {best} by their comparison alone, and "
-        f"yet {'is' if single else 'are'} not among the cells that may be the best. These are worked out from all "
-        f"comparisons together, those that are listed and one-sided tests of each of the {rest} cells against all "
-        f"others, and by them {by_these}."
+        f"{answer.metric.label}: {_all_named(answer, out)} {are} not known to differ from {best} by their comparison "
+        f"alone, and yet {are} not among the cells that may be the best. These are worked out from all comparisons "
+        f"together, those that are listed and one-sided tests of each of the {rest} cells against all others, and by "
+        f"them {by_these}."
     )
 
 

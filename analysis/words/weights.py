@@ -35,8 +35,8 @@ def _in_order(check: WeightCheck, axis: Axis, recorded: bool) -> str:
     """The sentence on an axis without a footnote."""
     if axis.name in check.declared:
         return (
-            f"Cells that differ in {axis.label} may differ in how much each t counts in training: that is part of this "
-            "choice, so it was not checked."
+            f"{axis.label} may change how much each t counts in training. That is part of this choice, and no second "
+            "difference, so it was not checked."
         )
     if recorded:
         return f"Cells that differ in {axis.label} alone agree in it to {100 * SAME:.0f} %."

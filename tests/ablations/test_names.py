@@ -25,7 +25,7 @@ COMMITTED = Path(__file__).parents[2] / "results" / "committed"
             "f = 4 · none, VAE · Steps in pixels = 2000",
         ),
         ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
-        ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L, learned diagonal Σ"),
+        ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
         ("steps", {"steps": "5"}, "Steps = 5"),
         ("steps", {}, "the baseline"),
     ],

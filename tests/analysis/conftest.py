@@ -36,8 +36,8 @@ AXES = [
         "loss",
         "Objective",
         {
-            "vlb_learned": "L, learned diagonal Σ",
-            "vlb_fixed": "L, fixed isotropic Σ",
+            "vlb_learned": "L (learned diagonal Σ)",
+            "vlb_fixed": "L (fixed isotropic Σ)",
             "simple": "unweighted MSE",
             "weighted": "MSE at ε-weight 1",
         },

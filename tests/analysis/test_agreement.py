@@ -165,7 +165,7 @@ def check_no_cell_is_the_best_that_the_list_calls_worse(page):
 def check_what_may_overtake_the_best_is_said_wherever_verdicts_are_said_to_hold(page):
     """The headline and the section on the budget name it alike."""
     for answer, headline in zip(page.answers.findings, page.told["headlines"], strict=True):
-        assert ("at twice the training steps" in headline["sentence"]) == bool(headline["rivals"])
+        assert ("with twice the training steps" in headline["sentence"]) == bool(headline["rivals"])
         if answer.budget is not None:
             sentence = budget_sentence(answer, answer.budget)
             assert ("may be overtaken by" in sentence) == bool(headline["rivals"]), sentence

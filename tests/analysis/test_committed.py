@@ -33,9 +33,7 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
     answers = answers_of(ROOT / "results" / "committed" / "parameterization")
     said = table_of(answers).verdict
     listed = [outcome for outcome in answers.claims if outcome.is_listed]
-    decided = [
-        one for one in said if ("settled at" in one or "without a prospect at" in one) and "in the list" not in one
-    ]
+    decided = [one for one in said if ("decided at" in one or "given up at" in one) and "in the list" not in one]
     assert len(decided) == 2 * len(answers.meta.primary)
     assert len([one for one in said if "seeds in the list" in one]) == len(listed) == 4
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims) - len(listed)

@@ -234,13 +234,13 @@ def test_the_terminal_has_the_answer_the_table_and_three_comparisons(console, tm
     answers = answers_of(over(tmp_path / "grid", END))
     text = re.sub(r"\x1b\[[0-9;]*m", "", tables.terminal_table(answers, console))
     blocks = text.split("\n\n")
-    best_mean = "NLL: ε · L, fixed isotropic Σ has the best mean, 2.50 ± 0.02 bits/dim"
+    best_mean = "NLL: ε · L (fixed isotropic Σ) has the best mean, 2.50 ± 0.02 bits/dim"
     assert " ".join(blocks[0].split()).startswith(best_mean)
     bullets = [line for line in text.splitlines() if line.startswith("•")]
     assert len(bullets) == 3
     # The declared pairs first, of each metric in turn, those that are better before those that are worse.
-    assert bullets[0].startswith("• NLL: ε · L, fixed isotropic Σ is better than ε · unweighted MSE by")
-    assert bullets[1].startswith("• FID: ε · L, fixed isotropic Σ is worse than ε · unweighted MSE by")
+    assert bullets[0].startswith("• NLL: ε · L (fixed isotropic Σ) is better than ε · unweighted MSE by")
+    assert bullets[1].startswith("• FID: ε · L (fixed isotropic Σ) is worse than ε · unweighted MSE by")
     assert bullets[2].startswith("• NLL: x₀ · unweighted MSE is worse than ε · unweighted MSE by")
     assert blocks[-1] == "… and 15 more, with all that was found, in report.html"
 

@@ -9,13 +9,14 @@ from PIL import Image
 
 from analysis.figures.curves import weights_figure, weights_sentence
 from analysis.figures.distinct import compared, distinct
-from analysis.figures.drawing import COLORBLIND, ink, looks, moved_apart, new_figure, styled
+from analysis.figures.drawing import COLORBLIND, cell_looks, ink, looks, moved_apart, new_figure, styled
 from analysis.figures.forest import Mark, beyond
 from analysis.figures.images import first_images, tile
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window
 from analysis.findings.values import cells_of
+from analysis.format.grid_json import Axis, Level
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import (
     AXES,
@@ -128,14 +129,20 @@ def test_no_interval_is_drawn_where_there_can_be_no_value(tmp_path, least):
         assert not [line for line in axes.lines if line.get_marker() == "<"]
 
 
+def test_a_level_has_one_look_in_all_figures_whatever_the_order_of_their_lines():
+    axis = Axis("schedule", "Schedule", tuple(Level(name, name) for name in "abc"))
+    assert cell_looks([axis], [("c",), ("a",)]) == [looks([axis])["c"], looks([axis])["a"]]
+    assert len({one.color for one in cell_looks([axis, axis], [("c", "a"), ("c", "b")])}) == 2
+
+
 def test_samples_place_every_cell_and_say_who_diverged(grid):
     figure = drawn(samples_figure, grid)
     assert len(figure.axes) == 11
     assert texts(figure).count("diverged") == 1
     titles = {axes.get_title() for axes in figure.axes} - {""}
     assert titles == {
-        r"L, learned diagonal $\Sigma$",
-        r"L, fixed isotropic $\Sigma$",
+        "L (learned diagonal\n$\\Sigma$)",
+        r"L (fixed isotropic $\Sigma$)",
         "unweighted MSE",
         r"MSE at $\varepsilon$-weight 1",
     }

@@ -16,6 +16,7 @@ from analysis.findings.best import best
 from analysis.findings.budget import BRANCHED, FALLING
 from analysis.findings.comparisons import Rung
 from analysis.report.budget import BRANCHES, LEFT_OUT, UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.page import Items
 from analysis.report.verdict import verdict
 from analysis.words.claims import why
 from analysis.words.verdicts import headline
@@ -102,7 +103,7 @@ def test_a_rival_that_comes_near_takes_best_back():
     assert [nll.cells[i].name for i in nll.rivals] == ["late"]
     sentence = headline(nll)
     assert "is the best of" not in sentence
-    assert sentence.endswith("; at twice the training steps late may be better.")
+    assert "; with twice the training steps, late may be better if gaps go on closing at the same rate. " in sentence
     (told,) = [block for block in verdict(Answers.of(grid())).blocks if block.choice == "steady"]
     assert told.take == "For likelihood, at this budget, take"
     assert told.rest == "; 1 that is worse now may overtake it."
@@ -131,8 +132,8 @@ def test_which_verdicts_have_settled_and_which_were_the_other_way_before():
 def test_the_sentence_counts_and_names():
     nll = found()
     text = budget_sentence(nll, nll.budget)
-    assert text.startswith("NLL: 5 of 6 verdicts of the list would hold; steady may be overtaken by late; ")
-    assert "early from 50 steps on and steady from 200 steps on" in text
+    assert text.startswith("NLL: 5 of the 6 differences that it shows would hold; steady may be overtaken by late; ")
+    assert "the best mean was that of early from 50 steps on and that of steady from 200 steps on" in text
     assert "the contrary of the end was shown earlier of steady against early" in text
 
 
@@ -190,7 +191,8 @@ def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     nll = Answers.of(short).findings[0]
     course = courses_of(nll)["steady", "late"]
     assert (course.ahead, course.settled) == (None, False)
-    assert "too few seeds" in course_line(course)
+    titles = [block.title for block in budget(Answers.of(short), []).blocks if isinstance(block, Items)]
+    assert titles[1:] == ["NLL: not known, since too few seeds were scored on the way (3)"]
     assert nll.rivals == []
 
 

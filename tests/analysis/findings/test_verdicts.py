@@ -18,6 +18,7 @@ from analysis.findings.values import cells_of, paired
 from analysis.format.grid_json import parse_meta
 from analysis.format.names import CURVES
 from analysis.read.runs import GridResults
+from analysis.report.another_seed import one_more_seed
 from analysis.tables import table_of
 from analysis.words.cells import shortfall
 from analysis.words.rounds import looked as looked_words
@@ -84,8 +85,9 @@ def test_sentences_say_who_by_how_much_and_how_sure():
     low, high = stats.ttest_1samp(ratio, 0).confidence_interval(0.95)
     sizes = [np.exp(sign * one) for sign in [np.sign(ratio.mean())] for one in (ratio.mean(), low, high)]
     assert comparison_sentence(fid.pairs[0]).startswith(
-        "FID: cannot tell linear from cosine at this budget: the difference is a factor of "
-        f"{sizes[0]:.2f} ({min(sizes):.2f} to {max(sizes):.2f}) (p = "
+        "FID: cannot tell linear from cosine at this budget: the former looks "
+        f"{'better' if ratio.mean() < 0 else 'worse'} by a factor of {sizes[0]:.2f} ({min(sizes):.2f} to "
+        f"{max(sizes):.2f}) (p = "
     )
 
 
@@ -98,14 +100,17 @@ def test_what_cannot_be_told_comes_with_more_seeds_than_it_would_take_if_it_were
     assert pair.verdict == "cannot tell"
     assert 1.5 * known < pair.fresh_seeds < 8 * known
     assert comparison_sentence(pair).endswith(
-        f"; about {pair.fresh_seeds} fresh seeds of this grid would probably tell it."
+        f"; about {pair.fresh_seeds} fresh seeds of this grid would probably decide it."
     )
 
 
 def test_the_headline_names_all_that_may_be_best():
     nll, fid = Answers.of(grid_of()).findings
     assert headline(nll).startswith("NLL: cosine has the best mean, 2.40")
-    assert headline(nll).endswith("at this budget it cannot be told from learned.")
+    assert "; not known to be better, at this budget, than learned. " in headline(nll)
+    assert headline(nll).endswith(
+        "1 of 3 cells is worse than a histogram per pixel (2.43 bits/dim), which needs no network."
+    )
     assert "linear" in headline(fid)
     assert "learned" not in headline(fid)
 
@@ -113,7 +118,7 @@ def test_the_headline_names_all_that_may_be_best():
 def test_several_names_in_a_headline_are_set_apart_by_commas():
     values = {name: ([2.0 + 0.1 * i, 2.2 - 0.1 * i, 2.1], [1.0, 2.0, 3.0]) for i, name in enumerate("abcd")}
     (nll, _) = Answers.of(grid_of(values)).findings
-    assert headline(nll).endswith("it cannot be told from b, c or d.")
+    assert headline(nll).endswith("not known to be better, at this budget, than b, c or d.")
 
 
 def test_a_clear_winner_is_called_the_best():
@@ -223,7 +228,8 @@ def test_a_seed_alone_silences_nobody():
     nll = Answers.of(grid_of(values)).findings[0]
     assert (nll.best, nll.leading, nll.untested) == (1, {1}, [2])
     assert headline(nll) == (
-        "NLL: cosine is the best of 2, 2.00 ± 0.26 bits/dim; of fewer than two seeds, and so not compared: alone."
+        "NLL: cosine is the best of 2, 2.00 ± 0.26 bits/dim; of fewer than two seeds, and so not compared: alone. "
+        "1 of 3 cells is worse than a histogram per pixel (2.43 bits/dim), which needs no network."
     )
 
 
@@ -240,7 +246,7 @@ def test_what_is_equal_for_practical_purposes_is_said_to_be():
     high = stats.ttest_1samp(difference, 0.01, alternative="less").pvalue
     assert pair.decision.equal == pytest.approx(max(low, high) / 0.25, rel=1e-9)
     assert (pair.verdict, nll.best, nll.as_good, nll.open) == ("equal", 0, [1], [])
-    assert "are equal for practical purposes: they differ by 0.000 ± " in comparison_sentence(pair)
+    assert "are equal for practical purposes: the former is better by 0.000 ± " in comparison_sentence(pair)
     assert headline(nll).endswith("equal to it for practical purposes (worse by no more than 0.01 bits/dim): cosine.")
 
 
@@ -349,9 +355,14 @@ def test_looks_decide_where_seeds_were_added():
     assert (cosine.verdict, cosine.sequential.different, cosine.comparison.n) == ("better", 3, 3)
     low, high = stats.ttest_1samp(difference, 0).confidence_interval(1 - 0.05 * 9 / 25 / 2)
     assert cosine.comparison.half_width == pytest.approx((high - low) / 2, rel=1e-6)
-    assert comparison_sentence(cosine).endswith("(settled at 3 seeds).")
+    assert comparison_sentence(cosine).endswith("(decided at 3 seeds).")
     assert (learned.verdict, learned.comparison.n, learned.fresh_seeds) == ("cannot tell", 5, None)
-    assert re.search(r"\((open|without a prospect) at [35] seeds\)\.$", comparison_sentence(learned))
+    assert re.search(r"\((undecided|given up) at [35] seeds\)\.$", comparison_sentence(learned))
+    ended = {False: "the last of them", True: "more seeds were unlikely to decide them"}[
+        bool(learned.sequential.dropped)
+    ]
+    said = f"NLL: 1 of 2 comparisons undecided; the planned looks ended at 5 seeds, {ended}."
+    assert said in one_more_seed(Answers.of(looked()))[1]
     assert nll.leading == {1}
     assert headline(nll).startswith("NLL: cosine is the best of 3")
     assert fid.pairs[0].verdict == "better"
@@ -378,5 +389,5 @@ def test_a_declared_comparison_that_leaves_the_verdict_in_doubt_is_explained_bel
     assert (found.best, found.leading, found.standing.beaten[3]) == (0, {0, 1}, {1})
     said = table_of(answers).verdict
     (out,) = [sentence for sentence in said if "and yet" in sentence]
-    assert out.startswith("NLL: d cannot be told from a by their comparison alone, and yet is not among the cells")
+    assert out.startswith("NLL: d is not known to differ from a by their comparison alone, and yet is not among the")
     assert out.endswith("and by them b is better than it.")

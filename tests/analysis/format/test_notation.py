@@ -120,6 +120,10 @@ def test_a_column_of_narrow_intervals_has_a_decimal_more():
     assert Rounding.of(2, [0.04, 0.003, 0.2]).measured(2.4314, 0.04) == "2.43 ± 0.04"
 
 
+def test_zero_has_as_many_decimals_as_what_stands_beside_it():
+    assert [Rounding(decimals=3).number(value) for value in (0.0, 0.0004, 0.25)] == ["0.000", "0.000", "0.250"]
+
+
 def test_names_are_set_apart_by_commas_unless_one_has_a_comma_of_its_own():
     assert listed_names(["a · 1", "b · 1", "c"], "or") == "a · 1, b · 1 or c"
     assert listed_names(["a, 1", "b", "c"], "or") == "a, 1; b or c"

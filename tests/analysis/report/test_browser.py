@@ -11,7 +11,7 @@ def test_a_browser_reads_the_verdict(text, tmp_path):
     file = tmp_path / "report.html"
     file.write_text(text, encoding="utf-8")
     seen = Page(dom(file, tmp_path / "profile"))
-    assert seen.texts("p", **{"class": "take"})[0].startswith("For likelihood take ε · L, fixed isotropic Σ")
+    assert seen.texts("p", **{"class": "take"})[0].startswith("For likelihood take ε · L (fixed isotropic Σ)")
 
 
 @pytest.mark.thorough

@@ -57,14 +57,14 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
     assert changes.items == ("Predicts: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
     assert checked.items[0].startswith("Cells that differ in Predicts differ in the effective weight of each t too")
     assert checked.items[1] == (
-        "Cells that differ in Objective may differ in how much each t counts in training: that is part of this choice, "
-        "so it was not checked."
+        "Objective may change how much each t counts in training. That is part of this choice, and no second "
+        "difference, so it was not checked."
     )
 
 
 def test_seconds_told_apart_are_counted():
     section = cost(Answers.of(costed(trained=TRAINED, linear=5, cosine=5, learned=5)), [])
-    assert "Training times can be told apart in 2 of 3 pairs of cells" in section.blocks[1].text
+    assert "Training times are shown to differ in 2 of 3 pairs of cells" in section.blocks[1].text
 
 
 def test_what_a_grid_took_is_by_its_stages_whatever_a_command_found_done():

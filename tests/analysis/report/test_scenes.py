@@ -34,17 +34,17 @@ def scene(name):
 
 LACKING = [
     ("one cell", "For likelihood: nothing to choose between.", "verdict table samples curves noise cost"),
-    ("one seed", "For likelihood no verdict; best value: ε · L, fixed isotropic Σ.", "verdict table samples curves"),
+    ("one seed", "For likelihood no verdict; best value: ε · L (fixed isotropic Σ).", "verdict table samples curves"),
     ("all diverged", "No verdict.", "verdict table samples curves besides missing"),
     ("points", "For likelihood take MSE at ε-weight 1", "verdict table comparisons budget samples curves besides"),
     (
         "no samples",
-        "For likelihood take ε · L, fixed isotropic Σ",
+        "For likelihood take ε · L (fixed isotropic Σ)",
         "verdict table comparisons budget axes curves besides noise",
     ),
     (
         "no curves",
-        "For likelihood take ε · L, fixed isotropic Σ",
+        "For likelihood take ε · L (fixed isotropic Σ)",
         "verdict table comparisons budget axes samples besides noise",
     ),
 ]

@@ -22,17 +22,17 @@ MARKDOWN = (
     """
 Objective<sup>a,b</sup>|O: NLL (bits/dim) ↓|O: FID ↓|O: IS ↑|P: NLL<sup>c</sup>|P: FID<sup>c</sup>|P: IS<sup>c</sup>
 *Predicts μ̃*||||||
-L, learned diagonal Σ|2.61 ± 0.05|48.0 ± 2.5|7.20 ± 0.25||23.69|7.28 ± 0.10
-L, fixed isotropic Σ|2.58 ± 0.05|41.0 ± 2.5|7.40 ± 0.25||13.22|8.06 ± 0.09
+L (learned diagonal Σ)|2.61 ± 0.05|48.0 ± 2.5|7.20 ± 0.25||23.69|7.28 ± 0.10
+L (fixed isotropic Σ)|2.58 ± 0.05|41.0 ± 2.5|7.40 ± 0.25||13.22|8.06 ± 0.09
 unweighted MSE|–<sup>d</sup>|–<sup>d</sup>|–<sup>d</sup>||unstable|unstable
 MSE at ε-weight 1|2.55 ± 0.05°|25.0 ± 2.5°|8.00 ± 0.25°|||
 *Predicts ε*||||||
-L, learned diagonal Σ|2.60 ± 0.05|52.0 ± 2.5|7.10 ± 0.25||unstable|unstable
-L, fixed isotropic Σ|**2.50 ± 0.05**|37.0 ± 2.5|7.50 ± 0.25|3.70|13.51|7.67 ± 0.13
+L (learned diagonal Σ)|2.60 ± 0.05|52.0 ± 2.5|7.10 ± 0.25||unstable|unstable
+L (fixed isotropic Σ)|**2.50 ± 0.05**|37.0 ± 2.5|7.50 ± 0.25|3.70|13.51|7.67 ± 0.13
 unweighted MSE|2.54 ± 0.05|**20.0 ± 2.5**|**8.40 ± 0.25**|3.75|3.17|9.46 ± 0.11
 *Predicts x₀*||||||
-L, learned diagonal Σ|2.61 ± 0.13<sup>e</sup>|54.5 ± 6.4<sup>e</sup>|6.95 ± 0.64<sup>e</sup>|||
-L, fixed isotropic Σ|2.59 ± 0.05|50.0 ± 2.5|7.30 ± 0.25|||
+L (learned diagonal Σ)|2.61 ± 0.13<sup>e</sup>|54.5 ± 6.4<sup>e</sup>|6.95 ± 0.64<sup>e</sup>|||
+L (fixed isotropic Σ)|2.59 ± 0.05|50.0 ± 2.5|7.30 ± 0.25|||
 unweighted MSE|2.70 ± 0.05|31.0 ± 2.5|7.90 ± 0.25|||
 MSE at ε-weight 1|2.56 ± 0.05|27.0 ± 2.5|8.10 ± 0.25|||
 *uniform code*|4.09|||||
@@ -133,7 +133,7 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
     ("own", "said"),
     [
         ({"own_steps": 1000}, ["Per cell: 500 of the grid's own 1000 training steps, batch 128"]),
-        ({"own_steps": 200}, ["Per cell: 500 training steps (the grid's own: 200), batch 128"]),
+        ({"own_steps": 200}, ["Per cell: 500 training steps (the grid's file asks for 200), batch 128"]),
         ({"own_steps": 500, "own_seeds": 3}, ["Per cell: 500 training steps, batch 128", "over 3 paired seeds."]),
         ({"own_seeds": 5}, ["over 3 of the grid's own 5 paired seeds."]),
         ({"own_seeds": 2}, ["over 3 paired seeds."]),
@@ -142,6 +142,20 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
 def test_caption_says_what_share_of_the_grids_own_budget_was_run(own, said, tmp_path):
     caption = table_of(answers_of(build(tmp_path / "g", **own))).caption
     assert [words for words in said if words not in caption] == []
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"shape": [1, 16, 16], "trained_on": 10_000}, " (16×16 grey pixels, 10,000 training images), T = "),
+        ({"shape": [3, 8, 8]}, " (8×8 colour pixels), T = "),
+        ({"shape": [2], "trained_on": 500, "extractor": None}, " (500 training points), T = "),
+        ({}, ", T = "),
+    ],
+)
+def test_caption_says_how_large_and_how_many_the_data_are(known, said, tmp_path):
+    answers = answers_of(build(tmp_path / "g", **known))
+    assert f"Data: {answers.meta.data}{said}" in table_of(answers).caption
 
 
 @pytest.mark.parametrize(
@@ -215,7 +229,7 @@ def test_a_pipe_gets_every_column_and_a_star_for_bold(table):
     shown = terminal_text(table, pipe())
     assert shown.replace("\n", "").replace("\u00a0", " ").isprintable()
     body = [line for line in shown.splitlines() if line.startswith("  ") and "Σ" in line]
-    assert " ".join(body[0].split()) == "L, learned diagonal Σ 2.61 ± 0.05 48.0 ± 2.5 7.20 ± 0.25 23.69 7.28 ± 0.10"
+    assert " ".join(body[0].split()) == "L (learned diagonal Σ) 2.61 ± 0.05 48.0 ± 2.5 7.20 ± 0.25 23.69 7.28 ± 0.10"
     assert "2.50 ± 0.05*" in shown
     assert "–[d]" in shown
     assert "[d] diverged in 3 of 3 seeds (the loss was not finite at step 120)" in shown
@@ -278,7 +292,7 @@ def test_csv(answers):
 def test_latex(table):
     text = latex_table(table)
     assert r"\multicolumn{7}{@{}l}{\emph{Predicts $\tilde{\mu}$}} \\" in text
-    assert r"\quad L, fixed isotropic $\Sigma$ & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
+    assert r"\quad L (fixed isotropic $\Sigma$) & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
     head = r"\begin{tabular}[b]{@{}c@{}}CIFAR-10 32$\times$32, DDPM (Ho\\2020)$^{\mathrm{c}}$\end{tabular}"
     assert rf"\multicolumn{{3}}{{c}}{{{head}}}" in text
     assert r"Objective$^{\mathrm{a,b}}$ & NLL" in text
@@ -291,7 +305,7 @@ def test_latex(table):
 def test_general_layout(tmp_path):
     lines = lines_of(render(answers_of(build(tmp_path / "g", layout="general")), "markdown"))
     assert cells_in(lines[0])[:3] == ["Predicts<sup>a,b</sup>", "Objective", "NLL (bits/dim) ↓"]
-    assert cells_in(lines[2]) == ["μ̃", "L, learned diagonal Σ", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
+    assert cells_in(lines[2]) == ["μ̃", "L (learned diagonal Σ)", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
     assert cells_in(lines[8]) == ["ε", "unweighted MSE", "2.54 ± 0.05", "**20.0 ± 2.5**", "**8.40 ± 0.25**"]
     assert len(lines) == 2 + 11 + 4
 
