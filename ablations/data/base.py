@@ -114,16 +114,18 @@ class Data:
 
 
 class DataSet(ABC):
-    """A data set. `extractor` names the features its images are judged by; None for points.
-
-    `where` names the fields that say where files lie, or what is known of them: the digest stands for what they hold,
+    """A data set. `where` names the fields that say where files lie, or what is known of them: the digest stands for what they hold,
     so that these fields are no part of an identity. `mirrors` is True where the mirror image of each is as likely as
     itself: no letter, nothing that always points one way.
     """
 
-    extractor: ClassVar[str | None]
     where: ClassVar[tuple[str, ...]] = ()
     mirrors: bool = False
+
+    @property
+    @abstractmethod
+    def extractor(self) -> str | None:
+        """The features that its images are judged by, by name; None for points. A class may say it as an attribute."""
 
     def load(self) -> Data:
         """The data, read or made once in a process; InputError that says how to get it where it is missing."""

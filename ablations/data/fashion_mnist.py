@@ -41,7 +41,8 @@ VALIDATION = 6
 class FashionMnist(DataSet):
     """28×28 grey levels of 8 bits, padded with zeros to 32×32; `size` 16 is the mean over 2×2 of these, rounded.
 
-    `root` holds the four idx files, gzipped or not, as Debian's package does, or torchvision's FashionMNIST/raw. From
+    With `levels` below 256 the same pictures have so few grey levels, so that they are dequantised as digits are; nothing
+    judges these (their `extractor` is None). `root` holds the four idx files, gzipped or not, as Debian's package does, or torchvision's FashionMNIST/raw. From
     pools of 50,000 / 10,000 / 10,000 the first `train_images` and the first `held_out_images` of validation and of test
     are taken. With `download` they come by themselves where `root` has none: into its FashionMNIST/raw, or data's.
     """
@@ -50,9 +51,10 @@ class FashionMnist(DataSet):
     size: Literal[32, 16] = 16
     train_images: int = 10_000
     held_out_images: int = 1_000
+    levels: int = 256
     download: bool = field(default=False, compare=False)
 
-    extractor: ClassVar[str | None] = "fashion-cnn"
+    younger: ClassVar[tuple[str, ...]] = ("levels",)
     where: ClassVar[tuple[str, ...]] = ("root",)
     unread: ClassVar[tuple[str, ...]] = ("download",)
     published: ClassVar[tuple[Published, ...]] = (
@@ -64,6 +66,13 @@ class FashionMnist(DataSet):
 
     def __post_init__(self) -> None:
         check_sizes("fashion_mnist", self.train_images, self.held_out_images)
+        if not 2 <= self.levels <= 256:
+            raise ValueError(f"fashion_mnist needs levels of 2 to 256, got {self.levels}")
+
+    @property
+    def extractor(self) -> str | None:
+        """The classifier of clothes, which knows 256 grey levels."""
+        return "fashion-cnn" if self.levels == 256 else None
 
     def read(self) -> Data:
         folder = self._folder()
@@ -71,7 +80,8 @@ class FashionMnist(DataSet):
         validation = len(train[0]) // VALIDATION
         images, labels = budgeted("fashion_mnist", train, test, validation, self.train_images, self.held_out_images)
         shaped = {split: padded(part) if self.size == 32 else halved(padded(part)) for split, part in images.items()}
-        return image_data(shaped, labels, levels=256)
+        coarse = {split: levelled(part, self.levels) for split, part in shaped.items()}
+        return image_data(coarse, labels, self.levels)
 
     def _folder(self) -> Path:
         """The folder that has the files, fetched to where that is asked for."""
@@ -102,6 +112,11 @@ def halved(images: Tensor) -> Tensor:
     n, channels, height, width = images.shape
     blocks = images.view(n, channels, height // 2, 2, width // 2, 2)
     return ((blocks.sum((3, 5), dtype=torch.int16) + 2) // 4).to(torch.uint8)
+
+
+def levelled(images: Tensor, levels: int) -> Tensor:
+    """8 bits → levels 0..`levels` − 1 of equal width; the brightest takes what is left over."""
+    return (images // (256 // levels)).clamp(max=levels - 1)
 
 
 def _complete(root: Path) -> Path | None:

@@ -15,7 +15,7 @@ from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.settings.registry import describe
+from ablations.settings.registry import choice_name, describe
 from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
@@ -23,8 +23,17 @@ from analysis.format.errors import InputError
 
 
 def check(cell: Cell) -> None:
-    """InputError where a metric that is asked for is none, or is not for the cell's data or what its samples are held
-    against, or has no score of so few, or is of samples on the way of a training that only test points could judge."""
+    """InputError where samples cannot be judged as asked.
+
+    Images without features are to be judged; or a metric is none, is not for the cell's data or what its samples are
+    held against, or has no score of so few; or samples on the way of a training are such as only test points judge.
+    """
+    judged = cell.evaluation.quality or cell.evaluation.judged_rungs
+    if judged and cell.data.extractor is None and cell.data.load().encoding.grey_levels:
+        raise InputError(
+            f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
+            "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
+        )
     if cell.evaluation.judged_rungs and cell.data.extractor is None:
         raise InputError(
             f"evaluation.judged_rungs={cell.evaluation.judged_rungs}: samples of points are held against test points, "

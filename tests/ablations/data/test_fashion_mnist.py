@@ -11,8 +11,10 @@ import pytest
 import torch
 
 from ablations.data.base import SPLITS
-from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, padded
+from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, levelled, padded
+from ablations.settings.registry import describe
 from analysis.format.errors import InputError
+from tests.ablations.conftest import TINY, over, plan_of
 from tests.ablations.data.fabricated import fashion, idx_file, noise
 
 SMALL = {"train_images": 50, "held_out_images": 10}
@@ -37,6 +39,40 @@ def test_means_over_2_by_2_are_rounded_halves_up():
     for i, (a, b, c, d) in enumerate(blocks):
         image[0, 0, :, 2 * i : 2 * i + 2] = torch.tensor([[a, b], [c, d]])
     assert halved(image).flatten().tolist() == list(blocks.values())
+
+
+def test_fewer_levels_are_of_equal_width_and_the_brightest_takes_the_rest():
+    grey = torch.arange(256, dtype=torch.uint8)
+    counted = torch.bincount(levelled(grey, 17).long())
+    assert counted.tolist() == [15] * 16 + [16]
+    assert torch.equal(levelled(grey, 17), levelled(grey, 17).sort().values)
+    assert torch.equal(levelled(grey, 256), grey)
+
+
+def test_with_fewer_levels_the_same_images_are_dequantised_and_not_judged(tmp_path):
+    fashion(tmp_path, noise(60, 28, 28, seed=5))
+    whole, coarse = load(tmp_path), load(tmp_path, levels=17)
+    assert (coarse.encoding.levels, coarse.encoding.width) == (17, 15)
+    for split in SPLITS:
+        assert torch.equal(coarse.images[split], (whole.images[split] // 15).clamp(max=16))
+    assert [FashionMnist(levels=levels).extractor for levels in (256, 17)] == ["fashion-cnn", None]
+    data = f"data=fashion_mnist data.root={tmp_path} data.train_images=50 data.held_out_images=10 data.levels=17"
+    words = over(TINY, *data.split())
+    with pytest.raises(InputError, match=r"data=fashion_mnist: no features .* take evaluation.quality=\[\]"):
+        plan_of(*words)
+    assert {stage.kind for stage in plan_of(*words, "evaluation.quality=[]").stages()} == {"training", "bound"}
+
+
+def test_levels_are_no_part_of_an_identity_where_they_are_all_there_are():
+    assert describe(FashionMnist()) == describe(FashionMnist(levels=256))
+    assert "levels" not in describe(FashionMnist())
+    assert describe(FashionMnist(levels=17))["levels"] == 17
+
+
+@pytest.mark.parametrize("levels", [1, 257])
+def test_levels_that_no_8_bits_have_are_refused(levels):
+    with pytest.raises(ValueError, match=f"fashion_mnist needs levels of 2 to 256, got {levels}"):
+        FashionMnist(levels=levels)
 
 
 def test_sizes_show_the_same_images_with_the_same_labels(tmp_path):
