@@ -54,7 +54,7 @@ def test_the_example_of_a_family_is_worked_out_right(cells):
     told = plain(section("docs/statistics.md"))
     a, b, c = cells.values()
     error = standard_error(b - a)
-    assert f"values lie {a.std(ddof=1):.2f} apart" in told
+    assert f"values have an SD of {a.std(ddof=1):.2f} over seeds" in told
     assert f"only {(b - a).std(ddof=1):.2f} about its mean of −{abs((b - a).mean()):.2f}" in told
     assert f"0.01/√3 = {error:.4f}." in told
     assert f"told apart: p = {stats.ttest_ind(a, b).pvalue:.2f}" in told
@@ -65,11 +65,11 @@ def test_the_example_of_a_family_is_worked_out_right(cells):
     assert f"For C, t is {other.statistic:.0f} and p = {other.pvalue:.2f}" in told
     q = [float(np.sum((cell - a) ** 2)) for cell in (b, c)]
     share = 1 / 8 + 3 / 4 * q[0] ** 2 / (q[0] ** 2 + q[1] ** 2)
-    assert f"{q[0]:.4f} of B, {q[1]:.4f} of C" in told
+    assert f"{q[0]:.4f} for B, {q[1]:.4f} for C" in told
     assert f"= {share:.3f} of it, and C the other {1 - share:.3f}" in told
     ratio = test.pvalue / share
     assert f"{test.pvalue:.4f}/{share:.3f} = {ratio:.4f} is less" in told
-    assert f"p = {ratio:.4f}/¾ = {ratio / 0.75:.4f}, to be held" in told
+    assert f"p = {ratio:.4f}/¾ = {ratio / 0.75:.4f}, to be compared" in told
     assert ratio < 0.0375 < other.pvalue
     assert f"its interval, 0.01 ± {quantile * standard_error(c - a):.3f}," in told
 
@@ -78,7 +78,7 @@ def test_the_rules_say_the_same_of_the_example(cells):
     a, b, c = cells.values()
     found = judge([b - a, c - a], margins=MATTERS)
     assert [one.verdict(-1) for one in found] == ["better", "cannot tell"]
-    assert f"= {found[0].different:.4f}, to be held against 0.05" in plain(section("docs/statistics.md"))
+    assert f"= {found[0].different:.4f}, to be compared with 0.05" in plain(section("docs/statistics.md"))
     values = np.stack([a, b, c])
     assert [bool(rivals) for rivals in beaten_by(values, -1)] == [True, False, True]
     assert near_best(values, -1, MATTERS) == [False, True, False]
