@@ -30,7 +30,8 @@ def test_what_is_committed_is_of_the_schema(path):
     assert found.grid == path.parent.name
     n = len(found.cells)
     pairs = [i for pair in found.comparisons for i in (pair.a, pair.b)]
-    assert all(0 <= i < n for i in [*pairs, *(one.cell for one in found.estimates), *found.fronts[0].cells])
+    fronts = [i for front in found.fronts for i in front.cells]
+    assert all(0 <= i < n for i in [*pairs, *(one.cell for one in found.estimates), *fronts])
     assert len(found.estimates) == n * len(found.metrics)
     assert all(len(cost.means) == n for cost in found.costs)
 
