@@ -15,11 +15,12 @@ from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.settings.registry import choice_name, describe
+from ablations.settings.registry import describe
 from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
+from diffusion_core.named import choice_name
 
 
 def check(cell: Cell) -> None:

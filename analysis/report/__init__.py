@@ -61,7 +61,7 @@ def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, f
     shown, search = pictures(drawable(answers), drawn, files), answers.grid.search
     said = verdict(answers)
     parts = [
-        replace(said, blocks=(*said.blocks, *first_samples(answers)), beside=tuple(_chosen(shown, "differences"))),
+        replace(said, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
         Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines", "guidance")))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         published(answers),

@@ -26,9 +26,9 @@ _AT_THE_END = {
 }
 """The decoder of a bound in T steps → the one that continuous time has on the same data."""
 MARKS = (
-    "Bold: of the cells to which no other is shown to be better (paired t-tests over all pairs), the one with the best "
-    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 95 % of grids "
-    "at least the cell that truly is the best has one of the two, in each metric by itself."
+    "Bold: the best mean among the cells to which no other is shown to be better (paired t-tests over all pairs), and "
+    "those shown to be as good; °: the rest of these cells, which may be the best or much worse. In each metric by "
+    "itself, the cell that truly is the best has one of the two marks in at least 95 % of grids."
 )
 """The meaning of bold type and of the sign."""
 _LABELLED = (

@@ -13,8 +13,6 @@ def steps_taken(grid: GridResults) -> str:
     steps, own = span_of(grid, "training.steps"), grid.meta.own_steps
     if not steps or own is None or steps == count_of(own):
         return f"{steps} training steps" if steps else ""
-    if steps.isdecimal() and int(steps) < own:
-        return f"{steps} of the grid's own {own} training steps"
     return f"{steps} training steps (the grid's file asks for {count_of(own)})"
 
 

@@ -71,10 +71,9 @@ def _seeds(n: int, basis: Basis) -> str:
 def seeds_taken(meta: Meta) -> str:
     """The number of seeds that each cell has, and that of the grid's own file where a whole plan has fewer."""
     if meta.auto is None:
-        own = meta.own_seeds or 0
-        if len(meta.seeds) < own and not meta.preliminary:
-            return f"{len(meta.seeds)} of the grid's own {own} paired seeds"
-        return counted(len(meta.seeds), "paired seed" if len(meta.seeds) > 1 else "seed")
+        n, own = len(meta.seeds), meta.own_seeds or 0
+        fewer = f" (the grid's file asks for {own})" if n < own and not meta.preliminary else ""
+        return f"{counted(n, 'paired seed' if n > 1 else 'seed')}{fewer}"
     taken = sorted(set(meta.auto.stopped.values()) or {meta.auto.looks[0]})
     return f"{taken[0]} to {taken[-1]} paired seeds" if len(taken) > 1 else f"{taken[0]} paired seeds"
 

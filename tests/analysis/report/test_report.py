@@ -57,7 +57,7 @@ def test_against_the_baseline_by_verdict(page):
 
 def test_figures_are_embedded_and_described(page):
     figures = [figure["id"].removeprefix("figure-") for figure in page.all("figure")]
-    assert figures == ["best", "differences", "metrics", "samples", "bound", "weights", "training", "cost"]
+    assert figures == ["differences", "best", "metrics", "samples", "bound", "weights", "training", "cost"]
     for image in page.all("img"):
         kind, data = image["src"].split(",")
         assert kind == "data:image/png;base64"

@@ -48,9 +48,9 @@ CAPTION = (
     "Which target is better, and does it depend on the loss? Data: digits, T = 100. "
     "Mean ± half-width of the 95 % t-interval over 3 paired seeds. "
     "FID is compared by its logarithm, so its differences are factors. "
-    "Bold: of the cells to which no other is shown to be better (paired t-tests over all pairs), the one with the best "
-    "mean and those that are shown to be as good; °: the others, which may be the best or much worse. In 95 % of grids "
-    "at least the cell that truly is the best has one of the two, in each metric by itself. "
+    "Bold: the best mean among the cells to which no other is shown to be better (paired t-tests over all pairs), and "
+    "those shown to be as good; °: the rest of these cells, which may be the best or much worse. In each metric by "
+    "itself, the cell that truly is the best has one of the two marks in at least 95 % of grids. "
     "FID, IS by the extractor digits-cnn (accuracy 97.1 %) on n = 450 generated images, mean of 2 disjoint sets; "
     "the floor is what held-out images score at that n. "
     "Per cell: 500 training steps, batch 128, 212\u00a0k network parameters. "
@@ -132,10 +132,10 @@ def test_caption_names_every_code_that_made_the_runs(tmp_path):
 @pytest.mark.parametrize(
     ("own", "said"),
     [
-        ({"own_steps": 1000}, ["Per cell: 500 of the grid's own 1000 training steps, batch 128"]),
+        ({"own_steps": 1000}, ["Per cell: 500 training steps (the grid's file asks for 1000), batch 128"]),
         ({"own_steps": 200}, ["Per cell: 500 training steps (the grid's file asks for 200), batch 128"]),
         ({"own_steps": 500, "own_seeds": 3}, ["Per cell: 500 training steps, batch 128", "over 3 paired seeds."]),
-        ({"own_seeds": 5}, ["over 3 of the grid's own 5 paired seeds."]),
+        ({"own_seeds": 5}, ["over 3 paired seeds (the grid's file asks for 5)."]),
         ({"own_seeds": 2}, ["over 3 paired seeds."]),
     ],
 )
@@ -222,7 +222,7 @@ def test_a_likelihood_that_some_cells_have_is_a_column(layout, tmp_path):
 )
 def test_caption_says_which_decoder(decoder, cell, said, tmp_path):
     folder = build(tmp_path / "g", with_continuous(cell), metrics=LIKELIHOODS, decoder=decoder)
-    assert f"by itself. {said}Per cell: " in table_of(answers_of(folder)).caption
+    assert f"in at least 95 % of grids. {said}Per cell: " in table_of(answers_of(folder)).caption
 
 
 def test_a_pipe_gets_every_column_and_a_star_for_bold(table):
