@@ -64,8 +64,8 @@ def test_figures_are_embedded_and_described(page):
         assert base64.b64decode(data).startswith(b"\x89PNG")
         assert len(image["alt"]) > 30
     assert len(page.all("figcaption")) == len(figures)
-    assert page.all("img")[0]["alt"] == "Sheet of generated samples of ε · unweighted MSE."
-    assert "NLL 1 better, 7 worse, 1 cannot tell" in page.all("img")[1]["alt"]
+    assert page.all("img")[1]["alt"] == "Sheet of generated samples of ε · unweighted MSE."
+    assert "NLL 1 better, 7 worse, 1 cannot tell" in page.all("img")[0]["alt"]
     assert page.all("img")[3]["alt"] == "Sheet of generated samples of 11 cells."
 
 
