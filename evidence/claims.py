@@ -59,7 +59,7 @@ class Folder:
 
     @property
     def fates(self) -> Counter[str]:
-        """What became of its claims."""
+        """The fates of its claims."""
         return Counter(claim["fate"] for claim in self.claims)
 
     @property
@@ -109,7 +109,7 @@ def here(claim: dict[str, Any]) -> str:
 
 
 def verdict(claim: dict[str, Any]) -> str:
-    """What became of a claim; that of one which was declared after results confirms nothing."""
+    """The fate of a claim; that of one which was declared after results confirms nothing."""
     return f"{claim['fate']}{', exploratory' if claim['exploratory'] else ''}"
 
 

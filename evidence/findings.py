@@ -1,4 +1,4 @@
-"""What the committed grids found, in words. It rebuilds `docs/findings.md`, and README's own findings:
+"""The findings of the committed grids, in words. It rebuilds `docs/findings.md`, and README's own findings:
 
 python -m evidence.findings > docs/findings.md
 python -m evidence.findings readme              # what stands in README under "What it found so far"

@@ -1,4 +1,4 @@
-"""What a page must say of a committed grid beside its numbers: older numerics, another budget than its own."""
+"""The marks that a page must put beside a committed grid's numbers: older numerics, another budget than its own."""
 
 from __future__ import annotations
 

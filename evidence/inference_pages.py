@@ -1,4 +1,4 @@
-"""How often a page is wrong somewhere: several metrics, whose families each keep what they promise."""
+"""The rate of pages that are wrong somewhere: several metrics, whose families each keep what they promise."""
 
 from __future__ import annotations
 

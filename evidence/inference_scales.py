@@ -1,4 +1,4 @@
-"""How often claims are wrong where means span a wide range and noise is skewed, by the scale of the comparison.
+"""The rate of wrong claims where means span a wide range and noise is skewed, by the scale of the comparison.
 
 A value is a skewed function of a normal variate, so its mean and that of its logarithm are known by quadrature. On
 either scale, cells that do not differ have one mean on that scale, and an interval is held to the difference there.
@@ -65,7 +65,7 @@ IMAGED = [Noise(f"log-normal, {size:g}; images", size, NOISES[0].value, by_image
 
 @dataclass(frozen=True)
 class Wrong:
-    """What is wrong in each grid on one scale: whether the list claims a difference that is none, whether a best cell
+    """The errors in each grid on one scale: whether the list claims a difference that is none, whether a best cell
     is lost, and the share of the differences' intervals that do not hold the truth; and the `span` of its means."""
 
     false: Bools
@@ -159,7 +159,7 @@ def _images(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 
 def _wrong(values: Array, images: Array | None, centre: Array, level: Array, *, log: bool) -> Wrong:
-    """What is wrong on one scale, on which cells have their level as the mean."""
+    """The errors on one scale, on which cells have their level as the mean."""
     at = values * np.exp(np.log(level)[:, None] - centre) if log else values * (level[:, None] / centre)
     if images is not None:
         at = at[..., None] * images

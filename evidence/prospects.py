@@ -1,4 +1,4 @@
-"""How often the number of fresh seeds tells, by simulation, as Markdown. It rebuilds `evidence/prospects.md`:
+"""The power of the number of fresh seeds, by simulation, as Markdown. It rebuilds `evidence/prospects.md`:
 
     python -m evidence.prospects replicates=100 out=evidence/prospects.md
 
@@ -124,7 +124,7 @@ def followed(
     rng: np.random.Generator,
     replicates: int,
 ) -> Followed:
-    """What becomes of the numbers of a rule, over grids that are drawn."""
+    """The fate of a rule's numbers, over grids that are drawn."""
     untold, given, told = 0, [], []
     for _ in range(replicates):
         drawn = truth(kind, rng)

@@ -84,7 +84,7 @@ class Again:
 
 
 def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str, str]) -> str:
-    """How the numbers of two rows compare, as a row of the page."""
+    """The comparison of two rows' numbers, as a row of the page."""
     if new["training_id"] != old["training_id"]:
         return (
             f"| {grid} | {' · '.join(levels.values())} | {old['seed']} | other settings than its file has today | | | |"

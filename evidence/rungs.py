@@ -1,4 +1,4 @@
-"""What a straight line over the budget foretells, on curves whose end is known. It rebuilds `evidence/rungs.md`:
+"""The forecasts of a straight line over the budget, on curves whose end is known. It rebuilds `evidence/rungs.md`:
 
     python -m evidence.rungs out=evidence/rungs.md
 
@@ -112,7 +112,8 @@ def simulated(pairs: int, noise: float) -> Foretold:
 
 
 def _row(name: str, of: Sequence[Foretold]) -> str:
-    """How many verdicts hold or may turn, how many of each were the other way round later, and the coverage."""
+    """The numbers of verdicts that hold or may turn, how many of each were the other way round later, and the
+    coverage."""
     holds, covered = (np.concatenate([getattr(one, part) for one in of]) for part in ("holds", "covered"))
     times = [np.concatenate(turned) for turned in zip(*(one.reversed for one in of), strict=True)]
     shares = [f"{int(turned[part].sum())} of {int(part.sum())}" for part in (holds, ~holds) for turned in times]

@@ -1,4 +1,4 @@
-"""What the answers of a committed grid say, in the words of a page. A direction that a page says is asserted where its
+"""The answers of a committed grid, in the words of a page. A direction that a page says is asserted where its
 size is read: a sentence about another verdict than the grid's cannot be written.
 """
 
@@ -77,7 +77,7 @@ class Told:
 
     @property
     def marks(self) -> str:
-        """What it is short of, to stand behind a comma; "" where it is of today."""
+        """The marks of what it is short of, to stand behind a comma; "" where it is of today."""
         return "".join(f", {mark}" for mark in marks_of(self.name))
 
     @property
@@ -182,19 +182,19 @@ class Told:
         return pair
 
     def better(self, metric: str, a: str, b: str) -> str:
-        """How much better one cell is than another; Untrue where it is not shown to be."""
+        """The size by which one cell is better than another; Untrue where it is not shown to be."""
         return self._size(metric, a, b, "better")
 
     def worse(self, metric: str, a: str, b: str) -> str:
-        """How much worse one cell is than another; Untrue where it is not shown to be."""
+        """The size by which one cell is worse than another; Untrue where it is not shown to be."""
         return self._size(metric, a, b, "worse")
 
     def equal(self, metric: str, a: str, b: str) -> str:
-        """How much two cells differ that are equal for practical purposes; Untrue where that is not shown."""
+        """The difference of two cells that are equal for practical purposes; Untrue where that is not shown."""
         return self._size(metric, a, b, "equal")
 
     def untold(self, metric: str, a: str, b: str) -> str:
-        """How much two cells differ that cannot be told apart; Untrue where they are told."""
+        """The difference of two cells that cannot be told apart; Untrue where they are told."""
         return self._size(metric, a, b, "cannot tell")
 
     def _size(self, metric: str, a: str, b: str, verdict: str) -> str:

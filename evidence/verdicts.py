@@ -55,7 +55,7 @@ def why(was: Mapping[str, Any], now: Mapping[str, Any], *, declares: bool) -> st
 
 
 def rows(name: str, was: Answers, now: Answers) -> Iterator[tuple[str, str, str, str]]:
-    """What is said otherwise: the sentence, its verdict then and now, and why."""
+    """A statement that changed: the sentence, its verdict then and now, and why."""
     before = compared(was)
     label = {metric["name"]: metric["label"] for metric in now["metrics"]}
     declares = not all(one["primary"] for one in now["comparisons"])

@@ -52,7 +52,7 @@ def primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[st
 
 
 def _lost(file: GridFile, pair: PrimarySpec, crossings: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Where cells of a declared comparison were not asked for: the levels that both are at."""
+    """The levels of declared comparisons whose cells were not asked for: those that both are at."""
     return [
         {axis: sides[0][axis] for axis in pair.at}
         for sides in pair.meant.sides(file.baseline)

@@ -235,7 +235,7 @@ def _check_hours(hours: float | None) -> None:
 
 
 def doubts(request: Common) -> list[str]:
-    """What a request asks for that makes sense and is probably a slip, a line each."""
+    """Probable slips of a request, which make sense all the same: a line each."""
     ranges = request.ranges if isinstance(request, SearchRequest) else {}
     asked = [*request.settings.items(), *((key, [drawn.high]) for key, drawn in ranges.items())]
     rates = [(key, value) for key, values in asked if key.endswith(".learning_rate") for value in values]

@@ -1,4 +1,4 @@
-"""How every command of this package ends (`analysis.format.shell`), after packages that cannot be used were named."""
+"""The end of every command of this package (`analysis.format.shell`), after packages that cannot be used were named."""
 
 from __future__ import annotations
 

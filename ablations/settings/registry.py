@@ -143,7 +143,7 @@ KINDS = {
 
 
 def _must(message: str) -> str:
-    """What Pydantic says of a value, as the end of a sentence about it."""
+    """Pydantic's message about a value, as the end of a sentence about it."""
     return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
 
 

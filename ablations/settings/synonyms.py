@@ -1,4 +1,4 @@
-"""What other programs call our keys and values: a word that there is not here leads to the one that is meant.
+"""Names that other programs give our keys and values: a word that there is not here leads to the one that is meant.
 
 lr=1e-3           training.learning_rate
 sampler=ddpm      sampler=ancestral

@@ -1,4 +1,4 @@
-"""Where a run comes from, as MLflow's list of runs shows it (source, commit, user, data set); what its machine does.
+"""The origin of a run, as MLflow's list of runs shows it (source, commit, user, data set); what its machine does.
 
 System metrics are of MLflow's own monitors, by their names: system/cpu_utilization_percentage, system/gpu_0_memory_…,
 read where runs are under way. GPUs need `nvidia-ml-py` (`pip install '.[gpu]'`).

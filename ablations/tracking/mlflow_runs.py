@@ -88,7 +88,7 @@ class Tracked:
 
     @property
     def picture(self) -> str:
-        """What its sheet shows."""
+        """The content of its sheet."""
         return SAMPLES if self.tags["kind"] == CELL else RECONSTRUCTIONS
 
     @property

@@ -52,7 +52,7 @@ def described(there: Mapping[str, str], note: str, question: str, *, answered: b
 
 
 def said_in(folder: Path) -> list[str]:
-    """What the pages of a results folder answer, a sentence for each metric; none where they are not there."""
+    """The answers of a results folder's pages, a sentence for each metric; none where they are not there."""
     try:
         answers = read_json(folder / "answers.json")
         return [str(headline["sentence"]) for headline in (answers or {}).get("headlines", [])]

@@ -88,7 +88,7 @@ def draw(answers: Answers) -> dict[str, Drawn]:
 
 
 def sentences(answers: Answers) -> dict[str, str]:
-    """What is said in place of figures that would say nothing, by their names."""
+    """Sentences in place of figures that would say nothing, by their names."""
     cut = shown(answers)
     return {name: said for name, make in SENTENCES.items() if (said := make(cut))}
 

@@ -142,7 +142,8 @@ Shares = tuple[float, float, float]
 
 
 def split_sentence(answers: Answers) -> str:
-    """What the figure of shares would show where all bounds are made up alike; "" where they differ, or none is."""
+    """The sentence for what the figure of shares would show where all bounds are made up alike; "" where they differ,
+    or none is."""
     said = {_said(shares) for _, shares in _splits(answers)[1]}
     if len(said) != 1:
         return ""

@@ -146,7 +146,8 @@ def weights_figure(answers: Answers) -> Figure | None:
 
 
 def weights_sentence(answers: Answers) -> str:
-    """What the figure of weights would show where all cells have one; "" where they differ, or none is known."""
+    """The sentence for what the figure of weights would show where all cells have one; "" where they differ, or none is
+    known."""
     weights = _weights(answers)
     if len(weights) != 1:
         return ""

@@ -62,7 +62,7 @@ def differences_figure(answers: Answers) -> Figure | None:
 
 
 def _axis_on_top(axes: Axes) -> None:
-    """What the panel shows, where one begins to read."""
+    """The content of the panel, where one begins to read."""
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.spines["top"].set_visible(True)

@@ -55,7 +55,7 @@ class Window:
         return self if least is None else replace(self, low=max(self.low, least), least=least)
 
     def holds(self, value: float) -> bool:
-        """Whether a value is drawn where it belongs."""
+        """True of a value that is drawn where it belongs."""
         return self.low <= value <= self.high
 
     def clipped(self, value: float) -> float:

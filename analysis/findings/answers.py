@@ -96,7 +96,7 @@ class Answers:
         return Summary.of(self.cells, self.metrics, stands, marks)
 
     def _marks(self, metric: ShownMetric, stands: Standing) -> list[Mark]:
-        """How a table marks each cell: among those of its row, where comparisons are within rows."""
+        """The mark of each cell in a table: among those of its row, where comparisons are within rows."""
         rows = [row.answer for row in self._rows(metric, stands.pairs)]
         found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
         marks = {id(cell): mark for part in found for cell, mark in zip(part.cells, part.marks, strict=True)}

@@ -29,7 +29,8 @@ Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """What `said` expects of a metric (None where the grid has none such): D = Σ c · cell over its `terms` (c, cell).
+    """The expectation that `said` has of a metric (None where the grid has none such): D = Σ c · cell over its `terms`
+    (c, cell).
 
     `margin` is the most that D may be where two are claimed to be equal, else nan.
     """

@@ -58,8 +58,8 @@ class Declarations:
 
     @cached_property
     def _stated(self) -> list[Stated]:
-        """What each declaration says: what is listed, what of it is primary, what shares its error rate with the claims
-        (`first`: the primary comparisons, or all where none is), and the claims."""
+        """The content of each declaration: what is listed, what of it is primary, what shares its error rate with the
+        claims (`first`: the primary comparisons, or all where none is), and the claims."""
         return [self._said_by(declaration) for declaration in self.grid.meta.declarations]
 
     def _said_by(self, declaration: Declaration) -> Stated:

@@ -76,7 +76,7 @@ class Places:
 
     @property
     def marks(self) -> list[Mark]:
-        """What a table marks each cell as: `good` are the one to take and the others that are as good, of those that
+        """The mark of each cell in a table: `good` are the one to take and the others that are as good, of those that
         may be the best; "" where nothing was tested."""
         good = self.leading & {self.best, *self.as_good}
         return [

@@ -53,7 +53,7 @@ def _verdicts(answer: Findings) -> str:
 
 
 def _afterwards(answers: Answers) -> Sequence[str]:
-    """What a seed that was not planned does to the standing of verdicts."""
+    """The effect of a seed that was not planned on the standing of verdicts."""
     if answers.meta.auto is not None:
         return ["Looks were planned: a larger `seeds.max=` after these results makes verdicts exploratory."]
     return ["Asked for after these results were seen, it makes verdicts exploratory."]

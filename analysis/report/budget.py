@@ -111,7 +111,7 @@ def budget_sentence(answer: Findings, budget: Budget) -> str:
 
 
 def _holding(budget: Budget) -> str:
-    """How many verdicts would hold."""
+    """The number of differences that would hold."""
     sure = [course for course in budget.courses if course.told_apart]
     settled = sum(course.settled for course in sure)
     unknown = sum(course.change is None for course in sure)
@@ -160,6 +160,6 @@ def course_line(course: Course) -> str:
 
 
 def _at_rung(metric: ShownMetric, difference: float) -> str:
-    """What a − b was at a rung, in the metric's unit or as a factor."""
+    """The value of a − b at a rung, in the metric's unit or as a factor."""
     word = "better" if metric.sign * difference > 0 else "worse"
     return f"{word} by {size_of(metric, abs(difference), math.nan)}"

@@ -42,7 +42,7 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
 
 
 def in_all(answers: Answers) -> str:
-    """What the grid took, whichever command ran it, and a seed of it; "" where that is not known."""
+    """The cost of the grid, whichever command ran it, and a seed of it; "" where that is not known."""
     work, clock = answers.costs.work, answers.meta.seconds
     if not work:
         return ""
@@ -58,7 +58,7 @@ def in_all(answers: Answers) -> str:
 
 
 def _gist(answers: Answers) -> str:
-    """What all of it took, and a training of it."""
+    """The cost of all of it, and of a training."""
     seconds = [value for cell in answers.costs.train_seconds.values for value in cell.values()]
     low, high = (duration(value) for value in (min(seconds), max(seconds))) if seconds else ("", "")
     each = f"a training {low}" if low == high else f"a training {low} to {high}"

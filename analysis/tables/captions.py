@@ -227,7 +227,7 @@ def _provenance(answers: Answers) -> str:
 
 
 def _unpaired(answers: Answers) -> str:
-    """What is left out of comparisons since different kinds of machine made it; "" where nothing is."""
+    """The sentence on what is left out of comparisons since different kinds of machine made it; "" where nothing is."""
     apart = Unpaired.of((a, b) for a, b, _ in asked(answers.grid, answers.cells))
     if not apart.left_out:
         return ""

@@ -32,7 +32,7 @@ def exploratory(answers: Answers) -> list[str]:
 
 
 def exploratory_comparisons(answers: Answers) -> list[str]:
-    """What is exploratory of the comparisons: all, or how many, by name where they are few. Nothing is where no verdict
+    """The comparisons that are exploratory: all, or how many, by name where they are few. Nothing is where no verdict
     is due yet."""
     if answers.preliminary:
         return []

@@ -90,7 +90,7 @@ def _name(row: Row, i: int, axes: Sequence[Axis]) -> str:
 
 
 def row_headline(answer: Findings, axes: Sequence[Axis]) -> str:
-    """What is to be said of an answer beside its table by row: that there is nothing to choose, or how far all fall
+    """The sentences beside an answer's table by row: that there is nothing to choose, or how far all fall
     short of a code."""
     shared = listed([axis.label for axis in axes if axis.name in answer.rows[0].levels])
     alike = f"{answer.metric.label}: cells of the same {shared} have the same value at every seed."

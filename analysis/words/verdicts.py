@@ -70,8 +70,8 @@ def margin(metric: ShownMetric) -> str:
 
 
 def as_good(metric: ShownMetric) -> str:
-    """How far cells may be from the best and still be as good; those of a metric that names no difference which matters
-    have its very values."""
+    """The distance that cells may have from the best and still be as good; those of a metric that names no difference
+    which matters have its very values."""
     return "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
 
 

@@ -25,7 +25,7 @@ LABELS = torch.arange(-1, CLASSES).repeat(512)
 
 
 def told(conditioning: Conditioning, labels: Tensor, seed: int = 0, step: int = 0) -> Values:
-    """What a step tells the network of a batch with these labels."""
+    """The conditioning that a step gives the network for a batch with these labels."""
     return conditioning.told({**conditioning.draws(len(labels), seed, step), "label": labels}, CLASSES)
 
 
