@@ -31,7 +31,7 @@ def axis_of(name, label, levels):
 SEEDS = (0, 1, 2)
 NLL, FID, IS = "nll/test", "fid/train/digits-cnn", "is/digits-cnn"
 AXES = [
-    axis_of("parameterization", "Predicts", {"mu": "μ̃", "epsilon": "ε", "x0": "x₀"}),
+    axis_of("parameterization", "Target", {"mu": "μ̃", "epsilon": "ε", "x0": "x₀"}),
     axis_of(
         "loss",
         "Objective",

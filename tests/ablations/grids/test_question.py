@@ -44,12 +44,12 @@ def test_the_comparisons_that_seeds_were_added_for_are_as_they_were():
         pytest.param(["grid=parameterization"], "Which prediction target is better, mu,", id="whole"),
         pytest.param(
             ["grid=parameterization", "parameterization=epsilon"],
-            "Which level of Objective is best (Predicts: ε)?",
+            "Which level of Objective is best (Target: ε)?",
             id="one-target",
         ),
         pytest.param(
             ["grid=parameterization", "parameterization=mu,epsilon", "loss=simple,vlb_fixed"],
-            "Which level of Predicts and which level of Objective are better?",
+            "Which level of Target and which level of Objective are better?",
             id="two-of-each",
         ),
         pytest.param(["grid=steps", "steps=5,10"], "Which reverse variance is best when only a few", id="fewer-rows"),

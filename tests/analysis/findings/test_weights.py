@@ -127,15 +127,15 @@ def test_largest_leaves_out_other_horizons_and_runs_without_curves():
     ],
 )
 def test_sentence(factor, words):
-    assert weight_sentence("Predicts", WeightDifference(factor, 7)) == (
-        f"Cells that differ in Predicts differ in the effective weight of each t too ({words}): see figures/weights."
+    assert weight_sentence("Target", WeightDifference(factor, 7)) == (
+        f"Cells that differ in Target differ in the effective weight of each t too ({words}): see figures/weights."
     )
 
 
 def test_footnotes_of_a_grid(shared_folder):
     # ε and x₀ under the unweighted MSE: 1, and (1 − ᾱ)/ᾱ, which is 0.001/0.999 at t = 1 and 2569.0 in the mean over t.
     words = "differ in the effective weight of each t too (by up to ×2.6·10⁶, at t = 1): see figures/weights."
-    assert footnotes_of(shared_folder) == {"parameterization": f"Cells that differ in Predicts {words}"}
+    assert footnotes_of(shared_folder) == {"parameterization": f"Cells that differ in Target {words}"}
 
 
 def test_cells_that_did_not_finish_are_not_compared(tmp_path):

@@ -62,7 +62,7 @@ def test_curves_frame(shared_folder):
 
 def test_meta(shared_folder):
     found = read_folder(shared_folder).meta
-    assert [axis.label for axis in found.axes] == ["Predicts", "Objective"]
+    assert [axis.label for axis in found.axes] == ["Target", "Objective"]
     assert found.axes[0].label_of("x0") == "x₀"
     assert found.axes[0].label_of("v") == "v"
     assert (found.metrics[0].head, found.metrics[2].head) == ("NLL (bits/dim) ↓", "IS ↑")

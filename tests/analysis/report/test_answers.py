@@ -182,7 +182,7 @@ def test_points_are_called_points():
 
 def test_axes_that_depend_on_each_other_and_do_not_cross_in_full_have_no_averages(page):
     told = page.section("axes")
-    assert "Predicts and Objective depend on each other" in told
+    assert "Target and Objective depend on each other" in told
     assert "averaged over the other axes" not in told
 
 

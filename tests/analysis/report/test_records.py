@@ -54,8 +54,8 @@ def test_what_made_the_runs_is_told(shared_folder):
 def test_effective_weights_and_parameters_of_each_axis(shared_folder):
     grid = read_folder(shared_folder)
     changes, checked, *_ = besides(Answers.of(grid)).blocks
-    assert changes.items == ("Predicts: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
-    assert checked.items[0].startswith("Cells that differ in Predicts differ in the effective weight of each t too")
+    assert changes.items == ("Target: `parameterization`.", "Objective: `objective`, `objective.space`, `variance`.")
+    assert checked.items[0].startswith("Cells that differ in Target differ in the effective weight of each t too")
     assert checked.items[1] == (
         "Objective may change how much each t counts in training. That is part of this choice, and no second "
         "difference, so it was not checked."

@@ -50,7 +50,7 @@ def test_ddpm_table_1(table):
     theirs = "CIFAR-10 32×32, DDPM (Ho 2020)"
     ours = [("ours, digits", label) for label in ("IS ↑", "FID ↓", "NLL (bits/dim) ↓")]
     beside = [(theirs, label) for label in ("IS", "FID", "NLL")]
-    assert heads(table("ddpm_table_1")) == (["Predicts", "Objective"], ours + beside)
+    assert heads(table("ddpm_table_1")) == (["Target", "Objective"], ours + beside)
     found = dict(layout_of(table("ddpm_table_1")))
     assert found["ε|unweighted MSE"] == ["8.40 ± 0.25*", "20.0 ± 2.5*", "2.54 ± 0.05", "9.46 ± 0.11", "3.17", "3.75"]
     assert found["μ̃|L (fixed isotropic Σ)"][3:] == ["", "", ""]

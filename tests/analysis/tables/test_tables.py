@@ -21,16 +21,16 @@ from tests.analysis.conftest import AXES, DIVERGED, FID, IS, NLL, answers_of, bu
 MARKDOWN = (
     """
 Objective<sup>a,b</sup>|O: NLL (bits/dim) ↓|O: FID ↓|O: IS ↑|P: NLL<sup>c</sup>|P: FID<sup>c</sup>|P: IS<sup>c</sup>
-*Predicts μ̃*||||||
+*Target μ̃*||||||
 L (learned diagonal Σ)|2.61 ± 0.05|48.0 ± 2.5|7.20 ± 0.25||23.69|7.28 ± 0.10
 L (fixed isotropic Σ)|2.58 ± 0.05|41.0 ± 2.5|7.40 ± 0.25||13.22|8.06 ± 0.09
 unweighted MSE|–<sup>d</sup>|–<sup>d</sup>|–<sup>d</sup>||unstable|unstable
 MSE at ε-weight 1|2.55 ± 0.05°|25.0 ± 2.5°|8.00 ± 0.25°|||
-*Predicts ε*||||||
+*Target ε*||||||
 L (learned diagonal Σ)|2.60 ± 0.05|52.0 ± 2.5|7.10 ± 0.25||unstable|unstable
 L (fixed isotropic Σ)|**2.50 ± 0.05**|37.0 ± 2.5|7.50 ± 0.25|3.70|13.51|7.67 ± 0.13
 unweighted MSE|2.54 ± 0.05|**20.0 ± 2.5**|**8.40 ± 0.25**|3.75|3.17|9.46 ± 0.11
-*Predicts x₀*||||||
+*Target x₀*||||||
 L (learned diagonal Σ)|2.61 ± 0.13<sup>e</sup>|54.5 ± 6.4<sup>e</sup>|6.95 ± 0.64<sup>e</sup>|||
 L (fixed isotropic Σ)|2.59 ± 0.05|50.0 ± 2.5|7.30 ± 0.25|||
 unweighted MSE|2.70 ± 0.05|31.0 ± 2.5|7.90 ± 0.25|||
@@ -61,7 +61,7 @@ CAPTION = (
 
 # The factor is worked out in test_weights.py.
 WEIGHT_DIFFERS = (
-    "Cells that differ in Predicts differ in the effective weight of each t too (by up to ×2.6·10⁶, at t = 1): "
+    "Cells that differ in Target differ in the effective weight of each t too (by up to ×2.6·10⁶, at t = 1): "
     "see figures/weights."
 )
 
@@ -239,7 +239,7 @@ def test_a_pipe_gets_every_column_and_a_star_for_bold(table):
     lines = shown.splitlines()
     rules = [i for i, line in enumerate(lines) if line.startswith("──")]
     assert lines[rules[0] - 1].startswith("Objective[a,b]")
-    assert [lines[i + 1].split()[0] for i in rules] == ["Predicts", "uniform"]
+    assert [lines[i + 1].split()[0] for i in rules] == ["Target", "uniform"]
 
 
 @pytest.mark.parametrize(("columns", "pieces"), [(60, 3), (80, 2), (160, 1)])
@@ -291,12 +291,12 @@ def test_csv(answers):
 
 def test_latex(table):
     text = latex_table(table)
-    assert r"\multicolumn{7}{@{}l}{\emph{Predicts $\tilde{\mu}$}} \\" in text
+    assert r"\multicolumn{7}{@{}l}{\emph{Target $\tilde{\mu}$}} \\" in text
     assert r"\quad L (fixed isotropic $\Sigma$) & \textbf{2.50 $\pm$ 0.05} & 37.0 $\pm$ 2.5 & " in text
     head = r"\begin{tabular}[b]{@{}c@{}}CIFAR-10 32$\times$32, DDPM (Ho\\2020)$^{\mathrm{c}}$\end{tabular}"
     assert rf"\multicolumn{{3}}{{c}}{{{head}}}" in text
     assert r"Objective$^{\mathrm{a,b}}$ & NLL" in text
-    assert r"$^{\mathrm{b}}$ Cells that differ in Predicts differ" in text
+    assert r"$^{\mathrm{b}}$ Cells that differ in Target differ" in text
     assert r"(by up to $\times$2.6$\cdot$10$^{6}$, at t = 1)" in text
     assert r"\texttt{python -m ablations.run grid=parameterization}" in text
     assert r"95 \% t-interval" in text
@@ -304,7 +304,7 @@ def test_latex(table):
 
 def test_general_layout(tmp_path):
     lines = lines_of(render(answers_of(build(tmp_path / "g", layout="general")), "markdown"))
-    assert cells_in(lines[0])[:3] == ["Predicts<sup>a,b</sup>", "Objective", "NLL (bits/dim) ↓"]
+    assert cells_in(lines[0])[:3] == ["Target<sup>a,b</sup>", "Objective", "NLL (bits/dim) ↓"]
     assert cells_in(lines[2]) == ["μ̃", "L (learned diagonal Σ)", "2.61 ± 0.05", "48.0 ± 2.5", "7.20 ± 0.25"]
     assert cells_in(lines[8]) == ["ε", "unweighted MSE", "2.54 ± 0.05", "**20.0 ± 2.5**", "**8.40 ± 0.25**"]
     assert len(lines) == 2 + 11 + 4
@@ -313,7 +313,7 @@ def test_general_layout(tmp_path):
 def test_each_axis_bears_its_own_footnote(tmp_path):
     axes = [AXES[1], AXES[0]]
     text = render(answers_of(build(tmp_path / "g", axes=axes, layout="general", footnotes=["first"])), "markdown")
-    assert cells_in(lines_of(text)[0])[:2] == ["Objective<sup>a</sup>", "Predicts<sup>b</sup>"]
+    assert cells_in(lines_of(text)[0])[:2] == ["Objective<sup>a</sup>", "Target<sup>b</sup>"]
     assert f"<sup>b</sup> {WEIGHT_DIFFERS}<br>" in text
 
 
