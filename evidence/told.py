@@ -229,7 +229,7 @@ def size(pair: dict[str, Any]) -> str:
     """The size of a difference as the pages write it: a factor above 1, or an amount."""
     difference, half = abs(pair["difference"]), pair["half_width"]
     if pair["scale"] == "linear":
-        n = 2 if half >= 0.005 else 3
+        n = 3 if half < 0.005 or max(difference, half) < 0.02 else 2
         return f"{difference:.{n}f} ± {half:.{n}f}"
     mean, low, high = (math.exp(difference + shift) for shift in (0, -half, half))
     return f"a factor of {mean:.2f} ({low:.2f} to {high:.2f})"

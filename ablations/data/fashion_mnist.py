@@ -69,6 +69,12 @@ class FashionMnist(DataSet):
         check_sizes("fashion_mnist", self.train_images, self.held_out_images)
         if not 2 <= self.levels <= 256:
             raise ValueError(f"fashion_mnist needs levels of 2 to 256, got {self.levels}")
+        left_over = 256 % self.levels
+        if left_over >= 256 // self.levels:
+            raise ValueError(
+                f"fashion_mnist has no {self.levels} levels of one width: {left_over} of its 256 are left over; "
+                "take 16, 17, 32 or 64, say"
+            )
 
     @property
     def extractor(self) -> str | None:

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from analysis.findings.answers import Answers
+from analysis.findings.comparisons import CellComparison
 from analysis.findings.verdicts import Findings
+from analysis.format.grid_json import Auto
 from analysis.format.names import COUNTED
 from analysis.format.notation import counted, duration, listed, percent
 from analysis.statistics.paired import narrowing
@@ -23,7 +25,11 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
     time = f" For all {counted(len(answers.cells), 'cell')} it takes {duration(taken)} of computing." if taken else ""
     sentences = [
         f"It narrows a 95 % interval by about {listed(shares)}, should seeds go on to differ as much as these.{time}",
-        *(_verdicts(answer) for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)),
+        *(
+            _verdicts(answer, answers.meta.auto)
+            for answer in answers.findings
+            if any(pair.comparison.n > 1 for pair in answer.pairs)
+        ),
         *_afterwards(answers),
     ]
     return f"one more seed narrows intervals by about {percent(narrowing(typical))}", sentences
@@ -35,21 +41,30 @@ def seed_seconds(answers: Answers) -> float:
     return answers.costs.work * len(answers.cells) / finished if finished else 0.0
 
 
-def _verdicts(answer: Findings) -> str:
+def _verdicts(answer: Findings, auto: Auto | None) -> str:
     """The comparisons that are undecided, and what the nearest of them takes."""
     undecided = [pair for pair in answer.pairs if pair.verdict == "cannot tell" and not pair.same]
     if not undecided:
         return f"{answer.metric.label}: every comparison of the list is decided."
     start = f"{answer.metric.label}: {len(undecided)} of {counted(len(answer.pairs), 'comparison')} undecided"
-    looks = [pair.sequential for pair in undecided if pair.sequential is not None]
-    if looks:
-        ended = max(look.found.n for look in looks)
-        why = "more seeds were unlikely to decide them" if all(look.dropped for look in looks) else "the last of them"
-        return f"{start}; the planned looks ended at {ended} seeds, {why}."
+    if auto is not None:
+        return f"{start}: {listed(_at_looks(undecided, auto.looks))}."
     needed = [pair.fresh_seeds for pair in undecided if pair.fresh_seeds]
     if not needed:
-        return f"{start}, and no number of seeds up to 100 is known that would probably decide one."
+        return f"{start}, and no number of seeds up to 100 is known that would probably show one."
     return f"{start}; the nearest would probably take {counted(min(needed), 'fresh seed')}."
+
+
+def _at_looks(undecided: Sequence[CellComparison], looks: Sequence[int]) -> list[str]:
+    """The number of those that were given up at a look, wait for the next one, or are open after the last."""
+    given_up = [pair for pair in undecided if pair.sequential is not None and pair.sequential.dropped]
+    rest = [pair for pair in undecided if pair not in given_up]
+    seen = max((pair.comparison.n for pair in rest), default=0)
+    coming = next((n for n in looks if n > seen), None)
+    last = f"open after the last planned look ({looks[-1]} seeds)"
+    waiting = f"to be looked at again with {coming} seeds" if coming else last
+    parts = [(given_up, "given up, as further seeds would hardly have decided"), (rest, waiting)]
+    return [f"{len(pairs)} {said}" for pairs, said in parts if pairs]
 
 
 def _afterwards(answers: Answers) -> Sequence[str]:

@@ -93,7 +93,7 @@ def _open(answer: Findings, of_metric: Budget) -> list[Items]:
     unknown = [course for course in open_ones if course.change is None]
     titles = {
         f"may turn with more training ({len(turning)})": turning,
-        f"not known, since too few seeds were scored on the way ({len(unknown)})": unknown,
+        f"not known, since they were not scored on the way at two seeds ({len(unknown)})": unknown,
     }
     return [
         Items(f"{answer.metric.label}: {title}", tuple(course_line(course) for course in courses))
@@ -119,6 +119,10 @@ def _holding(budget: Budget) -> str:
         return "no difference is shown at the end"
     if len(sure) == settled:
         return f"{'the difference' if settled == 1 else f'all {settled} differences'} that it shows would hold"
+    if len(sure) == unknown:
+        return "not known of the differences that it shows"
+    if len(sure) == 1:
+        return "the difference that it shows may not hold"
     rest = f" ({unknown} not known)" if unknown else ""
     return f"{settled} of the {len(sure)} differences that it shows would hold{rest}"
 

@@ -23,18 +23,18 @@ from analysis.words.verdicts import (
     comparison_sentence,
     confirmation,
     evidence,
+    leaning,
     left_out_sentence,
     margin,
     open_size,
     side,
-    toward,
 )
 
 MOST_OPEN = 12
 """Comparisons of a metric that are shown unfolded where none is declared."""
 _FRESH = (
-    "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would decide "
-    f"it with a probability of about {percent(POWER)}, and less often where most differences are small."
+    "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would show a "
+    f"difference with a probability of about {percent(POWER)}, and less often where most differences are small."
 )
 
 
@@ -57,7 +57,7 @@ def comparisons(answers: Answers) -> Section | None:
 
 
 def _decided(answer: Findings) -> str:
-    decided = sum(pair.verdict not in ("cannot tell", "open") for pair in answer.pairs)
+    decided = sum(pair.same or pair.verdict not in ("cannot tell", "open") for pair in answer.pairs)
     return f"{answer.metric.label} {decided} of {len(answer.pairs)}"
 
 
@@ -147,8 +147,8 @@ def _against(pair: CellComparison, answer: Findings) -> str:
     size = apart(pair.metric, pair.comparison)
     n, sure = pair.fresh_seeds, evidence(pair)
     if pair.verdict == "cannot tell":
-        return f"{pair.a.name}: looks {toward(pair)} by {size} ({sure})" + (f"; {n} fresh seeds." if n else ".")
+        return f"{pair.a.name}: looks {leaning(pair)} ({sure})" + (f"; {n} fresh seeds." if n else ".")
     if pair.verdict == "equal":
-        return f"{pair.a.name}: {toward(pair)} by {size} ({sure}); less than {margin(pair.metric)} does not matter."
+        return f"{pair.a.name}: differs by {size} ({sure}); less than {margin(pair.metric)} does not matter."
     confirm = f"; {confirmation(pair)}" if answer.exploratory and n else ""
     return f"{pair.a.name}: by {size} ({sure}){confirm}."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from analysis.findings.answers import Answers
 from analysis.findings.declared import Declared
-from analysis.format.notation import counted, listed
+from analysis.format.notation import begun, counted, listed
 from analysis.words.verdicts import FEW
 
 _WHY = {
@@ -23,9 +23,9 @@ def exploratory(answers: Answers) -> list[str]:
         return []
     both = [(COMPARISONS, answers.declared_pairs), (CLAIMS, answers.declared_claims)]
     reasons = {when for _, declared in both for when in declared}
-    if reasons == {"beforehand"}:
+    if reasons == {"beforehand"} and not answers.meta.continued:
         names = listed([what for what, declared in both if declared])
-        return [f"All {names} were declared before their first results.", *_withdrawn(answers)]
+        return [f"{begun(names)} were declared before their first results.", *_withdrawn(answers)]
     if len(reasons) == 1 and all(declared for _, declared in both):
         return [*_of_all(f"the {COMPARISONS} and the {CLAIMS}", reasons), *_withdrawn(answers)]
     return [*exploratory_comparisons(answers), *exploratory_claims(answers)]

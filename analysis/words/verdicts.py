@@ -7,6 +7,7 @@ On a log scale a difference is a factor: the ratio of the larger value to the sm
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 from analysis.findings.comparisons import CellComparison, Lead
@@ -76,8 +77,8 @@ def as_good(metric: ShownMetric) -> str:
 
 
 def confirmation(pair: CellComparison) -> str:
-    """The number of fresh seeds that it would take to decide a comparison, where it is known."""
-    return f"about {pair.fresh_seeds} fresh seeds of this grid would probably decide it"
+    """The number of fresh seeds that it would take to show a difference, where it is known."""
+    return f"about {pair.fresh_seeds} fresh seeds of this grid would probably show a difference"
 
 
 def comparison_sentence(pair: CellComparison) -> str:
@@ -94,19 +95,25 @@ def comparison_sentence(pair: CellComparison) -> str:
     numbers = f"{apart(pair.metric, comparison)} ({evidence(pair)})"
     if pair.verdict == "equal":
         return (
-            f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: the former is {toward(pair)} "
-            f"by {numbers}, and less than {margin(pair.metric)} does not matter."
+            f"{label}: {pair.a.name} and {pair.b.name} are equal for practical purposes: they differ by {numbers}, "
+            f"and less than {margin(pair.metric)} does not matter."
         )
     if pair.verdict != "cannot tell":
         return f"{label}: {pair.a.name} is {pair.verdict} than {pair.b.name} by {numbers}."
     more = f"; {confirmation(pair)}" if pair.fresh_seeds else ""
     start = f"{label}: cannot tell {pair.a.name} from {pair.b.name} at this budget"
-    return f"{start}: the former looks {toward(pair)} by {numbers}{more}."
+    return f"{start}: the former looks {leaning(pair)} ({evidence(pair)}){more}."
 
 
-def toward(pair: CellComparison) -> str:
-    """The side on which a cell's mean is beside another's, whatever is shown."""
-    return "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
+_NOTHING = re.compile(r"(a factor of )?(1\.00+|0\.00+)\b(?!\.)")
+"""A size that rounds to no difference."""
+
+
+def leaning(pair: CellComparison) -> str:
+    """The side on which a cell's mean lies beside another's, and how far; no side where that rounds to nothing."""
+    size = apart(pair.metric, pair.comparison)
+    toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
+    return f"about the same: {size}" if _NOTHING.match(size) else f"{toward} by {size}"
 
 
 def side(pair: CellComparison) -> str:
@@ -176,10 +183,9 @@ def _some_beside_codes(answer: Findings) -> str:
     worse = sum(sign * (answer.estimates[i].mean - code.value) < 0 for i in answer.ranked)
     if not worse:
         return ""
-    are, value = "is" if worse == 1 else "are", amount(answer.metric, code.value, math.nan)
-    return (
-        f"{worse} of {len(answer.ranked)} cells {are} worse than {code_name(code)} ({value}), which needs no network."
-    )
+    have, value = "has" if worse == 1 else "have", amount(answer.metric, code.value, math.nan)
+    who = f"{worse} of {len(answer.ranked)} cells {have} a worse mean"
+    return f"{who} than {code_name(code)} ({value}), which needs no network."
 
 
 def code_name(code: KnownValue) -> str:

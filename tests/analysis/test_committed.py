@@ -39,6 +39,14 @@ def test_a_table_says_what_the_looks_decided_of_what_was_declared():
     assert len([one for one in said if "here, at the first look," in one]) == len(answers.claims) - len(listed)
 
 
+@pytest.mark.parametrize(("name", "beforehand"), [("variance", True), ("steps", False)])
+def test_a_caption_says_that_all_was_declared_beforehand_where_it_was(name, beforehand):
+    answers = answers_of(ROOT / "results" / "committed" / name)
+    said = "Comparisons and papers' claims were declared before their first results."
+    assert (said in table_of(answers).caption) == beforehand
+    assert ({*answers.declared_pairs, *answers.declared_claims} == {"beforehand"}) == beforehand
+
+
 def _drawn():
     """A few grids, whose figures take seconds each; the others are slow."""
     few = COMMITTED[::5]

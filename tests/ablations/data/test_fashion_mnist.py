@@ -69,9 +69,16 @@ def test_levels_are_no_part_of_an_identity_where_they_are_all_there_are():
     assert describe(FashionMnist(levels=17))["levels"] == 17
 
 
-@pytest.mark.parametrize("levels", [1, 257])
-def test_levels_that_no_8_bits_have_are_refused(levels):
-    with pytest.raises(ValueError, match=f"fashion_mnist needs levels of 2 to 256, got {levels}"):
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        (1, "fashion_mnist needs levels of 2 to 256, got 1"),
+        (257, "fashion_mnist needs levels of 2 to 256, got 257"),
+        (100, "fashion_mnist has no 100 levels of one width: 56 of its 256 are left over"),
+    ],
+)
+def test_levels_that_8_bits_do_not_have_are_refused(levels, said):
+    with pytest.raises(ValueError, match=said):
         FashionMnist(levels=levels)
 
 

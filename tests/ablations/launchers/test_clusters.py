@@ -35,7 +35,7 @@ def test_machines_start_ray_with_a_token_and_the_first_of_them_starts_the_others
     assert starts[1].endswith("--address=$RAY_HEAD_IP:6379")
     assert "--port=6379" in starts[0]
     assert file["file_mounts"] == {"~/.ray/auth_token": "~/.ray/auth_token", "~/dist": "dist"}
-    assert '~/ablations/bin/pip install "$(ls ~/dist/*.whl)[ray]"' in file["setup_commands"][0]
+    assert '~/ablations/bin/pip install "$(ls ~/dist/*.whl)[ray]"' in file["setup_commands"]
 
 
 def test_ray_takes_the_file_of_machines_for_one_of_its_own(real_ray):

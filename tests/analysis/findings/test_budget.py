@@ -11,6 +11,7 @@ from scipy import stats
 
 from analysis.exports import answers_file
 from analysis.figures.budget import budget_figure
+from analysis.figures.drawing import ink, looks
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.findings.budget import BRANCHED, FALLING
@@ -192,8 +193,26 @@ def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     course = courses_of(nll)["steady", "late"]
     assert (course.ahead, course.settled) == (None, False)
     titles = [block.title for block in budget(Answers.of(short), []).blocks if isinstance(block, Items)]
-    assert titles[1:] == ["NLL: not known, since too few seeds were scored on the way (3)"]
+    assert titles[1:] == ["NLL: not known, since they were not scored on the way at two seeds (3)"]
     assert nll.rivals == []
+
+
+@pytest.mark.parametrize(
+    ("other", "scored", "said"),
+    [
+        ("parallel", 5, "the difference that it shows would hold"),
+        ("late", 5, "the difference that it shows may not hold; steady may be overtaken by late"),
+        ("late", 1, "not known of the differences that it shows"),
+    ],
+)
+def test_one_difference_is_spoken_of_as_one(other, scored, said):
+    made = grid(ways={"steady": WAYS["steady"], other: WAYS[other]})
+    curves = made.load_curves()
+    few = dataclasses.replace(
+        made, load_curves=lambda: curves[(curves["cell_id"] != other) | (curves["seed"] < scored)]
+    )
+    nll = Answers.of(few).findings[0]
+    assert budget_sentence(nll, nll.budget).removesuffix(".").split("; of those")[0] == f"NLL: {said}"
 
 
 def test_a_metric_that_was_not_scored_on_the_way_says_nothing():
@@ -254,9 +273,10 @@ def test_cells_whose_rate_has_not_fallen_at_a_rung_are_left_out_and_the_others_s
     }
     texts = [getattr(block, "text", "") for block in budget(answers, ()).blocks]
     assert LEFT_OUT.format(names="early") in texts
-    drawn = [text.get_text() for text in budget_figure(answers).findobj(Text)]
-    assert "steady" in drawn
-    assert "early" not in drawn
+    colors = {text.get_text(): text.get_color() for text in budget_figure(answers).findobj(Text)}
+    assert "steady" in colors
+    assert "early" not in colors
+    assert colors["steady"] == ink(looks(answers.axes)["steady"].color)
 
 
 def best_without_early():
