@@ -190,16 +190,14 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Meta:
-    """The content of a grid's grid.json: its question, axes in order, metrics, what to read them against, and
-    provenance.
+    """The content of a grid's grid.json: its question, axes in order, metrics, references, and provenance.
 
-    `shape` is that of one example, and `trained_on` the number that training knows. `decoder` is p(x₀|x₁) of the
-    bound's L₀, in words. `primary` are the comparisons that it is run for, `relevant` the smallest differences that
-    matter to it, by the kind of the metric, where they are not the metric's own, and `declarations` all that were
-    made, in order. `seeds` are all that any cell has; where they were added as `auto` says, cells have the first so
-    many of them. `rungs` is how often trainings were scored on their way. `round` is what the pages are of, where a
-    command works in rounds. `own_steps` and `own_seeds` are what the grid's own file asks for, whatever its command
-    did; None for no number.
+    `shape` is an example's, `trained_on` the number of those to train on. `decoder` is p(x₀|x₁) of the bound's L₀, in
+    words. `primary` are the comparisons that it is run for, `relevant` the smallest differences that matter to it, by
+    the kind of the metric, where they are not the metric's own, and `declarations` all that were made, in order.
+    `seeds` are all that any cell has; with `auto`, cells have the first so many. `rungs` is how often trainings were
+    scored on their way. `round` is what the pages are of, where a command works in rounds. `own_steps` and `own_seeds`
+    are what the grid's own file asks for, whatever its command did; None for no number.
     """
 
     name: str
