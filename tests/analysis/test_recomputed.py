@@ -25,7 +25,8 @@ Nothing of `analysis` is imported: what agrees here was computed twice. The page
     median      of the whole family, once, of those q above 0; shares of v are of those that are left
     as good     has the best's values, equals it by the list, or is worse than no cell by the margin: one-sided at 5 %/k
     equality    a claim of it is beyond its margin with the p of the side where it lies, doubled, and q less the margin
-    too early   in place of contrary: even the best of the cells is worse than a code, or above five floors of samples
+    too early   in place of contrary: even the best of the cells is worse than a code, or above five floors of samples;
+                or D has moved towards the claim since the last rung
     effects     q is the mean over an effect's contrasts; an effect of 0 counts as a hypothesis; all of the 5 %; the
                 contrast of a comparison or claim has the p of that
     machines    of a seed, only cells that the same kinds of machine made are compared; effects leave out a seed at
@@ -189,6 +190,11 @@ class Grid:
             with (folder / "images.csv").open(newline="", encoding="utf-8") as file:
                 for cell, seed, metric, *values in itertools.islice(csv.reader(file), 1, None):
                     self.images[metric, cell][int(seed)] = np.array(values, float)
+        self.rungs = defaultdict(lambda: defaultdict(dict))
+        with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
+            for row in (one for one in csv.DictReader(file) if one["curve"].startswith("rung/")):
+                of_cell = self.rungs[row["curve"].removeprefix("rung/"), row["cell_id"]]
+                of_cell[float(row["x"])][int(row["seed"])] = float(row["y"])
         self.cells = [cell["cell_id"] for cell in self.answers["cells"]]
         self.places = range(len(self.cells))
         self.levels = [self.meta["cells"][cell] for cell in self.cells]
@@ -452,6 +458,24 @@ class Grid:
         far = kind_of(metric) == "fid" and floor is not None and -best > 5 * floor["value"]
         return far or any(best < sign * code for code in codes)
 
+    def moved(self, metric, weights, difference):
+        """Whether the contrast has changed against its sign since the last rung, by a 95 % interval over seeds."""
+        name = metric.replace("/test", "/val")
+        pairs = []
+        for cell in weights:
+            rungs, end = self.rungs[name, self.cells[cell]], self.values.get((name, self.cells[cell]), {})
+            last = rungs[max(rungs)] if rungs else {}
+            pairs.append({seed: (end[seed], value) for seed, value in last.items() if seed in end})
+        seeds = sorted(set.intersection(*map(set, pairs)))
+        seeds = [seed for seed in seeds if len({self.machines[self.cells[cell], seed] for cell in weights}) == 1]
+        if len(seeds) < 2:
+            return False
+        values = np.array([[pair[seed] for pair in pairs] for seed in seeds])
+        values = np.log(values) if self.in_logs(metric) else values
+        change = (values[..., 0] - values[..., 1]) @ np.array(list(weights.values()), float)
+        low, high = stats.ttest_1samp(change, 0).confidence_interval(0.95)
+        return bool(low * high > 0 and change.mean() * difference < 0)
+
     def claims(self):
         """Of each claim (metric, difference, margin, adjusted p, p of equality, fate)."""
         result = []
@@ -465,7 +489,7 @@ class Grid:
                 fate = "as published"
             elif p <= 0.05 and (margin is not None or listed > 0.05):
                 better = margin is None and one.value * self.sign(metric) > 0
-                early = not better and self.early(metric, weights)
+                early = not better and (self.early(metric, weights) or self.moved(metric, weights, one.value))
                 fate = "as published" if better else "too early to say" if early else "contrary to the paper"
             result.append((metric, one, margin, p, p_equal, fate))
         return result

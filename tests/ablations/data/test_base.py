@@ -67,6 +67,8 @@ def test_a_set_is_read_once_however_often_and_from_wherever_it_is_loaded(monkeyp
     class Slow(DataSet):
         n: int = 1
 
+        extractor = None
+
         def read(self):
             reads.append(self.n)
             return Digits().read()

@@ -141,7 +141,7 @@ def test_samples_place_every_cell_and_say_who_diverged(grid):
     assert texts(figure).count("diverged") == 1
     titles = {axes.get_title() for axes in figure.axes} - {""}
     assert titles == {
-        "L (learned diagonal\n$\\Sigma$)",
+        r"L (learned diagonal $\Sigma$)",
         r"L (fixed isotropic $\Sigma$)",
         "unweighted MSE",
         r"MSE at $\varepsilon$-weight 1",
