@@ -29,6 +29,7 @@ _LOGGED = "mlflow.loggedImages"
 
 def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: int) -> None:
     """Give a run in the store a sheet of images at a step, in the place of the one that it has there."""
+    from mlflow.exceptions import MlflowException
     from PIL import features
 
     picture = _enlarged(sheet)
@@ -41,7 +42,11 @@ def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: in
         picture.thumbnail((SIDE, SIDE))
         picture.save(f"{name}+compressed.webp", lossless=True)
         client.log_artifacts(run_id, place, _FOLDER)
-    client.set_tag(run_id, _LOGGED, "True")
+    try:
+        client.set_tag(run_id, _LOGGED, "True")
+    except MlflowException:
+        # Another command may have given it the tag just now: then the second write finds it there.
+        client.set_tag(run_id, _LOGGED, "True")
 
 
 def _enlarged(sheet: Path) -> Image | None:

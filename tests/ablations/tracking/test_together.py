@@ -8,9 +8,11 @@ from collections import Counter
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_client import TrackingError
+from ablations.tracking.mlflow_images import log_sheet
 from ablations.tracking.mlflow_runs import Tracked
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_summary import description
@@ -271,3 +273,23 @@ def test_a_command_that_stops_trying_says_that_its_run_was_deleted(two, monkeypa
     monkeypatch.setattr(MlflowClient, NUMBERS, deleted)
     with pytest.raises(TrackingError, match="deleted"):
         mlflow_store.guard(second.uri, lambda: second._publish(cell(20, a=1.0)))
+
+
+def test_a_tag_that_another_command_writes_at_the_same_moment_is_no_failure(two, tmp_path, monkeypatch):
+    """MLflow looks for a tag and then adds it: between the two, another command's is there."""
+    first, _ = two
+    run_id = first.client.create_run(first.experiment_id).info.run_id
+    Image.new("L", (8, 8)).save(tmp_path / "sheet.png")
+    written = MlflowClient.set_tag
+    calls = []
+
+    def meets(client, *given):
+        calls.append(given)
+        if len(calls) == 1:
+            raise MlflowException("UNIQUE constraint failed: tags.key, tags.run_uuid")
+        return written(client, *given)
+
+    monkeypatch.setattr(MlflowClient, "set_tag", meets)
+    log_sheet(first.client, run_id, tmp_path / "sheet.png", "samples", 40)
+    assert len(calls) == 2
+    assert first.client.get_run(run_id).data.tags["mlflow.loggedImages"] == "True"
