@@ -125,8 +125,8 @@ class DataSet(ABC):
     @property
     @abstractmethod
     def extractor(self) -> str | None:
-        """The features that its images are judged by, by name; None for points, and for
-        images that nothing judges. A class may say it as an attribute."""
+        """The features that its images are judged by, by name; None for points, and for images that nothing judges.
+        A class may say it as an attribute."""
 
     def load(self) -> Data:
         """The data, read or made once in a process; InputError that says how to get it where it is missing."""

@@ -31,10 +31,9 @@ from analysis.report.records import besides, lost, missing, provenance
 from analysis.report.samples import first_samples, samples_section
 from analysis.report.search import search_section
 from analysis.report.verdict import verdict
-from analysis.tables.captions import size
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
-from analysis.words.provenance import steps_taken
+from analysis.words.provenance import image_size, steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
@@ -115,7 +114,7 @@ def _setting(answers: Answers) -> str:
     words = [
         f"Grid `{meta.name}`",
         meta.data,
-        size(meta),
+        image_size(meta),
         f"T = {meta.horizon}" if meta.horizon else "",
         counted(len(answers.cells), "cell"),
         steps_taken(answers.grid),

@@ -58,7 +58,7 @@ def _verdicts(answer: Findings, auto: Auto | None) -> str:
 def _at_looks(undecided: Sequence[CellComparison], looks: Sequence[int]) -> list[str]:
     """The number of those that were given up at a look, wait for the next one, or are open after the last."""
     given_up = [pair for pair in undecided if pair.sequential is not None and pair.sequential.dropped]
-    rest = [pair for pair in undecided if pair not in given_up]
+    rest = [pair for pair in undecided if pair.sequential is None or not pair.sequential.dropped]
     seen = max((pair.comparison.n for pair in rest), default=0)
     coming = next((n for n in looks if n > seen), None)
     last = f"open after the last planned look ({looks[-1]} seeds)"

@@ -16,7 +16,7 @@ from analysis.format.names import PRECISION
 from analysis.format.notation import counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.declared import exploratory
-from analysis.words.provenance import numerics, span_of, steps_taken
+from analysis.words.provenance import image_size, numerics, span_of, steps_taken
 from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -65,16 +65,8 @@ def caption(answers: Answers) -> str:
 def setting(meta: Meta) -> str:
     """The data, how large and how many they are, and T where it is one."""
     horizon = f", T = {meta.horizon}" if meta.horizon else ""
-    known = ", ".join(text for text in (size(meta), _number(meta)) if text)
+    known = ", ".join(text for text in (image_size(meta), _number(meta)) if text)
     return f"Data: {meta.data}{f' ({known})' if known else ''}{horizon}."
-
-
-def size(meta: Meta) -> str:
-    """16×16 grey pixels; "" of points, and where it is not recorded."""
-    if len(meta.shape) != 3:
-        return ""
-    channels, height, width = meta.shape
-    return f"{height}×{width} {'grey' if channels == 1 else 'colour'} pixels"
 
 
 def _number(meta: Meta) -> str:

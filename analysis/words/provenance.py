@@ -1,8 +1,9 @@
-"""The words for what made a grid's rows: their training steps beside the grid's own, and their NUMERICS beside this
-code's."""
+"""The words for what made a grid's rows: their training steps beside the grid's own, their NUMERICS beside this
+code's, and the size of the images."""
 
 from __future__ import annotations
 
+from analysis.format.grid_json import Meta
 from analysis.format.names import NUMERICS
 from analysis.format.notation import Rounding
 from analysis.read.runs import GridResults
@@ -39,3 +40,11 @@ def numerics(grid: GridResults) -> str:
     made_by = "/".join(sorted(set(grid.runs["numerics"]) - {""})) or "not recorded"
     other = f" (this code: {NUMERICS}: the same command gives other digits)"
     return made_by if made_by == str(NUMERICS) else f"{made_by}{other}"
+
+
+def image_size(meta: Meta) -> str:
+    """16×16 grey pixels; "" of points, and where it is not recorded."""
+    if len(meta.shape) != 3:
+        return ""
+    channels, height, width = meta.shape
+    return f"{height}×{width} {'grey' if channels == 1 else 'colour'} pixels"

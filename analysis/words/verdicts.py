@@ -105,7 +105,7 @@ def comparison_sentence(pair: CellComparison) -> str:
     return f"{start}: the former looks {leaning(pair)} ({evidence(pair)}){more}."
 
 
-_NOTHING = re.compile(r"(a factor of )?(1\.00+|0\.00+)\b(?!\.)")
+_NOTHING = re.compile(r"(a factor of )?(1\.00+|0\.00+)\b")
 """A size that rounds to no difference."""
 
 

@@ -1,0 +1,27 @@
+"""Sizes of differences as pages write them, rounded by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from evidence.told import size
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "said"),
+    [
+        (-0.6412, 0.0121, "0.64 ± 0.01"),
+        (0.2143, 0.0042, "0.214 ± 0.004"),
+        (-0.0134, 0.0081, "0.013 ± 0.008"),
+        (0.007, 0.033, "0.01 ± 0.03"),
+    ],
+)
+def test_a_small_difference_has_another_decimal_where_its_interval_is_small_too(difference, half, said):
+    assert size({"difference": difference, "half_width": half, "scale": "linear"}) == said
+
+
+def test_a_difference_of_logarithms_is_a_factor_above_1():
+    pair = {"difference": -math.log(2), "half_width": math.log(1.25), "scale": "log"}
+    assert size(pair) == "a factor of 2.00 (1.60 to 2.50)"
