@@ -1,10 +1,10 @@
-"""Stages side by side in one process: each in a thread of its own, of which one works at a time.
+"""Stages side by side in one process: each in a thread of its own, and one thread works at a time.
 
-    work ─▶ meet: all bring what they have, one makes something of it for all, each takes its share ─▶ work ─▶ …
+    work ─▶ meet: wait until all have brought their batch; one computes for all; each takes its result ─▶ work ─▶ …
 
-Only who works holds the floor, so that what one stage does within a process (its global random numbers, say) is not
-mixed with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure are
-its own. What they make together is no matter of this room.
+Only the thread that works holds the floor, so that what one stage does to the process (its global random numbers, say)
+does not mix with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure
+are its own. This module does not know what they compute together.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ R = TypeVar("R")
 
 
 class Company:
-    """The stages that are present, what those that wait have brought, and the shares that were made of it."""
+    """The stages that are present, what the waiting ones have brought, and the results made of it."""
 
     def __init__(self, seats: int) -> None:
         self.floor = threading.Condition()
@@ -28,7 +28,7 @@ class Company:
         self.shares: dict[Seat, Any] = {}
 
     def make(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
-        """Make shares of all that was brought, and tell those who wait."""
+        """Compute the results of all that was brought, and wake those who wait."""
         seats = list(self.brought)
         began = time.monotonic()
         made: Sequence[Any]
@@ -64,14 +64,14 @@ class Seat:
         self.company.floor.release()
 
     def clock(self) -> float:
-        """Seconds of this stage's own work, and its part of what was made together."""
+        """Seconds of this stage's own work, and its share of the work done together."""
         return self.seconds + time.monotonic() - self.since
 
     def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> R:
-        """This stage's share of what the work makes of all that is brought, once all who are present have done so.
+        """Wait until all who are present have brought something, and return this stage's result of the common work.
 
-        Where the work fails on all of it, or an exception is somebody's share, each of them has it done for its own
-        alone: only who brought the cause fails.
+        If the work fails on all of it, or some result is an exception, each stage has it done for its own part alone:
+        so only the stage that brought the cause fails.
         """
         company = self.company
         self.seconds = self.clock()
@@ -88,14 +88,14 @@ class Seat:
 
 
 def size_of_next(stages: int, devices: int, most: int) -> int:
-    """The size of the first company of so many stages alike: all have one size, of `most` at most, and use all free
-    devices."""
+    """The size of the first company of so many similar stages: all companies have one size, at most `most`, and use all
+    free devices."""
     companies = max(devices, -(-stages // most))
     return -(-stages // companies)
 
 
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | BaseException]:
-    """The outcome of the work of each place, or its error: each in a thread, with a seat in one company."""
+    """The outcome of the work of each place, or its error: each runs in a thread, with a seat in one company."""
     company = Company(seats)
     ends: dict[int, R | BaseException] = {}
 

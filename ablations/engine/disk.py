@@ -1,6 +1,6 @@
-"""Disk space that stages take: the folders of a journal, the files in them, and their bytes.
+"""Disk space of stages: the folders of a journal, the files in them, and their bytes.
 
-A file that vanishes while it is looked at, since a command is at work, counts nothing.
+A file that vanishes while it is looked at, because a command is at work, counts as nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ablations.engine.journal import RESULT
 
 CHECKPOINTS = (CHECKPOINT, BEFORE)
 HIDDEN = "."
-"""The beginning of the names of what is no stage, and of files that are being written."""
+"""Names that begin so are no stages, or files that are still being written."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Left:
 
     @property
     def goes_on(self) -> bool:
-        """True for a training that has no result, but a checkpoint from which it goes on."""
+        """True for a training without a result that has a checkpoint to continue from."""
         return not self.finished and any(name in self.files for name in CHECKPOINTS)
 
 
@@ -52,7 +52,7 @@ def left_in(root: Path) -> list[Left]:
 
 
 def left_by(root: Path, stages: set[str]) -> list[Left]:
-    """The files that these stages have left, of those that have a folder."""
+    """The files of these stages, for those that have a folder."""
     return [Left(folder, sizes(folder)) for stage_id in sorted(stages) if (folder := root / stage_id).is_dir()]
 
 

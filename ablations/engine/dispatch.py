@@ -1,9 +1,9 @@
-"""The order in which stages start: each once the stages that it needs have finished, on a device that is free.
+"""The order in which stages start: each once the stages that it needs have finished and a device is free.
 
-A stage whose worker dies, or stands still, is tried once more; one that needs what did not finish is left out, and one
-that finds damaged what it needs has that made anew before it is tried again. More stages may be added while others run.
-One that another command runs is left to it, and looked at again after a while: then it has its result, or is run here.
-Stages that gain from it (`Stage.company`) share a device; one whose worker died is alone at its second try.
+A stage whose worker dies, or stands still, is tried once more. One that needs a stage that did not finish is left out.
+One that finds its input damaged is tried again once that has been made anew. More stages may be added while others run.
+A stage that another command runs is left to it, and looked at again after a while: then it has its result, or is run
+here. Stages that gain from it (`Stage.company`) share a device; at its second try a stage whose worker died is alone.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ from ablations.engine.workers import Starts, WorkerDied, Workers
 
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
-"""Between two looks at what other commands run."""
+"""Seconds between two looks at what other commands run."""
 WATCH_SECONDS = 10.0
-"""Between two looks at whether workers give signs of life."""
+"""Seconds between two checks whether workers give signs of life."""
 BEGUN = 10 * LOST
-"""Seconds within which a worker begins; one without a lease after them may have lost it unseen, and stood still."""
+"""Seconds within which a worker must have begun: one that has no lease after them may have lost it unseen, and stood
+still."""
 TRIES = 2
 FOUND = ("error", "damaged", "machine")
-"""Kinds of failures that a worker writes down."""
+"""The kinds of failures that a worker writes down itself."""
 
 
 @dataclass(frozen=True)
 class Running(Generic[S]):
-    """A stage under way `since` a moment: its future, its device, which try this is, and the last lease before it.
-
-    `beside` are the ids of all that hold the device together and have not let it go.
-    """
+    """A stage under way `since` a moment: its future, its device, the number of this try, and the last lease before it.
+    `beside` are the ids of all stages that still hold the device together."""
 
     stage: S
     future: Future[str]
@@ -50,11 +49,10 @@ class Running(Generic[S]):
 
 
 class Dispatch(Generic[S]):
-    """Stages, from being added to having ended, on the devices of a launcher, and on those that come.
+    """Stages, from being added to having ended, on the devices of a launcher, and on those that join later.
 
-    What waits is in a `queue`; what other commands run is `elsewhere`. All that it was ever told of is `known`.
-    `silent` are stages whose workers gave no sign of life when they were last watched, and `leases` the numbers of
-    those that they had.
+    `queue` holds the stages that wait, `elsewhere` those that other commands run, `known` all that were ever added.
+    `silent` are stages whose workers gave no sign of life at the last check, and `leases` the numbers of their leases.
     """
 
     def __init__(self, launcher: Starts, journal: Journal, devices: list[str], queue: Queue[S] | None = None) -> None:
@@ -73,7 +71,8 @@ class Dispatch(Generic[S]):
         self.again = itertools.count(-1, -1)
 
     def add(self, stages: Sequence[S], rest_on: Iterable[S] = ()) -> None:
-        """Add stages to run, after those they need: each is here too, has its result, or is among what they `rest_on`.
+        """Add stages to run. The stages that each needs must be here too, have their result, or be among those they
+        `rest_on`.
 
         A stage that is here already stays as it is; an earlier failure of a new one is forgotten. A stage that they
         `rest_on` runs again where one of them finds it damaged; one that is neither here nor has a result counts as
@@ -98,7 +97,7 @@ class Dispatch(Generic[S]):
             self.queue.note(need, finished=False)
 
     def run(self) -> Generator[Event[S], None, None]:
-        """Run all that was added, until nothing waits; what is under way when this is closed is cancelled."""
+        """Run all that was added, until nothing waits. If the generator is closed, what is under way is cancelled."""
         workers = self.launcher.start(self.journal.address, self.devices)
         try:
             while self.queue.waiting or self.running or self.elsewhere:
@@ -135,7 +134,7 @@ class Dispatch(Generic[S]):
             time.sleep(POLL_SECONDS)
 
     def _begin(self, workers: Workers, company: list[Waiting[S]]) -> Iterator[Event[S]]:
-        """Start stages on a device, but those that another command has run since they were added, or runs."""
+        """Start stages on a device, except those that another command runs, or has run since they were added."""
         ours: list[Waiting[S]] = []
         for waiting in company:
             result = self.journal.result(waiting.stage.id)
@@ -156,7 +155,8 @@ class Dispatch(Generic[S]):
             self._start(workers, ours)
 
     def _look_elsewhere(self) -> Iterator[Event[S]]:
-        """The events, now and then, of stages that other commands run; one that was given up waits to be run."""
+        """The events of stages that other commands run, asked for now and then; a stage that was given up waits to be
+        run here."""
         if time.monotonic() - self.looked < ELSEWHERE_SECONDS:
             return
         self.looked = time.monotonic()
@@ -177,7 +177,7 @@ class Dispatch(Generic[S]):
                 self.queue.add(waiting)
 
     def holders(self) -> list[Holder]:
-        """The processes of other commands that run stages of this one, each once."""
+        """The processes of other commands that run stages of this one, each listed once."""
         holders = (self.journal.holder(waiting.stage.id) for waiting in self.elsewhere.values())
         return list(dict.fromkeys(holder for holder in holders if holder is not None))
 
@@ -210,11 +210,11 @@ class Dispatch(Generic[S]):
         self.running += [Running(w.stage, future, device, w.tries, lease, beside, now) for w, future, lease in started]
 
     def _is_over(self, work: Running[S], workers: Workers) -> bool:
-        """True where a stage has ended; one beside others may have done so before them."""
+        """True where a stage has ended; one that runs beside others may have done so before them."""
         return workers.over(work.future) or (len(work.beside) > 1 and self._left(work.stage) is not None)
 
     def _left(self, stage: S) -> str | None:
-        """The status that the journal tells of a stage beside others; None while it may be under way."""
+        """The status that the journal has of a stage that runs beside others; None while it may be under way."""
         result, failure = self.journal.result(stage.id), self.journal.failure(stage.id)
         if result is not None:
             return result.status
@@ -263,11 +263,12 @@ class Dispatch(Generic[S]):
         return self._over(work.stage, self._failed(work.stage, failure))
 
     def _standing_still(self, *, prompt: bool) -> list[Running[S]]:
-        """The stages whose workers have let their lease be lost, at two looks in a row: it was not touched for so long,
-        or is another's by now, or gone, since another has run the stage to its end; or `prompt` ones never had any.
+        """The stages whose workers stand still.
 
-        One that has yet to begin beside one of these may wait for its turn for ever. After a sleep of the whole machine
-        the first look is before any worker has had the time to touch its lease.
+        At two looks in a row the lease was lost: it was not touched for too long, belongs to another process by now, or
+        is gone, because another has run the stage to its end. A `prompt` stage may also have had no lease at all. One
+        that has yet to begin beside such a stage might wait for its turn for ever, so it counts too. After a sleep of
+        the whole machine the first look comes before any worker has had the time to touch its lease.
         """
         if time.monotonic() - self.watched < WATCH_SECONDS:
             return []
@@ -285,7 +286,7 @@ class Dispatch(Generic[S]):
         return self.leases.setdefault(name, number) != number or seconds > LOST
 
     def _mend(self, work: Running[S]) -> Event[S]:
-        """Have made anew what a stage found damaged, and the stage tried once more after it."""
+        """Have the damaged input of a stage made anew, and try the stage once more afterwards."""
         failure = self.journal.failure(work.stage.id)
         lost = [need for need in work.stage.needs if self.journal.result(need) is None]
         if work.tries == TRIES or not all(need in self.known for need in lost):

@@ -1,6 +1,7 @@
-"""The files of a stage's folder that the journal knows by name: what a stage leaves for good, and what is on its way.
+"""The files of a stage's folder that the journal knows by name: what a stage leaves for good, and what it needs on its
+way.
 
-Whatever ends in .safetensors is an artefact, which names its stage and bears a digest of its content.
+Every file that ends in .safetensors is an artefact: it names its stage and carries a digest of its content.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from pathlib import Path
 from analysis.format.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
-"""The state from which a training that was stopped goes on."""
+"""The state from which a stopped training continues."""
 BEFORE = "checkpoint-before.safetensors"
-"""The one before that, from which it goes on where the last one is damaged."""
+"""The checkpoint before that, from which it continues if the last one is damaged."""
 AVERAGE = "average-"
 """The beginning of the names of averages at rungs."""
 FORK = "fork-"
-"""The beginning of the names of states from which shorter trainings go on."""
+"""The beginning of the names of states from which shorter trainings continue."""
 STAGE, DIGEST = "stage", "sha256"
-"""Words in an artefact's header: the stage that wrote it, and the hash of its tensors."""
+"""Keys of an artefact's header: the stage that wrote it, and the hash of its tensors."""
 
 
 class Damaged(InputError):
-    """An artefact of a stage is missing, cut, altered or another stage's; `folder` is the stage's that it should be."""
+    """An artefact is missing, cut, altered or another stage's; `folder` is that of the stage whose artefact it should
+    be."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path} {why}: the command of its grid makes it anew")
@@ -32,6 +34,6 @@ class Damaged(InputError):
 
 
 def kept(names: Iterable[str]) -> list[str]:
-    """The files that a stage leaves for good, in order: tensors that are neither a checkpoint nor on the way."""
+    """The files that a stage leaves for good, in order: tensors, without checkpoints and what was needed on the way."""
     tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
     return [name for name in tensors if not name.startswith((".", AVERAGE, FORK))]

@@ -1,8 +1,8 @@
-"""The lock of a results folder: one command at a time writes there and delivers it, of all that work on it.
+"""The lock of a results folder: of all commands that work on it, one at a time writes there and delivers it.
 
-    results/.leases/<grid>/             the lease of whoever writes, and `last`: the command that did so last
+    results/.leases/<grid>/             the lease of the command that writes, and `last`: the command that wrote last
     results/.leases/<grid>/<command>/   the lease of a command that is at work on the grid, and what it was asked for
-    results/.leases/.clean/             the lease of `ablations.clean` while it frees: who begins then waits for it
+    results/.leases/.clean/             the lease of `ablations.clean` while it deletes: other commands wait for it
 
 Each can be deleted while no command runs. The lease of a command that was killed at work stays, as a sign of that,
 until another one has ended well.
@@ -21,11 +21,11 @@ from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
 from analysis.format.files import write_text
 
 REQUEST = "request"
-"""The file, beside its lease, of what a command at work was asked for."""
+"""The file beside the lease of a command at work: what that command was asked for."""
 SEARCH = "search"
 """The lease of a search's one driver, beside these."""
 CLEANING = ".clean"
-"""The lease of whoever frees what nobody needs."""
+"""The lease of the command that deletes what nobody needs."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class FolderLock:
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """Be at work on the folder, which others see."""
+        """Be at work on the folder, which other commands can see."""
         own = self.place / self.me
         try:
             with leased(own):
@@ -70,7 +70,8 @@ class FolderLock:
             _leave(own)
 
     def take(self, request: str) -> bool:
-        """Have the folder's name for a request, while it is held; False where a command at work has it for another."""
+        """Take the folder's name for a request, while it is held; False where a command at work has the name for
+        another request."""
         asked = [_asked(path) for path in self._others() if holder(path) is not None]
         free = all(other in ("", request) for other in asked)
         if free:
@@ -81,7 +82,8 @@ class FolderLock:
         return [path for path in self.place.glob("*/") if path.is_dir() and path.name not in (self.me, SEARCH)]
 
     def _take_over(self) -> None:
-        """Take away the leases of commands that were killed here, whose work this one has gone on with."""
+        """Take away the leases of commands that were killed on this machine, since this command has continued their
+        work."""
         # One that is just beginning has no lease yet, and is left alone.
         for path in (path for path in self._others() if any(path.glob(f"{NAME}*")) and holder(path) is None):
             with leased(path):
@@ -94,7 +96,7 @@ class FolderLock:
 
 
 def _asked(path: Path) -> str:
-    """The request of the command of this folder; "" where it has not been written yet, or is gone."""
+    """The request of the command with this folder; "" where it has not been written yet, or is gone."""
     try:
         return (path / REQUEST).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
@@ -102,7 +104,7 @@ def _asked(path: Path) -> str:
 
 
 def _leave(path: Path) -> None:
-    """Take a command's folder away, whose lease is let go."""
+    """Take away the folder of a command whose lease has been let go."""
     (path / REQUEST).unlink(missing_ok=True)
     # Another command may be reading the folder, so that it cannot be removed: without a lease it means nothing.
     with suppress(OSError):
@@ -115,6 +117,6 @@ def place_of(folder: Path) -> Path:
 
 
 def wait_for_cleaning(leases: Path) -> None:
-    """Wait while what nobody needs is freed: whoever frees looked at who is at work before this command was."""
+    """Wait while another command deletes what nobody needs: it looked at who is at work before this command was."""
     while holder(leases / CLEANING) is not None:
         time.sleep(WAITED)

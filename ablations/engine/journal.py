@@ -1,14 +1,14 @@
 """The journal: a folder per stage, in which a stage's result appears last and whole.
 
-    <results>/.stages/<id>/   result.json        finished or diverged; its presence, and that of the files which it
-                                                 lists, is what "finished" means
+    <results>/.stages/<id>/   result.json        finished or diverged: a stage is finished if this file is there,
+                                                 and every file that it lists
                               status.json        failed or interrupted, and how; such a stage runs again
                               progress           the share done, for the driver's bar
-                              lease.1, …         who runs it (`lease`)
+                              lease.1, …         the process that runs it (`lease`)
                               …                  what the stage leaves beside (`stages.artifacts`)
 
-A kill at any moment leaves the old file or the new one. What is damaged all the same is as good as not there: its stage
-runs again. The folder may be another one (`journal=`).
+A kill at any moment leaves the old file or the new one. What is damaged all the same counts as missing: its stage runs
+again. The folder may be another one (`journal=`).
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""
 
 NO_MEMORY = "DefaultCPUAllocator: "
-"""Text of torch's RuntimeError where a processor's memory is used up."""
+"""The beginning of torch's RuntimeError when the machine's memory is used up."""
 Kind = Literal["error", "damaged", "machine", "died", "stopped", "left_out"]
 """Kinds of failures."""
 DAMAGED = "damaged"
 """The status of a stage that found what it needs damaged."""
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
-"""The key of result.json that holds the artefacts beside it: their names and sizes."""
+"""The key in result.json under which the artefacts beside it are listed: their names and sizes."""
 
 FOLDER = ".stages"
-"""The name of its folder by default, in the folder of results."""
+"""The name of the journal's folder by default, in the folder of results."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """The result of a stage: its status (finished, or diverged with a reason), metrics, curves, metadata in words."""
+    """The result of a stage: its status (finished, or diverged with a reason), metrics, curves, and metadata as
+    text."""
 
     status: str
     reason: str
@@ -88,12 +89,12 @@ class Failure:
 
     @property
     def status(self) -> str:
-        """The status of a cell that it ends."""
+        """The status that this failure gives a cell."""
         return "interrupted" if self.kind == "stopped" else "failed"
 
     @property
     def accidental(self) -> bool:
-        """True where it is no finding about the cell: the same stage may well finish another time."""
+        """True where the failure says nothing about the cell: the same stage may well finish another time."""
         return self.kind != "error"
 
     @staticmethod
@@ -106,7 +107,7 @@ class Failure:
 
     @staticmethod
     def of(error: Exception, traceback: str) -> Failure:
-        """The failure that an exception is; what speaks to the user says all in its message."""
+        """The failure that an exception amounts to; an error that speaks to the user needs no traceback."""
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         message = " ".join(named.split())
         if isinstance(error, Damaged):
@@ -119,7 +120,7 @@ STOPPED = Failure("stopped", "the command was stopped")
 
 
 def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
-    """The notes of a result: a remark, and what is left out of its metrics because it is no number."""
+    """The notes of a result: a remark, and the metrics that are left out because they are no numbers."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
     lines = [remark, f"not finite: {', '.join(names)}" if names else ""]
     return {"notes": "\n".join(filter(None, lines))} if any(lines) else {}
@@ -141,7 +142,7 @@ class Journal:
         return self.root / stage_id
 
     def shelf(self, stage_id: str = "") -> Shelf:
-        """The small files of a stage, and its lease; or what is said of the whole journal."""
+        """The small files of a stage, with its lease; without an id, those of the whole journal."""
         return Folder(self.root / stage_id)
 
     def has(self, stage_id: str, name: str) -> bool:
@@ -149,7 +150,7 @@ class Journal:
         return self.shelf(stage_id).size(name) is not None
 
     def discard(self, stage_id: str, *names: str) -> None:
-        """Take files of a stage away, those that are there."""
+        """Delete these files of a stage, where they are there."""
         for name in names:
             self.shelf(stage_id).remove(name)
 
@@ -162,18 +163,19 @@ class Journal:
         return last_touch(self.shelf(stage_id))
 
     def take_away(self, stage_id: str, pids: Collection[int]) -> None:
-        """Have one of these processes that runs a stage find at its next look that it is not theirs."""
+        """Take a stage's lease away from whichever of these processes holds it: that process notices at its next
+        report, and stops."""
         take_away(self.shelf(stage_id), pids)
 
     def result(self, stage_id: str) -> Result | None:
-        """A stage's result; None while it has none, or where that or a file of it is damaged."""
+        """A stage's result; None while it has none, or where the result or one of its files is damaged."""
         try:
             return self._sound(stage_id)
         except Damaged:
             return None
 
     def damage(self, stage_id: str) -> str:
-        """The damage to a stage's result or its files, in words; "" where there is none, or no result."""
+        """The damage to a stage's result or its files, in words; "" where there is no damage, or no result."""
         try:
             self._sound(stage_id)
         except Damaged as error:
@@ -181,7 +183,8 @@ class Journal:
         return ""
 
     def _sound(self, stage_id: str) -> Result | None:
-        """A stage's result, None while it has none; Damaged where it is no result of this stage, or lacks a file."""
+        """A stage's result, None while it has none; Damaged where the file is no result of this stage, or lists a file
+        that is missing."""
         folder, shelf = self.folder(stage_id), self.shelf(stage_id)
         path, left = folder / RESULT, shelf.read(RESULT)
         if left is None:
@@ -216,7 +219,7 @@ class Journal:
         shelf.write(RESULT, text)
 
     def forget_result(self, stage_id: str) -> None:
-        """Take a stage's result away, since it is to run again."""
+        """Take a stage's result away, because it is to run again."""
         self.discard(stage_id, RESULT)
 
     def failure(self, stage_id: str) -> Failure | None:
@@ -228,15 +231,15 @@ class Journal:
             return Failure("error", f"{self.folder(stage_id) / STATUS} is damaged")
 
     def write_failure(self, stage_id: str, failure: Failure) -> None:
-        """Say how a stage failed, or that it was interrupted."""
+        """Write down how a stage failed, or that it was interrupted."""
         self.shelf(stage_id).write(STATUS, _as_json({"status": failure.status, **asdict(failure)}))
 
     def forget_failure(self, stage_id: str) -> None:
-        """Take away how a stage failed, since it is to run again."""
+        """Forget how a stage failed, because it is to run again."""
         self.discard(stage_id, STATUS)
 
     def progress(self, stage_id: str) -> float:
-        """The share of a stage that is done; 0 where what says it is torn."""
+        """The share of a stage that is done; 0 where the file is torn."""
         try:
             share = float((self.shelf(stage_id).read(PROGRESS) or ("0", 0.0))[0])
         except ValueError:
@@ -244,12 +247,13 @@ class Journal:
         return share if 0 <= share <= 1 else 0.0
 
     def write_progress(self, stage_id: str, share: float) -> None:
-        """Say how far a stage is, whose folder is there."""
+        """Write down how far a stage is; its folder must be there."""
         self.shelf(stage_id).note(PROGRESS, f"{share:.4f}")
 
 
 def journal_of(results: Path, folder: str | None) -> Journal:
-    """The journal of a command that keeps its results here, and was told `journal=`; InputError where that is none."""
+    """The journal of a command that keeps its results here and was given `journal=`; InputError where that cannot be
+    one."""
     if folder and "://" in folder:
         raise InputError(
             f"journal must be a folder, got {folder}: machines that share none run stages by launcher=ray, which "
@@ -259,7 +263,7 @@ def journal_of(results: Path, folder: str | None) -> Journal:
 
 
 def _digest(content: dict[str, Any]) -> str:
-    """SHA-256 of a content, whatever the order of its keys and the spaces in its file."""
+    """SHA-256 of a content; the order of its keys and the spaces in its file do not matter."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

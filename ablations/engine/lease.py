@@ -1,11 +1,12 @@
-"""A lease: a place is one process's while it works there, on network file systems too, which may know no locks.
+"""A lease: a place belongs to one process while it works there, on network file systems too, which may know no locks.
 
-    <place>/lease.1, lease.2, …   who holds it; of several the one with the highest number counts
+    <place>/lease.1, lease.2, …   the holder; of several files the one with the highest number counts
 
-It is had by making the file of the next number, which one of several processes can, and let go by removing it. Its
-holder touches it every few seconds. It is lost once its process is gone, which is seen at once on the same machine, or
-once it has not been touched for a minute by the clock of the file system: those of hosts may differ. A holder that
-comes back after that, since it was frozen, finds that it is another's, and leaves nothing there.
+A process takes a lease by creating the file of the next number, which only one of several can, and gives it up by
+removing the file. The holder touches it every few seconds. A lease is lost once its process is gone, which the same
+machine sees at once, or once it has not been touched for a minute by the clock of the file system (the clocks of hosts
+may differ). A holder that was frozen, and comes back after that, finds that the place is another's, and leaves nothing
+there.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ RENEWED = 5.0
 LOST = 60.0
 """Seconds without a touch after which a lease is lost: hosts may cache times for a while, and processes be busy."""
 WAITED = 0.2
-"""Seconds between two tries of who waits for one."""
+"""Seconds between two tries of a process that waits for a lease."""
 NAME = "lease."
 ELSEWHERE = "elsewhere"
 """The status of a stage that another process runs."""
@@ -42,12 +43,13 @@ class Elsewhere(Exception):
 
 
 class LeaseLost(Elsewhere):
-    """This process was taken for dead, and another has its lease."""
+    """This process was taken for dead, and another process has its lease."""
 
 
 @dataclass(frozen=True)
 class Holder:
-    """A process that holds a lease, by its host's name; its pid and its start tell it among those of a `machine`."""
+    """A process that holds a lease, with the name of its host; its pid and its start identify it on a `machine` (pids
+    are reused)."""
 
     host: str
     machine: str
@@ -63,7 +65,7 @@ class Holder:
 
     @property
     def is_gone(self) -> bool:
-        """True where the process is known to have ended; of one on another machine that cannot be known."""
+        """True where the process is known to have ended; of a process on another machine that cannot be known."""
         return self.machine == _machine() and _started(self.pid) != self.started
 
     def __str__(self) -> str:
@@ -72,7 +74,7 @@ class Holder:
 
 @dataclass(frozen=True)
 class Lease:
-    """A lease that this process has, or the one that started it: where its file is, of which number, and the token in
+    """A lease of this process, or of the one that started it: the place of its file, its number, and the token in
     it."""
 
     shelf: Shelf
@@ -84,7 +86,7 @@ class Lease:
         return _name(self.number)
 
     def check(self) -> None:
-        """LeaseLost where it is another's, or nobody's."""
+        """LeaseLost where the lease is another's, or nobody's."""
         owner, _ = _read(self.shelf, self.number)
         # Who takes it over makes the next one first, and may be a while before it removes this one.
         if owner is None or owner.token != self.token or _numbers(self.shelf)[-1:] != [self.number]:
@@ -95,11 +97,11 @@ class Lease:
             )
 
     def renew(self) -> bool:
-        """Touch it; False where it is lost, which its holder finds before it leaves anything."""
+        """Touch the lease; False where it is lost, so that its holder knows before it leaves anything."""
         return self.shelf.touch(self.name)
 
     def release(self) -> None:
-        """Let it go, where it is not lost."""
+        """Give the lease up, unless it is lost."""
         with suppress(LeaseLost):
             self.check()
             self.shelf.remove(self.name)
@@ -107,10 +109,8 @@ class Lease:
 
 @contextmanager
 def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]:
-    """Hold a place, and renew that meanwhile; None where another holds it and one does not `wait`.
-
-    Whenever this is interrupted, the place is let go: one that went on being renewed would be waited for for ever.
-    """
+    """Hold a place, and renew its lease meanwhile; None where another holds it and we do not `wait`. Whatever
+    interrupts this, the place is let go: if it went on being renewed, others would wait for ever."""
     lease, over, renewing = None, threading.Event(), None
     try:
         lease = take(place)
@@ -132,7 +132,8 @@ def leased(place: Path | Shelf, *, wait: bool = False) -> Iterator[Lease | None]
 
 
 def take(place: Path | Shelf) -> Lease | None:
-    """A lease of the place, which somebody has to renew; None where another holds it, or takes it at this moment."""
+    """A lease of the place, which somebody has to renew; None where another process holds it, or takes it at this
+    moment."""
     shelf = Folder(place) if isinstance(place, Path) else place
     before = _numbers(shelf)
     if before and _held(shelf, before[-1]) is not None:
@@ -147,7 +148,7 @@ def take(place: Path | Shelf) -> Lease | None:
 
 
 def _made(lease: Lease, text: str, before: list[int]) -> bool:
-    """Make the file of a lease, after those of these numbers; False where another has the place."""
+    """Create the file of the lease, the next after those seen `before`; False where another process has the place."""
     if not lease.shelf.make(lease.name, text):
         return False
     if _numbers(lease.shelf) != [*before, lease.number] or any(_held(lease.shelf, lost) for lost in before):
@@ -160,14 +161,14 @@ def _made(lease: Lease, text: str, before: list[int]) -> bool:
 
 
 def holder(place: Path | Shelf) -> Holder | None:
-    """The holder of a place; None where nobody does."""
+    """The holder of a place; None where it has none."""
     shelf = Folder(place) if isinstance(place, Path) else place
     numbers = _numbers(shelf)
     return _held(shelf, numbers[-1]) if numbers else None
 
 
 def take_away(shelf: Shelf, pids: Collection[int]) -> None:
-    """Have whoever of these processes of this machine holds a place find that it is not theirs."""
+    """Take the lease of a place away from whichever of these processes of this machine holds it."""
     for number in _numbers(shelf)[-1:]:
         owner, _ = _read(shelf, number)
         if owner is not None and owner.machine == _machine() and owner.pid in pids:
@@ -176,9 +177,7 @@ def take_away(shelf: Shelf, pids: Collection[int]) -> None:
 
 def last_touch(shelf: Shelf) -> tuple[int, float]:
     """The number of the lease that counts in a place, and the seconds since it was touched; zeros where there is none.
-
-    One that a process has just made has a higher number than those before it.
-    """
+    A lease that a process has just taken has a higher number than those before it."""
     numbers = _numbers(shelf)
     _, touched = _read(shelf, numbers[-1]) if numbers else (None, None)
     return (numbers[-1], shelf.now() - touched) if touched is not None else (0, 0.0)
@@ -197,7 +196,8 @@ def _held(shelf: Shelf, number: int) -> Holder | None:
 
 
 def _read(shelf: Shelf, number: int) -> tuple[Holder | None, float | None]:
-    """The writer of a lease, None while it is being written, and the time of its last touch, None without a lease."""
+    """The writer of a lease, None while it is being written, and the time of its last touch, None where there is no
+    lease."""
     read = shelf.read(_name(number))
     if read is None:
         return None, None
@@ -229,13 +229,13 @@ def _name(number: int) -> str:
 
 @cache
 def _machine() -> str:
-    """The system whose pids these are: this start of this kernel, and the namespace of its pids."""
+    """The system in which pids are unique: this boot of this kernel, and its pid namespace."""
     boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     return f"{boot} {os.readlink('/proc/self/ns/pid')}"
 
 
 def _started(pid: int) -> str:
-    """The time when a process of this machine started, in its clock's ticks; "" where it is gone."""
+    """The time when a process of this machine started, in clock ticks; "" where it is gone."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):

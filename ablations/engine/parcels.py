@@ -1,11 +1,11 @@
-"""A stage far from its journal: what it reads travels to it, and what it leaves comes back while it runs.
+"""A stage far from its journal: its input travels to it, and its files come back while it runs.
 
     command   packed ─▶ parcel ─▶ worker    unpacks it in a folder of its own, and runs the stage there
-    command   Desk   ◀─ changes ◀─ worker   what has been written there since, or taken away, every second
+    command   Desk   ◀─ changes ◀─ worker   sends every second what was written there since, or deleted
 
-The desk holds the leases of the folders that it writes to, in the worker's place, and renews them as long as it hears
-from the worker: so a worker that stands still is given up like one beside its journal, and what a stage has left comes
-to its folder in the order in which it was left, its result last.
+The desk holds the leases of the folders that it writes to, in place of the worker, and renews them as long as it hears
+from the worker: so a worker that stands still is given up like one beside its journal. The stage's files arrive in the
+order in which they were written, its result last.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ from ablations.engine.stage import Stage
 from analysis.format.files import replace_file
 
 SECONDS = 1.0
-"""Between two looks at what a stage has left."""
+"""Seconds between two looks at what a stage has written."""
 
 File = tuple[str, str]
 """A stage's id, and the name of a file in its folder."""
 Parcel = dict[File, bytes]
-"""The files that a stage reads, and those left so far by it and by the stages whose folders it writes to."""
+"""The files that a stage reads, and those that it, or a stage whose folder it writes to, has left so far."""
 Stamp = tuple[int, int, int]
-"""A mark that tells a file from a later one of its name: its inode, its bytes, and the time of its last change."""
+"""A mark that distinguishes a file from a later one of its name: its inode, its size, and the time of its last
+change."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Changes:
 
 
 def packed(journal: Journal, stage: Stage) -> Parcel:
-    """All that a stage may read of a journal."""
+    """All files of a journal that a stage may read."""
     parcel: Parcel = {}
     for path in _read(journal, stage):
         # It may be taken away at this moment, by another command that has just ended it.
@@ -56,7 +57,7 @@ def packed(journal: Journal, stage: Stage) -> Parcel:
 
 
 def _read(journal: Journal, stage: Stage) -> Iterator[Path]:
-    """The files that it may read: of its kin, the states that it may go on from."""
+    """The files that the stage may read; of related trainings, the states that it may continue from."""
     own = (*stage.needs, *stage.holds, stage.id)
     for stage_id in dict.fromkeys((*own, *stage.reads)):
         for path in _files(journal.folder(stage_id)):
@@ -65,7 +66,8 @@ def _read(journal: Journal, stage: Stage) -> Iterator[Path]:
 
 
 def performed(stage: Stage, parcel: Parcel, device: str) -> Iterator[Changes]:
-    """In a worker: run a stage on what a parcel holds; what it leaves, every second, and at last its status."""
+    """In a worker: run a stage on the content of a parcel; yield what it leaves, every second, and at last its
+    status."""
     with TemporaryDirectory(prefix="stage-") as root:
         journal = Journal(Path(root))
         for (stage_id, name), content in parcel.items():
@@ -98,14 +100,14 @@ class _Run(threading.Thread):
             self.error = error
 
     def ended(self) -> str:
-        """Its status at the end; raises what it raised."""
+        """The status at the end; raises the exception of the run."""
         if self.error is not None:
             raise self.error
         return self.status
 
 
 class _Watched:
-    """The folders of a journal, and what of them has been told."""
+    """The folders of a journal, and which of their files have been sent."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -114,7 +116,8 @@ class _Watched:
     def changes(self) -> Changes:
         """The files that changed since the last call.
 
-        A result counts where it was there before the rest was looked at: then all that it stands for is there, too.
+        A result is sent only if it was there before the other files were looked at: then all files that it lists are
+        there.
         """
         complete = {path.parent.name for path in self.root.glob(f"*/{RESULT}")}
         stamps: dict[File, Stamp] = {}
@@ -134,10 +137,8 @@ class _Watched:
 
 
 class Desk:
-    """A command's place to take what a stage leaves far away: it has the leases of the folders written to.
-
-    Threads may take and close at once: what comes after it was closed is left.
-    """
+    """The command's end of the connection to a far stage: it holds the leases of the folders and writes what arrives.
+    Threads may take and close at once; what arrives after it was closed is left out."""
 
     def __init__(self, journal: Journal, stage: Stage) -> None:
         self.journal = journal
@@ -147,12 +148,12 @@ class Desk:
         self.closed = False
 
     def open(self) -> bool:
-        """Take the leases; False where another process has one of them, or it was closed meanwhile."""
+        """Take the leases; False where another process has one of them, or the desk was closed meanwhile."""
         with self.lock:
             return not self.closed and all(self._holds(stage_id) for stage_id in (self.stage.id, *self.stage.holds))
 
     def take(self, changes: Changes) -> None:
-        """Leave in the journal what was left far away; LeaseLost where the stage is another's by now."""
+        """Write into the journal what the far stage has left; LeaseLost where the stage is another's by now."""
         with self.lock:
             if self.closed:
                 return
@@ -168,7 +169,7 @@ class Desk:
             self._renew()
 
     def close(self) -> None:
-        """Let the leases go, and take nothing more."""
+        """Give the leases up, and take nothing more."""
         with self.lock:
             self.closed = True
             for lease in self.leases.values():
@@ -184,15 +185,15 @@ class Desk:
                 raise LeaseLost("its lease was taken away")
 
     def _holds(self, stage_id: str) -> bool:
-        """True where a stage's folder is this one's to write to, from now on if nobody has it: that of a rung that was
-        scored on the way may be another's."""
+        """True where this desk may write to a stage's folder; it takes the lease if nobody has it. That of a rung that
+        was scored on the way may be another's."""
         if stage_id not in self.leases and (lease := take(self.journal.shelf(stage_id))) is not None:
             self.leases[stage_id] = lease
         return stage_id in self.leases
 
 
 def _files(*folders: Path) -> Iterator[Path]:
-    """The files in stages' folders that are worth a journey."""
+    """The files in stages' folders that are to be sent."""
     for folder in folders:
         with suppress(FileNotFoundError):
             for path in sorted(folder.iterdir()):

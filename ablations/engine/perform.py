@@ -1,6 +1,6 @@
 """One stage in a worker, from the files that it needs to the files that it leaves.
 
-A worker holds the lease of its stage's folder meanwhile (`lease`), and leaves nothing there once it has lost it.
+A worker holds the lease of its stage's folder meanwhile (`lease`), and writes nothing there once it has lost it.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from ablations.engine.stage import Bench, Stage
 
 
 def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = None) -> str:
-    """Run a stage unless it has its result; "finished", "diverged" or "failed" (with its traceback in the journal),
-    "damaged" where what it needs is, and now has no result any more, or "elsewhere" where another process runs it, or
-    what it needs for itself."""
+    """Run a stage unless it has its result, and return how it ended.
+
+    That is "finished", "diverged", "failed" (the journal has the traceback), "damaged" where its input is, whose result
+    is forgotten now, or "elsewhere" where another process runs it, or something that it needs for itself.
+    """
     with leased(journal.shelf(stage.id)) as lease:
         if lease is None:
             return ELSEWHERE
@@ -37,7 +39,7 @@ def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = Non
 
 
 def _was_stopped(stage: Stage, journal: Journal) -> bool:
-    """True where the command has given a stage up, of which it forgot all earlier failures before it began."""
+    """True where the command has given the stage up: it forgot all earlier failures of it before the stage began."""
     failure = journal.failure(stage.id)
     return failure is not None and failure.kind == STOPPED.kind
 
@@ -48,7 +50,7 @@ def perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[
 
 
 def _performed(stage: Stage, bench: Bench) -> str:
-    """The status of a stage that is ours, after it ran; Elsewhere where it is not ours, or no longer."""
+    """The status of a stage after it ran; Elsewhere where another process has it."""
     journal, lease = bench.journal, bench.lease
     left = journal.result(stage.id)
     if left is not None:

@@ -1,8 +1,8 @@
 """Worker processes on this machine, one stage at a time each (Pebble).
 
-A worker that is killed costs its stage alone, and nothing where it had none: each has a pool of its own, which is
-replaced once it is broken, for a pool of several would break with an idle one, and lose a stage that one took and did
-not begin. A worker whose GPU no longer answers ends, so that its stage is tried again by another.
+A worker that is killed costs its own stage alone. Each has a pool of its own, which is replaced once it is broken: a
+pool of several would break with one idle worker, and lose a stage that another had taken and not yet begun. A worker
+whose GPU no longer answers ends, so that another tries its stage again.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from ablations.engine.workers import WorkerDied, Workers
 METHOD = "forkserver"
 """The way to start them: each is forked from a process that has imported what it needs."""
 LOOK_SECONDS = 0.2
-"""Between two looks at whether a stage is over that is waited for."""
+"""Seconds between two looks at whether an awaited stage is over."""
 
 Begin = Callable[[], None]
 """Called in each new worker; it is pickled on its way there."""
 
 
 class Share(Future[str]):
-    """The future of one of the stages that a worker runs `beside` each other, whose end it learns from that of the
-    `whole`."""
+    """The future of one stage of a group that one worker runs together; `whole` is the future of the group, from which
+    it learns its end, and `beside` are the futures of the others."""
 
     def __init__(self, stage: Stage, whole: Future[list[str | BaseException]], beside: list[Share]) -> None:
         super().__init__()
@@ -70,12 +70,13 @@ class Worker:
 
     @property
     def pids(self) -> list[int]:
-        """Its process, where there is one: Pebble does not tell it otherwise."""
+        """The pid of its process, where there is one: Pebble offers no other way to learn it."""
         return list(self.pool._pool_manager.worker_manager.workers)
 
     @property
     def broken(self) -> bool:
-        """True where its pool is broken, or will be: one whose process has died may still take a stage, and lose it."""
+        """True where its pool is broken, or about to be: a pool whose process has died may still take a stage, and lose
+        it."""
         last = self.last
         if last is None or not last.done() or last.cancelled():
             return not self.pool.active
@@ -83,8 +84,8 @@ class Worker:
 
 
 class Processes(Workers):
-    """A worker process for each of these devices, which may be named more than once; `most` stages a time run in each
-    that gain from it."""
+    """A worker process for each of these devices, which may be named more than once; up to `most` stages that gain from
+    it run side by side in each."""
 
     prompt = True
 
@@ -120,7 +121,7 @@ class Processes(Workers):
         return worker
 
     def over(self, future: Future[str]) -> bool:
-        """A pool that is broken forgets what it has not given away yet."""
+        """True where the future has ended; a broken pool never ends those that it has not started."""
         whole = future.whole if isinstance(future, Share) else future
         if future.done() or whole.done():
             return True
@@ -169,7 +170,7 @@ def _end(pool: ProcessPool) -> None:
 
 
 def _perform(stage: Stage, journal: Journal, device: str) -> str:
-    """In a worker: perform a stage; the process ends where that has cost it its GPU."""
+    """In a worker: perform a stage; the process ends if that broke its GPU."""
     status = perform(stage, journal, device)
     if status == "failed" and stage.has_lost(device):
         # After an illegal access, say, a context fails whatever comes next.
@@ -178,7 +179,7 @@ def _perform(stage: Stage, journal: Journal, device: str) -> str:
 
 
 def _begin(begin: Begin) -> None:
-    """In a new worker: begin as the driver asks, leave Ctrl-C to it, and end with it."""
+    """In a new worker: begin as the driver asks, ignore Ctrl-C, and end when the driver does."""
     begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 

@@ -1,12 +1,12 @@
 """A shelf of small files that several processes make, touch and read: a folder of a file system.
 
-    make     a file that nobody else has made: of several who try at once one has made it
+    make     create a file; of several processes that try at once, one succeeds
     write    a file whole, in place of the one that is there
-    touch    it, which sets its time
-    read     what is in it, and when it was last touched
-    now      the time by the clock that sets those times: those of hosts may differ
+    touch    a file, which sets its time
+    read     its content, and when it was last touched
+    now      the time by the clock that sets those times: the clocks of hosts may differ
 
-All that the journal and its leases ask of a file system, so that their protocol can be tried on a simulated one.
+The journal and its leases ask nothing else of a file system, so that their protocol can be tried on a simulated one.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ class Shelf(ABC):
 
     @abstractmethod
     def write(self, name: str, text: str) -> None:
-        """Write a file: whoever reads it, and whatever kills the writer, finds the old text or the new one."""
+        """Write a file so that a reader, or a kill of the writer, finds the old text or the new one."""
 
     @abstractmethod
     def note(self, name: str, text: str) -> None:
-        """Write a file of no weight, which may be found torn."""
+        """Write a file whose loss does no harm: it may be found torn."""
 
     @abstractmethod
     def touch(self, name: str) -> bool:
-        """Give a file the present time; False where it is not there any more."""
+        """Set the time of a file to now; False where it is not there any more."""
 
     @abstractmethod
     def remove(self, name: str) -> None:
-        """Remove a file, which may be gone already."""
+        """Remove a file, if it is still there."""
 
     @abstractmethod
     def read(self, name: str) -> tuple[str, float] | None:
@@ -53,7 +53,7 @@ class Shelf(ABC):
 
     @abstractmethod
     def names(self, beginning: str = "") -> list[str]:
-        """The files whose names begin so; none where the place is yet to be made."""
+        """The files whose names begin so; none where the place does not exist yet."""
 
     @abstractmethod
     def now(self) -> float:

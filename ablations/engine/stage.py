@@ -1,8 +1,8 @@
-"""A stage: a unit of work that is known by an id and needs what other stages have left; and the bench that it runs on.
+"""A stage: a unit of work with an id, which needs what other stages have left; and the bench that it runs on.
 
     stage.run(bench) ─▶ Result, and files in bench.folder
 
-The id is of the content of what the stage reads. Which stages there are, and what they do, is no matter of this room.
+The id is a hash of the content that the stage reads. This module does not know which stages there are.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Progress = Callable[[float], None]  # takes the share of a stage that is done
 
 
 def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
-    """A function that leaves the share done in a stage's folder, a few times a second at most. LeaseLost where the
-    stage is another's by then."""
+    """A function that writes the share done into a stage's folder, a few times a second at most. LeaseLost where
+    another process has taken the stage."""
     last = 0.0
 
     def write(share: float) -> None:
@@ -41,11 +41,9 @@ def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
 
 @dataclass(frozen=True)
 class Bench:
-    """The bench of a stage: its journal, the device, the lease of its folder; if processes share it, the `rank`.
-
-    What it leaves is in the folder of `place`, which is its own unless it works for another. Beside other stages of its
-    process it has a `seat`.
-    """
+    """What a stage runs with: its journal, the device, the lease of its folder, and its `rank` if several processes
+    share it. Its files go to the folder of `place`, which is its own unless it works for another stage. Beside other
+    stages of its process it has a `seat`."""
 
     stage: str
     journal: Journal
@@ -62,16 +60,16 @@ class Bench:
 
     @property
     def folder(self) -> Path:
-        """The folder in which it leaves its files."""
+        """The folder for its files."""
         return self.journal.folder(self.place)
 
     @cached_property
     def progress(self) -> Progress:
-        """Says which share of the stage is done."""
+        """The function by which it reports the share done."""
         return progress_writer(self.journal, self.stage, self.lease)
 
     def at(self, place: str) -> Bench:
-        """The same in the folder of another stage."""
+        """The same bench, in the folder of another stage."""
         return replace(self, place=place)
 
 
@@ -85,7 +83,7 @@ class Stage(ABC):
 
     @property
     def holds(self) -> tuple[str, ...]:
-        """The stages in whose folders it works too, so that it has their leases meanwhile."""
+        """The other stages in whose folders it works, and whose leases it needs meanwhile."""
         return ()
 
     @property
@@ -94,39 +92,44 @@ class Stage(ABC):
         return ()
 
     def company(self, device: str) -> str:
-        """The mark of stages that gain from running side by side in a process on a device; "" where one does not."""
+        """The mark that stages share which gain from running side by side in one process on a device; "" where this one
+        does not."""
         return ""
 
     @property
     @abstractmethod
     def threads(self) -> int:
-        """The number of threads of a processor that it takes."""
+        """The number of processor threads that it takes."""
 
     @abstractmethod
     def run(self, bench: Bench) -> Result:
         """Do the work: write its files, and return the result. Of several ranks only the first writes files."""
 
     def perform(self, bench: Bench) -> None:
-        """Run it, or this rank's share of it; the first rank leaves its result, unless its worker lost the stage."""
+        """Run it, or this rank's share of it; the first rank writes the result, unless its worker has lost the
+        stage."""
         result = self.run(bench)
         if bench.rank == 0:
             bench.journal.write_result(self.id, result, bench.lease)
 
     def has_lost(self, device: str) -> bool:
-        """True where a device no longer does what it is told, so that its process is of no more use."""
+        """True where the device is broken after an error, so that its process must be replaced."""
         return False
 
 
 S = TypeVar("S", bound=Stage)
 S_co = TypeVar("S_co", bound=Stage, covariant=True)
-"""The stages of whoever has them run, who is told of these and of no others."""
+"""The stages that a caller adds: it is told of these, and of no others."""
 
 
 @dataclass(frozen=True)
 class Event(Generic[S_co]):
-    """An event of a stage: it started, progressed to `share`, ended with `status`, or its worker died; it is run
-    elsewhere, by another command; what it left, or needs, is made anew, for its `damage`; or it was left out, since one
-    that it needs did not finish. What started has a worker together with those `beside` it, by their ids."""
+    """An event of a stage.
+
+    It started, together with those `beside` it (their ids) in one worker; it progressed to `share`; it ended with
+    `status`; its worker died; another command runs it; it or its input is made anew because of some `damage`; or it was
+    left out, because a stage that it needs did not finish.
+    """
 
     kind: Literal["started", "progress", "ended", "died", "damaged", "elsewhere", "left_out"]
     stage: S_co

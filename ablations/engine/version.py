@@ -11,12 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
 NUMBERS_COME_FROM = (*PACKAGES, "pyproject.toml")
-"""Files that make a checkout's version "-dirty" where they differ from its commit: results, say, change no number."""
+"""The files that numbers depend on: a checkout's version is "-dirty" where these differ from the commit."""
 
 
 @lru_cache(maxsize=1)
 def code_version() -> str:
-    """The package's version and, where it runs from a checkout, the commit. Asked once: a process keeps its code."""
+    """The package's version and, in a checkout, the commit. Asked once: a process keeps the code that it started
+    with."""
     try:
         number = version("diffusion-ablations")
     except PackageNotFoundError:
@@ -27,7 +28,7 @@ def code_version() -> str:
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """8 hex digits of all source that numbers come from: equal wherever it lies, and however it was installed."""
+    """8 hex digits of all source that numbers depend on: equal wherever it lies, and however it was installed."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         for file in sorted((ROOT / package).rglob("*.py")):

@@ -21,9 +21,9 @@ class Workers(ABC):
     """The workers that a launcher starts, and that run stages until they are closed."""
 
     most: int = 1
-    """The most stages that are run side by side on a device."""
+    """The most stages that run side by side on a device."""
     prompt: bool = False
-    """True where a stage begins as it is submitted, and does not wait for a place."""
+    """True where a stage begins as soon as it is submitted, and does not wait for a place."""
 
     @abstractmethod
     def submit(self, stage: Stage, device: str) -> Future[str]:
@@ -35,22 +35,20 @@ class Workers(ABC):
         return [self.submit(stage, device) for stage in stages]
 
     def over(self, future: Future[str]) -> bool:
-        """True where a future has come to something, or never will."""
+        """True where a future has an outcome, or will never have one."""
         return future.done()
 
     @abstractmethod
     def status(self, future: Future[str]) -> str:
-        """The status that a future came to, once it is over.
-
-        WorkerDied where its worker did, OSError where not even a failure could be written down.
-        """
+        """The status of a future that is over. WorkerDied where its worker died, OSError where not even a failure could
+        be written down."""
 
     @abstractmethod
     def cancel(self, future: Future[str]) -> None:
-        """Stop the stage of a future, and let its worker take another."""
+        """Stop the stage of a future, so that its worker can take another."""
 
     def more(self) -> list[str]:
-        """Devices that have come since the start, or since this was last asked: each takes one more stage."""
+        """The devices that joined since the last call: each takes one more stage."""
         return []
 
     @abstractmethod
@@ -59,14 +57,14 @@ class Workers(ABC):
 
 
 class Starts(Protocol):
-    """A launcher, as far as stages are dispatched to it."""
+    """The part of a launcher that dispatch uses."""
 
     def start(self, journal: str, devices: list[str]) -> Workers:
         """Workers that keep their journal in this folder."""
 
 
 class ThisProcess(Workers):
-    """The process that the command runs in: a stage has ended when it has been submitted."""
+    """The process that the command runs in: submitting a stage runs it to its end."""
 
     def __init__(self, journal: str) -> None:
         self.journal = Journal(Path(journal))

@@ -1,4 +1,4 @@
-"""A Ray cluster as a command sees it: how it gets there, which nodes there are, and what they hold."""
+"""A Ray cluster as seen by a command: how to connect, which nodes there are, and what they hold."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from analysis.format.errors import InputError
 AUTO = "auto"
 """The address of the cluster that this machine belongs to, or that RAY_ADDRESS names."""
 LOCAL = "local"
-"""The address that starts a cluster of this machine, which ends with the command."""
+"""The address that starts a cluster on this machine, which ends with the command."""
 ANSWER_SECONDS = 5.0
-"""Seconds that the cluster's head has to answer at all."""
+"""Seconds within which the cluster's head must answer."""
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Variables of Ray's environment, set unless they are set already: Ray sends no statistics, and does not announce what
 a later version will do otherwise."""
 SHOWN = 5
-"""Nodes that an error lists."""
+"""The number of nodes that an error lists."""
 STORE_BYTES = 100_000_000
-"""Memory of a cluster that is started here for what stages read and leave; the rest is on its disk."""
+"""Bytes of memory for stages' input and files in a cluster that is started here; the rest goes to disk."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Node:
-    """A node that is there, and all that it has, whoever uses it."""
+    """A node of the cluster with its resources, used or not."""
 
     address: str
     cpus: int
@@ -64,7 +64,7 @@ NO_CLUSTER = (
 
 
 def connected(address: str) -> Any:
-    """Ray, connected to a cluster; InputError where it is not installed, or no cluster lets this process in."""
+    """Ray, connected to a cluster; InputError where Ray is not installed, or the cluster cannot be entered."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     try:
@@ -100,7 +100,7 @@ def _no_way_in(address: str, error: Exception) -> str:
 
 
 def _answers(address: str) -> None:
-    """InputError, in seconds, where nothing listens at the address of a head: Ray would try for minutes."""
+    """InputError, within seconds, where nothing listens at the address of a head: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return
@@ -111,7 +111,7 @@ def _answers(address: str) -> None:
 
 
 def nodes_of(ray: Any) -> list[Node]:
-    """The nodes that are there."""
+    """The nodes that are alive."""
     alive = [(node["NodeManagerAddress"], node["Resources"]) for node in ray.nodes() if node["Alive"]]
     return [Node(address, int(has.get("CPU", 0)), int(has.get("GPU", 0))) for address, has in alive]
 
@@ -126,7 +126,7 @@ def first_line(error: BaseException) -> str:
 
 
 def refusal_of(error: Any) -> Exception:
-    """The exception that a worker's becomes here: its own where it speaks to the user or of a disk."""
+    """The exception that a worker's exception becomes here: itself, if it speaks to the user or is about a disk."""
     if isinstance(error.cause, (InputError, OSError)):
         return error.cause
     last = str(error).strip().splitlines()[-1]

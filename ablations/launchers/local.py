@@ -1,7 +1,7 @@
 """Worker processes on this machine (`engine.processes`), each forked from one that has imported what it needs (`warm`).
 
-With GPUs there are so many workers per GPU, each of which opens no other; otherwise as many as the cores hold at the
-cells' threads.
+With GPUs there are so many workers per GPU, and each uses that GPU alone; otherwise as many as the cores hold, at the
+cells' number of threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from analysis.format.errors import InputError
 AUTO = "auto"
 MOST_WORKERS = 4096
 TOGETHER = 8
-"""Trainings that a worker runs side by side by default: more gain little, and whoever waits for one waits longer."""
+"""The number of trainings that a worker runs side by side by default: with more, whoever waits for one waits longer and
+little is gained."""
 MOST_TOGETHER = 64
 
 
@@ -79,7 +80,7 @@ class Local(Launcher):
         return self._limited(gpus * fit(gpus)) if gpus and self.per_gpu == AUTO else devices
 
     def _together(self, gpus: list[str], asked: str) -> list[str]:
-        """GPUs by so many for a cell, as one device each; InputError where there are fewer."""
+        """GPUs grouped for large cells, so many as one device; InputError where there are fewer."""
         each = self.gpus_per_cell
         if len(gpus) < each:
             raise InputError(

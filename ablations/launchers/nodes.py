@@ -1,8 +1,9 @@
-"""Messages from the driver to a worker on another machine, and checks that the worker makes before it runs a stage.
+"""Messages from the driver to a worker on another machine, and the checks of the worker before it runs a stage.
 
-A node has the driver's code, and takes for `training.precision=auto` what the driver does: otherwise its numbers would
-belong to other cells. Where one of these fails, an InputError says which, and of what node. One that sees the driver's
-journal works there; one that does not is sent what a stage reads, and sends back what it leaves (`engine.parcels`).
+A node must have the driver's code, and must take the same precision for `training.precision=auto`: otherwise its
+numbers would belong to other cells. Where one of these fails, an InputError says which, and on what node. A node that
+sees the driver's journal works there; another is sent what a stage reads, and sends back what it leaves
+(`engine.parcels`).
 """
 
 from __future__ import annotations
@@ -34,16 +35,16 @@ from diffusion_core.precision import Precision, resolve_precision
 TOKEN = ".seen-by-"
 """The beginning of the name of the file by which a node recognises a journal; the day when it was made follows."""
 LONGEST = timedelta(days=400)
-"""No command runs for longer."""
+"""The longest time that a command may run."""
 UNSEEN = "unseen"
-"""The status of a stage on a node that does not see the journal, and has got no parcel."""
+"""The status of a stage on a node that does not see the journal and was sent no parcel."""
 MAIN = ("init_main_from_name", "init_main_from_path")
-"""Keys by which a worker reads the driver's program once more, since classes may be registered in it."""
+"""Keys by which a worker imports the driver's program, because classes may be registered in it."""
 
 
 @dataclass(frozen=True)
 class Told:
-    """The driver, as its workers know it: the folder it runs in, its program, what it has registered, its code."""
+    """The driver as its workers must know it: its working folder, its program, the registered classes, its code."""
 
     folder: str
     program: tuple[tuple[str, str], ...]
@@ -52,7 +53,7 @@ class Told:
 
     @staticmethod
     def here() -> Told:
-        """This process, as `multiprocessing` would tell one that it starts."""
+        """This process, described as `multiprocessing` describes a parent to its child."""
         preparation = spawn.get_preparation_data("worker")
         program = tuple((key, preparation[key]) for key in MAIN if key in preparation)
         return Told(os.getcwd(), program, tuple(plugins.modules()), _code())
@@ -73,10 +74,8 @@ class Place:
 
 
 def new_token(journal: str) -> str:
-    """The name of a new file in a journal, which no copy of it on a node's own disk has.
-
-    Other commands have theirs beside it. What killed ones left is taken away once none can run that long.
-    """
+    """The name of a new file in a journal, which no copy of the journal on a node's own disk has. Files of killed
+    commands are deleted once no command can have run that long."""
     shelf, today = Journal(Path(journal)).shelf(), date.today()
     token = f"{TOKEN}{today.isoformat()}-{uuid.uuid4().hex}"
     for left in shelf.names(TOKEN):
@@ -93,15 +92,15 @@ def take_away(place: Place) -> None:
 
 @cache
 def _code() -> str:
-    """The code that numbers are made by: the source, and torch."""
+    """The code that makes the numbers: the source digest, and torch's version."""
     return f"{source_digest()} with torch {torch.__version__}"
 
 
 def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
-    """In a worker: perform a stage, in the driver's journal if it is seen from here, else with a parcel.
+    """In a worker: perform a stage, in the driver's journal if it can be read from here, else with a parcel.
 
-    What the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it could not be run
-    for want of a parcel. InputError where this node is not as the driver believes.
+    Yields what the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it would need a
+    parcel. InputError where this node is not as the driver believes.
     """
     _prepare(driver)
     # Of the driver alone: Ray carries it, and its token keeps others out.
@@ -122,7 +121,7 @@ def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | No
 
 
 def call_told(driver: Told, pickled: bytes) -> Any:
-    """In a worker: what a function returns."""
+    """In a worker: call a function of the driver, and return its value."""
     _prepare(driver)
     function, values = pickle.loads(pickled)
     return function(*values)
@@ -130,7 +129,7 @@ def call_told(driver: Told, pickled: bytes) -> Any:
 
 @cache
 def _prepare(driver: Told) -> None:
-    """In a new worker: be where the driver is, and know what it has registered."""
+    """In a new worker: go to the driver's folder, and import what it has registered."""
     if driver.code != _code():
         raise InputError(
             f"the node {platform.node()} has other code ({_code()}) than the command ({driver.code}): install the same "

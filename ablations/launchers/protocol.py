@@ -35,10 +35,8 @@ class Launcher(ABC):
 
     @abstractmethod
     def devices(self, device: str, threads: int) -> list[str]:
-        """A device per stage that runs at a time, for what `device` asks for and cells of so many threads.
-
-        InputError where there is none such.
-        """
+        """The devices on which stages run at a time, for the `device` that was asked for and cells of so many threads.
+        InputError where there is none such."""
 
     @property
     def most(self) -> int:
@@ -46,16 +44,16 @@ class Launcher(ABC):
         return 1
 
     def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
-        """These devices, or more of them where the launcher lets several stages run at a time on a GPU by its memory:
-        `fit` measures how many on each of some GPUs."""
+        """These devices, each repeated where the launcher lets several stages run at a time on a GPU by its memory:
+        `fit` measures how many fit on each."""
         return devices
 
     def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """The value that a function returns where stages run on this device: here, unless that is elsewhere."""
+        """The value of a function, called where stages with this device run: here, unless that is elsewhere."""
         return function(*given)
 
     def precision(self, asked: Asked, device: str) -> Precision:
-        """The precision that cells that ask for this one are trained in on a device."""
+        """The precision that cells with this setting are trained in on a device."""
         return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
 
     def kind(self, device: str) -> str:
@@ -75,7 +73,7 @@ def launcher_of(request: Common) -> Launcher:
 
 
 def found_devices(device: str) -> list[str]:
-    """Every device of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where it has none such."""
+    """All devices of this machine that `device` (auto, cpu, cuda, cuda:N) means; InputError where there is none."""
     check_device(device)
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device.startswith("cuda") and int(device.partition(":")[2] or 0) >= count:

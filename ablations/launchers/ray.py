@@ -1,4 +1,4 @@
-"""Stages on the nodes of a Ray cluster: which it holds is asked in `cluster`, and what runs on them is in `tasks`.
+"""Stages on the nodes of a Ray cluster: `cluster` says which nodes there are, `tasks` what runs on them.
 
 Numbers are those of any other launcher, and a command that is killed continues from its journal.
 """
@@ -24,7 +24,7 @@ from diffusion_core.precision import Asked, Precision
 T = TypeVar("T")
 
 ASKED_SECONDS = 120.0
-"""Seconds that a node has to answer what it is asked before anything runs."""
+"""Seconds within which a node must answer a question before anything runs."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Ray(Launcher):
         return [SEPARATOR.join(f"cuda:{i}" for i in range(gpus)) if on_gpus else "cpu"] * count
 
     def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """The value that a task returns on a node with such a GPU; for CPUs this machine, a node too, is asked."""
+        """The value of a function, called on a node with such a GPU; for CPUs on this machine, which is a node too."""
         if device == "cpu":
             return function(*given)
         ray = connected(self.address)
@@ -81,7 +81,7 @@ class Ray(Launcher):
         return _precision(self, asked, device)
 
     def kind(self, device: str) -> str:
-        """Not known: nodes may be of several, and Ray chooses among them."""
+        """Not known: nodes may be of several kinds, and Ray chooses among them."""
         return ""
 
     def start(self, journal: str, devices: list[str]) -> Workers:
@@ -92,5 +92,5 @@ class Ray(Launcher):
 
 @cache
 def _precision(launcher: Ray, asked: Asked, device: str) -> Precision:
-    """Asked once: every cell needs it."""
+    """The precision on a device, asked for once: every cell needs it."""
     return Launcher.precision(launcher, asked, device)

@@ -1,10 +1,10 @@
-"""Stages as tasks of a Ray cluster, a worker process at a time each.
+"""Stages as tasks of a Ray cluster, each with one worker process at a time.
 
     command ──▶ Ray ──▶ a task per stage, on a node that has its CPUs free and its share of GPUs
 
-Ray finds a place for each, tells when a worker or its node is gone, and ends all of them with the command. A node that
-sees the journal works there. To others Ray's object store carries what a stage reads, and back what it leaves while it
-runs, checkpoints too (`engine.parcels`): so a cluster needs no folder that its nodes share.
+Ray finds a place for each, reports when a worker or its node is gone, and ends all tasks with the command. A node that
+sees the journal works there. For other nodes Ray's object store carries the stage's input there, and brings its files
+back while it runs, checkpoints too (`engine.parcels`): so a cluster needs no shared folder.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from ablations.launchers.nodes import UNSEEN, Place, Told, perform_told, take_aw
 from analysis.format.errors import InputError
 
 LOOK_SECONDS = 5.0
-"""Between two looks at which nodes there are."""
+"""Seconds between two looks at the list of nodes."""
 PATIENCE = 60.0
 """Seconds without any node that could hold a stage under way, before that is an error."""
 
 
 @dataclass
 class Task:
-    """A stage that Ray has been given: what it needs, its desk, and Ray's word for it, once it has one."""
+    """A stage that Ray was given: its needs, its desk, and Ray's reference to it, once it has one."""
 
     stage: Stage
     device: str
@@ -70,7 +70,7 @@ class Tasks(Workers):
         return task.future
 
     def _follow(self, task: Task) -> None:
-        """Take what a stage leaves, until it has ended, and only then say how."""
+        """Take what a stage leaves until it has ended, and only then report how."""
         try:
             status = self._run(task)
             if status == UNSEEN:
@@ -88,7 +88,8 @@ class Tasks(Workers):
         task.future.set_result(status)
 
     def _run(self, task: Task) -> str:
-        """Give a stage to Ray, with all that it reads unless nodes see the journal; the status that it ends with."""
+        """Submit a stage to Ray, with all that it reads unless the nodes see the journal; return the status that it
+        ends with."""
         parcel = None
         if not self.shared:
             if not task.desk.open():
@@ -127,7 +128,7 @@ class Tasks(Workers):
             self.ray.cancel(task.changes, force=True)
 
     def more(self) -> list[str]:
-        """A device for each stage that nodes hold which have joined since; InputError once none holds what waits."""
+        """A device for each stage that fits on nodes that joined since; InputError once no node can hold what waits."""
         now = time.monotonic()
         if now - self.looked < LOOK_SECONDS:
             return []
@@ -146,7 +147,7 @@ class Tasks(Workers):
         return [self.device] * joined
 
     def close(self) -> None:
-        """Stop what is under way; the processes are Ray's, which ends them with the driver."""
+        """Stop what is under way; the processes belong to Ray, which ends them with the driver."""
         for future in list(self.under_way):
             self.cancel(future)
         take_away(self.place)
