@@ -31,7 +31,7 @@ LINE_SECONDS = 30.0
 WIDTH = 24
 """The length of the bar itself, in letters."""
 JUMP = 5
-"""Seconds that are left are told in steps of so many, for none can be known better."""
+"""The time left is shown in steps of so many seconds, because it cannot be known better."""
 
 
 class Bar:
@@ -50,7 +50,7 @@ class Bar:
         self.progress.update(self.task, told=line(what))
 
     def left(self, seconds: float | None) -> None:
-        """Show the seconds that are left; none where they are not known."""
+        """Show the seconds that are left; nothing where they are not known."""
         self.progress.update(self.task, left=f"about {in_steps(seconds)} left" if seconds else "")
 
     def write(self, text: str) -> None:
@@ -59,7 +59,7 @@ class Bar:
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Take the bar away meanwhile, so that something else can be printed, on whatever stream."""
+        """Hide the bar meanwhile, so that something else can be printed, on whatever stream."""
         if self.progress.disable:
             yield
             return
@@ -79,10 +79,8 @@ class Bar:
 
 @contextmanager
 def bar(name: str, total: float | None, *, done: int = 0, counts: bool = False) -> Iterator[Bar]:
-    """A bar that is called so, or its lines; it shows numbers where its total `counts` things, else a share.
-
-    What is left is told by whoever moves it.
-    """
+    """A bar with this name, or its lines; it shows numbers where its total `counts` things, else a share. Whoever moves
+    it also sets the time left."""
     amount = "{task.completed:.0f} of {task.total:.0f}" if counts and total is not None else "{task.percentage:3.0f}%"
     amount = "{task.completed:.0f}" if counts and total is None else amount
     with _shown(name, total, [TextColumn(amount), BarColumn(WIDTH)], [LEFT, TOLD], done) as shown:
@@ -99,7 +97,7 @@ def counting(name: str, total: float) -> Iterator[Bar]:
 
 @contextmanager
 def waiting(name: str) -> Iterator[None]:
-    """The time since, while something is done of which nobody knows how far it is."""
+    """The time since the start, while something runs whose progress nobody knows."""
     with _shown(name, None, [SpinnerColumn()], []):
         yield
 
@@ -112,7 +110,7 @@ TOLD = TextColumn("{task.fields[told]}", markup=False, table_column=Column(ratio
 def _shown(
     name: str, total: float | None, before: list[ProgressColumn], after: list[ProgressColumn], done: int = 0
 ) -> Iterator[Bar]:
-    """A bar of these columns before and after the time since."""
+    """A bar with these columns before and after the time since its start."""
     terminal = sys.stderr.isatty()
     columns = (TextColumn("{task.description}"), *before, TimeElapsedColumn(), TextColumn("elapsed"), *after)
     console = Console(stderr=True)
@@ -131,7 +129,7 @@ def _shown(
 
 @contextmanager
 def every(seconds: float, action: Callable[[], object]) -> Iterator[None]:
-    """Do something now and then meanwhile, in a thread of its own, whatever else is done or waited for."""
+    """Call `action` every so many seconds meanwhile, in a thread of its own, whatever else is done or waited for."""
     over = threading.Event()
 
     def repeat() -> None:
@@ -153,13 +151,13 @@ def minutes(seconds: float) -> str:
 
 
 def in_steps(seconds: float) -> str:
-    """Seconds that are left in words, about."""
+    """The seconds left in words, rounded."""
     return minutes(seconds if seconds > 90 else max(JUMP, JUMP * round(seconds / JUMP)))
 
 
 @dataclass
 class OtherCommands:
-    """The text beside the bar: `words`, and the number of stages that other commands run; and a line, once, where there
+    """The text beside the bar: `words`, and the number of stages that other commands run. Prints one line where there
     is nothing to do but to wait for them."""
 
     dispatch: Dispatch[Stage]

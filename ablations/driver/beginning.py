@@ -1,5 +1,5 @@
-"""Lines on what a command runs, before its bar or in a dry run: its trainings, minutes by rounds, memory, room on disk,
-and which cells make no sense."""
+"""Lines on what a command will run, before its bar or in a dry run: its trainings, minutes by rounds, memory, disk
+space, and which cells make no sense."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ KEPT = 2  # checkpoints of a training under way
 
 
 def bytes_of(stages: Sequence[Stage], workers: int, data: Data) -> int:
-    """Bytes that these stages leave, and that so many of them take at a time besides."""
+    """Bytes that these stages leave for good, and those that so many of them at work need besides."""
     parameters_by_kind: dict[Hashable, int] = {}
     left, largest = 0, 0
     for stage in stages:
@@ -57,7 +57,7 @@ def parameters_of(stage: Stage, data: Data) -> int:
 
 
 def on_disk(needed: int, folder: Path) -> str:
-    """The bytes needed beside those that are free where a folder is, or will be, in words."""
+    """The bytes needed, and those that are free where a folder is or will be, in words."""
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.is_dir())
     return f"about {in_bytes(needed)} on disk, of {in_bytes(shutil.disk_usage(there).free)} that are free"
 
@@ -91,7 +91,7 @@ def sizes(rounds: Sequence[Round], journal: Journal) -> list[str]:
 
 
 def more_drawing(plan: Plan, journal: Journal, measurement: Measured) -> list[str]:
-    """A line on the time of all sets that drawing may ask for; none where their number is fixed."""
+    """A line on the time of all sets that `evaluation.sets=auto` may draw; none where their number is fixed."""
     first = {stage.id for stage in plan.stages()}
     more = [stage for stage in plan.with_sets(MOST_SETS).missing(journal) if stage.id not in first]
     if not more:
@@ -101,14 +101,14 @@ def more_drawing(plan: Plan, journal: Journal, measurement: Measured) -> list[st
 
 
 def without_rungs(plan: Plan) -> list[str]:
-    """A line on the cells whose trainings have none of the rungs that are asked for; none where all have."""
+    """A line on the cells whose trainings have none of the rungs that are asked for; none where all have some."""
     cells = {item.cell_id: item.cell for item in plan.planned if item.refusal is None}.values()
     without = sum(cell.evaluation.rungs > 0 and not isinstance(cell.average, Tracked) for cell in cells)
     return [f"{counted(without, 'cell')} without rungs, which average=tracked alone has"] if without else []
 
 
 def in_turn(rounds: Sequence[Round], seconds: Sequence[float]) -> list[str]:
-    """A line for each round, with what it takes."""
+    """A line for each round, with the time that it takes."""
     return [f"  {round_.named}: {_takes(round_, took)}" for round_, took in zip(rounds, seconds, strict=True)]
 
 
@@ -119,8 +119,8 @@ def _takes(round_: Round, seconds: float) -> str:
 
 
 def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = False) -> Measured:
-    """Seconds of the parts of these stages, measured where they are to run. Nothing where a `quick` answer is asked for
-    on a GPU, which takes long to open."""
+    """Seconds of the parts of these stages, measured where they are to run. Nothing for a `quick` answer on a GPU,
+    which takes long to open."""
     devices, launcher = here.devices, here.launcher
     if quick and devices[0] != "cpu":
         return Measured()
@@ -129,8 +129,8 @@ def measured_there(here: Conditions, stages: Sequence[Stage], quick: bool = Fals
 
 
 def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Measured) -> list[float]:
-    """Seconds of each round after those before it, from where trainings stand now. The first that does anything has
-    the beginning of the command too, the last its end. All are 0 where there is nothing to do."""
+    """Seconds of each round after those before it, from where trainings stand now. The first round with something to
+    run includes the command's start, the last one its end. All are 0 where there is nothing to do."""
     workers = len(rounds[0].plan.here.devices)
     done: set[str] = set()
     starts = standing([stage for round_ in rounds for stage in round_.plan.missing(journal)], journal)
@@ -157,12 +157,12 @@ def seconds_of_rounds(rounds: Sequence[Round], journal: Journal, measurement: Me
 
 
 NAMED = 5
-"""So many cells are named in lines of their own."""
+"""The number of cells that are named in lines of their own."""
 
 
 def beginning(rounds: Sequence[Round], journal: Journal, hours: float | None = None) -> tuple[list[str], Measured]:
-    """Lines that say what is run, by rounds, and for how long, about; and the measurement behind that. Both are empty
-    where nothing is missing."""
+    """Lines that say what is run, by rounds, and about how long it takes; and the measurement behind them. Both are
+    empty where nothing is missing."""
     plan = rounds[-1].plan
     missing = [stage for round_ in rounds for stage in round_.plan.missing(journal)]
     if not missing:
@@ -182,7 +182,8 @@ def beginning(rounds: Sequence[Round], journal: Journal, hours: float | None = N
 
 
 def refused(plan: Plan) -> list[str]:
-    """A line for each cell that makes no sense, with the reason; of many the first, and how many more there are."""
+    """A line for each cell that makes no sense, with the reason; of many cells only the first, and the number of the
+    others."""
     reasons = {item.cell_id: item for item in plan.planned if item.refusal is not None}
     lines = [line(f"incompatible: {item.name}: {item.refusal}") for item in reasons.values()]
     more = len(lines) - NAMED

@@ -1,6 +1,6 @@
-"""The course that runs and searches have in common: words ─▶ request ─▶ plan ─▶ what it would do, or its results.
+"""The steps that runs and searches have in common: words ─▶ request ─▶ plan ─▶ what it would do, or its results.
 
-Words are refused before torch is imported, and what a plan cannot be before anything is written.
+Wrong words are refused before torch is imported, and impossible plans before anything is written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SECONDS = 0.3  # before the line: what is quicker says nothing
 
 @contextmanager
 def soon(line: str) -> Iterator[None]:
-    """Say this on stderr if what is done meanwhile takes a while."""
+    """Print this on stderr if the work meanwhile takes a while."""
     timer = threading.Timer(SECONDS, lambda: print(line, file=sys.stderr, flush=True))
     timer.daemon = True
     timer.start()
@@ -46,10 +46,8 @@ def command(
     dry_run: Callable[[P, Journal], str],
     carry_out: Callable[[R, P, Journal], int],
 ) -> int:
-    """The exit code of a command, which is 0 where nothing was to be carried out.
-
-    InputError for a wrong word, and where a plan makes no sense or its results have no place.
-    """
+    """The exit code of a command; 0 where nothing was to be run. InputError for a wrong word, and where a plan makes no
+    sense or its results have no place."""
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
@@ -71,7 +69,7 @@ def command(
 
 
 def writable(results: Path) -> None:
-    """Make the results folder where there is none; InputError where it cannot be written."""
+    """Create the results folder if need be; InputError where it cannot be written."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         with NamedTemporaryFile(dir=results):

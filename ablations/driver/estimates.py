@@ -2,9 +2,9 @@
 
     seconds = begin + Σ amount of a part × seconds of one, side by side on the workers + pages and delivery at the end
 
-A part is measured by as many processes at a time as there will be workers, since these slow each other down; trainings
-that will share a worker (`engine/company`), side by side in each, for the seconds of one are its share. What else the
-machine does is left out of it, as far as that can be.
+A part is measured by as many processes at a time as there will be workers, because they slow each other down. Trainings
+that will share a worker (`engine/company`) are measured side by side: the seconds of one are its share. Other load of
+the machine is left out, as far as that can be.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from ablations.stages.devices import devices_of, peak_memory, reset_peak_memory
 from ablations.stages.stage import Stage
 
 MEASURED = 0.5
-"""Seconds of measuring, per kind of pass."""
+"""Seconds of measuring for each kind of pass."""
 MOST = 8
-"""So many processes measure at a time, at most."""
+"""The most processes that measure at a time."""
 QUICK = 0.1
-"""The same where a command is waiting to begin."""
+"""The same seconds where a command is waiting to begin."""
 STAGE, JUDGED = 0.3, 0.15
-"""Seconds of a stage's begin and end (data, weights, files, and that somebody notices), and of judging a set."""
+"""Seconds of a stage's begin and end (data, weights, files, and until somebody notices), and of judging a set."""
 COMMAND, FIRST, DRAWN, DELIVERED = 5.0, 3.0, 8.0, 0.04
-"""Seconds until the first worker begins, of what it loads before its first stages, of drawing pages, and of delivering
-a run to MLflow."""
+"""Seconds until the first worker begins, of loading before its first stages, of drawing pages, and of delivering a run
+to MLflow."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Seconds of each part, and the bytes that a worker takes at its most, where this system says that."""
+    """Seconds of each part, and a worker's most bytes of memory, where this system reports them."""
 
     each: dict[Key, float] = field(default_factory=dict)
     memory: float | None = None
@@ -50,18 +50,16 @@ class Measured:
     def seconds(
         self, stages: Sequence[Stage], data: Data, workers: int, starts: Mapping[str, float] = NOWHERE
     ) -> float:
-        """Seconds that these stages take on so many workers; some go on from a share of them, by their ids."""
+        """Seconds that these stages take on so many workers; some of them start from a share that is done, given by
+        their ids."""
         loads = loads_of(stages, data, starts)
         left = [Left(load.stage, seconds_of(load.whole, self.each)) for load in loads.values()]
         return side_by_side(left, workers)
 
 
 def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool = False, most: int = 1) -> Measured:
-    """The parts of these stages, as measured by so many processes at a time, in each of which up to so many trainings
-    go side by side.
-
-    Judging, for which much is loaded, is guessed where a `quick` answer is asked for.
-    """
+    """The parts of these stages, measured by so many processes at a time, each with up to `most` trainings side by
+    side. Judging, which must load much, is guessed where a `quick` answer is asked for."""
     kinds: dict[Key, Stage] = {}
     for load in loads_of(stages, stages[0].cell.data.load()).values() if stages else ():
         new = {key: stage for key, stage in load.kinds.items() if key not in kinds}
@@ -89,8 +87,8 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
 
 
 def members_of(stages: Sequence[Stage], device: str, workers: int, most: int) -> dict[Key, int]:
-    """The trainings that share a worker, of each kind of pass: their mean, for what they save is saved once by each
-    company of them. One that is taken to a rung first is so in a company like that in which it goes on."""
+    """The mean number of trainings that share a worker, for each kind of pass: what they save is saved once by each
+    company. A training that is first taken to a rung has the same company there as later."""
     alone, shared = Counter[Key](), Counter[tuple[Key, str]]()
     for stage in {stage.trained.id: stage for stage in stages}.values():
         key, company = alike(stage.trained), stage.company(device)
@@ -104,8 +102,8 @@ def members_of(stages: Sequence[Stage], device: str, workers: int, most: int) ->
 
 
 def companies_of(stages: int, workers: int, most: int) -> list[int]:
-    """The sizes of the companies of so many stages alike, as they are shared out to workers that are all free at once,
-    turn after turn."""
+    """The sizes of the companies of so many similar stages, as workers that are all free at once take them, turn after
+    turn."""
     sizes: list[int] = []
     while stages:
         sizes.append(size_of_next(stages, workers - len(sizes) % workers, most))
@@ -116,8 +114,8 @@ def companies_of(stages: int, workers: int, most: int) -> list[int]:
 def _measured(
     kinds: list[tuple[Key, Stage, int]], judged: Stage | None, device: str, most: float, turn: int = 0
 ) -> Measured:
-    """All of these in this process, so many side by side, for so many seconds each; in an order that differs by its
-    `turn`, for workers are at different stages."""
+    """Measure all of these in this process, so many side by side, for so many seconds each; the order differs by
+    `turn`, because workers are at different stages."""
     here = torch.device(devices_of(device)[0])
     has_peak = reset_peak_memory(here)
     each: dict[Key, float] = {BEGIN: STAGE, JUDGE: JUDGED}
@@ -132,7 +130,7 @@ def _measured(
 
 
 def _pass_of(stage: Stage, members: int, device: torch.device) -> Pass:
-    """A pass of a stage, or of so many like it that share a worker."""
+    """A pass of a stage, or of so many similar stages that share a worker."""
     cell, data = stage.cell, stage.cell.data.load()
     return (
         company_pass(cell, data, device, members)
@@ -142,7 +140,7 @@ def _pass_of(stage: Stage, members: int, device: torch.device) -> Pass:
 
 
 def _judging(cell: Cell, device: torch.device) -> float:
-    """Seconds of judging one set, by what all are judged by."""
+    """Seconds of judging one set by the metrics that all cells are judged by."""
     data = cell.data.load()
     images, clock = data.images["test"], clock_of(device, cell.threads)
     images = images[torch.arange(set_size(cell, "test", data)) % len(images)].to(device)
@@ -154,7 +152,7 @@ def _judging(cell: Cell, device: torch.device) -> float:
 
 
 def _seconds(action: Callable[[], object], device: torch.device, threads: int, most: float) -> float:
-    """Seconds of an action, after a first one: the median, for something else may have been done meanwhile."""
+    """Seconds of an action: the median after a first call, because something else may have run meanwhile."""
     clock = clock_of(device, threads)
     action()
     timings: list[float] = []
@@ -168,5 +166,6 @@ def _seconds(action: Callable[[], object], device: torch.device, threads: int, m
 
 
 def clock_of(device: torch.device, threads: int) -> Callable[[], float]:
-    """The clock to measure by: where one thread does all, the processor's own, which a busy machine does not slow."""
+    """The clock to measure by: where one thread does all the work, the process's own CPU time, which other load does
+    not slow."""
     return time.process_time if device.type == "cpu" and threads == 1 else time.perf_counter

@@ -1,7 +1,7 @@
-"""From a plan to its results: launch what is missing, write and publish what is found.
+"""From a plan to its results: run what is missing, write and publish what there is.
 
-Drivers are the only processes that write results/<grid>/ and the tracking store, one at a time (`FolderLock`). All that
-they write can be written again from the journal, so they may be killed at any moment.
+Only drivers write results/<grid>/ and the tracking store, one at a time (`FolderLock`). All that they write can be
+written again from the journal, so they may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -45,11 +45,8 @@ NOTHING: Mapping[Hashable, float] = {}
 @dataclass(frozen=True)
 class Job:
     """The job of a command on a grid: where stages and results are kept, the store that they are delivered to, and what
-    grid.json says of the command.
-
-    It ends once `hours` were spent by all commands on the grid. Where it `confirms` a search, the results of that stand
-    in the folder too.
-    """
+    grid.json says of the command. It ends once all commands on the grid have spent `hours`. Where it `confirms` a
+    search, that search's results stand in the folder too."""
 
     journal: Journal
     folder: Path
@@ -60,10 +57,8 @@ class Job:
 
 
 def execute(rounds: Iterable[Round], job: Job, expected: Mapping[Hashable, float] = NOTHING) -> Ended:
-    """Round after round, to the end or until it is stopped; the pages of each are drawn beside the next.
-
-    What parts of stages are `expected` to take is how long it takes until they are measured.
-    """
+    """Run round after round, to the end or until something stops it; the pages of each are drawn while the next one
+    runs. `expected` are the seconds of stages' parts until they are measured."""
     going = iter(rounds)
     first = next(going)
     with Execution.of(first, job) as execution:
@@ -75,9 +70,9 @@ def execute(rounds: Iterable[Round], job: Job, expected: Mapping[Hashable, float
 class Execution:
     """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
 
-    Results are written after each `pause`, while the folder is held; `tried` are the stages that it has started, each
-    once; those that turned out `damaged` are made anew at the end; the tracker is None once it has failed. `shown` is
-    the last round that is whole, `showing` what is drawn of it beside the next one.
+    Results are written after each `pause`, while the folder is held. `tried` are the stages that it has started, each
+    once; those found `damaged` are made anew at the end. The tracker is None once it has failed. `shown` is the last
+    complete round, `showing` the drawing of its pages beside the next one.
     """
 
     job: Job
@@ -100,7 +95,8 @@ class Execution:
     @staticmethod
     @contextmanager
     def of(first: Round, job: Job) -> Iterator[Execution]:
-        """The beginning, from which on the folder's name is this plan's; InputError where it holds other cells."""
+        """The start of a command: from now on the folder's name is this plan's. InputError where it holds other
+        cells."""
         journal, folder, plan = job.journal, job.folder, first.whole
         lock = FolderLock(folder)
         with lock.at_work():
@@ -134,7 +130,7 @@ class Execution:
 
     @property
     def _over(self) -> bool:
-        """True once all commands together have taken the hours that there are."""
+        """True once all commands together have spent the hours that they may."""
         return self.job.hours is not None and self.spent.seconds > 3600 * self.job.hours
 
     def carry_out(self, rounds: Iterable[Round]) -> Ended:
@@ -175,7 +171,7 @@ class Execution:
         return [stage for stage in plan.missing(self.job.journal) if stage.id not in self.tried]
 
     def launch(self, plan: Plan, of: Round) -> Stop:
-        """Run what a plan lacks, and write now and then the results of the round; what stopped it."""
+        """Run what a plan lacks, and write the round's results now and then; returns what stopped it."""
         if self._over:
             return "hours"
         missing = self._missing(plan)
@@ -209,19 +205,19 @@ class Execution:
         return ""
 
     def _show(self) -> None:
-        """Write the results of the last round that is whole, and begin to draw its pages."""
+        """Write the results of the last complete round, and begin to draw its pages."""
         if self.shown is not None:
             self.publish(self.shown.whole, self.shown, ended=False)
             self.printed, self.showing = False, Showing.begin(self.job.folder, self.lock)
 
     def _showed(self) -> None:
-        """Say what was drawn, once it is all there."""
+        """Print what the drawing says, once it has ended."""
         showing, self.showing = self.showing, None
         if showing is not None:
             self.printed = showing.end(self.tracker)
 
     def _next(self, of: Round, stages: list[Stage]) -> str:
-        """A line about the round that goes on, and how long it takes."""
+        """A line about the round that begins, and how long it takes."""
         left = self.pace.seconds(stages)
         about = "" if left is None else f", about {minutes(left)}"
         return f"next     {of.named}{about}; Ctrl-C keeps all of this"
@@ -231,7 +227,7 @@ class Execution:
         return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.job.provenance))
 
     def _live(self, plan: Plan) -> Live | None:
-        """The watcher that shows the cells of a plan while they run, by their grid.json; None without a store."""
+        """The watcher that shows the cells of a plan in the store while they run; None without a store."""
         if self.tracker is None:
             return None
         head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.job.provenance, **self.first.details})
@@ -239,11 +235,11 @@ class Execution:
         return Live(self.tracker, plan.here.data, head["question"], views)
 
     def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
-        """Write the results of a plan, whose pages are of the round that is `shown`, and deliver them; left for another
-        time where another command writes there, and one does not `wait` for it. What turns out damaged is left out, or,
-        at the end, made anew.
+        """Write the results of a plan, with the pages of the round that is `shown`, and deliver them.
 
-        InputError where another command has made the folder another plan's.
+        If another command writes there, and this one does not `wait` for it, that is left for another time. A stage
+        that turns out damaged is left out, or, at the end, made anew. InputError where another command has given the
+        folder to another plan.
         """
         while True:
             if ended and self.damaged:

@@ -1,7 +1,7 @@
-"""A bar that follows stages while they are run: how much is done, how long the rest takes, what one of them is at.
-The bar begins where missing stages of a plan are given to the engine (`launch`).
+"""A bar that follows stages while they run: how much is done, how long the rest takes, and what one of them is doing.
+The missing stages of a plan are given to the engine here (`launch`).
 
-events ─▶ pace ─▶ share, seconds left          journal ─▶ the last loss of a training that is under way
+    events ─▶ pace ─▶ share, seconds left          journal ─▶ the last loss of a training that is under way
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from analysis.format.notation import Rounding
 from analysis.format.plain import line
 
 SECONDS = 1.0
-"""Seconds between two looks at how long the rest takes."""
+"""Seconds between two updates of the time left."""
 TURN = 4.0
-"""Seconds for which a stage under way is shown, before the next one has its turn."""
+"""Seconds for which a stage under way is named before the next one is."""
 
 
 @dataclass
 class Following:
-    """A bar that follows stages, each of which has a name of its cell; its total is 1."""
+    """A bar that follows stages, each with the name of its cell; its total is 1."""
 
     shown: Bar
     pace: Pace
@@ -62,14 +62,14 @@ class Following:
             self.look()
 
     def look(self) -> None:
-        """Show how far it is. It never goes back, though stages turn out to take longer."""
+        """Show how far it is. The bar never moves back, even if stages turn out to take longer."""
         self.looked = self.now()
         self.share = max(self.share, self.pace.share(self.stages))
         self.shown.move_to(self.share)
         self.shown.left(self.pace.seconds(self.stages))
 
     def words(self) -> str:
-        """A line about a stage under way; each has its turn."""
+        """A line about a stage under way; the stages take turns."""
         if self.under_way and self.now() - self.turned >= TURN:
             self.turned = self.now()
             name, stage = next(iter(self.under_way.items()))
@@ -79,7 +79,7 @@ class Following:
 
 
 def told_of(stage: Stage, name: str, journal: Journal) -> str:
-    """A stage under way in words, with the last loss of what trains."""
+    """A stage under way in words; with the last loss, if it trains."""
     at = [stage.doing]
     trained = stage.trained
     if trained.trains:
@@ -90,7 +90,8 @@ def told_of(stage: Stage, name: str, journal: Journal) -> str:
 
 
 def names_of(plan: Plan) -> dict[str, str]:
-    """The cell and seed of each stage of a plan, by its id, as a reader calls them; of a shared one the first."""
+    """The cell and seed of each stage of a plan, by its id, as a reader calls them; of several that share it the
+    first."""
     names: dict[str, str] = {}
     for item in plan.planned:
         for stage in item.stages:
@@ -99,12 +100,13 @@ def names_of(plan: Plan) -> dict[str, str]:
 
 
 class OtherKinds:
-    """The stages that are for other kinds of machine than this command's `own`, by the trainings that it was told of.
+    """The stages that this command leaves to machines of other kinds than its `own`, judged by the trainings that it
+    was told of.
 
-    Cells are compared at the seeds that one kind made of all of them. So of commands that share a folder each leaves to
-    others the seeds that are theirs: a stage is late here if another kind trained what it needs, or has trained more of
-    its seed than this one, and is run here when there is nothing else to do, since no machine should stand idle for it.
-    Where its own kind is not known, since its workers are of several, none is late.
+    Cells are compared at the seeds at which one kind of machine trained all of them. So commands that share a folder
+    leave each other's seeds alone: a stage is late here if another kind trained its input, or has trained more of its
+    seed than this one. Late stages run when there is nothing else to do, so that no machine stands idle. Where a
+    command does not know its own kind, since its workers are of several, no stage is late.
     """
 
     def __init__(self, own: str, journal: Journal, finished: Iterable[Stage]) -> None:
@@ -116,7 +118,7 @@ class OtherKinds:
             self.note(stage)
 
     def note(self, stage: Stage) -> None:
-        """Note the kind of machine that a stage was trained by, if it trains and has its result."""
+        """Note the kind of machine that trained a stage, if the stage trains and has its result."""
         result = self.journal.result(stage.id) if self.own and stage.trains and stage.id not in self.made else None
         kind = "" if result is None else result.metadata.get(MACHINE, "")
         if kind:

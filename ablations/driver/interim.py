@@ -1,12 +1,12 @@
 """Decisions between the rounds of a command: which cells get more seeds, and how many sets of samples are drawn.
 
-    seeds=auto             at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; one
-                           that is stays so, and cells that no open comparison needs stop
-    evaluation.sets=auto   two sets a cell and seed, then 4, 8, 16, for all cells alike, while drawing adds more than a
-                           tenth to the variance of differences between seeds
+    seeds=auto             at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; a
+                           comparison that is over stays so, and cells that no open comparison needs stop
+    evaluation.sets=auto   two sets for each cell and seed, then 4, 8, 16, for all cells alike, while drawing adds more
+                           than a tenth to the variance of differences between seeds
 
-Both are read off files that are written as the grid's results are (`analysis.interim`), and rest on what was run before
-alone: so a command that is given again decides the same, and so does whoever reads its results.
+Both are read from files like those of the grid's results (`analysis.interim`), and depend only on what was run before:
+so a command that is given again decides the same, and so does whoever reads its results.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from analysis.interim import Enough, Progress, enough_sets, progress
 
 @contextmanager
 def so_far(plan: Plan, journal: Journal, details: dict[str, Any]) -> Iterator[Path]:
-    """A folder, for a while, with the numbers that results of a plan hold by now; grid.json has these details more."""
+    """A temporary folder with the numbers that a plan's results have by now; `details` are added to its grid.json."""
     with TemporaryDirectory() as place:
         head = head_of(plan.grid, plan.planned, plan.here.data, None, details)
         write_frames(Path(place), head, [record(item, journal) for item in plan.planned], journal)
@@ -43,26 +43,22 @@ def so_far(plan: Plan, journal: Journal, details: dict[str, Any]) -> Iterator[Pa
 
 @dataclass(frozen=True)
 class State:
-    """The state of a grid after a look: the progress of each comparison, by the ids of its cells.
-
-    `seeds` is how many seeds each cell has, or is to have for the next look, by its id.
-    """
+    """The state of a grid after a look: the progress of each comparison, by the ids of its two cells. `seeds` is the
+    number of seeds that each cell has, or is to have at the next look, by its id."""
 
     seeds: dict[str, int]
     progress: dict[tuple[str, str], Progress]
 
     @property
     def open(self) -> list[tuple[str, str]]:
-        """The comparisons that more seeds are wanted for."""
+        """The comparisons that need more seeds."""
         return [pair for pair, now in self.progress.items() if now == "open"]
 
 
 @dataclass(frozen=True, eq=False)
 class Declared:
-    """Declarations before the first look: the looks, and the pairs of cells by their ids.
-
-    `refused` are the cells that make no sense, which no pair has.
-    """
+    """The declarations before the first look: the looks, and the pairs of cells by their ids. `refused` are the cells
+    that make no sense; no pair has them."""
 
     plan: Plan
     looks: tuple[int, ...]
@@ -92,11 +88,11 @@ class Declared:
         return State(seeds, dict.fromkeys(self.pairs, "open"))
 
     def all_open(self) -> dict[str, int]:
-        """The seeds of each cell if no comparison were ever over."""
+        """The seeds of each cell if no comparison ever ended."""
         return self._seeds(self.begin(), self.looks[-1]).seeds
 
     def after(self, before: State, n: int, journal: Journal) -> State:
-        """The state after the look at n seeds, which the cells have as `before` says."""
+        """The state after the look at n seeds, at which the cells had the seeds that `before` says."""
         part = self.plan.first(before.seeds)
         with so_far(part, journal, looks_so_far(part)) as folder:
             now = progress(folder)
@@ -106,7 +102,7 @@ class Declared:
         return self._seeds(after, later[0]) if later else after
 
     def _seeds(self, state: State, n: int) -> State:
-        """The same with n seeds for each cell of an open comparison."""
+        """The same state with n seeds for each cell of an open comparison."""
         needed = {cell for pair in state.open for cell in pair}
         return State(state.seeds | dict.fromkeys(needed, n), state.progress)
 
@@ -128,11 +124,11 @@ class Declared:
 
 
 NAMED = 8
-"""So many cells are called by their levels in a line."""
+"""The number of cells that a line names by their levels."""
 
 
 def looks_so_far(part: Plan) -> dict[str, Any]:
-    """The fields of grid.json about the looks and the seeds so far."""
+    """The fields of grid.json about the looks, and the seeds so far."""
     assert part.grid.looks is not None, "its seeds are not added by looks"
     stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
     auto = {"looks": list(part.grid.looks), "most": part.grid.looks[-1], "stopped": dict(stopped)}
@@ -140,10 +136,8 @@ def looks_so_far(part: Plan) -> dict[str, Any]:
 
 
 def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
-    """A plan whose first sets are drawn → it with 4 sets, 8, …, and their number, until there are as many as it takes.
-
-    Each is to be run before the next is asked for.
-    """
+    """Yields the plan with 4 sets, then 8, …, and their number, until there are enough; the plan given has its first
+    sets drawn. Each plan is to be run before the next is asked for."""
     first, sets = plan, FEWEST_SETS
     if not any(item.cell.evaluation.sets == "auto" for item in plan.planned):
         return
@@ -160,6 +154,6 @@ def doubled(plan: Plan, journal: Journal) -> Iterator[tuple[Plan, int]]:
 
 
 def enough_for(plan: Plan, journal: Journal) -> Enough | None:
-    """The number of sets that a plan would take by what the journal holds; None where nothing says how many."""
+    """The number of sets that a plan would need by what the journal holds; None where nothing tells."""
     with so_far(plan, journal, {}) as folder:
         return enough_sets(folder)

@@ -1,10 +1,10 @@
-"""Cells under way, shown as runs of the store meanwhile: RUNNING, with what their trainings have reported.
+"""Cells under way, shown in the store as runs that are RUNNING, with what their trainings have reported.
 
-    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs; what the machine does
+    journal ─ every few seconds ─▶ losses, learned schedules, scores and samples at rungs; the machine's load
 
-The driver writes, in a thread of its own; workers write no database. Once something is over its run is completed as any
-other is published (`tracking.mlflow_store`), and is never a second one. A run that was stopped is taken up again.
-Where several drivers work on a cell, the driver shows it that runs the first of its stages that are under way.
+The driver writes, in a thread of its own; workers write no database. Once a cell is over, its run is completed like any
+other that is published (`tracking.mlflow_store`): there is never a second one. A run that was stopped is taken up
+again. Where several drivers work on a cell, the one that runs the first of its stages under way shows it.
 """
 
 from __future__ import annotations
@@ -29,18 +29,16 @@ from analysis.format.errors import InputError
 SECONDS = 5.0
 """Seconds between two looks at what is under way."""
 MOST = 40
-"""Runs that are looked at each time, where more of them wait for one training."""
+"""The most runs that are updated each time, where more of them wait for one training."""
 SHEET = "samples_at_"
 """The beginning of the name of a sheet of samples that were judged at a rung."""
 
 
 @dataclass(eq=False)
 class Live:
-    """A watcher of stages: it shows the runs that wait for a stage (`watched`, by stage) while that stage is running.
-
-    The experiment is introduced by a `question` and the views that its links open. Once it is `over`, nothing more is
-    shown. One thread at a time shows something, or leaves what was shown (`turn`).
-    """
+    """A watcher of stages: while a stage is running, it shows the runs that wait for it (`watched`, by stage). The
+    experiment is introduced by a `question` and the views that its links open. Once it is `over`, nothing more is
+    shown. `turn` lets one thread at a time show something, or end it."""
 
     tracker: Tracker
     data: Data
@@ -64,7 +62,7 @@ class Live:
         self.watched |= more
 
     def note(self, event: Event[Stage]) -> None:
-        """Take note of what happened to a stage; the stage of a rung may run its training too, up to the rung."""
+        """Take note of what happened to a stage; the stage of a rung may also run its training, up to the rung."""
         stage = event.stage
         ids = {stage.id, stage.trained.id}
         if event.kind == "started":
@@ -73,7 +71,7 @@ class Live:
             self.running -= ids
 
     def look(self) -> None:
-        """Show what all that is under way has come to; TrackingError where the store does not answer."""
+        """Show the state of everything under way; TrackingError where the store does not answer."""
         waiting = {watched.key: watched for stage in tuple(self.running) for watched in tuple(self.watched[stage])}
         under_way = {key: watched for key, watched in list(waiting.items())[:MOST] if self._ours(watched)}
         self.tracker.keep(under_way)
@@ -90,7 +88,7 @@ class Live:
                     self._show_samples(key, watched)
 
     def _ours(self, watched: Watched) -> bool:
-        """True where this driver shows it: no other one runs a stage of it that comes before ours."""
+        """True where this driver shows the run: no other driver runs an earlier stage of it."""
         for stage in watched.stages:
             if stage.id in self.running:
                 return True
@@ -102,7 +100,7 @@ class Live:
         return stage.id not in self.running and watched.journal.holder(stage.id) is not None
 
     def _show_samples(self, key: tuple[str, str], watched: Watched) -> None:
-        """A sheet of the samples of each rung where some were judged, once it is there."""
+        """Show the samples of each rung where some were judged, once there are any."""
         for step, samples in watched.samples.items():
             if (key, step) not in self.sheets:
                 images = read_tensors(samples)[0]["samples"]
@@ -111,7 +109,7 @@ class Live:
                 self.sheets.add((key, step))
 
     def leave(self) -> None:
-        """Show no more, and say of what was shown and is not over that nothing runs it any more."""
+        """Show no more; runs that were shown and are not over are marked as run by nobody."""
         self.over.set()
         # A store that has gone away is found by the driver when it publishes.
         with self.turn, suppress(TrackingError):
@@ -122,7 +120,7 @@ class Live:
 
 @contextmanager
 def watching(live: Live | None) -> Iterator[None]:
-    """Look at what is under way now and then; a store that goes away is no longer told."""
+    """Update what is under way now and then; a store that fails is not asked again."""
     if live is None:
         yield
         return

@@ -1,10 +1,10 @@
-"""The load of a stage, in parts that take the same time in any stage; and the seconds of stages by those of parts.
+"""The load of a stage, in parts that take the same time in any stage; and the seconds of stages from those of parts.
 
     seconds of a stage = Σ amount of a part × seconds of one of its kind
-    parts              = passes of a network, by how they are taken (`work_units.alike`); a judged set; begin and end
+    parts              = passes of a network, by how they are used (`work_units.alike`); a judged set; begin and end
 
-A training has the parts of the rungs that it scores on its way, and such a rung none of its own. A rung that takes its
-training to its step has the training's parts so far.
+A rung that is scored on the way of a training adds its parts to that training, and has none itself. A rung that takes
+its training to its step has the training's parts so far.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Amounts = dict[Key, float]
 
 NOWHERE: Mapping[str, float] = {}
 BEGIN, JUDGE = "begin", "judge"
-"""The parts that are no passes: a stage's begin and end, once for each; and judging one generated set."""
+"""The parts that are no passes: begin and end of a stage, counted once together; and judging one generated set."""
 NEAR = 1e-3
-"""Shares are told to four digits."""
+"""Two shares that differ by less are the same: they are reported with four digits."""
 SIDE_BY_SIDE = 4000
-"""Stages up to which it is worked out who runs when."""
+"""The most stages for which it is worked out who runs when."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class Load:
-    """A stage with the parts that are its own, and what is `scored` on its way; it goes on from the share `start`."""
+    """A stage with its own parts, and the rungs `scored` on its way; it continues from the share `start`."""
 
     stage: Stage
     own: Amounts
@@ -56,21 +56,22 @@ class Load:
 
     @property
     def kinds(self) -> dict[Key, Stage]:
-        """A stage of each kind of pass that it takes."""
+        """One stage for each kind of pass that it takes."""
         stages: list[Stage] = [self.stage, *(rung.stage for rung in self.scored)]
         return {alike(part): part for stage in stages for part in (stage, stage.trained)}
 
     @cached_property
     def whole(self) -> Amounts:
-        """All of it, from its start on."""
+        """Everything from its start on."""
         return less(added(self.own, *(rung.amounts for rung in self.scored)), self._passed(self.start))
 
     def done(self, share: float) -> Amounts:
-        """The parts that are done at a share as the stage reports it, which leaves out beginning and judging."""
+        """The parts that are done at a share as the stage reports it, which does not count the beginning and
+        judging."""
         return less(self._passed(share), self._passed(self.start))
 
     def at(self, share: float) -> Amounts:
-        """The parts that are scored at a share, after the stage has reported it."""
+        """The parts of scoring at a share, after the stage has reported it."""
         return added(*(rung.amounts for rung in self.scored if abs(share - rung.share) <= NEAR))
 
     def _passed(self, share: float) -> Amounts:
@@ -79,8 +80,8 @@ class Load:
 
 
 class Left(NamedTuple):
-    """A stage and the seconds until it is over, `under_way` or not; it `frees` a worker then, unless others go on in
-    that."""
+    """A stage and the seconds until it is over, `under_way` or not; then it `frees` a worker, unless others continue
+    there."""
 
     stage: Stage
     seconds: float
@@ -89,10 +90,8 @@ class Left(NamedTuple):
 
 
 def loads_of(stages: Iterable[Stage], data: Data, starts: Mapping[str, float] = NOWHERE) -> dict[str, Load]:
-    """The load of each of these stages, by its id; of a rung that one of them scores on its way, none.
-
-    Some stages go on from a share of them, given by their ids.
-    """
+    """The load of each of these stages, by its id; a rung that one of them scores on its way has none. `starts` are the
+    shares from which some stages continue, by their ids."""
     stages = list(stages)
     here = {stage.id for stage in stages}
     inside = {rung.id for stage in stages if isinstance(stage, TrainingStage) for rung in stage.scored} & here
@@ -117,7 +116,7 @@ def _load(stage: Stage, data: Data, inside: set[str], starts: Mapping[str, float
 
 
 def amounts_of(stage: Stage, data: Data) -> Amounts:
-    """The parts of a stage, of a rung those of scoring it."""
+    """The amount of each part of a stage; for a rung, of scoring alone, without the training that leads to it."""
     amounts: Amounts = {BEGIN: 1.0}
     if passes := stage.work_alone(data):
         amounts[alike(stage)] = passes
@@ -127,7 +126,7 @@ def amounts_of(stage: Stage, data: Data) -> Amounts:
 
 
 def added(*several: Mapping[Key, float]) -> Amounts:
-    """The amounts of all of these."""
+    """The sum of these amounts."""
     total: Amounts = {}
     for amounts in several:
         for key, amount in amounts.items():
@@ -136,16 +135,16 @@ def added(*several: Mapping[Key, float]) -> Amounts:
 
 
 def less(some: Amounts, done: Amounts) -> Amounts:
-    """The rest of some parts, once others of them are done."""
+    """Amounts without those that are done."""
     rest = {key: amount - done.get(key, 0.0) for key, amount in some.items()}
     return {key: amount for key, amount in rest.items() if amount > 1e-9}
 
 
 def side_by_side(left: Sequence[Left], workers: int) -> float:
-    """Seconds until stages are over of which each takes so many, on so many workers; some are under way already.
+    """Seconds until all these stages are over, on so many workers; some are under way already.
 
-    A stage waits for those of these that it needs; of those that can start, those nearest to the end of their cell do.
-    Of very many stages only the sum is shared by the workers, as if any stage could be split.
+    A stage waits for those of these that it needs; of the stages that can start, those nearest to the end of their cell
+    do. Of very many stages only the sum is shared by the workers, as if any stage could be split.
     """
     if len(left) > SIDE_BY_SIDE:
         return sum(one.seconds for one in left if one.frees) / workers
@@ -179,5 +178,5 @@ def side_by_side(left: Sequence[Left], workers: int) -> float:
 
 
 def seconds_of(amounts: Mapping[Key, float], each: Mapping[Key, float]) -> float:
-    """The seconds of these parts, at so many for one of each; nan where that is not known of one."""
+    """The seconds of these parts, given those of one of each; nan where one is not known."""
     return math.fsum(amount * each.get(key, math.nan) for key, amount in amounts.items())

@@ -1,9 +1,9 @@
-"""Seconds until the rest is done, from the seconds of stages that ended, and of those under way up to where they are.
+"""Seconds until the rest is done, from the seconds of stages that ended, and of those under way so far.
 
-Of the seconds of a worker that several stages share, each has its part: who waits while others have their turn takes no
-time meanwhile. A stage's seconds are shared out over its parts (`loads`) as these are expected to take; a part of a
-kind takes what those before it took. What was not measured yet is taken from an estimate, or guessed by its network's
-operations, times what the measured took of what was expected of them.
+The seconds of a worker that several stages share are divided among them: a stage that waits for its turn takes no time.
+A stage's seconds are divided among its parts (`loads`) in proportion to what each is expected to take. What was not
+measured yet is taken from an estimate, or guessed from the operations of its network; both are scaled by how far the
+measured parts were off their expectation.
 """
 
 from __future__ import annotations
@@ -36,25 +36,24 @@ from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
 
 Measured = tuple[float, Amounts]
-"""Seconds, and what was done in them."""
+"""Seconds, and the parts that were done in them."""
 
 GUESSED: dict[Key, float] = {BEGIN: 0.4, JUDGE: 0.15}
-"""Seconds of what is no pass, about, until they are measured."""
+"""Seconds of parts that are no passes, roughly, until they are measured."""
 TRUST = 5.0
-"""The seconds of measuring that an expectation counts like: a first stage, which loads much, is no rule."""
+"""The seconds of measuring that an expectation weighs as much as: the first stage, which loads much, is not typical."""
 ENOUGH = 4.0
-"""Seconds of passes to be measured before anything is said, where there is no estimate."""
+"""Seconds of passes that must be measured before a time is shown, where there is no estimate."""
 TURNS = 3
 INSTANT = 1e-9
-"""Seconds, which are none."""
+"""A number of seconds that counts as none."""
 LAST = 0.1
-"""The share that is left of a stage that tells none, once it has taken as long as was expected."""
+"""The share assumed to be left of a stage that reports none, once it has taken as long as was expected."""
 
 
 @dataclass(eq=False)
 class Clock:
-    """The clock of the stages that share a worker, so many `members` of them: it shows the seconds that each has had,
-    the n-th part of all that pass."""
+    """The clock of `members` stages that share a worker: with n of them it runs at 1/n of real time."""
 
     since: float
     shown: float = 0.0
@@ -65,15 +64,15 @@ class Clock:
         return self.shown + (now - self.since) / max(1, self.members)
 
     def join(self, more: int, now: float) -> None:
-        """Have so many more members from now on, or fewer."""
+        """Add so many members from now on, or remove them."""
         self.shown, self.since = self.at(now), now
         self.members += more
 
 
 @dataclass
 class UnderWay:
-    """A stage that was started at a time, and how far it is: its `share`, since when; and from which share on it is
-    known to move, and since when. All times are its clock's."""
+    """A stage under way since a time: its `share` and when that was reported; and the share and the time at which it
+    was first seen to move. All times are its clock's."""
 
     load: Load
     clock: Clock
@@ -84,27 +83,27 @@ class UnderWay:
     moved: float | None = None
 
     def tell(self, share: float, now: float) -> None:
-        """Note that so much of it is done; a smaller share than before is ignored."""
+        """Note the share that is done; a smaller share than before is ignored."""
         if share > self.share:
             if self.moved is None:
                 self.first, self.moved = share, now
             self.share, self.since = share, now
 
     def seconds(self, each: Mapping[Key, float], now: float) -> float:
-        """Seconds that are left of it; where it tells no share, by the time that it has taken so far."""
+        """Seconds that are left of it; where it reports no share, by the time that it has taken so far."""
         left = seconds_of(less(self.load.whole, self.load.done(self.share)), each)
         tells = 0.0 < self.share < 1.0 and self.moved is not None
         untold = seconds_of(self.load.at(self.share), each) if tells else left
         return left - min(now - self.since, (1 - LAST) * untold)
 
     def measured(self) -> list[Measured]:
-        """Parts that are done, with their seconds, once its share moves; before, it may load data that others have."""
+        """The parts that are done, with their seconds, once the share moves; before that it may be loading."""
         if self.moved is None:
             return []
         return _known(self.since - self.moved, less(self.load.done(self.share), self.load.done(self.first)))
 
     def ended(self, now: float) -> list[Measured]:
-        """The same of a stage that is over: to where its share began to move, and from there on."""
+        """The same for a stage that is over: the parts until its share began to move, and those from there on."""
         if self.moved is None:
             return _known(now - self.began, self.load.whole)
         first = self.load.done(self.first)
@@ -118,11 +117,9 @@ def _known(seconds: float, parts: Amounts) -> list[Measured]:
 
 @dataclass
 class Pace:
-    """Seconds of the parts of stages, and by them of stages, so many `workers` at a time.
-
-    `expected` are seconds of parts by an estimate; without one they are `guesses`. `took` and `amounts` are what was
-    measured of each part in stages that are over.
-    """
+    """Seconds of the parts of stages, and from them those of stages, with so many `workers` at a time. `expected` are
+    seconds of parts by an estimate; without one there are `guesses`. `took` and `amounts` are the measurements of each
+    part in stages that are over."""
 
     data: Data
     workers: int
@@ -137,8 +134,8 @@ class Pace:
     guesses: dict[Key, float] = field(default_factory=lambda: dict[Key, float](GUESSED))
 
     def plan(self, stages: Iterable[Stage], starts: Mapping[str, float] = NOWHERE) -> None:
-        """Add stages that are to be run; some go on from a share of them, by their ids. Rungs among them are scored on
-        the way of their training, where it is among them too."""
+        """Add stages that are to be run; some continue from a share, given by their ids. Rungs among them are scored on
+        the way of their training, if it is among them too."""
         loads = loads_of(stages, self.data, starts)
         self.loads |= loads
         self.over -= loads.keys()
@@ -174,7 +171,7 @@ class Pace:
                 self.over.add(name)
 
     def seconds(self, stages: Iterable[Stage]) -> float | None:
-        """Seconds until those of these stages are over that are not; None while too little was measured to say."""
+        """Seconds until all these stages are over; None while too little was measured to say."""
         if not self.expected and self.measured < ENOUGH:
             return None
         each = self.each()
@@ -188,8 +185,8 @@ class Pace:
         return side_by_side(left, self.workers)
 
     def _under_way(self, each: Mapping[Key, float]) -> dict[str, Left]:
-        """The rest of the stages under way: of those that share a worker, the shortest ends first, once all have
-        had as much, and the longest frees it."""
+        """The rest of the stages under way: of those that share a worker, the shortest ends first, after all have had
+        equal time, and the longest frees the worker."""
         now, shared = self.now(), dict[Clock, list[tuple[float, Stage]]]()
         for one in self.under_way.values():
             own = one.seconds(each, one.clock.at(now))
@@ -224,8 +221,8 @@ class Pace:
         return over + sum(seconds for seconds, _ in under_way)
 
     def each(self) -> dict[Key, float]:
-        """Seconds of each part, as far as is known now: what it was expected to take counts like a few seconds that
-        were measured, by what the others took of what was expected of them."""
+        """Seconds of each part, by what is known now: a mean of the measurement and the expectation, the latter with a
+        weight of `TRUST` seconds and scaled by how far the measured parts were off theirs."""
         expected = {**self.guesses, **self.expected}
         under_way = [part for stage in self.under_way.values() for part in stage.measured()]
         each = expected
@@ -256,7 +253,8 @@ class Pace:
 
 
 def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
-    """The share that trainings among these stages, or before them, have come to in a journal on a disk, by ids."""
+    """The share that trainings among these stages, or before them, have reached in a journal on a disk, by their
+    ids."""
     shares = {}
     trainings = [stage.training if isinstance(stage, RungStage) else stage for stage in stages]
     for training in {stage.id: stage for stage in trainings if isinstance(stage, TrainingStage)}.values():
@@ -269,6 +267,6 @@ def standing(stages: Iterable[Stage], journal: Journal) -> dict[str, float]:
 
 
 def shared_out(seconds: float, parts: Amounts, each: Mapping[Key, float]) -> dict[Key, float]:
-    """Seconds by part, in proportion to what each is expected to take."""
+    """The seconds of each part, in proportion to what it is expected to take."""
     expected = seconds_of(parts, each)
     return {key: seconds * amount * each[key] / expected for key, amount in parts.items()}

@@ -1,9 +1,9 @@
-"""`launcher.per_gpu=auto`: the number of cells at a time on a GPU, by the memory that a worker takes at its most.
+"""`launcher.per_gpu=auto`: the number of cells at a time on a GPU, by the most memory that a worker takes.
 
     cells at a time = ⌊0.9 · free / taken⌋, at least 1, at most `MOST`, at most the CPU cores per GPU
 
-A worker's memory is measured before any is started. A process of its own loads the training images and takes every pass
-of the plan's networks, each at its batch; the memory of the card that is then no longer free is a worker's. The card's
+A worker's memory is measured before any is started. A separate process loads the training images and takes every pass
+of the plan's networks, each at its batch; what is then no longer free on the card is a worker's memory. The card's
 context counts too: it is how much less a second process finds free than a first one. GPUs are assumed to be alike. No
 result depends on this number.
 """
@@ -29,14 +29,14 @@ MOST = 16
 SHARE = 0.9
 """The share of the free memory that is given to workers: allocators leave gaps."""
 CALLS = WARM_UP + 2
-"""Passes after which a training step is recorded, which takes memory of its own."""
+"""The calls after which a training step is recorded as a graph, which takes memory of its own."""
 BATCH = 512
 """Examples that go through a network at once where it is evaluated."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of a card that are free before a worker opens it, and that one takes at its most."""
+    """Bytes of a card that are free before a worker opens it, and the most that one takes."""
 
     free: int
     taken: int
@@ -51,14 +51,15 @@ class Memory:
 
 
 def packed(here: Conditions, stages: Sequence[Stage]) -> Conditions:
-    """Conditions whose devices are as many as the launcher runs cells at a time, for these stages."""
+    """The conditions with each device repeated as often as the launcher runs cells on it at a time, for these
+    stages."""
     if not any(stage.work(here.data) for stage in stages):
         return here
     return replace(here, devices=here.launcher.packed(here.devices, partial(cells_at_a_time, here, stages)))
 
 
 def cells_at_a_time(here: Conditions, stages: Sequence[Stage], gpus: list[str]) -> int:
-    """The number of cells that fit on each of these GPUs, which a line says."""
+    """The number of cells that fit on each of these GPUs; prints a line that says so."""
     distinct = {alike(stage): stage for stage in stages if stage.work(here.data)}
     most = max(1, min(MOST, cores() // len(gpus)))
     try:
@@ -90,7 +91,7 @@ def free_on(device: str) -> int:
 
 
 def free_around(stages: Iterable[Stage], device: str) -> tuple[int, int]:
-    """Bytes of a card that are free before and after it has taken the passes of these stages."""
+    """Bytes of a card that are free before and after it has run the passes of these stages."""
     begun = free_on(device)
     held = []
     for stage in stages:

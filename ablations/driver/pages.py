@@ -18,13 +18,13 @@ from analysis.format.links import without_password
 from analysis.format.notation import counted
 
 Stop = Literal["", "interrupted", "hours"]
-"""The reason why a command stopped before its end, if it did: a signal, or that its hours are over."""
+"""The reason why a command stopped before its end, if it did: a signal, or because its hours are over."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a command: its records, its tracker (None once it has failed), the last round that is whole (None
-    where none is) and whether that was `printed` already, how many trainings have finished, of how many, what stopped
+    """The end of a command: its records; its tracker (None once it has failed); the last complete round (None where
+    there is none), and whether it was `printed` already; how many trainings have finished, of how many; what stopped
     it; and the seconds that all commands have spent on the grid."""
 
     records: list[Record]
@@ -38,8 +38,8 @@ class Ended:
 
 
 def finish(folder: Path, journal: Journal, ended: Ended) -> int:
-    """Tables, figures and summary of the last round that is whole, where they are not as they were left, and how to go
-    on; the exit code."""
+    """Write tables, figures and summary of the last complete round, if they changed, and say how to continue; the exit
+    code."""
     if ended.shown is None:
         print(f"{ended.finished} of {ended.trainings} trainings finished; nothing to show yet")
     elif ended.stop and ended.printed:
@@ -65,7 +65,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
 
 
 def show(folder: Path, tracker: Tracker | None) -> None:
-    """Draw the pages and give the store its summary, unless both are as they were left; say what there is."""
+    """Draw the pages and give the store its summary, unless both are up to date; print what there is."""
     last = last_shown(folder)
     text = last.said if last is not None else drawn(folder)
     print(text)
@@ -80,7 +80,7 @@ def show(folder: Path, tracker: Tracker | None) -> None:
 
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
-    """A line that says where the stages of these cells are, and what they take."""
+    """A line that says where the stages of these cells are, and their size."""
     line = f"disk     {taken(journal.root, records)}"
     if journal.address != str((results / FOLDER).resolve()):
         # Nobody frees these but who knows what else needs them.
@@ -95,14 +95,14 @@ def taken(root: Path, records: list[Record]) -> str:
 
 
 def drawn(folder: Path) -> str:
-    """The same as `write_pages`, with a sign of life: it takes seconds."""
+    """Write the pages, with a sign of life, because it takes seconds."""
     with waiting("drawing the report"):
         return write_pages(folder)
 
 
 def write_pages(folder: Path) -> str:
-    """Tables, figures and report of a results folder, and what a terminal shows of it: after its runs were delivered,
-    whose links the report shows, and before the summary, which carries it all."""
+    """Write tables, figures and report of a results folder; returns what a terminal shows of it. The runs must have
+    been delivered, because the report links to them; the summary comes after it, because it carries all of it."""
     from analysis import pages
 
     return pages.write_pages(folder)

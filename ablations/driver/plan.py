@@ -1,7 +1,7 @@
 """The plan of a command: cells with their identities and stages, once it is known where they run.
 
-Grids and searches rest on the same `Conditions`: the data, the precision that a device makes of `precision=auto`, what
-samples are judged by, and the devices.
+Grids and searches share the same `Conditions`: the data, the precision that a device makes of `precision=auto`, the
+extractor that samples are judged by, and the devices.
 """
 
 from __future__ import annotations
@@ -32,10 +32,8 @@ from diffusion_core.spaces import Latents
 
 @dataclass(frozen=True)
 class Conditions:
-    """Conditions that all cells of a grid or of a search share.
-
-    `extractor` is the identity of what samples are judged by, None where none are.
-    """
+    """The conditions that all cells of a grid or of a search share. `extractor` is the identity of the network that
+    samples are judged by, None where none are."""
 
     data: Data
     extractor: str | None
@@ -43,7 +41,7 @@ class Conditions:
     devices: list[str]
 
     def precision_of(self, cell: Cell) -> Precision:
-        """The precision that a cell is trained in: its own choice, resolved for the device."""
+        """The precision that a cell is trained in: the one that it asks for, resolved for the device."""
         return self.launcher.precision(cell.training.precision, self.devices[0])
 
     def id_of(self, cell: Cell) -> str:
@@ -53,17 +51,16 @@ class Conditions:
     def planned(
         self, levels: dict[str, str], cell: Cell, reason: str | None, *, early: bool = False, name: str = ""
     ) -> Planned:
-        """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages.
-
-        It is judged `early` where the first answer rests on it.
-        """
+        """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages. With
+        `early`, its samples are judged at the first rung, because the first answer rests on that."""
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, early=early)
         return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
-    """The conditions of cells; InputError where they mix data sets or extractors, or ask for what cannot be read."""
+    """The conditions of these cells; InputError where they mix data sets or extractors, or ask for something that
+    cannot be read."""
     if len({cell.data for cell in cells}) > 1:
         raise InputError("a grid compares cells on one data set: run it once per data=… with a name=… each")
     if len({cell.evaluation.weights for cell in cells}) > 1:
@@ -87,7 +84,7 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
 
 
 def check_shared(cell: Cell, devices: int) -> None:
-    """InputError where a cell's batches are not shared equally by so many devices."""
+    """InputError where a cell's batches cannot be divided equally among so many devices."""
     batches = {"training.batch": cell.training.batch}
     if isinstance(cell.space, Latents):
         batches["space.batch"] = cell.space.batch
@@ -101,10 +98,9 @@ def check_shared(cell: Cell, devices: int) -> None:
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid's cells with their stages, what real images score beside them, and the conditions that they run under.
-
-    `floor` is in what every cell is judged by, None where none is; `metric_floors` are in what is asked for besides.
-    """
+    """A grid's cells with their stages, the scores of real images beside them, and the conditions that they run under.
+    `floor` is measured by the metrics that every cell is judged by, None where there is none; `metric_floors` by those
+    that are asked for besides."""
 
     grid: Grid
     here: Conditions
@@ -113,19 +109,20 @@ class Plan:
     metric_floors: list[FloorStage]
 
     def missing(self, journal: Journal) -> list[Stage]:
-        """The stages still to run: without a result, and not behind one that diverged."""
+        """The stages still to run: they have no result, and none that they need diverged."""
         results = {stage.id: journal.result(stage.id) for stage in self.stages()}
         over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
         return [stage for stage in self.stages() if results[stage.id] is None and not over & set(stage.needs)]
 
     def first(self, seeds: Mapping[str, int]) -> Plan:
-        """The same cells at their first so many seeds, by the id of the cell."""
+        """The same cells with only their first seeds, so many of each by its id."""
         first_seeds = self.grid.seeds[: max(seeds.values())]
         kept = [item for item in self.planned if item.cell.seed in first_seeds[: seeds[item.cell_id]]]
         return replace(self, grid=replace(self.grid, seeds=first_seeds), planned=kept)
 
     def with_sets(self, sets: int) -> Plan:
-        """The same with so many generated sets, not only the first, in the cells whose number of them is `auto`."""
+        """The same plan with so many generated sets, not only the first ones, in the cells with
+        `evaluation.sets=auto`."""
         return replace(self, planned=[self._with_sets(item, sets) for item in self.planned])
 
     def _with_sets(self, item: Planned, sets: int) -> Planned:
@@ -141,7 +138,7 @@ class Plan:
 
 
 def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
-    """Identify every cell; InputError where the grid mixes data sets or extractors."""
+    """The plan of a grid, with every cell identified; InputError where the grid mixes data sets or extractors."""
     points = grid.at_seeds()
     judged = any(point.cell.evaluation.quality for point in points)
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
@@ -163,7 +160,7 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
 
 
 def _refuse_equal(planned: list[Planned]) -> None:
-    """InputError where two crossings of levels are one cell, or differ in what it does not read."""
+    """InputError where two combinations of levels are the same cell, or differ only in what the cell does not read."""
     seen: dict[object, Planned] = {}
     for item in planned:
         # A chain of no steps reads little of a cell: what is scored is told by its stages.
@@ -175,11 +172,11 @@ def _refuse_equal(planned: list[Planned]) -> None:
 
 @dataclass(frozen=True)
 class Round:
-    """A step of a command: the `plan` that is run, and the `whole` whose cells and seeds results are written of.
+    """A step of a command: the `plan` that is run, and the `whole` plan whose results are written.
 
-    It is the `number`-th `of` so many at most. What is shown after it rests on the first `seeds` seeds, at the first
-    `rung` of each training or at its end, and is `preliminary` unless it is a planned look or the end. grid.json has
-    `details` more of it.
+    It is the `number`-th `of` so many at most. The pages after it rest on the first `seeds` seeds, at the first `rung`
+    of each training or at its end, and are `preliminary` unless it is a planned look or the end. `details` are added to
+    grid.json.
     """
 
     number: int
@@ -193,7 +190,7 @@ class Round:
 
     @property
     def named(self) -> str:
-        """Its number and what is run, in words."""
+        """Its number and what it runs, in words."""
         return f"round {self.number} of {self.of}: {self.title}"
 
     @property
@@ -219,17 +216,17 @@ class Round:
         }
 
     def none_yet(self) -> Round:
-        """The round to show while this first one is not whole: an empty one."""
+        """An empty round to show while this first one is not complete."""
         return replace(self, number=0, seeds=0, rung=False, preliminary=True)
 
 
 def trainings(plan: Plan) -> set[str]:
-    """The ids of what a plan trains last: diffusions, and autoencoders that have none behind them."""
+    """The ids of a plan's last trainings: diffusions, and autoencoders without one."""
     return {parts.training for item in plan.planned if (parts := item.parts) is not None}
 
 
 def steps_of(plan: Plan) -> str:
-    """The steps that trainings are taken to, in words: 150 of 300 steps."""
+    """The steps that trainings go to, in words: 150 of 300 steps."""
     rungs = [stage for item in plan.planned for stage in item.stages if isinstance(stage, RungStage)]
     reached = sorted({(rung.step, rung.cell.training.steps) for rung in rungs})
     return " to ".join(f"{step} of {steps}" for step, steps in dict.fromkeys((reached[0], reached[-1]))) + " steps"

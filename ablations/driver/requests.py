@@ -1,4 +1,4 @@
-"""A check that a results folder may hold a request's results: not where it holds those of another request."""
+"""A check that a results folder may hold a request's results: it may not hold those of another request."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def asked_by(plan: Plan) -> str:
 
 
 def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> dict[str, Any] | None:
-    """The grid.json of these cells that stands in `folder`, if any; InputError where it holds others, or a search which
-    the plan does not confirm."""
+    """The grid.json of these cells that stands in `folder`, if any; InputError where the folder holds other cells, or a
+    search that the plan does not confirm."""
     head = standing(folder)
     if head is not None and SEARCH in head:
         if not confirms:
@@ -41,8 +41,8 @@ def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> d
 
 
 def _changed(folder: Path, cells: Iterable[Cell]) -> str:
-    """The part that was another one when the results of a folder were made, this code or a class from outside, in
-    words; "" if none was."""
+    """The part that has changed since the results of a folder were made, in words: this code, or a class from outside;
+    "" if none has."""
     runs = folder / "runs.csv"
     rows = rows_of(runs, ()) if runs.exists() else []
     if {row.get("numerics", "") for row in rows} - {"", str(NUMERICS)}:

@@ -1,11 +1,11 @@
-"""The rounds of a command: what is run next, and how far what is shown then goes.
+"""The rounds of a command: what is run next, and what the pages then rest on.
 
     first rung, few seeds, judged  ─▶  whole trainings, few seeds  ─▶  further seeds  ─▶  …  ─▶  all that was asked for
 
-Which rounds there are is fixed before the first one. With a fixed number of seeds, what is shown before the end is
-preliminary: no round depends on it, so that the rule of the final answer is untouched by it. With `seeds=auto` the
-rounds of whole trainings are the planned looks, each at the seeds that those before it left something to decide for; a
-look that is begun is run to its end, and its decisions come from the journal alone (`interim`).
+The rounds are fixed before the first one. With a fixed number of seeds, pages before the end are preliminary: no round
+depends on them, so the rule of the final answer is not affected. With `seeds=auto` the rounds of whole trainings are
+the planned looks, each with the seeds that are still needed after those before it. A look that has begun is run to its
+end, and its decisions come from the journal alone (`interim`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from ablations.stages.stage import Stage
 
 
 def fixed(plan: Plan, journal: Journal) -> Iterator[Round]:
-    """The rounds of a fixed number of seeds; at the end as many generated sets as it takes, where that is asked for."""
+    """The rounds of a fixed number of seeds; at the end further generated sets, as many as are needed, if the grid asks
+    for that."""
     rounds = planned(plan)
     yield from rounds
     for more, _ in doubled(plan, journal):
@@ -31,7 +32,7 @@ def fixed(plan: Plan, journal: Journal) -> Iterator[Round]:
 
 
 def planned(plan: Plan) -> list[Round]:
-    """The rounds of a fixed number of seeds, as they are known beforehand."""
+    """The rounds of a fixed number of seeds, as far as they are known beforehand."""
     n = len(plan.grid.seeds)
     counts = [n] if _sensible(plan) < 2 else [*(seeds for seeds in SEEDS if seeds < n), n]
     cells = {item.cell_id for item in plan.planned}
@@ -45,7 +46,7 @@ def planned(plan: Plan) -> list[Round]:
 
 
 def beforehand(plan: Plan, declared: Declared | None) -> list[Round]:
-    """The rounds that are known before anything was run: where seeds are added by looks, those up to the first."""
+    """The rounds that are known before anything was run; with `seeds=auto`, those up to the first look."""
     if declared is None:
         return planned(plan)
     first = planned(plan.first(declared.begin().seeds))
@@ -83,8 +84,8 @@ def looked(declared: Declared, journal: Journal) -> Iterator[Round]:
 def at_first_rung(plan: Plan) -> Plan | None:
     """A plan up to the first rung of each training, where cells are to be compared there; else None.
 
-    The first stage at a rung takes its training so far, and those that score the same training come after it. Several
-    devices that share a training would not do so at a rung with the same numbers.
+    The first stage at a rung takes its training there, and others that score the same training come after it. Not for
+    several devices that share a training: they would not get the same numbers at a rung.
     """
     leads: dict[str, str] = {}
     early = [replace(item, stages=_early(item, leads)) for item in plan.planned]
@@ -94,7 +95,8 @@ def at_first_rung(plan: Plan) -> Plan | None:
 
 
 def _early(item: Planned, leads: dict[str, str]) -> list[Stage]:
-    """The stages of a cell up to its first rung; `leads` is the stage that takes each training there, by its id."""
+    """The stages of a cell up to its first rung; `leads` holds, by training, the id of the stage that takes it
+    there."""
     rungs = [stage for stage in item.stages if isinstance(stage, RungStage)]
     first = [stage for stage in rungs if stage.step == min(rung.step for rung in rungs)]
     early: list[Stage] = [stage for stage in item.stages if stage.kind == "autoencoder" and first]

@@ -1,4 +1,4 @@
-"""Pages of a round that is whole, while the next one is run: drawn, printed, delivered."""
+"""Pages of a complete round, drawn, printed and delivered while the next round runs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ from analysis.format.errors import InputError
 
 
 class Drawing:
-    """A process that draws the pages of a results folder, and says what a terminal shows of them. It ends by itself:
-    one whose driver was stopped or killed still leaves whole pages, each file at once."""
+    """A process that draws the pages of a results folder, and returns what a terminal shows of them.
+
+    It ends by itself: even if its driver was stopped or killed, it leaves whole pages, because each file appears at
+    once.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.process = subprocess.Popen(
@@ -39,7 +42,7 @@ class Drawing:
 
     @property
     def over(self) -> bool:
-        """True once all is drawn, or nothing more will be."""
+        """True once all is drawn, or the process has ended without that."""
         return self.output.done()
 
     def result(self) -> str:
@@ -56,7 +59,7 @@ class Drawing:
 
 
 def _environment() -> dict[str, str]:
-    """This process's, with the modules that it finds, and its terminal if it writes to one."""
+    """The environment of this process, with its module path, and its terminal's width if it writes to one."""
     shown = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path), "PYTHONIOENCODING": "utf-8"}
     if sys.stdout.isatty():
         shown |= {"FORCE_COLOR": "1", "COLUMNS": str(shutil.get_terminal_size().columns)}
@@ -65,7 +68,7 @@ def _environment() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Showing:
-    """Pages of a results folder that are being drawn, and the turn of the folder that is kept meanwhile."""
+    """Pages of a results folder that are being drawn, while this command keeps its turn in the folder."""
 
     folder: Path
     drawing: Drawing
@@ -86,12 +89,13 @@ class Showing:
         return self.drawing.over
 
     def leave(self) -> None:
-        """Let go of it, where an error ends the command."""
+        """Stop it, where an error ends the command."""
         with self.turn:
             self.drawing.stop()
 
     def end(self, tracker: Tracker | None) -> bool:
-        """Once they are drawn, print what a terminal shows and give the store its summary; whether they were."""
+        """Print what a terminal shows, once the pages are drawn, and give the store its summary; returns whether they
+        were drawn."""
         with self.turn:
             try:
                 text = self.drawing.result()

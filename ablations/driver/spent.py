@@ -1,4 +1,4 @@
-"""The time that commands have spent on a grid, that of killed ones included, and which of them made its grid.json.
+"""The time that commands have spent on a grid, including killed ones, and which of them made its grid.json.
 
 results/.leases/<grid>/seconds     written every few seconds while stages run
 """
@@ -13,7 +13,7 @@ from ablations.engine.folder_lock import place_of
 from analysis.format.files import write_text
 
 KEPT_SECONDS = 5.0
-"""Seconds between two writings: so much of a killed command is lost."""
+"""Seconds between two writings: a killed command loses at most so much."""
 
 
 class Spent:
@@ -55,8 +55,8 @@ def _read(path: Path) -> float:
 
 
 def since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: float | None) -> dict[str, Any]:
-    """Provenance with the seconds `spent` so far, None where nothing ran since what stood `before`, and whether a grid
-    was continued with more seeds."""
+    """Provenance with the seconds `spent` so far (None where nothing ran since what stood `before`), and whether the
+    grid was continued with more seeds."""
     if before is None:
         return {**provenance, "seconds": round(spent or 0.0, 1), "continued": False}
     ran, seconds = spent is not None, before["seconds"] if spent is None else spent
@@ -72,7 +72,8 @@ def since(before: dict[str, Any] | None, provenance: dict[str, Any], spent: floa
 
 
 def _replanned(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """True where seeds differ from those that were planned when results were seen: more of them, or other looks."""
+    """True where the seeds are not those planned when results were first seen: there are more, or the looks are
+    others."""
     looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
     if looks == [None, None]:
         return not set(now["seeds"]) <= set(before["seeds"])

@@ -31,9 +31,7 @@ from diffusion_core.precision import Precision
 
 def find(results: Path, cell: str, seed: int) -> dict[str, str]:
     """The row of a cell and seed among all grids of a results folder, else among committed ones, with its `grid`.
-
-    InputError where it is none, or ambiguous.
-    """
+    InputError where there is none, or several cells match."""
     rows = _rows_of(cell, results) or _rows_of(cell, results / COMMITTED)
     ids = sorted({row["cell_id"] for row in rows})
     if not ids:
@@ -50,7 +48,7 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
 
 
 def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
-    """The rows of all grids in a folder whose cell's id begins so, each with its `grid`."""
+    """The rows of all grids in a folder whose cell id begins so, each with its `grid`."""
     tables = [
         read_csv(path, ("cell_id", "seed", "status", "training_id")).assign(grid=path.parent.name)
         for path in sorted(results.glob("*/runs.csv"))
@@ -67,16 +65,14 @@ def cell_in(row: dict[str, str]) -> Cell:
 
 
 def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model:
-    """The model that a row trained, as it is evaluated; InputError where it was not trained here.
-
-    What turns out damaged has no result from then on, so that the command of its grid makes it anew, as the error says.
-    """
+    """The model of a row, as it was evaluated; InputError where it was not trained here. A stage that turns out damaged
+    loses its result, so that its grid's command makes it anew, as the error says."""
     with forgetting_damaged(journal):
         return load(cell, cell.data.load(), journal, _parts(cell, row, journal), device)
 
 
 def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
-    """The cell of a row with the scale that its samples were guided by, and its model with what guides it."""
+    """The cell of a row with the guidance scale of its samples, and its model with its guide."""
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")
@@ -90,7 +86,7 @@ def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.d
 
 
 def _parts(cell: Cell, row: dict[str, str], journal: Journal) -> Parts:
-    """The stages that hold what a row trained; InputError where they do not."""
+    """The stages that hold what was trained for a row; InputError where they are missing."""
     training = row["training_id"]
     if not journal.has(training, WEIGHTS):
         where = f"{journal.address}/{training}/{WEIGHTS}"
@@ -101,7 +97,7 @@ def _parts(cell: Cell, row: dict[str, str], journal: Journal) -> Parts:
 
 @contextmanager
 def forgetting_damaged(journal: Journal) -> Iterator[None]:
-    """Read files against their digests meanwhile: a stage whose files are damaged loses its result."""
+    """Check files against their digests meanwhile: a stage whose files are damaged loses its result."""
     try:
         yield
     except Damaged as error:

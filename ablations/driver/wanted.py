@@ -1,8 +1,8 @@
-"""The stages that results want: a command lists their ids before it starts any, and `ablations.clean` keeps them.
+"""The stages that results need: a command lists their ids before it starts any, and `ablations.clean` keeps them.
 
-    results/.wanted/<name>/<command>        ids, a line each; gone with results/<name>
+    results/.wanted/<name>/<command>        ids, a line each; deleted with results/<name>
 
-Each command has a file of its own, to which it alone adds: two on one folder lose nothing of each other's.
+Each command has a file of its own, to which it alone adds: so two commands on one folder lose nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ablations.engine.stage import Stage
 from analysis.format.folders import is_committed
 
 WANTED = ".wanted"
-"""The folder of these lists, beside those of results."""
+"""The folder of these lists, beside the folders of results."""
 
 
 class Wanted:
@@ -31,7 +31,7 @@ class Wanted:
         self.file = place / secrets.token_hex(8)
 
     def add(self, stages: Iterable[Stage]) -> None:
-        """Write down those that no command has listed yet."""
+        """Write down the stages that no command has listed yet."""
         new = {stage.id for stage in stages} - self.ids
         if new:
             self.file.parent.mkdir(parents=True, exist_ok=True)
@@ -41,13 +41,14 @@ class Wanted:
 
 
 def wanted_by(folder: Path) -> frozenset[str]:
-    """The ids that all commands on a results folder have listed, or those on a person's own of a committed one."""
+    """The ids that all commands on a results folder have listed; for a committed folder, those of the user's own
+    results of that name."""
     place = lists_of(folder)
     files = sorted(place.iterdir()) if place.is_dir() else []
     return frozenset(name for file in files for name in file.read_text(encoding="utf-8").split())
 
 
 def lists_of(folder: Path) -> Path:
-    """The folder of the lists of a results folder; a committed one has those of a person's own of its name."""
+    """The folder of a results folder's lists; for a committed folder, that of the user's own results of that name."""
     results = folder.parent.parent if is_committed(folder) else folder.parent
     return results / WANTED / folder.name

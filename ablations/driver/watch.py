@@ -15,7 +15,7 @@ from analysis.format.links import page, without_password
 
 @dataclass
 class Watch:
-    """A link that is told once, when the store is open, unless it was `announced` before."""
+    """A link that is printed once, when the store is open, unless it was `announced` before."""
 
     tracker: Tracker | None
     announced: bool
@@ -26,7 +26,7 @@ class Watch:
         return Watch(tracker, tracker is None or bool(_experiment(tracker)))
 
     def tell(self, shown: Bar) -> None:
-        """Say it, if it is news."""
+        """Print the link, if it is news."""
         if self.tracker is not None and not self.announced and self.tracker.is_open:
             self.announced = True
             # Of a store that cannot be used, whoever delivers to it says what to do.
@@ -35,8 +35,8 @@ class Watch:
 
 
 def where(tracker: Tracker | None) -> list[str]:
-    """Lines for the beginning, without opening the store: how to see it, and the link to an experiment that is there
-    already."""
+    """Lines for the beginning, made without opening the store: how to see it, and the link to an experiment that
+    exists."""
     if tracker is None:
         return []
     experiment_id, uri = _experiment(tracker), without_password(tracker.uri)

@@ -1,7 +1,7 @@
-"""Runs of the store that are watched while they are under way: of a cell, or of an autoencoder that cells share.
+"""Runs of the store that are updated while they are under way: of a cell, or of an autoencoder that cells share.
 
-A run is what publishing makes of it at its end, with what is known so far; its curves are what trainings have left in
-the journal.
+A run has the form that publishing gives it at its end, with what is known so far; its curves are those that its
+trainings have left in the journal.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from analysis.format.names import OVER_STEPS, RUNG
 
 
 class Watched(ABC):
-    """A run that is watched while it is under way."""
+    """A run that is updated while it is under way."""
 
     journal: Journal
 
@@ -43,21 +43,21 @@ class Watched(ABC):
 
     @abstractmethod
     def run(self) -> Tracked:
-        """Its run, without curves."""
+        """Its run as it is known so far, without curves."""
 
     @abstractmethod
     def points(self) -> Points:
-        """The curves over steps that it has come to so far."""
+        """The curves over training steps so far."""
 
     @property
     def samples(self) -> dict[int, Path]:
-        """The steps at which samples were judged on its way → their files."""
+        """The steps at which samples were judged so far → their files."""
         return {}
 
 
 @dataclass(frozen=True)
 class WatchedCell(Watched):
-    """A cell at a seed; `request` names the cells of its grid, whose results are in `folder`, and `study` the search
+    """A cell at a seed; `request` names the cells of its grid, whose results are in `folder`, and `study` is the search
     that it confirms, "" for none."""
 
     planned: Planned
@@ -128,16 +128,14 @@ class WatchedAutoencoder(Watched):
 
 
 def points_of(stages: list[Stage], journal: Journal) -> Points:
-    """The curves that the training of a diffusion among these stages has reported."""
+    """The curves that the diffusion's training among these stages has reported."""
     training = training_of(stages)
     return {} if training is None else reported(training.id, journal)
 
 
 def reported(training: str, journal: Journal) -> Points:
-    """The curves of a training over its steps so far; values that are not finite are no points.
-
-    Once it is over, its result has them, which bears a digest.
-    """
+    """The curves of a training over its steps so far; values that are not finite are left out. Once it is over, they
+    come from its result, which carries a digest."""
     result = journal.result(training)
     if result is not None:
         curves = {name: list(zip(*curve, strict=True)) for name, curve in result.curves.items()}
@@ -150,21 +148,21 @@ def reported(training: str, journal: Journal) -> Points:
 
 
 def clock_in(training: str, journal: Journal) -> Clock:
-    """The clock of a training so far; empty where that is not known."""
+    """The clock of a training so far; empty where it is not known."""
     result = journal.result(training)
     curves = clock_of(read_history(journal.folder(training))) if result is None else result.curves
     return dict(zip(*curves.get(CLOCK, ([], [])), strict=True))
 
 
 def first_judged(plan: Plan) -> int:
-    """The first step at which samples are judged on the way of trainings, which MLflow's page shows while there are no
-    others; 0 where none are."""
+    """The first step at which samples are judged during training, which MLflow's page shows while there are no others;
+    0 where none are."""
     rungs = [stage for stage in plan.stages() if isinstance(stage, OnTheWay) and stage.scores == "samples"]
     return min((rung.step for rung in rungs), default=0)
 
 
 def watched_by_stage(plan: Plan, journal: Journal, request: str, folder: Path) -> dict[str, list[Watched]]:
-    """Stage → what is under way with it: the autoencoder that it trains, the cells that wait for it."""
+    """Stage → the runs that are under way with it: the autoencoder that it trains, and the cells that wait for it."""
     by_stage: dict[str, list[Watched]] = {}
     study = study_in(standing(folder) or {})
     for item in plan.planned:

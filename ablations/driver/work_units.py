@@ -1,6 +1,6 @@
 """Units of work, whose time and memory are measured: a pass of each network of a plan, in each way that it is used.
 
-A pass is used in a training step, a term of the bound, a call of the sampler, or a step of an autoencoder, which differ
+A pass belongs to a training step, a term of the bound, a call of the sampler, or a step of an autoencoder, which differ
 in precision and in batch.
 """
 
@@ -34,23 +34,23 @@ from diffusion_core.spaces import Latents
 from diffusion_core.trainer import Trainer
 
 BATCH, PIXELS = 450, 450 * 32 * 32
-"""Examples that go through a network at once where it is evaluated, about; fewer are timed of large ones."""
+"""The number of examples that go through a network at once in evaluation, roughly; for large images fewer are timed."""
 
 
 @dataclass(frozen=True)
 class Pass:
-    """An action that takes so many forward passes of an example through a network; a backward pass counts two."""
+    """An action that takes so many forward passes of an example through a network; a backward pass counts as two."""
 
     action: Callable[[], object]
     passes: float
 
 
 Maker = Callable[[Cell, Data, torch.device, int], Pass]
-"""Makes the pass of a cell on a device, at so many examples at once where it is evaluated."""
+"""A function that makes the pass of a cell on a device, with so many examples at once in evaluation."""
 
 
 def process() -> ProcessPoolExecutor:
-    """A process of its own, in which passes are measured."""
+    """A separate process, in which passes are measured."""
     context, modules = get_context(METHOD), (plugins.modules(),)
     return ProcessPoolExecutor(1, mp_context=context, initializer=plugins.import_modules, initargs=modules)
 
@@ -60,7 +60,7 @@ def maker_of(stage: Stage) -> Maker:
 
 
 def alike(stage: Stage) -> Hashable:
-    """A key of the passes of a stage: those of two stages take the same time and memory where their keys are equal."""
+    """A key of the passes of a stage: two stages whose keys are equal have passes of the same time and memory."""
     cell = stage.cell
     network = (cell.space, cell.network, cell.schedule.learned, cell.conditioning)
     plan = cell.training
@@ -68,8 +68,8 @@ def alike(stage: Stage) -> Hashable:
 
 
 def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, float]:
-    """Seconds of a pass of each of these stages, about: as of the baseline's network on digits; where there are
-    several networks, more of those with more operations."""
+    """Seconds of a pass of each of these stages, roughly: that of the baseline's network on digits, more for networks
+    with more operations where there are several."""
     networks = {key: _network(stage) for key, stage in stages.items()}
     ratios = dict.fromkeys(networks.values(), 1.0)
     if len(ratios) > 1:
@@ -79,12 +79,12 @@ def guessed(stages: Mapping[Hashable, Stage], data: Data) -> dict[Hashable, floa
 
 
 def _network(stage: Stage) -> Hashable:
-    """A key of the network that a stage takes passes of."""
+    """A key of the network whose passes a stage takes."""
     return stage.cell.space, None if stage.passes == "autoencoder" else stage.cell.network
 
 
 def _operations(stage: Stage, data: Data) -> float:
-    """Floating-point operations of a pass of what a stage takes through."""
+    """Floating-point operations of a pass of a stage's network."""
     cell, here = stage.cell, torch.device("cpu")
     if stage.passes == "autoencoder":
         return float(sum(autoencoder_flops(autoencoder_of(cell, data), data.shape, cell.space.shape_of(data.shape))))
@@ -98,7 +98,7 @@ def training_pass(cell: Cell, data: Data, device: torch.device, count: int) -> P
 
 
 def trainer_of(cell: Cell, data: Data, device: torch.device) -> tuple[Trainer, Tensor, Tensor | None]:
-    """The trainer of a cell, and a batch for it, with its labels where it is told them."""
+    """The trainer of a cell, and a batch for it, with labels if the network is told them."""
     learner = learner_of(cell, data, device)
     batch = cell.training.batch
     raw = torch.randn(batch, *learner.diffusion.shape) if cell.space.encoded else data.images["train"][:batch]
@@ -156,7 +156,7 @@ def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> P
 
 
 def autoencoder_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pass:
-    """A training step of an autoencoder, to code and back, whose batch is its own."""
+    """A training step of an autoencoder, to the code and back, with its own batch."""
     assert isinstance(cell.space, Latents), "the data themselves need no autoencoder"
     plan = cell.space.plan(cell.training.precision)
     raw = data.images["train"][: plan.batch].to(device)
@@ -171,7 +171,7 @@ def count_of(cell: Cell, data: Data) -> int:
 
 
 def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner:
-    """The learner that a cell trains; where it diffuses in codes, as if codes were its data."""
+    """The learner that a cell trains; if it diffuses codes, one for data of their shape."""
     encoding, shape = data.encoding, data.shape
     if cell.space.encoded:
         encoding, shape = Continuous(), cell.space.shape_of(data.shape)
@@ -187,8 +187,8 @@ MAKERS: dict[Passes, Maker] = {
     "autoencoder": autoencoder_pass,
 }
 ABOUT: dict[Passes, float] = {"training": 98e-6, "sampling": 70e-6, "scoring": 66e-6, "autoencoder": 90e-6}
-"""Seconds of a pass of an example through the baseline's network, on a core of today's."""
+"""Seconds of a pass of one example through the baseline's network, roughly, on a core of today."""
 BASELINE = 6.0e6
 """Operations of such a pass."""
 CALLED = 0.2
-"""The share of it that a network of few operations takes as well."""
+"""The share of that time that even a network of few operations takes."""

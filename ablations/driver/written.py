@@ -1,4 +1,5 @@
-"""Results of a plan, written now and then and delivered: results/<grid>/ from the journal, the store from that."""
+"""Results of a plan, written and delivered now and then: results/<grid>/ from the journal, the store from that
+folder."""
 
 from __future__ import annotations
 
@@ -36,14 +37,14 @@ def write(plan: Plan, journal: Journal, folder: Path, records: list[Record], pro
 
 
 def head_with(plan: Plan, journal: Journal, records: list[Record], provenance: dict[str, Any]) -> dict[str, Any]:
-    """grid.json of a plan, with what real images score and the device that made its cells."""
+    """The grid.json of a plan, with the scores of real images and the device that made its cells."""
     floor = floor_of(plan, journal)
     device = {"device": next((r.metadata["device"] for r in records if "device" in r.metadata), "")}
     return head_of(plan.grid, plan.planned, plan.here.data, floor, {**provenance, **device})
 
 
 def floor_of(plan: Plan, journal: Journal) -> Result | None:
-    """The scores of real images, as far as they are known; None while none is."""
+    """The scores of real images, as far as they are known; None while none is known."""
     floor = journal.result(plan.floor.id) if plan.floor else None
     more = [journal.result(stage.id) for stage in plan.metric_floors]
     scores = {name: value for result in more if result for name, value in result.metrics.items()}
@@ -51,7 +52,7 @@ def floor_of(plan: Plan, journal: Journal) -> Result | None:
 
 
 def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
-    """Publish to the tracker, unless it has it all; None, with a warning that says what to do, where it fails."""
+    """Publish to the tracker, unless it has everything; None, with a warning that says what to do, where that fails."""
     if tracker is None or still_there(last_shown(folder), tracker.uri) is not None:
         return tracker
     try:
@@ -63,8 +64,7 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
 
 
 def summarised(folder: Path, tracker: Tracker) -> Summary | None:
-    """The summary of the pages in the store, which are given to it unless it has them; None, with a warning, where that
-    fails."""
+    """The store's summary of the pages, sent unless it is up to date; None, with a warning, where that fails."""
     there = still_there(last_shown(folder), tracker.uri)
     if there is not None:
         return there
@@ -81,8 +81,8 @@ def finished_trainings(records: Iterable[Record]) -> set[str]:
 
 
 def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
-    """Give each run of a finished cell what it learned as an MLflow model (`tracking.models=true`), unless it has it; a
-    line of warning where the store fails."""
+    """Give each run of a finished cell its weights as an MLflow model (`tracking.models=true`), unless it has them;
+    prints a warning where the store fails."""
     for item in records:
         parts, tags = item.planned.parts, {"cell_id": item.planned.cell_id, "seed": str(item.planned.cell.seed)}
         if item.status != "finished" or parts is None:
@@ -114,12 +114,12 @@ class Pause:
 
     @property
     def over(self) -> bool:
-        """True once they are to be written again."""
+        """True once results are to be written again."""
         return time.monotonic() - self.written > max(WRITE_SECONDS, self.seconds)
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Write results meanwhile, which begins the next pause."""
+        """Write results meanwhile; after that the next pause begins."""
         began = time.monotonic()
         yield
         self.written = time.monotonic()
