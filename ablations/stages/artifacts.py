@@ -32,23 +32,24 @@ from analysis.format.files import write_text
 WEIGHTS = "weights.safetensors"
 """Weights of a diffusion or of an autoencoder: the learner's, and their average."""
 HISTORY = "metrics.jsonl"
-"""A line per report of a training, for whoever watches it."""
+"""One line per report of a training, for whoever watches it."""
 CLOCK = "cost/clock"
-"""The curve that says at which time, in seconds since 1970, a training was at a step; at step 0 it began."""
+"""The curve of the times, in seconds since 1970, at which a training reached its steps; it began at step 0."""
 FIT = "fit.safetensors"
-"""The moments of the network, per t, that a fitted variance reads, and the terms of all steps for a fitted spacing."""
+"""The moments of the network, per t, that a fitted variance reads, and the terms of all steps that a fitted spacing
+reads."""
 MOMENTS = ("noise", "noise_se", "error", "alpha_bar", "data")
 TERMS = "terms"
 SAMPLES = "samples.safetensors"
 """All generated sets, one after the other."""
 SHOWN = 12
-"""Test images whose reconstructions are kept, and samples of a training on its way."""
+"""The number of test images whose reconstructions are kept, and of samples kept of a training on its way."""
 GUIDE = "guide.safetensors"
 """In a model of a cell, the weights of the network that guides it."""
 CANDIDATES = "candidates.safetensors"
-"""The scores of the first scales of guidance, in order."""
+"""The scores of the scales of guidance that were tried so far, in order."""
 RECONSTRUCTIONS = "reconstructions.safetensors"
-"""The first test images, and what an autoencoder makes of them."""
+"""The first test images, and their reconstructions by an autoencoder."""
 
 PER_IMAGE = {
     "nll/test": "bound.safetensors",
@@ -58,7 +59,7 @@ PER_IMAGE = {
     "looseness/test": "looseness.safetensors",
     "nll_unlabelled/test": "unlabelled.safetensors",
 }
-"""Metric → the file of the values per image whose mean it is."""
+"""Metric → the file with its values per image, whose mean it is."""
 
 
 def average_at(step: int) -> str:
@@ -67,17 +68,17 @@ def average_at(step: int) -> str:
 
 
 def snapshot_at(step: int) -> str:
-    """The file of the averages that a training keeps of a step, of which others are reconstructed."""
+    """The file with a training's averages at a step, from which averages of other widths are reconstructed."""
     return f"snapshot-{step}.safetensors"
 
 
 def write_artifact(folder: Path, name: str, tensors: dict[str, Tensor], **words: str) -> None:
-    """Tensors that a stage leaves in its folder, which is named after it, and a few words about them."""
+    """Write tensors into a stage's folder, which bears its id, with a few words about them."""
     write_tensors(folder / name, tensors, **{STAGE: folder.name}, **words)
 
 
 def read_artifact(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and words that a stage wrote by `write_artifact`; Damaged where something else is there."""
+    """The tensors and words that a stage wrote by `write_artifact`; Damaged where the file is not that."""
     tensors, words = read_tensors(folder / name)
     if words.get(STAGE, folder.name) != folder.name:
         raise Damaged(folder / name, f"was left by another stage, {words[STAGE]}")
@@ -86,7 +87,8 @@ def read_artifact(folder: Path, name: str) -> tuple[dict[str, Tensor], dict[str,
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A training on its way: its step, its state, its reports up to there, and which were `passed_over` as damaged."""
+    """A training on its way: its step, its state, its reports up to there, and the damaged checkpoints that were
+    `passed_over`."""
 
     step: int = 0
     state: dict[str, Tensor] | None = None
@@ -100,28 +102,28 @@ class Checkpoint:
 
     @property
     def seconds(self) -> float:
-        """The seconds that it took to get there."""
+        """The seconds of training up to there."""
         return self.history[-1]["seconds"] if self.history else 0.0
 
 
 def fork_at(step: int) -> str:
-    """The file of a training's whole state at a step, from which shorter ones go on."""
+    """The file of a training's whole state at a step, from which shorter trainings continue."""
     return f"{FORK}{step}.safetensors"
 
 
 def write_fork(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
-    """The state at the last of the reports, with all of them, for shorter trainings that go on from it."""
+    """Write the state at the last report, with all reports, for shorter trainings that continue from it."""
     write_artifact(folder, fork_at(int(history[-1]["step"])), state, history=json.dumps(history))
 
 
 def read_fork(folder: Path, step: int) -> tuple[dict[str, Tensor], list[dict[str, float]]]:
-    """The state at a fork, and the reports up to it; Damaged where it is not whole."""
+    """The state at a fork, and the reports up to it; Damaged where the file is not whole."""
     state, words = read_artifact(folder, fork_at(step))
     return state, json.loads(words["history"])
 
 
 def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
-    """The state at the last of the reports, with all of them; the checkpoint before it is kept."""
+    """Write the state at the last report, with all reports; the checkpoint before it is kept."""
     path = folder / CHECKPOINT
     if path.exists():
         path.replace(folder / BEFORE)
@@ -129,7 +131,7 @@ def write_checkpoint(folder: Path, history: list[dict[str, float]], state: dict[
 
 
 def read_checkpoint(folder: Path, snapshots: Sequence[int] = ()) -> Checkpoint:
-    """The last checkpoint that is whole, as are those of these snapshots that come before it; or the beginning."""
+    """The last checkpoint that is whole, and whose earlier `snapshots` are whole too; else the beginning."""
     damaged: list[str] = []
     for name in (CHECKPOINT, BEFORE):
         if not (folder / name).exists():
@@ -149,7 +151,7 @@ def read_checkpoint(folder: Path, snapshots: Sequence[int] = ()) -> Checkpoint:
 
 
 def forget_damaged(folder: Path) -> None:
-    """Take away the last checkpoint, which was passed over: it would take the place of the one before it."""
+    """Delete the last checkpoint, which was passed over as damaged: else it would replace the whole one before it."""
     (folder / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -170,10 +172,8 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 
 def clock_of(history: Sequence[dict[str, float]]) -> Curves:
-    """The clock of a training by its reports; none where they are of an earlier version, and do not say when.
-
-    It stands still while a training is stopped, and while it is scored on its way.
-    """
+    """The clock of a training from its reports; none where an earlier version wrote them without times. It stands still
+    while the training is stopped, and while it is scored on its way."""
     if not history or "time" not in history[0]:
         return {}
     began = history[0]["time"] - history[0]["seconds"]

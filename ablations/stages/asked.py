@@ -1,7 +1,7 @@
 """The metrics that a cell's evaluation asks for by name, `evaluation.metrics`, beside those that every cell has.
 
-They enter neither a cell's id nor that of any of its other stages: a finished grid that is asked for one
-more metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
+They are part neither of a cell's id nor of the ids of its other stages: a finished grid that is asked for one more
+metric is the same grid. Each is a stage of its own after the samples that it reads, and so is its floor.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from diffusion_core.named import choice_name
 
 
 def check(cell: Cell) -> None:
-    """InputError where samples cannot be judged as asked.
+    """InputError where samples cannot be judged as the cell asks.
 
-    Images without features are to be judged; or a metric is none, is not for the cell's data or what its samples are
-    held against, or has no score of so few; or samples on the way of a training are such as only test points judge.
+    That is where images without features are to be judged; where a metric does not exist, does not fit the cell's data
+    or its reference, or cannot score so few samples; or where samples during training would have to be judged on test
+    data.
     """
     judged = cell.evaluation.quality or cell.evaluation.judged_rungs
     if judged and cell.data.extractor is None and cell.data.load().encoding.grey_levels:
@@ -65,7 +66,7 @@ def _refuse_few(metric: Metric, name: str, cell: Cell) -> None:
 
 
 def check_labels(cells: Iterable[Cell]) -> None:
-    """InputError where a metric that reads labels is asked for, and the samples of none of these cells have some."""
+    """InputError where a metric that reads labels is asked for, and no cell has samples with labels."""
     cells = list(cells)
     wanted = {name for cell in cells for name in cell.evaluation.metrics if metric_of(name).reads_labels}
     for name in sorted(wanted.difference(*map(asked, cells))):
@@ -73,15 +74,16 @@ def check_labels(cells: Iterable[Cell]) -> None:
 
 
 def asked(cell: Cell) -> dict[str, Metric]:
-    """The metrics that are asked for by name, without those that every cell has, or that read labels of samples which
-    have none."""
+    """The metrics asked for by name, without those that every cell has, and without those that read labels where
+    samples have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
     named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
     return {name: metric for name, metric in named.items() if cell.told_labels or not metric.reads_labels}
 
 
 def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
-    """The stages of the metrics asked for, after those of a cell: one for each, and split whose samples are judged."""
+    """The stages of the metrics asked for, after those of a cell: one for each metric and each split whose samples are
+    judged."""
     return [
         metric_of_samples(samples, name, describe(metric), _column(metric, samples.cell, samples.held_out))
         for samples in stages
@@ -96,9 +98,7 @@ def _column(metric: Metric, cell: Cell, split: HeldOut) -> str:
 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
-    """The stages that score held-out data in the metrics asked for of any of these cells, which share one data set.
-
-    `extractor` is its features' identity.
-    """
+    """The stages that score held-out data by the metrics that any of these cells asks for; the cells share one data
+    set. `extractor` is the identity of its features."""
     wanted = {name: (metric, cell) for cell in cells for name, metric in asked(cell).items() if metric.has_floor}
     return [metric_floor_of(cell, digest, extractor, name, describe(metric)) for name, (metric, cell) in wanted.items()]

@@ -1,10 +1,10 @@
-"""autoencoder: stored images ─▶ weights, the scale of its codes, and whether they are any to diffuse.
+"""autoencoder: stored images ─▶ weights, the scale of its codes, and whether its codes can be diffused.
 
 Cells with one space share it.
 
-A code z is scaled per channel to unit variance over all training images. It is none to diffuse where it is not finite,
-says nothing of the image (`INACTIVE`), or is not of unit variance at draws that the scale was not estimated from
-(`OFF_SCALE`).
+A code z is scaled per channel to unit variance over all training images. It cannot be diffused where it is not finite,
+says nothing of the image (`INACTIVE`), or does not have unit variance in draws other than those that the scale was
+estimated from (`OFF_SCALE`).
 """
 
 from __future__ import annotations
@@ -36,16 +36,17 @@ from diffusion_core.spaces import Latents
 from diffusion_core.units import bits_per_dim
 
 INACTIVE = 0.01
-"""A channel whose mean tells images apart by less than this share of its variance says nothing of the image."""
+"""The least share of a channel's variance that must lie between the means of different images: below it the channel
+says nothing of the image."""
 OFF_SCALE = 0.05
-"""The distance from 1 that the variance of scaled codes may have, at draws that the scale was not estimated from."""
+"""The distance from 1 that the variance of scaled codes may have, in draws that the scale was not estimated from."""
 DRAWN = 200_000
-"""Numbers per channel that it is taken over: for the noise of that to be far below `OFF_SCALE`."""
+"""The numbers per channel from which that variance is taken, enough for an error far below `OFF_SCALE`."""
 
 
 @dataclass(frozen=True)
 class AutoencoderStage(LearningStage):
-    """An autoencoder to be trained."""
+    """The training of an autoencoder."""
 
     id: str
     cell: Cell
@@ -63,7 +64,7 @@ class AutoencoderStage(LearningStage):
         return WEIGHT_BYTES * parameters * WEIGHTS_EACH
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """Weights and the scale of the codes are left in weights.safetensors."""
+        """Train, and leave the weights and the scale of the codes in weights.safetensors."""
         cell, space = self.cell, self.cell.space
         assert isinstance(space, Latents), "the data themselves need no autoencoder"
         images = placed(data.images["train"], device)
@@ -98,7 +99,7 @@ class AutoencoderStage(LearningStage):
 
 @torch.no_grad()
 def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images: Tensor) -> str:
-    """The reason why codes are not fit to be diffused, by rules declared beforehand; "" if they are."""
+    """The reason why codes cannot be diffused, by rules declared beforehand; "" if they can."""
     if not bool(scale.scale.isfinite().all()):
         return "its codes are not finite"
     if not bool((scale.scale > 0).all()):
@@ -120,7 +121,8 @@ def collapse(autoencoder: Autoencoder, scale: Standard, code: LatentCode, images
 
 @torch.no_grad()
 def held_out_scores(code: LatentCode, images: Tensor) -> dict[str, float]:
-    """PSNR on validation images, and the evidence bound that kl is trained by (z ~ N(0, I)), or the codes used."""
+    """PSNR on validation images, and the evidence bound that KL regularisation is trained by (z ~ N(0, I)), or the
+    number of codes in use."""
     autoencoder = code.autoencoder
     scores = {"psnr/val": psnr(code.reconstruct(images), images, autoencoder.levels.levels)}
     stored = code.store(images)

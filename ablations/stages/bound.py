@@ -1,9 +1,9 @@
-"""bound: weights, fit ─▶ the bound per image, its split and its terms per t; how loose it is; likelihoods in continuous
+"""bound: weights, fit ─▶ the bound per image, its parts and its terms per t; how loose it is; likelihoods in continuous
 time.
 
 It reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
-differ in the sampler alone share it. Where the network is told labels, all of these are of x given its label y, and
-beside them stands the bound of the same network that is told none, which a cell without labels can be compared with.
+differ only in the sampler share it. Where the network is told labels, all of these are of x given its label y; beside
+them stands the bound of the same network without labels, which can be compared with a cell that has none.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from diffusion_core.spaces import Latents
 from diffusion_core.vae import Vae
 
 IMAGE_BYTES = 3 * 8
-"""Bytes of the terms that are kept of an image."""
+"""Bytes of the terms that are kept for each image."""
 
 
 @dataclass(frozen=True)
 class BoundStage(Stage):
-    """A trained network whose bound is taken on a held-out split, and further likelihoods if they are asked for; values
-    per image are kept."""
+    """The bound of a trained network on a held-out split, and further likelihoods if they are asked for; values per
+    image are kept."""
 
     id: str
     cell: Cell
@@ -145,7 +145,7 @@ def _flow(
 def _weighted(
     cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
 ) -> dict[str, float]:
-    """The importance-weighted bound, and how loose the bound is by the same draws."""
+    """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
     plan = cell.evaluation
     began = time.monotonic()
     inside = (
@@ -173,7 +173,8 @@ def _unlabelled(cell: Cell, name: str, model: Model, images: Tensor, folder: Pat
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
-    """The bound, its parts and its standard errors, by metric name: from images and draws, and from its draws alone."""
+    """The bound, its parts and its standard errors, by metric name: from images and draws together, and from draws
+    alone."""
     means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
     errors = {"_se": terms.standard_error} | ({"_draw_se": terms.draw_error} if isinstance(terms, Bound) else {})
     return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
@@ -182,32 +183,30 @@ def means_of(metric: str, terms: Terms) -> dict[str, float]:
 
 
 def bound_was_meant(cell: Cell) -> bool:
-    """True where a large bound means that training came to little.
+    """True where a large bound means that training achieved little.
 
-    Over fewer steps than a network was trained on it may be as large as it likes: that is a finding about σ². And an
-    autoencoder whose KL has a small weight was never asked to make its code cheap.
+    With fewer steps than the network was trained on, the bound may be large: that is a finding about σ². And an
+    autoencoder with a small weight of KL was never asked to make its code cheap.
     """
     all_steps = cell.horizon == 0 or cell.evaluation.horizon in (None, cell.horizon)
     return all_steps and not (isinstance(cell.space, Latents) and cell.space.kl_weight < 1)
 
 
 def remarkable(nll: float, uniform_bits: float | None) -> str:
-    """The remark on a bound that is finite, but more than twice that of a code that knows nothing; "" of others.
-
-    It is a value like any other: samples of such a network may be good, and more steps may mend it.
-    """
+    """The remark on a finite bound that is more than twice that of a code that knows nothing of the data; "" for
+    others. It is a value like any other: samples of such a network may be good, and more steps may mend it."""
     if uniform_bits is None or not 2 * uniform_bits < nll < math.inf:
         return ""
     return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
 
 
 def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
-    """The parts that the bound reads: its fit may be of another chain's spacing."""
+    """The parts of a cell that the bound reads: its fit may be for the spacing of another chain."""
     return parts if cell.variance.fitted or spaced_by_fit(cell, cell.evaluation.horizon) else replace(parts, fit=None)
 
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
-    """All that a bound reads; `parts` are those of `parts_of_bound`."""
+    """Everything that a bound reads; `parts` are those of `parts_of_bound`."""
     description = described(cell)
     unread = ("quality", "sets", "n", "reference", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in description["evaluation"].items() if key not in unread}

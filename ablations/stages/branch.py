@@ -18,11 +18,11 @@ from ablations.stages.training import TrainingStage, training_content
 from diffusion_core.precision import Precision
 
 Ticks = frozenset[tuple[float, float]]
-"""Steps of trainings, each with the time at which it was over: no two trainings take a step at the same."""
+"""Steps of a training, each with the time at which it ended; two trainings never end a step at the same time."""
 
 
 def ticks_of(curves: Curves) -> Ticks:
-    """The clock of a training, with its beginning as step 0; none where it is of an earlier version."""
+    """The clock of a training as pairs, with its beginning as step 0; none where an earlier version wrote it."""
     return frozenset(zip(*curves.get(CLOCK, ([], [])), strict=True))
 
 
@@ -45,12 +45,12 @@ class BranchStage(TrainingStage):
 
     @property
     def fork(self) -> int:
-        """The step at which it leaves the trunk."""
+        """The step at which it leaves the common trunk."""
         return fork_of(self.cell.training, self.cell.training.steps)
 
     @property
     def begins(self) -> float:
-        """The share of its steps that the longer training takes for it, if it waits for that."""
+        """The share of its own steps that the longer training takes for it, if it waits for that one."""
         return self.fork / self.cell.training.steps if self.longer in self.needs else 0.0
 
     def begun(self, journal: Journal) -> float | None:
@@ -61,27 +61,27 @@ class BranchStage(TrainingStage):
 
     @property
     def share_of_trunk(self) -> float:
-        """The share of the longer training's steps that it takes for that one, where it comes first."""
+        """The share of the longer training's steps that it takes for that one, if it comes first."""
         whole = next(steps for steps, training in self.kin if training == self.longer)
         return self.fork / whole
 
     def seconds_of(self, result: Result, counted: Ticks) -> float:
-        """Seconds of the steps that it took itself: those that it went on from are in its result too, at the same times
-        as in the results of whoever took them, which are `counted`."""
+        """The seconds that this training took itself. Its result also holds the steps that it continued from, at the
+        same times as in the results of the trainings that took them, which are already `counted`."""
         ticks = ticks_of(result.curves)
         began = max(ticks & counted, default=min(ticks, default=(0.0, 0.0)))
         return max(ticks, default=began)[1] - began[1]
 
 
 def with_kin(training: TrainingStage, digest: str, precision: Precision) -> TrainingStage:
-    """A training that knows those of fewer steps with which it may share its trunk; `digest` is the data's."""
+    """A training with the ids of its shorter relatives, with which it may share its trunk; `digest` is the data's."""
     cells = [shortened(training.cell, steps) for steps in rungs(training.cell.training, MOST_RUNG)]
     ids = [content_hash(training_content(cell, digest, precision)) for cell in cells]
     return replace(training, kin=tuple(zip((cell.training.steps for cell in cells), ids, strict=True)))
 
 
 def branch_of(training: TrainingStage, steps: int) -> BranchStage:
-    """The training of so many steps, by itself; it leaves its state for longer ones."""
+    """The training of so many steps as one of its own; it leaves its state for longer ones."""
     plan = training.cell.training
     kin = (*(relative for relative in training.kin if relative[0] != steps), (plan.steps, training.id))
     forks = frozenset({fork_of(plan, steps)})
@@ -90,5 +90,5 @@ def branch_of(training: TrainingStage, steps: int) -> BranchStage:
 
 
 def shortened(cell: Cell, steps: int) -> Cell:
-    """The same cell, trained for so many steps; at a rung no snapshots are asked for."""
+    """The same cell, trained for so many steps; no snapshots are kept for a rung."""
     return replace(cell, training=replace(cell.training, steps=steps, snapshots=0))

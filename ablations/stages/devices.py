@@ -1,4 +1,4 @@
-"""The devices of a stage, named together where several share it, made this process's own, and their memory."""
+"""The devices of a stage: written together where several share it, claimed by this process, with their memory."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 
 SEPARATOR = "+"
-"""The sign between devices that share a stage: cuda:0+cuda:1."""
+"""The separator of devices that share a stage: cuda:0+cuda:1."""
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Settings of glibc's `mallopt`: how much freed memory at the end of the heap is handed back to the system, and from
-which size on each allocation is the system's."""
+"""Parameters of glibc's `mallopt`: how much freed memory at the end of the heap is returned to the system, and the size
+from which each allocation is made by the system."""
 KEPT, LARGE = 512 << 20, 32 << 20
-"""Bytes of either."""
+"""Values of these two, in bytes."""
 
 
 def devices_of(device: str) -> list[str]:
-    """The devices that are named together."""
+    """The devices in a name like cuda:0+cuda:1."""
     return device.split(SEPARATOR)
 
 
 def claim(device: str, threads: int) -> torch.device:
-    """Make this process use that device, of several the first, and so many threads."""
+    """Make this process use the device, of several the first, and so many threads."""
     torch.set_num_threads(threads)
     keep_freed_memory()
     return pinned(devices_of(device)[0])
@@ -33,10 +33,10 @@ def claim(device: str, threads: int) -> torch.device:
 
 @cache
 def keep_freed_memory() -> None:
-    """Have this process keep the memory that it frees, where its C library can be told so.
+    """Keep the memory that this process frees, where its C library allows that.
 
-    A training step takes what the last one freed. Handed back to the system meanwhile, it comes page by page, each
-    zeroed anew: an eighth of a step of eight small trainings side by side.
+    A training step needs the memory that the last one freed. Returned to the system in between, it comes back page by
+    page, each zeroed anew, which takes an eighth of a step of eight small trainings side by side.
     """
     tell = getattr(ctypes.CDLL(None), "mallopt", None)
     if tell is not None:
@@ -45,7 +45,8 @@ def keep_freed_memory() -> None:
 
 
 def pinned(device: str) -> torch.device:
-    """The device, which is this process's own if it is a GPU: no other is opened, and kernels repeat their numbers."""
+    """The device, with this process bound to it if it is a GPU: no other is opened, and kernels repeat their
+    numbers."""
     if device.startswith("cuda"):
         torch.cuda.set_device(device)
         torch.backends.cudnn.deterministic = True
@@ -53,7 +54,7 @@ def pinned(device: str) -> torch.device:
 
 
 def answers(device: str) -> bool:
-    """True while devices still work, which a GPU does not after an error of its own."""
+    """True while the devices still work; a GPU does not after an error of its own."""
     try:
         for name in devices_of(device):
             if name.startswith("cuda"):
@@ -70,7 +71,7 @@ HELD = 0.5  # the share of a GPU's free memory that data may take which are trai
 
 
 def placed(values: Tensor, device: torch.device) -> Tensor:
-    """Values on the device, or where they are if a GPU has no room for them: then each batch of them is sent."""
+    """The values on the device, or where they are if a GPU has no room for them: then each batch is sent."""
     if device.type != "cuda":
         return values
     free, _ = torch.cuda.mem_get_info(device)
@@ -78,7 +79,7 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
 
 
 def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
-    """Start a new high-water mark of memory; whether this system has one that can be set back."""
+    """Start a new high-water mark of memory; True where this system can reset the mark."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return True
@@ -91,10 +92,10 @@ def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
 
 
 def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, float]:
-    """`cost/peak_memory_bytes` since the mark was set back; nothing where the system does not say.
+    """`cost/peak_memory_bytes` since the mark was reset; empty where the system does not report it.
 
-    On a GPU: what its tensors took. On a CPU: the resident memory of the whole worker, libraries and data included, so
-    that it is to be compared between cells and not with a GPU's.
+    On a GPU it is the memory of its tensors. On a CPU it is the resident memory of the whole worker, with libraries and
+    data: it can be compared between cells, and not with a GPU's.
     """
     if device.type == "cuda":
         return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}

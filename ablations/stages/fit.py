@@ -1,6 +1,6 @@
-"""fit: weights ─▶ what a fitted variance reads of the network, per t; and the terms that a fitted spacing reads.
+"""fit: weights ─▶ the moments of the network, per t, that a fitted variance reads; and the terms for a fitted spacing.
 
-It reads a training; cells of one training share it whatever their fitted variance is, but for the spacing's terms.
+It reads a training. Cells of one training share it whatever their fitted variance is, except for the spacing's terms.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from diffusion_core.variances import Fitted
 
 @dataclass(frozen=True)
 class FitStage(Stage):
-    """A trained network to be measured on training images, for a fitted variance."""
+    """A trained network that is measured on training images, for a fitted variance or spacing."""
 
     id: str
     cell: Cell
@@ -40,7 +40,8 @@ class FitStage(Stage):
         return float(self.cell.horizon * self.cell.evaluation.fit)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """Over training images, by the training's own seed: its noise is in ± too."""
+        """Measure over training images with the training's own seed, so that the noise of this estimate shows between
+        seeds too."""
         whole = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
         diffusion = given(whole, labels_of(self.cell, data, "train"))
         plan, began = self.cell.evaluation, time.monotonic()
@@ -90,7 +91,8 @@ def fit_of(cell: Cell, training: str) -> str | None:
 
 
 def _is_strided(cell: Cell, steps: int | None) -> bool:
-    """True where a chain of `steps` steps (None: all) leaves times out; its spacing then chooses those that stay."""
+    """True where a chain of `steps` steps (None: all) leaves out times; its spacing then chooses the times that
+    stay."""
     return steps is not None and steps != cell.horizon
 
 
@@ -99,7 +101,7 @@ def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
 
 
 def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
-    """The content that a chain of `steps` steps reads beside the training; `parts` are those that it reads."""
+    """The content that a chain of `steps` steps reads beside the training; `parts` are the stages that it reads."""
     description = described(cell)
     read = average_read(cell) | ({"variance": description["variance"]} if reads_variance else {})
     read |= {"spacing": description["spacing"]} if _is_strided(cell, steps) else {}

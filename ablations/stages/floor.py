@@ -1,6 +1,6 @@
-"""floor: held-out images ─▶ what real images score where generated ones are judged, once per data set.
+"""floor: held-out images ─▶ the score of real images under the metrics that judge samples, once per data set.
 
-A score depends on n, the size of a set: where a held-out split has fewer, there is no floor.
+A score depends on n, the size of a set: where a held-out split has fewer images, there is no floor.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from ablations.stages.stage import Stage, finished_with
 
 @dataclass(frozen=True)
 class FloorStage(Stage):
-    """The scores of held-out images where generated ones will be judged: once per data set, and per `metric` that is
-    asked for besides."""
+    """The scores of held-out images, by the metrics that judge samples: once per data set, and once per further
+    `metric` that is asked for."""
 
     id: str
     cell: Cell
@@ -39,7 +39,7 @@ class FloorStage(Stage):
 
     @property
     def judged(self) -> float:
-        """Two sets: it knows no other's features."""
+        """Two sets: it has no features of another stage to use."""
         return 2.0
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
@@ -65,12 +65,12 @@ class FloorStage(Stage):
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
-    """The sets of `n` that splits hold, or the splits where they may be of any size."""
+    """The sets of `n` images that the splits contain, or the splits themselves where sets may have any size."""
     return splits if n is None else [part for split in splits for part in torch.split(split, n) if len(part) == n]
 
 
 def floor_content(cell: Cell, digest: str, extractor: str | None) -> dict[str, Any]:
-    """All that scoring held-out images reads."""
+    """Everything that scoring held-out images reads."""
     return {"stage": "floor", "digest": digest, "extractor": extractor} | sets_asked(cell.evaluation, "test")
 
 
@@ -82,7 +82,7 @@ def floor_of(cell: Cell, digest: str, extractor: str | None) -> FloorStage:
 def metric_floor_of(
     cell: Cell, digest: str, extractor: str | None, metric: str, described: dict[str, Any]
 ) -> FloorStage:
-    """The stage that scores them by one more metric, which is called so and described so."""
+    """The stage that scores them by one more metric, with this name and description."""
     content = floor_content(cell, digest, extractor) | {"metric": described}
     if metric_of(metric).reads_labels:
         content["labels"] = cell.data.load().labels_digest

@@ -1,7 +1,7 @@
-"""The stages of a cell, in order, each needed once however many cells ask for it.
+"""The stages of a cell, in order, each run once however many cells need it.
 
-What has diverged on validation never reads test data; an autoencoder, which more than one cell may read, is judged on
-test images once it has not diverged itself. A search reads no test data, and may score a training on its way, at rungs.
+A training that diverged on validation never reads test data. An autoencoder, which several cells may read, is judged on
+test images unless it has diverged itself. A search reads no test data, and may score a training on its way, at rungs.
 """
 
 from __future__ import annotations
@@ -36,10 +36,8 @@ S = TypeVar("S", bound=Stage)
 def stages_of(
     cell: Cell, digest: str, precision: Precision, extractor: str | None, *, early: bool = False
 ) -> list[Stage]:
-    """The stages of a cell in order; `digest` is the data's, `extractor` its features' identity.
-
-    With `early`, samples are judged at the first rung even where none are asked for: the first answer rests on them.
-    """
+    """The stages of a cell in order; `digest` is the data's, `extractor` the identity of its features. With `early`,
+    samples are judged at the first rung even if the cell asks for none there: the first answer rests on them."""
     stages: list[Stage] = []
     parts = Parts("")
     if cell.space.encoded:
@@ -68,13 +66,13 @@ def stages_of(
 
 
 def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
-    """The training among a cell's stages, which comes before its guide's; None of a chain of no steps."""
+    """The training among a cell's stages, which comes before its guide's; None for a chain of no steps."""
     return next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
 
 
 def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None, *, early: bool) -> list[RungStage]:
-    """The rungs of a cell's training; none of what reads a fit, which is of the whole training, and none where the cell
-    evaluates other weights than the average that is tracked up to there."""
+    """The rungs of a cell's training. There are none that read a fit, which belongs to the whole training, and none
+    where the cell evaluates other weights than the average that is tracked during training."""
     training = training_of(stages)
     if training is None or not isinstance(cell.average, Tracked):
         return []
@@ -97,14 +95,15 @@ def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | N
 
 
 def validated(stages: Iterable[Stage]) -> list[Stage]:
-    """The stages of a cell that its values on validation rest on: no test data is read."""
+    """The stages of a cell that its values on validation rest on; they read no test data."""
     return [stage for stage in stages if stage.validates]
 
 
 def _guides(
     cell: Cell, parts: Parts, before: list[Stage], here: tuple[str, Precision, str | None]
 ) -> tuple[list[Stage], Parts]:
-    """The stages that a cell's samples wait for where they are guided, and what they read; `here` is as `stages_of`."""
+    """The stages that a cell's samples wait for where they are guided, and what they read; `here` is as in
+    `stages_of`."""
     read, stages, (digest, precision, extractor) = parts_of_samples(cell, parts), list[Stage](), here
     if not (cell.guidance.guides and cell.horizon):
         return stages, read
@@ -123,7 +122,7 @@ def _guides(
 
 
 def _after_guides(stages: list[Stage], guides: list[Stage]) -> list[Stage]:
-    """The stages of a cell, its samples after what guides them; nothing else waits for that."""
+    """The stages of a cell, with its samples after the stages that guide them; nothing else waits for those."""
     first = next((i for i, stage in enumerate(stages) if stage.kind == "samples"), len(stages))
     waiting = [s.needing((*s.needs, *_ids(guides))) if s.kind == "samples" else s for s in stages[first:]]
     return [*stages[:first], *guides, *waiting]
@@ -132,7 +131,7 @@ def _after_guides(stages: list[Stage], guides: list[Stage]) -> list[Stage]:
 def _scores(
     cell: Cell, parts: Parts, read: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None
 ) -> list[Stage]:
-    """The bound on a split where there is one, and the samples where it is judged, which `read` other parts."""
+    """The bound on a split, where there is one, and the samples, where it is judged; samples `read` other parts."""
     stages: list[Stage] = []
     if cell.space.likelihood:
         of_bound = parts_of_bound(cell, parts)
@@ -150,8 +149,8 @@ def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
 
 
 def once(stages: Iterable[S]) -> list[S]:
-    """Every stage once, in order of first appearance; a shared one waits for what all its cells need alike, and a
-    training has all of their rungs scored, and leaves all of their forks."""
+    """Every stage once, in order of first appearance. A shared stage waits only for what all its cells need; a training
+    has the rungs of all its cells scored, and leaves all their forks."""
     by_id: dict[str, S] = {}
     for stage in stages:
         earlier = by_id.setdefault(stage.id, stage)

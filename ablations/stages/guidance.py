@@ -1,7 +1,7 @@
 """guidance: weights, fit, guide ─▶ the scale whose samples are nearest to validation images (`guidance.scale=auto`).
 
-It reads what samples read. Every candidate gets a set of the same noise, which is that of no set that is judged later.
-FID tells how near they are, of points the energy distance.
+It reads what samples read. Every candidate gets a set from the same noise, which no set that is judged later has. The
+distance is FID, or the energy distance for points.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from ablations.stages.stage import Stage, finished_with
 
 @dataclass(frozen=True)
 class GuidanceStage(Stage):
-    """A trained network whose samples are guided by each candidate in turn, and judged on validation."""
+    """A trained network whose samples are guided by each candidate scale in turn, and judged on validation."""
 
     id: str
     cell: Cell
@@ -46,7 +46,7 @@ class GuidanceStage(Stage):
 
     @property
     def validates(self) -> bool:
-        """True where samples are judged on validation, which is all that its scale is of use for there."""
+        """True where samples are judged on validation: only there does its scale matter for validation."""
         return "validation" in self.cell.evaluation.quality
 
     @property
@@ -58,7 +58,8 @@ class GuidanceStage(Stage):
         return float(set_size(self.cell, "validation", data) * each)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """The best scale, of equals the first; each candidate's score is kept at once, should the stage be stopped."""
+        """The best scale, of equal ones the first; each candidate's score is kept at once, in case the stage is
+        stopped."""
         cell, scales = self.cell, self.cell.guidance.scales
         model = load_guided(cell, data, bench.journal, self.parts, device)
         n, first = set_size(cell, "validation", data), noise_after(cell, data)
@@ -85,7 +86,7 @@ def _part(progress: Progress, place: int, of: int, share: float) -> None:
 
 
 def _scored(folder: Path) -> list[float]:
-    """The scores of the first candidates, left by one that was stopped."""
+    """The scores of the first candidates, left by a run that was stopped."""
     try:
         return [float(score) for score in read_artifact(folder, CANDIDATES)[0]["scores"]]
     except (Damaged, KeyError):
@@ -93,7 +94,7 @@ def _scored(folder: Path) -> list[float]:
 
 
 def noise_after(cell: Cell, data: Data) -> int:
-    """The first sample of a seed that no set has which is judged."""
+    """The number of the first sample of a seed that belongs to no judged set."""
     return max(MOST_SETS, cell.evaluation.first_sets) * max(set_size(cell, split, data) for split in HELD_OUT)
 
 

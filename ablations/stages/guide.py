@@ -1,10 +1,10 @@
-"""Diffusions whose samples are guided, by whatever guides them.
+"""Diffusions whose samples are guided, for each kind of guide.
 
-    by=class    the diffusion without its labels          nothing else is read
-    by=rung     its average at a step                     the training leaves it there
-    by=cell     another diffusion                         a training of its own, by whatever cell it is asked for
+    by=class    the same diffusion without its labels   nothing else is read
+    by=rung     its own average at an earlier step      its training leaves that
+    by=cell     another diffusion                       a training of its own, shared by the cells that ask for it
 
-Both networks are of one seed, and a guide that is told labels is told those of the samples.
+Both networks have one seed, and a guide that is told labels is told those of the samples.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from diffusion_core.vae import Vae
 
 
 class Guided(NamedTuple):
-    """A diffusion, and the other one that guides its samples."""
+    """A diffusion, and the network that guides its samples."""
 
     model: Diffusion
     guide: Diffusion
 
 
 def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
-    """All that guided samples read beside what others do; nothing where they are not guided."""
+    """Everything that guided samples read beside what others read; empty where they are not guided."""
     plan = cell.guidance
     if not plan.guides:
         return {}
@@ -55,7 +55,7 @@ def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
 
 
 def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
-    """A cell with the scale that validation has chosen, if one was to be."""
+    """A cell with the guidance scale that validation has chosen, if one was to be chosen."""
     if parts.tuned is None:
         return cell
     result = journal.result(parts.tuned)
@@ -71,8 +71,8 @@ def load_guided(cell: Cell, data: Data, journal: Journal, parts: Parts, device: 
 
 
 def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tensor] | None:
-    """The state of the learner whose network guides a cell's samples, None where no other does; Damaged where it is not
-    there, since its training left none at that step, say."""
+    """The state of the learner whose network guides a cell's samples, None where no other network does; Damaged where
+    it is missing, because its training left none at that step, say."""
     plan = cell.guidance
     if not plan.guides or plan.by == "class":
         return None
@@ -83,7 +83,7 @@ def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tenso
 
 
 def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] | None) -> Model | Guided:
-    """A cell's model, with the guide that has these weights; InputError where they are not its."""
+    """A cell's model with a guide of these weights; InputError where they do not fit."""
     if weights is None or isinstance(model, Vae):
         return model
     guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
@@ -94,7 +94,7 @@ def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] 
 
 
 def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
-    """The model that samples with these labels are drawn from, guided as the cell asks for."""
+    """The model that draws samples with these labels, guided as the cell asks for."""
     own, other = model if isinstance(model, Guided) else (model, None)
     plan, told = cell.guidance, given(own, labels)
     if not plan.guides or isinstance(told, Vae):

@@ -1,7 +1,7 @@
-"""The kind of machine that worked something out: what numbers depend on besides the code, by how they are rounded.
+"""The kind of machine that computed something: everything beside the code that rounding depends on.
 
-One id comes to the same numbers, bit by bit, on machines of one kind. Another processor, instruction set or library
-adds up in another order, and a training makes of that as much as another seed does.
+One id gives the same numbers, bit by bit, on machines of one kind. Another processor, instruction set or library adds
+up in another order, and a training turns that into a difference as large as that between two seeds.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from pathlib import Path
 import torch
 
 PARTS = " · "
-"""Between the parts of a kind: a list of kinds has commas."""
+"""The separator between the parts of a kind; a list of kinds has commas."""
 LIBRARIES = {
     r"Math Kernel Library Version ([\d.]+)": "MKL",
     r"MKL-DNN v([\d.]+)": "oneDNN",
     r"OpenBLAS ([\d.]+)": "OpenBLAS",
 }
-"""What torch says of the libraries that multiply matrices and convolve on a processor → their names."""
+"""Patterns in torch's description of the libraries that compute on a processor → the names of the libraries."""
 
 
 def kind_of_machine(device: torch.device) -> str:
@@ -39,19 +39,20 @@ def kind_of_machine(device: torch.device) -> str:
 
 
 def of_cuda() -> list[str]:
-    """The libraries that torch computes with on a GPU, with their versions as far as it tells them."""
+    """The libraries that torch computes with on a GPU, with their versions where torch reports them."""
     found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return [f"{name} {version}" for name, version in found.items() if version]
 
 
 def libraries(told: str) -> list[str]:
-    """The libraries that torch computes with on a processor, with their versions, from what it tells of itself."""
+    """The libraries that torch computes with on a processor, with their versions, from torch's description of
+    itself."""
     found = ((name, re.search(pattern, told)) for pattern, name in LIBRARIES.items())
     return [f"{name} {version[1]}" for name, version in found if version]
 
 
 def instructions() -> str:
-    """The instructions that kernels are chosen by on this processor."""
+    """The instruction set of this processor, by which kernels are chosen."""
     more = {"bf16": torch.cpu._is_avx512_bf16_supported, "AMX": torch.cpu._is_amx_tile_supported}
     return " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has())])
 

@@ -1,4 +1,4 @@
-"""metric: generated sets ─▶ what they score by one more metric."""
+"""metric: generated sets ─▶ their scores by one more metric."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ablations.stages.stage import Stage, finished_with
 
 @dataclass(frozen=True)
 class MetricStage(Stage):
-    """Generated sets to be judged by one more metric, whose values fill this `column`."""
+    """Generated sets judged by one more metric, whose values fill this `column`."""
 
     id: str
     cell: Cell
@@ -66,15 +66,14 @@ class MetricStage(Stage):
 
 
 def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:
-    """All that one more metric of samples reads, as it is described; what these are judged by is part of their id."""
+    """Everything that one more metric of samples reads, with its description; the extractor is part of the samples'
+    id."""
     return {"stage": "metric", "samples": samples, "metric": metric}
 
 
 def metric_of_samples(samples: Stage, metric: str, described: dict[str, Any], column: str) -> MetricStage:
-    """The stage that judges samples by one more metric.
-
-    It needs all that they need, so that it is left out with them.
-    """
+    """The stage that judges samples by one more metric. It needs all that they need, so that it is left out with
+    them."""
     assert samples.held_out is not None, "samples are judged on a split"
     return MetricStage(
         content_hash(metric_content(samples.id, described)),

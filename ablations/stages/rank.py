@@ -25,11 +25,12 @@ from ablations.stages.several_devices import Task
 from diffusion_core.ranks import Ranks
 
 PATIENCE = timedelta(days=7)
-"""The time that ranks wait for one another: the others wait while the first one judges samples on the way."""
+"""The longest time that ranks wait for one another: the others wait while the first one judges samples during
+training."""
 
 
 def main(path: str) -> int:
-    """Perform this rank's share of a task; 1 where that fails, which the journal then tells."""
+    """Perform this rank's share of a task; 1 where that fails, and then the journal says why."""
     # In a folder that is this user's alone, and was made for it (`perform_on_several`).
     task: Task = pickle.loads(Path(path).read_bytes())
     threading.Thread(target=_end_with, args=(task.worker,), daemon=True).start()

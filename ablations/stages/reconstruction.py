@@ -1,4 +1,4 @@
-"""reconstruction: autoencoder ─▶ reconstructed test images and what they score: what its code loses."""
+"""reconstruction: autoencoder ─▶ reconstructed test images and their scores, which show what the code loses."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from diffusion_core.latents import LatentCode
 
 @dataclass(frozen=True)
 class ReconstructionStage(Stage):
-    """An autoencoder whose reconstructions of test images are judged."""
+    """The reconstructions of test images by an autoencoder, judged."""
 
     id: str
     cell: Cell
@@ -49,14 +49,14 @@ class ReconstructionStage(Stage):
 
 
 def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> ReconstructionStage:
-    """The stage that judges an autoencoder's reconstructions, by these features where samples are judged."""
+    """The stage that judges an autoencoder's reconstructions, with this extractor where samples are judged."""
     judge = extractor if "test" in cell.evaluation.quality else None
     content = {"stage": "reconstruction", "autoencoder": autoencoder, "extractor": judge}
     return ReconstructionStage(content_hash(content), cell, autoencoder, (autoencoder,))
 
 
 def psnr(images: Tensor, originals: Tensor, levels: int) -> float:
-    """Peak signal-to-noise ratio of stored images [N, …] in dB. The error is the mean over all images; ∞ where there is
-    none."""
+    """Peak signal-to-noise ratio of stored images [N, …] in dB, from the mean error over all images; ∞ without
+    error."""
     error = float(((images.double() - originals.double()) ** 2).mean())
     return 10 * math.log10((levels - 1) ** 2 / error) if error else math.inf

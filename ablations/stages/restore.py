@@ -1,7 +1,9 @@
-"""Objects made again from what earlier stages left: encodings, diffusions, variational autoencoders. An encoding is the
+"""Objects rebuilt from what earlier stages left: encodings, diffusions, variational autoencoders. An encoding is the
 data's own, or an autoencoder's with its scale; a diffusion has its weights, averaged as the cell says, and its fit.
-And labels as a network is told them: its data's, and those of samples, which have the training data's classes in the
-same shares."""
+
+Also labels as a network is told them: those of the data, and those of samples, whose classes have the same shares as in
+the training data.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,7 @@ Model = Diffusion | Vae
 @dataclass(frozen=True)
 class Parts:
     """The stages that hold what a cell learned; `training` is the autoencoder's where the chain has no steps. For its
-    samples also the training of a `guide`, and where its scale was `tuned`."""
+    samples there may also be the training of a `guide`, and the stage that `tuned` the guidance scale."""
 
     training: str
     fit: str | None = None
@@ -63,21 +65,21 @@ def autoencoder_of(cell: Cell, data: Data) -> Autoencoder:
 
 
 def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> Autoencoder:
-    """The cell's autoencoder with the averaged weights, which nothing teaches; ValueError where they are not its."""
+    """The cell's autoencoder with averaged weights, without gradients; ValueError where they do not fit."""
     autoencoder = autoencoder_of(cell, data)
     _load(autoencoder, average)
     return autoencoder.eval().requires_grad_(False)
 
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
-    """The cell's diffusion, to be taught, with its seed's initial weights."""
+    """The cell's diffusion with the initial weights of its seed, ready for training."""
     learner = _learner(cell, encoding, data)
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 
 
 def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
-    """The cell's diffusion with the averaged weights, and what taught it; ValueError where they are not this cell's."""
+    """The cell's learner with the averaged weights, loss included; ValueError where they do not fit this cell."""
     learner = _learner(cell, encoding, data)
     _load(learner, average)
     return learner.eval()
@@ -95,7 +97,7 @@ def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:
 
 
 def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | None, device: torch.device) -> Encoding:
-    """The data's own encoding, or that of a finished autoencoder stage; InputError for a foreign file."""
+    """The data's own encoding, or that of a finished autoencoder stage; InputError where its file does not fit."""
     if autoencoder is None:
         return data.encoding
     folder = journal.folder(autoencoder)
@@ -110,7 +112,7 @@ def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | N
 
 
 def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model:
-    """The cell as its finished stages left it; InputError where a file is missing or foreign."""
+    """The cell as its finished stages left it; InputError where a file is missing or does not fit."""
     if cell.horizon == 0:
         encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
         assert isinstance(encoding, LatentCode), "a chain of no steps is an autoencoder's"
@@ -119,8 +121,8 @@ def load(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.d
 
 
 def averaged_weights(cell: Cell, folder: Path) -> dict[str, Tensor]:
-    """The state of a cell's learner with the average of its weights that the cell evaluates, of its training's files;
-    ValueError where they are not such."""
+    """The weights that the cell evaluates, averaged as it says, as a state of its learner, from its training's files;
+    ValueError where they cannot be that."""
     tensors, _ = read_artifact(folder, WEIGHTS)
     return cell.average.weights(
         partial(part, tensors), lambda step: read_artifact(folder, snapshot_at(step))[0], cell.training
@@ -128,7 +130,7 @@ def averaged_weights(cell: Cell, folder: Path) -> dict[str, Tensor]:
 
 
 def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> DiffusionLearner:
-    """The cell's diffusion, and what taught it, as its finished stages left them; InputError as `load`."""
+    """The cell's learner, with loss and diffusion, as its finished stages left it; InputError as `load`."""
     encoding = load_encoding(cell, data, journal, parts.autoencoder, device)
     folder = journal.folder(parts.training)
     try:
@@ -147,12 +149,12 @@ def load_learner(cell: Cell, data: Data, journal: Journal, parts: Parts, device:
 
 
 def moments_of(fitted: dict[str, Tensor]) -> Moments:
-    """The moments that a fit left."""
+    """The moments in the file of a fit."""
     return Moments(**{name: fitted[name] for name in MOMENTS})
 
 
 def remark_on_fit(cell: Cell, journal: Journal, parts: Parts) -> str:
-    """The remark of a cell's fitted variance on its fit; "" where it has none."""
+    """The remark of a cell's fitted variance on its fit; "" without one."""
     if parts.fit is None or not isinstance(cell.variance, Fitted):
         return ""
     return cell.variance.remark(moments_of(read_artifact(journal.folder(parts.fit), FIT)[0]))
@@ -162,19 +164,19 @@ M = TypeVar("M", "Diffusion", "Vae", "Diffusion | Vae")
 
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
-    """The labels int64 [N] of a split, −1 where there is none; None where the cell's network is told none."""
+    """The labels int64 [N] of a split, −1 where an image has none; None where the cell's network is told none."""
     return data.labels[split] if classes_of(cell) else None
 
 
 def with_labels(cell: Cell, data: Data, values: Tensor) -> Tensor | Labelled:
-    """Values [N, …] of the training split with their labels, where the cell's network is told them."""
+    """Values [N, …] of the training split, with their labels where the cell's network is told them."""
     labels = labels_of(cell, data, "train")
     return values if labels is None else Labelled(values, labels)
 
 
 def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
-    """The labels int64 [count] of the first samples of a cell's seed, or all of them `label`; None where the network is
-    told none."""
+    """The labels int64 [count] of the first samples of a cell's seed, or `label` for all of them; None where the
+    network is told none."""
     taught = labels_of(cell, data, "train")
     if taught is None:
         return None
@@ -184,5 +186,5 @@ def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = No
 
 
 def given(model: M, labels: Tensor | None) -> M:
-    """The model of data with these labels; itself where it is told none."""
+    """The model of data with these labels; the same model where it is told none."""
     return model if labels is None or not isinstance(model, Diffusion) else model.given(labels)

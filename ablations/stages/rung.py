@@ -1,6 +1,6 @@
-"""rung: a training's average at a step, or all that leads to it ─▶ its scores there.
+"""rung: a training's average at a step, or everything that leads to it ─▶ its scores there.
 
-It reads what its training reads, and the way of scoring: by the bound on validation images, or by a set of samples.
+It reads what its training reads, and how to score: by the bound on validation images, or by a set of samples.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from diffusion_core.trainer import part
 
 @dataclass(frozen=True)
 class RungStage(OnTheWay):
-    """A training's network at a step, scored as a finished one: by its bound on validation images, or by its samples.
+    """A training's network at a step, scored like a finished one: by its bound on validation images, or by its samples.
 
-    It reads the average that its training left there, and is run on the way of this, or after it. A pruner asks for it
-    before: then it takes the training to that step, and leaves a checkpoint, from which the training goes on. Where the
-    rate is `wsd` its training is a branch, which ends there.
+    It reads the average that its training left there, and runs during that training or after it. A pruner asks for it
+    before: then it takes the training to that step itself, and leaves a checkpoint from which the training continues.
+    Where the rate is `wsd`, its training is a branch that ends there.
     """
 
     id: str
@@ -56,16 +56,17 @@ class RungStage(OnTheWay):
 
     @property
     def leads(self) -> bool:
-        """True where it may train up to its step itself: it does not wait for the whole training."""
+        """True where it may train up to its step itself, and does not wait for the whole training."""
         return self.needs == self.training.needs
 
     @property
     def before(self) -> tuple[BranchStage, ...]:
-        """The training that is run for it alone, if one is."""
+        """The training that is run for this rung alone, if there is one."""
         return (self.training,) if isinstance(self.training, BranchStage) else ()
 
     def waiting_for(self, needs: tuple[str, ...]) -> RungStage:
-        """The same that waits for these, and with it what is trained for it alone."""
+        """The same rung, which waits for these stages; if a branch is trained for it alone, that branch waits for them
+        too."""
         if not self.before:
             return self.needing(needs)
         return replace(self, training=self.training.needing(needs), needs=(*needs, self.training.id))
@@ -101,13 +102,13 @@ class RungStage(OnTheWay):
         return self.training.work_until(self.step) if self.leads else self.work_alone(data)
 
     def work_alone(self, data: Data) -> float:
-        """The passes of scoring it."""
+        """The passes of scoring alone."""
         if self.scores == "samples":
             return float(set_size(self.cell, "test", data) * passes_of_sample(self.cell))
         return float(len(data.images["validation"]) * bound_passes(at_rung(self.cell))[0])
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """Score the average that its training left at the step; where there is none, train up to the step first, with a
+        """Score the average that its training left at the step; if there is none, first train up to the step, with the
         lease of the training's folder."""
         training, kept, journal = self.training.id, average_at(self.step), bench.journal
         encoding = load_encoding(self.cell, data, journal, self.training.autoencoder, device)
@@ -124,10 +125,10 @@ class RungStage(OnTheWay):
                 raise
 
     def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:
-        """The scores of the averaged network at the step, trained up to it in its training's folder if need be.
+        """The scores of the averaged network at the step; if need be it is trained up to it in its training's folder.
 
-        The first samples that are judged are kept as a file. Where the training is beyond the step already and left no
-        average at it, the result has no metrics. The cost is the seconds of training up to the step, and of scoring.
+        The first judged samples are kept as a file. Where the training is already beyond the step and left no average
+        at it, the result has no metrics. The cost is the seconds of training up to the step, and of scoring.
         """
         cell, place = self.cell, bench.at(self.training.id)
         checkpoint = read_checkpoint(place.folder)
@@ -168,7 +169,7 @@ class RungStage(OnTheWay):
 
 
 def at_rung(cell: Cell) -> Cell:
-    """A cell as it is scored at a rung: with fewer draws, and by the average that is tracked."""
+    """A cell as it is scored at a rung: with fewer draws, and with the average that is tracked."""
     return replace(cell, evaluation=cell.evaluation.at_rung, average=Tracked())
 
 
@@ -196,7 +197,7 @@ def judged_rung(training: TrainingStage, parts: Parts, step: int, extractor: str
 
 
 def _ending(training: TrainingStage, step: int) -> TrainingStage:
-    """The training that is scored at a rung: one that ends there, where the rate is `wsd`."""
+    """The training that a rung scores: where the rate is `wsd`, a branch that ends there."""
     return branch_of(training, step) if training.kin else training
 
 

@@ -1,7 +1,7 @@
-"""samples: weights, fit ─▶ generated sets and what they score.
+"""samples: weights, fit ─▶ generated sets and their scores.
 
-It reads a training, the sampler, its fit where the sampler reads σ² or the spacing of its steps is fitted. Cells that
-differ in how the bound is taken share it.
+It reads a training, the sampler, and its fit where the sampler reads σ² or the spacing of its steps is fitted. Cells
+that differ only in how the bound is taken share it.
 """
 
 from __future__ import annotations
@@ -38,10 +38,8 @@ from diffusion_core.vae import Vae
 
 @dataclass(frozen=True)
 class SamplesStage(Stage):
-    """A trained network to be sampled and judged: `sets` sets from the `first` on, each of so many as are asked for.
-
-    Those of a cell and seed are the same sets however many are drawn.
-    """
+    """Samples of a trained network, judged: `sets` sets from number `first` on, each of the size that is asked for. A
+    cell and seed have the same sets however many are drawn."""
 
     id: str
     cell: Cell
@@ -77,7 +75,7 @@ class SamplesStage(Stage):
         return self.sets * set_size(self.cell, self.split, data) * math.prod(data.shape)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """The sets are kept."""
+        """Draw, judge and keep the sets."""
         cell = settled(self.cell, bench.journal, self.parts)
         model = load_guided(cell, data, bench.journal, self.parts, device)
         began, n = time.monotonic(), set_size(cell, self.split, data)
@@ -95,15 +93,13 @@ class SamplesStage(Stage):
 
 
 def passes_of_sample(cell: Cell) -> int:
-    """Passes that a sample takes, its guide's included."""
+    """The passes that one sample takes, its guide's included."""
     return sample_passes(cell) + guide_passes(cell)
 
 
 def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
-    """The scores of a set of samples in the metrics that decide; none where the samples are not finite.
-
-    No test image enters: images are held against those of the training. The first samples are kept, to be looked at.
-    """
+    """The scores of a set of samples by the metrics that decide; none where samples are not finite. No test image is
+    read: samples are compared with training images. The first samples are kept, to be looked at."""
     samples = draw_samples(cell, model, set_size(cell, "test", data), progress)
     if samples is None:
         return {}
@@ -116,11 +112,9 @@ def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress
 def draw_samples(
     cell: Cell, model: Model | Guided, n: int, progress: Progress, first: int = 0, label: int | None = None
 ) -> Tensor | None:
-    """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are not
-    finite.
-
-    Where the network is told labels, of all classes by their shares, or of the class `label`.
-    """
+    """Samples `first`..`first + n` as stored values, by the cell's sampler, seed and precision; None where they are
+    not finite. Where the network is told labels, the samples are of all classes by their shares, or of the class
+    `label`."""
     model = sampled(cell, model, labels_of_samples(cell, cell.data.load(), first + n, label))
     if isinstance(model, Vae):
         x = model.sample(n, seed=cell.seed, first=first)
@@ -132,7 +126,7 @@ def draw_samples(
 
 
 def parts_of_samples(cell: Cell, parts: Parts) -> Parts:
-    """The parts that sampling reads, which may leave σ² unread."""
+    """The parts of a cell that sampling reads; it may not need σ²."""
     fitted = cell.variance.fitted and cell.sampler.reads_variance
     return parts if fitted or spaced_by_fit(cell, cell.sampler.steps) else replace(parts, fit=None)
 
@@ -140,7 +134,7 @@ def parts_of_samples(cell: Cell, parts: Parts) -> Parts:
 def samples_content(
     cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int, first: int = 0
 ) -> dict[str, Any]:
-    """All that sampling and judging so many sets read; `parts` are those of `parts_of_samples`."""
+    """Everything that drawing and judging so many sets reads; `parts` are those of `parts_of_samples`."""
     description, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
     content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {}) | sets_asked(plan, split)
@@ -155,13 +149,13 @@ def samples_content(
 
 
 def sets_asked(plan: Evaluation, split: HeldOut) -> dict[str, Any]:
-    """The size of sets and what they are held against, as far as they are asked for."""
+    """The size of sets and their reference, where the cell asks for them."""
     reference = plan.reference if split == "test" else None
     return {name: value for name, value in (("n", plan.n), ("reference", reference)) if value is not None}
 
 
 def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:
-    """The stages that draw what a cell lacks to so many sets, twice as many by each, after the first sets."""
+    """The stages that draw the sets missing up to `sets`, after the first sets; each doubles their number."""
     more = []
     for first in [stage for stage in stages if isinstance(stage, SamplesStage) and stage.first == 0]:
         drawn, needs = first.sets, (*first.needs, first.id)

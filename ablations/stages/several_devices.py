@@ -1,9 +1,9 @@
-"""A training that several devices share: a process for each, joined by torchrun's rendezvous.
+"""A training that several devices share: one process each, joined by torchrun's rendezvous.
 
     worker ─▶ torchrun ─▶ rank 0, 1, …: the same stage, each with its share of every batch (`diffusion_core.ranks`)
 
-The first rank leaves what the stage leaves, by the same functions as a worker by itself; the worker waits for all of
-them, and they end with it.
+The first rank writes the stage's files, by the same functions as a single worker; the worker waits for all ranks, and
+they end with it.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from ablations.stages.devices import devices_of
 from ablations.stages.stage import Stage
 
 RANK = "ablations.stages.rank"
-"""The module that each process runs."""
+"""The module that each rank runs."""
 
 
 class LearningStage(Stage):
-    """A stage that trains: it leaves checkpoints, and may be shared by several devices."""
+    """A stage that trains: it leaves checkpoints, and several devices may share it."""
 
     trains = True
 
@@ -40,7 +40,8 @@ class LearningStage(Stage):
 
 @dataclass(frozen=True)
 class Task:
-    """A message to the ranks of a training: the stage, where its journal is, and what its worker knows and holds."""
+    """A message to the ranks of a training: the stage, the place of its journal, and the worker's registrations and
+    leases."""
 
     stage: Stage
     journal: str

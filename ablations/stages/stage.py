@@ -35,11 +35,11 @@ from analysis.format.files import utc_now
 from analysis.format.names import MACHINE
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
-"""Ways in which a network's passes are taken: they differ in precision and in batch."""
+"""The ways in which passes of a network are used: they differ in precision and in batch."""
 Scores = Literal["bound", "samples"]
-"""Measures that a training is scored by on its way."""
+"""Measures by which a training is scored on its way."""
 FINISHED_AT = "finished_at"
-"""The key of a result's metadata that holds when it was finished, in UTC by the clock of its worker."""
+"""The key of a result's metadata for the time when it was finished: UTC, by the clock of its worker."""
 
 
 class Stage(engine.Stage):
@@ -47,11 +47,11 @@ class Stage(engine.Stage):
 
     cell: Cell
     trains: ClassVar[bool] = False
-    """True where it leaves checkpoints, and may be shared by several devices."""
+    """True where it leaves checkpoints, and several devices may share it."""
     besides: ClassVar[bool] = False
-    """True where it is asked for besides: a cell is finished without it."""
+    """True where it is an extra: its cell counts as finished without it."""
     of_cell: ClassVar[bool] = True
-    """True where it is of a cell, and not of a data set."""
+    """True where it belongs to a cell, and not to a data set."""
 
     @property
     def threads(self) -> int:
@@ -59,17 +59,17 @@ class Stage(engine.Stage):
 
     @property
     def trained(self) -> Stage:
-        """The stage that is trained by it: its training for a rung that takes that to a step, itself for any other."""
+        """The stage that this one trains: its training for a rung that takes it to a step, itself for any other."""
         return self
 
     @property
     def passes(self) -> Passes:
-        """The way in which it takes passes of its network."""
+        """The way in which its passes of the network are used."""
         return "scoring"
 
     @property
     def held_out(self) -> HeldOut | None:
-        """The split of held-out images that its values belong to; None where they belong to none."""
+        """The split of held-out images that its values are about; None where there is none."""
         return None
 
     @property
@@ -79,12 +79,12 @@ class Stage(engine.Stage):
 
     @property
     def shows(self) -> bool:
-        """True where the sheet of its cell shows its first samples."""
+        """True where its first samples appear on the sheet of its cell."""
         return False
 
     @property
     def fills(self) -> str:
-        """The column of results that it is run for; "" where it is run for more than one."""
+        """The column of results that it is run for; "" where it fills more than one."""
         return ""
 
     @property
@@ -99,7 +99,7 @@ class Stage(engine.Stage):
 
     @property
     def measures(self) -> str:
-        """The quantity that it measures, as a reader calls it."""
+        """The quantity that it measures, in a reader's words."""
         return self.kind
 
     @property
@@ -108,19 +108,20 @@ class Stage(engine.Stage):
         """The work that it does, in words."""
 
     def work(self, data: Data) -> float:
-        """Forward passes of one example that it takes, a backward pass counting two: the unit of time estimates."""
+        """Forward passes of one example that it takes; a backward pass counts as two. It is the unit of time
+        estimates."""
         return 0.0
 
     def work_alone(self, data: Data) -> float:
-        """The same without the passes of another stage, which it may have to take first."""
+        """The same without passes of another stage, which it may have to take first."""
         return self.work(data)
 
     def bytes_left(self, data: Data, parameters: int) -> int:
-        """Bytes that it leaves for good, where it trains so many parameters."""
+        """Bytes that it leaves for good, if it trains so many parameters."""
         return 0
 
     def needing(self, needs: tuple[str, ...]) -> Self:
-        """The same that waits for these."""
+        """The same stage, which waits for these."""
         # Each kind is a dataclass.
         return cast("Self", replace(cast("Any", self), needs=needs))
 
@@ -137,7 +138,7 @@ class Stage(engine.Stage):
 
     @abstractmethod
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        """The result of running it on this device, returned when all that it leaves is on the bench."""
+        """The result of running it on this device, once all its files are written."""
 
 
 class OnTheWay(Stage):
@@ -148,6 +149,6 @@ class OnTheWay(Stage):
 
 
 def finished_with(metrics: dict[str, float], remark: str = "", **metadata: str) -> Result:
-    """A finished stage's result: what is no number is left out of its metrics, and noted beside a remark."""
+    """The result of a finished stage: metrics that are no numbers are left out, and noted beside the remark."""
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     return Result("finished", "", finite, {}, metadata | noted(metrics, remark))

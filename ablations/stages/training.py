@@ -1,14 +1,16 @@
-"""training: stored images, or their codes ─▶ weights (learner and average), curves, what the training cost.
+"""training: stored images, or their codes ─▶ weights (learner and average), curves, and the training's cost.
 
-It reads all of a cell but how it is scored, and its autoencoder. Cells that differ in σ² share it wherever training
+It reads its autoencoder and all of a cell except how it is scored. Cells that differ in σ² share it wherever training
 does not read σ²; a fitted σ² is trained as β̃. Labels are read where the network is told them.
 
-    trunk     the first (1 − c) N steps of `training.rate=wsd`, which know nothing of N (`diffusion_core/rates.py`)
-    fork      the last report of a training of r steps on its trunk: until then it is every longer one's beginning too
+    trunk     the first (1 − c) N steps of `training.rate=wsd`, which do not depend on N (`diffusion_core/rates.py`)
+    fork      the last report of a training of r steps on its trunk: up to there every longer training is the same
 
-A training leaves its whole state where its rungs fork, and one of r steps goes on from the furthest state on its trunk
-that any of its kin has left. So it costs its cooldown, and is bit by bit what it is alone: what was left decides
-nothing but how long it takes.
+    ───────────┬──────────────┬─────────▶ trunk
+               └▶ cooldown    └▶ cooldown of a longer training
+
+A training leaves its whole state where its rungs fork. One of r steps continues from the furthest state on its trunk
+that a related training has left, so it costs only its cooldown; bit by bit it is the same as if trained alone.
 """
 
 from __future__ import annotations
@@ -52,13 +54,15 @@ from diffusion_core.timesteps import Importance
 
 
 def furthest(journal: Journal, kin: Iterable[str], most: int) -> list[tuple[int, str]]:
-    """The steps up to a step at which kin have left their state, and who did, the furthest first."""
+    """The steps, up to a given one, at which related trainings have left their state, and the ids of these; the
+    furthest first."""
     forks = [(_step_of(name), training) for training in kin for name in journal.shelf(training).names(FORK)]
     return sorted((fork for fork in forks if 0 < fork[0] <= most), reverse=True)
 
 
 def go_on_from_kin(journal: Journal, stage: str, kin: Iterable[str], most: int) -> None:
-    """Give a training the furthest whole state that its kin have left, as a checkpoint, unless it is further itself."""
+    """Give a training the furthest whole state that related trainings have left, as a checkpoint, unless it is further
+    itself."""
     folder = journal.folder(stage)
     # Its reports say how far it is: whoever goes on from its own state reads that itself.
     reports = read_history(folder) if (folder / CHECKPOINT).exists() else []
@@ -81,21 +85,21 @@ def _step_of(name: str) -> int:
 
 
 WEIGHT_BYTES, WEIGHTS_EACH, MOMENTS_EACH = 4, 2, 2
-"""Bytes of a number; and numbers that are left of a parameter: itself and its average, and in a state its moments."""
+"""Bytes of a number; numbers kept for each parameter: itself and its average, and in a whole state its two moments."""
 
 
 def state_each(snapshots: int) -> int:
-    """Numbers for each parameter in the whole state of a training that takes so many snapshots of its averages."""
+    """Numbers per parameter in the whole state of a training with so many snapshots of its averages."""
     return WEIGHTS_EACH + MOMENTS_EACH + (len(KEPT) if snapshots else 0)
 
 
 @dataclass(frozen=True)
 class TrainingStage(LearningStage):
-    """A network to be trained, on the codes of an autoencoder if there is one.
+    """The training of a network, on the codes of an autoencoder if there is one.
 
-    At the steps of its rungs it leaves its averaged weights and has them `scored`, and leaves them at the steps `kept`;
-    neither is part of its id. Its `kin`, by their steps, may have left states that it goes on from, as it does at the
-    steps `forks`.
+    At the steps of its rungs it leaves its averaged weights and has them `scored`; at the steps `kept` it only leaves
+    them. Neither is part of its id. Its `kin`, by their steps, are trainings that may have left states that it
+    continues from; it leaves its own at the steps `forks`.
     """
 
     id: str
@@ -125,7 +129,7 @@ class TrainingStage(LearningStage):
 
     @property
     def autoencoders(self) -> tuple[str, ...]:
-        """The stages that it cannot begin without."""
+        """The autoencoder that it needs before it can begin, if any."""
         return () if self.autoencoder is None else (self.autoencoder,)
 
     @property
@@ -146,7 +150,8 @@ class TrainingStage(LearningStage):
         return WEIGHT_BYTES * parameters * (WEIGHTS_EACH + averages + state_each(plan.snapshots) * len(self.forks))
 
     def begun(self, journal: Journal) -> float | None:
-        """The share of its steps that it need not take, since its kin have left a state there; None where none has."""
+        """The share of its steps that it can skip, because related trainings have left a state there; None where none
+        has."""
         plan = self.cell.training
         left = furthest(journal, self.reads, plan.trunk_steps) if self.reads else []
         return left[0][0] / plan.steps if left else None
@@ -193,7 +198,8 @@ class GuideStage(TrainingStage):
 
 
 def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
-    """The mark of trainings that are faster side by side, of one shape and batches of one size; "" of others."""
+    """The mark of trainings that are faster side by side: they have one shape and batches of one size; "" for
+    others."""
     plan, shape = cell.training, cell.data.load().shape
     # Several threads cut the sums of a product by its size: they would round otherwise beside others.
     if device != "cpu" or cell.threads > 1 or not cell.network.gains_beside(shape, plan.micro_batch or plan.batch):
@@ -204,18 +210,19 @@ def company_of(cell: Cell, autoencoder: str | None, device: str) -> str:
 
 
 def train_on(cell: Cell, encoding: Encoding, data: Data, device: torch.device, bench: Bench, course: Course) -> Trained:
-    """A cell's diffusion, trained on this bench as far as the course goes."""
+    """Train a cell's diffusion on this bench, as far as the course goes."""
     learner, stored = build(cell, encoding, data, device), stored_of(encoding, data, device)
     return learn(learner, with_labels(cell, data, stored), cell.training, cell.seed, bench, course)
 
 
 def stored_of(encoding: Encoding, data: Data, device: torch.device) -> Tensor:
-    """The training images, or their codes, as they are trained on: on the device if it has room for them."""
+    """The training images, or their codes, on the device if it has room for them."""
     return placed(encoding.store(placed(data.images["train"], device)), device)
 
 
 def training_result(cell: Cell, averaged: DiffusionLearner, learned: Trained, device: torch.device) -> Result:
-    """The result of a training: its history in figures, and what the choices do, by the averaged learner."""
+    """The result of a training: its history as numbers and curves, and properties of its choices, from the averaged
+    learner."""
     last = learned.last
     images, flops = last["step"] * cell.training.batch, float(forward_flops(averaged.diffusion))
     shape = averaged.curves()
@@ -256,7 +263,7 @@ def notes(cell: Cell, learned: Trained) -> dict[str, str]:
 
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:
-    """All that a training reads; its autoencoder's content is part of it."""
+    """Everything that a training reads, the content of its autoencoder included."""
     unread = ("sampler", "spacing", "average", "guidance", "evaluation", "variance", "budget")
     read = {axis: value for axis, value in read_by_id(cell).items() if axis not in unread}
     learns_from_bound = cell.schedule.learned and not choices_of(cell).in_continuous_time

@@ -1,6 +1,6 @@
-"""The loop of every training, an autoencoder's too: from its last checkpoint, over its rungs, to its end.
+"""The loop of every training, also of an autoencoder's: from its last checkpoint, over its rungs, to its end.
 
-What it leaves is what a stage keeps: checkpoints, the history of its reports, averages at rungs, and snapshots.
+It leaves checkpoints, the history of its reports, averages at rungs, and snapshots.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class Checkpoints:
         self.last: Future[None] | None = None
 
     def save(self, history: list[dict[str, float]], state: dict[str, Tensor]) -> None:
-        """Write the reports so far and the state that they end in; OSError where the one before could not be."""
+        """Write the reports so far and the state that they end in; OSError where the checkpoint before could not be
+        written."""
         self.wait()
         write_history(self.folder, history)
         # A GPU copies it before it goes on with its next step; the host waits for nothing.
@@ -56,7 +57,7 @@ class Checkpoints:
         self.last = self.writer.submit(write_checkpoint, self.folder, list(history), copy)
 
     def wait(self) -> None:
-        """Wait until the last one is there; OSError where it could not be written."""
+        """Wait until the last checkpoint is there; OSError where it could not be written."""
         if self.last is not None:
             last, self.last = self.last, None
             last.result()
@@ -74,7 +75,7 @@ class Checkpoints:
 
 CHECKPOINT_SECONDS = 20.0
 HISTORY_SECONDS = 2.0
-"""Whoever watches a training reads its reports after so many seconds."""
+"""Seconds between two writings of the reports for whoever watches a training."""
 
 History = list[dict[str, float]]
 
@@ -84,7 +85,7 @@ WARM: set[torch.device] = set()
 
 @dataclass(frozen=True)
 class Trained:
-    """The outcome of a training: its last state's weights, the reports of all its steps, its memory, and remarks."""
+    """The outcome of a training: its last weights, the reports of all its steps, its memory, and remarks."""
 
     weights: dict[str, Tensor]
     history: History
@@ -111,11 +112,11 @@ class Trained:
         return f"the {bad[0]} loss was not finite by step {self.last['step']:.0f}" if bad else ""
 
     def finals(self) -> dict[str, float]:
-        """The last value of all that is logged."""
+        """The last value of everything that is logged."""
         return {name: self.last[name] for name in self.logged if math.isfinite(self.last[name])}
 
     def curves(self) -> Curves:
-        """All that is logged over steps, and the training's clock."""
+        """Everything that is logged over steps, and the training's clock."""
         steps = [line["step"] for line in self.history]
         logged = {name: finite(steps, [line[name] for line in self.history]) for name in self.logged}
         return logged | clock_of(self.history)
@@ -123,10 +124,11 @@ class Trained:
 
 @dataclass(frozen=True)
 class Course:
-    """The course of a training, and what is done on its way: to the end, or `until` a step, where a checkpoint is left.
+    """How far a training goes, and what is done on its way: to the end, or `until` a step, where it leaves a
+    checkpoint.
 
-    At the steps `rungs` averages are left, and `score` is called, and at the steps `forks` whole states are left: that
-    time is not the training's. All of these are steps of a report, beyond the last checkpoint.
+    At the steps `rungs` it leaves averages and calls `score`, and at the steps `forks` whole states; that time does not
+    count as the training's. All these steps are steps of a report, beyond the last checkpoint.
     """
 
     until: int | None = None
@@ -139,7 +141,8 @@ WHOLE = Course()
 
 
 def warm_up(learner: Learner, data: Tensor | Labelled, plan: Training, device: torch.device) -> None:
-    """Take a step on a copy, in which a process loads its kernels: no part of what its first training costs."""
+    """Take a step on a copy, in which the process loads its kernels, so that the first training's cost does not include
+    that."""
     values, labels = parts(data, learner.classes)
     rows = torch.arange(plan.batch) % len(values)
     batch, told = fetched(values, rows, device), None if labels is None else fetched(labels, rows, device)
@@ -150,10 +153,8 @@ def warm_up(learner: Learner, data: Tensor | Labelled, plan: Training, device: t
 def learn(
     learner: Learner, data: Tensor | Labelled, plan: Training, seed: int, bench: Bench, course: Course = WHOLE
 ) -> Trained:
-    """Train from the last checkpoint, or from the start, as far as its course goes.
-
-    Of several ranks the first alone leaves anything on the bench.
-    """
+    """Train from the last checkpoint, or from the start, as far as the course goes. Of several ranks only the first
+    writes files."""
     folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
     checkpoint = read_checkpoint(folder, plan.snapshot_steps)
