@@ -18,9 +18,8 @@ def crossed(
     axes: list[AxisSpec], file: GridFile, request: Request, fixed: dict[str, Any], common: dict[str, Any]
 ) -> Iterator[tuple[dict[str, str], list[dict[str, Any]]]]:
     """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.
-
-    `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level lacks.
-    """
+    `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level
+    lacks."""
     levelled = _values(axes)
     for levels in itertools.product(*(axis.levels for axis in axes)):
         names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
@@ -61,7 +60,7 @@ def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
 
 
 def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:
-    """A level's value with its type, which its name has lost."""
+    """A level's value with its type, which is lost in its name."""
     for value in request.settings.get(axis.name, []):
         if str(value) == level.name:
             return value
@@ -69,10 +68,8 @@ def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:
 
 
 def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> bool:
-    """True where a setting for all cells holds for a cell of these layers; levels set these values of choices.
-
-    It does not hold where it is a field of a choice that the grid varies, and only other levels have that field.
-    """
+    """True where a setting for all cells applies to a cell of these layers; `levelled` are the values that levels set.
+    It does not apply where it is a field of a choice that the grid varies, and only other levels have that field."""
     group, _, field = key.partition(".")
     if not field or group not in levelled:
         return True
@@ -83,7 +80,7 @@ def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[st
 
 
 def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> None:
-    """InputError where a field that varies belongs to other levels of a choice that varies too."""
+    """InputError where a varied field belongs only to other levels of a choice that varies too."""
     for key in varied:
         group, _, field = key.partition(".")
         if field and group in varied and not _takes(key, layers, levelled):
@@ -95,7 +92,7 @@ def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levell
 
 
 def _values(axes: list[AxisSpec]) -> dict[str, set[str]]:
-    """The values that levels set, by what they set."""
+    """The values that levels set, by the key that they set."""
     values: dict[str, set[str]] = {}
     for layer in (level.set or {axis.name: level.name} for axis in axes for level in axis.levels):
         for key, value in layer.items():

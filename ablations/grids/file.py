@@ -22,12 +22,12 @@ def _text(given: object) -> object:
 
 LevelName = Annotated[str, BeforeValidator(_text)]
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
-"""The least distance at which two scores count as different, or a score as a paper has it."""
+"""The least distance at which two scores count as different, or a score as a paper gives it."""
 
 
 class LevelSpec(BaseModel):
-    """A value of an axis, of which a file may give the name alone; `set` says what it sets where that is more than the
-    axis's own key."""
+    """A value of an axis; a file may give its name alone. `set` is what it sets, where that is more than the axis's own
+    key."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     name: LevelName
@@ -56,7 +56,7 @@ class AxisSpec(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def typed(cls, given: object) -> object:
-        """A level that is named by a number, true or false sets that, whose type its name has lost."""
+        """Give a level that is named by a number, true or false its typed value, because its name is text."""
         if not isinstance(given, dict) or not isinstance(given.get("levels"), list):
             return given
         return given | {"levels": [_typed(given.get("name"), level) for level in given["levels"]]}
@@ -66,7 +66,7 @@ class AxisSpec(BaseModel):
         return self.label or self.name
 
     def title_of(self, name: str) -> str:
-        """The title of a level; a level that it has not is called by its name."""
+        """The title of a level; for a level that the axis does not have, its name."""
         return next((level.title for level in self.levels if level.name == name), name)
 
     @property
@@ -76,7 +76,7 @@ class AxisSpec(BaseModel):
 
 
 def _typed(axis: object, level: object) -> object:
-    """A level as a file gives it, with what it sets where its name is no text."""
+    """A level as a file gives it, with the value that it sets where its name is no text."""
     fields = level if isinstance(level, dict) else {"name": level}
     name = fields.get("name")
     return fields | {"set": fields.get("set") or {axis: name}} if isinstance(name, (bool, int, float)) else level
@@ -148,7 +148,7 @@ class GridFile(BaseModel):
     @field_validator("seeds", mode="before")
     @classmethod
     def counted(cls, given: object) -> object:
-        """True is no number of seeds."""
+        """Refuse true as a number of seeds."""
         if isinstance(given, bool):
             raise ValueError(f"must be a whole number or auto, got {given}")
         return given

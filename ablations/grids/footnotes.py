@@ -1,4 +1,5 @@
-"""The sentences of a grid that its file does not hold: its question, on equal terms, on what was left out."""
+"""Sentences about a grid that its file does not contain: its question, the equal terms of schedules, what was left
+out."""
 
 from __future__ import annotations
 
@@ -12,11 +13,12 @@ EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
     "first_step": ("beta_1", "σ_1² is β_1"),
 }
-"""Settings of every cell in a grid that compares schedules, which differ in what t and their first step mean."""
+"""Settings of every cell in a grid that compares schedules, which otherwise differ in the meaning of t and of their
+first step."""
 
 
 def equal_terms(varied: set[str], given: set[str]) -> dict[str, tuple[str, str]]:
-    """Those of `EQUAL_TERMS` that hold in a grid which varies these keys and is given those."""
+    """The settings of `EQUAL_TERMS` that apply in a grid which varies some keys, while others are given."""
     compares = any(key.split(".")[0] == "schedule" for key in varied)
     return {key: term for key, term in EQUAL_TERMS.items() if compares and key not in varied | given}
 
@@ -31,7 +33,7 @@ def terms_footnote(terms: list[str]) -> list[str]:
 
 
 def left(file: GridFile, crossings: list[dict[str, str]]) -> list[PrimarySpec]:
-    """The declared comparisons of which some cells were asked for."""
+    """The declared comparisons for which some cells were asked for."""
     return [pair for pair in file.primary if len(_lost(file, pair, crossings)) < len(pair.meant.sides(file.baseline))]
 
 
@@ -52,7 +54,7 @@ def primary_footnote(file: GridFile, crossings: list[dict[str, str]]) -> list[st
 
 
 def _lost(file: GridFile, pair: PrimarySpec, crossings: list[dict[str, str]]) -> list[dict[str, str]]:
-    """The levels of declared comparisons whose cells were not asked for: those that both are at."""
+    """The levels of declared comparisons whose cells were not asked for: the levels that both cells share."""
     return [
         {axis: sides[0][axis] for axis in pair.at}
         for sides in pair.meant.sides(file.baseline)
@@ -61,7 +63,7 @@ def _lost(file: GridFile, pair: PrimarySpec, crossings: list[dict[str, str]]) ->
 
 
 def claims_note(file: GridFile, tested: list[ClaimSpec]) -> list[str]:
-    """A sentence on the papers' claims that name levels which were not asked for."""
+    """A sentence on the papers' claims about levels that were not asked for."""
     lost = [claim.claim for claim in file.expects if claim not in tested]
     count = f"{len(lost)} of {len(file.expects)}"
     about = f"Papers' claims that are not tested, since their levels were not asked for ({count})"
@@ -84,8 +86,8 @@ def words(levels: dict[str, str]) -> str:
 
 
 def question_of(file: GridFile, axes: Sequence[AxisSpec]) -> str:
-    """The question of a file whose axes are left so; in their words where it asks none, or about levels that are not
-    all there, or in addition to others."""
+    """The question of a file whose axes are left so; made from the axes' words where the file asks none, where some of
+    its levels are missing, or where there are further axes."""
     varied = [axis for axis in axes if len(axis.levels) > 1]
     if not file.question:
         if not varied:
@@ -114,7 +116,7 @@ def _names(axis: AxisSpec) -> set[str]:
 
 
 def _compared(file: GridFile) -> set[str]:
-    """The axes that the question is about: those along which declared comparisons go, or all where none is declared."""
+    """The axes that the question is about: those of declared comparisons, or all where none is declared."""
     sides = [sides for pair in file.primary for sides in pair.meant.sides(file.baseline)]
     along = {axis for first, second in sides for axis in first if first[axis] != second.get(axis)}
     return along or {axis.name for axis in file.axes}

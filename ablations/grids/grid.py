@@ -31,16 +31,17 @@ from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
-"""The most cells and runs, beyond which planning alone takes hours: it takes half a minute for ten thousand cells."""
+"""The most cells and runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
 MOST = 12  # seeds up to which is gone where they are added by looks, unless told otherwise
 SEEDS = (3, 5, 8, 12, 20, 32, 50, 80)
-"""The numbers of seeds at which it is looked, as far as the most allows: each about 1.6 times the one before."""
+"""The numbers of seeds at which looks are taken, up to the most that is allowed: each about 1.6 times the one
+before."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed; one that makes no sense, or is
-    over its budget, says why."""
+    """A crossing of levels (axis → level's name) and its cell, at the grid's first seed; with the reason, if it makes
+    no sense or is over its budget."""
 
     levels: dict[str, str]
     cell: Cell
@@ -49,10 +50,8 @@ class Point:
 
 @dataclass(frozen=True)
 class Grid:
-    """A question with all its cells, and the seeds that they may have: all of them, unless it is looked in between.
-
-    `notes` say what of the file falls away, since its cells were not asked for.
-    """
+    """A question with all its cells, and the seeds that they may have: all of them, unless there are looks in between.
+    `notes` say which parts of the file fall away because their cells were not asked for."""
 
     name: str
     file: GridFile
@@ -127,7 +126,7 @@ def _refuse_varied(common: dict[str, Any], axes: list[AxisSpec], grid: str | Non
 
 
 def _point(levels: dict[str, str], layers: list[dict[str, Any]], request: Request) -> Point:
-    """The point of a crossing whose cell has these layers of settings; one that is over its budget says so."""
+    """The point of a crossing whose cell has these layers of settings; with a note if it is over its budget."""
     try:
         return Point(levels, make_cell(layers, request.first_seed))
     except TooDear as error:
@@ -135,7 +134,7 @@ def _point(levels: dict[str, str], layers: list[dict[str, Any]], request: Reques
 
 
 def _judged(points: list[Point]) -> list[Point]:
-    """Each point with why its cell makes no sense, if it makes none; InputError where that is so of all."""
+    """Each point with the reason if its cell makes no sense; InputError where no cell makes sense."""
     judged = [replace(point, refusal=point.refusal or refusal(point.cell)) for point in points]
     if all(point.refusal for point in judged):
         raise InputError(judged[0].refusal if len(judged) == 1 else f"no cell makes sense: {judged[0].refusal}")
@@ -143,7 +142,7 @@ def _judged(points: list[Point]) -> list[Point]:
 
 
 def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
-    """InputError where a product is of more than a command can plan in a while."""
+    """InputError where a product is more than a command can plan in reasonable time."""
     if (number := math.prod(factors)) > most:
         product = " × ".join(map(str, factors))
         raise InputError(
@@ -153,7 +152,7 @@ def _refuse_too_many(what: str, factors: list[int], most: int) -> None:
 
 
 def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
-    """The looks at seeds that are added where they decide; InputError where they are not, and it is said how far."""
+    """The looks of `seeds=auto`; InputError where seeds are fixed, and a most is given."""
     if seeds == "auto":
         return looks_of() if request.most is None else looks_of(request.most)
     if request.most is not None:
@@ -162,7 +161,7 @@ def _looks(request: Request, seeds: int | str) -> tuple[int, ...] | None:
 
 
 def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> None:
-    """InputError where a smallest difference that matters is of a metric that cells of such data never have."""
+    """InputError where a least difference that matters is given for a metric that cells with such data never have."""
     for metric in file.relevant.keys() - MEASURED_KINDS:
         try:
             refuse_foreign(metric_of(metric), metric, cell.data.extractor)
@@ -171,7 +170,8 @@ def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> Non
 
 
 def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
-    """n of the points, the baseline (or the first) among them, that tell effects best; all where there are no more."""
+    """n of the points, the baseline (or the first) among them, that estimate the effects best; all where there are no
+    more."""
     if n is None or n >= len(points):
         return points
     crossings = [point.levels for point in points]

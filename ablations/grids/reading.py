@@ -1,4 +1,4 @@
-"""The files of `configs/grid/`, read and checked for having a meaning."""
+"""The files of `configs/grid/`, read and checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS: dict[str, type[BaseModel]] = {
 
 
 def read(name: str) -> GridFile:
-    """The grid file of that name; InputError where it says what has no meaning."""
+    """The grid file with a name; InputError where it contradicts itself."""
     try:
         file = GridFile.model_validate(grammar.load("grid", name))
     except ValidationError as error:
@@ -88,7 +88,7 @@ def _in_words(error: ValidationError) -> str:
 
 
 def _check_primary(name: str, file: GridFile) -> None:
-    """InputError where a comparison is no pair of two cells, or is declared twice."""
+    """InputError where a comparison is not between two cells, or is declared twice."""
     seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
     for pair in file.primary:
         where = f"{told('grid', name)}: the primary comparison of {pair.compare} to {pair.to or 'the baseline'}"

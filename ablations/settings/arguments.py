@@ -1,6 +1,6 @@
 """The words of a command line, read into a request (`settings.request`).
 
-To read it is to look for names in the folder that `configs=` names: the one thing that is kept for later.
+Reading looks for names in the folder that `configs=` names; that folder is the only thing remembered for later.
 
 Nothing here imports torch, so that errors about names come at once.
 """
@@ -25,7 +25,7 @@ from ablations.settings.synonyms import no_such
 from analysis.format.errors import InputError, written_out
 
 MOST_SEEDS = 10_000
-"""Each is a training of every cell; an interval over so many is a fiftieth as wide as over four."""
+"""More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
 MOST_TRIALS = 1_000_000
 MOST_RATE = 1
 """By AdamW and Muon a step moves a weight by about the learning rate, and most weights start below 1."""
@@ -43,14 +43,14 @@ COMMON: dict[str, tuple[str, type]] = {
     "configs": ("configs", str),
     "tracking.uri": ("tracking_uri", str),
 }
-"""Keys of the command line that are not of a cell: their field of the request, and type."""
+"""Keys of the command line that are no fields of a cell: their field of the request, and their type."""
 
 AUTO = "auto"
-"""The value of `seeds` with which they are added where they decide."""
+"""The value of `seeds` with which seeds are added where they decide."""
 
 
 class Seeds:
-    """The kind of `seeds` of a grid: a whole number, or "auto"."""
+    """The type of a grid's `seeds`: a whole number, or "auto"."""
 
 
 RUN = {
@@ -80,7 +80,7 @@ LAUNCHER = "launcher."
 """The beginning of the keys that set fields of the launcher."""
 QUESTION = "question="
 SECRET = ("tracking.uri=", "storage=")
-"""A database's URL may hold a password, and commands are written down."""
+"""Keys whose value may hold a password (a database's URL): commands are written down without them."""
 
 
 def parse_run(arguments: list[str]) -> Request:
@@ -126,7 +126,7 @@ def parse_search(arguments: list[str]) -> SearchRequest:
 
 
 def _question(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The question, which is free text that no grammar reads, and the other words; None where none is asked."""
+    """The question, which is free text that no grammar reads, and the other words; None without a question."""
     asked = [word.removeprefix(QUESTION) for word in arguments if word.startswith(QUESTION)]
     if len(asked) > 1:
         raise InputError("question is given twice: give it once")
@@ -158,7 +158,7 @@ def _sorted(
 
 
 def _command(program: str, arguments: list[str]) -> str:
-    """The command as a shell takes it, for a shell reads brackets itself."""
+    """The command quoted for a shell, because a shell would read its brackets."""
     words = [
         shlex.quote(word) if "(" in word or word.startswith(QUESTION) else word
         for word in arguments
@@ -170,7 +170,7 @@ def _command(program: str, arguments: list[str]) -> str:
 
 
 def _script() -> str:
-    """The script that registered classes and started this process; "" where none did."""
+    """The script that registered classes and started this process; "" where there is none."""
     main = sys.modules["__main__"]
     of_script = getattr(main, "__spec__", None) is None and hasattr(main, "__file__")
     return Path(main.__file__ or "").name if REGISTERED and of_script else ""
@@ -235,7 +235,7 @@ def _check_hours(hours: float | None) -> None:
 
 
 def doubts(request: Common) -> list[str]:
-    """Probable slips of a request, which make sense all the same: a line each."""
+    """Settings of a request that are probably slips, though they make sense: a line for each."""
     ranges = request.ranges if isinstance(request, SearchRequest) else {}
     asked = [*request.settings.items(), *((key, [drawn.high]) for key, drawn in ranges.items())]
     rates = [(key, value) for key, values in asked if key.endswith(".learning_rate") for value in values]

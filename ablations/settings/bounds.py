@@ -1,4 +1,4 @@
-"""Bounds on what a text may come to: a few characters can stand for more than a memory holds."""
+"""Bounds on what a text may expand to: a few characters can stand for more than a memory holds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ MOST_VALUES = 100_000
 """The most steps of a range, and the most cells of a grid."""
 MOST_BYTES = 1_000_000
 MOST_NODES = 50_000
-"""Names, values, lists and mappings of a file, each alias counted as what it stands for; so many are read in 3 s."""
+"""The most names, values, lists and mappings of a file, each alias counted as what it stands for; reading so many takes
+3 s."""
 
 
 def refuse_many(sweep: RangeSweep) -> None:
-    """ValueError where range(…) is of no value, or of more than can be tried; nothing is expanded to find out."""
+    """ValueError where range(…) has no value, or more than can be tried; nothing is expanded to find out."""
     start, stop, step = float(sweep.start or 0), float(sweep.stop or 0), float(sweep.step)
     if step == 0 or (stop - start) / step <= 0:
         raise ValueError(f"range holds no value from {start:g} to {stop:g} by {step:g}")
@@ -26,7 +27,7 @@ def refuse_many(sweep: RangeSweep) -> None:
 
 
 def refuse_vast(path: Path) -> None:
-    """InputError where a file is too long, or comes to too much once its aliases are what they stand for."""
+    """InputError where a file is too long, or too large once its aliases are expanded."""
     if (size := path.stat().st_size) > MOST_BYTES:
         raise InputError(f"{path} may have at most {MOST_BYTES} bytes, got {size}")
     text = path.read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ def refuse_vast(path: Path) -> None:
 
 
 def _nodes(node: yaml.Node, counts: dict[int, int]) -> int:
-    """The number of nodes that a node comes to, its aliases spelt out."""
+    """The number of nodes below a node, with its aliases expanded."""
     if id(node) not in counts:
         # What holds itself has no end.
         counts[id(node)] = MOST_NODES

@@ -1,6 +1,6 @@
-"""The cost of a cell: passes of its network, floating-point operations, and the steps that a budget of them buys.
+"""The cost of a cell: passes of its network, floating-point operations, and the steps that a budget of operations buys.
 
-A backward pass counts two forward passes, so a training step of one loss is three passes of each of its images.
+A backward pass counts as two forward passes, so a training step of one loss is three passes of each of its images.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 def training_passes(cell: Cell) -> int:
-    """Passes of one example that a training step takes: a learned schedule has further backward passes of its own, and
-    an estimate that the network is shown is a forward pass more."""
+    """Passes of one example in a training step: a learned schedule adds backward passes of its own, and
+    self-conditioning adds a forward pass."""
     groups = 1 if not cell.schedule.learned else 3 if choices_of(cell).in_continuous_time else 2
     return cell.conditioning.passes + 2 * groups
 
 
 def rungs(plan: Training, count: int) -> list[int]:
-    """The steps at which a training is scored on its way, so many at most: a half, a quarter, … of all, at its reports,
-    once it is warm. Of `rate=wsd` a rung is a training of its own, which leaves the trunk at a report."""
+    """The steps at which a training is scored on its way, at most `count`: a half, a quarter, … of all steps, at its
+    reports, after the warm-up. With `rate=wsd` a rung is a training of its own, which leaves the trunk at a report."""
     reports = [round(plan.steps / 2**k / plan.report_every) for k in range(1, count + 1)]
     marks = sorted({max(1, report) * plan.report_every for report in reports} & set(range(plan.steps)))
     if plan.rate == "wsd":
@@ -45,7 +45,7 @@ def rungs(plan: Training, count: int) -> list[int]:
 
 
 def fork_of(plan: Training, steps: int) -> int:
-    """The last report of a training of so many steps before its cooldown; 0 where it is not warm by then."""
+    """The last report of a training of so many steps before its cooldown; 0 where the warm-up is not over by then."""
     before = trunk_steps(steps, plan.cooldown)
     return before // plan.report_every * plan.report_every if before >= plan.warmup else 0
 
@@ -59,8 +59,8 @@ def sample_passes(cell: Cell) -> int:
 
 
 def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, int, int]:
-    """Passes per image of the bound with its estimates' variance, of that in continuous time, of the flow, of the
-    importance-weighted bound, and of the bound without labels, which test images alone have."""
+    """Passes per image of the bound and of what is asked for besides: its estimates' variance, the bound in continuous
+    time, the flow, the importance-weighted bound, and (on test images only) the bound without labels."""
     plan = cell.evaluation
     if cell.horizon == 0:
         return 0, 0, 0, 0, 0
@@ -73,7 +73,7 @@ def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, in
 
 
 def flops_of(action: Callable[[], object]) -> int:
-    """Floating-point operations of what is called."""
+    """Floating-point operations of a call."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -82,27 +82,27 @@ def flops_of(action: Callable[[], object]) -> int:
 
 
 def forward_flops(diffusion: Diffusion) -> int:
-    """Floating-point operations of one forward pass of one example: half of those of two, for a single row of a product
-    may be worked out as two."""
+    """Floating-point operations of one forward pass of one example: half of those of two, because a product with a
+    single row may be computed as one with two."""
     channels = diffusion.shape[0] * (2 if diffusion.choices.conditioning.self_conditioning else 1)
     x = torch.zeros(2, channels, *diffusion.shape[1:], device=diffusion.device)
     return flops_of(lambda: diffusion.network(x, torch.ones(2, device=diffusion.device))) // 2
 
 
 def autoencoder_flops(autoencoder: Autoencoder, shape: tuple[int, ...], code: tuple[int, ...]) -> tuple[int, int]:
-    """Operations that encoding and decoding one image of this shape take, with a code of that one."""
+    """Operations of encoding and decoding one image of this shape, with a code of that shape."""
     device = autoencoder.decoder_scale.device
     image, z = torch.zeros(1, *shape, dtype=torch.uint8, device=device), torch.zeros(1, *code, device=device)
     return flops_of(lambda: autoencoder.moments(image)), flops_of(lambda: autoencoder.decoder(z))
 
 
 def autoencoder_train_flops(encode: float, decode: float, seen: float, stored: int) -> float:
-    """Operations of training on so many images, three passes each, and of encoding those that are stored once."""
+    """Operations of training on so many images, three passes each, and of encoding the stored images once."""
     return 3 * (encode + decode) * seen + encode * stored
 
 
 def train_flops(cell: Cell, forward: float, images: float) -> float:
-    """Operations of training a diffusion on so many images, at `forward` of them a forward pass."""
+    """Operations of training a diffusion on so many images; a forward pass takes `forward` of them."""
     return training_passes(cell) * forward * images
 
 
@@ -116,7 +116,7 @@ def sample_flops(cell: Cell, model: Diffusion | Vae) -> float:
 
 
 class TooDear(InputError):
-    """A cell whose autoencoder alone takes more than its budget of operations."""
+    """An autoencoder takes more operations than its cell's whole budget."""
 
     def __init__(self, cell: Cell, why: str) -> None:
         super().__init__(why)
@@ -124,10 +124,8 @@ class TooDear(InputError):
 
 
 def matched_steps(cell: Cell) -> int:
-    """The number of training steps that cost, autoencoder included, what the cell's `training.steps` cost in pixels.
-
-    TooDear where the autoencoder leaves none.
-    """
+    """The number of training steps that cost, autoencoder included, as much as the cell's `training.steps` in pixels.
+    TooDear where the autoencoder leaves none."""
     data, plan, space = cell.data.load(), cell.training, cell.space
     if not isinstance(space, Latents):
         return plan.steps

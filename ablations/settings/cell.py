@@ -1,12 +1,12 @@
-"""A cell: one point of a grid, every choice that can change a number.
+"""A cell: one point of a grid, with every choice that can change a number.
 
 Its annotations name the axes, here and nowhere else: a field of a cell is
 
     an axis     annotated by the base class of its choices, each named by a file of `configs/<axis>/`, with its default
-    a number    with its default, the least and the most that it may be, and why no more
+    a number    with its default, its least and its greatest value, and why no more
     a word      one of a few, each with a line that explains it; the first is the default
 
-and its seed. What is read of the annotations is their text, so that command lines are understood without torch.
+and its seed. Only the text of the annotations is read, so that command lines are understood without torch.
 """
 
 from __future__ import annotations
@@ -84,7 +84,8 @@ class Cell:
     seed: int
 
     younger: ClassVar[tuple[str, ...]] = ("coupling", "average", "conditioning", "guidance")
-    """Axes that enter no identity at their default, with no field set: it does what was done before there were any."""
+    """Axes that are left out of identities at their default, with no field set: their default does what was done before
+    they existed."""
 
     @property
     def told_labels(self) -> bool:
@@ -106,22 +107,22 @@ NUMBERS: dict[str, int] = {name: item.metadata["number"] for name, item in _fiel
 """The fields of a cell that are plain numbers, and their defaults."""
 
 LEAST: dict[str, tuple[int, str]] = {name: item.metadata["least"] for name, item in _fields("number").items()}
-"""The least that a number may be, in figures and in words; what is above it and makes no sense, rules refuse."""
+"""The least value of each number, in figures and in words; rules refuse values above it that make no sense."""
 
 MOST: dict[str, tuple[int, str]] = {name: item.metadata["most"] for name, item in _fields("number").items()}
-"""The most that a number may be, and why."""
+"""The greatest value of each number, and why."""
 
 WORDS: dict[str, dict[str, str]] = {name: item.metadata["words"] for name, item in _fields("words").items()}
-"""The fields of a cell that are one word of a few, each with a line."""
+"""The fields of a cell that are one word of a few, each with a line that explains it."""
 
 PLAIN: dict[str, Any] = NUMBERS | {name: next(iter(words)) for name, words in WORDS.items()}
 """The fields of a cell that are no choices, and their defaults."""
 
 
 AT_ONCE = ("training", "guidance", "evaluation")
-"""Axes of one class, which is imported without torch: a field that it has not is refused before torch is imported."""
+"""Axes of one class that is imported without torch: an unknown field is refused before torch is imported."""
 
 
 def default_name(axis: str) -> str:
-    """The name of an axis's default choice: where all are of one class, that of the axis."""
+    """The name of an axis's default choice; for an axis of one class, that of the axis."""
     return axis if axis in AT_ONCE else AXES[axis]

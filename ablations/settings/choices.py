@@ -1,4 +1,4 @@
-"""The choices of a cell as the core takes them, and how many classes its network is told of."""
+"""The choices of a cell in the core's form, and the number of classes that its network is told."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def choices_of(cell: Cell) -> Choices:
 
 
 def classes_of(cell: Cell) -> int:
-    """The number of classes in its data that a cell's network is told of; 0 where it is told no labels."""
+    """The number of classes of the data that a cell's network is told; 0 where it is told no labels."""
     return cell.data.load().classes if cell.told_labels else 0
 
 
 def scored_unlabelled(cell: Cell) -> bool:
-    """True where the cell's network is told labels, and has a bound without them: it has learned to do without, and σ²
-    is not fitted to its errors with them, which are smaller."""
+    """True where the cell's network is told labels and also has a bound without them: it has learned to do without
+    labels, and σ² is not fitted to its errors with labels, which are smaller."""
     dropout = cell.conditioning.dropout if isinstance(cell.conditioning, Class) else 0
     return dropout > 0 and cell.told_labels and not cell.variance.fitted

@@ -10,7 +10,7 @@ from ablations.settings.guidance import MOST_RUNG
 HeldOut = Literal["validation", "test"]
 HELD_OUT: tuple[HeldOut, ...] = get_args(HeldOut)
 SHORT: dict[HeldOut, str] = {"validation": "val", "test": "test"}
-"""Splits as metric names spell them."""
+"""Splits as metric names write them."""
 
 Budget = Literal["steps", "flops"]
 Reference = Literal["train", "test"]
@@ -19,7 +19,7 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 """Fields of `Evaluation` that ask for more likelihoods than the bound, or for more of it."""
 
 SEEDS = 2**31
-"""Seeds are below it."""
+"""Seeds are smaller than this."""
 MOST: dict[str, tuple[int, str]] = {
     "fit": (65_536, "so many images are held in memory at once"),
     "rungs": (MOST_RUNG, "no training's steps can be halved so often"),
@@ -28,15 +28,16 @@ MOST: dict[str, tuple[int, str]] = {
         ("sets", "continuous", "ode", "ode_steps", "iwae", "estimates"), (10_000, "no command would come to its end")
     ),
 }
-"""The most that a number may be, and why."""
+"""The greatest value of each number, and why."""
 MOST_N = 100_000
-"""Images of a generated set, which are held in memory at once."""
+"""The most images of a generated set, which are held in memory at once."""
 FEWEST_SETS, MOST_SETS = 2, 16
-"""Generated sets a cell and seed where their number is `auto`: it is doubled while drawing adds more than a little."""
+"""The least and the most generated sets of a cell and seed where their number is `auto`: it is doubled while drawing
+adds noticeably to the variance."""
 
 
 def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
-    """The real data that samples judged at the test split are held against, as columns call it."""
+    """The real data that samples for the test split are compared with, as columns call it."""
     return reference or ("test" if extractor is None else "train")
 
 
@@ -88,17 +89,17 @@ class Evaluation:
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
     unread: ClassVar[tuple[str, ...]] = ("metrics", "rungs", "judged_rungs")
-    """They only ask for more to be measured, and change no other number."""
+    """Fields that only ask for more to be measured, and change no other number."""
     younger: ClassVar[tuple[str, ...]] = ("iwae", "n", "reference")
 
     @property
     def first_sets(self) -> int:
-        """The sets that are drawn in any case."""
+        """The number of sets that are drawn in any case."""
         return FEWEST_SETS if self.sets == "auto" else self.sets
 
     @property
     def at_rung(self) -> Evaluation:
-        """The evaluation of a training on its way: a quarter of the strata, and the bound alone."""
+        """The evaluation of a training on its way: the bound alone, with a quarter of the strata."""
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
@@ -147,7 +148,7 @@ class Evaluation:
             raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")
 
     def _check_reference(self) -> None:
-        """ValueError where what samples are held against makes no sense beside what else is asked for."""
+        """ValueError where the reference of samples contradicts the other fields."""
         if self.reference is None:
             return
         if self.reference not in get_args(Reference):

@@ -1,4 +1,5 @@
-"""The end of every command of this package (`analysis.format.shell`), after packages that cannot be used were named."""
+"""The exit of every command of this package (`analysis.format.shell`), which first names packages that cannot be
+used."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ def exit_code(main: Callable[[list[str]], int]) -> int:
 
 
 def outcome(main: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit code of a command on these arguments, once packages that cannot be used were named."""
+    """The exit code of a command on these arguments, after packages that cannot be used were named."""
     for complaint in complaints():
         print(f"warning: {line(complaint)}", file=sys.stderr)
     return shell.outcome(lambda words: main(list(words)), arguments)

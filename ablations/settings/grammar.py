@@ -1,9 +1,9 @@
 """Text to settings: the words of a command line, and the files of choices (`folders.py`), by Hydra's grammar.
 
-The only file that knows Hydra. It tells which choices exist, what a choice's file says, and what a word sets; which
-words a command knows is in `arguments.py`, and what they mean is the business of `registry.py`. Nothing here imports
-torch, so that `--help` and errors about names come at once. Text never names code to run: `_target_`, interpolation and
-added or deleted keys are refused.
+This is the only file that knows Hydra. It knows which choices exist, what a choice's file says, and what a word sets;
+`arguments.py` knows the words of a command, and `registry.py` what they mean. Nothing here imports torch, so that
+`--help` and errors about names come at once. Text never names code to run: `_target_`, interpolation and added or
+deleted keys are refused.
 """
 
 from __future__ import annotations
@@ -46,20 +46,18 @@ class Range:
 
 
 BARE = {"average": ("power", "std")}
-"""Axis → the choice that a number by itself means there, and the field that it sets: average=0.05."""
+"""Axis → the choice that a bare number selects, and the field that the number sets: average=0.05."""
 
 
 def options_of(group: str) -> dict[str, str]:
-    """The choices of a group, and the line that explains each: its file's first comment, or its class's docstring."""
+    """The choices of a group with a line that explains each: its file's first comment, or its class's docstring."""
     lines = {option: _first_line(paths[0]) for option, paths in files(group).items()}
     return lines | {name: line for name, line in unnamed(group).items() if name not in lines}
 
 
 def load(group: str, option: str) -> dict[str, Any]:
-    """The content of a choice's file; of a class from outside without a file, its name; of a number, what it means.
-
-    InputError where there is none such, or it cannot be read.
-    """
+    """The content of a choice's file; for a class from outside without a file, its name; for a number, its meaning.
+    InputError where there is no such choice, or its file cannot be read."""
     return _loaded(group, option)
 
 
@@ -83,7 +81,7 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
 
 
 def _number(text: str) -> float | None:
-    """The finite number that a text is, or None."""
+    """The finite number that a text stands for, or None."""
     try:
         value = float(text)
     except ValueError:
@@ -92,7 +90,7 @@ def _number(text: str) -> float | None:
 
 
 def use(folder: str | None) -> None:
-    """Take a folder for the user's own, None for the default, and read all files anew."""
+    """Use a folder as the user's own, None for the default, and read all files anew."""
     folders.use(folder)
     _loaded.cache_clear()
 
@@ -109,7 +107,7 @@ def _first_line(path: Path) -> str:
 
 @cache
 def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
-    """A file as it was written then."""
+    """The content of a file at a time of writing, which the cache distinguishes."""
     try:
         refuse_vast(path)
         node: Any = OmegaConf.load(path)
@@ -132,7 +130,8 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
 
 
 def _composed(path: Path, group: str, option: str) -> Any:
-    """The content of a file with a list of defaults; Hydra takes ten times as long as to read one without."""
+    """The content of a file with a list of defaults, composed by Hydra, which takes ten times as long as reading a
+    plain one."""
     folder = path.parents[option.count("/") + 1]
     for other in (folder / group).rglob("*.yaml"):
         # One that cannot be read is no matter where the defaults do not name it.
@@ -146,7 +145,7 @@ def _composed(path: Path, group: str, option: str) -> Any:
 
 
 def refuse_code(values: Any, where: str) -> None:
-    """Text that would name code or other text is refused."""
+    """Refuse text that would name code or other text."""
     if isinstance(values, dict):
         if "_target_" in values:
             raise InputError(f"{where} names code to run (_target_), which no text may do")
@@ -174,10 +173,8 @@ def _plainly(message: str) -> str:
 
 
 def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
-    """The keys, each with its values, or its range where a search may have them.
-
-    InputError for what is not key=value, is given twice, or would name code.
-    """
+    """The keys with their values, or with a range where a search allows that. InputError for a word that is not
+    key=value, is given twice, or would name code."""
     seen = set()
     for argument in arguments:
         refuse_dashes(argument, key_meant)
@@ -208,7 +205,7 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
 
 
 def _without_value(argument: str, *, searches: bool) -> InputError:
-    """The error for a word that has no =, with what may be meant; a study is of searches."""
+    """The error for a word without =, with what may be meant; only searches have studies."""
     key = argument.partition(":")[0]
     near = [key] if key != argument or key in groups() else []
     near += [word for word in meant(argument) if searches or not word.startswith("study=")]
@@ -217,7 +214,7 @@ def _without_value(argument: str, *, searches: bool) -> InputError:
 
 
 def written(arguments: list[str]) -> dict[str, str]:
-    """The value of each key as it was written, where a text is meant that reads like a number."""
+    """The value of each key as it was written, for texts that look like numbers."""
     parts = [argument.partition("=") for argument in arguments]
     return {key.strip(): text.strip() for key, _, text in parts}
 
@@ -240,7 +237,7 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
 
 
 def _unquoted(value: Any) -> Any:
-    """A value of several, whose texts Hydra leaves in their quotes where it is a list."""
+    """A value of a list without the quotes in which Hydra leaves texts."""
     if isinstance(value, list):
         return [_unquoted(part) for part in value]
     return value.text if isinstance(value, QuotedString) else value

@@ -18,7 +18,7 @@ from typing import Literal, get_args
 By = Literal["class", "rung", "cell"]
 
 MOST_RUNG = 30
-"""So often no training's steps can be halved."""
+"""The most halvings of a training's steps."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Guidance:
 
     @property
     def asked(self) -> str:
-        """The setting by which samples are guided."""
+        """The setting by which guidance was asked for."""
         return f"guidance.scale={self.scale if isinstance(self.scale, str) else f'{self.scale:g}'}"
 
     @property
     def unread(self) -> tuple[str, ...]:
-        """Fields that no sample reads: without guidance none is."""
+        """Fields that no sample reads; without guidance, all of them."""
         if not self.guides:
             return tuple(field.name for field in fields(self))
         read = {"scales": self.scale == "auto", "rung": self.by == "rung", "guide": self.by == "cell"}

@@ -1,7 +1,7 @@
-"""The cell that guides another (`guidance.by=cell`), the rung that guides one (`by=rung`), and guidance without sense.
+"""The cell that guides another (`guidance.by=cell`), the rung that guides one (`by=rung`), and why guidance is refused.
 
-A guide's x̂_0 is compared with the guided model's at the same noise level: the two may differ in the network, and in how
-and on what loss it was trained, but not in what x_t is.
+A guide's x̂_0 is compared with the guided model's at the same noise level: the two may differ in the network, its
+training and its loss, but x_t must be the same.
 """
 
 from __future__ import annotations
@@ -31,11 +31,12 @@ DIFFERS = (
 )
 """The choices in which a guiding cell may differ."""
 ALIKE = ("training.precision",)
-"""Fields of these that it has in common all the same."""
+"""Fields of these in which they may not differ."""
 
 
 def guiding_cell(cell: Cell) -> Cell:
-    """The cell that guides another, at the same seed: it is guided by none. InputError where its settings make none."""
+    """The cell that guides another, at the same seed; it is itself unguided. InputError where its settings make no
+    cell."""
     given = dict(map(_setting, cell.guidance.guide))
     choices: dict[str, Any] = {}
     for axis in dict.fromkeys(key.partition(".")[0] for key in given):
@@ -56,7 +57,7 @@ def guiding_cell(cell: Cell) -> Cell:
 
 
 def _setting(word: str) -> tuple[str, Any]:
-    """The key and the value of a word of `guidance.guide`; InputError where a guide cannot have it."""
+    """The key and the value of a word of `guidance.guide`; InputError where a guide may not set it."""
     ((key, values),) = grammar.overrides([word])
     if not isinstance(values, list) or len(values) != 1:
         raise InputError(f"guidance.guide has {word}, and a guide is one cell: give {key} one value")
@@ -76,8 +77,8 @@ def rung_step(cell: Cell) -> int:
 
 
 def guide_passes(cell: Cell) -> int:
-    """Passes of its guide that a sample takes, about: those within the interval, all where its times are not known
-    before a training."""
+    """Passes of the guide for each sample, roughly: those within the interval; all of them where the times are only
+    known after a training."""
     if not cell.guidance.guides or cell.horizon == 0:
         return 0
     guide = guiding_cell(cell) if cell.guidance.by == "cell" else cell
@@ -99,7 +100,7 @@ def _share(cell: Cell) -> float:
 
 
 def _times(cell: Cell) -> Tensor | None:
-    """The times of a sampler's chain, 0 first; None where a trained network is fitted to tell them."""
+    """The times of a sampler's chain, 0 first; None where they are fitted to a trained network."""
     steps = cell.sampler.steps or cell.horizon
     if cell.spacing.fitted and steps != cell.horizon:
         return None
@@ -107,7 +108,7 @@ def _times(cell: Cell) -> Tensor | None:
 
 
 def guidance_refusal(cell: Cell) -> str | None:
-    """The reason why a cell's samples cannot be guided as it asks, or None; a guiding cell has to make sense too."""
+    """The reason why a cell's samples cannot be guided as it asks, or None; the guiding cell is checked too."""
     plan, asked = cell.guidance, cell.guidance.asked
     if not plan.guides:
         return None
@@ -184,5 +185,5 @@ def _guide_refusal(cell: Cell) -> str | None:
 
 
 def at_scale(cell: Cell, scale: float) -> Cell:
-    """A cell that is guided by this scale, whichever it asks for."""
+    """The same cell, guided by this scale."""
     return replace(cell, guidance=replace(cell.guidance, scale=scale))

@@ -1,7 +1,7 @@
-"""The identity of a cell: a hash of its built choices, defaults included, of its data's digest and of its precision.
+"""The identity of a cell: a hash of its choices with all defaults, of its data's digest and of its precision.
 
 Equal cells are one cell whatever text they came from. `cell_id` leaves the seed out: seeds are repetitions of one cell.
-A file enters by what it holds, never by where it lies.
+A file enters by its content, never by its place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def described(cell: Cell, *, places: bool = False) -> dict[str, Any]:
-    """Every choice of a cell but its seed, as plain values; with `places`, also where their files lie."""
+    """Every choice of a cell but its seed, as plain values; with `places`, also the places of their files."""
     choices = {axis: describe(getattr(cell, axis), places=places) for axis in AXES}
     return choices | {item.name: getattr(cell, item.name) for item in fields(cell) if item.name in PLAIN}
 
@@ -33,26 +33,24 @@ def read_by_id(cell: Cell) -> dict[str, Any]:
 
 
 def average_read(cell: Cell) -> dict[str, Any]:
-    """The part that what is evaluated adds to its training: which average of the weights, if not as ever."""
+    """The part of an identity for the average of the weights that is evaluated; empty for the default."""
     return {axis: choice for axis, choice in read_by_id(cell).items() if axis == "average"}
 
 
 def labels_read(cell: Cell) -> dict[str, str]:
-    """The part of an identity that tells which labels a cell's network is told; nothing where it is told none."""
+    """The part of an identity for the labels that a cell's network is told; empty where it is told none."""
     return {"labels": cell.data.load().labels_digest} if cell.told_labels else {}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:
-    """(axis, choice, where its class comes from) of each choice of a cell that does not ship."""
+    """(axis, choice, origin of its class) for each choice of a cell that does not ship."""
     choices = [(axis, getattr(cell, axis)) for axis in AXES]
     return [(axis, choice, origin) for axis, choice in choices if (origin := origin_of(type(choice)))]
 
 
 def cell_id(cell: Cell, digest: str, precision: Precision, extractor: str | None = None) -> str:
-    """12 hex digits that name a cell on data of this digest, whatever its seed.
-
-    `extractor` is its features' identity, which counts where the cell brings their weights.
-    """
+    """12 hex digits that name a cell on data with this digest, whatever its seed. `extractor` is the identity of the
+    features; it counts where the cell brings their weights."""
     content: dict[str, Any] = {"cell": read_by_id(cell), **labels_read(cell), "digest": digest, "precision": precision}
     return content_hash(content | ({"extractor": extractor} if cell.evaluation.weights else {}))
 

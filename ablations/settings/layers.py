@@ -1,7 +1,7 @@
-"""Layers of settings, later ones over earlier ones, choices before fields; `making.py` makes cells of them.
+"""Layers of settings, later ones over earlier ones, choices before fields; `making.py` turns them into cells.
 
-A choice that is replaced takes its own fields with it. What a choice's file `suggests` for others goes with it, and
-yields to a field that is set anywhere. Nothing here imports torch, so that errors about names come at once.
+A choice that is replaced takes its own fields with it. What a choice's file `suggests` for other settings goes with it,
+and gives way to a field that is set anywhere. Nothing here imports torch, so that errors about names come at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from analysis.format.errors import InputError, written_out
 
 
 def check_key(key: str, what: str = "setting", also: Iterable[str] = ()) -> None:
-    """InputError unless a key is a field of a cell, or of one of its choices; `also` are others that may be meant."""
+    """InputError unless a key is a field of a cell, or of one of its choices; `also` are other keys that may be
+    meant."""
     axis, _, name = key.partition(".")
     if key not in PLAIN and axis not in AXES:
         dotted = [f"{single}.{field}" for single in AT_ONCE for field in _fields(single)]
@@ -34,14 +35,15 @@ def _fields(axis: str) -> list[str]:
 
 
 def check_word(key: str, value: Any) -> str:
-    """A word as a field of `WORDS` has it; InputError where it has none such."""
+    """A value as a field of `WORDS` has it; InputError where the field has no such word."""
     if str(value) not in WORDS[key]:
         raise no_such(key, str(value), WORDS[key], group=key)
     return str(value)
 
 
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The settings of a cell of these layers: every axis and plain field, and the fields of choices that are given."""
+    """The settings that these layers give a cell: every axis and plain field, and the fields of choices that are
+    set."""
     settings: dict[str, Any] = {**AXES, **PLAIN}
     set_fields = fields_in(layers)
     for i, layer in enumerate(layers):
@@ -55,7 +57,7 @@ def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def suggestions(axis: str, option: str) -> dict[str, Any]:
-    """The values that the file of a choice suggests for others; InputError where that is no mapping."""
+    """The values that the file of a choice suggests for other settings; InputError where they are no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
         raise InputError(f"{told(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
@@ -63,19 +65,19 @@ def suggestions(axis: str, option: str) -> dict[str, Any]:
 
 
 def fields_in(layers: list[dict[str, Any]]) -> set[str]:
-    """The fields, of choices and plain ones, that layers set."""
+    """The fields that layers set, those of choices and plain ones."""
     return {key for layer in layers for key in layer if "." in key or key in PLAIN}
 
 
 def values_of(axis: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """The values that the choice of an axis is built from: its file, and the fields that are set of it."""
+    """The values that the choice of an axis is built from: its file, and its fields that are set."""
     values = dict(grammar.load(axis, str(settings[axis])))
     values.pop("suggests", None)
     return values | {key.split(".", 1)[1]: value for key, value in settings.items() if key.startswith(f"{axis}.")}
 
 
 def choices_first(*layers: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers, all of their choices before any field: so no choice takes away a field that another layer sets."""
+    """The layers with all choices before any field: so no choice removes a field that another layer sets."""
     return [
         {key: value for key, value in layer.items() if ("." in key) == is_field}
         for is_field in (False, True)

@@ -1,4 +1,4 @@
-"""A cell of settings (`layers.py`), or of the parameters that its results were written with."""
+"""A cell made from settings (`layers.py`), or from the parameters that its results were written with."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
 YOUNGER = ("space", "spacing", *Cell.younger)
-"""Axes that files of results may not have, whose default stands for what was done before there were any."""
+"""Axes that files of results may lack; their default does what was done before they existed."""
 
 FORMER = {"schedule": {"found": "saved"}}
-"""Axis → names under which files of results may know a choice, and its present one."""
+"""Axis → former names of choices in files of results, and their present names."""
 
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
@@ -40,13 +40,13 @@ def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
 
 
 def _with_snapshots(cell: Cell) -> Cell:
-    """The cell whose training, whichever that is, takes the snapshots that its average is reconstructed from."""
+    """The cell, whose training keeps the snapshots that its average is reconstructed from."""
     count = cell.training.snapshots or cell.average.snapshots
     return replace(cell, training=replace(cell.training, snapshots=count))
 
 
 def _without_suggestion(cell: Cell) -> Cell:
-    """The cell without a score in continuous time, which an objective suggests, where it has no such likelihood."""
+    """The cell without a likelihood in continuous time that an objective suggests, where it has no such likelihood."""
     if not cell.evaluation.continuous:
         return cell
     if cell.space.likelihood and cell.horizon and flow_refusal(choices_of(cell)) is None:
@@ -55,7 +55,7 @@ def _without_suggestion(cell: Cell) -> Cell:
 
 
 def _within_budget(cell: Cell) -> Cell:
-    """The cell with the training steps that its budget comes to."""
+    """The cell with the number of training steps that its budget buys."""
     if cell.budget == "steps" or cell.horizon == 0 or refusal(cell) is not None:
         return cell
     steps = matched_steps(cell)
@@ -66,7 +66,7 @@ def _within_budget(cell: Cell) -> Cell:
 
 
 def cell_of(parameters: dict[str, str], seed: int) -> Cell:
-    """The cell whose `identity.parameters` these are; InputError where they are not a cell's of this version."""
+    """The cell with these `identity.parameters`; InputError where this version has no such cell."""
     choices: dict[str, Any] = {}
     for axis in AXES:
         values = {
@@ -83,7 +83,7 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
 
 
 def _check_origin(choice: str, then: str, now: str) -> None:
-    """InputError unless the class that a cell was made with is the one that is here."""
+    """InputError unless the class that made a cell is the one that is here."""
     if then != now:
         raise InputError(
             f"{choice} of this cell was {then or 'one that ships'}, and here is {now or 'one that ships'}: "

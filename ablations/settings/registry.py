@@ -1,7 +1,7 @@
 """Names to classes: a choice's class is found by its name, and its constructor is the schema.
 
-A name belongs to exactly one class, and a file of `configs/<axis>/` gives it with the values it presets. Values are
-checked by pydantic against the constructor's annotations; keys that it does not have are refused here.
+A name belongs to exactly one class, and a file of `configs/<axis>/` gives the name with preset values. Pydantic checks
+values against the constructor's annotations; unknown keys are refused here.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from analysis.format.errors import InputError, alternatives, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
-"""The key of a described choice that says where a class from outside comes from."""
+"""The key of a described choice for the origin of a class from outside."""
 
 T = TypeVar("T")
 
 
 def base_of(axis: str) -> type:
-    """The base class of an axis, or of what else a class from outside can be."""
+    """The base class of an axis, or of another thing that a class from outside can be."""
     module, _, name = {**BASES, **DOORS}[axis].rpartition(".")
     return typing.cast(type, getattr(importlib.import_module(module), name))
 
 
 def classes(base: type) -> dict[str, type]:
-    """The final classes below a base by name: those that ship, and those from outside that can be imported."""
+    """The final classes of a base by name: those that ship, and those from outside that can be imported."""
     return shipped(base) | outside(_axis(base))
 
 
 def class_of(base: type, name: str, axis: str) -> type:
-    """The class of a name below a base; InputError, which calls it an `axis`, where there is none that can be used."""
+    """The class of a base with a name; InputError, which calls it an `axis`, where none can be used."""
     if (cls := shipped_class(base, name)) is not None:
         return cls
     if name in unnamed(_axis(base)):
@@ -51,16 +51,14 @@ def class_of(base: type, name: str, axis: str) -> type:
 
 
 def _axis(base: type) -> str:
-    """The axis of a base class; "" where it is none that can be extended from outside."""
+    """The axis of a base class; "" where it cannot be extended from outside."""
     dotted = f"{base.__module__}.{base.__qualname__}"
     return next((axis for axis, door in DOORS.items() if door == dotted), "")
 
 
 def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
-    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong.
-
-    `base` is the choices' base class where the axis is none of a cell.
-    """
+    """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong. `base` is
+    the choices' base class where the axis is not one of a cell."""
     values = dict(values)
     name = values.pop("name", axis)
     cls = class_of(base or base_of(axis), str(name), axis)
@@ -93,7 +91,7 @@ def field_names(cls: type) -> list[str]:
 
 
 def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T:
-    """cls(**values), each value of its annotated type and range."""
+    """cls(**values), with the type and range of each value checked against its annotation."""
     fields = field_names(cls)
     for key in values:
         if key not in fields:
@@ -126,7 +124,7 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
 
 
 def _having(axis: str, field: str) -> list[str]:
-    """The choices of an axis that have such a field."""
+    """The choices of an axis that have this field."""
     known = classes(base_of(axis)) if axis in BASES else {}
     return [name for name, cls in known.items() if field in field_names(cls)]
 
@@ -139,11 +137,11 @@ KINDS = {
     "list_type": "must be a list, written [A,B]",
     "tuple_type": "must be a list, written [A,B]",
 }
-"""What a value must be, by Pydantic's name for its not being so."""
+"""Pydantic's name for an error → what the value must be."""
 
 
 def _must(message: str) -> str:
-    """Pydantic's message about a value, as the end of a sentence about it."""
+    """Pydantic's message about a value, as the end of a sentence."""
     return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
 
 

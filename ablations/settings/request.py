@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Common(ABC):
     """The fields of every request. `settings` maps each key of a cell, or axis of a grid, to its values in order;
-    `launcher_fields` are what is set of the launcher, `configs` is the user's own folder of files."""
+    `launcher_fields` are the launcher's settings, `configs` is the user's own folder of files."""
 
     seeds: int | None = None
     first_seed: int = 0
@@ -68,7 +68,7 @@ class Request(Common):
 
 @dataclass(frozen=True)
 class SearchRequest(Common):
-    """A request of `ablations.search`; None where the study's file decides. `ranges` are drawn from."""
+    """A request of `ablations.search`; None where the study's file decides. Parameters are drawn from `ranges`."""
 
     study: str | None = None
     trials: int | None = None
@@ -88,7 +88,8 @@ class SearchRequest(Common):
 
 
 def _flat(option: str) -> str:
-    """The name of a file in a folder of its group, mine/first, as one folder's: results lie beside each other."""
+    """The name of a file in a subfolder of its group, mine/first, as the name of one folder, because results lie beside
+    each other."""
     return option.replace("/", "-")
 
 
@@ -103,12 +104,13 @@ def check_device(device: str) -> None:
 
 DATABASES = ("mlflow.db", "optuna.db")
 OWN = {COMMITTED, *(f"{database}{ending}" for database in DATABASES for ending in ("", "-journal", "-wal", "-shm"))}
-"""Files of the suite, and of SQLite for it, in a folder of results; the names of all their others begin with a dot."""
+"""Files of the suite, and of SQLite for it, in a folder of results; the names of all other such files begin with a
+dot."""
 LONGEST = 100
 
 
 def check_title(title: str, name: str | None) -> None:
-    """InputError unless results can be in a folder of this title, which is the name that was given, if one was."""
+    """InputError unless results can have a folder with this title; `name` is the name that was given, if one was."""
     if name is not None and re.fullmatch(r"\w[\w.-]*", name) is None:
         raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {name!r}")
     if len(title) > LONGEST:
@@ -121,7 +123,7 @@ def check_title(title: str, name: str | None) -> None:
 
 
 def check_results(results: Path) -> None:
-    """InputError where a folder is that of committed results, which `ablations.record` alone writes to."""
+    """InputError for the folder of committed results, which only `ablations.record` writes to."""
     if results.resolve().name == COMMITTED:
         raise InputError(
             f"{results} is where committed results are: give results={results.parent}, where your own are, and promote "

@@ -1,7 +1,7 @@
 """Refusals of cells that make no sense: each reason says what was asked for, and the nearest thing that works.
 
-Rules of the axes among themselves are the core's (`diffusion_core/choices.py`); those here also read the data, the
-space, the evaluation, and a chain of no steps.
+The core has the rules among the axes (`diffusion_core/choices.py`); those here also read the data, the space, the
+evaluation, and a chain of no steps.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from diffusion_core.randomness import built
 
 
 def refusal(cell: Cell) -> str | None:
-    """The reason why a cell makes no sense, or a class from outside in it cannot be built; None if there is none."""
+    """The reason why a cell makes no sense, or why a class from outside in it cannot be built; None if there is
+    none."""
     try:
         return _refusal(cell)
     except Exception as error:
@@ -40,7 +41,8 @@ def refusal(cell: Cell) -> str | None:
 
 
 def _refusal(cell: Cell) -> str | None:
-    """A chain of no steps reads nothing of the other choices, which must go together all the same."""
+    """The same without classes from outside. A chain of no steps reads none of the other choices, which must still fit
+    together."""
     if cell.horizon == 0:
         return _chainless_refusal(cell) or _refusal(replace(cell, horizon=NUMBERS["horizon"]))
     reason = (
@@ -60,7 +62,7 @@ def _refusal(cell: Cell) -> str | None:
 
 
 def _shape_refusal(cell: Cell) -> str | None:
-    """The reason why the data have no such code, or the network cannot take their shape."""
+    """The reason why the data cannot be coded so, or the network cannot take their shape."""
     data = cell.data.load()
     try:
         shape = cell.space.shape_of(data.shape)
@@ -75,8 +77,8 @@ def _shape_refusal(cell: Cell) -> str | None:
 
 @lru_cache(maxsize=64)
 def _misshapen(network: Network, shape: tuple[int, ...], channels: int, classes: int) -> str | None:
-    """The reason why a network cannot take data of this shape and labels of so many classes, or, from outside, gives
-    what it was not asked for."""
+    """The reason why a network cannot take data of this shape and labels of so many classes, or, for one from outside,
+    returns something of another shape."""
     try:
         module = built(
             lambda: network.labelled(shape, channels, classes) if classes else network.build(shape, channels)
@@ -107,7 +109,7 @@ def _chainless_refusal(cell: Cell) -> str | None:
 
 
 def between_refusal(cell: Cell) -> str | None:
-    """The reason why a sampler that asks the network between two times cannot do so."""
+    """The reason why a sampler that evaluates the network between two times cannot do so."""
     reason = level_refusal(choices_of(cell)) if cell.sampler.between_times else None
     asked = f"sampler={choice_name(cell.sampler)} with these fields"
     return f"{asked} asks the network between two times, and {reason}" if reason else None
@@ -132,7 +134,7 @@ def guiding_cell_refusal(cell: Cell) -> str | None:
 
 
 def flip_refusal(cell: Cell) -> str | None:
-    """The reason why a cell's data cannot be mirrored while it trains."""
+    """The reason why a cell's data cannot be mirrored in training."""
     data = choice_name(cell.data)
     if not cell.training.flips:
         return None
@@ -157,7 +159,7 @@ def label_refusal(cell: Cell) -> str | None:
 
 
 def continuous_refusal(cell: Cell) -> str | None:
-    """The reason why a likelihood that goes beyond the bound cannot be asked of a cell."""
+    """The reason why a cell cannot have a likelihood beyond the bound that it asks for."""
     values = {name: getattr(cell.evaluation, name) for name in LIKELIHOODS}
     asked = {name: f"evaluation.{name}={value}" for name, value in values.items() if value}
     of_chain = [score for name, score in asked.items() if name != "iwae"]

@@ -125,7 +125,7 @@ SYNONYMS = {
     "variance=learned": "learned_range learned_sigma learn_sigma",
     "variance=learned_diagonal": "diagonal full",
 }
-"""A key, or a value of one → its names elsewhere. A word of several rows may mean any of them."""
+"""A key, or a value of one → its names elsewhere. A word in several rows may mean any of them."""
 
 NOTES = {
     "epochs": "a training is counted in steps, of training.batch examples each",
@@ -137,7 +137,7 @@ NOTES = {
     "fid": "it is measured of all samples",
     "wandb": "runs go to MLflow, wherever tracking.uri says, and results to files",
 }
-"""What is to be said beside the keys that a word may mean."""
+"""Notes to be printed beside the keys that a word may mean."""
 
 NUMBERS = {
     "guidance": "guidance.scale",
@@ -147,19 +147,17 @@ NUMBERS = {
     "timesteps": "horizon",
     "training": "training.steps",
 }
-"""Axis → the key that a number given to it is meant for."""
+"""Axis → the key that is meant by a number given to the axis."""
 
 MOST = 4
-"""So many suggestions are read."""
+"""The most suggestions that are shown."""
 NEAR = 0.85
-"""A dotted key that is so near is the one."""
+"""The similarity at which a dotted key is taken to be the one that is meant."""
 
 
 def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", more: Iterable[str] = ()) -> InputError:
-    """The error that `given` is no `kind`, with what is meant: a value or field of its `group`, else one of another.
-
-    `more` are further names, dotted ones, that are searched and not listed.
-    """
+    """The error that `given` is no `kind`, with what may be meant: a value or field of its `group`, else one of
+    another. `more` are further dotted names, which are searched and not listed."""
     names, dotted = list(allowed), list(more)
     slips = get_close_matches(given, dotted, 1, NEAR) if "." in given else []
     number = [NUMBERS[group]] if group in NUMBERS and plain(given).isdecimal() else []
@@ -170,10 +168,8 @@ def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", m
 
 
 def meant(word: str, group: str = "") -> list[str]:
-    """The keys that a word stands for elsewhere, or else values; with a group those alone that are its.
-
-    A dotted word may be known by its last part, or by its first.
-    """
+    """The keys that a word stands for elsewhere, or else the values; with a group, only those of the group. A dotted
+    word may be recognised by its last part, or by its first."""
     for form in (word, word.rpartition(".")[2], word.partition(".")[0]):
         if found := _rows(form) or [f"{group}={form}" for group in groups() if form in files(group)]:
             if group:
@@ -183,7 +179,7 @@ def meant(word: str, group: str = "") -> list[str]:
 
 
 def key_meant(word: str) -> str:
-    """The key that a word stands for elsewhere, if it is one alone; else the word itself."""
+    """The key that a word stands for elsewhere, if there is exactly one; else the word itself."""
     keys = [target for target in _rows(word) if "=" not in target]
     return keys[0] if len(keys) == 1 else word
 
@@ -198,5 +194,5 @@ def _rows(word: str) -> list[str]:
 
 
 def groups() -> list[str]:
-    """The axes, and what else has its choices in files: grid, study, launcher."""
+    """The axes, and the other things whose choices are files: grid, study, launcher."""
     return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())

@@ -1,1 +1,1 @@
-"""Classes and files from outside: of installed packages, of a user's script, of a folder `configs/`."""
+"""Classes and files from outside: from installed packages, from a user's script, from a folder `configs/`."""

@@ -3,8 +3,8 @@
     @ablations.register            in a script, or in a module that it imports
     an entry point of a package    `packages.py`, imported when its name is first asked for
 
-A class from outside is a choice like any other: below the base class of its axis, named by its own name in snake case,
-set by the fields of its constructor. What it is known by, beside its name and fields, is in `origins.py`.
+A class from outside is a choice like any other: it derives from the base class of its axis, is called by its own name
+in snake case, and is set by the fields of its constructor. `origins.py` says what else identifies it.
 """
 
 from __future__ import annotations
@@ -34,27 +34,26 @@ def register(cls: C) -> C:
 
 
 def name_of(axis: str, cls: type) -> str:
-    """The name of a class on its axis: extractors are written with hyphens."""
+    """The name of a class on its axis; extractors are written with hyphens."""
     return choice_name(cls).replace("_", "-") if axis == "extractor" else choice_name(cls)
 
 
 def shipped(base: type) -> dict[str, type]:
-    """The final classes below a base that ship, by name; those that have a file each beside the base's are read."""
+    """The final classes of a base that ship, by name; the modules beside the base are imported first, where each choice
+    has a file."""
     _read_beside(base.__module__)
     return _loaded(base)
 
 
 def shipped_class(base: type, name: str) -> type | None:
-    """The class below a base that ships under a name. What lies beside the base is read only if it is not known yet:
-    it may import torch."""
+    """The class of a base that ships under a name. The modules beside the base are imported only if it is not known
+    yet: they may import torch."""
     return _loaded(base).get(name) or shipped(base).get(name)
 
 
 def _loaded(base: type) -> dict[str, type]:
-    """The final classes below a base that ship and have been imported, by name.
-
-    What stands for a choice in the shared checks (`testing/`) is none.
-    """
+    """The final classes of a base that ship and have been imported, by name, without those that only stand for a choice
+    in the shared checks (`testing/`)."""
     places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
     ours = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
     return {choice_name(cls): cls for cls in ours if not inspect.isabstract(cls)}
@@ -62,7 +61,8 @@ def _loaded(base: type) -> dict[str, type]:
 
 @cache
 def _read_beside(module: str) -> None:
-    """Import what lies beside a module. Once: a choice is named many times for each cell, and folders read slowly."""
+    """Import the modules beside a module, once: a choice is named many times for each cell, and folders are slow to
+    read."""
     package = importlib.import_module(module.rpartition(".")[0])
     for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
         if not beside.name.endswith(".testing"):
@@ -75,7 +75,7 @@ def _descendants(base: type) -> list[type]:
 
 
 def outside(axis: str) -> dict[str, type]:
-    """The classes from outside of an axis by name, as far as they can be imported."""
+    """The classes from outside of an axis by name, those that can be imported."""
     usable = {}
     for name in unnamed(axis):
         try:
@@ -87,7 +87,7 @@ def outside(axis: str) -> dict[str, type]:
 
 
 def imported(axis: str, name: str) -> type:
-    """The class from outside of a name; InputError, in one line, where there is none that can be used."""
+    """The class from outside with a name; InputError, in one line, where none can be used."""
     if (axis, name) in REGISTERED:
         return REGISTERED[axis, name]
     offer = offered(axis, name)
@@ -102,7 +102,7 @@ def imported(axis: str, name: str) -> type:
 
 
 def modules() -> list[str]:
-    """The modules that hold registered classes: what a worker imports first. InputError where one is no file's."""
+    """The modules that hold registered classes, which a worker imports first. InputError where one has no file."""
     for cls in REGISTERED.values():
         if file_of(cls.__module__) is None:
             raise InputError(
@@ -113,7 +113,7 @@ def modules() -> list[str]:
 
 
 def import_modules(names: list[str]) -> None:
-    """In a worker: import what registers the classes of the command that started it."""
+    """In a worker: import the modules that register the classes of its command."""
     for name in names:
         importlib.import_module(name)
 
@@ -143,7 +143,7 @@ def _check_offered(cls: type, offer: Offer) -> None:
 
 
 def _axis_of(cls: type) -> str:
-    """The axis whose base class a class has; InputError where it has none."""
+    """The axis whose base class a class derives from; InputError where there is none."""
     if not isinstance(cls, type):
         raise InputError(f"only a class can be registered, got {cls!r}")
     bases = {f"{base.__module__}.{base.__qualname__}" for base in cls.__mro__[1:]}
@@ -178,7 +178,7 @@ def _check(cls: type, axis: str, name: str) -> None:
 
 
 def _names_that_ship(axis: str) -> set[str]:
-    """The names on an axis that are taken: of files, and of classes, of which some axes have no files."""
+    """The names on an axis that are taken: those of files, and on axes without files those of classes."""
     module, _, base = DOORS[axis].rpartition(".")
     classes = shipped(getattr(importlib.import_module(module), base)).values()
     return {path.stem for path in (SHIPPED / axis).glob("*.yaml")} | {name_of(axis, cls) for cls in classes}

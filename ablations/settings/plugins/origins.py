@@ -1,11 +1,11 @@
 """The origin of a class from outside: its package and version, and a digest of its source.
 
     example 0.1.0 3f2a9c0d1e2f      of an installed package
-    mine.py 8b1c22d4e0aa            of a script; "a notebook" of what is typed into one
+    mine.py 8b1c22d4e0aa            of a script; "a notebook" for code typed into one
 
-The digest is of the class's own source and of all that it refers to by name in code of the same package, or beside the
-same script: classes, functions, plain constants, and whole modules where it reaches into one. So an edit elsewhere
-changes nothing, and an edit to what the class does makes new cells of its cells.
+The digest covers the class's own source and everything that it refers to by name in code of the same package, or beside
+the same script: classes, functions, plain constants, and whole modules that it uses by attribute. So an edit elsewhere
+changes nothing, and an edit to what the class does makes its cells new ones.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DIGITS = 12
 
 
 def origin_of(cls: type) -> str:
-    """Package, version and digest of a class from outside; "" of one that ships. InputError where it has no source."""
+    """Package, version and digest of a class from outside; "" for one that ships. InputError where it has no source."""
     return "" if cls.__module__.split(".")[0] in OURS else _origin(cls)
 
 
@@ -52,7 +52,7 @@ def made_by(cls: type) -> str:
 
 @lru_cache(maxsize=1)
 def _installed(places: tuple[tuple[str, int], ...]) -> Mapping[str, list[str]]:
-    """The packages that each module is of, where folders were last changed at these times: to read them takes long."""
+    """The package of each module, for folders last changed at these times: reading them takes long."""
     return packages_distributions()
 
 
@@ -62,13 +62,13 @@ def place_of(cls: type) -> str:
 
 
 def file_of(module: str) -> Path | None:
-    """The file of a module; None of what is typed into a notebook."""
+    """The file of a module; None for code typed into a notebook."""
     path = getattr(sys.modules[module], "__file__", None)
     return Path(path).resolve() if path else None
 
 
 def digest(cls: type) -> str:
-    """12 hex digits of the source that makes a class; InputError where there is none to read."""
+    """12 hex digits of the source that defines a class; InputError where there is none to read."""
     sources: dict[str, str] = {}
     todo: list[Any] = [cls]
     while todo:
@@ -90,7 +90,7 @@ def digest(cls: type) -> str:
 
 
 def _name(thing: Any) -> str:
-    """A name that is the same in every process and on every machine: a script is __main__ in one, and not in others."""
+    """A name that is the same in every process and on every machine: a script is __main__ in its own process only."""
     if isinstance(thing, ModuleType):
         return f"module {thing.__name__}"
     file = file_of(thing.__module__)
@@ -98,7 +98,8 @@ def _name(thing: Any) -> str:
 
 
 def _source(thing: Any, of: type) -> str:
-    """The source of a class, a function or a module; of a class in a notebook, that of its functions and its fields."""
+    """The source of a class, a function or a module; for a class in a notebook, that of its functions and its
+    fields."""
     try:
         if isinstance(thing, type) and file_of(thing.__module__) is None:
             methods = [_text(value) for value in vars(thing).values() if _typed(value)]
@@ -113,7 +114,7 @@ def _source(thing: Any, of: type) -> str:
 
 
 def _typed(value: Any) -> bool:
-    """True for a function that was typed in a class: what a dataclass writes itself follows from its fields."""
+    """True for a function that was written in a class; what a dataclass adds follows from its fields."""
     file = value.__code__.co_filename if isinstance(value, FunctionType) else "<string>"
     return file != "<string>" and not Path(file).is_file()
 
@@ -133,7 +134,7 @@ def _constant(value: Any) -> str:
 
 
 def _beside(value: Any, cls: type) -> bool:
-    """True for a class, function or module that is code of the class's package, or lies beside its script."""
+    """True for a class, function or module that belongs to the class's package, or lies beside its script."""
     named = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
     if not isinstance(value, (type, FunctionType, ModuleType)) or named not in sys.modules:
         return False

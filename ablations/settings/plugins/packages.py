@@ -1,10 +1,10 @@
 """The offers of installed packages: classes for the axes, and files of choices, grids and studies beside their code.
 
     [project.entry-points.diffusion_ablations]
-    "schedule.exponential" = "my_package.schedules:Exponential"     axis.name = where the class is
+    "schedule.exponential" = "my_package.schedules:Exponential"     axis.name = the place of the class
 
-Only what the packages say of themselves is read here, and none of them is imported: so `--help` and errors about names
-come at once. What cannot be used is left out, with a line that says why (`complaints`); all else goes on working.
+Only the packages' metadata is read, and none of them is imported: so `--help` and errors about names come at once. An
+offer that cannot be used is left out, with a line that says why (`complaints`); everything else goes on working.
 """
 
 from __future__ import annotations
@@ -23,24 +23,25 @@ GROUP = "diffusion_ablations"
 """The group of entry points."""
 
 CLOSED = ("training", "average", "conditioning", "guidance", "evaluation")
-"""Axes of which all choices ship."""
+"""Axes that cannot be extended from outside."""
 DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in CLOSED} | {
     "launcher": "ablations.launchers.protocol.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }
-"""Axes that a class from outside can extend, and the base class of each, by its dotted name."""
+"""Axes that a class from outside can extend, with the dotted name of the base class of each."""
 
 SHIPPED = Path(__file__).parents[2] / "configs"
 """The files of choices, grids and studies that ship."""
 
 REGISTERED: dict[tuple[str, str], type] = {}
-"""(axis, name) → class from outside that this process has registered or imported (`classes.py`)."""
+"""(axis, name) → the class from outside that this process has registered or imported (`classes.py`)."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A class that a package offers under a name of an axis; `trouble` says why it cannot be used, if it cannot."""
+    """A class that a package offers under a name of an axis; `trouble` is the reason why it cannot be used, if there is
+    one."""
 
     axis: str
     name: str
@@ -62,12 +63,12 @@ def offers() -> tuple[Offer, ...]:
 
 
 def offered(axis: str, name: str) -> Offer | None:
-    """The offer of a name, usable or not; None where there is none."""
+    """The offer under a name, usable or not; None where there is none."""
     return next((offer for offer in offers() if (offer.axis, offer.name) == (axis, name)), None)
 
 
 def unnamed(axis: str) -> dict[str, str]:
-    """The names of classes from outside, for which no file is needed, with a line on each; none is imported for it."""
+    """The names of classes from outside that have no file, with a line on each; none is imported for this."""
     lines = {offer.name: f"from {offer.of_package}" for offer in offers() if offer.axis == axis and not offer.trouble}
     own = {
         name: inspect.getdoc(cls) or "a class from outside" for (door, name), cls in REGISTERED.items() if door == axis
@@ -76,7 +77,7 @@ def unnamed(axis: str) -> dict[str, str]:
 
 
 def complaints() -> list[str]:
-    """A line for each offer that cannot be used, as far as that is seen without importing it."""
+    """A line for each offer that cannot be used, as far as that shows without importing it."""
     return list(dict.fromkeys(offer.trouble for offer in offers() if offer.trouble))
 
 
@@ -104,7 +105,7 @@ def _made_by(point: EntryPoint) -> tuple[str, str]:
 
 
 def _trouble(offer: Offer, same: list[EntryPoint]) -> str:
-    """The reason why an offer cannot be used, in one line; "" if none is seen."""
+    """The reason why an offer cannot be used, in one line; "" if none shows."""
     what = f"{offer.of_package} offers {offer.point.name}"
     if offer.axis not in DOORS:
         return f"{what}, and there is no such axis: an entry point is called axis.name, of {', '.join(DOORS)}"
