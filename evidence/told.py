@@ -121,6 +121,12 @@ class Told:
         entry: dict[str, Any] = found
         return entry
 
+    def by_seed(self, metric: str, cell: str) -> list[float]:
+        """The values of a metric of a cell, one of each seed."""
+        name, cell_id = self.metric(metric)["name"], self.answers["cells"][self.cells[cell]]["cell_id"]
+        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
+            return [float(row[name]) for row in csv.DictReader(file) if row["cell_id"] == cell_id]
+
     def value(self, metric: str, cell: str) -> float:
         """A mean over seeds."""
         mean: float = self.estimate(metric, cell)["mean"]

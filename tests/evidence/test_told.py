@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from evidence.told import size
+from evidence.told import Told, size
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,10 @@ def test_a_small_difference_has_another_decimal_where_its_interval_is_small_too(
 def test_a_difference_of_logarithms_is_a_factor_above_1():
     pair = {"difference": -math.log(2), "half_width": math.log(1.25), "scale": "log"}
     assert size(pair) == "a factor of 2.00 (1.60 to 2.50)"
+
+
+def test_the_values_of_seeds_have_the_mean_of_the_answers():
+    told = Told("spacing")
+    values = told.by_seed("nll", "uniform 10")
+    assert len(values) == told.seeds and len(set(values)) == told.seeds
+    assert math.isclose(sum(values) / len(values), told.value("nll", "uniform 10"), rel_tol=1e-6)
