@@ -45,7 +45,7 @@ def planned(request: SearchRequest) -> SearchPlan:
 
 
 def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
-    """Search, unless another command does; the exit code."""
+    """Search, unless another command is doing so; the exit code."""
     from ablations.driver.packing import packed
     from ablations.engine.folder_lock import SEARCH, place_of, wait_for_cleaning
     from ablations.engine.lease import holder, leased
@@ -118,7 +118,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
 
 
 def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
-    """Show trials while they run, in a store that is opened meanwhile."""
+    """A view of trials while they run, in a store that is opened meanwhile."""
     from ablations.driver.live import Live
     from ablations.search.records import asked_of
     from ablations.tracking.mlflow_views import view_of_search
@@ -129,7 +129,7 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
 
 
 def confirm(results: SearchResults, announced: Announced) -> int:
-    """Run the winners and the paper's default anew, and say what came of all; the exit code."""
+    """Run the winners and the paper's default anew, and print the outcome; the exit code."""
     from ablations.driver.execute import Job, execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
@@ -158,7 +158,7 @@ def confirm(results: SearchResults, announced: Announced) -> int:
 
 
 def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
-    """Say why there is no confirmation, and how to go on; the exit code."""
+    """Say why there is no confirmation, and how to continue; the exit code."""
     trials = optimizer.trials()
     over = sum(trial.state != "running" for trial in trials)
     if interrupted:

@@ -1,4 +1,4 @@
-"""Announcements of a search, before its trials and before it confirms what they found: what is run, for how long."""
+"""Announcements of a search, before its trials and before their confirmation: what is run, and for how long."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from analysis.format.notation import counted
 
 @dataclass(frozen=True)
 class Announced:
-    """The stages of a trial of the paper's default, and those of it at a fresh seed, with test data; what their parts
-    take was `measured`."""
+    """The stages of a trial of the paper's default, and the stages of its confirmation at a fresh seed, with test data;
+    the seconds of their parts were `measured`."""
 
     plan: SearchPlan
     trial: list[Stage] = field(default_factory=list)
@@ -26,7 +26,8 @@ class Announced:
 
     @staticmethod
     def of(plan: SearchPlan, quick: bool = False) -> Announced:
-        """Measured now, as many trainings side by side as a trial has; a confirmation has more, and takes no longer."""
+        """Measured now, with as many trainings side by side as a trial has; a confirmation has more, and takes no
+        longer."""
         study = plan.study
         trial = [stage for item in plan.planned(study.default) for stage in item.stages]
         for training in [stage for stage in trial if stage.kind == TrainingStage.kind] if study.prunes else []:
@@ -40,7 +41,7 @@ class Announced:
         return Announced(plan, trial, confirming, measured_there(plan.here, kinds, quick))
 
     def lines(self, over: int = 0) -> list[str]:
-        """Lines on what is to come, where so many trials are over."""
+        """Lines on the trials to come, after so many are over."""
         study, workers = self.plan.study, len(self.plan.here.devices)
         how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(self.plan.objectives)}"
         if study.limit is None:
@@ -56,7 +57,7 @@ class Announced:
         ]
 
     def confirmation(self, cells: int) -> str:
-        """The time that it takes to confirm so many cells, each like the paper's default, and to draw the pages."""
+        """The time of confirming so many cells, each like the paper's default, and of drawing the pages."""
         seeds, each = self.plan.study.file.confirm, self._alone(self.confirming)
         return self._about(DRAWN + max(each, cells * seeds * each / len(self.plan.here.devices)))
 

@@ -1,4 +1,5 @@
-"""A search's honest ending: winners and the paper's default, anew at fresh seeds, as a grid that reads test data."""
+"""The honest end of a search: winners and the paper's default, run anew at fresh seeds as a grid that reads test
+data."""
 
 from __future__ import annotations
 
@@ -19,10 +20,8 @@ AXIS, DEFAULT = "choice", "default"
 
 
 def confirmation(plan: SearchPlan, winners: list[Finalist]) -> Grid | None:
-    """The grid; None where no winner differs from the paper's default, so that there is nothing to compare.
-
-    Its seeds follow those that the search has seen.
-    """
+    """The grid; None where no winner differs from the paper's default, so that there is nothing to compare. Its seeds
+    follow those of the search."""
     study = plan.study
     fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
     default = study.cell(study.default, fresh[0])
@@ -51,7 +50,8 @@ def confirmation(plan: SearchPlan, winners: list[Finalist]) -> Grid | None:
 
 
 def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
-    """The grid with what the search took, and how often other winners of it were compared on the same test data."""
+    """The grid with the cost of the search, and the number of times that other winners were compared on the same test
+    data."""
     notes = [f"The search before it took {minutes(seconds)}, for {counted(trials, 'trial')}."]
     if looks:
         notes.append(
@@ -62,13 +62,13 @@ def noted(grid: Grid, trials: int, seconds: float, looks: int) -> Grid:
 
 
 def cells_of(plan: SearchPlan, winners: list[Finalist]) -> set[str]:
-    """The ids of the cells that confirm these; none where there is nothing to compare."""
+    """The ids of the cells of the confirmation; none where there is nothing to compare."""
     grid = confirmation(plan, winners)
     return {plan.here.id_of(point.cell) for point in grid.points} if grid is not None else set()
 
 
 def forget_pages(folder: Path) -> None:
-    """Take away what was shown of a confirmation of other winners, which a longer search leaves behind."""
+    """Delete the pages of a confirmation of other winners, which an earlier, shorter search left."""
     for pattern in ("clock.csv", "images.csv", "autoencoders.csv", "answers.json", "table.*"):
         for path in folder.glob(pattern):
             path.unlink()
@@ -77,7 +77,7 @@ def forget_pages(folder: Path) -> None:
 
 
 def words(plan: SearchPlan, point: Point) -> str:
-    """The searched parameters as a cell of the confirmation has them, in words."""
+    """The searched parameters, with their values in a cell of the confirmation, in words."""
     flat = parameters(point.cell)
     return ", ".join(
         f"{parameter.label or name} = {value_in(flat, name)}"
@@ -87,7 +87,7 @@ def words(plan: SearchPlan, point: Point) -> str:
 
 
 def value_in(flat: Params, name: str) -> str:
-    """A parameter of a cell, as short as it can be read."""
+    """A parameter of a cell, with as few digits as identify it."""
     try:
         return said(float(flat[name]))
     except ValueError:

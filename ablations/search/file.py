@@ -34,11 +34,11 @@ PRUNERS = {
     "wilcoxon": "leaves out a trial's further seeds once its first ones are worse than the best trial's",
 }
 FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
-"""Groups and keys that are alike for all trials of a search: what they are judged on, and by."""
+"""Groups and keys that must be equal for all trials of a search: the data and the evaluation."""
 
 
 class ParameterSpec(BaseModel):
-    """The source of a key's values: numbers between two ends, evenly, by logarithm or in steps; or choices."""
+    """The source of a key's values: numbers between two ends, uniform, logarithmic or in steps; or choices."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     low: float | None = None
@@ -84,7 +84,7 @@ class ParameterSpec(BaseModel):
         return self.low, self.high
 
     def narrowed(self, interval: Range) -> ParameterSpec:
-        """With the ends of a command line; it stays logarithmic where they allow."""
+        """The same range between the ends of a command line; it stays logarithmic where they allow that."""
         log = interval.log or (self.log and interval.low > 0 and interval.step is None)
         return ParameterSpec(low=interval.low, high=interval.high, log=log, step=interval.step, label=self.label)
 
@@ -108,7 +108,7 @@ class StudyFile(BaseModel):
 
 
 def read(name: str) -> StudyFile:
-    """The study file of that name; InputError where it says what has no meaning."""
+    """The study file with a name; InputError where it contradicts itself."""
     try:
         file = StudyFile.model_validate(grammar.load("study", name))
     except ValidationError as error:
@@ -121,12 +121,12 @@ def read(name: str) -> StudyFile:
 
 
 def asked_of(request: SearchRequest) -> StudyFile:
-    """The study file that a request names, an empty one where it names none."""
+    """The study file that a request names; an empty one where it names none."""
     return read(request.study) if request.study else StudyFile(question="", parameters={})
 
 
 def space_of(file: StudyFile, request: SearchRequest) -> tuple[dict[str, ParameterSpec], dict[str, Any]]:
-    """The parameters of the file as the command line changes them, and what is fixed."""
+    """The parameters of the file with the command line's changes, and the fixed settings."""
     parameters, fixed = dict(file.parameters), dict(file.set)
     for key, values in request.settings.items():
         label = parameters[key].label if key in parameters else ""

@@ -1,4 +1,4 @@
-"""The trials of a search that are confirmed: the best, or where two objectives are given, the ends of their front."""
+"""The trials of a search that are confirmed: the best, or with two objectives the ends of their Pareto front."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ablations.search.optimizer.told import Told
 
 @dataclass(frozen=True)
 class Finalist:
-    """A trial that is confirmed, and what it is called among the confirmation's levels."""
+    """A trial that is confirmed, and its name among the confirmation's levels."""
 
     level: str
     label: str
@@ -22,7 +22,7 @@ class Finalist:
 
 
 def finalists(optimizer: Optimizer) -> list[Finalist]:
-    """The best trial; with two objectives the best of each, and the one between that is nearest to both."""
+    """The best trial; with two objectives the best of each, and the one between them that is nearest to both."""
     trials = {trial.number: trial for trial in optimizer.trials()}
     front = [trials[number] for number in optimizer.front()]
     if not front:
@@ -45,7 +45,7 @@ def _best(front: list[Told], objective: int, sign: int) -> Told:
 
 
 def short(metric: MetricColumn) -> str:
-    """A metric's name as levels have it."""
+    """A metric's name in a level's name."""
     return metric.kind.removesuffix("_distance")
 
 
@@ -56,7 +56,7 @@ def said_within(metric: MetricColumn) -> str:
 
 
 def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricColumn]) -> list[Told]:
-    """The trial nearest to the best of both objectives, each on the scale of the front; none where there is none."""
+    """The trial nearest to the best of both objectives, each scaled by the front; none where none lies between."""
     ranges = [(min(values), max(values)) for values in zip(*(trial.values for trial in front), strict=True)]
     bests = [high if objective.sign > 0 else low for objective, (low, high) in zip(objectives, ranges, strict=True)]
 

@@ -1,7 +1,7 @@
-"""From a study to its trials: ask, launch what is missing, tell.
+"""From a study to its trials: ask, run what is missing, tell.
 
-Trials are cells, run by the launcher through the same stages and journal as a grid's, on validation data only. The
-storage is written by this process alone. It may be killed at any moment: what was under way goes on from the journal.
+Trials are cells, run by the launcher through the same stages and journal as a grid's, on validation data only. Only
+this process writes the storage. It may be killed at any moment: what was under way continues from the journal.
 """
 
 from __future__ import annotations
@@ -31,15 +31,13 @@ from ablations.stages.stage import Stage
 from analysis.format.errors import InputError
 
 ACCIDENTS = 3
-"""Trials in a row that an accident ended, after which no more are asked for."""
+"""The number of trials in a row that end by accident, after which no more are asked for."""
 
 
 @dataclass
 class Underway:
-    """A trial that is not told yet: its course, its run, the stages that it waits for, and what came of it.
-
-    One whose values make no cell has no course.
-    """
+    """A trial that was not told yet: its course, its run, the stages that it waits for, and its outcome. A trial whose
+    values make no cell has no course."""
 
     number: int
     cell_id: str
@@ -51,11 +49,11 @@ class Underway:
 
 @dataclass(eq=False)
 class Searcher:
-    """Runs a study's trials until its budget is spent. After a trial `after_each` is called, and `live` shows those
-    under way. Their results are to be in `folder`.
+    """The trials of a study, run until its budget is spent.
 
-    `done` of them are over, the `best` of which is shown, and were `before` this command. `ran` says whether any stage
-    was started, `accidents` how many of the last trials failed for no fault of theirs.
+    After a trial `after_each` is called, and `live` shows those under way. Their results go to `folder`. `done` trials
+    are over, of which the `best` is shown; so many were there `before` this command. `ran` says whether any stage was
+    started, `accidents` how many of the last trials failed by accident.
     """
 
     plan: SearchPlan
@@ -78,7 +76,7 @@ class Searcher:
         self.began = self.since = time.monotonic()
 
     def run(self) -> None:
-        """Run all trials; KeyboardInterrupt leaves those that are under way to be taken up again."""
+        """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
         for number, params in self.optimizer.resume():
             self._begin(number, params)
         self.before = self.done = self.optimizer.counted() - len(self.underway)
@@ -105,7 +103,7 @@ class Searcher:
                 self._spend()
 
     def _pump(self, shown: Bar) -> None:
-        """Move every trial on that waits for nothing, tell what can be told, ask for more, until all wait."""
+        """Move every trial on that waits for nothing, tell what can be told, and ask for more, until all wait."""
         moved = True
         while moved:
             moved = False
@@ -150,7 +148,8 @@ class Searcher:
         return moved
 
     def _tell(self, shown: Bar) -> bool:
-        """Tell the first trial's outcome if it has one: what is asked next does not depend on who was faster."""
+        """Tell the first trial's outcome if it has one: so what is asked next does not depend on which trial was
+        faster."""
         if not self.underway or (outcome := (item := self.underway[min(self.underway)]).outcome) is None:
             return False
         self.optimizer.tell(item.number, outcome, item.cell_id)
@@ -173,7 +172,7 @@ class Searcher:
         )
 
     def _left(self) -> float | None:
-        """Seconds that the trials left take, as long as those of this command took, or are left of its hours."""
+        """Seconds left: the trials to come, each as long as those of this command, or what is left of its hours."""
         seconds = time.monotonic() - self.began
         over = self.done - self.before
         if self.limit is not None:

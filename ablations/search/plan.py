@@ -1,4 +1,4 @@
-"""A study with what all its trials share: what a trial runs, and which metrics its objectives are."""
+"""A study under the conditions that all its trials share: the stages of a trial, and the metrics of its objectives."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from analysis.format.errors import InputError
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """A study under the conditions that all its trials share, and the metrics that its objectives are there."""
+    """A study under the conditions that all its trials share, with the metrics of its objectives."""
 
     study: Study
     here: Conditions
@@ -33,35 +33,35 @@ class SearchPlan:
 
     @property
     def identity(self) -> str:
-        """The name that the search has in its storage: it goes on only as the same one."""
+        """The name of the search in its storage: only a search of equal identity continues it."""
         return self.study.identity(self.here.id_of(self.default))
 
     @property
     def window(self) -> int:
-        """The number of trials under way: somewhat more than workers, so that one that ends early frees its worker."""
+        """The number of trials under way: somewhat more than workers, so that a trial which ends early frees its
+        worker."""
         side_by_side = 1 if self.study.file.pruner == "wilcoxon" else len(self.study.seeds)
         workers = max(1, len(self.here.devices) // side_by_side)
         return workers + workers // 2
 
     def planned(self, params: Params) -> list[Planned]:
-        """A point of the space at each seed, with the stages that validation rests on.
-
-        InputError where its values make no cell.
-        """
+        """A point of the space at each seed, with the stages that validation needs. InputError where its values make no
+        cell."""
         cells = [self.study.cell(params, seed) for seed in self.study.seeds]
         reason = refusal(cells[0])
         each = [self.here.planned({}, cell, reason) for cell in cells]
         return [replace(item, stages=validated(item.stages)) for item in each]
 
     def possible(self, params: Params) -> list[Planned]:
-        """The same cells; none where its values make no cell."""
+        """The same; none where its values make no cell."""
         try:
             return self.planned(params)
         except (InputError, KeyError):
             return []
 
     def demanding(self) -> list[Stage]:
-        """The stages of the paper's default, with each end and choice of a parameter alone, and with all upper ends."""
+        """The stages of the paper's default, with each end and each choice of a parameter alone, and with all upper
+        ends together."""
         study = self.study
         searched = {name: study.parameters[name] for name in study.default}
         points: list[Params] = [{name: value} for name, spec in searched.items() for value in spec.choices or spec.ends]
@@ -82,7 +82,8 @@ class SearchPlan:
 
 
 def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
-    """InputError where the paper's default makes no sense, since the search is compared with it."""
+    """The plan of a study; InputError where the paper's default makes no sense, because the search is compared with
+    it."""
     default = study.cell(study.default, study.seeds[0])
     reason = refusal(default)
     if reason is not None:
@@ -92,7 +93,7 @@ def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchP
 
 
 def metric_names(study: Study, cell: Cell) -> list[str]:
-    """The metrics that the objectives are, on validation data; InputError where one is not for such data."""
+    """The metrics of the objectives on validation data; InputError where one does not exist for such data."""
     extractor = cell.data.extractor
     columns = []
     for name in study.file.objective:

@@ -1,4 +1,4 @@
-"""The finds of a search, read from its storage: its entry of grid.json, and its part of a results folder."""
+"""The results of a search, read from its storage: its entry of grid.json, and its part of a results folder."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: list[Line], proven
 
 
 def unconfirmed(plan: SearchPlan) -> Part:
-    """The part of a results folder that cells have, before there are any."""
+    """The part of a results folder for the confirmation's cells, before there are any."""
     asked = asked_of(plan)
     shared = {name: asked[name] for name in ("name", "question", "data", "horizon")}
     return Part({**shared, "layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}})
 
 
 def importances_of(optimizer: Optimizer) -> dict[str, Any]:
-    """The shares of each objective's variation by parameter, and their ranges."""
+    """The shares of each objective's variance by parameter, with their ranges."""
     shares = optimizer.importances()
     return {
         "importances": {key: {name: share for name, (share, _, _) in of.items()} for key, of in shares.items()},
@@ -61,7 +61,7 @@ def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenan
 
 
 def asked_of(plan: SearchPlan) -> dict[str, Any]:
-    """The part of that entry which is known before anything is found."""
+    """The part of that entry which is known before anything is run."""
     study = plan.study
     cell = plan.default
     return {
@@ -81,7 +81,7 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
 
 
 def objective_of(name: str) -> dict[str, Any]:
-    """An objective as tables and figures show it."""
+    """An objective in the form of tables and figures."""
     metric = fact_of(name)
     return metric.shown(counts=1) | {"name": name, "decimals": 2 if metric.digits is None else metric.digits}
 
@@ -103,7 +103,7 @@ def parameter_of(study: Study, name: str, parameter: ParameterSpec) -> dict[str,
 
 
 def winner_of(winner: Finalist, objectives: list[str]) -> dict[str, Any]:
-    """A winner with the search's own values, which flatter it."""
+    """A winner with the values that the search saw, which are optimistic."""
     return {
         "level": winner.level,
         "label": winner.label,
@@ -114,13 +114,14 @@ def winner_of(winner: Finalist, objectives: list[str]) -> dict[str, Any]:
 
 
 def steps_of(plan: SearchPlan, params: Params) -> int:
-    """Training steps that a trial takes where nothing ends it."""
+    """Training steps of a trial that nothing ends early."""
     cell = plan.study.cell(params, plan.study.seeds[0])
     return len(plan.study.seeds) * cell.training.steps if cell.horizon else 0
 
 
 def check_same_search(folder: Path, plan: SearchPlan) -> dict[str, Any] | None:
-    """The grid.json that stands in a results folder, if any; InputError where it is of another search, or of a grid."""
+    """The grid.json that stands in a results folder, if any; InputError where it belongs to another search, or to a
+    grid."""
     head = standing(folder)
     search = None if head is None else head.get(SEARCH)
     if head is not None and (not isinstance(search, dict) or search.get("identity") != plan.identity):
@@ -133,7 +134,7 @@ def check_same_search(folder: Path, plan: SearchPlan) -> dict[str, Any] | None:
 
 
 def sayable(study: Study, name: str, value: Any) -> bool:
-    """True where a value can be shown on a parameter's axis: a number on a range, one of its choices."""
+    """True where a value fits on a parameter's axis: a number for a range, one of its choices."""
     parameter = study.parameters[name]
     if parameter.choices:
         return said(value) in map(said, parameter.choices)

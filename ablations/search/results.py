@@ -1,6 +1,7 @@
-"""A search's results folder and its runs in the store while trials run: written now and then, in lock, and at the end.
+"""A search's results folder and its runs in the store while trials run: written now and then, under the folder's lock,
+and at the end.
 
-The folder's name is the search's from the beginning on, so that no other request takes it.
+The folder's name belongs to the search from the beginning, so that no other request takes it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ from analysis.format.names import RUNG, SEARCH
 
 @dataclass(eq=False)
 class SearchResults:
-    """The results that a command leaves of a search; `provenance` names it, and the tracker is None once it has failed.
-    The curves of each trial that is over are read once."""
+    """The results of a search as one command writes them; `provenance` names the command, and the tracker is None once
+    it has failed. The curves of each finished trial are read once."""
 
     plan: SearchPlan
     optimizer: Optimizer
@@ -44,7 +45,7 @@ class SearchResults:
     curves: dict[int, list[Line]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """The beginning; InputError where the folder holds another request's results."""
+        """Take the folder; InputError where it holds another request's results."""
         self.lock = FolderLock(self.folder)
         with self.lock.held():
             if check_same_search(self.folder, self.plan) is None:
@@ -52,7 +53,7 @@ class SearchResults:
                 self._write(Part(), unconfirmed(self.plan), self.provenance)
 
     def write_in_time(self, *, ran: bool) -> None:
-        """Write, if it is time to; InputError where the store has turned out not to be usable."""
+        """Write, if it is time to; InputError where the store turned out not to be usable."""
         if self.tracker is not None:
             self.tracker.check()
         if self.pause.over:
@@ -60,7 +61,7 @@ class SearchResults:
                 self.write(ran=ran)
 
     def write(self, *, ran: bool) -> None:
-        """Write and deliver what has been found; `ran` says whether this command has started anything."""
+        """Write and deliver what is known; `ran` says whether this command has started anything."""
         with self.lock.held() as held:
             head = check_same_search(self.folder, self.plan)
             if self.tracker is not None and held is not None and held.others:
@@ -87,7 +88,7 @@ class SearchResults:
         write_parts(self.folder, trials_of(self.plan, self.optimizer, curves, provenance), cells)
 
     def _curves(self, trials: Iterable[Told], before: list[Line]) -> list[Line]:
-        """Curves of the trainings of trials that are over, in order; a cell that was tried twice has them once."""
+        """Curves of the trainings of finished trials, in order; those of a cell that was tried twice appear once."""
         points: dict[tuple[object, ...], Line] = {}
         for trial in trials:
             if trial.state != RUNNING:
@@ -97,8 +98,8 @@ class SearchResults:
         return list(points.values())
 
     def _reported(self, trial: Told, before: list[Line]) -> list[Line]:
-        """The curves of a trial, and what the pruner was told of it. Those that stood `before` stay where the journal
-        has none: what has been damaged since, of a trial that has its value, is not trained again."""
+        """The curves of a trial, and what the pruner was told. Where the journal has none, curves that stood there
+        `before` stay: a damaged training of a trial that has its value is not repeated."""
         cell, seeds = trial.metadata.get("cell_id", ""), self.plan.study.seeds
         planned = self.plan.possible(trial.params)
         lines = [

@@ -1,7 +1,7 @@
-"""A study: a space of parameters over what all its trials share, and the cell at each of its points.
+"""A study: a space of parameters over fixed settings, and the cell at each of its points.
 
-A field belongs to the choices that have it: where `schedule` is searched, `schedule.beta_1` is a parameter of those
-trials only whose schedule has a β_1.
+A field belongs to the choices that have it: where `schedule` is searched, `schedule.beta_1` is a parameter only of
+trials whose schedule has a β_1.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Params = dict[str, Any]
 """A value per parameter that applies."""
 
 DIGITS = 4
-"""Significant digits of a number that is tried: a finer one would be no other choice, and hard to read."""
+"""Significant digits of a number that is tried: more would make no real difference, and be hard to read."""
 NEAR_ONE = 0.9
-"""Above it, up to 1, the distance from 1 has so many digits: a decay of 0.9996 is another than one of 0.9995."""
+"""Above this, up to 1, the distance from 1 has so many digits: a decay of 0.9996 differs from one of 0.9995."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Study:
 
     @property
     def default(self) -> Params:
-        """The paper's default: of each parameter that applies, the value that it has where nothing is searched."""
+        """The paper's default: for each parameter that applies, its value without a search."""
         values: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
         cell = self.cell(values, self.seeds[0])
         for key in self.parameters:
@@ -81,14 +81,15 @@ class Study:
 
     @property
     def limit(self) -> int | None:
-        """The number of trials that there are to be; None where hours decide."""
+        """The number of trials; None where hours decide."""
         if self.file.sampler != "grid":
             return self.trials
         every = math.prod(map(len, self.combinations().values()))
         return min(every, self.trials or every)
 
     def combinations(self) -> dict[str, list[Any]]:
-        """The values of each parameter that the sampler `grid` combines; InputError where it has no list of them."""
+        """The values of each parameter that the sampler `grid` combines; InputError where a parameter has no list of
+        values."""
         values: dict[str, list[Any]] = {}
         for name, parameter in self.parameters.items():
             if self.when(name):
@@ -103,7 +104,7 @@ class Study:
 
     @property
     def prunes(self) -> bool:
-        """True where trainings are judged on their way, and may be ended."""
+        """True where trainings are judged on their way, and may be ended early."""
         return self.file.pruner not in ("none", "wilcoxon")
 
     def rungs(self, cell: Cell) -> list[int]:
@@ -111,7 +112,7 @@ class Study:
         return rungs(cell.training, self.file.rungs)
 
     def identity(self, cell_id: str) -> str:
-        """A name for what is searched and how; `cell_id` is the default cell's. The budget is no part of it."""
+        """A name for what is searched and how; `cell_id` is the default cell's. The budget is not part of it."""
         how = ("objective", "sampler", "startup", "seed", "pruner", "rungs")
         content = {name: value for name, value in self.file.model_dump().items() if name in how}
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
@@ -131,7 +132,8 @@ def stepped(low: float, high: float, step: float) -> list[float]:
 
 
 def tried(parameter: ParameterSpec, value: Any) -> Any:
-    """A value that was drawn, as it is tried: what a range draws is rounded, near 1 by its distance from there."""
+    """A drawn value in the form in which it is tried: numbers from ranges are rounded, near 1 by their distance from
+    it."""
     if parameter.choices or not isinstance(value, float):
         return value
     low, high = parameter.ends
@@ -153,7 +155,7 @@ def holds(parameter: ParameterSpec, value: Any) -> bool:
 
 
 def whole(key: str, parameter: ParameterSpec) -> bool:
-    """True where a range is of whole numbers."""
+    """True where a range has whole numbers only."""
     return not parameter.choices and is_whole(key)
 
 

@@ -1,7 +1,7 @@
-"""The request for a search: a file of `configs/study/`, and what the command line adds to it.
+"""The request for a search: a file of `configs/study/`, with the command line's changes.
 
-One value fixes a key, several are choices, an interval is a range. Where a choice is fixed, a parameter that only
-another one has is none. Selection reads validation data only, and the yardstick itself cannot be searched.
+One value fixes a key, several are choices, an interval is a range. A parameter that only another choice has falls away
+where a choice is fixed. Selection reads validation data only, and what judges the trials cannot be searched.
 """
 
 from __future__ import annotations
@@ -25,11 +25,12 @@ from diffusion_core.variances import Fitted
 
 MOST_OBJECTIVES = 2
 FEWEST_SEEDS = 5
-"""The least p of a signed-rank test of four values is 1/16; it is 1/8 of three, and none below the pruner's 0.1."""
+"""The fewest seeds for a pruner by a signed-rank test: after four values its least p is 1/16, which can spare the
+fifth; after three it is 1/8, never below the pruner's 0.1."""
 
 
 def make(request: SearchRequest) -> Study:
-    """The study that a request asks for; InputError where its words have no meaning together."""
+    """The study that a request asks for; InputError where its words contradict each other."""
     file = asked_of(request)
     changed = {
         name: getattr(request, name) for name in ("objective", "sampler", "pruner", "startup", "seed", "confirm")
@@ -83,12 +84,13 @@ def _check_objective(objective: list[str]) -> None:
 
 
 def _of_samples(objective: list[str]) -> list[str]:
-    """The objectives that samples are judged by."""
+    """The objectives that judge samples."""
     return [name for name in objective if name in names()]
 
 
 def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
-    """The fixed settings, by which objectives are evaluated and shown: samples on validation data, by these metrics."""
+    """The fixed settings with those that objectives need to be evaluated and shown: samples on validation data, these
+    metrics."""
     judging = _of_samples(objective)
     if not judging:
         return fixed
@@ -100,10 +102,8 @@ def _judged(objective: list[str], fixed: dict[str, Any]) -> dict[str, Any]:
 
 
 def _possible(key: str, parameters: dict[str, ParameterSpec], fixed: dict[str, Any], *, asked: bool) -> bool:
-    """True where some choice that may come has such a field.
-
-    InputError where none ever has, where it was `asked` for in vain, or where a choice is unknown.
-    """
+    """True where some possible choice has such a field. InputError where none ever has, where it was `asked` for in
+    vain, or where a choice is unknown."""
     parameter = parameters[key]
     group, _, field = key.partition(".")
     if not field:
@@ -133,7 +133,7 @@ def _named(parameters: dict[str, ParameterSpec]) -> str:
 
 
 def _check_evaluated(objective: list[str], cell: Cell) -> None:
-    """InputError where a cell's evaluation has no such value on validation data."""
+    """InputError where a cell's evaluation does not measure these objectives on validation data."""
     for name in objective:
         fact = facts()[name]
         if name not in names() and not cell.space.likelihood:
@@ -148,7 +148,7 @@ def _check_evaluated(objective: list[str], cell: Cell) -> None:
 
 
 def _check(study: Study) -> None:
-    """InputError where the objective or the pruner asks for what the trials have not."""
+    """InputError where the objective or the pruner needs something that the trials do not have."""
     cell = study.cell(study.default, study.seeds[0])
     file = study.file
     for key, parameter in study.parameters.items():

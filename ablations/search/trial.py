@@ -1,13 +1,13 @@
-"""A trial's way through its stages: what it needs next, and what came of it.
+"""A trial's way through its stages: what it needs next, and its outcome.
 
     for each seed   [autoencoder] ▸ rung ▸ … ▸ rung ▸ training ▸ [fit] ▸ bound on validation ▸ [samples]
 
-Rungs are there where a pruner judges trainings on their way, on the first seed: each takes the training to a step and
-scores it, and the pruner says whether it is worth going on. Without a pruner all seeds go side by side. The value of a
-trial is the mean over its seeds. A trial that the journal knows already needs nothing more.
+There are rungs where a pruner judges trainings on their way, on the first seed: each takes the training to a step and
+scores it, and the pruner says whether to continue. Without a pruner all seeds run side by side. The value of a trial is
+the mean over its seeds. A trial whose results the journal already has needs nothing more.
 
-What a course asks for and answers depends on the journal's results alone, so one that is begun again after a kill comes
-to the same end.
+What a course asks for depends on the journal's results alone, so one that starts again after a kill comes to the same
+end.
 """
 
 from __future__ import annotations
@@ -25,21 +25,18 @@ from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
 
 LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
-"""The end of a trial that waits for what another one lost."""
+"""The outcome of a trial that waits for a stage which another one lost."""
 
 Judge = Callable[[dict[int, float]], bool]
-"""Values reported so far, by step (or by seed) → whether to end here."""
+"""Values reported so far, by step (or by seed) → True to end the trial here."""
 Way = Generator[list[Stage], None, TrialOutcome]
-"""Yields the stages that it waits for; returns what came of the trial."""
+"""Yields the stages that it waits for; returns the trial's outcome."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """A trial, planned at each of its seeds with the stages that validation rests on.
-
-    It is judged at `rungs` of its first seed where `prune` is given, seed by seed where `prune_seeds` is, which then
-    sees each seed's value.
-    """
+    """A trial, planned at each of its seeds with the stages that validation needs. With `prune` it is judged at the
+    `rungs` of its first seed; with `prune_seeds` after each seed, by the values of all seeds so far."""
 
     planned: list[Planned]
     journal: Journal
@@ -49,7 +46,7 @@ class Course:
     prune_seeds: Judge | None = None
 
     def run(self) -> Way:
-        """Its way, from rung to rung, then whole."""
+        """Its way: first the rungs, then the whole."""
         refusal = self.planned[0].refusal
         if refusal is not None:
             return TrialOutcome("failed", refusal)
@@ -58,7 +55,7 @@ class Course:
         return ended or (yield from self._whole(reported))
 
     def _by_rungs(self, reported: dict[int, float]) -> Generator[list[Stage], None, TrialOutcome | None]:
-        """The end of the trial where its first seed's training is ended on its way; None where it goes on."""
+        """The outcome of the trial if its first seed's training is ended at a rung; None where it continues."""
         stages = self.planned[0].stages
         training = training_of(stages)
         if self.prune is None or training is None:
@@ -82,7 +79,7 @@ class Course:
         return None
 
     def _whole(self, reported: dict[int, float]) -> Way:
-        """All of its seeds side by side, or one by one as long as they are worth it."""
+        """All its seeds side by side, or one by one as long as the pruner allows."""
         seeds = [item.stages for item in self.planned]
         done: list[list[Stage]] = []
         for group in [seeds] if self.prune_seeds is None else [[seed] for seed in seeds]:
@@ -126,10 +123,8 @@ class Course:
             yield missing
 
     def _failure(self, stages: list[Stage]) -> tuple[str, bool] | None:
-        """The reason why the first of these that did not finish did not, and whether that was an accident.
-
-        A metric that is no objective does not count.
-        """
+        """The failure of the first unfinished stage, and whether it was an accident. A metric that is no objective does
+        not count."""
         for stage in stages:
             if stage.fills and stage.fills not in self.objectives:
                 continue

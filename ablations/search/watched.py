@@ -1,4 +1,4 @@
-"""A trial while it is under way, as a run of the store."""
+"""A trial as a run of the store, while it is under way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOLD = "nll/val"
 
 @dataclass(frozen=True)
 class WatchedTrial(Watched):
-    """A trial of a search of this `identity`, planned at each of its seeds; its results are to be in `folder`."""
+    """A trial of a search with this `identity`, planned at each of its seeds; its results will be in `folder`."""
 
     study: Study
     identity: str

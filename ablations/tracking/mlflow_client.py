@@ -1,4 +1,4 @@
-"""MLflow's client: a store that is opened without noise, and whose failures are one line each."""
+"""MLflow's client: it opens a store without noise, and describes each failure in one line."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def trouble(uri: str) -> str:
 
 
 def refuse_links(folder: Path) -> None:
-    """TrackingError where a results folder, which anyone may have sent, has a link to what lies elsewhere: a store that
-    others read would be given that."""
+    """TrackingError where a results folder, which anyone may have sent, has a link to a file elsewhere: the store would
+    publish that file."""
     top = folder.resolve()
     for path in folder.rglob("*"):
         if path.is_symlink() and not path.resolve().is_relative_to(top):
@@ -83,7 +83,8 @@ def refuse_links(folder: Path) -> None:
 
 
 def downloaded(model: str, uri: str) -> Path:
-    """The folder of a model, which is one, or is known to the store at `uri`; TrackingError where it is neither."""
+    """The folder of a model, given as a folder or as a model in the store at `uri`; TrackingError where it is
+    neither."""
     if Path(model).is_dir():
         return Path(model)
     if uri.startswith(SQLITE) and not Path(uri.removeprefix(SQLITE)).is_file():
@@ -102,7 +103,7 @@ def downloaded(model: str, uri: str) -> Path:
 
 
 def _quiet() -> None:
-    """Keep MLflow from telling others, and the terminal, what it does; a server that hangs is given up soon."""
+    """Keep MLflow from reporting what it does to others and to the terminal; a server that hangs is soon given up."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     # Two lines on the terminal for each run that is delivered to a server.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

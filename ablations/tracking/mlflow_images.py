@@ -1,11 +1,12 @@
 """Samples of a run as MLflow's images over steps: its page shows them as a panel with a slider over the training.
 
-    images/samples+step+200+timestamp+0+sheet.png               as large as a whole number of pixels a pixel makes it
-    images/samples+step+200+timestamp+0+sheet+compressed.webp   what the panel shows, until it is clicked
+    images/samples+step+200+timestamp+0+sheet.png               enlarged by a whole number of pixels per pixel
+    images/samples+step+200+timestamp+0+sheet+compressed.webp   shown in the panel until it is clicked
 
-`MlflowClient.log_image` gives these names a random number and the time of day, so that whoever delivers again leaves
-each image twice. Its page reads key and step from the name alone (github.com/mlflow/mlflow/pull/11243), so these here
-are the same at each delivery. What is no picture, points say, or cannot be read, is a file of the run.
+`MlflowClient.log_image` puts a random number and the time of day into these names, so that a second delivery would
+leave each image twice. MLflow's page reads key and step from the name alone (github.com/mlflow/mlflow/pull/11243), so
+the names here are the same at each delivery. Sheets that are no pictures (of points, say) or cannot be read are plain
+files of the run.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 SAMPLES, RECONSTRUCTIONS = "samples", "reconstructions"
-"""The keys of images: a cell's samples, and what an autoencoder makes of images."""
+"""The keys of images: a cell's samples, and an autoencoder's reconstructions."""
 SIDE = 512
-"""Pixels of an enlarged sheet, at most."""
+"""The most pixels along a side of an enlarged sheet."""
 _FOLDER = "images"
 _LOGGED = "mlflow.loggedImages"
 """The tag by which MLflow's page looks for images."""
 
 
 def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: int) -> None:
-    """Give a run in the store a sheet of images at a step, in the place of the one that it has there."""
+    """Give a run in the store a sheet of images at a step, in place of an earlier one there."""
     from mlflow.exceptions import MlflowException
     from PIL import features
 
@@ -50,7 +51,7 @@ def log_sheet(client: MlflowClient, run_id: str, sheet: Path, key: str, step: in
 
 
 def _enlarged(sheet: Path) -> Image | None:
-    """A picture, each pixel a square of some; None where it is none."""
+    """A picture with each pixel enlarged to a square; None where the file is no picture."""
     from PIL import Image
 
     if sheet.suffix != ".png":

@@ -1,7 +1,7 @@
-"""The origin of a run, as MLflow's list of runs shows it (source, commit, user, data set); what its machine does.
+"""The origin of a run, as MLflow's list of runs shows it (source, commit, user, data set); and the load of its machine.
 
-System metrics are of MLflow's own monitors, by their names: system/cpu_utilization_percentage, system/gpu_0_memory_…,
-read where runs are under way. GPUs need `nvidia-ml-py` (`pip install '.[gpu]'`).
+System metrics have the names of MLflow's own monitors: system/cpu_utilization_percentage, system/gpu_0_memory_…. They
+are read on the machine that runs the stages. GPUs need `nvidia-ml-py` (`pip install '.[gpu]'`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ USER, SOURCE = "mlflow.user", "mlflow.source.name"
 
 
 def source_of(command: str, code: str) -> dict[str, str]:
-    """The tags of what a command of this version made: of code by several versions, the one that trained."""
+    """The tags of a run that a command of this version made; where several versions of the code did, of the one that
+    trained."""
     made = re.search(r"\+([0-9a-f]{7,40})(-dirty)?", code)
     commit = {} if made is None else {"mlflow.source.git.commit": made[1]}
     dirty = {"mlflow.source.git.dirty": "True"} if made is not None and made[2] else {}
@@ -31,8 +32,8 @@ def source_of(command: str, code: str) -> dict[str, str]:
 
 
 def user_of(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tag of who delivered a run first, which is who does now where its tags name nobody; no tag where this user
-    has no name."""
+    """The tag of the user who delivered a run first, or else of the current user; no tag where that user has no
+    name."""
     # A container may have a number for a user.
     with suppress(KeyError, OSError, ImportError):
         return {USER: tags.get(USER) or getpass.getuser()}
@@ -60,7 +61,7 @@ PREFIX = "system/"
 
 
 class System:
-    """The monitors of this machine, which are made when it is first asked."""
+    """The monitors of this machine, made at the first call."""
 
     def now(self) -> dict[str, float]:
         """Use of processors, memory, disk, network and GPUs since the last call."""

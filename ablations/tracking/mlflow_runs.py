@@ -25,23 +25,23 @@ from analysis.format.notation import cell_name
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
 REQUEST = "request"
-"""The tag that tells the runs of one request from what an experiment holds beside them."""
+"""The tag that distinguishes the runs of one request from others in the experiment."""
 LEVELS = "levels"
-"""The tag of a cell's levels, as a command line has them."""
+"""The tag with a cell's levels, as a command line writes them."""
 IMAGES = "images"
-"""The tag of a run that holds images.csv: how many images."""
+"""The tag of a run that has images.csv: the number of images."""
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
-"""The columns of runs.csv that are tags of a run, and not parameters."""
+"""The columns of runs.csv that become tags of a run, and not parameters."""
 LONGEST = 5000
-"""Characters of a tag: MLflow takes no more."""
+"""The most characters of a tag in MLflow."""
 RUNNING = "running"
 """The status of a run that is under way."""
 TOOK = ("cost/seconds", "cost/train_seconds", "cost/autoencoder_seconds")
-"""The metrics that say what a trial took, the training of a cell, or that of an autoencoder."""
+"""The metrics with the seconds of a trial, of a cell's training, and of an autoencoder's."""
 INTERRUPTED = "interrupted"
-"""The status of a run that was stopped, and may be taken up."""
+"""The status of a run that was stopped, and may be taken up again."""
 STUDY, OF_SEARCH = "study", "search"
-"""The tags of a search's name and identity."""
+"""The tags with a search's name and identity."""
 AUTOENCODER = ("cell_id", "seed", "status", "reason")
 """The columns that every autoencoders.csv has."""
 
@@ -50,14 +50,14 @@ _AXIS = "axis."
 
 Curve = list[dict[str, str]]
 Clock = dict[float, float]
-"""The steps of a training in their order → when it was there, in seconds since 1970; it began at step 0."""
+"""The steps of a training in order → the time at each, in seconds since 1970; it began at step 0."""
 Points = dict[str, list[tuple[float, float]]]
-"""The name of a curve → its points (x, y), of a run that is under way."""
+"""The name of a curve → its points (x, y), for a run that is under way."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder with its curves and its clock, which may be empty, ready to be published."""
+    """A row of a results folder with its curves and its clock (which may be empty), ready to be published."""
 
     tags: dict[str, str]
     params: dict[str, str]
@@ -69,7 +69,7 @@ class Tracked:
 
     @property
     def content(self) -> str:
-        """A digest of all that is published."""
+        """A digest of everything that is published."""
         sheet = self.sheet.read_bytes() if self.sheet else b""
         fields = [self.tags, self.params, self.metrics, self.curves, self.clock]
         text = json.dumps(fields, sort_keys=True) + self.images
@@ -77,18 +77,18 @@ class Tracked:
 
     @property
     def seconds(self) -> float:
-        """The seconds of its training, 0 where no metric says them; of a trial all that it took."""
+        """The seconds of its training, 0 where no metric has them; for a trial those of everything."""
         took = (self.metrics[name] for name in TOOK if name in self.metrics)
         return next((seconds for seconds in took if math.isfinite(seconds)), 0.0)
 
     @property
     def at_rungs(self) -> set[str]:
-        """The metrics that were scored on the way of its training."""
+        """The metrics that were scored during its training."""
         return {line["curve"].removeprefix(RUNG) for line in self.curves if line["curve"].startswith(RUNG)}
 
     @property
     def picture(self) -> str:
-        """The content of its sheet."""
+        """The kind of pictures on its sheet."""
         return SAMPLES if self.tags["kind"] == CELL else RECONSTRUCTIONS
 
     @property
@@ -99,12 +99,12 @@ class Tracked:
 
 
 def key_of(tags: Mapping[str, str]) -> tuple[str, str]:
-    """The key by which a run is known."""
+    """The key that identifies a run."""
     return (tags.get(OF_SEARCH, TRIAL), tags[TRIAL]) if tags.get(TRIAL) else (tags["cell_id"], tags["seed"])
 
 
 def of_seed(curve: str, seed: object, seeds: Sequence[object]) -> str:
-    """A name for a curve of a trial at one of its seeds: the first seed's has its own."""
+    """The name of a trial's curve at one of its seeds; the first seed's keeps its name."""
     return curve if str(seed) == str(seeds[0]) else f"{curve} seed {seed}"
 
 
@@ -117,23 +117,23 @@ def head_in(folder: Path) -> dict[str, Any]:
 
 
 def request_of(head: dict[str, Any]) -> str:
-    """A name for the cells that a grid.json lists, by which its runs are told from others of the experiment."""
+    """A name for the cells that a grid.json lists, which distinguishes its runs from others in the experiment."""
     return hashlib.sha256(json.dumps(sorted(head.get("cells", {}))).encode()).hexdigest()[:12]
 
 
 def round_of(head: dict[str, Any]) -> str:
-    """The round that a grid.json speaks of, in words; "" where it speaks of none."""
+    """The round of a grid.json, in words; "" without one."""
     this = head.get("round")
     return f"{this['number']} of {this['of']}{', preliminary' * this['preliminary']}" if this else ""
 
 
 def study_in(head: Mapping[str, Any]) -> str:
-    """The name of the search that a grid.json speaks of; "" where it speaks of none."""
+    """The name of the search in a grid.json; "" without one."""
     return str(head[SEARCH]["name"]) if SEARCH in head else ""
 
 
 def tracked_runs(folder: Path) -> list[Tracked]:
-    """The cells of a results folder, and the trials of its search that are over; InputError where it is damaged."""
+    """The cells of a results folder, and the finished trials of its search; InputError where the folder is damaged."""
     head, rows = head_in(folder), rows_of(folder / "runs.csv", FIXED)
     request, study = request_of(head), study_in(head)
     images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
@@ -149,7 +149,7 @@ def tracked_runs(folder: Path) -> list[Tracked]:
 
 
 def _trials(rows: list[dict[str, str]], search: Mapping[str, Any], folder: Path) -> list[Tracked]:
-    """Trials of a search, by what grid.json says of it, each with its curves at all of its seeds."""
+    """The trials of a search, each with its curves at all of its seeds; `search` is its entry of grid.json."""
     curves, seeds = _by_run(rows_of(folder / "curves.csv", CURVES)), [str(seed) for seed in search["seeds"]]
     runs = []
     for row in rows:
@@ -181,7 +181,7 @@ def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
 
 
 def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
-    """The rows of each run, by its key; none of one that has none."""
+    """The rows of each run, by its key; rows without a key are left out."""
     runs: dict[tuple[str, str], Curve] = defaultdict(list)
     for row in rows:
         runs[key_of(row)].append(row)
@@ -189,7 +189,7 @@ def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
 
 
 def _text_of(images: Curve) -> str:
-    """A run's own rows of images.csv, as CSV without its key; "" where it has none."""
+    """A run's own rows of images.csv, as CSV without the key; "" where it has none."""
     columns = [name for name in (images or [{}])[0] if name not in ("cell_id", "seed")]
     return csv_text(columns, [{name: row[name] for name in columns} for row in images]) if images else ""
 
@@ -205,12 +205,12 @@ def name_in(head: Mapping[str, Any], row: Mapping[str, str]) -> str:
 
 
 def _label_of(axis: Mapping[str, Any], name: str) -> str:
-    """The label of a level of an axis of grid.json; one that it does not list is called by its name."""
+    """The label of a level of an axis of grid.json; the level's name where the axis does not list it."""
     return next((str(level["label"]) for level in axis["levels"] if level["name"] == name), name)
 
 
 def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: Path, study: str = "") -> Tracked:
-    """A row of runs.csv as a run of this name, with its own images.csv, which may be empty, and its sheet of samples;
+    """A row of runs.csv as a run of this name, with its own images.csv (which may be empty) and its sheet of samples;
     `study` is the search that it confirms."""
     levels = [f"{key.removeprefix(_AXIS)}={level}" for key, level in row.items() if key.startswith(_AXIS) and level]
     more = (
@@ -252,20 +252,20 @@ def autoencoder_run(row: dict[str, str], folder: Path) -> Tracked:
 
 
 def _tags(kind: str, folder: Path, row: Mapping[str, str], columns: Sequence[str]) -> dict[str, str]:
-    """The tags of a run of a kind: its folder's name, the words of these columns of its row, and what made it."""
+    """The tags of a run of a kind: its folder's name, the text in these columns of its row, and its origin."""
     source = source_of("ablations.search" if kind == TRIAL else "ablations.run", row.get("code", ""))
     words = {name: row[name][:LONGEST] for name in columns if name in row and (row[name] or name in FIXED)}
     return {"kind": kind, "grid": folder.name, **source, **words}
 
 
 def _params(cell: str, row: Mapping[str, str], others: Sequence[str]) -> dict[str, str]:
-    """The parameters of a run: how the UI groups it, and every choice, which are the columns but for these others."""
+    """The parameters of a run: how the UI groups it, and every choice, which are all columns but these others."""
     choices = {key: value for key, value in row.items() if key not in others and not re.search(r"/|^param\.", key)}
     return {"cell": cell, **{key: value for key, value in choices.items() if value}}
 
 
 def metrics_of(row: Mapping[str, str], source: Path) -> dict[str, float]:
-    """The columns of a row that hold a "/"; InputError where one is no number."""
+    """The columns of a row whose name holds a "/"; InputError where one is no number."""
     try:
         return {key: float(value) for key, value in row.items() if "/" in key and value}
     except ValueError as error:

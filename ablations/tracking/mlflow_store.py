@@ -68,15 +68,16 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 MODEL = "model"
-"""The artifact of a run that is its model, and the tag that says of which training."""
+"""The artifact of a run that is its model, and the tag with the id of that model's training."""
 
 
 class Tracker:
-    """The experiment of one grid in one tracking store, which is opened when it is needed or when `begin` says so.
+    """The experiment of one grid in one tracking store, opened when it is needed or when `begin` is called. Two threads
+    may write, one run at a time.
 
-    Two threads may write, one run at a time. Other commands may write at any moment, so the store is asked which run a
-    cell has before that is shown or completed, and again after one is made: where two commands have made one each, one
-    of both is deleted. To the other both write the same points.
+    Other commands may write at any moment, so the store is asked which run a cell has before that run is shown or
+    completed, and again after one is made: where two commands have made one each, one of them is deleted, and both
+    write the same points to the other.
     """
 
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
@@ -90,14 +91,14 @@ class Tracker:
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
-        """Open the store in a thread: to import MLflow and to make a store take seconds, in which others can work."""
+        """Open the store in a thread: importing MLflow and making a store take seconds."""
         if self._opening is None:
             pool = ThreadPoolExecutor(1)
             self._opening = pool.submit(opened, self.uri, self.experiment, self.artifacts)
             pool.shutdown(wait=False)
 
     def check(self) -> None:
-        """InputError where the store has turned out not to be usable; nothing while it is being opened."""
+        """InputError where the store turned out not to be usable; nothing while it is being opened."""
         if self._opening is not None and self._opening.done():
             try:
                 self._opening.result()
@@ -134,15 +135,13 @@ class Tracker:
         return {key: Stored.of(guard(self.uri, partial(one_of, self.client, of))) for key, of in runs.items()}
 
     def forget(self) -> None:
-        """Ask the store anew what is here: another command has delivered to it."""
+        """Ask the store anew which runs it has, because another command has delivered to it."""
         with self.lock:
             self.__dict__.pop("runs", None)
 
     def publish(self, folder: Path) -> int:
-        """Every cell, autoencoder and trial of a results folder that has run and is not here yet; the number published.
-
-        Once all are delivered, the folder's tracking.json says where they are.
-        """
+        """Publish every cell, autoencoder and trial of a results folder that has run and is not there yet; return their
+        number. After all are delivered, the folder's tracking.json holds their links."""
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
         everything = [*runs, *tracked_autoencoders(folder)]
@@ -155,7 +154,7 @@ class Tracker:
         return published
 
     def introduce(self, question: str, views: dict[str, View]) -> None:
-        """Say what the experiment asks, and store the views that its links open, unless that has been done."""
+        """Give the experiment its question, and store the views that its links open, unless that has been done."""
         with self.lock:
             if not self.introduced:
                 guard(self.uri, lambda: self._introduce(self._description(question, (), views), views, question))
@@ -173,10 +172,8 @@ class Tracker:
         return description(question, said, links)
 
     def show(self, run: Tracked, points: Points, machine: dict[str, float]) -> bool:
-        """Show a run that is under way: the points of its curves that are not here yet, and what the machine does.
-
-        One that is over is left as it is, and False returned.
-        """
+        """Update a run that is under way: with the points of its curves that are not there yet, and the machine's load.
+        A run that is over stays as it is, and False is returned."""
         with self.lock:
             return guard(self.uri, lambda: self._whole(run, lambda: self._show(run, points, machine)))
 
@@ -202,45 +199,45 @@ class Tracker:
         return True
 
     def show_samples(self, key: tuple[str, str], sheet: Path, step: int) -> None:
-        """Give a run that is shown a sheet of samples of a step."""
+        """Give a run under way a sheet of samples of a step."""
         with self.lock:
             guard(self.uri, lambda: log_sheet(self.client, self.runs[key].run_id, sheet, SAMPLES, step))
             self.last = self.last or step
 
     def model_in(self, tags: dict[str, str]) -> str:
-        """The id of the training whose model a run has; "" where it has none."""
+        """The id of the training whose model a run has; "" where it has no model."""
         with self.lock:
             run_id = self.runs[key_of(tags)].run_id
             return guard(self.uri, lambda: str(self.client.get_run(run_id).data.tags.get(MODEL, "")))
 
     def attach_model(self, tags: dict[str, str], folder: Path, training: str) -> None:
-        """Give a run the model that a folder holds, of this training."""
+        """Give a run the model in a folder, which this training made."""
         with self.lock:
             run_id = self.runs[key_of(tags)].run_id
             guard(self.uri, lambda: self.client.log_artifacts(run_id, str(folder), MODEL))
             guard(self.uri, lambda: self.client.set_tag(run_id, MODEL, training))
 
     def keep(self, keys: Collection[tuple[str, str]]) -> None:
-        """Show these on, and no others, which another command may show from now on."""
+        """Keep updating these runs, and no others, which another command may update from now on."""
         with self.lock:
             self.shown = {key: steps for key, steps in self.shown.items() if key in keys}
 
     def leave(self, key: tuple[str, str]) -> None:
-        """Say of a run that is shown, and not over, that nothing runs it any more."""
+        """Mark a run that is shown, and not over, as one that nobody runs."""
         with self.lock:
             stored = self.runs.get(key)
             if stored is not None and not stored.content:
                 guard(self.uri, lambda: leave(self.client, stored.run_id))
 
     def _make(self, run: Tracked) -> Run:
-        """A new run; where another command was first, the one that it made."""
+        """Make a new run; where another command was first, return the one that it made."""
         began = began_at(run, int(1000 * time.time()))
         made = self.client.create_run(self.experiment_id, began, run.tags, run.name)
         self.runs[key_of(run.tags)] = Stored.of(made)
         return find(self.client, self.experiment_id, run.tags) or made
 
     def _whole(self, run: Tracked, act: Callable[[], bool]) -> bool:
-        """act(), which writes a run, once more where another command has deleted that meanwhile."""
+        """Call act(), which writes a run; call it again where another command has deleted that run meanwhile."""
         key = key_of(run.tags)
 
         def is_lost() -> bool:
@@ -253,7 +250,7 @@ class Tracker:
         return anew(act, is_lost)
 
     def _publish(self, run: Tracked) -> bool:
-        """Complete a run, or make it; False where it is here already."""
+        """Complete a run, or make it; False where it is up to date."""
         with self.lock:
             return self._whole(run, lambda: self._complete(run))
 
@@ -292,7 +289,7 @@ class Tracker:
 
 
 def open_tracker(uri: str, experiment: str, results: Path) -> Tracker:
-    """The tracker of a store that is yet to be opened; InputError where it is seen at once that it cannot be used."""
+    """The tracker of a store, which is not opened yet; InputError where it clearly cannot be used."""
     reason = refusal(uri)
     if reason:
         raise InputError(f"{reason} (tracking.uri={without_password(uri)})")

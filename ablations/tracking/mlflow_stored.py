@@ -1,15 +1,15 @@
-"""The runs of an MLflow store that are ours: which one a cell has there, and how it is completed.
+"""Our runs in an MLflow store: which one a cell has there, and how it is completed.
 
-Of two that commands have made at once one stays, the same for all: what is whole goes before what is not, and then what
-began first. Whoever finds that its own has been deleted goes on with the one that stays (`anew`).
+Where two commands have made one each, all agree on the one that stays: a complete run before an incomplete one, then
+the older one. A command whose own run has been deleted goes on with the one that stays (`anew`).
 
-A metric that is scored at rungs too is one line over training: its rungs, and at the training's last step its value at
-the end; all other numbers of the whole run are at step 0. Where a store has rungs under names of their own, as an
-earlier version gave them, the run is made anew in its place.
+A metric that is scored at rungs too is one line over training: its rungs, and at the last step its final value; all
+other numbers of the run are at step 0. A run whose rungs have names of their own, from an earlier version, is made
+anew.
 
-A point over steps has the time at which its training was there, by its clock; where that is not known, its training's
-seconds are spread evenly over its steps, from when the run began. Numbers of the whole run have the time of its
-training's end. So two that deliver one run write the same rows, which a store keeps once.
+A point over steps has the time at which its training was there, by its clock; where that is not known, the training's
+seconds are spread evenly over its steps, from the start of the run. Numbers of the whole run have the time of its
+training's end. So two deliveries of one run write the same rows, and a store keeps them once.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 ATTEMPTS = 3
-"""At a run that other commands delete meanwhile; each of them does so once."""
+"""The most tries at a run that other commands delete meanwhile; each of them does so once."""
 OPEN = (RUNNING, INTERRUPTED)
-"""The statuses of runs that are under way, or were stopped and may be taken up."""
+"""The statuses of runs that are under way, or were stopped and may be taken up again."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
 """MLflow's words for how a run ended, where it did not finish."""
 BATCH = 1000
-"""Metrics of a request: MLflow takes no more."""
+"""The most metrics that MLflow takes in a request."""
 CONTENT = "content"
-"""The tag of a run that is whole: the digest of all that was published."""
+"""The tag of a complete run: the digest of everything that was published."""
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A run in the store: the digest of its content, "" until it is whole and has ended; when it began there, in ms."""
+    """A run in the store: the digest of its content, "" until it is complete and has ended; and its start there, in
+    ms."""
 
     run_id: str
     content: str
@@ -52,13 +53,13 @@ class Stored:
 
     @staticmethod
     def of(run: Run) -> Stored:
-        """The run, without what is not asked for again."""
+        """The parts of the run that are needed later."""
         content = "" if run.info.status == "RUNNING" else run.data.tags.get(CONTENT, "")
         return Stored(run.info.run_id, content, run.info.start_time)
 
 
 def find(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Run | None:
-    """The run that an experiment has under the key of these tags."""
+    """The run of an experiment with the key of these tags."""
     names = (TRIAL, OF_SEARCH) if TRIAL in tags else ("cell_id", "seed")
     query = " and ".join(f"tags.{name} = '{tags[name]}'" for name in names)
     runs = list(client.search_runs([experiment], query))
@@ -66,7 +67,7 @@ def find(client: MlflowClient, experiment: str, tags: dict[str, str]) -> Run | N
 
 
 def one_of(client: MlflowClient, runs: list[Run]) -> Run:
-    """The run that stays of those that one cell has; the others are deleted."""
+    """The run that stays of several that one cell has; the others are deleted."""
     first, *others = sorted(runs, key=_by_age)
     for run in others:
         client.delete_run(run.info.run_id)
@@ -78,8 +79,8 @@ def _by_age(run: Run) -> tuple[bool, int, str]:
 
 
 def is_stale(client: MlflowClient, there: Run, run: Tracked) -> bool:
-    """True where a run in the store says what is no longer so, or has rungs under names of their own, or had none when
-    its end was put at step 0; one that lacks what came later is completed."""
+    """True where a run in the store has values that are no longer right, rungs under names of their own, or a final
+    value at step 0 though it has rungs. A run that only lacks something is completed instead."""
     data = there.data
     if data.tags.get(CONTENT) == run.content:
         return False
@@ -99,10 +100,10 @@ Steps = dict[tuple[str, int], float]
 
 
 def steps_in(client: MlflowClient, there: Run, curves: Collection[str]) -> Steps:
-    """The metrics and steps that a run in the store has points at, whatever their times; those of these names are
+    """The metrics and steps at which a run in the store has points, whatever their times; metrics with these names are
     curves, and all others are at step 0.
 
-    A training that goes on from a checkpoint comes to some steps again, at other times.
+    A training that continues from a checkpoint reaches some steps again, at other times.
     """
     run_id, metrics = there.info.run_id, there.data.metrics
     points = [point for name in metrics if name in curves for point in client.get_metric_history(run_id, name)]
@@ -111,26 +112,26 @@ def steps_in(client: MlflowClient, there: Run, curves: Collection[str]) -> Steps
 
 
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
-    """Say that a run in the store is under way; return the metrics and steps that it has."""
+    """Mark a run in the store as under way; return the metrics and steps that it has."""
     client.update_run(there.info.run_id, status="RUNNING")
     describe(client, there, run, "")
     return set(steps_in(client, there, [name for name in there.data.metrics if not name.startswith(PREFIX)]))
 
 
 def leave(client: MlflowClient, run_id: str) -> None:
-    """Say that nothing runs a run any more, unless another command has completed it since, or deleted it."""
+    """Mark a run as one that nobody runs, unless another command has completed or deleted it since."""
     if not is_gone(client, run_id) and not client.get_run(run_id).data.tags.get(CONTENT):
         client.set_tag(run_id, "status", INTERRUPTED)
         client.set_terminated(run_id, ENDINGS[INTERRUPTED])
 
 
 def began_at(run: Tracked, now: int) -> int:
-    """The time, in ms, at which a run begins; where that is not known, it ends now."""
+    """The start of a run, in ms; where it is not known, the run ends now."""
     return _ms(min(run.clock.values())) if run.clock else now - _ms(run.seconds)
 
 
 def points_over_steps(run: Tracked, lines: list[tuple[str, float, float]], began: int) -> list[Metric]:
-    """Points of curves, (name, step, value) each, of a run that began then in the store, in ms."""
+    """Points of curves, (name, step, value) each, of a run with this start in the store, in ms."""
     from mlflow.entities import Metric
 
     times = np.interp([step for _, step, _ in lines], *_clock_of(run, began))
@@ -138,7 +139,7 @@ def points_over_steps(run: Tracked, lines: list[tuple[str, float, float]], began
 
 
 def points_of(run: Tracked, began: int) -> list[Metric]:
-    """All points of a run that began then in the store, in ms; the last are of the whole run."""
+    """All points of a run with this start in the store, in ms; the last are numbers of the whole run."""
     from mlflow.entities import Metric
 
     end, last = _end_of(run, began), last_step(run)
@@ -150,7 +151,7 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
 
 
 def metric_of(curve: str) -> str:
-    """The name in the store of a curve over steps: that of the metric, where it is one at rungs."""
+    """The name in the store of a curve over steps; for a metric at rungs, that of the metric."""
     return curve.removeprefix(RUNG)
 
 
@@ -159,7 +160,7 @@ def _over_steps(run: Tracked) -> list[dict[str, str]]:
 
 
 def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
-    """The steps of a run's training in their order, and when it was there."""
+    """The steps of a run's training in order, and the time at each."""
     if run.clock:
         return list(run.clock), list(run.clock.values())
     last = max((float(line["x"]) for line in _over_steps(run)), default=0.0)
@@ -167,7 +168,7 @@ def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
 
 
 def last_step(run: Tracked) -> int:
-    """The step at which the training of a run ended, 0 where none is known."""
+    """The step at which the training of a run ended, 0 where that is not known."""
     return int(_clock_of(run, 0)[0][-1])
 
 
@@ -180,7 +181,7 @@ def _ms(seconds: float) -> int:
 
 
 def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
-    """Give a run in the store all that it lacks, and say how it has ended."""
+    """Give a run in the store everything that it lacks, and its final status."""
     run_id, began = there.info.run_id, there.info.start_time
     points = points_of(run, began)
     had = steps_in(client, there, {point.key for point in points if point.step})
@@ -196,14 +197,14 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
 
 
 def _is_news(point: Metric, run: Tracked, had: float | None) -> bool:
-    """True of a point that a run in the store has not, or has as that of a rung where its training ended."""
+    """True for a point that a run in the store lacks, or has only as that of the last rung."""
     if had is None:
         return True
     return point.key in run.at_rungs and run.metrics.get(point.key) == point.value != had
 
 
 def describe(client: MlflowClient, there: Run, run: Tracked, content: str) -> None:
-    """Give a run in the store the parameters that it lacks, its data and its tags, with this digest of what it has."""
+    """Give a run in the store the parameters that it lacks, its data and its tags, with this digest of its content."""
     from mlflow.entities import Param, RunTag
     from mlflow.exceptions import MlflowException
 
@@ -225,7 +226,7 @@ def send(client: MlflowClient, run_id: str, points: list[Metric]) -> None:
 
 
 def anew(act: Callable[[], Made], is_lost: Callable[[], bool]) -> Made:
-    """act(), once more where it has failed since another command has deleted the run that it was about."""
+    """Call act(), and once more where it failed because another command has deleted the run."""
     from mlflow.exceptions import MlflowException
 
     for _ in range(ATTEMPTS - 1):

@@ -1,7 +1,8 @@
-"""The summary run of an MLflow experiment: all of a results folder that is no cell's own, as tables, figures, report.
+"""The summary run of an MLflow experiment: everything in a results folder that belongs to no single cell, as tables,
+figures and report.
 
-The newest one counts, for every command: one that several deliver at once is made anew by whoever lost its own. It is
-described as the experiment is, by the question and what the folder's pages answer.
+The newest one counts. A command whose summary was deleted, because several delivered at once, makes it anew. Its
+description is that of the experiment: the question, and the answers on the folder's pages.
 """
 
 from __future__ import annotations
@@ -21,29 +22,30 @@ if TYPE_CHECKING:
 
 SUMMARY = "tags.kind = 'summary'"
 FOLDERS = ("figures", "strips", "reconstructions")
-"""Those of a results folder that it carries."""
+"""The subfolders of a results folder that it carries."""
 
 NOTE = "mlflow.note.content"
-"""The tag of an experiment or a run that describes it, in Markdown."""
+"""The tag with the description of an experiment or a run, in Markdown."""
 ANSWERED = "answered"
-"""The tag of an experiment with the question that its description answers; "" where that is of a preliminary round."""
+"""The tag of an experiment with the question that its description answers; "" where that is from a preliminary
+round."""
 
 
 def description(question: str, said: Sequence[str], links: Mapping[str, str]) -> str:
-    """The question in bold, a list of what was said to it, and links, by what they show."""
+    """The question in bold, the answers as a list, and links with their texts."""
     to = " · ".join(f"[{name}]({link})" for name, link in links.items())
     parts = [f"**{_shown(question)}**", "\n".join(f"- {_shown(line)}" for line in said), to]
     return "\n\n".join(part for part in parts if part)
 
 
 def _shown(text: str) -> str:
-    """Text of a folder, which may be anybody's, as text: MLflow would show the pictures and frames of its HTML."""
+    """Text of a folder, which may be anybody's, with its HTML escaped: MLflow would show its pictures and frames."""
     return in_markdown(text).replace("\\<", "&lt;")
 
 
 def described(there: Mapping[str, str], note: str, question: str, *, answered: bool) -> dict[str, str]:
-    """The tags by which an experiment is described, beside those that are there: an answer to its question stays until
-    there is another one."""
+    """The tags that describe an experiment, given those that it has: an answer to its question stays until there is
+    another."""
     kind = {"mlflow.experimentKind": "custom_model_development"}
     # A search asks what its confirmation's question begins with.
     if not answered and there.get(ANSWERED, "").startswith(question):
@@ -52,7 +54,7 @@ def described(there: Mapping[str, str], note: str, question: str, *, answered: b
 
 
 def said_in(folder: Path) -> list[str]:
-    """The answers of a results folder's pages, a sentence for each metric; none where they are not there."""
+    """The answers on a results folder's pages, a sentence for each metric; none where there are none."""
     try:
         answers = read_json(folder / "answers.json")
         return [str(headline["sentence"]) for headline in (answers or {}).get("headlines", [])]
@@ -62,13 +64,13 @@ def said_in(folder: Path) -> list[str]:
 
 
 def origin(head: Mapping[str, Any]) -> dict[str, str]:
-    """The tags of who made the pages of the folder of a grid.json, and by which command."""
+    """The tags of the origin of a folder's pages, by its grid.json."""
     command = str(head.get("command") or "").removeprefix("python -m ")
     return source_of(command.partition(" ")[0] or "ablations.run", str(head.get("code") or "")) | user_of({})
 
 
 def delivered(client: MlflowClient, experiment: str, folder: Path, tags: Mapping[str, str]) -> str:
-    """The id of a new summary run, with these tags, of a results folder: in the place of all earlier ones."""
+    """The id of a new summary run, with these tags, of a results folder; all earlier ones are deleted."""
     made: list[str] = []
 
     def deliver() -> str:

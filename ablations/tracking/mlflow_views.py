@@ -1,8 +1,9 @@
-"""The pages of MLflow's UI that links to a grid and a search open, as their state: which charts of which metrics.
+"""The pages of MLflow's UI that links to a grid and a search open, as the UI's state: charts and their metrics.
 
 A grid has two. One charts the means of its cells; the other has a dot for each seed, by cell, and the samples, which
-MLflow shows of single runs only. MLflow's bars begin at 0, and so do the linear axes of means, which hides what matters
-in a likelihood: so a bar is of a metric whose least value is 0 alone, and others are on axes that fit their values.
+MLflow shows for single runs only. MLflow's bars begin at 0, and so do the linear axes of means, which hides the
+differences in a likelihood: so only a metric whose least value is 0 has bars, and others have axes that fit their
+values.
 """
 
 from __future__ import annotations
@@ -17,28 +18,28 @@ from ablations.tracking.mlflow_images import SAMPLES
 from analysis.format.names import SEARCH
 
 VIEW = "mlflow.sharedViewState."
-"""The beginning of the experiment's tags that hold them."""
+"""The beginning of the experiment's tags that hold views."""
 MEANS, SEEDS = "grid", "seeds"
-"""The names of a grid's views, as its links have them."""
+"""The names of a grid's views in links."""
 View = dict[str, Any]
 LOSS, BOUND = "train/network", "nll/val"
-"""The curves that each grid may have: the loss, and the bound at its rungs."""
+"""The curves that every grid may have: the loss, and the bound at its rungs."""
 
 
 def text_of(view: View) -> str:
-    """A view as the UI stores it: its JSON is longer than a tag may be."""
+    """A view in the form in which the UI stores it: its JSON is longer than a tag may be."""
     return "deflate;" + base64.b64encode(zlib.compress(json.dumps(view).encode(), 9)).decode()
 
 
 def view_in(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
-    """The views of the folder of a grid.json, by their names: that of its search where it has one; `rungs` are the
-    metrics that were scored on the way of its trainings, and `last` is the step whose samples the page shows first."""
+    """The views of a folder by its grid.json, with that of its search where it has one; `rungs` are the metrics that
+    were scored during its trainings, and `last` is the step whose samples the page shows first."""
     return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs, last)
 
 
 def view_of_search(head: dict[str, Any]) -> dict[str, View]:
-    """A search's view: the trials' parameters and objectives as parallel coordinates, and each objective against each
-    parameter, run by run."""
+    """A search's view: parameters and objectives of the trials as parallel coordinates, and each objective against each
+    parameter."""
     objectives = [objective["name"] for objective in head["objectives"]]
     searched = [parameter["name"] for parameter in head["parameters"]]
     against = [
@@ -102,7 +103,7 @@ def _axis(key: str, kind: str = "METRIC") -> dict[str, str]:
 
 
 def _page(name: str, charts: list[dict[str, Any]], **size: int) -> View:
-    """A page of charts, three in a row and 360 pixels high where their `size` is not given."""
+    """A page of charts, three in a row and 360 pixels high where no `size` is given."""
     section = {"uuid": "grid", "name": name, "display": True, "isReordered": False, "deleted": False} | size
     return {
         "compareRunCharts": charts,

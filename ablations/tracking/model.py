@@ -37,11 +37,11 @@ from diffusion_core.averages import Tracked
 
 _CELL = "cell.json"
 PARTS = {"training", "fit", "autoencoder"}
-"""The stages that it names."""
+"""The stages whose files a model holds."""
 
 
 def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> None:
-    """Leave a trained cell in a folder; InputError where its weights are not at hand."""
+    """Write a trained cell into a folder; InputError where its weights are missing."""
     cell = settled(cell, journal, parts)
     for stage, name in ((parts.training, WEIGHTS), (parts.autoencoder, WEIGHTS), (parts.fit, FIT)):
         if stage is not None:
@@ -66,7 +66,7 @@ def write_model(folder: Path, cell: Cell, parts: Parts, journal: Journal) -> Non
 
 
 def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model | Guided]:
-    """The cell and what it learned; InputError where the folder holds no such model."""
+    """The cell and its trained model; InputError where the folder holds no such model."""
     content = read_json(folder / _CELL)
     if not isinstance(content, dict) or content.keys() != {"parameters", "seed", "parts"}:
         raise InputError(f"{folder} holds no model of this suite ({_CELL} is missing or damaged): give model=FOLDER")
@@ -82,13 +82,13 @@ def read_model(folder: Path, device: torch.device) -> tuple[Cell, Model | Guided
 
 
 def _are_ids(parts: dict[str, object]) -> bool:
-    """True where parts are named as stages are, and lead to no other folder."""
+    """True where all parts have names like stages' ids, so that none leads to another folder."""
     named = [name for name in parts.values() if name is not None]
     return all(isinstance(name, str) and re.fullmatch(r"\w+", name) for name in named)
 
 
 class TrainedCell:
-    """A trained cell as MLflow's python function: each row of what is given asks for `n` samples of a `seed`."""
+    """A trained cell as MLflow's python function: each row of the input asks for `n` samples of a `seed`."""
 
     def __init__(self, cell: Cell, model: Model | Guided) -> None:
         self.cell = cell

@@ -1,4 +1,4 @@
-"""A tracking store in a file, read and mended without MLflow, which takes seconds to import, or has no call for it."""
+"""A tracking store in a file, read and mended without MLflow, which takes seconds to import, or cannot do it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ RUNS = "update runs set artifact_uri = ? || substr(artifact_uri, ?) where experi
 
 @dataclass(frozen=True)
 class Summary:
-    """The run in the store at `uri` that carries a folder's pages, and the link that opens the grid's page."""
+    """The run with a folder's pages in the store at `uri`, and the link that opens the grid's page."""
 
     uri: str
     run: str
@@ -32,7 +32,7 @@ class Summary:
 
     @property
     def stands(self) -> bool:
-        """True where a store that is a file has the run."""
+        """True where the store is a file and has the run."""
         query = "select 1 from runs where run_uuid = ? and lifecycle_stage = 'active'"
         try:
             return self.file is not None and bool(answers_of(self.file, query, self.run))
@@ -41,18 +41,18 @@ class Summary:
 
 
 def answers_of(file: Path, query: str, *values: object) -> list[Any]:
-    """The rows that a database in a file answers; sqlite3.Error where it cannot, or there is no such file.
+    """The rows that a database in a file returns; sqlite3.Error where it cannot, or there is no such file.
 
-    It is opened for writing: a command that was killed as it wrote leaves a journal, which the next to open it undoes,
-    and before which nobody can read.
+    The file is opened for writing: a command that was killed while writing leaves a journal, which the next one to open
+    the file rolls back; before that nobody can read.
     """
     with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw", uri=True)) as database, database:
         return list(database.execute(query, values))
 
 
 def deleted_runs(file: Path) -> list[tuple[str, str]]:
-    """The runs of a store in a file that were deleted, each with the address of its artifacts; sqlite3.Error where the
-    file is no store."""
+    """The deleted runs of a store in a file, each with the address of its artifacts; sqlite3.Error where the file is no
+    store."""
     query = "select run_uuid, artifact_uri from runs where lifecycle_stage = 'deleted'"
     return [(str(run), str(address)) for run, address in answers_of(file, query)]
 
@@ -74,10 +74,10 @@ def quick_check(file: Path) -> str:
 
 
 def make_whole(uri: str, make: Callable[[str], object]) -> None:
-    """Let `make` make the store of an address, if that is a file which is not there yet: whole or not at all.
+    """Let `make` create the store of an address, if that is a file which does not exist yet: whole or not at all.
 
-    A store's tables and indices come one by one. One that a kill had left without the index that keeps names apart
-    would be used as it is, with a study anew at each command; and one that is half migrated is of no use to the next.
+    A store's tables and indices come one by one. A store that a kill left without the index of unique names would be
+    used as it is, with a new study at each command; and a half migrated one cannot be used again.
     """
     path = Path(uri.removeprefix(SQLITE))
     plain = uri.startswith(SQLITE) and not set(":?") & set(path.name)
@@ -86,11 +86,12 @@ def make_whole(uri: str, make: Callable[[str], object]) -> None:
 
 
 def follow_artifacts(store: Path, artifacts: Path) -> int:
-    """Correct a store's addresses of artifacts, each experiment's a folder of `artifacts`; return how many had moved.
+    """Correct a store's addresses of artifacts, with each experiment in a folder of `artifacts`; return how many had
+    moved.
 
-    MLflow writes an absolute address down for each experiment and run, and has no call that changes one: after a move
-    it makes the old folder anew. Only a store that lies in the results folder of its artifacts is changed, and in it no
-    address that still leads to a folder, unless a copy of that lies here. sqlite3.Error where the store cannot be read.
+    MLflow writes an absolute address for each experiment and run, and has no call that changes one: after a move it
+    makes the old folder anew. Only a store inside the results folder of its artifacts is changed, and in it no address
+    that still leads to a folder, unless a copy of that lies here. sqlite3.Error where the store cannot be read.
     """
     if not store.is_file() or store.parent.resolve() != artifacts.parent.resolve():
         return 0
@@ -108,7 +109,7 @@ def follow_artifacts(store: Path, artifacts: Path) -> int:
 
 
 def _has_moved(address: str, now: Path) -> bool:
-    """True where an address is of a folder in another `.artifacts`, and that is here, or is no longer there."""
+    """True where an address is a folder in another `.artifacts`, and that folder is here, or no longer there."""
     parts = urlparse(address)
     before = Path(unquote(parts.path))
     if parts.scheme not in ("", "file") or before.parent.name != now.parent.name or before == now.absolute():

@@ -1,9 +1,9 @@
-"""Optuna: what to try next, what to end early, and the storage that remembers it. Only this package knows Optuna.
+"""Optuna: what to try next, what to stop early, and the storage that remembers it. Only this package knows Optuna.
 
-A search is asked and told by the driver alone, so no two processes race for its storage. Every draw depends on the
-seed, the trial's number and the trials that are told: samplers are made anew for each trial, trials are told in order
-of their numbers, and trial n is asked once exactly those up to n − `window` are told. So a search that was killed goes
-on as it would have, whatever the timing of its workers; trials that were under way are still running in the storage,
+Only the driver asks and tells, so no two processes compete for the storage. Every draw depends on the seed, the trial's
+number and the trials that were told: a new sampler is made for each trial, trials are told in the order of their
+numbers, and trial n is asked when exactly those up to n − `window` were told. So a search that was killed continues as
+it would have, whatever the timing of its workers; trials that were under way are still marked running in the storage,
 and are taken up again.
 """
 
@@ -33,18 +33,16 @@ from ablations.search.space import Params, Study
 from analysis.format.errors import InputError
 
 STUDY_ATTRS = "study_attrs"
-"""The attribute in which a trial keeps what its sampler noted of the whole search."""
+"""The attribute in which a trial keeps what its sampler noted about the whole search."""
 FEWEST = 10
-"""Complete trials below which importances say nothing."""
+"""The number of complete trials below which importances say nothing."""
 RESAMPLINGS = 20
-"""Drawings of as many trials, with replacement, over which importances vary."""
+"""The number of bootstrap resamplings of the trials, from which the range of importances is taken."""
 
 
 class Optimizer:
-    """One search in one storage.
-
-    `place` is this driver's results folder where others may use the storage too; None where it is ours alone.
-    """
+    """One search in one storage. `place` is this driver's results folder where others may use the storage too; None
+    where only this driver does."""
 
     def __init__(
         self, study: Study, identity: str, objectives: list[str], uri: str, window: int, place: Path | None = None
@@ -80,7 +78,7 @@ class Optimizer:
 
     @property
     def directions(self) -> list[StudyDirection]:
-        """The direction in which better values of each objective lie."""
+        """The direction of better values, for each objective."""
         signs = [fact_of(name).sign for name in self.objectives]
         return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
@@ -93,11 +91,11 @@ class Optimizer:
             return self.optuna.get_trials(deepcopy=True)
 
     def counted(self) -> int:
-        """The number of those asked that count: not those that an accident ended, which are asked for again."""
+        """The number of trials that count: trials that ended by accident do not, and are asked for again."""
         return sum(not trial.user_attrs.get("again") for trial in self._trials())
 
     def resume(self) -> list[tuple[int, Params]]:
-        """The trials that were under way when this driver ended; InputError where another one's are."""
+        """The trials that were under way when this driver ended; InputError where another driver's are."""
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]
         others = {trial.user_attrs["driver"] for trial in running} - {self.driver}
         if self.driver and others:
@@ -108,10 +106,8 @@ class Optimizer:
         return [(trial.number, params_of(trial, self.study)) for trial in running]
 
     def ask(self) -> tuple[int, Params]:
-        """A trial's number, and its value of each parameter that applies.
-
-        It is drawn in a copy of the search and then kept whole, so that a kill leaves all of it or nothing.
-        """
+        """A trial's number, and its value of each parameter that applies. It is drawn in a copy of the search and then
+        kept whole, so that a kill leaves all of it or nothing."""
         trials = self._trials()
         number = len(trials)
         with self._guarded(), quiet():
@@ -137,8 +133,8 @@ class Optimizer:
         return number, params
 
     def _owed(self, trials: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
-        """Values that are to be tried before others, with what is noted of such a trial: those of a trial that an
-        accident ended, and first of all the paper's default."""
+        """The values to try before any are drawn, with the notes of that trial: first of all the paper's default, later
+        those of a trial that ended by accident."""
         if not trials and self.study.default_is_inside and self.study.file.sampler != "grid":
             return self.study.default, {}
         again = {trial.user_attrs.get("retry_of") for trial in trials}
@@ -164,7 +160,8 @@ class Optimizer:
         return params
 
     def prunes(self, number: int, reported: dict[int, float], rungs: list[int]) -> bool:
-        """True where the pruner ends a trial that reported these values, by the trials told when it was asked."""
+        """True where the pruner ends a trial that reported these values, judged by the trials that were told when it
+        was asked."""
         trials = self._trials()
         mine, before = trials[number], trials[: max(0, number - self.window + 1)]
         with self._guarded(), quiet():
@@ -182,7 +179,7 @@ class Optimizer:
         return pruned
 
     def tell(self, number: int, outcome: TrialOutcome, cell_id: str) -> None:
-        """Keep what came of a trial."""
+        """Keep the outcome of a trial."""
         noted = {
             "reason": outcome.reason,
             "cell_id": cell_id,
@@ -209,7 +206,7 @@ class Optimizer:
             self.optuna.tell(trial, values, STATES[outcome.state])
 
     def confirmed(self, cells: list[str]) -> int:
-        """Note that these cells are confirmed; how many other sets of cells were so before."""
+        """Note that these cells are confirmed; return how many other sets of cells were before."""
         with self._guarded():
             sets = list(self.optuna.user_attrs.get("confirmed", []))
             if sorted(cells) not in sets:
@@ -218,18 +215,18 @@ class Optimizer:
         return len(sets) - 1
 
     def spend(self, seconds: float) -> None:
-        """Add to the time that the search has taken."""
+        """Add to the seconds that the search has taken."""
         with self._guarded():
             self.optuna.set_user_attr("seconds", self.seconds + seconds)
 
     @property
     def seconds(self) -> float:
-        """Seconds that all its commands took so far."""
+        """Seconds that all its commands have taken so far."""
         with self._guarded():
             return float(self.optuna.user_attrs.get("seconds", 0.0))
 
     def front(self) -> list[int]:
-        """The numbers of the trials that no other beats: one, or with two objectives those of the Pareto front."""
+        """The numbers of the trials that no other dominates: one, or with two objectives those of the Pareto front."""
         with self._guarded():
             if not self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
                 return []
@@ -237,11 +234,9 @@ class Optimizer:
         return sorted(trial.number for trial in best)
 
     def importances(self) -> dict[str, dict[str, tuple[float, float, float]]]:
-        """By objective: the share of the values' variation that goes with each parameter that all trials have (fANOVA,
-        Hutter et al. 2014), and the range in which nine of ten resamplings of the trials have it: (share, low, high).
-
-        None where there are too few trials, or their values are alike.
-        """
+        """By objective: the share of the values' variance explained by each parameter that all trials have (fANOVA,
+        Hutter et al. 2014), with the range that holds it in nine of ten resamplings: (share, low, high). None where
+        there are too few trials, or all values are equal."""
         always = [name for name in self.study.parameters if not self.study.when(name)]
         with self._guarded():
             complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -261,7 +256,7 @@ class Optimizer:
         return by_objective
 
     def _shares(self, trials: Sequence[FrozenTrial], i: int, always: Sequence[str]) -> dict[str, float]:
-        """The shares of an objective's variation among these trials, of which some may stand there twice."""
+        """The shares of an objective's variance among these trials, some of which may be there twice."""
         if len({trial.values[i] for trial in trials}) < 2:
             return {}
         with self._guarded(), quiet():
@@ -273,7 +268,7 @@ class Optimizer:
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
-        """Every failure of the storage is an InputError of one line."""
+        """Turn every failure of the storage into an InputError of one line."""
         import sqlalchemy.exc
 
         try:
@@ -286,7 +281,7 @@ class Optimizer:
 
 
 def _range(shares: Sequence[float]) -> tuple[float, float]:
-    """The ends between which nine of ten lie."""
+    """The range that holds nine of ten."""
     low, high = np.quantile(shares, [0.05, 0.95])
     return float(low), float(high)
 

@@ -1,6 +1,6 @@
-"""Optuna's samplers and pruners by the names that a study calls them.
+"""Optuna's samplers and pruners, by the names that a study calls them.
 
-A sampler is made anew for each trial, with a seed of its own, so that nothing but what is told carries over.
+A new sampler is made for each trial, with a seed of its own, so that it depends only on the trials that were told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ablations.search.space import Study
 from diffusion_core.randomness import key
 
 UNJUDGED = 5
-"""Complete trials before which a median says nothing."""
+"""The number of complete trials below which a median says nothing."""
 
 
 def sampler_of(study: Study, number: int, objectives: int) -> BaseSampler:

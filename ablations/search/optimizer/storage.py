@@ -1,4 +1,4 @@
-"""A search's storage: a database that waits for its readers, and what may be said of it when it fails."""
+"""A search's storage: a database with patience for locks, and a description of its failures."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from optuna.storages import BaseStorage, RDBStorage
 from ablations.tracking.sqlite_file import make_whole
 
 PATIENCE = 60.0
-"""Seconds that a locked database is waited for."""
+"""Seconds to wait for a locked database."""
 
 
 def opened(uri: str) -> BaseStorage:
-    """The storage of this URL; Optuna's or SQLAlchemy's errors where there is none."""
+    """The storage of this URL; Optuna's or SQLAlchemy's errors where it cannot be opened."""
     make_whole(uri, lambda new: RDBStorage(new).engine.dispose())
     patient = {"connect_args": {"timeout": PATIENCE}} if uri.startswith("sqlite") else {}
     return RDBStorage(uri, engine_kwargs=patient)
@@ -34,7 +34,7 @@ def shown(uri: str) -> str:
 
 
 def cause(error: BaseException) -> str:
-    """The first line of what lies at the bottom of an error."""
+    """The first line of the error at the root of an error."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines()
@@ -43,7 +43,7 @@ def cause(error: BaseException) -> str:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Say nothing of what is experimental, which need not be said at every trial."""
+    """Suppress Optuna's warnings about experimental features, which would be repeated at every trial."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         yield

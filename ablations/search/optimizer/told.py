@@ -1,4 +1,4 @@
-"""A trial between Optuna and us: how its values are drawn, and what its storage says of it once it is told."""
+"""A trial between Optuna and us: how its values are drawn, and what its storage knows of it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ State = Literal["finished", "pruned", "failed"]
 
 @dataclass(frozen=True)
 class TrialOutcome:
-    """The end that a trial came to.
+    """The outcome of a trial.
 
-    `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported`
-    what the pruner was told, by step; `steps` the training steps that it took. `again` where what failed is no finding
-    about the trial, but an accident (a full disk, a worker that was killed twice).
+    `values` are the objectives, where it has finished; `metrics` the means over the seeds that were run; `reported` the
+    values that the pruner was told, by step; `steps` the training steps taken. `again` is True where it failed by
+    accident (a full disk, a worker that was killed twice), which says nothing about the trial.
     """
 
     state: State
@@ -43,7 +43,7 @@ STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed"
 
 @dataclass(frozen=True)
 class Told:
-    """A trial as the storage knows it; `state` is "running" while it is not told."""
+    """A trial as the storage knows it; `state` is "running" until it is told."""
 
     number: int
     state: str
@@ -64,7 +64,7 @@ def drawn(trial: Trial, name: str, parameter: ParameterSpec) -> Any:
 
 
 def params_of(trial: FrozenTrial, study: Study) -> Params:
-    """A trial's values, as they are tried."""
+    """A trial's values, in the form in which they are tried."""
     parameters = study.parameters
     return {name: tried(parameters[name], trial.params[name]) for name in parameters if name in trial.params}
 
@@ -78,7 +78,7 @@ def told_of(trial: FrozenTrial, study: Study) -> Told:
 
 
 def row_of(study: Study, trial: Told) -> Line:
-    """A trial's row, of its first seed; its metrics are means over all of them, its costs sums."""
+    """A trial's row, of its first seed; its metrics are means over all seeds, its costs sums."""
     noted = trial.metadata
     row: Line = {
         "cell_id": noted.get("cell_id", ""),
