@@ -34,14 +34,14 @@ def main(arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class Checked:
-    """A choice that is to be checked."""
+    """A choice to be checked."""
 
     axis: str
     name: str
     fields: dict[str, Any]
 
     def build(self) -> Any:
-        """The choice; an extractor is its network, with its weights where it has some."""
+        """The choice; for an extractor its network, with its weights where it has any."""
         if self.axis == "extractor":
             from ablations.metrics.extractors import architecture_of, load
 
@@ -59,7 +59,7 @@ class Checked:
 
 
 def parse(arguments: list[str]) -> list[Checked]:
-    """The choices that are to be checked; InputError for a wrong word."""
+    """The choices to be checked; InputError for a wrong word."""
     settings = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
     grammar.use(str(settings.pop("configs")[0]) if "configs" in settings else None)
     named = {key: values for key, values in settings.items() if "." not in key}
@@ -83,7 +83,7 @@ def parse(arguments: list[str]) -> list[Checked]:
 
 
 def _passes(asked: Checked, data: Checked | None) -> bool:
-    """True where a choice passes, which a line says."""
+    """True where a choice passes; prints a line that says so."""
     from ablations.testing import check
 
     what = f"{asked.axis}={asked.name}"

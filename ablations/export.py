@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
 
 
 def export(given: dict[str, Any]) -> None:
-    """Write the file and print its path and how to use it."""
+    """Write the file, and print its path and how to use it."""
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
@@ -87,7 +87,7 @@ def place(name: str, configs: str) -> Path:
 
 
 def search_in(results: Path, name: str) -> Path:
-    """The folder of one's own search of this name, or of the committed one where there is none."""
+    """The folder of the user's own search with this name, or of the committed one where there is none."""
     from analysis.format.folders import COMMITTED, holds_results
 
     committed = results / COMMITTED / name
@@ -95,7 +95,8 @@ def search_in(results: Path, name: str) -> Path:
 
 
 def searched_file(folder: Path, level: str) -> str:
-    """The file of the schedule that a search's winner has; InputError where it has none, or searched none."""
+    """The file of the schedule of a search's winner; InputError where the winner has none, or the schedule was not
+    searched."""
     from ablations.driver.trained import cell_in
     from ablations.results.csv_text import rows_of
     from ablations.results.folder import standing

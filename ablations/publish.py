@@ -1,4 +1,4 @@
-"""`python -m ablations.publish`: deliver to MLflow what results/ holds, after an outage or to another store."""
+"""`python -m ablations.publish`: deliver the content of results/ to MLflow, after an outage or to another store."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def publish(given: dict[str, Any]) -> list[Path]:
 
 
 def _check(folder: Path) -> None:
-    """InputError where what describes a folder of results cannot be read; its tables are read as they are delivered."""
+    """InputError where the description of a results folder cannot be read; its tables are read when they are
+    delivered."""
     from analysis.format.grid_json import parse_meta
     from analysis.read.search import read_search
 
@@ -68,8 +69,8 @@ def _check(folder: Path) -> None:
 
 
 def deliver(folder: Path, uri: str, results: Path) -> str:
-    """Publish one grid; a line that says what was new and where it is. A report whose links lead elsewhere by that is
-    written anew."""
+    """Publish one grid; a line that says what was new and where it is. A report whose links change by that is written
+    anew."""
     from ablations.driver.pages import write_pages
     from ablations.tracking.mlflow_client import TrackingError
     from ablations.tracking.mlflow_store import open_tracker

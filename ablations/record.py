@@ -1,9 +1,9 @@
-"""`python -m ablations.record grid=NAME`: one's own run of a grid becomes the committed one, with pages drawn anew.
+"""`python -m ablations.record grid=NAME`: the user's own run of a grid becomes the committed one, with new pages.
 
     results/NAME ─▶ a copy ─▶ pages ─▶ results/committed/NAME
 
-Nothing else writes committed results. What is built beside them takes their place at the end, by two renames: whatever
-stops the command before leaves them as they were.
+Nothing else writes committed results. The new folder is built beside the old one and takes its place at the end, by two
+renames: whatever stops the command before leaves the old one as it was.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ OPTIONS = {
     "results": Option("the results folder", "results"),
 }
 LEFT_OUT = ("report.html", "tracking.json", "clock.csv", ".*")
-"""Files of a folder that are not committed: its largest page, the links to its runs in a store, the times at which its
-trainings reached their steps, and hidden ones."""
+"""Files of a folder that are not committed: its largest page, the links to its runs in a store, the times of its
+trainings, and hidden files."""
 UNDONE = {"failed", "interrupted"}
 
 
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 
 
 def record(given: dict[str, Any]) -> None:
-    """Promote a run, or draw committed grids anew, a line each."""
+    """Record a run, or draw committed grids anew, with a line for each."""
     from ablations.engine.folder_lock import FolderLock
 
     results = Path(given["results"])
@@ -82,7 +82,7 @@ def chosen(results: Path, name: str) -> list[Path]:
 
 
 def check_over(folder: Path) -> None:
-    """InputError where a run is not whole: its plan is not over, or some of it failed."""
+    """InputError where a run is not complete: its plan is not over, or some of it failed."""
     from ablations.results.csv_text import rows_of
     from analysis.format.files import read_json
 
@@ -102,7 +102,7 @@ def check_over(folder: Path) -> None:
 
 
 def put(source: Path, place: Path) -> Path:
-    """Make `place` a copy of a results folder with pages drawn anew, and return it."""
+    """Make `place` a copy of a results folder with new pages, and return it."""
     from analysis.pages import write_pages
 
     place.parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> int:
 
 
 def planned(request: Request) -> tuple[Plan, Declared | None]:
-    """The plan of a request, and what is declared where its seeds are added by looks."""
+    """The plan of a request, and its declarations where seeds are added by looks."""
     from ablations.grids.grid import make
 
     grid = make(request)
@@ -43,7 +43,7 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
 
 
 def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Journal) -> int:
-    """Run what a plan lacks, and leave its results; the exit code."""
+    """Run what a plan lacks, and write its results; the exit code."""
     from ablations.driver.beginning import beginning
     from ablations.driver.execute import Job, execute
     from ablations.driver.packing import packed
@@ -77,7 +77,7 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
 
 
 def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
-    """The grid's cells, how many stages are new, and an estimate of the time; the least and the most of it where seeds
+    """Print the grid's cells, how many stages are new, and an estimate of the time; its least and its most where seeds
     are added by looks."""
     from ablations.driver import rounds
     from ablations.driver.beginning import sizes
@@ -100,7 +100,7 @@ def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
 
 
 def _looks(declared: Declared | None) -> list[str]:
-    """A line on the looks after the first, where seeds are added by looks and there is more than one."""
+    """A line on the looks after the first, where there are any."""
     later = () if declared is None else declared.looks[1:]
     return [f"  then looks at {alternatives(list(map(str, later)))} seeds, of what is open"] if later else []
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 MOST = 100_000
 MODELS = ("runs:/", "models:/")
-"""Beginnings of the names that MLflow gives to models; a folder is one too."""
+"""The beginnings of names of models in MLflow; a model may also be a folder."""
 OPTIONS = {
     "cell": Option("a cell's id, or its first digits: the column cell_id of results/<grid>/runs.csv"),
     "model": Option("in its place a model that MLflow holds, runs:/RUN/model (see tracking.models), or its folder"),
@@ -75,7 +75,7 @@ def _trained_here(
 
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model | Guided]:
-    """The cell of a model that MLflow holds, and what it learned."""
+    """The cell of a model in MLflow, and its trained model."""
     from ablations.tracking.mlflow_client import TrackingError, downloaded
     from ablations.tracking.model import read_model
     from ablations.tracking.uris import default_uri
@@ -89,7 +89,7 @@ def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tu
 
 
 def _label_of(cell: Cell, given: int | str) -> int | None:
-    """The class that samples are asked for; None where none was named, InputError where the cell knows no such."""
+    """The class that is asked for; None where none was named, InputError where the cell has no such class."""
     from ablations.settings.choices import classes_of
 
     if isinstance(given, str):
@@ -103,7 +103,7 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
 
 
 def draw(cell: Cell, model: Model | Guided, n: int, path: Path, label: int | None = None) -> Path:
-    """Sample, of one class if a label is given, and write the sheet; its path."""
+    """Draw samples, of one class if a label is given, and write the sheet; returns its path."""
     from ablations.driver.bar import counting
     from ablations.results.sample_sheets import write_sheet
     from ablations.stages.samples import draw_samples

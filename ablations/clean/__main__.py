@@ -34,7 +34,7 @@ def main(arguments: list[str]) -> int:
 
 
 def clean(given: dict[str, Any]) -> None:
-    """Say what there is to free, and free it where that is asked for."""
+    """Say what can be deleted, and delete it where that is asked for."""
     results = Path(given["results"])
     if not results.is_dir():
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
@@ -59,7 +59,7 @@ def clean(given: dict[str, Any]) -> None:
 
 
 def page(seen: Survey, given: dict[str, Any]) -> str:
-    """The lines of what there is, what can be freed of it, and what is kept."""
+    """Lines on what there is, what can be deleted, and what is kept."""
     from ablations.clean.waste import KINDS
     from ablations.engine.disk import in_bytes
 

@@ -1,6 +1,6 @@
 """The stages that a results folder needs: those that its commands have listed, else those that its rows name.
 
-Results whose commands listed nothing are of an earlier version, or were run elsewhere. Where something of them is here,
+Results without such a list are from an earlier version, or from another machine. If some of their stages are here,
 there may be more of them than their rows name.
 """
 
@@ -22,7 +22,8 @@ UNLISTED = "its command listed no stages, as earlier versions did not"
 
 @dataclass(frozen=True)
 class Needs:
-    """The stages that a results folder needs by their ids; `unknown` says why there may be more of them, "" if not."""
+    """The stages that a results folder needs, by their ids; `unknown` says why there may be more of them, "" if there
+    cannot."""
 
     folder: Path
     stages: frozenset[str]
@@ -30,7 +31,7 @@ class Needs:
 
 
 def needs_of(folder: Path, present: frozenset[str]) -> Needs:
-    """The needs of a results folder, where the stages that are `present` are."""
+    """The needs of a results folder, given the stages that are `present`."""
     listed = wanted_by(folder)
     if is_committed(folder):
         # The lists are of a person's own results of this name, which may be of other choices.

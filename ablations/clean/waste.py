@@ -1,10 +1,10 @@
-"""Waste of a results folder, by kind, and how it is freed; and what is kept, though no results need it, and why.
+"""What can be deleted from a results folder, by kind, and how; and what is kept although no results need it, and why.
 
     superseded checkpoints, temporary files, leases      of processes that are gone: at any time
     stages, artifacts of deleted runs                     only while no command is at work, and none was killed at work
 
-A command that is at work may ask for stages that its files do not name yet, and one that was killed may have left some:
-the same command, given again, goes on with them.
+A command at work may ask for stages that its files do not name yet, and one that was killed may have left some: the
+same command, given again, continues with them.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 from analysis.format.folders import COMMITTED, committed_in, folders_in
 
 FREED = ".freed"
-"""The folder beside stages, and beside artifacts, into which is moved what is being freed."""
+"""The folder beside stages, and beside artifacts, into which a folder is moved before it is deleted."""
 QUIET = 3600.0
-"""Seconds after which nobody writes on into a temporary file."""
+"""Seconds without a write after which a temporary file counts as abandoned."""
 TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-"""The name of a file that `analysis.format.files` writes beside its place, or by which a folder's clock is asked."""
+"""The name of a file that `analysis.format.files` writes beside its place, or that is made to read a folder's clock."""
 
 KINDS = {
     "stages": "stages that no grid or search here needs",
@@ -46,12 +46,12 @@ KINDS = {
     "artifacts": "artifacts of runs that were deleted in MLflow",
     "freed": "what a clean that was killed has left",
 }
-"""The kinds of what can be freed, in words."""
+"""The kinds of things that can be deleted, in words."""
 
 
 @dataclass(frozen=True)
 class Waste:
-    """Something that can be freed: a file or a folder of some kind, and its bytes."""
+    """Something that can be deleted: a file or a folder of some kind, and its bytes."""
 
     kind: str
     path: Path
@@ -60,7 +60,7 @@ class Waste:
 
 @dataclass(frozen=True)
 class Survey:
-    """Content of a results folder: its stages, what can be freed of it, and lines that say what is kept, and why."""
+    """The content of a results folder: its stages, what can be deleted, and lines that say what is kept, and why."""
 
     stages: list[Left]
     needed: frozenset[str]
@@ -73,7 +73,7 @@ class Survey:
 
 
 def survey(results: Path, uri: str, *, unfinished: bool) -> Survey:
-    """Look for what there is to free. With `unfinished`, also trainings that were stopped and that no results need."""
+    """Look for what can be deleted. With `unfinished`, also trainings that were stopped and that no results need."""
     root, artifacts = results / ".stages", results / ".artifacts"
     stages = left_in(root)
     present = frozenset(left.id for left in stages)
@@ -100,7 +100,7 @@ def survey(results: Path, uri: str, *, unfinished: bool) -> Survey:
 
 
 def commands(results: Path) -> Iterator[Path]:
-    """The leases of commands: of a grid that is being written, of those at work on it, and of a search's driver."""
+    """The leases of commands: of one that writes a grid, of those at work on it, and of a search's driver."""
     for place in subfolders(results / ".leases"):
         if place.name != CLEANING:
             yield from (place, *subfolders(place))
@@ -120,7 +120,7 @@ def _at_work(results: Path, held: Iterable[str]) -> list[str]:
 
 
 def _killed(results: Path) -> list[str]:
-    """The commands that were killed at work, and not given again since, a line each."""
+    """The commands that were killed at work and not given again since, a line each."""
     places = [place for place in commands(results) if place.parent != results / ".leases"]
     dead = {place.parent.name for place in places if _has_lease(place) and holder(place) is None}
     there = sorted(name for name in dead if (results / name).is_dir())
@@ -129,7 +129,7 @@ def _killed(results: Path) -> list[str]:
 
 
 def _riddles(needs: Iterable[Needs]) -> list[str]:
-    """The results that do not say what they need, a line each."""
+    """The results whose needs are not known, a line each."""
     advice = "give its command again, and it does; moved elsewhere, what only it needs is freed"
     return [f"  {need.folder} does not say what it needs ({need.unknown}): {advice}" for need in needs if need.unknown]
 
@@ -166,7 +166,7 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
-    """Files of leases that are lost. That of a command that was killed shows that it was killed, and stays."""
+    """Files of leases that are lost. That of a killed command shows that it was killed, and stays."""
     dead = [left.folder for left in stages if left.id not in held and _has_lease(left.folder)]
     for place in commands(results):
         gone = not (results / place.relative_to(results / ".leases").parts[0]).is_dir()
@@ -178,7 +178,7 @@ def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[W
 
 
 def _left_behind(results: Path) -> list[Path]:
-    """The lists of results that are neither here nor committed."""
+    """The lists of results that exist neither here nor among the committed ones."""
     there = {folder.name for top in (results, results / COMMITTED) for folder in subfolders(top)}
     return [place for place in subfolders(results / WANTED) if place.name not in there]
 
@@ -193,7 +193,7 @@ def _half_freed(root: Path) -> list[Path]:
 
 
 def _deleted(uri: str, artifacts: Path) -> Iterator[Waste]:
-    """Artifacts of deleted runs of a store that is a file, below the folder of artifacts and nowhere else."""
+    """Artifacts of deleted runs of a store that is a file, only below the folder of artifacts."""
     if not uri.startswith(SQLITE) or not Path(uri.removeprefix(SQLITE)).is_file():
         return
     inside = artifacts.resolve()

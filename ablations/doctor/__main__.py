@@ -1,4 +1,4 @@
-"""`python -m ablations.doctor`: look whether all is well with a machine and a results folder, and say what to do."""
+"""`python -m ablations.doctor`: check a machine and a results folder, and say what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The libraries that the suite runs on, by their versions, the devices that torch can use; and the page of findings."""
+"""The libraries that the suite runs on, with their versions; the devices that torch can use; and the page of
+findings."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ SIGNS: dict[Mark, str] = {"": " ", "note": "·", "wrong": "!"}  # a dot where so
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that was looked at: its name, what it is like, and `todo`, what to do about it."""
+    """Something that was checked: its name, its state, and `todo`, what to do about it."""
 
     name: str
     value: str
@@ -29,7 +30,8 @@ class Finding:
 
 
 def page(parts: Mapping[str, list[Finding]]) -> str:
-    """All findings below their titles, aligned, with what to do below each; and in the end how much is wrong."""
+    """All findings below their titles, aligned, with advice below each; at the end the number of those that are
+    wrong."""
     findings = [finding for part in parts.values() for finding in part]
     room = max(len(line(finding.name)) for finding in findings)
     blocks = [
@@ -54,13 +56,14 @@ EXTRAS = {
     "ray": ("ray", "launcher=ray"),
     "gpu": ("nvidia-ml-py", "what GPUs do, in MLflow"),
 }
-"""Libraries that may be installed besides, and what they are needed for."""
+"""Libraries that may be installed in addition, and what needs them."""
 CARDS = "/dev/nvidia[0-9]*"
-"""The files of cards whose driver is loaded."""
+"""The device files of cards whose driver is loaded."""
 
 
 def versions() -> Iterator[Finding]:
-    """Python, this package, what it needs and what it can use. `pip check` holds them to the ranges asked for."""
+    """Python, this package, the libraries that it needs and those that it can use. `pip check` compares them with the
+    ranges."""
     yield Finding("python", f"{platform.python_version()} in {sys.prefix}")
     yield Finding(NAME, code_version())
     for library in LIBRARIES:
@@ -81,7 +84,7 @@ def _installed(library: str) -> str:
 
 
 def devices() -> Iterator[Finding]:
-    """The processor and the cards, with the precision that each trains in."""
+    """The processor and the cards, with the precision in which each trains."""
     import torch
 
     from diffusion_core.networks import fused

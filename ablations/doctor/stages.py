@@ -1,4 +1,4 @@
-"""A results folder: stages that are damaged, that failed or were stopped, holders of leases, stores, room on disk."""
+"""A results folder: stages that are damaged, failed or stopped; holders of leases; stores; disk space."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ablations.tracking.uris import default_uri
 from analysis.format.links import without_password
 
 MOST = 10
-"""So many stages of a kind are listed."""
+"""The most stages of a kind that are listed."""
 
 
 def stages(root: Path, *, digests: bool = False) -> Iterator[Finding]:
-    """The number of stages in a folder, and those that ask for something; `digests` has every file of theirs read."""
+    """The number of stages in a folder, and those that need attention; with `digests` all their files are read."""
     journal = Journal(root)
     lefts = left_in(root)
     finished = sum(left.finished for left in lefts)
@@ -37,7 +37,7 @@ def stages(root: Path, *, digests: bool = False) -> Iterator[Finding]:
 
 
 def _asks(left: Left, journal: Journal, *, digests: bool) -> Finding | None:
-    """The finding on a stage that is damaged, failed or was stopped; None where all is well, or it is under way."""
+    """The finding on a stage that is damaged, failed or was stopped; None for others."""
     if left.finished:
         return _damaged(left, journal, digests=digests)
     if STATUS not in left.files or holder(left.folder) is not None:
@@ -50,7 +50,7 @@ def _asks(left: Left, journal: Journal, *, digests: bool) -> Finding | None:
 
 
 def _damaged(left: Left, journal: Journal, *, digests: bool) -> Finding | None:
-    """The finding on a stage whose result or files are not whole; None where they are, as far as that is seen."""
+    """The finding on a stage whose result or files are not whole; None where no damage is seen."""
     try:
         reason = journal.damage(left.id)
     except OSError as error:
@@ -76,7 +76,7 @@ def _failed(left: Left, failure: Failure) -> Finding:
 
 
 def leases(results: Path, root: Path) -> Iterator[Finding]:
-    """The holders of results and of stages under way, and what those have left that are gone."""
+    """The holders of results and of stages under way, and the leases of processes that are gone."""
     top = results / ".leases"
     places = [place for name in subfolders(top) for place in (name, *subfolders(name))]
     named = [(str(place.relative_to(top)), place) for place in places]
@@ -94,7 +94,7 @@ LEAST = 1e9  # bytes that are to be free where results are written
 
 
 def stores(results: Path, uri: str) -> Iterator[Finding]:
-    """The tracking store, by default the folder's own, and a search's storage: answering, and their files whole."""
+    """The tracking store, by default the folder's own, and a search's storage: whether they answer and are whole."""
     uri = uri or default_uri(results)
     if not uri.startswith(SQLITE):
         yield _server(uri)
@@ -114,7 +114,7 @@ def _server(uri: str) -> Finding:
 
 
 def _file(name: str, path: Path, then: str) -> Finding:
-    """A store in a file; `then` says what comes once it is moved away."""
+    """A store in a file; `then` says what happens once it is moved away."""
     if not path.is_file():
         return Finding(name, f"{path} is not there yet: the first command that needs it makes it")
     try:
@@ -128,7 +128,7 @@ def _file(name: str, path: Path, then: str) -> Finding:
 
 
 def disk(results: Path) -> Iterator[Finding]:
-    """The room where results are written, and what they take."""
+    """The space where results are written, and what they take."""
     there = next(place for place in (results, *results.absolute().parents) if place.exists())
     usage = shutil.disk_usage(there)
     room = f"{results}: {in_bytes(usage.free)} free of {in_bytes(usage.total)}"

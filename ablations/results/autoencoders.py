@@ -1,9 +1,9 @@
-"""The autoencoders that the cells of a grid diffuse in, each once, however many cells share it.
+"""The autoencoders of a grid's cells, each once, however many cells share it.
 
-    autoencoders.csv   a row per autoencoder (its id as cell_id): its choices, cost, and what it scores by itself
+    autoencoders.csv   a row per autoencoder (its id as cell_id): its choices, cost, and its own scores
     reconstructions/   originals.png, and <autoencoder_id>.png of the same test images
 
-The evidence bound there (elbo/val) is the one that it was trained by at kl_weight=1, with N(0, I) for z as it is.
+The evidence bound there (elbo/val) is the training loss at kl_weight=1, with N(0, I) as the prior of the unscaled z.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"
 
 Judged = tuple[Stage, Stage]
-"""An autoencoder and what judges its reconstructions."""
+"""An autoencoder and the stage that judges its reconstructions."""
 
 
 def judged_in(stages: Iterable[Stage]) -> list[Judged]:
@@ -41,7 +41,7 @@ def judged_in(stages: Iterable[Stage]) -> list[Judged]:
 
 
 def write(folder: Path, encoders: Sequence[Judged], journal: Journal, data: Data) -> None:
-    """autoencoders.csv and reconstructions/, where there are autoencoders; stale ones go."""
+    """Write autoencoders.csv and reconstructions/, where there are autoencoders; delete stale ones."""
     lines = rows(encoders, journal)
     if lines:
         write_text(folder / TABLE, csv_text(union(lines), lines))
@@ -63,7 +63,8 @@ def rows(encoders: Sequence[Judged], journal: Journal) -> list[dict[str, Any]]:
 
 
 def row(stage: Stage, status: str, reason: str = "", code: str = "") -> dict[str, Any]:
-    """The columns of autoencoders.csv before the metrics; `code` is what made it, "" where that is not known."""
+    """The columns of autoencoders.csv before the metrics; `code` is the version that made it, "" where that is not
+    known."""
     first = {"cell_id": stage.id, "seed": stage.cell.seed, "status": status, "reason": reason, "code": code}
     own = {
         name: text
@@ -74,13 +75,13 @@ def row(stage: Stage, status: str, reason: str = "", code: str = "") -> dict[str
 
 
 def curves(encoders: Sequence[Judged], journal: Journal) -> dict[tuple[str, int], Curves]:
-    """(autoencoder's id, seed) → what its training logged over steps."""
+    """(autoencoder's id, seed) → the curves that its training logged."""
     results = {stage: journal.result(stage.id) for stage, _ in encoders}
     return {(stage.id, stage.cell.seed): result.curves for stage, result in results.items() if result is not None}
 
 
 def write_reconstructions(folder: Path, encoders: Sequence[Judged], journal: Journal, data: Data) -> None:
-    """originals.png and a strip per autoencoder; strips of others go."""
+    """Write originals.png and a strip per autoencoder; delete strips of others."""
     written = set()
     for stage, reconstruction in encoders:
         left = journal.folder(reconstruction.id)

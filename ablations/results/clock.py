@@ -1,7 +1,8 @@
-"""clock.csv: when the trainings of a results folder were at their steps, in seconds since 1970; at step 0 they began.
+"""clock.csv: the times at which the trainings of a results folder reached their steps, in seconds since 1970; at step 0
+they began.
 
-Only stores of runs read it, which lay points at their times. What a folder says besides is the same however often it is
-made; this is not.
+Only tracking stores read it, to give points their times. All other files of a folder are the same however often they
+are made; this one is not.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ COLUMNS = ("cell_id", "seed", "step", "seconds")
 
 
 def rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
-    """Rows of the times at which trainings, by the (cell_id, seed) of their curves, began and reached their steps."""
+    """Rows with the times at which trainings, by the (cell_id, seed) of their curves, began and reached their steps."""
     for (cell_id, seed), named in curves.items():
         if CLOCK in named:
             (begin, *steps), (began, *times) = named[CLOCK]
@@ -30,7 +31,7 @@ def rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
 
 
 def of(rows: Iterable[Mapping[str, str]], folder: Path) -> dict[float, float]:
-    """A training's steps → when it was there, by its rows in a folder; InputError where these are damaged."""
+    """A training's steps → the time at each, from its rows in a folder; InputError where these are damaged."""
     steps: dict[float, float] = {}
     for row in rows:
         if not row["step"].isdecimal() or not re.fullmatch(r"\d{1,11}(\.\d+)?", row["seconds"]):

@@ -1,4 +1,4 @@
-"""Rows and curves as CSV, with as many digits and points as they are worth."""
+"""Rows and curves as CSV, with a sensible number of digits and points."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ablations.engine.journal import Curves
 from analysis.format.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
-"""The number of points of a curve that are written, and of those among them that are its first."""
+"""The number of points of a curve that are written, and the number of first points that are all among them."""
 
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
@@ -34,7 +34,7 @@ def number(value: float) -> str:
 
 
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
-    """Lines as CSV, what a line lacks empty; what a spreadsheet would run is guarded from it."""
+    """Lines as CSV, empty where a line lacks a column; values that a spreadsheet would execute are made harmless."""
     text = io.StringIO()
     writer, quoting = (
         csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=how)
@@ -58,7 +58,8 @@ def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, A
 
 
 def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
-    """The points of a curve; of a long one every early one, where curves are steep, and of the rest evenly spread."""
+    """The points of a curve; of a long one all early points, where curves are steep, and of the rest evenly spread
+    ones."""
     points = list(zip(xs, ys, strict=True))
     if len(points) <= MOST_POINTS:
         return points

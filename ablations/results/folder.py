@@ -45,7 +45,7 @@ OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 
 
 def write_results(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal, data: Data) -> None:
-    """Write all of these files."""
+    """Write all files of the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     head = head | {DECLARATIONS: kept_declarations(standing(folder), head, seen=finished_in(folder) > 0)}
     write_samples(folder / "samples", records, journal, data)
@@ -54,7 +54,7 @@ def write_results(folder: Path, head: dict[str, Any], records: list[Record], jou
 
 
 def declare(folder: Path, head: dict[str, Any]) -> None:
-    """Have the grid.json that stands in a folder keep what this one declares, before anything more is run."""
+    """Add the declarations of this grid.json to the one in a folder, before anything more is run."""
     there = standing(folder)
     if there is not None:
         kept = declared(there, head, seen=finished_in(folder) > 0)
@@ -63,7 +63,8 @@ def declare(folder: Path, head: dict[str, Any]) -> None:
 
 
 def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) -> bool:
-    """True where a folder holds these results, but for what grid.json says of the command that wrote them."""
+    """True where a folder already holds these results, apart from the fields of grid.json about the command that wrote
+    it."""
     there, rows = standing(folder), folder / "runs.csv"
     if there is None or not rows.exists():
         return False
@@ -75,7 +76,8 @@ def stands_already(folder: Path, head: dict[str, Any], records: list[Record]) ->
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: list[Record], journal: Journal) -> None:
-    """Write those of them that hold numbers, but for those of autoencoders. Trials of a search stay."""
+    """Write the files of numbers (clock.csv, images.csv, grid.json, runs.csv, curves.csv) without autoencoders. Trials
+    of a search stay."""
     trials, _ = parts_of(folder, standing(folder))
     curves = curves_of(records, journal)
     write_text(folder / clock.TABLE, csv_text(clock.COLUMNS, clock.rows(curves)))
@@ -99,7 +101,7 @@ def curves_of(records: list[Record], journal: Journal) -> dict[tuple[str, int], 
 
 
 def lines_of(curves: Mapping[tuple[str, int], Curves]) -> list[Line]:
-    """These curves, tidy, but for clocks and the bound of other splits."""
+    """These curves as rows, without clocks and bounds on other splits."""
     left_out = ("bound_per_t/", CLOCK)
     shown = {
         key: {name: curve for name, curve in named.items() if not name.startswith(left_out)}
@@ -129,7 +131,8 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
 
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
-    """A sheet of each finished record's first samples, and one of held-out data beside them; sheets of others go."""
+    """Write a sheet of each finished record's first samples, and one of held-out data beside them; delete sheets of
+    others."""
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(folder / HELD_OUT, data.images["test"], data)
     kept = set()
@@ -145,14 +148,15 @@ def write_samples(folder: Path, records: list[Record], journal: Journal, data: D
 
 
 def per_image(left: Path, file: str) -> list[float]:
-    """Bits/dim of each image, as a bound stage left them in its folder: the sum of its terms, or its total."""
+    """Bits/dim of each image, from the files that a bound stage left in its folder: the sum of its terms, or its
+    total."""
     tensors, _ = read_artifact(left, file)
     total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
     return list(total.tolist())
 
 
 def standing(folder: Path) -> dict[str, Any] | None:
-    """The grid.json that stands in a results folder, if any; InputError where it is none."""
+    """The grid.json that stands in a results folder, None without one; InputError where the file is not a grid.json."""
     head = read_json(folder / "grid.json")
     if head is None:
         return None
@@ -172,7 +176,7 @@ def finished_in(folder: Path) -> int:
 
 
 SAID = ("baseline", "primary", "expects")
-"""The keys of grid.json that say what is to be compared, and what papers lead one to expect."""
+"""The keys of grid.json that declare comparisons, and papers' claims."""
 
 
 def said_in(head: dict[str, Any]) -> dict[str, Any]:
@@ -182,12 +186,11 @@ def said_in(head: dict[str, Any]) -> dict[str, Any]:
 
 
 def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
-    """The declarations of a grid, kept in its grid.json: what was to be compared, and when.
+    """The declarations of a grid, kept in its grid.json: what was to be compared, and when that was declared.
 
-    Those that stood before, and what grid.json says now where that is another; `seen` tells whether finished runs stand
-    in the folder by then. None is ever taken away. Of a folder that was written before they were kept, what its
-    grid.json says is the first one, at a time that is not known. A search has no cells to declare anything of, and
-    begins anew with those that confirm it.
+    These are the earlier ones, and the present one if it is another; `seen` tells whether the folder held finished runs
+    by then. None is ever removed. In a folder that was written before declarations were kept, its grid.json is the
+    first one, at an unknown time. A search declares nothing of cells, and begins anew with those that confirm it.
     """
     kept: list[dict[str, Any]] = []
     if before is not None and before["cells"]:
@@ -199,8 +202,8 @@ def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) 
 
 
 def kept_declarations(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
-    """The declarations that stand where this one is among them: of two commands that write one folder in turn each has
-    declared once, when it began. Else with this one."""
+    """The declarations in the folder if this one is among them, because two commands that write one folder in turn have
+    each declared once, when they began; else with this one."""
     kept = (before or {}).get(DECLARATIONS) or []
     if any({key: one.get(key) for key in SAID} == said_in(now) for one in kept):
         return list(kept)

@@ -1,4 +1,4 @@
-"""grid.json of `results/<grid>/`: what the analysis needs to know beside the frames."""
+"""grid.json of `results/<grid>/`: everything that the analysis needs beside the tables of numbers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def decoders(data: Data, planned: list[Planned]) -> str:
 
 
 def bins_of(data: Data, planned: list[Planned]) -> list[str]:
-    """A footnote on how the bounds of pixels and of latents differ beside where they diffuse, where they do."""
+    """A footnote on the bounds of pixels and of latents, where they differ in more than the space."""
     places = {item.cell.space.encoded for item in planned}
     if len(places) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
         return []
@@ -42,8 +42,8 @@ def bins_of(data: Data, planned: list[Planned]) -> list[str]:
 
 
 def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
-    """The metrics that tables show: what is asked for of the cells, by name or by a claim that reads what all have,
-    and then the columns that the grid's file names."""
+    """The metrics that tables show: those that the cells, or claims, ask for, then the columns that the grid's file
+    names."""
     extractor = planned[0].cell.data.extractor
     plans = [item.cell.evaluation for item in planned]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
@@ -64,7 +64,7 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """grid.json: what the analysis needs to know beside the frames."""
+    """grid.json: everything that the analysis needs beside the tables of numbers."""
     cell = planned[0].cell
     extractor = cell.data.extractor
     n = set_size(cell, "test", data)

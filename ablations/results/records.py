@@ -1,7 +1,7 @@
 """Records of cells from the journal: one per cell and seed, and so a row of `runs.csv`.
 
-A row names what made it: the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids
-by which stages are found, and so are known of any result; the code is what a stage wrote down, and may be lacking.
+A row names its origin: the code of its stages, NUMERICS, and the digest of its data. The last two are part of the ids
+by which stages are found, and so are known of any result; the code was written down by a stage, and may be missing.
 """
 
 from __future__ import annotations
@@ -32,16 +32,13 @@ from analysis.format.names import (
 )
 
 NOT_RUN = "not run yet"
-"""The reason of a cell whose turn has not come."""
+"""The reason of a cell that has not been run yet."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """A cell's outcome: status and reason, metrics, curves and metadata of its stages.
-
-    `unmeasured` says what was asked for besides, metrics and rungs, and could not be computed, and why, a line each:
-    the cell and its other numbers stand without it.
-    """
+    """A cell's outcome: status and reason, and the metrics, curves and metadata of its stages. `unmeasured` has a line
+    for each additional metric or rung that could not be computed: the cell and its other numbers stand without it."""
 
     planned: Planned
     status: str
@@ -53,11 +50,11 @@ class Record:
 
     @property
     def not_comparable(self) -> str:
-        """The kind of metrics in which the cell cannot be compared; "" where there is none."""
+        """The kind of metrics in which the cell cannot be compared; "" where it can in all."""
         return "" if self.planned.cell.space.likelihood else "nll"
 
     def row(self) -> dict[str, Any]:
-        """The columns of runs.csv before the metrics; those in `optional` only where there is something to say."""
+        """The columns of runs.csv before the metrics; those in `optional` only where they are not empty."""
         planned, parts = self.planned, self.planned.parts
         optional = {
             NOTES: self.metadata.get("notes", ""),
@@ -79,7 +76,7 @@ class Record:
 
 
 def record(planned: Planned, journal: Journal) -> Record:
-    """The record of a cell, from what the journal holds of its stages."""
+    """The record of a cell, from the results of its stages in the journal."""
     if planned.refusal is not None:
         return Record(planned, "incompatible", planned.refusal, {}, {}, {})
     metrics: dict[str, float] = {}
@@ -117,8 +114,8 @@ def record(planned: Planned, journal: Journal) -> Record:
 
 
 def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal) -> Record:
-    """A finished cell with what was asked for besides, as far as it is there: metrics, and at rungs a curve of each
-    metric, and what these cost in all; `made` is the metadata of each stage that made the cell."""
+    """A finished cell with its additional results as far as they exist: metrics, a curve of each metric over rungs, and
+    their total cost; `made` is the metadata of each stage that made the cell."""
     asked = [stage for stage in finished.planned.stages if stage.besides]
     if not asked:
         return finished
@@ -153,7 +150,7 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
 
 
 def _of_all_sets(parts: list[tuple[int, Curves]]) -> Curves:
-    """Curves over classes of so many generated sets each, as those of all sets."""
+    """Curves over classes for all sets, from those of parts with so many sets each."""
     points: dict[str, list[Part]] = {}
     for sets, curves in parts:
         for name, (classes, values) in curves.items():
@@ -163,7 +160,7 @@ def _of_all_sets(parts: list[tuple[int, Curves]]) -> Curves:
 
 
 def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[float], list[float]]]:
-    """A curve of each metric over the rungs where a cell's training was scored, whatever has become of it since."""
+    """A curve of each metric over the rungs at which a cell's training was scored, even if it failed afterwards."""
     points: dict[str, dict[float, float]] = {}
     for stage in planned.stages:
         if not isinstance(stage, OnTheWay):
@@ -176,8 +173,8 @@ def rung_curves(planned: Planned, journal: Journal) -> dict[str, tuple[list[floa
 
 
 def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
-    """The metrics of a stage that are the cell's: of an autoencoder, which has a row of its own, its costs, and of a
-    training that guides it what that cost."""
+    """The metrics of a stage that belong to the cell: for an autoencoder, which has a row of its own, its costs, and
+    for the training of a guide its cost."""
     if stage.kind == "guide":
         parts = {"cost/train_seconds": "cost/guide_seconds", "cost/train_flops": "cost/guide_flops"}
         return {parts[name]: value for name, value in metrics.items() if name in parts}
@@ -185,14 +182,14 @@ def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
 
 
 def total_flops(metrics: dict[str, float]) -> dict[str, float]:
-    """Operations of all training: the diffusion's, its autoencoder's and its guide's."""
+    """Operations of all training: of the diffusion, its autoencoder and its guide."""
     parts = ("train", "autoencoder", "guide")
     return {"cost/total_flops": sum(metrics.get(f"cost/{part}_flops", 0.0) for part in parts)}
 
 
 def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:
-    """The metadata of two stages: later words stand for earlier ones of their name, but notes are lines of both, and
-    machines those of both."""
+    """The metadata of two stages: later words replace earlier ones with the same name; notes and machines are
+    joined."""
     notes = [line for part in (metadata, more) for line in part.get("notes", "").splitlines() if line]
     kinds = [kind for part in (metadata, more) for kind in part.get(MACHINE, "").split(SEVERAL) if kind]
     both = {"notes": "\n".join(dict.fromkeys(notes)), MACHINE: SEVERAL.join(dict.fromkeys(kinds))}
@@ -200,7 +197,7 @@ def joined(metadata: dict[str, str], more: dict[str, str]) -> dict[str, str]:
 
 
 def versions(made: list[dict[str, str]], digest: str) -> dict[str, str]:
-    """The versions that made a row whose stages have this metadata, and when the first of these was finished: not known
+    """The versions that made a row, from the metadata of its stages, and when the first of these was finished; unknown
     where one does not say."""
     codes = [of.get("code", "") for of in made]
     named = dict.fromkeys(code or "unknown" for code in codes) if any(codes) else {}

@@ -1,8 +1,8 @@
-"""A search's trials and the cells that confirm it, which share a results folder: each writer leaves the other's.
+"""A search's trials and the cells that confirm it, which share a results folder: each writer keeps the other's rows.
 
-grid.json    what it says of the cells, and as `search` what was searched and found
-runs.csv     a row per trial, which its number tells from the rows of cells
-curves.csv   what trainings of trials reported, by the trial's cell and the search's seeds
+grid.json    the entries of the cells, and under `search` what was searched and found
+runs.csv     a row per trial, which has a trial number, and a row per cell
+curves.csv   the curves of trials, by the trial's cell and the search's seeds
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Line = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """The part of a folder that is of its trials, or of its cells: keys of grid.json, rows of runs.csv and curves.csv.
-    `columns` of runs.csv are there though no row is."""
+    """The part of a folder for its trials, or for its cells: keys of grid.json, rows of runs.csv and curves.csv.
+    `columns` of runs.csv exist even without rows."""
 
     head: dict[str, Any] = field(default_factory=dict)
     runs: list[Line] = field(default_factory=list)
@@ -31,10 +31,8 @@ class Part:
 
 
 def parts_of(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
-    """The trials and the cells of the results folder that has this grid.json; of one without a search neither is read.
-
-    InputError where a file is damaged.
-    """
+    """The trials and the cells of the results folder with this grid.json; without a search neither is read. InputError
+    where a file is damaged."""
     if head is None or SEARCH not in head:
         return Part(), Part()
     runs, curves = rows_of(folder / "runs.csv", (*FIXED, TRIAL)), rows_of(folder / "curves.csv", CURVES)
@@ -52,19 +50,19 @@ def parts_of(folder: Path, head: dict[str, Any] | None) -> tuple[Part, Part]:
 
 
 def without_empty(row: Line) -> Line:
-    """A row without the columns that only some have and that say nothing of this one."""
+    """A row without those optional columns that are empty in it."""
     return {name: value for name, value in row.items() if value or name not in OPTIONAL}
 
 
 def write_parts(folder: Path, trials: Part, cells: Part) -> None:
-    """grid.json, runs.csv and curves.csv of both."""
+    """Write grid.json, runs.csv and curves.csv of both."""
     write_text(folder / "runs.csv", runs_text([*trials.runs, *cells.runs], trials.columns))
     write_text(folder / "curves.csv", csv_text(CURVES, [*trials.curves, *cells.curves]))
     write_json(folder / "grid.json", cells.head | trials.head)
 
 
 def runs_text(rows: list[Line], columns: Sequence[str] = ()) -> str:
-    """runs.csv of these rows, whose metrics come last; columns that some lack are empty there."""
+    """The text of runs.csv with these rows, metrics last; a column that a row lacks is empty there."""
     names = list(dict.fromkeys([*columns, *union(rows)]))
     metrics = sorted(name for name in names if "/" in name)
     return csv_text([*(name for name in names if "/" not in name), *metrics], rows)

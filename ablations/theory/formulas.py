@@ -29,7 +29,7 @@ from diffusion_core.units import bits_per_dim
 HORIZON = 1000
 POINTS = 200
 STEEP = 10
-"""The number of values of t that a curve is drawn by, and the number up to which all of them are."""
+"""The number of values of t at which a curve is drawn, and the number up to which all of them are."""
 
 Curve = tuple[list[float], list[float]]
 """x and y."""
@@ -76,7 +76,7 @@ def figures(data: Data) -> dict[str, dict[str, Curve]]:
 
 
 def prior_bits(x0: Tensor, gamma: Tensor) -> Tensor:
-    """KL(q(x_t | x_0) ‖ N(0, I)) at the noise level γ, bits/dim, its mean over x_0 [N, …]."""
+    """KL(q(x_t | x_0) ‖ N(0, I)) at the noise level γ, in bits/dim, mean over x_0 [N, …]."""
     nats = prior_term(x0.double(), gamma.expand(len(x0)))
     return bits_per_dim(nats.mean(), math.prod(x0.shape[1:]))
 
@@ -93,7 +93,7 @@ def _weight(objective: objectives.Objective) -> Curve:
 
 
 def _times(horizon: int) -> Tensor:
-    """int64 among 1..T: near t = 1, where curves are steep, every one, then evenly."""
+    """int64 times among 1..T: every one near t = 1, where curves are steep, then evenly spaced ones."""
     even = strided_times(horizon, min(horizon, POINTS))[1:].tolist()
     return torch.tensor(sorted({*range(1, min(horizon, STEEP) + 1), *even}))
 

@@ -37,9 +37,9 @@ DRAWS = 128
 NODES = 12
 """Points of the Gauss-Hermite rule, in each direction of each component."""
 TERMS = 100
-"""Terms of the bound that are all taken, from t = 1 on, and draws of t among the rest."""
+"""The terms of the bound that are all taken, from t = 1 on, and the number of draws of t among the rest."""
 REPEATS = 4
-"""Bounds by draws of their own, of which the mean is taken: at T = 1000 the own error of one is as large as the gap."""
+"""Bounds with separate draws, whose mean is taken: at T = 1000 the error of a single one is as large as the gap."""
 HORIZONS = (25, 50, 100, 250, 1000)
 
 
