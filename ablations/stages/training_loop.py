@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 
@@ -21,6 +21,7 @@ from torch import Tensor
 from ablations.engine.journal import Curves
 from ablations.engine.stage import Bench
 from ablations.stages.artifacts import (
+    Checkpoint,
     average_at,
     clock_of,
     forget_damaged,
@@ -145,9 +146,48 @@ def warm_up(learner: Learner, data: Tensor | Labelled, plan: Training, device: t
     that."""
     values, labels = parts(data, learner.classes)
     rows = torch.arange(plan.batch) % len(values)
-    batch, told = fetched(values, rows, device), None if labels is None else fetched(labels, rows, device)
-    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0, told)
+    batch, classes = fetched(values, rows, device), None if labels is None else fetched(labels, rows, device)
+    Trainer(copy.deepcopy(learner), replace(plan, captured=False), device).step(batch, 0, 0, classes)
     torch.cuda.synchronize(device)
+
+
+@dataclass
+class OnTheBench:
+    """The files that a training leaves at its reports: snapshots, what its course asks for, its history, checkpoints.
+
+    The training's own seconds are those since `began`, by the clock of the bench.
+    """
+
+    bench: Bench
+    plan: Training
+    course: Course
+    checkpoints: Checkpoints
+    history: History
+    began: float
+    reported: float = field(default_factory=time.monotonic)
+    saved: float = field(default_factory=time.monotonic)
+
+    def note(self, report: Report) -> None:
+        """Add a report to the history."""
+        self.history.append(line_of(report, self.bench.clock() - self.began))
+
+    def leave(self, report: Report) -> None:
+        """Write what is due at a report that was just noted."""
+        folder = self.bench.folder
+        self.bench.progress(report.step / (self.course.until or self.plan.steps))
+        for step, averages in report.snapshots.items():
+            write_artifact(folder, snapshot_at(step), averages)
+        if report.finite and report.step in self.course.rungs | self.course.forks:
+            paused = self.bench.clock()
+            leave_on_the_way(folder, report, self.history, self.course)
+            self.began += self.bench.clock() - paused
+        if time.monotonic() - self.reported > HISTORY_SECONDS:
+            write_history(folder, self.history)
+            self.reported = time.monotonic()
+        due = report.step == self.course.until or time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        if due and report.finite and report.step < self.plan.steps:
+            self.checkpoints.save(self.history, report.state())
+            self.saved = time.monotonic()
 
 
 def learn(
@@ -155,49 +195,39 @@ def learn(
 ) -> Trained:
     """Train from the last checkpoint, or from the start, as far as the course goes. Of several ranks only the first
     writes files."""
-    folder, until = bench.folder, course.until
     ranks = ALONE if bench.world == 1 else Ranks.here()
-    checkpoint = read_checkpoint(folder, plan.snapshot_steps)
-    if checkpoint.passed_over and ranks.rank == 0:
-        line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
-        print(line, file=sys.stderr)
-        forget_damaged(folder)
-    last = until or plan.steps
-    history = list(checkpoint.history)
+    checkpoint = begin_at(bench.folder, plan, ranks)
     device = next(learner.parameters()).device
     if device.type == "cuda" and device not in WARM:
         WARM.add(device)
         warm_up(learner, data, plan, device)
     measured = reset_peak_memory(device)
-    began, saved = bench.clock(), time.monotonic()
-    reported = saved
     beside = None if bench.seat is None else bench.seat.meet
     report: Report | None = None
-    with Checkpoints(folder) as checkpoints:
+    with Checkpoints(bench.folder) as checkpoints:
+        began = bench.clock() - checkpoint.seconds
+        files = OnTheBench(bench, plan, course, checkpoints, list(checkpoint.history), began)
         for report in train(learner, data, plan, seed, checkpoint.start, ranks, beside):
-            history.append(line_of(report, checkpoint.seconds + bench.clock() - began))
+            files.note(report)
             if ranks.rank == 0:
-                bench.progress(report.step / last)
-                for step, averages in report.snapshots.items():
-                    write_artifact(folder, snapshot_at(step), averages)
-                if report.finite and report.step in course.rungs | course.forks:
-                    paused = bench.clock()
-                    leave_on_the_way(folder, report, history, course)
-                    began += bench.clock() - paused
-                if time.monotonic() - reported > HISTORY_SECONDS:
-                    write_history(folder, history)
-                    reported = time.monotonic()
-                due = report.step == until or time.monotonic() - saved > CHECKPOINT_SECONDS
-                if due and report.finite and report.step < plan.steps:
-                    checkpoints.save(history, report.state())
-                    saved = time.monotonic()
-            if report.step == until:
+                files.leave(report)
+            if report.step == course.until:
                 break
     assert report is not None, "a checkpoint is never of the last step"
     if ranks.rank == 0:
-        write_history(folder, history)
+        write_history(bench.folder, files.history)
     weights = {name: value for name, value in report.state().items() if name.startswith(("learner/", "average/"))}
-    return Trained(weights, history, peak_memory(device) if measured else {}, report.remarks)
+    return Trained(weights, files.history, peak_memory(device) if measured else {}, report.remarks)
+
+
+def begin_at(folder: Path, plan: Training, ranks: Ranks) -> Checkpoint:
+    """The checkpoint to continue from; the first rank says which damaged ones it passed over, and forgets them."""
+    checkpoint = read_checkpoint(folder, plan.snapshot_steps)
+    if checkpoint.passed_over and ranks.rank == 0:
+        line = f"training {folder.name} goes on from step {checkpoint.step}, since {checkpoint.passed_over}"
+        print(line, file=sys.stderr)
+        forget_damaged(folder)
+    return checkpoint
 
 
 def leave_on_the_way(folder: Path, report: Report, history: History, course: Course) -> None:
