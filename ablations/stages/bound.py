@@ -69,40 +69,22 @@ class BoundStage(Stage):
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         learner = load_learner(self.cell, data, bench.journal, self.parts, device) if self.cell.horizon else None
         whole = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
-        timesteps = learner.timesteps if learner else None
         cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.split]
         images, model = data.images[self.split].to(whole.device), given(whole, labels_of(cell, data, self.split))
-        discrete, continuous, flow, weighted, unlabelled = bound_passes(cell, self.split)
-        total = max(1, discrete + continuous + flow + weighted + unlabelled)
         began = time.monotonic()
         scored = bound_of(cell, model, images)
         write_artifact(bench.folder, PER_IMAGE["nll/test"], scored.parts)
         metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
-        if plan.estimates and isinstance(model, Diffusion) and timesteps is not None:
+        if plan.estimates and isinstance(model, Diffusion) and learner is not None:
             metrics[f"bound_variance/{name}"] = estimate_variance(
-                model, timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+                model, learner.timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
             )
         nll = metrics[f"nll/{name}"]
         reason = "" if math.isfinite(nll) else "the bound is not finite"
         flag = remarkable(nll, data.encoding.uniform_bits) if self.split == "test" and bound_was_meant(cell) else ""
         remarks = filter(None, (flag, remark_on_fit(cell, bench.journal, self.parts)))
-        if continuous and not reason and isinstance(model, Diffusion):
-            bench.progress(discrete / total)
-            began = time.monotonic()
-            terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
-            write_artifact(bench.folder, PER_IMAGE["nll_continuous/test"], terms.parts)
-            metrics |= means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
-
-        def after(passes: int, further: int) -> Progress:
-            return lambda share: bench.progress((passes + share * further) / total)
-
-        if flow and not reason and isinstance(model, Diffusion):
-            metrics |= _flow(cell, name, model, images, bench.folder, after(discrete + continuous, flow))
-        if plan.iwae and not reason:
-            advance = after(discrete + continuous + flow, weighted)
-            metrics |= _weighted(cell, name, model, images, bench.folder, advance)
-        if unlabelled and not reason:
-            metrics |= _unlabelled(cell, name, whole, images, bench.folder)
+        if not reason:
+            metrics |= self._further(model, whole, images, bench)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
         return Result(
             status="diverged" if reason else "finished",
@@ -111,6 +93,31 @@ class BoundStage(Stage):
             curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
             metadata=noted(metrics, "\n".join(remarks)),
         )
+
+    def _further(self, model: Model, whole: Model, images: Tensor, bench: Bench) -> dict[str, float]:
+        """The metrics of all likelihoods beyond the bound that are asked for; `whole` is the model without labels."""
+        plan, name = self.cell.evaluation, SHORT[self.split]
+        done, *passes = bound_passes(self.cell, self.split)
+        total = max(1, done + sum(passes))
+        likelihoods = (
+            (plan.continuous, _continuous, model),
+            (plan.ode, _flow, model),
+            (plan.iwae, _weighted, model),
+            (passes[-1], _unlabelled, whole),
+        )
+        metrics: dict[str, float] = {}
+        for (asked, measure, of), its in zip(likelihoods, passes, strict=True):
+            if asked:
+                progress = _part(bench.progress, done / total, its / total)
+                metrics |= measure(self.cell, name, of, images, bench.folder, progress)
+            done += its
+        return metrics
+
+
+def _part(progress: Progress, before: float, own: float) -> Progress:
+    """A report on a part of a stage, as a share of the whole, of which a share is done before."""
+    progress(before)
+    return lambda share: progress(before + share * own)
 
 
 def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
@@ -124,14 +131,20 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
         )
 
 
-def _flow(
-    cell: Cell, name: str, diffusion: Diffusion, images: Tensor, folder: Path, progress: Progress
+def _continuous(
+    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
 ) -> dict[str, float]:
-    plan = cell.evaluation
-    began = time.monotonic()
-    scored = flow_likelihood(
-        diffusion, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress
-    )
+    assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
+    plan, began = cell.evaluation, time.monotonic()
+    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+    write_artifact(folder, PER_IMAGE["nll_continuous/test"], terms.parts)
+    return means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
+
+
+def _flow(cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+    assert isinstance(model, Diffusion), "only a chain has a probability flow"
+    plan, began = cell.evaluation, time.monotonic()
+    scored = flow_likelihood(model, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress)
     write_artifact(folder, PER_IMAGE["nll_ode/test"], {"total": scored.total})
     metrics = {
         f"nll_ode/{name}": float(scored.total.mean()),
@@ -146,8 +159,7 @@ def _weighted(
     cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
 ) -> dict[str, float]:
     """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
-    plan = cell.evaluation
-    began = time.monotonic()
+    plan, began = cell.evaluation, time.monotonic()
     inside = (
         model.network_in("float32", captured=cell.training.captured) if isinstance(model, Diffusion) else nullcontext()
     )
@@ -165,7 +177,9 @@ def _weighted(
     return metrics
 
 
-def _unlabelled(cell: Cell, name: str, model: Model, images: Tensor, folder: Path) -> dict[str, float]:
+def _unlabelled(
+    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
+) -> dict[str, float]:
     began = time.monotonic()
     scored = bound_of(cell, model, images)
     write_artifact(folder, PER_IMAGE["nll_unlabelled/test"], scored.parts)
