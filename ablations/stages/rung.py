@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
@@ -127,45 +128,53 @@ class RungStage(OnTheWay):
     def _scored(self, bench: Bench, encoding: Encoding, data: Data, device: torch.device) -> Result:
         """The scores of the averaged network at the step; if need be it is trained up to it in its training's folder.
 
-        The first judged samples are kept as a file. Where the training is already beyond the step and left no average
-        at it, the result has no metrics. The cost is the seconds of training up to the step, and of scoring.
+        The first judged samples are kept as a file. Where there is no average at the step, the result says why, and has
+        no metrics. The cost is the seconds of training up to the step, and of scoring.
         """
-        cell, place = self.cell, bench.at(self.training.id)
-        checkpoint = read_checkpoint(place.folder)
-        kept, seconds = average_at(self.step), checkpoint.seconds
-        result = bench.journal.result(self.training.id)
-        if result is not None and self.step == self.training.cell.training.steps:
-            average = part(read_artifact(place.folder, WEIGHTS)[0], "average")
-            seconds = result.metrics["cost/train_seconds"]
-        elif (place.folder / kept).exists():
-            average, words = read_artifact(place.folder, kept)
-            # An average of an earlier version does not say how many seconds it took.
-            seconds = float(words.get("seconds", "nan"))
-        elif (place.folder / RESULT).exists() or checkpoint.step > self.step:
-            return Result(
-                "finished", "", {}, {}, {"notes": f"trained beyond step {self.step} before it was judged there"}
-            )
-        elif checkpoint.state is not None and checkpoint.step == self.step:
-            average = part(checkpoint.state, "average")
-        else:
-            # Left for whoever has to score it again, when the training is beyond it.
-            learned = train_on(cell, encoding, data, device, place, Course(self.step, self.training.kept | {self.step}))
-            if learned.reason:
-                return Result("diverged", learned.reason, {}, {}, {})
-            average, seconds = learned.average, learned.last["seconds"]
-        averaged = restore(cell, encoding, data, average).to(device).diffusion
+        there = self._average(bench, encoding, data, device)
+        if isinstance(there, Result):
+            return there
+        average, seconds = there
+        averaged = restore(self.cell, encoding, data, average).to(device).diffusion
         began = time.monotonic()
         if self.scores == "samples":
-            scores = deciding_scores(cell, averaged, data, bench.folder, bench.progress)
+            scores = deciding_scores(self.cell, averaged, data, bench.folder, bench.progress)
         else:
-            model = given(averaged, labels_of(cell, data, "validation"))
-            nll = bound_of(at_rung(cell), model, data.images["validation"].to(device)).total.mean()
+            model = given(averaged, labels_of(self.cell, data, "validation"))
+            nll = bound_of(at_rung(self.cell), model, data.images["validation"].to(device)).total.mean()
             scores = {"nll/val": float(nll)}
         bad = [name for name, value in scores.items() if not math.isfinite(value)]
         if bad or not scores:
             return Result("diverged", f"{bad[0] if bad else 'samples'} at step {self.step}: not finite", {}, {}, {})
         costs = {"cost/train_seconds": seconds, RUNG_SECONDS: time.monotonic() - began}
         return finished_with(costs | scores)
+
+    def _average(
+        self, bench: Bench, encoding: Encoding, data: Data, device: torch.device
+    ) -> tuple[dict[str, Tensor], float] | Result:
+        """The averaged weights at the step and the seconds of training up to it; else the result without metrics.
+
+        They are those of the finished training, or left on its way, or of its checkpoint, or are trained now.
+        """
+        place, kept = bench.at(self.training.id), average_at(self.step)
+        checkpoint, result = read_checkpoint(place.folder), bench.journal.result(self.training.id)
+        if result is not None and self.step == self.training.cell.training.steps:
+            return part(read_artifact(place.folder, WEIGHTS)[0], "average"), result.metrics["cost/train_seconds"]
+        if (place.folder / kept).exists():
+            average, words = read_artifact(place.folder, kept)
+            # An average of an earlier version does not say how many seconds it took.
+            return average, float(words.get("seconds", "nan"))
+        if (place.folder / RESULT).exists() or checkpoint.step > self.step:
+            note = f"trained beyond step {self.step} before it was judged there"
+            return Result("finished", "", {}, {}, {"notes": note})
+        if checkpoint.state is not None and checkpoint.step == self.step:
+            return part(checkpoint.state, "average"), checkpoint.seconds
+        # Left for whoever has to score it again, when the training is beyond it.
+        course = Course(self.step, self.training.kept | {self.step})
+        learned = train_on(self.cell, encoding, data, device, place, course)
+        if learned.reason:
+            return Result("diverged", learned.reason, {}, {}, {})
+        return learned.average, learned.last["seconds"]
 
 
 def at_rung(cell: Cell) -> Cell:
