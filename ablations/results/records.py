@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ablations.engine.journal import Curves, Failure, Journal
+from ablations.engine.journal import Curves, Failure, Journal, Result
 from ablations.grids.grid import Planned
 from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
@@ -119,34 +119,61 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
     asked = [stage for stage in finished.planned.stages if stage.besides]
     if not asked:
         return finished
-    metrics, metadata, unmeasured = dict(finished.metrics), dict(finished.metadata), []
-    counted = ticks_of(finished.curves)
+    results = [(stage, result) for stage in asked if (result := journal.result(stage.id)) is not None]
+    metrics, over_classes = _judged_besides(finished.planned, results)
+    unmeasured = _unmeasured(asked, journal)
+    metadata = finished.metadata
+    for stage, result in results:
+        metadata = metadata if isinstance(stage, BranchStage) else joined(metadata, result.metadata)
+    origins = versions([*made, *(result.metadata for _, result in results)], finished.planned.digest)
+    return replace(
+        finished,
+        metrics=finished.metrics | _rung_seconds(finished, results) | metrics,
+        curves=finished.curves | rung_curves(finished.planned, journal) | over_classes,
+        metadata=joined(metadata, {"notes": "\n".join(unmeasured)}) | origins,
+        unmeasured=unmeasured,
+    )
+
+
+def _unmeasured(asked: Sequence[Stage], journal: Journal) -> tuple[str, ...]:
+    """A line for each of these stages that failed."""
+    failures = ((stage, journal.failure(stage.id)) for stage in asked if journal.result(stage.id) is None)
+    return tuple(
+        f"{stage.measures} was not measured: {failure.message}"
+        for stage, failure in failures
+        if failure is not None and failure.kind != "stopped"
+    )
+
+
+def _rung_seconds(finished: Record, results: Sequence[tuple[Stage, Result]]) -> dict[str, float]:
+    """The seconds of all rungs: of scoring, and of trainings for them alone, each step counted once."""
+    seconds, counted = [], ticks_of(finished.curves)
+    for stage, result in results:
+        if isinstance(stage, BranchStage):
+            seconds.append(stage.seconds_of(result, counted))
+            counted |= ticks_of(result.curves)
+        elif not stage.fills and RUNG_SECONDS in result.metrics:
+            seconds.append(result.metrics[RUNG_SECONDS])
+    return {RUNG_SECONDS: sum(seconds, finished.metrics.get(RUNG_SECONDS, 0.0))} if seconds else {}
+
+
+def _judged_besides(
+    planned: Planned, results: Sequence[tuple[Stage, Result]]
+) -> tuple[dict[str, float], dict[str, tuple[list[float], list[float]]]]:
+    """The metrics that were asked for by name, over all sets, and their curves over classes."""
+    sets = {stage.id: stage.drawn for stage in planned.stages}
     judged: dict[str, list[Part]] = {}
     over_classes: list[tuple[int, Curves]] = []
-    sets = {stage.id: stage.drawn for stage in finished.planned.stages}
-    for stage in asked:
-        result, failure = journal.result(stage.id), journal.failure(stage.id)
-        if result is not None and isinstance(stage, BranchStage):
-            made = [*made, result.metadata]
-            metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + stage.seconds_of(result, counted)
-            counted |= ticks_of(result.curves)
-        elif result is not None:
-            metadata = joined(metadata, result.metadata)
-            made = [*made, result.metadata]
-            if stage.fills:
-                judged.setdefault(stage.fills, []).append((sets[stage.needs[-1]], result.metrics))
-                over_classes.append((sets[stage.needs[-1]], result.curves))
-            elif RUNG_SECONDS in result.metrics:
-                metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + result.metrics[RUNG_SECONDS]
-        elif failure is not None and failure.kind != "stopped":
-            unmeasured.append(f"{stage.measures} was not measured: {failure.message}")
+    for stage, result in results:
+        if stage.fills:
+            judged.setdefault(stage.fills, []).append((sets[stage.needs[-1]], result.metrics))
+            over_classes.append((sets[stage.needs[-1]], result.curves))
+    metrics: dict[str, float] = {}
     for column, parts in judged.items():
         # Of fewer sets than the others, a value would be another one.
-        whole = sum(stage.fills == column for stage in asked)
+        whole = sum(stage.fills == column for stage in planned.stages)
         metrics |= of_all(parts) if len(parts) == whole else {}
-    curves = finished.curves | rung_curves(finished.planned, journal) | _of_all_sets(over_classes)
-    metadata = joined(metadata, {"notes": "\n".join(unmeasured)}) | versions(made, finished.planned.digest)
-    return replace(finished, metrics=metrics, curves=curves, metadata=metadata, unmeasured=tuple(unmeasured))
+    return metrics, _of_all_sets(over_classes)
 
 
 def _of_all_sets(parts: list[tuple[int, Curves]]) -> Curves:
