@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from ablations.driver.bar import bar, minutes
+from ablations.driver.bar import Bar, bar, minutes
 from ablations.driver.following import launch, stopping
 from ablations.driver.live import Live, watching
 from ablations.driver.pace import Pace
@@ -30,6 +30,7 @@ from ablations.driver.written import Pause, deliver, finished_trainings, head_wi
 from ablations.engine.files import Damaged
 from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
+from ablations.engine.stage import Event
 from ablations.results.folder import declare, finished_in, standing, stands_already, write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record
@@ -187,14 +188,7 @@ class Execution:
                 self.spent.keep()
                 if self._over:
                     return "hours"
-                if self.live is not None:
-                    self.live.note(event)
-                if self.tracker is not None:
-                    if event.share > 0:
-                        # To open a store takes seconds, in which stages run.
-                        self.tracker.begin()
-                    self.tracker.check()
-                    self.watch.tell(shown)
+                self._track(event, shown)
                 if self.showing is not None and self.showing.over:
                     with shown.apart():
                         self._showed()
@@ -203,6 +197,17 @@ class Execution:
                     with self.pause.writing():
                         self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
         return ""
+
+    def _track(self, event: Event[Stage], shown: Bar) -> None:
+        """Tell the store, if there is one, of an event; InputError where it turns out not to be usable."""
+        if self.live is not None:
+            self.live.note(event)
+        if self.tracker is not None:
+            if event.share > 0:
+                # To open a store takes seconds, in which stages run.
+                self.tracker.begin()
+            self.tracker.check()
+            self.watch.tell(shown)
 
     def _show(self) -> None:
         """Write the results of the last complete round, and begin to draw its pages."""
