@@ -103,6 +103,12 @@ class GammaTable(Gamma):
                 f"at T={self.horizon} this schedule's β reaches 1, noise alone, before which a table cannot be "
                 "interpolated: keep β_T below 1 and take schedule.zero_terminal=true"
             )
+        first = gamma[~gamma.isfinite()][:1]
+        if bool(first.isnan().any()):
+            raise ValueError(
+                f"at T={self.horizon} this schedule's ᾱ is no number between 0 and 1 from "
+                f"t={int(gamma.isnan().nonzero()[0]) + 1} on: keep every β above 0 and below 1"
+            )
         if not bool(gamma.isfinite().all() and (gamma.diff() > 0).all()):
             raise ValueError(
                 f"at T={self.horizon} this schedule's noise does not rise from step to step: take a smaller horizon, "

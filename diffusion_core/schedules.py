@@ -68,6 +68,8 @@ class Schedule(ABC):
         """γ for T = `horizon` steps, moved as is asked for; ValueError where it has no meaning at that T."""
         self.check(horizon)
         gamma = self.build(horizon)
+        if gamma.horizon != horizon:
+            raise ValueError(f"build({horizon}) of {type(self).__name__} gives γ of {gamma.horizon} steps")
         if self.shift != 1:
             gamma = Shifted(gamma, self.shift)
         if self.zero_terminal and gamma.ends_in_noise:

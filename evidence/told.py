@@ -215,6 +215,19 @@ class Told:
         check(found["fate"] == fate, f"{self.name}: {found['sentence']}")
         return size({**found, "scale": self.metric(found["metric"])["scale"]})
 
+    def published(self, start: str) -> str:
+        """The difference that a paper printed for a claim, by the claim's first words."""
+        (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
+        better, worse = claim["published"]
+        return f"{better - worse:+.2f}".replace("-", "−")
+
+    def of_published(self, start: str) -> float:
+        """The difference that a claim is about, as a share of what a paper printed for it."""
+        (here,) = (one for one in self.answers["claims"] if one["claim"].startswith(start))
+        (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
+        share: float = here["difference"] / (claim["published"][0] - claim["published"][1])
+        return share
+
     def last_settled(self, metric: str) -> int:
         """The number of seeds at which the last declared comparison was settled; Untrue where one is open."""
         name = self.metric(metric)["name"]

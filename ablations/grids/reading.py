@@ -10,6 +10,7 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, Prima
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.plugins.folders import told
+from ablations.settings.registry import complaint
 from ablations.settings.request import LONGEST
 from analysis.format.errors import InputError, unknown
 from analysis.format.names import LAYOUTS
@@ -25,39 +26,32 @@ PARTS: dict[str, type[BaseModel]] = {
 
 def read(name: str) -> GridFile:
     """The grid file with a name; InputError where it contradicts itself."""
+    where = told("grid", name)
     try:
         file = GridFile.model_validate(grammar.load("grid", name))
     except ValidationError as error:
-        raise InputError(f"{told('grid', name)}: {_in_words(error)}") from error
+        raise InputError(f"{where}: {_in_words(error)}") from error
     if file.seeds != "auto" and file.seeds < 1:
-        raise InputError(f"{told('grid', name)}: seeds must be at least 1, or auto, got {file.seeds}")
-    _check_axes(told("grid", name), file.axes)
-    levels = {axis.name: {level.name for level in axis.levels} for axis in file.axes}
+        raise InputError(f"{where}: seeds must be at least 1, or auto, got {file.seeds}")
     if file.layout not in LAYOUTS:
-        raise unknown(f"layout of {told('grid', name)}", file.layout, LAYOUTS)
-    named = [*file.baseline.items(), *(pair for claim in file.expects for pair in claim.levels)]
-    named += [pair for comparison in file.primary for pair in comparison.levels]
-    for rule in file.leave_out:
-        named += [(axis, level) for axis, allowed in rule.items() for level in listed(allowed)]
+        raise unknown(f"layout of {where}", file.layout, LAYOUTS)
+    _check_axes(where, file.axes)
+    _check_levels(where, file)
     for claim in file.expects:
         if claim.metric not in directed():
-            raise unknown(f"metric that a claim of configs/grid/{name}.yaml can be of", claim.metric, directed())
+            raise unknown(f"metric that a claim of {where} can be of", claim.metric, directed())
         # A change that starts where it ends is no more than that.
         others = [claim.than, *([claim.since] if claim.since else [])]
         if any(other.items() <= claim.better.items() for other in others):
-            raise InputError(f"{told('grid', name)}: expects compares {claim.better} with itself: {claim.claim!r}")
+            raise InputError(f"{where}: expects compares {claim.better} with itself: {claim.claim!r}")
     for metric in file.relevant:
         if metric not in directed():
-            raise unknown(f"metric with a relevant difference in configs/grid/{name}.yaml", metric, directed())
-    _check_primary(name, file)
+            raise unknown(f"metric with a relevant difference in {where}", metric, directed())
+    _check_primary(where, file)
     for column in file.columns:
         if column not in column_names():
-            raise unknown(f"column of configs/grid/{name}.yaml", column, column_names())
-    for axis, level in named:
-        if level not in levels.get(axis, ()):
-            raise InputError(
-                f"{told('grid', name)}: leave_out, baseline, primary or expects name no level {axis}={level}"
-            )
+            raise unknown(f"column of {where}", column, column_names())
+    _check_kept(where, file)
     return file
 
 
@@ -73,6 +67,37 @@ def _check_axes(where: str, axes: list[AxisSpec]) -> None:
             raise InputError(f"{where}: the axis {axis.name!r} is given twice: give it once, with all of its levels")
         if not axis.levels:
             raise InputError(f"{where}: the axis {axis.name!r} has no levels: give it some, or leave it out")
+        levels = [level.name for level in axis.levels]
+        if twice := next((level for level in levels if levels.count(level) > 1), None):
+            raise InputError(f"{where}: the axis {axis.name!r} has the level {twice!r} twice: give it once")
+
+
+def _check_levels(where: str, file: GridFile) -> None:
+    """InputError where some part of a file names an axis or a level that the axes do not have."""
+    levels = {axis.name: [level.name for level in axis.levels] for axis in file.axes}
+    left_out = [(axis, level) for rule in file.leave_out for axis, allowed in rule.items() for level in listed(allowed)]
+    parts = {
+        "baseline": list(file.baseline.items()),
+        "primary": [pair for comparison in file.primary for pair in comparison.levels],
+        "expects": [pair for claim in file.expects for pair in claim.levels],
+        "leave_out": left_out,
+    }
+    for part, named in parts.items():
+        for axis, level in named:
+            if axis not in levels:
+                raise InputError(f"{where}: {part}: {unknown('axis', axis, levels)}")
+            if level not in levels[axis]:
+                raise InputError(f"{where}: {part}: {unknown(f'level of {axis}', level, levels[axis])}")
+
+
+def _check_kept(where: str, file: GridFile) -> None:
+    """InputError where the baseline, or a cell that is declared or claimed to be compared, is left out."""
+    sides = [side for pair in file.primary for both in pair.meant.sides(file.baseline) for side in both]
+    claimed = [cell for claim in file.expects for cell in (claim.better, claim.than, claim.since)]
+    for part, cells in {"baseline": [file.baseline], "primary": sides, "expects": claimed}.items():
+        for cell in cells:
+            if any(all(cell.get(axis) in listed(of) for axis, of in rule.items()) for rule in file.leave_out):
+                raise InputError(f"{where}: {part} names {cell}, which leave_out leaves out")
 
 
 def _in_words(error: ValidationError) -> str:
@@ -80,27 +105,33 @@ def _in_words(error: ValidationError) -> str:
     # A key that is misspelt is one that is missing too.
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     if first["type"] != "extra_forbidden":
-        return ": ".join(filter(None, (".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, "))))
+        place = ".".join(str(part) for part in first["loc"] if part not in ("int", "float", "str"))
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "missing":
+            return f"{place} is missing"
+        if first["type"] == "value_error":
+            return f"{place}: {message}" if place else message
+        return f"{place} {complaint(error)}, got {first['input']!r}"
     *parents, key = first["loc"]
     where = ".".join(map(str, parents))
     model = next((model for part, model in PARTS.items() if part in parents), GridFile)
     return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
 
 
-def _check_primary(name: str, file: GridFile) -> None:
+def _check_primary(where: str, file: GridFile) -> None:
     """InputError where a comparison is not between two cells, or is declared twice."""
     seen: set[frozenset[tuple[tuple[str, str], ...]]] = set()
     for pair in file.primary:
-        where = f"{told('grid', name)}: the primary comparison of {pair.compare} to {pair.to or 'the baseline'}"
+        compared = f"{where}: the primary comparison of {pair.compare} to {pair.to or 'the baseline'}"
         if twice := pair.at.keys() & (pair.compare.keys() | pair.to.keys()):
-            raise InputError(f"{where} is at levels of {', '.join(sorted(twice))}, which it compares")
+            raise InputError(f"{compared} is at levels of {', '.join(sorted(twice))}, which it compares")
         for sides in pair.meant.sides(file.baseline):
             # Of an axis that neither names, each level is meant.
             if lacking := [axis.name for axis in file.axes if (axis.name in sides[0]) != (axis.name in sides[1])]:
-                raise InputError(f"{where} names no level of {', '.join(lacking)}, and neither does the baseline")
+                raise InputError(f"{compared} names no level of {', '.join(lacking)}, and neither does the baseline")
             cells = [tuple(sorted(levels.items())) for levels in sides]
             if cells[0] == cells[1]:
-                raise InputError(f"{where} compares a cell with itself")
+                raise InputError(f"{compared} compares a cell with itself")
             if frozenset(cells) in seen:
-                raise InputError(f"{where} is declared twice")
+                raise InputError(f"{compared} is declared twice")
             seen.add(frozenset(cells))

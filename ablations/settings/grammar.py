@@ -187,7 +187,7 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         if argument.endswith(",") and not argument.endswith("=,"):
             raise InputError(f"{argument!r} ends with a comma: values have commas between them, and no space")
         try:
-            override = OverridesParser.create().parse_override(argument)
+            override = OverridesParser.create().parse_override(_readable(argument))
             values = _values(override, ranges)
         except (HydraException, ValueError, ArithmeticError) as error:
             raise InputError(f"{argument!r} cannot be read as key=value: {_plainly(str(error))}") from error
@@ -202,6 +202,12 @@ def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[s
         for value in [values.low, values.high] if isinstance(values, Range) else values:
             _check_value(key, value)
         yield key, values
+
+
+def _readable(argument: str) -> str:
+    """A word whose value Hydra can read: it takes letters beyond ASCII in quotes alone."""
+    key, equals, value = argument.partition("=")
+    return argument if value.isascii() or set(value) & set("\"'()[]{},\\$") else f'{key}{equals}"{value}"'
 
 
 def _without_value(argument: str, *, searches: bool) -> InputError:

@@ -107,16 +107,16 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return built
     except ValidationError as error:
-        first, *rest = error.errors()
+        first = error.errors()[0]
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
         # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
         where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "float", "str"))])
-        words = [KINDS.get(first["type"], _must(first["msg"]))]
-        words += [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
+        if first["type"] == "missing":
+            raise InputError(f"{what} needs {where}=…, which has no default") from error
         near = [target for target in meant(str(first["input"]), prefix) if target.startswith(f"{where}=")]
         hint = f": did you mean {near[0]}?" if near else written_out(first["input"])
-        raise InputError(f"{where} {' '.join(words)}, got {first['input']!r}{hint}") from error
+        raise InputError(f"{where} {complaint(error)}, got {first['input']!r}{hint}") from error
     except Exception as error:
         if not origin_of(cls):
             raise
@@ -131,18 +131,25 @@ def _having(axis: str, field: str) -> list[str]:
 
 KINDS = {
     "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "float_type": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be a text",
     "list_type": "must be a list, written [A,B]",
     "tuple_type": "must be a list, written [A,B]",
+    "dict_type": "must be a mapping, written {KEY: VALUE}",
+    "model_type": "must be a mapping, written {KEY: VALUE}",
 }
 """Pydantic's name for an error → what the value must be."""
 
 
-def _must(message: str) -> str:
-    """Pydantic's message about a value, as the end of a sentence."""
-    return message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
+def complaint(error: ValidationError) -> str:
+    """Pydantic's first error about a value as the end of a sentence, with the words that the value may be instead."""
+    first, *rest = error.errors()
+    message = first["msg"]
+    must = message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
+    words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
+    return " ".join([KINDS.get(first["type"], must), *words])
 
 
 @lru_cache

@@ -6,8 +6,10 @@ evaluation, and a chain of no steps.
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import replace
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 
@@ -37,7 +39,9 @@ def refusal(cell: Cell) -> str | None:
         strangers = [f"{axis}={choice_name(c)} of {origin}" for axis, c, origin in from_outside(cell)]
         if not strangers or isinstance(error, InputError):
             raise
-        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error})"
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(frame.filename).name}, line {frame.lineno}"
+        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}; {where})"
 
 
 def _refusal(cell: Cell) -> str | None:

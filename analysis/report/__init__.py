@@ -33,7 +33,7 @@ from analysis.report.search import search_section
 from analysis.report.verdict import verdict
 from analysis.tables.table import ResultTable
 from analysis.tables.writers import html_table
-from analysis.words.provenance import image_size, steps_taken
+from analysis.words.provenance import chain_length, image_size, steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
@@ -115,7 +115,7 @@ def _setting(answers: Answers) -> str:
         f"Grid `{meta.name}`",
         meta.data,
         image_size(meta),
-        f"T = {meta.horizon}" if meta.horizon else "",
+        chain_length(answers.grid),
         counted(len(answers.cells), "cell"),
         steps_taken(answers.grid),
         seeds_taken(meta),

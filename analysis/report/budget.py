@@ -24,6 +24,10 @@ UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
     "their steps too, by the bound on validation data; `evaluation.judged_rungs=1` judges samples at the half too."
 )
+TOO_SHORT = (
+    "Not known: no training was scored before its end. Rungs were asked for, but these trainings have none: a rung is "
+    "a report at a half, a quarter, … of the steps, once the learning rate has risen."
+)
 UNFINISHED = (
     "Not known: the learning rate falls towards the end of the training, and has not fallen yet at a rung, so that a "
     "training of so many steps alone would have ended better. What was scored there is in curves.csv. With "
@@ -48,15 +52,20 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
         return None
     if not scored:
-        return Section(
-            "budget", _TITLE, (Text(UNFINISHED if answers.falls and answers.meta.rungs else UNKNOWN),), "not known"
-        )
+        return Section("budget", _TITLE, (Text(_unknown(answers)),), "not known")
     sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
     blocks = (*_rules(answers), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
     gist = "; ".join(f"{answer.metric.label}: {_holding(course)}" for answer, course in scored)
     return Section("budget", _TITLE, blocks, f"at twice the steps, {gist}")
+
+
+def _unknown(answers: Answers) -> str:
+    """The reason why nothing was scored before the end of a training."""
+    if not answers.meta.rungs:
+        return UNKNOWN
+    return UNFINISHED if answers.falls else TOO_SHORT
 
 
 def _rules(answers: Answers) -> list[Text]:

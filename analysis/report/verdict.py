@@ -12,7 +12,7 @@ from itertools import chain, zip_longest
 
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.findings.verdicts import UNIFORM, Findings
+from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Meta
 from analysis.format.notation import counted
 from analysis.report.page import Answer, Block, Details, FactTable, Section, Text
@@ -20,11 +20,10 @@ from analysis.words.length import MOST, sentences_in
 from analysis.words.rounds import banner
 from analysis.words.rows import row_headline, row_table
 from analysis.words.search import optimism_sentence
-from analysis.words.verdicts import amount, as_good, beside_codes, comparison_sentence, headline, led
+from analysis.words.verdicts import amount, as_good, beside_codes, code_name, comparison_sentence, headline, led
 
 _EXPLORATORY = "Exploratory: other seeds were asked for after results were there"
 _ONE_SEED = "One seed: no verdict"
-_NOTHING_LEARNT = "Every cell is worse than a uniform code"
 
 
 def verdict(answers: Answers) -> Section:
@@ -100,7 +99,7 @@ def _leader(answer: Findings) -> Answer:
 def _mark(answer: Findings, otherwise: str = "") -> str:
     """The limits of an answer."""
     code = answer.unreached
-    learnt = _NOTHING_LEARNT if code is not None and code.label == UNIFORM else ""
+    learnt = "" if code is None else f"Every cell is worse than {code_name(code)}"
     return ". ".join(text for text in (_EXPLORATORY if answer.exploratory else otherwise, learnt) if text)
 
 

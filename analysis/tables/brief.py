@@ -67,4 +67,4 @@ def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
         "Bold: the best and what is as good; °: may be the best." if bold else "",
         cut,
     )
-    return " ".join(text for text in (setting(answers.meta), *said) if text)
+    return " ".join(text for text in (setting(answers.grid), *said) if text)

@@ -16,7 +16,7 @@ from analysis.format.names import PRECISION
 from analysis.format.notation import counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
 from analysis.words.declared import exploratory
-from analysis.words.provenance import image_size, numerics, span_of, steps_taken
+from analysis.words.provenance import chain_length, image_size, numerics, span_of, steps_taken
 from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken
 
 _CONTINUOUS = "nll_continuous/"
@@ -53,7 +53,7 @@ def caption(answers: Answers) -> str:
     ]
     parts = [
         at_rungs(answers.meta, answers.metrics),
-        setting(meta),
+        setting(answers.grid),
         _interval(answers),
         *judged,
         _budget(answers.grid),
@@ -62,11 +62,11 @@ def caption(answers: Answers) -> str:
     return " ".join(part for part in parts if part)
 
 
-def setting(meta: Meta) -> str:
-    """The data, how large and how many they are, and T where it is one."""
-    horizon = f", T = {meta.horizon}" if meta.horizon else ""
-    known = ", ".join(text for text in (image_size(meta), _number(meta)) if text)
-    return f"Data: {meta.data}{f' ({known})' if known else ''}{horizon}."
+def setting(grid: GridResults) -> str:
+    """The data, how large and how many they are, and T."""
+    size = ", ".join(text for text in (image_size(grid.meta), _number(grid.meta)) if text)
+    data = f"{grid.meta.data} ({size})" if size else grid.meta.data
+    return f"Data: {', '.join(text for text in (data, chain_length(grid)) if text)}."
 
 
 def _number(meta: Meta) -> str:

@@ -3,6 +3,8 @@ code's, and the size of the images."""
 
 from __future__ import annotations
 
+import math
+
 from analysis.format.grid_json import Meta
 from analysis.format.names import NUMERICS
 from analysis.format.notation import Rounding
@@ -17,11 +19,18 @@ def steps_taken(grid: GridResults) -> str:
     return f"{steps} training steps (the grid's file asks for {count_of(own)})"
 
 
-def span_of(grid: GridResults, name: str) -> str:
-    """The value of a column that all runs share, or its range."""
+def chain_length(grid: GridResults) -> str:
+    """T = 100, or T = 100–400 where cells differ in it; "" where no cell has a chain."""
+    steps = span_of(grid, "horizon", above=0) or (str(grid.meta.horizon) if grid.meta.horizon else "")
+    return f"T = {steps}" if steps else ""
+
+
+def span_of(grid: GridResults, name: str, above: float = -math.inf) -> str:
+    """The value of a column that all runs share, or its range; only values `above` some number count."""
     if name not in grid.runs:
         return ""
-    values = sorted({float(value) for value in grid.runs[name] if str(value) not in ("", "nan")})
+    numbers = {float(value) for value in grid.runs[name] if str(value) not in ("", "nan")}
+    values = sorted(value for value in numbers if value > above)
     texts = list(dict.fromkeys(count_of(value) for value in values[:1] + values[-1:]))
     return "–".join(texts)
 

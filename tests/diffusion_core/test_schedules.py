@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
 
+from diffusion_core.gamma import GammaTable
 from diffusion_core.schedules import (
     Cosine,
     LearnedLinear,
@@ -136,6 +137,23 @@ def test_noise_that_rounds_to_nothing_is_refused():
     """(S(1) − S(u))/(S(1) − S(0)) is 1 in float64 for the first steps: γ = −∞."""
     with pytest.raises(ValueError, match="at T=100 this schedule's noise does not rise from step to step"):
         Sigmoid(tau=0.05).gamma(100)
+
+
+def test_a_beta_beyond_1_is_refused_where_it_is():
+    with pytest.raises(ValueError, match="at T=3 this schedule's ᾱ is no number between 0 and 1 from t=2 on"):
+        GammaTable.of_beta(torch.tensor([0.1, 1.5, 0.1], dtype=torch.float64))
+
+
+def test_a_table_of_another_length_is_refused():
+    """A schedule of one's own that leaves the last step out."""
+
+    @dataclass(frozen=True)
+    class Short(Linear):
+        def build(self, horizon: int) -> GammaTable:
+            return super().build(horizon - 1)
+
+    with pytest.raises(ValueError, match=r"build\(100\) of Short gives γ of 99 steps"):
+        Short().gamma(100)
 
 
 def test_a_signal_that_float32_cannot_divide_by_is_refused():

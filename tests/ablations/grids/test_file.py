@@ -75,10 +75,25 @@ def test_an_axis_that_results_can_name_is_none_of_those(name, said):
 WRONG = {
     "the axis 'schedule' is given twice": {"axes": [AXIS, AXIS]},
     "the axis 'schedule' has no levels: give it some": {"axes": [AXIS | {"levels": []}]},
-    "axes.0.levels: ": {"axes": [AXIS | {"levels": None}]},
+    "axes.0.levels must be a list": {"axes": [AXIS | {"levels": None}]},
     "seeds: must be a whole number or auto, got True$": {"seeds": True},
-    "fraction: .* less than or equal to 100000": {"fraction": 10**6},
-    "within: .*finite": {"expects": [CLAIM | {"than": {"schedule": "linear"}, "within": float("inf")}]},
+    "fraction must be less than or equal to 100000, got 1000000": {"fraction": 10**6},
+    "within must be a finite number": {"expects": [CLAIM | {"than": {"schedule": "linear"}, "within": float("inf")}]},
+    "the axis 'schedule' has the level 'linear' twice": {"axes": [AXIS | {"levels": ["linear", "linear"]}]},
+    "primary: no level of schedule called 'cosin': there are cosine, linear; did you mean 'cosine'": {
+        "primary": [{"compare": {"schedule": "cosin"}, "to": {"schedule": "linear"}}]
+    },
+    "leave_out: no axis called 'schedul': there are schedule": {"leave_out": [{"schedul": "linear"}]},
+    "baseline names {'schedule': 'linear'}, which leave_out leaves out": {
+        "baseline": {"schedule": "linear"},
+        "leave_out": [{"schedule": "linear"}],
+    },
+    "expects names {'schedule': 'cosine'}, which leave_out leaves out": {
+        "expects": [CLAIM | {"than": {"schedule": "linear"}}],
+        "leave_out": [{"schedule": ["cosine"]}],
+    },
+    "seeds must be a whole number or 'auto', got 'two'": {"seeds": "two"},
+    "expects.0.source is missing": {"expects": [{"claim": "c", "metric": "nll", "better": {}, "than": {}}]},
     "expects compares {'schedule': 'cosine'} with itself": {"expects": [CLAIM | {"than": {"schedule": "cosine"}}]},
     "expects compares {'schedule': 'cosine'} with itself: 'since": {
         "expects": [CLAIM | {"claim": "since then", "than": {"schedule": "linear"}, "since": {"schedule": "cosine"}}]

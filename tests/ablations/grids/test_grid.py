@@ -419,8 +419,11 @@ GOOD = {"question": "?", "axes": [{"name": "schedule", "levels": [{"name": "line
         ({"expects": [{"clam": "x"}]}, "no key of expects.0 called 'clam'.*did you mean 'claim'"),
         ({"seeds": 0}, "seeds must be at least 1, or auto, got 0"),
         ({"layout": "mine"}, "no layout of configs/grid/"),
-        ({"leave_out": [{"schedule": "sigmoid"}]}, "no level schedule=sigmoid"),
-        ({"baseline": {"shedule": "linear"}}, "no level shedule=linear"),
+        ({"leave_out": [{"schedule": "sigmoid"}]}, "leave_out: no level of schedule called 'sigmoid': there are "),
+        (
+            {"baseline": {"shedule": "linear"}},
+            "baseline: no axis called 'shedule'.*did you mean 'schedule'",
+        ),
     ],
 )
 def test_a_grid_file_that_says_what_has_no_meaning_is_refused(change, message, asked):

@@ -16,6 +16,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
 from ablations.settings.plugins.folders import files
+from analysis.format.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time
 from diffusion_core.denoiser import TimeInput
 
@@ -217,6 +218,13 @@ def test_the_words_of_a_cell_are_those_of_the_core_and_help_explains_them(capsys
     for key, lines in WORDS.items():
         for value, line in lines.items():
             assert re.search(rf"{key}={value} .*{re.escape(line)}", text)
+
+
+def test_letters_of_any_language_need_no_quotes():
+    request = parse_run(["results=ergebnisse für mich", "name=größe", "schedule=cosine"])
+    assert (request.results, request.title) == ("ergebnisse für mich", "größe")
+    with pytest.raises(InputError, match="ü has a meaning of its own there; a text that holds it goes into two pairs"):
+        parse_run(["name=für[1]"])
 
 
 def test_values_keep_their_types():

@@ -118,7 +118,8 @@ def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in
 
 def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(site):
     registered(site, STEEP.replace("return Knots(horizon, ENDS)", "return {}['knots']"))
-    with pytest.raises(InputError, match=r"^schedule=steep of mine.py .*cannot be built here \(KeyError: 'knots'\)$"):
+    reason = r"^schedule=steep of mine.py .*cannot be built here \(KeyError: 'knots'; mine.py, line \d+\)$"
+    with pytest.raises(InputError, match=reason):
         the_cell("horizon=10")
 
 

@@ -16,7 +16,16 @@ from analysis.findings.answers import Answers
 from analysis.findings.best import best
 from analysis.findings.budget import BRANCHED, FALLING
 from analysis.findings.comparisons import Rung
-from analysis.report.budget import BRANCHES, LEFT_OUT, UNFINISHED, UNKNOWN, budget, budget_sentence, course_line
+from analysis.report.budget import (
+    BRANCHES,
+    LEFT_OUT,
+    TOO_SHORT,
+    UNFINISHED,
+    UNKNOWN,
+    budget,
+    budget_sentence,
+    course_line,
+)
 from analysis.report.page import Items
 from analysis.report.verdict import verdict
 from analysis.words.claims import why
@@ -220,6 +229,13 @@ def test_a_metric_that_was_not_scored_on_the_way_says_nothing():
     assert nll.budget is not None
     assert fid.budget is None
     assert [block.text for block in budget(Answers.of(grid_of()), ()).blocks] == [UNKNOWN]
+
+
+def test_trainings_too_short_for_a_rung_are_said_to_be():
+    made = grid()
+    without = made.load_curves()[:0]
+    short = dataclasses.replace(made, meta=dataclasses.replace(made.meta, rungs=1), load_curves=lambda: without)
+    assert [block.text for block in budget(Answers.of(short), ()).blocks] == [TOO_SHORT]
 
 
 def test_a_cut_grid_says_what_the_whole_one_does():

@@ -73,7 +73,7 @@ def test_better_than_real_images_is_no_claim():
         ({"uniform code": 4.0, "one histogram": 3.0, "exact density": 1.1}, "", ""),
         (
             {"uniform code": 4.0, "one histogram": 2.2, "histogram per pixel": 2.1},
-            "",
+            "Every cell is worse than a histogram per pixel",
             "Every cell is worse than a histogram per pixel (2.10 bits/dim), which needs no network.",
         ),
         (
