@@ -109,10 +109,10 @@ def table_of_rows(first: IntArray, second: IntArray) -> IntArray:
 
 
 def complete_block(present: BoolArray, least: int = 1) -> tuple[IntArray, IntArray]:
-    """Rows and columns of an incidence table that are all there: of at least `least` rows, and as many as possible.
+    """The rows and columns of the largest block without gaps in an incidence table, with at least `least` rows.
 
-    The blocks considered are the k fullest rows with the columns that all of them have. First the number of entries
-    counts, then that of rows. Empty where there is none.
+    The blocks considered are the k fullest rows with the columns that all of them have. The one with the most entries
+    is the largest, then the one with the most rows. Both are empty where there is no block.
     """
     order = np.argsort(-present.sum(axis=1), kind="stable")
     common = np.logical_and.accumulate(present[order])
@@ -186,7 +186,7 @@ def _never(design: Design) -> list[str]:
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Term = tuple[int, ...]
-# Indicators have entries of size 1, so that a singular value below this is none.
+# Indicators have entries of size 1, so a singular value below this is rounding.
 ROUNDING = 1e-8
 
 

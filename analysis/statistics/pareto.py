@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
-    """The points of k that no other dominates: costs no more and is no worse, and one of the two strictly.
+    """A flag per point, True unless another dominates it: costs no more and is no worse, and is better in one of the
+    two.
 
     `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
     """
