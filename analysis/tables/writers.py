@@ -51,7 +51,7 @@ def _md_rows(table: RowTable) -> list[str]:
 
 
 def _md_head(table: ResultTable, i: int) -> str:
-    """The label after its group, which is said once where it heads all columns."""
+    """The label after its group's name; a group that heads all columns is named once."""
     column = table.columns[i]
     return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
 
@@ -100,7 +100,7 @@ def html_table(table: ResultTable) -> str:
 
 
 def _bodies(table: ResultTable) -> Iterator[list[TableRow]]:
-    """The rows under each title; known values stand apart."""
+    """The groups of rows, each under its title; known values form groups of their own."""
     rows: list[TableRow] = []
     for row in table.rows:
         apart = row.kind == "group" or (row.kind == "reference" and not row.indented and rows[-1:] != [])
