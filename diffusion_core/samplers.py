@@ -27,10 +27,10 @@ from diffusion_core.reverse import Reverse
 __all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
 
 Noise = Callable[[], Tensor]
-"""Draws N(0, I) of a sampler's step, shaped like x_t, where the step reads it: a step without noise draws none."""
+"""A function that draws N(0, I) for a sampler's step, shaped like x_t; a step without noise does not call it."""
 
 START = 0
-"""The time under which the noise is drawn that a path starts from: no step is at it."""
+"""The time by which the noise is drawn that a path starts from; no step is at this time."""
 
 
 @dataclass(frozen=True)

@@ -121,9 +121,9 @@ class UNetBlock(nn.Module):
 
 
 class UNetModule(Grouped):
-    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in front.
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; for S networks, all with S in front.
 
-    That of several classes takes labels [B], too.
+    With classes it takes labels [B], too.
     """
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int) -> None:
@@ -157,7 +157,7 @@ class UNetModule(Grouped):
         embedding = self.time(time, label)
         if self.members == 1:
             return self.within(x, embedding[None])
-        # The layout is that of one network's, so that whoever reads it adds up in the same order.
+        # The layout is that of one network's, so that later sums are in the same order.
         out = self.within(x.transpose(0, 1).flatten(1, 2), embedding)
         return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
 
