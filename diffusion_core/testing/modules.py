@@ -1,5 +1,5 @@
-"""Modules of networks as the shared checks ask them: what they are shown, weights away from their start, and whether
-they give side by side what each gives alone."""
+"""Networks' modules for the shared checks: their inputs, weights away from the start, and a comparison of several
+modules side by side with each of them alone."""
 
 from __future__ import annotations
 
