@@ -59,7 +59,7 @@ def _progress(in_metrics: Sequence[tuple[Looked, bool]]) -> Progress:
 
 
 def enough_sets(folder: Path) -> Enough | None:
-    """The number of sets that the metric of samples with the largest need needs; None if no metric says how many."""
+    """The number of sets that suffices for every metric of samples; None if no metric says how many."""
     spent = [spending(finding) for finding in Answers.of(read_folder(folder)).findings]
     noisiest = max((item for item in spent if item is not None), key=lambda item: item.enough, default=None)
     return None if noisiest is None else Enough(noisiest.enough, in_words(noisiest))

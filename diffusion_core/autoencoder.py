@@ -189,7 +189,7 @@ class VqAutoencoder(Autoencoder):
     def indices(self, z: Tensor) -> Tensor:
         """The nearest code at each place, int64 [B, h, w]."""
         places = z.movedim(1, -1)
-        # A matrix product would be taken in TF32 while it trains on a GPU, and find other codes than when it is scored.
+        # A matrix product would use TF32 in training on a GPU, and find other codes than in scoring.
         mode = "donot_use_mm_for_euclid_dist"
         nearest = [
             torch.cdist(part.to(self.device), self.codebook.to(z.dtype), compute_mode=mode).argmin(-1).to(z.device)

@@ -113,7 +113,7 @@ class Class(Conditioning):
 
 
 def check_labels(labels: Tensor, classes: int) -> None:
-    """ValueError unless these are labels int64 [N] of so many classes: 0..K − 1, and −1 or K for none."""
+    """ValueError unless these are labels int64 [N] of `classes` classes: 0..K − 1, and −1 or K for none."""
     if labels.dtype != torch.int64 or labels.ndim != 1:
         raise ValueError(f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
     wrong = labels[(labels < -1) | (labels > classes)]

@@ -165,7 +165,7 @@ class Diffusion(nn.Module):
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""
-        # A buffer of its own: diffusions that share a denoiser share what was fitted to it until they are fitted anew.
+        # A new buffer: diffusions that share a denoiser share its fit until one of them is fitted anew.
         self.x0_variance = torch.cat([self.x0_variance[:1], x0_variance.to(self.x0_variance)])
 
     def fit_terms(self, terms: Tensor) -> None:

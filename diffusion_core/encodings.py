@@ -64,7 +64,7 @@ class Encoding(ABC):
         return shape
 
     def store(self, raw: Tensor) -> Tensor:
-        """The part of x_0 that takes no noise, from stored data [N, …]: worked out once, it serves every `draw`."""
+        """The part of x_0 that takes no noise, from stored data [N, …]: computed once, it serves every `draw`."""
         return raw
 
     def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:

@@ -29,7 +29,7 @@ SHAPES: dict[Rate, Callable[[int, int, int, float], float]] = {
     "inverse_sqrt": lambda n, steps, warmup, cooldown: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
     "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk_steps(steps, cooldown) else (1 - n / steps) / cooldown,
 }
-"""Shape → its share of the peak at step n of so many, after a rise over `warmup`."""
+"""Shape → its share of the peak at step n of `steps`, after a rise over `warmup`."""
 
 
 def share_of_peak(rate: Rate, n: int, steps: int, warmup: int, cooldown: float = COOLDOWN) -> float:

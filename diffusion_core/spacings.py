@@ -151,7 +151,7 @@ class OptimalSpacing(Spacing):
             raise ValueError("spacing=optimal reads the terms of a trained network's bound: fit it first")
         cost, came_from = terms[:, 0].cpu(), []
         for _ in range(steps - 1):
-            # Entry [t, s] is the best way to t whose last step goes to s; what is above the diagonal is infinite.
+            # Entry [t, s] is the least cost from t if the first step goes to s; entries with s ≥ t are infinite.
             cost, best = (terms.cpu() + cost).min(1)
             came_from.append(best)
         times = [horizon]

@@ -46,7 +46,7 @@ def cost_figure(answers: Answers) -> Figure | None:
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     answer, cost, kept = purchase.answer, purchase.cost, purchase.front
     drawn = known_cells(answer.estimates, cost)
-    # A point and its seeds alone have to fit, without the interval.
+    # Only points and their seeds have to fit, not the intervals.
     bare = [Estimate(answer.estimates[i].mean, math.nan, answer.estimates[i].values) for i in drawn]
     view = bulk_window(bare).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)

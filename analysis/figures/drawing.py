@@ -256,7 +256,7 @@ def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> Point:
 
 
 def stroke(points: Sized) -> str:
-    """The style of a line; a dot for a single point, of which a line would show nothing."""
+    """The style of a line; for a single point, which a line would not show, that of a dot."""
     return "-" if len(points) > 1 else "o"
 
 
@@ -292,6 +292,6 @@ def place_of(axes: Axes, point: Point) -> Point:
 
 
 def wrapped(text: str, chars: int) -> str:
-    """Text for matplotlib in lines of at most so many characters; its own line breaks stay."""
+    """Text for matplotlib in lines of at most `chars` characters; its own line breaks stay."""
     lines = [textwrap.wrap(line, chars, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
     return "\n".join(mathtext(piece) for line in lines for piece in line)

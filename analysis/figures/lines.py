@@ -114,7 +114,7 @@ def guidance_figure(answers: Answers) -> Figure | None:
     figure, subplots = panels(len(shown), 0.2 + tall * -(-len(shown) // columns), columns=columns, wspace=0.04)
     for i, (axes, panel) in enumerate(zip(subplots, shown, strict=True)):
         row = shown[i - i % columns :][:columns]
-        # Names widen a column: those of a row that is not full stand above it.
+        # Names widen a column, so a row that is not full leaves its names to the row above.
         named = unnamed_later(i % columns, [other.names for other in row]) if len(row) == columns else ()
         _draw(axes, panel, styles, named)
         axes.set_ylabel(wrapped(panel.metric.head, 30))

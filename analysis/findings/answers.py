@@ -119,7 +119,8 @@ class Answers:
         return [replace(self._among(m, self.cells, of), rows=self._rows(m, of.pairs)) for m, of in stands]
 
     def _among(self, metric: ShownMetric, cells: list[CellRuns], stands: Standing) -> Findings:
-        """The answer among `cells`, given their standing; with the lead in a preliminary round, else with any rungs."""
+        """The answer among `cells`, given their standing; with a `lead` if preliminary, or a `budget` if there are
+        rungs."""
         estimates = [cell.estimate(metric.name) for cell in cells]
         codes = self.meta.baselines.get(metric.name, ())
         answer = Findings(metric, cells, estimates, stands, self.meta.continued, codes=codes)

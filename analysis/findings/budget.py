@@ -30,7 +30,7 @@ from analysis.statistics.variances import Array
 
 STEPS, RATE = "training.steps", "training.rate"
 FALLING = ("linear", "cosine")
-"""Rate schedules that fall towards the end of training, so a rung is not a finished training of so many steps."""
+"""Rate schedules that fall towards the end of training, so a rung differs from a finished training of its length."""
 BRANCHED = "wsd"
 """The rate schedule in which each rung has a fall of its own."""
 

@@ -63,8 +63,8 @@ def family(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], cl
     """The comparisons of one metric that the grid asks for, declared ones first, and the claims about the metric, which
     count as declared too.
 
-    With looks, these judge the comparisons; claims about none of them form a family of their own, at the first look. In
-    a preliminary round no comparison is judged, and there are no claims.
+    With looks, these judge the comparisons; claims about other contrasts form a family of their own, at the first look.
+    In a preliminary round no comparison is judged, and there are no claims.
     """
     claims = [claim for claim in claims if claim.is_about(metric)]
     if grid.meta.auto is not None:

@@ -29,7 +29,8 @@ CHOICE = "axis.choice"
 @dataclass(frozen=True)
 class Optimism:
     """The optimism of a search about one winner in one `objective`: its value `searched` in the search, and the mean of
-    the same cell at `fresh` seeds; for a likelihood, also the mean on `test` data. The search had so many `seeds`."""
+    the same cell at `fresh` seeds; for a likelihood, also the mean on `test` data. `seeds` is the number of the
+    search's seeds."""
 
     winner: SearchWinner
     objective: ShownMetric
@@ -61,7 +62,7 @@ def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
         return None
     gaps = []
     for winner in search.head.winners:
-        # What the search has trained already would only repeat its value.
+        # Runs at the search's own seeds would only repeat its value.
         fresh = grid.runs[(grid.runs[CHOICE] == winner.level) & ~grid.runs["seed"].isin(search.head.seeds)]
         cell = CellRuns((winner.level,), (winner.label,), fresh, winner.label)
         for objective in search.head.objectives:

@@ -22,7 +22,7 @@ from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG_SECONDS, SET_SPREAD
 
 SCORING = ("cost/bound_seconds", "cost/unlabelled_seconds", "cost/fit_seconds", "cost/guidance_seconds", RUNG_SECONDS)
-"""The seconds of a seed other than those of its training and its samples."""
+"""The seconds of a seed other than its training's and its samples'."""
 LITTLE = 0.1
 """The share of the seeds' variance below which what drawing adds is negligible."""
 MANY = 16
@@ -31,9 +31,9 @@ MANY = 16
 
 @dataclass(frozen=True)
 class Spending:
-    """The noise and cost of a metric of samples, drawn in so many `sets` per seed. `share` is the part of a
-    difference's variance between seeds that drawing causes. `best` is the number of sets that uses time best; from
-    `enough` sets on, drawing adds less than a tenth (inf where seeds differ by nothing else)."""
+    """The noise and cost of a metric of samples, drawn in `sets` sets per seed. `share` is the part of a difference's
+    variance between seeds that drawing causes. `best` is the number of sets that uses time best; from `enough` sets on,
+    drawing adds less than a tenth (inf where seeds differ by nothing else)."""
 
     metric: ShownMetric
     sets: int

@@ -54,7 +54,7 @@ def without_password(uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """The first line of a store's error, without the URI's password; SQLAlchemy may say where before what."""
+    """The line of a store's error that says what went wrong, without the URI's password."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
     return without_passwords((lines or [type(error).__name__])[0], uri)
 

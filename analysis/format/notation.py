@@ -136,7 +136,7 @@ def _indexed(piece: str) -> str:
 
 
 def _figure_text(piece: str) -> str:
-    # A root's sign by itself is known to TeX alone.
+    # Only TeX knows a root's sign by itself.
     return _typeset(piece, lambda plain: plain.replace("$", r"\$")).replace(SYMBOLS["√"], "√")
 
 

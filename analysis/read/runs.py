@@ -86,7 +86,7 @@ class GridResults:
     basis: Basis | None = None
 
     def __repr__(self) -> str:
-        """One line: the grid, how its runs ended, and the names of what there is."""
+        """One line: the grid, its runs by status, its axes and its metrics."""
         ended = ", ".join(f"{count} {status}" for status, count in Counter(self.runs["status"]).items())
         axes = ", ".join(axis.name for axis in self.meta.axes) or "none"
         metrics = ", ".join(metric.label for metric in self.meta.metrics)

@@ -15,7 +15,7 @@ def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> 
     points = [(cost, -sign * value) for cost, value in zip(costs, values, strict=True)]
     front: set[tuple[float, float]] = set()
     lowest = math.inf
-    # From the cheapest on, and of equal costs from the best: a point is dominated by those before it only.
+    # Points come by cost, and of equal costs the best first, so only earlier points can dominate one.
     for point in sorted({point for point in points if not any(math.isnan(part) for part in point)}):
         if not front or point[1] < lowest:
             front.add(point)

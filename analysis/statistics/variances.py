@@ -74,7 +74,7 @@ class Means:
 
     def _p(self, mean: float, by_seeds: float, by_images: float) -> float:
         """The p of one mean whose variance has both parts."""
-        from scipy import optimize  # A page without values per image need not wait for it.
+        from scipy import optimize  # Imported only if needed: it is slow.
 
         # p lies between its values for the fewest and the most degrees of freedom, up to rounding.
         t = mean / np.sqrt(by_seeds + by_images)

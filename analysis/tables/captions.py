@@ -152,7 +152,7 @@ def _upwards(value: float) -> str:
 
 
 def _quality(meta: Meta) -> str:
-    # A metric of samples is named by the extractor that sees them, and so is rFID.
+    # The names of metrics of samples, and that of rFID, end in the name of their extractor.
     seen = [metric for metric in meta.metrics if meta.extractor and metric.name.endswith(f"/{meta.extractor}")]
     names = [metric.label for metric in seen if metric.part != "autoencoder"]
     if not names:

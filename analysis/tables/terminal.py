@@ -117,7 +117,7 @@ def _part(
         header_style="",
     )
     for i, head in enumerate(heads):
-        # Given its width, rich need not measure each field, which takes longer than all else.
+        # With a given width, rich need not measure each field, which would take longer than all else.
         wide = max([cell_len(head), *(line[i].cell_len for line in lines if len(line) > i)])
         part.add_column(Text(head), justify=justify, width=wide)
     for i, line in enumerate(lines):

@@ -141,7 +141,7 @@ def _html_row(table: ResultTable, row: TableRow) -> str:
     first = ' class="indented"' if row.indented else ""
     first += f' colspan="{len(row.stub)}"' if row.spans and len(row.stub) > 1 else ""
     stub = row.stub[:1] if row.spans else row.stub
-    # No line ends between a symbol and its value.
+    # No line breaks between a symbol and its value.
     named = [_html(text).replace(" = ", "\u00a0=\u00a0") for text in stub]
     heads = [f'<th scope="row"{first if i == 0 else ""}>{text}</th>' for i, text in enumerate(named)]
     titles = [f' title="{escape(entry.seeds)}"' if entry.seeds else "" for entry in row.entries]

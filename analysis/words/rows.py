@@ -1,5 +1,5 @@
-"""The words about rows: a row is the cells that differ only in what declared comparisons change, with its own
-answer."""
+"""The words about rows. A row is the cells that share the levels of all axes on which no declared comparison differs;
+it has an answer of its own."""
 
 from __future__ import annotations
 

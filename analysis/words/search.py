@@ -213,7 +213,7 @@ def names_of(search: Search) -> dict[int, list[str]]:
         named.setdefault(winner.trial, []).append(winner.label)
     default = default_trial(search)
     if default is not None:
-        # A default that nothing has beaten is no merit of the search: it is not called a winner.
+        # Nothing has beaten the default, so it is not called a winner.
         alone = len(search.head.objectives) == 1
         named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
     return named

@@ -118,7 +118,7 @@ def cancelling(shapes: Shapes) -> list[Tensor]:
 def checkered(shapes: Shapes) -> list[Tensor]:
     """x, the kernel and dy whose sums over a kernel's places and over pixels nearly cancel.
 
-    Those over few channels, or of one example, cancel for good or not at all.
+    In `cancelling`, sums over few channels, or of one example, cancel completely or not at all.
     """
     generator = torch.Generator().manual_seed(1)
 

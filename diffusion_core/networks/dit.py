@@ -34,7 +34,7 @@ EPS = 1e-6
 
 @dataclass(frozen=True)
 class Dit(Network):
-    """A transformer of `depth` blocks, `width` units and so many `heads`, whose tokens are patches of `patch`² pixels.
+    """A transformer of `depth` blocks, `width` units and `heads` heads, whose tokens are patches of `patch`² pixels.
 
     (Peebles & Xie 2022, arXiv:2212.09748.) Its defaults take as many operations as the default U-Net's on 8×8 digits.
     """

@@ -84,7 +84,7 @@ def forward(
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The norm, the scale and shift, and SiLU, by torch's operations."""
-    # Its derivative in forward mode takes no other layout.
+    # Its derivative in forward mode supports no other layout.
     h = group_norm(x.contiguous() if by_torch() else x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
@@ -118,7 +118,7 @@ class Kernel(torch.autograd.Function):
         shared = layer(x, weight, bias, modulation, ctx.norm)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
-        # Per image: what threads work on is not added up by them.
+        # These are per image, since threads do not add up over images.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
         kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
         return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(own_modulation.dtype), None
@@ -126,7 +126,7 @@ class Kernel(torch.autograd.Function):
 
 def gradients(inputs: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
     """The gradients of the `inputs` x, weight, bias and modulation by torch's operations, which have gradients too."""
-    # Names of their own: x and the modulation may depend on one another.
+    # These are views of their own, since x and the modulation may depend on one another.
     own: list[Any] = [None if value is None else value.view_as(value) for value in inputs]
     numbers: list[Any] = [None if value is None else value.float() for value in own]
     x, weight, bias, modulation = numbers

@@ -131,7 +131,7 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if n + k + m:
-        # Padding by nothing would be a copy.
+        # Padding by 0 would still copy.
         wider = pad(a, (0, k, 0, n)) if k or n else a, pad(b, (0, m, 0, k)) if m or k else b
         y = product(*wider, None if bias is None else pad(bias, (0, m)))
         return y[:, : a.shape[1], : b.shape[2]]

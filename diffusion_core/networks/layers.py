@@ -105,7 +105,7 @@ class ResidualBlock(nn.Module):
 def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
     """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]."""
     parts = by_one_product([block.time for block in blocks if block.time is not None], valuewise(silu, time))
-    # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
+    # Each network has a scale, then a shift; the norm takes the scales of all of them, then the shifts.
     shape = *time.shape[:2], 2, -1
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
 
@@ -146,7 +146,7 @@ class Attention(Grouped):
 
 def attended(qkv: Tensor) -> Tensor:
     """Attention [B, N, S, C] among N places, by queries, keys and values of several heads [B, N, S, 3, heads, d]."""
-    # Copied once, where each product would copy what it takes.
+    # One copy here, since each product would copy its own input.
     q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
     # Small products in bf16 are each network's own, as in `grouped.product`.
     members = qkv.shape[2]

@@ -31,9 +31,9 @@ class UNet(Network):
     """A U-Net of `channels` times `multipliers` at each resolution, with `blocks` residual blocks there.
 
     (Ho et al. 2020, arXiv:2006.11239, appendix B.) `attention` names the sides (in pixels) of the feature maps that get
-    attention, of so many `heads`; `groups` are those of the group norm, `dropout` is a share of each block's values.
-    With `recompute` a training keeps no feature map within a block, and works them out again for the gradient: a third
-    more work, a fraction of the memory, and the same numbers.
+    attention, with `heads` heads; `groups` are those of the group norm, `dropout` is a share of each block's values.
+    With `recompute` a training keeps no feature map within a block, and recomputes them for the gradient: a third more
+    work, a fraction of the memory, and the same numbers.
     """
 
     channels: int = 16

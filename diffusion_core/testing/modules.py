@@ -27,7 +27,7 @@ def moved(module: nn.Module, seed: int) -> nn.Module:
 
 
 def require_as_alone(network: Network, rule: str, modules: list[nn.Module], asked: list[tuple[Tensor, ...]]) -> None:
-    """Fail unless modules give side by side what each gives alone, each for what it is asked."""
+    """Fail unless modules give side by side what each gives alone, each for its own inputs in `asked`."""
     alone = [_learned(module, own) for module, own in zip(modules, asked, strict=True)]
     stack = stacked(modules[0], len(modules))
     for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):

@@ -139,7 +139,7 @@ ALL = Partners()
 
 
 def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
-    """The targets and variances that an objective makes sense with, of which there must be one."""
+    """The targets and variances with which an objective makes sense; there must be at least one."""
     sensible: list[Case] = []
     reason: str | None = None
     for parameterization, variance in itertools.product(partners.parameterizations, partners.variances):
@@ -156,7 +156,7 @@ def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
 
 
 def _all(objective: Objective, schedule: Schedule, partners: Partners) -> Iterator[tuple[Batch, Case]]:
-    """Every batch with every case of it; where σ² does not enter the loss, its first stands for all."""
+    """Every batch with every case of it; if σ² does not enter the loss, one variance per target stands for all."""
     for batch in batches(objective, schedule):
         asked: set[Parameterization] = set()
         for case in cases(objective, batch, partners):
@@ -208,7 +208,7 @@ def nothing_but_the_square_of_the_error_enters_the_loss(
 ) -> None:
     """The rise of the loss over that at ε̂ = ε is w ‖δ‖²/D, for t ≥ 2.
 
-    It is not checked for an objective meant for a learned variance, whose part for σ² depends on the error otherwise.
+    It is not checked for an objective meant for a learned variance, whose part for σ² also depends on the error.
     """
     if objective.needs_learned:
         return

@@ -25,7 +25,8 @@ TRIED = (100, 1000, 4000, 16_000, 10, 2)
 
 
 def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
-    """γ by horizon, at those of `horizons` that the schedule allows, or at one more; a ValueError refuses a horizon."""
+    """γ by horizon, at those of `horizons` that the schedule allows, or at another one; a ValueError refuses a
+    horizon."""
     gammas: dict[int, Gamma] = {}
     refused = ""
     for horizon in (*horizons, *TRIED):
