@@ -37,7 +37,7 @@ _SHARE = 0.85
 _PLAIN = 1e-4, 1e7
 """The range of numbers that ticks write in full: a common factor would be in the way of the axis's label."""
 _TALLER = 1.5
-"""The factor by which that axis may be stretched for trials that lie somewhat farther off."""
+"""The factor by which an axis of trials may be stretched for those that lie somewhat farther off."""
 
 
 @dataclass(frozen=True)

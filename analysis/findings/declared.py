@@ -39,12 +39,12 @@ class Declarations:
     cells: Sequence[CellRuns]
 
     def comparison(self, a: CellRuns, b: CellRuns, *, primary: bool) -> Declared:
-        """The time of declaration of comparing two cells; of declaring this `primary`, if it is."""
+        """The time, as a `Declared`, at which comparing two cells was declared; as `primary`, if it is."""
         kind = "primary" if primary and self.grid.meta.primary else "listed"
         return self._when((kind, _of_pair(a, b)), _BESIDE_COMPARISONS, [[a], [b]])
 
     def claim(self, claim: Expectation) -> Declared:
-        """The time of declaration of a claim."""
+        """The time, as a `Declared`, at which a claim was written down."""
         parts = [claim.better, claim.better | claim.than]
         parts += [part | claim.since for part in parts] if claim.since else []
         axes = self.grid.meta.axes
@@ -76,7 +76,8 @@ class Declarations:
         return frozenset((kind, what) for kind, those in said.items() for what in those)
 
     def _when(self, said: tuple[str, str], beside: Collection[str], sides: Sequence[Sequence[CellRuns]]) -> Declared:
-        """The time of declaration of `said`, given its `sides`. Removing anything of the kinds `beside` resets it."""
+        """The time, as a `Declared`, at which `said` was declared, against the first results of its `sides`. Removing
+        anything of the kinds `beside` resets it."""
         since: Declaration | None = None
         later: Stated | None = None
         for declaration, every in reversed(list(zip(self.grid.meta.declarations, self._stated, strict=True))):

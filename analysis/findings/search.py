@@ -52,7 +52,7 @@ class Optimism:
 
     @property
     def alone(self) -> bool:
-        """True where the winner won by this objective alone. With two objectives it may have won by both together."""
+        """True where the winner won by this objective alone. With two, it may have won by the other one, or by both."""
         return len(self.winner.values) == 1
 
 

@@ -178,7 +178,7 @@ class Taken:
     """The values of k cells, [k, N] or [k, N, m], nan where missing; `seeds` has the number of seeds of each cell.
 
     Cells that are not `declared` to be compared are looked at once, at the first look, and so is every pair with one of
-    them. Where a seed has several columns, `columns` is the number of columns of the first n seeds.
+    them. Where a seed has several columns, `columns` is n → the number of columns of the first n seeds.
     """
 
     plan: Looks

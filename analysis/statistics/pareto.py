@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 
 def pareto_front(costs: Sequence[float], values: Sequence[float], sign: int) -> list[bool]:
-    """A flag per point, True unless another dominates it: costs no more and is no worse, and is better in one of the
-    two.
+    """A flag per point, True unless another dominates it: costs no more, is no worse, and is better in one of these.
 
     `sign` · value is better where it is larger. Equal points stand or fall together; nan is never on the front.
     """

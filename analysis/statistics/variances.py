@@ -63,7 +63,7 @@ class Means:
         return np.asarray(np.hypot(own, np.sqrt(self.by_images) * quantile(alpha, self.images - 1)))
 
     def two_sided(self) -> Array:
-        """The two-sided p, at which the interval ends at 0: 0 for a difference without variance, 1 for none."""
+        """The two-sided p, at which the interval ends at 0; 0 for a difference without variance, 1 for one of 0."""
         p = np.asarray(_alone(self.mean, self.by_seeds, self.seeds))
         if self.images > 1:
             p = np.asarray(np.maximum(p, _alone(self.mean, self.by_images, self.images)))
