@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from diffusion_core.optimiser import AdamW, Moments
 
 MOMENTUM = 0.95
-"""μ."""
+"""The decay μ of the momentum."""
 STEPS = 5
 A, B, C = 3.4445, -4.7750, 2.0315
-"""a, b and c."""
+"""The coefficients a, b and c of a Newton–Schulz step."""
 TINY = 1e-7
-"""Added to ‖u‖, which may be 0."""
+"""The number that is added to ‖u‖, which may be 0."""
 MATCHED = 0.2
 """The root mean square of a step of AdamW."""
 MATRICES = "matrices"
@@ -83,7 +83,7 @@ def turned(moments: Moments) -> Tensor:
 
 
 def scale_of(rows: int, columns: int) -> float:
-    """s."""
+    """The scale s of a turned matrix."""
     return MATCHED * math.sqrt(max(rows, columns))
 
 

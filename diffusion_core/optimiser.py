@@ -23,7 +23,7 @@ from torch import Tensor, nn
 ALIGNMENT = 16
 """The multiple of numbers at which parameters begin: 64 bytes of float32, the load of a vector register."""
 EPSILON = 1e-8
-"""ϵ."""
+"""The number ϵ that is added to the denominator."""
 
 
 class Flat:
