@@ -1,6 +1,6 @@
-"""Interim analyses of a results folder: what its comparisons still take, for the command that goes on with it.
+"""Interim analyses of a results folder: what its comparisons still need, for the command that continues it.
 
-They read files as pages do. So whoever reads what a command leaves can follow what it decided on the way.
+They read files, as pages do. So a reader of a command's files can retrace what it decided.
 """
 
 from __future__ import annotations
@@ -21,21 +21,23 @@ from analysis.read.runs import read_folder
 from analysis.statistics.looks import Looked
 
 Progress = Literal["open", "settled", "over"]
-"""The progress of a comparison: more seeds are wanted, or it is settled, or it is over without a verdict."""
+"""The progress of a comparison: `open` if more seeds are wanted, `settled`, or `over` without a verdict."""
 
 
 @dataclass(frozen=True)
 class Enough:
-    """The number of generated sets from which drawing adds little, inf where none is enough; and why, in words."""
+    """The number of generated sets from which on drawing adds little, inf if none is enough; and the reason in
+    words."""
 
     sets: float
     reason: str
 
 
 def progress(folder: Path) -> dict[tuple[str, str], Progress]:
-    """The progress of each declared comparison of a grid that is looked at, by the ids of its cells.
+    """The progress of each declared comparison of a grid with looks, by the ids of its cells.
 
-    It is open where it is in a metric that both cells have values of, and settled where each that judges it says so.
+    A comparison is open if it is in any metric with values of both cells, else settled if all closed metrics settled
+    it.
     """
     answers = Answers.of(read_folder(folder))
     assert answers.meta.auto is not None, "its seeds are not added by looks"
@@ -49,7 +51,7 @@ def progress(folder: Path) -> dict[tuple[str, str], Progress]:
 
 
 def _progress(in_metrics: Sequence[tuple[Looked, bool]]) -> Progress:
-    """The progress of a comparison in all metrics, from that in each, and whether both of its cells have values."""
+    """The progress of a comparison over all metrics, from each metric's decision and a flag for measured cells."""
     if any(looked.open and measured for looked, measured in in_metrics):
         return "open"
     closed = [looked for looked, _ in in_metrics if not looked.open]
@@ -57,14 +59,14 @@ def _progress(in_metrics: Sequence[tuple[Looked, bool]]) -> Progress:
 
 
 def enough_sets(folder: Path) -> Enough | None:
-    """The sets that the metric of samples which takes the most of them would take; None where none says how many."""
+    """The number of sets that suffices for every metric of samples; None if no metric says how many."""
     spent = [spending(finding) for finding in Answers.of(read_folder(folder)).findings]
     noisiest = max((item for item in spent if item is not None), key=lambda item: item.enough, default=None)
     return None if noisiest is None else Enough(noisiest.enough, in_words(noisiest))
 
 
 def in_words(noisiest: Spending) -> str:
-    """The share of a metric's noise that drawing makes, in words."""
+    """A sentence on the share of a metric's noise that comes from drawing."""
     more = "" if math.isinf(noisiest.enough) else f", below a tenth from {math.ceil(noisiest.enough)} on"
     share = f"{percent(noisiest.share)} of a difference's variance"
     return f"{noisiest.metric.label}: with {noisiest.sets} sets drawing is {share}{more}"

@@ -1,9 +1,9 @@
-"""All that is shown of a results folder, worked out and drawn once.
+"""All pages of a results folder, computed and drawn once.
 
-folder ─▶ Answers ─▶ table.*, answers.json, figures/ ─▶ report.html;  and what a terminal shows
+folder ─▶ Answers ─▶ table.*, answers.json, figures/ ─▶ report.html;  and the text for a terminal
 
-It may run beside the command that goes on with the grid, in a process of its own: grid.json is read first, and of all
-other files no more than it speaks of is shown, however much they have grown by then.
+This may run in a process of its own, beside the command that continues the grid. grid.json is read first, and only what
+it mentions is shown of the other files, however much they have grown by then.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from analysis.tables.search import terminal_search
 
 
 def write_pages(folder: Path | str) -> str:
-    """Write every page of a results folder, those of its search where there is no grid; its answer for a terminal.
+    """Write every page of a results folder, or of its search if there is no grid; return the answer for a terminal.
 
-    Where no round of it is whole, no page is written, and the text says so.
+    If no round of it is whole, no page is written, and the text says so.
     """
     results = Path(folder)
     figures = results / "figures"
@@ -47,7 +47,7 @@ def write_pages(folder: Path | str) -> str:
 
 
 def in_words(answers: Answers) -> str:
-    """A grid for a terminal: the search that it confirms, if it does, and its answer with the table."""
+    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
     search = answers.grid.search
     parts = [terminal_search(search, answers.optimism)] if search is not None else []
     return "\n\n".join([*parts, terminal_table(answers)])

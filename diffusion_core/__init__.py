@@ -65,7 +65,7 @@ PLACES = {
 __all__ = list(PLACES)
 
 
-if not TYPE_CHECKING:  # Type checkers are to refuse a name that there is not.
+if not TYPE_CHECKING:  # Type checkers must refuse names that do not exist.
 
     def __getattr__(name: str) -> Any:
         """Import an offered name when it is first asked for."""

@@ -1,4 +1,4 @@
-"""Autoencoders: what a code of an image is, and what it is taught by (Rombach et al. 2022, §3.1).
+"""Autoencoders: the code of an image, and the loss that trains it (Rombach et al. 2022, §3.1).
 
     kl   q(z | x) = N(μ(x), diag σ²(x)),   loss = E_q[−log P(x | z)] + w KL(q(z | x) ‖ N(0, I))
     vq   z_q = the nearest of K codes to z(x) at each place,
@@ -6,8 +6,8 @@
 
 with d the dimensions of z. In both, P(x | z) integrates N(x̂(z), s²) over each grey level's bin (`decoders.py`), with
 one learned s for all pixels (Rybkin et al. 2021), and bits are per dimension of the image. With w = 1 the loss of kl is
-the negative evidence bound. The vector-quantised code is kept as Rombach et al. keep it: z is diffused, and the decoder
-quantises.
+the negative evidence bound. As in Rombach et al., the z of a vector-quantised code is diffused, and the decoder
+quantises it.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ from diffusion_core.units import bits_per_dim
 __all__ = ["Autoencoder", "KlAutoencoder", "VqAutoencoder"]
 
 HASTE = 10.0
-"""Ratio of log s² to its trained parameter: from 1 to a grey level's width, s has further to go than any weight."""
+"""The ratio of log s² to its trained parameter: s must fall from 1 to a grey level's width, farther than weights
+move."""
 
 PLACES = 1 << 15
-"""Places of codes whose distances to the whole codebook are in memory at once."""
+"""The most places of codes whose distances to the whole codebook are in memory at once."""
 
 LOG_VARIANCES = (-30.0, 20.0)
 """Bounds within which log σ² of the encoder is held."""
@@ -188,7 +189,7 @@ class VqAutoencoder(Autoencoder):
     def indices(self, z: Tensor) -> Tensor:
         """The nearest code at each place, int64 [B, h, w]."""
         places = z.movedim(1, -1)
-        # A matrix product would be taken in TF32 while it trains on a GPU, and find other codes than when it is scored.
+        # A matrix product would use TF32 in training on a GPU, and find other codes than in scoring.
         mode = "donot_use_mm_for_euclid_dist"
         nearest = [
             torch.cdist(part.to(self.device), self.codebook.to(z.dtype), compute_mode=mode).argmin(-1).to(z.device)
@@ -225,7 +226,7 @@ class VqAutoencoder(Autoencoder):
 
     @torch.no_grad()
     def begin(self, raw: Tensor, seed: int) -> None:
-        """The codes start as z at places of these images."""
+        """Set the codes to z at random places of these images."""
         places = self.moments(raw).movedim(1, -1).flatten(0, -2)
         order = torch.randperm(len(places), generator=draw(seed, 0, "codebook"))
         chosen = torch.arange(len(self.codebook)) % len(places)

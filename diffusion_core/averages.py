@@ -1,4 +1,4 @@
-"""Axis: the average, which weights of a training are evaluated; and averages of any length after the fact.
+"""Axis: the average, that is, the weights of a training that are evaluated; and averages of any length after the fact.
 
     tracked      θ̄_{n+1} = d θ̄_n + (1 − d) θ_{n+1}, as `training.ema` says       (`trainer.py`)
     raw          θ_n, the last weights
@@ -9,18 +9,19 @@ The power-function average of weights θ(τ) up to time t, in steps, and its wid
     θ̂(t) = ∫_0^t p(τ) θ(τ) dτ,   p(τ) = (γ + 1) τ^γ/t^{γ+1},   σ_rel² = (γ + 1)/((γ + 2)² (γ + 3))
     θ̂ ← β θ̂ + (1 − β) θ,         β = (1 − Δ/t)^{γ+1}
 
-(§3.1): exact for weights that stay the same over Δ, and nothing of what it started from is left, since β = 0 at t = Δ.
-Averages θ̂_i that were kept at times t_i tell another by the combination of profiles that is nearest to its own in L²,
+(§3.1). The update is exact for weights that are constant over Δ, and keeps nothing of the start, since β = 0 at t = Δ.
+
+Averages θ̂_i kept at times t_i give any other one by the combination of profiles that is nearest to its own in L²,
 
     A x = b,   A_ij = ∫ p_i p_j dτ,   b_i = ∫ p_i p dτ,   Σ x_i = 1;     θ̂ ≈ Σ x_i θ̂_i
 
 (§3.2, appendix C), ∫ p_a p_b dτ = (γ_a + 1)(γ_b + 1)/(γ_a + γ_b + 1) · (t_a/t_b)^{γ_b}/t_b where t_a ≤ t_b.
 
-How many snapshots: of σ_rel 0.05 and 0.10, evenly spaced, 24 bring weights within 1 % of tracked ones for all σ_rel in
-0.03 … 0.25 on a path of sines and random walks, and 12 in trainings of the digits' U-Net of 500 and 1000 steps (raw
-weights are 4 to 19 % off these). With 32 it is 0.6 % and 0.2 %. What is left of the profile tells how far off it is
-before anything is trained (`profile_error`): where that is below `MOST_OFF`, weights were within 0.4 % of tracked ones
-in these trainings, and within 1.4 % on that path.
+Snapshots needed, of σ_rel 0.05 and 0.10, evenly spaced: 24 bring weights within 1 % of tracked ones for all σ_rel in
+0.03 … 0.25 on a path of sines and random walks; 12 do in trainings of the digits' U-Net of 500 and 1000 steps (raw
+weights are 4 to 19 % off these). With 32 it is 0.6 % and 0.2 %. The part of a profile that the combination misses
+predicts the error before anything is trained (`profile_error`): where it is below `MOST_OFF`, weights were within 0.4 %
+of tracked ones in these trainings, and within 1.4 % on that path.
 """
 
 from __future__ import annotations
@@ -54,11 +55,11 @@ __all__ = [
 KEPT = (0.05, 0.10)
 """σ_rel of the two averages that are kept while a network trains (§3.2)."""
 LEAST_STD, MOST_STD = 0.004, 0.284
-"""Others ask for more snapshots than may be kept; at 12^−½ = 0.289 all steps would weigh alike, γ = 0."""
+"""The range of σ_rel. A smaller one needs too many snapshots; at 12^−½ = 0.289 all steps would weigh alike, γ = 0."""
 MOST_OFF = 0.05
-"""The share of a profile, in L², that a reconstruction may miss."""
+"""The largest share of a profile, in L², that a reconstruction may miss."""
 ENOUGH = 32
-"""Snapshots by which averages of σ_rel 0.02 … 0.25 miss less."""
+"""The number of snapshots with which averages of σ_rel 0.02 … 0.25 miss less than that."""
 
 
 @lru_cache(maxsize=256)
@@ -69,7 +70,7 @@ def exponent(std: float) -> float:
 
 
 def kept_share(std: float, time: float, steps: float = 1.0) -> float:
-    """β, the share that the average before the last `steps` keeps in that at a time; 0 where there was none before."""
+    """β, the share that an average keeps of itself over the last `steps` up to `time`; 0 if it only begins there."""
     return float((1 - steps / time) ** (exponent(std) + 1))
 
 
@@ -83,7 +84,7 @@ def products(times: Tensor, stds: Sequence[float], others: Tensor, other_stds: S
 
 
 def coefficients(times: Sequence[float], stds: Sequence[float], time: float, std: float) -> Tensor:
-    """x_i, float64: the weights of averages that were kept at these times in that of another at `time`."""
+    """x_i, float64: the weights of averages kept at these times in the combination for another one at `time`."""
     kept, wanted = torch.tensor(times, dtype=torch.float64), torch.tensor([time], dtype=torch.float64)
     x: Tensor = torch.linalg.solve(products(kept, stds, kept, stds), products(kept, stds, wanted, [std])[:, 0])
     return x / x.sum()
@@ -114,18 +115,18 @@ def _exponents(stds: Sequence[float]) -> Tensor:
 
 
 class Average(ABC):
-    """The weights of a training that are evaluated."""
+    """A choice of the weights of a training that are evaluated."""
 
     snapshots: ClassVar[int] = 0
-    """The snapshots that a training is to take for it where nothing is said."""
+    """The number of snapshots that a training takes for it by default."""
 
     def refusal(self, plan: Training) -> str | None:
-        """The reason why a training by this plan does not tell these weights; None if it does."""
+        """The reason why a training by this plan does not give these weights; None if it does."""
         return None
 
     @abstractmethod
     def weights(self, ended: Callable[[str], Values], kept: Callable[[int], Values], plan: Training) -> Values:
-        """The state of a learner with these weights, of what a training by a plan has left.
+        """The state of a learner with these weights, from what a training by this plan has left.
 
         `ended` gives the last state of the `learner` or of its `average`, `kept` the snapshot that was taken at a step.
         """
@@ -133,7 +134,7 @@ class Average(ABC):
 
 @dataclass(frozen=True)
 class Tracked(Average):
-    """The exponential moving average that `training.ema` says."""
+    """The exponential moving average with the decay `training.ema`."""
 
     def weights(self, ended: Callable[[str], Values], kept: Callable[[int], Values], plan: Training) -> Values:
         return ended("average")
@@ -151,7 +152,7 @@ class Raw(Average):
 class Power(Average):
     """The power-function average whose relative standard deviation is `std`, at the end of a training.
 
-    Buffers are the learner's, as those of a tracked average.
+    Buffers are copied from the learner, as for a tracked average.
     """
 
     std: float = 0.1
@@ -201,8 +202,8 @@ def _places(plan: Training) -> tuple[list[float], list[float]]:
 
 
 class Averages:
-    """The averages of a learner's weights while it trains: one `tracked` in a module like it, and, where snapshots are
-    to be taken of them, power functions; those of parameters, `flats`, lie in vectors like theirs."""
+    """The averages of a learner's weights while it trains: one in the module `tracked`, and power functions if
+    snapshots are taken. Averages of the parameters in `flats` lie in vectors like theirs."""
 
     def __init__(self, tracked: nn.Module, learner: nn.Module, flats: Sequence[Flat], plan: Training) -> None:
         self.ema = plan.ema
@@ -221,7 +222,7 @@ class Averages:
 
     @torch.no_grad()
     def follow(self, shares: Iterable[float | Tensor]) -> None:
-        """Take the new weights' share in, and their buffers as they are."""
+        """Move each average towards the new weights by their share in it, and copy the buffers."""
         for vectors, share in zip(self.vectors, shares, strict=True):
             for values, flat in zip(vectors, self.flats, strict=True):
                 weight = share.to(values.dtype) if isinstance(share, Tensor) else share
@@ -235,7 +236,7 @@ class Averages:
         return [*(values for vectors in self.vectors for values in vectors), *(mine for mine, _ in self.buffers)]
 
     def powers(self) -> Values:
-        """The power functions, by σ_rel and the parameter's name; they are no copies."""
+        """The power-function averages, by σ_rel and the parameter's name; they are views and no copies."""
         powers: Values = {}
         for std, vectors in zip(self.stds, self.vectors[1:], strict=True):
             views = {
@@ -247,7 +248,7 @@ class Averages:
         return powers
 
     def load(self, powers: Values) -> None:
-        """Go on from these; ValueError where they are of another learner."""
+        """Continue from these averages; ValueError where they are of another learner."""
         own = self.powers()
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in powers.items()}:
             raise ValueError("the checkpoint belongs to another learner: its averages had other parameters")

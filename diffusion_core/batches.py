@@ -1,7 +1,7 @@
-"""The batches of a training: which stored examples a step sees, and which of them mirrored, by (seed, step) alone.
+"""The batches of a training: the stored examples of a step, and which of them are mirrored, by (seed, step) alone.
 
-Epochs follow one another, each an order of all examples. A flip mirrors an image from left to right, each with
-probability ½ and anew at each step, where mirrored images are as likely as the others: data that are few last longer.
+Each epoch visits all examples in an order of its own. A flip mirrors an image from left to right, with probability ½
+and drawn anew at each step, for data whose mirror images are equally likely: so few data last longer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Labelled(NamedTuple):
 
 
 def parts(data: Tensor | Labelled, classes: int) -> tuple[Tensor, Tensor | None]:
-    """Stored data [N, …], and their labels where K = `classes` of them are learned from; ValueError without such."""
+    """Stored data [N, …], and their labels if K = `classes` > 0; ValueError where these are needed and missing."""
     values, labels = data if isinstance(data, Labelled) else (data, None)
     if not classes:
         return values, None

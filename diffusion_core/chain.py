@@ -41,7 +41,7 @@ def strided_times(horizon: int, steps: int) -> Tensor:
 def whole(times: Tensor) -> Tensor:
     """Rising times, the last of them T, each rounded to the nearest whole one so that all differ, int64.
 
-    A place is given to the earliest first; those that this would push beyond T make room downwards.
+    Times get their places from the earliest on; where these would go beyond T, they move down.
     """
     if not times.is_floating_point():
         return times
@@ -56,10 +56,10 @@ def whole(times: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Chain:
-    """The `times` τ [K + 1] that are visited, int64, or float64 where they are real, `gamma` at any time, and the rule
-    for σ_1², `first_step`.
+    """A chain of visited `times` τ [K + 1], int64, or float64 if they are real; `gamma` gives the noise level at any
+    time, and `first_step` is the rule for σ_1².
 
-    The coefficients of all its steps are worked out once, unless γ learns: a chain is one of γ as it is.
+    The coefficients of all steps are computed once, for γ as it is, unless γ learns.
     """
 
     gamma: Gamma
@@ -78,12 +78,13 @@ class Chain:
 
     @cached_property
     def places(self) -> list[int]:
-        """The whole times next to τ_0..τ_K, each its own: those that noise is drawn by."""
+        """The whole times nearest to τ_0..τ_K, all of them different, by which noise is drawn."""
         return list(whole(self.times).tolist())
 
     @cached_property
     def levels(self) -> list[float]:
-        """γ at τ_0..τ_K as numbers, read once: a sampler that decides by them waits for the device at no step."""
+        """γ at τ_0..τ_K as numbers, read once: a sampler that decides by them need not wait for the device at each
+        step."""
         return list(self.gamma(self.times).tolist())
 
     def pair(self, k: Tensor) -> Pair:
@@ -97,16 +98,16 @@ class Chain:
 
     @cached_property
     def _steps(self) -> Pair:
-        """`pair` of k = 1..K, where γ stays what it is."""
+        """The `pair` of k = 1..K, for a γ that does not learn."""
         return self._pair(self.times[1:], self.times[:-1])
 
     @cached_property
     def _trained_steps(self) -> Pair:
-        """`trained_pair` of k = 1..K, where γ stays what it is."""
+        """The `trained_pair` of k = 1..K, for a γ that does not learn."""
         return self._pair(self.times[1:], self.times[1:] - 1)
 
     def _pair(self, t: Tensor, s: Tensor) -> Pair:
-        # A γ that is learned costs a network's pass: all noise levels are asked for at once.
+        # A learned γ costs a pass of its network, so all noise levels are computed at once.
         count = len(t)
         gamma = self.gamma(torch.cat([t, s, self.times[1:3]]))
         gamma_t, gamma_s, first = gamma[:count], gamma[count : 2 * count], gamma[2 * count :]

@@ -1,6 +1,6 @@
-"""One value of each axis, and the rules that tell which of them make no sense together.
+"""One value of each axis, and the rules on values that make no sense together.
 
-Every rule says what was asked for, why it has no meaning, and the nearest thing that has one.
+Every rule states what was asked for, why it has no meaning, and the nearest choice that has one.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Choices:
     """The choices that a `Diffusion` is built from, by default those of DDPM (Ho et al. 2020, arXiv:2006.11239).
 
     `parameterization`, `variance`, `schedule`, `objective`, `timesteps`, `network`, `coupling` and `conditioning` are
-    one value of each axis, `horizon` is T. `time_input` is what the network is told of the time: 1000 t/T, or the noise
-    level on a scale that is the same for all fixed schedules and stays where it is for a learned one. `first_step` is
-    the rule for σ_1²: the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the objective
-    has a meaning there, or real ones. `spacing` is of the times that a chain of fewer than T steps visits, and no part
-    of training.
+    one value of each axis, `horizon` is T. `time_input` is how the network is told the time: as 1000 t/T, or as the
+    noise level, on a scale that is the same for all fixed schedules and does not move with a learned one. `first_step`
+    is the rule for σ_1²: the schedule's own, or β_1. `time` says which times training draws: 1..T wherever the
+    objective has a meaning there, or real ones. `spacing` chooses the times of a chain of fewer than T steps, and has
+    no part in training.
     """
 
     parameterization: Parameterization = field(default_factory=Epsilon)
@@ -65,11 +65,11 @@ class Choices:
 
     @property
     def knows_between(self) -> bool:
-        """True where the network can be asked between the times 1..T: an output needs no step, and training drew real
+        """True where the network can be asked between the times 1..T: its output needs no step, and training drew real
         times, or whole ones that it is told at most 1 apart, as fine as its embedding of time.
 
-        Noise levels that it is told (`time_input=log_snr`) lie further apart near an end. Told 20 apart (T = 50), a
-        network of digits errs between them by up to 8 times as much as at them.
+        Noise levels (`time_input=log_snr`) lie further apart near an end. A network of digits that was told times 20
+        apart (T = 50) errs between them by up to 8 times as much as at them.
         """
         dense = self.in_continuous_time or (self.time_input == "t" and self.horizon >= TIME_SCALE)
         return dense and not self.parameterization.needs_pair
@@ -114,7 +114,7 @@ def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool =
 
 
 def level_refusal(choices: Choices) -> str | None:
-    """The reason for which the network says nothing at a noise level alone; None if it does."""
+    """The reason for which the network's output has no meaning at a noise level alone; None if it has one."""
     if choices.parameterization.needs_pair:
         return (
             f"parameterization={choice_name(choices.parameterization)} predicts a mean between two times and has no "
@@ -124,7 +124,7 @@ def level_refusal(choices: Choices) -> str | None:
 
 
 def flow_refusal(choices: Choices) -> str | None:
-    """The reason for which no integral is over all noise levels (continuous bound, flow likelihood), or None."""
+    """The reason for which no integral over all noise levels exists (continuous bound, flow likelihood), or None."""
     if _schedule(choices) is None and choices.schedule.gamma(choices.horizon).ends_in_noise:
         return (
             f"schedule={choice_name(choices.schedule)} ends in noise alone, at an infinite noise level that no "
@@ -198,7 +198,8 @@ def _learning_from_the_bound(choices: Choices) -> str:
 
 
 def _biased_bound(choices: Choices) -> str | None:
-    """A bound is a mean over uniform t and independent noise: neither a weight on t nor a coupling draws it."""
+    """The reason for which a bound would be biased, or None: it is a mean over uniform t and independent noise, which
+    neither reweighted t nor a coupling gives."""
     timesteps, coupling = choices.timesteps, choices.coupling
     for unbiased, over, other, instead in (
         (
@@ -231,7 +232,8 @@ def _learned_schedule(choices: Choices) -> str | None:
 
 
 def _own_estimate(choices: Choices) -> str | None:
-    """The bound is that of f(x_t, x̂_0'): no loss of an example that is shown zeros, or that x̂_0' is a constant in."""
+    """The reason against self-conditioning with a learned schedule, or None: the bound is that of f(x_t, x̂_0'), but
+    training shows some examples zeros, and takes x̂_0' as a constant for the others."""
     if not (choices.conditioning.self_conditioning and choices.schedule.learned):
         return None
     return (
@@ -273,7 +275,7 @@ def _pure_noise(choices: Choices) -> str | None:
 
 
 def _paired_noise(choices: Choices) -> str | None:
-    """E‖ε‖² − E‖ε̂‖² is no error of ε̂ where the noise depends on x_0."""
+    """The reason against noise that depends on x_0, or None: E‖ε‖² − E‖ε̂‖² is then not the error of ε̂."""
     if choices.coupling.independent or not choices.variance.needs_independent:
         return None
     return (

@@ -1,11 +1,11 @@
-"""Gradient clipping of the normalised objective: no step is longer for the unit in which a loss is counted.
+"""Gradient clipping of the normalised objective: the unit of a loss does not change the length of a step.
 
     g ← g · min(1, c ℓ_0/‖g‖),   ℓ_0 = E |loss| at the weights that a training starts from
 
 for each group of parameters by its own loss. It is the clipping of loss/ℓ_0 at the norm c: ‖∇ (loss/ℓ_0)‖ = ‖g‖/ℓ_0.
-Losses of one problem differ by orders of magnitude between objectives, and a norm that clips one of them at every step
-would leave another alone: whoever compares them would compare clipping. ℓ_0 is a mean over several draws of times and
-noise for the first batch, without dropout; a loss that is a density's may be negative, so its size counts.
+Losses of one problem differ by orders of magnitude between objectives. One norm for all would clip one objective at
+every step and another never, so a comparison of objectives would compare clipping. ℓ_0 is a mean over several draws of
+times and noise for the first batch, without dropout; the loss of a density may be negative, so its size counts.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ from diffusion_core.optimiser import AdamW
 from diffusion_core.trainable import Learner
 
 DRAWS = 16
-"""Draws of times and noise per example of the first batch, over which ℓ_0 is a mean."""
+"""The draws of times and noise per example of the first batch, over which ℓ_0 is a mean."""
 
 
 class Clipping:
-    """The clipping of what an optimiser has received at the `norm` c, if there is one; what it did is in `report`."""
+    """The clipping of an optimiser's gradients at the `norm` c; None means none. `report` says what it did."""
 
     def __init__(self, norm: float | None, optimiser: AdamW, device: torch.device) -> None:
         self.norm = math.inf if norm is None else norm
         self.optimiser = optimiser
         clipped = optimiser.groups if norm is not None else ()
         self.loss_0 = {group: torch.ones((), device=device) for group in clipped}
-        """ℓ_0, all that a training which goes on needs: at a report no step is counted."""
+        """ℓ_0 by group. A continued training needs nothing else: at a report the counts below are 0."""
         self.clipped = {group: torch.zeros((), device=device) for group in clipped}
-        """The steps since the last report at which g was longer."""
+        """The number of steps since the last report at which g was clipped, by group."""
 
     @torch.no_grad()
     def begin(self, learner: Learner, raw: Tensor, labels: Tensor | None, seed: int, size: int) -> None:
-        """Work out ℓ_0 for the first batch [B, …] with its labels [B], so many examples at a time."""
+        """Compute ℓ_0 for the first batch [B, …] with its labels [B], `size` examples at a time."""
         if not self.loss_0:
             return
         sums = {group: torch.zeros_like(loss) for group, loss in self.loss_0.items()}
         training = learner.training
         learner.eval()
         for draw in range(1, DRAWS + 1):
-            # Before the first step, and so none of a step's own draws.
+            # Steps below 0, so that no training step has the same draws.
             draws = learner.drawn(raw, labels, seed, -draw)
             for start in range(0, len(raw), size):
                 piece = slice(start, start + size)
@@ -74,7 +74,7 @@ class Clipping:
         return list(self.clipped.values())
 
     def report(self, steps: int) -> dict[str, float]:
-        """ℓ_0 of each group, and the share of the last so many steps that were clipped; these are counted anew."""
+        """ℓ_0 of each group, and the share of the last `steps` steps that were clipped; the count starts anew."""
         logged: dict[str, float] = {}
         for group, loss_0 in self.loss_0.items():
             logged |= {
@@ -85,7 +85,7 @@ class Clipping:
         return logged
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take ℓ_0 by group from a training that this one goes on with; ValueError where it clipped other groups."""
+        """Take ℓ_0 by group from a training that this one continues; ValueError where it clipped other groups."""
         if state.keys() != self.loss_0.keys():
             raise ValueError("the checkpoint belongs to another training: what it clipped were other gradients")
         for group, loss_0 in self.loss_0.items():

@@ -3,22 +3,22 @@
     unconditional   nothing: ε̂(x_t)
     class           the label: ε̂(x_t | y), and with no label, y = K of K classes, ε̂(x_t)
 
-One network learns both by being told no label for a share of the examples (Ho & Salimans 2022). Where p(y) is the
-data's, what is best without a label is the mean of what is best with each, by its posterior:
+One network learns both by being told no label for a share of the examples (Ho & Salimans 2022). If p(y) is the data's,
+the best output without a label is the mean of the best outputs with each label, by its posterior:
 
     E[x_0 | x_t] = Σ_y p(y | x_t) E[x_0 | x_t, y]
 
-With self-conditioning (Chen et al. 2022) the network is shown an estimate of x_0 beside x_t. The estimate is its own,
-from zeros in its place:
+With self-conditioning (Chen et al. 2022) the network is shown an estimate of x_0 beside x_t. Here it is the network's
+own estimate at the same x_t, made with zeros in its place:
 
     x̂_0' = f(x_t, 0),   x̂_0 = f(x_t, x̂_0')
 
-at one x_t, so that p_θ(x_s | x_t) is a function of x_t, and the bound is that of the model which is sampled. (Chen et
-al. show samples the x̂_0 of the step before: cheaper, but then x_s follows from all of the path, and has no such bound.)
-Training takes x̂_0' without its gradient for half of the examples, and f(x_t, 0) for the others.
+So p_θ(x_s | x_t) is a function of x_t, and the bound is that of the model which is sampled. (Chen et al. show samples
+the x̂_0 of the step before. That is cheaper, but then x_s depends on the whole path, and has no such bound.) Training
+takes x̂_0' without its gradient for half of the examples, and f(x_t, 0) for the others.
 
-Of bounded data x̂_0' is shown within their bounds, of others as its part in x_t, √ᾱ x̂_0' = x_t − √(1 − ᾱ) ε̂': x̂_0'
-itself is √(1 − ᾱ)/√ᾱ times as far off as ε̂', and with the cosine schedule points were lost beside it.
+For bounded data, x̂_0' is shown clipped to the bounds. For others its part in x_t is shown, √ᾱ x̂_0' = x_t − √(1 − ᾱ)
+ε̂', since the error of x̂_0' itself is √(1 − ᾱ)/√ᾱ times that of ε̂', which with the cosine schedule hid the points.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ __all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sa
 HOST = torch.device("cpu")
 
 TOLD = ("label", "own")
-"""Names of all that a training tells a network of an example: its label, and whether it is shown its own estimate."""
+"""The names of all that a training tells a network of an example: its label, and whether it is shown its own
+estimate."""
 SHOWN = 0.5
 """The share of examples that are shown their own estimate in training (Chen et al. 2022, §3.2)."""
 
@@ -55,11 +56,11 @@ class Conditioning(ABC):
 
     @property
     def passes(self) -> int:
-        """The number of passes of the network that x̂_0 at one x_t takes."""
+        """The number of passes of the network for x̂_0 at one x_t."""
         return 2 if self.self_conditioning else 1
 
     def draws(self, count: int, seed: int, step: int) -> Values:
-        """The draws of a step of training by which so many examples are told what, each [B], on the CPU."""
+        """The draws that decide what each of `count` examples of a training step is told, each [B], on the CPU."""
         if not self.self_conditioning:
             return {}
         return {"own": uniform(seed, step, "self_conditioning", (count,), HOST) < SHOWN}
@@ -112,7 +113,7 @@ class Class(Conditioning):
 
 
 def check_labels(labels: Tensor, classes: int) -> None:
-    """ValueError unless these are labels int64 [N] of so many classes: 0..K − 1, and −1 or K for none."""
+    """ValueError unless these are labels int64 [N] of `classes` classes: 0..K − 1, and −1 or K for none."""
     if labels.dtype != torch.int64 or labels.ndim != 1:
         raise ValueError(f"labels must be int64 [N], got {labels.dtype} {list(labels.shape)}")
     wrong = labels[(labels < -1) | (labels > classes)]

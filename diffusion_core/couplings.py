@@ -37,13 +37,13 @@ Draw = Callable[[int], Tensor]
 """The j-th draw from N(0, I) for a batch, j = 0, 1, …: of the shape and on the device of its x_0 [B, …]."""
 
 MOST_DRAWS = 1000
-"""Each is a batch of noise more."""
+"""The most draws k: each takes one more batch of noise."""
 
 
 class Coupling(ABC):
-    """The choice of a noise for each x_0 of a batch.
+    """A choice of the noise for each x_0 of a batch.
 
-    `independent` tells whether it knows nothing of x_0, `permutes` whether it is draw 0 in another order, for which a
+    `independent` is True if it does not depend on x_0; `permutes` is True if it is draw 0 in another order, for which a
     batch needs several examples.
     """
 
@@ -52,7 +52,7 @@ class Coupling(ABC):
 
     @abstractmethod
     def pair(self, x0: Tensor, draw: Draw) -> Tensor:
-        """ε [B, …] for a whole batch of x_0 [B, …], or all of one class in it; it follows from these and the draws."""
+        """ε [B, …] for a whole batch of x_0 [B, …], or for all of one class in it, as a function of these and draws."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Optimal(Coupling):
     """The permutation of a batch's noise of the least Σ ‖x_0 − ε‖²: optimal transport between the two batches.
 
     (Pooladian et al. 2023, arXiv:2304.14772; Tong et al. 2024, arXiv:2302.00482.) As B grows it tends to that between
-    the data and N(0, I). It is worked out on the CPU, for which a GPU waits once a step: a millisecond at B = 128,
-    fifty at 1024.
+    the data and N(0, I). It is computed on the CPU, for which a GPU waits once a step: a millisecond at B = 128, fifty
+    at 1024.
     """
 
     permutes: ClassVar[bool] = True
@@ -116,7 +116,7 @@ def squared_distance(a: Tensor, b: Tensor) -> Tensor:
 
 def assignment(products: Tensor) -> Tensor:
     """The permutation π of the largest Σ_i products[i, π(i)], int64 [B], of products [B, B] on the CPU."""
-    from scipy.optimize import linear_sum_assignment  # Who pairs nothing need not wait for it.
+    from scipy.optimize import linear_sum_assignment  # Slow to import, and only needed here.
 
     _, order = linear_sum_assignment(products.numpy(), maximize=True)
     return torch.from_numpy(order)

@@ -17,9 +17,9 @@ from diffusion_core.forward import expand
 REACH = 20.0
 """Standard deviations beyond which a level's share of a softmax is below float64's last digit, whatever ε is drawn."""
 NOWHERE = 1e6
-"""A distance at which no share is left, and which still has a gradient."""
+"""A distance so large that its share is 0, but that still has a gradient."""
 DISTANCES = 2**24
-"""Distances to a level's neighbours that are in memory at once, float64: 128 MB for each thing made of them."""
+"""The distances to a level's neighbours that are in memory at once, float64: 128 MB for each tensor made of them."""
 
 
 def log_bin_probability(
@@ -45,8 +45,8 @@ def log_bin_probability(
 def softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
     """log p(x_0 | x_1) elementwise, float64: a softmax over `values` v of −½ e^{−γ} (x_1/√ᾱ_1 − v)².
 
-    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values. Examples of many dimensions
-    are taken some at a time, and where a gradient is asked for each part is worked out again for it.
+    x_1/√ᾱ_1 = x_0 + e^{γ/2} ε, with γ [B]; x_0 [B, …] lies among the evenly spaced values. If examples have many
+    dimensions, some are processed at a time, and a gradient recomputes each part.
     """
     count = max(1, DISTANCES // (math.prod(x0.shape[1:]) * len(values)))
     if len(x0) <= count:
@@ -68,7 +68,7 @@ def _softmax_decoder(x0: Tensor, eps: Tensor, gamma: Tensor, values: Tensor) -> 
 def level_distances(x0: Tensor, gamma: Tensor, values: Tensor) -> Tensor:
     """x_0 − v [B, …, V] for the values v that can matter, `NOWHERE` beyond the first and the last value.
 
-    On a GPU all values are taken: to learn how many matter, the CPU would have to wait for it.
+    On a GPU all values are taken, since the CPU would have to wait to learn how many matter.
     """
     spacing = values[1] - values[0]
     if x0.device.type != "cpu":

@@ -1,9 +1,9 @@
-"""The denoiser: a network, what its output means, and what it is told, as x̂_0 and ε̂ at a noise level.
+"""The denoiser: a network, the meaning of its output, and its inputs; it gives x̂_0 and ε̂ at a noise level.
 
     x_t ─▶ network(c_in x_t, time) ─▶ output ─▶ x̂_0 ─▶ clipped, or not ─▶ ε̂ = (x_t − √ᾱ x̂_0)/√(1 − ᾱ)
 
-Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is rebuilt from the clipped x̂_0. A network may
-be told a label, too, and be shown its own x̂_0 beside x_t (`conditioning.py`).
+Clipping acts on x̂_0, so it means the same for every parameterization: ε̂ is rebuilt from the clipped x̂_0. A network
+may also be told a label, and be shown its own x̂_0 beside x_t (`conditioning.py`).
 """
 
 from __future__ import annotations
@@ -30,30 +30,30 @@ TIME_SCALE = 1000.0
 
 
 PLACES = 2**21
-"""Pixels, of all examples together, that a network is shown at once where no gradient is asked for.
+"""The most pixels, of all examples together, in a call of a network without a gradient.
 
 512 images of 64×64, 32 of 256×256: the feature maps of more would outgrow the memory.
 """
 
 PLACES_WITH_GRADIENT = 2**17
-"""The same where a scored quantity is a gradient in x_t, for which every layer keeps its feature maps.
+"""The most pixels where a scored quantity is a gradient in x_t, for which every layer keeps its feature maps.
 
 128 images of 32×32: by a network of DDPM's size, whose layers keep about 50 kB a pixel, 6 GB.
 """
 
 
 def at_once(shape: tuple[int, ...], places: int) -> int:
-    """The number of examples of this shape [C, …] that hold so many pixels together, at least one."""
+    """The number of examples of this shape [C, …] that together have `places` pixels, at least one."""
     return max(1, places // math.prod(shape[1:]))
 
 
 class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
-    `halves` tells that its channels are two halves, of which the second is a learned variance's; `precision` is that of
-    the network alone, whose calls are `recorded` where no gradient is asked for, see `Diffusion.network_in`. `classes`
-    is K where it is told labels, else 0, and `own` tells that it is shown its own estimate of x_0, as of `bounded` data
-    or of others.
+    `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
+    the network alone, whose calls without a gradient are `recorded` if asked for (`Diffusion.network_in`). `classes` is
+    K if the network is told labels, else 0. `own` says that it is shown its own estimate of x_0, as that of `bounded`
+    data or of others.
     """
 
     classes: int = 0
@@ -75,17 +75,18 @@ class Denoiser(nn.Module):
     def forward(self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
 
-        The output is what the parameterization reads, `raw` what a learned variance does: [B, 0, …] where none is. A
-        `label` [B] counts where the network is told any; without one there is none.
+        The output is for the parameterization, `raw` for a learned variance: [B, 0, …] where there is none. A `label`
+        [B] counts only if the network is told labels; None means that no example has one.
         """
         return self.read(self.answer(self.asked(x_t, t, pair, label)), x_t)
 
     def asked(
         self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None, own: Tensor | None = None
     ) -> Values:
-        """The network's inputs at x_t: `x`, as it is shown, `time`, as it is told, and `label` where it is told any.
+        """The network's inputs at x_t: `x`, `time` and, if it is told labels, `label`.
 
-        Where it is shown its own estimate, `own` [B] tells who of a training is, without a gradient, and not zeros.
+        If it is shown its own estimate, `own` [B] says which examples of a training are, without a gradient; the others
+        are shown zeros.
         """
         shown = self.parameterization.network_input(x_t, pair)
         asked = {"x": shown, "time": self.time(t, pair.gamma_t).to(x_t.dtype)}
@@ -101,14 +102,14 @@ class Denoiser(nn.Module):
         return asked | {"x": torch.cat([shown, estimate], 1)}
 
     def first_estimate(self, asked: Values, x_t: Tensor, pair: Pair) -> Tensor:
-        """The estimate as it is shown, by zeros in its place."""
+        """The network's own estimate in the form that it is shown, made with zeros in its place."""
         blank = torch.cat([asked["x"], torch.zeros_like(x_t)], 1)
         output, _ = self.read(self.answer(asked | {"x": blank}), x_t)
         x0 = self.parameterization.x0(output, x_t, pair)
         return clipped(x0) if self.bounded else expand(pair.alpha_bar_t.sqrt(), x_t) * x0
 
     def answer(self, asked: Values) -> Tensor:
-        """The network's output, where no gradient is asked for some examples at a time if they are large."""
+        """The network's output. Without a gradient, large examples are processed some at a time."""
         if torch.is_grad_enabled():
             return self.called(asked)["out"]
         count = at_once(tuple(asked["x"].shape[1:]), PLACES)
@@ -126,7 +127,7 @@ class Denoiser(nn.Module):
         return output, raw
 
     def called(self, values: Values) -> Values:
-        """The network's output for what it is shown and told, in the precision that it is to compute in."""
+        """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
             return {"out": self.network(*values.values())}
 

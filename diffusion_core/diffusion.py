@@ -2,7 +2,7 @@
 
 `Diffusion` binds a network to one choice of each axis and answers what likelihood and sampling ask: p_θ of a step, a
 term of the bound, x̂_0 and ε̂ at any time. How it learns is in `learner.py`. With labels given it is p_θ(· | y), a view
-whose rows are those of the labels: who asks of some of the rows asks a view of these.
+with a row for each label; for some of the rows, take a view of these.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = ["Diffusion"]
 class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
-    What is fitted to a trained network, Var(x_0 | x_t) and the terms of the bound, is no part of it. `labels` are those
+    Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
     of a view (`given`).
     """
 
@@ -49,8 +49,8 @@ class Diffusion(nn.Module):
     labels: Tensor | None = None
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> None:
-        """A diffusion of data x_0 of `shape` [C, …], of so many `classes`, 0 where they have no labels; ValueError
-        where the choices do not go together."""
+        """A diffusion of data x_0 of `shape` [C, …], of `classes` classes, 0 for data without labels; ValueError where
+        the choices do not go together."""
         super().__init__()
         reason = refusal(choices)
         if reason is not None:
@@ -106,19 +106,19 @@ class Diffusion(nn.Module):
     def initialise(self, seed: int) -> None:
         """Draw the network's weights: each layer's by the seed and its name (`randomness.initialise`).
 
-        What no layer draws, a parameter or buffer that a constructor fills with noise, is drawn as in a network built
-        by the seed: it is a function of the seed and of what that constructor drew before. Where networks of other
-        outputs are to agree in it, the module that holds it needs a `reset_parameters`.
+        A parameter or buffer that a constructor fills with noise, and no layer draws, is drawn as in a network built by
+        the seed: it depends on the seed and on what the constructor drew before it. If networks with different outputs
+        must agree in it, the module that holds it needs a `reset_parameters`.
         """
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 
     @contextmanager
     def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
-        """A context in which the network computes in a precision, and nothing around it: samples are drawn so.
+        """A context in which the network, and nothing around it, computes in a precision; samples are drawn in it.
 
-        On a GPU its calls without a gradient are recorded and replayed (`recorded.py`) if they are to be `captured`:
-        its weights stay the tensors that they are.
+        If `captured`, its calls without a gradient on a GPU are recorded and replayed (`recorded.py`), for which its
+        weights must stay the same tensors.
         """
         denoiser = self.denoiser
         before = denoiser.precision, denoiser.recorded
@@ -130,8 +130,8 @@ class Diffusion(nn.Module):
             denoiser.precision, denoiser.recorded = before
 
     def given(self, labels: Tensor | None) -> Diffusion:
-        """p_θ(· | y) of as many rows as there are labels int64 [N], 0..K − 1, or −1 or K for none; None: of any number
-        of rows, none of which has a label. It is this diffusion itself where that takes no labels."""
+        """p_θ(· | y) with a row for each of the labels int64 [N], 0..K − 1, or −1 or K for none; with None, for any
+        number of rows without labels. A diffusion that takes no labels returns itself."""
         if not self.classes:
             return self
         if labels is None:
@@ -140,17 +140,17 @@ class Diffusion(nn.Module):
         return self._view(torch.where(labels < 0, self.classes, labels).to(self.device))
 
     def rows(self, first: int, end: int) -> Diffusion:
-        """The same view for rows `first`..`end` − 1 alone; this diffusion itself where no labels were given."""
+        """This view for rows `first`..`end` − 1 alone; the diffusion itself if no labels were given."""
         return self.picked(slice(first, end))
 
     def picked(self, places: slice | Tensor) -> Diffusion:
-        """The same view for the rows at these places."""
+        """This view for the rows at these places."""
         return self if self.labels is None else self._view(self.labels[places])
 
     def _view(self, labels: Tensor | None) -> Diffusion:
-        self.chain()  # What the full chain has worked out holds for views, too.
+        self.chain()  # Views share what the full chain has computed.
         view = copy.copy(self)
-        view._buffers = dict(self._buffers)  # What is fitted to a view is no fit of the diffusion.
+        view._buffers = dict(self._buffers)  # A fit to a view must not change the diffusion.
         view.labels = labels
         return view
 
@@ -165,7 +165,7 @@ class Diffusion(nn.Module):
 
     def fit(self, x0_variance: Tensor) -> None:
         """Give a fitted σ² its Var(x_0 | x_t) at t = 1..T [T] (`fitting.py`); until then it is not a number."""
-        # A buffer of its own: diffusions that share a denoiser share what was fitted to it until they are fitted anew.
+        # A new buffer: diffusions that share a denoiser share its fit until one of them is fitted anew.
         self.x0_variance = torch.cat([self.x0_variance[:1], x0_variance.to(self.x0_variance)])
 
     def fit_terms(self, terms: Tensor) -> None:
@@ -202,7 +202,7 @@ class Diffusion(nn.Module):
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
         """The full chain, or one of `steps` times that the spacing chooses.
 
-        They are rounded, unless they may be `real` and the network knows what lies between 1..T.
+        Times are rounded, unless they may be `real` and the network knows what lies between 1..T.
         """
         if steps is not None and steps != self.choices.horizon:
             times = self.choices.spacing.times(self.gamma, steps, self.terms)
@@ -210,7 +210,7 @@ class Diffusion(nn.Module):
             return self._chain(kept.to(self.device))
         if self.gamma.learns:
             return self._chain(self.all_times)
-        # Every training step asks for it, and what it has worked out holds for them all.
+        # Every training step asks for it, and can use what it has computed before.
         full = self._full
         if full is None or full.gamma is not self.gamma or full.first_step != self._first_step:
             full = self._full = self._chain(self.all_times)
@@ -228,7 +228,7 @@ class Diffusion(nn.Module):
         self._full = None
 
     def _apply(self, *arguments: Any, **options: Any) -> Diffusion:
-        """Move or cast: what the chain has worked out stays behind."""
+        """Move or cast; what the full chain has computed is dropped."""
         self._forget()
         moved: Diffusion = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
         return moved
@@ -247,7 +247,7 @@ class Diffusion(nn.Module):
         return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
 
     def _fitted(self, t: Tensor) -> Tensor:
-        """Var(x_0 | x_t) at times t [B], between whole ones in a line."""
+        """Var(x_0 | x_t) at times t [B], linear between whole times."""
         if not t.is_floating_point():
             return self.x0_variance[t]
         low = t.long()
@@ -281,7 +281,8 @@ class Diffusion(nn.Module):
         return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
-        """The same, the decoder worked out in every row: where it does not count, of values that cannot overflow."""
+        """The same, with the decoder computed in every row; rows that do not need it get values that cannot
+        overflow."""
         first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
         return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))

@@ -64,7 +64,7 @@ class Encoding(ABC):
         return shape
 
     def store(self, raw: Tensor) -> Tensor:
-        """The part of x_0 that takes no noise, from stored data [N, …]: worked out once, it serves every `draw`."""
+        """The part of x_0 that takes no noise, from stored data [N, …]: computed once, it serves every `draw`."""
         return raw
 
     def draw(self, stored: Tensor, seed: int, step: int, purpose: str) -> Tensor:
@@ -76,24 +76,24 @@ class Encoding(ABC):
         return uniform(seed, step, purpose, shape, device)
 
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        """Stored data as the bound takes it."""
+        """The code of stored data that the bound is computed for."""
         return Code(self.draw(self.store(raw), seed, 0, purpose))
 
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
-        """The x_0 at which each term of the bound of stored data [N, …] is taken, one after another without end.
+        """The x_0 at which each term of the bound of stored data [N, …] is computed, one after another without end.
 
-        It is that of `code`, at which reconstruction and entropy are taken too, unless terms may differ in theirs.
+        It is that of `code`, like for reconstruction and entropy, unless the terms may differ in it.
         """
         return itertools.repeat(code.x0)
 
     def density_code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        """Stored data as a likelihood of real vectors takes it."""
+        """The code of stored data for a likelihood of real vectors."""
         return Code(self.dequantise(raw, uniform(seed, 0, purpose, tuple(raw.shape), raw.device)))
 
     @property
     @abstractmethod
     def offset_bits(self) -> float:
-        """The bits/dim that make the bound on x_0 one on the stored data."""
+        """The bits/dim to add to the bound on x_0 for a bound on the stored data."""
 
     @abstractmethod
     def dequantise(self, raw: Tensor, u: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class Encoding(ABC):
     @property
     @abstractmethod
     def density_offset_bits(self) -> float:
-        """The bits/dim that make −log2 of a density of `dequantise`d data one of the stored data."""
+        """The bits/dim to add to −log2 of a density of `dequantise`d data for that of the stored data."""
 
     @property
     @abstractmethod
@@ -152,7 +152,7 @@ class GreyLevels(Encoding):
         return bits_of(self.levels)
 
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
-        """Dequantised anew for each term, evenly, where a level is several values: the first terms vary with u most."""
+        """x_0, dequantised anew for each term, evenly, if a level is several values: the first terms vary most."""
         if self.width == 1:
             return itertools.repeat(code.x0)
         draws = spread_uniforms(seed, purpose, tuple(raw.shape), raw.device, SILVER)
@@ -199,7 +199,7 @@ class GreyLevels(Encoding):
 
 
 def unread(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The least shape [B, 1, …] of a draw that goes with values of this one [B, …], and is not read."""
+    """The smallest shape [B, 1, …] of a draw for values of this shape [B, …], if the draw is not used."""
     return (shape[0], *[1] * (len(shape) - 1))
 
 

@@ -1,14 +1,14 @@
 """Fits to a trained network over training data: Var(x_0 | x_t) for σ², and the terms of all possible steps.
 
-Var(x_0 | x_t) follows from the network's errors at every t (`variances.Moments`). For the exact denoiser
-ε̂ = E[ε | x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², what it cannot tell of the noise (Bao et al. 2022, Lemma 7). Both are taken
-over the same draws of ε, so that what these have of their own cancels.
+Var(x_0 | x_t) follows from the network's errors at every t (`variances.Moments`). For the exact denoiser ε̂ = E[ε |
+x_t], E‖ε‖² − E‖ε̂‖² = E‖ε − ε̂‖², its remaining error (Bao et al. 2022, Lemma 7). Both means are over the same draws of
+ε, so that the draws' own noise cancels.
 
 The bound of a chain is a sum over its steps, each a function of the x̂_0 at its t. So one pass of the network at every
 t gives the term of every pair s < t, from which `spacing=optimal` chooses (Watson et al. 2021).
 
 A diffusion that was given the labels of all the data (`Diffusion.given`) is fitted as it is used, each example with its
-own label; what is fitted is one for all classes.
+own label; there is one fit for all classes.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from diffusion_core.variances import Fitted, Moments, Variance
 __all__ = ["bound_terms", "noise_moments", "with_fitted_variance", "with_optimal_spacing"]
 
 MOST_DATA = 4096
-"""Examples that Var x_0 is measured on, of so many or more."""
+"""The most examples on which Var x_0 is measured."""
 LEARNED_DRAWS = 16
-"""Images that the terms of a learned σ² are taken over: it has one per dimension, for every pair of times."""
+"""The images over which the terms of a learned σ² are averaged: it has one per dimension, for every pair of times."""
 ELEMENTS = 2**22
-"""Numbers that the terms of a learned σ² take at once."""
+"""The numbers that are computed at once for the terms of a learned σ²."""
 
 
 @torch.no_grad()
@@ -73,12 +73,13 @@ def noise_moments(
 
 
 def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
-    """The places of so many of the stored data [N, …], drawn with replacement."""
+    """The places of `count` of the stored data [N, …], drawn with replacement."""
     return send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)
 
 
 def _data(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> tuple[Diffusion, Tensor]:
-    """The x_0 [B, …] that a fit is taken over, and the diffusion with their labels where those of all were given."""
+    """The diffusion with the labels of drawn examples, if it has the labels of all; and the x_0 [B, …] of these
+    examples."""
     places = _some(raw, draws, seed, "fit/image")
     stored = diffusion.encoding.store(raw[places])
     return diffusion.picked(places), diffusion.encoding.draw(stored, seed, 0, "fit/dequantise")
@@ -142,14 +143,14 @@ def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, lev
 
 
 def _rows(variance: Variance, raw: Tensor) -> int:
-    """The number of s that are taken at once."""
+    """The number of times s that are processed at once."""
     return max(1, ELEMENTS // raw[:LEARNED_DRAWS].numel()) if variance.learned else ELEMENTS
 
 
 def _mean_terms(variance: Variance, pair: Pair, error: Tensor, raw: Tensor, fitted: Tensor) -> Tensor:
     """The mean over images of the terms [S] of the steps `pair` [S] at errors x_0 − x̂_0 [B, …].
 
-    A term is linear in the squared error, so that a σ² which is one for all dimensions needs its mean alone.
+    A term is linear in the squared error, so a σ² that all dimensions share needs only the mean of it.
     """
     dims = error[0].numel()
     if variance.learned:

@@ -42,7 +42,7 @@ class Gaussian:
 
 
 class coefficient(cached_property[Tensor]):
-    """A coefficient of a pair, worked out when it is first read; that of a table's rows is taken from the table."""
+    """A coefficient of a pair, computed when it is first read; for rows of a table, it is taken from the table."""
 
     def __init__(self, formula: Callable[[Any], Tensor]) -> None:
         super().__init__(formula)
@@ -57,11 +57,11 @@ class coefficient(cached_property[Tensor]):
 class Pair:
     """The coefficients of one step between noise levels `gamma_s` < `gamma_t`; every tensor is float64 [B].
 
-    `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the
-    chain that the pair belongs to lends it another value (`chain.py`).
+    `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the chain that
+    the pair belongs to lends it another value (`chain.py`).
 
-    A pair may be so many `rows` of a `table`, a pair of all steps of a chain: each coefficient is then a look at what
-    was worked out once, in place of some ten operations, for which a GPU would be asked one by one.
+    A pair may be `rows` of a `table`, the pair of all steps of a chain. Each coefficient is then looked up in what was
+    computed once, instead of about ten operations that a GPU would start one by one.
     """
 
     gamma_t: Tensor

@@ -1,15 +1,15 @@
-"""Guidance: samples by what a diffusion says beyond what another one says, at the noise levels of an interval.
+"""Guidance: samples that amplify the difference between a diffusion and a guide, at the noise levels of an interval.
 
     x̂_0 = x̂_0^guide + w (x̂_0 − x̂_0^guide)      where low < σ ≤ high,  σ = √((1 − ᾱ)/ᾱ);  x̂_0 elsewhere
 
-The scores of p_t are affine in x̂_0, ∇ log p_t(x_t) = (√ᾱ x̂_0 − x_t)/(1 − ᾱ), so theirs are combined alike:
+The scores of p_t are affine in x̂_0, ∇ log p_t(x_t) = (√ᾱ x̂_0 − x_t)/(1 − ᾱ), so they are combined in the same way:
 
     classifier-free    the guide is the diffusion with no label: ∇ log p_t(x) + w ∇ log p_t(y | x) (Ho & Salimans 2022)
     autoguidance       the guide is a worse one: an earlier average, a smaller network (Karras et al. 2024)
 
 w = 1 is the diffusion alone and w = 0 the guide. Guidance does most good at middle noise levels, and harm at high ones
-(Kynkäänniemi et al. 2024, arXiv:2404.07724). What a guided chain draws is no p_θ that was learned: its likelihood is
-not that of the diffusion, which is scored without it.
+(Kynkäänniemi et al. 2024, arXiv:2404.07724). A guided chain does not draw from the p_θ that was learned, so likelihoods
+are those of the diffusion without guidance.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = ["guided"]
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """The guide of a diffusion `own`, `other`, with w = `scale` at the noise levels `low` < σ ≤ `high`."""
+    """The guide `other` of a diffusion `own`, with w = `scale` at the noise levels `low` < σ ≤ `high`."""
 
     own: Diffusion
     other: Diffusion
@@ -44,8 +44,8 @@ class Guide:
     high: float
 
     def x0(self, own: Tensor, gamma: Tensor, other: Callable[[], Tensor]) -> Tensor:
-        """The guided x̂_0 of the diffusion's own [B, …] at noise levels γ [B], and the guide's, which is asked for only
-        where one of them is in the interval."""
+        """The guided x̂_0, from the diffusion's `own` [B, …] at noise levels γ [B] and the guide's `other`, which is
+        called only if one of these is in the interval."""
         if self.low == 0 and self.high == math.inf:
             guide = other()
             return guide + self.scale * (own - guide)
@@ -58,7 +58,7 @@ class Guide:
 
 
 class Guided(Diffusion):
-    """A view of a diffusion whose x̂_0 is guided; σ² and all else are the diffusion's."""
+    """A view of a diffusion whose x̂_0 is guided; σ² and everything else are the diffusion's."""
 
     def __init__(self, guide: Guide) -> None:
         nn.Module.__init__(self)
@@ -78,7 +78,7 @@ class Guided(Diffusion):
         return self._held(x0, x_t, level, clip=clip)
 
     def _held(self, x0: Tensor, x_t: Tensor, pair: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) of a guided x̂_0, within the data's bounds if it is to be."""
+        """(x̂_0, ε̂) of a guided x̂_0, clipped to the data's bounds if `clip`."""
         x0 = self.clipped(x0) if clip else x0
         return x0, noise_of(x0, x_t, pair)
 

@@ -7,15 +7,16 @@ q(x_{t−1} | x_t, x_0), which is a draw of the forward process:
 
     −log w = log q(x_T | x_0)/p(x_T) + Σ_{t=2..T} log q(x_{t−1} | x_t, x_0)/p_θ(x_{t−1} | x_t) − log p_θ(x_0 | x_1)
 
-Whatever else is drawn to state data as x_0 belongs to the draw: what dequantises it, or the code z with −log P(x | z) +
-log q(z | x). A chain of no steps has −log N(x_0; 0, I) in place of the path.
+Everything else that is drawn to turn data into x_0 belongs to the draw: what dequantises it, or the code z with −log
+P(x | z) + log q(z | x). A chain of no steps has −log N(x_0; 0, I) in place of the path.
 
-The looseness, E −log w_1 less the bound of K draws, is taken from the same draws, and is positive image by image. It is
-*at least* so much: where the weights vary so that the largest of them is nearly the sum, more draws find more. So it is
-along a long path, and where a step has σ² > 2 β̃, as β is in most of a strided chain: their variance is infinite.
+The looseness, E −log w_1 less the bound of K draws, is computed from the same draws, and is positive for each image. It
+is a lower bound: if the weights vary so much that the largest is nearly their sum, more draws find more. That is the
+case along a long path, and where a step has σ² > 2 β̃, as β has in most of a strided chain: the weights' variance is
+then infinite.
 
-As the bound's, an example's values are means of two halves that share nothing but the example, K draws each, and the
-own error, that of the draws with the examples given, is by what the halves differ in (`likelihood.py`).
+As for the bound, an example's values are means of two halves of K draws each, which share nothing but the example. Its
+own error, that of the draws for given examples, follows from the difference of the halves (`likelihood.py`).
 """
 
 from __future__ import annotations
@@ -43,13 +44,13 @@ from diffusion_core.vae import Vae
 __all__ = ["Weighted", "importance_weighted"]
 
 CHUNK = 512
-"""Examples that go through the network at once."""
+"""The examples that go through the network at once."""
 
 
 @dataclass(frozen=True)
 class Weighted:
-    """`nats` [2, K, N] = −log w of K draws in each half of N examples of D = `dims` dimensions; what follows from them
-    is in bits/dim, with `offset` of the encoding."""
+    """The `nats` [2, K, N] = −log w of K draws in each half, of N examples of D = `dims` dimensions; values derived
+    from them are in bits/dim, with the encoding's `offset`."""
 
     nats: Tensor
     dims: int

@@ -4,7 +4,7 @@
     log p_z(z) = log p(x_0) − (h w) Σ_c log s_c                                the Jacobian of the scale
     −log P(x) ≤ E_q[−log P(x | z) + log q(z | x) − log p_z(z)]
 
-Everything is taken at the z that is drawn, log q(z | x) too: where q is the posterior of the model, every draw gives
+All terms, log q(z | x) too, are computed at the z that is drawn: if q is the posterior of the model, every draw gives
 −log P(x) itself. A vector-quantised code has no such bound.
 """
 
@@ -27,13 +27,13 @@ from diffusion_core.units import bits_of_scales
 __all__ = ["LatentCode", "Standard", "standard"]
 
 CHUNK = 512
-"""Images that go through an autoencoder at once, fewer where they are large (`denoiser.PLACES`)."""
+"""The images that go through an autoencoder at once, fewer if they are large (`denoiser.PLACES`)."""
 
 
 def chunked(shape: tuple[int, ...], device: torch.device, function: Callable[..., Tensor], *values: Tensor) -> Tensor:
-    """function(*values) [N, …] in float32 throughout, as many rows at a time as images of this shape may be.
+    """function(*values) [N, …] in float32 throughout, for as many rows at a time as images of this shape allow.
 
-    It is worked out on a device, and lies where the values do: they may be more than the device holds.
+    It is computed on `device`, and stored where the values are, as they may be more than the device holds.
     """
     count = min(CHUNK, at_once(shape, PLACES))
 
@@ -141,7 +141,7 @@ class LatentCode(Density):
 
     @torch.no_grad()
     def code(self, raw: Tensor, seed: int, purpose: str) -> Code:
-        """Stored data as the bound takes it; ValueError where q(z | x) is no density."""
+        """The code of stored data that the bound is computed for; ValueError where q(z | x) is no density."""
         stored = self.store(raw)
         x0 = self.draw(stored, seed, 0, purpose)
         z = self.unscaled(x0)

@@ -1,7 +1,7 @@
 """A diffusion that learns: the losses of a batch, and which parameters each of them teaches.
 
-From one forward pass each recipient takes its own loss: the network the objective's, a learned schedule the bound's, as
-its time domain says (`time_domains.py`).
+One forward pass gives each group of parameters its own loss: the network that of the objective, a learned schedule the
+bound's, as the time domain defines it (`time_domains.py`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ QUANTILES = (0, 25, 50, 75, 100)
 
 
 class DiffusionLearner(Learner):
-    """A diffusion with its objective and the sampler of its training times, which may remember."""
+    """A diffusion with its objective and the sampler of its training times, which may remember losses."""
 
     def __init__(self, diffusion: Diffusion) -> None:
         super().__init__()
@@ -54,8 +54,8 @@ class DiffusionLearner(Learner):
     def losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values | None = None) -> dict[str, Tensor]:
         """The loss per example [B] of each group of parameters, from one answer of the network, at t [B].
 
-        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. What the network is
-        `told` besides is as `Denoiser.asked` says.
+        t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. `told` is what the
+        network is told besides, as in `Denoiser.asked`.
         """
         asked, losses = self._asking(x0, t, eps, told or {})
         return losses(self.diffusion.denoiser.answer(asked))
@@ -73,7 +73,7 @@ class DiffusionLearner(Learner):
         return asked, losses
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
-        """The uniforms that times come of, the noise ε, what stored data become x_0 by, and who is told what."""
+        """The draws of a step: uniforms for times, the noise ε, the encoding's noise, and those of the conditioning."""
         return {
             "u": uniform(seed, step, "t", shape[:1], HOST),
             "eps": normal(seed, step, "eps", (shape[0], *self.diffusion.shape), HOST),
@@ -83,12 +83,12 @@ class DiffusionLearner(Learner):
 
     @property
     def pairs(self) -> bool:
-        # Another class may be independent of x_0 as well, and its noise no single draw.
+        # Another class may be independent of x_0 as well, but use more than a single draw.
         return type(self.choices.coupling) is not Independent
 
     @torch.no_grad()
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
-        """The draws, with the noise that the coupling gives each x_0: of each class by itself, if labels are told."""
+        """The draws, with the noise that the coupling gives each x_0; for each class by itself, if labels are told."""
         if not self.pairs:
             return draws
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
@@ -106,7 +106,7 @@ class DiffusionLearner(Learner):
         return draws | {"eps": eps}
 
     def settled(self, draws: Values) -> Values:
-        """The times of a batch, by all of its uniforms and what is remembered, and the weights of their losses."""
+        """The draws with a batch's times, by all of its uniforms and what is remembered, and the losses' weights."""
         t, weight = self.domain.draw(self.timesteps, draws["u"])
         told = self.choices.conditioning.told(draws, self.classes)
         return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **told}
@@ -117,18 +117,18 @@ class DiffusionLearner(Learner):
         return question.losses(self.diffusion.denoiser.answer(question.asked))
 
     def question(self, raw: Tensor, draws: Values) -> Question:
-        """The question that the losses put to the network."""
+        """The network's inputs, with the losses as a function of its output."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
         told = {name: draws[name] for name in TOLD if name in draws}
         return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"], told))
 
     def remember(self, draws: Values, losses: Values) -> None:
-        """The network's losses, by which times may be drawn."""
+        """Record the network's losses, from which later times may be drawn."""
         self.timesteps.record(draws["t"], losses["network"])
 
     @cached_property
     def taught(self) -> tuple[str, ...]:
-        """The groups of parameters, whose modules are walked once."""
+        """The names of the groups of parameters; the modules are walked once."""
         return tuple(self.parameter_groups())
 
     def parameter_groups(self) -> dict[str, list[nn.Parameter]]:

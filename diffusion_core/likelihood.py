@@ -4,29 +4,29 @@
 
 Estimated without bias from a few terms per image, by two halves of draws that share nothing but the images
 (`stratified.py`): dequantisation (or z), t and ε are drawn anew. An image's value is the mean of its halves A and B,
-and the estimate's own error, that of the draws with the images given, is
+and the estimate's own error, that of the draws for given images, is
 
     own error² = Σ_i (A_i − B_i)²/(4 N²)   for the mean over images i = 1..N,
 
-without bias whatever is drawn, and however an image's terms go along with each other. (Neighbouring strata taken
-together would count what differs between them as error, and would not see the dequantisation that all terms share; a
-few images drawn twice would tell less.)
+without bias whatever is drawn, and whatever the correlation of an image's terms. (Differences between neighbouring
+strata would count as error if these were taken together, and the dequantisation that all terms share would not; a few
+images drawn twice would tell less.)
 
 In continuous time the sum becomes an integral over the noise level between the two ends, and L_0 a decoder without a
 network (Kingma et al. 2021, eq. 17 with γ as the variable):
 
     L_0(γ_1) + ½ ∫_{γ_1}^{γ_T} E‖ε − ε̂‖² dγ + L_T.
 
-Its draws are one γ from each of `draws` runs of equal length, alike for every schedule with these ends.
+Its draws are one γ from each of `draws` intervals of equal length, the same for every schedule with these ends.
 
-Where x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 being the scaled z, the data's bound is
+If x_0 is drawn by an encoder q(z | x) and read by a decoder p(x | z), x_0 being the scaled z, the data's bound is
 
     −log2 p(x)/D ≤ E_q[−log2 p(x | z)]/D + E_q[log2 q(z | x)]/D + (the bound above, of z)/D,
 
 reconstruction, entropy and prior, each at the one z that is drawn per image (`latents.py`). With a chain of no steps
 the prior is N(0, I), and this is the evidence bound of a variational autoencoder (Kingma & Welling 2014).
 
-With labels given (`Diffusion.given`) all are of p(x | y), each image's with its own y.
+With labels given (`Diffusion.given`) all likelihoods are p(x | y), with each image's own y.
 """
 
 from __future__ import annotations
@@ -96,12 +96,12 @@ class Bound(Terms):
 
     @property
     def draw_error(self) -> float:
-        """The own error of the mean of `total`: that of its draws, the images being given."""
+        """The own error of the mean of `total`, that is, the error from its draws for given images."""
         return own_error(self.halves)
 
 
 def own_error(halves: Tensor) -> float:
-    """The own error of the mean over images of values by both halves of the draws [2, N]."""
+    """The own error of a mean over images, from the images' values by both halves of the draws [2, N]."""
     return float((halves[0] - halves[1]).norm() / (2 * halves.shape[1]))
 
 
@@ -151,7 +151,7 @@ def bound(
 
 
 def codes_of(encoding: Encoding, raw: Tensor, seed: int) -> list[Code]:
-    """The codes of stored data [N, …] by which a bound takes it in each half."""
+    """The codes of stored data [N, …], one for each half of a bound's draws."""
     return [encoding.code(raw, seed, f"bound/dequantise/{half}") for half in range(HALVES)]
 
 

@@ -1,11 +1,11 @@
-"""γ made of another that is fixed, by moving its noise levels: what `shift` s and `zero_terminal` do to any schedule.
+"""γ made from another, fixed one by moving its noise levels, as a schedule's `shift` s and `zero_terminal` do.
 
     γ ← γ + 2 log s                              every σ = √((1 − ᾱ)/ᾱ) is s times as large
     √ᾱ ← (√ᾱ − √ᾱ_T) √ᾱ_1/(√ᾱ_1 − √ᾱ_T)          ᾱ_1 stays, and ᾱ_T = 0: noise alone
 
-The first is what images of s times the side need for as much to be seen of them (Hoogeboom et al. 2023,
-arXiv:2301.11093); on the straight path it is u ← s u/(1 + (s − 1) u) (Esser et al. 2024, arXiv:2403.03206, eq. 23). The
-second is Algorithm 1 of Lin et al. 2024 (arXiv:2305.08891).
+With the first, images of s times the side stay as visible as before (Hoogeboom et al. 2023, arXiv:2301.11093); on the
+straight path it is u ← s u/(1 + (s − 1) u) (Esser et al. 2024, arXiv:2403.03206, eq. 23). The second is Algorithm 1 of
+Lin et al. 2024 (arXiv:2305.08891).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Shifted", "ZeroTerminal"]
 
 
 class Moved(Gamma):
-    """A γ that is made of a fixed one, `native`."""
+    """A γ that is made from a fixed one, `native`."""
 
     def __init__(self, native: Gamma) -> None:
         super().__init__(native.horizon)
@@ -52,7 +52,7 @@ class Shifted(Moved):
 
 
 class ZeroTerminal(Moved):
-    """The γ of √ᾱ moved so that √ᾱ_T = 0, of one that ends before noise alone."""
+    """A γ with √ᾱ moved so that √ᾱ_T = 0, from one that ends before noise alone."""
 
     last: Tensor
     left_at_first: Tensor
@@ -64,11 +64,11 @@ class ZeroTerminal(Moved):
         self.register_buffer("left_at_first", self._log_left(first))
 
     def _log_left(self, log_alpha_bar: Tensor) -> Tensor:
-        """log (1 − √(ᾱ_T/ᾱ)), the share of √ᾱ that is left: near T a difference of near numbers, if taken plainly."""
+        """log (1 − √(ᾱ_T/ᾱ)), the share of √ᾱ that is left, without cancellation near T."""
         return torch.log(-torch.expm1(0.5 * (self.last - log_alpha_bar).clamp(max=0)))
 
     def at(self, t: Tensor) -> Tensor:
         log_alpha_bar = logsigmoid(-self.native.at(t))
         moved = log_alpha_bar + 2 * (self._log_left(log_alpha_bar) - self.left_at_first)
-        # Of T itself whatever the device makes of the difference: what starts from noise alone asks for no less.
+        # At T it is ∞, whatever the device makes of the difference, since sampling starts from noise alone.
         return torch.where(t < self.horizon, torch.log(-torch.expm1(moved)) - moved, math.inf)

@@ -22,19 +22,19 @@ from torch import Tensor, nn
 from diffusion_core.optimiser import AdamW, Moments
 
 MOMENTUM = 0.95
-"""μ."""
+"""The decay μ of the momentum."""
 STEPS = 5
 A, B, C = 3.4445, -4.7750, 2.0315
-"""a, b and c."""
+"""The coefficients a, b and c of a Newton–Schulz step."""
 TINY = 1e-7
-"""Added to ‖u‖, which may be 0."""
+"""The number that is added to ‖u‖, which may be 0."""
 MATCHED = 0.2
 """The root mean square of a step of AdamW."""
 MATRICES = "matrices"
 
 
 class Muon(AdamW):
-    """The optimiser of groups of parameters, of which these `matrices` are turned."""
+    """The optimiser of groups of parameters, which turns those that are `matrices`."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Muon(AdamW):
         super().__init__(groups, decays, betas)
         for name, moments in self.moments.items():
             if turns(name):
-                # No v is taken of what is turned, and none is kept.
+                # Matrices that are turned need no v, so none is kept.
                 self.moments[name] = replace(moments, v=moments.v.new_empty(0))
 
     def part(self, parameter: nn.Parameter) -> str:
@@ -83,12 +83,12 @@ def turned(moments: Moments) -> Tensor:
 
 
 def scale_of(rows: int, columns: int) -> float:
-    """s."""
+    """The scale s of a turned matrix."""
     return MATCHED * math.sqrt(max(rows, columns))
 
 
 def orthogonal(matrices: Sequence[Tensor]) -> list[Tensor]:
-    """O(u), nearly, of stacks of matrices [n, rows, columns]; those of one lesser side are worked on at once."""
+    """O(u), nearly, of stacks of matrices [n, rows, columns]; those with equal smaller sides are processed together."""
     wide = [u.mT if u.shape[1] > u.shape[2] else u for u in matrices]
     grams = [torch.bmm(u, u.mT) for u in wide]
     made = list(matrices)

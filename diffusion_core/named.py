@@ -1,11 +1,11 @@
-"""Names of choices: that of their class, whichever axis it belongs to."""
+"""The names of choices: that of their class, whichever axis it belongs to."""
 
 from __future__ import annotations
 
 import re
 
 FOUNDATIONS = ("builtins", "abc", "torch")
-"""Packages of base classes that make no axis: object, ABC, torch.nn.Module."""
+"""The packages of base classes that are no axes: object, ABC, torch.nn.Module."""
 
 
 def axis_of(cls: type) -> type:

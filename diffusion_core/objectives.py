@@ -50,7 +50,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """The noise levels of a batch's examples, by `pair`, of a chain of `horizon` steps, and what goes with them [B].
+    """The noise levels of a batch's examples: the `pair`, of a chain of `horizon` steps, and further quantities [B].
 
     `kappa` is the parameterization's κ, `rate`() is dγ/du at u = (t − 1)/(T − 1), a function because it costs time.
     """
@@ -79,9 +79,9 @@ class Example:
 class Objective(ABC):
     """A loss per example.
 
-    `reads_variance` tells whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
+    `reads_variance` says whether σ² enters it, `learns_variance` whether it can teach one, `needs_learned` whether it
     is meant for nothing else, `reads_decoder` whether L_0 teaches the mean, `is_bound` whether its expectation over
-    uniform t is one. `discrete` and `continuous` tell at which times it has a meaning (`learner.py`).
+    uniform t is a bound. `discrete` and `continuous` say at which times it has a meaning (`learner.py`).
     """
 
     reads_variance: ClassVar[bool] = False

@@ -3,9 +3,9 @@
     dx/dγ = ½ σ (ε̂ − σ x),  σ² = 1 − ᾱ = sigmoid(γ),   d log p/dγ = −tr ∂(dx/dγ)/∂x = ½ σ² D − ½ σ tr ∂ε̂/∂x
 
 from γ_1, where the flow ends in x_1/√ᾱ_1, to γ_T, where N(0, I) is assumed. That is a density on real vectors: grey
-levels are dequantised by uniform noise, latents drawn by their encoder, and what either costs (`encodings.py`) makes of
-it a bound on the data's probability. Nothing is clipped. The trace is Hutchinson's estimate by ±1 probes, exact where
-there are as many probes as dimensions.
+levels are dequantised by uniform noise, latents are drawn by their encoder, and the cost of either (`encodings.py`)
+turns it into a bound on the data's probability. Nothing is clipped. The trace is Hutchinson's estimate by ±1 probes,
+exact if there are as many probes as dimensions.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from diffusion_core.units import bits_per_nat
 __all__ = ["FlowLikelihood", "flow_likelihood"]
 
 BATCH = 512
-"""Examples that go along the flow together, fewer where they are large (`PLACES_WITH_GRADIENT`)."""
+"""The examples that go along the flow together, fewer if they are large (`PLACES_WITH_GRADIENT`)."""
 
 Slope = Callable[[Tensor, float], tuple[Tensor, Tensor]]
 """dx/dγ and its divergence, at x and γ."""

@@ -4,11 +4,11 @@
     θ ← θ − η λ θ − η m/(1 − β_1ⁿ) / (√(v/(1 − β_2ⁿ)) + ϵ)
 
 (Kingma & Ba 2015, arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101). A step is one call for a whole vector:
-a small network has a hundred parameters, each of which costs more to call for than to work out. The formula is torch's
-own kernel. Its `torch.optim.AdamW(fused=True)` is this one but for rounding (the kernel rounds what fills a register
-otherwise than a remainder, so that weights differ in their last digit after ten steps), takes 0.4 ms for a step of 94
-parameters on a CPU where this takes 0.03, and imports torch's compiler as it is made, a second of every process that
-trains.
+a small network has a hundred parameters, and a call for each costs more than its arithmetic. The formula is torch's own
+kernel. `torch.optim.AdamW(fused=True)` gives the same but for rounding: the kernel rounds full registers and their
+remainder differently, so weights differ in their last digit after ten steps. It takes 0.4 ms for a step of 94
+parameters on a CPU where this takes 0.03, and it imports torch's compiler when it is made, which costs every process
+that trains a second.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import torch
 from torch import Tensor, nn
 
 ALIGNMENT = 16
-"""Numbers between which parameters begin: 64 bytes of float32, a vector register's load."""
+"""The multiple of numbers at which parameters begin: 64 bytes of float32, the load of a vector register."""
 EPSILON = 1e-8
-"""ϵ."""
+"""The number ϵ that is added to the denominator."""
 
 
 class Flat:
@@ -40,16 +40,16 @@ class Flat:
             tensor.data = view
 
     def views(self, values: Tensor) -> list[Tensor]:
-        """The parts of another such vector that lie in the places of the tensors."""
+        """The parts of another vector with this layout, one for each tensor."""
         return [view[0] for view in self.rows(values[None])]
 
     def rows(self, values: Tensor) -> list[Tensor]:
-        """The parts [S, …] of S such vectors, the rows of a matrix, that lie in the places of the tensors."""
+        """The parts [S, …] of S vectors with this layout, the rows of a matrix, one for each tensor."""
         pairs = zip(self.starts, self.shapes, strict=False)
         return [values[:, start : start + shape.numel()].view(len(values), *shape) for start, shape in pairs]
 
     def move(self, place: Tensor) -> None:
-        """Lie in another such vector."""
+        """Move the tensors into another vector with this layout."""
         self.values = place.copy_(self.values)
         for tensor, view in zip(self.tensors, self.views(place), strict=True):
             tensor.data = view
@@ -104,7 +104,7 @@ class AdamW:
         self.places = {group: self._places(group) for group in groups}
 
     def part(self, parameter: nn.Parameter) -> str:
-        """The name, within its group, of those with whom a parameter shares a vector: of its kind of numbers."""
+        """The name, within its group, of the vector that a parameter shares with others: its dtype."""
         return str(parameter.dtype).removeprefix("torch.")
 
     def _places(self, group: str) -> list[Tensor]:
@@ -123,7 +123,7 @@ class AdamW:
         return tuple((name, len(self.moments[name].flat.values)) for name in self.of_group(group))
 
     def move(self, name: str, values: Tensor, gradient: Tensor) -> None:
-        """Have parameters and what is received for them lie in other vectors."""
+        """Move the parameters of a vector, and their gradients, into other vectors."""
         moments = self.moments[name]
         moments.flat.move(values)
         gradient.copy_(moments.gradient)
@@ -171,7 +171,7 @@ class AdamW:
         )
 
     def state(self) -> dict[str, Tensor]:
-        """All that it remembers."""
+        """All that a later step depends on: the moments and the number of steps."""
         return {
             f"{name}/{key}": value
             for name, moments in self.moments.items()
@@ -179,7 +179,7 @@ class AdamW:
         }
 
     def load(self, state: Mapping[str, Tensor]) -> None:
-        """Remember what another did; ValueError where it had other parameters."""
+        """Continue from the state of another optimiser; ValueError where it had other parameters."""
         own = self.state()
         if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in state.items()}:
             raise ValueError("the checkpoint belongs to another learner: its optimiser had other parameters")

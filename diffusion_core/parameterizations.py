@@ -33,8 +33,8 @@ __all__ = ["X0", "EdmParameterization", "Epsilon", "Mu", "Parameterization", "V"
 class Parameterization(ABC):
     """The quantity that the network predicts, at the pair (t, t − 1) that it is trained on.
 
-    `needs_pair` tells whether a noise level alone does not say what the output means, `reads_noise` whether the output
-    still says what x̂_0 is where ᾱ = 0.
+    `needs_pair` is True if the output has no meaning at a noise level alone, `reads_noise` if it gives x̂_0 even at ᾱ =
+    0.
     """
 
     needs_pair: ClassVar[bool] = False
@@ -182,6 +182,6 @@ class EdmParameterization(Parameterization):
 
 
 def check_sigma_data(sigma_data: float) -> None:
-    """Refuse a standard deviation of the data that is none by a ValueError."""
+    """ValueError where the standard deviation of the data is not above 0."""
     if not sigma_data > 0:
         raise ValueError(f"edm needs sigma_data > 0, got {sigma_data}")

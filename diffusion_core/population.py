@@ -2,10 +2,10 @@
 
     ∇_θs Σ_s mean(losses_s) = ∇_θs mean(losses_s),   s = 1..S
 
-S networks of one shape are one network in S groups (`networks/grouped.py`), and a sum of their losses teaches each its
-own: targets, objectives, variances, schedules and batches are each learner's. What a learner comes to is, bit by bit on
-one thread of a CPU, what it comes to alone. Parameters of all lie in one matrix, a row for each, of which every
-learner's optimiser and average go on using their own row.
+S networks of one shape run as one network in S groups (`networks/grouped.py`). The gradient of the sum of their losses
+is, for each network, that of its own loss; targets, objectives, variances, schedules and batches stay each learner's.
+On one thread of a CPU, each learner gets the same bits as alone. The parameters of all lie in one matrix with a row per
+learner, and each learner's optimiser and average go on using its row.
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Descent = tuple[Values, Values]
-"""The losses [B] of a piece of a batch and its part of their means, by group."""
+"""The losses [B] of a piece of a batch, and its part of the batch's mean losses, both by group."""
 
 
 class Beside(Protocol):
-    """A meeting of trainings: each gives what it has and gets its own share of what one of them makes of it all."""
+    """A meeting of trainings: each brings something, one of them processes it all, and each gets its own result."""
 
     def __call__(self, mine: T, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> R:
-        """The share of `mine` in what the work makes of all that was brought, or of it alone if that is an error."""
+        """The result for `mine` when `work` processes all that was brought; if that is an error, for `mine` alone."""
 
 
 class Member:
-    """A learner with its optimiser, the `stack` in which it was taught last, if in any, and the `make` of its network.
+    """A learner with its optimiser, the `stack` in which it was trained last, if any, and the `make` of its network.
 
-    `random` is where torch's generator stands for it while others, who use it too, work: its dropout is drawn from it.
+    `random` is this learner's state of torch's generator, which draws its dropout, and which others use too.
     """
 
     def __init__(self, learner: Learner, optimiser: AdamW, precision: Precision, device: torch.device) -> None:
@@ -58,7 +58,7 @@ class Member:
         self.random = torch.get_rng_state()
 
     def autocast(self) -> torch.autocast:
-        """bf16 autocast where it is trained in it."""
+        """A context of bf16 autocast if the learner is trained in bf16."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def receive(self, means: Values, *, first: bool) -> None:
@@ -69,8 +69,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a `member`'s batch, a `share` of all of it: the stored data `raw` [B, …] with what was drawn for it,
-    `draws`, and `first` where it is the first of its step."""
+    """A piece of a `member`'s batch, a `share` of all of it: the stored data `raw` [B, …] with their `draws`; `first`
+    is True if it is the first of its step."""
 
     member: Member
     raw: Tensor
@@ -79,7 +79,7 @@ class Piece:
     first: bool
 
     def alone(self) -> Descent:
-        """Its losses, whose gradients the optimiser has received."""
+        """The losses of this piece and its part of the means, after the optimiser has received the gradients."""
         with same_kernels(), tf32(self.member.precision == "bf16"):
             with self.member.autocast():
                 losses = self.member.learner.example_losses(self.raw, self.draws)
@@ -88,20 +88,20 @@ class Piece:
         return detached(losses), detached(means)
 
     def among_others(self) -> Descent:
-        """The same, with dropout as if nobody else had drawn from torch's generator."""
+        """The same, with dropout as if no other learner had drawn from torch's generator."""
         torch.set_rng_state(self.member.random)
         descent = self.alone()
         self.member.random = torch.get_rng_state()
         return descent
 
     def means(self, losses: Values) -> Values:
-        """Its part of the mean losses of the whole batch."""
+        """This piece's part of the mean losses of the whole batch."""
         weighted = self.member.learner.weighted(losses, self.draws)
         means = {group: loss.mean() for group, loss in weighted.items()}
         return means if self.share == 1 else {group: mean * self.share for group, mean in means.items()}
 
     def question(self) -> Question | None:
-        """The question to its network, where others may ask beside it."""
+        """The question to its network, if others can be asked beside it; else None."""
         with self.member.autocast():
             question = self.member.learner.question(self.raw, self.draws)
         if question is not None and self.member.make is None:
@@ -110,9 +110,9 @@ class Piece:
 
 
 def descend(pieces: Sequence[Piece]) -> list[Descent | Exception]:
-    """The losses of pieces of several learners, whose gradients each has received: by one pass where they are alike.
+    """The losses of pieces of several learners, each of which has received its gradients; one kind takes one pass.
 
-    An error is the share of those alone whose pass it ended; a single piece's is raised.
+    If a pass fails, its error is the result of the pieces in it; for a single piece it is raised.
     """
     if len(pieces) == 1:
         return [pieces[0].among_others()]
@@ -135,14 +135,14 @@ def _of_a_kind(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
 
 
 def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
-    """All that pieces must have in common to be answered by one pass."""
+    """All that pieces must have in common to be computed by one pass."""
     inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
     member = piece.member
     return member.make, member.optimiser.parts(NETWORK), inputs, member.precision, member.device, piece.first
 
 
 def make_of(network: nn.Module) -> tuple[Any, ...]:
-    """All that networks must have in common to lie side by side; nothing where this one cannot."""
+    """All that networks must have in common to run side by side; empty where this one cannot."""
     if not stackable(network):
         return ()
     shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
@@ -150,14 +150,14 @@ def make_of(network: nn.Module) -> tuple[Any, ...]:
 
 
 def plain(layer: nn.Module) -> tuple[Any, ...]:
-    """The numbers and words that a layer computes by besides its parameters: an attention's heads, say."""
+    """The settings of a layer besides its parameters, such as an attention's number of heads."""
     return tuple(item for item in vars(layer).items() if isinstance(item[1], (int, float, str, tuple)))
 
 
 def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
     members = [piece.member for piece in pieces]
     stack = stack_of(members, [question.network for question in questions])
-    # Whoever comes first, each has its own row.
+    # Each member has a row of its own, in whatever order they come.
     order = [members.index(member) for member in stack.members]
     pieces, questions = [pieces[i] for i in order], [questions[i] for i in order]
     with same_kernels(), tf32(members[0].precision == "bf16"):
@@ -172,7 +172,7 @@ def _together(pieces: list[Piece], questions: list[Question]) -> list[Descent]:
 
 
 def stack_of(members: list[Member], networks: list[nn.Module]) -> Stack:
-    """That in which all of these members, and no others, were taught last, or a new one."""
+    """The stack in which exactly these members were trained last, or a new one."""
     stack = members[0].stack
     if stack is None or len(stack.members) != len(members) or any(member.stack is not stack for member in members):
         stack = Stack(members, networks)
@@ -182,7 +182,7 @@ def stack_of(members: list[Member], networks: list[nn.Module]) -> Stack:
 
 
 class Stack:
-    """Members' networks as one, on whose rows their optimisers work."""
+    """The networks of several members as one, on whose rows their optimisers work."""
 
     def __init__(self, members: list[Member], networks: list[nn.Module]) -> None:
         self.members = members
@@ -204,7 +204,7 @@ class Stack:
                 self.gradients.append(views[1])
 
     def receive(self, means: list[Values], *, first: bool) -> None:
-        """Take the gradients of all members' means, each group's at once."""
+        """Take the gradients of all members' means, one group after the other."""
         groups = list(dict.fromkeys(group for mean in means for group in mean))
         for i, group in enumerate(groups):
             total = torch.stack([mean[group] for mean in means if group in mean]).sum()

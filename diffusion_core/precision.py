@@ -42,10 +42,10 @@ def network_call(precision: Precision, device: torch.device) -> Iterator[None]:
 
 @contextlib.contextmanager
 def same_kernels() -> Iterator[None]:
-    """A context that ends in RuntimeError where torch turned to other kernels on its way.
+    """A context that ends in RuntimeError where torch switched to other kernels within it.
 
-    So it does, for good and with a warning alone, where memory runs out in a product in bf16: what follows would be
-    rounded otherwise, and no longer be what another run of the same comes to.
+    Torch does so for good, with only a warning, where memory runs out in a bf16 product. Later numbers would be rounded
+    differently, and no longer equal those of another run.
     """
     before = torch.backends.mkldnn.enabled
     try:
@@ -81,10 +81,10 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 OPERATIONS: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)  # type: ignore[attr-defined]
-"""Operations that may use TF32, each with a `fp32_precision` of its own.
+"""The operations that may use TF32, each with a `fp32_precision` of its own.
 
-torch has flags as well, `allow_tf32`, which torch.compile reads, and which raise once they and `fp32_precision` differ:
-both are set, but for flags that a program's own use of `fp32_precision` has left unreadable.
+torch also has flags, `allow_tf32`, which torch.compile reads, and which raise an error once they differ from
+`fp32_precision`. So both are set, except flags that a program's own use of `fp32_precision` has made unreadable.
 """
 
 

@@ -3,8 +3,8 @@
 Cells of one seed therefore see the same batches, times and noise, a resumed training continues bit by bit, and nothing
 has to be stored. Draws are made on the CPU and sent to the device, so that they agree between devices.
 
-A seed of torch's CPU generator, mt19937, counts by its low 32 bits alone, of which some of 100,000 draws share theirs:
-so the whole state that a draw begins at, 19,968 bits, is a hash of its name.
+torch's CPU generator, mt19937, uses only the low 32 bits of a seed, which would be equal for some of 100,000 draws. So
+the whole state at which a draw begins, 19,968 bits, is a hash of its name.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ import torch
 from torch import Tensor, nn
 
 BLOCK = 64
-"""Samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
+"""The samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
 GOLDEN, SILVER = (math.sqrt(5) - 1) / 2, math.sqrt(2) - 1
-"""The golden ratio less 1 and the silver ratio less 2: the multiples of either, modulo 1, lie evenly however many are
-taken, and those of both together fill the square."""
+"""The golden ratio less 1 and the silver ratio less 2: multiples of either, modulo 1, are evenly spread however many
+are taken, and pairs of both fill the square evenly."""
 
 
 WORDS = slice(3, 627)
 """The places of mt19937's 624 words in a state of torch's CPU generator, read as whole numbers of 64 bits."""
 STATE = torch.Generator().manual_seed(0).get_state().numpy().view(np.uint64)
-"""Such a state, of which no word is read yet."""
+"""Such a state, before any of its words is used."""
 
 
 def key(seed: int, step: int, purpose: str) -> int:
@@ -39,7 +39,7 @@ def key(seed: int, step: int, purpose: str) -> int:
 
 
 def state(name: str) -> Tensor:
-    """The state of torch's CPU generator that a name stands for."""
+    """The state of torch's CPU generator that belongs to a name."""
     words, values = STATE.copy(), hashlib.shake_128(name.encode()).digest(4 * 624)
     words[WORDS] = np.frombuffer(values, "<u4")
     return torch.from_numpy(words.view(np.uint8))
@@ -51,8 +51,8 @@ def draw(seed: int, step: int, purpose: str) -> torch.Generator:
 
 
 def reseed(seed: int, device: torch.device) -> None:
-    """Start torch's own generator of a device anew, from which dropout draws; `torch.manual_seed` starts all there are,
-    which takes longer than many a small network's step."""
+    """Reseed torch's own generator of a device, from which dropout draws. `torch.manual_seed` would reseed all
+    generators, which takes longer than a step of many small networks."""
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(seed)
     else:
@@ -112,14 +112,14 @@ def normal_blocks(seed: int, step: int, first: int, count: int, shape: tuple[int
 
 @contextlib.contextmanager
 def seeded(seed: int, purpose: str) -> Iterator[None]:
-    """A context in which torch's global CPU generator is that of one draw; afterwards it goes on as if nothing was."""
+    """A context in which torch's global CPU generator is that of one draw; its own state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.set_state(state(f"{seed}/0/{purpose}"))
         yield
 
 
 def built(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
-    """The module that `build` makes, whatever its constructors draw being a function of the seed."""
+    """The module that `build` makes, with all that its constructors draw as a function of the seed."""
     with seeded(seed, "build"):
         return build()
 

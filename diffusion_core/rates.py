@@ -6,9 +6,9 @@
     inverse_sqrt    √(w/max(n, w))                    Karras et al. 2024, arXiv:2312.02696, Eq. 67
     wsd             min(1, (1 − n/N)/c)               Hägele et al. 2024, arXiv:2405.18392
 
-One that falls to zero ends with less of the noise that single batches bring into the weights, which samples show most.
-Before its cooldown, the last share c of all steps, a step of `wsd` knows nothing of N: trainings of any length have one
-trunk, and each is a branch of it (`trunk_steps`).
+A rate that falls to zero leaves less of the noise of single batches in the weights, which is most visible in samples.
+Before its cooldown, the last share c of all steps, `wsd` does not depend on N: trainings of any length share one trunk,
+and each is a branch of it (`trunk_steps`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHAPES: dict[Rate, Callable[[int, int, int, float], float]] = {
     "inverse_sqrt": lambda n, steps, warmup, cooldown: math.sqrt(max(warmup, 1) / max(n, warmup, 1)),
     "wsd": lambda n, steps, warmup, cooldown: 1.0 if n <= trunk_steps(steps, cooldown) else (1 - n / steps) / cooldown,
 }
-"""Shape → its share of the peak at step n of so many, after a rise over `warmup`."""
+"""Shape → its share of the peak at step n of `steps`, after a rise over `warmup`."""
 
 
 def share_of_peak(rate: Rate, n: int, steps: int, warmup: int, cooldown: float = COOLDOWN) -> float:

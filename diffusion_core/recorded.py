@@ -1,10 +1,10 @@
 """A function of tensors on a GPU that is recorded once, as a CUDA graph, and replayed with other values.
 
 A small network's step is hundreds of kernels, each of which takes longer to launch than to run; a graph launches all of
-them at once. It computes whatever was recorded: a number that Python worked out meanwhile stays what it was. So what
-changes from call to call is a tensor, and a recording is tried before it is used: on a call after the one that it was
-made at, it must come to what the function does. Where it does not, or where something cannot be recorded (a value that
-the host waits for, say), the function is called as it is from then on.
+them at once. A replay repeats what was recorded, so a number that Python computed stays the same. All that changes
+between calls must therefore be a tensor, and a recording is tested before it is used: on the call after the recorded
+one, it must give the function's own result. If it does not, or if something cannot be recorded (a value that the host
+waits for, say), the function itself is called from then on.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ Values = dict[str, Tensor]
 """Tensors by name."""
 
 WARM_UP = 2
-"""Calls before the one that is recorded: libraries choose their kernels and make their workspaces in them."""
+"""The calls before the recorded one, in which libraries choose their kernels and make their workspaces."""
 APART = 1e-2
-"""The share of the function's own changes that a recording's may differ by."""
+"""The most by which a recording's changes may differ from the function's own, as a share of these."""
 
 
 def nothing() -> None:
@@ -36,7 +36,7 @@ class Recorded:
         self.recordings: dict[tuple[object, ...], Recording] = {}
 
     def __call__(self, values: Values, start: Callable[[], None] = nothing) -> Values:
-        """The function of these values; `start` comes before it each time that it is computed."""
+        """The function of these values; `start` is called before each computation of it."""
         shapes = tuple((name, value.shape, value.dtype) for name, value in values.items())
         if shapes not in self.recordings:
             self.recordings[shapes] = Recording(self.function, self.state)
@@ -49,7 +49,7 @@ class Recorded:
 
 
 class Recording:
-    """The same for tensors of one shape."""
+    """A function of tensors by name, recorded for one shape of them."""
 
     def __init__(self, function: Callable[[Values], Values], state: Callable[[], list[Tensor]]) -> None:
         self.function = function
@@ -93,7 +93,7 @@ class Recording:
         return {name: value.clone() for name, value in self.made.items()}
 
     def _tried(self, values: Values, start: Callable[[], None]) -> Values:
-        """The function's own result, by which a replay from the same state is judged."""
+        """The function's own result, by which a replay from the same state is tested, and dropped if it differs."""
         before = [value.clone() for value in self.state()]
         expected = self.function(values)
         after = [value.clone() for value in self.state()]

@@ -27,10 +27,10 @@ from diffusion_core.reverse import Reverse
 __all__ = ["Ancestral", "Ddim", "Noise", "Sampler"]
 
 Noise = Callable[[], Tensor]
-"""Draws N(0, I) of a sampler's step, shaped like x_t, where the step reads it: a step without noise draws none."""
+"""A function that draws N(0, I) for a sampler's step, shaped like x_t; a step without noise does not call it."""
 
 START = 0
-"""The time under which the noise is drawn that a path starts from: no step is at it."""
+"""The time by which the noise is drawn that a path starts from; no step is at this time."""
 
 
 @dataclass(frozen=True)
@@ -155,8 +155,8 @@ def ddim(x0: Tensor, eps: Tensor, pair: Pair, eta: float, noise: Noise) -> Tenso
 class Ddim(Sampler):
     """DDIM: η = `eta` = 0 is deterministic, η = 1 has the ancestral step's law at σ² = β̃.
 
-    (Song et al. 2021, arXiv:2010.02502, eq. 12.) η = 0 holds x̂_0 and ε̂ during a step, as Euler's method does along
-    the straight path of rectified flow, whose velocity is ε̂ − x̂_0: the two are one.
+    (Song et al. 2021, arXiv:2010.02502, eq. 12.) η = 0 holds x̂_0 and ε̂ during a step. So does Euler's method along
+    the straight path of rectified flow, whose velocity is ε̂ − x̂_0: there the two are the same.
     """
 
     eta: float = 0.0

@@ -50,7 +50,7 @@ class Schedule(ABC):
     younger: ClassVar[tuple[str, ...]] = ("zero_terminal", "shift")
 
     def check(self, horizon: int) -> None:
-        """ValueError where its numbers alone tell that it has no meaning for T = `horizon` steps."""
+        """ValueError where its fields alone show that it has no meaning for T = `horizon` steps."""
         if horizon < 2:
             raise ValueError(f"horizon must be at least 2, got {horizon}")
         if self.learned and (self.shift != 1 or self.zero_terminal):
@@ -65,7 +65,7 @@ class Schedule(ABC):
         """The schedule's own γ for T = `horizon` steps, not moved; ValueError where it has no meaning at that T."""
 
     def gamma(self, horizon: int) -> Gamma:
-        """γ for T = `horizon` steps, moved as is asked for; ValueError where it has no meaning at that T."""
+        """γ for T = `horizon` steps, moved as asked for; ValueError where it has no meaning at that T."""
         self.check(horizon)
         gamma = self.build(horizon)
         if gamma.horizon != horizon:
@@ -120,7 +120,7 @@ def capped(alpha_bar: Tensor, beta_max: float) -> Tensor:
 
 
 def check_beta_max(name: str, beta_max: float) -> None:
-    """Refuse a β_max outside (0, 1) by a ValueError."""
+    """ValueError for a β_max outside (0, 1)."""
     if not 0 < beta_max < 1:
         raise ValueError(f"{name} needs 0 < beta_max < 1, got beta_max={beta_max}")
 
@@ -194,7 +194,7 @@ class Rectified(Schedule):
 
 
 def check_ends(name: str, gamma_min: float, gamma_max: float) -> None:
-    """Refuse ends between which γ does not rise by a ValueError."""
+    """ValueError for ends between which γ does not rise."""
     if not gamma_min < gamma_max:
         raise ValueError(f"{name} needs gamma_min < gamma_max, got {gamma_min} and {gamma_max}")
 

@@ -29,7 +29,7 @@ MOST_CHURN = math.sqrt(2) - 1
 """The most by which σ is raised before a step, as a share of it (Karras et al. 2022, Algorithm 2)."""
 
 FARTHEST = 2.0
-"""The most by which a step may be longer than the one before for x̂_0 to be extrapolated over it."""
+"""The longest step over which x̂_0 is extrapolated, as a multiple of the step before."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Heun(Sampler):
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
 
     def _stirs(self, level: float) -> bool:
-        """True where a step from the noise level γ starts from a higher one, where the schedule has one."""
+        """True where a step from the noise level γ starts from a higher one, if the schedule has one."""
         return self.churn > 0 and self.churn_min <= math.exp(0.5 * level) <= self.churn_max
 
 

@@ -37,7 +37,7 @@ __all__ = [
 
 
 class Spacing(ABC):
-    """The choice of times. `fitted` tells whether it reads the terms of a trained network's bound."""
+    """A choice of the times of a chain. `fitted` says whether it reads the terms of a trained network's bound."""
 
     fitted: ClassVar[bool] = False
 
@@ -88,8 +88,9 @@ class QuadraticSpacing(Spacing):
 class LevelSpacing(Spacing):
     """Times whose noise levels are evenly spaced on a scale of its own: real ones, whose levels are exact.
 
-    Rounded to whole times they would be off, by up to 3 % of σ on the linear schedule at T = 1000. DPM-Solver asks such
-    a network between its times; EDM's sampler, exact for networks that were trained in continuous time, rounds for it.
+    Rounded to whole times they would be off, by up to 3 % of σ on the linear schedule at T = 1000. DPM-Solver asks a
+    network that was trained at whole times between these; EDM's sampler, exact for networks that were trained in
+    continuous time, rounds for such a network.
     """
 
     @abstractmethod
@@ -150,7 +151,7 @@ class OptimalSpacing(Spacing):
             raise ValueError("spacing=optimal reads the terms of a trained network's bound: fit it first")
         cost, came_from = terms[:, 0].cpu(), []
         for _ in range(steps - 1):
-            # Entry [t, s] is the best way to t whose last step goes to s; what is above the diagonal is infinite.
+            # Entry [t, s] is the least cost from t if the first step goes to s; entries with s ≥ t are infinite.
             cost, best = (terms.cpu() + cost).min(1)
             came_from.append(best)
         times = [horizon]

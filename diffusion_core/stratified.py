@@ -1,21 +1,21 @@
-"""Terms of the bound that are taken, and the draws that they are taken at: a few strata of t, in two halves.
+"""The terms of the bound that are computed, and the draws that they are computed at: a few strata of t, in two halves.
 
-The first and the last `exact` of t = 1..K are taken always: terms are largest and differ most at the start and, where
-nothing holds x̂_0 in bounds, at the end. From each of `strata` runs between them one t is drawn per image, and weighted
-by the run's length. The runs are of equal length in log t + λ t/K: terms fall about as 1/t where β rises from little,
-and hardly at all where the log-SNR falls evenly. The first few t are drawn more than once (`FRONT`). Strata, times and
+The first and the last `exact` of t = 1..K are always computed: terms are largest and differ most at the start and,
+where x̂_0 is not bounded, at the end. From each of `strata` runs between them one t is drawn per image, and weighted by
+the run's length. The runs are of equal length in log t + λ t/K: terms fall about as 1/t where β rises from little, and
+hardly at all where the log-SNR falls evenly. The first few t are drawn more than once (`FRONT`). Strata, times and
 noise depend on K and the seed alone, so that every cell is scored on the same draws.
 
 Both halves draw their own t and ε, at their own x_0. The noise of an image's terms is spread evenly
-(`randomness.spread_normals`), for what terms of neighbouring t make of one ε_d is much the same; so is what dequantises
-x_0 (`Encoding.spread`), which each term of a sum may draw anew. And from each term L is taken what is known to be 0 on
-average and goes along with it: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂ can say little, L is about a
-multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t, both of mean 0 and variance 1:
+(`randomness.spread_normals`), since terms of neighbouring t depend on one ε_d in nearly the same way; so is the noise
+that dequantises x_0 (`Encoding.spread`), which each term of a sum may draw anew. Two control variates of mean 0 and
+variance 1 are subtracted from each term L: the excess of the noise, q = (‖ε‖² − D)/√(2D) (where ε̂ can say little, L is
+about a multiple of ‖ε‖²), and the place of t in its run, h = (t − mean t)/√Var t:
 
     L − b q − c h,   b = Cov(L, q), c = Cov(L, h) over the images of the *other* half.
 
-The other half's b knows nothing of this half's noise, so the expectation stays what it is; what slopes have in common
-ties halves and images by a share of 1/N only.
+The other half's b does not depend on this half's noise, so the expectation is unchanged. What slopes have in common
+correlates halves and images by a share of 1/N only.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
 
 HALVES = 2
-"""Halves of the draws, which share the images alone."""
+"""The halves of the draws, which share the images alone."""
 FRONT = (3, 2)
-"""Draws of each half at t = 1, 2, …: where x_0 is dequantised these terms are by far the noisiest."""
+"""The draws of each half at t = 1, 2, …: if x_0 is dequantised, these terms are by far the noisiest."""
 EVEN = 3.0
-"""λ: how much a run's share of all times counts beside its length in log t."""
+"""λ: the weight of a run's share of all times beside its length in log t."""
 FEWEST = 30
-"""Images that slopes are taken over at least: slopes of a few are so noisy that they add error, and tie the halves."""
+"""The fewest images over which slopes are taken: those of fewer are so noisy that they add error and tie the halves."""
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """The times first..last, of which each half draws one per image, so many times."""
+    """The times `first`..`last`, of which each half draws one per image, as often as `draws` says."""
 
     first: int
     last: int
@@ -57,8 +57,8 @@ class Stratum:
 
 
 def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
-    """The strata of 1..K = `steps`: `exact` single times at both ends, between them `strata` runs of equal length in
-    log t + λ t/K, or of one time where that would be less; what a short chain leaves over are further draws of its
+    """The strata of 1..K = `steps`: `exact` single times at both ends, and between them `strata` runs of equal length
+    in log t + λ t/K, of at least one time each. Strata that a short chain leaves over are further draws of its
     times."""
     if exact < 1 or (strata < 1 and 2 * exact < steps):
         raise ValueError(
@@ -76,14 +76,14 @@ def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
     once = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
     once += [Stratum(t, t) for t in range(last + 1, steps + 1)]
     more = [times - 1 for times in FRONT[:first]]
-    # Strata that a short chain has no use for: its times once more, from the first.
+    # Strata that a short chain cannot use are further draws of its times, from the first on.
     spare = strata - runs
     more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
     return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
 
 
 def draws_of(steps: int, exact: int, strata: int) -> int:
-    """The number of terms of a chain of K = `steps` that are taken per image."""
+    """The number of terms of a chain of K = `steps` that are computed per image."""
     return HALVES * sum(stratum.draws for stratum in strata_of(steps, exact, strata))
 
 
@@ -97,8 +97,8 @@ def draws(
 ) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
     """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw of stored data [N, …], by `term_at`(x_0, ε, k).
 
-    Each half has a code, and its draws are at what `spread` makes of it. The term stands for the mean over its stratum,
-    L_{k−1} for its own k alone: slopes over a run are not those at k.
+    Each half has a code, and its draws use the x_0 that `spread` gives for it. The term estimates the mean over its
+    stratum, L_{k−1} the one at its own k: slopes over a run do not hold at a single k.
     """
     n, device, shape = len(raw), raw.device, tuple(codes[0].x0.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
@@ -130,8 +130,8 @@ def _place(stratum: Stratum, k: Tensor) -> Tensor:
 
 
 def unexplained(values: Tensor, control: Tensor) -> Tensor:
-    """Each half's values [2, N] less what goes along with a control [2, N] of mean 0 and variance 1: by the slope that
-    the other half has over its images, none where they are fewer than `FEWEST`."""
+    """Each half's values [2, N] minus slope · control, for a control [2, N] of mean 0 and variance 1. The slope is that
+    of the other half over its images; nothing is subtracted for fewer than `FEWEST` images."""
     n = values.shape[1]
     if n < FEWEST:
         return values

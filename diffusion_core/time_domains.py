@@ -3,9 +3,9 @@
     discrete     t ∈ {1..T}     the bound is Σ L_{t−1}: T L_{t−1} is its estimate by one t
     continuous   t ∈ [1, T]     the bound is an integral: ½ (dγ/du) ‖ε − ε̂‖² is its estimate by one u = (t − 1)/(T − 1)
 
-It turns a batch into what an objective reads of it, and tells what a learned schedule learns from. In T steps all of γ
-takes the bound's gradient. In continuous time the bound does not depend on γ between its ends, which take its gradient;
-the interior takes that of the second moment of its estimate (Kingma et al. 2021, appendix I.2).
+It makes the example of a batch that an objective reads, and defines the losses of a learned schedule. In T steps all of
+γ takes the bound's gradient. In continuous time the bound does not depend on γ between its ends, which take its
+gradient; the interior takes that of the second moment of its estimate (Kingma et al. 2021, appendix I.2).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion
 
 Reading = Callable[[Tensor], Example]
-"""The example of a batch, by what the network came to for it."""
+"""The example of a batch, as a function of the network's output for it."""
 
 
 class TimeDomain(ABC):
-    """The times that a training draws."""
+    """A domain of the times that a training draws."""
 
     @abstractmethod
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
@@ -43,9 +43,9 @@ class TimeDomain(ABC):
 
     @abstractmethod
     def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
-        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example that its output makes.
+        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example as a function of its output.
 
-        What it is `told` besides is as `Denoiser.asked` says.
+        `told` is what the network is told besides, as in `Denoiser.asked`.
         """
 
     @abstractmethod
@@ -133,7 +133,7 @@ def _example(
     term: Callable[[], Tensor],
     variance_term: Callable[[], Tensor],
 ) -> Example:
-    """The example of a batch x_0, ε, x_t, output [B, …]; a term is worked out once, for all who read it."""
+    """The example of a batch x_0, ε, x_t, output [B, …]; a term is computed once, however often it is read."""
     x0, eps, x_t, output = batch
     parameterization = diffusion.choices.parameterization
     return Example(
@@ -145,7 +145,7 @@ def _example(
 
 
 def levels_of(diffusion: Diffusion, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
-    """The noise levels of a batch, and what goes with them."""
+    """The noise levels of a batch, with κ, T and dγ/du."""
     return NoiseLevels(pair, diffusion.choices.parameterization.kappa(pair), diffusion.choices.horizon, rate)
 
 

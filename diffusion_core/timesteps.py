@@ -20,9 +20,9 @@ from diffusion_core.gamma import Gamma
 __all__ = ["Importance", "LogNormal", "LogitNormal", "LowDiscrepancy", "TimestepSampler", "Timesteps", "Uniform"]
 
 MOST_HISTORY = 1000
-"""So many losses may be kept of each t."""
+"""The most losses that may be kept of each t."""
 LEAST_HELD = 0.01
-"""The least share of a density of noise levels that lies at those of a schedule."""
+"""The least share of a density of noise levels that must lie between those of a schedule's ends."""
 
 
 class TimestepSampler(nn.Module, ABC):
@@ -42,7 +42,7 @@ class TimestepSampler(nn.Module, ABC):
         return 1 + self.share(u) * (self.horizon - 1), torch.ones_like(u)
 
     def share(self, u: Tensor) -> Tensor:
-        """The shares of the time axis, in [0, 1), that a batch's u [B] come to: u itself where each is uniform."""
+        """The shares of the time axis, in [0, 1), for a batch's u [B]: u itself where each is uniform."""
         return u
 
     def record(self, t: Tensor, loss: Tensor) -> None:
@@ -196,7 +196,7 @@ class LogitNormalSampler(TimestepSampler):
 
 
 def check_normal(name: str, std: float) -> None:
-    """Refuse a standard deviation that is none by a ValueError."""
+    """ValueError where a standard deviation is not above 0."""
     if not std > 0:
         raise ValueError(f"{name} needs std > 0, got {std}")
 
@@ -222,15 +222,14 @@ class LogitNormal(Timesteps):
 
 class LevelSampler(TimestepSampler):
     """Times whose noise levels have a given distribution function F: t is drawn with the mass that F has between the
-    levels half-way to its neighbours, and uniformly there where it is real.
-    """
+    levels half-way to its neighbours, and a real t is uniform there."""
 
     mass: Tensor
     edges: Tensor
 
     def __init__(self, gamma: Gamma, cumulative: Callable[[Tensor], Tensor]) -> None:
-        """The sampler for F = `cumulative` of γ; what lies beyond the `ends`, γ_1 and γ_T, is cut off: of all that F
-        has, a share is `held`."""
+        """The sampler for F = `cumulative` of γ, cut off beyond the `ends`, γ_1 and γ_T, where the share `held` is
+        left."""
         super().__init__(gamma.horizon)
         edges = torch.arange(gamma.horizon + 1, dtype=torch.float64, device=gamma.device) + 0.5
         edges = edges.clamp(1, gamma.horizon)

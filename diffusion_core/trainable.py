@@ -1,4 +1,4 @@
-"""Learners, which `trainer.py` trains: a module that draws, and gives losses per example."""
+"""Learners, which `trainer.py` trains: modules that make draws, and give losses per example."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ __all__ = ["Learner", "Question"]
 
 
 class Question(NamedTuple):
-    """A question that losses put to a network, once: its inputs `x`, `time` and, where it takes labels, `label`
-    [B, …], in this order, and the losses [B] per group that follow from its answer.
+    """A question to a network: its inputs `x`, `time` and, if it takes labels, `label` [B, …], in this order, and the
+    losses [B] per group as a function of its output.
 
-    Learners whose networks have one shape can have their questions answered by one pass (`population.py`).
+    If the networks of several learners have one shape, one pass can answer all of their questions (`population.py`).
     """
 
     network: nn.Module
@@ -28,12 +28,13 @@ class Question(NamedTuple):
 
 
 class Learner(nn.Module, ABC):
-    """A module that can be trained: it gives losses per example, and tells which parameters each of them teaches.
+    """A module that can be trained: it gives losses per example, and says which parameters each of them teaches.
 
         draws ─▶ paired ─▶ settled ─▶ example_losses ─▶ remember
 
-    are of a whole batch, but for the losses, which any part of it has by itself. A draw that is called `WEIGHT`
-    multiplies them; one that is called `LABEL` is no draw, but the label of each example, where it learns from labels.
+    These are of a whole batch, except the losses, which can be computed for any part of it. The draw named `WEIGHT`
+    multiplies them. The entry named `LABEL` is no draw, but the label of each example, if the learner learns from
+    labels.
     """
 
     WEIGHT: ClassVar[str] = "weight"
@@ -50,7 +51,7 @@ class Learner(nn.Module, ABC):
 
     @property
     def pairs(self) -> bool:
-        """True where `paired` is to be asked, with the stored data of a whole batch."""
+        """True if `paired` must be called, with the stored data of a whole batch."""
         return False
 
     def paired(self, raw: Tensor, draws: Values, seed: int, step: int) -> Values:
@@ -66,7 +67,7 @@ class Learner(nn.Module, ABC):
         """Losses [B] per group of parameters, of stored data [B, …] and what was settled for them."""
 
     def question(self, raw: Tensor, draws: Values) -> Question | None:
-        """The question by whose answer `example_losses` are known; None where they are no matter of one such pass."""
+        """The question whose answer gives `example_losses`; None where they do not follow from one such pass."""
         return None
 
     @abstractmethod
@@ -78,11 +79,11 @@ class Learner(nn.Module, ABC):
         return []
 
     def begin(self, raw: Tensor, seed: int) -> None:
-        """Take from the first batch [B, …], before the first step, what weights start from besides the seed."""
+        """Set, before the first step, all that depends on the first batch [B, …] besides the seed."""
         return
 
     def remember(self, draws: Values, losses: Values) -> None:
-        """Keep what later batches depend on of the losses [B] of a batch, before any weight."""
+        """Keep what later batches need of a batch's losses [B], before any weight."""
         return
 
     def decays(self, group: str) -> bool:
@@ -95,7 +96,7 @@ class Learner(nn.Module, ABC):
 
     @final
     def weighted(self, losses: Values, draws: Values) -> Values:
-        """Losses of examples as their mean counts them."""
+        """The losses of examples, multiplied by their weights."""
         if self.WEIGHT not in draws:
             return losses
         return {group: draws[self.WEIGHT].to(loss.dtype) * loss for group, loss in losses.items()}

@@ -77,8 +77,8 @@ def optimiser_of(
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
 
-    Where several `ranks` train it, all of which hold the same, a step takes this one's share of a batch. With `beside`
-    its gradients are worked out with those of other trainings (`population.py`).
+    If several `ranks` train it, all with the same state, a step takes this one's share of a batch. With `beside`, its
+    gradients are computed together with those of other trainings (`population.py`).
     """
 
     def __init__(
@@ -108,12 +108,12 @@ class Trainer:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """The reasons for which its steps are not recorded where they were to be."""
+        """The reasons for which its steps are not recorded, although they were to be."""
         refused = self.recorded.refused if self.recorded is not None else []
         return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
 
     def begin(self, raw: Tensor, seed: int, labels: Tensor | None = None) -> None:
-        """Do what comes before the first step, whose whole batch [B, …] is given, with its labels [B] if it has any."""
+        """Prepare the first step, from its whole batch [B, …] and its labels [B], if it has any."""
         with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
             self.learner.begin(raw, seed)
             self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
@@ -125,7 +125,7 @@ class Trainer:
         whole = (len(raw) * (1 if pairs else self.ranks.world), *raw.shape[1:])
         draws = labelled(sent(self.learner.draws(whole, seed, step), self.device), labels)
         if pairs:
-            # Before what is recorded: a graph holds nothing that is worked out on the CPU.
+            # This comes before the recorded part: a graph cannot hold what the CPU computes.
             draws = self.learner.paired(raw, draws, seed, step)
             raw = raw[self.ranks.share(len(raw))]
         dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
@@ -137,7 +137,7 @@ class Trainer:
             if self.beside is not None:
                 self.member.random = torch.get_rng_state()
             return self._learn(raw, draws, rate, shares)
-        # What Python works out anew at each step is no part of a recording.
+        # A recording cannot hold what Python computes anew at each step, so these numbers are inputs.
         numbers = {"rate": torch.tensor(rate), "shares": torch.tensor(shares, dtype=torch.float64)}
         values = {"raw": raw, **sent(numbers, self.device), **draws}
         return self.recorded(values, lambda: reseed(dropout, self.device))
@@ -173,7 +173,7 @@ class Trainer:
         return [*vectors, *self.learner.buffers(), *self.averages.changed, *self.clipping.changed]
 
     def diagnostics(self, steps: int) -> dict[str, float]:
-        """The learner's numbers, and what was clipped in the so many steps since the last report."""
+        """The learner's numbers, and those on clipping in the last `steps` steps, since the last report."""
         return {**self.learner.diagnostics(), **self.clipping.report(steps)}
 
     def state(self) -> dict[str, Tensor]:
@@ -222,7 +222,7 @@ def _joined(pieces: list[Values]) -> Values:
 
 
 def trained(learner: Learned, data: Tensor | Labelled, plan: Training, seed: int) -> Learned:
-    """The learner after a whole training on stored data [N, …], with its averaged weights and for evaluation.
+    """The learner after a whole training on stored data [N, …], with its averaged weights, in evaluation mode.
 
     It is the one that was given, changed in place; ValueError where a loss was not finite.
     """

@@ -13,23 +13,23 @@ __all__ = ["Training"]
 Optimizer = Literal["adamw", "muon"]
 
 MOST_STEPS = 1_000_000_000
-"""At a millisecond a step they take twelve days."""
+"""The most steps: at a millisecond each, they take twelve days."""
 MOST_BATCH = 65_536
-"""Beyond any published recipe: more examples a step are more steps."""
+"""The largest batch, beyond any published recipe."""
 MOST_SNAPSHOTS = 256
-"""By so many, every width that an average may have is told (`averages.py`)."""
+"""The most snapshots: they give every width that an average may have (`averages.py`)."""
 
 
 @dataclass(frozen=True)
 class Training:
     """The budget, `steps` of `batch` examples, and the `optimizer`, AdamW (`optimiser.py`) or Muon (`muon.py`).
 
-    The `learning_rate` is the peak of its `rate` (`rates.py`), which rises over `warmup` steps; `weight_decay` acts
-    on the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto
-    is bf16 autocast where the hardware has it, else float32. Reports come `report_every` steps. A batch is taken
-    `micro_batch` examples at a time where that is given, so that it need not fit the memory at once. On a GPU a
-    step is recorded and replayed if it is to be `captured` (`recorded.py`). So many `snapshots` are taken of two more
-    averages, which tell averages of any length afterwards (`averages.py`).
+    The `learning_rate` is the peak of its `rate` (`rates.py`), which rises over `warmup` steps; `weight_decay` acts on
+    the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto is bf16
+    autocast where the hardware has it, else float32. Reports come every `report_every` steps. If `micro_batch` is
+    given, a batch is processed that many examples at a time, so that it need not fit the memory at once. On a GPU a
+    step is recorded and replayed if it is to be `captured` (`recorded.py`). `snapshots` is the number of snapshots of
+    two further averages, from which averages of any length follow later (`averages.py`).
 
     `clip` is the norm above which the gradient of the normalised objective is shortened (`clipping.py`), and `flips`
     mirrors images at random (`batches.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.

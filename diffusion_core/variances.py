@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 MARGIN = 10
-"""An estimate of Var(x_0 | x_t) is used where so many of its standard errors are less than Var x_0: a variance that is
-off by a share r of itself costs r²/4 nats per dimension of a step."""
+"""An estimate of Var(x_0 | x_t) is used only if this many of its standard errors are less than Var x_0: a variance that
+is off by a share r of itself costs r²/4 nats per dimension of a step."""
 LEAST_SHARE = 1e-6
-"""The least σ_1²/(1 − ᾱ_1): if the network told all noise, σ_1² would be 0, which no density can use."""
+"""The least σ_1²/(1 − ᾱ_1): if the network predicted all noise, σ_1² would be 0, which no density can use."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,9 +56,9 @@ class Moments:
 
 
 class Variance(ABC):
-    """The choice of σ². A learned one reads a second half of the network's channels, a fitted one what was measured.
+    """A choice of σ². A `learned` one reads a second half of the network's channels, a `fitted` one what was measured.
 
-    `needs_independent` tells whether what was measured is its error only for noise that is independent of x_0.
+    `needs_independent` is True if what was measured is its error only for noise that is independent of x_0.
     """
 
     learned: ClassVar[bool] = False
@@ -153,10 +153,10 @@ class Fitted(Variance):
 class Analytic(Fitted):
     """Var(x_0 | x_t) = E(‖ε‖² − ‖ε̂‖²)/D · (1 − ᾱ)/ᾱ, at most Var x_0: optimal if the network is the exact denoiser.
 
-    (Bao et al. 2022, arXiv:2201.06503, Theorem 1.) They write 1 for E‖ε‖²/D. That of the draws themselves is subtracted
-    from here, for the noise of 1 − mean ‖ε̂‖²/D would be √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ multiplies without
-    limit. What is left of it is multiplied, too: where ten standard errors exceed Var x_0, E‖x_0 − x̂_0‖²/D takes its
-    place, at most Var x_0 as well: for the exact denoiser they are the same.
+    (Bao et al. 2022, arXiv:2201.06503, Theorem 1.) They write 1 for E‖ε‖²/D. Here it is the mean over the draws
+    themselves: otherwise the estimate would have noise of √(2/(nD)) at every t, which (1 − ᾱ)/ᾱ amplifies without
+    limit. The remaining noise is amplified too. So where ten standard errors exceed Var x_0, E‖x_0 − x̂_0‖²/D takes its
+    place, also at most Var x_0; for the exact denoiser both are the same.
     """
 
     needs_independent: ClassVar[bool] = True

@@ -118,7 +118,7 @@ class AnswersFile(Entry):
 
 
 class _Told:
-    """A finding, and what else an entry says of it."""
+    """A finding with further attributes, as an entry of the file needs them."""
 
     def __init__(self, finding: object, **more: Any) -> None:
         self.__dict__.update(more, _finding=finding)

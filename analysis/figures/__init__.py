@@ -1,10 +1,10 @@
 """The figures of a grid and of a search: `python -m analysis.figures grid=NAME [runs=results/<grid>]`.
 
-Each is drawn once and saved as PNG and PDF, byte for byte alike when drawn anew in one environment; a PNG holds a
-digest of what it shows, which is the same in any (`digest`). One whose data are absent or say nothing (`sentences`)
-is not drawn, and a stale file of its name goes; but for `PICTURES` where their images are not at hand. A preliminary
-round has no PDF: it takes longer than all else that a page does, while others train. Those of a committed grid go to
-results/.committed/<grid>/figures/.
+Each is drawn once and saved as PNG and PDF, with the same bytes whenever it is drawn in one environment. A PNG holds a
+digest of its content, which is the same in any environment (`digest`). A figure without data, or with nothing to say
+(`sentences`), is not drawn, and its old files are removed; those of `PICTURES` are kept if their images are not at
+hand. A preliminary round has no PDFs, which take longer than the rest of a page, while others train. The figures of a
+committed grid go to results/.committed/<grid>/figures/.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from analysis.read.source import SOURCE, source_of
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Answers], Figure | None]:
-    """The same figure of the search that a grid confirms."""
+    """The figure of the search that a grid confirms."""
     return lambda answers: make(answers.grid.search) if answers.grid.search is not None else None
 
 
@@ -68,17 +68,17 @@ FIGURES: dict[str, Callable[[Answers], Figure | None]] = {
 
 
 SENTENCES: dict[str, Callable[[Answers], str]] = {"weights": weights_sentence, "split": split_sentence}
-"""What is said in place of a figure in which all cells would look alike; "" where it is drawn, or has no data."""
+"""The sentence in place of a figure in which all cells would look alike; "" if the figure is drawn or has no data."""
 PICTURES = frozenset({"samples", "strips", "reconstructions"})
-"""The figures that hold pictures: the page is their background, and nothing in them may be recoloured. All others are
-charts on white, which a dark page may invert."""
-MOST_CELLS = 40  # cells that the figures of a grid show, of which many have a row, a panel or a line for each
-LEAST, MOST = 1e-100, 1e100  # the sizes of numbers that are drawn as they are, and 0
-OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})  # the figures in which cells have no place of their own
+"""The figures that hold pictures: the page is their background, and nothing in them may be recoloured. All other
+figures are charts on white, which a dark page may invert."""
+MOST_CELLS = 40  # the most cells that figures of a grid show: many have a row, a panel or a line for each
+LEAST, MOST = 1e-100, 1e100  # the range of the sizes of numbers that are drawn as they are; 0 is too
+OF_NO_CELLS = frozenset({"strips", *DECK, *SEARCH_FIGURES})  # the figures that do not show single cells
 
 
 def shown(answers: Answers) -> Answers:
-    """The answers of the cells that figures show, from numbers that can be drawn."""
+    """The answers of the cells that figures show, with numbers that can be drawn."""
     return best(drawable(answers), MOST_CELLS)
 
 
@@ -88,7 +88,7 @@ def draw(answers: Answers) -> dict[str, Drawn]:
 
 
 def sentences(answers: Answers) -> dict[str, str]:
-    """Sentences in place of figures that would say nothing, by their names."""
+    """The sentences in place of figures that would show nothing, by the figures' names."""
     cut = shown(answers)
     return {name: said for name, make in SENTENCES.items() if (said := make(cut))}
 
@@ -99,24 +99,24 @@ def draw_search(search: Search) -> dict[str, Drawn]:
 
 
 def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
-    """The same, and their files in this folder."""
+    """Every figure that the grid has data for, by name, also written into this folder."""
     images = {
         "samples": answers.grid.samples,
         "strips": answers.grid.strips,
         "reconstructions": answers.grid.reconstructions,
     }
-    # Beside a round of rungs, pictures of whole trainings would be of something else.
+    # In a round of rungs, pictures of whole trainings would not fit its numbers.
     kept = {name for name, source in images.items() if source is None and not answers.meta.at_rungs}
     return _written(makers(answers), folder, kept, pdf=not answers.preliminary)
 
 
 def write_search_figures(search: Search, folder: Path) -> dict[str, Drawn]:
-    """The same of a search, with or without a grid."""
+    """Every figure that a search has data for, by name, also written into this folder; with or without a grid."""
     return _written({name: partial(make, drawable_search(search)) for name, make in SEARCH_FIGURES.items()}, folder)
 
 
 Makers = Mapping[str, Callable[[], Figure | None]]
-"""The functions that draw each figure, by name, or find that there are no data for it."""
+"""A function per figure, by name, that draws it, or returns None if there are no data for it."""
 
 
 def makers(answers: Answers) -> Makers:
@@ -141,7 +141,7 @@ def _drawn(figures: Makers) -> dict[str, Drawn]:
 
 
 def _written(figures: Makers, folder: Path, kept: Collection[str] = (), *, pdf: bool = True) -> dict[str, Drawn]:
-    """Each figure that there is, in its files. Files of the others go, but for those that are `kept`."""
+    """Each figure that there is, written to its files. Files of other figures are removed unless they are `kept`."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {}
     with styled():
@@ -181,10 +181,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def drawable(answers: Answers) -> Answers:
-    """The answers from numbers that can be drawn; the same where all can be: 1e308 is drawn at 1e100, 5e-324 at 1e-100.
+    """The answers with numbers that can be drawn; unchanged if all can be. 1e308 is drawn at 1e100, 5e-324 at 1e-100.
 
-    What is drawn from is the square, the power or the margin of a number, and those of a number near the end of float64
-    are none. Tables and sentences say the number itself.
+    Drawing needs squares, powers or margins of a number, which do not exist near the limits of float64. Tables and
+    sentences give the number itself.
     """
     grid = answers.grid
     runs, curves = _moved(grid.runs), _moved(grid.curves)
@@ -195,13 +195,13 @@ def drawable(answers: Answers) -> Answers:
 
 
 def drawable_search(search: Search) -> Search:
-    """The search from numbers that can be drawn; the same where all can be."""
+    """The search with numbers that can be drawn; unchanged if all can be."""
     trials, rungs = _moved(search.trials), _moved(search.rungs)
     return search if trials is search.trials and rungs is search.rungs else Search(search.head, trials, lambda: rungs)
 
 
 def _moved(frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame with its numbers inside the range; itself where all are."""
+    """The frame with its numbers moved into the range that can be drawn; the same frame if all are inside."""
     columns = {str(name): frame[name].to_numpy() for name in frame.select_dtypes("float64")}
     moved = {name: _inside(values) for name, values in columns.items()}
     same = all(np.array_equal(values, moved[name], equal_nan=True) for name, values in columns.items())
@@ -209,6 +209,6 @@ def _moved(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _inside(values: np.ndarray) -> np.ndarray:
-    """The values with their sizes inside the range; 0, nan and what is infinite stay."""
+    """The values with their sizes moved into the range; 0, nan and infinite values stay."""
     apart = np.isfinite(values) & (values != 0)
     return np.where(apart, np.sign(values) * np.clip(np.abs(values), LEAST, MOST), values)

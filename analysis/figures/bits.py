@@ -3,7 +3,8 @@
     elbo     where the bits of an image go, in bits/dim: bars are as long as the NLL (`findings.spaces`)
     split    the shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound; cells in latents are left out
 
-A part below 0 lies to the left of 0: L_0 of dequantised data is of a density. The line across such a bar is the sum.
+A part below 0 lies to the left of 0, as L_0 of dequantised data may, which is of a density. Such a bar has a line at
+the sum of its parts.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ SMALL = 6.5
 
 @dataclass(frozen=True)
 class BarPart:
-    """The name of a part of a bar, its colour, and that of the number in it."""
+    """A part of a bar: its name, its colour, and the colour of the number in it."""
 
     name: str
     color: str
@@ -57,7 +58,7 @@ _ROOM_OF_BAR = 0.09
 
 
 def elbo_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no cell has a reconstruction among its bits."""
+    """The figure `elbo`; None where no cell has a reconstruction among its bits."""
     bars = [(cell, bits) for cell, bits in zip(answers.cells, answers.bits, strict=True) if bits is not None]
     if not any(bits.rate for _, bits in bars):
         return None
@@ -80,7 +81,7 @@ def elbo_figure(answers: Answers) -> Figure | None:
 
 
 def _elbo_bar(axes: Axes, bits: Bits, height: float, room: float) -> None:
-    """The parts, and a line at their sum where it is not their end."""
+    """Draw the parts, and a line at their sum if it is not their end."""
     looks = {part.name: part for part in PARTS}
     left, _ = draw_bar(axes, height, [(looks[name], value) for name, value in bits.parts.items()], room, _number)
     if left < 0:
@@ -88,7 +89,7 @@ def _elbo_bar(axes: Axes, bits: Bits, height: float, room: float) -> None:
 
 
 def _say(axes: Axes, bits: Bits, height: float, places: tuple[float, float]) -> None:
-    """The sum, and what a rate is made of: the mean of log q, and the bound on −log p."""
+    """Write the sum, and the parts of a rate: the mean of log q, and the bound on −log p."""
     axes.text(places[0], height, _number(bits.total), fontsize=7, ha="left", va="center")
     if bits.rate:
         code, prior = bits.rate
@@ -98,7 +99,7 @@ def _say(axes: Axes, bits: Bits, height: float, places: tuple[float, float]) -> 
 
 
 def _legend(axes: Axes, names: set[str]) -> None:
-    """The colours, above the bars and outside of them."""
+    """Draw the legend of colours above the bars."""
     shown = [part for part in PARTS if part.name in names]
     boxes = [axes.barh(0.0, 0.0, color=part.color)[0] for part in shown]
     axes.legend(
@@ -119,7 +120,7 @@ def _number(value: float) -> str:
 
 
 def split_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no two cells have a bound whose terms differ."""
+    """The figure `split`; None where no two cells have a bound whose terms differ."""
     axes_that_tell, bars = _splits(answers)
     if len({_said(shares) for _, shares in bars}) < 2:
         return None
@@ -142,8 +143,8 @@ Shares = tuple[float, float, float]
 
 
 def split_sentence(answers: Answers) -> str:
-    """The sentence for what the figure of shares would show where all bounds are made up alike; "" where they differ,
-    or none is."""
+    """The sentence in place of the figure `split` if all bounds have the same shares; "" if they differ, or none
+    exist."""
     said = {_said(shares) for _, shares in _splits(answers)[1]}
     if len(said) != 1:
         return ""
@@ -152,7 +153,7 @@ def split_sentence(answers: Answers) -> str:
 
 
 def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]]:
-    """The axes in which bounds differ, and a cell with its shares for each of their levels that has any."""
+    """The axes along which bounds differ, and a cell with its shares for each combination of their levels."""
     shares = zip(answers.cells, answers.shares, strict=True)
     axes, found = distinct(answers.axes, [(cell, of) for cell, of in shares if of is not None], tuple.__eq__)
     rows_of = [(cell, one.thing) for one in found for cell in one.cells]
@@ -164,7 +165,7 @@ def _said(shares: Shares) -> tuple[str, ...]:
 
 
 def _head(axes: Axes, shares: tuple[float, float, float]) -> None:
-    """The terms above the first bar."""
+    """Write the names of the terms above the first bar."""
     places = (0.0, shares[0] + shares[1] / 2, 1.01)
     for place, term, side in zip(places, TERMS, ("left", "center", "left"), strict=True):
         axes.text(place, -0.9, mathtext(term.name), color=GREY, ha=side, va="center")
@@ -177,7 +178,7 @@ def _percent(share: float) -> str:
 
 
 def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) -> tuple[Figure, Axes]:
-    """A figure of rows with these labels, so high besides them, with room for what stands above the first."""
+    """A figure of rows with these labels and of this height besides them, with room above the first row."""
     figure = new_figure(WIDTH, height + 0.17 * (max(ticks) + 2))
     axes = figure.subplots()
     axes.set_ylim(max(ticks) + 0.7, -above)
@@ -189,7 +190,7 @@ def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) 
 def draw_bar(
     axes: Axes, height: float, parts: Sequence[tuple[BarPart, float]], room: float, number: Callable[[float], str]
 ) -> tuple[float, float]:
-    """The parts from 0 on, those below 0 to its left, with a number where one takes more than `room`; the ends."""
+    """Draw the parts from 0 on, those below 0 to its left, with a number if longer than `room`; return both ends."""
     left = right = 0.0
     for part, value in parts:
         start = right if value >= 0 else left

@@ -1,7 +1,7 @@
-"""Metrics over the budget: each cell's mean where trainings were scored on their way, and at their end.
+"""Metrics over the budget: each cell's mean at the rungs and at the end of training.
 
-A panel per metric that decides and a line per cell or training that cells share, with a bar for the 95 % interval over
-its seeds; of many the best have a name. Lines that cross or come together are what more training may turn.
+A panel per deciding metric and a line per cell, or per training that cells share, with a bar for the 95 % interval over
+its seeds; if there are many, the best have a name. More training may turn lines that cross or come together.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from analysis.format.notation import counted, mathtext
 from analysis.statistics.paired import mean_interval
 
 Line = list[tuple[float, Estimate]]
-"""Estimates by the place of their rung on the axis."""
+"""The estimates of a line, each with the place of its rung on the axis."""
 NAMED = 10
-"""Lines that have a colour and a name; the others are grey."""
+"""The most lines that have a colour and a name; the others are grey."""
 _CHARS = 18
 _ASIDE = 0.012
-"""The distance of the bars of cells, in halvings of the budget."""
+"""The distance between the bars of cells, in halvings of the budget."""
 
 
 @dataclass(frozen=True)
 class NamedCourse:
-    """A line with its name, and the levels of the first cell that has it, by which it has one look in all panels."""
+    """A line with its name; `key` is the levels of its first cell, by which it has the same look in all panels."""
 
     points: Line
     key: tuple[str, ...]
@@ -45,7 +45,7 @@ class NamedCourse:
 
 
 def budget_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no training was scored on its way."""
+    """The figure; None where no training was scored at a rung."""
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
     if not scored:
         return None
@@ -71,7 +71,7 @@ def _distinct(answers: Answers, answer: Findings, budget: Budget) -> list[NamedC
 
 
 def _draw(axes: Axes, answer: Findings, budget: Budget, lines: Sequence[tuple[NamedCourse, Look | None]]) -> None:
-    """The panel of a metric, in which lines without a look are grey, and counted."""
+    """Draw the panel of a metric; lines without a look are grey, and counted."""
     view = whole_window([estimate for line, _ in lines for _, estimate in line.points], log_from=5)
     view = view.bounded(answer.metric.least)
     show(axes, "y", view, 5)

@@ -1,7 +1,7 @@
-"""The metrics that decide against what a training takes in FLOPs, its autoencoder included: a line per space.
+"""The deciding metrics against the FLOPs of training, its autoencoder's included: a line per space.
 
-A line joins the cells of one space by their compute. An autoencoder alone, as a VAE, is a hollow marker that no line
-passes. Cells without a comparable value are left out.
+A line joins the cells of one space by their compute. An autoencoder alone, as a VAE, is a hollow marker without a line.
+Cells without a comparable value are left out.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from analysis.format.notation import Rounding, mathtext
 
 _CHARS = 16
 MOST = 12
-"""Lines that can be named beside a panel."""
+"""The most lines that can be named beside a panel."""
 LOG_FROM = 4
-"""Above this ratio of values, which an autoencoder alone soon brings about, their axis is logarithmic."""
+"""The ratio of values above which their axis is logarithmic; an autoencoder alone soon causes such a ratio."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComputePanel:
-    """One metric of the cells and what their trainings take; `lines` are, by space, the numbers of its cells, the
-    cheapest first."""
+    """One metric of the cells and the cost of their trainings; `lines` are each space's cells by index, cheapest
+    first."""
 
     metric: ShownMetric
     cells: Sequence[CellRuns]
@@ -46,13 +46,12 @@ class ComputePanel:
 
     @property
     def known(self) -> list[int]:
-        """The cells that are drawn."""
+        """The indices of the cells that are drawn."""
         return [i for line in self.lines.values() for i in line]
 
 
 def compute_figure(answers: Answers) -> Figure | None:
-    """The figure; None where the grid does not vary the space, or by more lines than can be named, or nothing is known
-    of its costs."""
+    """The figure; None where the grid does not vary the space, has too many lines to name, or no known costs."""
     if not answers.space_axes:
         return None
     shown = [panel for metric in deciding(answers.metrics) if (panel := _panel_of(answers, metric)).lines]
@@ -87,7 +86,7 @@ def _space(answers: Answers, cell: CellRuns) -> str:
 
 
 def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: set[str]) -> None:
-    """One metric; these of its lines are named at their right."""
+    """Draw one metric; the lines in `labelled` are named at their right."""
     estimates = [panel.estimates[i] for i in panel.known]
     cost_axis(axes, panel.cost, panel.known)
     view = whole_window(estimates, LOG_FROM).bounded(panel.metric.least)
@@ -109,7 +108,7 @@ def _draw(axes: Axes, panel: ComputePanel, styles: dict[str, Look], labelled: se
 
 
 def _line(axes: Axes, panel: ComputePanel, line: Sequence[int], look: Look) -> None:
-    """The seeds and means of a space's cells, and the line through all but a VAE."""
+    """Draw the seeds and means of a space's cells, and the line through all but VAEs."""
     means = {i: (panel.cost.mean(i), panel.estimates[i].mean) for i in line}
     for i in means:
         draw_seeds(axes, panel.cost.values[i], panel.estimates[i], look, 0.6)

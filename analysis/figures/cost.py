@@ -1,8 +1,8 @@
 """The cost of quality: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
 Filled are the cells of the Pareto front (`costs.front_of_cells`); a step line joins those whose means dominate. All
-that are filled are named, or, where that is more than there is room for, those on the line.
-Costs whose difference is not known count as equal, so a cell can be off the front though it stands at its left.
+filled cells are named or, if there is no room for that, those on the line. Costs that are not known to differ count as
+equal, so a cell can be off the front although it lies at its left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18
 _MOST = 1.6
-"""The share of the height that names may take: above 1, they stand beyond the axes, which give way."""
+"""The share of the height that names may take: above 1 they reach beyond the axes, which give way."""
 
 
 def cost_figure(answers: Answers) -> Figure | None:
@@ -46,7 +46,7 @@ def cost_figure(answers: Answers) -> Figure | None:
 def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     answer, cost, kept = purchase.answer, purchase.cost, purchase.front
     drawn = known_cells(answer.estimates, cost)
-    # A point and its seeds alone have to fit, without the interval.
+    # Only points and their seeds have to fit, not the intervals.
     bare = [Estimate(answer.estimates[i].mean, math.nan, answer.estimates[i].values) for i in drawn]
     view = bulk_window(bare).bounded(answer.metric.least)
     cost_axis(axes, cost, drawn)
@@ -79,7 +79,7 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
 
 
 def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int, list[CellRuns]]]:
-    """These cells, those that share a training by the first of them: they have one value at one cost."""
+    """The cells, grouped under the first of those with the same value and cost, because they share a training."""
 
     def same(i: int, j: int) -> bool:
         return cost.values[i] == cost.values[j] and answer.estimates[i].by_seed == answer.estimates[j].by_seed
@@ -92,7 +92,7 @@ def _share(axes: Axes, names: Iterable[str]) -> float:
 
 
 def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, *, filled: bool) -> None:
-    """The seeds and mean of a cell: filled on the front, off it hollow and pale."""
+    """Draw the seeds and the mean of a cell: filled on the front; hollow and pale off it."""
     draw_seeds(axes, cost.values[i], estimate, look, 0.8 if filled else 0.35)
     face, width = (look.color, 0.0) if filled else ("white", 0.9)
     place = cost.mean(i), estimate.mean
@@ -100,14 +100,14 @@ def _cell(axes: Axes, estimate: Estimate, cost: Cost, i: int, look: Look, *, fil
 
 
 def _dominant(answer: Findings, cost: Cost, kept: Sequence[int]) -> list[int]:
-    """The cells among these whose mean no cheaper one reaches."""
+    """The cells among `kept` whose mean no cheaper one reaches."""
     means = [answer.estimates[i].mean for i in kept]
     on = pareto_front([cost.mean(i) for i in kept], means, answer.metric.sign)
     return [i for i, dominates in zip(kept, on, strict=True) if dominates]
 
 
 def _steps(axes: Axes, answer: Findings, cost: Cost, dominant: Sequence[int], view: Window) -> None:
-    """The step line of the best mean that each budget buys."""
+    """Draw the step line of the best mean for each budget."""
     corners = [(cost.mean(i), answer.estimates[i].mean) for i in dominant]
     points = sorted((x, y) for x, y in corners if view.holds(y))
     if points:

@@ -1,7 +1,7 @@
 """Figures over training steps and over t: training loss, the weight of each t, the bound per t.
 
-The weight of each t is what `weights` says. What cells share is drawn once: a training, or a weight or bound that no
-eye would tell from another's.
+The weight of each t is defined in `weights`. A curve that cells share is drawn once: a training, or a weight or bound
+that looks the same.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ from analysis.format.notation import mathtext
 
 _COLUMNS = 4
 _CHARS, _WIDE = 14, 32
-"""Letters in a line of a name beside small panels, and beside a wide one."""
+"""The letters in a line of a name beside small panels, and beside a wide one."""
 _ALIKE = 0.01
-"""The share of a logarithmic axis by which bounds may differ and be one line, about as much as a line is wide."""
+"""The share of a logarithmic axis within which bounds count as one line, about the width of a line."""
 
 
 def training_figure(answers: Answers) -> Figure | None:
@@ -48,15 +48,15 @@ def training_figure(answers: Answers) -> Figure | None:
 
 
 def _one_training(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """True where two cells have the same curve at every seed that both have."""
+    """True where two cells have the same curve at every common seed."""
     seeds = a.columns.intersection(b.columns)
     return len(seeds) > 0 and a[seeds].dropna(how="all").equals(b[seeds].dropna(how="all"))
 
 
 def bound_figure(answers: Answers) -> Figure | None:
-    """The bits that each t adds to the bound on test data, where that is comparable.
+    """The bits that each t adds to the bound on test data, where these are comparable.
 
-    The first term of latents is of a density and can be below 0, where a logarithmic axis has no place for it.
+    The first term of latents is of a density and can be below 0; a logarithmic axis cannot show it then.
     """
     tables = zip(answers.cells, answers.curve(BOUND), strict=True)
     known = [(cell, shown) for cell, table in tables if len(shown := _comparable(cell, table))]
@@ -75,7 +75,7 @@ def bound_figure(answers: Answers) -> Figure | None:
 
 
 def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
-    """The part of a bound that stands on a logarithmic axis beside others'."""
+    """The part of a bound that can be shown on a logarithmic axis beside those of other cells."""
     if not cell.comparable("nll"):
         return table.iloc[:0]
     return table.where(table > 0).dropna(how="all") if in_latents(cell) else table
@@ -90,7 +90,7 @@ def _panels(
     log_x: bool,
     share_y: bool = False,
 ) -> Figure | None:
-    """Small multiples over the axes that tell the curves apart but the first of them, whose levels are the lines."""
+    """Small multiples over the axes that tell the curves apart; the levels of the first of these axes are the lines."""
     if not known:
         return None
     axes, lines = distinct(answers.axes, known, agree)
@@ -112,7 +112,8 @@ def _panels(
 
 
 def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str, list[Distinct[pd.DataFrame]]]:
-    """Panel title → its lines; panels in the order of the axes' levels, or by objective where one axis alone tells."""
+    """Panel title → its lines; panels follow the order of the axes' levels, or the objective if one axis tells them
+    apart."""
     rest = axes[1:]
     ordered = sorted(
         lines, key=lambda line: [axis.position(level) for axis, level in zip(rest, line.first.levels[1:], strict=True)]
@@ -126,7 +127,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
 
 
 def weights_figure(answers: Answers) -> Figure | None:
-    """The weight of each t in training, a line per distinct training choice; None where cells do not differ in it."""
+    """The weight of each t in training, a line per distinct weight; None where cells do not differ in it."""
     weights = _weights(answers)
     if len(weights) < 2:
         return None
@@ -146,8 +147,7 @@ def weights_figure(answers: Answers) -> Figure | None:
 
 
 def weights_sentence(answers: Answers) -> str:
-    """The sentence for what the figure of weights would show where all cells have one; "" where they differ, or none is
-    known."""
+    """The sentence in place of the figure of weights if all cells have the same; "" if they differ or are unknown."""
     weights = _weights(answers)
     if len(weights) != 1:
         return ""
@@ -157,7 +157,7 @@ def weights_sentence(answers: Answers) -> str:
 
 
 def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:
-    """Weights over t, each with the cells that train by it."""
+    """The distinct weights over t, each with the cells that train by it."""
     runs = answers.weights
     weights = []
     for cell in answers.cells:

@@ -1,6 +1,6 @@
-"""Figures of what follows from formulas alone: schedules, variances, weights, and how near a Gaussian comes.
+"""Figures that follow from formulas alone: schedules, variances, weights, and the distance from a Gaussian.
 
-Each is a few panels, and each panel the curves of one `figure` of formulas.csv. A new one is an entry in `DECK`.
+Each has a few panels, and each panel shows the curves of one `figure` of formulas.csv. To add one, add it to `DECK`.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from analysis.format.notation import mathtext
 
 @dataclass(frozen=True)
 class FormulaPanel:
-    """A panel: which `figure` of the formulas, its axes, and where they are logarithmic.
+    """A panel: the `figure` of the formulas, the labels of its axes, and whether they are logarithmic.
 
-    Each name stands at the end of its line, or at its start where all lines end in one point.
+    Each name stands at the end of its line or, if all lines end in one point, at its start.
     """
 
     figure: str
@@ -55,7 +55,7 @@ _CHARS = 18
 
 
 def deck_figure(name: str) -> Callable[[Answers], Figure | None]:
-    """The function that draws a figure of the deck, and gives None where the grid has none of its curves."""
+    """The function that draws a figure of the deck, or returns None if the grid has none of its curves."""
 
     def make(answers: Answers) -> Figure | None:
         drawn = [(panel, _series(answers.grid.formulas, panel)) for panel in DECK[name]]
@@ -66,7 +66,7 @@ def deck_figure(name: str) -> Callable[[Answers], Figure | None]:
 
 
 def _series(formulas: pd.DataFrame, panel: FormulaPanel) -> dict[str, pd.DataFrame]:
-    """Name → its points, in the order of the file, without those that the axes have no place for."""
+    """Name → its points, in the order of the file, without points that the axes cannot show."""
     points = formulas[formulas["figure"] == panel.figure]
     for name, log in (("x", panel.log_x), ("y", panel.log_y)):
         points = points[np.isfinite(points[name]) & ((points[name] > 0) | (not log))]
@@ -92,7 +92,7 @@ def _figure(shown: Sequence[tuple[FormulaPanel, dict[str, pd.DataFrame]]]) -> Fi
 
 
 def _name(axes: Axes, panel: FormulaPanel, series: Mapping[str, pd.DataFrame], styles: Mapping[str, Look]) -> None:
-    """The names of these lines; those that a later panel has too are named there."""
+    """Write the names of these lines; lines that a later panel has too are named there."""
     if not panel.at_start:
         ends = {name: (float(rows["x"].iloc[-1]), float(rows["y"].iloc[-1])) for name, rows in series.items()}
         label_ends(axes, [(end, written(name), styles[name].color) for name, end in ends.items()], _CHARS)

@@ -1,9 +1,9 @@
-"""Every comparison that a verdict rests on: a row per pair, the difference of each seed (on a log scale the ratio),
-their mean and 95 % interval.
+"""Every comparison that a verdict rests on: a row per pair, with the differences of the seeds (on a log scale the
+ratios), their mean and 95 % interval.
 
-The verdict stands at the right in words, and is in shape and filling as well as in colour. It is of the adjusted
-test, so that a verdict can be "cannot tell" though its own interval leaves 0, or a ratio of 1, out. Differences that do
-not matter lie in the grey band. In a preliminary round there is no verdict, and the sides say which is above.
+The verdict is written at the right; shape, filling and colour show it too. It is that of the adjusted test, so it can
+be "cannot tell" although the own interval excludes 0, or a ratio of 1. Differences that do not matter lie in the grey
+band. In a preliminary round there is no verdict, and the sides say which cell is above.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ PairLevels = tuple[tuple[str, ...], tuple[str, ...]]
 """The levels of the two cells of a pair."""
 
 _TALL = 30
-"""The rows that a screen shows at once: what is taller has its axis at the top."""
+"""The rows that a screen shows at once: a taller panel has its axis at the top."""
 LOOKS: dict[Verdict, Look] = {
     "better": Look(to_rgb("#0173B2"), (), "o"),
     "worse": Look(to_rgb("#C04A00"), (), "s"),
@@ -44,7 +44,7 @@ LOOKS: dict[Verdict, Look] = {
 
 
 def differences_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no two cells have an interval between them."""
+    """The figure; None where no two cells have an interval of their difference."""
     shown = [answer for answer in answers.findings if _says_something(answers.grid, answer)]
     if not shown:
         return None
@@ -62,7 +62,7 @@ def differences_figure(answers: Answers) -> Figure | None:
 
 
 def _axis_on_top(axes: Axes) -> None:
-    """The content of the panel, where one begins to read."""
+    """Move the panel's axis to the top, where one begins to read."""
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
     axes.spines["top"].set_visible(True)
@@ -70,14 +70,14 @@ def _axis_on_top(axes: Axes) -> None:
 
 
 def _says_something(grid: GridResults, answer: Findings) -> bool:
-    """True where a pair has an interval, and some pair a difference: what is of a shared training has none anywhere."""
+    """True where some pair has an interval, and some pair a difference; pairs that share a training have none."""
     known = [_estimate(grid, pair) for pair in answer.pairs]
     moves = any(value != _none(answer.metric) for estimate in known for value in estimate.values.values())
     return moves and any(pair.comparison.n > 1 for pair in answer.pairs)
 
 
 def _base(answers: Answers, shown: Sequence[Findings]) -> CellRuns | None:
-    """The cell that every other is compared with; None where each is compared with each."""
+    """The cell that all others are compared with; None where every pair is compared."""
     base = answers.baseline
     alone = base is not None and all(pair.b.levels == base.levels for answer in shown for pair in answer.pairs)
     return base if alone else None
@@ -86,7 +86,7 @@ def _base(answers: Answers, shown: Sequence[Findings]) -> CellRuns | None:
 def _against(
     axes: Sequence[Axis], cells: Sequence[CellRuns], base: CellRuns
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
-    """The pair at each height, and what is written there: every cell but the baseline, with or without results."""
+    """The pair at each height, and its label, for comparisons with one cell; cells without results have a row too."""
     others = [cell for cell in cells if cell.levels != base.levels]
     heights, ticks = rows(axes, others)
     return {height: (cell, base) for height, cell in zip(heights, others, strict=True)}, ticks
@@ -95,7 +95,7 @@ def _against(
 def _every_pair(
     shown: Sequence[Findings],
 ) -> tuple[dict[float, tuple[CellRuns, CellRuns]], dict[float, tuple[str, bool]]]:
-    """The pair at each height, and what is written there, where each is compared with each."""
+    """The pair at each height, and the label there, where every pair is compared."""
     pairs: dict[PairLevels, CellComparison] = {
         _place(pair.a, pair.b): pair for answer in shown for pair in answer.pairs
     }
@@ -146,19 +146,19 @@ def _panel(
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:
-    """The difference with its interval, and that of each seed."""
+    """The difference of a pair with its interval, and the difference at each seed."""
     values = paired(grid, pair.metric, pair.a, pair.b)
     by_seed = values if values.ndim == 1 else values.mean(1)
     return off_scale(pair.metric, pair.comparison.difference, pair.comparison.half_width, by_seed)
 
 
 def _none(metric: ShownMetric) -> float:
-    """The place where no difference lies."""
+    """The value of no difference: 0, or a ratio of 1."""
     return 1.0 if metric.scale == "log" else 0.0
 
 
 def _band(axes: Axes, metric: ShownMetric) -> None:
-    """The differences that do not matter."""
+    """Draw the band of differences that do not matter."""
     reach = metric.margin
     if not math.isnan(reach):
         ends = (math.exp(-reach), math.exp(reach)) if metric.scale == "log" else (-reach, reach)
@@ -166,7 +166,7 @@ def _band(axes: Axes, metric: ShownMetric) -> None:
 
 
 def _view(estimates: Sequence[Estimate], *, log: bool) -> Window:
-    """The window of the bulk, and of no difference in any case: a difference is read against it."""
+    """The window of the bulk, which always includes no difference, since differences are read against it."""
     if log:
         view = bulk_window(estimates, [1.0], log=True)
         factor = (max(view.high, 1.0) / min(view.low, 1.0)) ** 0.06
@@ -186,8 +186,7 @@ def _label(metric: ShownMetric, base: CellRuns | None) -> str:
 
 
 def _sides(answer: Findings, base: CellRuns | None) -> tuple[str, str]:
-    """The meaning of a difference below and above none: which cell is the better one, or lies where, if no verdict is
-    due."""
+    """The words for a difference below and above none: which cell is better or, in a preliminary round, above."""
     if answer.lead is not None:
         return ("below", "above") if base is not None else ("first is below", "first is above")
     if base is None:
@@ -197,7 +196,7 @@ def _sides(answer: Findings, base: CellRuns | None) -> tuple[str, str]:
 
 
 def _directions(axes: Axes, view: Window, sides: tuple[str, str], none: float) -> None:
-    """The words above the rows, on either side of no difference."""
+    """Write the words above the rows, on either side of no difference."""
     (lower, higher), zero, low = sides, view.share(none), -0.75
     words(axes, f"◂ {lower}", zero - 0.015, low, "right", fontsize=6.5)
     words(axes, f"{higher} ▸", zero + 0.015, low, "left", fontsize=6.5)

@@ -1,7 +1,7 @@
-"""A digest of what a figure shows: the data of its lines, bars, areas and images, and all of its texts.
+"""A digest of a figure's content: the data of its lines, bars, areas and images, and all of its texts.
 
-It knows nothing of fonts, sizes and pixels, which differ between machines and versions of matplotlib: by it a figure in
-a file is held to the code that drew it.
+It does not depend on fonts, sizes and pixels, which differ between machines and versions of matplotlib. It serves to
+check a figure in a file against the code that drew it.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 from numpy.typing import ArrayLike, NDArray
 
 KEY = "Digest"
-"""The keyword of a PNG's text that holds the digest."""
+"""The keyword of the PNG text that holds the digest."""
 _SHARE = 1e-6
-"""The share of the largest number of its kind by which a number may differ and be the same."""
+"""The share of the largest number by which two numbers may differ and still count as the same."""
 
 
 def digest_of(figure: Figure) -> str:
-    """16 hex digits of what a figure shows."""
+    """The digest of a figure's content, 16 hex digits."""
     above = [figure.get_suptitle(), figure.get_supxlabel(), figure.get_supylabel()]
     shown = [above, _said(figure.texts), [_said(legend.get_texts()) for legend in figure.legends]]
     content = [*shown, *(_of_axes(axes) for axes in figure.axes)]
@@ -48,7 +48,7 @@ def _of_axes(axes: Axes) -> list[Any]:
 
 
 def _of_axis(axis: Axis) -> list[str]:
-    """The label of an axis, its scale, and the texts at its ticks where they are given."""
+    """The label of an axis, its scale, and the texts at its ticks if these are fixed."""
     places, words = axis.get_major_locator(), axis.get_major_formatter()
     said = [axis.get_label_text(), axis.get_scale()]
     if isinstance(places, FixedLocator) and isinstance(words, FuncFormatter):
@@ -61,12 +61,12 @@ def _said(texts: Sequence[Text]) -> list[str]:
 
 
 def _numbers(artist: Artist, axes: Axes) -> Iterator[list[Any]]:
-    """The numbers that an artist shows, by coordinate; those that are placed by the layout are left out."""
+    """The numbers that an artist shows, by coordinate, without those that the layout sets."""
     match artist:
         case Line2D():
             of_data = artist.get_transform().contains_branch_seperately(axes.transData)
             coordinates = np.asarray(artist.get_xydata(), dtype=float).T
-            # A line to a label has one end where the label found room.
+            # A line to a label ends where the layout found room for the label.
             yield from (_rounded(column) for column, shows in zip(coordinates, of_data, strict=True) if shows)
         case Collection():
             paths = [path.vertices for path in artist.get_paths()]
@@ -80,7 +80,7 @@ def _numbers(artist: Artist, axes: Axes) -> Iterator[list[Any]]:
 
 
 def _rounded(values: ArrayLike | None) -> list[Any]:
-    """Numbers in steps of a millionth of the power of ten below the largest; None where there is none."""
+    """Numbers in steps of a millionth of the power of ten at or below the largest; nan and infinite ones as text."""
     given: NDArray[np.float64] = np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)).ravel()
     finite = np.abs(given[np.isfinite(given)])
     largest = float(finite.max(initial=0.0))

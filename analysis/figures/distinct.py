@@ -1,4 +1,4 @@
-"""Things that several cells have, drawn once: the axes that tell them apart, cells and lines as these call them."""
+"""Things that several cells have, drawn once; the axes that tell them apart; names of cells and lines by these axes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈
 
 
 def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """Names of cells by their levels of as few axes as tell them from all others, a line each, `_NAMES` at most."""
+    """The names of cells by as few levels as tell them from all others, one per line, `_NAMES` at most."""
     kept = list(range(len(cells[0].levels)))
     for axis in reversed(kept.copy()):
         fewer = [i for i in kept if i != axis]
@@ -28,7 +28,7 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
 
 
 def together(names: Iterable[str]) -> str:
-    """Names of what is one, a line each, `_NAMES` at most."""
+    """Names of the same thing, one per line, `_NAMES` at most."""
     known = list(dict.fromkeys(names))
     return "\n".join(known if len(known) <= _NAMES else [*known[: _NAMES - 1], f"and {len(known) - _NAMES + 1} more"])
 
@@ -42,18 +42,18 @@ def compared(a: CellRuns, b: CellRuns) -> str:
 
 
 def parts_of(cell: CellRuns) -> tuple[str, ...]:
-    """The parts of a cell's name, one of each level: bare numbers are led by their axis there, Steps = 5."""
+    """The parts of a cell's name, one for each level; a bare number has its axis before it, as in "Steps = 5"."""
     parts = tuple(cell.name.split(" · "))
     return parts if len(parts) == len(cell.labels) else cell.labels
 
 
 def unnamed_later(i: int, panels: Sequence[Collection[str]]) -> set[str]:
-    """The lines of panel i of a row that no later one has: each is named once, in the last panel that has it."""
+    """The lines of panel i in a row that no later panel has: each line is named once, in the last panel that has it."""
     return set(panels[i]).difference(*panels[i + 1 :])
 
 
 def written(text: str) -> str:
-    """The name of a choice as readers write it, and indices in braces as such: log-SNR linear, ᾱₜ₋₁."""
+    """The name of a choice as readers write it, with indices in braces as subscripts: log-SNR linear, ᾱₜ₋₁."""
     indexed = re.sub(r"_\{([^}]*)\}", lambda match: match[1].translate(_SUBSCRIPTS), text)
     return _WRITTEN.get(text, indexed)
 
@@ -63,7 +63,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Distinct(Generic[T]):
-    """A thing, the `cells` that have it, each by the levels that tell it apart and once, and a name for all of them."""
+    """A thing, the `cells` that have it (one per combination of telling levels), and a name for all of them."""
 
     thing: T
     cells: Sequence[CellRuns]
@@ -71,14 +71,14 @@ class Distinct(Generic[T]):
 
     @property
     def first(self) -> CellRuns:
-        """The cell in whose place it is drawn."""
+        """The cell whose place the thing takes."""
         return self.cells[0]
 
 
 def distinct(
     axes: Sequence[Axis], things: Sequence[tuple[CellRuns, T]], agree: Callable[[T, T], bool]
 ) -> tuple[list[Axis], list[Distinct[T]]]:
-    """The axes that tell the things of cells apart, and the things, each with the cells that have it."""
+    """The axes that tell the things of cells apart, and the distinct things, each with the cells that have it."""
     groups = shared(things, agree)
     kept = _telling([cells for _, cells in groups], len(axes))
     everyone = [cell for cell, _ in things]
@@ -87,7 +87,7 @@ def distinct(
 
 
 def _telling(groups: Sequence[Sequence[CellRuns]], axes: int) -> list[int]:
-    """As few axes as tell cells of one group from those of another; the first ones where there is a choice."""
+    """The indices of as few axes as tell the cells of different groups apart; the first ones if there is a choice."""
     kept = list(range(axes))
     for axis in reversed(range(axes)):
         fewer = [i for i in kept if i != axis]
@@ -98,7 +98,7 @@ def _telling(groups: Sequence[Sequence[CellRuns]], axes: int) -> list[int]:
 
 
 def _by(kept: Sequence[int], cells: Sequence[CellRuns]) -> list[CellRuns]:
-    """The cells with their levels on these axes alone, the first of those that agree in them."""
+    """The cells reduced to their levels on these axes; of cells that agree on them, only the first."""
     by_levels: dict[tuple[str, ...], CellRuns] = {}
     for cell in cells:
         levels, labels = (tuple(of[i] for i in kept) for of in (cell.levels, cell.labels))
@@ -108,7 +108,7 @@ def _by(kept: Sequence[int], cells: Sequence[CellRuns]) -> list[CellRuns]:
 
 
 def _name(kept: Sequence[int], cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
-    """The name of those who share a line: their levels on the first axis that tells, if they agree in the others."""
+    """The name of cells that share a line: their levels on the first axis that tells, if they agree on the rest."""
     if len(cells) == len(everyone):
         return "all cells" if len(cells) > 1 else ""
     rest = {tuple(cell.levels[i] for i in kept[1:]) for cell in cells}

@@ -1,5 +1,4 @@
-"""The things that every figure shares: the style, files that come out byte for byte alike, colours, axes and direct
-labels."""
+"""The common parts of all figures: style, files with reproducible bytes, colours, axes and direct labels."""
 
 from __future__ import annotations
 
@@ -33,28 +32,28 @@ Which = Literal["x", "y"]
 Color = tuple[float, float, float]
 Point = tuple[float, float]
 WIDTH = 7.0
-"""Inches: a page's text, or two columns of it."""
+"""The width in inches of a page's text, or of two columns of it."""
 GREY = "#6b6b6b"
 ON_ANY = "#767676"
-"""The colour of text that is read on white and on black, in figures without a background of their own."""
+"""The colour of text that can be read on white and on black, in figures without a background of their own."""
 COLORBLIND = (
     *("#0173b2", "#de8f05", "#029e73", "#d55e00", "#cc78bc"),
     *("#7f4f24", "#4b2e83", "#2f2f2f", "#8a8500", "#3a9fd6"),
 )
-"""The first five of seaborn's palette of this name, and five that are as dark, since names are written in them."""
+"""The first five of seaborn's palette of this name, and five equally dark ones, since names are written in them."""
 _CONTRAST = 4.5
 """The least contrast with white at which text is easy to read (WCAG 2.1, 1.4.3)."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1), (5, 1, 1, 1), (3, 1, 1, 1, 1, 1))
 MARKERS = "osD^vP*X<>"
 _LINE, _GAP = 9.0, 2.0
-"""Points of a line of a name, and between names."""
+"""The points of a line of a name, and between names."""
 _LETTERS = 18
-"""Letters to an inch of what stands above a figure."""
+"""The letters per inch of text above a figure."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """Colour, dashes and marker, which may be hollow: any one of them tells the levels apart."""
+    """Colour, dashes and marker, which may be hollow; any one of them tells the levels apart."""
 
     color: Color
     dashes: tuple[float, ...]
@@ -68,12 +67,12 @@ class Look:
 
 
 def styled() -> AbstractContextManager[None]:
-    """The context to draw and save in: the user's own settings do not reach the figures there."""
+    """A context for drawing and saving, in which the user's own settings do not apply."""
     return matplotlib.style.context(["default", str(STYLE)])
 
 
 def new_figure(width: float, height: float, *, clear: bool = False) -> Figure:
-    """A figure in inches that no global state knows; of a `clear` one the page is the background, white or black."""
+    """A figure of this size in inches, outside matplotlib's global state; a `clear` one has no background."""
     figure = Figure(figsize=(width, height), layout="constrained")
     if clear:
         figure.patch.set_alpha(0.0)
@@ -84,9 +83,9 @@ def new_figure(width: float, height: float, *, clear: bool = False) -> Figure:
 def panels(
     n: int, height: float, *, columns: int = 0, alone: float = 0.65, wspace: float | None = None, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of n panels, row by row in so many columns (0: all in a row), with axes `shared` as in `subplots`.
+    """A figure of n panels, row by row in `columns` columns (0: all in a row), with axes `shared` as in `subplots`.
 
-    It is as wide as a page, but for a single column, which takes the share `alone` of that.
+    It is as wide as a page; with a single column, the share `alone` of that.
     """
     across = columns or n
     figure = new_figure(WIDTH if across > 1 else alone * WIDTH, height)
@@ -99,7 +98,7 @@ def panels(
 
 
 def add_above(figure: Figure, text: str) -> None:
-    """Text in lines of its own above all that is in a figure, which grows by them."""
+    """Write text in lines of its own above a figure, which grows by them."""
     width, height = (float(inches) for inches in figure.get_size_inches())
     lines = wrapped(text, int(_LETTERS * width))
     whole = height + 0.08 + 0.12 * (lines.count("\n") + 1)
@@ -113,7 +112,7 @@ def add_above(figure: Figure, text: str) -> None:
 
 
 def _lower(figure: Figure, share: float) -> None:
-    """Axes and texts in the lowest share of the height."""
+    """Move axes and texts into the lowest `share` of the height."""
     for axes in figure.axes:
         x, y, wide, high = axes.get_position().bounds
         axes.set_position((x, share * y, wide, share * high))
@@ -142,8 +141,8 @@ def as_png(figure: Figure) -> Drawn:
 
 
 def save(figure: Figure, path: Path, *, pdf: bool = True) -> Drawn:
-    """Write <path>.png and <path>.pdf, without dates and versions; the former as it was written. Without `pdf`, a file
-    of that name goes: it would be of something else."""
+    """Write <path>.png and <path>.pdf, without dates and versions, and return the PNG as written. Without `pdf`, an old
+    file of that name is removed, since it would not match."""
     drawn = as_png(figure)
     replace_file(path.with_name(f"{path.name}.png"), lambda temporary: temporary.write_bytes(drawn.png))
     paper = path.with_name(f"{path.name}.pdf")
@@ -183,13 +182,13 @@ def _contrast(color: Color) -> float:
 
 
 def looks(axes: Sequence[Axis]) -> dict[str, Look]:
-    """A look per level of the first of a grid's axes; one for all where there is none."""
+    """A look per level of a grid's first axis; one look for all if there are no axes."""
     names = [level.name for level in axes[0].levels] if axes else [""]
     return dict(zip(names, distinct_looks(len(names)), strict=True))
 
 
 def cell_looks(axes: Sequence[Axis], cells: Sequence[tuple[str, ...]]) -> list[Look]:
-    """A look per cell, given by its levels: that of its level where a grid has one axis, so that all figures agree."""
+    """A look per cell, given by its levels; on a single axis, that of its level, so that all figures agree."""
     if len(axes) != 1:
         return distinct_looks(len(cells))
     of_level = looks(axes)
@@ -197,12 +196,12 @@ def cell_looks(axes: Sequence[Axis], cells: Sequence[tuple[str, ...]]) -> list[L
 
 
 def first_level(cell: CellRuns) -> str:
-    """The level whose look a cell takes."""
+    """The level that determines a cell's look."""
     return cell.levels[0] if cell.levels else ""
 
 
 def status_word(cell: CellRuns, metric: str = "") -> str:
-    """The way in which a cell without results, or without this metric, ended; "none" where it finished without them."""
+    """The way in which a cell without results, or without this metric, ended; "none" if it finished without them."""
     if metric and not cell.comparable(metric):
         return UNCOMPARED
     ended = [status for status in (*STATUSES[1:], UNSCORED) if (cell.runs["status"] == status).any()]
@@ -210,7 +209,7 @@ def status_word(cell: CellRuns, metric: str = "") -> str:
 
 
 def log_scale(axes: Axes, which: Which, low: float, high: float) -> None:
-    """A logarithmic axis whose ticks are plain numbers, and more than one of them."""
+    """Make an axis logarithmic, with several ticks that are plain numbers."""
     axis = axes.xaxis if which == "x" else axes.yaxis
     axes.set(**{f"{which}scale": "log"})
     axis.set_major_locator(FittingLocator(7, log=True))
@@ -221,8 +220,7 @@ def log_scale(axes: Axes, which: Which, low: float, high: float) -> None:
 
 
 def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
-    """The places in [0, 1] of the middles of labels of these sizes: near their places, in their order, none on
-    another."""
+    """The middles in [0, 1] of labels of these sizes: near their places, in the same order, without overlaps."""
     clusters: list[list[int]] = []
     for i in sorted(range(len(places)), key=lambda i: places[i]):
         clusters.append([i])
@@ -238,7 +236,7 @@ def moved_apart(places: Sequence[float], sizes: Sequence[float]) -> list[float]:
 
 
 def _start(places: Sequence[float], sizes: Sequence[float], cluster: list[int]) -> float:
-    """The places where touching labels begin: centred on their places, inside [0, 1] if they fit."""
+    """The place where touching labels begin: centred on their places, and inside [0, 1] if they fit."""
     total = sum(sizes[i] for i in cluster)
     start = sum(places[i] for i in cluster) / len(cluster) - total / 2
     return max(0.0, min(start, 1 - total))
@@ -249,7 +247,7 @@ def _overlap(places: Sequence[float], sizes: Sequence[float], below: list[int], 
 
 
 def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> Point:
-    """The curve [x, seed] of each seed thin where they differ, their mean in full; the point at which it ends."""
+    """Draw the curves [x, seed], thin where seeds differ, and their mean; return the mean's last point."""
     mean = table.mean(axis=1)
     if table.nunique(axis=1).gt(1).any():
         axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
@@ -258,7 +256,7 @@ def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> Point:
 
 
 def stroke(points: Sized) -> str:
-    """A line, or a dot where a single point would draw none."""
+    """The style of a line; for a single point, which a line would not show, that of a dot."""
     return "-" if len(points) > 1 else "o"
 
 
@@ -269,13 +267,12 @@ def label_heights(axes: Axes, names: Sequence[str], gap: float) -> list[float]:
 
 
 def room_for(names: Iterable[str], chars: int) -> float:
-    """The inches of a panel's height in which these names find room at its side, below its title and above its axis."""
+    """The inches of a panel's height that give these names room at its side, below its title and above its axis."""
     return 0.55 + sum(_LINE * (wrapped(name, chars).count("\n") + 1) + _GAP for name in names) / 72
 
 
 def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int, fontsize: float | None = None) -> None:
-    """Names at the right of the points that they belong to, moved apart so that they can be read, each with a thin line
-    to its point."""
+    """Write names at the right of their points, moved apart to be readable, each with a thin line to its point."""
     names = [wrapped(name, chars) for _, name, _ in ends]
     places = [min(max(place_of(axes, point)[1], 0.0), 1.0) for point, _, _ in ends]
     heights = moved_apart(places, label_heights(axes, names, _GAP))
@@ -288,13 +285,13 @@ def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int,
 
 
 def place_of(axes: Axes, point: Point) -> Point:
-    """The place of a point in shares of the axes, which their layout does not change."""
+    """The place of a point as shares of the axes, which their layout does not change."""
     corners = zip(axes.get_xlim(), axes.get_ylim(), strict=True)
     (left, low), (right, high), (x, y) = (axes.transScale.transform(at) for at in (*corners, point))
     return float((x - left) / (right - left)), float((y - low) / (high - low))
 
 
 def wrapped(text: str, chars: int) -> str:
-    """Text for matplotlib in lines of at most so many characters; its own line breaks stay."""
+    """Text for matplotlib in lines of at most `chars` characters; its own line breaks stay."""
     lines = [textwrap.wrap(line, chars, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
     return "\n".join(mathtext(piece) for line in lines for piece in line)

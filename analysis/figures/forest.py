@@ -1,6 +1,6 @@
-"""Rows of a figure: a cell's or a difference's seeds, their mean and 95 % interval, on an axis that shows the bulk.
+"""Rows of a figure: the seeds of a cell or a difference, their mean and 95 % interval, on an axis that shows the bulk.
 
-What is far off the rest is set at the edge with its number, so that it does not squash the rest.
+A value far off the rest is an arrow at the edge with its number, so that it does not squash the rest.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from analysis.format.grid_json import Axis
 from analysis.format.notation import mathtext
 
 CHARS = 48
-"""Letters of a row's label in a line."""
+"""The letters in a line of a row's label."""
 _LETTER = 0.045
-"""The share of the width that a letter of a number takes in the narrowest of panels."""
+"""The share of the width that a letter of a number takes in the narrowest panels."""
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 """The halo behind a text, so that no line runs through it."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A mean that is out of view, in words, where it lies, and its look."""
+    """A mean out of view: its text, its place, its value, and its look."""
 
     text: str
     x: float
@@ -38,7 +38,7 @@ class Mark:
 
 
 def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], dict[float, tuple[str, bool]]]:
-    """The height of each cell of a grid with these axes, and height → (label, whether it heads a group)."""
+    """The height of each cell of a grid with these axes, and height → (label, True if it heads a group)."""
     heights: list[float] = []
     ticks: dict[float, tuple[str, bool]] = {}
     grouped, at, previous = len(axes) > 1, 0.0, None
@@ -56,26 +56,26 @@ def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], 
 
 
 def more_than_a_line(text: str) -> float:
-    """The heights of rows that the label of one takes beyond its own."""
+    """The height that a label takes beyond a single line, in rows."""
     return 0.7 * wrapped(text, CHARS).count("\n")
 
 
 def label_rows(axes: Axes, ticks: dict[float, tuple[str, bool]]) -> None:
-    """The labels of the rows, those that head a group in bold."""
+    """Write the labels of the rows, those that head a group in bold."""
     axes.set_yticks(list(ticks), [wrapped(text, CHARS) for text, _ in ticks.values()])
     for text, (_, bold) in zip(axes.get_yticklabels(), ticks.values(), strict=True):
         text.set_fontweight("bold" if bold else "normal")
 
 
 def plain_rows(axes: Axes) -> None:
-    """Rows without lines of their own: no grid, ticks or spine at their labels."""
+    """Remove the lines of rows: no grid, ticks or spine at their labels."""
     axes.grid(False, axis="y")
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
 
 
 def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
-    """The range of the axis below the rows, its ticks and label, as far as so many panels in a row leave room."""
+    """Set the range, ticks and label of the axis below the rows, for the room that `panels` panels in a row leave."""
     # Numbers of three and more decimals are long.
     show(axes, "x", view, 6 if view.high - view.low > 0.05 and panels < 3 else 4)
     axes.set_xlabel(wrapped(label, 48 if panels < 3 else 72 // panels))
@@ -83,14 +83,14 @@ def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
 
 
 def words(axes: Axes, text: str, place: float, height: float, side: str, color: str = GREY, **style: Any) -> None:
-    """Text at a share of the width, on white so that no line runs through it."""
+    """Write text at a share of the width, on white so that no line runs through it."""
     across = axes.get_yaxis_transform()
     style |= {"color": ink(color), "ha": side, "va": "center", "bbox": ON_WHITE, "transform": across}
     axes.text(place, height, mathtext(text), **style)
 
 
 def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any) -> None:
-    """Words at the edge, with an arrow to where their value lies."""
+    """Write words at the edge, with an arrow towards their value."""
     if right:
         words(axes, f"{text} ▸", 1.0, height, "right", **style)
     else:
@@ -98,13 +98,13 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
 
 
 def beyond(axes: Axes, marks: Sequence[Mark], view: Window) -> None:
-    """Means far above or below the rest: an arrow each at the edge with its number, those of one place stacked."""
+    """Draw means far above or below the rest, as arrows at the edge with their numbers, which are stacked if needed."""
     placed: list[tuple[float, float, float, int]] = []
     for mark in sorted(marks, key=lambda mark: (mark.x, -abs(mark.mean))):
         edge, tip, down = (view.high, "^", -1) if mark.mean > view.high else (view.low, "v", 1)
         axes.plot(mark.x, edge, tip, ms=4, color=mark.look.color, mew=0, clip_on=False, zorder=4)
         place = place_of(axes, (mark.x, edge))[0]
-        # At the right there is no room for it, and the names of others.
+        # At the right there is no room for its number beside the names of other lines.
         wide, left = 0.03 + _LETTER * len(mark.text), place > 0.8
         start, end = (place - wide, place) if left else (place, place + wide)
         taken = {level for a, b, of, level in placed if of == edge and a < end and start < b}
@@ -116,7 +116,7 @@ def beyond(axes: Axes, marks: Sequence[Mark], view: Window) -> None:
 
 
 def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window, text: str) -> None:
-    """The mean on its interval, the seeds below it; a mean out of view as an arrow with its number."""
+    """Draw the mean on its interval, and the seeds below it; a mean out of view is an arrow with its number."""
     estimate = on_axis(view, estimate)
     if not view.holds(estimate.mean):
         out_of_view(axes, text, estimate.mean > view.high, height, color=look.color)
@@ -132,7 +132,7 @@ def row(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window,
 
 
 def _interval(axes: Axes, estimate: Estimate, height: float, look: Look, view: Window) -> None:
-    """A line from end to end, as far as there can be values; where an end is out of view, an arrow at the edge."""
+    """Draw a line between the ends, as far as values are possible; an end out of view is an arrow at the edge."""
     for sign in (-1, 1):
         end = estimate.high if sign > 0 else max(estimate.low, view.least)
         shown = view.clipped(end)

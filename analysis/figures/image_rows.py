@@ -1,9 +1,9 @@
-"""Rows of images, square ones side by side in a file.
+"""Rows of images: a file holds square images side by side.
 
 strips             the process in pictures, a row per schedule: one image on its way to noise, and samples of trained
-                   cells on theirs from it; x_t at evenly spaced t/T, forward from 0 and backward from 1
-reconstructions    the same test images as each autoencoder gives them back: the images themselves, then a row per
-                   autoencoder of the grid's first seed, as many as fit without being small
+                   cells on their way from it; x_t at evenly spaced t/T, forward from 0 and backward from 1
+reconstructions    test images and their reconstructions: the images themselves, then a row per autoencoder of the
+                   grid's first seed; as many images as fit without being small
 """
 
 from __future__ import annotations
@@ -32,16 +32,17 @@ TITLES = {
     "backward": "backward: a sample of a trained cell each, t/T from 1 to 0",
 }
 ORDER = ("linear", "cosine", "sigmoid", "log_snr_linear", "learned_linear", "learned")
-"""The schedules that come first, where the grid does not order them itself."""
+"""The schedules that come first, if the grid does not order them itself."""
 _TITLE, _HEAD = 0.22, 0.15
 _MAX_FRAME = 0.75
 _MIN_HEAD = 0.32
-"""Inches between numbers above the columns."""
+"""The least distance in inches between numbers above the columns."""
 ORIGINALS = "originals"
 _CHARS = 18
 _APART, _GAP, _RIGHT, _LINE = 0.16, 0.03, 0.95, 0.13
 _MIN_IMAGE, _MAX_IMAGE = 0.4, 0.6
-"""Inches: the room below the originals, between images and for the numbers, a line of text, the side of an image."""
+"""The least and the largest side of an image; the line before has the room below the originals, between images, for the
+numbers, and of a line of text. All are in inches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def strips_figure(answers: Answers) -> Figure | None:
 
 
 def strips_of(grid: GridResults) -> list[Strip]:
-    """The strips of a grid, forward before backward, each by schedule; a file of fewer than two images is none."""
+    """The strips of a grid, forward before backward, each by schedule; files of fewer than two images are left out."""
     strips = []
     for direction in TITLES:
         paths = sorted(grid.strips.glob(f"{direction}-*.png")) if grid.strips is not None else []
@@ -112,20 +113,20 @@ def _position(grid: GridResults, name: str) -> tuple[int, int, str]:
 
 
 def _schedule_label(grid: GridResults, name: str) -> str:
-    """The name of a schedule as the grid's own axis writes it, if it has one."""
+    """The name of a schedule, as the grid's axis of schedules writes it if there is one."""
     axis = next((axis for axis in grid.meta.axes if axis.name == "schedule"), None)
     return written(axis.label_of(name) if axis else name)
 
 
 def _frame(strips: Sequence[Strip], room: float) -> float:
-    """The side of an image in inches: a whole number of dots per pixel of the first strip, as large as all fit."""
+    """The side of an image in inches: a whole number of dots per pixel of the first strip, as large as fits."""
     most = max(len(strip.frames) for strip in strips)
     size = int(strips[0].frames.shape[1])
     return size * dots(size, min(room / most - _GAP, _MAX_FRAME)) / DPI
 
 
 def _places(strips: Sequence[Strip], frame: float) -> tuple[list[tuple[float, bool, bool]], float]:
-    """The top of each row in inches, whether a title and whether numbers stand above it; and the height of all."""
+    """The top of each row in inches, with flags for a title and for numbers above it; and the height of all rows."""
     places, at = [], 0.0
     for i, strip in enumerate(strips):
         titled = i == 0 or strips[i - 1].direction != strip.direction
@@ -138,7 +139,7 @@ def _places(strips: Sequence[Strip], frame: float) -> tuple[list[tuple[float, bo
 
 @dataclass(frozen=True, eq=False)
 class ImageRow:
-    """Images [n, size, size] or [n, size, size, 3] in [0, 1], with what stands at their left and right."""
+    """Images [n, size, size] or [n, size, size, 3] in [0, 1], with the texts at their left and right."""
 
     label: str
     images: NDArray[np.float64]
@@ -151,7 +152,7 @@ class ImageRow:
 
 
 def reconstructions_figure(answers: Answers) -> Figure | None:
-    """The figure; None where there are no originals or nothing made of them."""
+    """The figure; None where there are no originals or no reconstructions."""
     rows = rows_of(answers)
     if len(rows) < 2:
         return None
@@ -175,8 +176,7 @@ def reconstructions_figure(answers: Answers) -> Figure | None:
 
 
 def rows_of(answers: Answers) -> list[ImageRow]:
-    """The originals, and each autoencoder of the first seed in the order of the cells; those without a file are left
-    out."""
+    """The originals, then the images of each autoencoder of the first seed with a file, in the order of the cells."""
     grid, folder = answers.grid, answers.grid.reconstructions
     if folder is None or not (folder / f"{ORIGINALS}.png").is_file():
         return []
@@ -192,14 +192,14 @@ def rows_of(answers: Answers) -> list[ImageRow]:
 
 
 def _label(answers: Answers, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
-    """The levels that tell autoencoders apart, of the first cell that has this one."""
+    """The levels that tell autoencoders apart, from the first cell with this one."""
     cell = next(cell for cell in answers.cells if runs["cell_id"].iloc[0] in set(cell.runs["cell_id"]))
     labels = [label for axis, label in zip(answers.axes, cell.labels, strict=True) if axis in axes]
     return ", ".join(labels) or cell.name
 
 
 def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
-    """PSNR and rFID of the autoencoder that is shown, as far as they are known."""
+    """PSNR and rFID of an autoencoder, as far as they are known."""
     said = []
     for metric in sorted(grid.meta.metrics, key=lambda metric: metric.name != PSNR):
         values = runs[metric.name].dropna() if metric.name in runs else pd.Series(dtype="float64")
@@ -210,8 +210,7 @@ def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _fit(rows: Sequence[ImageRow], room: float) -> tuple[int, float]:
-    """The number of images that are shown, and their side in inches: a whole number of dots per pixel, as large as they
-    fit."""
+    """The number of images shown, and their side in inches: a whole number of dots per pixel, as large as fits."""
     most, size = max(len(row.images) for row in rows), int(rows[0].images.shape[1])
     shown = max(1, min(most, int(room / (_MIN_IMAGE + _GAP))))
     return shown, size * dots(size, min(room / shown - _GAP, _MAX_IMAGE)) / DPI

@@ -1,4 +1,4 @@
-"""Images in figures: pixel by pixel, each a whole number of printed dots wide."""
+"""Images in figures, pixel by pixel: each pixel is a whole number of printed dots wide."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from PIL import Image
 from analysis.format.errors import InputError
 
 DPI = 300
-"""Dots to a printed inch."""
+"""The dots per printed inch."""
 UNREADABLE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 _MOST, _LEAST = 8, 4
-"""Images of a sheet side by side, at most; pixels of an image, at least."""
+"""The most images side by side on a sheet, and the fewest pixels of an image."""
 WIDEST, TALLEST = 50, 4
-"""The most times that a sheet is as wide as high, for a strip is a row of squares; and as high as wide."""
+"""The largest ratio of a sheet's width to its height, as a strip is a row of squares; and of height to width."""
 _CHAR = 0.075
 """The width in inches of a letter at the side of images."""
 
 
 def read_image(path: Path) -> NDArray[np.float64]:
-    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture, one whose sides are no
-    sheet's, or one of so many pixels that Pillow warns, of which none is unpacked."""
+    """The pixels of a file, [H, W] or [H, W, 3] in [0, 1]; InputError where it is no picture, has sides that no sheet
+    has, or has so many pixels that Pillow warns, before any are unpacked."""
     try:
         # Matplotlib opens a PNG past Pillow's own check.
         with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(path) as file:
@@ -40,32 +40,32 @@ def read_image(path: Path) -> NDArray[np.float64]:
 
 
 def _check_sides(width: int, height: int) -> None:
-    """ValueError where a picture is a line: drawn as wide as a panel, it would be longer than memory holds."""
+    """ValueError where a picture is too narrow: drawn at the width of a panel, it would be longer than memory holds."""
     if width > WIDEST * height or height > TALLEST * width:
         raise ValueError(f"{width} × {height} pixels are no sheet of images")
 
 
 def first_images(sheet: NDArray[np.float64], across: int, down: int) -> NDArray[np.float64]:
-    """The first images of a sheet, so many across and down as far as it has them."""
+    """The first images of a sheet, up to `across` per row and `down` rows."""
     high, wide = tile(sheet)
     return sheet[: down * high + 1, : across * wide + 1]
 
 
 def tile(sheet: NDArray[np.float64]) -> tuple[int, int]:
-    """The height and width in pixels of an image on a sheet with a white line; of all where there are no such lines."""
+    """The height and width in pixels of an image on a sheet with white lines; without such lines, of the sheet."""
     lines = sheet.min(axis=2) if sheet.ndim == 3 else sheet
     return _period(lines.min(axis=1)), _period(lines.min(axis=0))
 
 
 def _period(darkest: NDArray[np.float64]) -> int:
-    """The distance of white lines that part as many images as can be, by the darkest pixel of each line."""
+    """The distance of white lines that divide a sheet into the most images, from the darkest pixel of each line."""
     last = len(darkest) - 1
     counts = (n for n in range(_MOST, 0, -1) if last % n == 0 and last // n > _LEAST)
     return next((last // n for n in counts if (darkest[:: last // n] == 1.0).all()), last + 1)
 
 
 def squares(path: Path) -> NDArray[np.float64]:
-    """The images of a file, as many squares as it is wide; InputError where it is not as wide as one."""
+    """The images of a file, a row of squares; InputError where it is higher than wide."""
     pixels = read_image(path)
     size = len(pixels)
     if pixels.shape[1] < size:
@@ -74,7 +74,7 @@ def squares(path: Path) -> NDArray[np.float64]:
 
 
 def dots(pixels: int, room: float) -> int:
-    """The printed dots that each of so many pixels takes, as many as fit into so many inches."""
+    """The number of printed dots per pixel with which `pixels` pixels fit into `room` inches; at least 1."""
     return max(1, int(room * DPI / pixels))
 
 
@@ -84,7 +84,7 @@ def show_image(axes: Axes, image: NDArray[np.float64]) -> None:
 
 
 def add_image(figure: Figure, image: NDArray[np.float64], left: float, bottom: float, side: float) -> None:
-    """An image of this side in inches, its left edge so far from the figure's, its lower edge at this share of it."""
+    """Add an image of this side in inches, `left` inches from the left edge, at the share `bottom` of the height."""
     width, height = figure.get_size_inches()
     axes = figure.add_axes((left / width, bottom, side / width, side / height))
     show_image(axes, image)
@@ -92,10 +92,10 @@ def add_image(figure: Figure, image: NDArray[np.float64], left: float, bottom: f
 
 
 def side_lines(text: str, chars: int) -> list[str]:
-    """A text for the side of images in lines of at most so many characters; no word is broken."""
+    """A text at the side of images, in lines of at most `chars` characters; no word is broken."""
     return textwrap.wrap(text, chars, break_on_hyphens=False, break_long_words=False)
 
 
 def side_width(texts: Iterable[Iterable[str]]) -> float:
-    """The room in inches that texts in lines need at the side."""
+    """The width in inches of texts in lines at the side."""
     return 0.1 + _CHAR * max(len(line) for lines in texts for line in lines)

@@ -1,9 +1,10 @@
-"""Metrics against a number that cells differ in: steps, T, the share skipped. A column per number, a row per metric.
+"""Metrics against a number in which cells differ: steps, T, the share skipped. A column per number, a row per metric.
 
-Against the guidance scale, a figure of its own: a panel for every metric that it moves, since each is a trade of one
-against another (Ho & Salimans 2022, arXiv:2207.12598), a line per guide, and stars where a cell's scale was tuned.
-Seeds are points, their mean a line with markers and a bar for its 95 % interval. A panel whose metric is of a stage
-that its cells share, so that nothing moves, is left out. What is far off the rest is set at the edge with its number.
+The guidance scale has a figure of its own, with a panel for every metric that it moves, since guidance trades one
+metric for another (Ho & Salimans 2022, arXiv:2207.12598); it has a line per guide, and stars for tuned cells.
+
+Seeds are points, their mean a line with markers and a bar for its 95 % interval. A panel in which nothing moves, since
+the cells share the metric's stage, is left out. A value far off the rest is set at the edge with its number.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from analysis.format.grid_json import ShownMetric
 from analysis.format.notation import Rounding, mathtext
 
 COLUMNS = 3
-"""Panels side by side, of metrics against the guidance scale."""
+"""The most panels side by side, of metrics against the guidance scale."""
 LABELS = {
     SAMPLING: "sampling steps",
     SKIP: "share of the reverse process skipped",
@@ -38,7 +39,7 @@ LABELS = {
     ETA: "η",
 }
 LOG_X, LOG_Y = 5, 10
-"""Above these ratios of the largest to the smallest value an axis is logarithmic."""
+"""The ratios of the largest to the smallest value above which an axis is logarithmic."""
 _TICKS = 7
 _CHARS = 14
 _HEIGHT = 2.0
@@ -46,8 +47,8 @@ _HEIGHT = 2.0
 
 @dataclass(frozen=True, eq=False)
 class NamedLine:
-    """A line with its name, which has one look in all panels, and what is written at its end: others' names, too, that
-    would lie under it."""
+    """A line with its name, which has one look in all panels, and the text at its end, which also names hidden
+    lines."""
 
     name: str
     line: Line
@@ -56,7 +57,7 @@ class NamedLine:
 
 @dataclass(frozen=True, eq=False)
 class LinesPanel:
-    """A metric against a number, by the lines that have any value of it."""
+    """A metric against a number, with the lines that have any value of it."""
 
     key: str
     metric: ShownMetric
@@ -64,7 +65,7 @@ class LinesPanel:
 
     @property
     def texts(self) -> list[str]:
-        """The texts at their ends."""
+        """The texts at the ends of its lines."""
         return [named.text for named in self.lines]
 
     @property
@@ -74,7 +75,7 @@ class LinesPanel:
 
 
 def lines_figure(answers: Answers) -> Figure | None:
-    """The figure; None where no three cells differ in a number alone, or no metric moves with it."""
+    """The figure; None where no three cells differ in a single number, or no metric changes with it."""
     shown = _panels(answers, LABELS, chosen(answers.metrics))
     if not shown:
         return None
@@ -113,7 +114,7 @@ def guidance_figure(answers: Answers) -> Figure | None:
     figure, subplots = panels(len(shown), 0.2 + tall * -(-len(shown) // columns), columns=columns, wspace=0.04)
     for i, (axes, panel) in enumerate(zip(subplots, shown, strict=True)):
         row = shown[i - i % columns :][:columns]
-        # Names widen a column: those of a row that is not full stand above it.
+        # Names widen a column, so a row that is not full leaves its names to the row above.
         named = unnamed_later(i % columns, [other.names for other in row]) if len(row) == columns else ()
         _draw(axes, panel, styles, named)
         axes.set_ylabel(wrapped(panel.metric.head, 30))
@@ -127,7 +128,7 @@ def _styles(shown: Sequence[LinesPanel]) -> dict[str, Look]:
 
 
 def _panels(answers: Answers, keys: Collection[str], metrics: Sequence[ShownMetric]) -> list[LinesPanel]:
-    """The panels, row by row, without those in which nothing moves."""
+    """The panels, row by row, without those in which nothing changes."""
     named = {key: _named(answers, key) for key in answers.lines}
     found = []
     for metric in metrics:
@@ -139,8 +140,7 @@ def _panels(answers: Answers, keys: Collection[str], metrics: Sequence[ShownMetr
 
 
 def _apart(lines: Sequence[NamedLine], metric: ShownMetric) -> list[NamedLine]:
-    """Those that can be told apart: lines of the same values, of a metric that their difference does not touch, are
-    one."""
+    """The lines that can be told apart: lines with the same values become one, whose text has all their names."""
     by_values: dict[object, list[NamedLine]] = {}
     for named in lines:
         points = zip(named.line.xs, named.line.cells, strict=True)
@@ -151,7 +151,7 @@ def _apart(lines: Sequence[NamedLine], metric: ShownMetric) -> list[NamedLine]:
 
 
 def _named(answers: Answers, key: str) -> list[NamedLine]:
-    """Lines of one number by what tells them apart; a lone one by what tells it from the rest of the grid, if any."""
+    """The lines over one number, named by what tells them apart; a single line by what tells it from other cells."""
     lines = answers.lines[key]
     own = [_own(key, line) for line in lines]
     if len(lines) == 1:
@@ -162,12 +162,12 @@ def _named(answers: Answers, key: str) -> list[NamedLine]:
 
 
 def _own(key: str, line: Line) -> list[CellRuns]:
-    """The cells that may tell a line from others: not the one without guidance, of which lines begin."""
+    """The cells that may tell a line from others: all but the one without guidance, where every line begins."""
     return [cell for x, cell in zip(line.xs, line.cells, strict=True) if key != GUIDANCE or x != 1]
 
 
 def _fixed(answers: Answers, cells: Sequence[CellRuns]) -> str:
-    """The levels that all of these cells have and some of the grid's have not, each by its axis's label too."""
+    """The levels that all of these cells share and some others of the grid lack, each with its axis's label."""
     words = []
     for i, axis in enumerate(answers.axes):
         levels = {cell.levels[i] for cell in cells}
@@ -181,7 +181,7 @@ def _finite(line: Line, metric: ShownMetric) -> list[bool]:
 
 
 def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: Collection[str]) -> None:
-    """One panel, in which these of its lines are named."""
+    """Draw one panel, in which the lines in `labelled` are named."""
     estimates = [[cell.estimate(panel.metric.name) for cell in named.line.cells] for named in panel.lines]
     tuned = [_tuned(named.line, panel.metric) for named in panel.lines]
     numbers = [x for named in panel.lines for x in named.line.xs]
@@ -221,7 +221,7 @@ def _tuned(line: Line, metric: ShownMetric) -> list[tuple[float, float]]:
 
 
 def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view: Window, text: str) -> None:
-    """Seeds, the interval of each mean as far as it is in view, and the means."""
+    """Draw the seeds, the interval of each mean as far as it is in view, and the means."""
     for x, estimate in points:
         values = list(estimate.values.values())
         axes.plot([x] * len(values), values, ".", ms=3.4, mew=0, color=look.color, alpha=0.6, zorder=2)
@@ -233,7 +233,7 @@ def _line(axes: Axes, points: Sequence[tuple[float, Estimate]], look: Look, view
 
 
 def _x_axis(axes: Axes, key: str, xs: Sequence[float]) -> None:
-    """The axis of the numbers: logarithmic over a wide range, with them as its ticks where they are few."""
+    """Set the axis of the numbers: logarithmic over a wide range, with the numbers as ticks if they are few."""
     low, high = xs[0], xs[-1]
     log = key != SKIP and low > 0 and high > LOG_X * low
     show(axes, "x", around(low, high, 0.05, log=log), 5)

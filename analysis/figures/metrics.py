@@ -1,4 +1,4 @@
-"""The metrics that decide side by side: a row per cell with its seeds, their mean and 95 % interval.
+"""The deciding metrics side by side: a row per cell with its seeds, their mean and 95 % interval.
 
 Known values (histogram codes, held-out images) are dashed lines.
 """
@@ -19,14 +19,14 @@ from analysis.format.grid_json import ShownMetric
 
 
 def metrics_figure(answers: Answers) -> Figure | None:
-    """The figure of the metrics that decide; None where no cell finished."""
+    """The figure of the deciding metrics; None where no cell finished."""
     return _figure(answers, chosen(answers.metrics))
 
 
 def estimate_figure(answers: Answers) -> Figure | None:
-    """The noise of the bound's estimate; None where it is not known, or stands beside NLL already.
+    """The noise of the bound's estimate; None where it is not known, or is shown beside NLL already.
 
-    Cells that share a training and its value, since they differ in how they are sampled, stand as the first of them.
+    Of cells that share a training and its value, because they differ in sampling alone, the first stands for all.
     """
     metrics = answers.metrics
     asked = [m for m in metrics if m.name.startswith("bound_variance/") and m not in chosen(metrics)]
@@ -53,7 +53,7 @@ def _panel(
     axes: Axes, answers: Answers, metric: ShownMetric, heights: list[float], references: list[tuple[str, float]]
 ) -> None:
     estimates, rounding = answers.summary.estimates[metric.name], answers.summary.rounding[metric.name]
-    # What is compared by its logarithm for its span is read by it, too.
+    # A metric that is compared by its logarithm, because of its span, has a logarithmic axis too.
     wide = metric.scale == "log" and spans_much(*range_of_means(answers.grid, metric))
     view = bulk_window(estimates, [value for _, value in references], log=wide or None).bounded(metric.least)
     dress(axes, view, metric.head)
@@ -68,8 +68,8 @@ def _panel(
 
 
 def _from_top(view: Window, value: float) -> tuple[int, float]:
-    """The order of known values from the top, so that no line reaches a name that goes its way: those out of view have
-    no line, those at the left are named to the right, and those at the right to the left."""
+    """A key that orders known values from the top so that no line crosses a name: first those out of view, which have
+    no line, then those at the left, named to their right, then those at the right, named to their left."""
     if not view.holds(value):
         return 0, value
     place = view.share(value)
@@ -77,7 +77,7 @@ def _from_top(view: Window, value: float) -> tuple[int, float]:
 
 
 def _line(axes: Axes, text: str, value: float, height: float, view: Window) -> None:
-    """A known value as a dashed line up to its name above the rows; one out of view by its name and an arrow."""
+    """Draw a known value as a dashed line up to its name above the rows; one out of view as its name and an arrow."""
     if not view.holds(value):
         out_of_view(axes, text, value > view.high, height, fontsize=6.5)
         return

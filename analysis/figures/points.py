@@ -1,4 +1,4 @@
-"""Cells as points, a metric against a cost: what the figures `cost` and `compute` share.
+"""Cells as points, a metric against a cost: the common parts of the figures `cost` and `compute`.
 
 Seeds are dots, their mean is a marker; a mean out of view is an arrow at the edge with its number.
 """
@@ -19,9 +19,9 @@ from analysis.findings.costs import Cost
 from analysis.format.notation import Rounding
 
 LOG_FROM = 3
-"""Above this ratio of costs their axis is logarithmic."""
+"""The ratio of costs above which their axis is logarithmic."""
 _PLAIN = 1e5
-"""From this cost on, the ticks of a linear axis are powers of ten."""
+"""The cost from which on the ticks of a linear axis are powers of ten."""
 
 
 def known_cells(estimates: Sequence[Estimate], cost: Cost) -> list[int]:
@@ -30,7 +30,7 @@ def known_cells(estimates: Sequence[Estimate], cost: Cost) -> list[int]:
 
 
 def cost_axis(axes: Axes, cost: Cost, cells: Sequence[int]) -> None:
-    """The range of what these cells cost at any seed, logarithmic where it is wide."""
+    """Set the axis to the range of these cells' costs at any seed, logarithmic if that is wide."""
     costs = [value for i in cells for value in cost.values[i].values()]
     low, high = min(costs), max(costs)
     log = high > LOG_FROM * low > 0
@@ -40,12 +40,12 @@ def cost_axis(axes: Axes, cost: Cost, cells: Sequence[int]) -> None:
 
 
 def draw_seeds(axes: Axes, costs: dict[int, float], estimate: Estimate, look: Look, alpha: float) -> None:
-    """A dot for each seed whose cost and value are both known."""
+    """Draw a dot for each seed whose cost and value are both known."""
     seeds = [(x, estimate.values[seed]) for seed, x in costs.items() if seed in estimate.values]
     axes.plot(*np.array(seeds).reshape(-1, 2).T, ".", ms=3, mew=0, color=look.color, alpha=alpha, zorder=2)
 
 
 def mark_outside(axes: Axes, means: Sequence[tuple[Point, Look, Rounding]], view: Window) -> None:
-    """The arrows of those means that are out of view."""
+    """Draw the arrows of the means that are out of view."""
     out = [(point, look, rounding) for point, look, rounding in means if not view.holds(point[1])]
     beyond(axes, [Mark(rounding.number(mean), x, mean, look) for (x, mean), look, rounding in out], view)

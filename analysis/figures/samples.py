@@ -1,8 +1,8 @@
 """One sheet with samples of every cell: rows and columns are the grid's axes, all of one seed where it has samples.
 
-Of images a few are drawn, as many as are large enough to be seen, each the same noise in all cells; 2-D data are clouds
-of points on equal axes. Held-out data come first, where there are any: the range of points is what is shown of every
-cell, and how many lie outside of it stands in the panel.
+Of images, as many are drawn as are large enough to be seen, from the same noise in all cells. 2-D data are clouds of
+points on equal axes. Held-out data come first, if there are any: their range is the one shown for every cell, and each
+panel gives the number of points outside of it.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ from analysis.format.names import HELD_OUT
 from analysis.format.notation import mathtext
 
 _GAP, _LINE, _LETTERS = 0.07, 0.125, 15.0
-"""Inches between panels and of a line of text, and letters to an inch."""
+"""The inches between panels and of a line of text, and the letters per inch."""
 _TILE, _MAX_TILE, _PAGE, _DOWN = 0.34, 0.6, 6.0, 4
-"""Inches that an image is wide at least and at most, and that all rows may fill; rows of a cell's images, at most."""
+"""The least and largest width of an image and the height of all rows, in inches; the most rows of a cell's images."""
 _TICKS = 0.3
-"""Inches that numbers at an axis take, at the left of a panel of points and below it."""
+"""The inches that an axis's numbers take, at the left of a panel of points and below it."""
 _MARGIN, _BULK = 0.1, 0.99
-"""The share of the range of held-out points that is shown beyond either end; where there are none, the share of
-coordinates of the median cell that are shown."""
+"""The share of the range of held-out points that is added at either end; without held-out points, the share of the
+median cell's coordinates that is shown."""
 _NARROW = 12
-"""Cells of a single axis whose images stand in two columns; those of more, and points, in four."""
+"""The most cells of a single axis whose images stand in two columns; more cells, and points, stand in four."""
 _MAX_WIDTH = 2.4
 
 
 @dataclass(frozen=True)
 class CellSamples:
-    """Samples of a cell, or held-out points: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
+    """The samples of a cell, or held-out data: an image [H, W] or [H, W, 3] in [0, 1], or points [n, 2]."""
 
     seed: int
     values: NDArray[np.float64]
@@ -54,7 +54,7 @@ class CellSamples:
 
 @dataclass(frozen=True)
 class SamplePanel:
-    """A panel and what is written at its edges; held-out points are of no cell."""
+    """A panel and the texts at its edges; `cell` is None for held-out data."""
 
     row: int
     column: int
@@ -65,7 +65,7 @@ class SamplePanel:
 
 @dataclass(frozen=True)
 class Square:
-    """The part of the plane that is shown of points."""
+    """The square part of the plane in which points are shown."""
 
     x: float
     y: float
@@ -73,13 +73,13 @@ class Square:
 
     @staticmethod
     def around(points: NDArray[np.float64]) -> Square:
-        """That which holds all of these points, with a margin."""
+        """The square that holds all of these points, with a margin."""
         low, high = points.min(axis=0), points.max(axis=0)
         (x, y), half = (low + high) / 2, float((high - low).max()) / 2
         return Square(float(x), float(y), (1 + 2 * _MARGIN) * half or 1.0)
 
     def outside(self, points: NDArray[np.float64]) -> int:
-        """The number of these points that it does not hold."""
+        """The number of these points outside of the square."""
         return int((np.abs(points - (self.x, self.y)).max(axis=1) > self.half).sum())
 
 
@@ -123,7 +123,7 @@ def _above(places: Sequence[SamplePanel], row: int, chars: int) -> float:
 
 
 def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
-    """The images that a panel has across and down, none smaller than can be seen."""
+    """The numbers of images across and down in a panel, with none smaller than can be seen."""
     if sheet.points:
         return 1, 1
     high, wide = tile(sheet.values)
@@ -134,7 +134,7 @@ def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
 
 def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]:
     """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title.
-    Held-out data come first, in a row of their own where there are several axes."""
+    Held-out data come first, in a row of their own if there are several axes."""
     cells = answers.cells
     first = [SamplePanel(0, 0, f"held-out {what}", "", None)] if held_out else []
     if len(answers.axes) < 2:
@@ -161,7 +161,7 @@ def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]
 
 
 def _side(first: Axis, cell: CellRuns) -> str:
-    """The levels of all axes but the last, in short lines; a single one by the label of its axis, the first, too."""
+    """The levels on all axes but the last, in short lines; a single level with the label of its axis."""
     words = ", ".join(cell.labels[:-1])
     words = f"{first.label} {words}" if len(cell.labels) == 2 else words
     return "\n".join(side_lines(words, 18))
@@ -190,7 +190,7 @@ def kept_sheet(folder: Path | None, name: str, seed: int) -> CellSamples | None:
 
 
 def _panel(sheet: CellSamples, room: float, across: int, down: int) -> tuple[float, float]:
-    """Width and height of a panel in inches: of images a whole number of dots per pixel, as large as fits."""
+    """The width and height of a panel in inches; for images, a whole number of dots per pixel, as large as fits."""
     if sheet.points:
         return min(room, _MAX_WIDTH), min(room, _MAX_WIDTH)
     height, width = first_images(sheet.values, across, down).shape[:2]
@@ -199,7 +199,7 @@ def _panel(sheet: CellSamples, room: float, across: int, down: int) -> tuple[flo
 
 
 def _shown(real: CellSamples | None, sheets: Sequence[CellSamples]) -> Square:
-    """The square around held-out points, or that which holds nearly all points of the median cell."""
+    """The square around held-out points or, without these, the one that holds nearly all points of the median cell."""
     if real is not None and len(real.values):
         return Square.around(real.values)
     reach = [float(np.quantile(np.abs(sheet.values), _BULK)) for sheet in sheets if sheet.points and len(sheet.values)]
@@ -232,7 +232,7 @@ def _fill(axes: Axes, sheet: CellSamples | None, cell: CellRuns | None, shown: S
 
 
 def _cloud(axes: Axes, points: NDArray[np.float64], shown: Square, color: Color | str) -> None:
-    """Points in their frame, and how many lie outside of it."""
+    """Draw points in their frame, and write how many lie outside of it."""
     axes.plot(*points.T, ".", markersize=1.6, markeredgewidth=0, color=color)
     axes.set(xlim=(shown.x - shown.half, shown.x + shown.half), ylim=(shown.y - shown.half, shown.y + shown.half))
     axes.set_aspect("equal")

@@ -1,7 +1,7 @@
-"""The schedules of a grid: log-SNR over t/T where cells differ in it, and how a learned one moved in training.
+"""The schedules of a grid: log-SNR over t/T if cells differ in it, and how a learned one moved in training.
 
-Cells whose log-SNR agrees share a line, whatever their T. A learned schedule is drawn by γ = −log-SNR at five quantiles
-u of the time axis, in the colour that it has at the left.
+Cells whose log-SNR agrees share a line, whatever their T. A learned schedule is shown by γ = −log-SNR at five quantiles
+u of the time axis, in the colour that it has in the panel at the left.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOG_SNR = "log_snr"
 _CHARS = 18
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
 _SAME = 0.05
-"""log-SNRs that differ by less than this at every t are one line: no eye would tell them apart."""
+"""The difference of log-SNR below which, at every t, two schedules are one line, as no eye would tell them apart."""
 
 
 SharedSchedule = tuple[pd.DataFrame, list[CellRuns]]
@@ -37,7 +37,7 @@ SharedSchedule = tuple[pd.DataFrame, list[CellRuns]]
 
 @dataclass(frozen=True, eq=False)
 class LearnedCurve:
-    """γ of one cell at a quantile u of the time axis as [training step, seed]."""
+    """The curve of γ of one cell at a quantile u of the time axis, as [training step, seed]."""
 
     u: float
     table: pd.DataFrame
@@ -45,7 +45,7 @@ class LearnedCurve:
 
 
 def schedules_figure(answers: Answers) -> Figure | None:
-    """The figure; None where all cells have one schedule and none learns."""
+    """The figure; None where all cells have one schedule and none learns its own."""
     schedules, learned = distinct(answers), learned_of(answers)
     differ = len(schedules) > 1
     if not differ and not learned:
@@ -60,7 +60,7 @@ def schedules_figure(answers: Answers) -> Figure | None:
 
 
 def distinct(answers: Answers) -> list[SharedSchedule]:
-    """The schedules that can be told apart, in the order of the cells."""
+    """The distinct schedules, in the order of the cells."""
     tables = zip(answers.cells, answers.curve(LOG_SNR), strict=True)
     return shared(
         [(cell, table.set_index(table.index / table.index.max())) for cell, table in tables if len(table)], _agree
@@ -68,7 +68,7 @@ def distinct(answers: Answers) -> list[SharedSchedule]:
 
 
 def _agree(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """True where two curves over t/T agree in the mean wherever the one of fewer steps is known."""
+    """True where two curves over t/T agree in the mean, wherever the curve with fewer steps is known."""
     coarse, fine = sorted((a.mean(axis=1), b.mean(axis=1)), key=len)
     between = np.interp(coarse.index, fine.index, fine, left=np.nan, right=np.nan)
     apart = np.abs(between - coarse.to_numpy())
@@ -95,7 +95,7 @@ def _log_snr(axes: Axes, schedules: Sequence[SharedSchedule]) -> None:
 
 
 def _training(axes: Axes, schedules: Sequence[SharedSchedule], learned: Sequence[LearnedCurve]) -> None:
-    """The panel of what was learned; each quantile is named once, at the mean of the schedules that learn."""
+    """Draw the panel of learned schedules; each quantile is named once, at the mean of the schedules that learn."""
     fit_axis(axes, "x", [curve.table.index.to_numpy(dtype="float64") for curve in learned], log=False)
     fit_axis(axes, "y", [curve.table.to_numpy() for curve in learned], log=False)
     looks = zip(schedules, distinct_looks(len(schedules)), strict=True)

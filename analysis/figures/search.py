@@ -1,7 +1,7 @@
-"""The figures of a search, as Optuna draws them of a study that is made again from its trials.
+"""The figures of a search, drawn by Optuna from a study that is rebuilt from the search's trials.
 
-A search tries what is bad, too: values far from the best would squash what matters, so an axis shows what can be
-compared with the best, and says how many trials lie beyond it.
+A search tries bad values too. Values far from the best would squash the interesting ones, so an axis shows only values
+comparable with the best, and gives the number of trials beyond it.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
     import optuna
 
 LETTERS = 7
-"""Points of all text."""
+"""The size of all text, in points."""
 PANEL = 2.4
-"""Inches of a panel: so wide where there are few, and so high."""
+"""The height of a panel, and its width where there are few, in inches."""
 ASLANT = 20
-"""Degrees at which names of choices stand, which would not find room side by side."""
+"""The angle in degrees of the names of choices, which would not have room side by side."""
 SETTLED = 0.25
-"""The share of a training after which its values are compared; before it they fall from far above."""
+"""The share of a training after which its values are compared; before it, they fall from far above."""
 
 STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 """The statuses of trials in Optuna's words."""
@@ -63,7 +63,7 @@ def history_figure(search: Search, objective: int = 0) -> Figure | None:
 
 
 def slices_figure(search: Search, objective: int = 0) -> Figure | None:
-    """Each trial's value against each parameter, of the trials that have it."""
+    """Each trial's value against each parameter, for the trials that have it."""
     shown = _objective(search, objective)
     if shown is None:
         return None
@@ -82,7 +82,7 @@ def slices_figure(search: Search, objective: int = 0) -> Figure | None:
 
 
 def pareto_figure(search: Search) -> Figure | None:
-    """Two objectives against each other, and the trials that none dominates."""
+    """Two objectives against each other, and the trials that no other dominates."""
     first, second = _objective(search, 0), _objective(search, 1)
     if first is None or second is None:
         return None
@@ -95,7 +95,7 @@ def pareto_figure(search: Search) -> Figure | None:
 
 
 def rungs_figure(search: Search) -> Figure | None:
-    """Values of each trial that the pruner saw over training steps, with the winners and the paper's default named."""
+    """The values of each trial that the pruner saw, over training steps; winners and the paper's default are named."""
     if search.rungs.empty:
         return None
     with _optuna() as plots:
@@ -129,7 +129,7 @@ SEARCH_FIGURES: dict[str, Make] = {
 
 
 def study_of(search: Search) -> optuna.Study:
-    """The study of these trials, whose parameters are called by their labels."""
+    """The study of these trials, with the parameters' labels as their names."""
     import optuna
     from optuna.trial import TrialState, create_trial
 
@@ -154,12 +154,12 @@ def study_of(search: Search) -> optuna.Study:
 
 
 def _has(value: object) -> bool:
-    """True where a trial has a parameter, by its value in the parameter's column."""
+    """True where a trial has a parameter, given the value in the parameter's column."""
     return value != "" and value == value  # nan is no value
 
 
 def _distribution(search: Search, parameter: SearchedParameter) -> Any:
-    """The range or choices of a parameter, as far as they were tried: no axis shows more."""
+    """The tried range of a parameter, or its choices, so that no axis shows more."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     if parameter.kind == "choice":
@@ -169,13 +169,13 @@ def _distribution(search: Search, parameter: SearchedParameter) -> Any:
 
 
 def _name(search: Search, parameter: SearchedParameter) -> str:
-    """The name of a parameter's axis: its label, where no other one has it."""
+    """The name of a parameter's axis: its label if no other parameter has it, else its name."""
     labels = [other.label for other in search.head.parameters]
     return mathtext(parameter.label) if labels.count(parameter.label) == 1 else parameter.name
 
 
 def _tried(search: Search) -> list[str]:
-    """The parameters that some finished trial has, of which alone there is something to draw."""
+    """The parameters that some finished trial has; only these have anything to draw."""
     return [
         _name(search, parameter)
         for parameter in search.head.parameters
@@ -197,7 +197,7 @@ def _window(search: Search, objective: ShownMetric) -> Window:
 
 
 def _view(axes: Axes, search: Search, objective: ShownMetric) -> None:
-    """Give the upright axis an objective's name and window; what lies beyond is counted above it."""
+    """Give the vertical axis an objective's name and window; the title counts the trials beyond it."""
     view = _window(search, objective)
     show(axes, "y", view, 5)
     beyond = int((~search.finished[objective.name].map(view.holds)).sum())
@@ -205,7 +205,7 @@ def _view(axes: Axes, search: Search, objective: ShownMetric) -> None:
 
 
 def _shown_by(search: Search, objective: int) -> dict[str, Any]:
-    """Optuna's words for the objective that it shows; of a single one none, or it draws no best so far."""
+    """Optuna's arguments for the shown objective; none for a single one, or Optuna would draw no best so far."""
     if len(search.head.objectives) == 1:
         return {}
     return {"target": lambda trial: trial.values[objective], "target_name": search.head.objectives[objective].label}
@@ -213,21 +213,21 @@ def _shown_by(search: Search, objective: int) -> dict[str, Any]:
 
 @contextmanager
 def _optuna() -> Iterator[Any]:
-    """Optuna's figures, whose style and warnings stay here."""
+    """A context that gives Optuna's figures, whose style and warnings do not leave it."""
     if "matplotlib.pyplot" not in sys.modules:
-        # It is drawn to files: no window is opened for it. Whoever has asked for pyplot before keeps what he chose.
+        # Figures go to files, so no window is needed. If pyplot was imported before, its backend is kept.
         matplotlib.use("agg")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with matplotlib.rc_context({"figure.constrained_layout.use": True}), warnings.catch_warnings():
-        # That they are experimental, and that an axis is of one value.
+        # Warnings that the figures are experimental, and that an axis has a single value.
         warnings.simplefilter("ignore")
         yield optuna.visualization.matplotlib
 
 
 def _finished(axes: Axes, width: float) -> Figure:
-    """The figure of these axes in the house's sizes, which no global state knows any more."""
+    """The figure of these axes in the usual sizes, removed from matplotlib's global state."""
     from matplotlib import pyplot
 
     figure = axes.figure

@@ -1,4 +1,4 @@
-"""Ticks that have room: as many round numbers as an axis is long for, which is known only when it is drawn."""
+"""Ticks with enough room: as many round numbers as fit the length of an axis, which is known only when it is drawn."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from matplotlib.axis import Axis, XAxis
 from matplotlib.ticker import Locator, MaxNLocator
 
 LETTER = 4.6
-"""Points that a letter of a tick's number takes, somewhat more than it is wide."""
+"""The points that a letter of a tick's number takes, somewhat more than its width."""
 _LINE = 9.0
-_PAD = 4.0  # points by which a number may reach beyond an end, which is less than there is around each panel
+_PAD = 4.0  # points by which a number may reach beyond an end, less than the room around each panel
 _STEPS = ((1.0,), (1.0, 3.0), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0))
 """The ticks of a logarithmic axis within a decade, from few to many."""
 _MARKUP = re.compile(r"\\cdot|\\mathdefault|[${}^\\]")
 
 
 class FittingLocator(Locator):
-    """At most so many round ticks, none of whose numbers touch; over decades where the axis is logarithmic."""
+    """A locator of at most `most` round ticks whose numbers do not touch; over decades if the axis is logarithmic."""
 
     def __init__(self, most: int, *, log: bool = False) -> None:
         self.most, self.log = most, log
@@ -31,7 +31,7 @@ class FittingLocator(Locator):
         return self.tick_values(low, high)
 
     def tick_values(self, vmin: float, vmax: float) -> Sequence[float]:
-        """The largest set of ticks in this range that has room; the coarsest of those that are as large."""
+        """The largest set of ticks in this range that has room; the coarsest one of those with equally many."""
         if self.log and vmin <= 0:
             return []
         choices = [self._on_canvas(ticks, vmin, vmax) for ticks in self._choices(vmin, vmax)]
@@ -51,7 +51,8 @@ class FittingLocator(Locator):
                 yield _inside(MaxNLocator(n, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high), low, high)
 
     def _on_canvas(self, ticks: list[float], low: float, high: float) -> list[float]:
-        """Those whose numbers do not stick out at an end, where the layout may have left no room, if they are two."""
+        """The ticks whose numbers do not stick out at an end, which may have no room; all if fewer than two are
+        left."""
         if not isinstance(self._axis, XAxis) or len(ticks) > self.most:
             return ticks
         spots = zip(ticks, self._spots(ticks, low, high), strict=True)
@@ -64,7 +65,7 @@ class FittingLocator(Locator):
         return all(b - a >= (m + n) / 2 for (a, m), (b, n) in pairwise(spots))
 
     def _spots(self, ticks: Sequence[float], low: float, high: float) -> list[tuple[float, float]]:
-        """The middle of each number along the axis, and the room that it takes, in points."""
+        """The middle of each number along the axis, and its size, in points."""
         start, end = self._place(low), self._place(high)
         points = self._length / ((end - start) or 1.0)
         texts = self._axis.get_major_formatter().format_ticks(list(ticks))
@@ -91,18 +92,18 @@ class FittingLocator(Locator):
 
 
 def _inside(ticks: Iterable[float], low: float, high: float) -> list[float]:
-    """Those of the ticks that are in this range, but for rounding."""
+    """The ticks that are in this range, up to rounding."""
     slack = 1e-9 * (high - low)
     return [float(tick) for tick in ticks if low - slack <= tick <= high + slack]
 
 
 def power(value: float) -> str:
-    """A value as a power of ten, with a factor where there is one."""
+    """A value as a power of ten, with a factor if it needs one."""
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = value / 10.0**exponent
     return f"$10^{{{exponent}}}$" if abs(factor - 1) < 1e-6 else f"${factor:g}\\cdot 10^{{{exponent}}}$"
 
 
 def plain(value: float) -> str:
-    """A value as it is written in full."""
+    """A value written in full."""
     return f"{value:g}"

@@ -1,10 +1,10 @@
-"""The part of an axis that is drawn, so that values which compare are not squashed by a few that are far off.
+"""The part of an axis that is drawn, chosen so that a few values far off do not squash the rest.
 
-    bulk_window     rows: the seeds within three interquartile ranges, and what is near to them of the rest
+    bulk_window     rows: the seeds within three interquartile ranges, and other values near to them
     whole_window    lines: all values, unless a few of them would flatten the rest; then the bulk alone
-    best_window     trials of a search: the best value, and what is near enough to it to be compared
+    best_window     trials of a search: the best value, and values near enough to compare with it
 
-What lies outside is set at the edge, as an arrow with its number; trials that do are counted.
+A value outside is set at the edge, as an arrow with its number; trials outside are counted.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from analysis.statistics.paired import mean_interval
 LOG_BULK = 20
 """The ratio of the largest to the smallest value in view above which the axis of a bulk is logarithmic."""
 _NEARLY_ONE = 1.5
-"""A logarithmic axis of values that differ by no more than this factor reaches twice as far at either end."""
+"""The ratio of values up to which a logarithmic axis reaches from half the least to twice the largest value."""
 _FLAT = 3
-"""As often as large as the range of the bulk, the range of all values makes that of the bulk too flat to read."""
+"""The ratio of the range of all values to that of the bulk at which the bulk becomes too flat to read."""
 _REACH = 3.0
-"""As often as the median is from the best trial, a trial may be from it and still be in view."""
+"""The distance from the best trial up to which a trial is in view, as a multiple of the median's distance."""
 _SHARE = 0.85
-"""The share of trials that are in view in any case."""
+"""The share of trials that are always in view."""
 _PLAIN = 1e-4, 1e7
-"""The sizes of numbers that ticks write in full: a factor of all of them would stand in the way of the axis's label."""
+"""The range of numbers that ticks write in full: a common factor would be in the way of the axis's label."""
 _TALLER = 1.5
-"""As often as long as that makes it, an axis is stretched for trials that are somewhat farther off."""
+"""The factor by which an axis of trials may be stretched for those that lie somewhat farther off."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """The range of an axis that is drawn; values outside are told at its edge. No value is below the `least`, though
-    an interval may be."""
+    """The drawn range of an axis; values outside are shown at its edge. No value is below `least`, but an interval may
+    be."""
 
     low: float
     high: float
@@ -51,15 +51,15 @@ class Window:
     least: float = -math.inf
 
     def bounded(self, least: float | None) -> Window:
-        """The range without what lies below the least value that there can be."""
+        """The range without the part below the least possible value."""
         return self if least is None else replace(self, low=max(self.low, least), least=least)
 
     def holds(self, value: float) -> bool:
-        """True of a value that is drawn where it belongs."""
+        """True of a value that lies in the range."""
         return self.low <= value <= self.high
 
     def clipped(self, value: float) -> float:
-        """The value, or the edge that it lies beyond."""
+        """The value, or the nearer edge if it lies outside."""
         return min(max(value, self.low), self.high)
 
     def share(self, value: float) -> float:
@@ -69,8 +69,8 @@ class Window:
 
 
 def around(low: float, high: float, share: float, *, log: bool = False, flat: float = 0.0) -> Window:
-    """The range with a margin of this share of its length at either end; `flat` is the margin of a range of one value,
-    a factor where the axis is logarithmic."""
+    """The range with a margin of this share of its length at either end. `flat` is the margin of a range of a single
+    value, a factor if the axis is logarithmic."""
     if log:
         factor = (high / low) ** share if high > low else flat or 1.0
         return Window(low / factor, high * factor, True)
@@ -79,7 +79,7 @@ def around(low: float, high: float, share: float, *, log: bool = False, flat: fl
 
 
 def show(axes: Axes, which: Which, view: Window, ticks: int | None = None) -> None:
-    """Give an axis its range, and ticks: at most so many round numbers where it is linear (None: matplotlib's own)."""
+    """Give an axis its range; and if it is linear, at most `ticks` round numbers (None: matplotlib's own ticks)."""
     if view.log:
         log_scale(axes, which, view.low, view.high)
     elif ticks is not None:
@@ -90,12 +90,12 @@ def show(axes: Axes, which: Which, view: Window, ticks: int | None = None) -> No
 
 
 def round_ticks(most: int, **options: Any) -> MaxNLocator:
-    """At most so many ticks, at multiples of 1, 2, 2.5 or 5 times a power of ten."""
+    """A locator of at most `most` ticks, at multiples of 1, 2, 2.5 or 5 times a power of ten."""
     return MaxNLocator(most, steps=[1, 2, 2.5, 5, 10], **options)
 
 
 def on_axis(view: Window, estimate: Estimate) -> Estimate:
-    """The estimate as an axis shows it: on a logarithmic one, the geometric mean and the interval of its logarithm."""
+    """The estimate as an axis shows it: if logarithmic, with the geometric mean and the interval of the logarithm."""
     values = np.array(list(estimate.values.values()))
     if estimate.factor or not view.log or not len(values) or (values <= 0).any():
         return estimate
@@ -104,7 +104,7 @@ def on_axis(view: Window, estimate: Estimate) -> Estimate:
 
 
 def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: bool) -> None:
-    """An axis for all of these values with a margin, logarithmic if asked for and if every value is positive."""
+    """Fit an axis to all of these values with a margin, logarithmic if asked for and if every value is positive."""
     known = np.concatenate([value[np.isfinite(value)].ravel() for value in values])
     low, high = float(known.min()), float(known.max())
     if log and low > 0 and high <= _NEARLY_ONE * low:
@@ -114,16 +114,16 @@ def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: b
 
 
 def bulk_window(estimates: Sequence[Estimate], lines: Sequence[float] = (), *, log: bool | None = None) -> Window:
-    """The seeds within three interquartile ranges, and what is near to them of intervals and known `lines`.
+    """The seeds within three interquartile ranges, and the ends of intervals and known `lines` near to them.
 
-    Whether the axis is logarithmic follows from the range of the seeds where `log` does not say it.
+    If `log` is None, the range of the seeds decides whether the axis is logarithmic.
     """
     if log is None:
         bulk = _bulk(estimates, False)
         log = float(bulk.min()) > 0 and bool(bulk.max() / bulk.min() > LOG_BULK)
     bulk = _bulk(estimates, log)
     bottom, top = float(bulk.min()), float(bulk.max())
-    # Zeros alone have no scale of their own: a known value beside them has.
+    # Zeros alone have no scale of their own, so a known value beside them sets it.
     span = max(top - bottom, 0.05 * abs(top), 1e-6) if top or bottom else max([1e-6, *np.abs(lines)])
     most = max(len(estimate.values) for estimate in estimates)
     whole = [estimate for estimate in estimates if len(estimate.values) == most]
@@ -136,7 +136,7 @@ def bulk_window(estimates: Sequence[Estimate], lines: Sequence[float] = (), *, l
 
 
 def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
-    """The seeds' places without those far off the rest; of one estimate alone all, for there is no rest."""
+    """The places of the seeds without those far off the rest; all places if there is only one estimate."""
     seeds = _places([value for estimate in estimates for value in estimate.values.values()], log)
     if len(estimates) == 1:
         return seeds
@@ -147,7 +147,7 @@ def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
 
 
 def _places(values: Sequence[float] | NDArray[np.float64], log: bool) -> NDArray[np.float64]:
-    """The places of the finite values on the axis; those that a logarithm lacks have no place."""
+    """The places of the finite values on the axis; without values that a logarithmic axis cannot show."""
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known) & (known > 0 if log else True)]
     return np.log10(known) if log else known
@@ -160,9 +160,10 @@ def _between(low: float, high: float, margin: float, log: bool) -> Window:
 
 
 def whole_window(estimates: Sequence[Estimate], log_from: float) -> Window:
-    """All values, on a logarithmic axis where they span more than `log_from`, or where a few would flatten the rest.
+    """The window of all values, on a logarithmic axis if they span more than `log_from`, or a few would flatten the
+    rest.
 
-    Where they would do so on either axis, the bulk alone.
+    If they would do so on either axis, the window of the bulk alone.
     """
     values = [value for one in estimates for value in one.values.values()]
     wide, positive = 0 < log_from * min(values) < max(values), min(values) > 0
@@ -176,14 +177,14 @@ def whole_window(estimates: Sequence[Estimate], log_from: float) -> Window:
 
 
 def _widened(view: Window, values: Sequence[float]) -> Window:
-    """A range that holds these values too."""
+    """The range, widened to hold these values too."""
     low, high = min(view.low, *values), max(view.high, *values)
     return view if (low, high) == (view.low, view.high) else around(low, high, 0.04, log=view.log)
 
 
 def best_window(values: Sequence[float], sign: int) -> Window:
-    """The best, which is where `sign` · value is largest, and what is near enough to it to be compared; all where none
-    is far off."""
+    """The window of the best value, where `sign` · value is largest, and of values near enough to compare with it; of
+    all if none is far off."""
     places = np.sort(-sign * _places(values, False))
     if not len(places):
         return Window(0.0, 1.0, False)

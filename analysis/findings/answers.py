@@ -1,8 +1,8 @@
-"""All that is inferred from a grid, as data: each part is worked out when it is first asked for, and once.
+"""Everything inferred from a grid, as data. Each part is computed once, when it is first asked for.
 
     GridResults ─▶ Answers ─▶ tables, figures, report, terminal, answers.json
 
-It has no English but labels, names and which cells are shown: sentences about it are in `words`.
+Its only English is labels, names, and the words for the cells that are shown; the module `words` writes the sentences.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from analysis.read.runs import GridResults
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """All that is inferred from a grid; lists of cells' values are in the order of `cells`."""
+    """Everything inferred from a grid. Lists with a value per cell are in the order of `cells`."""
 
     grid: GridResults
 
@@ -51,7 +51,7 @@ class Answers:
 
     @property
     def preliminary(self) -> bool:
-        """True where no verdict is due yet: all that claims something is left out then."""
+        """True where no verdict is due yet; everything that makes a claim is then left out."""
         return self.meta.preliminary
 
     @property
@@ -71,11 +71,11 @@ class Answers:
 
     @property
     def cells_shown(self) -> str:
-        """The cells that are shown, in words: 12 cells."""
+        """The number of cells that are shown, in words, such as "12 cells"."""
         return "one cell" if len(self.cells) == 1 else counted(len(self.cells), "cell")
 
     def left_out(self, whole: str = "table.csv") -> str:
-        """A sentence that says which cells are shown, and which file has the `whole`; "" where nothing is left out."""
+        """A sentence that says which cells are shown, and that `whole` has all of them; "" if none is left out."""
         return ""
 
     @cached_property
@@ -85,18 +85,18 @@ class Answers:
 
     @cached_property
     def metrics(self) -> list[ShownMetric]:
-        """The grid's metrics of which any value is known, or all of them where none is."""
+        """The metrics of the grid that have at least one value; all metrics if none has a value."""
         return metrics_present(self.grid)
 
     @cached_property
     def summary(self) -> Summary:
-        """Estimates, which cells may be the best, and rounding, of every metric."""
+        """The estimates, rounding and marks of every metric, and the cells that may be the best in it."""
         stands = {m.name: standing(self.grid, m, self.cells, self.families[m.name].pairs) for m in self.metrics}
         marks = {metric.name: self._marks(metric, stands[metric.name]) for metric in self.metrics}
         return Summary.of(self.cells, self.metrics, stands, marks)
 
     def _marks(self, metric: ShownMetric, stands: Standing) -> list[Mark]:
-        """The mark of each cell in a table: among those of its row, where comparisons are within rows."""
+        """The mark of each cell in a table, among the cells of its row where comparisons are within rows."""
         rows = [row.answer for row in self._rows(metric, stands.pairs)]
         found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
         marks = {id(cell): mark for part in found for cell, mark in zip(part.cells, part.marks, strict=True)}
@@ -114,12 +114,13 @@ class Answers:
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """The answer in each metric that decides, within each row too."""
+        """The answer in each deciding metric, over all cells and within each row."""
         stands = [(m, self.summary.standing[m.name]) for m in self.metrics if m.deciding and m.name in self.grid.runs]
         return [replace(self._among(m, self.cells, of), rows=self._rows(m, of.pairs)) for m, of in stands]
 
     def _among(self, metric: ShownMetric, cells: list[CellRuns], stands: Standing) -> Findings:
-        """The answer among cells that stand so; who leads where no verdict is due, else what the budget changes."""
+        """The answer among `cells`, given their standing; with a `lead` if preliminary, or a `budget` if there are
+        rungs."""
         estimates = [cell.estimate(metric.name) for cell in cells]
         codes = self.meta.baselines.get(metric.name, ())
         answer = Findings(metric, cells, estimates, stands, self.meta.continued, codes=codes)
@@ -135,7 +136,7 @@ class Answers:
         return replace(answer, budget=budget_of(metric, cells, stands, answer.best, curves))
 
     def _rows(self, metric: ShownMetric, pairs: Sequence[CellComparison]) -> list[Row]:
-        """The answer among the cells of each row of which two have a value."""
+        """The answer within each row in which at least two cells have a value."""
         by_levels: dict[tuple[tuple[str, str], ...], list[CellRuns]] = {}
         for cell in self.cells if self.meta.rows else ():
             levels = cell.levels_of(self.axes)
@@ -153,8 +154,8 @@ class Answers:
 
     @cached_property
     def image_shares(self) -> list[tuple[CellRuns, CellRuns, ImageShare] | None]:
-        """Per metric that decides, the best cell, the baseline or the second best, and on how many images the former is
-        better; None where values per image are not known."""
+        """A tuple per deciding metric: the best cell, its rival (the baseline or the second best), and the share of
+        images on which the best cell is better. None where values per image are not known."""
         return [self._image_share(answer) for answer in self.findings]
 
     def _image_share(self, answer: Findings) -> tuple[CellRuns, CellRuns, ImageShare] | None:
@@ -179,18 +180,18 @@ class Answers:
 
     @cached_property
     def declared_pairs(self) -> list[Declared]:
-        """When each listed comparison was declared, metric by metric."""
+        """The time of declaration (before or after results) of each listed comparison, metric by metric."""
         pairs = [pair for answer in self.findings for pair in answer.pairs]
         return [self.declarations.comparison(pair.a, pair.b, primary=pair.primary) for pair in pairs]
 
     @cached_property
     def declared_claims(self) -> list[Declared]:
-        """When each claim was declared."""
+        """The time of declaration (before or after results) of each claim."""
         return [self.declarations.claim(outcome.claim) for outcome in self.claims]
 
     @cached_property
     def effects(self) -> list[Factorial]:
-        """The effects of the axes on each metric that decides, where there are axes and runs enough to say."""
+        """The effects of the axes on each deciding metric, if there are enough axes and runs to estimate them."""
         if self.preliminary:
             return []
         effects = [
@@ -206,7 +207,7 @@ class Answers:
 
     @cached_property
     def purchases(self) -> list[Purchase]:
-        """Each metric that decides against each cost at which it is bought."""
+        """The trade-off between each deciding metric and each cost that matters for it."""
         if self.preliminary:
             return []
         return [
@@ -242,12 +243,12 @@ class Answers:
 
     @cached_property
     def weight_check(self) -> WeightCheck:
-        """The check whether an axis changes the weight of t without declaring it."""
+        """The check for axes that change the weight of t without declaring it."""
         return check_weights(self.grid, self.changes, lambda: self.weights)
 
     @cached_property
     def lines(self) -> dict[str, list[Line]]:
-        """Cells that differ in one number alone, by the name of the number."""
+        """The lines of cells that differ in a single number, by the name of that number."""
         return lines_of(self.cells, self.parameters)
 
     def curve(self, name: str) -> list[pd.DataFrame]:
@@ -258,12 +259,12 @@ class Answers:
 
     @cached_property
     def _curves(self) -> dict[str, list[pd.DataFrame]]:
-        """Those that were asked for: several figures show the same."""
+        """A cache of the curves asked for so far, because several figures show the same ones."""
         return {}
 
     @cached_property
     def bits(self) -> list[Bits | None]:
-        """The bits of each cell, by where they go; None where a part is not known."""
+        """The bits of each cell, split by where they are spent; None where a part is not known."""
         return [bits_of(cell) for cell in self.cells]
 
     @cached_property
@@ -273,23 +274,23 @@ class Answers:
 
     @cached_property
     def draw_errors(self) -> list[DrawError]:
-        """The own error of each metric that is estimated by draws, where the runs know it."""
+        """The error from random draws of each metric that is estimated by draws, where the runs recorded it."""
         return draw_errors(self.cells, self.metrics)
 
     @cached_property
     def held_out_errors(self) -> list[HeldOutError]:
-        """The change that other held-out images would make in each metric that is known of each image."""
+        """The error that the choice of held-out images gives each metric with values per image."""
         return held_out_errors(self.grid, self.cells, self.metrics)
 
     @cached_property
     def optimism(self) -> list[Optimism] | None:
-        """By how much the values of the search that the grid confirms flattered it; None where it confirms none."""
+        """The optimism of the search that the grid confirms, for each winner; None if the grid confirms none."""
         if self.preliminary or self.grid.search is None:
             return None
         return optimism(self.grid.search, self.grid)
 
     def once_a_training(self, metric: str) -> Answers:
-        """The answers of the runs that have this metric, one of those that share a training and its value: cells that
-        are sampled otherwise repeat it."""
+        """The answers from one run per training and value of `metric`, and only from runs that have a value. Cells that
+        differ in sampling alone would repeat the value of the training that they share."""
         runs = self.grid.runs[self.grid.runs[metric].notna()]
         return Answers.of(replace(self.grid, runs=runs.drop_duplicates(["training_id", "seed", metric])))

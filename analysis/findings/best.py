@@ -1,6 +1,6 @@
-"""The cells of a large grid that there is room for: the best by the first metric that decides, and the baseline.
+"""A large grid cut to the cells that fit on a page: the best by the first deciding metric, and the baseline.
 
-What is said of them is what the whole grid says: verdicts, bold type and fronts do not depend on what is shown.
+Verdicts, bold type and fronts remain those of the whole grid: they do not depend on which cells are shown.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from analysis.read.runs import GridResults
 
 T = TypeVar("T")
 MOST_ROWS = 200
-"""Cells and runs in a table or list that is read on a screen; the files beside it have all."""
+"""The most cells or runs in a table or list for the screen; the files beside it have all of them."""
 
 
 def _of_the_whole(name: str) -> cached_property[Any]:
-    """The property of the whole grid, of which nothing is cut."""
+    """A property that returns the value which the whole grid has for `name`."""
     return cached_property(lambda cut: getattr(cut.whole, name))
 
 
 @dataclass(frozen=True, eq=False)
 class Best(Answers):
-    """The answers of a grid, cut to some of its cells, by their numbers in the `whole`.
+    """The answers of a grid, cut to the cells whose indices in the `whole` grid are `kept`.
 
-    So many are there `besides` the best: the baseline, where it is none of these.
+    `besides` is 1 if the baseline was added although it is not among the best cells, else 0.
     """
 
     whole: Answers
@@ -61,7 +61,7 @@ class Best(Answers):
 
     @cached_property
     def summary(self) -> Summary:
-        """The part of the whole grid's summary that is of these cells."""
+        """The whole grid's summary, cut to these cells."""
         summary = self.whole.summary
         estimates = {name: self._of(of_cells) for name, of_cells in summary.estimates.items()}
         stands = {name: self._standing(standing) for name, standing in summary.standing.items()}
@@ -70,12 +70,12 @@ class Best(Answers):
 
     @cached_property
     def findings(self) -> list[Findings]:
-        """The findings of the whole grid that are of these cells, and of the pairs of them."""
+        """The whole grid's findings, cut to these cells and to the comparisons between them."""
         return [self._cut(answer) for answer in self.whole.findings]
 
     @cached_property
     def purchases(self) -> list[Purchase]:
-        """The costs of these cells in the whole grid, and which of them are on its front."""
+        """The costs of these cells in the whole grid, and which of the cells are on its front."""
         by_metric = {answer.metric.name: answer for answer in self.findings}
         return [
             Purchase(
@@ -100,11 +100,11 @@ class Best(Answers):
         return f"Shown are {self.cells_shown}; {whole} has all."
 
     def _of(self, of_cells: Sequence[T]) -> list[T]:
-        """The entries of these cells, of an entry per cell."""
+        """The entries of the kept cells, from `of_cells`, which has an entry per cell of the whole grid."""
         return [of_cells[i] for i in self.kept]
 
     def _standing(self, whole: Standing) -> Standing:
-        """The standing of these cells in the whole grid; who beats them and is not here has the number −1."""
+        """The whole grid's standing, cut to these cells. A better cell that is not shown gets the index −1."""
         here = {id(cell) for cell in self.cells}
         places = {i: place for place, i in enumerate(self.kept)}
         return Standing(
@@ -129,13 +129,13 @@ class Best(Answers):
         return replace(whole, rungs=tuple(rungs), courses=tuple(courses), rivals=self._places(whole.rivals))
 
     def _places(self, numbers: frozenset[int]) -> frozenset[int]:
-        """The places here of these cells of the whole grid, of those that are here."""
+        """The indices within this cut of the shown cells among those with these `numbers` in the whole grid."""
         places = {i: place for place, i in enumerate(self.kept)}
         return frozenset(places[i] for i in numbers & places.keys())
 
 
 def best(answers: Answers, most: int) -> Answers:
-    """The answers as they are up to so many cells; else those of so many, and of the baseline besides."""
+    """The answers cut to the `most` best cells and the baseline; unchanged if that is all cells."""
     by = ranking(answers)
     order = [*(by.ranked if by is not None else ()), *range(len(answers.cells))]
     kept = set(list(dict.fromkeys(order))[:most])
@@ -147,12 +147,12 @@ def best(answers: Answers, most: int) -> Answers:
 
 
 def ranking(answers: Answers) -> Findings | None:
-    """The first answer that decides, where any cell has a value there: what says which cells are the best."""
+    """The answer that ranks the cells: the one in the first deciding metric. None if no cell has a value in it."""
     return next((answer for answer in answers.findings[:1] if answer.ranked), None)
 
 
 def _cut_grid(grid: GridResults, cells: Sequence[CellRuns]) -> GridResults:
-    """The runs of these cells, and the levels that they have."""
+    """The grid with the runs of these cells alone, and only the levels that these cells have."""
     axes = tuple(_cut_axis(axis, {cell.levels[i] for cell in cells}) for i, axis in enumerate(grid.meta.axes))
     runs = pd.concat([cell.runs for cell in cells])
     return replace(grid, meta=replace(grid.meta, axes=axes), runs=runs.sort_index())

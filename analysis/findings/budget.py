@@ -1,13 +1,13 @@
-"""The dependence of an answer on the budget: the same comparisons at rungs, where trainings were scored on their way.
+"""The dependence of an answer on the training budget: comparisons at rungs, where trainings were scored midway.
 
     rung       a share 2^−h of a training's steps, h > 0; its end is h = 0
-    d(h)_s     what two cells differ by there, at seed s, on the metric's scale
-    d(0) + (d(0) − d(h))/h     at twice the steps, if it goes on changing as it did since the last rung
+    d(h)_s     the difference of two cells at rung h and seed s, on the metric's scale
+    d(0) + (d(0) − d(h))/h     at twice the steps, if it keeps changing as it did since the last rung
 
-A verdict of the end *may turn* unless the last of these has a 95 % interval on the same side of 0; such a rival of the
-best cell keeps it from being called so. These intervals are not adjusted: they take claims back and make none.
-
-The likelihood is scored on validation images, and at the end too; what their choice adds is not in these tests.
+A verdict at the end *may turn* unless the 95 % interval of this extrapolation lies on the same side of 0. While a rival
+may overtake the best cell in this way, that cell is not called the best. The intervals are not adjusted, because they
+only take claims back and never make any. Likelihoods here are those of validation images, at the end too; the tests
+leave out the error from the choice of images.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from analysis.statistics.variances import Array
 
 STEPS, RATE = "training.steps", "training.rate"
 FALLING = ("linear", "cosine")
-"""Shapes of a rate that falls towards the end, wherever that is: a rung is no finished training of so many steps."""
+"""Rate schedules that fall towards the end of training, so a rung differs from a finished training of its length."""
 BRANCHED = "wsd"
-"""A shape whose rungs have falls of their own."""
+"""The rate schedule in which each rung has a fall of its own."""
 
 
 def ends_at_rungs(cell: CellRuns) -> bool:
-    """True where a cell's training is at a rung what one of so many steps alone ends in."""
+    """True where a rung of the cell's training equals the end of a training of only that many steps."""
     return cell.parameter(RATE) not in FALLING
 
 
@@ -47,16 +47,16 @@ def budget_of(
     best: int | None,
     curve: Callable[[str], list[pd.DataFrame]],
 ) -> Budget | None:
-    """A metric's values at rungs, and what follows; None where it has none. `curve` gives a curve [x, seed] of each
-    cell.
+    """A metric's values at rungs, and what follows from them; None if it has none. `curve` maps a curve's name to a
+    table [x, seed] per cell.
 
-    Cells whose trainings do not end at rungs have no part in it.
+    Cells whose trainings do not end at rungs (`ends_at_rungs`) are left out.
     """
     counted = {i for i, cell in enumerate(cells) if ends_at_rungs(cell)}
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values if i in counted else {} for i, cell in enumerate(cells))
     curves = [at if i in counted else at[:0] for i, at in enumerate(curve(f"{RUNG}{column}"))]
-    # Where later seeds were not scored, a rung was one for the first answer alone.
+    # A rung counts only if some cell was scored there at all of its seeds: others served the first answer alone.
     scored = [
         rung
         for rung in _by_share(cells, curves)
@@ -119,9 +119,9 @@ def _change(rung: Rung, before: Array, end: Array, terms: Mapping[int, float]) -
 
 
 def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list[Rung]:
-    """The rungs of all trainings, the first first: one where they are the same share of the steps, to the nearest half.
+    """The rungs of all trainings, earliest first. Scores at the same share 2^−h of the steps, h rounded, form one.
 
-    Which cells lead there is not known yet.
+    The leading cells are not filled in yet.
     """
     by_halvings: dict[int, list[tuple[int, float, int]]] = {}
     for i, (cell, curve) in enumerate(zip(cells, curves, strict=True)):
@@ -153,8 +153,8 @@ def _table(metric: ShownMetric, values: Sequence[dict[Column, float]], columns: 
 def _leading(
     metric: ShownMetric, table: Array, asked: Sequence[tuple[int, int]], verdicts: Sequence[Verdict]
 ) -> frozenset[int]:
-    """The cells that neither all pairs nor the list of comparisons show another to be better than; ones with equal
-    values are one."""
+    """The cells to which no other is shown to be better, neither among all pairs nor by a listed comparison. Cells with
+    equal values count as one."""
     measured = np.flatnonzero(np.isfinite(table).any(1))
     every = beaten_by(table[measured], metric.sign, metric.resolution) if len(measured) else []
     listed = {b if word == "better" else a for (a, b), word in zip(asked, verdicts, strict=True) if word in TOLD_APART}
@@ -172,7 +172,7 @@ def _compared(differences: Array) -> Comparison | None:
 def _verdicts(
     metric: ShownMetric, table: Array, both: Sequence[tuple[int, int]], pairs: Sequence[CellComparison]
 ) -> list[Verdict]:
-    """The verdicts on the listed comparisons at a rung, as one family again."""
+    """The verdicts on the listed comparisons at a rung, judged as one family like those at the end."""
     differences = [table[i] - table[j] for i, j in both]
     measured = [k for k, of in enumerate(differences) if np.isfinite(of).any()]
     decisions = judge(
@@ -188,5 +188,5 @@ def _verdicts(
 
 
 def _catches_up(metric: ShownMetric, ahead: Comparison | None) -> bool:
-    """True where the best cell, less a rival, is not surely better at twice the steps, where that is known."""
+    """True where `ahead`, the best cell minus a rival at twice the steps, is known and does not favour the best."""
     return ahead is not None and not holds(ahead, float(metric.sign))

@@ -1,4 +1,4 @@
-"""The cells of a grid with what their seeds say: mean and interval per metric, and which can be compared at all."""
+"""The cells of a grid: the mean and interval of each metric over seeds, and which cells can be compared."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LONGEST = 709.0
 class Estimate:
     """A metric over a cell's finished seeds; `values` is seed → value.
 
-    Where it is a `factor`, the half-width is of the log, and the mean the geometric one.
+    With `factor`, `mean` is the geometric mean, and `half_width` that of the mean of the logarithms.
     """
 
     mean: float
@@ -41,12 +41,12 @@ class Estimate:
 
     @property
     def _width(self) -> float:
-        """The factor from the mean to either end; of more than float64 holds, infinite."""
+        """The factor from the mean to either end of the interval; infinite where a float64 cannot hold it."""
         return math.inf if self.half_width > _LONGEST else math.exp(self.half_width)
 
     @property
     def by_seed(self) -> tuple[tuple[int, float], ...]:
-        """Its values in the order of the seeds: cells with equal ones are one."""
+        """The pairs (seed, value) in the order of seeds. Cells for which they are equal count as one."""
         return tuple(sorted(self.values.items()))
 
     @property
@@ -57,8 +57,7 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class CellRuns:
-    """The runs of a cell, a row per seed, with its place in the grid: a level per axis, by name and by label; and its
-    name."""
+    """A cell: its `runs`, a row per seed; its level on each axis, with the level's label; and its `name`."""
 
     levels: tuple[str, ...]
     labels: tuple[str, ...]
@@ -80,7 +79,7 @@ class CellRuns:
 
     @property
     def sets(self) -> int:
-        """The number of generated sets that its samples' values are means of; 0 where that is not known."""
+        """The number of generated sets over which the cell's metrics of samples are averaged; 0 if unknown."""
         asked = self.parameter("evaluation.sets")
         if asked.isdigit():
             return int(asked)
@@ -89,11 +88,11 @@ class CellRuns:
 
     @cached_property
     def kinds(self) -> dict[int, str]:
-        """Finished seed → the kinds of machine that made it, "" where that is not known: one kind as well."""
+        """Finished seed → the kinds of machine that ran it; "" where unknown, which counts as a kind too."""
         return dict(zip(self._finished["seed"].tolist(), self._finished[MACHINE].tolist(), strict=True))
 
     def comparable(self, metric: str) -> bool:
-        """True where no run that finished says that its metrics of this kind cannot be set beside others'."""
+        """True unless a finished run says that its metrics of this kind cannot be compared with those of other runs."""
         return not any(kind_of(metric) in kinds.split(SEVERAL) for kinds in self._finished[NOT_COMPARABLE])
 
     def estimate(self, metric: str) -> Estimate:
@@ -104,7 +103,7 @@ class CellRuns:
 
     @cached_property
     def _estimates(self) -> dict[str, Estimate]:
-        """Those that were asked for: comparisons ask for the same ones again and again."""
+        """A cache of the estimates asked for so far, because comparisons ask for the same ones again and again."""
         return {}
 
     def _estimated(self, metric: str) -> Estimate:
@@ -114,7 +113,7 @@ class CellRuns:
 
     @cached_property
     def _finished(self) -> pd.DataFrame:
-        """The rows of the seeds that finished, or were scored where the round is of rungs."""
+        """The rows of the seeds that finished or, in a round of rungs, that were scored."""
         return self.runs[self.runs["status"].isin(COUNTED)]
 
 

@@ -1,11 +1,11 @@
-"""Papers' claims as contrasts of cells: what a claim says of a grid's values, before it is put to the test.
+"""Papers' claims as contrasts of cells: what a claim says about a grid's values, before it is tested.
 
     direction    D = metric(better) − metric(than)
-    equality     the same D, which is claimed to be at most within · |mean of than|, on a log scale log(1 + within)
+    equality     the same D, with the claim that |D| ≤ within · |mean of than|; log(1 + within) on a log scale
     change       D = (better − its start) − (than − its start), where `since` names the start
 
-Metrics are on their scale. Cells at the named levels are matched by their levels on all other axes and averaged over
-them within each seed, so every claim is one paired comparison over seeds.
+Values are on the metric's scale. Cells at the named levels are matched by their levels on all other axes, and averaged
+over these within each seed, so every claim is one paired comparison over seeds.
 """
 
 from __future__ import annotations
@@ -29,10 +29,9 @@ Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """The expectation that `said` has of a metric (None where the grid has none such): D = Σ c · cell over its `terms`
-    (c, cell).
+    """A claim `said` by the grid's file, as a contrast D = Σ c · cell over its `terms` (c, cell).
 
-    `margin` is the most that D may be where two are claimed to be equal, else nan.
+    `metric` is None where the grid lacks it. `margin` is the most that |D| may be in a claim of equality, else nan.
     """
 
     grid: GridResults
@@ -44,11 +43,11 @@ class Claim:
 
     @property
     def of_equality(self) -> bool:
-        """True where two are claimed to be equal."""
+        """True where the claim says that two cells are equal."""
         return self.said.within is not None
 
     def is_about(self, metric: ShownMetric) -> bool:
-        """True where it can be judged by this metric."""
+        """True where the claim is about this metric and can be tested."""
         return not self.obstacle and self.metric is not None and self.metric.name == metric.name
 
     @cached_property
@@ -60,7 +59,7 @@ class Claim:
 
     @cached_property
     def at_first(self) -> Array:
-        """D over the seeds of the first look, which all cells have, where seeds were added while one looked."""
+        """D over the seeds of the first look, which all cells have; over all seeds where their number was fixed."""
         assert self.metric is not None, "it is of no metric"
         return contrast(self.grid, self.metric, self.terms, self.grid.meta.first_look)
 
@@ -86,8 +85,8 @@ def _claim(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[Shown
 
 
 def _averaged(matched: Sequence[Sequence[tuple[float, CellRuns]]], metric: ShownMetric) -> list[tuple[float, CellRuns]]:
-    """The mean of signed cells over crossings, with one coefficient for cells with equal values: so it is the very
-    contrast of two cells where their values do not depend on what it is averaged over. Nothing cancels wholly."""
+    """The mean of the matches' signed cells, with one coefficient for all cells with equal values. If the other axes
+    change no value, the mean is thus the contrast of two cells. If all terms cancel, the first match is returned."""
     total: dict[tuple[tuple[int, float], ...], tuple[float, CellRuns]] = {}
     for c, cell in (term for parts in matched for term in parts):
         values = cell.estimate(metric.name).by_seed
@@ -106,7 +105,7 @@ def _margin(metric: ShownMetric, said: Expectation, matched: Sequence[Sequence[t
 def _matched(
     grid: GridResults, cells: Sequence[CellRuns], said: Expectation, metric: ShownMetric
 ) -> list[list[tuple[float, CellRuns]]]:
-    """D as signed cells, better and than first, at each crossing of the other axes where two seeds finished them."""
+    """The terms of D, `better` and `than` first, at each combination of the other axes that two seeds finished."""
     matched = []
     for cell in cells:
         if not said.better.items() <= cell.levels_of(grid.meta.axes).items():
@@ -120,6 +119,6 @@ def _matched(
 
 
 def _moved(grid: GridResults, cells: Sequence[CellRuns], cell: CellRuns, levels: Mapping[str, str]) -> CellRuns | None:
-    """The cell that differs from this one in these levels only."""
+    """The cell that differs from `cell` in these levels only; None where there is none."""
     wanted = cell.levels_of(grid.meta.axes) | dict(levels)
     return next((other for other in cells if other.levels_of(grid.meta.axes) == wanted), None)

@@ -1,9 +1,9 @@
-"""The comparisons of cells in one metric, as data: two cells, where all of them stand, and what the budget changes.
+"""Comparisons of cells in one metric, as data: of two cells, of all of them, and over the training budget.
 
 CellComparison    cell a against cell b, with its verdict
-Standing          the comparisons of a metric, and which cells are shown to be better than each
-Lead              who leads where no verdict is due yet
-Budget            the same comparisons at rungs, where trainings were scored on their way
+Standing          the comparisons of a metric, and for each cell the cells that are shown to be better
+Lead              the lead of the first cell over the second, where no verdict is due yet
+Budget            the same comparisons at rungs, where trainings were scored midway
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from analysis.statistics.paired import Comparison
 
 Pair = tuple[CellRuns, CellRuns]
 TOLD_APART = ("better", "worse")
-"""The verdicts that tell two cells apart."""
+"""The verdicts that tell two cells apart, that is, show one of them to be better."""
 
 
 @dataclass(frozen=True, eq=False)
 class CellComparison:
-    """Cell a against cell b in one metric, on the metric's scale; `decision` is that of its family.
+    """A comparison of cells `a` and `b` in one metric, on the metric's scale, with the `decision` of its family.
 
-    It is `primary` where the grid declares it, or declares none. `prospect` works out `fresh_seeds`.
+    It is `primary` where the grid declares it, or declares none. `prospect` computes `fresh_seeds`.
     """
 
     metric: ShownMetric
@@ -41,20 +41,20 @@ class CellComparison:
 
     @property
     def sequential(self) -> Looked | None:
-        """The looks' decision; None where the number of seeds was fixed."""
+        """The decision, if it was made by looks; else None."""
         return self.decision if isinstance(self.decision, Looked) else None
 
     @property
     def comparison(self) -> Comparison:
-        """The difference by itself; where seeds were added while one looked, its interval holds at all looks."""
+        """The difference by itself. With looks, its interval holds at all looks."""
         if self.sequential is not None:
             return replace(self.sequential.found, half_width=self.sequential.half_width)
         return self.decision.found
 
     @property
     def adjusted(self) -> float:
-        """The adjusted p of what the verdict says: that both are equal for practical purposes, or else that they
-        differ; nan where it was decided by looks, or is not decided."""
+        """The adjusted p of the verdict: of equality for practical purposes if that is the verdict, else of a
+        difference. It is nan where looks decided or no verdict is due."""
         if not isinstance(self.decision, Decision):
             return math.nan
         return self.decision.equal if self.verdict == "equal" else self.decision.different
@@ -66,12 +66,12 @@ class CellComparison:
 
     @property
     def equal_p(self) -> float | None:
-        """The adjusted p of equality for practical purposes; None as above."""
+        """The adjusted p of equality for practical purposes; None as for `adjusted_p`."""
         return self.decision.equal if isinstance(self.decision, Decision) else None
 
     @property
     def settled_at(self) -> int | None:
-        """The number of seeds at which looks settled it; None where they did not."""
+        """The number of seeds at which looks settled the comparison; None where they did not."""
         if self.sequential is None:
             return None
         return self.sequential.equal if self.verdict == "equal" else self.sequential.different
@@ -83,27 +83,27 @@ class CellComparison:
 
     @property
     def fresh_seeds(self) -> int | None:
-        """The number of fresh seeds of all listed cells that would probably tell the difference
-        (`statistics.prospects`); None where no affordable number would, where the looks say how many were worth it, and
-        where the plan has more."""
+        """The number of fresh seeds of all listed cells that would probably show the difference
+        (`statistics.prospects`). None where no affordable number would, where looks choose the seeds, and where the
+        plan has more seeds to come."""
         return None if self.prospect is None else self.prospect()
 
     @property
     def same(self) -> bool:
-        """True where both cells have one value at every seed."""
+        """True where both cells have the same value at every seed."""
         return self.comparison.difference == self.comparison.half_width == 0
 
     @property
     def shared(self) -> bool:
-        """True where that value is of a stage which they share."""
+        """True where the cells have the same values because they share their trainings."""
         return self.same and one_training([self.a, self.b])
 
 
 @dataclass(frozen=True, eq=False)
 class Standing:
-    """The comparisons of a metric, and the cells that are shown to be better than each: None where nothing was tested,
-    for want of two seeds, of a value, or of a better end. `near` are the cells than which the best is shown to be
-    better by no more than the difference that matters."""
+    """The standing of cells in one metric: their comparisons `pairs`; per cell, the cells shown to be better, `beaten`;
+    and the cells `near` the best, shown to be worse by no more than the relevant difference, if at all. An entry of
+    `beaten` is None if nothing was tested: too few seeds, no value, or no better direction."""
 
     pairs: Sequence[CellComparison]
     beaten: Sequence[frozenset[int] | None]
@@ -117,8 +117,8 @@ class Standing:
 
 @dataclass(frozen=True, eq=False)
 class Lead:
-    """By how much the first cell is `ahead` of the `second`, where that is above 0 on the metric's scale; None where
-    there is no second, or no seed in common with it."""
+    """The lead of the first cell over the `second`: the paired difference `ahead`, above 0 where the first is better.
+    Either is None where it does not exist: there is no second cell, or the two have no seed in common."""
 
     second: CellRuns | None = None
     ahead: Comparison | None = None
@@ -126,10 +126,9 @@ class Lead:
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """A share of the trainings' steps, and the `values` of each cell there by seed.
+    """The scores of all cells after a share 2^−`halvings` of their steps: `values` by seed, for each cell.
 
-    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there, by
-    all pairs alone.
+    `steps` are the fewest and the most that any training took; `leading` are the cells that may be the best there.
     """
 
     halvings: float
@@ -139,7 +138,7 @@ class Rung:
 
     @property
     def label(self) -> str:
-        """Its steps in words, from the fewest to the most."""
+        """The number of steps in words, from the fewest to the most."""
         low, high = self.steps
         return f"{low}" if low == high else f"{low} to {high}"
 
@@ -156,8 +155,8 @@ class Rung:
 
 @dataclass(frozen=True)
 class Change:
-    """A difference on its way: what it was at the last rung before the end, at so many steps, in the mean over the
-    seeds that were scored there; and the change `since`."""
+    """The change of a difference late in training: its mean `before`, at the last rung before the end, over the seeds
+    scored there; that rung's `steps`; and the change `since`."""
 
     steps: str
     before: float
@@ -166,8 +165,8 @@ class Change:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """A comparison of the list, with its verdict at each rung and its change since the last; `ahead` is what twice the
-    steps would leave of it."""
+    """A listed comparison over the budget: its verdict at each rung, its change since the last rung, and the difference
+    `ahead`, extrapolated to twice the steps."""
 
     pair: CellComparison
     verdicts: tuple[Verdict, ...]
@@ -181,23 +180,23 @@ class Course:
 
     @property
     def settled(self) -> bool:
-        """True where they are, and would be at twice the steps."""
+        """True where its cells are told apart at the end, and would be at twice the steps."""
         return self.told_apart and holds(self.ahead, self.pair.comparison.difference)
 
     @property
     def turned(self) -> bool:
-        """True where a rung says the contrary of the end."""
+        """True where the verdict at some rung is the opposite of the one at the end."""
         contrary = {"better": "worse", "worse": "better"}.get(self.pair.verdict)
         return contrary in self.verdicts
 
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """A metric over the budget: its rungs, the end last, the comparisons over these, and the rivals that may overtake
-    the best cell.
+    """A metric over the training budget: its `rungs`, with the end as the last one; the `courses` of its comparisons;
+    and the `rivals` that may overtake the best cell.
 
-    The last of these are worse at the end, and not surely so at twice the steps. The values are `on_validation` where
-    the metric is one of test images.
+    Rivals are worse at the end, but not surely worse at twice the steps. The values are `on_validation` images if the
+    metric itself is of test images.
     """
 
     rungs: tuple[Rung, ...]
@@ -207,5 +206,5 @@ class Budget:
 
 
 def holds(ahead: Comparison | None, difference: float) -> bool:
-    """True where an interval lies on that side of 0 where the difference does."""
+    """True where the interval of `ahead` lies on the same side of 0 as the `difference`."""
     return ahead is not None and difference * ahead.difference > 0 and abs(ahead.difference) > ahead.half_width

@@ -1,17 +1,18 @@
-"""The cost of a cell, and which cells are worth theirs.
+"""The costs of cells, and which cells are worth theirs.
 
     training    FLOPs = 3 × forward pass × images seen where cells differ in them, else seconds on this machine;
-                in latents with those of the autoencoder, which is all that a VAE takes; with those of a training that
-                guides a cell's samples
-    sampling    seconds an image or a point
+                in latents including the autoencoder's, which are all that a VAE has; and including those of a
+                training that guides the cell's samples
+    sampling    seconds per image or point
 
-FLOPs are exact and alike on every machine, but know nothing of what is done beside the network; seconds know it, but
-also what else the machine did. So a difference of cost counts only where it is known: more than 1 % of FLOPs, or more
-than 5 % of seconds in the mean, and more at each seed.
+FLOPs are exact and the same on every machine, but leave out all work beside the network. Seconds include that work, and
+also what else the machine did. So a difference of cost counts only if it is known: more than 1 % of FLOPs, or more than
+5 % of seconds in the mean and more at each seed.
 
     front = {i : no cell that is not known to cost more than i is known to be better than i}
 
-"Known to be better" is what the table's marks say (`standing`). At equal costs the front is the cells that bear one.
+"Known to be better" has the same meaning as for the table's marks (`standing`). At equal costs, the front is the cells
+that may be the best.
 """
 
 from __future__ import annotations
@@ -37,22 +38,22 @@ from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01
 SAME_SECONDS = 0.05
-"""Seconds that differ by less are one cost, however surely they differ."""
+"""The share by which seconds must differ to count as different costs, however certain the difference is."""
 TRAIN_FLOPS, AUTOENCODER_FLOPS, TOTAL_FLOPS = "cost/train_flops", "cost/autoencoder_flops", "cost/total_flops"
 TRAIN_SECONDS = ("cost/train_seconds", "cost/autoencoder_seconds", "cost/guide_seconds")
 """The seconds of a diffusion, of its autoencoder, and of the training that guides its samples."""
 _SHARED_BY = {"cost/autoencoder_seconds": AUTOENCODER, "cost/guide_seconds": "seed"}
-"""The columns that tell trainings beside the diffusion's own apart, whose stages bear the training's id."""
+"""Column of seconds → the column that identifies the training they are of, where this is not the diffusion's own."""
 SAMPLE_FLOPS, SAMPLE_SECONDS = "cost/sample_flops", "cost/sample_seconds"
 FORWARD_FLOPS, PARAMETERS, MEMORY = "cost/flops_per_image", "cost/parameters", "cost/peak_memory_bytes"
 
 
 @dataclass(frozen=True, eq=False)
 class Cost:
-    """One kind of cost; `values` are seed → cost of each cell, empty where it is not known; `on` is the machine, and
-    `kinds` are seed → the kind of machine of each cell: seconds are compared within a kind.
+    """One kind of cost. `values` are seed → cost for each cell, empty where unknown; `on` is the machine that was
+    timed, and `kinds` are seed → kind of machine for each cell: seconds are compared only within a kind.
 
-    What is known is above 0: a cost of nothing is one that the cell does not have.
+    Known costs are above 0: a cell does not have a cost of 0. `exact` is True of FLOPs.
     """
 
     label: str
@@ -64,7 +65,7 @@ class Cost:
 
     @property
     def head(self) -> str:
-        """The cost with its unit and machine, as it stands at an axis."""
+        """The label of an axis that shows the cost, with its unit and machine."""
         return f"{self.label} ({self.unit})" + (f", {self.on}" if self.on else "")
 
     def mean(self, i: int) -> float:
@@ -72,12 +73,12 @@ class Cost:
         return float(np.mean(list(self.values[i].values()))) if self.values[i] else math.nan
 
     def dearer(self, a: int, b: int) -> bool:
-        """True where cell a is known to cost more than cell b. One seed's seconds are taken as they are."""
+        """True where cell a is known to cost more than cell b. Seconds of a single seed are compared as they are."""
         return bool(self.known_dearer[a, b])
 
     @cached_property
     def known_dearer(self) -> NDArray[np.bool_]:
-        """[a, b]: whether cell a is known to cost more than cell b."""
+        """A table [a, b], True where cell a is known to cost more than cell b."""
         if self.exact:
             means = np.array([self.mean(i) for i in range(len(self.values))])
             return np.asarray(means[:, None] > (1 + SAME_FLOPS) * means)
@@ -91,9 +92,9 @@ class Cost:
 
 
 def _surely_longer(logs: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """[a, b]: whether a took longer than b, from the logarithms of their seconds [cell, seed], nan where not known."""
+    """A table [a, b], True where a surely took longer than b; `logs` are of seconds [cell, seed], nan if unknown."""
     longer = np.zeros((len(logs), len(logs)), dtype=np.bool_)
-    # A row at a time: the pairs of thousands of cells are many.
+    # A row at a time, because thousands of cells have too many pairs for one array.
     for a in range(len(logs)):
         ratio = logs[a] - logs
         common = np.isfinite(ratio)
@@ -118,7 +119,7 @@ class Costs:
 
     @cached_property
     def train_seconds(self) -> Cost:
-        """The seconds of training the diffusion and, where there are such, its autoencoder and its guide."""
+        """The seconds of training the diffusion, its autoencoder and its guide, as far as a cell has these."""
         values = tuple(_summed(cell, *TRAIN_SECONDS) for cell in self.cells)
         return self._seconds(f"training time{included(self.cells)}", values)
 
@@ -130,7 +131,7 @@ class Costs:
 
     @cached_property
     def sampling(self) -> Cost:
-        """The cost of sampling: seconds a sample, or those of all samples where their number is not known."""
+        """The cost of sampling: seconds per sample, or for all samples where their number is not known."""
         n = (self.grid.meta.quality_n or 0) * (self.grid.meta.quality_sets or 1)
         values = tuple(
             {seed: seconds / (n or 1) for seed, seconds in _summed(cell, SAMPLE_SECONDS).items()} for cell in self.cells
@@ -143,18 +144,18 @@ class Costs:
 
     @cached_property
     def work(self) -> float:
-        """The seconds of workers that the grid took in all; 0 where they are not known."""
+        """The total seconds that workers spent on the grid; 0 where they are not known."""
         return work_seconds(self.grid.runs)
 
     @cached_property
     def one_training(self) -> bool:
-        """True where the cells of each seed are all read from one training."""
+        """True where all cells use the same training at each seed."""
         return bool((self.grid.runs.groupby("seed")["training_id"].nunique() == 1).all())
 
     def of(self, metric: ShownMetric) -> list[Cost]:
-        """The costs at which a metric is bought: of training, unless all cells share it, and of drawing samples.
+        """The costs to compare a metric with: training, unless all cells share it, and sampling.
 
-        A likelihood takes no samples; and time to sample that no two cells are known to differ in decides nothing.
+        Sampling is left out for likelihoods, which need no samples, and where no two cells are known to differ in it.
         """
         if len(self.cells) < 2:
             return []
@@ -166,7 +167,7 @@ class Costs:
 
 @dataclass(frozen=True, eq=False)
 class Purchase:
-    """The price of a metric in one kind of cost, and which cells are on the Pareto front of the two."""
+    """A metric against one kind of cost, and which cells are on the Pareto front of the two."""
 
     answer: Findings
     cost: Cost
@@ -174,15 +175,16 @@ class Purchase:
 
 
 def work_seconds(runs: pd.DataFrame) -> float:
-    """The seconds of workers that runs took in all, whichever command ran them: of training, scoring and drawing. A
-    stage that several runs share counts once: it gave them the same seconds."""
+    """The total seconds that workers spent on these runs, in whichever commands: training, scoring and sampling. A
+    stage that several runs share, with the same seconds in each of them, counts once."""
     columns = [str(name) for name in runs if re.fullmatch(r"cost/\w+_seconds", str(name))]
     parts = (runs[["seed", _SHARED_BY.get(name, "training_id"), name]].drop_duplicates()[name] for name in columns)
     return float(sum(part.sum() for part in parts))
 
 
 def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:
-    """Per cell, whether it is on the front of a metric; by their values alone where one seed gives no interval."""
+    """A flag per cell that says whether it is on the front of metric and cost. If nothing could be tested, as with one
+    seed, the means alone decide."""
     means = [estimate.mean for estimate in answer.estimates]
     beaten = answer.standing.beaten
     if all(better is None for better in beaten):
@@ -196,7 +198,7 @@ def front_of_cells(answer: Findings, cost: Cost) -> list[bool]:
 
 
 def included(cells: Sequence[CellRuns]) -> str:
-    """The words that a cost of training adds where some cells have an autoencoder, or are guided by another."""
+    """The words that a training cost adds to its label where it includes an autoencoder, or a guide's training."""
     guided = any(cell.parameter("guidance.by") == "cell" for cell in cells)
     parts = [("autoencoder", any(in_latents(cell) for cell in cells)), ("guide", guided)]
     named = " and ".join(part for part, has in parts if has)
@@ -204,7 +206,7 @@ def included(cells: Sequence[CellRuns]) -> str:
 
 
 def _summed(cell: CellRuns, *metrics: str) -> dict[int, float]:
-    """Seed → what is known of these metrics in all."""
+    """Seed → the sum of these metrics' known values, without sums of 0."""
     total: dict[int, float] = {}
     for metric in metrics:
         for seed, value in cell.estimate(metric).values.items():

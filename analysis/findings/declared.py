@@ -1,12 +1,13 @@
-"""When comparisons and papers' claims were declared: what was declared before any result it rests on is confirmatory.
+"""The time at which comparisons and papers' claims were declared: before the results they rest on, or after.
 
-    declared     by the earliest declaration from which on it has always been said, and nothing was taken away of what
-                 shares its error rate: for a comparison what is listed or primary and the claims; for a claim the
-                 claims and the primary comparisons, or all where none is
-    result       when the last of its sides, the two cells or what a claim compares, had its first stage finished, if
-                 for another grid: until then no difference was there
+    declared     the earliest declaration since which it has always been stated, and since which nothing that shares
+                 its error rate was removed: for a comparison, the listed or primary ones and the claims; for a claim,
+                 the claims and the primary comparisons (all comparisons where none is primary)
+    result       the time when the last of its sides, two cells or what a claim compares, finished its first stage,
+                 even for another grid: before that, no difference was known
 
-Whether results were looked at nobody knows: the times decide. What has none is exploratory, and says why.
+Whether anyone looked at results is unknown, so the times decide. What was declared beforehand is confirmatory; anything
+without recorded times is exploratory, and says why.
 """
 
 from __future__ import annotations
@@ -25,25 +26,25 @@ from analysis.read.runs import GridResults
 
 Declared = Literal["beforehand", "after results", "not recorded"]
 Stated = frozenset[tuple[str, str]]
-"""What is declared, each by its kind."""
+"""The things declared, as pairs (kind, text)."""
 _BESIDE_COMPARISONS, _BESIDE_CLAIMS = ("listed", "primary", "claim"), ("first", "claim")
-"""The kinds that share an error rate with comparisons, and with claims: what is taken away leaves the others more."""
+"""The kinds that share an error rate with comparisons, and with claims: removing one leaves more for the others."""
 
 
 @dataclass(frozen=True, eq=False)
 class Declarations:
-    """The declarations of a grid, and the runs that what they declare rests on."""
+    """The declarations of a grid, and the cells on whose runs the declared comparisons and claims rest."""
 
     grid: GridResults
     cells: Sequence[CellRuns]
 
     def comparison(self, a: CellRuns, b: CellRuns, *, primary: bool) -> Declared:
-        """When two cells were declared to be compared, and as a primary comparison where they are one."""
+        """The time, as a `Declared`, at which comparing two cells was declared; as `primary`, if it is."""
         kind = "primary" if primary and self.grid.meta.primary else "listed"
         return self._when((kind, _of_pair(a, b)), _BESIDE_COMPARISONS, [[a], [b]])
 
     def claim(self, claim: Expectation) -> Declared:
-        """When a claim was written down."""
+        """The time, as a `Declared`, at which a claim was written down."""
         parts = [claim.better, claim.better | claim.than]
         parts += [part | claim.since for part in parts] if claim.since else []
         axes = self.grid.meta.axes
@@ -52,14 +53,14 @@ class Declarations:
 
     @property
     def withdrawn(self) -> int:
-        """The number of claims that were declared once, and are not any more."""
+        """The number of claims that were once declared and no longer are."""
         now = {_of_claim(claim) for claim in self.grid.meta.expects}
         return len({what for stated in self._stated for kind, what in stated if kind == "claim"} - now)
 
     @cached_property
     def _stated(self) -> list[Stated]:
-        """The content of each declaration: what is listed, what of it is primary, what shares its error rate with the
-        claims (`first`: the primary comparisons, or all where none is), and the claims."""
+        """The content of each declaration: the `listed` comparisons, the `primary` ones, those that share an error rate
+        with the claims (`first`: the primary ones, or all where none is primary), and the claims."""
         return [self._said_by(declaration) for declaration in self.grid.meta.declarations]
 
     def _said_by(self, declaration: Declaration) -> Stated:
@@ -75,7 +76,8 @@ class Declarations:
         return frozenset((kind, what) for kind, those in said.items() for what in those)
 
     def _when(self, said: tuple[str, str], beside: Collection[str], sides: Sequence[Sequence[CellRuns]]) -> Declared:
-        """When something was declared `beside` what is of these kinds, by when the last of its sides had a result."""
+        """The time, as a `Declared`, at which `said` was declared, against the first results of its `sides`. Removing
+        anything of the kinds `beside` resets it."""
         since: Declaration | None = None
         later: Stated | None = None
         for declaration, every in reversed(list(zip(self.grid.meta.declarations, self._stated, strict=True))):
@@ -92,7 +94,7 @@ class Declarations:
 
 
 def first_results(cells: Sequence[CellRuns]) -> list[str]:
-    """When the first stage of each finished run of these cells was finished; "" for one that does not say."""
+    """The time of the first finished stage of each finished run of these cells; "" if the run does not say."""
     return [time for cell in cells for time in cell.runs[cell.runs["status"].isin(COUNTED)][FIRST_RESULT]]
 
 
@@ -101,5 +103,5 @@ def _of_pair(a: CellRuns, b: CellRuns) -> str:
 
 
 def _of_claim(claim: Expectation) -> str:
-    """A claim but for its words."""
+    """A claim as text, without its wording."""
     return json.dumps([claim.metric, claim.better, claim.than, claim.within, claim.since], sort_keys=True)

@@ -1,16 +1,16 @@
-"""The fate of papers' claims: what a grid shows of what its file expects.
+"""The fates of papers' claims: the results of a grid, compared with what its file expects.
 
-    direction    D has the better sign                     as published · contrary to the paper; neither where the list
-                                                           shows that D is less than what matters
+    direction    the sign of D                             as published, or contrary to the paper; neither where a
+                                                           listed comparison shows |D| to be too small to matter
     equality     |D| ≤ margin by two one-sided tests       as published; contrary where |D| is shown to be larger
 
-One hypothesis has one verdict: claims are of one family with the comparisons of their metric (`family`), and one that
-is about two cells of the list has its decision. Where the looks decide on these two, equality is read off their
-interval, which holds at all looks.
+Claims and the comparisons of their metric form one family (`family`). A claim about the two cells of a listed
+comparison takes over its decision, so that one hypothesis has one verdict. Where looks decide on these cells, equality
+is read off their interval, which holds at all looks.
 
-A contrary fate needs trainings that could have shown the claim. It is *too early to say* where D moved towards the
-claim between the last rung and the end (95 % interval over seeds, not adjusted: it takes claims back and makes none),
-or where the better end of D is worse than a code without a network, or further from real data than `FAR` floors.
+A contrary fate requires trainings that could have confirmed the claim. It is *too early to say* where D moved towards
+the claim between the last rung and the end (95 % interval over seeds, not adjusted, since it only takes claims back),
+or where the best cell of D is worse than a code without a network, or scores more than `FAR` times the floor.
 """
 
 from __future__ import annotations
@@ -40,15 +40,14 @@ EQUAL: Fate = "no difference that matters"
 UNTOLD: Fate = "cannot tell"
 
 FAR = 5.0
-"""Times the floor, which real data have, above which a metric of samples says nothing of what a paper trained."""
+"""The multiple of the floor (the score of real data) above which samples are too poor to test a paper's claim."""
 
 
 @dataclass(frozen=True)
 class ClaimTest:
-    """The test of a claim: D, the margin of a claim of equality (else nan), and p in its family.
+    """The test of a claim: the difference D, the margin of a claim of equality (else nan), and p in its family.
 
-    `different` is that of D ≠ 0, or of a claim of equality that |D| > margin, whose `equal` is that |D| < margin; both
-    are nan where looks decided.
+    `different` tests D ≠ 0 or, for a claim of equality, |D| > margin; `equal` then tests |D| < margin. nan with looks.
     """
 
     comparison: Comparison
@@ -58,15 +57,15 @@ class ClaimTest:
 
     @property
     def p(self) -> float:
-        """The p of what is said of the claim: the smaller one."""
+        """The smaller of `different` and `equal`, which belongs to the statement that is made about the claim."""
         return float(np.fmin(self.different, self.equal))
 
 
 @dataclass(frozen=True)
 class ClaimOutcome:
-    """The outcome of a claim: its fate, the metric that it is about (None where the grid has none such), and the test
-    of it, or why there was none; the comparison that it is about, where it is `listed`; and why it is too early to say:
-    how D `moved`, or the value which the cells do not `reach`."""
+    """The outcome of a claim: its `fate`; its `metric`, None where the grid lacks it; and its `test`, or the `obstacle`
+    that prevented one. `listed` is the listed comparison that it is about, if any. Where it is too early to say, the
+    reason is `moved`, the change of D, or `reach`, a value that the cells do not reach."""
 
     claim: Expectation
     metric: ShownMetric | None
@@ -79,7 +78,7 @@ class ClaimOutcome:
 
     @property
     def is_listed(self) -> bool:
-        """True where it is about two cells of the list."""
+        """True where the claim is about the two cells of a listed comparison."""
         return self.listed is not None
 
 
@@ -99,7 +98,7 @@ def outcomes(
 def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) -> ClaimOutcome:
     claim, metric = judged.claim, judged.claim.metric
     assert metric is not None, "it was judged by a metric"
-    # The decision is the list's of a claim of direction, and of any where looks decide.
+    # The listed comparison decides every claim of direction and, where looks decide, every claim.
     as_listed = not judged.claim.of_equality or judged.decision is None
     decided = _by_the_list if judged.listed is not None and as_listed else _by_the_family
     fate, test = decided(judged, metric)
@@ -115,7 +114,7 @@ def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) 
 
 
 def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:
-    """The fate by the verdict on the claim's two cells, or by its interval; D has the claim's own sign."""
+    """The fate by the listed comparison: by its verdict or, for equality, its interval. D gets the claim's sign."""
     pair, claim = judged.listed, judged.claim
     assert pair is not None, "the list decides"
     same = _same_side(claim, pair)
@@ -132,7 +131,7 @@ def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimT
 
 
 def _same_side(claim: Claim, pair: CellComparison) -> bool:
-    """True where the first of the pair is the one that the claim calls the better one."""
+    """True where the pair's cell `a` is the one that the claim calls better."""
     assert claim.metric is not None, "it is of no metric"
     better = next(cell for c, cell in claim.terms if c > 0)
     name = claim.metric.name
@@ -140,11 +139,11 @@ def _same_side(claim: Claim, pair: CellComparison) -> bool:
 
 
 def _by_the_family(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimTest]:
-    """The fate by the claim's own hypothesis among the comparisons and claims of its metric."""
+    """The fate according to the claim's own hypothesis, in one family with the comparisons and claims of its metric."""
     decision, claim = judged.decision, judged.claim
     assert isinstance(decision, Decision), "the family decides"
     test = ClaimTest(decision.found, claim.margin, decision.different, decision.equal)
-    # Of equal values at every seed there is no test, and two that are claimed to be equal are.
+    # Equal values at every seed allow no test (nan); a claim of equality then holds.
     if decision.equal <= ALPHA or (claim.of_equality and math.isnan(decision.equal)):
         return PUBLISHED, test
     if not decision.different <= ALPHA:
@@ -154,8 +153,8 @@ def _by_the_family(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, Clai
 
 
 def _unreached(claim: Claim, metric: ShownMetric, answer: Findings | None, meta: Meta) -> KnownValue | None:
-    """The value that even the best of the claim's cells does not reach: of the best code without a network, or of so
-    many floors; None where it does, or none is known."""
+    """The value that even the best of the claim's cells does not reach: the best code without a network, or `FAR` times
+    the floor. None where it is reached, or none is known."""
     if answer is None:
         return None
     best = max(metric.sign * cell.estimate(metric.name).mean for _, cell in claim.terms)

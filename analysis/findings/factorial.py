@@ -1,7 +1,7 @@
 """A factorial grid: which axes matter in a metric, and which depend on each other (`effects`, `marginals`).
 
-An effect that is the contrast of a comparison or of a paper's claim has the decision on that; an axis matters as well
-where one of these tells apart two cells, or averages of cells, that differ in it alone.
+An effect that is the contrast of a comparison or of a paper's claim takes over its decision. An axis also matters where
+a comparison or a claim tells apart two cells, or averages of cells, that differ in this axis alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from analysis.statistics.marginals import Marginal, marginals
 from analysis.statistics.paired import mean_interval
 
 SMALL = 1e-9
-"""The most that a coefficient of 0 may differ from it, by rounding, and the ratios of others from each other."""
+"""The tolerance for rounding: a smaller coefficient counts as 0, and so does a smaller difference of ratios."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,12 +41,12 @@ class LevelAverage:
 
 @dataclass(frozen=True, eq=False)
 class Factorial:
-    """The effects of a grid's axes on one metric, on the metric's scale; its tests do not know the cells that are
-    `apart`, which finished and cannot be compared.
+    """The effects of a grid's axes on one metric, on the metric's scale. Its tests leave out the cells `apart`, which
+    finished but are not comparable.
 
-    `told_apart` are what comparisons and papers' claims tell apart, and which differ in one axis alone, or, of changes
-    along an axis, in another: by the axes' labels. Effects of the axes `elsewhere` are the contrast of a comparison or
-    claim, and have its verdict.
+    `told_apart` maps axes (by label) to the names of two cells or levels that differ in them alone and that a
+    comparison or claim tells apart; of a claim about a change, the axes include that of the change. `elsewhere` maps
+    the axes of an effect that is the contrast of a comparison or claim to the verdict on it.
     """
 
     metric: ShownMetric
@@ -59,26 +59,26 @@ class Factorial:
 
     @property
     def ranked(self) -> list[Effect]:
-        """The effects, those that matter first."""
+        """The effects, first those that matter, then by their share."""
         return sorted(self.tests.effects, key=lambda effect: (not self.matters(effect), -effect.share))
 
     def matters(self, effect: Effect) -> bool:
-        """True where an effect is told from none: on average, or by what is told apart. One that is the contrast of two
-        which are equal for practical purposes does not."""
+        """True where the effect is shown by its own test, or by cells or levels that are told apart. Its own test does
+        not count if the effect is the contrast of two cells that are equal for practical purposes."""
         return (shown(effect) and not self.is_small(effect)) or frozenset(effect.factors) in self.told_apart
 
     def is_small(self, effect: Effect) -> bool:
-        """True where it is the contrast of two that are equal for practical purposes."""
+        """True where the effect is the contrast of two cells, or averages, that are equal for practical purposes."""
         return self.elsewhere.get(effect.factors) == "equal"
 
 
 def shown(effect: Effect) -> bool:
-    """True where an effect's own test tells it from none."""
+    """True where an effect's own test shows it, that is, its adjusted p is at most `ALPHA`."""
     return effect.adjusted <= ALPHA
 
 
 def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], judged: Family) -> Factorial | None:
-    """Effects and averages of a grid of two axes or more; None where it has fewer, or too few runs to say."""
+    """Effects and averages of a grid with two axes or more; None if it has fewer, or too few runs for a test."""
     axes = [axis for axis in grid.meta.axes if grid.runs[f"axis.{axis.name}"].nunique() > 1]
     if len(axes) < 2 or metric.name not in grid.runs:
         return None
@@ -88,7 +88,7 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
     try:
         alone = effects(frame, images)
     except InputError:
-        # One seed, or an axis of which a single level finished: there is nothing to test.
+        # There is nothing to test with one seed, or if no axis has two levels that finished.
         return None
     if not alone.effects:
         return None
@@ -107,8 +107,8 @@ def factorial(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns],
 def _as_judged(
     metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns], alone: Effects, judged: Family
 ) -> tuple[Effects, Mapping[tuple[str, ...], Verdict]]:
-    """The effects, of which those that are the contrast of a comparison or a claim have its decision; and by their axes
-    its verdict: one hypothesis has one."""
+    """The effects, and verdicts by the effects' axes. An effect that is the contrast of a comparison or a claim takes
+    over its decision, so that one hypothesis has one verdict."""
     decided = [
         *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in judged.pairs),
         *((one.claim.terms, one.decision) for one in judged.claims if not one.claim.of_equality),
@@ -130,7 +130,7 @@ def _as_judged(
 
 
 _Contrast = Mapping[tuple[tuple[int, float], ...], float]
-"""The coefficients of a contrast of cells, by their values at each seed: cells with equal values are one."""
+"""The coefficients of a contrast, by the cells' values at each seed: cells with equal values count as one."""
 
 
 def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _Contrast:
@@ -141,7 +141,7 @@ def _contrast(metric: ShownMetric, terms: Sequence[tuple[float, CellRuns]]) -> _
 
 
 def _is_multiple(contrast: _Contrast, other: _Contrast) -> bool:
-    """True where they are one but for a factor."""
+    """True where one contrast is a multiple of the other."""
     if contrast.keys() != other.keys():
         return False
     ratios = [c / other[values] for values, c in contrast.items()]
@@ -149,7 +149,7 @@ def _is_multiple(contrast: _Contrast, other: _Contrast) -> bool:
 
 
 def _told_apart(grid: GridResults, judged: Family) -> dict[frozenset[str], tuple[str, str]]:
-    """The names of two cells, or levels, that are told apart, the surest first, by the axes that this is about."""
+    """The axes of a difference → the names of two cells or levels that are told apart along them, the surest ones."""
     told: dict[frozenset[str], tuple[str, str]] = {}
     for pair in sorted(judged.pairs, key=lambda pair: pair.adjusted):
         both = zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True)
@@ -172,11 +172,10 @@ def _differs(levels: Mapping[str, str], other: Mapping[str, str], axis: Axis) ->
 def _frame(
     grid: GridResults, metric: ShownMetric, axes: Sequence[Axis], cells: Sequence[CellRuns]
 ) -> tuple[pd.DataFrame, Array | None]:
-    """The factors and their levels as a reader calls them, seed, and y on the metric's scale of every run that
-    finished; and its values per held-out image, [rows, m], where they are known.
+    """A table with a row per finished run: the label of its level on each axis, its seed, and y on the metric's scale.
+    With it, the values per held-out image, [rows, m], where they are known.
 
-    Where seeds were added while one looked, only those of the first look, which all cells have; and none that several
-    kinds of machine have made.
+    With looks, only seeds of the first look count, which all cells have; no seeds that several kinds of machine ran.
     """
     every = seeds_of(grid, metric, cells)
     first = grid.meta.first_look or every

@@ -1,12 +1,10 @@
-"""The comparisons of one metric that a grid asks for and papers' claims about it, judged together as one family
-(`statistics.families`).
+"""The comparisons that a grid asks for in one metric, judged with papers' claims as one family (`statistics.families`).
 
-    primaries declared      these get 80 % of the error rate, claims among them, and what follows the rest
+    primaries declared      they and the claims get 80 % of the error rate, the comparisons that follow the rest
     one axis, few levels    every level against every other
-    else                    every cell against the baseline: that of its row, where comparisons are within rows
+    else                    every cell against the baseline, or its row's where comparisons are within rows
 
-Where seeds were added while one looked, they are those that it declares, judged look by look (`sequential`). In a
-preliminary round none of them is judged.
+With looks, these are the declared comparisons, judged look by look (`sequential`). A preliminary round judges none.
 """
 
 from __future__ import annotations
@@ -32,15 +30,14 @@ from analysis.statistics.paired import compare
 from analysis.statistics.prospects import Prospects
 
 EVERY_PAIR_UP_TO = 6
-"""Levels of a grid's only axis up to which each is compared with each."""
+"""The most cells of a grid with one axis for which every pair is compared."""
 _Tried = tuple[Array, CellRuns, CellRuns, bool]
-"""The differences of two cells, both, and whether the grid declares to compare them."""
+"""The differences of two cells, the cells, and a flag for a comparison that the grid declares."""
 
 
 @dataclass(frozen=True, eq=False)
 class JudgedClaim:
-    """A claim with the decision on it, None where the looks decide; `listed` is the comparison that it is about, where
-    the list has that."""
+    """A claim with the `decision` on it, None where looks decide; `listed` is the comparison of its cells, if any."""
 
     claim: Claim
     decision: Decision | None
@@ -48,7 +45,7 @@ class JudgedClaim:
 
     @property
     def tells_apart(self) -> bool:
-        """True where what it compares is shown to differ, and not by less than matters."""
+        """True where the claim's two sides are shown to differ, and not by so little that it does not matter."""
         if self.listed is not None and (not self.claim.of_equality or self.listed.verdict in TOLD_APART):
             return self.listed.verdict in TOLD_APART
         return self.decision is not None and self.decision.different <= ALPHA
@@ -56,18 +53,18 @@ class JudgedClaim:
 
 @dataclass(frozen=True, eq=False)
 class Family:
-    """The comparisons of a metric, and the claims about it, as they were judged together."""
+    """The comparisons of a metric and the claims about it, judged together."""
 
     pairs: Sequence[CellComparison] = ()
     claims: Sequence[JudgedClaim] = ()
 
 
 def family(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], claims: Sequence[Claim] = ()) -> Family:
-    """The comparisons of one metric that the grid asks for, those that it declares first, and those of the claims that
-    are about it, which are declared too.
+    """The comparisons of one metric that the grid asks for, declared ones first, and the claims about the metric, which
+    count as declared too.
 
-    Where seeds were added while one looked, the comparisons are judged by looks; claims that are about none of them are
-    a family of their own, at the first look. In a preliminary round no comparison is judged, and there is no claim.
+    With looks, these judge the comparisons; claims about other contrasts form a family of their own, at the first look.
+    In a preliminary round no comparison is judged, and there are no claims.
     """
     claims = [claim for claim in claims if claim.is_about(metric)]
     if grid.meta.auto is not None:
@@ -97,7 +94,7 @@ def family(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], cl
 
 
 def _measured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[_Tried]:
-    """The pairs that the grid asks for, as far as both cells have values at a seed."""
+    """The pairs that the grid asks for and whose two cells both have a value at some seed."""
     both_known = [pair for pair in asked(grid, cells) if all(cell.estimate(metric.name).known for cell in pair[:2])]
     tried = [(paired(grid, metric, a, b), a, b, primary) for a, b, primary in both_known]
     return [pair for pair in tried if pair[0].size]
@@ -106,7 +103,7 @@ def _measured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
 def _judged(
     metric: ShownMetric, tried: Sequence[_Tried], values: Sequence[Array], claims: Sequence[Claim]
 ) -> list[Decision]:
-    """The decisions on comparisons and claims, of which these are the values, as one family."""
+    """The decisions on comparisons and claims as one family; `values` are those of the claims."""
     some = any(primary for *_, primary in tried)
     return judge(
         [*(differences for differences, *_ in tried), *values],
@@ -118,8 +115,8 @@ def _judged(
 
 
 def _prospects(metric: ShownMetric, tried: Sequence[_Tried], claims: Sequence[Claim]) -> Prospects:
-    """The fresh seeds that would tell each comparison, in its family with the claims: one of equality is a difference
-    less its margin."""
+    """The fresh seeds that each comparison would need, judged with the claims. A claim of equality enters as its
+    difference minus its margin."""
     rest = [claim.values if not claim.of_equality else _less(claim.values, claim.margin) for claim in claims]
     margins = [metric.margin] * len(tried) + [claim.margin for claim in claims]
     primary = [primary for *_, primary in tried]
@@ -128,12 +125,12 @@ def _prospects(metric: ShownMetric, tried: Sequence[_Tried], claims: Sequence[Cl
 
 
 def _less(values: Array, margin: float) -> Array:
-    """Differences less a margin, on the side where their mean is."""
+    """The differences minus the margin, which takes the sign of their mean."""
     return np.asarray(values - math.copysign(margin, float(values.mean())) if values.size else values)
 
 
 def _about(claim: Claim, listed: Sequence[CellComparison]) -> CellComparison | None:
-    """The comparison of the list that a claim is about: of its two cells, or of such that have their values."""
+    """The listed comparison of the claim's two cells, or of two cells with the same values; None if there is none."""
     if claim.metric is None or len(claim.terms) != 2:
         return None
     name = claim.metric.name
@@ -145,14 +142,14 @@ def _about(claim: Claim, listed: Sequence[CellComparison]) -> CellComparison | N
 
 
 def unmeasured(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Pair]:
-    """The declared comparisons of which a cell has no value, or no seed in common with the other."""
+    """The declared comparisons in which a cell has no value, or the cells have no seed in common."""
     if not grid.meta.primary:
         return []
     return [pair for pair in declared_pairs(grid.meta, cells) if not paired(grid, metric, *pair).size]
 
 
 def asked(grid: GridResults, cells: Sequence[CellRuns]) -> list[tuple[CellRuns, CellRuns, bool]]:
-    """The pairs that the grid asks for, and whether it declares each; all are declared where none is."""
+    """The pairs that the grid asks for, each with True if the grid declares it; all count as declared if none is."""
     if grid.meta.auto is not None:
         return [(a, b, True) for a, b in declared_pairs(grid.meta, cells)]
     declared = declared_pairs(grid.meta, cells) if grid.meta.primary else []

@@ -1,9 +1,9 @@
-"""Cells that differ in one number only, in the order of that number: what a metric can be drawn against.
+"""Lines of cells that differ in one number only, in the order of that number, along which a metric can be drawn.
 
-Numbers are looked for among the parameters of the runs, and not among the axes: one level of an axis may set several.
-A number of steps that is not given is all of T. Steps of the sampler and of the bound that are set together are one
-choice, and so is T with both where they are all of it. At a guidance scale of 1 nothing guides, whatever the guide is:
-that cell is of the line of every guide. A cell whose scale was tuned is beside its guide's line.
+The number is a parameter of the runs rather than an axis, because one level of an axis may set several parameters. A
+number of steps that is not given equals T. Steps of the sampler and of the bound that are set together count as one
+choice, and so do T and both of them where both equal T. At a guidance scale of 1 nothing guides, so such a cell belongs
+to the line of every guide. A cell whose scale was tuned stands beside its guide's line.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ GUIDANCE, TUNED = "guidance.scale", "guidance/scale"
 """The guidance scale that a cell asks for, and the one that a tuned cell took at a seed."""
 _CANDIDATES, _AUTO = "guidance.scales", "auto"
 FEWEST = 3
-"""Cells that make a line."""
+"""The fewest cells that make a line."""
 _NEVER_RUN = {"incompatible", "pruned"}
 _SAME = 1e-6
-"""Values that differ by less than this share are one, that of a stage which cells share: they are written to seven
-digits."""
+"""The relative difference below which values count as one, of a shared stage: they are written to 7 digits."""
 
 
 @dataclass(frozen=True)
 class Number:
-    """A number by which cells may differ: `free` is what they need not share, as these agree within each cell."""
+    """A number by which cells may differ. Cells of a line may also differ in the parameters `free`, which must all be
+    equal within each cell."""
 
     key: str
     free: tuple[str, ...]
@@ -48,15 +48,14 @@ _NUMBERS = (
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """Cells that differ in one number alone, and their numbers, which rise; and such as found theirs by themselves."""
+    """Cells that differ in one number alone, with these numbers, which rise; `tuned` cells chose theirs themselves."""
 
     xs: tuple[float, ...]
     cells: tuple[CellRuns, ...]
     tuned: tuple[CellRuns, ...] = ()
 
     def moves(self, metric: str) -> bool:
-        """True where the metric differs between its cells at any seed; one of a stage that all of them share does
-        not."""
+        """True where the metric differs between the cells at any seed; not if it comes from a stage that all share."""
         by_seed: dict[int, list[float]] = {}
         for cell in self.cells:
             for seed, value in cell.estimate(metric).values.items():
@@ -71,7 +70,7 @@ Rest = tuple[tuple[str, str], ...]
 
 
 def lines_of(everyone: Sequence[CellRuns], parameters: Sequence[str]) -> dict[str, list[Line]]:
-    """Key → its lines, in the order of the cells; without the keys that have none."""
+    """The key of a number → its lines, in the order of the cells; keys without lines are left out."""
     cells = [cell for cell in everyone if not set(cell.runs["status"]) <= _NEVER_RUN]
     entries = [(cell, _settings(cell, parameters)) for cell in cells]
     by_number: dict[str, list[Line]] = {}
@@ -83,7 +82,7 @@ def lines_of(everyone: Sequence[CellRuns], parameters: Sequence[str]) -> dict[st
 
 
 def _settings(cell: CellRuns, parameters: Sequence[str]) -> dict[str, str]:
-    """The parameters of a cell, a number of steps that is not given written as T, and a guidance scale as 1."""
+    """The parameters of a cell. A number of steps that is not given is written as T, a missing guidance scale as 1."""
     settings = {name: cell.parameter(name) for name in (HORIZON, SAMPLING, EVALUATION, *parameters)}
     for name in (SAMPLING, EVALUATION):
         settings[name] = settings[HORIZON] if settings[name] in ("", "null") else settings[name]
@@ -93,7 +92,7 @@ def _settings(cell: CellRuns, parameters: Sequence[str]) -> dict[str, str]:
 
 
 def _by_guide(entries: Sequence[Entry]) -> list[Entry]:
-    """The same, a cell that nothing guides once with the settings of each guide that there is."""
+    """The entries, with each unguided cell repeated once per guide, with that guide's settings."""
     guides = {tuple((name, text) for name, text in settings.items() if _guides(name)): None for _, settings in entries}
     return [
         (cell, {**settings, **dict(guide)})
@@ -107,7 +106,7 @@ def _guides(name: str) -> bool:
 
 
 def _lines(number: Number, entries: Sequence[Entry]) -> list[Line]:
-    """The lines over one number. The first of cells that are alike in the number too stands for all."""
+    """The lines over one number. Of cells that also have the same number, the first stands for all."""
     groups: dict[Rest, dict[float, CellRuns]] = {}
     tuned: dict[Rest, list[CellRuns]] = {}
     for cell, settings in entries:

@@ -1,12 +1,10 @@
-"""The trials of a search: which are the best, which is the paper's default, which lie at the end of a range; and by how
-much the search's own best value flatters it.
+"""The trials of a search: the best ones, the paper's default, those at the end of a range, and the search's optimism.
 
-With one objective the best are those whose value lies farthest in its direction; with two, those that no other
-dominates.
+With one objective, the best trials are those farthest in its direction; with two, those that no other dominates.
 
 The best of many noisy values is the best partly by luck: run anew with fresh seeds, the same cell is worse on average.
-That difference is the search's optimism. Its ± takes the search's own seeds to vary as the fresh ones do: of n fresh
-seeds with a half-width h and k of the search, h √(1 + n/k), without which a gap of luck alone would often be told.
+This difference is the search's optimism. Its ± assumes that the search's own seeds vary like the fresh ones: with n
+fresh seeds of half-width h and k seeds in the search, h √(1 + n/k). Without it, luck alone would often look like a gap.
 """
 
 from __future__ import annotations
@@ -30,7 +28,9 @@ CHOICE = "axis.choice"
 
 @dataclass(frozen=True)
 class Optimism:
-    """A winner's value in the search, the mean of the same cell at fresh seeds, and of a likelihood the test's."""
+    """The optimism of a search about one winner in one `objective`: its value `searched` in the search, and the mean of
+    the same cell at `fresh` seeds; for a likelihood, also the mean on `test` data. `seeds` is the number of the
+    search's seeds."""
 
     winner: SearchWinner
     objective: ShownMetric
@@ -41,7 +41,7 @@ class Optimism:
 
     @property
     def gap(self) -> float:
-        """By how much the fresh mean is worse than the search's value: above 0 the search was optimistic."""
+        """The amount by which the fresh mean is worse than the search's value: above 0, the search was optimistic."""
         fresh, searched = self.fresh.mean, self.searched
         return fresh - searched if self.objective.sign < 0 else searched - fresh
 
@@ -52,17 +52,17 @@ class Optimism:
 
     @property
     def alone(self) -> bool:
-        """True where it won by this value; where there are two objectives it may have won by the other, or by both."""
+        """True where the winner won by this objective alone. With two, it may have won by the other one, or by both."""
         return len(self.winner.values) == 1
 
 
 def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
-    """The optimism of each winner in each objective that the grid has values of; None where it is no confirmation."""
+    """The optimism of each winner in each objective that the grid has values of; None if it confirms no search."""
     if CHOICE not in grid.runs:
         return None
     gaps = []
     for winner in search.head.winners:
-        # What the search has trained already would only repeat its value.
+        # Runs at the search's own seeds would only repeat its value.
         fresh = grid.runs[(grid.runs[CHOICE] == winner.level) & ~grid.runs["seed"].isin(search.head.seeds)]
         cell = CellRuns((winner.level,), (winner.label,), fresh, winner.label)
         for objective in search.head.objectives:
@@ -75,8 +75,8 @@ def optimism(search: Search, grid: GridResults) -> list[Optimism] | None:
     return gaps
 
 
-END = 0.05  # the share of a range, from either end, in which a winner says that there may be more beyond
-_SAME = 1e-6  # relative difference below which two values of a parameter are one: a default is text of a few digits
+END = 0.05  # share of a range, at either end, where a winner suggests that better values may lie beyond
+_SAME = 1e-6  # relative difference below which two values are equal: a default is text of a few digits
 
 
 def default_trial(search: Search) -> int | None:
@@ -103,7 +103,7 @@ def _equal(parameter: SearchedParameter, values: pd.Series, default: str) -> pd.
 
 
 def near_an_end(parameter: SearchedParameter, value: str) -> str:
-    """The end of a range, "low" or "high", whose last 5 % a value lies in, by logarithm where drawn so; else ""."""
+    """The end of a range, "low" or "high", within whose last 5 % a value lies, on a log scale if drawn so; else ""."""
     if parameter.low is None or parameter.high is None or value == "" or parameter.step is not None:
         return ""
     if parameter.low == parameter.high:
@@ -122,7 +122,7 @@ def value_of(search: Search, trial: int | None, objective: str) -> float:
 
 
 def front_of_trials(search: Search) -> pd.DataFrame:
-    """The finished trials that none dominates, the best in the first objective first; with one objective its best."""
+    """The finished trials that no other dominates, ordered by the first objective; with one objective, its best."""
     first, last = search.head.objectives[0], search.head.objectives[-1]
     finished = search.finished
     if finished.empty:
@@ -132,14 +132,15 @@ def front_of_trials(search: Search) -> pd.DataFrame:
 
 
 def _ordered(trials: pd.DataFrame, objectives: Sequence[ShownMetric]) -> pd.DataFrame:
-    """The best in the first objective first, then by the next, then by number."""
+    """The trials in the order of the first objective, best first; ties by the next objective, then by number."""
     upwards = [objective.sign < 0 for objective in objectives]
     names = [objective.name for objective in objectives]
     return trials.sort_values([*names, "trial"], ascending=[*upwards, True], kind="stable")
 
 
 def best_trials(search: Search, most: int) -> pd.DataFrame:
-    """So many of the best, the best first; with two objectives winners before others of the front, by the first."""
+    """The `most` best trials, best first. With two objectives they are the winners, then others of the front, in the
+    order of the first objective."""
     first = search.head.objectives[:1]
     if len(search.head.objectives) == 1:
         return _ordered(search.finished, first).head(most)

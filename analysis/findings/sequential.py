@@ -1,7 +1,7 @@
-"""The sequential test of a grid to which seeds were added while one looked: its rule is `statistics.looks`.
+"""The sequential test of a grid with `seeds=auto`; its rule is in `statistics.looks`.
 
-The comparisons are those that the grid declares, each over the seeds that both cells have, judged look by look; and
-which cells are shown to be better among all pairs follows from the same looks.
+The declared comparisons are judged look by look, each over the seeds that both cells have. The same looks also decide,
+among all pairs, which cells are shown to be better.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def followed(
 def order_by_looks(
     grid: GridResults, auto: Auto, metric: ShownMetric, cells: Sequence[CellRuns], margin: float
 ) -> tuple[list[frozenset[int] | None], list[bool]]:
-    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    """A set per cell, of the cells that are shown to be better, and a flag per cell that the best is hardly better than
+    it; both from all pairs alone."""
     declared = {cell for pair in grid.meta.declared for cell in pair}
     seeds = seeds_of(grid, metric, cells)
     taken = looks.Taken(

@@ -1,11 +1,11 @@
-"""The spaces that the cells of a grid diffuse in, and so which metrics they can have, and where their bits go.
+"""The space in which the diffusion of each cell runs, the metrics that a cell can have there, and where its bits go.
 
-    pixels                   no autoencoder, hence no reconstructions, no code and nothing that these cost
+    pixels                   no autoencoder, so no reconstructions, no code, and no costs of these
     latents                  the metrics of pixels and those of the autoencoder
-    latents at horizon = 0   the autoencoder alone, as a VAE: no diffusion is trained, so it has nothing of a training
+    latents at horizon = 0   the autoencoder alone, as a VAE: no diffusion is trained, so it has no metrics of one
 
-Metrics of labels and of a tuned guidance scale are of cells that have these. A value that a cell cannot have is no
-shortfall of it, and neither is one that its runs call not comparable.
+Only cells with labels, or with a tuned guidance scale, have metrics of these. A value that a cell cannot have does not
+count as missing, and neither does one that the cell's runs call not comparable.
 
 The bits of an image in a cell's bound, as means over its seeds:
 
@@ -13,8 +13,8 @@ The bits of an image in a cell's bound, as means over its seeds:
     latents    E −log p(x | z)           + E log q(z | x) + (L_0 + L_1 to L_T of z)
                the reconstruction          the rate, which is what the latents cost: E log q(z | x) / p(z)
 
-Of dequantised data L_0 is of a density, with the constant that states the bound for fewer grey levels: it can be below
-0. Shares of a bound are of the values that the network sees, without that constant.
+For dequantised data, L_0 is of a density and includes the constant that states the bound for fewer grey levels, so it
+can be below 0. Shares of a bound leave out this constant: they are of the values that the network sees.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def is_vae(cell: CellRuns) -> bool:
 
 
 def applies(cell: CellRuns, metric: ShownMetric) -> bool:
-    """True where a run of this cell that finished has this metric."""
+    """True where a finished run of this cell should have this metric."""
     if metric.part == "autoencoder":
         return in_latents(cell)
     parameter, value = _ASKED_BY.get(metric.kind, ("", ""))
@@ -63,12 +63,13 @@ def applies(cell: CellRuns, metric: ShownMetric) -> bool:
 
 
 def space_axes(axes: Sequence[Axis], changes: Mapping[str, Set[str]]) -> list[Axis]:
-    """The axes that change the space that is diffused in, or its size; not those of how its autoencoder is taught."""
+    """The axes that change the space of the diffusion, or its size; not those that only change an autoencoder's
+    training."""
     return [axis for axis in axes if {SPACE, FACTOR} & changes[axis.name]]
 
 
 def autoencoder_axes(axes: Sequence[Axis], runs: pd.DataFrame) -> list[Axis]:
-    """The axes along which the autoencoder changes, among these runs, which are of one seed and have one."""
+    """The axes along which the autoencoder changes; all `runs` must be of one seed and have an autoencoder."""
     return [axis for axis in axes if _tells(runs, axis, axes)]
 
 
@@ -80,7 +81,7 @@ def _tells(runs: pd.DataFrame, axis: Axis, axes: Sequence[Axis]) -> bool:
 
 @dataclass(frozen=True)
 class Bits:
-    """The parts of a cell's NLL by name in bits/dim; `rate` is that of latents, as the code's and the prior's part."""
+    """The parts of a cell's NLL by name, in bits/dim; for latents, `rate` is split into the code's and the prior's."""
 
     parts: dict[str, float]
     rate: tuple[float, float] | None = None
@@ -97,7 +98,7 @@ class Bits:
 
 
 def bits_of(cell: CellRuns) -> Bits | None:
-    """A cell's bits, by where they go; None where a part is not known at any seed."""
+    """A cell's bits, split by where they go; None where a part is not known at any seed."""
     latents = in_latents(cell)
     needed = [*((RECONSTRUCTION, ENTROPY) if latents else ()), FIRST, MIDDLE, LAST]
     mean = _means({name: cell.estimate(name).values for name in needed})
@@ -111,10 +112,10 @@ def bits_of(cell: CellRuns) -> Bits | None:
 
 
 def shares_of(cell: CellRuns, bound: pd.DataFrame) -> tuple[float, float, float] | None:
-    """The shares of L_0, L_1 to L_{T−1} and L_T in their sum, L_0 being that of the values the network sees, which is
-    the first point of what each t adds to the `bound`, [t, seed].
+    """The shares of L_0, L_1 to L_{T−1} and L_T in their sum. L_0 is that of the values the network sees, which is the
+    first point of the curve `bound` [t, seed], the contributions of each t.
 
-    None where one is unknown or below 0, and in latents, whose terms are of the latents.
+    None where a term is unknown or below 0, and in latents, where the terms are of the latents.
     """
     if in_latents(cell):
         return None
@@ -129,7 +130,7 @@ def shares_of(cell: CellRuns, bound: pd.DataFrame) -> tuple[float, float, float]
 
 
 def _means(values: Mapping[str, Mapping[int, float]]) -> dict[str, float] | None:
-    """Name → mean over the seeds that have a value of each; None where there are none."""
+    """Name → mean over the seeds that have all of these values; None if there are no such seeds."""
     seeds: Collection[int] = set.intersection(*(set(of_seeds) for of_seeds in values.values()))
     if not seeds:
         return None

@@ -1,11 +1,10 @@
-"""The best use of the next minute, for a metric of generated samples: another seed, or more samples a seed.
+"""The best use of the next minute, for a metric of generated samples: another seed, or more samples per seed.
 
-    Var d̄ = (a + b/k)/n        a: what seeds differ by, b: what drawing one generated set adds, k sets a seed, n seeds
+    Var d̄ = (a + b/k)/n        a: variance between seeds, b: what drawing one set adds, k sets per seed, n seeds
     seconds = n (T + k S)       T of a training and its likelihood, S of a set
 
-At equal seconds Var d̄ is least at k = √(bT/(aS)), whatever n. From k = 10 b/a on, drawing adds less than a tenth.
-
-b is taken as if two cells drew apart. They draw from the same noise at each seed, so what it says is an upper end.
+At equal seconds, Var d̄ is least at k = √(bT/(aS)), whatever n. From k = 10 b/a on, drawing adds less than a tenth. b
+assumes that two cells draw independently. In fact they use the same noise at each seed, so b is an upper bound.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from analysis.format.grid_json import ShownMetric
 from analysis.format.names import RUNG_SECONDS, SET_SPREAD
 
 SCORING = ("cost/bound_seconds", "cost/unlabelled_seconds", "cost/fit_seconds", "cost/guidance_seconds", RUNG_SECONDS)
-"""Seconds of a seed beside its training and its samples."""
+"""The seconds of a seed other than its training's and its samples'."""
 LITTLE = 0.1
-"""The part that drawing may add to the seeds' variance and be left out of account."""
+"""The share of the seeds' variance below which what drawing adds is negligible."""
 MANY = 16
-"""The most sets that are drawn of a seed where `evaluation.sets=auto` chooses their number."""
+"""The most sets per seed that `evaluation.sets=auto` draws."""
 
 
 @dataclass(frozen=True)
 class Spending:
-    """The share of a difference's variance between seeds that is of drawing samples, with so many `sets`; and the
-    numbers of sets that make most of a second, and that make drawing add less than a tenth: inf where seeds differ by
-    nothing else."""
+    """The noise and cost of a metric of samples, drawn in `sets` sets per seed. `share` is the part of a difference's
+    variance between seeds that drawing causes. `best` is the number of sets that uses time best; from `enough` sets on,
+    drawing adds less than a tenth (inf where seeds differ by nothing else)."""
 
     metric: ShownMetric
     sets: int
@@ -46,7 +45,7 @@ class Spending:
 
 
 def spending(answer: Findings) -> Spending | None:
-    """A metric's noise and its cost; None where it has none, or no two cells are compared."""
+    """A metric's noise and cost; None where they are not known, or no two cells are compared."""
     pairs = [pair for pair in answer.pairs if pair.comparison.n > 1 and not pair.same]
     drawn = [(_drawn(answer.metric, pair.a), _drawn(answer.metric, pair.b)) for pair in pairs]
     variances = [
@@ -68,7 +67,7 @@ def spending(answer: Findings) -> Spending | None:
 
 
 def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
-    """The variance on the metric's scale that drawing one set gives a cell's value; nan where there is but one set."""
+    """The variance that drawing one set adds to a cell's value, on the metric's scale; nan if there is one set only."""
     name = f"{metric.name}{SET_SPREAD}"
     if name not in cell.runs or cell.runs[name].isna().all():
         return math.nan
@@ -77,6 +76,6 @@ def _drawn(metric: ShownMetric, cell: CellRuns) -> float:
 
 
 def _seconds(cells: Sequence[CellRuns], names: Sequence[str]) -> float:
-    """The average of these seconds over runs."""
+    """The sum of these seconds in a run, on average over runs."""
     each = [sum(float(cell.runs[name].fillna(0).mean()) for name in names if name in cell.runs) for cell in cells]
     return float(np.mean(each))

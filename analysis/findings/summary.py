@@ -1,11 +1,12 @@
-"""The summary of a grid that its table shows: per metric its cells' estimates, where they stand, and how to round. Bold
-are the best and what is as good (`verdicts`), of a grid or of each of its rows; of the others, those that may be the
-best are marked.
+"""The summary of a grid that its table shows: each metric's estimates, the standing of cells, and the rounding.
 
-Two errors of a metric are in no cell's ±. An estimate by draws has one of its own, the images being given: it is beside
-the metric in runs.csv, nll/test_draw_se beside nll/test, and no less with more seeds, since all trainings of a cell are
-scored by the same draws. And other held-out images would move a metric of all cells alike: that is in the ± of a
-difference (`values`), as far as they move two cells differently.
+Bold marks the best cells and those as good (`verdicts`), in the grid or in each of its rows; other cells that may be
+the best have a mark of their own.
+
+Two errors of a metric are part of no cell's ±. First, an estimate by random draws has an error even for given images.
+It stands beside the metric in runs.csv, nll/test_draw_se beside nll/test. More seeds do not reduce it, since the same
+draws score all trainings of a cell. Second, other held-out images would move a metric of all cells alike. The ± of a
+difference (`values`) contains this, as far as it moves two cells differently.
 """
 
 from __future__ import annotations
@@ -28,15 +29,14 @@ from analysis.read.runs import GridResults
 from analysis.statistics.paired import mean_interval
 
 MOST = 3
-"""Metrics side by side."""
+"""The most metrics side by side."""
 SPAN = 5.0
 """The ratio of the largest to the smallest mean above which a metric that decides is compared by its logarithm."""
 
 
 def metrics_present(grid: GridResults) -> list[ShownMetric]:
-    """The grid's metrics of which any value is known, or all of them where none is, as the grid reads them: a log scale
-    is for values that all are above 0, and needed where they span a wide range; and the grid may name the smallest
-    difference that matters."""
+    """The metrics of the grid that have a value, or all if none has, each with the scale and relevant difference of
+    this grid. A log scale needs values above 0, and is used where the means of a deciding metric span a wide range."""
     present = [metric for metric in grid.meta.metrics if metric.name in grid.runs]
     return [_read_by(grid, metric) for metric in present or grid.meta.metrics]
 
@@ -46,14 +46,14 @@ def _read_by(grid: GridResults, metric: ShownMetric) -> ShownMetric:
     if metric.name not in grid.runs:
         return read
     if (grid.runs[metric.name] <= 0).any():
-        # A share of a value that can be 0 or less says nothing.
+        # A relative difference means nothing where values can be 0 or less.
         return replace(metric, scale="linear", relevant=None) if metric.scale == "log" else read
     if metric.scale == "log" or not metric.deciding or metric.resolution:
         return read
     least, most = range_of_means(grid, metric)
     if not spans_much(least, most):
         return read
-    # What matters of the best cell's value is what the differences among good cells are held to.
+    # The relevant difference becomes a share of the best cell's value, near which good cells differ.
     best = least if metric.sign < 0 else most
     return replace(read, scale="log", relevant=None if read.relevant is None else read.relevant / best)
 
@@ -66,7 +66,7 @@ def spans_much(least: float, most: float) -> bool:
 def range_of_means(grid: GridResults, metric: ShownMetric) -> tuple[float, float]:
     """The least and the largest mean of any cell, both nan where no cell has a value.
 
-    Where seeds were added while one looked, of the first look's alone: the scale does not depend on what is seen.
+    With looks, only seeds of the first look count, so that the scale does not depend on later results.
     """
     seeds = grid.meta.first_look or grid.meta.seeds
     rows = grid.runs[grid.runs["status"].isin(COUNTED) & grid.runs["seed"].isin(seeds)]
@@ -80,7 +80,7 @@ def deciding(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
 
 
 def chosen(metrics: Sequence[ShownMetric]) -> list[ShownMetric]:
-    """The metrics that decide, three at most, or the first two of all where there are not two of these."""
+    """The deciding metrics, three at most; or the first two metrics of all if fewer than two decide."""
     first = deciding(metrics)[:MOST]
     return first if len(first) > 1 else list(metrics[:2])
 
@@ -115,7 +115,7 @@ class Summary:
     def of(
         cells: list[CellRuns], metrics: list[ShownMetric], standing: dict[str, Standing], marks: dict[str, list[Mark]]
     ) -> Summary:
-        """All that the table shows of our runs, which stand so in each metric, and are marked so."""
+        """The summary of `cells` in `metrics`, given the standing and the marks in each metric."""
         estimates = {metric.name: [cell.estimate(metric.name) for cell in cells] for metric in metrics}
         halves = {name: [estimate.half_width for estimate in of_cells] for name, of_cells in estimates.items()}
         rounding = {
@@ -127,17 +127,16 @@ class Summary:
         return Summary(cells, metrics, estimates, standing, rounding, marks)
 
     def showing(self, metrics: list[ShownMetric]) -> Summary:
-        """The same of some of its metrics, in this order."""
+        """The summary with only these metrics, in this order."""
         return replace(self, metrics=metrics)
 
 
-DRAW_ERROR = "_draw_se"  # the ending of the metric's name in the column of its own error
+DRAW_ERROR = "_draw_se"  # ends the name of the column with a metric's error from random draws
 
 
 @dataclass(frozen=True)
 class DrawError:
-    """The own error of a metric in the cells that have one: the largest of any run and its cell, and the median cell's
-    largest."""
+    """The error of a metric from random draws: the `largest` of any run, its cell, and the `median` of all cells'."""
 
     metric: ShownMetric
     largest: float
@@ -146,7 +145,7 @@ class DrawError:
 
 
 def draw_errors(cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[DrawError]:
-    """The own errors of those metrics that have one in any cell."""
+    """The errors from random draws of the metrics for which any cell has one."""
     errors = []
     for metric in metrics:
         values = [(cell, cell.estimate(f"{metric.name}{DRAW_ERROR}").values.values()) for cell in cells]
@@ -159,7 +158,7 @@ def draw_errors(cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> li
 
 @dataclass(frozen=True)
 class HeldOutError:
-    """The 95 % half-width that the choice of n held-out images gives a metric of the median cell."""
+    """The 95 % half-width that the choice of `n` held-out images gives a metric; that of the median cell."""
 
     metric: ShownMetric
     half_width: float
@@ -167,7 +166,7 @@ class HeldOutError:
 
 
 def held_out_errors(grid: GridResults, cells: Sequence[CellRuns], metrics: Sequence[ShownMetric]) -> list[HeldOutError]:
-    """The errors of those metrics whose value of each image is known."""
+    """The errors from the choice of held-out images of the deciding metrics with values per image."""
     errors = []
     for metric in metrics:
         measured = [cell for cell in cells if cell.estimate(metric.name).known] if metric.deciding else []

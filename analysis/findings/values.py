@@ -1,14 +1,13 @@
-"""The values of a grid's cells as arrays, by the seeds that all finished, and by held-out image where all have values;
-and their curves as tables [x, seed].
+"""The values of a grid's cells as arrays, by seed and, where possible, by held-out image; their curves as [x, seed].
 
-A metric is compared on its scale: on a log scale a difference is the log of a ratio. Only likelihoods have a value per
-image. Their difference then carries the error that other images would show besides the seeds' own; a FID has no such
-part, and its noise of sampling is among its seeds'. On a log scale a cell's value is the log of its mean x̄ over images,
-and an image's part of it is what x̄ owes to it, to first order: log x̄ + (x_i − x̄)/x̄, of which log x̄ is the mean.
+A metric is compared on its scale: on a log scale, a difference is the log of a ratio. Only likelihoods have a value per
+image. Their differences then include the error from the choice of images, besides that of the seeds. A FID has no such
+part; its sampling noise is part of the noise of its seeds. On a log scale, a cell's value is the log of its mean x̄
+over images. To first order, an image's part in it is log x̄ + (x_i − x̄)/x̄, and the mean of these parts is log x̄.
 
-Two cells are compared at the seeds that one kind of machine made of both: kinds round otherwise, a training makes of
-another rounding as much as of another seed, and what cells of one seed share is lost then. Where it is not known what
-made a row, that is a kind as well: rows of one grid that do not say are of before they said so.
+Two cells are compared at the seeds for which one kind of machine ran both. Kinds of machine round differently, which
+changes a training as much as another seed does, and so the cells of one seed no longer share their noise. Unknown
+counts as a kind too, because rows of one grid without a record are all from before kinds were recorded.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Column = tuple[int, str]  # a seed, and the kind of machine that made the values
 
 
 def by_kind(kinds: Iterable[dict[int, str]], values: Iterable[dict[int, float]]) -> list[dict[Column, float]]:
-    """The values of each cell, seed → value, by seed and by what made them, seed → kind."""
+    """The values of each cell, by (seed, kind of machine) instead of by seed alone; the kind is "" if unknown."""
     return [
         {(seed, made.get(seed, "")): value for seed, value in of.items()}
         for made, of in zip(kinds, values, strict=True)
@@ -40,7 +39,7 @@ def by_kind(kinds: Iterable[dict[int, str]], values: Iterable[dict[int, float]])
 
 
 def kinds_of(cells: Iterable[CellRuns]) -> list[dict[int, str]]:
-    """The kinds of machine that made each of these cells, by seed."""
+    """Seed → the kind of machine that ran it, for each of these cells."""
     return [cell.kinds for cell in cells]
 
 
@@ -51,15 +50,15 @@ def table_of(values: Sequence[dict[Column, float]], columns: Sequence[Column]) -
 
 
 def held_against_all(cells: Sequence[CellRuns], metric: str) -> list[bool]:
-    """The cells that share two seeds or more, made by one kind, with every other cell that has so many values."""
+    """A flag per cell, True if it shares two or more seeds of one kind with every cell that has so many values."""
     have = [of.keys() for of in by_kind(kinds_of(cells), [cell.estimate(metric).values for cell in cells])]
     return [all(len(own & other) > 1 for other in have if len(other) > 1) for own in have]
 
 
 @dataclass(frozen=True)
 class Unpaired:
-    """The differences by seed that are `left_out` of comparisons, of so many `pairs` of runs, since two kinds of
-    machine made them; and in how many comparisons fewer than two seeds are left for that."""
+    """The number of `pairs` of runs at a common seed, and of those `left_out` because two kinds of machine ran them;
+    and of comparisons left `untested`, with fewer than two seeds, for that reason."""
 
     left_out: int
     pairs: int
@@ -67,7 +66,7 @@ class Unpaired:
 
     @staticmethod
     def of(compared: Iterable[tuple[CellRuns, CellRuns]]) -> Unpaired:
-        """Those of these comparisons."""
+        """The counts over these comparisons of two cells."""
         alike = [[a.kinds[seed] == b.kinds[seed] for seed in a.kinds.keys() & b.kinds.keys()] for a, b in compared]
         pairs, kept = sum(map(len, alike)), sum(map(sum, alike))
         return Unpaired(pairs - kept, pairs, sum(sum(of) < 2 <= len(of) for of in alike))
@@ -99,25 +98,24 @@ def cells_of(grid: GridResults) -> list[CellRuns]:
 
 
 def on_scale(metric: ShownMetric, values: Array) -> Array:
-    """Values as they are compared."""
+    """The values on the metric's scale: their logarithms if it is `log`."""
     return np.log(values) if metric.scale == "log" else values
 
 
 def off_scale(metric: ShownMetric, mean: float, half_width: float, values: Array) -> Estimate:
-    """A mean of values [seeds] as they are compared, with its half-width, as values or ratios of the metric."""
+    """A mean and half-width on the metric's scale, of values [seeds], as an estimate in units of the metric."""
     if metric.scale == "linear":
         return Estimate(mean, half_width, dict(enumerate(values.tolist())))
     return Estimate(math.exp(mean), half_width, dict(enumerate(np.exp(values).tolist())), factor=True)
 
 
 def seeds_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[int]:
-    """The seeds of the grid, in order, and any more that these cells have values of; one that several kinds of machine
-    have made is there once for each of them."""
+    """The grid's seeds and any others of these cells, in order; a seed occurs once per kind of machine that ran it."""
     return [seed for seed, _ in _columns(grid, metric, cells)]
 
 
 def _columns(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> list[Column]:
-    """Each seed with each kind of machine that made values of these cells there."""
+    """The pairs of each seed with each kind of machine that ran any of these cells there."""
     values = by_kind(kinds_of(cells), [cell.estimate(metric.name).values for cell in cells])
     made = {column for of in values for column in of}
     without = set(grid.meta.seeds) - {seed for seed, _ in made}
@@ -125,8 +123,8 @@ def _columns(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) 
 
 
 def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]) -> Array:
-    """The values of cells as they are compared, [k, n] by seed (`seeds_of`), or [k, n, m] by seed and held-out image
-    where each has one; nan where there is none, so that a column is of one kind of machine."""
+    """The values of cells on the metric's scale, [k, n] by cell and seed (`seeds_of`), or [k, n, m] by image too where
+    each has them; nan where missing. A column is of one seed and one kind of machine."""
     all_values = [cell.estimate(metric.name).values for cell in cells]
     finite = [{seed: value for seed, value in of.items() if math.isfinite(value)} for of in all_values]
     table = table_of(by_kind(kinds_of(cells), finite), _columns(grid, metric, cells))
@@ -142,8 +140,8 @@ def values_of(grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns])
 def paired(
     grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns, among: Collection[int] | None = None
 ) -> Array:
-    """a − b as [n] per common seed of one kind of machine, or as [n, m] per such seed and held-out image; of the seeds
-    `among` these."""
+    """The differences a − b, [n] per common seed of one kind of machine, or [n, m] per such seed and held-out image;
+    only of seeds `among` these, if given."""
     return contrast(grid, metric, [(1.0, a), (-1.0, b)], among)
 
 
@@ -158,7 +156,7 @@ class ImageShare:
 
 
 def share_of_images(grid: GridResults, metric: ShownMetric, a: CellRuns, b: CellRuns) -> ImageShare | None:
-    """The images on which a is better than b in the mean over their common seeds, for these trainings.
+    """The share of images on which a is better than b in the mean over their common seeds.
 
     None where values per image are not known, or too few for a bootstrap.
     """
@@ -176,8 +174,8 @@ def contrast(
     terms: Sequence[tuple[float, CellRuns]],
     among: Collection[int] | None = None,
 ) -> Array:
-    """Σ c · cell over terms (c, cell): [n] per seed that all of them finished on one kind of machine, or [n, m] per
-    such seed and image; of the seeds `among` these, where they are given."""
+    """The sum Σ c · cell over terms (c, cell): [n] per seed that one kind of machine finished for all, or [n, m] per
+    such seed and image; only of seeds `among` these, if given."""
     values = [cell.estimate(metric.name).values for _, cell in terms]
     common = set.intersection(*({seed for seed, v in of.items() if math.isfinite(v)} for of in values))
     alike = {seed for seed in common if len({cell.kinds[seed] for _, cell in terms}) == 1}
@@ -205,16 +203,16 @@ def _images(grid: GridResults, metric: ShownMetric, cell: CellRuns, seeds: Seque
 
 
 def log_of_mean(values: Array) -> Array:
-    """The parts [..., m] that values per image [..., m] have in the log of their mean, which is the parts' mean.
+    """The parts [..., m] of images in the log of their mean, from values [..., m]; the mean of the parts is that log.
 
-    The mean must be above 0, and a value need not be. Their spread is that of the log by the delta method.
+    The mean must be above 0, single values need not be. By the delta method, the parts' spread is that of the log.
     """
     mean = values.mean(-1, keepdims=True)
     return np.asarray(np.log(mean) + values / mean - 1)
 
 
 def curves_of(curves: pd.DataFrame, name: str, cells: Sequence[CellRuns]) -> list[pd.DataFrame]:
-    """The curve of this name as [x, seed] of each cell, without points that are not finite; empty where it has none."""
+    """The curve of this name as [x, seed] for each cell, with finite points only; empty where a cell has none."""
     finite = curves[(curves["curve"] == name) & np.isfinite(curves["y"])]
     by_id = {str(cell_id): rows for cell_id, rows in finite.groupby("cell_id", sort=False)}
     ids = [set(cell.runs["cell_id"]) for cell in cells]
@@ -222,14 +220,14 @@ def curves_of(curves: pd.DataFrame, name: str, cells: Sequence[CellRuns]) -> lis
 
 
 def _curve_of(parts: list[pd.DataFrame], cell: CellRuns) -> pd.DataFrame:
-    """The curve of a cell among the rows of its ids."""
+    """The curve of a cell, from the rows of its ids."""
     rows = parts[0] if len(parts) == 1 else pd.concat(parts).sort_index()
     own = rows[rows["seed"].isin(set(cell.runs["seed"]))]
     return pd.DataFrame(own.pivot_table(index="x", columns="seed", values="y", aggfunc="last"))
 
 
 def shared(of_cells: Iterable[tuple[CellRuns, T]], agree: Callable[[T, T], bool]) -> list[tuple[T, list[CellRuns]]]:
-    """The things that cells have and that can be told apart, each by its first cell, with the cells that have it."""
+    """The distinct things that cells have, each with the cells that have it; `agree` says which two are the same."""
     apart: list[tuple[T, list[CellRuns]]] = []
     for cell, own in of_cells:
         cells = next((cells for other, cells in apart if agree(other, own)), None)

@@ -1,16 +1,16 @@
-"""The answer of a grid in each metric that decides: which cell to take, what is as good, and what is not known to be.
+"""The answer of a grid in each deciding metric: which cell to take, which are as good, and what is not known.
 
-One rule, for whatever a page says: a cell is beaten where the list of comparisons says so (`family`), or where another
-is shown to be better among all pairs. What is not beaten may be the best.
+One rule serves all pages. A cell is beaten where a listed comparison says so (`family`), or where another cell is shown
+to be better among all pairs. A cell that is not beaten may be the best.
 
-take          of the cells that may be the best, the one with the best mean
-as good       others that are shown to be worse by no more than the difference that matters, if at all
-open          others that may be the best, and may be much worse
+    take          the cell with the best mean among those that may be the best
+    as good       others that are shown to be worse by no more than the relevant difference, if at all
+    open          others that may be the best, and may be much worse
 
 The ± of a difference is of that difference alone.
 
-In a preliminary round no verdict is due: who leads is the cell with the best mean, by the paired difference to the next
-alone. That these are the first two of many makes it look larger than it is, which is why it is no verdict.
+In a preliminary round no verdict is due. The leader is the cell with the best mean, and its lead is the paired
+difference to the next cell. As these are the first two of many, it looks larger than it is, so it is no verdict.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Mark = Literal["good", "open", "worse", ""]
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """The estimates of a metric's cells, and their standing."""
+    """The estimates of a metric's cells, and the cells' standing."""
 
     metric: ShownMetric
     cells: Sequence[CellRuns]
@@ -59,25 +59,25 @@ class Places:
 
     @property
     def best(self) -> int | None:
-        """The cell with the best mean of those that may be the best, or of all where nothing was tested; None where
-        none has a value."""
+        """The cell with the best mean among those that may be the best, or all if none was tested; None without a
+        value."""
         return next((i for i in self.ranked if i in self.leading), self.ranked[0] if self.ranked else None)
 
     @property
     def as_good(self) -> list[int]:
-        """The others that are equal to it for practical purposes, the best mean first: those with all of its values,
-        those that the list says are equal to it, and those that no cell is shown to be better than by what matters."""
+        """The other cells that are equal to the best for practical purposes, best mean first: they have the same
+        values, a listed comparison says so, or no cell is better by more than the relevant difference."""
         return [i for i in self.ranked if i != self.best and self._is_near(i)]
 
     @property
     def open(self) -> list[int]:
-        """The others that may be the best, and may be worse by more than what matters, the best mean first."""
+        """The other cells that may be the best, but also worse by a relevant difference, best mean first."""
         return [i for i in self.ranked if i in self.leading and i != self.best and not self._is_near(i)]
 
     @property
     def marks(self) -> list[Mark]:
-        """The mark of each cell in a table: `good` are the one to take and the others that are as good, of those that
-        may be the best; "" where nothing was tested."""
+        """The mark of each cell in a table. Among those that may be the best, `good` are the best and those as good,
+        `open` are the others; "" where nothing was tested."""
         good = self.leading & {self.best, *self.as_good}
         return [
             "" if better is None else "good" if i in good else "worse" if better else "open"
@@ -92,7 +92,7 @@ class Places:
 
     @cached_property
     def _listed_equal(self) -> frozenset[int]:
-        """The cells that the list says are equal to the one to take, and that one where there are any."""
+        """The cells that a listed comparison calls equal to the best cell, and then the best cell itself."""
         assert self.best is not None, "nothing is equal to none"
         best = self.cells[self.best]
         equal = [(pair.a, pair.b) for pair in self.standing.pairs if pair.verdict == "equal"]
@@ -101,13 +101,13 @@ class Places:
 
 
 UNIFORM, HISTOGRAM = "uniform code", "histogram"
-"""The label of the code that knows nothing of the data, and a word in those of the codes that know its grey levels."""
+"""The label of the code that knows nothing of the data, and a word in the labels of codes that know its grey levels."""
 
 
 @dataclass(frozen=True, eq=False)
 class Findings(Places):
-    """One metric's answer: where its cells stand and, where known, what they did on their way; `codes` are what codes
-    without a network score. It has a `lead` where no verdict is due, and `rows` where comparisons are within such."""
+    """The answer in one metric: the standing of its cells, and their course over the `budget` where known. `codes` are
+    the scores of codes without a network. It has a `lead` if no verdict is due, `rows` where it is given by rows."""
 
     exploratory: bool
     budget: Budget | None = None
@@ -122,18 +122,17 @@ class Findings(Places):
 
     @property
     def parts(self) -> list[Findings]:
-        """The answers that a page gives: of each row, or of all cells."""
+        """The answers that a page gives: one per row, or a single one for all cells."""
         return [row.answer for row in self.rows] or [self]
 
     @property
     def rivals(self) -> list[int]:
-        """The cells that are shown to be worse, and may be better at twice the steps, the best mean first."""
+        """The cells that are shown to be worse, but may be better at twice the steps, best mean first."""
         return [] if self.budget is None else [i for i in self.ranked if i in self.budget.rivals]
 
     @property
     def out_untold(self) -> list[int]:
-        """The cells that are shown to be worse than some other, and that a listed comparison cannot tell from the one
-        to take, the best mean first."""
+        """The beaten cells that a listed comparison cannot tell from the best cell, best mean first."""
         if self.best is None or self.best not in self.leading:
             return []
         best = self.cells[self.best]
@@ -143,19 +142,18 @@ class Findings(Places):
 
     @property
     def untested(self) -> list[int]:
-        """The cells that have a value and too few seeds to be compared."""
+        """The cells that have a value but too few seeds for a comparison."""
         return [i for i in self.ranked if self.standing.beaten[i] is None]
 
     @property
     def plain_codes(self) -> list[KnownValue]:
-        """The codes that a model should beat: the uniform one, which knows nothing of the data, and the histograms.
-        Others, as the exact density, are no match for a model."""
+        """The codes that a model should beat: the uniform one, which knows nothing of the data, and the histograms. It
+        need not beat others, such as the exact density."""
         return [code for code in self.codes if is_plain(code)]
 
     @property
     def unreached(self) -> KnownValue | None:
-        """A code than which every cell is worse: the uniform one, or else the best of the histograms; None where some
-        cell is as good."""
+        """A code that is better than every cell: the uniform one, or else the best histogram; None if there is none."""
         if not self.ranked:
             return None
         sign, best = self.metric.sign, self.estimates[self.ranked[0]].mean
@@ -165,17 +163,17 @@ class Findings(Places):
 
     @property
     def same(self) -> bool:
-        """True where all cells have one value at every seed."""
+        """True where all cells have the same value at every seed."""
         values = [self.estimates[i].values for i in self.ranked]
         return len(values) > 1 and all(of_cell == values[0] for of_cell in values)
 
     @property
     def shared(self) -> bool:
-        """True where that value is of a stage which nothing that the grid varies enters."""
+        """True where the cells have the same values because all share one training per seed."""
         return self.same and one_training([self.cells[i] for i in self.ranked])
 
     def noise(self) -> tuple[float, float]:
-        """Typical standard deviations of a cell's value: between seeds, and what drawing samples alone adds to that.
+        """The typical standard deviations of a cell's value: between seeds, and from drawing samples alone.
 
         The second is nan for a metric that is not measured on several generated sets.
         """
@@ -197,8 +195,8 @@ def is_plain(value: KnownValue) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """The cells that share these levels, by the axis, and the answer among them: a question of its own, where what is
-    declared compares cells within rows."""
+    """The cells that share these `levels`, by axis, and the answer among them. A row is a question of its own where
+    declared comparisons are within rows."""
 
     levels: dict[str, str]
     answer: Findings
@@ -213,8 +211,7 @@ def _typical(deviations: Sequence[float]) -> float:
 def standing(
     grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns], listed: Sequence[CellComparison]
 ) -> Standing:
-    """The standing of these cells among each other: by those comparisons of them that were asked for, and by all pairs
-    of them."""
+    """The standing of these cells, from the listed comparisons between them and from all pairs of them."""
     here = {id(cell) for cell in cells}
     listed = [pair for pair in listed if {id(pair.a), id(pair.b)} <= here]
     measured = [i for i, cell in enumerate(cells) if cell.estimate(metric.name).known]
@@ -231,7 +228,7 @@ def standing(
     for pair in listed:
         if pair.verdict in TOLD_APART:
             better, worse = (pair.a, pair.b) if pair.verdict == "better" else (pair.b, pair.a)
-            # Cells with equal values are one, in the list as among all pairs.
+            # Cells with equal values count as one, in listed comparisons as among all pairs.
             for i in alike[worse.estimate(metric.name).by_seed]:
                 beaten[i] = (beaten[i] or frozenset()) | set(alike[better.estimate(metric.name).by_seed])
     near_all = (i for i, *kept in zip(measured, near, held, strict=True) if all(kept))
@@ -241,7 +238,8 @@ def standing(
 def _order(
     grid: GridResults, metric: ShownMetric, cells: Sequence[CellRuns]
 ) -> tuple[list[frozenset[int] | None], list[bool]]:
-    """The cells that are shown to be better than each, and than which the best is hardly better, by all pairs alone."""
+    """A set per cell, of the cells that are shown to be better, and a flag per cell that the best is hardly better than
+    it; both from all pairs alone."""
     margin = metric.margin if metric.deciding else math.nan
     if grid.meta.auto is not None:
         return order_by_looks(grid, grid.meta.auto, metric, cells, margin)
@@ -250,7 +248,7 @@ def _order(
 
 
 def lead_of(grid: GridResults, metric: ShownMetric, ranked: Sequence[CellRuns]) -> Lead:
-    """The lead of the first of these cells, the best mean first."""
+    """The lead of the first of these cells over the second; they are `ranked` by their means, best first."""
     if len(ranked) < 2:
         return Lead()
     first, second = ranked[:2]

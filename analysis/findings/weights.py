@@ -1,12 +1,12 @@
-"""Do cells that declare one difference differ in the weight of each t as well?
+"""A check for hidden differences: cells that declare one difference may differ in the weight of each t as well.
 
     c(t) = w(t),  or w(t) p(t),  relative to its mean over t
 
-w is the weight of ‖ε − ε̂‖²/D in a cell's objective, p the density of its training times, which counts unless a loss is
-divided by it (curve `expected_weight`). It is what differs between objectives, whatever the network predicts. It is
-taken relative to its mean, since Adam divides a constant factor out of every step. An axis over objectives, training
-times, schedules, T or training declares that it changes c; under any other axis a change of more than 1 % at some t is
-a second difference between its cells, and the table says so.
+w is the weight of ‖ε − ε̂‖²/D in a cell's objective. p is the density of its training times; it counts unless the loss
+is divided by it (curve `expected_weight`). Objectives differ in c, whatever the network predicts. c is relative to its
+mean, since Adam divides a constant factor out of every step. An axis over objectives, training times, schedules, T or
+training declares that it changes c. Under any other axis, a change of more than 1 % at some t is a second difference
+between its cells, and the table says so.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from analysis.read.runs import GridResults
 
 EXPECTED = "expected_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
-"""The choices that say of themselves that they change the weight of t."""
+"""The choices that are expected to change the weight of t, and so declare it."""
 SAME = 0.01
-"""Weights that differ by less than 1 % at every t are one."""
+"""The share below which weights count as equal, if they differ by less at every t."""
 
 Run = tuple[str, int]
 """(cell_id, seed)"""
@@ -43,8 +43,8 @@ class WeightDifference:
 
 @dataclass(frozen=True)
 class WeightCheck:
-    """The result of comparing the weight of t along every axis: the names of the axes that declare that they change it,
-    and the largest difference along each that changes it without that."""
+    """The result of comparing the weight of t along every axis: the axes that declare to change it, and for each axis
+    that changes it undeclared, the largest difference."""
 
     declared: frozenset[str]
     differences: Mapping[str, WeightDifference]
@@ -53,7 +53,7 @@ class WeightCheck:
 def check_weights(
     grid: GridResults, changes: Mapping[str, Set[str]], load: Callable[[], Mapping[Run, pd.Series[float]]]
 ) -> WeightCheck:
-    """The check of a grid in which each axis changes these parameters.
+    """The check of a grid; `changes` are the parameters that each axis changes.
 
     The curves are by far the largest of the files: `load` reads them only where there is something to compare.
     """
@@ -72,18 +72,18 @@ def check_weights(
 
 
 def changed_along(grid: GridResults, axis: Axis) -> set[str]:
-    """The parameters in which cells of a grid differ that share the levels of every axis but this one."""
+    """The parameters that differ between cells of a grid with the same level on every axis but this one."""
     return changed(grid.runs, axis_columns(grid), f"axis.{axis.name}")
 
 
 def changed(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> set[str]:
-    """The parameters in which cells differ that share the levels of every other axis."""
+    """The parameters that differ between cells with the same level on every axis but this one."""
     groups = _alike(runs, [other for other in axes if other != axis])
     return {name for name in parameters_of(runs) if any(rows[name].nunique() > 1 for rows in groups)}
 
 
 def declares(parameters: Iterable[str]) -> bool:
-    """True where one of these parameters says of itself that it changes the weight of t."""
+    """True where one of these parameters is expected to change the weight of t."""
     return any(name.split(".")[0] in DECLARED for name in parameters)
 
 
@@ -95,12 +95,12 @@ def partners(runs: pd.DataFrame, axes: Sequence[str], axis: str) -> Iterator[tup
 
 
 def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
-    """The rows that agree in these columns, together."""
+    """The groups of rows that agree in these columns."""
     return [rows for _, rows in runs.groupby(columns, sort=False)] if columns else [runs]
 
 
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
-    """The weight c(t) of each run over t, nan where it is not known; runs without curves are left out."""
+    """The weight c(t) of each run over t, nan where it is not known; runs without any known weight are left out."""
     keys = ["cell_id", "seed", "x"]
     points = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
     table = points.set_index(keys)["y"].astype(np.float64).sort_index()
@@ -118,7 +118,7 @@ def relative(weight: pd.Series[float]) -> pd.Series[float]:
 def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, Run]]) -> WeightDifference | None:
     """The largest difference within a pair; None where all agree. Pairs of different T are not compared.
 
-    Most runs of a grid have one weight, so each is looked at as the first that has the same.
+    Most runs of a grid have the same weight, so each run is replaced by the first with an equal one.
     """
     firsts: dict[tuple[bytes, bytes], Run] = {}
     alike = {
@@ -135,9 +135,9 @@ def largest(weights: Mapping[Run, pd.Series[float]], pairs: Iterable[tuple[Run, 
 
 
 def difference(a: pd.Series[float], b: pd.Series[float]) -> WeightDifference | None:
-    """The distance of two weights, by factors alike in either order; None where they agree.
+    """The largest ratio between two weights, the same in either order; None where they agree.
 
-    Means are over the t at which both are known, or else a gap in one would shift all of the other.
+    Means are over the t at which both are known: otherwise a gap in one would shift all of the other.
     """
     both = a.notna() & b.notna() & ~((a == 0) & (b == 0))
     if not both.any() or not (a[both].sum() > 0 and b[both].sum() > 0):

@@ -1,5 +1,4 @@
-"""The values that descriptions of grids and searches may hold: numbers that can be shown, and names that are told
-apart."""
+"""The values that descriptions of grids and searches may hold: numbers that can be shown, and names that all differ."""
 
 from __future__ import annotations
 
@@ -19,18 +18,18 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """A difference, or a share of a value: never below 0."""
 Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
-"""At how many seeds it is looked."""
+"""The numbers of seeds at which comparisons are looked at."""
 
 
 def check_different(what: str, names: Iterable[Hashable]) -> None:
-    """ValueError where two of these are one."""
+    """ValueError where two of these names are equal."""
     twice = first_twice(names)
     if twice is not None:
         raise ValueError(f"the {what} {twice!r} is there twice")
 
 
 def first_twice(names: Iterable[T]) -> T | None:
-    """The first of these names that is there again; None where all are different."""
+    """The first of these names that occurs again; None where all are different."""
     return next((name for name, n in Counter(names).items() if n > 1), None)
 
 
@@ -49,11 +48,11 @@ def check_metric(name: str) -> None:
 
 @dataclass(frozen=True)
 class Round:
-    """The progress of a command that works in rounds: the `number` of the last one that is whole, 0 for none, `of` so
-    many.
+    """The progress of a command that works in rounds: the `number` of its last whole round, 0 for none, `of` all.
 
-    Its pages rest on the first so many `seeds`; where it is of the first `rung`, on what trainings had learnt by then.
-    `preliminary` is what is neither a planned look nor the end of the plan. So many of its `trainings` have `finished`.
+    The round's pages rest on the first `seeds` seeds; with `rung`, on the trainings' first rungs. A round is
+    `preliminary` unless it is a planned look or the end of the plan. So far, `finished` of all `trainings` have
+    finished.
     """
 
     number: Annotated[int, Field(ge=0)]
@@ -65,7 +64,7 @@ class Round:
     trainings: Annotated[int, Field(ge=0)]
 
     def __post_init__(self) -> None:
-        """ValueError where it is beyond the plan, has no seeds, or judges a rung for good."""
+        """ValueError where it lies beyond the plan, has no seeds, or gives verdicts at a rung."""
         if self.number > self.of:
             raise ValueError(f"round {self.number} of {self.of} is beyond the plan")
         if self.number and not self.seeds:

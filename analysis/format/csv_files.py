@@ -1,4 +1,4 @@
-"""CSV files as text, and their columns as numbers: what is wrong with one is said in a line that names it."""
+"""CSV files as text, and their columns as numbers. An error names the file and the fault in one line."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ IDS = ("cell_id", "training_id", "autoencoder_id", "seed")
 
 
 def plain_texts(texts: pd.DataFrame) -> pd.DataFrame:
-    """The same for who looks at it: in what is no metric, and in the heads, every character is seen."""
+    """The texts made safe to show: every character is visible in heads, and in columns that are no metrics."""
     shown = texts.rename(columns=plain)
     return shown.assign(**{name: shown[name].map(plain) for name in shown.columns if "/" not in name})
 
 
 def _check_fields(content: bytes, source: str) -> None:
-    """InputError where columns have one name, or a row is torn: pandas renames the one, and fills up the other."""
+    """InputError where two columns have one name, or a row has another length: pandas would rename or fill up."""
     try:
         heads, *rows = (row for row in csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")) if row)
     except (ValueError, csv.Error) as error:
@@ -86,7 +86,7 @@ def _check_fields(content: bytes, source: str) -> None:
 
 
 def _check_ids(texts: pd.DataFrame, source: str) -> None:
-    """InputError where a name of files would lead to another folder."""
+    """InputError where an id, which names files and folders, could lead to another folder."""
     for name in (name for name in IDS if name in texts.columns):
         for text in texts[name].unique():
             if text and re.fullmatch(r"\w[\w. -]*", text) is None and not is_number(text):
@@ -96,7 +96,7 @@ def _check_ids(texts: pd.DataFrame, source: str) -> None:
 
 
 def check_whole(content: bytes, source: str) -> None:
-    """InputError where the last line of a file does not end: whoever reads on would take a part for all."""
+    """InputError where the last line of a file does not end: a reader would take a part for the whole."""
     if content and not content.endswith(b"\n"):
         raise InputError(f"{source} is cut off in its last line: run the grid again, what has finished is not repeated")
 

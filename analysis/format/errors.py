@@ -1,4 +1,4 @@
-"""Errors that a user can mend, of one line: what was given, what is expected, what to do."""
+"""Errors that a user can mend, in one line: what was given, what is expected, what to do."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ class InputError(ValueError):
 
 
 class NothingYet(InputError):
-    """Results of which no round is whole: there is nothing to show, and nothing is wrong."""
+    """Results without any finished round: there is nothing to show, and nothing is wrong."""
 
 
 FEW = 16
-"""So many names are listed beside the one that is near; of more, that one stands alone."""
+"""The most names that are listed beside a near one; if there are more, the near one stands alone."""
 
 
 def unknown(kind: str, given: str, allowed: Iterable[str], meant: Sequence[str] = (), *notes: str) -> InputError:
-    """The error that `given` is no `kind`, with what is `meant`, by default the nearest of the allowed names; all of
-    these where they are few, or none is near."""
+    """The error that no `kind` is called `given`. It suggests `meant`, by default the nearest allowed names, and lists
+    all names if they are few, or none is near."""
     names = sorted(set(allowed))
     near = meant or nearest(given, names)
     hint = [f"did you mean {alternatives([repr(name) for name in near])}?"] if near else []
@@ -30,14 +30,14 @@ def unknown(kind: str, given: str, allowed: Iterable[str], meant: Sequence[str] 
 
 
 def alternatives(words: Sequence[str]) -> str:
-    """a, b or c."""
+    """The words as "a, b or c"."""
     *before, last = words
     return f"{', '.join(before)} or {last}" if before else last
 
 
 def nearest(given: str, names: Iterable[str]) -> list[str]:
-    """The name that is written most nearly so, if one is near: by its last word where it is so by no other, and then
-    several, as a.steps and b.steps. Capitals and separators are not told apart."""
+    """The names written most similarly, if any are near. Unless a whole name matches, last words do, so there may be
+    several, such as a.steps and b.steps. Capitals and separators do not count."""
     forms: dict[str, list[str]] = {}
     for name in names:
         for form in {plain(name), plain(name.rpartition(".")[2])}:
@@ -48,16 +48,16 @@ def nearest(given: str, names: Iterable[str]) -> list[str]:
 
 
 def plain(name: str) -> str:
-    """A name in small letters, without what separates them: cifar10 of CIFAR-10."""
+    """A name in small letters and without separators: cifar10 for CIFAR-10."""
     return re.sub(r"[\W_]", "", name.lower())
 
 
 SUFFIXES = {"": 1, "h": 1, "k": 1e3}
-"""What a number may end in, and how many that is; hours are counted in hours."""
+"""The suffixes that a number may have, and their factors; hours remain hours."""
 
 
 def written_out(given: object) -> str:
-    """A colon and `write 10000` where this is 10k, 10_000 or 1e4, as a number is not written here; else ""."""
+    """A hint such as ": write 10000" for a number that is written as 10k, 10_000 or 1e4; else ""."""
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hk]?)", re.sub(r"[_' ]", "", str(given).lower()))
     number = f"{float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
     return "" if number in ("", "inf", str(given)) else f": write {number}"

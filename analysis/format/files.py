@@ -38,8 +38,8 @@ def make_file(path: Path, write: Callable[[Path], object]) -> None:
 
 @contextmanager
 def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
-    """The file that `write` makes of a hidden one beside a path, safe on the disk; it is taken away unless it was
-    moved."""
+    """A context with a hidden file beside a path, which `write` has filled and which is safe on the disk. The file is
+    removed at the end unless it was moved."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     os.close(handle)
     temporary = Path(name)
@@ -54,7 +54,7 @@ def _beside(path: Path, write: Callable[[Path], object]) -> Iterator[Path]:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlive a loss of power, as what is in its files does."""
+    """Write the names in a folder to the disk, so that they survive a loss of power as the files' content does."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

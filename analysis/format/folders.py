@@ -1,8 +1,8 @@
 """The folders that hold results, and those of them that were committed.
 
-    results/<grid>/              what a person runs, which git ignores
-    results/committed/<grid>/    what was run for all to read, and comes with the code
-    results/.committed/<grid>/   pages that a command draws of that
+    results/<grid>/              a person's own runs, which git ignores
+    results/committed/<grid>/    runs for all to read, which come with the code
+    results/.committed/<grid>/   pages that a command draws of committed runs
 
 No command writes to results/committed/ but `ablations.record`.
 """
@@ -16,7 +16,7 @@ from analysis.format.files import read_json
 from analysis.format.names import SEARCH
 
 COMMITTED = "committed"
-"""The folder within one of results that holds those that are committed: no results are called so."""
+"""The name of the folder of committed results within a results folder; no grid has this name."""
 
 
 def folders_in(results: Path) -> list[Path]:
@@ -27,7 +27,7 @@ def folders_in(results: Path) -> list[Path]:
 
 
 def committed_in(results: Path) -> list[Path]:
-    """The folders of committed results within one of results."""
+    """The folders of committed results within the folder `results`."""
     return folders_in(results / COMMITTED)
 
 
@@ -40,7 +40,7 @@ def search_alone(folder: Path) -> bool:
     try:
         head = read_json(folder / "grid.json")
     except InputError:
-        # Whoever reads it says what is wrong.
+        # The error is raised when the file is read.
         return False
     return isinstance(head, dict) and SEARCH in head and not head.get("cells")
 
@@ -59,7 +59,7 @@ def names_in(results: Path) -> list[str]:
 
 
 def no_grid(folder: Path, names: list[str]) -> InputError:
-    """The error that no grid stands in a folder, with those that stand elsewhere."""
+    """The error that a folder holds no grid; it lists the grids that there are."""
     hint = unknown(f"grid in {folder.parent}", folder.name, dict.fromkeys(names))
     how = f"`python -m ablations.run grid={folder.name}` runs it, if it ships"
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; {how})")
@@ -70,6 +70,6 @@ def is_committed(folder: Path) -> bool:
 
 
 def pages_of(folder: Path) -> Path:
-    """The folder for the pages of a results folder that any command but `ablations.record` draws: beside committed
-    ones."""
+    """The folder for the pages that commands other than `ablations.record` draw: the results folder itself, or one
+    beside committed results."""
     return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder

@@ -1,7 +1,7 @@
 """A grid's own description: grid.json as frozen classes.
 
-The classes are the schema: pydantic checks the file against them, and keys that they lack are left aside, so that a
-newer writer stays readable.
+The classes are the schema: pydantic checks the file against them. Keys that they lack are ignored, so that files of
+newer versions stay readable.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Axis:
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
 
     def __post_init__(self) -> None:
-        """ValueError where its column would be taken for a metric's, or a level is there twice."""
+        """ValueError where its column would be taken for a metric's, or a level occurs twice."""
         check_axis(self.name, [level.name for level in self.levels])
 
     def label_of(self, name: str) -> str:
@@ -79,12 +79,12 @@ Part = Literal["autoencoder", "diffusion"]
 
 @dataclass(frozen=True)
 class ShownMetric:
-    """A column of the table; `name` is the column of runs.csv. No direction where neither end is better as such.
+    """A metric; `name` is its column in runs.csv. `direction` is "none" where neither end is better.
 
-    `decides` is what the metric is asked for, "likelihood" or "samples" say: it is given verdicts, and others support
-    them. `part` is what a cell must have to have the metric at all; `asked` says that it was asked for by name.
-    Values are compared on their `scale`; those that are counted come in steps of `resolution`. `relevant` is the
-    smallest difference that matters, on a log scale as a share of the value; `least` the least value that there can be.
+    `decides` is the purpose of a metric that gives verdicts, "likelihood" or "samples" say; None for metrics that
+    support others. `part` is what a cell must have to have the metric at all; `asked` says that it was asked for by
+    name. Values are compared on their `scale`; counted values come in steps of `resolution`. `relevant` is the smallest
+    difference that matters, on a log scale as a share of the value; `least` is the least possible value.
     """
 
     name: str
@@ -113,12 +113,12 @@ class ShownMetric:
 
     @property
     def deciding(self) -> bool:
-        """True where a verdict is given by it."""
+        """True where the metric gives verdicts."""
         return self.decides is not None and self.sign != 0
 
     @property
     def on_test(self) -> str:
-        """The same on test images, of a metric on validation images."""
+        """The name of the same metric on test images, for a metric on validation images."""
         return f"{self.name.removesuffix('/val')}/test"
 
     @property
@@ -140,7 +140,7 @@ class ShownMetric:
 
 @dataclass(frozen=True)
 class KnownValue:
-    """A known value to read a metric against."""
+    """A value known beforehand, to compare a metric with."""
 
     label: str
     value: float
@@ -150,9 +150,9 @@ class KnownValue:
 class Expectation:
     """An expectation from a paper, as the grid's file states it.
 
-    In `metric` (nll, fid, …) the cells at the levels `better` are better than those that differ from them in the levels
-    `than`; or, where `within` is given, differ by no more than this share of the latter. With `since`, of each the
-    change from the cell at those levels is meant. `published` are the two values that the source has, in that order.
+    In `metric` (nll, fid, …), cells at the levels `better` are better than the cells that differ from them in the
+    levels `than`; or, if `within` is given, differ from the latter by no more than this share. With `since`, the claim
+    is about each cell's change from the cell at those levels. `published` are the source's two values in this order.
     """
 
     claim: str
@@ -167,9 +167,9 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Auto:
-    """Seeds that were added while one looked: at how many it is looked, and at how many each cell stopped, by its id.
+    """The looks of a grid with `seeds=auto`: their numbers of seeds, and the number at which each cell stopped, by id.
 
-    A cell that makes no sense, and so was never run, is not among the latter.
+    A cell that makes no sense, and so was never run, is not in `stopped`.
     """
 
     looks: Looks
@@ -178,8 +178,8 @@ class Auto:
 
 @dataclass(frozen=True)
 class Declaration:
-    """The comparisons and the papers' claims that the grid's file declared at a `time` in UTC, None where that is not
-    known; `seen` tells whether finished runs stood in its folder by then."""
+    """The comparisons and claims that the grid's file declared at a `time` in UTC, None if unknown; `seen` says whether
+    its folder had finished runs then."""
 
     time: str | None = None
     seen: bool = False
@@ -192,12 +192,12 @@ class Declaration:
 class Meta:
     """The content of a grid's grid.json: its question, axes in order, metrics, references, and provenance.
 
-    `shape` is an example's, `trained_on` the number of those to train on. `decoder` is p(x₀|x₁) of the bound's L₀, in
-    words. `primary` are the comparisons that it is run for, `relevant` the smallest differences that matter to it, by
-    the kind of the metric, where they are not the metric's own, and `declarations` all that were made, in order.
-    `seeds` are all that any cell has; with `auto`, cells have the first so many. `rungs` is how often trainings were
-    scored on their way. `round` is what the pages are of, where a command works in rounds. `own_steps` and `own_seeds`
-    are what the grid's own file asks for, whatever its command did; None for no number.
+    `shape` is that of one example, `trained_on` the number of training examples. `decoder` is p(x₀|x₁) of the bound's
+    L₀, in words. `primary` are the comparisons that the grid is run for; `relevant` the smallest differences that
+    matter to it, by kind of metric, if they are not the metric's own; `declarations` are all that were made, in order.
+    `seeds` are all that any cell has; with `auto`, each cell has the first few of them. `rungs` is how often trainings
+    were scored midway. `round` is that of the pages, if the command works in rounds. `own_steps` and `own_seeds` are
+    those of the grid's own file, whatever its command did; None for no number.
     """
 
     name: str
@@ -236,7 +236,7 @@ class Meta:
     round: Round | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where two axes, metrics or seeds are one, or a round has more seeds than there are."""
+        """ValueError where two axes, metrics or seeds are equal, or a round has more seeds than there are."""
         check_different("axis", [axis.name for axis in self.axes])
         check_different("metric", [metric.name for metric in self.metrics])
         check_different("seed", self.seeds)
@@ -250,22 +250,22 @@ class Meta:
 
     @property
     def at_rungs(self) -> bool:
-        """True where trainings stand at their first rung."""
+        """True where the round is of the trainings' first rungs."""
         return self.round is not None and self.round.rung
 
     @property
     def example(self) -> str:
-        """The word for one of the data: an image has a height, and one of an unknown shape has an extractor."""
+        """The word for one example: an image has a height or, if the shape is unknown, an extractor."""
         return "image" if len(self.shape) == 3 or self.extractor else "point"
 
     @property
     def examples(self) -> str:
-        """The word for several of the data."""
+        """The word for several examples."""
         return f"{self.example}s"
 
     @property
     def first_look(self) -> tuple[int, ...] | None:
-        """The seeds of the first look, which all cells have whatever is found; None where their number was fixed."""
+        """The seeds of the first look, which all cells have; None where the number of seeds was fixed."""
         return None if self.auto is None else self.seeds[: self.auto.looks[0]]
 
     def seeds_of(self, cell: str) -> tuple[int, ...]:
@@ -273,22 +273,22 @@ class Meta:
         return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
 
     def read_by(self, metric: ShownMetric) -> ShownMetric:
-        """The metric with the smallest difference that matters to this grid."""
+        """The metric with the smallest difference that matters in this grid."""
         return replace(metric, relevant=self.relevant.get(metric.kind, metric.relevant))
 
     @cached_property
     def declared(self) -> list[tuple[str, str]]:
-        """The comparisons that are declared, as pairs of ids: the primary ones, or all with the baseline."""
+        """The declared comparisons as pairs of ids: the primary ones or, without any, all with the baseline."""
         return declared(self.primary, self.baseline, self.cells)
 
     @cached_property
     def rows(self) -> tuple[str, ...]:
-        """The names of the axes whose levels are rows: what is declared compares cells within each of them."""
+        """The names of the axes whose levels form rows, that is, on which compared cells always have the same level."""
         return row_axes(self.declared, self.cells)
 
 
 def parse_meta(text: str | bytes, source: str) -> Meta:
-    """The grid.json of this text; InputError that names the `source`, the field, and what it should hold."""
+    """The grid.json in this text; InputError that names the `source`, the field, and its expected content."""
     try:
         return TypeAdapter(Meta).validate_json(plain_json(text))
     except ValidationError as error:

@@ -1,9 +1,9 @@
-"""Fields of CSV files that no spreadsheet runs, and that come back as they were.
+"""Fields of CSV files that no spreadsheet runs, and that are read back unchanged.
 
     =1+1  ─▶  '=1+1  ─▶  =1+1        '=1  ─▶  ''=1  ─▶  '=1        −1.5, and every other number, stays as it is
 
-A spreadsheet takes a field that begins so for a formula, which may start programs and send what is in other fields
-away. An apostrophe before it says that it is a text.
+A spreadsheet takes a field with such a beginning for a formula, which may start programs and send the content of other
+fields away. An apostrophe before it marks it as a text.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 
 FORMULA = "=+\\-@\t\r＝＋－＠"
-"""The beginnings of a field that is taken for a formula."""
+"""The characters at whose sight a spreadsheet takes a field for a formula."""
 APOSTROPHE = b"'"
-"""The mark in every file of which a field is guarded."""
+"""The mark that occurs in every file with a guarded field."""
 _RUN = re.compile(f"'*[{FORMULA}]")
 
 

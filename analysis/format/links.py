@@ -1,5 +1,4 @@
-"""The places where a grid's runs are kept and shown: a tracking store's address, the runs in it, and its page of the
-grid."""
+"""The places where a grid's runs are kept and shown: a tracking store's address, its runs, and its page of the grid."""
 
 from __future__ import annotations
 
@@ -14,7 +13,7 @@ from analysis.format.errors import InputError
 from analysis.format.plain import plain_json
 
 LOCAL = "http://127.0.0.1:5000"
-"""The address where `mlflow ui` shows a store that is no server."""
+"""The address at which `mlflow ui` shows a store that is not a server."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,13 @@ def without_password(uri: str) -> str:
 
 
 def reason_of(error: Exception, uri: str) -> str:
-    """The first line of a store's error, without the URI's password; SQLAlchemy may say where before what."""
+    """The line of a store's error that says what went wrong, without the URI's password."""
     lines = [line for line in str(error).strip().splitlines() if not line.startswith("(raised as a result of")]
     return without_passwords((lines or [type(error).__name__])[0], uri)
 
 
 def without_passwords(text: str, uri: str) -> str:
-    """A message about the store at `uri` without what that address, and any other one in it, keeps secret."""
+    """A message about the store at `uri`, without the secrets of this address and of any other in it."""
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
 
 

@@ -1,23 +1,23 @@
-"""The names of a results folder's files, columns and layouts: to know them takes no pandas, which takes a while."""
+"""The names of a results folder's files, columns and layouts, in a module that does not import pandas."""
 
 from __future__ import annotations
 
 FIXED = ("cell_id", "training_id", "seed", "status", "reason")
 """The columns that every runs.csv has."""
 TRACEBACK, NOTES = "traceback", "notes"
-"""The traceback of a failed run, whose reason is its message alone; and what a reader must know of a finished run, a
-line each. Most sources have neither, and no such columns."""
+"""The traceback of a failed run, whose reason is only its message; and notes that a reader of a finished run needs, one
+per line. Most sources have neither, and no such columns."""
 AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
-"""The autoencoder that a run's images went through ("" in pixels), and the kinds of metrics that it cannot be compared
-in. Sources without latents have no such columns."""
+"""The autoencoder of a run's images ("" in pixels), and the kinds of metrics in which the run cannot be compared.
+Sources without latents have no such columns."""
 OPTIONAL = (TRACEBACK, NOTES, *LATENT)
-"""The columns that are there where a row has something to say in them."""
+"""The columns that exist only if a row has something in them."""
 PRECISION, MACHINE, FIRST_RESULT = "precision", "machine", "first_result"
 VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE, FIRST_RESULT)
-"""The makers of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the precision of its
-network, which `training.precision=auto` leaves to the machine, and the kind of machine; and when the first of the
-stages that it rests on was finished, in UTC; "" where unknown."""
+"""The columns on the origin of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the
+precision of its network, which `training.precision=auto` leaves to the machine, and the kind of machine; and the time
+in UTC at which the first of its stages finished; "" where unknown."""
 NUMERICS = 6
 """Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
 
@@ -34,42 +34,40 @@ the bound's draws; weights stated of x_0.
 METADATA = (*FIXED, *OPTIONAL, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 LIKELIHOOD = "likelihood"
-"""The purpose of a metric that is of each held-out image, and of no sample."""
+"""The purpose of a metric of held-out images, as opposed to one of samples."""
 AMOUNTS = ("training.steps", "training.batch")
-"""The choices that are counted with: whole numbers."""
+"""The choices that are amounts: whole numbers."""
 SETS = "cost/sample_sets"
-"""The number of generated sets that were drawn, where `evaluation.sets=auto` asked for as many as it takes."""
+"""The number of generated sets that were drawn, if `evaluation.sets=auto` chose it."""
 SET_SPREAD = "_set_sd"
-"""The ending of a metric's name in the column of the standard deviation between its generated sets."""
+"""The suffix of a metric's name in the column of the standard deviation between its generated sets."""
 SEVERAL = ", "
-"""Between the codes of a run that was trained by one version and scored by another, and between kinds of metrics."""
+"""The separator between codes of a run that one version trained and another scored, and between kinds of metrics."""
 RUNG = "rung/"
-"""The beginning of the names of curves that are metrics of a training on its way, over its steps: rung/nll/val of
-nll/val."""
+"""The prefix of curves that are metrics of a training midway, over its steps: rung/nll/val for nll/val."""
 RUNG_SECONDS = "cost/rung_seconds"
-"""The seconds of scoring a training on its way, at all of its rungs."""
+"""The seconds spent on scoring a training at all of its rungs."""
 OVER_STEPS = ("train/", "schedule/", "timesteps/", "clip/", RUNG)
-"""The beginnings of the names of curves over training steps."""
+"""The prefixes of the names of curves over training steps."""
 UNCOMPARED = "not comparable"
-"""The text in the place of a value that there is none of."""
+"""The text in the place of a value that cannot be compared."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
 SCORED, UNSCORED = "scored", "not scored"
-"""The states of runs at their first rung: what a round of rungs says in the place of how they ended; no runs.csv
-does."""
+"""The states of runs at their first rung, shown instead of their status in a round of rungs; runs.csv has neither."""
 COUNTED = (STATUSES[0], SCORED)
 """The statuses of runs whose values count."""
 
 HELD_OUT = "held-out"
-"""The sheet of samples/ that holds data: images or points that no training has seen."""
+"""The sheet of samples/ that holds data: images or points from no training set."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 """The columns of curves.csv."""
 KEYS = ("cell_id", "seed", "metric")
 """The columns of images.csv that are no images."""
 FORMULAS = "formulas.csv"
 DECLARATIONS = "declarations"
-"""The key of grid.json that holds what was declared, and when."""
+"""The key of grid.json for the declarations and their times."""
 SEARCH, TRIAL = "search", "trial"
-"""What grid.json says of a search; and the column of runs.csv that numbers its trials, "" of cells that confirm it."""
+"""The key of grid.json for a search; and the column of runs.csv with its trials' numbers, "" for confirming cells."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
 """The files that `analysis.pages` makes of the other files, and can make again."""
 

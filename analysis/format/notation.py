@@ -1,8 +1,8 @@
 """Numbers and symbols as papers write them, for LaTeX and for matplotlib's mathtext.
 
 Labels are plain Unicode (μ̃, x₀, Σ, ‖·‖², L_T). Runs of symbols become one formula, $\\tilde{\\mu}$; the rest is text.
-Three significant digits are shown, four where an interval is finer than that; what is very large or small is a number
-below 10 times a power of ten.
+Numbers have three significant digits, or four if an interval is finer than that. Very large or small ones are written
+as a number below 10 times a power of ten.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DIGIT = re.compile(r"(?<![A-Za-z_])([A-Za-zα-ω])_(\d)(?!\w)")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
 _INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
-"""A Greek letter with an index: in figures alone, since tables that are committed keep their bytes."""
+"""A Greek letter with an index. It is set as a formula in figures only, so that committed tables keep their bytes."""
 _ESCAPES = (
     {char: f"\\{char}" for char in "&%$#_{}"}
     | {
@@ -73,7 +73,7 @@ def _tokens(text: str) -> list[tuple[bool, str]]:
 
 
 def _bears(base: str, marks: str) -> bool:
-    """True where a character bears accents in a formula: a letter, or a symbol, and nothing that TeX obeys."""
+    """True where a character may bear accents in a formula: letters and symbols, but none with a meaning in TeX."""
     return base in SYMBOLS or (bool(marks) and base.isalnum())
 
 
@@ -127,7 +127,7 @@ def _is_set(char: str) -> bool:
 
 
 def mathtext(text: str) -> str:
-    """Text for matplotlib, whose fonts set accents over Greek letters well in formulas only."""
+    """Text for matplotlib, whose fonts set accents over Greek letters well only in formulas."""
     return "".join(_indexed(piece) if i % 2 else _figure_text(piece) for i, piece in enumerate(_INDEXED.split(text)))
 
 
@@ -136,12 +136,12 @@ def _indexed(piece: str) -> str:
 
 
 def _figure_text(piece: str) -> str:
-    # A root's sign by itself is known to TeX alone.
+    # Only TeX knows a root's sign by itself.
     return _typeset(piece, lambda plain: plain.replace("$", r"\$")).replace(SYMBOLS["√"], "√")
 
 
 def in_symbols(text: str) -> str:
-    """A question with its Greek letters and indices as such, but for `code`: mu, epsilon or x_0 as μ, ε or x₀."""
+    """A text with Greek letters and indices as symbols, except in `code`: mu, epsilon or x_0 becomes μ, ε or x₀."""
     return "`".join(piece if i % 2 else _in_symbols(piece) for i, piece in enumerate(text.split("`")))
 
 
@@ -165,9 +165,9 @@ def power_of_ten(exponent: int) -> str:
 
 @dataclass(frozen=True)
 class Rounding:
-    """The rounding of a column's numbers: at most so many decimals, and so many significant digits.
+    """The rounding of a column's numbers: to at most `decimals` decimals and `digits` significant digits.
 
-    What is `counted`, and not estimated, has no interval where all seeds agree.
+    A number that is `counted`, and not estimated, has no interval if all seeds agree.
     """
 
     decimals: int | None = None
@@ -176,7 +176,7 @@ class Rounding:
 
     @staticmethod
     def of(decimals: int | None, half_widths: list[float]) -> Rounding:
-        """The rounding of a column with these half-widths: one decimal more where the typical one would else read 0."""
+        """The rounding of a column with these half-widths, with one decimal more if the typical one would read 0."""
         finite = sorted(half for half in half_widths if not math.isnan(half))
         if decimals is not None and finite and finite[len(finite) // 2] < 0.5 * 10.0**-decimals:
             return Rounding(decimals + 1, 4)
@@ -202,7 +202,7 @@ class Rounding:
         return f"{value:z.{self.places(value)}f}".replace("-", "−")
 
     def measured(self, mean: float, half_width: float) -> str:
-        """A text of mean ± half-width, to the mean's last place; the mean alone where no interval is known."""
+        """The mean ± half-width as text, to the mean's last place; the mean alone where no interval is known."""
         if not math.isfinite(mean) or math.isnan(half_width) or (self.counted and half_width <= _AGREE * abs(mean)):
             return self.number(mean)
         exponent = self._exponent(mean)
@@ -221,28 +221,28 @@ class Rounding:
 
 
 _AGREE = 1e-9
-"""The share of a mean below which a half-width is rounding alone."""
+"""The share of a mean below which a half-width comes from rounding only."""
 
 
 def _half(half_width: float, places: int) -> str:
-    """A half-width as text, to so many places; never 0."""
+    """A half-width as text, with this number of decimals; never 0."""
     if 0 <= half_width < 0.5 * 10.0**-places:
         return f"<{10.0**-places:.{places}f}"
     return f"{half_width:.{places}f}"
 
 
 def listed(names: Sequence[str], word: str = "and", between: str = ", ") -> str:
-    """a, b and c"""
+    """The names as "a, b and c"."""
     return f"{between.join(names[:-1])} {word} {names[-1]}" if len(names) > 1 else "".join(names)
 
 
 def listed_names(names: Sequence[str], word: str) -> str:
-    """a, b or c; and a, 1; b, 2 or c where a name has a comma of its own"""
+    """The names as "a, b or c"; as "a, 1; b, 2 or c" if a name has a comma of its own."""
     return listed(names, word, _between(names))
 
 
 def some(names: Sequence[str], most: int = 40) -> str:
-    """a, b, c, and how many more where they are many; a, 1; b, 2; c where a name has a comma of its own"""
+    """The names as "a, b, c", or "a, 1; b, 2; c" if a name has a comma; beyond `most` names, their number."""
     between = _between(names)
     more = f"{between}and {len(names) - most} more" if len(names) > most else ""
     return between.join(names[:most]) + more
@@ -263,12 +263,12 @@ def cell_name(levels: Iterable[tuple[str, str]]) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """1 seed, 3 seeds"""
+    """A number with its noun, such as "1 seed" or "3 seeds"."""
     return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def begun(text: str) -> str:
-    """The text as a sentence begins: its first letter large, the others as they are. A symbol stays: μ̃ is no M̃."""
+    """The text as the beginning of a sentence, with its first letter large. A symbol stays: μ̃ does not become M̃."""
     return f"{text[:1].upper()}{text[1:]}" if text[:1].isascii() else text
 
 
@@ -278,7 +278,7 @@ def two_digits(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """A share as whole percents; never 0 where it is above."""
+    """A share in whole percent; never 0 for a share above 0."""
     return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
 
 

@@ -1,7 +1,7 @@
 """The grammar of every command that has options and nothing else: `python -m PROGRAM key=value …`.
 
-A value is the text behind the first "=", as the shell leaves it. A wrong word is answered in one line on stderr and by
-exit code 2, before anything heavy is imported: nothing here imports more than the standard library.
+A value is the text behind the first "=", as the shell leaves it. A wrong word ends the command with one line on stderr
+and exit code 2, before anything heavy is imported: this module needs only the standard library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
 @dataclass(frozen=True)
 class Option:
-    """A key of a command: what it means, and what stands for it where it is not given.
+    """A key of a command: its meaning, and its default value.
 
     `kind` is str, int or float; `choices` are all the values it takes, if they are few; `required` has no default.
     """
@@ -32,7 +32,7 @@ class Option:
     required: bool = False
 
     def read(self, key: str, text: str) -> str | int | float:
-        """The value that a text stands for; InputError where it is none of this option's."""
+        """The value of a text; InputError where this option does not allow it."""
         if not text:
             raise InputError(f"{key}= has no value: give {self.help}")
         if self.choices and text not in self.choices:
@@ -45,7 +45,7 @@ class Option:
 
 
 def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, Any]:
-    """A value per option; InputError for what is not key=value, unknown, given twice, missing, or no value of it."""
+    """A value per option; InputError for a word that is not key=value, unknown, twice, missing, or not allowed."""
     given: dict[str, Any] = {}
     for argument in arguments:
         refuse_dashes(argument)
@@ -64,7 +64,7 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
 
 
 def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
-    """InputError for --key=value, with the word to write; `key` tells what a key is called here."""
+    """InputError for --key=value, with the word to write instead; `key` maps a key to its name here."""
     if argument.startswith("-"):
         given, separator, text = argument.lstrip("-").partition("=")
         value = text if separator else "VALUE"
@@ -72,7 +72,7 @@ def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
 
 
 def folder_name(key: str, text: str) -> str:
-    """The name of a folder within another; InputError where it leads out of that, or is no name."""
+    """The name of a folder within another; InputError where it leads out of that folder, or is not a name."""
     if re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*)*", text) is None:
         raise InputError(f"{key} must be the name of a folder in results/, which leads to no other place, got {text!r}")
     return text
@@ -97,7 +97,7 @@ def run(
     action: Callable[[dict[str, Any]], None],
     arguments: Sequence[str] | None = None,
 ) -> int:
-    """Parse and act; the exit code (`shell.outcome`). The process's own arguments by default."""
+    """The exit code after parsing the arguments (by default the process's own) and acting on them (`shell.outcome`)."""
 
     def main(words: Sequence[str]) -> int:
         action(parse(words, options))

@@ -1,9 +1,9 @@
-"""Text that may come from anywhere as it is shown: every character is seen, and none does anything.
+"""Text from anywhere, made safe to show: every character is visible, and none has an effect.
 
     ESC [ 2 J  ─▶  \\x1b[2J        U+202E (right-to-left override)  ─▶  \\u202e
 
-A terminal obeys control characters: they clear it, name its window, write into its clipboard. What turns the direction
-of writing, or takes no room, makes a line read as another one, on a page too.
+A terminal obeys control characters: they clear it, name its window, write into its clipboard. Characters that change
+the direction of writing, or that take no room, make a line look like another one, on a page too.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any, TextIO, cast
 
 KEPT = "\n\t\u200c\u200d"
-"""Characters that are not printed and yet harmless; the last two join letters, or keep them apart, in some scripts."""
+"""The invisible characters that are harmless; the last two join letters, or keep them apart, in some scripts."""
 UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""The categories of Unicode of what is not seen: controls, formats with all that turns a text's direction, halves of
-pairs, and separators of lines."""
+"""The Unicode categories of invisible characters: controls; formats, which include changes of direction; halves of
+pairs; and separators of lines."""
 _STYLE = re.compile("(\x1b\\[[0-9;]*m)")
-"""The codes that make letters bold, or give them a colour, which a terminal may be told."""
+"""The codes for bold letters and colours, which are passed on to a terminal."""
 
 
 def plain(text: str) -> str:
-    """The text with everything that is not seen written out; lines and tabs stay."""
+    """The text with invisible characters written out; line ends and tabs stay."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -36,13 +36,13 @@ def plain(text: str) -> str:
 
 
 def line(text: str) -> str:
-    """The same in one line."""
+    """The plain text in one line."""
     return plain(" ".join(text.split()))
 
 
 def plain_json(text: str | bytes) -> str | bytes:
-    """A JSON text whose strings, and keys, are plain; what is no JSON, or too deep, stays, for whoever reads it to
-    refuse it."""
+    """A JSON text whose strings and keys are plain. A text that is not JSON, or too deep, stays as it is, and is
+    refused when it is read."""
     try:
         return json.dumps(_plain_within(json.loads(text)))
     except (ValueError, RecursionError):
@@ -61,19 +61,19 @@ def _plain_within(value: Any) -> Any:
 
 @contextmanager
 def printed_plainly() -> Iterator[None]:
-    """All that is printed meanwhile is plain, but for what is bold or has a colour."""
+    """A context in which all printed text is plain, except for bold letters and colours."""
     with redirect_stdout(cast(TextIO, _Plainly(sys.stdout))):
         yield
 
 
 class _Plainly:
-    """A stream before another one, to which it writes plain text; all else is the other's."""
+    """A stream in front of another one, to which it writes plain text; all other attributes are those of the other."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Write a text; the number of its characters."""
+        """Write a text, and return the number of its characters."""
         pieces = _STYLE.split(text)
         self._stream.write("".join(piece if i % 2 else plain(piece) for i, piece in enumerate(pieces)))
         return len(text)
@@ -83,19 +83,19 @@ class _Plainly:
 
 
 def _written(character: str) -> str:
-    """A character as Python writes it."""
+    """A character as Python's escape sequence."""
     number = ord(character)
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 _CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
-"""Between single backticks, which Markdown cannot take for others."""
+"""A text between single backticks, which Markdown takes for code."""
 _MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
-"""The characters that Markdown, as GitHub reads it, takes for more than a letter: of formulas and entities too."""
+"""The characters that Markdown, as GitHub reads it, takes for more than a letter, also in formulas and entities."""
 
 
 def in_markdown(text: str) -> str:
-    """Text in one line, escaped for Markdown, but for its `code`."""
+    """Text in one line, escaped for Markdown except for its `code`."""
     pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
     escaped = "".join(piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
     return re.sub(r"^(\s*)([#>]|[+-](?= ))", r"\1\\\2", escaped)

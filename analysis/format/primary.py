@@ -2,7 +2,7 @@
 
     {compare: {variance: learned}, at: {steps: ["5", "10"]}}        learned with the baseline's β, at 5 steps and at 10
 
-Here `variance` is compared and `steps` are not: cells of as many steps are a row, and each row is asked by itself.
+Here `variance` is compared and `steps` are not: cells with equally many steps form a row, a question of its own.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ Id = TypeVar("Id", bound=Hashable)
 class Primary:
     """A comparison that the grid is run for, as its file declares it: the cell at some levels with the cell at others.
 
-    Both are `at` further levels, at each in turn of an axis that has several there. Of an axis that none of these names
-    they have the baseline's level; if that names none either, they are compared at each.
+    Both are `at` further levels; where an axis has several levels there, at each in turn. On axes that are named
+    nowhere, both have the baseline's level; if the baseline has none either, they are compared at each level.
     """
 
     compare: dict[str, str]
@@ -30,13 +30,13 @@ class Primary:
     at: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def sides(self, baseline: Levels) -> list[tuple[dict[str, str], dict[str, str]]]:
-        """The levels that are named of the first cell and of the second, for each level that both are at."""
+        """The named levels of the first cell and of the second, for each combination of levels in `at`."""
         named = [[(axis, level) for level in levels] for axis, levels in self.at.items()]
         common = [dict(baseline) | dict(levels) for levels in product(*named)]
         return [(levels | self.compare, levels | self.to) for levels in common]
 
     def pairs(self, baseline: Levels, cells: Mapping[Id, Levels]) -> list[tuple[Id, Id]]:
-        """The pairs of cells that it means, of those that there are."""
+        """The pairs of existing cells that the comparison is about."""
         return [
             (a, b)
             for first, second in self.sides(baseline)
@@ -52,8 +52,8 @@ def _besides(levels: Levels, named: Collection[str]) -> dict[str, str]:
 
 
 def declared(primary: Sequence[Primary], baseline: Levels, cells: Mapping[Id, Levels]) -> list[tuple[Id, Id]]:
-    """The primary comparisons; where none is of cells that there are, each cell with the baseline: with that of its row
-    where the baseline does not name all axes."""
+    """The primary comparisons of existing cells or, if there are none, each cell with the baseline (with the one of its
+    row, if the baseline does not name all axes)."""
     pairs = [pair for each in primary for pair in each.pairs(baseline, cells)]
     if pairs:
         return pairs
@@ -63,7 +63,7 @@ def declared(primary: Sequence[Primary], baseline: Levels, cells: Mapping[Id, Le
 
 
 def row_axes(pairs: Sequence[tuple[Id, Id]], cells: Mapping[Id, Levels]) -> tuple[str, ...]:
-    """The axes along which none of these comparisons goes, and at several levels of which there are some."""
+    """The axes on which the two cells of every comparison agree, and on which comparisons have several levels."""
     every = dict.fromkeys(axis for levels in cells.values() for axis in levels)
     return tuple(
         axis
@@ -74,8 +74,8 @@ def row_axes(pairs: Sequence[tuple[Id, Id]], cells: Mapping[Id, Levels]) -> tupl
 
 
 def with_base(cells: Mapping[Id, Levels], baseline: Levels, rows: Sequence[str]) -> list[tuple[Id, Id]]:
-    """Each other cell of a row with the one at the baseline's levels there, or else with the first; without `rows` all
-    cells are one row."""
+    """Each other cell of a row with the row's cell at the baseline's levels, or with its first cell if there is none.
+    Without `rows`, all cells are one row."""
     by_row: dict[tuple[str | None, ...], list[Id]] = {}
     for cell, levels in cells.items():
         by_row.setdefault(tuple(levels.get(axis) for axis in rows), []).append(cell)

@@ -1,4 +1,4 @@
-"""The end of every command: a wrong call in one line and 2, a disk's refusal in one line and 1, Ctrl-C and 130."""
+"""The end of every command: a line and exit code 2 for a wrong call, 1 for an error of the disk, 130 for Ctrl-C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ AGAIN = "what has finished is kept, the same command continues"
 
 
 def exit_code(run: Callable[[], int]) -> int:
-    """Run a command; once it was interrupted, a further Ctrl-C ends the process at once."""
+    """Run a command; after an interruption, a further Ctrl-C ends the process at once."""
     code = run()
     if code == INTERRUPTED:
         signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))
@@ -38,7 +38,7 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
     """The exit code of a command on these arguments, after a line that says what stopped it."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.encoding.lower() not in ("utf-8", "utf8"):
-            # What such a terminal has no letters for is written out.
+            # Characters that such a terminal lacks are written out.
             stream.reconfigure(errors="backslashreplace")
     if "--version" in arguments:
         print(release())
@@ -50,7 +50,7 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         print(f"error: {line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Python would find it once more when it ends.
+        # Otherwise Python would find the broken pipe once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not {"--help", "-h", "help"} & set(arguments):
             print(f"error: what read this command's output has ended: {AGAIN}", file=sys.stderr)

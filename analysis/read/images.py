@@ -2,7 +2,7 @@
 
     (cell_id, seed, metric)  →  0, 1, …, N − 1    bits/dim of the test split's images, in the order of the split
 
-Every run is scored on the same images with the same noise, so a column is one image wherever it stands, and the
+Every run is scored on the same images with the same noise, so a column is the same image in every row, and the
 difference of two rows is paired by image. The mean over a row is the metric of that name in `runs`.
 
 A file has a column per image, hundreds of them, which pandas reads far slower than Python's own csv.
@@ -29,11 +29,11 @@ Scored = tuple[str, int, str, ImageValues]
 """cell_id, seed, metric, and the value of each image."""
 
 _ROUNDING = 1e-5
-"""The share of the largest value of a row by which its mean may differ from the metric, both having been rounded."""
+"""The share of a row's largest value by which the row's mean may differ from the metric, since both were rounded."""
 
 
 def no_images() -> pd.DataFrame:
-    """The frame where nothing is known per image."""
+    """The empty frame, for runs without values per image."""
     return _frame([], "")
 
 
@@ -43,7 +43,7 @@ def parse_images(content: bytes, source: str) -> pd.DataFrame:
 
 
 def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The images of these runs in their order, metrics of one run by name."""
+    """The images of these runs, in the order of the runs; the metrics of one run are ordered by name."""
     order = {key: i for i, key in enumerate(zip(runs["cell_id"], runs["seed"], strict=True))}
     places = [
         (order[cell_id, seed], metric, row)
@@ -54,7 +54,7 @@ def ordered_images(images: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def check_means(images: pd.DataFrame, runs: pd.DataFrame, source: str) -> None:
-    """InputError where the mean over a run's images is another number than its metric, beyond what rounding makes."""
+    """InputError where the mean over a run's images differs from its metric by more than rounding."""
     keys = list(zip(runs["cell_id"], runs["seed"], strict=True))
     for metric, rows in images.groupby(level="metric"):
         if metric in runs:

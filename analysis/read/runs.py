@@ -7,15 +7,14 @@
     formulas  figure, series, x, y
 
 All are put into one canonical order: rows by the axes' levels and seed; columns by kind and name. Names of metrics hold
-a "/"; what is a curve over training steps is left to the curves, of which it is the last point.
+a "/". Metrics that are the last point of a curve over training steps are left to the curves.
 
-Rows of different versions are never mixed without a word. `numerics` is raised whenever numbers at equal seed change,
-and `data_digest` is of the images themselves: more than one of either is refused. `code` may differ, and
-`GridResults.codes` tells how, and so may `machine`, of which `GridResults.machines` does. All are empty where they are
-not known, and so is `precision`.
+Rows of different versions are never mixed silently. `numerics` is raised whenever numbers at equal seed change, and
+`data_digest` is of the images themselves: more than one of either is refused. `code` and `machine` may differ, and
+`GridResults.codes` and `GridResults.machines` list them. All of these, and `precision`, are empty where not known.
 
-`not_comparable` names kinds of metrics of which a run that finished has no value that could be set beside others'.
-Whatever the source holds of them is left out here, so that nobody has to remember.
+`not_comparable` names kinds of metrics for which a finished run has no value that could be compared with others'. If
+the source has values of these kinds, they are dropped here, so that nobody has to remember.
 """
 
 from __future__ import annotations
@@ -60,16 +59,19 @@ FORMULA_COLUMNS = ("figure", "series", "x", "y")
 
 
 def no_formulas() -> pd.DataFrame:
-    """The frame where there is no such file."""
+    """The empty frame of formulas, for a folder without their file."""
     return _parse_formulas(f"{','.join(FORMULA_COLUMNS)}\n".encode(), "")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GridResults:
-    """The results of a grid. `samples` is the folder of its sample sheets, `strips` that of its forward and reverse
-    processes, `reconstructions` that of what its autoencoders make of test images; `tracking` is None where it was
-    delivered to no store. `search` is that whose winners it confirms, if it does. Curves, images and formulas are read
-    when first asked for. Where a command works in rounds, all of it is as of the last one, with its `basis`."""
+    """The results of a grid, as tidy frames. Curves, images and formulas are read when first asked for. If a command
+    works in rounds, everything is as of the last round, with its `basis`.
+
+    `samples` is the folder of sample sheets, `strips` that of forward and reverse processes, `reconstructions` that of
+    test images after an autoencoder. `tracking` is None if the grid was delivered to no store. `search` is the search
+    whose winners the grid confirms, if any.
+    """
 
     meta: Meta
     runs: pd.DataFrame
@@ -84,7 +86,7 @@ class GridResults:
     basis: Basis | None = None
 
     def __repr__(self) -> str:
-        """One line: the grid, how its runs ended, and the names of what there is."""
+        """One line: the grid, its runs by status, its axes and its metrics."""
         ended = ", ".join(f"{count} {status}" for status, count in Counter(self.runs["status"]).items())
         axes = ", ".join(axis.name for axis in self.meta.axes) or "none"
         metrics = ", ".join(metric.label for metric in self.meta.metrics)
@@ -92,7 +94,7 @@ class GridResults:
         return f"<results of {self.meta.name}: {cells} cells, runs {ended}; axes: {axes}; metrics: {metrics}>"
 
     def _repr_html_(self) -> str:
-        """That line above the runs' axes, seeds and metrics, as notebooks show it."""
+        """The line of `__repr__` above a table of the runs' axes, seeds and metrics, for notebooks."""
         shown = [f"axis.{axis.name}" for axis in self.meta.axes] + ["seed", "status"]
         shown += [metric.name for metric in self.meta.metrics if metric.name in self.runs]
         return f"<p>{escape(repr(self)[1:-1])}</p>{self.runs[shown].to_html(index=False, max_rows=20)}"
@@ -122,7 +124,7 @@ class GridResults:
 
     @property
     def machines(self) -> list[tuple[str, int]]:
-        """Each known kind of machine, with the number of runs of which it worked out any part, in order of the runs."""
+        """Each known kind of machine, with the number of runs that it computed any part of, in order of the runs."""
         return self._named(MACHINE)
 
     def _named(self, column: str) -> list[tuple[str, int]]:
@@ -238,7 +240,7 @@ def _check_levels(runs: pd.DataFrame, axes: Sequence[Axis], source: str) -> None
 
 
 def _check_amounts(runs: pd.DataFrame, source: str) -> None:
-    """InputError where what is counted with is no whole number above 0; a cell may have none."""
+    """InputError where an amount is not a whole number above 0; it may be empty."""
     for name in (name for name in AMOUNTS if name in runs):
         strange = [text for text in runs[name].unique() if text and not (text.isdecimal() and int(text))]
         if strange:
@@ -246,7 +248,7 @@ def _check_amounts(runs: pd.DataFrame, source: str) -> None:
 
 
 def _check_whole(texts: pd.DataFrame, meta: Meta, source: str) -> None:
-    """InputError where a cell lacks a row at a seed that it was run at: it has one whatever became of it."""
+    """InputError where a cell lacks a row at a seed that it was run at: every run has a row, however it ended."""
     there = set(zip(texts["cell_id"], texts["seed"], strict=True))
     missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
     if missing:

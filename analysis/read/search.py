@@ -1,8 +1,8 @@
-"""A hyperparameter search as a results folder tells it: what grid.json says of it, its trials, and their rungs.
+"""A hyperparameter search, read from a results folder: its description in grid.json, its trials, and their rungs.
 
     trials  the rows of runs.csv that have a number, in their order: trial, status, reason, cell_id, param.*, choices,
             metrics, which are means over the search's seeds
-    rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows where none watched
+    rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows without a pruner
 
 All values of a search are of validation data. The classes are the schema, as in `grid_json.py`.
 """
@@ -35,7 +35,7 @@ _AGAIN = "run the search again, what has finished is not repeated"
 
 @dataclass(frozen=True)
 class SearchedParameter:
-    """A parameter that is searched: a range, or choices; `when` names the values of others that it is there with."""
+    """A searched parameter: a range, or choices. It exists only with the values of other parameters in `when`."""
 
     name: str
     label: str
@@ -48,7 +48,7 @@ class SearchedParameter:
     when: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """ValueError where it cannot be drawn: it has neither choices nor a range that an axis can show."""
+        """ValueError where it has neither choices nor a range that can be drawn from and shown on an axis."""
         if self.kind == "choice":
             if not self.choices:
                 raise ValueError(f"{self.name} is a choice of none")
@@ -58,7 +58,7 @@ class SearchedParameter:
             raise ValueError(f"{self.name} is logarithmic from {self.low:g}, which is not above 0")
 
     def check(self, text: str) -> None:
-        """ValueError where a text is no value of this parameter; "" is none, and fine."""
+        """ValueError where a text is no value of this parameter; "" means no value, and is allowed."""
         if self.kind == "choice":
             if text and text not in self.choices:
                 raise ValueError(f"{self.name} is {text!r}, which is none of its choices {', '.join(self.choices)}")
@@ -76,7 +76,8 @@ class SearchedParameter:
 
 @dataclass(frozen=True)
 class SearchWinner:
-    """A trial that is run anew beside the default: its level in the confirmation, and what the search saw of it."""
+    """A trial that is run anew beside the default: its level in the confirmation; its parameters and values in the
+    search."""
 
     level: str
     label: str
@@ -111,8 +112,7 @@ class SearchMeta:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        """ValueError where there are not one or two objectives, each with a direction, nothing is searched, or two are
-        one."""
+        """ValueError without one or two objectives with a direction, without parameters, or if two share a name."""
         if len(self.objectives) not in (1, 2):
             raise ValueError(f"a search has one or two objectives, not {len(self.objectives)}")
         for objective in self.objectives:
@@ -137,7 +137,7 @@ class Search:
 
     @cached_property
     def rungs(self) -> pd.DataFrame:
-        """The values of each trial that a pruner saw."""
+        """The values of each trial that a pruner saw, read when first asked for."""
         return self.load_rungs()
 
     @property
@@ -233,7 +233,7 @@ def _check_trials(trials: pd.DataFrame, head: SearchMeta, source: str) -> None:
 
 
 def _rungs(trials: pd.DataFrame, head: SearchMeta, curves: pd.DataFrame) -> pd.DataFrame:
-    """Values that a pruner saw, by trial, seed and step; of a cell that was tried twice, as far as each trial went."""
+    """The values that a pruner saw, by trial, seed and step; a trial has those of its cell as far as it went itself."""
     points = curves[(curves["curve"] == f"{RUNG}{head.objectives[0].name}") & curves["seed"].isin(head.seeds)]
     both = trials[[TRIAL, "cell_id", "status", STEPS]].merge(points, on="cell_id")
     seen = both[(both["status"] != "pruned") | (both["x"] <= both[STEPS])]

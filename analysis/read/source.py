@@ -23,7 +23,7 @@ RESULTS = Path("results")
 
 @dataclass(frozen=True)
 class Source:
-    """The source that is read: a results folder, or the grid of its name in a tracking `store`, "" for none."""
+    """The source of a grid: a results `folder` or, if `store` is not "", the grid of that name in the store."""
 
     folder: Path
     store: str = ""
@@ -44,8 +44,8 @@ class Source:
 
 
 def source_of(values: Mapping[str, str]) -> Source:
-    """The source that grid= and runs= name, of which a line on stderr says whose run it is where only the name is
-    given; InputError where there is none, or it is not said which."""
+    """The source that `grid=` and `runs=` name; InputError where there is none, or neither is given. If only a name is
+    given, a line on stderr says whose run is read."""
     grid, runs = values["grid"], values["runs"]
     if "://" in runs:
         if not grid:

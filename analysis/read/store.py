@@ -57,7 +57,7 @@ def read_store(uri: str, name: str) -> GridResults:
     grid = named(read_folder)(folder.path)
     delivered = grid.tracking
     ids = delivered.runs if delivered is not None and delivered.experiment == experiment else {}
-    # What loads the frames holds the folder, which so lasts as long as the grid and every copy of it.
+    # The loaders keep a reference to the folder, so it lasts as long as the grid and every copy of it.
     return replace(
         grid,
         load_curves=named(grid.load_curves),
@@ -107,7 +107,7 @@ def _downloaded(client: MlflowClient, uri: str, run: str) -> TemporaryFolder:
 
 @contextmanager
 def _answering(uri: str) -> Iterator[None]:
-    """A store that fails is an InputError of one line."""
+    """A context that turns errors of the store into an InputError of one line."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -120,7 +120,7 @@ def _answering(uri: str) -> Iterator[None]:
 
 @contextmanager
 def _named(folder: TemporaryFolder, run: str) -> Iterator[None]:
-    """Errors of a downloaded file, said of the run that it is from."""
+    """A context in which errors about a downloaded file name the run that it is from."""
     try:
         yield
     except InputError as error:

@@ -1,11 +1,11 @@
-"""A grid as of its round: what is shown of files that hold more, so that pages can be drawn anew and say the same.
+"""A grid as of its round: the part of its files that pages show, so that they say the same when drawn again.
 
     round of whole trainings    the runs of its first seeds
-    round of first rungs        of these, what each training scored at its first rung: nll/val ← rung/nll/val
+    round of first rungs        of these, the scores of each training at its first rung: nll/val ← rung/nll/val
 
-No verdict is due in a preliminary round, so what only verdicts need is left out: looks, claims, trainings on their way.
-At a rung nothing is known per held-out image, and samples, costs and curves are of the end, or would be other ones when
-pages are drawn anew.
+No verdict is due in a preliminary round, so everything that only verdicts need is left out: looks, claims, later rungs.
+At a rung nothing is known per held-out image. Samples, costs and curves are left out there as well: they are of the
+end, or would differ when pages are drawn again.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ Load = Callable[[], pd.DataFrame]
 
 @dataclass(frozen=True)
 class Basis:
-    """The basis of a round's pages: the first of so many `planned` seeds, or the most that there may be where `looks`
-    add them; and of a round of rungs, the fewest and most steps that trainings had taken, of those that they take."""
+    """The basis of a round's pages: the number of `planned` seeds, or with `looks` the most there may be. In a round of
+    rungs, `steps` are the fewest and the most that trainings had taken, and `of_steps` those of whole trainings."""
 
     planned: int
     looks: bool = False
@@ -42,7 +42,7 @@ class Basis:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A grid as of its round; of one without rounds, all that there is, and no basis."""
+    """A grid as of its round; without rounds, all of it, and no `basis`."""
 
     meta: Meta
     runs: pd.DataFrame
@@ -51,14 +51,14 @@ class View:
 
 
 def of_round(meta: Meta) -> Meta:
-    """The description of the grid, of the seeds of its round alone."""
+    """The grid's description, limited to the seeds of its round."""
     now = meta.round
     if now is None:
         return meta
     seeds = meta.seeds[: now.seeds]
     if now.preliminary:
         return replace(meta, seeds=seeds, auto=None, expects=(), rungs=0)
-    # The looks as they stood at so many seeds.
+    # The looks as they stood at the seeds of this round.
     stopped = {cell: min(n, now.seeds) for cell, n in meta.auto.stopped.items()} if meta.auto else {}
     return replace(meta, seeds=seeds, auto=meta.auto and replace(meta.auto, stopped=stopped))
 
@@ -84,7 +84,7 @@ def as_of_round(meta: Meta, runs: pd.DataFrame, load_curves: Load) -> View:
 
 
 def _filled(runs: pd.DataFrame) -> pd.DataFrame:
-    """The runs without metrics that none of them has."""
+    """The runs, without the metrics that no run has."""
     return runs.drop(columns=[name for name in runs if "/" in str(name) and runs[name].isna().all()])
 
 
@@ -113,7 +113,7 @@ def _scores(curves: pd.DataFrame) -> Scores:
 
 
 def _at_rungs(runs: pd.DataFrame, scores: Scores) -> pd.DataFrame:
-    """The runs with what they scored for their metrics, and how they stood then."""
+    """The runs with their scores at the first rung as metrics, and with their status at that time."""
     rest = runs.drop(columns=[name for name in runs if "/" in str(name)])
     keys = pd.MultiIndex.from_frame(rest[KEYS])
     values = scores.values.reindex(keys).reset_index(drop=True)
@@ -127,8 +127,7 @@ def _at_rungs(runs: pd.DataFrame, scores: Scores) -> pd.DataFrame:
 
 
 def _judged_at_rungs(meta: Meta, columns: list[str]) -> Meta:
-    """The description of the grid, of metrics as they are known at rungs: the bound on validation images, one generated
-    set."""
+    """The grid's description, with metrics as known at rungs: the bound on validation images, and one generated set."""
     metrics = [_at_rung(metric, columns, meta.quality_sets or 1) for metric in meta.metrics]
     renamed = {old.name: new.name for old, new in zip(meta.metrics, metrics, strict=True)}
     return replace(
@@ -140,7 +139,7 @@ def _judged_at_rungs(meta: Meta, columns: list[str]) -> Meta:
 
 
 def _at_rung(metric: ShownMetric, columns: list[str], sets: int) -> ShownMetric:
-    """The metric that stands for one at a rung; what is counted over one generated set comes in larger steps."""
+    """The metric that stands for `metric` at a rung. Over a single generated set, counts come in larger steps."""
     scaled = replace(metric, resolution=metric.resolution * sets)
     on_validation = metric.name.replace("/test", "/val")
     if metric.name in columns or on_validation not in columns:

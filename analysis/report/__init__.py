@@ -2,9 +2,9 @@
 
     answers and figures ─▶ sections ─▶ report.html
 
-One screen answers: the verdict, beside it the differences and samples, below it the table. All else is folded, each
-part under a line that says what is in it. The page loads nothing, and the same grid gives the same bytes. That of a
-committed grid goes to results/.committed/<grid>/.
+The first screen answers: the verdict, with differences and samples beside it, and the table below it. All other parts
+are folded, each under a line that says what is in it. The page loads nothing, and the same grid gives the same bytes.
+The page of a committed grid goes to results/.committed/<grid>/.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, fil
 
 
 CURVES = ("elbo", "bound", "split", "estimate", "weights", "schedules", "training")
-"""The figures that stand behind the numbers, in order."""
+"""The figures behind the numbers, in order."""
 UNFOLDED = ("verdict", "table", "search")
-"""The parts that stand open; what did not finish does too, where there is any."""
+"""The parts that are open; the part on runs that did not finish is open too, if there are any."""
 
 
 def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> list[Section]:
@@ -101,14 +101,14 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 
 
 def _behind(answers: Answers, drawn: Mapping[str, Picture]) -> Section | None:
-    """The figures behind the numbers, after a sentence for each that would say nothing."""
+    """The figures behind the numbers, after the sentences that replace figures which would show nothing."""
     part = _gallery("curves", "Behind the numbers", drawn, *CURVES) or Section("curves", "Behind the numbers", ())
     said = tuple(Text(sentence) for sentence in sentences(answers).values())
     return replace(part, blocks=(*said, *part.blocks)) if said or part.blocks else None
 
 
 def _setting(answers: Answers) -> str:
-    """The line that says what was run."""
+    """The line that describes what was run."""
     meta = answers.meta
     lacking = "were not scored" if meta.at_rungs else "did not finish"
     words = [
@@ -127,7 +127,7 @@ def _setting(answers: Answers) -> str:
 
 
 def write_report(page: str, folder: Path) -> Path:
-    """Write a page as report.html of a results folder; its path."""
+    """Write a page as report.html of a results folder, and return its path."""
     path = folder / FILE
     write_text(path, page)
     return path

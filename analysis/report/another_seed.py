@@ -1,4 +1,4 @@
-"""The report's answer to what one more seed would do: to intervals, to verdicts, to the clock."""
+"""The report's answer to the question of one more seed: its effect on intervals and verdicts, and the time it takes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from analysis.statistics.paired import narrowing
 
 
 def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
-    """The answer in few words, and in sentences; nothing where no cell has two seeds."""
+    """The answer in few words, and in sentences; both empty where no cell has two seeds."""
     sizes = Counter(len(e.values) for answer in answers.findings for e in answer.estimates if len(e.values) > 1)
     if not sizes:
         return "", []
@@ -36,13 +36,13 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
 
 
 def seed_seconds(answers: Answers) -> float:
-    """The seconds of workers that a seed of every cell took on average; 0 where they are not known."""
+    """The seconds that workers spent on a seed of every cell, on average; 0 where they are not known."""
     finished = int(answers.grid.runs["status"].isin(COUNTED).sum())
     return answers.costs.work * len(answers.cells) / finished if finished else 0.0
 
 
 def _verdicts(answer: Findings, auto: Auto | None) -> str:
-    """The comparisons that are undecided, and what the nearest of them takes."""
+    """A sentence on the undecided comparisons, and on the seeds that the nearest of them needs."""
     undecided = [pair for pair in answer.pairs if pair.verdict == "cannot tell" and not pair.same]
     if not undecided:
         return f"{answer.metric.label}: every comparison of the list is decided."
@@ -56,7 +56,7 @@ def _verdicts(answer: Findings, auto: Auto | None) -> str:
 
 
 def _at_looks(undecided: Sequence[CellComparison], looks: Sequence[int]) -> list[str]:
-    """The number of those that were given up at a look, wait for the next one, or are open after the last."""
+    """The numbers of comparisons that were given up at a look, wait for the next one, or are open after the last."""
     given_up = [pair for pair in undecided if pair.sequential is not None and pair.sequential.dropped]
     rest = [pair for pair in undecided if pair.sequential is None or not pair.sequential.dropped]
     seen = max((pair.comparison.n for pair in rest), default=0)
@@ -68,7 +68,7 @@ def _at_looks(undecided: Sequence[CellComparison], looks: Sequence[int]) -> list
 
 
 def _afterwards(answers: Answers) -> Sequence[str]:
-    """The effect of a seed that was not planned on the standing of verdicts."""
+    """A sentence on the effect of an unplanned seed on verdicts."""
     if answers.meta.auto is not None:
         return ["Looks were planned: a larger `seeds.max=` after these results makes verdicts exploratory."]
     return ["Asked for after these results were seen, it makes verdicts exploratory."]

@@ -1,4 +1,4 @@
-"""The report's answers: what to take for likelihood and for samples, which axes matter, and what noise there is."""
+"""The report's answers: papers' claims and their fates, axes that matter, and the noise of values."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def published(answers: Answers) -> Section | None:
 
 
 def axes(answers: Answers) -> Section | None:
-    """The axes that matter and those that depend on each other, in a grid of several."""
+    """The section on axes that matter or depend on each other, in a grid with several axes."""
     blocks: list[Block] = [block for factorial in answers.effects for block in _effects(factorial)]
     if not blocks:
         return None
@@ -63,7 +63,7 @@ def axes(answers: Answers) -> Section | None:
 
 
 def _mattering(factorial: Factorial) -> str:
-    """The axes whose levels are shown to differ by more than does not matter, and those that depend on each other."""
+    """The axes that are shown to matter, and the axes that are shown to depend on each other."""
     names = [" × ".join(effect.factors) for effect in factorial.ranked if effect.F and factorial.matters(effect)]
     return listed(names) or "none is shown to"
 
@@ -77,13 +77,13 @@ def _effects(factorial: Factorial) -> list[Block]:
 
 
 def factorial_sentences(factorial: Factorial) -> list[str]:
-    """The effects, how they were tested, and what the tests do not know."""
+    """Sentences on the effects and their tests, and on what the tests leave out."""
     sentences = [_effect_sentence(factorial, effect) for effect in factorial.ranked]
     return [*sentences, *factorial.tests.notes, *_cautions(factorial)]
 
 
 def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
-    """One effect with its test; an axis that matters between two cells is said to, though it may not on average."""
+    """A sentence on one effect with its test. It says so if an axis matters between two cells but not on average."""
     if not effect.F:
         return f"{factorial.metric.label}: {_no_effect(effect)}."
     labels, label = effect.factors, factorial.metric.label
@@ -126,7 +126,7 @@ def _cautions(factorial: Factorial) -> list[str]:
 
 
 def _averages(factorial: Factorial) -> list[FactTable]:
-    """A row per level, as a reader compares them: averaged over all other axes."""
+    """A table with a row per level, averaged over all other axes."""
     if not factorial.averages:
         return []
     notes = dict.fromkeys(f"{average.axis.label} {average.note}" for average in factorial.averages if average.note)
@@ -142,7 +142,7 @@ def _averages(factorial: Factorial) -> list[FactTable]:
 
 
 def _measured(rounding: Rounding, estimate: Estimate) -> str:
-    """A mean with its interval, by its ends where it is a factor."""
+    """A mean with its interval; for a factor, with the ends of it."""
     if not estimate.factor:
         return rounding.measured(estimate.mean, estimate.half_width)
     low, mean, high = (rounding.number(value) for value in (estimate.low, estimate.mean, estimate.high))
@@ -150,7 +150,7 @@ def _measured(rounding: Rounding, estimate: Estimate) -> str:
 
 
 def noise(answers: Answers) -> Section | None:
-    """The sources of the intervals: seeds, drawing samples, the held-out images."""
+    """The section on the sources of noise: seeds, drawing samples, the held-out images."""
     by_image, what = not answers.grid.images.empty, answers.meta.example
     per_metric = [
         (_between_seeds(answer), _images(answer, what, known=by_image), _by_image(answer, what, share) if share else "")
@@ -198,8 +198,8 @@ def _spent(best_use: Spending | None) -> str:
 
 
 def _images(answer: Findings, what: str, *, known: bool) -> str:
-    """The part of a difference's error that is the choice of held-out images or points, where the value of each is
-    known."""
+    """A sentence on the part of a difference's error that comes from the choice of held-out images or points, or on
+    values per image not being known."""
     compared = [pair.comparison for pair in answer.pairs if pair.comparison.n > 1]
     if answer.metric.decides != LIKELIHOOD or not compared:
         return ""
@@ -218,10 +218,10 @@ def _images(answer: Findings, what: str, *, known: bool) -> str:
 
 
 def _by_image(answer: Findings, what: str, share_of: tuple[CellRuns, CellRuns, ImageShare]) -> str:
-    """On how many images or points the best cell is better than another."""
+    """A sentence on the share of images or points on which the best cell is better than another."""
     best, other, share = share_of
     ends = [f"{100 * end:.0f}" for end in (share.low, share.high)]
-    # Where nearly all images agree, resampling them has nothing to say.
+    # Where nearly all images agree, resampling them adds nothing.
     interval = f" (95 % interval {ends[0]} to {ends[1]} %, bootstrapped over {what}s)" if ends[0] != ends[1] else ""
     return (
         f"{answer.metric.label}: {best.name} is better than {other.name} on {percent(share.mean)} of the {share.n} "
@@ -230,5 +230,5 @@ def _by_image(answer: Findings, what: str, share_of: tuple[CellRuns, CellRuns, I
 
 
 def _size(answer: Findings, sd: float) -> str:
-    """Two digits of a standard deviation, with the metric's unit."""
+    """A standard deviation by two digits, with the metric's unit."""
     return f"{two_digits(sd)} {answer.metric.unit}" if answer.metric.unit else two_digits(sd)

@@ -1,4 +1,4 @@
-"""The report's answer to whether the answer depends on the budget: what trainings scored on their way."""
+"""The report's section on the training budget, and on how the answer depends on it: the scores at rungs."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ BRANCHES = (
 )
 LEFT_OUT = "Cells whose learning rate has not fallen yet at a rung ({names}) are left out of it."
 NAMED = 4
-"""So many cells are named that are left out."""
+"""The most cells that are named among those left out."""
 _TITLE = "Does it depend on the budget?"
 
 
 def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """The section that says which verdicts would hold at twice the steps, and what may turn; None where there is none,
-    or no verdict is due."""
+    """The section on verdicts that would hold at twice the steps, and on verdicts that may turn; None where there are
+    no comparisons, or no verdict is due."""
     if answers.preliminary:
         return None
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
@@ -69,7 +69,7 @@ def _unknown(answers: Answers) -> str:
 
 
 def _rules(answers: Answers) -> list[Text]:
-    """Sentences that say what the section rests on."""
+    """Sentences on the assumptions of the section."""
     branched = [BRANCHES] if any(cell.parameter(RATE) == BRANCHED for cell in answers.cells) else []
     out = [cell.name for cell in answers.cells if not ends_at_rungs(cell)]
     left_out = [LEFT_OUT.format(names=some(out, NAMED))] if out else []
@@ -77,7 +77,7 @@ def _rules(answers: Answers) -> list[Text]:
 
 
 def _leaders(answer: Findings, of_metric: Budget) -> FactTable:
-    """A row per rung: the cell to take there, its mean, and how many may be the best."""
+    """A table with a row per rung: the best cell there, its mean, and the number of cells that may be the best."""
     rounding = Rounding(decimals=answer.metric.decimals)
     rows = [row for rung in of_metric.rungs if (row := _leader(answer, rung, rounding))]
     caption = f"{answer.metric.label} on the way: of the cells that may be the best there, the one with the best mean."
@@ -96,7 +96,7 @@ def _leader(answer: Findings, rung: Rung, rounding: Rounding) -> tuple[Fact, ...
 
 
 def _open(answer: Findings, of_metric: Budget) -> list[Items]:
-    """The verdicts that may turn, and those of which nothing is known."""
+    """The verdicts that may turn, and the verdicts about which nothing is known."""
     open_ones = [course for course in of_metric.courses if course.told_apart and not course.settled]
     turning = [course for course in open_ones if course.change is not None]
     unknown = [course for course in open_ones if course.change is None]
@@ -112,15 +112,14 @@ def _open(answer: Findings, of_metric: Budget) -> list[Items]:
 
 
 def budget_sentence(answer: Findings, budget: Budget) -> str:
-    """A sentence that says which verdicts of a metric would hold at twice the steps, and which cells may overtake the
-    best."""
+    """A sentence on a metric's verdicts that would hold at twice the steps, and on cells that may overtake the best."""
     turned = [course for course in budget.courses if course.told_apart and course.turned]
     more = f"{_overtaking(answer)}{_first_places(answer, budget)}{_turned(turned)}"
     return f"{answer.metric.label}: {_holding(budget)}{more}."
 
 
 def _holding(budget: Budget) -> str:
-    """The number of differences that would hold."""
+    """The number of differences that would hold at twice the steps, in words."""
     sure = [course for course in budget.courses if course.told_apart]
     settled = sum(course.settled for course in sure)
     unknown = sum(course.change is None for course in sure)
@@ -137,7 +136,7 @@ def _holding(budget: Budget) -> str:
 
 
 def _overtaking(answer: Findings) -> str:
-    """The cells that are worse than the best by any comparison, and may be better at twice the steps."""
+    """The cells that are shown to be worse than the best, but may be better at twice the steps."""
     if not answer.rivals or answer.best is None:
         return ""
     names = some([answer.cells[i].name for i in answer.rivals], len(answer.rivals))
@@ -145,7 +144,7 @@ def _overtaking(answer: Findings) -> str:
 
 
 def _first_places(answer: Findings, budget: Budget) -> str:
-    """The cells that had the best value in turn, where that changed."""
+    """The cells that had the best value in turn, if that changed."""
     leaders = [(rung, rung.best(answer.metric.sign)) for rung in budget.rungs]
     changes = [
         leader for before, leader in zip([(None, None), *leaders], leaders, strict=False) if before[1] != leader[1]
@@ -164,7 +163,7 @@ def _turned(turned: list[Course]) -> str:
 
 
 def course_line(course: Course) -> str:
-    """A verdict that may turn, with what it is now and what it was before."""
+    """A verdict that may turn, with the difference now and at the last rung before."""
     pair, change = course.pair, course.change
     start = f"{pair.a.name}, {pair.verdict} than {pair.b.name} by {apart(pair.metric, pair.comparison)}"
     if change is None:

@@ -1,4 +1,4 @@
-"""The report's list of comparisons: what is decided, what is not, and what could not be measured."""
+"""The report's list of comparisons: decided, undecided, and not measured."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from analysis.words.verdicts import (
 )
 
 MOST_OPEN = 12
-"""Comparisons of a metric that are shown unfolded where none is declared."""
+"""The most comparisons of a metric that are shown unfolded if all of them count as declared."""
 _FRESH = (
     "“n fresh seeds” at the end of a line: n new seeds of this grid, without those that were used here, would show a "
     f"difference with a probability of about {percent(POWER)}, and less often where most differences are small."
@@ -39,7 +39,7 @@ _FRESH = (
 
 
 def comparisons(answers: Answers) -> Section | None:
-    """The comparisons in words, per metric and verdict: those that are declared, and all others folded away; None where
+    """The section that lists comparisons by metric and verdict: declared ones, and all others folded away; None where
     no two cells share two seeds."""
     compared = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
     cut = best(answers, MOST_ROWS)
@@ -62,7 +62,8 @@ def _decided(answer: Findings) -> str:
 
 
 def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block]:
-    """The lists of what is declared, and the others, or all where they are many and none is declared, folded away."""
+    """The lists of declared comparisons and of the others, which are folded away; so are declared ones if all are and
+    many."""
     first = [pair for pair in answer.pairs if pair.primary]
     rest = [pair for pair in answer.pairs if not pair.primary]
     told, others = (_told(answer, pairs, shown, cut) for pairs in (first, rest))
@@ -73,9 +74,9 @@ def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block
 
 
 def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[int], cut: str) -> list[Items]:
-    """A list per verdict, of those of these pairs that are `shown`; `cut` says which these are where they are not all.
+    """A list per verdict, of the pairs that are `shown`; `cut` says which these are, if they are not all.
 
-    Where all are compared with one cell, the title says with which, and it is said once.
+    If all pairs have the same second cell, the titles name it, and the lines do not.
     """
     bases = {pair.b.name for pair in told}
     base = bases.pop() if len(bases) == 1 and len(told) > 1 else None
@@ -97,12 +98,12 @@ def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[in
 
 
 def _alike(pair: CellComparison) -> bool:
-    """True of a pair that no seed tells apart, which more of them would not either."""
+    """True of a pair with the same value at every seed, which further seeds would not tell apart either."""
     return pair.same and pair.verdict == "cannot tell"
 
 
 def _unmeasured(answers: Answers, answer: Findings) -> list[Items]:
-    """The declared comparisons that there is nothing to say of, and why."""
+    """The declared comparisons without values, each with the reason."""
     pairs = unmeasured(answers.grid, answer.metric, answers.cells)
     lines = [f"{a.name} against {b.name}: {_lacking(answer, a, b)}." for a, b in pairs]
     title = f"{answer.metric.label}: declared, and not measured ({len(lines)})"
@@ -127,7 +128,7 @@ def _title(word: Verdict, base: str | None) -> str:
 
 
 def _line(pair: CellComparison, answer: Findings) -> str:
-    """The sentence without its metric, which the title names."""
+    """The sentence on a comparison, without its metric, which the title names."""
     text = _without_metric(comparison_sentence(pair), answer)
     asked = answer.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
     said = begun(text) if text.startswith("cannot tell") else text
@@ -139,7 +140,7 @@ def _without_metric(text: str, answer: Findings) -> str:
 
 
 def _against(pair: CellComparison, answer: Findings) -> str:
-    """The rest that the title leaves to say: which cell, by how much, and what would confirm it."""
+    """The line on a comparison whose second cell is in the title: the first cell, the size, the seeds to confirm."""
     if pair.same or (math.isnan(pair.comparison.p) and pair.verdict != "open"):
         return _line(pair, answer)
     if pair.verdict == "open":

@@ -1,4 +1,4 @@
-"""The report's costs: a table of what each cell took, what differs in it, and which cells are on the front."""
+"""The report's costs: a table of each cell's costs, the differences between them, and the cells on the fronts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3
 
 
 def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
-    """Time, operations, memory; None where nothing is known."""
+    """The section on time, operations and memory; None where nothing is known."""
     cut = best(answers, MOST_ROWS)
     columns = [column for column in _columns(cut) if any(text != "–" for text in column[1])]
     if not columns:
@@ -42,7 +42,7 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
 
 
 def in_all(answers: Answers) -> str:
-    """The cost of the grid, whichever command ran it, and a seed of it; "" where that is not known."""
+    """A sentence on the cost of the whole grid, over all commands, and of a seed of it; "" where unknown."""
     work, clock = answers.costs.work, answers.meta.seconds
     if not work:
         return ""
@@ -58,7 +58,7 @@ def in_all(answers: Answers) -> str:
 
 
 def _gist(answers: Answers) -> str:
-    """The cost of all of it, and of a training."""
+    """The total cost, and the cost of a training, in few words."""
     seconds = [value for cell in answers.costs.train_seconds.values for value in cell.values()]
     low, high = (duration(value) for value in (min(seconds), max(seconds))) if seconds else ("", "")
     each = f"a training {low}" if low == high else f"a training {low} to {high}"
@@ -71,7 +71,7 @@ def _gist(answers: Answers) -> str:
 
 
 def _columns(answers: Answers) -> list[tuple[str, list[str]]]:
-    """Head and texts of each column."""
+    """The head and the texts of each column."""
     cells, costs = answers.cells, answers.costs
     seconds, also, drawn = costs.train_seconds.values, included(cells), costs.sampling
     size, unit = _time_unit([value for cell in seconds for value in cell.values()])
@@ -96,7 +96,7 @@ def _known(cells: Sequence[CellRuns], metric: str) -> list[dict[int, float]]:
 
 
 def _span(values: dict[int, float], write: Write) -> str:
-    """The mean, and the seeds' range where they differ as written."""
+    """The mean, with the range of seeds if it differs as written."""
     if not values:
         return "–"
     low, high = write(min(values.values())), write(max(values.values()))
@@ -105,7 +105,7 @@ def _span(values: dict[int, float], write: Write) -> str:
 
 
 def si(value: float) -> str:
-    """Three digits with the prefix of a power of 1000."""
+    """A number by three digits, with the prefix of a power of 1000."""
     size, prefix = next(((size, prefix) for size, prefix in _PREFIXES if abs(value) >= size), (1.0, ""))
     return f"{Rounding().number(value / size)}\u00a0{prefix}".rstrip("\u00a0") if value else "0"
 
@@ -124,7 +124,7 @@ def _small_time_unit(seconds: Sequence[float]) -> tuple[float, str]:
 
 
 def _differences(answers: Answers) -> str:
-    """By how much cells differ in what a training takes, and whether that is known."""
+    """Sentences on the differences between cells' trainings in operations and, if these do not matter, in time."""
     flops, used = answers.costs.train_flops, answers.costs.training
     means = [flops.mean(i) for i, values in enumerate(flops.values) if values]
     if len(means) > 1 and not flops.differs:
@@ -148,7 +148,7 @@ def _times(used: Cost) -> str:
 
 
 def _fronts(answers: Answers) -> list[Block]:
-    """The cells on each front, and what that means."""
+    """The list of the cells on each front, with the rule for it."""
     lines = []
     for purchase in answers.purchases:
         names = [cell.name for cell, on in zip(answers.cells, purchase.front, strict=True) if on]

@@ -1,4 +1,4 @@
-"""The figures of a report, each with one sentence that says what to see, and words for who cannot see it."""
+"""The figures of a report, each with a sentence on what to see, and with an alternative text."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ PRELIMINARY = {
     ),
     "compute": "What is bought by training in each space, its autoencoder included: a line joins the cells of a space.",
 }
-"""The captions of figures in which a verdict would stand, where none is due."""
+"""The captions of figures whose usual captions mention verdicts, for rounds in which none is due."""
 SHOWS = {
     "samples": "Sheet of generated samples of {cells}",
     "metrics": "Chart with a row for each of {cells}: seeds, mean, interval of {metrics}. The table holds the numbers",
@@ -134,7 +134,7 @@ SHOWS = {
 
 
 def pictures(answers: Answers, drawn: Mapping[str, Drawn], files: Files) -> dict[str, Picture]:
-    """The figures that were drawn of a grid, by name; the answers are of the cells that these show."""
+    """The drawn figures of a grid, by name; `answers` are of the cells that these show."""
     return {
         name: replace(
             picture(name, figure, caption(name, answers), alternative(name, answers)),
@@ -146,33 +146,33 @@ def pictures(answers: Answers, drawn: Mapping[str, Drawn], files: Files) -> dict
 
 
 def caption(name: str, answers: Answers) -> str:
-    """The thing to see in a figure, and what not every grid has of it."""
+    """The caption of a figure, with sentences on what only some grids have."""
     more = {"samples": _outside, "differences": _band, "bound": _off_the_axis}
     captions = CAPTIONS | PRELIMINARY if answers.preliminary else CAPTIONS
     return " ".join(text for text in (captions[name], more[name](answers) if name in more else "") if text)
 
 
 def _outside(answers: Answers) -> str:
-    """That points may lie outside of what is shown of them."""
+    """A sentence on points outside of the frames; "" for images."""
     return "How many points lie outside of a frame stands in it." if answers.meta.examples == "points" else ""
 
 
 def _band(answers: Answers) -> str:
-    """The meaning of the grey band, where a metric has one."""
+    """A sentence on the meaning of the grey band, if a metric has one."""
     metrics = [answer.metric for answer in answers.findings if not math.isnan(answer.metric.margin)]
     margins = listed([f"{margin(metric)} of {metric.label}" for metric in metrics], "or")
     return f"What lies in the grey band, a difference of less than {margins}, does not matter." if metrics else ""
 
 
 def _off_the_axis(answers: Answers) -> str:
-    """That terms of latents which are not above 0 are not drawn, where there are any."""
+    """A sentence on terms of latents that are not above 0 and so are not drawn, if there are any."""
     terms = zip(answers.cells, answers.curve(BOUND), strict=True)
     lost = any(in_latents(cell) and bool((table <= 0).any(axis=None)) for cell, table in terms)
     return "A first term of latents that is below 0 has no place on the logarithmic axis." if lost else ""
 
 
 def search_pictures(drawn: Mapping[str, Drawn], files: Files) -> dict[str, Picture]:
-    """The figures that were drawn of a search, by name."""
+    """The drawn figures of a search, by name."""
     return {
         name: replace(picture(name, figure, CAPTIONS[name], f"{SHOWS[name]}."), paper=files.paper(name))
         for name, figure in drawn.items()
@@ -180,7 +180,7 @@ def search_pictures(drawn: Mapping[str, Drawn], files: Files) -> dict[str, Pictu
 
 
 def alternative(name: str, answers: Answers) -> str:
-    """The figure in words."""
+    """The alternative text of a figure."""
     metrics = listed([answer.metric.label for answer in answers.findings]) or "the metrics"
     verdicts = "; ".join(f"{answer.metric.label} {_verdicts(answer)}" for answer in answers.findings)
     return f"{SHOWS[name].format(cells=answers.cells_shown, metrics=metrics, verdicts=verdicts)}."

@@ -1,4 +1,4 @@
-"""The files of a results folder that its page leads to: tables, rows, figures as PDF."""
+"""The files of a results folder that its page links to: tables, rows, figures as PDF."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from analysis.format.folders import pages_of
 from analysis.report.page import Link
 
 NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "answers.json", "grid.json")
-"""The files that are named at the foot of a page, where they are there."""
+"""The files that the foot of a page links to, if they exist."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """A results folder as its page sees it: `at` is the way there. None is known where a store was read."""
+    """A results folder as seen from its page: `at` is the relative path to it. `folder` is None if a store was read."""
 
     folder: Path | None = None
     at: str = ""
@@ -28,7 +28,7 @@ class Files:
         return Files(folder, os.path.relpath(folder, pages_of(folder)))
 
     def link(self, name: str) -> str:
-        """The address of a file; "" where it is not there."""
+        """The address of a file; "" where it does not exist."""
         if self.folder is None or not (self.folder / name).is_file():
             return ""
         return quote(Path(self.at, name).as_posix())
@@ -39,5 +39,5 @@ class Files:
 
     @property
     def links(self) -> Sequence[Link]:
-        """Links to all that have a name of their own."""
+        """Links to all files in `NAMES` that exist."""
         return [Link(name, link) for name in NAMES if (link := self.link(name))]

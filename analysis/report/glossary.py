@@ -1,4 +1,4 @@
-"""The words that a report uses in a sense of its own: explained where they stand, and listed at the page's end."""
+"""The words that a report uses in a sense of its own. They are explained in the text, and listed at the page's end."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MEANINGS = {
     "exploratory": "declared or continued after results existed: it suggests something, but confirms nothing",
     "Pareto front": "the cells that no other cell of the same or lower cost is known to beat",
 }
-"""Each word with its meaning; the table of docs/words.md is the same, which a test holds."""
+"""Each word with its meaning; a test keeps the table of docs/words.md equal to it."""
 METRICS = {
     "FID": "the distance of samples from real images, by mean and covariance of an extractor's features",
     "FID∞": "FID as it would be of ever more samples",
@@ -41,24 +41,24 @@ METRICS = {
     "rFID": "the FID of an autoencoder's reconstructions",
     "PSNR": "how near an autoencoder's reconstructions are to their images, in decibels",
 }
-"""The metrics of the suite by their labels: listed at the page's end where a table has them."""
+"""The metrics of the suite by their labels, each explained at the page's end if a table has it."""
 _FORMS = {
     "cell": r"(?<=\d )cells?\b",
     "axis": r"(?<!logarithmic )\bax[ei]s\b",
     "round": r"\bround\b(?= \d)",
     "look": r"\blooks?(?= at \d)|(?<=\bfirst )look\b|(?<=\bplanned )looks?\b",
 }
-"""The forms of words that are common in another sense too, or too common to be explained wherever they stand."""
+"""The forms of words that have another common sense too, or are too common to be explained everywhere."""
 _PATTERNS = {word: re.compile(_FORMS.get(word, rf"\b{word}s?\b"), re.IGNORECASE) for word in MEANINGS}
 
 
 def named(labels: Iterable[str]) -> set[str]:
-    """The metrics that are explained, of those with these labels: NLL of "NLL, no label"."""
+    """The explained metrics among those with these labels, such as NLL for "NLL, no label"."""
     return {label.partition(",")[0].partition(" (")[0] for label in labels} & METRICS.keys()
 
 
 def marked(escaped: str, used: set[str]) -> str:
-    """Escaped text with the first of each of these words as <abbr>, which shows its meaning; they join `used`."""
+    """Escaped text with the first of each word as <abbr>, which shows its meaning; the words are added to `used`."""
     places = {word: found for word, pattern in _PATTERNS.items() if (found := pattern.search(escaped))}
     used.update(places)
     for word, found in sorted(places.items(), key=lambda place: -place[1].start()):

@@ -3,8 +3,9 @@
     Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja, page.css, page.js
 
 Every text is plain and may come from a user: the template escapes it, and shows `code` as such. Only `Html` is trusted.
-The page's own script sorts and filters tables; the content security policy knows it by its hash and lets nothing else
-run. Whoever switches scripts off can still read all.
+
+The page's own script sorts and filters tables. The content security policy allows it by its hash, and no other script.
+The whole page is readable without scripts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from analysis.report.glossary import MEANINGS, METRICS, marked, named
 
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
 _PIXELS_PER_INCH = 110
-"""The size at which a figure is shown where there is room."""
+"""The size at which a figure is shown if there is room."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Answer:
-    """The choice for a purpose, in the largest letters, and why; `mark` says what limits it."""
+    """The choice for a purpose, in the largest letters, and the reasons; `mark` states the limits of the answer."""
 
     kind: ClassVar[str] = "answer"
     take: str
@@ -61,7 +62,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Link:
-    """A text that leads out of the page."""
+    """A text that links to another page or file."""
 
     text: str
     url: str
@@ -72,7 +73,7 @@ Fact = str | Link
 
 @dataclass(frozen=True)
 class FactTable:
-    """A table of facts: the first entry of a row names it, the others are right-aligned where they are `numbers`."""
+    """A table of facts: the first entry of a row names it; the others are right-aligned if they are `numbers`."""
 
     kind: ClassVar[str] = "facts"
     caption: str
@@ -83,7 +84,7 @@ class FactTable:
 
 @dataclass(frozen=True)
 class Html:
-    """A table as markup that is known to be escaped, below its caption; `label` names its scroll box."""
+    """A table as markup that is already escaped, below its caption; `label` names its scroll box."""
 
     kind: ClassVar[str] = "html"
     markup: str
@@ -93,9 +94,9 @@ class Html:
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture as a data URI of a PNG, with what to see in it and what stands for it where it cannot be seen.
+    """A picture as a data URI of a PNG, with a caption on what to see in it, and with an alternative text.
 
-    A `photo` keeps its colours on a dark page, and its pixels where it is enlarged. `paper` is where its PDF lies.
+    A `photo` keeps its colours on a dark page, and its pixels when enlarged. `paper` is the address of its PDF.
     """
 
     kind: ClassVar[str] = "picture"
@@ -111,7 +112,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Verbatim:
-    """A text whose line breaks and indentation stay, below its title."""
+    """A text that keeps its line breaks and indentation, below its title."""
 
     kind: ClassVar[str] = "verbatim"
     title: str
@@ -132,8 +133,8 @@ Block = Text | Answer | Items | FactTable | Html | Picture | Verbatim | Details
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page; `name` is its anchor, and `gist` says in few words what stands in it where it is `folded`.
-    What is `beside` stands at the right of the blocks where there is room."""
+    """A part of the page; `name` is its anchor, and `gist` sums it up in few words where it is `folded`. The blocks
+    `beside` stand at the right if there is room."""
 
     name: str
     title: str
@@ -144,13 +145,13 @@ class Section:
 
 
 def picture(name: str, drawn: Drawn, caption: str, alt: str) -> Picture:
-    """A figure as it stands in a page."""
+    """A drawn figure as a picture of a page."""
     width, height = (round(_PIXELS_PER_INCH * inches) for inches in drawn.inches)
     return Picture(name, uri_of(drawn.png), width, height, caption, alt)
 
 
 def uri_of(png: bytes) -> str:
-    """The bytes of a PNG as an address that holds all of it."""
+    """The bytes of a PNG as an address that contains all of them."""
     return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
 
 
@@ -161,7 +162,7 @@ def render(
     links: Sequence[Link] = (),
     metrics: Sequence[str] = (),
 ) -> str:
-    """The page; `links` lead to what lies outside of it, and the `metrics` of these labels are explained at its end."""
+    """The page. `links` lead out of it; the `metrics` with these labels are explained at its end."""
     here = Path(__file__).parent
     style, script = ((here / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
     environment = Environment(
@@ -181,12 +182,12 @@ def render(
 
 
 def _hash(script: str) -> str:
-    """The source by which a content security policy knows an inline script."""
+    """The hash by which a content security policy allows an inline script."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
 
 
 def prose(text: str, used: set[str] | None = None) -> Markup:
-    """Escaped text, with `code` as such; the suite's own words are explained, and join `used`, where it is given."""
+    """Escaped text, with `code` as such; if `used` is given, the suite's own words are explained, and added to it."""
     pieces = str(escape(text)).split("`")
     if len(pieces) % 2 == 0:
         pieces[-2:] = ["`".join(pieces[-2:])]
@@ -196,5 +197,5 @@ def prose(text: str, used: set[str] | None = None) -> Markup:
 
 
 def _bound(text: str) -> str:
-    """Text in which no line ends within a number and its interval, or between a symbol and its value."""
+    """Text without line breaks within a number and its interval, or between a symbol and its value."""
     return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda match: match[0].replace(" ", "\u00a0"), text)

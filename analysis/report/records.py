@@ -1,4 +1,4 @@
-"""The report's records: what else differed between cells, what did not finish, and where everything comes from."""
+"""The report's records: other differences between cells, runs that did not finish, and the origin of everything."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from analysis.words.weights import weight_lines
 
 
 def besides(answers: Answers) -> Section | None:
-    """Differences of cells besides the declared axes; None where there is nothing to compare."""
+    """The section on differences between cells besides the declared axes; None where there is nothing to compare."""
     if len(answers.cells) < 2:
         return None
     axes, meta = _axes(answers), answers.meta
@@ -44,7 +44,7 @@ def _axes(answers: Answers) -> list[str]:
 
 
 def _weights(answers: Answers) -> list[str]:
-    """The check of the weight of each t along every axis, whatever comes of it."""
+    """The result of the check of the weight of t, along every axis."""
     return weight_lines(answers.weight_check, answers.axes, recorded=bool(answers.weights))
 
 
@@ -67,7 +67,7 @@ def _apart(answers: Answers) -> list[str]:
 
 
 def lost(answers: Answers) -> int:
-    """The number of runs that did not finish, or were not scored where the round is of rungs."""
+    """The number of runs that did not finish or, in a round of rungs, were not scored."""
     return len(_lost(answers.grid.runs))
 
 
@@ -76,7 +76,7 @@ def _lost(runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def missing(answers: Answers) -> Section:
-    """Every run that did not finish, or was not scored where the round is of rungs; how it ended and why."""
+    """The section on runs that did not finish or, in a round of rungs, were not scored: their ends, and the reasons."""
     everyone, runs = answers.grid.runs, _lost(answers.grid.runs)
     whole, lacking = "finished", "did not finish"
     if answers.meta.at_rungs:
@@ -106,7 +106,8 @@ def missing(answers: Answers) -> Section:
 
 
 def provenance(answers: Answers) -> Section:
-    """Command, versions, data, device; every run by its ids, with its page in MLflow where it has one."""
+    """The section on command, versions, data and device, and on every run by its ids, with its page in MLflow if
+    any."""
     grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
     facts: dict[str, Fact] = {
         "Grid": meta.name,
@@ -134,7 +135,7 @@ def provenance(answers: Answers) -> Section:
 
 
 def _first(n: int) -> str:
-    """The words for a list that has not all of so many."""
+    """The words for a list that is cut to its first entries; "" if it has all of them."""
     return f": the first {MOST_ROWS} of {n}, runs.csv has all" if n > MOST_ROWS else ""
 
 
@@ -144,7 +145,7 @@ def _values(grid: GridResults, column: str) -> str:
 
 
 def _codes(grid: GridResults) -> str:
-    """The versions that trained or evaluated runs, with how many each; that of the grid where the runs do not say."""
+    """The versions of the code, each with the number of its runs; the grid's version if the runs do not say."""
     codes = grid.codes
     if len(codes) == 1:
         return codes[0][0]
@@ -162,6 +163,6 @@ def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Fact, 
 
 
 def _run(tracked: Tracking, cell_id: str, seed: int) -> Fact:
-    """A run's page, by its id."""
+    """A link to a run's page, named by its id; "–" if it has none."""
     page = tracked.run_link(cell_id, seed)
     return "–" if page is None else Link(tracked.runs[cell_id, seed], page)

@@ -1,5 +1,5 @@
-"""The samples of a page. On its first screen: the best cell's, and real images where the results folder holds any;
-below: those of every cell, and how many are copies of training images."""
+"""The samples of a page. The first screen has those of the best cell, and real images if the results folder has any; a
+section below has those of every cell, and says how many are copies of training images."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from analysis.format.notation import Rounding, begun
 from analysis.report.page import Picture, Section, Text, uri_of
 
 MEMORISATION = "memorisation/"
-"""The beginning of the name of the metric that says how many samples are nearer to a training image than real ones."""
+"""The prefix of the metric for the share of samples that are nearer to a training image than real images are."""
 _WIDE = 300
-"""About so many pixels of a screen are as wide as a sheet."""
+"""The approximate width of a sheet in pixels of a screen."""
 
 
 def first_samples(answers: Answers) -> list[Picture]:
-    """A sheet of the cell with the best samples, and one of held-out images; none where these are no images."""
+    """A sheet of the cell with the best samples, and one of held-out images; none if the data are not images."""
     folder, answer = answers.grid.samples, _decisive(answers)
     if answer is None or answer.best is None:
         return []
@@ -40,15 +40,14 @@ def first_samples(answers: Answers) -> list[Picture]:
 
 
 def samples_section(answers: Answers, pictures: Sequence[Picture]) -> Section | None:
-    """The figures of samples, after what is known of copies; None where there are none."""
+    """The section with the figures of samples, after a sentence on copies; None where there are no figures."""
     copies = _copies(answers)
     said = [Text(f"Are they copies of training images? {begun(copies)}.")] if copies else []
     return Section("samples", "Samples", (*said, *pictures), copies) if pictures else None
 
 
 def _copies(answers: Answers) -> str:
-    """The least and the largest mean of the memorisation rate over cells, beside that of real images; "" where it was
-    not measured."""
+    """The range over cells of the mean memorisation rate, and the rate of real images; "" where it was not measured."""
     metric = next((metric for metric in answers.metrics if metric.name.startswith(MEMORISATION)), None)
     known = [e.mean for cell in answers.cells if metric and (e := cell.estimate(metric.name)).known]
     if metric is None or not known:
@@ -61,12 +60,12 @@ def _copies(answers: Answers) -> str:
 
 
 def _decisive(answers: Answers) -> Findings | None:
-    """The answer for samples, or for likelihood where there is no other."""
+    """The answer for samples, or for likelihood if there is no other."""
     return next(iter(sorted(answers.findings, key=lambda answer: answer.metric.decides == LIKELIHOOD)), None)
 
 
 def _picture(name: str, image: NDArray[np.float64], caption: str, alt: str) -> Picture:
-    """A sheet at a whole number of a screen's pixels to each of its own."""
+    """A sheet, enlarged by a whole number of screen pixels per pixel."""
     pixels = np.round(255 * image).astype(np.uint8)
     height, width = pixels.shape[:2]
     file, times = io.BytesIO(), max(1, round(_WIDE / width))

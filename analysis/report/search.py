@@ -1,4 +1,4 @@
-"""The report's search: what was tried, how optimistic the best value was, the best trials, and the figures."""
+"""The report's section on a search: the trials, how optimistic the best value was, the best trials, and the figures."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _ELSEWHERE = (
 
 
 def search_section(search: Search, confirmed: Sequence[Optimism] | None, drawn: Mapping[str, Picture]) -> Section:
-    """Sentences, the best trials, those of the search's figures that are drawn, and where there are more."""
+    """The section with sentences, the best trials, the search's figures, and a note on where there are more."""
     sentences = tuple(search_sentences(search, confirmed))
     blocks: list[Block] = [Items("What was tried, and what came of it", sentences), *_best(search)]
     figures = [drawn[name] for name in FIGURES if name in drawn]
@@ -44,7 +44,7 @@ def _best(search: Search) -> list[Html]:
 
 
 def search_report(search: Search, drawn: Mapping[str, Drawn], files: Files) -> str:
-    """The page of a search that has no confirmation: none yet, or none needed."""
+    """The page of a search without a confirmation, because there is none yet, or none is needed."""
     head = search.head
     setting = [f"Search `{head.name}`", head.data, f"T = {head.horizon}" if head.horizon else ""]
     parts = [search_section(search, None, search_pictures(drawn, files)), *_provenance(search)]

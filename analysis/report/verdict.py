@@ -1,6 +1,6 @@
-"""The report's verdict: what to take for likelihood and for samples, in few sentences; the others are folded away.
+"""The report's verdict: what to take for likelihood and for samples, in few sentences; other sentences are folded away.
 
-Where comparisons are within rows, it is a small table of the best of each.
+If comparisons are within rows, the verdict is a small table of each row's best cells.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ONE_SEED = "One seed: no verdict"
 
 
 def verdict(answers: Answers) -> Section:
-    """The cells to take, per metric that decides; where no verdict is due yet, which cell leads."""
+    """The section on the cells to take, per deciding metric; or on the cell that leads, if no verdict is due."""
     if not answers.findings:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
@@ -38,7 +38,7 @@ def verdict(answers: Answers) -> Section:
 
 
 def _blocks(answers: Answers, answer: Findings) -> list[Block]:
-    """The answer in a metric: of all cells, or of each row."""
+    """The answer in a metric, over all cells or per row."""
     if not answer.rows:
         return [_leader(answer) if answers.preliminary else _answer(answer, answers.meta)]
     table, said = row_table(answer, answers.axes), row_headline(answer, answers.axes)
@@ -48,8 +48,8 @@ def _blocks(answers: Answers, answer: Findings) -> list[Block]:
 
 
 def _in_short(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
-    """Blocks of so many sentences: what to take, then a first reason of each, a second, and notes; the others folded
-    away."""
+    """The blocks with at most `most` sentences: the choices, then a first reason for each, a second, and notes; the
+    others are folded away."""
     heads = [block for block in blocks if not isinstance(block, Text)]
     shown, hidden = heads[:most], heads[most:]
     reasons = [[Text(text) for text in block.why] if isinstance(block, Answer) else [] for block in shown]
@@ -73,7 +73,7 @@ def _in_short(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
 
 
 def _answer(answer: Findings, meta: Meta) -> Answer:
-    """The cell to take, with what else it could be; no recommendation where nothing is compared."""
+    """The cell to take, with the alternatives; without a recommendation if nothing is compared."""
     use = answer.metric.decides
     if answer.best is None or len(answer.ranked) < 2 or answer.same:
         return Answer(f"For {use}: nothing to choose between.", "", "", (headline(answer),), _mark(answer))
@@ -87,7 +87,7 @@ def _answer(answer: Findings, meta: Meta) -> Answer:
 
 
 def _leader(answer: Findings) -> Answer:
-    """The cell that leads, and by how much."""
+    """The cell that leads, and its lead."""
     mark = "Preliminary"
     if answer.best is None or answer.lead is None or len(answer.ranked) < 2 or answer.same:
         return Answer(f"For {answer.metric.decides}: nothing to choose between yet.", "", "", (headline(answer),), mark)
@@ -97,14 +97,14 @@ def _leader(answer: Findings) -> Answer:
 
 
 def _mark(answer: Findings, otherwise: str = "") -> str:
-    """The limits of an answer."""
+    """The limits of an answer, in words."""
     code = answer.unreached
     learnt = "" if code is None else f"Every cell is worse than {code_name(code)}"
     return ". ".join(text for text in (_EXPLORATORY if answer.exploratory else otherwise, learnt) if text)
 
 
 def _as_good(answer: Findings) -> str:
-    """The cells that may be taken in its place."""
+    """The cells that may be taken instead, in words; "" if there are none."""
     names = [answer.cells[i].name for i in answer.as_good]
     if not names:
         return ""
@@ -114,7 +114,7 @@ def _as_good(answer: Findings) -> str:
 
 
 def _open(answer: Findings) -> str:
-    """The number of others that may be the best as well, and are not known to be as good."""
+    """The number of other cells that may be the best, but are not known to be as good; "" if there are none."""
     n = len(answer.open)
     if not n:
         return ""
@@ -122,13 +122,13 @@ def _open(answer: Findings) -> str:
 
 
 def _rivals(answer: Findings) -> str:
-    """The number of those worse now that may be better with more training."""
+    """The number of cells that are worse now, but may be better with more training; "" if there are none."""
     n = len(answer.rivals)
     return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
 
 
 def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
-    """The least difference of the best cell from those that it is compared with; none where there is none."""
+    """The smallest difference of the best cell from those that it is compared with; empty if there is none."""
     measured = [pair for pair in answer.pairs if pair.comparison.n > 1 and not pair.same]
     its = [pair for pair in measured if best.levels in (pair.a.levels, pair.b.levels)]
     if not its:
@@ -138,7 +138,7 @@ def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
 
 
 def _to_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
-    """The score of real data, which the best has not reached."""
+    """The score of real data, if the best cell has not reached it."""
     floor = meta.floors.get(answer.metric.name)
     if floor is None or answer.best is None or _beyond_floor(answer, meta):
         return ()
@@ -146,7 +146,7 @@ def _to_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
 
 
 def _beyond_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
-    """A caution where the best is better than real data, which are few, and most often those that it learned from."""
+    """A caution if the best cell scores better than real data, as samples resemble what they are compared with."""
     metric, floor = answer.metric, meta.floors.get(answer.metric.name)
     if floor is None or answer.best is None:
         return ()

@@ -2,12 +2,13 @@
 
 one column per factor (levels as text), seed, y;  a row per finished run
 
-Least squares are by orthonormal bases: what a term adds to others is a subspace, its sum of squares a squared length.
+Least squares use orthonormal bases: a term's contribution beside others is a subspace, and its sum of squares is a
+squared length.
 
     SS(term | others) = |Qᵀ y|²,   Q an orthonormal basis of the term's columns after those of the others are taken out
 
 Terms are sets of factors, written as tuples of their numbers. A term's columns are indicators of its levels, so they
-also span the terms inside it. Ranks are read off singular values: empty cells and aliasing are no special case.
+also span the terms inside it. Ranks follow from singular values, so empty cells and aliasing are no special cases.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ def design_of(frame: pd.DataFrame) -> Design:
 
 
 def groups(*columns: NDArray[Any], like: IntArray | None = None) -> IntArray:
-    """A number per row, [n] from 0: rows with equal values in all columns share one. Without columns all rows of `like`
+    """A number per row, [n] from 0: rows with equal values in all columns share one; without columns, all of `like`
     do."""
     if not columns:
         return np.zeros_like(like)
@@ -109,10 +110,10 @@ def table_of_rows(first: IntArray, second: IntArray) -> IntArray:
 
 
 def complete_block(present: BoolArray, least: int = 1) -> tuple[IntArray, IntArray]:
-    """Rows and columns of an incidence table that are all there: of at least `least` rows, and as many as possible.
+    """The rows and columns of the largest block without gaps in an incidence table, with at least `least` rows.
 
-    The blocks considered are the k fullest rows with the columns that all of them have. First the number of entries
-    counts, then that of rows. Empty where there is none.
+    The blocks considered are the k fullest rows with the columns that all of them have. The one with the most entries
+    is the largest, then the one with the most rows. Both are empty where there is no block.
     """
     order = np.argsort(-present.sum(axis=1), kind="stable")
     common = np.logical_and.accumulate(present[order])
@@ -186,7 +187,7 @@ def _never(design: Design) -> list[str]:
 Array = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 Term = tuple[int, ...]
-# Indicators have entries of size 1, so that a singular value below this is none.
+# Indicators have entries of size 1, so a singular value below this is rounding.
 ROUNDING = 1e-8
 
 

@@ -2,15 +2,15 @@
 
     y = seed + Σ_f a_f + Σ_{f<g} b_fg + error
 
-What a term adds to all terms that do not contain it (type II) has an orthonormal basis Q over the cells
-(`designs`). At each seed z_s = Qᵀ y_s estimates it, and over the n seeds
+What a term adds to all terms that do not contain it (type II) has an orthonormal basis Q over the cells (`designs`). At
+each seed z_s = Qᵀ y_s estimates it, and over the n seeds
 
     F = n |z̄|² / (Σ_s |z_s − z̄|²/(n − 1)),        p of F(1, n − 1)
 
 This is the paired t-test where the term has one degree of freedom. Where it has more, F(1, n − 1) is Geisser and
-Greenhouse's (1958) lower bound, which finds too little rather than too much. Nothing is supposed of the errors of one
-seed: cells may be noisier than others, and share a training or an autoencoder. Of values per held-out image the
-variance has the images' part as well (`variances`). All terms are one family (`families`).
+Greenhouse's (1958) lower bound, which finds too little rather than too much. The errors within one seed may have any
+distribution: some cells may be noisier than others, and cells may share a training or an autoencoder. With values per
+held-out image, the variance includes the images' part (`variances`). All terms are one family (`families`).
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Effect:
     """A main effect or an interaction, of `df` degrees of freedom, with n − 1 = `df_error`.
 
     `adjusted` is its p among all effects of the call. `share` is the term's part of the sum of squares that seeds do
-    not explain (η²); in unbalanced designs shares do not add up. With one degree of freedom it is a contrast of cells:
-    `coefficients` are theirs, by their levels of the design's factors.
+    not explain (η²); in unbalanced designs shares do not add up. An effect with one degree of freedom is a contrast of
+    cells: `coefficients` are those of the cells, by their levels of the design's factors.
     """
 
     factors: tuple[str, ...]
@@ -69,8 +69,8 @@ class Effects:
 
 
 def effects(frame: pd.DataFrame, images: Array | None = None) -> Effects:
-    """Every main effect and two-way interaction of a frame (`designs`: factors, seed, y), in whose rows' order the
-    values per held-out image [rows, m] are, where they are known.
+    """Every main effect and two-way interaction of a frame (`designs`: factors, seed, y). `images` [rows, m] are the
+    values per held-out image, where known, in the order of the frame's rows.
 
     InputError where the frame is malformed, or has fewer than two seeds, or no factor with two levels.
     """
@@ -116,21 +116,21 @@ def _tested(design: Design, values: Array) -> tuple[tuple[Effect, ...], tuple[st
 
 
 def _coefficients(design: Design, basis: Array, rows: IntArray) -> dict[tuple[str, ...], float]:
-    """The coefficient of each cell in a term of one degree of freedom, of cells in these rows."""
+    """The coefficients of the cells in these rows, in a term with one degree of freedom; empty for other terms."""
     if basis.shape[1] != 1:
         return {}
     return {design.levels(int(row)): float(c) for row, c in zip(rows, basis[:, 0], strict=True)}
 
 
 def _moments(basis: Array, values: Array) -> Means:
-    """|z̄| and the parts of its variance, of values [n, cells] or [n, cells, m]; |z_s| below rounding is 0."""
+    """The moments of |z̄|, from values [n, cells] or [n, cells, m]; z_s below rounding counts as 0."""
     z = np.einsum("kd,nk...->dn...", basis, values)
     z[np.abs(z) < 1e-13 * np.abs(values).max() * len(basis)] = 0
     return of_length(z)
 
 
 def _ratio(test: Means) -> float:
-    """F, which is infinite for an effect without any error, and 0 for none."""
+    """The F statistic: infinite for an effect without any error, 0 for no effect."""
     error = float(test.by_seeds + test.by_images)
     if test.mean == 0:
         return 0.0
@@ -143,7 +143,7 @@ def _terms(design: Design) -> list[Term]:
 
 
 def _indicators(design: Design, term: Term, runs: IntArray) -> Array:
-    """The term's indicators over cells, without their means."""
+    """The term's indicators over cells, centred."""
     columns = one_hot(groups(*design.codes[np.ix_(runs, np.array(term))].T))
     return within(columns, np.zeros(len(runs), np.int64))
 

@@ -1,25 +1,25 @@
-"""The claims among many comparisons: one rule for whatever a page says of a metric.
+"""Verdicts on many comparisons: one rule for everything that a page says about a metric.
 
-Comparisons j of one family, each with its paired t-test p_j (`paired`), share an error rate of α = 5 %. Those whose
-seeds lie far from 0 get more of it. While A are the comparisons not settled yet,
+The comparisons j of one family, each with its paired t-test p_j (`paired`), share an error rate of α = 5 %. Comparisons
+whose seeds lie far from 0 get more of it. With A the comparisons that are not settled yet,
 
     q_j = Σ_s d_js²        v_j = min(q_j, 10 · median q)²        w_j(A) = ¼/|A| + ¾ v_j/Σ_A v
-    settled is the j with the least p_j/w_j(A), if that is at most α; then A loses it, and so on
+    settled is the j with the least p_j/w_j(A), if that is at most α; then it leaves A, and so on
 
-Where all hypotheses are null, the normal errors' directions over seeds are independent of their lengths, so any q may
-be looked at beforehand: Kropf & Läuter 2002; Westfall, Kropf & Finos 2004. The median is that of all comparisons that
-share a part of α, once and for all: then weights only grow as A shrinks, and the steps are those of a closed test,
-whose every part is exact but for the cap, which the comparisons that truly differ move too. With w_j = 1/|A| this is
-Holm's procedure. The cap keeps one noisy comparison from taking all; `evidence.inference` has the error rates and the
-power by simulation. With images q_j is at least what they alone could make of it (`variances`).
+If all hypotheses are null, the directions of the normal errors over seeds are independent of their lengths, so any q
+may be looked at beforehand: Kropf & Läuter 2002; Westfall, Kropf & Finos 2004. The median is taken once, over all
+comparisons that share a part of α. So weights only grow as A shrinks, and the steps are those of a closed test. Each of
+its parts is exact but for the cap, which comparisons that truly differ also influence. With w_j = 1/|A| this is Holm's
+procedure. The cap keeps one noisy comparison from taking all; `evidence.inference` simulates error rates and power.
+With images, q_j is at least what they alone could make of it (`variances`).
 
 A comparison is *equal for practical purposes* where |δ| < margin by two one-sided tests (Schuirmann 1987), by Holm's
-procedure among those that have a margin. These claims have a part of α to themselves: a comparison that is shown to
-differ may still lie beyond its margin, so claims of one kind free nothing for the other. Settled in the same steps both
-kinds erred in up to 8 % of families, and with all of α for each in up to 9 %.
+procedure among the comparisons that have a margin. These claims have a part of α to themselves: a comparison that is
+shown to differ may still lie beyond its margin, so claims of one kind free nothing for the other. When the same steps
+settled both kinds, up to 8 % of families erred; when each kind had all of α, up to 9 %.
 
-Which cell *may be the best* takes every pair: i is out where some j is better with one-sided p_ji ≤ ½ α v_ji/Σ_j v_ji,
-or where the family above says so. The true best is out with no more than α: half of it by each.
+Whether a cell *may be the best* depends on every pair: i is out where some j is better with one-sided p_ji ≤ ½ α
+v_ji/Σ_j v_ji, or where the family above says so. The true best is out with probability α at most, half by each.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALPHA = 1 - LEVEL
 EVENLY = 0.25
 """The part of α that all comparisons share evenly."""
 CAP = 10.0
-"""Times the median spread above which a comparison gets no more weight."""
+"""The multiple of the median spread above which a comparison gets no more weight."""
 EQUAL = 0.25
 """The part of α that goes to claims of equality, where there are margins."""
 PRIMARY = 0.8
@@ -49,7 +49,7 @@ PRIMARY = 0.8
 
 @dataclass(frozen=True)
 class Decision:
-    """A comparison in its family: the adjusted p that there is a difference, and that it is below the margin.
+    """The decision on a comparison in its family: the adjusted p of a difference, and of equality within the margin.
 
     Both are nan where there is no test: too few seeds, no difference at any seed, or no margin.
     """
@@ -59,7 +59,7 @@ class Decision:
     equal: float
 
     def verdict(self, sign: int) -> Verdict:
-        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality comes before a difference."""
         if self.equal <= ALPHA:
             return "equal"
         if not self.different <= ALPHA:
@@ -69,12 +69,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Open:
-    """A comparison of which no verdict is due yet: the difference and its interval are all that is said of it."""
+    """A comparison without a verdict yet; pages state its difference and interval alone."""
 
     found: Comparison
 
     def verdict(self, sign: int) -> Verdict:
-        """None, whichever end is better."""
+        """The verdict "open", whichever direction is better."""
         return "open"
 
 
@@ -86,11 +86,11 @@ def judge(
     resolution: float = 0.0,
     primary: Sequence[bool] = (),
 ) -> list[Decision]:
-    """The decisions on differences, each [n] per seed or [n, m] per seed and held-out image, that are one family.
+    """The decisions on differences of one family, each [n] per seed or [n, m] per seed and held-out image.
 
-    Differences that are equal at every seed and image, or each other's negative, are one hypothesis. Where `beyond`
-    says so, a difference is claimed if it is larger than its margin; elsewhere if there is one. Where some are
-    `primary` and others not, the former share 80 % of α among themselves, and the others what is left.
+    Differences that are equal at every seed and image, or negatives of each other, are one hypothesis. If `beyond` is
+    True, a difference is claimed only where it exceeds its margin, else where there is any. If some comparisons are
+    `primary` and others not, the primary ones share 80 % of α, and the others the rest.
     """
     each = [margins] * len(differences) if isinstance(margins, float) else list(margins)
     limits = [margin if far else 0.0 for margin, far in zip(each, beyond or [False] * len(each), strict=True)]
@@ -111,13 +111,13 @@ def judge(
 
 
 def hypotheses(differences: Sequence[Array]) -> list[int]:
-    """The number of the contrast that each difference is, from 0: equal ones, of either sign, are one."""
+    """The number of each difference's contrast, from 0. Differences that are equal up to their sign share a number."""
     return _numbers([_key(_unsigned(values)) for values in differences])
 
 
 def parts(number: Sequence[int], primary: Sequence[bool]) -> list[tuple[NDArray[np.intp], float]]:
-    """The differences that share an error rate, by the numbers of their contrasts, and the part of α that is theirs; a
-    contrast is primary where any of its differences is."""
+    """The groups of differences that share an error rate, as indices, each with its part of α. `number` is the contrast
+    of each difference; a contrast is primary where any of its differences is."""
     chosen = {contrast for contrast, first in zip(number, primary, strict=False) if first}
     first = np.array([contrast in chosen for contrast in number], dtype=bool)
     if first.all() or not first.any():
@@ -126,14 +126,14 @@ def parts(number: Sequence[int], primary: Sequence[bool]) -> list[tuple[NDArray[
 
 
 def _settled(keys: Sequence[Hashable], p: Array, spread: Array) -> Array:
-    """The adjusted p [k] of hypotheses, of which those with one key are one."""
+    """The adjusted p [k] of hypotheses; those with equal keys count as one."""
     number = _numbers(keys)
     chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
     return settle(p[chosen], spread[chosen])[number] if chosen else np.empty(0)
 
 
 def _beyond(values: Array, limit: float, comparison: Comparison, resolution: float) -> Comparison:
-    """The test that the difference lies beyond a limit, on the side where its mean is; `comparison` is that of 0."""
+    """The test that the difference lies beyond a limit, on the side of its mean; `comparison` is the test against 0."""
     if limit == 0 or comparison.n < 2:
         return comparison
     sign = 1 if comparison.difference > 0 else -1
@@ -152,19 +152,19 @@ def _key(values: Array) -> tuple[Hashable, ...]:
 
 
 def _unsigned(values: Array) -> Array:
-    """The same difference, the other way round where the first value that is not 0 would be below 0."""
+    """The difference, with its sign changed if its first value other than 0 is negative."""
     flat = values.ravel()
     return -values if flat[np.flatnonzero(flat)[:1]].sum() < 0 else values
 
 
 def _numbers(keys: Sequence[Hashable]) -> list[int]:
-    """The number of each key, from 0, in the order in which they come first."""
+    """The number of each key, from 0, in the order of their first occurrence; equal keys share a number."""
     firsts: dict[Hashable, int] = {}
     return [firsts.setdefault(key, len(firsts)) for key in keys]
 
 
 def settle(p: Array, spread: Array) -> Array:
-    """The adjusted p [k] of the plain ones; nan stays nan. Spreads that are all equal make it Holm's."""
+    """The adjusted p [k] of unadjusted p; nan stays nan. With equal spreads this is Holm's procedure."""
     adjusted = np.full(len(p), np.nan)
     left = np.flatnonzero(~np.isnan(p))
     v = np.zeros(len(p))
@@ -180,7 +180,7 @@ def settle(p: Array, spread: Array) -> Array:
 
 
 def capped(spread: Array) -> Array:
-    """v of the spreads [..., k] of a family, over its median: the ones above 0 have a part in it."""
+    """The v of a family's spreads [..., k], divided by their median; the median is over the spreads above 0."""
     if not spread.size:
         return spread
     counted = (spread > 0) | ~spread.any(-1, keepdims=True)
@@ -189,20 +189,20 @@ def capped(spread: Array) -> Array:
 
 
 def shares(v: Array) -> Array:
-    """The part of α [..., k] that each comparison of those that are not settled gets, of their v."""
+    """The part of α [..., k] that each unsettled comparison gets, from the v of all of them."""
     return np.asarray(EVENLY / v.shape[-1] + (1 - EVENLY) * weights(v))
 
 
 def weights(v: Array) -> Array:
-    """v/Σ v [..., k], even where all are 0."""
+    """The fractions v/Σ v [..., k]; they are equal if all v are 0."""
     total = v.sum(-1, keepdims=True)
     return np.where(total > 0, v / np.where(total > 0, total, 1), 1 / max(v.shape[-1], 1))
 
 
 def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """The cells of k that are shown to be better than each, from their values [k, n] or [k, n, m], nan where missing.
+    """A set per cell, of the cells shown to be better, from values [k, n] or [k, n, m], nan where missing.
 
-    None is a cell that shares fewer than two seeds with any other. Cells with equal values are one.
+    The set is None for a cell that shares fewer than two seeds with every other. Cells with equal values count as one.
     """
     number = _numbers([_key(of_cell) for of_cell in values])
     own = values[[number.index(i) for i in range(max(number, default=-1) + 1)]]
@@ -216,17 +216,17 @@ def beaten_by(values: Array, sign: int, resolution: float = 0.0) -> list[frozens
 
 
 def near_best(values: Array, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """The cells of k that the best is shown to be better than by no more than a margin, if at all; values as above.
+    """A flag per cell, True where the best is shown to be better by no more than a margin, if at all; values as above.
 
-    Each is held against every other, one-sided at α/k. Of these tests the one against the true best decides whether
-    the claim is false, so that none is, of all k, with 1 − α.
+    Each cell is tested against every other, one-sided at α/k. A false claim about a cell needs an error in its test
+    against the true best, so with probability 1 − α none of the k claims is false.
     """
     seeds = _known(values)
     return [_near(values, seeds, i, sign, margin, resolution) for i in range(len(values))]
 
 
 def _known(values: Array) -> NDArray[np.bool_]:
-    """The seeds [k, n] that each cell has."""
+    """A table [k, n], True where a cell has a value at a seed."""
     return np.asarray(np.isfinite(values).all(axis=tuple(range(2, values.ndim))))
 
 
@@ -240,7 +240,7 @@ def _beaten_by(values: Array, seeds: NDArray[np.bool_], i: int, sign: int, resol
     """The rivals that are shown to be better than cell i."""
     tested = _against(values, seeds, i, sign, resolution)
     if not tested:
-        # With itself alone there is nothing that it could be worse than.
+        # A cell without any rival cannot be worse than one.
         return frozenset() if len(values) == 1 else None
     share = weights(capped(np.concatenate([moments.spread for _, moments in tested])))
     better: set[int] = set()
@@ -257,7 +257,8 @@ def _beaten_by(values: Array, seeds: NDArray[np.bool_], i: int, sign: int, resol
 def _against(
     values: Array, known: NDArray[np.bool_], i: int, sign: int, resolution: float
 ) -> list[tuple[NDArray[np.intp], Means]]:
-    """The rivals of cell i with two common seeds or more, and by how much they are better, where `sign` is so."""
+    """The rivals of cell i with at least two common seeds, in groups, each with the moments of its lead over i. A
+    larger sign · value is better."""
     groups = [group for group in _by_seeds(known, i) if len(group[1]) > 1]
     differences = [sign * (values[np.ix_(rivals, seeds)] - values[i, seeds]) for rivals, seeds in groups]
     return [
@@ -266,7 +267,7 @@ def _against(
 
 
 def _by_seeds(seeds: NDArray[np.bool_], i: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """The rivals of cell i that have the same seeds in common with it, and these seeds, by what is known [k, n]."""
+    """The rivals of cell i, grouped by the seeds that they share with it, and these seeds; `seeds` is [k, n]."""
     common = seeds & seeds[i]
     number = np.array(_numbers([row.tobytes() for row in common]))
     number[i] = -1

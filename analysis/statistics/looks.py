@@ -1,6 +1,6 @@
-"""Looks at comparisons while seeds are added: planned beforehand, and their error spent over them.
+"""Looks at comparisons while seeds are added: the looks are planned beforehand, and the error rate is spent over them.
 
-It is looked at n_1 < … < n_L = n_max seeds. Of the error rate α, look l has the part
+The looks are at n_1 < … < n_L = n_max seeds. Of the error rate α, look l gets the part
 
     w_l = (n_l² − n_{l−1}²)/n_max²,   Σ_l w_l = 1:   little early, where seeds are few, and most at the end
 
@@ -12,24 +12,24 @@ differences, by Holm's steps within a look and from look to look, one more is ma
     p ≤ α w_l min(1/m, 0.8/(m − 1))             for r = 0
     p ≤ α w_l 0.8/(m − r)                       for r > 0;    equalities have steps of their own, with 0.2 for 0.8
 
-Comparisons with p > ½ of a difference have no prospect and get no more seeds; where seeds come for another reason, they
-are tested all the same.
+Comparisons whose p of a difference exceeds ½ have no prospect and get no more seeds. If seeds come for another reason,
+they are tested all the same.
 
-Why no more than α of all grids make a false claim, whatever depends on what, and whatever stops when:
+No more than α of all grids make a false claim, whatever the dependences and whatever stops when:
 
-    A set K of null hypotheses that are all true has of each comparison one at most, δ = 0 or |δ| ≥ margin: for both are
-    never true. It is rejected at look l where a hypothesis in it has p ≤ α w_l · share: 1/|K| each where all of K are
-    of one kind, else 0.8/h for each of its h differences and 0.2/e for each of its e equalities. A true K is rejected
-    with a probability of no more than Σ_l α w_l = α: a union bound over its hypotheses and over looks. By the closed
-    test, what is claimed is a hypothesis all of whose K are rejected. Those K that hold a hypothesis which was claimed
-    before are; in the others a difference has a share of at least 0.8/(m − r) once one was claimed, and before that of
-    1/m where K has all differences, or 0.8/(m − 1) where it has fewer. Equalities likewise.
+    A set K of true null hypotheses has at most one of each comparison, δ = 0 or |δ| ≥ margin, since both are never
+    true. It is rejected at look l where a hypothesis in it has p ≤ α w_l · share. The shares are 1/|K| each if all of K
+    are of one kind, else 0.8/h for each of its h differences and 0.2/e for each of its e equalities. A true K is
+    rejected with probability Σ_l α w_l = α at most: a union bound over its hypotheses and over looks. By the closed
+    test, a hypothesis may be claimed once all K that contain it are rejected. Those that contain an earlier claim are
+    rejected already. In the others, a difference has a share of at least 0.8/(m − r) after a first claim; before it,
+    of 1/m where K has all differences, or 0.8/(m − 1) where it has fewer. Equalities likewise.
 
     Claims of one kind must not shorten the steps of the other: if a comparison with either claim counted for both, ten
     comparisons with δ = 0 and a margin of 4 standard errors would make false claims in nearly 3 α of all grids.
 
-Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at all looks hold together with probability
-1 − α, and so do those that are shown when it is stopped. `evidence.looks` has the rates by simulation.
+Likewise, all intervals  mean ± t(1 − α w_l/2m) SE  of all comparisons at all looks hold together with probability 1 −
+α, and so do the intervals shown at the stop. `evidence.looks` has the rates by simulation.
 """
 
 from __future__ import annotations
@@ -58,28 +58,29 @@ look."""
 
 @dataclass(frozen=True)
 class Looks:
-    """At how many seeds it is looked, ascending."""
+    """The plan of looks: the numbers of seeds at which comparisons are looked at, ascending."""
 
     seeds: tuple[int, ...]
 
     @property
     def most(self) -> int:
-        """The seeds of the last look."""
+        """The number of seeds at the last look."""
         return self.seeds[-1]
 
     @property
     def weights(self) -> dict[int, float]:
-        """The part of α that each look may spend, by its seeds."""
+        """The part of α that each look may spend, by its number of seeds."""
         return {n: (n**2 - before**2) / self.most**2 for before, n in pairwise((0, *self.seeds))}
 
 
 @dataclass(frozen=True)
 class Looked:
-    """The decision of the looks so far on a comparison: at how many seeds each was first said, None where it was not.
+    """The decision on a comparison after the looks so far: the number of seeds at which it was first called `different`
+    or `equal`, or was `dropped`; None where it was not.
 
-    `found` is the comparison at the last look at it, `half_width` that of its interval there, which holds together with
-    those of all looks and comparisons; nan before there are two seeds. `direction` is the sign of the difference when
-    it was claimed.
+    `found` is the comparison at its last look, and `half_width` that of its interval there, which holds together with
+    those of all looks and comparisons; nan below two seeds. `direction` is the sign of the difference when it was
+    claimed.
     """
 
     found: Comparison
@@ -100,7 +101,7 @@ class Looked:
         return not self.settled and self.dropped is None
 
     def verdict(self, sign: int) -> Verdict:
-        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality before a difference."""
+        """The verdict on a relative to b, where sign · (a − b) > 0 means better; equality comes before a difference."""
         if self.equal is not None:
             return "equal"
         if self.different is None:
@@ -109,7 +110,7 @@ class Looked:
 
 
 def begin(count: int) -> list[Looked]:
-    """So many comparisons before the first look."""
+    """The state of `count` comparisons before the first look."""
     return [Looked(Comparison(math.nan, math.nan, math.nan, 0, math.nan))] * count
 
 
@@ -121,7 +122,7 @@ def follow(
     margins: Sequence[float] | float = math.nan,
     resolution: float = 0.0,
 ) -> list[Looked]:
-    """So many comparisons after all looks that were taken; first(n) are their differences over the first n seeds."""
+    """The state of `count` comparisons after all looks; `first(n)` gives their differences over the first n seeds."""
     standings = begin(count)
     for n in plan.seeds:
         standings = look(plan, n, standings, first(n), margins=margins, resolution=resolution)
@@ -137,9 +138,9 @@ def look(
     margins: Sequence[float] | float = math.nan,
     resolution: float = 0.0,
 ) -> list[Looked]:
-    """The comparisons after the look at n seeds, from what they were `before`; margins of nan: no equality is claimed.
+    """The comparisons after the look at n seeds, from their state `before`; a margin of nan means no claim of equality.
 
-    What is decided depends on these seeds and on what was decided at fewer, and on nothing else.
+    A decision depends on these seeds and on the decisions at fewer seeds, and on nothing else.
     """
     each = [margins] * len(before) if isinstance(margins, float) else list(margins)
     spent = ALPHA * plan.weights[n]
@@ -164,7 +165,7 @@ def _looked_at(before: Looked, values: Array, alpha: float, resolution: float) -
 
 
 def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
-    """A comparison with what is new of it at n seeds."""
+    """The comparison, updated by the claims of a look at n seeds."""
     if different:
         looked = replace(looked, different=n, direction=int(np.sign(looked.found.difference)))
     if equal:
@@ -174,10 +175,10 @@ def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equa
 
 @dataclass(frozen=True, eq=False)
 class Taken:
-    """The values of k cells, [k, N] or [k, N, m], nan where missing; of each so many `seeds` were taken.
+    """The values of k cells, [k, N] or [k, N, m], nan where missing; `seeds` has the number of seeds of each cell.
 
-    Cells that are not `declared` to be compared are looked at once, at the first look, and so is each pair with one.
-    Where a seed has several columns, `columns` says how many of them the first n seeds have.
+    Cells that are not `declared` to be compared are looked at once, at the first look, and so is every pair with one of
+    them. Where a seed has several columns, `columns` is n → the number of columns of the first n seeds.
     """
 
     plan: Looks
@@ -187,7 +188,7 @@ class Taken:
     columns: Mapping[int, int] = field(default_factory=dict)
 
     def looks(self) -> Iterator[tuple[int, int, int, float, bool]]:
-        """Cells i and j, the seeds of a look that both took, the part of α that it has, and whether it is the last."""
+        """Cells i and j, the number of seeds of a look that both took, its part of α, and True if it is their last."""
         for i, j in permutations(range(len(self.values)), 2):
             if not (self.declared[i] and self.declared[j]):
                 yield i, j, self.plan.seeds[0], 1.0, True
@@ -198,8 +199,7 @@ class Taken:
                     yield i, j, n, weight, n == both
 
     def ahead(self, i: int, j: int, n: int, alpha: float, sign: int, resolution: float) -> tuple[float, float] | None:
-        """The ends of the interval of by how much cell j is better than i over the first n seeds; None below two in
-        common."""
+        """The ends of the interval of cell j's lead over i in the first n seeds; None below two common seeds."""
         first = self.columns.get(n, n)
         difference = sign * (self.values[j, :first] - self.values[i, :first])
         common = np.isfinite(difference.reshape(len(difference), -1)).all(-1)
@@ -211,10 +211,10 @@ class Taken:
 
 
 def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
-    """The cells that are shown to be better than each. None is a cell that shares fewer than two seeds with any other.
+    """A set per cell, of the cells shown to be better; None for a cell without two seeds in common with any other.
 
-    At each look that both took, one-sided at ½ α w_l/(k − 1): the true best is beaten at any look by any other with a
-    probability of no more than ½ α, as in `families`.
+    At each look that both took, the test is one-sided at ½ α w_l/(k − 1). So the probability that any other cell beats
+    the true best at any look is ½ α at most, as in `families`.
     """
     k = len(taken.values)
     beaten: list[set[int] | None] = [None] * k
@@ -226,8 +226,8 @@ def beaten_by(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozense
 
 
 def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
-    """The cells that the best is shown to be better than by no more than a margin, as `families.near_best` has it: each
-    two cells at the last look that both took, one-sided at α w_l/k."""
+    """A flag per cell, True where the best is shown to be better by no more than a margin (`families.near_best`). Two
+    cells are tested at the last look that both took, one-sided at α w_l/k."""
     k = len(taken.values)
     near: list[bool | None] = [None] * k
     for i, j, n, weight, last in taken.looks():
@@ -238,10 +238,10 @@ def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -
 
 
 def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spent: float) -> NDArray[np.bool_]:
-    """The claims of k comparisons after a look that may spend so much: [..., 2, k], differences and equalities.
+    """The claims about k comparisons, differences and equalities, after a look that may spend the error rate `spent`.
 
-    `p` [..., 2, k] is nan where there is no test, `claimed` what was so before, and `margin` [k] says which comparisons
-    could be called equal.
+    `p` [..., 2, k] is nan where there is no test. `claimed` has the earlier claims, and `margin` [k] is True for
+    comparisons that could be called equal.
     """
     while True:
         level = np.stack([_level(claimed[..., i, :], margin, share) for i, share in enumerate(SHARES)], axis=-1)
@@ -252,7 +252,7 @@ def claims(p: Array, claimed: NDArray[np.bool_], margin: NDArray[np.bool_], spen
 
 
 def _level(claimed: NDArray[np.bool_], margin: NDArray[np.bool_], share: float) -> Array:
-    """The part of a look's error that the next claim of a kind may take, [...], of claims [..., k]."""
+    """The part of a look's error that the next claim of one kind may take, [...], given the claims so far, [..., k]."""
     k, before = claimed.shape[-1], claimed.sum(-1)
     left = np.maximum(k - before, 1)
     if not margin.any():

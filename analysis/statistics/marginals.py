@@ -1,8 +1,9 @@
 """The scores of a factor's levels, averaged over the other factors: a value per level and seed.
 
-The values of two levels are paired by seed, so `statistics.mean_interval` and `statistics.compare` apply to them. Only
-like is averaged with like: the combinations of the other factors at which every level finished, if these are at least
-half of all. Otherwise (fractions of a factorial) the averages are those that a model without interactions expects.
+The values of two levels are paired by seed, so `statistics.mean_interval` and `statistics.compare` apply to them.
+Levels are averaged over the same combinations of the other factors: those at which every level finished, if these are
+at least half of all. Otherwise, as in fractional factorials, the averages are predictions of a model without
+interactions.
 """
 
 from __future__ import annotations
@@ -27,10 +28,10 @@ from analysis.statistics.designs import (
 
 @dataclass(frozen=True, eq=False)
 class Marginal:
-    """A factor's levels, each averaged over the other factors: `values` [levels, seeds]. `note` says over what, where
-    that is not all.
+    """A factor's levels, each averaged over the other factors: `values` [levels, seeds].
 
-    `additive`: they are what a model without interactions expects.
+    `note` says over which combinations, if not over all. `additive` is True where a model without interactions predicts
+    the values.
     """
 
     factor: str
@@ -43,8 +44,8 @@ class Marginal:
 def marginals(frame: pd.DataFrame) -> tuple[Marginal, ...]:
     """The marginals of each factor of a frame (`designs`) with two levels or more that can be compared.
 
-    All values are of the same cells at each seed: seeds or cells that would break this are left out, whichever keeps
-    more. InputError as `effects`.
+    All values are of the same cells at each seed: seeds or cells with gaps are left out, whichever keeps more.
+    InputError as in `effects`.
     """
     design, y, _ = read_design(frame)
     table = table_of_rows(design.seed, design.cell)
@@ -76,7 +77,7 @@ def _marginal(design: Design, factor: int, runs: IntArray, y: Array) -> Marginal
 
 
 def _like_with_like(own: IntArray, others: IntArray) -> tuple[Array | None, str]:
-    """Weights [levels, cells] of the combinations that every level has; None if they are fewer than half."""
+    """Weights [levels, cells] of the combinations that every level has, with a note; None if fewer than half."""
     table = table_of_rows(own, others)
     common = np.asarray((table >= 0).all(axis=0))
     if 2 * common.sum() < len(common):

@@ -5,10 +5,9 @@
     … and by held-out image     d̄ ± √(t²_{n−1} V_1 + t²_{m−1} V_2),  V_1 the seeds' part of Var d̄, V_2 the images'
     equal within a margin       |d̄| < margin by two one-sided tests
 
-Seeds are paired across cells, so what a seed does to both cells drops out of their difference; images are paired too,
-so what makes an image hard drops out as well. What is left of the images in a difference is the error that other
-held-out images would show, which more seeds do not lessen (`variances`). What several comparisons claim together is
-`families`' matter.
+Seeds are paired across cells, so what a seed does to both cells drops out of their difference. Images are paired too,
+so what makes an image hard drops out as well. The images' remaining part in a difference is the error from the choice
+of images, which more seeds do not reduce (`variances`). `families` decides what several comparisons claim together.
 """
 
 from __future__ import annotations
@@ -73,7 +72,7 @@ def standard_error(half_width: float, n: int) -> float:
 
 
 def narrowing(n: int) -> float:
-    """The share by which one more seed narrows an interval over n ≥ 2 of them, should their spread stay as it is."""
+    """The share by which one more seed narrows an interval over n ≥ 2 seeds, if their spread stays the same."""
     now, then = (float(quantile(1 - LEVEL, size - 1)) / math.sqrt(size) for size in (n, n + 1))
     return 1 - then / now
 

@@ -1,17 +1,17 @@
-"""Seeds that would tell: how many fresh seeds of a grid show each of its differences, going by the seeds that it has.
+"""The number of fresh seeds that would show each difference of a grid, judging by the seeds that it has.
 
-A grid of n fresh seeds is judged as one family again (`families`), so what a comparison needs depends on all others.
-And few seeds know a mean and a spread but roughly: to take both for what they look like promises too much. So grids
-are drawn, each with a truth that the old seeds allow, and judged by that rule:
+A grid of n fresh seeds is judged as one family again (`families`), so what a comparison needs depends on all others. A
+few seeds determine a mean and a spread only roughly, and taking both at face value promises too much. So grids are
+drawn, each with a truth that the old seeds allow, and judged by that rule:
 
     σ_r²          s² (n₀ − 1)/χ²_{n₀−1}                                    of n₀ old seeds' differences
     δ_r           d̄ + σ_r/√n₀ · normal                                    which together are Student's t
     d_s           δ_r + σ_r · normal, correlated over comparisons as the old seeds are
     told at n     step by step, |d̄| ≥ √(t²_{n−1} V_1 + t²_{m−1} V_2) at the part of α that is the comparison's
 
-The number is the least n at which a comparison is told in 80 % of these grids. The held-out images are the same again,
-so V_2 stays. That a difference which could not be told looks larger than it is on average where most are small, the
-number does not know: `evidence.prospects` has how often it tells.
+The result is the least n at which a comparison is told in 80 % of these grids. The held-out images stay the same, so
+V_2 stays too. The number ignores one effect: where most differences are small, a difference that could not be told
+looks larger than it is on average. `evidence.prospects` shows how often the number suffices.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from analysis.statistics.variances import IMAGES_REACH, Array, Means, quantile
 
 POWER = 0.8
 REPEATS = 300
-"""Grids that are drawn: a power of 80 % is known to ± 2.3 %."""
+"""The number of grids that are drawn: a power of 80 % is then known to ± 2.3 %."""
 NUMBERS = (*range(2, 17), 18, 20, 22, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90, 100)
-"""Numbers of seeds that are tried."""
+"""The numbers of seeds that are tried."""
 LEVELS = 127
-"""Levels down to the even share of α, evenly in the logarithm, to which a p is rounded up."""
+"""The number of levels, evenly spaced in the logarithm from α down to its even share, to which a p is rounded up."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prospects:
-    """The fresh seeds that would tell each difference of a family, [n] per seed or [n, m] per seed and held-out image;
-    all is given as `families.judge` takes it."""
+    """The fresh seeds that would show each difference of a family, [n] per seed or [n, m] per seed and held-out image;
+    all arguments are as for `families.judge`."""
 
     differences: Sequence[Array]
     margins: Sequence[float]
@@ -48,7 +48,7 @@ class Prospects:
     primary: Sequence[bool]
 
     def of(self, i: int) -> int | None:
-        """The number that tells the i-th; None where none up to 100 does, or where there is no test."""
+        """The number of seeds for the i-th difference; None where 100 do not suffice, or there is no test."""
         return self._seeds[i]
 
     @cached_property
@@ -60,7 +60,7 @@ class Prospects:
         return [found.get(i) for i in number]
 
     def _least(self, tested: Sequence[int]) -> list[int | None]:
-        """The least number of seeds at which each of these has the power."""
+        """The least number of seeds at which each of these differences reaches the power."""
         least: list[int | None] = [None] * len(tested)
         families = self._families(tested)
         for means in self._grids(tested):
@@ -73,7 +73,7 @@ class Prospects:
         return least
 
     def _families(self, tested: Sequence[int]) -> list[tuple[NDArray[np.intp], float]]:
-        """The places of the comparisons that share an error rate, and the rate that they have for differences."""
+        """The comparisons that share an error rate, as indices, and the error rate of their differences."""
         number = hypotheses(self.differences)
         margins = np.array([self.margins[i] for i in tested])
         primary = [any(first for n, first in zip(number, self.primary, strict=True) if n == number[i]) for i in tested]
@@ -107,7 +107,7 @@ class Prospects:
 
 
 def told(means: Means, alpha: float) -> NDArray[np.bool_]:
-    """The comparisons [grids, k] of a family that the steps of `families.settle` say to differ, at α in all."""
+    """A table [grids, k], True where the steps of `families.settle` show that a comparison differs, at α in all."""
     p, v = _rounded_p(means, alpha), capped(means.spread)
     said = np.zeros(p.shape, dtype=bool)
     while True:
@@ -120,7 +120,7 @@ def told(means: Means, alpha: float) -> NDArray[np.bool_]:
 
 
 def _rounded_p(means: Means, alpha: float) -> Array:
-    """The p of means [grids, k], rounded up to the next of some levels from α down to its even share; else 1."""
+    """The p of means [grids, k], rounded up to the next of the levels between α's even share and α; 1 above α."""
     levels = alpha * np.geomspace(1, EVENLY / means.mean.shape[-1], LEVELS)
     by_seeds, by_images = (np.square(quantile(levels, max(n - 1, 1))) for n in (means.seeds, means.images))
     square, passed = means.mean**2, np.zeros(means.mean.shape, dtype=np.intp)
@@ -133,7 +133,7 @@ def _rounded_p(means: Means, alpha: float) -> Array:
 def _factors(differences: Sequence[Array]) -> Array:
     """Factors [n, k] that make standard normal values [n] into differences with the covariance of these over seeds.
 
-    Of differences with fewer seeds than others the first are taken to be the same seeds.
+    If some differences have fewer seeds than others, their seeds are taken to be the first ones of the others.
     """
     factors = np.zeros((max(map(len, differences)), len(differences)))
     for j, values in enumerate(differences):

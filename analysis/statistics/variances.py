@@ -7,16 +7,16 @@
 
 The half-widths of both parts add in squares: (t_{n−1} √V_1)² + (t_{m−1} √V_2)² (Howe 1974, JASA 69:789).
 Satterthwaite's degrees of freedom would do worse: with three seeds that vary thrice as much as the images, they cover
-92 % for 95 %. V_1 keeps the residual e, whose degrees of freedom would be many, with the seeds': in MS_seed they cannot
-be told apart, and an estimate of the seeds' own part that falls below 0 would leave the few degrees of freedom out.
+92 % for 95 %. V_1 includes the residual e, since MS_seed does not tell it from the seeds. Estimated separately, e would
+have many degrees of freedom, and where the estimate of the seeds' own part fell below 0, their few would be ignored.
 
-A value that is rounded or counted in steps of q can repeat by chance, and then s is too small: V_1 is at least
-q²/(6n), which two roundings of width q add to a difference.
+A value that is rounded or counted in steps of q can repeat by chance, and then s is too small: V_1 is at least q²/(6n),
+which two roundings of width q add to a difference.
 
-What tells how far from 0 the seeds lie before any test is made, Σ_s d_s² of the seeds' means, holds the images' part
-of the mean n times. It would pick out the comparison whose images deviate most, so it counts from 3.5² n V_2 upwards
-only: 3.5 standard errors of the images. Without that a family errs in up to 20 % instead of 5 %, and from 3 on in up to
-5.9 % at 30 seeds and 40 cells, simulated with these moments alone; `evidence.inference` has what is left.
+The spread Σ_s d_s² of the seeds' means, which sets weights before any test, contains the images' part of the mean n
+times. It would favour the comparison whose images deviate most. So the spread is at least 3.5² n V_2, from 3.5 standard
+errors of the images. Without this, up to 20 % of families err instead of 5 %; with 3 standard errors, up to 5.9 % at 30
+seeds and 40 cells, simulated with these moments alone. `evidence.inference` has the error that is left.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ from scipy import special
 Array = NDArray[np.float64]
 
 IMAGES_REACH = 3.5
-"""Standard errors of the images that a mean may lie from 0 before its spread counts as the seeds'."""
+"""The distance of a mean from 0, in standard errors of the images, up to which its spread may be due to the images."""
 
 
 @dataclass(frozen=True, eq=False)
 class Means:
     """Means [...], and the two parts of their variances with their degrees of freedom.
 
-    `spread` is Σ_s d_s², or 3.5² n V_2 where that is more, which is looked at before a test is made (`families`).
+    `spread`, which sets weights before any test (`families`), is Σ_s d_s², or 3.5² n V_2 where that is more.
     """
 
     mean: Array
@@ -63,7 +63,7 @@ class Means:
         return np.asarray(np.hypot(own, np.sqrt(self.by_images) * quantile(alpha, self.images - 1)))
 
     def two_sided(self) -> Array:
-        """The p at which the interval's end is 0: 0 for a difference without any variance, and 1 for one of 0."""
+        """The two-sided p, at which the interval ends at 0; 0 for a difference without variance, 1 for one of 0."""
         p = np.asarray(_alone(self.mean, self.by_seeds, self.seeds))
         if self.images > 1:
             p = np.asarray(np.maximum(p, _alone(self.mean, self.by_images, self.images)))
@@ -74,9 +74,9 @@ class Means:
 
     def _p(self, mean: float, by_seeds: float, by_images: float) -> float:
         """The p of one mean whose variance has both parts."""
-        from scipy import optimize  # A page without values per image need not wait for it.
+        from scipy import optimize  # Imported only if needed: it is slow.
 
-        # It lies between those that the fewest and the most degrees of freedom would give, up to rounding.
+        # p lies between its values for the fewest and the most degrees of freedom, up to rounding.
         t = mean / np.sqrt(by_seeds + by_images)
         alone = [2 * float(special.stdtr(n - 1, -t)) for n in (self.seeds, self.images)]
         low, high = max(min(alone), 1e-300) * (1 - 1e-9), min(max(alone) * (1 + 1e-9), 1.0)
@@ -90,13 +90,13 @@ class Means:
 
 
 def _alone(mean: Array, variance: Array, n: int) -> Array:
-    """The two-sided p of means with one part of variance: 0 where it is 0, and 1 for a mean of 0."""
+    """The two-sided p of means with one part of variance: 0 for a variance of 0, and 1 for a mean of 0."""
     t = np.divide(np.abs(mean), np.sqrt(variance), out=np.full(mean.shape, np.inf), where=variance > 0)
     return np.where(mean == 0, 1.0, 2 * special.stdtr(n - 1, -t))
 
 
 def quantile(alpha: Any, df: int) -> Any:
-    """t at which both tails together hold α."""
+    """The value t beyond which both tails of Student's distribution together hold α."""
     return -special.stdtrit(df, np.asarray(alpha) / 2)
 
 
@@ -116,7 +116,7 @@ def over_both(values: Array) -> Means:
 
 def of_length(values: Array) -> Means:
     """The moments of the length of a vector of d contrasts, from its values [d, n] per seed, or [d, n, m] per seed and
-    image: variances add over contrasts, so that it does not matter which basis they are of."""
+    image. Variances are summed over contrasts, so the choice of their basis does not matter."""
     length = np.asarray(np.sqrt(np.square(values.reshape(*values.shape[:2], -1).mean((1, 2))).sum()))
     if values.ndim == 2:
         each = over_seeds(values)
@@ -129,7 +129,7 @@ def of_length(values: Array) -> Means:
 
 
 def _crossed(values: Array) -> tuple[Array, Array]:
-    """V_1 and V_2 of values [..., n, m], the latter as it comes, which may be below 0."""
+    """V_1 and V_2 of values [..., n, m]; V_2 is not truncated, so it may be below 0."""
     n, m = values.shape[-2:]
     seeds, images, mean = values.mean(-1), values.mean(-2), values.mean((-2, -1))
     by_seeds = np.asarray(seeds.var(axis=-1, ddof=1) / n)
@@ -141,6 +141,6 @@ def _crossed(values: Array) -> tuple[Array, Array]:
 
 
 def _of_both(mean: Array, by_seeds: Array, by_images: Array, n: int, m: int, spread: Array) -> Means:
-    """The moments with the images' part at 0 at least, and the spread from what images alone could make of it."""
+    """The moments with V_2 truncated at 0, and with a spread of at least what the images alone could make of it."""
     kept = np.maximum(by_images, 0)
     return Means(mean, by_seeds, kept, n, m, np.asarray(np.maximum(spread, IMAGES_REACH**2 * n * kept)))

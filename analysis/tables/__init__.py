@@ -2,9 +2,9 @@
 
     grid ─ layout ─▶ Table (columns, rows, footnotes, caption) ─▶ Markdown, LaTeX, HTML, terminal;   grid ─▶ tidy CSV
 
-A layout says which form, which metrics in which order, and whose numbers stand beside ours. A grid asks for one in
-grid.json, and `layout=` for another. What a layout needs and the grid lacks is an error where it was asked for by name;
-a grid's own falls back on `general`, with a footnote, so that no run ends without its table.
+A layout says which form a table has, which metrics in which order, and whose numbers stand beside ours. A grid names
+one in grid.json; `layout=` names another. If the grid lacks what a layout needs, a layout that was asked for is an
+error, while the grid's own falls back to `general`, with a footnote, so that every run ends with a table.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ from analysis.words.rows import row_headline, row_table
 from analysis.words.verdicts import comparison_sentence, headline, left_out_sentence
 
 MOST_TOLD = 12
-"""Primary comparisons that are told beside a table; the report has all."""
+"""The most primary comparisons that are told beside a table; the report has all."""
 SUFFIXES = {"markdown": "md", "latex": "tex", "csv": "csv"}
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The first of its forms that fits a grid, beside these tables of papers.yaml."""
+    """A layout: the first of its `forms` that fits a grid, with these tables of papers.yaml beside it."""
 
     forms: tuple[Form, ...]
     papers: tuple[str, ...] = ()
@@ -89,7 +89,7 @@ LAYOUTS: Mapping[str, Layout] = {
 
 @dataclass(frozen=True)
 class FittingLayout:
-    """A layout that fits a grid, the form of it, and the footnote that says why it is another than asked for."""
+    """A layout that fits a grid, its form, and notes that say why it is not the one asked for."""
 
     name: str
     form: Form
@@ -116,7 +116,7 @@ def choose(frame: Frame, asked: str = "") -> FittingLayout:
 
 
 def _comparable(frame: Frame, names: tuple[str, ...]) -> tuple[PaperTable, ...]:
-    """The papers' tables of something that the grid measures too."""
+    """The papers' tables that share a metric with the grid."""
     kinds = {metric.kind for metric in frame.answers.metrics}
     return tuple(papers()[name] for name in names if kinds & set(papers()[name].metrics))
 
@@ -135,7 +135,7 @@ def table_of(answers: Answers, layout: str = "") -> ResultTable:
 
 
 def read_through(answers: Answers) -> ResultTable:
-    """The table with as many cells as a reader looks through; what is said of them is of all."""
+    """The table with no more cells than a reader looks through; what it says about them holds for all cells."""
     cut = best(answers, MOST_ROWS)
     if cut is answers:
         return table_of(answers)
@@ -143,7 +143,7 @@ def read_through(answers: Answers) -> ResultTable:
 
 
 def _with_findings(answers: Answers, table: ResultTable) -> ResultTable:
-    """The table with the question and its answer in few sentences, and with what else was found."""
+    """The table with the question, its answer in few sentences, and further findings."""
     question = " ".join(text for text in (banner(answers.grid), answers.meta.question) if text)
     by_row = [rows for answer in answers.findings if (rows := row_table(answer, answers.axes)) is not None]
     heads = [row_headline(answer, answers.axes) if answer.rows else headline(answer) for answer in answers.findings]
@@ -163,7 +163,7 @@ def _with_findings(answers: Answers, table: ResultTable) -> ResultTable:
 
 
 def _declared(answers: Answers) -> list[CellComparison]:
-    """The primary comparisons that are told, what matters most of each metric first; of equal values nothing is."""
+    """The primary comparisons to tell, the most important of each metric first; those of equal values are left out."""
     pairs = by_weight([answer.pairs for answer in answers.findings]) if answers.meta.primary else ()
     return [pair for pair in pairs if pair.primary and not pair.same][:MOST_TOLD]
 
@@ -185,8 +185,8 @@ def write_tables(answers: Answers, folder: Path | str) -> None:
 
 
 def terminal_table(answers: Answers, console: Console | None = None) -> str:
-    """The answer in short as a console shows it, the process's own by default: who is the best, the table, and what
-    matters most of what was compared."""
+    """The answer in short for a console, by default the process's own: the best cell, the table, the main
+    comparisons."""
     return terminal_answer(answers, read_through(answers), best(answers, MOST_ROWS).left_out(), console)
 
 

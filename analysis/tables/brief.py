@@ -22,15 +22,15 @@ from analysis.words.rounds import banner
 from analysis.words.verdicts import comparison_sentence
 
 MOST = 3
-"""Comparisons that are told; the report has all."""
+"""The most comparisons that are told; the report has all."""
 NOTE = 112
-"""Characters of a footnote; the report has the whole."""
+"""The most characters of a footnote; the report has the whole."""
 _ORDER = get_args(Verdict)
 
 
 def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console: Console | None = None) -> str:
-    """The answer of a grid, with its table, as a console shows it, the process's own by default; `cut` says which cells
-    the table has where it has not all."""
+    """The answer of a grid, with its table, for a console, by default the process's own. `cut` says which cells the
+    table has, if it does not have all."""
     ordered = list(by_weight([answer.pairs for answer in answers.findings]))
     sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
     notes = tuple(note if len(note) <= NOTE else f"{note[: NOTE - 1].rpartition(' ')[0]} …" for note in table.footnotes)
@@ -49,7 +49,7 @@ def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console
 
 
 def by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellComparison]:
-    """The comparisons, of each metric in turn, what matters most first: what is declared, then by verdict and size."""
+    """The comparisons of each metric in turn, most important first: declared ones first, then by verdict and size."""
 
     def weight(pair: CellComparison) -> tuple[bool, int, float]:
         return not pair.primary, _ORDER.index(pair.verdict), -abs(pair.comparison.difference)
@@ -59,7 +59,7 @@ def by_weight(of_metrics: Sequence[Sequence[CellComparison]]) -> Iterator[CellCo
 
 
 def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
-    """Data, seeds, and what is meant by ±, by bold and by °."""
+    """The data, the seeds, and the meaning of ±, of bold and of °."""
     several = len(answers.meta.seeds) > 1
     bold = any(entry.bold for row in table.rows for entry in row.entries)
     said = (

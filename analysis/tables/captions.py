@@ -30,7 +30,7 @@ MARKS = (
     "those shown to be as good; °: the rest of these cells, which may be the best or much worse. In each metric by "
     "itself, the cell that truly is the best has one of the two marks in at least 95 % of grids."
 )
-"""The meaning of bold type and of the sign."""
+"""The meaning of bold type and of the sign °."""
 _LABELLED = (
     "With labels, likelihoods are of each image given its label, p(x|y); “NLL, no label” alone is of the image without."
 )
@@ -38,11 +38,11 @@ _GUIDED = (
     "Guidance changes samples alone: a guided cell's likelihoods are the unguided model's, and the same at any scale."
 )
 _FAR = 2
-"""The most times the median cell's own error that the largest may be and still speak for all cells."""
+"""The most that the largest error may exceed the median cell's, as a factor, and still speak for all cells."""
 
 
 def caption(answers: Answers) -> str:
-    """The caption: data, seeds and interval, decoder, own errors, quality, latents, budget, provenance."""
+    """The caption: data, seeds and interval, decoder, errors from draws, quality, latents, budget, provenance."""
     meta = answers.meta
     judged = [
         _decoder(answers),
@@ -63,7 +63,7 @@ def caption(answers: Answers) -> str:
 
 
 def setting(grid: GridResults) -> str:
-    """The data, how large and how many they are, and T."""
+    """The data, with its size and the number of examples, and T, or its range where cells differ in it."""
     size = ", ".join(text for text in (image_size(grid.meta), _number(grid.meta)) if text)
     data = f"{grid.meta.data} ({size})" if size else grid.meta.data
     return f"Data: {', '.join(text for text in (data, chain_length(grid)) if text)}."
@@ -85,7 +85,7 @@ def _interval(answers: Answers) -> str:
 
 
 def _scales(answers: Answers) -> str:
-    """The metrics that are compared by their logarithm, and why where that is not their own scale."""
+    """The metrics that are compared by their logarithm, with the reason if that is not their own scale."""
     own = {metric.name: metric.scale for metric in answers.meta.metrics}
     logs = [answer.metric for answer in answers.findings if answer.metric.scale == "log"]
     names = [
@@ -104,12 +104,12 @@ def _spanned(answers: Answers, metric: ShownMetric) -> str:
 
 
 def interval(meta: Meta) -> str:
-    """The meaning of ±, and over how many seeds it is."""
+    """The meaning of ±, and the number of seeds behind it."""
     return f"Mean ± half-width of the 95 % t-interval over {seeds_taken(meta)}{looked(meta)}."
 
 
 def _given(error: HeldOutError, what: str) -> str:
-    """The part that a ± does not hold, of a metric of held-out images."""
+    """The error that the ± of a metric leaves out: that of the choice of held-out images."""
     half = f"{two_digits(error.half_width)} {error.metric.unit}" if error.metric.unit else two_digits(error.half_width)
     return (
         f"{error.metric.label}'s ± holds for these {error.n} held-out {what}; others would move all cells "
@@ -118,8 +118,7 @@ def _given(error: HeldOutError, what: str) -> str:
 
 
 def _decoder(answers: Answers) -> str:
-    """The decoder that L₀ is of, and that of continuous time where the table has it; "" where grid.json does not
-    say."""
+    """The decoder of L₀, and that of continuous time if the table has such a metric; "" if grid.json has none."""
     decoder = answers.meta.decoder
     if decoder is None:
         return ""
@@ -129,7 +128,7 @@ def _decoder(answers: Answers) -> str:
 
 
 def own_error(error: DrawError) -> str:
-    """The largest own error of a metric, and in which cell where that is far above the others."""
+    """The largest error of a metric from its draws, and its cell if that is far above the others."""
     unit = f" {error.metric.unit}" if error.metric.unit else ""
     apart = error.largest > _FAR * error.median
     where = f" ({error.cell.name}), and {_upwards(error.median)}{unit} in the median cell" if apart else ""
@@ -137,7 +136,7 @@ def own_error(error: DrawError) -> str:
 
 
 def _told(answers: Answers) -> list[str]:
-    """Sentences that say whose likelihoods stand here, where cells are told labels, and where they are guided."""
+    """Sentences that explain likelihoods with labels, and likelihoods of guided cells, if there are any."""
     labelled = any(cell.parameter("conditioning") == "class" for cell in answers.cells)
     guided = any(cell.parameter(GUIDANCE) not in ("", "1.0") for cell in answers.cells)
     likelihoods = any(metric.kind.startswith("nll") for metric in answers.metrics)
@@ -153,7 +152,7 @@ def _upwards(value: float) -> str:
 
 
 def _quality(meta: Meta) -> str:
-    # A metric of samples is named by the extractor that sees them, and so is rFID.
+    # The names of metrics of samples, and that of rFID, end in the name of their extractor.
     seen = [metric for metric in meta.metrics if meta.extractor and metric.name.endswith(f"/{meta.extractor}")]
     names = [metric.label for metric in seen if metric.part != "autoencoder"]
     if not names:
@@ -168,7 +167,7 @@ def _quality(meta: Meta) -> str:
 
 
 def _latents(answers: Answers) -> str:
-    """The meaning of the metrics of cells in latents, as far as the table has any."""
+    """The meaning of the metrics of cells in latents; "" if there are no such cells."""
     if not any(in_latents(cell) for cell in answers.cells):
         return ""
     shown = [metric for metric in answers.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
@@ -219,7 +218,7 @@ def _provenance(answers: Answers) -> str:
 
 
 def _unpaired(answers: Answers) -> str:
-    """The sentence on what is left out of comparisons since different kinds of machine made it; "" where nothing is."""
+    """A sentence on differences left out because different kinds of machine ran the two cells; "" if none are."""
     apart = Unpaired.of((a, b) for a, b, _ in asked(answers.grid, answers.cells))
     if not apart.left_out:
         return ""

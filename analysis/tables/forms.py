@@ -1,10 +1,10 @@
-"""The forms in which a table is laid out: three, which fill a Body from a grid.
+"""The forms in which a table is laid out: three, which make a Body from a grid.
 
-    FlatForm      a row per cell; what tells cells apart in columns of labels, ours and the paper's numbers in columns
+    FlatForm      a row per cell; columns of labels tell cells apart, further columns have our and the paper's numbers
     GroupedForm   the same, under a title per level of the first axis
     MatrixForm    a block per metric, row axis × column axis; the paper's numbers in rows of their own below each block
 
-A form says what it lacks in a grid, so that another can be taken.
+A form says what a grid lacks for it, so that another form can be taken.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Body:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A grid's answers as tables ask for them: by metrics, by what an axis changes, with what is said of each cell."""
+    """A grid's answers as tables need them: metrics by kind, axes by what they change, and the words on each cell."""
 
     answers: Answers
 
@@ -49,7 +49,7 @@ class Frame:
 
     @cached_property
     def shortfalls(self) -> list[str]:
-        """The way in which each cell fell short."""
+        """The shortfall of each cell, in words."""
         return shortfalls(self.answers.cells)
 
     @cached_property
@@ -72,9 +72,9 @@ class Frame:
         ]
 
     def chosen(self, kinds: tuple[str, ...], *, rest: bool) -> list[ShownMetric]:
-        """The metrics of these kinds in this order, and the others where there are none or `rest` asks for them.
+        """The metrics of these kinds in this order; then all others, if `rest` is True or none are of these kinds.
 
-        A metric that was asked for, or that decides and that no paper's table has, is shown in any case.
+        A metric that was asked for is always included, and so is a deciding metric that no paper's table has.
         """
         present = self.answers.metrics
         first = [metric for kind in kinds for metric in present if metric.kind == kind]
@@ -83,7 +83,7 @@ class Frame:
 
 
 def _of_no_paper(metric: ShownMetric) -> bool:
-    """True where a metric decides, and is none of those that papers' tables hold."""
+    """True where a metric decides, and papers' tables have no such metric."""
     return metric.deciding and metric.kind not in LABELS
 
 
@@ -91,7 +91,7 @@ class Form(Protocol):
     """A form in which a table is laid out."""
 
     def lacks(self, frame: Frame) -> str:
-        """The thing that the form needs and the grid has not, as a noun phrase; "" where it fits."""
+        """The thing that the form needs and the grid lacks, as a noun phrase; "" where the form fits."""
         ...
 
     def body(self, frame: Frame, papers: tuple[PaperTable, ...], notes: Footnotes, own: list[str]) -> Body:
@@ -101,7 +101,7 @@ class Form(Protocol):
 
 @dataclass(frozen=True)
 class Shown:
-    """A column of labels that tells a parameter."""
+    """A column of labels with the values of a parameter."""
 
     label: str
     parameter: str
@@ -109,10 +109,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class FlatForm:
-    """A row per cell; `over` is what some axis must change.
+    """A form with a row per cell; if `over` is given, some axis must change one of these parameters.
 
-    `shown` are columns of labels by parameter, and `told` the parameters that go without saying then. An axis that they
-    do not tell has a column of its own.
+    `shown` are columns of labels, each for a parameter; `told` are parameters that they imply. An axis that these do
+    not explain has a column of its own.
     """
 
     metrics: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ class FlatForm:
         return Body(labelled, heads, (*rows, *_known_values(frame.answers, summary, len(labelled), len(heads))))
 
     def _tells(self, frame: Frame, summary: Summary, axis: Axis) -> bool:
-        """True where the columns shown say which level of the axis a cell has, and all that it changes."""
+        """True where the columns shown determine each cell's level on the axis, and cover all that the axis changes."""
         parameters = [column.parameter for column in self.shown]
         at = frame.axes.index(axis)
         levels: dict[tuple[str, ...], set[str]] = {}
@@ -161,7 +161,7 @@ class FlatForm:
 
 @dataclass(frozen=True)
 class GroupedForm:
-    """Rows under a title per level of the first axis."""
+    """A form with rows under a title per level of the first axis."""
 
     metrics: tuple[str, ...] = ()
 
@@ -193,14 +193,14 @@ def _titled(frame: Frame, summary: Summary, beside: Beside, notes: Footnotes) ->
 
 @dataclass(frozen=True)
 class Beside:
-    """The columns of the papers' numbers, and their entries per cell; none of a paper that matches no cell."""
+    """The columns of the papers' numbers, and their entries per cell; papers that match no cell are left out."""
 
     columns: tuple[Column, ...]
     entries: list[tuple[TableEntry, ...]]
 
     @staticmethod
     def of(summary: Summary, papers: tuple[PaperTable, ...], frame: Frame, notes: Footnotes) -> Beside:
-        """The papers that have something beside a cell of ours."""
+        """The columns of those papers that have a number for at least one cell of ours."""
         columns: list[Column] = []
         per_cell: list[tuple[TableEntry, ...]] = [() for _ in summary.cells]
         for paper in papers:
@@ -223,9 +223,10 @@ def _heads(frame: Frame, metrics: list[ShownMetric], beside: Beside) -> list[Col
 def stub(
     frame: Frame, labels: list[str], columns: Mapping[str, int], notes: Footnotes, own: list[str]
 ) -> tuple[Column, ...]:
-    """The heads of the labels: the table's and the grid's footnotes at the first, an axis's at its column.
+    """The heads of the label columns, with footnotes: the table's and the grid's at the first, an axis's at its own
+    column.
 
-    `columns` says which column is an axis's; the first bears what has none.
+    `columns` is the column of each axis; the footnote of an axis without one stands at the first.
     """
     footnotes = weight_footnotes(frame.answers.weight_check, frame.axes)
     texts: list[list[str]] = [[] for _ in labels]
@@ -236,7 +237,7 @@ def stub(
 
 
 def entry(frame: Frame, summary: Summary, i: int, metric: ShownMetric, notes: Footnotes) -> TableEntry:
-    """Our number of cell i, marked by what did not finish, why there is none, and by what the runs note."""
+    """Our number of cell i, with marks for the footnotes on unfinished seeds, a missing value, and the runs' notes."""
     estimate, cell = summary.estimates[metric.name][i], summary.cells[i]
     comparable = cell.comparable(metric.name)
     text = summary.rounding[metric.name].measured(estimate.mean, estimate.half_width) if comparable else UNCOMPARED
@@ -248,7 +249,7 @@ def entry(frame: Frame, summary: Summary, i: int, metric: ShownMetric, notes: Fo
 
 
 def _by_seed(estimate: Estimate, rounding: Rounding) -> str:
-    """The values that a mean is of, their number and the mean's standard error."""
+    """The values behind a mean, with their number and the mean's standard error."""
     values = ", ".join(f"{rounding.number(value)} (seed {seed})" for seed, value in estimate.by_seed)
     if len(estimate.values) < 2:
         return values

@@ -8,14 +8,14 @@ from analysis.format.notation import latex, width
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
 
 _WIDEST = 100
-"""Characters of a table that is still legible when scaled down to a column of text."""
+"""The most characters across a table that is still legible when scaled down to a column of text."""
 
 
 def latex_table(table: ResultTable) -> str:
     """A table environment that compiles as it is under \\usepackage{booktabs}.
 
-    What is wider than the text is scaled down to it where the document also has graphicx; groups of columns that would
-    become too small to read stand below each other.
+    A table wider than the text is scaled down to it if the document also loads graphicx. If that would make it too
+    small to read, its groups of columns stand below each other.
     """
     notes = [f"{_tex_mark(letter(i))} {latex(note)}" for i, note in enumerate(table.footnotes)]
     notes += [rf"\textbullet{{}} {latex(sentence)}" for sentence in table.sentences]
@@ -51,7 +51,7 @@ def _parts(table: ResultTable) -> list[ResultTable]:
 
 def _tabular(table: ResultTable) -> str:
     n = len(table.stub) + len(table.columns)
-    # Half of what parts two columns, in points: 6 is LaTeX's own.
+    # Half of the space between two columns, in points; LaTeX's own is 6.
     gap = 6 if n < 6 else 5 if n < 9 else 4
     lines = [
         f"\\setlength{{\\tabcolsep}}{{{gap}pt}}",
@@ -87,7 +87,7 @@ def _tex_notes(notes: list[str]) -> list[str]:
 
 def _tex_line(cells: list[str]) -> str:
     line = " & ".join(cells) + r" \\"
-    # After the end of a line, TeX takes these for what belongs to that.
+    # After the end of a line, TeX takes these characters for its arguments.
     return f"{{}}{line}" if line.startswith(("[", "*")) else line
 
 

@@ -1,7 +1,7 @@
 """The matrix form: a block per metric, a row axis × a column axis, and below each block the paper's own rows.
 
-Columns are numbers of steps. The paper's number of K steps stands in our column of K steps, and in a column of its own
-where we have none: of T steps in training, those are not the same share.
+Columns are numbers of steps. The paper's number at K steps stands in our column of K steps, or in a column of its own
+if we have none. With another T in training, the same K is another share of it.
 """
 
 from __future__ import annotations
@@ -21,16 +21,14 @@ from analysis.tables.table import Column, Footnotes, TableEntry, TableRow
 
 @dataclass(frozen=True)
 class MatrixForm:
-    """A block per metric: `columns` is its kind → the number of steps across, `rows` what changes from row to row.
-
-    Further axes are told in the blocks' titles.
-    """
+    """A form with a block per metric. `columns` is the metric's kind → the parameter that differs between columns, a
+    number of steps; `rows` are the parameters that differ between rows. Titles name the levels of further axes."""
 
     columns: Mapping[str, str]
     rows: tuple[str, ...]
 
     def lacks(self, frame: Frame) -> str:
-        """The two axes or the metric that the grid has not."""
+        """The two axes or the metric that the grid lacks; "" where the form fits."""
         across = f"an axis over {' or '.join(dict.fromkeys(self.columns.values()))}"
         down = f"one over {' or '.join(self.rows)}"
         if self._axes(frame) is None:
@@ -65,7 +63,7 @@ class MatrixForm:
 
 @dataclass(frozen=True)
 class StepsColumn:
-    """A column: our level, if any, and the number of steps, if all its cells have one."""
+    """A column: our level, if any, and the number of steps, if all its cells share one."""
 
     label: str
     level: str | None
@@ -74,7 +72,7 @@ class StepsColumn:
 
 @dataclass(frozen=True)
 class Series:
-    """A row of the paper's: number of steps → text."""
+    """A row of a paper's table: number of steps → text."""
 
     paper: PaperTable
     title: str
@@ -84,8 +82,8 @@ class Series:
 
 @dataclass(frozen=True, eq=False)
 class MetricBlock:
-    """A metric at one combination of the further axes: (row level, column level) → cell; `flat` where the metric does
-    not depend on the column axis."""
+    """A metric at one combination of the further axes: (row level, column level) → cell. `flat` is a footnote if the
+    metric does not depend on the column axis, else ""."""
 
     title: str
     metric: ShownMetric
@@ -115,7 +113,7 @@ class MetricBlock:
             yield TableRow("reference", (series.label,), texts, indented=True)
 
     def _said(self, frame: Frame, summary: Summary) -> list[str]:
-        """The values of the metric known beforehand, and whether the columns matter to it."""
+        """The footnotes of the title: values known beforehand, and that the columns do not matter, if so."""
         write = summary.rounding[self.metric.name].number
         values = known_values(frame.answers.meta, self.metric)
         written = [f"{write(value)} ({label})" for label, value in values.items()]
@@ -152,7 +150,7 @@ def _blocks(
 def _series(
     frame: Frame, summary: Summary, cells: Sequence[int], metric: ShownMetric, papers: Sequence[PaperTable]
 ) -> list[Series]:
-    """The papers' rows that have a cell's choices but for the steps, in the order of our cells."""
+    """The papers' rows with the choices of one of these cells, apart from the steps; in the order of our cells."""
     by_title: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
     for paper in papers:
         if metric.kind not in paper.metrics:
@@ -168,7 +166,7 @@ def _series(
 def _columns(
     frame: Frame, summary: Summary, axis: Axis, parameters: Sequence[str], blocks: Sequence[MetricBlock]
 ) -> list[StepsColumn]:
-    """Our levels and the papers' numbers of steps, ascending; levels without one number follow in their order."""
+    """Our levels and the papers' numbers of steps, ascending; levels without a single number of steps come last."""
     at = frame.axes.index(axis)
     changed = [name for name in parameters if name in frame.changes[axis.name]]
     ours = []

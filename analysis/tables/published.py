@@ -2,9 +2,9 @@
 
     our cell ─ wordings: our values → the paper's words ─▶ rows of published.csv ─▶ a text per metric, as printed
 
-Ours and theirs are never comparable as they stand (other data, size, T, budget), so whoever shows them names the data,
-and says in a footnote what the numbers are. Which tables there are is said in `papers.yaml`; what that
-names of published.csv is there: columns, words, metrics.
+Ours and theirs are never directly comparable (other data, size, T, budget). So pages name their data, and a footnote
+says what the numbers are. `papers.yaml` lists the papers' tables; all columns, words and metrics that it names must be
+in published.csv.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from analysis.format.errors import InputError, unknown
 from analysis.format.notation import listed
 
 ANY = "*"
-"""Matches every value of ours."""
+"""The wording's key that matches every value of ours."""
 SAME = "="
-"""Stands for the value itself: the paper writes it as we do."""
+"""The word for "as ours": the paper writes the value as we do."""
 SEVERAL = ", "
-"""Between our values of several parameters."""
+"""The separator between our values of several parameters."""
 ALL_STEPS = {"sampler.steps": "horizon", "evaluation.horizon": "horizon"}
-"""A number of steps → what it is where it is null."""
+"""A number of steps → the parameter that it equals if it is null."""
 LABELS = {"nll": "NLL", "fid": "FID", "is": "IS", "bound_variance": "Var of the bound", "rfid": "R-FID", "psnr": "PSNR"}
 """The kind of a metric (what stands before the "/" in its name) → its head above a published column."""
 
@@ -50,17 +50,17 @@ def value(cell: Chosen, name: str) -> str:
 
 @cache
 def published() -> pd.DataFrame:
-    """All published numbers as text, a row each."""
+    """All published numbers as text, one per row."""
     return pd.read_csv(Path(__file__).parents[1] / "published.csv", dtype=str, keep_default_na=False)
 
 
 @dataclass(frozen=True)
 class Wording:
-    """The words for our values of some parameters in a column of published.csv; any of several words may match.
+    """The words in a `column` of published.csv for our values of some `parameters`; any of several words may match.
 
     `words` maps our values, with ", " between those of several parameters, to the paper's. `otherwise` is the word for
-    values that are none of these, where all cells of a grid share them: T and the length of training always differ from
-    the paper's, and say which row is meant only where the grid varies them.
+    other values, if all cells of a grid share them: T and the length of training always differ from the paper's, and
+    select a row only where the grid varies them.
     """
 
     column: str
@@ -69,19 +69,19 @@ class Wording:
     otherwise: str = ""
 
     def __post_init__(self) -> None:
-        """ValueError where a key of `words` has not a value per parameter."""
+        """ValueError where a key of `words` does not have one value per parameter."""
         for key in self.words:
             if len(key.split(SEVERAL)) != len(self.parameters):
                 raise ValueError(f"{key!r} is not one value each of {', '.join(self.parameters)}")
 
     @property
     def spoken(self) -> set[str]:
-        """The paper's words, as far as they are not our own values."""
+        """The paper's words that are not our own values."""
         words = [(word,) if isinstance(word, str) else word for word in self.words.values()]
         return {word for some in (*words, (self.otherwise,)) for word in some} - {SAME, ""}
 
     def allowed(self, cell: Chosen, varied: Collection[str]) -> tuple[str, ...]:
-        """The words that fit a cell of a grid which varies these parameters; none where the paper has no such row."""
+        """The words that fit a cell of a grid that varies these parameters; none if the paper has no such row."""
         values = tuple(value(cell, name) for name in self.parameters)
         for key, word in self.words.items():
             if all(part in (ANY, ours) for part, ours in zip(key.split(SEVERAL), values, strict=True)):
@@ -93,12 +93,12 @@ class Wording:
 
 @dataclass(frozen=True)
 class PaperTable:
-    """A table of a paper: which rows of published.csv it is, and how our values are worded there.
+    """A table of a paper: its rows in published.csv, and how they word our values.
 
-    `data` is the paper's data set → data and size as a head says it; `metrics` our kinds → the paper's metric, in the
-    paper's order; `only` what a cell must have to be compared at all (a parameter that it lacks says nothing against
-    it); `beside` head → column, for what the reader must see of a matched row; `along` are the columns that a row of
-    the paper's own table runs over, and `labels` what tables of ours call its words.
+    `data` maps the paper's data sets to data and size as a head names them; `metrics` maps our kinds to the paper's
+    metrics, in the paper's order. `only` has values that a cell must have to be compared at all (a parameter that it
+    lacks is no obstacle). `beside` is head → column, for what a reader must see of a matched row. `along` are the
+    columns over which a row of the paper's table runs, and `labels` are our names for its words.
     """
 
     paper: str
@@ -114,7 +114,7 @@ class PaperTable:
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def rows(self) -> list[dict[str, str]]:
-        """All its rows of published.csv, of the metrics that it is asked for."""
+        """All rows of published.csv that belong to this table and are of its metrics."""
         return _rows(self.paper, self.tables, tuple(self.data), tuple(self.metrics.values()))
 
     def matched(self, cell: Chosen, varied: Collection[str], leave: Collection[str] = ()) -> list[dict[str, str]]:
@@ -155,7 +155,7 @@ class PaperTable:
 def _rows(
     paper: str, tables: tuple[str, ...], datasets: tuple[str, ...], metrics: tuple[str, ...]
 ) -> list[dict[str, str]]:
-    """The rows of published.csv that these name; kept, since they are asked for once a cell."""
+    """The rows of published.csv that these name; cached, because they are needed once per cell."""
     table = published()
     kept = (
         (table["paper"] == paper)
@@ -177,7 +177,7 @@ def number(text: str) -> str:
 
 
 def numbers(table: PaperTable, cell: Chosen, varied: Collection[str] = ()) -> dict[str, str]:
-    """Head or kind of metric → what the table has beside this cell; "" where it has nothing."""
+    """Head or kind of metric → the table's text beside this cell; "" where it has none."""
     rows = table.matched(cell, varied)
     by_metric = {row["metric"]: entry(row) for row in reversed(rows)}
     details = {label: table.label(rows[0][column]) if rows else "" for label, column in table.beside.items()}
@@ -210,7 +210,7 @@ def read_papers(path: Path) -> dict[str, PaperTable]:
 
 
 def _check(table: PaperTable, source: str) -> None:
-    """InputError where a table names what published.csv has not."""
+    """InputError where a table names something that published.csv lacks."""
     words_of = {str(column): set(texts) for column, texts in published().items()}
     named = [
         *(("dataset", dataset) for dataset in table.data),

@@ -18,7 +18,7 @@ from analysis.tables.terminal import paragraphs, terminal_text
 from analysis.words.search import DEFAULT, names_of, search_sentences, value_text
 
 MOST = 5
-"""Trials of the table, the paper's default aside."""
+"""The most trials in the table, not counting the paper's default."""
 
 
 def search_table(search: Search) -> ResultTable | None:
@@ -38,7 +38,7 @@ def search_table(search: Search) -> ResultTable | None:
 
 
 def _rounding(objective: ShownMetric, values: list[float]) -> Rounding:
-    """The rounding of an objective: by one decimal more where trials would else read alike.
+    """The rounding of an objective, with one decimal more if different trials would look the same otherwise.
 
     A value of the search has no interval to round by.
     """

@@ -11,12 +11,12 @@ from analysis.format.notation import width
 from analysis.words.rows import RowTable
 
 OPEN = "°"
-"""The sign behind a number that may be the best's, and is not known to be as good."""
+"""The sign after the number of a cell that may be the best, but is not known to be as good."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column's head and the group above it. `mark` is the group's footnote, or the head's where no group is."""
+    """A column's head and the group above it. `mark` is the footnote of the group, or of the head without one."""
 
     label: str
     group: str = ""
@@ -30,8 +30,8 @@ class Column:
 
 @dataclass(frozen=True)
 class TableEntry:
-    """A number as text; bold for the best and what is as good, `open` for what else may be the best; on a page its
-    `seeds` show where one hovers."""
+    """A number as text: `bold` for the best cell and those as good, `open` for others that may be the best. On a page,
+    its `seeds` appear on hovering."""
 
     text: str
     bold: bool = False
@@ -60,8 +60,8 @@ class TableRow:
 class ResultTable:
     """A table of results: `stub` are its columns of labels, `columns` those of numbers.
 
-    `footnotes` are marked a, b, c … in this order. The `question`, what is `answered` and the best `by_row` stand above
-    it where there is room, the caption and the sentences of the `verdict` below; so many comparisons are `untold`.
+    `footnotes` are marked a, b, c … in this order. The `question`, the `answered` sentences and the best `by_row` stand
+    above the table if there is room, the caption and the `verdict` below. `untold` counts further comparisons.
     """
 
     name: str
@@ -78,17 +78,17 @@ class ResultTable:
 
     @property
     def full_caption(self) -> str:
-        """The question and the caption, where these stand together."""
+        """The question followed by the caption, for places where both stand together."""
         return " ".join(text for text in (self.question, self.caption) if text)
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """All that is found, in sentences."""
+        """All findings, as sentences."""
         return *self.answered, *(sentence for rows in self.by_row for sentence in rows.sentences), *self.verdict
 
     @property
     def groups(self) -> list[tuple[Column, int]]:
-        """Neighbouring columns of one group: its first column, and how many."""
+        """The groups of neighbouring columns, each with its first column and their number."""
         groups: list[tuple[Column, int]] = []
         for column in self.columns:
             if groups and groups[-1][0].group == column.group:
@@ -98,7 +98,7 @@ class ResultTable:
         return groups
 
     def part(self, start: int, end: int) -> ResultTable:
-        """Some of the columns, without the known values that these have none of, and titles with nothing below."""
+        """The table with some of its columns, without known values that have none there, and without empty titles."""
         rows = [replace(row, entries=row.entries[start:end]) for row in self.rows]
         kept = [row for row in rows if row.kind != "reference" or any(entry.text for entry in row.entries)]
         below = [*kept[1:], None]
@@ -106,7 +106,7 @@ class ResultTable:
         return replace(self, columns=self.columns[start:end], rows=tuple(titled))
 
     def characters(self, i: int) -> int:
-        """The width of column i, marks aside."""
+        """The width of column i, without marks."""
         return max(
             width(text) for text in (self.columns[i].label, *(r.entries[i].text for r in self.rows if r.entries))
         )
@@ -119,7 +119,7 @@ def _under(row: TableRow | None) -> bool:
 
 @dataclass
 class Footnotes:
-    """Footnotes that are given letters, the same for the same text."""
+    """The footnotes with their letters; the same text gets the same letter."""
 
     _texts: list[str] = field(default_factory=list)
 

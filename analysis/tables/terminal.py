@@ -1,7 +1,7 @@
 """A table on a terminal, set by rich: bold where that can be shown, elsewhere a "*" behind the number.
 
-On a terminal nothing is wider than it: columns that do not fit follow below, under the same labels. What goes into a
-pipe or a file has no escape codes and all columns side by side, however many they are.
+On a terminal nothing is wider than the screen: columns that do not fit follow below, under the same labels. Output into
+a pipe or a file has no escape codes, and has all columns side by side, however many they are.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PAGE = 120
 """The width of running text where there is no terminal to fill."""
 _GAP = 2
 _LEAST = 24
-"""The width that the first labels have at least: that of a known value's label."""
+"""The least width of the first labels, that of a known value's label."""
 _WIDEST = 10_000
-"""More columns than any table takes."""
+"""A width above that of any table."""
 
 
 def terminal_text(table: ResultTable, console: Console | None = None) -> str:
@@ -48,8 +48,7 @@ def paragraphs(texts: Iterable[str], console: Console | None = None) -> str:
 
 
 def _shown(lines: Iterable[RenderableType], console: Console, least: int = 0) -> str:
-    """The text that a terminal of its width shows; of a pipe, what one of PAGE shows, or of `least` where that is
-    more."""
+    """The text as the console shows it; in a pipe, as one of width PAGE, or of `least` if that is more, would."""
     console = console if console.is_terminal else Console(width=max(PAGE, least), color_system=None)
     with console.capture() as capture:
         for line in lines:
@@ -118,7 +117,7 @@ def _part(
         header_style="",
     )
     for i, head in enumerate(heads):
-        # Given its width, rich need not measure each field, which takes longer than all else.
+        # With a given width, rich need not measure each field, which would take longer than all else.
         wide = max([cell_len(head), *(line[i].cell_len for line in lines if len(line) > i)])
         part.add_column(Text(head), justify=justify, width=wide)
     for i, line in enumerate(lines):
@@ -127,7 +126,7 @@ def _part(
 
 
 def _lines(row: TableRow, room: int, starred: bool) -> list[list[Text]]:
-    """The lines of a row: of a title, or a label that stands for all and is wider than the others, several."""
+    """The lines of a row: several for a title or a spanning label that is wider than the other labels."""
     spans = row.kind == "group" or row.spans
     *above, last = textwrap.wrap(_label(row), room) if spans else [_label(row)]
     return [[Text(text)] for text in above] + [

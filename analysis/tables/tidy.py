@@ -19,8 +19,8 @@ _PARTS = ("mean", "half_width", "n", "standing")
 
 
 def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
-    """A row per cell (levels, seeds, shortfall, what cannot be compared and notes; mean, half-width, n, standing;
-    published numbers with the data that they are of), and per known value; of a preliminary round first what it is."""
+    """The CSV text: a row per cell (levels, seeds, notes; mean, half-width, n, standing; published numbers with their
+    data), and a row per known value. For a preliminary round, a first row says so."""
     answers, summary = frame.answers, frame.answers.summary
     text = io.StringIO()
     write = csv.writer(text, lineterminator="\n").writerow
@@ -53,7 +53,7 @@ def tidy_csv(frame: Frame, papers: tuple[PaperTable, ...]) -> str:
 
 
 def _guarded(row: list[object]) -> list[object]:
-    """A row whose texts no spreadsheet runs."""
+    """The row, with texts guarded so that no spreadsheet runs them."""
     return [guarded(field) if isinstance(field, str) else field for field in row]
 
 

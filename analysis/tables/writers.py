@@ -51,7 +51,7 @@ def _md_rows(table: RowTable) -> list[str]:
 
 
 def _md_head(table: ResultTable, i: int) -> str:
-    """The label after its group, which is said once where it heads all columns."""
+    """The label after its group's name; a group that heads all columns is named once."""
     column = table.columns[i]
     return f"{column.group}: {column.label}" if column.group and (i == 0 or len(table.groups) > 1) else column.label
 
@@ -100,7 +100,7 @@ def html_table(table: ResultTable) -> str:
 
 
 def _bodies(table: ResultTable) -> Iterator[list[TableRow]]:
-    """The rows under each title; known values stand apart."""
+    """The groups of rows, each under its title; known values form groups of their own."""
     rows: list[TableRow] = []
     for row in table.rows:
         apart = row.kind == "group" or (row.kind == "reference" and not row.indented and rows[-1:] != [])
@@ -141,7 +141,7 @@ def _html_row(table: ResultTable, row: TableRow) -> str:
     first = ' class="indented"' if row.indented else ""
     first += f' colspan="{len(row.stub)}"' if row.spans and len(row.stub) > 1 else ""
     stub = row.stub[:1] if row.spans else row.stub
-    # No line ends between a symbol and its value.
+    # No line breaks between a symbol and its value.
     named = [_html(text).replace(" = ", "\u00a0=\u00a0") for text in stub]
     heads = [f'<th scope="row"{first if i == 0 else ""}>{text}</th>' for i, text in enumerate(named)]
     titles = [f' title="{escape(entry.seeds)}"' if entry.seeds else "" for entry in row.entries]

@@ -1,1 +1,1 @@
-"""The English of what was found: sentences about the findings, which are numbers."""
+"""The English sentences about the findings, which themselves are numbers."""

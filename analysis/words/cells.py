@@ -1,6 +1,6 @@
-"""The words for cells: how they fell short and why, what their runs note, and why they have no value of a metric.
+"""The words about cells: their shortfalls with the reasons, the notes of their runs, and reasons for missing values.
 
-Reasons and notes that differ in their numbers only are told once, with the range of each number.
+Reasons and notes that differ in their numbers only are given once, with the range of each number.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analysis.format.grid_json import ShownMetric
 from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNCOMPARED, UNSCORED
 
 _LONGEST = 200
-"""Characters of a reason in a footnote."""
+"""The most characters of a reason in a footnote."""
 _NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:\.\d+)?(?!\w)")
 
 
@@ -25,8 +25,8 @@ def reason_in_short(reason: str) -> str:
 
 
 def shortfall(cells: Sequence[CellRuns]) -> str:
-    """The seeds that are not finished, how they ended and why; "" where all are. Counts are per cell, reasons of
-    all."""
+    """The seeds that did not finish, how they ended and why; "" if all finished. Counts are per cell, reasons are those
+    of all cells."""
     total = len(cells[0].runs)
     if all(status in COUNTED for cell in cells for status in cell.runs["status"]):
         return ""
@@ -62,7 +62,7 @@ def noted(cells: Sequence[CellRuns]) -> list[list[str]]:
 
 
 def _reasons(reasons: Sequence[str]) -> str:
-    """Two reasons in short at most."""
+    """At most two reasons, shortened and in parentheses."""
     alike: dict[str, list[str]] = {}
     for line in (reason_in_short(reason)[:_LONGEST] for reason in reasons):
         if line:
@@ -73,7 +73,7 @@ def _reasons(reasons: Sequence[str]) -> str:
 
 
 def _merged(texts: list[str]) -> str:
-    """Texts that differ in their numbers only as one, with the range of each number that differs."""
+    """One text for texts that differ in their numbers only, with the range of each number that differs."""
     columns = list(zip(*(_NUMBER.findall(text) for text in texts), strict=True))
     ranges = iter(_range(column) for column in columns)
     return _NUMBER.sub(lambda _: next(ranges), texts[0])
@@ -85,7 +85,7 @@ def _range(numbers: Sequence[str]) -> str:
 
 
 def why_not_comparable(metric: ShownMetric) -> str:
-    """The footnote of a value that cannot be set beside others'."""
+    """The footnote of a value that cannot be compared with those of other cells."""
     if metric.kind.startswith("nll"):
         return (
             f"{UNCOMPARED}: a VQ code has no likelihood, since its encoder is no density, and a number would not "
@@ -95,7 +95,7 @@ def why_not_comparable(metric: ShownMetric) -> str:
 
 
 def without_value(cell: CellRuns, metric: ShownMetric) -> str:
-    """The reason why a cell that finished has no value here, in words; "" where it cannot have one."""
+    """The reason, in words, for which a finished cell has no value of this metric; "" if it cannot have one."""
     if not cell.comparable(metric.name):
         return why_not_comparable(metric)
     how = SCORED if (cell.runs["status"] == SCORED).any() else STATUSES[0]

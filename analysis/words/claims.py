@@ -1,4 +1,4 @@
-"""The words for what became of a paper's claim, and why."""
+"""The sentence on the fate of a paper's claim, with the reason for it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from analysis.words.verdicts import amount, code_name, evidence, size_of
 
 
 def claim_sentence(outcome: ClaimOutcome, *, first_look: bool) -> str:
-    """The claim, what became of it, and its source; a `first_look` has fewer seeds than later ones."""
+    """A sentence with the claim, its fate, its source and the reason. At a `first_look`, it says so of unlisted
+    claims."""
     at_first = first_look and outcome.listed is None
     claim, here = outcome.claim, "here, at the first look," if at_first else "here"
     return f"{begun(outcome.fate)}: {claim.claim} ({claim.source}; {here} {why(outcome)})."
 
 
 def why(outcome: ClaimOutcome) -> str:
-    """The numbers that decided, or what was in the way of a test."""
+    """The numbers that decided the claim's fate, or the obstacle to a test."""
     test, metric = outcome.test, outcome.metric
     if metric is None:
         return f"{outcome.claim.metric} was not measured"
@@ -42,7 +43,7 @@ def why(outcome: ClaimOutcome) -> str:
 
 
 def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
-    """The reason why it is too early to say; "" where it is not."""
+    """The reason for a fate of "too early to say"; "" for other fates."""
     if outcome.moved is not None:
         return (
             f"; at {outcome.moved.steps} steps by {size_of(metric, outcome.moved.before, math.nan)}, so it still moves"
@@ -56,7 +57,7 @@ def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:
 
 
 def _in_the_paper(outcome: ClaimOutcome, metric: ShownMetric) -> list[str]:
-    """The size of the same difference between the values that the source has, where it has them."""
+    """The size of the same difference in the paper, if the claim gives its published values."""
     if outcome.claim.published is None:
         return []
     better, than = outcome.claim.published

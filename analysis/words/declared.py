@@ -1,4 +1,4 @@
-"""Sentences on what is exploratory, since it was declared after its first results were there, or nobody knows when."""
+"""Sentences on what is exploratory because it was declared after its first results, or at an unknown time."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ COMPARISONS, CLAIMS = "comparisons", "papers' claims"
 
 
 def exploratory(answers: Answers) -> list[str]:
-    """That comparisons and claims were declared beforehand, or which are exploratory, once for both where it is all of
-    them for one reason; and how many claims were withdrawn."""
+    """Sentences that say that comparisons and claims were declared beforehand, or which are exploratory, and how many
+    claims were withdrawn. If all are exploratory for one reason, one sentence says so."""
     if answers.preliminary:
         return []
     both = [(COMPARISONS, answers.declared_pairs), (CLAIMS, answers.declared_claims)]
@@ -32,8 +32,7 @@ def exploratory(answers: Answers) -> list[str]:
 
 
 def exploratory_comparisons(answers: Answers) -> list[str]:
-    """The comparisons that are exploratory: all, or how many, by name where they are few. Nothing is where no verdict
-    is due yet."""
+    """Sentences on the exploratory comparisons: all, or how many, by name if few. None if no verdict is due."""
     if answers.preliminary:
         return []
     pairs = [pair for answer in answers.findings for pair in answer.pairs]
@@ -41,7 +40,7 @@ def exploratory_comparisons(answers: Answers) -> list[str]:
 
 
 def exploratory_claims(answers: Answers) -> list[str]:
-    """The same of papers' claims, and how many were withdrawn."""
+    """Sentences on the exploratory claims, and on how many were withdrawn."""
     claims = [f"that {outcome.claim.claim}" for outcome in answers.claims]
     return [*_told(CLAIMS, answers.declared_claims, claims), *_withdrawn(answers)]
 
@@ -61,7 +60,7 @@ def _told(what: str, declared: Sequence[Declared], names: Sequence[str]) -> list
 
 
 def _of_all(what: str, declared: Iterable[Declared]) -> list[str]:
-    """A sentence on all of a list, which were declared alike; none where that was beforehand."""
+    """A sentence on a list whose entries were declared alike; none if that was beforehand."""
     reasons = [_WHY[when] for when in dict.fromkeys(declared) if when in _WHY]
     return [f"Exploratory: {why.format(f'{what} were')}." for why in reasons]
 

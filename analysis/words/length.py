@@ -1,4 +1,4 @@
-"""The length of what stands above a table: what is found first, in few sentences."""
+"""A limit on the text above a table: the main findings, in few sentences."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 MOST = 7
-"""Sentences that stand above a table."""
+"""The most sentences above a table."""
 _END = re.compile(r"[.?!][”’)]?(?=\s|$)")
 
 
@@ -16,6 +16,6 @@ def sentences_in(*texts: str) -> int:
 
 
 def up_to(most: int, texts: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The first of these texts that have so many sentences together, and the others."""
+    """The first of these texts, with at most `most` sentences together, and the remaining texts."""
     n = next((i for i in range(len(texts)) if sentences_in(*texts[: i + 1]) > most), len(texts))
     return tuple(texts[:n]), tuple(texts[n:])

@@ -1,5 +1,5 @@
-"""The words for what made a grid's rows: their training steps beside the grid's own, their NUMERICS beside this
-code's, and the size of the images."""
+"""The words on how a grid's rows were made: their training steps and NUMERICS, beside those of the grid's file and of
+this code; and the size of the images."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.read.runs import GridResults
 
 
 def steps_taken(grid: GridResults) -> str:
-    """The training steps of a cell, beside those that the grid's own file asks for where they are others."""
+    """The training steps of a cell, and those that the grid's own file asks for if they differ."""
     steps, own = span_of(grid, "training.steps"), grid.meta.own_steps
     if not steps or own is None or steps == count_of(own):
         return f"{steps} training steps" if steps else ""
@@ -36,7 +36,7 @@ def span_of(grid: GridResults, name: str, above: float = -math.inf) -> str:
 
 
 def count_of(value: float) -> str:
-    """A number as text; thousands and millions by three digits once they are large."""
+    """A number as text; from 100,000 on in k or M, with three digits."""
     for size, unit in ((1e6, "M"), (1e5, "k")):
         if value >= size:
             scale = 1e6 if unit == "M" else 1e3
@@ -45,14 +45,14 @@ def count_of(value: float) -> str:
 
 
 def numerics(grid: GridResults) -> str:
-    """The NUMERICS of a grid's rows, and this code's where it is another."""
+    """The NUMERICS of a grid's rows, and that of this code if it differs."""
     made_by = "/".join(sorted(set(grid.runs["numerics"]) - {""})) or "not recorded"
     other = f" (this code: {NUMERICS}: the same command gives other digits)"
     return made_by if made_by == str(NUMERICS) else f"{made_by}{other}"
 
 
 def image_size(meta: Meta) -> str:
-    """16×16 grey pixels; "" of points, and where it is not recorded."""
+    """The size of images, such as "16×16 grey pixels"; "" for points, and where it is not recorded."""
     if len(meta.shape) != 3:
         return ""
     channels, height, width = meta.shape

@@ -1,4 +1,4 @@
-"""The words for a round and for seeds: which round, what it rests on, that no verdict is due yet, how many seeds."""
+"""The words on rounds and seeds: the round and its basis, that no verdict is due yet, and the number of seeds."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from analysis.read.view import Basis
 
 FRACTIONS = {0.5: "half of the training", 0.25: "a quarter of the training", 0.125: "an eighth of the training"}
 NEAR = 0.01
-"""The distance of a share from one whose word it takes."""
+"""The largest distance at which a share takes the words of one of these fractions."""
 
 
 def round_of(meta: Meta) -> str:
-    """The round that the pages are of: round 2 of 3; "" where there was one alone."""
+    """The round that the pages are of, such as "round 2 of 3"; "" if there is only one."""
     now = meta.round
     return "" if now is None or now.of == 1 else f"round {now.number} of {now.of}"
 
 
 def banner(grid: GridResults) -> str:
-    """A sentence that says what a preliminary page rests on, and what it says; "" of a page with verdicts."""
+    """A sentence that says what a preliminary page rests on and what it tells; "" for a page with verdicts."""
     basis = grid.basis
     if basis is None or not grid.meta.preliminary:
         return ""
@@ -31,7 +31,7 @@ def banner(grid: GridResults) -> str:
 
 
 def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:
-    """A sentence that says what metrics are at a rung; "" where trainings were whole."""
+    """A sentence that explains the metrics at a rung; "" where trainings were whole."""
     if not meta.at_rungs:
         return ""
     renamed = [metric for metric in metrics if metric.decides and metric.name.endswith("/val")]
@@ -44,7 +44,7 @@ def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:
 
 
 def _on_the_way(basis: Basis) -> str:
-    """After a quarter of the training (125 of 500 steps); "" of whole trainings."""
+    """The share of the training, such as "after a quarter of the training (125 of 500 steps)"; "" if it is whole."""
     if basis.steps is None or basis.of_steps is None:
         return ""
     low, high = (taken / whole for taken, whole in zip(basis.steps, basis.of_steps, strict=True))
@@ -62,14 +62,14 @@ def _span(ends: tuple[int, int]) -> str:
 
 
 def _seeds(n: int, basis: Basis) -> str:
-    """3 of 5 seeds, of which there may be up to so many where they are added while one looks."""
+    """The number of seeds, such as "3 of 5 seeds"; with looks, "3 of up to 5 seeds"."""
     if n == basis.planned:
         return "one seed" if n == 1 else f"all {n} seeds"
     return f"{n} of up to {basis.planned} seeds" if basis.looks else f"{n} of {basis.planned} seeds"
 
 
 def seeds_taken(meta: Meta) -> str:
-    """The number of seeds that each cell has, and that of the grid's own file where a whole plan has fewer."""
+    """The number of seeds of each cell; also that of the grid's own file, if a finished plan has fewer."""
     if meta.auto is None:
         n, own = len(meta.seeds), meta.own_seeds or 0
         fewer = f" (the grid's file asks for {own})" if n < own and not meta.preliminary else ""

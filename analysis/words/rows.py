@@ -1,4 +1,5 @@
-"""The words for rows: cells that share what no declared comparison changes, each row with an answer of its own"""
+"""The words about rows. A row is the cells that share the levels of all axes on which no declared comparison differs;
+it has an answer of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ class RowTable:
 
     @property
     def sentences(self) -> list[str]:
-        """The same for where there are no tables: a caption, then a line each."""
+        """The table as sentences, for places without tables: the caption, then one for each line."""
         heads = ("", *(f"{head.lower()}: " for head in self.head[2:]))
         return [
             self.caption,
@@ -33,11 +34,11 @@ class RowTable:
         ]
 
 
-FEW_IN_A_ROW = 5  # cells that a place in a table of rows names; more are counted
+FEW_IN_A_ROW = 5  # the most cells that an entry of such a table names; more are counted
 
 
 def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
-    """The best cell of each row, and what is as good; None where there are no rows, or nothing to choose in any."""
+    """A table of each row's best cell and those as good; None without rows, or without anything to choose."""
     if not answer.rows or all(row.answer.same for row in answer.rows):
         return None
     named = [axis for axis in axes if axis.name in answer.rows[0].levels]
@@ -61,8 +62,8 @@ def _columns(answer: Findings) -> tuple[str, ...]:
 
 
 def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str, str]:
-    """The best cell of a row with its value, those that are as good, those that may be the best as well, and those that
-    may overtake it."""
+    """The entries of a row: its best cell with its value, the cells as good, others that may be the best, and
+    rivals."""
     answer = row.answer
     assert answer.best is not None, "no cell of the row has a value"
     estimate = answer.estimates[answer.best]
@@ -84,7 +85,7 @@ def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:
 
 
 def _name(row: Row, i: int, axes: Sequence[Axis]) -> str:
-    """A cell by what tells it from others of its row."""
+    """The name of a cell within its row, by its levels on the axes that the row's cells do not share."""
     labels = row.answer.cells[i].labels
     return " · ".join(label for axis, label in zip(axes, labels, strict=True) if axis.name not in row.levels)
 

@@ -1,5 +1,7 @@
-"""Sentences about a search, its trials as readers call them: what it tried, what won, how much its own best value
-flatters it. Whether a winner is better than the paper's default is said by the findings of the confirmation's grid."""
+"""Sentences about a search: what it tried, what won, and how far its best value flatters it; names of its trials.
+
+Whether a winner is better than the paper's default follows from the findings of the confirmation's grid.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ _SAMPLERS = {
 
 
 def optimism_sentence(optimism: Optimism) -> str:
-    """Both values, and their difference with its interval."""
+    """A sentence with a winner's values in the search and at fresh seeds, and their difference."""
     objective, fresh = optimism.objective, optimism.fresh
     rounding = Rounding.of(objective.decimals, [fresh.half_width])
     start = f"{begun(optimism.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
@@ -49,7 +51,7 @@ def _gap(optimism: Optimism, rounding: Rounding) -> str:
 
 def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None) -> list[str]:
     """Sentences on what was searched, what pruning saved, which parameters mattered, what won beside the paper's
-    default, and how optimistic that was, by its confirmation if it was run."""
+    default, and how optimistic the search was, if it was confirmed."""
     sentences = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
         return [*sentences, "No trial has finished, so nothing was found."]
@@ -89,7 +91,7 @@ def _searched(search: Search) -> str:
 
 
 def _failures(search: Search) -> list[str]:
-    """The reason why most of those that failed did."""
+    """The most frequent reason for which trials failed, with its count."""
     reasons = search.trials.loc[search.trials["status"] == "failed", "reason"]
     if reasons.empty:
         return []
@@ -106,8 +108,8 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """Shares of the variation among trials that go with each parameter, with their ranges, and that it is no ablation;
-    nothing where no range was taken, for a share alone says more than is known."""
+    """A sentence on the share of the variation among trials that goes with each parameter, as a range, which says that
+    this is no ablation. None without ranges, because a share alone would say more than is known."""
     shares = {o.label: ranges for o in search.head.objectives if (ranges := search.head.importance_ranges.get(o.name))}
     if not shares:
         return []
@@ -123,7 +125,7 @@ def _importances(search: Search) -> list[str]:
 
 
 def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
-    """β_T 50 to 82 %, β_1 18 to 50 %: parameters with the ranges of their shares, the largest first."""
+    """The parameters with the ranges of their shares, largest first, such as "β_T 50 to 82 %, β_1 18 to 50 %"."""
     ordered = sorted(ranges.items(), key=lambda item: -sum(item[1]))
     said = []
     for name, (low, high) in ordered:
@@ -133,7 +135,7 @@ def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
 
 
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
-    """The winner, with what the search saw of it; where it is the paper's default, that it is."""
+    """A sentence on the winner, with its parameters and its values in the search; it says if it is the default."""
     objectives = [o for o in search.head.objectives if o.name in winner.values]
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in objectives])
     alone = len(search.head.objectives) == 1
@@ -160,7 +162,7 @@ def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
 
 
 def _default(search: Search, trial: int | None) -> str:
-    """The paper's default as a trial of the same search, or why it has no value."""
+    """A sentence on the paper's default as a trial of the same search, or on why it has no value."""
     start = f"The {DEFAULT}" + (f", {assignment(search, search.head.default)}" if search.head.default else "")
     if trial is None:
         return f"{start}, was no trial of this search."
@@ -177,7 +179,7 @@ DIGITS = 3  # significant digits of a parameter's value
 
 
 def value_text(parameter: SearchedParameter, value: float | str) -> str:
-    """A value as readers write it; "–" where the trial has not this parameter. A default may be no number."""
+    """A value as readers write it; "–" if the trial lacks this parameter. A default need not be a number."""
     if parameter.kind == "choice" or value == "":
         return str(value) or "–"
     try:
@@ -199,19 +201,19 @@ def value_text(parameter: SearchedParameter, value: float | str) -> str:
 
 
 def assignment(search: Search, values: Mapping[str, str]) -> str:
-    """β_1 = 0.000212, β_T = 0.031: the parameters that these values have, in the order of the search."""
+    """The parameters with a value, in the order of the search, such as "β_1 = 0.000212, β_T = 0.031"."""
     named = [parameter for parameter in search.head.parameters if values.get(parameter.name, "") != ""]
     return ", ".join(f"{parameter.label} = {value_text(parameter, values[parameter.name])}" for parameter in named)
 
 
 def names_of(search: Search) -> dict[int, list[str]]:
-    """Trial → what it is called: a winner's label, the paper's default."""
+    """Trial → its names: a winner's label, the paper's default."""
     named: dict[int, list[str]] = {}
     for winner in search.head.winners:
         named.setdefault(winner.trial, []).append(winner.label)
     default = default_trial(search)
     if default is not None:
-        # No search has to be thanked for a default that nothing has beaten.
+        # Nothing has beaten the default, so it is not called a winner.
         alone = len(search.head.objectives) == 1
         named[default] = [*([] if alone else named.get(default, [])), DEFAULT]
     return named

@@ -1,5 +1,5 @@
-"""The words for a metric that decides: which cell to take and how sure that is, and which of two is better; where no
-verdict is due yet, which cell leads, and how two differ.
+"""The words on a deciding metric: which cell to take and how sure that is, and which of two cells is better. Where no
+verdict is due yet: which cell leads, and how two cells differ.
 
 On a log scale a difference is a factor: the ratio of the larger value to the smaller one.
 """
@@ -17,11 +17,11 @@ from analysis.format.notation import Rounding, listed_names, percent, probabilit
 from analysis.statistics.paired import Comparison
 
 FEW = 3
-"""Cells that a sentence names; more are counted."""
+"""The most cells that a sentence names; more are counted."""
 FACTOR_DECIMALS = (2, 3, 4, 5)
-"""Decimals of a factor: so many that it differs from the ends of its interval, if any are."""
+"""The decimals of a factor that are tried, until it differs from both ends of its interval."""
 _PERCENT = 0.0095
-"""The share from which on a whole number of percents says it well."""
+"""The share from which on a whole number of percent is precise enough."""
 
 
 def amount(metric: ShownMetric, value: float, half_width: float) -> str:
@@ -31,7 +31,7 @@ def amount(metric: ShownMetric, value: float, half_width: float) -> str:
 
 
 def span(metric: ShownMetric, value: float, half_width: float) -> str:
-    """A value with the ends of its interval, as far as there can be values, and its unit."""
+    """A value with the ends of its interval, cut off at the least value that there can be, and its unit."""
     rounding = Rounding.of(metric.decimals, [half_width])
     least = -math.inf if metric.least is None else metric.least
     low, high = (rounding.number(end) for end in (max(value - half_width, least), value + half_width))
@@ -50,7 +50,7 @@ def size_of(metric: ShownMetric, difference: float, half_width: float) -> str:
 
 
 def factor(log: float, half_width: float) -> str:
-    """A factor with its interval, of the log of it; the factor alone where its interval is not known, or is none."""
+    """A factor with its interval, from its log and half-width; the factor alone without an interval of its own."""
     for decimals in () if math.isnan(half_width) else FACTOR_DECIMALS:
         middle, low, high = (_ratio(end, decimals) for end in (log, log - half_width, log + half_width))
         if low != middle != high:
@@ -71,8 +71,8 @@ def margin(metric: ShownMetric) -> str:
 
 
 def as_good(metric: ShownMetric) -> str:
-    """The distance that cells may have from the best and still be as good; those of a metric that names no difference
-    which matters have its very values."""
+    """The words for how close "as good" is: the relevant difference or, in a metric without one, the very same
+    values."""
     return "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
 
 
@@ -110,19 +110,19 @@ _NOTHING = re.compile(r"(a factor of )?(1\.00+|0\.00+)\b")
 
 
 def leaning(pair: CellComparison) -> str:
-    """The side on which a cell's mean lies beside another's, and how far; no side where that rounds to nothing."""
+    """The words for how far a cell's mean is better or worse than another's; neither if that rounds to nothing."""
     size = apart(pair.metric, pair.comparison)
     toward = "better" if pair.metric.sign * pair.comparison.difference > 0 else "worse"
     return f"about the same: {size}" if _NOTHING.match(size) else f"{toward} by {size}"
 
 
 def side(pair: CellComparison) -> str:
-    """The side on which a cell's values lie beside those of another, whichever end is the better one."""
+    """The side, above or below, on which the values of cell a lie, as seen from cell b."""
     return "above" if pair.comparison.difference > 0 else "below"
 
 
 def open_size(pair: CellComparison) -> str:
-    """The size of a difference that nothing is claimed of."""
+    """The size of a difference on which there is no verdict."""
     return f"{apart(pair.metric, pair.comparison)}{_of_one_seed(pair.comparison)}"
 
 
@@ -141,14 +141,13 @@ def evidence(pair: CellComparison) -> str:
 
 
 def headline(answer: Findings) -> str:
-    """The cell to take, how sure that is, and whether any cell is better than a code that needs no network; where no
-    verdict is due, which cell leads."""
+    """The cell to take, how sure that is, and whether a code without a network is better than any cell; or which cell
+    leads, if no verdict is due."""
     return " ".join(text for text in (_taken(answer), told_apart(answer), beside_codes(answer)) if text)
 
 
 def told_apart(answer: Findings) -> str:
-    """That likelihoods of cells that are told labels and of cells that are not are of different things; "" where all
-    are of one."""
+    """A warning that likelihoods with and without labels measure different things; "" if all cells are of one kind."""
     told = {answer.cells[i].parameter("conditioning") == "class" for i in answer.ranked}
     if len(told) < 2 or not answer.metric.kind.startswith("nll"):
         return ""
@@ -159,7 +158,7 @@ def told_apart(answer: Findings) -> str:
 
 
 def beside_codes(answer: Findings) -> str:
-    """That every cell, or how many, are worse than a uniform code or a histogram; "" where none is."""
+    """A sentence on how many cells, or that every cell, are worse than a uniform code or a histogram; "" if none is."""
     code = answer.unreached
     if code is None:
         return "" if answer.lead is not None else _some_beside_codes(answer)
@@ -227,7 +226,8 @@ def led(answer: Findings, lead: Lead) -> str:
 
 
 def _standing(answer: Findings, value: str) -> str:
-    """The standing of the cell to take among those that were tested, which others are as good, and which may be."""
+    """The standing of the best cell among those tested, and the others that are as good, may be better, or may overtake
+    it."""
     tested = len(answer.ranked) - len(answer.untested)
     alone = len(answer.leading) == 1
     ahead = f"is ahead of the other {tested - 1} at this budget" if answer.rivals else f"is the best of {tested}"
@@ -246,15 +246,15 @@ def _standing(answer: Findings, value: str) -> str:
 
 
 def _untested(answer: Findings) -> str:
-    """The cells that no verdict is about."""
+    """The cells that have too few seeds for a verdict; "" if there are none."""
     if not answer.untested:
         return ""
     return f"; of fewer than two seeds, and so not compared: {_named(answer, answer.untested, len(answer.ranked))}"
 
 
 def left_out_sentence(answer: Findings) -> str:
-    """The reason why cells that a listed comparison does not tell from the one to take are not among those that may be
-    the best; "" where there are none."""
+    """A sentence on cells that a listed comparison cannot tell from the best, but that are beaten by all comparisons
+    together; "" if there are none."""
     out = answer.out_untold
     if answer.best is None or not out:
         return ""
@@ -279,7 +279,7 @@ def _all_named(answer: Findings, which: list[int]) -> str:
 
 
 def _named(answer: Findings, which: list[int], rest: int) -> str:
-    """Cells among so many others: by name where they are few."""
+    """The names of these cells if they are few, else their number among the `rest` other cells."""
     names = [answer.cells[i].name for i in sorted(which)]
     if len(names) <= FEW:
         return listed_names(names, "or")

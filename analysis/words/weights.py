@@ -1,4 +1,5 @@
-"""The words for the weight of each t: a footnote per axis that changes it, and what the check came to along each."""
+"""The words for the weight of each t: a footnote per axis that changes it, and the result of the check along each
+axis."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ def weight_sentence(label: str, difference: WeightDifference) -> str:
 
 
 def weight_lines(check: WeightCheck, axes: Sequence[Axis], *, recorded: bool) -> list[str]:
-    """The check along every axis, whatever came of it; `recorded` is whether any weights were."""
+    """The result of the check along every axis; `recorded` says whether there were any weights to check."""
     footnotes = weight_footnotes(check, axes)
     return [footnotes.get(axis.name) or _in_order(check, axis, recorded) for axis in axes]
 

@@ -1,8 +1,8 @@
 """Convolutions of S networks side by side, as one in S groups, each of which gets the bits that it gets alone on a CPU.
 
-Which kernel a library takes, and with it the rounding, may depend on the number of groups. So a convolution is tried
-before its use, on numbers whose sums leave nothing but their rounding; where groups change a bit, products of patches
-take its place, whose rounding does not depend on how many networks there are.
+The kernel that a library chooses, and with it the rounding, may depend on the number of groups. So a convolution is
+tested before its use, on numbers whose sums cancel and leave only their rounding. If groups change a bit, products of
+patches take its place, whose rounding does not depend on the number of networks.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from diffusion_core.networks.grouped import SHIFT, Grouped, by_torch, computed_i
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
-"""Networks side by side that a convolution is tried with."""
+"""The numbers of networks side by side with which a convolution is tested."""
 LARGE = 4 * MOST_BESIDE
-"""Values of a layer's maps, of all examples, above which its network is trained alone: joined maps are at most so many
+"""The values in a layer's maps, of all examples, above which its network is trained alone: joined maps are at most 4
 times as wide as the widest."""
 
 
 class Conv2d(nn.Conv2d, Grouped):
     """x [B, S C, H, W] → [B, S C', H, W], the kernel's side odd and its stride 1.
 
-    On a CPU it learns with channels last, both ways: which layout gradients come in may depend on the networks.
+    On a CPU it trains with channels last in both directions, since the layout of gradients may depend on the networks.
     """
 
     def __init__(self, channels_in: int, channels_out: int, side: int) -> None:
@@ -53,7 +53,7 @@ class Conv2d(nn.Conv2d, Grouped):
 
 
 class Case(NamedTuple):
-    """All that the choice of a convolution's kernel may depend on, but for the groups."""
+    """All that the choice of a convolution's kernel may depend on, except the groups."""
 
     dtype: torch.dtype
     images: tuple[int, ...]
@@ -71,23 +71,23 @@ class Case(NamedTuple):
 
     @property
     def open(self) -> bool:
-        """True where sizes of one leave open which layout a network's maps have alone."""
+        """True where sizes of 1 leave the layout of a single network's maps open."""
         return 1 in (*self.images[1:], *self.kernel[:2])
 
 
 @cache
 def dependent(case: Case) -> frozenset[str]:
-    """Those of y, dx and dw of torch's convolution that are not the same, bit by bit, for a network alone and beside
-    others, and `layout`, on which all of them depend; dw stands for the bias's gradient, too.
+    """The parts y, dx and dw of torch's convolution that differ in any bit between a network alone and beside others,
+    and `layout`, on which all of them depend; dw stands for the bias's gradient, too.
 
-    Large ones are taken as they are: they gain nothing from others beside them.
+    Large convolutions are not tested, since they gain nothing from others beside them.
     """
     (batch, height, width), (channels_out, channels_in, *_) = case.images, case.kernel
     if batch * height * width * max(channels_in, channels_out) > LARGE:
         return frozenset()
     shapes = (batch, channels_in, height, width), case.kernel, (batch, channels_out, height, width)
     parts = {"layout"}
-    # Within `checkpoint`, what the trial keeps is no part of what is worked out again.
+    # Within `checkpoint`, tensors that the test keeps are no part of what is recomputed.
     kept = torch.autograd.graph.saved_tensors_hooks(lambda tensor: tensor, lambda tensor: tensor)
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False), kept:
         for values, factor, tried in (
@@ -103,7 +103,7 @@ def dependent(case: Case) -> frozenset[str]:
 
 
 Shapes = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
-"""Those of x, the kernel and dy."""
+"""The shapes of x, the kernel and dy."""
 
 
 def cancelling(shapes: Shapes) -> list[Tensor]:
@@ -118,7 +118,7 @@ def cancelling(shapes: Shapes) -> list[Tensor]:
 def checkered(shapes: Shapes) -> list[Tensor]:
     """x, the kernel and dy whose sums over a kernel's places and over pixels nearly cancel.
 
-    Those over few channels, or of one example, cancel for good or not at all.
+    In `cancelling`, sums over few channels, or of one example, cancel completely or not at all.
     """
     generator = torch.Generator().manual_seed(1)
 
@@ -134,11 +134,11 @@ def checkered(shapes: Shapes) -> list[Tensor]:
 def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: float) -> list[tuple[str, Tensor]]:
     """The output and the gradients of equal networks side by side, by part, with the networks in front.
 
-    Where a factor is not 1, maps of every second one are multiplied by it, and these are left out.
+    If the factor is not 1, the maps of every second network are multiplied by it, and these networks are left out.
     """
     x, dy = (laid(torch.cat([value * factor ** (i % 2) for i in range(members)], dim=1)) for value in (x, dy))
     x, weight = x.requires_grad_(), torch.cat([weight] * members).requires_grad_()
-    # A shift of about what sums leave: kernels add it first or last.
+    # A shift about as large as the sums: kernels add it first or last.
     bias = torch.cat([halved((len(dy[0]) // members, 1), 1, 1)[:, 0] * SHIFT] * members).to(x.dtype).requires_grad_()
     y = conv2d(x, weight, bias, padding=weight.shape[-1] // 2, groups=members)
     dx, dw, db = torch.autograd.grad(y, (x, weight, bias), dy)
@@ -149,7 +149,7 @@ def _of_equals(members: int, x: Tensor, weight: Tensor, dy: Tensor, *, factor: f
 
 
 class Convolution(torch.autograd.Function):
-    """A convolution in groups, some `parts` of which, y, dx and dw, come by ways that do not know how many there are.
+    """A convolution in groups, some `parts` of which (y, dx, dw) are computed independently of the number of groups.
 
     They are products of patches; dx is the convolution of dy with turned kernels.
     """
@@ -166,7 +166,7 @@ class Convolution(torch.autograd.Function):
         groups, parts = ctx.groups, ctx.parts
         needs_x, needs_weight = ctx.needs_input_grad[:2]
         side = weight.shape[-1]
-        # What was given is saved, not a copy that forward laid out: of that, a gradient would know no gradient.
+        # The inputs are saved, not the copies that forward laid out: through these, gradients have no gradient.
         x, dy = laid(x), laid(dy)
         plain = [needs_x and "dx" not in parts, *[needs_weight and "dw" not in parts] * 2]
         dx = dweight = dbias = None
@@ -205,7 +205,7 @@ def in_channels_last(gradient: Tensor | None) -> Tensor | None:
 
 
 def laid(x: Tensor) -> Tensor:
-    """x [B, C, H, W] with channels last, in strides too that sizes of one leave open."""
+    """x [B, C, H, W] with channels last, also in strides that sizes of 1 leave open."""
     batch, channels, height, width = x.shape
     rows = with_channels_last(x).permute(0, 2, 3, 1)
     return rows.reshape(-1).view(batch, height, width, channels).permute(0, 3, 1, 2)

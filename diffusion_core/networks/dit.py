@@ -26,15 +26,15 @@ from diffusion_core.networks.network import MOST_BESIDE, Network, between
 __all__ = ["Dit"]
 
 RATIO = 4
-"""Units of a block's perceptron, in widths."""
+"""The units of a block's perceptron, as a multiple of its width."""
 SINUSOIDS = 256
-"""Sines and cosines of time."""
+"""The number of sines and cosines of time."""
 EPS = 1e-6
 
 
 @dataclass(frozen=True)
 class Dit(Network):
-    """A transformer of `depth` blocks, `width` units and so many `heads`, whose tokens are patches of `patch`² pixels.
+    """A transformer of `depth` blocks, `width` units and `heads` heads, whose tokens are patches of `patch`² pixels.
 
     (Peebles & Xie 2022, arXiv:2212.09748.) Its defaults take as many operations as the default U-Net's on 8×8 digits.
     """
@@ -103,7 +103,7 @@ class Block(Grouped):
         return h + gate_mlp * self.perceptron(normed(h, scale_mlp, shift_mlp))
 
     def attention(self, h: Tensor) -> Tensor:
-        """Each token's mean of all tokens' values, weighted by how its query meets their keys."""
+        """The mean over all tokens' values for each token, weighted by the products of its query with their keys."""
         qkv = rows(self.qkv, h).view(*h.shape[:3], 3, self.heads, -1)
         return rows(self.mixed, attended(qkv.permute(1, 2, 0, 3, 4, 5)).permute(2, 0, 1, 3))
 
@@ -113,9 +113,9 @@ class Block(Grouped):
 
 
 class DitModule(Grouped):
-    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, S in front of it all.
+    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; for S networks, all with S in front.
 
-    That of several classes takes labels [B], too.
+    With classes it takes labels [B], too.
     """
 
     places: Tensor
@@ -150,7 +150,7 @@ class DitModule(Grouped):
 
 
 def rows(layer: nn.Module, h: Tensor) -> Tensor:
-    """A linear layer's [S, B, N, C'] of tokens [S, B, N, C]."""
+    """The output [S, B, N, C'] of a linear layer for tokens [S, B, N, C]."""
     out: Tensor = layer(h.flatten(1, 2))
     return out.view(*h.shape[:3], -1)
 

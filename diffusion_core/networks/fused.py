@@ -1,9 +1,10 @@
 """Group norm, a scale and a shift, and SiLU in one: y = SiLU((1 + s) h + t), h = GroupNorm(x).
 
 On a CPU a kernel does it in two passes over x each way, and with channels last, where convolutions are fastest and
-torch's own group norm is slowest. It is `fused.cpp`, which this machine's compiler builds once; where there is none, or
-what it builds is wrong, torch's operations take its place, and numbers differ in their last digits. So they do where
-the kernel has no derivative: forward mode, `torch.func`, and a gradient that is to have a gradient (`create_graph`).
+torch's own group norm is slowest. It is `fused.cpp`, which this machine's compiler builds once. If there is no
+compiler, or what it builds is wrong, torch's operations take its place, and numbers differ in their last digits. They
+also do where the kernel has no derivative: forward mode, `torch.func`, and a gradient of a gradient (`create_graph`).
+
 The environment variable DIFFUSION_CORE_KERNEL=off turns it off for a process.
 """
 
@@ -34,11 +35,11 @@ NAMES = {torch.float32: "float32", torch.bfloat16: "bfloat16"}
 SWITCH = "DIFFUSION_CORE_KERNEL"
 """The environment variable that is "off" where torch's operations are to be used."""
 LIMIT = 1e-4
-"""The most that the kernel may differ by from torch's operations in float32, when it is tried before its use."""
+"""The most that the kernel may differ from torch's operations in float32, in the test before its use."""
 
 
 class NormSilu(nn.GroupNorm, Grouped):
-    """Group norm, scaled and shifted where that is told, and SiLU unless `act` is false."""
+    """Group norm, scaled and shifted if there is a modulation, and SiLU unless `act` is false."""
 
     def __init__(self, groups: int, channels: int, *, act: bool = True) -> None:
         super().__init__(groups, channels)
@@ -62,7 +63,7 @@ class Norm(NamedTuple):
 
 
 def kernel_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
-    """The same by the kernel."""
+    """The same as `group_norm_silu`, by the kernel."""
     if not torch.is_grad_enabled():
         return forward(x, weight, bias, modulation, norm)[-1]
     y: Tensor = Kernel.apply(x, weight, bias, modulation, norm)  # type: ignore[no-untyped-call]
@@ -82,8 +83,8 @@ def forward(
 
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
-    """The same by torch's operations."""
-    # Its derivative in forward mode takes no other layout.
+    """The norm, the scale and shift, and SiLU, by torch's operations."""
+    # Its derivative in forward mode supports no other layout.
     h = group_norm(x.contiguous() if by_torch() else x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
@@ -109,7 +110,7 @@ class Kernel(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        # Of what is saved, not of what forward saw: that may have been worked out again meanwhile, in another place.
+        # These are the saved tensors, not those of forward, which may have been recomputed elsewhere meanwhile.
         *inputs, x, modulation, moments = ctx.saved_tensors
         if torch.is_grad_enabled():
             return *gradients(inputs, dy, ctx.norm), None
@@ -117,15 +118,15 @@ class Kernel(torch.autograd.Function):
         shared = layer(x, weight, bias, modulation, ctx.norm)
         dy = dy.to(x.dtype).contiguous(memory_format=torch.channels_last)
         dx, dmodulation = torch.empty_like(x), None if modulation is None else torch.empty_like(modulation)
-        # Per image: what threads work on is not added up by them.
+        # These are per image, since threads do not add up over images.
         dweight, dbias = torch.empty(2, len(x), x.shape[1])
         kernels()["backward", x.dtype](*shared, *map(address, (moments, dy, x, dx, dweight, dbias, dmodulation)))
         return dx, dweight[0], dbias[0], None if dmodulation is None else dmodulation.to(own_modulation.dtype), None
 
 
 def gradients(inputs: Sequence[Tensor | None], dy: Tensor, norm: Norm) -> list[Tensor | None]:
-    """The gradients of the `inputs` x, weight, bias and modulation, by torch's operations: they have gradients, too."""
-    # Names of their own: x and the modulation may depend on one another.
+    """The gradients of the `inputs` x, weight, bias and modulation by torch's operations, which have gradients too."""
+    # These are views of their own, since x and the modulation may depend on one another.
     own: list[Any] = [None if value is None else value.view_as(value) for value in inputs]
     numbers: list[Any] = [None if value is None else value.float() for value in own]
     x, weight, bias, modulation = numbers
@@ -150,13 +151,13 @@ def address(tensor: Tensor | None) -> int | None:
 
 @cache
 def kernels() -> dict[tuple[str, torch.dtype], Any]:
-    """The functions, by direction and kind of numbers."""
+    """The functions of the library, by direction and dtype."""
     directions = ("forward", "backward")
     return {(way, dtype): getattr(library(), f"{way}_{name}") for way in directions for dtype, name in NAMES.items()}
 
 
 def here(x: Tensor) -> bool:
-    """True where the kernel is used, if x is of its kinds of numbers."""
+    """True where the kernel is used, provided that it supports x's dtype."""
     return x.device.type == "cpu" and not by_torch() and works()
 
 
@@ -221,7 +222,7 @@ def built() -> Path:
 
 
 def processor() -> bytes:
-    """The lines by which processors differ that code is compiled for: a home may be shared by several."""
+    """The lines of /proc/cpuinfo that tell apart processors to compile for, since several may share a home folder."""
     file = Path("/proc/cpuinfo")
     lines = file.read_bytes().splitlines() if file.exists() else [" ".join(platform.uname()).encode()]
     kind = {line for line in lines if line.startswith((b"model name", b"flags", b"Features", b"CPU part"))}

@@ -3,9 +3,9 @@
     y_s = W_s ∗ x_s + b_s,   s = 1..S
 
 A small network is bound by calls, not by arithmetic, and S networks of one shape make as many calls as one. Parameters
-of one network have its own shapes, those of S networks have S in front; feature maps are [B, S C, H, W] and vectors
-[S, B, C], with S = 1 for one. On one thread of a CPU each network gets the bits that it gets alone: ways to compute are
-those whose rounding does not depend on how many networks there are. Several threads cut a product by its size.
+of one network have its own shapes, those of S networks have S in front; feature maps are [B, S C, H, W] and vectors [S,
+B, C], with S = 1 for one. On one thread of a CPU each network gets the bits that it gets alone, since all methods used
+have a rounding that does not depend on the number of networks. Several threads split a product by its size.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from torch.autograd import forward_ad
 from torch.nn.functional import pad
 
 STEP, SHARED = 64, 2**15
-"""Values that a processor takes at a time at most, and those above which threads share them out."""
+"""The most values that a processor handles at a time, and the number above which threads share them."""
 SMALL = 16**3
-"""Multiplications of a product in bf16 up to which torch takes another kernel."""
+"""The number of multiplications up to which torch takes another kernel for a bf16 product."""
 FEW, LONG = 40, 128
-"""Rows of a product in bf16 below which, and terms above which, a kernel depends on how many products there are."""
+"""The rows of a bf16 product below which, and the terms above which, its kernel depends on the number of products."""
 ALIGNMENT = 64
-"""Bytes whose multiples are the addresses where memory that torch asks for begins."""
+"""The bytes of whose multiples torch allocates new memory."""
 SHIFT = 1e-6
-"""The size of a shift that a kernel is tried with."""
+"""The size of a shift with which a kernel is tested."""
 
 
 class Grouped(nn.Module):
@@ -64,9 +64,10 @@ def by_torch() -> bool:
 
 
 def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """A function of each value of x [S, N, C], at once where each network's values get the bits that they get alone.
+    """A function of each value of x [S, N, C], in one call if each network then gets the bits that it gets alone.
 
-    What vectors leave over at the end, of all or of a thread's share, is worked out one by one, and rounded otherwise.
+    Values that do not fill a vector, at the end of all or of a thread's share, are computed singly, with other
+    rounding.
     """
     even = x.shape[1:].numel() % STEP == 0 and (x.numel() <= SHARED or torch.get_num_threads() == 1)
     if x.ndim < 3 or len(x) == 1 or even or x.device.type != "cpu":
@@ -98,13 +99,13 @@ def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def computed_in(x: Tensor) -> torch.dtype:
-    """The kind of numbers that a layer computes in: autocast's, or that of what it is given."""
+    """The dtype that a layer computes in: autocast's, or that of its input."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 class Product(torch.autograd.Function):
-    """x W_sᵀ + b_s, whose gradient in b is a product, too: a sum over rows depends on how many networks there are."""
+    """x W_sᵀ + b_s, whose gradient in b is a product, too: a sum over rows depends on the number of networks."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -123,14 +124,14 @@ class Product(torch.autograd.Function):
 def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """a_s b_s + bias_s [S, N, M] of a [S, N, K], b [S, K, M] and a bias [S, 1, M].
 
-    For a single row, column or term a library takes another kernel where there is one product than where there are
-    several: zeros make them two. So it may for matrices that lie within each other, which are copied, and in bf16 for
-    small ones, and for few rows of many terms whose second matrix is turned: each of these is taken by itself, and so
-    is what a trial finds to be rounded otherwise (`dependent_product`).
+    For a single row, column or term, a library takes another kernel for one product than for several, so zeros make
+    them two. It may do so for matrices that lie within each other, so they are copied. Networks' products are computed
+    one by one if they are small and in bf16, or in bf16 with few rows, many terms and a turned second matrix, or if a
+    test finds them rounded differently (`dependent_product`).
     """
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if n + k + m:
-        # Padding by nothing would be a copy.
+        # Padding by 0 would still copy.
         wider = pad(a, (0, k, 0, n)) if k or n else a, pad(b, (0, m, 0, k)) if m or k else b
         y = product(*wider, None if bias is None else pad(bias, (0, m)))
         return y[:, : a.shape[1], : b.shape[2]]
@@ -146,17 +147,18 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 def aligned(value: Tensor) -> Tensor:
-    """The matrices where new memory begins, as those of a part of larger memory need not: rounding may depend on it."""
+    """The matrices at an address where new memory may begin: parts of larger memory may not, and may round
+    otherwise."""
     return value.clone() if value.data_ptr() % ALIGNMENT else value
 
 
 def _dense(value: Tensor) -> Tensor:
-    """The matrices one after another, in strides too that a single one leaves open."""
+    """The matrices one after another, also in strides that a single matrix leaves open."""
     return value.reshape(-1).view(value.shape)
 
 
 def multiplied(a: Tensor, b: Tensor, bias: Tensor | None) -> Tensor:
-    """The products and biases by one call of torch's."""
+    """The products, plus the biases if given, by one call of torch's."""
     return torch.bmm(a, b) if bias is None else torch.baddbmm(bias, a, b)
 
 
@@ -186,9 +188,9 @@ class ProductCase(NamedTuple):
 
 @cache
 def dependent_product(case: ProductCase) -> bool:
-    """True where some bit of such a product is another one alone than beside others.
+    """True where any bit of such a product differs between a network alone and beside others.
 
-    It is tried on numbers whose sums cancel and leave nothing but their rounding, which a sum in another order changes.
+    It is tested on numbers whose sums cancel and leave only their rounding, which changes if the order of the sum does.
     """
     members, rows, terms, columns = case.sizes
     a, b, bias = halved((rows, terms), 1, -1), halved((terms, columns), 1, 1), SHIFT * halved((1, columns), 1, 1)
@@ -198,7 +200,7 @@ def dependent_product(case: ProductCase) -> bool:
 
 
 def _of_copies(case: ProductCase, copies: int, *values: Tensor) -> Tensor:
-    """The products of equal matrices that lie as these do."""
+    """The products of equal matrices that lie in memory as those of the case do."""
     a, b, bias = (torch.stack([value.to(case.dtype)] * copies) for value in values)
     a, b = (_dense(v.mT).mT if turned else v for v, turned in zip((a, b), case.turned, strict=True))
     return multiplied(a, b, bias if case.biased else None)
@@ -207,8 +209,8 @@ def _of_copies(case: ProductCase, copies: int, *values: Tensor) -> Tensor:
 def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:
     """Numbers of many magnitudes whose halves along the first two axes are equal but for these signs.
 
-    Products of numbers in bf16 have 16 digits: sums of those of one magnitude are hardly ever rounded. What an odd
-    number leaves over is small, so as not to hide how the others were rounded.
+    Products of numbers in bf16 have 16 digits: sums of those of one magnitude are hardly ever rounded. An element that
+    an odd number leaves over is small, so that it does not hide the rounding of the others.
     """
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(shape, generator=generator) * 2.0 ** torch.randint(-4, 5, shape, generator=generator)

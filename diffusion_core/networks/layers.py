@@ -34,8 +34,8 @@ def sinusoidal(time: Tensor, channels: int) -> Tensor:
 
 
 class TimeEmbedding(nn.Module):
-    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron; that of a label is added to it
-    where there are `classes`. Of one network all may be without S in front."""
+    """The embedding [S, B, channels] of time [S, B] by sinusoids and a small perceptron, plus that of a label if there
+    are `classes`. For a single network, all may be without S in front."""
 
     def __init__(self, width: int, channels: int, classes: int = 0) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class LabelEmbedding(Grouped):
         nn.init.normal_(self.weight, std=0.02)
 
     def forward(self, label: Tensor) -> Tensor:
-        # The gradient in a row is a sum in the order of examples, whoever is beside them.
+        # The gradient of a row is a sum in the order of examples, whatever other networks there are.
         if self.members > 1:
             label = label + (self.classes + 1) * torch.arange(self.members, device=label.device)[:, None]
         return embedding(label, self.weight.flatten(0, -2))
@@ -96,7 +96,7 @@ class ResidualBlock(nn.Module):
         self.skip = nn.Identity() if channels_in == channels_out else Conv2d(channels_in, channels_out, 1)
 
     def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """f's scale and shift, `modulation` [B, 2 S C], are one of `modulations`, or none."""
+        """The output of the block; f's scale and shift, `modulation` [B, 2 S C], are one of `modulations`, or None."""
         h = self.norm_out(self.conv_in(self.norm_in(x)), modulation)
         out: Tensor = self.skip(x) + self.conv_out(self.dropout(h))
         return out
@@ -105,20 +105,20 @@ class ResidualBlock(nn.Module):
 def modulations(blocks: Sequence[ResidualBlock], time: Tensor) -> tuple[Tensor, ...]:
     """The scale and shift [B, 2 S C] of each block by the embedding of time [S, B, channels]."""
     parts = by_one_product([block.time for block in blocks if block.time is not None], valuewise(silu, time))
-    # Of each network a scale, then a shift; for a norm the scales of all of them, then the shifts.
+    # Each network has a scale, then a shift; the norm takes the scales of all of them, then the shifts.
     shape = *time.shape[:2], 2, -1
     return tuple(part.reshape(shape).permute(1, 2, 0, 3).flatten(1) for part in parts)
 
 
 def by_one_product(layers: Sequence[nn.Linear], x: Tensor) -> tuple[Tensor, ...]:
-    """The outputs of several layers for x [S, B, C]: small products cost more to call for than to work out."""
+    """The outputs of several layers for x [S, B, C], by one product: small ones cost more to call than to compute."""
     weight = torch.cat([layer.weight for layer in layers], dim=-2)
     bias = torch.cat([layer.bias for layer in layers], dim=-1)
     return torch.split(products(x, weight, bias), [layer.out_features for layer in layers], dim=-1)
 
 
 def joined(h: Tensor, other: Tensor, members: int) -> Tensor:
-    """The channels of h [B, S C, H, W] and of another map, those of each network together, [B, S (C + C'), H, W]."""
+    """The channels of h [B, S C, H, W] and of another map, grouped by network, [B, S (C + C'), H, W]."""
     if members == 1:
         return torch.cat([h, other], dim=1)
     batch, _, height, width = h.shape
@@ -146,7 +146,7 @@ class Attention(Grouped):
 
 def attended(qkv: Tensor) -> Tensor:
     """Attention [B, N, S, C] among N places, by queries, keys and values of several heads [B, N, S, 3, heads, d]."""
-    # Copied once, where each product would copy what it takes.
+    # One copy here, since each product would copy its own input.
     q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
     # Small products in bf16 are each network's own, as in `grouped.product`.
     members = qkv.shape[2]

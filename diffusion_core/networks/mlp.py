@@ -61,9 +61,9 @@ class ResidualLayer(nn.Module):
 
 
 class MlpModule(Grouped):
-    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; of S side by side, all of it with S in front.
+    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; for S networks, all with S in front.
 
-    That of several classes takes labels [B], too.
+    With classes it takes labels [B], too.
     """
 
     def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int) -> None:

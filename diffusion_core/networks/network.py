@@ -11,7 +11,7 @@ __all__ = ["Network"]
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 MOST_BESIDE = 2**19
-"""Values of the widest feature map, of all examples, above which networks gain nothing from others beside them."""
+"""The values in the widest feature map, of all examples, above which networks gain nothing from others beside them."""
 
 
 class Network(ABC):
@@ -27,8 +27,8 @@ class Network(ABC):
     def labelled(self, shape: tuple[int, ...], channels_out: int, classes: int) -> nn.Module:
         """The same for data of K `classes`, (x, time, label [B]) → output; ValueError where it takes no labels.
 
-        Labels are 0..K − 1, and K where there is none; without `label` there is none in all of the batch. It starts
-        with the weights of `build`, and others for labels.
+        Labels are 0..K − 1, and K for none; without `label`, no example of the batch has one. The module starts with
+        the weights of `build`, and further ones for labels.
         """
         name = type(self).__name__.lower()
         raise ValueError(f"network={name} takes no labels: give it a method `labelled`, or take another network")
@@ -42,9 +42,9 @@ class Network(ABC):
         return False
 
     def matrices(self, network: nn.Module) -> list[nn.Parameter]:
-        """The weights of a network that it built which `optimizer=muon` turns (`muon.py`): those between features.
+        """The weights of a network built here that `optimizer=muon` turns (`muon.py`): those between features.
 
-        By default they are of all linear layers and convolutions but the first and the last that it has.
+        By default they are those of all its linear layers and convolutions but the first and the last.
         """
         layers = [layer for layer in network.modules() if isinstance(layer, LAYERS)]
         return between(network, (*layers[:1], *layers[-1:]))

@@ -31,9 +31,9 @@ class UNet(Network):
     """A U-Net of `channels` times `multipliers` at each resolution, with `blocks` residual blocks there.
 
     (Ho et al. 2020, arXiv:2006.11239, appendix B.) `attention` names the sides (in pixels) of the feature maps that get
-    attention, of so many `heads`; `groups` are those of the group norm, `dropout` is a share of each block's values.
-    With `recompute` a training keeps no feature map within a block, and works them out again for the gradient: a third
-    more work, a fraction of the memory, and the same numbers.
+    attention, with `heads` heads; `groups` are those of the group norm, `dropout` is a share of each block's values.
+    With `recompute` a training keeps no feature map within a block, and recomputes them for the gradient: a third more
+    work, a fraction of the memory, and the same numbers.
     """
 
     channels: int = 16
@@ -121,9 +121,9 @@ class UNetBlock(nn.Module):
 
 
 class UNetModule(Grouped):
-    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; of S side by side, all of it with S in front.
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; for S networks, all with S in front.
 
-    That of several classes takes labels [B], too.
+    With classes it takes labels [B], too.
     """
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int) -> None:
@@ -157,7 +157,7 @@ class UNetModule(Grouped):
         embedding = self.time(time, label)
         if self.members == 1:
             return self.within(x, embedding[None])
-        # The layout is that of one network's, so that whoever reads it adds up in the same order.
+        # The layout is that of one network's, so that later sums are in the same order.
         out = self.within(x.transpose(0, 1).flatten(1, 2), embedding)
         return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
 

@@ -1,12 +1,11 @@
-"""Checks that every choice of an axis passes, for an author to run on a class of his own, as `numpy.testing` is there.
+"""Checks that every choice of an axis must pass, for authors to run on their own classes, like `numpy.testing`.
 
     from diffusion_core.testing import check_schedule
     check_schedule(Wavy(depth=0.1))
 
-Each takes one choice and raises an AssertionError, in one line that says which rule it breaks and by what numbers, or
-returns. What is checked is in the module of the axis, a function per property; the problems whose answer is known, on
-which some rest, are in `problems`. `variants.variants(Wavy)` gives a choice for every value of the fields
-that take one of a few words.
+Each takes one choice, and returns or raises an AssertionError, whose one line says which rule the choice breaks and by
+what numbers. The module of an axis has its properties, a function each; `problems` has problems with known answers, on
+which some rest. `variants.variants(Wavy)` gives a choice for every value of the fields that take one of a few words.
 
     check_schedule            γ rises, dγ/du is right, the bound on Gaussian data is no less than its entropy, …
     check_parameterization    target and x̂_0 undo each other, κ is true, …
@@ -65,7 +64,7 @@ __all__ = [
 ]
 
 SCHEDULES: tuple[Schedule, ...] = (Linear(), Cosine(), LogSnrLinear(), LearnedSchedule())
-"""Noise levels of every kind, at which the choices of other axes are looked at."""
+"""The schedules, of every kind, at whose noise levels the choices of other axes are checked."""
 
 
 def check_schedule(schedule: Schedule) -> None:

@@ -10,7 +10,7 @@ from diffusion_core.testing.saying import Property, require
 
 
 def is_a_frozen_dataclass(choice: object) -> None:
-    """Two choices are the same cell where their fields are equal, and nothing changes one on its way."""
+    """Choices with equal fields are the same cell, and nothing may change a choice later."""
     rule = "a choice must be a frozen dataclass"
     require(
         choice, rule, dataclasses.is_dataclass(choice), "it is none: decorate the class with @dataclass(frozen=True)"
@@ -20,7 +20,7 @@ def is_a_frozen_dataclass(choice: object) -> None:
 
 
 def holds_plain_values(choice: object) -> None:
-    """A choice is told apart by its fields, which are numbers, words or tuples of them; tensors are its module's."""
+    """Choices are told apart by their fields: numbers, words or tuples of these. Tensors belong to a module."""
     fields = [field.name for field in dataclasses.fields(choice)]  # type: ignore[arg-type]
     tensors = [name for name in fields if isinstance(getattr(choice, name), Tensor)]
     require(choice, "a choice must hold plain values", not tensors, lambda: f"{tensors[0]} is a tensor")

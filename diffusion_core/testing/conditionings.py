@@ -1,6 +1,6 @@
 """Properties of every conditioning: what a network is told follows from the seed and the label, as its flags say.
 
-Looked at with perceptrons of points in three classes, and with a network that counts how often it is asked.
+They are checked with perceptrons for points in three classes, and with a network that counts its calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from diffusion_core.testing.saying import Property, nowhere, require, require_cl
 
 CLASSES = 3
 LABELS = torch.arange(-1, CLASSES).repeat(512)
-"""Labels of a batch, with none among them."""
+"""The labels of a batch, some of which are −1 for none."""
 
 
 def told(conditioning: Conditioning, labels: Tensor, seed: int = 0, step: int = 0) -> Values:
@@ -41,7 +41,7 @@ def stirred(conditioning: Conditioning) -> Diffusion:
 
 
 def follows_from_the_seed_and_the_label_alone(conditioning: Conditioning) -> None:
-    """A training that goes on is the unbroken one; each step, and each example, has draws of its own."""
+    """A continued training equals an unbroken one; each step, and each example, has draws of its own."""
     first, again = told(conditioning, LABELS), told(conditioning, LABELS)
     for key, value in first.items():
         rule = f"{key} must follow from the seed, the step and the label"
@@ -72,7 +72,7 @@ def tells_labels_only_if_it_says_so(conditioning: Conditioning) -> None:
 
 
 def labels_matter_only_if_it_says_so(conditioning: Conditioning) -> None:
-    """And no label is one of its own: the network has K + 1 answers."""
+    """The network's output depends on the label. No label counts as one more, so there are K + 1 outputs."""
     made, x = stirred(conditioning), torch.ones(1, 2).expand(CLASSES + 1, 2)
     t = torch.full((CLASSES + 1,), 7)
     x0 = made.given(torch.arange(CLASSES + 1)).reverse(x, made.chain(), t, clip=False).x0
@@ -86,7 +86,7 @@ def labels_matter_only_if_it_says_so(conditioning: Conditioning) -> None:
 
 
 def passes_is_how_often_the_network_is_asked(conditioning: Conditioning) -> None:
-    """The cost of a bound, and of a sampler's call, is counted in these."""
+    """The costs of a bound and of a sampler's call are counted in passes."""
     asked: list[int] = []
 
     def spy(x_t: Tensor, t: Tensor, *label: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
-"""Properties of every network that takes labels: it learns from them, and without one is what it is with the last.
+"""Properties of every network that takes labels: it learns from them, and an example without one has the label K.
 
-One that takes none refuses them, and that is all that is asked of it here.
+A network that takes no labels must refuse them; nothing else is checked of it here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from diffusion_core.testing.saying import Property, require, require_equal
 
 CLASSES = 3
 LABEL = torch.tensor([0, 2, 3])
-"""Of three examples, the last of which has none."""
+"""The labels of three examples, the last of which has none."""
 STEPS, RATE = 5, 1e-2
 
 
@@ -47,7 +47,7 @@ def with_labels_it_starts_as_without(network: Network, shape: tuple[int, ...]) -
 
 
 def labels_matter_after_a_few_steps(network: Network, shape: tuple[int, ...]) -> None:
-    """Another label at the same x_t and time is another output, for any two, once a label's output is its number."""
+    """After steps that teach it each label's number, any two labels give different outputs at the same x_t and time."""
     module = told(network, shape)
     if module is None:
         return
@@ -65,7 +65,7 @@ def labels_matter_after_a_few_steps(network: Network, shape: tuple[int, ...]) ->
 
 
 def no_label_is_the_one_after_the_last(network: Network, shape: tuple[int, ...]) -> None:
-    """K of K classes is what is told where no labels are given."""
+    """A network without given labels is told the label K of K classes."""
     module, x = told(network, shape), inputs(shape)
     if module is None:
         return
@@ -92,4 +92,4 @@ PROPERTIES: tuple[Property, ...] = (
     no_label_is_the_one_after_the_last,
     labelled_ones_give_beside_others_what_they_give_alone,
 )
-"""Each of a network and the shape of an example."""
+"""The properties, each a function of a network and the shape of an example."""

@@ -1,5 +1,5 @@
-"""Modules of networks as the shared checks ask them: what they are shown, weights away from their start, and whether
-they give side by side what each gives alone."""
+"""Networks' modules for the shared checks: their inputs, weights away from the start, and a comparison of several
+modules side by side with each of them alone."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def moved(module: nn.Module, seed: int) -> nn.Module:
 
 
 def require_as_alone(network: Network, rule: str, modules: list[nn.Module], asked: list[tuple[Tensor, ...]]) -> None:
-    """Fail unless modules give side by side what each gives alone, each for what it is asked."""
+    """Fail unless modules give side by side what each gives alone, each for its own inputs in `asked`."""
     alone = [_learned(module, own) for module, own in zip(modules, asked, strict=True)]
     stack = stacked(modules[0], len(modules))
     for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):

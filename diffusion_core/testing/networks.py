@@ -1,6 +1,6 @@
 """Properties of every network: it starts at zero and from its seed, stays in float32, trains on as if never stopped.
 
-A network may take images [C, H, W] or points [D]; it is looked at with what it takes of `SHAPES`.
+A network may take images [C, H, W] or points [D]; it is checked with those of `SHAPES` that it takes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from diffusion_core.variances import Beta, LearnedVariance
 
 SHAPES = ((1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64), (2,), (5,))
 STEP = 3e-4
-"""The share of a direction by which differences are taken."""
+"""The step of central differences, as a share of the direction."""
 PLAN = Training(steps=4, batch=4, warmup=2, report_every=2)
 
 
@@ -59,7 +59,7 @@ def built(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: b
 
 
 def fresh(network: Network, shape: tuple[int, ...], seed: int = 0, *, learned: bool = False) -> nn.Module:
-    """The module with the initial weights of a seed, for evaluation."""
+    """The module with the initial weights of a seed, in evaluation mode."""
     return built(network, shape, seed, learned=learned).network.eval()
 
 
@@ -145,7 +145,7 @@ def in_evaluation_it_is_a_function(network: Network, shape: tuple[int, ...]) -> 
 
 
 def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Network, shape: tuple[int, ...]) -> None:
-    """So that cells with and without a learned variance start as one."""
+    """Cells with and without a learned variance must start with the same weights."""
     plain, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
     rule = "with twice the channels_out all but the last layer must start alike"
     require(network, rule, plain.keys() == other.keys(), f"{sorted(plain.keys() ^ other.keys())} is in one alone")
@@ -187,8 +187,8 @@ def its_weights_are_all_that_it_is(network: Network, shape: tuple[int, ...]) -> 
 
 
 def a_gradient_of_its_gradient_is_a_slope_or_is_refused(network: Network, shape: tuple[int, ...]) -> None:
-    """Along a direction of x and of all weights it is the slope of ∇ₓΣf², by central differences: an energy (ε̂ = ∇E)
-    and a penalty of a gradient learn from it."""
+    """The derivative of ∇ₓΣf² along a direction of x and of all weights is its slope by central differences. An energy
+    (ε̂ = ∇E) and a penalty on a gradient learn from it."""
     module, x = stirred(network, shape), inputs(shape).requires_grad_()
     varied = [x, *(p for p in module.parameters() if p.requires_grad)]
     generator = torch.Generator().manual_seed(2)
@@ -257,6 +257,6 @@ PROPERTIES: tuple[Property, ...] = (
     a_gradient_of_its_gradient_is_a_slope_or_is_refused,
     a_training_goes_on_bit_by_bit_as_if_never_stopped,
 )
-"""Each of a network and the shape of an example; what would show in others comes first."""
+"""The properties, each a function of a network and an example's shape; faults that others would show come first."""
 
 ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

@@ -1,6 +1,6 @@
 """Properties of every objective: its loss weighs an error of ε by its `eps_weight`, and reads what it says it reads.
 
-Whatever is predicted and learned; combinations that make no sense are left out, of which one must be left.
+They hold whatever is predicted and learned. Combinations that make no sense are left out; at least one must remain.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ Case = tuple[Parameterization, Variance, Objective]
 
 
 class Batch:
-    """x_0 and ε at every t, and what a network that errs by δ in ε is worth there, in T steps or in continuous time."""
+    """x_0 and ε at every t, with the losses of a network that errs by δ in ε, in T steps or in continuous time."""
 
     def __init__(self, schedule: Schedule, time: Time = "auto", after: float = 0.0) -> None:
-        """The batch at t = 1..T, or at the real times that lie `after` each but the last."""
+        """The batch at t = 1..T or, if `after` is not 0, at the real times t + `after` for t = 1..T − 1."""
         generator = torch.Generator().manual_seed(3)
         self.schedule = schedule
         self.gamma = schedule.gamma(HORIZON).requires_grad_(False)
@@ -60,7 +60,7 @@ class Batch:
 
     @cached_property
     def squares(self) -> dict[str, Tensor]:
-        """Mean square errors [B] at ε̂ = ε + δ, in the words of each space."""
+        """The mean square errors [B] at ε̂ = ε + δ, in each space."""
         x0 = self.x0_of(self.eps + self.delta)
         differences = {
             "epsilon": self.delta,
@@ -70,13 +70,13 @@ class Batch:
         return {space: (difference**2).mean(1) for space, difference in differences.items()}
 
     def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
-        """The output of a network that errs by `error` · δ in ε, and says 0 of a learned variance."""
+        """The output of a network that errs by `error` · δ in ε, and outputs 0 for a learned variance."""
         eps = self.eps + error * self.delta
         prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
         return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
 
     def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
-        """A diffusion of these choices, to be taught, whose network says `answer`."""
+        """A learner with these choices, whose network outputs `answer`."""
         case = (parameterization, variance, objective)
         if case not in self.models:
             made = diffusion(
@@ -95,7 +95,7 @@ class Batch:
     def loss_at(
         self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
     ) -> Tensor:
-        """The loss of each example [B] where the network says `output`."""
+        """The loss of each example [B] if the network outputs `output`."""
         self.answer = output
         return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
 
@@ -118,7 +118,7 @@ class Batch:
 
 
 batch_of = cache(Batch)
-"""The batch of a schedule, which all that is asked of it shares."""
+"""The batch of a schedule, cached for all checks of it."""
 
 
 def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
@@ -129,7 +129,7 @@ def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
 
 @dataclass(frozen=True)
 class Partners:
-    """The targets and variances that an objective is asked with."""
+    """The targets and variances with which an objective is checked."""
 
     parameterizations: tuple[Parameterization, ...] = (Epsilon(), X0(), Mu(), V(), Velocity(), EdmParameterization())
     variances: tuple[Variance, ...] = (Beta(), BetaTilde(), LearnedVariance(), LearnedDiagonal(), Analytic())
@@ -139,7 +139,7 @@ ALL = Partners()
 
 
 def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
-    """The targets and variances that an objective makes sense with, of which there must be one."""
+    """The targets and variances with which an objective makes sense; there must be at least one."""
     sensible: list[Case] = []
     reason: str | None = None
     for parameterization, variance in itertools.product(partners.parameterizations, partners.variances):
@@ -156,7 +156,7 @@ def cases(objective: Objective, batch: Batch, partners: Partners) -> list[Case]:
 
 
 def _all(objective: Objective, schedule: Schedule, partners: Partners) -> Iterator[tuple[Batch, Case]]:
-    """Every batch with every case of it; where σ² does not enter the loss, its first stands for all."""
+    """Every batch with every case of it; if σ² does not enter the loss, one variance per target stands for all."""
     for batch in batches(objective, schedule):
         asked: set[Parameterization] = set()
         for case in cases(objective, batch, partners):
@@ -208,7 +208,7 @@ def nothing_but_the_square_of_the_error_enters_the_loss(
 ) -> None:
     """The rise of the loss over that at ε̂ = ε is w ‖δ‖²/D, for t ≥ 2.
 
-    Not asked of one that is meant for a learned variance: its part that teaches σ² knows the error as a number.
+    It is not checked for an objective meant for a learned variance, whose part for σ² also depends on the error.
     """
     if objective.needs_learned:
         return
@@ -232,7 +232,7 @@ def reads_the_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
 
 
 def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
-    """`learns_variance`: the loss has a gradient in what the network says of a learned σ², and without it none."""
+    """With `learns_variance`, the loss must have a gradient in the network's output for a learned σ²."""
     if not objective.learns_variance:
         if objective.needs_learned:
             fail(objective, "needs_learned must go with learns_variance", "learns_variance is not set")
@@ -252,6 +252,6 @@ PROPERTIES: tuple[Property, ...] = (
     nothing_but_the_square_of_the_error_enters_the_loss,
     teaches_a_variance_only_if_it_says_so,
 )
-"""Each of an objective and a schedule."""
+"""The properties, each a function of an objective and a schedule."""
 
 ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

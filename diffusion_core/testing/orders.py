@@ -1,8 +1,8 @@
 """Orders of convergence: how fast the error of a sampler falls with its steps, on data whose denoiser is known.
 
-A walk of K steps goes from τ_K = T to τ_1 = 1, so that both ends stay where they are while K grows; the step into clean
-data, of infinite length in log-SNR, is left out. T is large, so that where times are whole their rounding does not
-show. A sampler of the flow is held to the exact flow of each point, one that draws noise to the exact variance of x_1.
+A walk of K steps goes from τ_K = T to τ_1 = 1, so that both ends stay the same while K grows. The step into clean data,
+of infinite length in log-SNR, is left out. T is large, so that rounding to whole times does not show. A sampler of the
+flow is compared with the exact flow of each point, one that draws noise with the exact variance of x_1.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from diffusion_core.variances import BetaTilde, Variance
 
 HORIZON = 2**16
 FINE = 200
-"""Steps of the fourth-order method that takes a mixture's points along the flow: its own error is below 1e-8."""
+"""The steps of the fourth-order method that moves a mixture's points along the flow: its own error is below 1e-8."""
 
 
 def known_model(

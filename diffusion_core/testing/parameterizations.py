@@ -122,7 +122,7 @@ def float32_data_stay_float32(parameterization: Parameterization, schedule: Sche
 def beta_makes_the_bound_on_standard_normal_data_its_entropy(
     parameterization: Parameterization, schedule: Schedule
 ) -> None:
-    """With the exact denoiser in the words of this parameterization, at any horizon (Ho et al. 2020, §3.2)."""
+    """It holds with the exact denoiser in this parameterization, at any horizon (Ho et al. 2020, §3.2)."""
     data = GaussianData((1.0, 1.0))
     for horizon in (25, 400):
         bound = expected_bound(exact_model(horizon, Beta(), data, parameterization, schedule), data)
@@ -140,6 +140,6 @@ PROPERTIES: tuple[Property, ...] = (
     float32_data_stay_float32,
     beta_makes_the_bound_on_standard_normal_data_its_entropy,
 )
-"""Each of a parameterization and a schedule."""
+"""The properties, each a function of a parameterization and a schedule."""
 
 ALONE: tuple[Property, ...] = (*OF_EVERY_CHOICE, says_what_x0_is_in_noise_alone_if_it_says_so)

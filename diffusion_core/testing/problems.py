@@ -4,8 +4,8 @@
     exact_model                  a diffusion of Gaussian data whose network is that denoiser
     expected_bound               its bound: expectations over x_0 and ε are exact, not drawn
 
-Everything is float64 and written from the definitions, without the code that is checked: a `Diffusion` whose network
-is the exact denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
+Everything is float64 and follows the definitions, without the code under test: a `Diffusion` whose network is the exact
+denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.variances import Variance
 
 Output = Callable[..., Tensor]
-"""A network as a function of x_t, t and, of data with classes, the label."""
+"""A network as a function of x_t, t and, for data with classes, the label."""
 
 
 @dataclass(frozen=True)
 class Function(Network):
-    """A network that computes output(x_t, t), or output(x_t, t, label) of several classes; t int64, or real where
-    `real` is set."""
+    """A network that computes output(x_t, t) or, with classes, output(x_t, t, label); t is int64, or real with
+    `real`."""
 
     output: Output
     horizon: int
@@ -74,10 +74,10 @@ def diffusion(
     classes: int = 0,
     **others: Any,
 ) -> Diffusion:
-    """A `Diffusion` whose network is `output`, which is given t as an integer unless `real` is set, and a label where
-    there are `classes`.
+    """A `Diffusion` whose network is `output`, which gets t as an integer unless `real` is set, and a label if
+    `classes`.
 
-    The `others` are those of `Choices`, by default or where None its defaults. A fitted variance is half-way between β̃
+    `others` are fields of `Choices`; those left out or None have its defaults. A fitted variance is half-way between β̃
     and β at every t, until a test fits it.
     """
     named = {name: choice for name, choice in others.items() if choice is not None}
@@ -100,8 +100,7 @@ def column(value: Tensor, like: Tensor) -> Tensor:
 def denoiser_output(
     denoise: Callable[..., Tensor], parameterization: Parameterization, schedule: Schedule, horizon: int
 ) -> Output:
-    """The network that predicts, in the words of `parameterization`, x̂_0 = denoise(x_t, ᾱ_t), and denoise(x_t, ᾱ_t, y)
-    of a label."""
+    """A network that predicts x̂_0 = denoise(x_t, ᾱ_t), or denoise(x_t, ᾱ_t, y) with a label, in `parameterization`."""
     gamma = schedule.gamma(horizon)
 
     def output(shown: Tensor, t: Tensor, *label: Tensor) -> Tensor:
@@ -165,7 +164,7 @@ def exact_model(
     parameterization: Parameterization | None = None,
     schedule: Schedule | None = None,
 ) -> Diffusion:
-    """A diffusion whose network knows E[x_0 | x_t], in the words of ε, or of v where ε says nothing of x_T."""
+    """A diffusion whose network knows E[x_0 | x_t], and predicts ε, or v if the schedule ends in noise alone."""
     schedule = schedule or Linear()
     parameterization = parameterization or (V() if schedule.gamma(horizon).ends_in_noise else Epsilon())
     output = denoiser_output(data.denoise, parameterization, schedule, horizon)

@@ -1,6 +1,6 @@
 """Properties of every sampler: a sample belongs to its seed and number, and visits the times of its chain.
 
-Looked at with networks whose weights are drawn, for points and for images, and with ones that are given functions.
+They are checked with networks of random weights, for points and for images, and with networks that are given functions.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde
 
 Seen = list[tuple[Tensor, Tensor]]
-"""x_t and t of each call of a network."""
+"""The inputs x_t and t of each call of a network."""
 
 
 @cache
@@ -49,12 +49,12 @@ def model(kind: str) -> Diffusion:
 
 
 def models() -> tuple[Diffusion, Diffusion]:
-    """One of points, one of images."""
+    """A diffusion of points, and one of images."""
     return model("points"), model("images")
 
 
 def calls(sampler: Sampler, horizon: int, n: int, output: Output = lambda x_t, t: 0 * x_t) -> Seen:
-    """The questions that a network is asked while n samples are drawn."""
+    """The inputs of a network's calls while n samples are drawn."""
     seen: Seen = []
 
     def spy(x_t: Tensor, t: Tensor) -> Tensor:
@@ -139,7 +139,7 @@ def visits_real_times_as_they_are(sampler: Sampler) -> None:
 
 
 def calls_is_how_often_the_network_is_called(sampler: Sampler) -> None:
-    """The cost of sampling is counted in these."""
+    """The cost of sampling is counted in calls."""
     for skip, steps in ((0.0, 31), (0.5, 15)):
         count = len(calls(replace(sampler, steps=None, skip=skip), 31, 3))
         fact = f"{steps} steps call it {count} times, and calls({steps}) is {sampler.calls(steps)}"
@@ -147,7 +147,7 @@ def calls_is_how_often_the_network_is_called(sampler: Sampler) -> None:
 
 
 def start_of(sampler: Sampler, n: int) -> Tensor:
-    """The noise that n paths over some of 31 steps start from; their first call of the network may see it stirred."""
+    """The noise that n paths over some of 31 steps start from; a sampler may add noise to it before its first call."""
     return next(sampler.path(diffusion(lambda x_t, t: 0 * x_t, 31), 0, n, seed=0, clip=False))
 
 

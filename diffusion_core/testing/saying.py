@@ -1,9 +1,9 @@
-"""The line that a check says where a choice fails it, with the choice, the rule and the numbers that break it.
+"""The line with which a check fails: the choice, the rule, and the numbers that break it.
 
     Schedule Wavy: gamma must rise strictly, but falls at t=3 of T=25 (from 1.2 to 1.1)
 
-A property is a function of a choice, and of what it is looked at with, that raises an AssertionError of this kind. Its
-name says in words what holds.
+A property is a function of a choice, and of further things that it is checked with; it raises an AssertionError of this
+kind. Its name states the rule.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ def title(choice: object) -> str:
 
 
 def fail(choice: object, rule: str, fact: str) -> NoReturn:
-    """Say that a choice breaks a rule, and the fact that shows it."""
+    """Raise the error that a choice breaks a rule, with the fact that shows it."""
     raise AssertionError(" ".join(f"{title(choice)}: {rule}, but {fact}".split()))
 
 
 def require(choice: object, rule: str, holds: bool | Tensor, fact: str | Callable[[], str]) -> None:
-    """Fail unless the rule holds; the fact may be a function, which is asked where it does not."""
+    """Fail unless the rule holds; `fact` may be a function, which is called only on failure."""
     if not bool(holds):
         fail(choice, rule, fact if isinstance(fact, str) else fact())
 
@@ -73,14 +73,14 @@ def at_times(t: Tensor, horizon: int) -> Place:
 
 
 def nowhere(index: tuple[int, ...]) -> str:
-    """The place of a single number: none that needs to be said."""
+    """The place of a single number, for which no words are needed."""
     return ""
 
 
 def run(properties: Iterable[Property], choice: object, *beside: object) -> None:
-    """Ask properties of a choice, at what each is looked at with besides; the first that fails ends it.
+    """Check properties of a choice, each with the things `beside` it, up to the first that fails.
 
-    What the choice itself raises is told in one line too.
+    An error that the choice itself raises is reported in one line too.
     """
     for holds in properties:
         try:

@@ -1,6 +1,6 @@
 """Properties of every noise schedule: γ rises from clean data, at the times of a chain and between them.
 
-At every horizon asked for that it allows, of which there must be one.
+They are checked at each of several horizons that the schedule allows; it must allow at least one.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from diffusion_core.variances import Beta, BetaTilde
 
 HORIZONS = (25, 50, 1000, 4000)
 TRIED = (100, 1000, 4000, 16_000, 10, 2)
-"""Horizons that are tried where a schedule allows none of those asked for."""
+"""The horizons that are tried if a schedule allows none of those asked for."""
 
 
 def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
-    """γ by horizon, at those of `horizons` that the schedule allows, or at one more; a ValueError refuses a horizon."""
+    """γ by horizon, at those of `horizons` that the schedule allows, or at another one; a ValueError refuses a
+    horizon."""
     gammas: dict[int, Gamma] = {}
     refused = ""
     for horizon in (*horizons, *TRIED):
@@ -45,7 +46,7 @@ def allowed(schedule: Schedule, horizons: tuple[int, ...]) -> dict[int, Gamma]:
 
 
 def stirred(gamma: Gamma) -> Gamma:
-    """γ without gradients, and where it is learned away from where it starts, so that its network shows."""
+    """γ without gradients; a learned one is moved away from its start, so that its network has an effect."""
     gamma.requires_grad_(False)
     generator = torch.Generator().manual_seed(2)
     for parameter in gamma.parameters():
@@ -201,9 +202,9 @@ def learns_as_it_says(schedule: Schedule) -> None:
 
 
 def is_moved_by_its_shift_and_to_noise_alone(schedule: Schedule) -> None:
-    """With `shift` s, σ = √((1 − ᾱ)/ᾱ) is s times as large; with `zero_terminal`, √ᾱ has a value off and is scaled.
+    """With `shift` s, σ = √((1 − ᾱ)/ᾱ) is s times as large; with `zero_terminal`, √ᾱ is shifted and scaled.
 
-    One that learns can have neither.
+    A schedule that learns must refuse both.
     """
     if schedule.learned:
         for field in ({"shift": 2.0}, {"zero_terminal": True}):

@@ -44,7 +44,7 @@ def _rise(spacing: Spacing, gamma: Gamma, steps: int) -> None:
 
 
 def refuses_more_steps_than_there_are(spacing: Spacing) -> None:
-    """A ValueError in one line, as for none."""
+    """It raises a ValueError in one line, and also for 0 steps."""
     gamma = Linear(rescale=False).gamma(31)
     for steps in (0, 32):
         try:

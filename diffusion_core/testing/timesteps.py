@@ -1,6 +1,6 @@
 """Properties of every density of training times: it draws as it says, and moves no expectation unless it says so.
 
-Before it has seen a loss, and after: one that adapts is to be right at every moment.
+They are checked before and after the sampler has seen losses: one that adapts must be right at every moment.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def grid(n: int) -> Tensor:
 
 
 def told(timesteps: Timesteps, rounds: int = 20) -> TimestepSampler:
-    """A sampler that has seen so many losses at each t, of size t^−1.5."""
+    """A sampler that has seen `rounds` losses at each t, of size t^−1.5."""
     sampler = timesteps.build(GAMMA)
     for _ in range(rounds):
         sampler.record(TIMES, TIMES.double() ** -1.5)
@@ -47,7 +47,7 @@ def at_draw(index: tuple[int, ...]) -> str:
 
 
 def moments(timesteps: Timesteps) -> dict[str, TimestepSampler]:
-    """The sampler before and after it has seen losses, by words for it."""
+    """The sampler before and after it has seen losses, each by a description in words."""
     return {"as built": timesteps.build(GAMMA), "after 20 losses at each t": told(timesteps)}
 
 
@@ -146,7 +146,7 @@ def follows_the_losses_only_if_it_says_so(timesteps: Timesteps) -> None:
 
 
 def what_it_remembers_is_carried_by_its_state(timesteps: Timesteps) -> None:
-    """A training that goes on from a checkpoint draws the times that an unbroken one draws."""
+    """A training continued from a checkpoint draws the same times as an unbroken one."""
     unbroken, continued = told(timesteps), timesteps.build(GAMMA)
     continued.load_state_dict({key: value.clone() for key, value in told(timesteps, 9).state_dict().items()})
     for _ in range(11):

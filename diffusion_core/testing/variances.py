@@ -35,14 +35,14 @@ class Truth:
 
 
 def chain_of(schedule: Schedule, steps: int, rule: FirstStep | None = None) -> tuple[Pair, Truth]:
-    """The pairs of a chain, and what they are."""
+    """The pairs of a chain, and their true variances."""
     gamma = schedule.gamma(HORIZON).requires_grad_(False)
     chain = Chain(gamma, strided_times(HORIZON, steps), rule or schedule.first_step)
     return chain.pair(torch.arange(1, steps + 1)), Truth.of(gamma(chain.times))
 
 
 def log_variance_at(variance: Variance, pair: Pair, raw: float = 0.0, share: float = 0.5) -> Tensor:
-    """log σ² [K] where the network says `raw` and Var(x_0 | x_t) is that `share` of its value for x_0 ~ N(0, I)."""
+    """log σ² [K] if the network outputs `raw`, and Var(x_0 | x_t) is `share` times its value for N(0, I)."""
     like = torch.zeros(len(pair.gamma_t), 3, dtype=torch.float64)
     x0_variance = share * pair.one_minus_alpha_bar_t
     value = variance.log_variance(pair, torch.full_like(like, raw), like, x0_variance).expand_as(like)
@@ -52,7 +52,7 @@ def log_variance_at(variance: Variance, pair: Pair, raw: float = 0.0, share: flo
 
 
 def starts_between_beta_tilde_and_beta(variance: Variance, schedule: Schedule) -> None:
-    """log β̃ ≤ log σ² ≤ log β where the network says 0, at every step after the first (Ho et al. 2020, §3.2)."""
+    """log β̃ ≤ log σ² ≤ log β if the network outputs 0, at every step after the first (Ho et al. 2020, §3.2)."""
     for steps in STEPS:
         pair, truth = chain_of(schedule, steps)
         value = log_variance_at(variance, pair)
@@ -125,9 +125,9 @@ def fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal(
 
 
 def trains_as_a_variance_that_needs_no_fit(variance: Variance, schedule: Schedule) -> None:
-    """A fitted variance has a stand-in while it trains, every other one is itself.
+    """A fitted variance has a stand-in while it trains; every other variance stands for itself.
 
-    A fit gives a Var(x_0 | x_t) ≥ 0 at every t, whatever the draws, and where x_t is noise alone.
+    A fit gives a Var(x_0 | x_t) ≥ 0 at every t, whatever the draws, also where x_t is noise alone.
     """
     stand_in = variance.trained_as
     require(variance, "trained_as must need no fit", not stand_in.fitted, f"it is {type(stand_in).__name__}")
@@ -152,6 +152,6 @@ PROPERTIES: tuple[Property, ...] = (
     fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal,
     trains_as_a_variance_that_needs_no_fit,
 )
-"""Each of a variance and a schedule."""
+"""The properties, each a function of a variance and a schedule."""
 
 ALONE: tuple[Property, ...] = OF_EVERY_CHOICE

@@ -1,4 +1,4 @@
-"""The choices of one class that a check is to see, and what they are called."""
+"""The choices of one class that a check tries, and their names."""
 
 from __future__ import annotations
 
