@@ -3,6 +3,8 @@ grid."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +56,15 @@ def reason_of(error: Exception, uri: str) -> str:
 def without_passwords(text: str, uri: str) -> str:
     """A message about the store at `uri` without what that address, and any other one in it, keeps secret."""
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
+
+
+def quiet() -> None:
+    """Keep MLflow from telling others, and the terminal, what it does; a server that hangs is given up soon."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def page(uri: str, experiment: str, view: str = "grid") -> str:

@@ -164,4 +164,4 @@ def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Fact, 
 def _run(tracked: Tracking, cell_id: str, seed: int) -> Fact:
     """A run's page, by its id."""
     page = tracked.run_link(cell_id, seed)
-    return "–" if page is None else Link(tracked.runs[cell_id, seed], page)
+    return "–" if page is None else Link(tracked.runs[cell_id][seed], page)
