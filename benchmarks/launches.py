@@ -39,6 +39,7 @@ from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from diffusion_core import decoders, precision
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.networks import fused, layers
+from evidence import markdown
 
 OPTIONS = {
     "device": Option("cpu, cuda or cuda:N", "cpu"),
@@ -187,12 +188,11 @@ def table(title: str, cases: Mapping[str, Count], before: Mapping[str, Count] | 
     """A row per case, with columns for what there is."""
     waited = any(count.waits is not None for count in cases.values())
     head = [title, *(["before"] if before is not None else []), "launches", *(["host waits"] if waited else [])]
-    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    rows = []
     for name, count in cases.items():
         earlier = [] if before is None else [str(before[name].launches) if name in before else "–"]
-        row = [name, *earlier, str(count.launches), *([str(count.waits)] if waited else [])]
-        lines.append(f"| {' | '.join(row)} |")
-    return lines
+        rows.append([name, *earlier, count.launches, *([count.waits] if waited else [])])
+    return markdown.table(head, rows)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from ablations.stages.machine import processor
 from analysis.format import options
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence import markdown
 
 HERE = Path(__file__).parents[1]
 GRIDS, TABLE = HERE / "ablations" / "configs" / "grid", HERE / "benchmarks" / "minutes.md"
@@ -104,12 +105,9 @@ def table(rows: Sequence[Row], workers: int) -> str:
     lines = [
         f"`python -m benchmarks.minutes`: {workers} workers of one thread on {processor()}, torch {torch.__version__}",
         "",
-        f"| {' | '.join(HEAD)} |",
-        "|---" * len(HEAD) + "|",
+        *markdown.table(HEAD, ([getattr(row, name) for name in HEAD] for row in rows)),
     ]
-    return "\n".join(
-        [*lines, *(f"| {' | '.join(str(getattr(row, name)) for name in HEAD)} |" for row in rows)],
-    )
+    return "\n".join(lines)
 
 
 def rewrite(path: Path, pattern: re.Pattern[str], by: str) -> None:

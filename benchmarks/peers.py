@@ -17,6 +17,7 @@ from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
 from analysis.format.options import Option
 from benchmarks.machine import machine
+from evidence import markdown
 from evidence.page_command import page_command
 
 if TYPE_CHECKING:
@@ -154,18 +155,16 @@ def case_lines(
 
     timings = interleaved({case.name: case.call for case in cases}, rounds, size.device)
     adds = [multiply_adds(case.network, size.shape) for case in cases]
-    columns = ("parameters", "MMAC/image", "ms", "images/s", "× ours", "× per multiply-add", "MFU")
-    return [
-        *head(title, *columns),
-        *(
-            line(
-                case.name,
-                f"{parameters(case.network):,}",
-                *figures(timings[case.name], count, count / adds[0], work, peaks[mode_name(case.mode, size.device)]),
-            )
-            for case, count in zip(cases, adds, strict=True)
-        ),
-    ]
+    head = (title, "parameters", "MMAC/image", "ms", "images/s", "× ours", "× per multiply-add", "MFU")
+    rows = (
+        (
+            case.name,
+            f"{parameters(case.network):,}",
+            *figures(timings[case.name], count, count / adds[0], work, peaks[mode_name(case.mode, size.device)]),
+        )
+        for case, count in zip(cases, adds, strict=True)
+    )
+    return markdown.table(head, rows)
 
 
 def figures(timing: Timing, adds: int, more: float, work: Work, peak: float) -> tuple[str, ...]:
@@ -189,8 +188,19 @@ def bound_lines(device: torch.device, rounds: int) -> list[str]:
 
     model, images = digits_model(device, HORIZON, WARM_UP)
     ours, loop = costs(model, images, rounds, LOOPS)
-    columns = ("passes", "ms/image", "own error, bits/dim", "ms/image at the first's error", "× ours")
-    rows = {f"ours, {ours.passes} terms": ours, f"improved-diffusion's way, all {HORIZON} terms": loop}
+    head = ("way", "passes", "ms/image", "own error, bits/dim", "ms/image at the first's error", "× ours")
+    ways = {f"ours, {ours.passes} terms": ours, f"improved-diffusion's way, all {HORIZON} terms": loop}
+    rows = (
+        (
+            name,
+            cost.passes,
+            f"{1000 * cost.seconds:.2f}",
+            f"{cost.error:.5f}",
+            f"{1000 * cost.at(ours.error):.2f}",
+            f"{cost.at(ours.error) / ours.seconds:.2f}",
+        )
+        for name, cost in ways.items()
+    )
     return [
         "",
         "## The bound at equal error",
@@ -201,18 +211,7 @@ def bound_lines(device: torch.device, rounds: int) -> list[str]:
             f" {BOUND}"
         ),
         "",
-        *head("way", *columns),
-        *(
-            line(
-                name,
-                f"{cost.passes}",
-                f"{1000 * cost.seconds:.2f}",
-                f"{cost.error:.5f}",
-                f"{1000 * cost.at(ours.error):.2f}",
-                f"{cost.at(ours.error) / ours.seconds:.2f}",
-            )
-            for name, cost in rows.items()
-        ),
+        *markdown.table(head, rows),
     ]
 
 
@@ -231,24 +230,16 @@ def start_lines(rounds: int) -> list[str]:
         "",
         *prose(START),
         "",
-        *head("command", "seconds", "× ours"),
-        *(line(name, f"{timing.seconds:.1f}", f"{timing.ratio:.2f}") for name, timing in timings.items()),
+        *markdown.table(
+            ("command", "seconds", "× ours"),
+            ((name, f"{timing.seconds:.1f}", f"{timing.ratio:.2f}") for name, timing in timings.items()),
+        ),
     ]
 
 
 def prose(text: str) -> list[str]:
     """A paragraph's lines."""
     return wrap(text, 118)
-
-
-def head(*columns: str) -> list[str]:
-    """The first two lines of a table."""
-    return [line(*columns), "|" + "---|" * len(columns)]
-
-
-def line(*cells: str) -> str:
-    """A line of a table."""
-    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

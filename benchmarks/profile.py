@@ -30,6 +30,7 @@ from benchmarks.peak import Mode, multiply_adds, peak
 from benchmarks.timing import timed
 from benchmarks.together import STEPS, Companions
 from diffusion_core.precision import resolve_precision
+from evidence import markdown
 from evidence.page_command import page_command
 
 OPTIONS = {
@@ -96,9 +97,10 @@ def beside(steps: int) -> list[str]:
         "",
         "Milliseconds of a step and training.",
         "",
-        f"| kind | {' | '.join(f'{count} side by side' if count > 1 else 'alone' for count in COMPANIES)} |",
-        f"|---|{'---|' * len(COMPANIES)}",
-        *(f"| {kind} | {' | '.join(f'{parts[count].get(kind, 0):.2f}' for count in COMPANIES)} |" for kind in kinds),
+        *markdown.table(
+            ("kind", *(f"{count} side by side" if count > 1 else "alone" for count in COMPANIES)),
+            ((kind, *(f"{parts[count].get(kind, 0):.2f}" for count in COMPANIES)) for kind in kinds),
+        ),
     ]
 
 
@@ -126,9 +128,7 @@ def told(workload: Workload, steps: int) -> list[str]:
         f"A step takes {alone:.1f} ms in {precision}. Its multiply-adds would take {ideal:.1f} ms at the machine's "
         f"peak: {ideal / alone:.0%} of it.",
         "",
-        "| kind | ms | share |",
-        "|---|---|---|",
-        *(f"| {kind} | {ms:.1f} | {ms / alone:.0%} |" for kind, ms in ordered),
+        *markdown.table(("kind", "ms", "share"), ((kind, f"{ms:.1f}", f"{ms / alone:.0%}") for kind, ms in ordered)),
     ]
 
 

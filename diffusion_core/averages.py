@@ -36,7 +36,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.optimiser import Flat
+from diffusion_core.optimiser import Flat, take_over
 from diffusion_core.recorded import Values
 from diffusion_core.training import MOST_SNAPSHOTS, Training
 
@@ -249,8 +249,4 @@ class Averages:
 
     def load(self, powers: Values) -> None:
         """Continue from these averages; ValueError where they are of another learner."""
-        own = self.powers()
-        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in powers.items()}:
-            raise ValueError("the checkpoint belongs to another learner: its averages had other parameters")
-        for name, value in own.items():
-            value.copy_(powers[name])
+        take_over(self.powers(), powers, "averages")

@@ -77,23 +77,7 @@ class Choices:
 
 def refusal(choices: Choices) -> str | None:
     """The reason for which these choices cannot be trained; None if they can."""
-    for rule in (
-        _horizon,
-        _learned_variance,
-        _hybrid,
-        _continuous,
-        _importance,
-        _biased_bound,
-        _learned_schedule,
-        _own_estimate,
-        _schedule,
-        _pure_noise,
-        _paired_noise,
-    ):
-        reason = rule(choices)
-        if reason is not None:
-            return reason
-    return None
+    return next((reason for rule in RULES if (reason := rule(choices)) is not None), None)
 
 
 def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool = True) -> str | None:
@@ -291,3 +275,19 @@ def _last_weight(choices: Choices, gamma: Gamma) -> float:
     pair = Pair(gamma_t, gamma_s, gamma_t)
     levels = NoiseLevels(pair, choices.parameterization.kappa(pair), choices.horizon, lambda: torch.zeros(1))
     return float(choices.objective.x0_weight(levels, torch.zeros(1)))
+
+
+RULES = (
+    _horizon,
+    _learned_variance,
+    _hybrid,
+    _continuous,
+    _importance,
+    _biased_bound,
+    _learned_schedule,
+    _own_estimate,
+    _schedule,
+    _pure_noise,
+    _paired_noise,
+)
+"""The first that has a reason tells it; later ones may rely on what earlier ones let through."""

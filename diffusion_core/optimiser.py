@@ -180,8 +180,12 @@ class AdamW:
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from the state of another optimiser; ValueError where it had other parameters."""
-        own = self.state()
-        if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in state.items()}:
-            raise ValueError("the checkpoint belongs to another learner: its optimiser had other parameters")
-        for name, value in own.items():
-            value.copy_(state[name])
+        take_over(self.state(), state, "optimiser")
+
+
+def take_over(own: Mapping[str, Tensor], saved: Mapping[str, Tensor], what: str) -> None:
+    """Copy saved values of an optimiser or of averages into its `own` tensors; ValueError where the shapes differ."""
+    if {name: value.shape for name, value in own.items()} != {name: value.shape for name, value in saved.items()}:
+        raise ValueError(f"the checkpoint belongs to another learner: its {what} had other parameters")
+    for name, value in own.items():
+        value.copy_(saved[name])

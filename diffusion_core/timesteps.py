@@ -25,8 +25,8 @@ LEAST_HELD = 0.01
 """The least share of a density of noise levels that must lie between those of a schedule's ends."""
 
 
-class TimestepSampler(nn.Module, ABC):
-    """A sampler of times from a density over 1..T; what it remembers is a buffer."""
+class TimestepSampler(nn.Module):
+    """A sampler of times from a density over 1..T, by itself the uniform one; what it remembers is a buffer."""
 
     def __init__(self, horizon: int) -> None:
         super().__init__()
@@ -73,16 +73,12 @@ class Timesteps(ABC):
         """The sampler of times for the T noise levels of `gamma`."""
 
 
-class UniformSampler(TimestepSampler):
-    """t = 1 + ⌊u T⌋."""
-
-
 @dataclass(frozen=True)
 class Uniform(Timesteps):
     """t uniform in {1..T} (Ho et al. 2020, arXiv:2006.11239, Algorithm 1)."""
 
-    def build(self, gamma: Gamma) -> UniformSampler:
-        return UniformSampler(gamma.horizon)
+    def build(self, gamma: Gamma) -> TimestepSampler:
+        return TimestepSampler(gamma.horizon)
 
 
 class LowDiscrepancySampler(TimestepSampler):

@@ -7,13 +7,13 @@ python -m evidence.claims > docs/claims.md
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from analysis.findings.costs import work_seconds
 from analysis.read.runs import read_folder
+from evidence import markdown
 from evidence.freshness import COMMITTED, marks_of
 from evidence.told import Told
 
@@ -77,11 +77,11 @@ class Folder:
         return work_seconds(read_folder(COMMITTED / self.name).runs) / 3600
 
     @property
-    def row(self) -> str:
+    def row(self) -> list[str]:
         """Its row in the table of grids."""
         fates, verdicts = self.fates, self.verdicts
         told = sum(verdicts[verdict] for verdict in TOLD)
-        cells = [
+        return [
             f"[{self.name}](../results/committed/{self.name}/table.md)",
             self.answers["data"],
             str(len(self.answers["cells"])),
@@ -91,15 +91,15 @@ class Folder:
             f"{told} · {verdicts['equal']} · {verdicts['cannot tell']}",
             " · ".join(str(fates[fate]) for fate in FATES) if fates else "–",
         ]
-        return f"| {' | '.join(cells)} |"
 
     @property
     def section(self) -> str:
         """Its claims, a row each."""
         told = f"[{self.answers['question']}](../results/committed/{self.name}/table.md)"
         first = f"{told} {self.answers['data']}, {self.told.seeds} seeds{self.told.marks}."
-        rows = [f"| {claim['claim']} | {claim['source']} | {here(claim)} | {verdict(claim)} |" for claim in self.claims]
-        return "\n".join([f"## {self.name}", "", first, "", *table(("claim", "source", "here", "verdict")), *rows, ""])
+        rows = [(claim["claim"], claim["source"], here(claim), verdict(claim)) for claim in self.claims]
+        table = markdown.table(("claim", "source", "here", "verdict"), rows)
+        return "\n".join([f"## {self.name}", "", first, "", *table, ""])
 
 
 def here(claim: dict[str, Any]) -> str:
@@ -111,11 +111,6 @@ def here(claim: dict[str, Any]) -> str:
 def verdict(claim: dict[str, Any]) -> str:
     """The fate of a claim; that of one which was declared after results confirms nothing."""
     return f"{claim['fate']}{', exploratory' if claim['exploratory'] else ''}"
-
-
-def table(head: Sequence[str]) -> list[str]:
-    """The head of a table in Markdown."""
-    return [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
 
 
 def document() -> str:
@@ -133,7 +128,8 @@ def document() -> str:
         f"{verdicts['cannot tell']} cannot be told, of both metrics."
     )
     head = ("grid", "data", "cells", "seeds", "core-hours", "not as today", "comparisons", "claims")
-    every = "\n".join(["## The committed grids", "", GRIDS, "", *table(head), *(folder.row for folder in grids), ""])
+    table = markdown.table(head, (folder.row for folder in grids))
+    every = "\n".join(["## The committed grids", "", GRIDS, "", *table, ""])
     return "\n".join([HEAD, first, "", every, *(folder.section for folder in told)])
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence import markdown
 from evidence.page_command import page_command
 
 if TYPE_CHECKING:
@@ -115,12 +116,13 @@ def flow_table(counts: tuple[int, ...]) -> list[str]:
         "Gaussian": GaussianData((0.3, 1.7)),
         "mixture": MixtureData(components=8, width=0.2),
     }
-    return head("schedule, spacing | data", counts) + [
-        row(f"{name} | {grid} | {problem}", counts, flow_errors(sampler, data, schedule, spacing, counts))
+    rows = (
+        row((name, grid, problem), counts, flow_errors(sampler, data, schedule, spacing, counts))
         for name, sampler in samplers.items()
         for grid, schedule, spacing in grids()
         for problem, data in problems.items()
-    ]
+    )
+    return markdown.table(head(("schedule, spacing", "data"), counts), rows)
 
 
 def variance_table(counts: tuple[int, ...]) -> list[str]:
@@ -140,24 +142,24 @@ def variance_table(counts: tuple[int, ...]) -> list[str]:
         "heun, churn = 1": (Heun(churn=1.0), BetaTilde()),
     }
     data = GaussianData((0.3, 1.7))
-    return head("schedule, spacing", counts) + [
-        row(f"{name} | {grid}", counts, variance_errors(sampler, data, schedule, spacing, counts, variance))
+    rows = (
+        row((name, grid), counts, variance_errors(sampler, data, schedule, spacing, counts, variance))
         for name, (sampler, variance) in samplers.items()
         for grid, schedule, spacing in grids()
-    ]
+    )
+    return markdown.table(head(("schedule, spacing",), counts), rows)
 
 
-def head(columns: str, counts: tuple[int, ...]) -> list[str]:
-    """The first two lines of a table."""
-    words = f"| sampler | {columns} | {' | '.join(f'K = {count}' for count in counts)} | order |"
-    return [words, "|" + "---|" * (words.count("|") - 1)]
+def head(columns: tuple[str, ...], counts: tuple[int, ...]) -> list[str]:
+    """The head of a table."""
+    return ["sampler", *columns, *(f"K = {count}" for count in counts), "order"]
 
 
-def row(name: str, counts: tuple[int, ...], errors: list[float]) -> str:
-    """A line of a table."""
+def row(names: tuple[str, ...], counts: tuple[int, ...], errors: list[float]) -> list[str]:
+    """A row of a table."""
     from diffusion_core.testing.orders import order
 
-    return f"| {name} | {' | '.join(f'{error:.1e}' for error in errors)} | {order(counts, errors):.2f} |"
+    return [*names, *(f"{error:.1e}" for error in errors), f"{order(counts, errors):.2f}"]
 
 
 if __name__ == "__main__":

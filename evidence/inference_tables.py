@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evidence import markdown
+
 SEEDS = (2, 3, 5, 8)
 CELLS = (3, 11, 24, 40)
 """Cells beside the baseline."""
@@ -28,11 +30,10 @@ class Table:
         """The table, its worst figure in bold."""
         held = [rate for name, rates in self.rows.items() if name not in self.free for rate in rates]
         worst = (min if self.least else max)(rate for rate in held if not math.isnan(rate))
-        shown = [
-            f"| {name} | {' | '.join(self._word(rate, worst, name in self.free) for rate in rates)} |"
-            for name, rates in self.rows.items()
-        ]
-        return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *shown, ""]
+        shown = (
+            (name, *(self._word(rate, worst, name in self.free) for rate in rates)) for name, rates in self.rows.items()
+        )
+        return [*markdown.table(head, shown), ""]
 
     def _word(self, rate: float, worst: float, free: bool) -> str:
         if math.isnan(rate):
@@ -44,8 +45,7 @@ class Table:
 
 def plain(head: Sequence[str], rows: Mapping[str, Sequence[float]]) -> list[str]:
     """A table of rates in % that have no target."""
-    shown = [f"| {name} | {' | '.join(f'{rate:.0f}' for rate in rates)} |" for name, rates in rows.items()]
-    return [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *shown, ""]
+    return [*markdown.table(head, ((name, *(f"{rate:.0f}" for rate in rates)) for name, rates in rows.items())), ""]
 
 
 def numbered(word: str, numbers: Sequence[int]) -> list[str]:

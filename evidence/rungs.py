@@ -27,6 +27,7 @@ from analysis.read.runs import read_folder
 from analysis.statistics.families import ALPHA
 from analysis.statistics.paired import LEVEL
 from analysis.statistics.variances import over_seeds
+from evidence import markdown
 from evidence.page_command import page_command
 
 Array = NDArray[np.float64]
@@ -111,13 +112,13 @@ def simulated(pairs: int, noise: float) -> Foretold:
     return told_apart(before, end, 1.0, [at(later) for later in LATER])
 
 
-def _row(name: str, of: Sequence[Foretold]) -> str:
+def _row(name: str, of: Sequence[Foretold]) -> list[str]:
     """The numbers of verdicts that hold or may turn, how many of each were the other way round later, and the
     coverage."""
     holds, covered = (np.concatenate([getattr(one, part) for one in of]) for part in ("holds", "covered"))
     times = [np.concatenate(turned) for turned in zip(*(one.reversed for one in of), strict=True)]
     shares = [f"{int(turned[part].sum())} of {int(part.sum())}" for part in (holds, ~holds) for turned in times]
-    return f"| {' | '.join([name, *shares, f'{100 * covered.mean():.0f} %'])} |"
+    return [name, *shares, f"{100 * covered.mean():.0f} %"]
 
 
 def page(pairs: int) -> str:
@@ -135,15 +136,11 @@ def page(pairs: int) -> str:
             "",
             "Committed curves, each three points in a row of all pairs of cells:",
             "",
-            f"| {' | '.join(heads)} |",
-            f"|{'---|' * len(heads)}",
-            _row("committed", list(committed())),
+            *markdown.table(heads, [_row("committed", list(committed()))]),
             "",
             f"Curves a + b S^−c at {SEEDS} seeds, a of a standard deviation of 0.05, b from 0.2 to 1, c from 0.3 to 1:",
             "",
-            f"| {' | '.join(of_law)} |",
-            f"|{'---|' * len(of_law)}",
-            *(_row(f"{noise:g}", [simulated(pairs, noise)]) for noise in NOISES),
+            *markdown.table(of_law, (_row(f"{noise:g}", [simulated(pairs, noise)]) for noise in NOISES)),
             "",
             "A verdict that holds is seldom reversed at twice the steps. Of where curves end it says nothing.",
             "The interval covers what came far too seldom for 95 %, since a curve bends; so pages do not show it.",

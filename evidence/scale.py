@@ -43,6 +43,7 @@ from ablations.stages import stage as stages
 from ablations.stages.artifacts import read_artifact, write_artifact
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence import markdown
 from evidence.page_command import page_command
 
 OPTIONS = {
@@ -100,21 +101,16 @@ def sides(word: str) -> tuple[int, int]:
 
 def table(rows: dict[int, dict[str, float]], seeds: int) -> list[str]:
     """Numbers of cells as Markdown."""
-    lines = [
-        "",
-        "Seconds of the driver's processor:",
-        "",
-        f"| cells | runs | {' | '.join(PARTS)} | all, per run | peak memory, MB | per run, MB |",
-        f"|{'---|' * (len(PARTS) + 5)}",
-    ]
+    head = ("cells", "runs", *PARTS, "all, per run", "peak memory, MB", "per run, MB")
+    shown = []
     least = min(rows.values(), key=lambda row: row["memory"])["memory"]
     for cells, row in rows.items():
         runs = cells * seeds
-        shown = " | ".join(f"{row[part]:.2f}" for part in PARTS)
+        seconds = (f"{row[part]:.2f}" for part in PARTS)
         each = sum(row[part] for part in PARTS) / runs
         grown = (row["memory"] - least) / runs
-        lines.append(f"| {cells} | {runs} | {shown} | {each:.3f} | {row['memory']:.0f} | {grown:.2f} |")
-    return lines
+        shown.append((cells, runs, *seconds, f"{each:.3f}", f"{row['memory']:.0f}", f"{grown:.2f}"))
+    return ["", "Seconds of the driver's processor:", "", *markdown.table(head, shown)]
 
 
 def image_table(rows: dict[str, dict[str, float]]) -> list[str]:

@@ -228,15 +228,6 @@ class Told:
         share: float = here["difference"] / (claim["published"][0] - claim["published"][1])
         return share
 
-    def last_settled(self, metric: str) -> int:
-        """The number of seeds at which the last declared comparison was settled; Untrue where one is open."""
-        name = self.metric(metric)["name"]
-        at: list[int] = [
-            one["settled_at"] for one in self.answers["comparisons"] if one["metric"] == name and one["primary"]
-        ]
-        check(all(at), f"{self.name}: not all is settled in {metric}")
-        return max(at)
-
 
 def turned(pair: dict[str, Any]) -> dict[str, Any]:
     """A comparison the other way round."""

@@ -16,6 +16,7 @@ from typing import Any
 from ablations.settings.exits import exit_code
 from analysis.format.errors import InputError
 from analysis.format.options import Option
+from evidence import markdown
 from evidence.page_command import page_command
 
 ROOT = Path(__file__).parents[1]
@@ -105,13 +106,11 @@ def page(commit: str) -> str:
             f"By `python -m evidence.verdicts since={commit} out=evidence/verdicts.md`: the same data by the rules of",
             f"that commit and by today's. Not of {', '.join(NEW_DATA)}, which was run anew.",
             "",
-            "| grid | comparisons then | now | in both | verdicts and fates that are others |",
-            "|---|---|---|---|---|",
-            *(f"| {' | '.join(map(str, of))} |" for of in counts),
+            *markdown.table(
+                ("grid", "comparisons then", "now", "in both", "verdicts and fates that are others"), counts
+            ),
             "",
-            "| sentence | was | is | why |",
-            "|---|---|---|---|",
-            *(f"| {' | '.join(of)} |" for of in lines),
+            *markdown.table(("sentence", "was", "is", "why"), lines),
         ]
     )
 

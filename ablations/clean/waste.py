@@ -26,7 +26,7 @@ from ablations.driver.wanted import WANTED
 from ablations.engine.disk import CHECKPOINTS, Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.folder_lock import CLEANING
 from ablations.engine.journal import RESULT
-from ablations.engine.lease import NAME, holder, leased
+from ablations.engine.lease import NAME, has_lease, holder, leased
 from ablations.tracking.sqlite_file import SQLITE, deleted_runs
 from analysis.format.folders import COMMITTED, committed_in, folders_in
 
@@ -122,7 +122,7 @@ def _at_work(results: Path, held: Iterable[str]) -> list[str]:
 def _killed(results: Path) -> list[str]:
     """The commands that were killed at work and not given again since, a line each."""
     places = [place for place in commands(results) if place.parent != results / ".leases"]
-    dead = {place.parent.name for place in places if _has_lease(place) and holder(place) is None}
+    dead = {place.parent.name for place in places if has_lease(place) and holder(place) is None}
     there = sorted(name for name in dead if (results / name).is_dir())
     again = "give the same command again, and it goes on from there; unfinished=true takes its stages for unneeded"
     return [f"  a command on {results / name} was killed: {again}" for name in there]
@@ -167,10 +167,10 @@ def _below(folder: Path) -> Iterator[Path]:
 
 def _leases(results: Path, stages: Iterable[Left], held: set[str]) -> Iterator[Waste]:
     """Files of leases that are lost. That of a killed command shows that it was killed, and stays."""
-    dead = [left.folder for left in stages if left.id not in held and _has_lease(left.folder)]
+    dead = [left.folder for left in stages if left.id not in held and has_lease(left.folder)]
     for place in commands(results):
         gone = not (results / place.relative_to(results / ".leases").parts[0]).is_dir()
-        if _has_lease(place) and holder(place) is None and (gone or place.parent == results / ".leases"):
+        if has_lease(place) and holder(place) is None and (gone or place.parent == results / ".leases"):
             dead.append(place)
     for folder in dead:
         for path in sorted(folder.glob(f"{NAME}*")):
@@ -181,10 +181,6 @@ def _left_behind(results: Path) -> list[Path]:
     """The lists of results that exist neither here nor among the committed ones."""
     there = {folder.name for top in (results, results / COMMITTED) for folder in subfolders(top)}
     return [place for place in subfolders(results / WANTED) if place.name not in there]
-
-
-def _has_lease(folder: Path) -> bool:
-    return any(folder.glob(f"{NAME}*"))
 
 
 def _half_freed(root: Path) -> list[Path]:

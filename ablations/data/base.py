@@ -11,6 +11,7 @@ import hashlib
 import math
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, get_args
@@ -66,11 +67,7 @@ class Data:
     @cached_property
     def digest(self) -> str:
         """12 hex digits of all splits' values."""
-        sha = hashlib.sha256()
-        for split in SPLITS:
-            for part in pieces(self.images[split]):
-                sha.update(np.ascontiguousarray(part.numpy()).data)
-        return sha.hexdigest()[:12]
+        return _digest(part for split in SPLITS for part in pieces(self.images[split]))
 
     @cached_property
     def classes(self) -> int:
@@ -101,16 +98,20 @@ class Data:
     @cached_property
     def labels_digest(self) -> str:
         """12 hex digits of all splits' labels."""
-        sha = hashlib.sha256()
-        for split in SPLITS:
-            sha.update(np.ascontiguousarray(self.labels[split].numpy()).data)
-        return sha.hexdigest()[:12]
+        return _digest(self.labels[split] for split in SPLITS)
 
     def remembering(self, digest: str) -> Data:
         """The same, whose digest is known and need not be worked out."""
         # Where `cached_property` keeps it, and no field: `replace` with other images must not take it along.
         vars(self)["digest"] = digest
         return self
+
+
+def _digest(tensors: Iterable[Tensor]) -> str:
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(np.ascontiguousarray(tensor.numpy()).data)
+    return sha.hexdigest()[:12]
 
 
 class DataSet(ABC):

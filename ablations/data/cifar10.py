@@ -11,6 +11,7 @@ from __future__ import annotations
 import tarfile
 import zlib
 from dataclasses import dataclass, field
+from operator import methodcaller
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,9 +19,10 @@ import numpy as np
 import torch
 
 from ablations.data.base import Data, DataSet, image_data
-from ablations.data.download import Published, fetch, whole
+from ablations.data.download import Published, fetch
 from ablations.data.sources import Labelled, budgeted, check_sizes
 from analysis.format.errors import InputError
+from analysis.format.files import replace_file
 
 FOLDER, PICKLES = "cifar-10-batches-bin", "cifar-10-batches-py"
 SHAPE = (3, 32, 32)
@@ -98,8 +100,7 @@ def _unpack(archive: Path, root: Path) -> None:
                 if (member := content.extractfile(name)) is None:
                     raise KeyError(f"its {name} is no file")
                 _check_length(content.getmember(name).size)
-                with whole(root / name) as part:
-                    part.write_bytes(member.read())
+                replace_file(root / name, methodcaller("write_bytes", member.read()))
     except (OSError, EOFError, KeyError, ValueError, zlib.error, tarfile.TarError) as error:
         raise InputError(
             f"cifar10: {archive} cannot be unpacked ({error}): mend that, or unpack it yourself"

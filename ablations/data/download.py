@@ -1,6 +1,6 @@
 """Published files that come by themselves where a person asks for them: fetched once, verified, put in place whole.
 
-    address ─▶ FOLDER/.NAME.….part ─▶ all bytes, the known digest ─▶ FOLDER/NAME
+    address ─▶ FOLDER/.NAME.… ─▶ all bytes, the known digest ─▶ FOLDER/NAME
 
 Whatever goes wrong is told in one line; then nothing is left of the attempt, and what was there before is as it was.
 """
@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -22,6 +19,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from analysis.format.errors import InputError
+from analysis.format.files import replace_file
 
 MIRROR = "DIFFUSION_ABLATIONS_MIRROR"
 """The environment variable for another place, http(s):// or file://, where all files lie under their own names."""
@@ -58,13 +56,13 @@ class Published:
             return hashlib.file_digest(file, self._hash).hexdigest() == self.digest
 
     def receive(self, path: Path) -> None:
-        """Write it to a new file, with a bar where a terminal shows it.
+        """Write it to a file, with a bar where a terminal shows it.
 
         OSError, HTTPException or ValueError if it does not come, or what comes is not it.
         """
         request = Request(self.address, headers={"User-Agent": "diffusion-ablations"})
         digest = self._hash()
-        with urlopen(request, timeout=PATIENCE) as answer, path.open("xb") as file:
+        with urlopen(request, timeout=PATIENCE) as answer, path.open("wb") as file:
             announced = int(answer.headers.get("Content-Length") or 0)
             with tqdm(total=announced or None, unit="B", unit_scale=True, desc=self.name, disable=None) as bar:
                 while chunk := answer.read(CHUNK):
@@ -86,8 +84,7 @@ def fetch(file: Published, folder: Path) -> Path:
     path = folder / file.name
     try:
         if not file.is_at(path):
-            with whole(path) as part:
-                file.receive(part)
+            replace_file(path, file.receive)
     except (OSError, HTTPException, ValueError) as error:
         if isinstance(error, HTTPError):
             # It is an answer too, over a connection that is still open.
@@ -97,18 +94,6 @@ def fetch(file: Published, folder: Path) -> Path:
             f"put the file there yourself, or name a place that has it by the environment variable {MIRROR}"
         ) from error
     return path
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A new file beside `path`, which takes its place at the end, or goes where that is not reached."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _reason(error: Exception) -> str:

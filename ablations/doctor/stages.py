@@ -12,7 +12,7 @@ from ablations.doctor.machine import Finding
 from ablations.engine.disk import Left, bytes_of, in_bytes, left_in, subfolders
 from ablations.engine.files import Damaged, kept
 from ablations.engine.journal import RESULT, STATUS, Failure, Journal
-from ablations.engine.lease import NAME, holder
+from ablations.engine.lease import has_lease, holder
 from ablations.stages.artifacts import read_artifact
 from ablations.tracking.sqlite_file import SQLITE, quick_check
 from ablations.tracking.uris import default_uri
@@ -82,7 +82,7 @@ def leases(results: Path, root: Path) -> Iterator[Finding]:
     named = [(str(place.relative_to(top)), place) for place in places]
     named += [(f"stage {folder.name}", folder) for folder in subfolders(root)]
     for name, place in named:
-        if not any(place.glob(f"{NAME}*")):
+        if not has_lease(place):
             continue
         who = holder(place)
         todo = "its process was killed: the same command goes on; python -m ablations.clean takes away what stays"

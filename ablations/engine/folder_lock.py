@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ablations.engine.lease import NAME, WAITED, Lease, holder, leased
+from ablations.engine.lease import WAITED, Lease, has_lease, holder, leased
 from analysis.format.files import write_text
 
 REQUEST = "request"
@@ -85,7 +85,7 @@ class FolderLock:
         """Take away the leases of commands that were killed on this machine, since this command has continued their
         work."""
         # One that is just beginning has no lease yet, and is left alone.
-        for path in (path for path in self._others() if any(path.glob(f"{NAME}*")) and holder(path) is None):
+        for path in (path for path in self._others() if has_lease(path) and holder(path) is None):
             with leased(path):
                 pass
             _leave(path)

@@ -167,6 +167,11 @@ def holder(place: Path | Shelf) -> Holder | None:
     return _held(shelf, numbers[-1]) if numbers else None
 
 
+def has_lease(folder: Path) -> bool:
+    """True where a lease lies in a folder, of a process that is there or gone."""
+    return any(folder.glob(f"{NAME}*"))
+
+
 def take_away(shelf: Shelf, pids: Collection[int]) -> None:
     """Take the lease of a place away from whichever of these processes of this machine holds it."""
     for number in _numbers(shelf)[-1:]:

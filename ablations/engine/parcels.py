@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,36 +75,22 @@ def performed(stage: Stage, parcel: Parcel, device: str) -> Iterator[Changes]:
             path = journal.folder(stage_id) / name
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(content)
-        watched, run = _Watched(journal.root), _Run(stage, journal, device)
+        watched, status = _Watched(journal.root), Future[str]()
         watched.changes()
-        run.start()
-        while run.is_alive():
-            run.join(SECONDS)
+
+        def run() -> None:
+            try:
+                status.set_result(perform(stage, journal, device))
+            except BaseException as error:
+                status.set_exception(error)
+
+        # No thread of a pool: a worker that ends does not wait for its stage.
+        threading.Thread(target=run, daemon=True).start()
+        while not status.done():
+            wait([status], SECONDS)
             yield watched.changes()
         changes = watched.changes()
-        yield Changes(changes.written, changes.removed, run.ended())
-
-
-class _Run(threading.Thread):
-    """The run of a stage."""
-
-    def __init__(self, stage: Stage, journal: Journal, device: str) -> None:
-        super().__init__(daemon=True)
-        self.stage, self.journal, self.device = stage, journal, device
-        self.status = ""
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            self.status = perform(self.stage, self.journal, self.device)
-        except BaseException as error:
-            self.error = error
-
-    def ended(self) -> str:
-        """The status at the end; raises the exception of the run."""
-        if self.error is not None:
-            raise self.error
-        return self.status
+        yield Changes(changes.written, changes.removed, status.result())
 
 
 class _Watched:
@@ -202,7 +189,4 @@ def _files(*folders: Path) -> Iterator[Path]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    def write(temporary: Path) -> None:
-        temporary.write_bytes(content)
-
-    replace_file(path, write)
+    replace_file(path, lambda temporary: temporary.write_bytes(content))

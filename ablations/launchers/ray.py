@@ -19,7 +19,6 @@ from ablations.launchers.tasks import Tasks
 from ablations.settings.request import check_device
 from ablations.stages.devices import SEPARATOR
 from analysis.format.errors import InputError
-from diffusion_core.precision import Asked, Precision
 
 T = TypeVar("T")
 
@@ -77,8 +76,8 @@ class Ray(Launcher):
             raise refusal_of(error) from error
         return answer
 
-    def precision(self, asked: Asked, device: str) -> Precision:
-        return _precision(self, asked, device)
+    precision = cache(Launcher.precision)
+    """Asked once: every cell needs it."""
 
     def kind(self, device: str) -> str:
         """Not known: nodes may be of several kinds, and Ray chooses among them."""
@@ -88,9 +87,3 @@ class Ray(Launcher):
         auto = self.precision("auto", devices[0])
         gpus = 0.0 if devices[0] == "cpu" else self.gpus_per_cell
         return Tasks(connected(self.address), Place(journal, new_token(journal), auto), devices, gpus)
-
-
-@cache
-def _precision(launcher: Ray, asked: Asked, device: str) -> Precision:
-    """The precision on a device, asked for once: every cell needs it."""
-    return Launcher.precision(launcher, asked, device)

@@ -10,12 +10,11 @@ for recall.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Examined, Judged, checked, chunks
 
 NEIGHBOURS = 5
@@ -25,11 +24,11 @@ NEIGHBOURS = 5
 class DensityMetric(Metric):
     """Density of real samples where generated ones lie."""
 
-    label: ClassVar[str] = "Density"
-    direction: ClassVar[Direction] = "max"
-    digits: ClassVar[int | None] = 2
-    least: ClassVar[float | None] = 0.0
-    extracts: ClassVar[bool] = True
+    label = "Density"
+    direction = "max"
+    digits = 2
+    least = 0.0
+    extracts = True
 
     def compute(self, judged: Judged) -> float:
         return float(judged.once(_met).mean()) * len(judged.real.stored) / (NEIGHBOURS * len(judged.generated.stored))
@@ -39,11 +38,11 @@ class DensityMetric(Metric):
 class CoverageMetric(Metric):
     """Share of real samples that generated ones come near to."""
 
-    label: ClassVar[str] = "Coverage"
-    direction: ClassVar[Direction] = "max"
-    digits: ClassVar[int | None] = 2
-    counted: ClassVar[bool] = True
-    extracts: ClassVar[bool] = True
+    label = "Coverage"
+    direction = "max"
+    digits = 2
+    counted = True
+    extracts = True
 
     def compute(self, judged: Judged) -> float:
         return float((judged.once(_met) > 0).double().mean())

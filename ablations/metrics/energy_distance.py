@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Examined, Judged, checked, chunks
 
 
@@ -17,12 +16,12 @@ from ablations.metrics.sets import Examined, Judged, checked, chunks
 class EnergyDistance(Metric):
     """Energy distance of generated and held-out points."""
 
-    label: ClassVar[str] = "Energy distance"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 4
-    decides: ClassVar[str | None] = "samples"
-    least: ClassVar[float | None] = 0.0
-    of: ClassVar[tuple[Kind, ...]] = ("points",)
+    label = "Energy distance"
+    direction = "min"
+    digits = 4
+    decides = "samples"
+    least = 0.0
+    of = ("points",)
 
     def compute(self, judged: Judged) -> float:
         return energy_distance(judged.generated.stored, judged.real.stored, judged.real.once(_within))

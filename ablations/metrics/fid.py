@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from statistics import fmean
-from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,25 +16,30 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
-from ablations.metrics.metric import Direction, Kind, Metric, Scale
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Examined, Judged, checked
 
 Statistics = dict[str, npt.NDArray[np.float64]]
 
 
+class _Frechet(Metric):
+    """What is known of a Fréchet distance of features that is taken at one n."""
+
+    direction = "min"
+    digits = 1
+    scale = "log"
+    relevant = 0.05
+    least = 0.0
+    of = ("images",)
+    extracts = True
+
+
 @dataclass(frozen=True)
-class Fid(Metric):
+class Fid(_Frechet):
     """Fréchet distance of the features of generated and of real images."""
 
-    label: ClassVar[str] = "FID"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 1
-    decides: ClassVar[str | None] = "samples"
-    scale: ClassVar[Scale] = "log"
-    relevant: ClassVar[float | None] = 0.05
-    least: ClassVar[float | None] = 0.0
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
+    label = "FID"
+    decides = "samples"
 
     def compute(self, judged: Judged) -> float:
         return fid(judged.generated.once(statistics_of), judged.real.once(statistics_of))
@@ -74,7 +78,7 @@ def cautions(extractor: str, n: int) -> list[str]:
 
 
 @dataclass(frozen=True)
-class FidHeldOut(Metric):
+class FidHeldOut(_Frechet):
     """Fréchet distance of the features of generated and of held-out images.
 
     FID is taken against the training images, where there are most of them, and so is small for copies; of a model that
@@ -82,17 +86,10 @@ class FidHeldOut(Metric):
     compare in it, and its level says little. `evaluation.reference=test` holds all metrics against held-out images.
     """
 
-    label: ClassVar[str] = "FID, held-out"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 1
-    scale: ClassVar[Scale] = "log"
-    relevant: ClassVar[float | None] = 0.05
-    least: ClassVar[float | None] = 0.0
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
-    compares: ClassVar[bool] = False
-    reads_held_out: ClassVar[bool] = True
-    has_floor: ClassVar[bool] = False
+    label = "FID, held-out"
+    compares = False
+    reads_held_out = True
+    has_floor = False
 
     def compute(self, judged: Judged) -> float:
         assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
@@ -116,11 +113,11 @@ class FidInfinity(Metric):
     are given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
     """
 
-    label: ClassVar[str] = "FID∞"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 1
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
+    label = "FID∞"
+    direction = "min"
+    digits = 1
+    of = ("images",)
+    extracts = True
 
     def fewest(self, width: int) -> int:
         return fewest(width)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Judged, checked
 
 
@@ -15,13 +14,13 @@ from ablations.metrics.sets import Judged, checked
 class Is(Metric):
     """Inception score of generated images by themselves: sure of each image's class, and of all classes."""
 
-    label: ClassVar[str] = "IS"
-    direction: ClassVar[Direction] = "max"
-    digits: ClassVar[int | None] = 2
-    least: ClassVar[float | None] = 1.0
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
-    compares: ClassVar[bool] = False
+    label = "IS"
+    direction = "max"
+    digits = 2
+    least = 1.0
+    of = ("images",)
+    extracts = True
+    compares = False
 
     def compute(self, judged: Judged) -> float:
         return inception_score(judged.generated.logits)

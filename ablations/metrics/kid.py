@@ -6,13 +6,12 @@ The estimate is unbiased: pairs are of two different images.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Judged, checked
 
 SUBSETS, SUBSET_SIZE = 20, 1000
@@ -23,11 +22,11 @@ SEED = 2020
 class Kid(Metric):
     """Kernel distance of the features of generated and of real images, by a cubic kernel."""
 
-    label: ClassVar[str] = "KID"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 3
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
+    label = "KID"
+    direction = "min"
+    digits = 3
+    of = ("images",)
+    extracts = True
 
     def compute(self, judged: Judged) -> float:
         extractor = judged.real.extractor

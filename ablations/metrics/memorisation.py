@@ -4,28 +4,32 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Judged, chunks
 
 MEMORISED = 0.05
 
 
+class _Rate(Metric):
+    """What is known of a memorisation rate."""
+
+    unit = "share"
+    direction = "none"
+    digits = 2
+    counted = True
+    of = ("images",)
+    reads_held_out = True
+
+
 @dataclass(frozen=True)
-class Memorisation(Metric):
+class Memorisation(_Rate):
     """Memorisation rate of generated images: near 5 % for a model that is no copier."""
 
-    label: ClassVar[str] = "Memorisation rate"
-    unit: ClassVar[str | None] = "share"
-    direction: ClassVar[Direction] = "none"
-    digits: ClassVar[int | None] = 2
-    counted: ClassVar[bool] = True
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    reads_held_out: ClassVar[bool] = True
+    label = "Memorisation rate"
 
     def compute(self, judged: Judged) -> float:
         assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
@@ -59,7 +63,7 @@ FEWEST = math.ceil(1 / MEMORISED)  # held-out images that a class needs
 
 
 @dataclass(frozen=True)
-class ClassMemorisation(Metric):
+class ClassMemorisation(_Rate):
     """Memorisation rate within classes, over those with 20 held-out images or more; of samples that have labels.
 
         Σ_c n_c r_c / Σ_c n_c    n_c generated images of class c, of which r_c is the rate: training, held-out and
@@ -70,14 +74,8 @@ class ClassMemorisation(Metric):
     them would be less than one.
     """
 
-    label: ClassVar[str] = "Memorisation rate within classes"
-    unit: ClassVar[str | None] = "share"
-    direction: ClassVar[Direction] = "none"
-    digits: ClassVar[int | None] = 2
-    counted: ClassVar[bool] = True
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    reads_held_out: ClassVar[bool] = True
-    reads_labels: ClassVar[bool] = True
+    label = "Memorisation rate within classes"
+    reads_labels = True
 
     def compute(self, judged: Judged) -> float:
         rates = judged.once(_rates)

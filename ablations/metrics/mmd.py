@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Examined, Judged, checked, chunks
 
 
@@ -24,11 +23,11 @@ class Mmd(Metric):
 
     width: float = 1.0
 
-    label: ClassVar[str] = "MMD²"
-    direction: ClassVar[Direction] = "min"
-    digits: ClassVar[int | None] = 4
-    decides: ClassVar[str | None] = "samples"
-    extracts: ClassVar[bool] = True
+    label = "MMD²"
+    direction = "min"
+    digits = 4
+    decides = "samples"
+    extracts = True
 
     def __post_init__(self) -> None:
         if not self.width > 0:

@@ -7,41 +7,40 @@ recall      share of Y within X's balls; a ball reaches from a point to its thir
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 from torch import Tensor
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import CHUNK, Judged, checked
 
 NEIGHBOURS = 3
 
 
+class _Share(Metric):
+    """What is known of a share of images within others' balls."""
+
+    direction = "max"
+    digits = 2
+    counted = True
+    of = ("images",)
+    extracts = True
+
+
 @dataclass(frozen=True)
-class PrecisionMetric(Metric):
+class PrecisionMetric(_Share):
     """Share of generated images that lie where real ones are."""
 
-    label: ClassVar[str] = "Precision"
-    direction: ClassVar[Direction] = "max"
-    digits: ClassVar[int | None] = 2
-    counted: ClassVar[bool] = True
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
+    label = "Precision"
 
     def compute(self, judged: Judged) -> float:
         return judged.once(_both)[0]
 
 
 @dataclass(frozen=True)
-class RecallMetric(Metric):
+class RecallMetric(_Share):
     """Share of real images that lie where generated ones are."""
 
-    label: ClassVar[str] = "Recall"
-    direction: ClassVar[Direction] = "max"
-    digits: ClassVar[int | None] = 2
-    counted: ClassVar[bool] = True
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    extracts: ClassVar[bool] = True
+    label = "Recall"
 
     def compute(self, judged: Judged) -> float:
         return judged.once(_both)[1]

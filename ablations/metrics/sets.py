@@ -6,9 +6,9 @@ features φ(x), logits   by the extractor of the data, in float64 on the CPU; of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from torch import Tensor
 
@@ -20,8 +20,23 @@ CHUNK = 1000
 T = TypeVar("T")
 
 
+class _Remembering:
+    """What is judged, with what has been worked out of it."""
+
+    @cached_property
+    def _known(self) -> dict[Callable[..., Any], Any]:
+        return {}
+
+    def once(self, make: Callable[[Self], T]) -> T:
+        """The value that `make` works out of it, for all metrics that ask: statistics of real images, say."""
+        if make not in self._known:
+            self._known[make] = make(self)
+        result: T = self._known[make]
+        return result
+
+
 @dataclass(frozen=True, eq=False)
-class Examined:
+class Examined(_Remembering):
     """A set as metrics see it; `extractor` is None for points, `labels` [N] are the classes, −1 where there is none.
 
     Labels are None of data, and of samples of a model, that know no classes.
@@ -30,7 +45,6 @@ class Examined:
     stored: Tensor
     extractor: Extractor | None = None
     labels: Tensor | None = None
-    _known: dict[Callable[[Examined], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def features(self) -> Tensor:
@@ -52,16 +66,9 @@ class Examined:
         assert self.labels is not None, "a metric that reads labels is asked where there are some"
         return self.stored[(self.labels == label).to(self.stored.device)]
 
-    def once(self, make: Callable[[Examined], T]) -> T:
-        """The value that `make` works out of this set, for all metrics that ask: statistics of real images, say."""
-        if make not in self._known:
-            self._known[make] = make(self)
-        result: T = self._known[make]
-        return result
-
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class Judged(_Remembering):
     """All that a metric may read of one generated set.
 
     `real` is what it is held against: training images where the test split is judged, else held-out images or points.
@@ -73,19 +80,11 @@ class Judged:
     real: Examined
     held_out: Examined | None = None
     levels: int | None = None
-    _known: dict[Callable[[Judged], Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         ours, theirs = (side.extractor.digest if side.extractor else None for side in (self.generated, self.real))
         if ours != theirs:
             raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
-
-    def once(self, make: Callable[[Judged], T]) -> T:
-        """The value that `make` works out of both sets, for all metrics that ask."""
-        if make not in self._known:
-            self._known[make] = make(self)
-        result: T = self._known[make]
-        return result
 
 
 def checked(values: Tensor, metric: str, at_least: int) -> Tensor:

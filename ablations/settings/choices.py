@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 from ablations.settings.cell import Cell
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
@@ -9,21 +11,7 @@ from diffusion_core.conditioning import Class
 
 def choices_of(cell: Cell) -> Choices:
     """The choices that a `Diffusion` is built from."""
-    return Choices(
-        cell.parameterization,
-        cell.variance,
-        cell.schedule,
-        cell.objective,
-        cell.timesteps,
-        cell.network,
-        cell.horizon,
-        cell.time_input,
-        cell.first_step,
-        cell.time,
-        cell.spacing,
-        cell.coupling,
-        cell.conditioning,
-    )
+    return Choices(**{choice.name: getattr(cell, choice.name) for choice in fields(Choices)})
 
 
 def classes_of(cell: Cell) -> int:

@@ -20,6 +20,13 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 
 SEEDS = 2**31
 """Seeds are smaller than this."""
+LEAST: dict[str, tuple[int, str]] = {
+    **dict.fromkeys(("exact", "strata", "ode_steps", "fit"), (1, "")),
+    "estimates": (2, ", or 0 for none"),
+    **dict.fromkeys(("continuous", "ode"), (1, ", or 0 for none")),
+    "iwae": (2, ", or 0 for none (by 1 draw it is the bound itself)"),
+}
+"""The least value of each number, and the words for 0 where 0 asks for none."""
 MOST: dict[str, tuple[int, str]] = {
     "fit": (65_536, "so many images are held in memory at once"),
     "rungs": (MOST_RUNG, "no training's steps can be halved so often"),
@@ -107,18 +114,10 @@ class Evaluation:
             raise ValueError(f"evaluation.seed must not be negative, and below {SEEDS}, got {self.seed}")
         if self.sets != "auto" and self.sets < 1:
             raise ValueError(f"evaluation.sets must be at least 1, or auto, got {self.sets}")
-        for name in ("exact", "strata", "ode_steps", "fit"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"evaluation.{name} must be at least 1, got {getattr(self, name)}")
-        if self.estimates < 0 or self.estimates == 1:
-            raise ValueError(f"evaluation.estimates must be at least 2, or 0 for none, got {self.estimates}")
-        for name in ("continuous", "ode"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"evaluation.{name} must be at least 1, or 0 for none, got {getattr(self, name)}")
-        if self.iwae < 0 or self.iwae == 1:
-            raise ValueError(
-                f"evaluation.iwae must be at least 2, or 0 for none (by 1 draw it is the bound itself), got {self.iwae}"
-            )
+        for name, (least, or_none) in LEAST.items():
+            value = getattr(self, name)
+            if value < least and not (or_none and value == 0):
+                raise ValueError(f"evaluation.{name} must be at least {least}{or_none}, got {value}")
         if self.n is not None and not 2 <= self.n <= MOST_N:
             raise ValueError(f"evaluation.n must be 2 to {MOST_N}, or null for as many as are held out, got {self.n}")
         for name, (most, why) in MOST.items():

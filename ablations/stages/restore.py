@@ -7,30 +7,25 @@ the training data.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data, Split
-from ablations.settings.cell import Cell
-from ablations.settings.choices import classes_of
-from diffusion_core.batches import Labelled
-from diffusion_core.conditioning import sample_labels
-from diffusion_core.diffusion import Diffusion
-
-if TYPE_CHECKING:
-    from diffusion_core.vae import Vae
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
-
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
-from ablations.settings.choices import choices_of
+from ablations.settings.cell import Cell
+from ablations.settings.choices import choices_of, classes_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from analysis.format.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
+from diffusion_core.batches import Labelled
+from diffusion_core.conditioning import sample_labels
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
@@ -160,7 +155,7 @@ def remark_on_fit(cell: Cell, journal: Journal, parts: Parts) -> str:
     return cell.variance.remark(moments_of(read_artifact(journal.folder(parts.fit), FIT)[0]))
 
 
-M = TypeVar("M", "Diffusion", "Vae", "Diffusion | Vae")
+M = TypeVar("M", Diffusion, Vae, Model)
 
 
 def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:

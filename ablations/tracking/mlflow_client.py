@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ablations.engine.lease import leased
 from ablations.tracking.sqlite_file import SQLITE, follow_artifacts, make_whole
 from ablations.tracking.uris import refusal, what_to_do
-from analysis.format.links import reason_of, without_password, without_passwords
+from analysis.format.links import quiet, reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -104,13 +104,9 @@ def downloaded(model: str, uri: str) -> Path:
 
 def _quiet() -> None:
     """Keep MLflow from reporting what it does to others and to the terminal; a server that hangs is soon given up."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    quiet()
     # Two lines on the terminal for each run that is delivered to a server.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
     # It shows the whole traceback of a full disk, which `guard` says in a line.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property, partial
 from pathlib import Path
 from threading import RLock
@@ -61,7 +61,7 @@ from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import refusal
 from analysis.format.errors import InputError
 from analysis.format.files import write_json
-from analysis.format.links import page, to_json, tracking_of, without_password
+from analysis.format.links import page, tracking_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -150,7 +150,7 @@ class Tracker:
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]
         ids = {(tags["cell_id"], int(tags["seed"])): self.runs[key_of(tags)].run_id for tags in cells}
-        write_json(folder / "tracking.json", to_json(tracking_of(self.uri, self.experiment_id, ids)))
+        write_json(folder / "tracking.json", asdict(tracking_of(self.uri, self.experiment_id, ids)))
         return published
 
     def introduce(self, question: str, views: dict[str, View]) -> None:

@@ -100,13 +100,8 @@ def draw_search(search: Search) -> dict[str, Drawn]:
 
 def write_figures(answers: Answers, folder: Path) -> dict[str, Drawn]:
     """Every figure that the grid has data for, by name, also written into this folder."""
-    images = {
-        "samples": answers.grid.samples,
-        "strips": answers.grid.strips,
-        "reconstructions": answers.grid.reconstructions,
-    }
     # In a round of rungs, pictures of whole trainings would not fit its numbers.
-    kept = {name for name, source in images.items() if source is None and not answers.meta.at_rungs}
+    kept = {name for name in PICTURES if getattr(answers.grid, name) is None and not answers.meta.at_rungs}
     return _written(makers(answers), folder, kept, pdf=not answers.preliminary)
 
 

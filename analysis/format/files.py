@@ -78,11 +78,7 @@ def whole_files(path: Path) -> list[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """`text` as a whole file or not at all."""
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8")
-
-    replace_file(path, write)
+    replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:

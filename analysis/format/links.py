@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -18,34 +19,26 @@ LOCAL = "http://127.0.0.1:5000"
 
 @dataclass(frozen=True)
 class Tracking:
-    """A grid in a tracking store: the store's `uri` without passwords, MLflow's id of its `experiment`, (cell_id,
-    seed) → run id, and the `link` that opens the grid's page."""
-
-    uri: str
-    experiment: str
-    runs: dict[tuple[str, int], str]
-    link: str
-
-    def run_link(self, cell_id: str, seed: int) -> str | None:
-        """The page of one run; None where it is not in the store."""
-        run = self.runs.get((cell_id, seed))
-        return None if run is None else f"{_experiment(self.uri, self.experiment)}/runs/{run}"
-
-
-@dataclass(frozen=True)
-class _Written:
-    """The content of tracking.json: a Tracking whose runs are cell_id → seed → run id."""
+    """A grid in a tracking store, as tracking.json has it: the store's `uri` without passwords, MLflow's id of its
+    `experiment`, the `link` that opens the grid's page, and cell_id → seed → run id."""
 
     uri: str
     experiment: str
     link: str
     runs: dict[str, dict[int, str]]
 
+    def run_link(self, cell_id: str, seed: int) -> str | None:
+        """The page of one run; None where it is not in the store."""
+        run = self.runs.get(cell_id, {}).get(seed)
+        return None if run is None else f"{_experiment(self.uri, self.experiment)}/runs/{run}"
+
 
 def tracking_of(uri: str, experiment: str, runs: dict[tuple[str, int], str]) -> Tracking:
     """The tracking of runs of an experiment, given by its id, in the store at `uri`."""
-    public = without_password(uri)
-    return Tracking(public, experiment, runs, page(public, experiment))
+    public, by_cell = without_password(uri), dict[str, dict[int, str]]()
+    for (cell_id, seed), run in sorted(runs.items()):
+        by_cell.setdefault(cell_id, {})[seed] = run
+    return Tracking(public, experiment, page(public, experiment), by_cell)
 
 
 def without_password(uri: str) -> str:
@@ -64,6 +57,15 @@ def without_passwords(text: str, uri: str) -> str:
     return re.sub(r"//[^/\s]*@", "//", text.replace(uri, without_password(uri)))
 
 
+def quiet() -> None:
+    """Keep MLflow from telling others, and the terminal, what it does; a server that hangs is given up soon."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
 def page(uri: str, experiment: str, view: str = "grid") -> str:
     """The page of the UI that charts a grid, by the name of one of its views."""
     query = f"compareRunsMode=CHART&workflowType=machine_learning&viewStateShareKey={view}"
@@ -75,26 +77,18 @@ def _experiment(uri: str, experiment: str) -> str:
     return f"{host.rstrip('/')}/#/experiments/{experiment}"
 
 
-def to_json(tracking: Tracking) -> dict[str, Any]:
-    runs: dict[str, dict[str, str]] = {}
-    for (cell_id, seed), run in sorted(tracking.runs.items()):
-        runs.setdefault(cell_id, {})[str(seed)] = run
-    return {"uri": tracking.uri, "experiment": tracking.experiment, "link": tracking.link, "runs": runs}
-
-
 def read_tracking(path: Path) -> Tracking | None:
     """The tracking.json of a delivery; None where there was none, InputError where it is damaged."""
     if not path.is_file():
         return None
     try:
-        written = TypeAdapter(_Written).validate_json(plain_json(path.read_bytes()))
+        tracking = TypeAdapter(Tracking).validate_json(plain_json(path.read_bytes()))
     except ValidationError as error:
         raise InputError(f"{path} is damaged: delete it and run `python -m ablations.publish`") from error
-    strange = [] if written.link.startswith(("http://", "https://")) else [written.link]
-    ids = [run for seeds in written.runs.values() for run in seeds.values()]
-    strange += [name for name in (written.experiment, *ids) if re.fullmatch(r"\w[\w.-]*", name) is None]
+    strange = [] if tracking.link.startswith(("http://", "https://")) else [tracking.link]
+    ids = [run for seeds in tracking.runs.values() for run in seeds.values()]
+    strange += [name for name in (tracking.experiment, *ids) if re.fullmatch(r"\w[\w.-]*", name) is None]
     if strange:
         again = "delete it and run `python -m ablations.publish`"
         raise InputError(f"{path} is damaged: {strange[0]!r} leads to no run in MLflow; {again}")
-    runs = {(cell_id, seed): run for cell_id, seeds in written.runs.items() for seed, run in seeds.items()}
-    return Tracking(written.uri, written.experiment, runs, written.link)
+    return tracking

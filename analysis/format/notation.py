@@ -110,11 +110,14 @@ def _plain_and_formulas(text: str, plain: Callable[[str], str]) -> str:
 
 def latex(text: str) -> str:
     """Text for pdflatex: special characters escaped, symbols as formulas, `code` in typewriter."""
-    pieces = text.split("`")
-    if len(pieces) % 2 == 0:
-        pieces[-2:] = ["`".join(pieces[-2:])]
-    typeset = [_typeset(piece, _escape) for piece in pieces]
+    typeset = [_typeset(piece, _escape) for piece in around_code(text)]
     return "".join(rf"\texttt{{{piece}}}" if i % 2 else piece for i, piece in enumerate(typeset))
+
+
+def around_code(text: str) -> list[str]:
+    """The pieces of a text, every second of them `code`; a backtick without another one is itself."""
+    pieces = text.split("`")
+    return pieces if len(pieces) % 2 else [*pieces[:-2], "`".join(pieces[-2:])]
 
 
 def _escape(text: str) -> str:

@@ -9,7 +9,6 @@ lie in the runs of their cells and are left there.
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.format.errors import InputError, unknown
-from analysis.format.links import reason_of, tracking_of, without_password
+from analysis.format.links import quiet, reason_of, tracking_of, without_password
 from analysis.format.names import PAGES
 from analysis.read.runs import GridResults, read_folder
 
@@ -55,15 +54,16 @@ def read_store(uri: str, name: str) -> GridResults:
     folder = _downloaded(client, uri, run)
     named = _named(folder, run)
     grid = named(read_folder)(folder.path)
-    delivered = grid.tracking
-    ids = delivered.runs if delivered is not None and delivered.experiment == experiment else {}
+    tracking = tracking_of(uri, experiment, {})
+    if grid.tracking is not None and grid.tracking.experiment == experiment:
+        tracking = replace(tracking, runs=grid.tracking.runs)
     # The loaders keep a reference to the folder, so it lasts as long as the grid and every copy of it.
     return replace(
         grid,
         load_curves=named(grid.load_curves),
         load_images=named(grid.load_images),
         load_formulas=named(grid.load_formulas),
-        tracking=tracking_of(uri, experiment, ids),
+        tracking=tracking,
     )
 
 
@@ -72,12 +72,8 @@ def _open(uri: str, name: str) -> tuple[MlflowClient, str]:
     path = Path(uri.removeprefix("sqlite:///"))
     if uri.startswith("sqlite:///") and not path.is_file():
         raise InputError(f"the tracking store {without_password(uri)} does not exist: there is no file {path}")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    quiet()
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    for logger in ("mlflow", "alembic"):
-        logging.getLogger(logger).setLevel(logging.ERROR)
     from mlflow import MlflowClient
 
     with _answering(uri):

@@ -23,6 +23,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from analysis.figures.drawing import Drawn
+from analysis.format.notation import around_code
 from analysis.report.glossary import MEANINGS, METRICS, marked, named
 
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
@@ -188,9 +189,7 @@ def _hash(script: str) -> str:
 
 def prose(text: str, used: set[str] | None = None) -> Markup:
     """Escaped text, with `code` as such; if `used` is given, the suite's own words are explained, and added to it."""
-    pieces = str(escape(text)).split("`")
-    if len(pieces) % 2 == 0:
-        pieces[-2:] = ["`".join(pieces[-2:])]
+    pieces = around_code(str(escape(text)))
     texts = map(_bound, pieces[::2])
     pieces[::2] = texts if used is None else (marked(text, used) for text in texts)
     return Markup("".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)))

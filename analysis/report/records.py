@@ -165,4 +165,4 @@ def _runs(grid: GridResults, cells: Sequence[CellRuns]) -> Iterable[tuple[Fact, 
 def _run(tracked: Tracking, cell_id: str, seed: int) -> Fact:
     """A link to a run's page, named by its id; "–" if it has none."""
     page = tracked.run_link(cell_id, seed)
-    return "–" if page is None else Link(tracked.runs[cell_id, seed], page)
+    return "–" if page is None else Link(tracked.runs[cell_id][seed], page)

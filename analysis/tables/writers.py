@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from analysis.format.notation import counted, width
+from analysis.format.notation import around_code, counted, width
 from analysis.format.plain import in_markdown
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
 from analysis.words.rows import RowTable
@@ -165,7 +165,4 @@ def _note_id(table: ResultTable, mark: str) -> str:
 
 def _html(text: str) -> str:
     """Text escaped for HTML, its `code` in <code>."""
-    pieces = escape(text).split("`")
-    if len(pieces) % 2 == 0:
-        pieces[-2:] = ["`".join(pieces[-2:])]
-    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces))
+    return "".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(around_code(escape(text))))

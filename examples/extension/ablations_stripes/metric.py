@@ -6,9 +6,8 @@ straightness = share of images whose rows, or whose columns, each vary by at mos
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
 
-from ablations.metrics.metric import Direction, Kind, Metric
+from ablations.metrics.metric import Metric
 from ablations.metrics.sets import Judged
 
 TOLERANCE = 3
@@ -18,13 +17,13 @@ TOLERANCE = 3
 class Straightness(Metric):
     """The share of generated images that are straight stripes."""
 
-    label: ClassVar[str] = "Straight"
-    unit: ClassVar[str | None] = "share"
-    direction: ClassVar[Direction] = "max"
-    decides: ClassVar[str | None] = "straight stripes"
-    digits: ClassVar[int | None] = 2
-    of: ClassVar[tuple[Kind, ...]] = ("images",)
-    compares: ClassVar[bool] = False
+    label = "Straight"
+    unit = "share"
+    direction = "max"
+    decides = "straight stripes"
+    digits = 2
+    of = ("images",)
+    compares = False
 
     def compute(self, judged: Judged) -> float:
         images = judged.generated.stored.int()

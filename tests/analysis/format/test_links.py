@@ -1,11 +1,12 @@
 """Addresses without secrets, and where a grid's runs are to be seen."""
 
 import json
+from dataclasses import asdict
 
 import pytest
 
 from analysis.format.errors import InputError
-from analysis.format.links import page, read_tracking, to_json, tracking_of, without_password, without_passwords
+from analysis.format.links import page, read_tracking, tracking_of, without_password, without_passwords
 from analysis.read.runs import read_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
@@ -37,7 +38,7 @@ def test_the_page_of_a_local_store_is_that_of_mlflow_ui():
 def test_tracking_comes_back_from_its_file(folder):
     assert read_folder(folder).tracking is None
     tracking = tracking_of("https://me:secret@host", "7", RUNS)
-    text = json.dumps(to_json(tracking))
+    text = json.dumps(asdict(tracking))
     (folder / "tracking.json").write_text(text)
     assert "secret" not in text
     found = read_folder(folder).tracking

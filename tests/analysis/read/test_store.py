@@ -10,7 +10,7 @@ import pytest
 
 from analysis.findings.answers import Answers
 from analysis.format.errors import InputError
-from analysis.format.links import to_json, tracking_of
+from analysis.format.links import tracking_of
 from analysis.read import store as reading
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
@@ -84,7 +84,7 @@ def whole(folder, experiment):
     for name in ("report.html", "table.md", "table.tex", "table.csv"):
         (folder / name).write_text("made of the rest")
     tracking = tracking_of("http://me:secret@publisher", experiment, IDS)
-    (folder / "tracking.json").write_text(json.dumps(to_json(tracking)))
+    (folder / "tracking.json").write_text(json.dumps(dataclasses.asdict(tracking)))
     return folder
 
 
