@@ -31,8 +31,8 @@ def parts(data: Tensor | Labelled, classes: int) -> tuple[Tensor, Tensor | None]
     if not classes:
         return values, None
     if labels is None or len(labels) != len(values):
-        given = "none" if labels is None else f"{len(labels)} for {len(values)} examples"
-        raise ValueError(f"a training with labels of {classes} classes takes Labelled(values, labels), got {given}")
+        actual = "none" if labels is None else f"{len(labels)} for {len(values)} examples"
+        raise ValueError(f"a training with labels of {classes} classes takes Labelled(values, labels), got {actual}")
     check_labels(labels, classes)
     return values, labels
 

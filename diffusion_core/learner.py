@@ -108,8 +108,8 @@ class DiffusionLearner(Learner):
     def settled(self, draws: Values) -> Values:
         """The draws with a batch's times, by all of its uniforms and what is remembered, and the losses' weights."""
         t, weight = self.domain.draw(self.timesteps, draws["u"])
-        told = self.choices.conditioning.told(draws, self.classes)
-        return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **told}
+        labels = self.choices.conditioning.told(draws, self.classes)
+        return {"t": t, "eps": draws["eps"], "encoding": draws["encoding"], self.WEIGHT: weight, **labels}
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """`losses` of data as the encoding stores them [B, …]."""
@@ -119,8 +119,8 @@ class DiffusionLearner(Learner):
     def question(self, raw: Tensor, draws: Values) -> Question:
         """The network's inputs, with the losses as a function of its output."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
-        told = {name: draws[name] for name in TOLD if name in draws}
-        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"], told))
+        labels = {name: draws[name] for name in TOLD if name in draws}
+        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"], labels))
 
     def remember(self, draws: Values, losses: Values) -> None:
         """Record the network's losses, from which later times may be drawn."""

@@ -105,12 +105,12 @@ def whitening(gram: Tensor) -> Tensor:
     """P₅ ⋯ P₁ [n, side, side], scaled for X itself, from X X^⊤."""
     scale = 1 / (gram.diagonal(dim1=1, dim2=2).sum(1).sqrt() + TINY)[:, None, None]
     gram = gram * scale**2
-    one = A * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
-    product = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + one
+    identity = A * torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
+    product = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + identity
     factor = product
     for _ in range(STEPS - 1):
         gram = times(times(factor, gram), factor)
-        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + one
+        factor = torch.baddbmm(gram, gram, gram, beta=B, alpha=C) + identity
         product = times(factor, product)
     return product * scale
 

@@ -1,4 +1,4 @@
-"""What can be deleted from a results folder, by kind, and how; and what is kept although no results need it, and why.
+"""Things that can be deleted from a results folder, and how; and what is kept although no results need it, and why.
 
     superseded checkpoints, temporary files, leases      of processes that are gone: at any time
     stages, artifacts of deleted runs                     only while no command is at work, and none was killed at work

@@ -82,16 +82,16 @@ class Data:
         for split in SPLITS:
             labels = self.labels.get(split)
             if labels is None or labels.shape != self.images[split].shape[:1] or labels.dtype != torch.int64:
-                found = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
-                return f"needs a label for each example, int64 [{len(self.images[split])}] in {split}: found {found}"
-        known = {label for split in SPLITS for label in self.labels[split].tolist()} - {-1}
-        taught = known.intersection(self.labels["train"].tolist())
-        if not known:
+                actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
+                return f"needs a label for each example, int64 [{len(self.images[split])}] in {split}: found {actual}"
+        present = {label for split in SPLITS for label in self.labels[split].tolist()} - {-1}
+        taught = present.intersection(self.labels["train"].tolist())
+        if not present:
             return "has no labels but −1, which says that there is none"
-        if min(known) < 0:
-            return f"has an example of class {min(known)}: classes are 0, 1, 2, …, and −1 says that there is none"
-        if len(taught) <= max(known):
-            classes = f"{len(taught)} classes of 0 to {max(known)}"
+        if min(present) < 0:
+            return f"has an example of class {min(present)}: classes are 0, 1, 2, …, and −1 says that there is none"
+        if len(taught) <= max(present):
+            classes = f"{len(taught)} classes of 0 to {max(present)}"
             return f"has training examples of {classes} only: number the classes from 0, and give each an example"
         return None
 

@@ -80,7 +80,7 @@ def measured(stages: Sequence[Stage], device: str, processes: int, quick: bool =
     else:
         with ExitStack() as pools:
             begun = [pools.enter_context(process()).submit(_measured, *asked, turn) for turn in range(count)]
-            measurements = [one.result() for one in begun]
+            measurements = [future.result() for future in begun]
     memory = [part.memory for part in measurements if part.memory is not None]
     each = {key: statistics.fmean(part.each[key] for part in measurements) for key in measurements[0].each}
     return Measured(each, max(memory, default=None))

@@ -147,13 +147,13 @@ def side_by_side(left: Sequence[Left], workers: int) -> float:
     do. Of very many stages only the sum is shared by the workers, as if any stage could be split.
     """
     if len(left) > SIDE_BY_SIDE:
-        return sum(one.seconds for one in left if one.frees) / workers
-    ids = {one.stage.id for one in left}
-    waits = {one.stage.id: {need for need in one.stage.needs if need in ids} for one in left}
+        return sum(entry.seconds for entry in left if entry.frees) / workers
+    ids = {entry.stage.id for entry in left}
+    waits = {entry.stage.id: {need for need in entry.stage.needs if need in ids} for entry in left}
     behind: dict[str, list[int]] = {}
     ready: list[tuple[int, int]] = []
     running: list[tuple[float, int]] = []
-    busy = sum(one.under_way and one.frees for one in left)
+    busy = sum(entry.under_way and entry.frees for entry in left)
     for order, (stage, seconds, under_way, _) in enumerate(left):
         if under_way:
             heappush(running, (seconds, order))

@@ -188,9 +188,9 @@ class Pace:
         """The rest of the stages under way: of those that share a worker, the shortest ends first, after all have had
         equal time, and the longest frees the worker."""
         now, shared = self.now(), dict[Clock, list[tuple[float, Stage]]]()
-        for one in self.under_way.values():
-            own = one.seconds(each, one.clock.at(now))
-            shared.setdefault(one.clock, []).append((own, one.load.stage))
+        for running in self.under_way.values():
+            own = running.seconds(each, running.clock.at(now))
+            shared.setdefault(running.clock, []).append((own, running.load.stage))
         left: dict[str, Left] = {}
         for members in shared.values():
             members.sort(key=lambda member: member[0])

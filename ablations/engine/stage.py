@@ -41,9 +41,9 @@ def progress_writer(journal: Journal, stage_id: str, lease: Lease) -> Progress:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a stage runs with: its journal, the device, the lease of its folder, and its `rank` if several processes
-    share it. Its files go to the folder of `place`, which is its own unless it works for another stage. Beside other
-    stages of its process it has a `seat`."""
+    """The things that a stage runs with: its journal, the device, the lease of its folder, and its `rank` if several
+    processes share it. Its files go to the folder of `place`, which is its own unless it works for another stage.
+    Beside other stages of its process it has a `seat`."""
 
     stage: str
     journal: Journal

@@ -94,8 +94,8 @@ def question_of(file: GridFile, axes: Sequence[AxisSpec]) -> str:
             return "What does the baseline score?"
         return f"What {'does' if len(varied) == 1 else 'do'} {' and '.join(axis.name for axis in varied)} change?"
     compared = _compared(file)
-    given = {axis.name: axis for axis in file.axes}
-    changed = [axis for axis in axes if axis.name in given and _names(axis) != _names(given[axis.name])]
+    originals = {axis.name: axis for axis in file.axes}
+    changed = [axis for axis in axes if axis.name in originals and _names(axis) != _names(originals[axis.name])]
     if not any(axis.name in compared or len(axis.levels) == 1 for axis in changed):
         return file.question
     fixed = [axis for axis in changed if len(axis.levels) == 1]

@@ -23,7 +23,7 @@ Statistics = dict[str, npt.NDArray[np.float64]]
 
 
 class _Frechet(Metric):
-    """What is known of a Fréchet distance of features that is taken at one n."""
+    """A Fréchet distance of features, taken at one n."""
 
     direction = "min"
     digits = 1

@@ -75,9 +75,9 @@ class Yardstick:
 
     def by_class(self, metric: Metric, sets: Sequence[Tensor], labels: Sequence[Tensor]) -> dict[int, float]:
         """Means over generated sets of what a metric says of each class, in those sets of which it says something."""
-        said = [metric.by_class(self.judged(stored, own)) for stored, own in zip(sets, labels, strict=True)]
-        known = sorted({label for one in said for label in one})
-        return {label: statistics.fmean(one[label] for one in said if label in one) for label in known}
+        scores = [metric.by_class(self.judged(stored, own)) for stored, own in zip(sets, labels, strict=True)]
+        scored = sorted({label for of_set in scores for label in of_set})
+        return {label: statistics.fmean(of_set[label] for of_set in scores if label in of_set) for label in scored}
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
         """The scores that every generated set gets, with the deviation of those that give a verdict."""

@@ -15,7 +15,7 @@ MEMORISED = 0.05
 
 
 class _Rate(Metric):
-    """What is known of a memorisation rate."""
+    """A memorisation rate."""
 
     unit = "share"
     direction = "none"

@@ -17,7 +17,7 @@ NEIGHBOURS = 3
 
 
 class _Share(Metric):
-    """What is known of a share of images within others' balls."""
+    """A share of images within the balls of others."""
 
     direction = "max"
     digits = 2

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class _Remembering:
-    """What is judged, with what has been worked out of it."""
+    """One or two sets that are judged, with the values computed from them."""
 
     @cached_property
     def _known(self) -> dict[Callable[..., Any], Any]:

@@ -181,8 +181,8 @@ SAID = ("baseline", "primary", "expects")
 
 def said_in(head: dict[str, Any]) -> dict[str, Any]:
     """The part of a grid.json that is a declaration."""
-    said = {key: head.get(key, {} if key == "baseline" else []) for key in SAID}
-    return dict(json.loads(json.dumps(said)))
+    declaration = {key: head.get(key, {} if key == "baseline" else []) for key in SAID}
+    return dict(json.loads(json.dumps(declaration)))
 
 
 def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
@@ -195,16 +195,16 @@ def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) 
     kept: list[dict[str, Any]] = []
     if before is not None and before["cells"]:
         kept = before.get(DECLARATIONS) or [{"time": None, "seen": False, **said_in(before)}]
-    said = said_in(now)
-    if kept and {key: kept[-1].get(key) for key in SAID} == said:
+    declaration = said_in(now)
+    if kept and {key: kept[-1].get(key) for key in SAID} == declaration:
         return kept
-    return [*kept, {"time": utc_now(), "seen": seen, **said}]
+    return [*kept, {"time": utc_now(), "seen": seen, **declaration}]
 
 
 def kept_declarations(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
     """The declarations in the folder if this one is among them, because two commands that write one folder in turn have
     each declared once, when they began; else with this one."""
     kept = (before or {}).get(DECLARATIONS) or []
-    if any({key: one.get(key) for key in SAID} == said_in(now) for one in kept):
+    if any({key: earlier.get(key) for key in SAID} == said_in(now) for earlier in kept):
         return list(kept)
     return declared(before, now, seen=seen)

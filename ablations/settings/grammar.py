@@ -239,7 +239,7 @@ def _values(override: Override, ranges: bool) -> list[Any] | Range:
         if value.start is None or value.end is None:
             raise ValueError("interval needs two ends")
         return Range(float(value.start), float(value.end), "log" in value.tags)
-    return [_unquoted(one) for one in override.sweep_iterator()] if override.is_sweep_override() else [value]
+    return [_unquoted(element) for element in override.sweep_iterator()] if override.is_sweep_override() else [value]
 
 
 def _unquoted(value: Any) -> Any:

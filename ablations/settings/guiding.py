@@ -37,13 +37,13 @@ ALIKE = ("training.precision",)
 def guiding_cell(cell: Cell) -> Cell:
     """The cell that guides another, at the same seed; it is itself unguided. InputError where its settings make no
     cell."""
-    given = dict(map(_setting, cell.guidance.guide))
+    changes = dict(map(_setting, cell.guidance.guide))
     choices: dict[str, Any] = {}
-    for axis in dict.fromkeys(key.partition(".")[0] for key in given):
-        of_axis = {key: value for key, value in given.items() if key.partition(".")[0] == axis}
+    for axis in dict.fromkeys(key.partition(".")[0] for key in changes):
+        of_axis = {key: value for key, value in changes.items() if key.partition(".")[0] == axis}
         if axis in WORDS:
-            choices[axis] = check_word(axis, given[axis])
-        elif axis in given:
+            choices[axis] = check_word(axis, changes[axis])
+        elif axis in changes:
             choices[axis] = build(axis, values_of(axis, of_axis))
         else:
             choice = getattr(cell, axis)

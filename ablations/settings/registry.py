@@ -125,8 +125,8 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
 
 def _having(axis: str, field: str) -> list[str]:
     """The choices of an axis that have this field."""
-    known = classes(base_of(axis)) if axis in BASES else {}
-    return [name for name, cls in known.items() if field in field_names(cls)]
+    there = classes(base_of(axis)) if axis in BASES else {}
+    return [name for name, cls in there.items() if field in field_names(cls)]
 
 
 KINDS = {

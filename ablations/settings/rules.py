@@ -89,9 +89,9 @@ def _misshapen(network: Network, shape: tuple[int, ...], channels: int, classes:
         )
         if not origin_of(type(network)):
             return None
-        x, told = torch.zeros(1, *shape), [torch.zeros(1, dtype=torch.int64)] if classes else []
+        x, labels = torch.zeros(1, *shape), [torch.zeros(1, dtype=torch.int64)] if classes else []
         with torch.no_grad():
-            output = list(module(x, torch.ones(1), *told).shape)
+            output = list(module(x, torch.ones(1), *labels).shape)
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
     wanted = [1, channels, *shape[1:]]

@@ -171,10 +171,10 @@ def meant(word: str, group: str = "") -> list[str]:
     """The keys that a word stands for elsewhere, or else the values; with a group, only those of the group. A dotted
     word may be recognised by its last part, or by its first."""
     for form in (word, word.rpartition(".")[2], word.partition(".")[0]):
-        if found := _rows(form) or [f"{group}={form}" for group in groups() if form in files(group)]:
+        if targets := _rows(form) or [f"{group}={form}" for group in groups() if form in files(group)]:
             if group:
-                return [target for target in found if target.startswith((f"{group}=", f"{group}."))][:MOST]
-            return ([target for target in found if "=" not in target] or found)[:MOST]
+                return [target for target in targets if target.startswith((f"{group}=", f"{group}."))][:MOST]
+            return ([target for target in targets if "=" not in target] or targets)[:MOST]
     return []
 
 

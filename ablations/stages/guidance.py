@@ -69,15 +69,15 @@ class GuidanceStage(Stage):
         for place in range(len(scores), len(scales)):
             progress = partial(_part, bench.progress, place, len(scales))
             samples = draw_samples(at_scale(cell, scales[place]), model, n, progress, first)
-            found = {} if samples is None else yardstick.scores([metric_of(name)], [samples])
-            scores.append(next(iter(found.values()), math.inf))
+            scored = {} if samples is None else yardstick.scores([metric_of(name)], [samples])
+            scores.append(next(iter(scored.values()), math.inf))
             write_artifact(bench.folder, CANDIDATES, {"scores": torch.tensor(scores, dtype=torch.float64)})
-        told = [(scale, score) for scale, score in zip(scales, scores, strict=True) if math.isfinite(score)]
-        if not told:
+        usable = [(scale, score) for scale, score in zip(scales, scores, strict=True) if math.isfinite(score)]
+        if not usable:
             return Result("diverged", "the samples are not finite, whatever scale guides them", {}, {}, {})
-        best, _ = min(told, key=lambda pair: pair[1])
+        best, _ = min(usable, key=lambda pair: pair[1])
         result = finished_with({SCALE: best, "cost/guidance_seconds": time.monotonic() - began})
-        result.curves[f"guidance/{name}"] = ([scale for scale, _ in told], [score for _, score in told])
+        result.curves[f"guidance/{name}"] = ([scale for scale, _ in usable], [score for _, score in usable])
         return result
 
 

@@ -96,13 +96,13 @@ def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] 
 def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
     """The model that draws samples with these labels, guided as the cell asks for."""
     own, other = model if isinstance(model, Guided) else (model, None)
-    plan, told = cell.guidance, given(own, labels)
-    if not plan.guides or isinstance(told, Vae):
-        return told
+    plan, labelled = cell.guidance, given(own, labels)
+    if not plan.guides or isinstance(labelled, Vae):
+        return labelled
     assert plan.scale != "auto", "a scale is chosen before samples are drawn"
-    guide = told.given(None) if other is None else given(other, labels)
+    guide = labelled.given(None) if other is None else given(other, labels)
     high = math.inf if plan.high is None else plan.high
-    return guided(told, guide, scale=plan.scale, low=plan.low, high=high)
+    return guided(labelled, guide, scale=plan.scale, low=plan.low, high=high)
 
 
 def flops_of_sample(cell: Cell, model: Model | Guided) -> float:

@@ -40,15 +40,15 @@ def kind_of_machine(device: torch.device) -> str:
 
 def of_cuda() -> list[str]:
     """The libraries that torch computes with on a GPU, with their versions where torch reports them."""
-    found = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
-    return [f"{name} {version}" for name, version in found.items() if version]
+    versions = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+    return [f"{name} {version}" for name, version in versions.items() if version]
 
 
 def libraries(told: str) -> list[str]:
     """The libraries that torch computes with on a processor, with their versions, from torch's description of
     itself."""
-    found = ((name, re.search(pattern, told)) for pattern, name in LIBRARIES.items())
-    return [f"{name} {version[1]}" for name, version in found if version]
+    matches = ((name, re.search(pattern, told)) for pattern, name in LIBRARIES.items())
+    return [f"{name} {version[1]}" for name, version in matches if version]
 
 
 def instructions() -> str:

@@ -60,9 +60,9 @@ class MetricStage(Stage):
         labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
         yardstick = yardstick_of(self.cell, self.split, data, device)
         result = finished_with(yardstick.scores([metric], sets, labels))
-        said = yardstick.by_class(metric, sets, labels) if labels else {}
-        curve = list(map(float, said)), list(said.values())
-        return replace(result, curves={f"{self.column}/by_class": curve} if said else {})
+        by_class = yardstick.by_class(metric, sets, labels) if labels else {}
+        curve = list(map(float, by_class)), list(by_class.values())
+        return replace(result, curves={f"{self.column}/by_class": curve} if by_class else {})
 
 
 def metric_content(samples: str, metric: dict[str, Any]) -> dict[str, Any]:

@@ -85,8 +85,8 @@ class SamplesStage(Stage):
             return Result("diverged", "the samples are not finite", {}, {}, {})
         seconds = time.monotonic() - began
         labels = labels_of_samples(cell, data, first + n * self.sets)
-        told = {} if labels is None else {"labels": labels[first:]}
-        write_artifact(bench.folder, SAMPLES, {"samples": samples, **told})
+        kept_labels = {} if labels is None else {"labels": labels[first:]}
+        write_artifact(bench.folder, SAMPLES, {"samples": samples, **kept_labels})
         metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
         return finished_with({**costs, **metrics}, remark_on_fit(cell, bench.journal, self.parts))

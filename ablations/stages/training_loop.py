@@ -125,8 +125,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Course:
-    """How far a training goes, and what is done on its way: to the end, or `until` a step, where it leaves a
-    checkpoint.
+    """The way that a training goes: to the end, or `until` a step, where it leaves a checkpoint.
 
     At the steps `rungs` it leaves averages and calls `score`, and at the steps `forks` whole states; that time does not
     count as the training's. All these steps are steps of a report, beyond the last checkpoint.

@@ -107,8 +107,8 @@ def steps_in(client: MlflowClient, there: Run, curves: Collection[str]) -> Steps
     """
     run_id, metrics = there.info.run_id, there.data.metrics
     points = [point for name in metrics if name in curves for point in client.get_metric_history(run_id, name)]
-    found = {(name, 0): value for name, value in metrics.items() if name not in curves}
-    return found | {(point.key, point.step): point.value for point in points}
+    at_zero = {(name, 0): value for name, value in metrics.items() if name not in curves}
+    return at_zero | {(point.key, point.step): point.value for point in points}
 
 
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
@@ -145,9 +145,9 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
     end, last = _end_of(run, began), last_step(run)
     numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
     whole = [Metric(name, value, end, last if name in run.at_rungs else 0) for name, value in numbers.items()]
-    taken = {(point.key, point.step) for point in whole}
+    ends = {(point.key, point.step) for point in whole}
     lines = [(metric_of(line["curve"]), float(line["x"]), float(line["y"])) for line in _over_steps(run)]
-    return [*points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in taken], began), *whole]
+    return [*points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in ends], began), *whole]
 
 
 def metric_of(curve: str) -> str:

@@ -67,8 +67,8 @@ def view(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> di
 def _of_means(head: dict[str, Any], names: list[str], rungs: Collection[str]) -> list[dict[str, Any]]:
     deciding = [metric["name"] for metric in head["metrics"] if metric.get("decides")]
     # At a rung there is no likelihood of test data yet, and MLflow shows an empty chart of it.
-    known = deciding if not (head.get("round") or {}).get("rung") else []
-    both = [_scatter(_axis(known[0]), _axis(known[1]), " and ".join(known[:2]))] if known[1:] else []
+    charted = deciding if not (head.get("round") or {}).get("rung") else []
+    both = [_scatter(_axis(charted[0]), _axis(charted[1]), " and ".join(charted[:2]))] if charted[1:] else []
     curves = [BOUND] if head.get("rungs") or BOUND in rungs else []
     curves += [name for name in names if name in rungs and name not in curves]
     bars = [metric["name"] for metric in head["metrics"] if metric.get("least") == 0 and metric["name"] not in curves]

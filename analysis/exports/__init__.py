@@ -191,11 +191,11 @@ def _cells(answers: Answers) -> Iterator[_Told]:
 def _rows(answers: Answers, places: Mapping[int, int]) -> Iterator[_Told]:
     for answer in answers.findings:
         for row in answer.rows:
-            found = row.answer
-            here = [places[id(cell)] for cell in found.cells]
-            numbers = {name: [here[i] for i in getattr(found, name)] for name in ("leading", "as_good")}
-            best = None if found.best is None else here[found.best]
-            yield _Told(found, levels=row.levels, cells=here, best=best, sentence=headline(found), **numbers)
+            findings = row.answer
+            here = [places[id(cell)] for cell in findings.cells]
+            numbers = {name: [here[i] for i in getattr(findings, name)] for name in ("leading", "as_good")}
+            best = None if findings.best is None else here[findings.best]
+            yield _Told(findings, levels=row.levels, cells=here, best=best, sentence=headline(findings), **numbers)
 
 
 def _estimates(answers: Answers) -> Iterator[_Told]:

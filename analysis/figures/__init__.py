@@ -90,7 +90,7 @@ def draw(answers: Answers) -> dict[str, Drawn]:
 def sentences(answers: Answers) -> dict[str, str]:
     """The sentences in place of figures that would show nothing, by the figures' names."""
     cut = shown(answers)
-    return {name: said for name, make in SENTENCES.items() if (said := make(cut))}
+    return {name: sentence for name, make in SENTENCES.items() if (sentence := make(cut))}
 
 
 def draw_search(search: Search) -> dict[str, Drawn]:
@@ -117,9 +117,9 @@ Makers = Mapping[str, Callable[[], Figure | None]]
 def makers(answers: Answers) -> Makers:
     """The functions that draw the figures of a grid."""
     cut = shown(answers)
-    said = cut.left_out()
+    above = cut.left_out()
     return {
-        name: partial(_said_above, make, cut, "" if name in OF_NO_CELLS else said) for name, make in FIGURES.items()
+        name: partial(_said_above, make, cut, "" if name in OF_NO_CELLS else above) for name, make in FIGURES.items()
     }
 
 
@@ -161,15 +161,15 @@ def main(arguments: list[str] | None = None) -> int:
     def show(values: dict[str, str]) -> None:
         source = source_of(values)
         folder = source.pages / "figures"
-        said: dict[str, str] = {}
+        captions: dict[str, str] = {}
         if source.search_alone:
             drawn = write_search_figures(read_search(source.folder), folder)
         else:
             answers = Answers.of(source.read())
-            drawn, said = write_figures(answers, folder), sentences(answers)
+            drawn, captions = write_figures(answers, folder), sentences(answers)
         for name in drawn:
             print(*(path for path in files_of(folder, name) if path.is_file()), sep="\n")
-        for name, sentence in said.items():
+        for name, sentence in captions.items():
             print(f"no figure {name}: {sentence}")
 
     return options.run("analysis.figures", "Draw the figures of a grid that was run.", SOURCE, show, arguments)

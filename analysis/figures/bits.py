@@ -145,18 +145,18 @@ Shares = tuple[float, float, float]
 def split_sentence(answers: Answers) -> str:
     """The sentence in place of the figure `split` if all bounds have the same shares; "" if they differ, or none
     exist."""
-    said = {_said(shares) for _, shares in _splits(answers)[1]}
-    if len(said) != 1:
+    each = {_said(shares) for _, shares in _splits(answers)[1]}
+    if len(each) != 1:
         return ""
-    parts = listed([f"{share} is {term.name}" for share, term in zip(said.pop(), TERMS, strict=True)])
+    parts = listed([f"{share} is {term.name}" for share, term in zip(each.pop(), TERMS, strict=True)])
     return f"In every bound {parts}."
 
 
 def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]]:
     """The axes along which bounds differ, and a cell with its shares for each combination of their levels."""
     shares = zip(answers.cells, answers.shares, strict=True)
-    axes, found = distinct(answers.axes, [(cell, of) for cell, of in shares if of is not None], tuple.__eq__)
-    rows_of = [(cell, one.thing) for one in found for cell in one.cells]
+    axes, groups = distinct(answers.axes, [(cell, of) for cell, of in shares if of is not None], tuple.__eq__)
+    rows_of = [(cell, group.thing) for group in groups for cell in group.cells]
     return axes, sorted(rows_of, key=lambda row: [a.position(of) for a, of in zip(axes, row[0].levels, strict=True)])
 
 

@@ -74,8 +74,8 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     ends = [(at, names[i], styles[first_level(answer.cells[i])].color) for i, at in points.items()]
     label_ends(axes, ends, _CHARS, fontsize=6.8)
     part = "its best means" if len(named) == len(seen) else "some of its best means"
-    said = "filled and named: the front" if named == list(names) else f"filled: the front; named: {part}"
-    axes.set_title(said, loc="left", color=GREY, fontsize=6.8, pad=9)
+    title = "filled and named: the front" if named == list(names) else f"filled: the front; named: {part}"
+    axes.set_title(title, loc="left", color=GREY, fontsize=6.8, pad=9)
 
 
 def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int, list[CellRuns]]]:

@@ -43,8 +43,8 @@ _ALIKE = 0.01
 
 def training_figure(answers: Answers) -> Figure | None:
     """The loss over training steps: a panel per objective, since their scales differ."""
-    known = [(cell, table) for cell, table in zip(answers.cells, answers.curve(TRAINING), strict=True) if len(table)]
-    return _panels(answers, known, _one_training, ("training step", "training loss"), log_x=False)
+    tables = [(cell, table) for cell, table in zip(answers.cells, answers.curve(TRAINING), strict=True) if len(table)]
+    return _panels(answers, tables, _one_training, ("training step", "training loss"), log_x=False)
 
 
 def _one_training(a: pd.DataFrame, b: pd.DataFrame) -> bool:
@@ -59,8 +59,8 @@ def bound_figure(answers: Answers) -> Figure | None:
     The first term of latents is of a density and can be below 0; a logarithmic axis cannot show it then.
     """
     tables = zip(answers.cells, answers.curve(BOUND), strict=True)
-    known = [(cell, shown) for cell, table in tables if len(shown := _comparable(cell, table))]
-    values = np.concatenate([table.to_numpy().ravel() for _, table in known] or [np.ones(1)])
+    comparable = [(cell, shown) for cell, table in tables if len(shown := _comparable(cell, table))]
+    values = np.concatenate([table.to_numpy().ravel() for _, table in comparable] or [np.ones(1)])
     values = values[values > 0]
     reach = _ALIKE * float(np.log(values.max() / values.min())) if len(values) else 0.0
 
@@ -71,7 +71,7 @@ def bound_figure(answers: Answers) -> Figure | None:
         apart = np.abs(np.log((a.mean(axis=1) / b.mean(axis=1)).to_numpy(dtype="float64")))
         return bool((apart[np.isfinite(apart)] <= reach).all())
 
-    return _panels(answers, known, alike, ("t", "bits/dim per t"), log_x=True, share_y=True)
+    return _panels(answers, comparable, alike, ("t", "bits/dim per t"), log_x=True, share_y=True)
 
 
 def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:

@@ -71,8 +71,8 @@ def _axis_on_top(axes: Axes) -> None:
 
 def _says_something(grid: GridResults, answer: Findings) -> bool:
     """True where some pair has an interval, and some pair a difference; pairs that share a training have none."""
-    known = [_estimate(grid, pair) for pair in answer.pairs]
-    moves = any(value != _none(answer.metric) for estimate in known for value in estimate.values.values())
+    estimates = [_estimate(grid, pair) for pair in answer.pairs]
+    moves = any(value != _none(answer.metric) for estimate in estimates for value in estimate.values.values())
     return moves and any(pair.comparison.n > 1 for pair in answer.pairs)
 
 
@@ -124,8 +124,8 @@ def _panel(
     pairs = {_place(pair.a, pair.b): pair for pair in answer.pairs}
     estimates = {place: _estimate(grid, pair) for place, pair in pairs.items()}
     none = _none(answer.metric)
-    known = [estimate for estimate in estimates.values() if any(value != none for value in estimate.values.values())]
-    view = _view(known, log=answer.metric.scale == "log")
+    moving = [estimate for estimate in estimates.values() if any(value != none for value in estimate.values.values())]
+    view = _view(moving, log=answer.metric.scale == "log")
     dress(axes, view, _label(answer.metric, base), across)
     axes.axvline(none, color="black", linewidth=0.8, zorder=1)
     _band(axes, answer.metric)

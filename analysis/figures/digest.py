@@ -50,10 +50,10 @@ def _of_axes(axes: Axes) -> list[Any]:
 def _of_axis(axis: Axis) -> list[str]:
     """The label of an axis, its scale, and the texts at its ticks if these are fixed."""
     places, words = axis.get_major_locator(), axis.get_major_formatter()
-    said = [axis.get_label_text(), axis.get_scale()]
+    parts = [axis.get_label_text(), axis.get_scale()]
     if isinstance(places, FixedLocator) and isinstance(words, FuncFormatter):
-        said += [words(at) for at in places.tick_values(0.0, 0.0)]
-    return said
+        parts += [words(at) for at in places.tick_values(0.0, 0.0)]
+    return parts
 
 
 def _said(texts: Sequence[Text]) -> list[str]:
@@ -81,8 +81,8 @@ def _numbers(artist: Artist, axes: Axes) -> Iterator[list[Any]]:
 
 def _rounded(values: ArrayLike | None) -> list[Any]:
     """Numbers in steps of a millionth of the power of ten at or below the largest; nan and infinite ones as text."""
-    given: NDArray[np.float64] = np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)).ravel()
-    finite = np.abs(given[np.isfinite(given)])
+    flat: NDArray[np.float64] = np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)).ravel()
+    finite = np.abs(flat[np.isfinite(flat)])
     largest = float(finite.max(initial=0.0))
     step = 10.0 ** np.floor(np.log10(largest)) * _SHARE if largest else 1.0
-    return [step, *(round(value / step) if np.isfinite(value) else str(value) for value in given.tolist())]
+    return [step, *(round(value / step) if np.isfinite(value) else str(value) for value in flat.tolist())]

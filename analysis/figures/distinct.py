@@ -29,8 +29,10 @@ def name(cells: Sequence[CellRuns], everyone: Sequence[CellRuns]) -> str:
 
 def together(names: Iterable[str]) -> str:
     """Names of the same thing, one per line, `_NAMES` at most."""
-    known = list(dict.fromkeys(names))
-    return "\n".join(known if len(known) <= _NAMES else [*known[: _NAMES - 1], f"and {len(known) - _NAMES + 1} more"])
+    unique = list(dict.fromkeys(names))
+    return "\n".join(
+        unique if len(unique) <= _NAMES else [*unique[: _NAMES - 1], f"and {len(unique) - _NAMES + 1} more"]
+    )
 
 
 def compared(a: CellRuns, b: CellRuns) -> str:
@@ -82,8 +84,8 @@ def distinct(
     groups = shared(things, agree)
     kept = _telling([cells for _, cells in groups], len(axes))
     everyone = [cell for cell, _ in things]
-    found = [Distinct(thing, _by(kept, cells), _name(kept, cells, everyone)) for thing, cells in groups]
-    return [axes[i] for i in kept], found
+    entries = [Distinct(thing, _by(kept, cells), _name(kept, cells, everyone)) for thing, cells in groups]
+    return [axes[i] for i in kept], entries
 
 
 def _telling(groups: Sequence[Sequence[CellRuns]], axes: int) -> list[int]:

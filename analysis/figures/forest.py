@@ -107,8 +107,8 @@ def beyond(axes: Axes, marks: Sequence[Mark], view: Window) -> None:
         # At the right there is no room for its number beside the names of other lines.
         wide, left = 0.03 + _LETTER * len(mark.text), place > 0.8
         start, end = (place - wide, place) if left else (place, place + wide)
-        taken = {level for a, b, of, level in placed if of == edge and a < end and start < b}
-        level = next(level for level in count() if level not in taken)
+        used = {level for a, b, of, level in placed if of == edge and a < end and start < b}
+        level = next(level for level in count() if level not in used)
         placed.append((start, end, edge, level))
         shift, side = (-5 if left else 5, down * (2 + 8 * level)), "right" if left else "left"
         style: dict[str, Any] = {"color": ink(mark.look.color), "fontsize": 6.5, "ha": side, "va": "center"}

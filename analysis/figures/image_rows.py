@@ -200,13 +200,13 @@ def _label(answers: Answers, axes: Sequence[Axis], runs: pd.DataFrame) -> str:
 
 def _scores(grid: GridResults, runs: pd.DataFrame) -> tuple[str, ...]:
     """PSNR and rFID of an autoencoder, as far as they are known."""
-    said = []
+    scores = []
     for metric in sorted(grid.meta.metrics, key=lambda metric: metric.name != PSNR):
         values = runs[metric.name].dropna() if metric.name in runs else pd.Series(dtype="float64")
         if len(values) and (metric.name == PSNR or metric.name.startswith(RFID)):
             unit = f" {metric.unit}" if metric.unit else ""
-            said.append(f"{metric.label} {Rounding(metric.decimals).number(float(values.iloc[0]))}{unit}")
-    return tuple(said)
+            scores.append(f"{metric.label} {Rounding(metric.decimals).number(float(values.iloc[0]))}{unit}")
+    return tuple(scores)
 
 
 def _fit(rows: Sequence[ImageRow], room: float) -> tuple[int, float]:

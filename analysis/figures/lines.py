@@ -130,13 +130,13 @@ def _styles(shown: Sequence[LinesPanel]) -> dict[str, Look]:
 def _panels(answers: Answers, keys: Collection[str], metrics: Sequence[ShownMetric]) -> list[LinesPanel]:
     """The panels, row by row, without those in which nothing changes."""
     named = {key: _named(answers, key) for key in answers.lines}
-    found = []
+    made = []
     for metric in metrics:
         for key in (key for key in keys if key in named):
             if any(named_line.line.moves(metric.name) for named_line in named[key]):
                 finite = [named_line for named_line in named[key] if any(_finite(named_line.line, metric))]
-                found.append(LinesPanel(key, metric, _apart(finite, metric)))
-    return found
+                made.append(LinesPanel(key, metric, _apart(finite, metric)))
+    return made
 
 
 def _apart(lines: Sequence[NamedLine], metric: ShownMetric) -> list[NamedLine]:
@@ -186,9 +186,9 @@ def _draw(axes: Axes, panel: LinesPanel, styles: Mapping[str, Look], labelled: C
     tuned = [_tuned(named.line, panel.metric) for named in panel.lines]
     numbers = [x for named in panel.lines for x in named.line.xs]
     _x_axis(axes, panel.key, sorted({*numbers, *(x for stars in tuned for x, _ in stars)}))
-    known = [cell.estimate(panel.metric.name) for named in panel.lines for cell in named.line.tuned]
-    known += [estimate for of_line in estimates for estimate in of_line]
-    view = whole_window([estimate for estimate in known if estimate.known], LOG_Y)
+    drawn = [cell.estimate(panel.metric.name) for named in panel.lines for cell in named.line.tuned]
+    drawn += [estimate for of_line in estimates for estimate in of_line]
+    view = whole_window([estimate for estimate in drawn if estimate.known], LOG_Y)
     view = view.bounded(panel.metric.least)
     show(axes, "y", view, 5)
     rounding = Rounding.of(

@@ -171,11 +171,11 @@ def first_sheet(folder: Path | None, cell: CellRuns) -> CellSamples | None:
     """The first seed's samples, or those of the first seed that has any."""
     if folder is None:
         return None
-    found = (
+    sheets = (
         kept_sheet(folder, f"{of}-{seed}", int(seed))
         for of, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
     )
-    return next((sheet for sheet in found if sheet is not None), None)
+    return next((sheet for sheet in sheets if sheet is not None), None)
 
 
 def kept_sheet(folder: Path | None, name: str, seed: int) -> CellSamples | None:

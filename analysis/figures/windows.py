@@ -105,8 +105,8 @@ def on_axis(view: Window, estimate: Estimate) -> Estimate:
 
 def fit_axis(axes: Axes, which: Which, values: Sequence[NDArray[Any]], *, log: bool) -> None:
     """Fit an axis to all of these values with a margin, logarithmic if asked for and if every value is positive."""
-    known = np.concatenate([value[np.isfinite(value)].ravel() for value in values])
-    low, high = float(known.min()), float(known.max())
+    finite = np.concatenate([value[np.isfinite(value)].ravel() for value in values])
+    low, high = float(finite.min()), float(finite.max())
     if log and low > 0 and high <= _NEARLY_ONE * low:
         show(axes, which, Window(low / 2, high * 2, True))
     else:
@@ -148,9 +148,9 @@ def _bulk(estimates: Sequence[Estimate], log: bool) -> NDArray[np.float64]:
 
 def _places(values: Sequence[float] | NDArray[np.float64], log: bool) -> NDArray[np.float64]:
     """The places of the finite values on the axis; without values that a logarithmic axis cannot show."""
-    known = np.asarray(values, dtype=np.float64)
-    known = known[np.isfinite(known) & (known > 0 if log else True)]
-    return np.log10(known) if log else known
+    places = np.asarray(values, dtype=np.float64)
+    places = places[np.isfinite(places) & (places > 0 if log else True)]
+    return np.log10(places) if log else places
 
 
 def _between(low: float, high: float, margin: float, log: bool) -> Window:
@@ -165,7 +165,7 @@ def whole_window(estimates: Sequence[Estimate], log_from: float) -> Window:
 
     If they would do so on either axis, the window of the bulk alone.
     """
-    values = [value for one in estimates for value in one.values.values()]
+    values = [value for estimate in estimates for value in estimate.values.values()]
     wide, positive = 0 < log_from * min(values) < max(values), min(values) > 0
     for log in (True,) if wide else (False, True) if positive else (False,):
         bulk = bulk_window(estimates, log=log)

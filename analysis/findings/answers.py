@@ -98,8 +98,8 @@ class Answers:
     def _marks(self, metric: ShownMetric, stands: Standing) -> list[Mark]:
         """The mark of each cell in a table, among the cells of its row where comparisons are within rows."""
         rows = [row.answer for row in self._rows(metric, stands.pairs)]
-        found = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
-        marks = {id(cell): mark for part in found for cell, mark in zip(part.cells, part.marks, strict=True)}
+        parts = rows if self.meta.rows else [self._among(metric, self.cells, stands)]
+        marks = {id(cell): mark for part in parts for cell, mark in zip(part.cells, part.marks, strict=True)}
         return [marks.get(id(cell), "") for cell in self.cells]
 
     @cached_property
@@ -170,7 +170,7 @@ class Answers:
     @cached_property
     def claims(self) -> list[ClaimOutcome]:
         """The fate of each claim that the grid's file states."""
-        judged = [one for of_metric in self.families.values() for one in of_metric.claims]
+        judged = [claim for of_metric in self.families.values() for claim in of_metric.claims]
         return outcomes(self.claimed, judged, {answer.metric.name: answer for answer in self.findings}, self.meta)
 
     @cached_property

@@ -65,15 +65,15 @@ class Declarations:
 
     def _said_by(self, declaration: Declaration) -> Stated:
         meta = replace(self.grid.meta, baseline=declaration.baseline, primary=declaration.primary)
-        found = [(_of_pair(a, b), first) for a, b, first in asked(replace(self.grid, meta=meta), self.cells)]
-        first_ones = [pair for pair, first in found if first]
-        said = {
-            "listed": [pair for pair, _ in found],
+        comparisons = [(_of_pair(a, b), first) for a, b, first in asked(replace(self.grid, meta=meta), self.cells)]
+        first_ones = [pair for pair, first in comparisons if first]
+        content = {
+            "listed": [pair for pair, _ in comparisons],
             "primary": first_ones if meta.primary else [],
             "first": first_ones,
             "claim": [_of_claim(claim) for claim in declaration.expects],
         }
-        return frozenset((kind, what) for kind, those in said.items() for what in those)
+        return frozenset((kind, what) for kind, those in content.items() for what in those)
 
     def _when(self, said: tuple[str, str], beside: Collection[str], sides: Sequence[Sequence[CellRuns]]) -> Declared:
         """The time, as a `Declared`, at which `said` was declared, against the first results of its `sides`. Removing
@@ -81,7 +81,7 @@ class Declarations:
         since: Declaration | None = None
         later: Stated | None = None
         for declaration, every in reversed(list(zip(self.grid.meta.declarations, self._stated, strict=True))):
-            stated = frozenset(one for one in every if one[0] in beside)
+            stated = frozenset(statement for statement in every if statement[0] in beside)
             if said not in stated or (later is not None and not stated <= later):
                 break
             since, later = declaration, stated

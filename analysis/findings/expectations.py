@@ -86,7 +86,7 @@ def outcomes(
     claims: Sequence[Claim], judged: Iterable[JudgedClaim], findings: Mapping[str, Findings], meta: Meta
 ) -> list[ClaimOutcome]:
     """The fate of every claim, in order, as they were `judged`; `findings` are those of each metric that decides."""
-    by_claim = {id(one.claim): one for one in judged}
+    by_claim = {id(verdict.claim): verdict for verdict in judged}
     return [
         _outcome(by_claim[id(claim)], findings, meta)
         if id(claim) in by_claim and not claim.obstacle
@@ -118,13 +118,13 @@ def _by_the_list(judged: JudgedClaim, metric: ShownMetric) -> tuple[Fate, ClaimT
     pair, claim = judged.listed, judged.claim
     assert pair is not None, "the list decides"
     same = _same_side(claim, pair)
-    found = replace(pair.comparison, difference=pair.comparison.difference * (1 if same else -1))
+    signed = replace(pair.comparison, difference=pair.comparison.difference * (1 if same else -1))
     if claim.of_equality:
-        size, half = abs(found.difference), found.half_width
+        size, half = abs(signed.difference), signed.half_width
         within, beyond = size + half <= claim.margin, size - half > claim.margin
-        return PUBLISHED if within else CONTRARY if beyond else UNTOLD, ClaimTest(found, claim.margin, math.nan)
+        return PUBLISHED if within else CONTRARY if beyond else UNTOLD, ClaimTest(signed, claim.margin, math.nan)
     p = math.nan if pair.adjusted_p is None else pair.adjusted_p
-    test = ClaimTest(found, math.nan, p)
+    test = ClaimTest(signed, math.nan, p)
     if pair.verdict not in TOLD_APART:
         return EQUAL if pair.verdict == "equal" else UNTOLD, test
     return PUBLISHED if (pair.verdict == "better") == same else CONTRARY, test

@@ -111,9 +111,9 @@ def _as_judged(
     over its decision, so that one hypothesis has one verdict."""
     decided = [
         *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in judged.pairs),
-        *((one.claim.terms, one.decision) for one in judged.claims if not one.claim.of_equality),
+        *((claim.claim.terms, claim.decision) for claim in judged.claims if not claim.claim.of_equality),
     ]
-    known = [(_contrast(metric, terms), of) for terms, of in decided if isinstance(of, Decision)]
+    decisions = [(_contrast(metric, terms), of) for terms, of in decided if isinstance(of, Decision)]
     labels = [axis.label for axis in axes]
     at = [labels.index(name) for name in alone.factors]
     tested = []
@@ -121,7 +121,7 @@ def _as_judged(
     for effect in alone.effects:
         terms = [(effect.coefficients.get(tuple(cell.labels[i] for i in at), 0.0), cell) for cell in cells]
         contrast = _contrast(metric, terms)
-        decision = next((of for other, of in known if contrast and _is_multiple(contrast, other)), None)
+        decision = next((of for other, of in decisions if contrast and _is_multiple(contrast, other)), None)
         if decision is not None:
             effect = replace(effect, p=decision.found.p, adjusted=decision.different)
             elsewhere[effect.factors] = decision.verdict(metric.sign)
@@ -150,19 +150,19 @@ def _is_multiple(contrast: _Contrast, other: _Contrast) -> bool:
 
 def _told_apart(grid: GridResults, judged: Family) -> dict[frozenset[str], tuple[str, str]]:
     """The axes of a difference → the names of two cells or levels that are told apart along them, the surest ones."""
-    told: dict[frozenset[str], tuple[str, str]] = {}
+    surest: dict[frozenset[str], tuple[str, str]] = {}
     for pair in sorted(judged.pairs, key=lambda pair: pair.adjusted):
         both = zip(grid.meta.axes, pair.a.levels, pair.b.levels, strict=True)
         differing = [axis.label for axis, a, b in both if a != b]
         if pair.verdict in TOLD_APART and len(differing) == 1:
-            told.setdefault(frozenset(differing), (pair.a.name, pair.b.name))
-    for said in (one.claim.said for one in judged.claims if one.tells_apart):
-        moved = [axis for axis in grid.meta.axes if _differs(said.better, said.than, axis)]
-        since = [axis for axis in grid.meta.axes if _differs(said.better, said.since, axis)]
-        if len(moved) == 1 and len(since) < 2 and moved[0].name in said.better:
-            first, second = (moved[0].label_of(levels[moved[0].name]) for levels in (said.better, said.than))
-            told.setdefault(frozenset(axis.label for axis in (*moved, *since)), (first, second))
-    return told
+            surest.setdefault(frozenset(differing), (pair.a.name, pair.b.name))
+    for claimed in (claim.claim.said for claim in judged.claims if claim.tells_apart):
+        moved = [axis for axis in grid.meta.axes if _differs(claimed.better, claimed.than, axis)]
+        since = [axis for axis in grid.meta.axes if _differs(claimed.better, claimed.since, axis)]
+        if len(moved) == 1 and len(since) < 2 and moved[0].name in claimed.better:
+            first, second = (moved[0].label_of(levels[moved[0].name]) for levels in (claimed.better, claimed.than))
+            surest.setdefault(frozenset(axis.label for axis in (*moved, *since)), (first, second))
+    return surest
 
 
 def _differs(levels: Mapping[str, str], other: Mapping[str, str], axis: Axis) -> bool:

@@ -32,10 +32,11 @@ def followed(
     declared = [pair for pair in declared_pairs(grid.meta, cells) if all(cell.cell_id in auto.stopped for cell in pair)]
 
     def first(n: int) -> list[Array | None]:
-        taken = [min(auto.stopped[cell.cell_id] for cell in pair) >= n for pair in declared]
+        reached = [min(auto.stopped[cell.cell_id] for cell in pair) >= n for pair in declared]
         seeds = grid.meta.seeds[:n]
         return [
-            paired(grid, metric, a, b, seeds) if there else None for (a, b), there in zip(declared, taken, strict=True)
+            paired(grid, metric, a, b, seeds) if there else None
+            for (a, b), there in zip(declared, reached, strict=True)
         ]
 
     plan = looks.Looks(auto.looks)
@@ -50,7 +51,7 @@ def order_by_looks(
     it; both from all pairs alone."""
     declared = {cell for pair in grid.meta.declared for cell in pair}
     seeds = seeds_of(grid, metric, cells)
-    taken = looks.Taken(
+    record = looks.Taken(
         looks.Looks(auto.looks),
         values_of(grid, metric, cells),
         [auto.stopped.get(cell.cell_id, auto.looks[0]) for cell in cells],
@@ -58,7 +59,7 @@ def order_by_looks(
         {n: sum(seed in grid.meta.seeds[:n] for seed in seeds) for n in auto.looks},
     )
     sign, resolution = metric.sign, metric.resolution
-    return looks.beaten_by(taken, sign, resolution), looks.near_best(taken, sign, margin, resolution)
+    return looks.beaten_by(record, sign, resolution), looks.near_best(record, sign, margin, resolution)
 
 
 def declared_pairs(meta: Meta, cells: Sequence[CellRuns]) -> list[Pair]:

@@ -43,8 +43,8 @@ def nearest(given: str, names: Iterable[str]) -> list[str]:
         for form in {plain(name), plain(name.rpartition(".")[2])}:
             forms.setdefault(form, []).append(name)
     close = difflib.get_close_matches(plain(given), forms, n=1)
-    found = sorted(forms[close[0]]) if close else []
-    return [name for name in found if plain(name) == close[0]] or found
+    nearest_names = sorted(forms[close[0]]) if close else []
+    return [name for name in nearest_names if plain(name) == close[0]] or nearest_names
 
 
 def plain(name: str) -> str:

@@ -46,7 +46,7 @@ class Option:
 
 def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, Any]:
     """A value per option; InputError for a word that is not key=value, unknown, twice, missing, or not allowed."""
-    given: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for argument in arguments:
         refuse_dashes(argument)
         key, separator, text = argument.partition("=")
@@ -54,21 +54,21 @@ def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, 
             raise InputError(f"expected key=value, got {argument!r}: the keys are {', '.join(options)}; see --help")
         if key not in options:
             raise unknown("option", key, options)
-        if key in given:
-            raise InputError(f"{key} is given twice, as {str(given[key])!r} and {text!r}: give it once")
-        given[key] = options[key].read(key, text)
+        if key in values:
+            raise InputError(f"{key} is given twice, as {str(values[key])!r} and {text!r}: give it once")
+        values[key] = options[key].read(key, text)
     for key, option in options.items():
-        if option.required and key not in given:
+        if option.required and key not in values:
             raise InputError(f"{key}= is missing: give {option.help}")
-    return {key: given.get(key, option.default) for key, option in options.items()}
+    return {key: values.get(key, option.default) for key, option in options.items()}
 
 
 def refuse_dashes(argument: str, key: Callable[[str], str] = str) -> None:
     """InputError for --key=value, with the word to write instead; `key` maps a key to its name here."""
     if argument.startswith("-"):
-        given, separator, text = argument.lstrip("-").partition("=")
+        word, separator, text = argument.lstrip("-").partition("=")
         value = text if separator else "VALUE"
-        raise InputError(f"{argument!r}: keys are written without dashes: write {key(given.replace('-', '_'))}={value}")
+        raise InputError(f"{argument!r}: keys are written without dashes: write {key(word.replace('-', '_'))}={value}")
 
 
 def folder_name(key: str, text: str) -> str:

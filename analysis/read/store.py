@@ -120,5 +120,5 @@ def _named(folder: TemporaryFolder, run: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        said = str(error).replace(f"{folder.path}/", f"run {run}: ")
-        raise InputError(said.replace(str(folder.path), f"run {run}")) from error
+        message = str(error).replace(f"{folder.path}/", f"run {run}: ")
+        raise InputError(message.replace(str(folder.path), f"run {run}")) from error

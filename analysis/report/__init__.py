@@ -58,9 +58,9 @@ UNFOLDED = ("verdict", "table", "search")
 def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> list[Section]:
     """The sections of the page, in their order; a part without data is left out."""
     shown, search = pictures(drawable(answers), drawn, files), answers.grid.search
-    said = verdict(answers)
+    answer = verdict(answers)
     parts = [
-        replace(said, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
+        replace(answer, beside=(*_chosen(shown, "differences"), *first_samples(answers))),
         Section("table", "Table", (_html(table), *_seeds(_chosen(shown, "metrics", "lines", "guidance")))),
         search_section(search, answers.optimism, shown) if search is not None else None,
         published(answers),
@@ -103,8 +103,8 @@ def _gallery(name: str, title: str, drawn: Mapping[str, Picture], *names: str) -
 def _behind(answers: Answers, drawn: Mapping[str, Picture]) -> Section | None:
     """The figures behind the numbers, after the sentences that replace figures which would show nothing."""
     part = _gallery("curves", "Behind the numbers", drawn, *CURVES) or Section("curves", "Behind the numbers", ())
-    said = tuple(Text(sentence) for sentence in sentences(answers).values())
-    return replace(part, blocks=(*said, *part.blocks)) if said or part.blocks else None
+    texts = tuple(Text(sentence) for sentence in sentences(answers).values())
+    return replace(part, blocks=(*texts, *part.blocks)) if texts or part.blocks else None
 
 
 def _setting(answers: Answers) -> str:

@@ -21,8 +21,8 @@ def one_more_seed(answers: Answers) -> tuple[str, list[str]]:
         return "", []
     ((typical, _),) = sizes.most_common(1)
     shares = [f"{percent(narrowing(n))} over {counted(n, 'seed')}" for n in dict.fromkeys((typical, max(sizes)))]
-    taken = seed_seconds(answers)
-    time = f" For all {counted(len(answers.cells), 'cell')} it takes {duration(taken)} of computing." if taken else ""
+    work = seed_seconds(answers)
+    time = f" For all {counted(len(answers.cells), 'cell')} it takes {duration(work)} of computing." if work else ""
     sentences = [
         f"It narrows a 95 % interval by about {listed(shares)}, should seeds go on to differ as much as these.{time}",
         *(
@@ -64,7 +64,7 @@ def _at_looks(undecided: Sequence[CellComparison], looks: Sequence[int]) -> list
     last = f"open after the last planned look ({looks[-1]} seeds)"
     waiting = f"to be looked at again with {coming} seeds" if coming else last
     parts = [(given_up, "given up, as further seeds would hardly have decided"), (rest, waiting)]
-    return [f"{len(pairs)} {said}" for pairs, said in parts if pairs]
+    return [f"{len(pairs)} {what}" for pairs, what in parts if pairs]
 
 
 def _afterwards(answers: Answers) -> Sequence[str]:

@@ -48,8 +48,8 @@ def published(answers: Answers) -> Section | None:
     counts = ", ".join(f"{fates[word]} {word}" for word in get_args(Fate) if fates[word])
     gist = f"of {counted(len(claims), 'claim')} {counts}"
     note = _ONE_FAMILY if answers.meta.auto is None else f"{_ONE_FAMILY} {_REST_AT_FIRST}"
-    said = map(Text, (*exploratory_claims(answers), note))
-    return Section("published", "Against the papers", (*lists, *said), gist) if lists else None
+    texts = map(Text, (*exploratory_claims(answers), note))
+    return Section("published", "Against the papers", (*lists, *texts), gist) if lists else None
 
 
 def axes(answers: Answers) -> Section | None:
@@ -99,16 +99,16 @@ def _effect_sentence(factorial: Factorial, effect: Effect) -> str:
             first, second = factorial.told_apart[frozenset(labels)]
             start = f"{labels[0]} and {labels[1]} depend on each other, as a claim shows of {first} and {second}"
             return f"{label}: {start}; by all of their levels they are not shown to {numbers}."
-        said = "depend on each other" if factorial.matters(effect) else "are not shown to depend on each other"
-        return f"{label}: {labels[0]} and {labels[1]} {said} {numbers}."
+        verdict = "depend on each other" if factorial.matters(effect) else "are not shown to depend on each other"
+        return f"{label}: {labels[0]} and {labels[1]} {verdict} {numbers}."
     if factorial.matters(effect) and not shown(effect):
         first, second = factorial.told_apart[frozenset(labels)]
         return (
             f"{label}: {labels[0]} matters between {first} and {second}; on average over the other axes it is not "
             f"shown to {numbers}."
         )
-    said = "matters" if factorial.matters(effect) else "is not shown to matter"
-    return f"{label}: {labels[0]} {said} {numbers}."
+    verdict = "matters" if factorial.matters(effect) else "is not shown to matter"
+    return f"{label}: {labels[0]} {verdict} {numbers}."
 
 
 def _no_effect(effect: Effect) -> str:

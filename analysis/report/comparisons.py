@@ -52,8 +52,8 @@ def comparisons(answers: Answers) -> Section | None:
         return None
     title = "How cells differ so far" if answers.preliminary else "Which differences are real"
     gist = f"decided: {'; '.join(map(_decided, compared))}"
-    said = (*blocks, *map(Text, exploratory_comparisons(answers)))
-    return Section("comparisons", title, said, "" if answers.preliminary else gist)
+    content = (*blocks, *map(Text, exploratory_comparisons(answers)))
+    return Section("comparisons", title, content, "" if answers.preliminary else gist)
 
 
 def _decided(answer: Findings) -> str:
@@ -66,11 +66,11 @@ def _of_metric(answer: Findings, shown: Collection[int], cut: str) -> list[Block
     many."""
     first = [pair for pair in answer.pairs if pair.primary]
     rest = [pair for pair in answer.pairs if not pair.primary]
-    told, others = (_told(answer, pairs, shown, cut) for pairs in (first, rest))
+    first_blocks, others = (_told(answer, pairs, shown, cut) for pairs in (first, rest))
     if not rest and len(first) > MOST_OPEN:
-        return [Details(f"{answer.metric.label}: {counted(len(first), 'comparison')}", tuple(told))]
+        return [Details(f"{answer.metric.label}: {counted(len(first), 'comparison')}", tuple(first_blocks))]
     title = f"{answer.metric.label}: {counted(len(rest), 'other comparison')}"
-    return [*told, *([Details(title, tuple(others))] if rest else [])]
+    return [*first_blocks, *([Details(title, tuple(others))] if rest else [])]
 
 
 def _told(answer: Findings, told: Sequence[CellComparison], shown: Collection[int], cut: str) -> list[Items]:
@@ -131,8 +131,8 @@ def _line(pair: CellComparison, answer: Findings) -> str:
     """The sentence on a comparison, without its metric, which the title names."""
     text = _without_metric(comparison_sentence(pair), answer)
     asked = answer.exploratory and pair.verdict != "cannot tell" and pair.fresh_seeds
-    said = begun(text) if text.startswith("cannot tell") else text
-    return said + (f" Exploratory; {confirmation(pair)}." if asked else "")
+    sentence = begun(text) if text.startswith("cannot tell") else text
+    return sentence + (f" Exploratory; {confirmation(pair)}." if asked else "")
 
 
 def _without_metric(text: str, answer: Findings) -> str:

@@ -37,8 +37,8 @@ def cost(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     parts = ("Cost of a cell: mean over its seeds, in brackets their range.", on, cut.left_out("runs.csv"))
     caption = " ".join(text for text in parts if text)
     sheet = FactTable(caption, ("Cell", *(head for head, _ in columns)), rows)
-    said: list[Block] = [Text(words) for words in (in_all(answers), _differences(answers)) if words]
-    return Section("cost", "Cost", (*said, *_fronts(answers), *pictures, sheet), _gist(answers))
+    sentences: list[Block] = [Text(words) for words in (in_all(answers), _differences(answers)) if words]
+    return Section("cost", "Cost", (*sentences, *_fronts(answers), *pictures, sheet), _gist(answers))
 
 
 def in_all(answers: Answers) -> str:

@@ -59,9 +59,9 @@ def named(labels: Iterable[str]) -> set[str]:
 
 def marked(escaped: str, used: set[str]) -> str:
     """Escaped text with the first of each word as <abbr>, which shows its meaning; the words are added to `used`."""
-    places = {word: found for word, pattern in _PATTERNS.items() if (found := pattern.search(escaped))}
+    places = {word: match for word, pattern in _PATTERNS.items() if (match := pattern.search(escaped))}
     used.update(places)
-    for word, found in sorted(places.items(), key=lambda place: -place[1].start()):
-        start, end = found.span()
-        escaped = f'{escaped[:start]}<abbr title="{MEANINGS[word]}">{found[0]}</abbr>{escaped[end:]}'
+    for word, match in sorted(places.items(), key=lambda place: -place[1].start()):
+        start, end = match.span()
+        escaped = f'{escaped[:start]}<abbr title="{MEANINGS[word]}">{match[0]}</abbr>{escaped[end:]}'
     return escaped

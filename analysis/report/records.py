@@ -88,8 +88,8 @@ def missing(answers: Answers) -> Section:
         return Section("missing", title, (Text(f"Nothing: {all_did}."),), all_did)
     rows, traces = [], []
     for cell in answers.cells:
-        told = _lost(cell.runs)[["seed", "status", "reason", TRACEBACK]]
-        for seed, status, reason, trace in told.itertuples(index=False):
+        failures = _lost(cell.runs)[["seed", "status", "reason", TRACEBACK]]
+        for seed, status, reason, trace in failures.itertuples(index=False):
             message = reason_in_short(reason)
             rows.append((cell.name, str(seed), status, message or "no reason was recorded"))
             full = trace.strip() or reason.strip()

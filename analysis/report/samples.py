@@ -32,8 +32,8 @@ def first_samples(answers: Answers) -> list[Picture]:
     sheet, real = first_sheet(folder, cell), kept_sheet(folder, HELD_OUT, 0)
     if sheet is None or sheet.points:
         return []
-    said = f"Samples of {cell.name}, whose mean {answer.metric.label} is the best."
-    pictures = [_picture("best", sheet.values, said, f"Sheet of generated samples of {cell.name}.")]
+    caption = f"Samples of {cell.name}, whose mean {answer.metric.label} is the best."
+    pictures = [_picture("best", sheet.values, caption, f"Sheet of generated samples of {cell.name}.")]
     if real is not None:
         pictures.append(_picture(HELD_OUT, real.values, "Real images, held out.", "Sheet of held-out images."))
     return pictures
@@ -42,19 +42,19 @@ def first_samples(answers: Answers) -> list[Picture]:
 def samples_section(answers: Answers, pictures: Sequence[Picture]) -> Section | None:
     """The section with the figures of samples, after a sentence on copies; None where there are no figures."""
     copies = _copies(answers)
-    said = [Text(f"Are they copies of training images? {begun(copies)}.")] if copies else []
-    return Section("samples", "Samples", (*said, *pictures), copies) if pictures else None
+    texts = [Text(f"Are they copies of training images? {begun(copies)}.")] if copies else []
+    return Section("samples", "Samples", (*texts, *pictures), copies) if pictures else None
 
 
 def _copies(answers: Answers) -> str:
     """The range over cells of the mean memorisation rate, and the rate of real images; "" where it was not measured."""
     metric = next((metric for metric in answers.metrics if metric.name.startswith(MEMORISATION)), None)
-    known = [e.mean for cell in answers.cells if metric and (e := cell.estimate(metric.name)).known]
-    if metric is None or not known:
+    means = [e.mean for cell in answers.cells if metric and (e := cell.estimate(metric.name)).known]
+    if metric is None or not means:
         return ""
     floor = answers.meta.floors.get(metric.name)
     write = Rounding(decimals=3).number
-    low, high = write(min(known)), write(max(known))
+    low, high = write(min(means)), write(max(means))
     real = f" ({floor.label}: {write(floor.value)})" if floor else ""
     return f"{metric.label.lower()} {low if low == high else f'{low} to {high}'}{real}"
 

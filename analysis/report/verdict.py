@@ -41,10 +41,10 @@ def _blocks(answers: Answers, answer: Findings) -> list[Block]:
     """The answer in a metric, over all cells or per row."""
     if not answer.rows:
         return [_leader(answer) if answers.preliminary else _answer(answer, answers.meta)]
-    table, said = row_table(answer, answers.axes), row_headline(answer, answers.axes)
+    table, sentence = row_table(answer, answers.axes), row_headline(answer, answers.axes)
     if table is None:
-        return [Answer(f"For {answer.metric.decides}: nothing to choose between.", "", "", (said,), _mark(answer))]
-    return [FactTable(table.caption, table.head, table.lines, numbers=False), *([Text(said)] if said else [])]
+        return [Answer(f"For {answer.metric.decides}: nothing to choose between.", "", "", (sentence,), _mark(answer))]
+    return [FactTable(table.caption, table.head, table.lines, numbers=False), *([Text(sentence)] if sentence else [])]
 
 
 def _in_short(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:

@@ -56,8 +56,8 @@ class Prospects:
         number = hypotheses(self.differences)
         chosen = [number.index(i) for i in range(max(number, default=-1) + 1)]
         tested = [i for i in chosen if np.any(self.differences[i]) and len(self.differences[i]) > 1]
-        found = dict(zip((number[i] for i in tested), self._least(tested) if tested else (), strict=True))
-        return [found.get(i) for i in number]
+        least = dict(zip((number[i] for i in tested), self._least(tested) if tested else (), strict=True))
+        return [least.get(i) for i in number]
 
     def _least(self, tested: Sequence[int]) -> list[int | None]:
         """The least number of seeds at which each of these differences reaches the power."""
@@ -86,14 +86,14 @@ class Prospects:
         """The moments [grids, comparisons] of the drawn grids, from the fewest seeds to the most."""
         each = [self.differences[i] for i in tested]
         old, factors, shape = [moments(values) for values in each], _factors(each), (REPEATS, len(each))
-        rng, free = np.random.default_rng(0), np.array([one.seeds - 1 for one in old])
+        rng, free = np.random.default_rng(0), np.array([means.seeds - 1 for means in old])
         scale = np.sqrt(free / rng.chisquare(free, size=shape))
-        by_images = np.array([one.by_images for one in old])
+        by_images = np.array([means.by_images for means in old])
 
         def drawn() -> Array:
             return np.asarray(scale * (rng.normal(size=(REPEATS, len(factors))) @ factors))
 
-        truth = np.array([one.mean for one in old]) + drawn() / np.sqrt(free + 1)
+        truth = np.array([means.mean for means in old]) + drawn() / np.sqrt(free + 1)
         total, squares = np.zeros(shape), np.zeros(shape)
         for n in range(1, NUMBERS[-1] + 1):
             seed = drawn()
@@ -103,20 +103,20 @@ class Prospects:
                 by_seeds = np.maximum(around / (n * (n - 1)), self.resolution**2 / (6 * n))
                 spread = np.maximum(n * mean**2 + around, IMAGES_REACH**2 * n * by_images)
                 images = np.broadcast_to(by_images, shape)
-                yield Means(mean, by_seeds, images, n, max(one.images for one in old), spread)
+                yield Means(mean, by_seeds, images, n, max(means.images for means in old), spread)
 
 
 def told(means: Means, alpha: float) -> NDArray[np.bool_]:
     """A table [grids, k], True where the steps of `families.settle` show that a comparison differs, at α in all."""
     p, v = _rounded_p(means, alpha), capped(means.spread)
-    said = np.zeros(p.shape, dtype=bool)
+    decided = np.zeros(p.shape, dtype=bool)
     while True:
-        left = ~said
+        left = ~decided
         share = EVENLY / np.maximum(left.sum(-1, keepdims=True), 1) + (1 - EVENLY) * weights(np.where(left, v, 0))
         more = left & (p <= alpha * share)
         if not more.any():
-            return said
-        said |= more
+            return decided
+        decided |= more
 
 
 def _rounded_p(means: Means, alpha: float) -> Array:

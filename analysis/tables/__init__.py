@@ -148,17 +148,17 @@ def _with_findings(answers: Answers, table: ResultTable) -> ResultTable:
     by_row = [rows for answer in answers.findings if (rows := row_table(answer, answers.axes)) is not None]
     heads = [row_headline(answer, answers.axes) if answer.rows else headline(answer) for answer in answers.findings]
     answered, rest = up_to(MOST - sentences_in(question) - len(by_row), [text for text in heads if text])
-    told = _declared(answers)
+    declarations = _declared(answers)
     parts = [part for answer in answers.findings for part in answer.parts]
-    out = [sentence for part in parts if told and (sentence := left_out_sentence(part))]
+    out = [sentence for part in parts if declarations and (sentence := left_out_sentence(part))]
     claims = [claim_sentence(outcome, first_look=answers.meta.auto is not None) for outcome in answers.claims]
     return replace(
         table,
         question=question,
         answered=answered,
         by_row=tuple(by_row),
-        verdict=(*rest, *map(comparison_sentence, told), *out, *claims),
-        untold=sum(len(answer.pairs) for answer in answers.findings) - len(told),
+        verdict=(*rest, *map(comparison_sentence, declarations), *out, *claims),
+        untold=sum(len(answer.pairs) for answer in answers.findings) - len(declarations),
     )
 
 

@@ -34,12 +34,12 @@ def terminal_answer(answers: Answers, table: ResultTable, cut: str = "", console
     ordered = list(by_weight([answer.pairs for answer in answers.findings]))
     sentences = tuple(comparison_sentence(pair) for pair in ordered[:MOST])
     notes = tuple(note if len(note) <= NOTE else f"{note[: NOTE - 1].rpartition(' ')[0]} …" for note in table.footnotes)
-    said = banner(answers.grid)
+    heading = banner(answers.grid)
     short = replace(table, caption=_rests_on(answers, table, cut), footnotes=notes, verdict=sentences)
     n = len(ordered) - len(sentences)
     on = f"… and {n} more, with all that was found, in report.html" if n else "All that was found is in report.html"
     blocks = [
-        paragraphs([said], console) if said else "",
+        paragraphs([heading], console) if heading else "",
         *(paragraphs(rows.sentences, console) for rows in table.by_row),
         paragraphs(table.answered, console),
         terminal_text(replace(short, question="", answered=(), by_row=()), console),
@@ -62,9 +62,9 @@ def _rests_on(answers: Answers, table: ResultTable, cut: str) -> str:
     """The data, the seeds, and the meaning of ±, of bold and of °."""
     several = len(answers.meta.seeds) > 1
     bold = any(entry.bold for row in table.rows for entry in row.entries)
-    said = (
+    sentences = (
         interval(answers.meta) if several else "",
         "Bold: the best and what is as good; °: may be the best." if bold else "",
         cut,
     )
-    return " ".join(text for text in (setting(answers.grid), *said) if text)
+    return " ".join(text for text in (setting(answers.grid), *sentences) if text)

@@ -77,10 +77,10 @@ def _interval(answers: Answers) -> str:
     """The meaning of ±, of bold and of °."""
     if len(answers.meta.seeds) < 2:
         return "One seed, so no interval is known" + ("." if answers.preliminary else " and none is marked.")
-    given = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
+    errors = [_given(error, answers.meta.examples) for error in answers.held_out_errors]
     rows = listed([axis.label for axis in answers.axes if axis.name in answers.meta.rows])
     marks = f"{MARKS} Marks compare cells with the same {rows}." if rows else MARKS
-    sentences = [interval(answers.meta), *given, _scales(answers), "" if answers.preliminary else marks]
+    sentences = [interval(answers.meta), *errors, _scales(answers), "" if answers.preliminary else marks]
     return " ".join(text for text in sentences if text)
 
 
@@ -140,7 +140,7 @@ def _told(answers: Answers) -> list[str]:
     labelled = any(cell.parameter("conditioning") == "class" for cell in answers.cells)
     guided = any(cell.parameter(GUIDANCE) not in ("", "1.0") for cell in answers.cells)
     likelihoods = any(metric.kind.startswith("nll") for metric in answers.metrics)
-    return [text for text, said in ((_LABELLED, labelled), (_GUIDED, guided)) if said and likelihoods]
+    return [text for text, holds in ((_LABELLED, labelled), (_GUIDED, guided)) if holds and likelihoods]
 
 
 def _upwards(value: float) -> str:
@@ -173,12 +173,12 @@ def _latents(answers: Answers) -> str:
     shown = [metric for metric in answers.meta.metrics if metric.name == PSNR or metric.name.startswith(RFID)]
     names = " and ".join(metric.label for metric in shown)
     total = next((metric.label for metric in answers.meta.metrics if metric.name == TOTAL_FLOPS), "")
-    said = [
+    sentences = [
         "In latents, NLL is the bound of the autoencoder and its diffusion together, in bits of the image.",
         f"{names} {'is' if len(shown) == 1 else 'are'} of its reconstructions of test images." if names else "",
         f"{total} include the autoencoder's." if total else "",
     ]
-    return " ".join(sentence for sentence in said if sentence)
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
 def _budget(grid: GridResults) -> str:
@@ -188,8 +188,8 @@ def _budget(grid: GridResults) -> str:
         f"batch {batch}" if batch else "",
         f"{parameters} network parameters" if parameters else "",
     ]
-    said = ", ".join(word for word in words if word)
-    return f"Per cell: {said}." if said else ""
+    parts = ", ".join(word for word in words if word)
+    return f"Per cell: {parts}." if parts else ""
 
 
 def _provenance(answers: Answers) -> str:

@@ -151,12 +151,12 @@ class FlatForm:
         levels: dict[tuple[str, ...], set[str]] = {}
         for cell in summary.cells:
             levels.setdefault(tuple(cell.parameter(name) for name in parameters), set()).add(cell.levels[at])
-        said = all(
+        follows = all(
             name == axis.name
             or any(name == parameter or name.startswith(f"{parameter}.") for parameter in (*parameters, *self.told))
             for name in frame.changes[axis.name]
         )
-        return said and bool(parameters) and all(len(of_place) == 1 for of_place in levels.values())
+        return follows and bool(parameters) and all(len(of_place) == 1 for of_place in levels.values())
 
 
 @dataclass(frozen=True)

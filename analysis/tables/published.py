@@ -142,13 +142,13 @@ class PaperTable:
         sources = either([f"{row['source']}, {self.cited} ({row['certainty']})" for row in rows])
         horizons = either([number(row["T_train"]) for row in rows])
         iterations = either([row["iterations"] for row in rows])
-        said = [
+        parts = [
             f"{sources}: {' and '.join(self.data.values())}",
             f"T = {horizons}" if horizons else "",
             f"{iterations} iterations" if iterations else "iterations not given",
             "one training each",
         ]
-        return f"{', '.join(part for part in said if part)}; {self.defined}"
+        return f"{', '.join(part for part in parts if part)}; {self.defined}"
 
 
 @cache
@@ -196,8 +196,8 @@ def papers() -> Mapping[str, PaperTable]:
 def read_papers(path: Path) -> dict[str, PaperTable]:
     """The tables of a file, by name; InputError where it is not such a file, or not one of this published.csv."""
     try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8"))
-        tables = TypeAdapter(dict[str, PaperTable], config=ConfigDict(extra="forbid")).validate_python(given)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tables = TypeAdapter(dict[str, PaperTable], config=ConfigDict(extra="forbid")).validate_python(content)
     except yaml.YAMLError as error:
         raise InputError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
     except ValidationError as error:

@@ -54,8 +54,8 @@ def _told(what: str, declared: Sequence[Declared], names: Sequence[str]) -> list
         n = declared.count(reason)
         if n:
             which = f" ({'; '.join(these)})" if len(these) <= FEW else ""
-            said = why.format(f"{n} of the {len(declared)} {what} {'was' if n == 1 else 'were'}")
-            sentences.append(f"Exploratory: {said}{which}.")
+            sentence = why.format(f"{n} of the {len(declared)} {what} {'was' if n == 1 else 'were'}")
+            sentences.append(f"Exploratory: {sentence}{which}.")
     return sentences
 
 

@@ -47,7 +47,7 @@ def _on_the_way(basis: Basis) -> str:
     """The share of the training, such as "after a quarter of the training (125 of 500 steps)"; "" if it is whole."""
     if basis.steps is None or basis.of_steps is None:
         return ""
-    low, high = (taken / whole for taken, whole in zip(basis.steps, basis.of_steps, strict=True))
+    low, high = (steps / whole for steps, whole in zip(basis.steps, basis.of_steps, strict=True))
     share = _share(low) if abs(high - low) <= NEAR else "a part of the training"
     return f"after {share} ({_span(basis.steps)} of {_span(basis.of_steps)} steps)"
 
@@ -74,8 +74,8 @@ def seeds_taken(meta: Meta) -> str:
         n, own = len(meta.seeds), meta.own_seeds or 0
         fewer = f" (the grid's file asks for {own})" if n < own and not meta.preliminary else ""
         return f"{counted(n, 'paired seed' if n > 1 else 'seed')}{fewer}"
-    taken = sorted(set(meta.auto.stopped.values()) or {meta.auto.looks[0]})
-    return f"{taken[0]} to {taken[-1]} paired seeds" if len(taken) > 1 else f"{taken[0]} paired seeds"
+    numbers = sorted(set(meta.auto.stopped.values()) or {meta.auto.looks[0]})
+    return f"{numbers[0]} to {numbers[-1]} paired seeds" if len(numbers) > 1 else f"{numbers[0]} paired seeds"
 
 
 def looked(meta: Meta) -> str:

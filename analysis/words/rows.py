@@ -48,8 +48,8 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
         for row in answer.rows
     ]
     caption = f"{answer.metric.label}, for {answer.metric.decides}: what is best at each level of {head[0]}."
-    told = [i for i in range(len(head)) if any(line[i] for line in lines)]
-    return RowTable(caption, tuple(head[i] for i in told), tuple(tuple(line[i] for i in told) for line in lines))
+    filled = [i for i in range(len(head)) if any(line[i] for line in lines)]
+    return RowTable(caption, tuple(head[i] for i in filled), tuple(tuple(line[i] for i in filled) for line in lines))
 
 
 def _columns(answer: Findings) -> tuple[str, ...]:
@@ -97,9 +97,9 @@ def row_headline(answer: Findings, axes: Sequence[Axis]) -> str:
     alike = f"{answer.metric.label}: cells of the same {shared} have the same value at every seed."
     codes = beside_codes(answer)
     nothing = alike if all(row.answer.same for row in answer.rows) else ""
-    said = (
+    sentences = (
         "Exploratory, since other seeds were asked for after results were there." if answer.exploratory else "",
         nothing,
         codes if nothing or not codes else f"{answer.metric.label}: {codes[0].lower()}{codes[1:]}",
     )
-    return " ".join(text for text in said if text)
+    return " ".join(text for text in sentences if text)

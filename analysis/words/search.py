@@ -29,12 +29,12 @@ def optimism_sentence(optimism: Optimism) -> str:
     rounding = Rounding.of(objective.decimals, [fresh.half_width])
     start = f"{begun(optimism.winner.label)}: {objective.label} at {counted(len(fresh.values), 'fresh seed')}"
     size = amount(objective, fresh.mean, fresh.half_width)
-    said = (
+    sentence = (
         f"{start} {size} on validation, {rounding.number(optimism.searched)} in the search: {_gap(optimism, rounding)}"
     )
     if optimism.test is not None and math.isfinite(optimism.test.mean):
-        said += f"; on test data {amount(objective, optimism.test.mean, optimism.test.half_width)}"
-    return f"{said}."
+        sentence += f"; on test data {amount(objective, optimism.test.mean, optimism.test.half_width)}"
+    return f"{sentence}."
 
 
 def _gap(optimism: Optimism, rounding: Rounding) -> str:
@@ -114,11 +114,11 @@ def _importances(search: Search) -> list[str]:
     if not shares:
         return []
     n = search.head.importance_trials or len(search.finished)
-    said = "; ".join(f"in {label} {_ranked(search, ranges)}" for label, ranges in shares.items())
+    ranked = "; ".join(f"in {label} {_ranked(search, ranges)}" for label, ranges in shares.items())
     left_out = any(parameter.when for parameter in search.head.parameters)
     return [
         f"Share of the variation among {n} finished trials that goes with each parameter (fANOVA; the range over "
-        f"resamplings of the trials, nine of ten): {said}. It is no "
+        f"resamplings of the trials, nine of ten): {ranked}. It is no "
         "ablation: trials were drawn where the search looked, in the ranges that it was given."
         + (" Parameters that not all trials have are left out." if left_out else "")
     ]
@@ -127,11 +127,11 @@ def _importances(search: Search) -> list[str]:
 def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
     """The parameters with the ranges of their shares, largest first, such as "β_T 50 to 82 %, β_1 18 to 50 %"."""
     ordered = sorted(ranges.items(), key=lambda item: -sum(item[1]))
-    said = []
+    parts = []
     for name, (low, high) in ordered:
         parameter = search.parameter(name)
-        said.append(f"{parameter.label if parameter else name} {100 * low:.0f} to {100 * high:.0f} %")
-    return ", ".join(said)
+        parts.append(f"{parameter.label if parameter else name} {100 * low:.0f} to {100 * high:.0f} %")
+    return ", ".join(parts)
 
 
 def _won(search: Search, winner: SearchWinner, default: int | None) -> str:

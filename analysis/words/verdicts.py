@@ -148,8 +148,8 @@ def headline(answer: Findings) -> str:
 
 def told_apart(answer: Findings) -> str:
     """A warning that likelihoods with and without labels measure different things; "" if all cells are of one kind."""
-    told = {answer.cells[i].parameter("conditioning") == "class" for i in answer.ranked}
-    if len(told) < 2 or not answer.metric.kind.startswith("nll"):
+    kinds = {answer.cells[i].parameter("conditioning") == "class" for i in answer.ranked}
+    if len(kinds) < 2 or not answer.metric.kind.startswith("nll"):
         return ""
     return (
         f"{answer.metric.label} of cells that are told labels is of p(x|y), of the others of p(x): a part of what is "

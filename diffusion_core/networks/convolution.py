@@ -95,8 +95,8 @@ def dependent(case: Case) -> frozenset[str]:
             (checkered(shapes), 1.0, TRIED),
             (cancelling(shapes), math.nan, TRIED[:-1]),
         ):
-            given = [value.to(case.dtype) for value in values]
-            alone, *beside = (_of_equals(members, *given, factor=factor) for members in tried)
+            cast = [value.to(case.dtype) for value in values]
+            alone, *beside = (_of_equals(members, *cast, factor=factor) for members in tried)
             pairs = [(own, theirs) for several in beside for own, theirs in zip(alone, several, strict=True)]
             parts |= {own[0] for own, theirs in pairs if not torch.equal(own[1].expand_as(theirs[1]), theirs[1])}
     return frozenset(parts)

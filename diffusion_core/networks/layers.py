@@ -51,8 +51,8 @@ class TimeEmbedding(nn.Module):
             return out
         if label is None:
             label = torch.full_like(time, self.label.classes, dtype=torch.int64)
-        told: Tensor = self.label(label)
-        return out + told
+        embedded: Tensor = self.label(label)
+        return out + embedded
 
 
 class LabelEmbedding(Grouped):

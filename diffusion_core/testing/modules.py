@@ -42,7 +42,7 @@ def _learned(module: nn.Module, asked: tuple[Tensor, ...]) -> dict[str, Tensor]:
     out = module(*asked)
     names, parameters = zip(*((name, p) for name, p in module.named_parameters() if p.requires_grad), strict=True)
     gradients = torch.autograd.grad(out.square().sum(), parameters, allow_unused=True)
-    found = {
+    slopes = {
         f"the gradient in {name}": slope for name, slope in zip(names, gradients, strict=True) if slope is not None
     }
-    return {"the output": out.detach(), **found}
+    return {"the output": out.detach(), **slopes}

@@ -219,8 +219,8 @@ class MixtureData:
         variance = alpha_bar * self.width**2 + 1 - alpha_bar
         share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)
         if label is not None:
-            one = torch.nn.functional.one_hot(label, self.components + 1)[:, :-1].to(share)
-            share = torch.where((label < self.components)[:, None], one, share)
+            one_hot = torch.nn.functional.one_hot(label, self.components + 1)[:, :-1].to(share)
+            share = torch.where((label < self.components)[:, None], one_hot, share)
         mean = self.centres + alpha_bar.sqrt() * self.width**2 / variance * offset
         expected: Tensor = (share[..., None] * mean).sum(1).to(x_t.dtype)
         return expected
