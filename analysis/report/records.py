@@ -109,6 +109,7 @@ def provenance(answers: Answers) -> Section:
     """The section on command, versions, data and device, and on every run by its ids, with its page in MLflow if
     any."""
     grid, meta, tracked = answers.grid, answers.meta, answers.grid.tracking
+    judged = any(metric.name.endswith(f"/{meta.extractor}") for metric in meta.metrics)
     facts: dict[str, Fact] = {
         "Grid": meta.name,
         "Round": round_of(answers.meta).removeprefix("round "),
@@ -119,7 +120,7 @@ def provenance(answers: Answers) -> Section:
         "Data": meta.data,
         "Data digest": _values(grid, "data_digest"),
         "Seeds": ", ".join(str(seed) for seed in meta.seeds),
-        "Extractor": meta.extractor or "",
+        "Extractor": meta.extractor if meta.extractor and judged else "",
         "Device": meta.device or "",
         "Machine": "; ".join(kind for kind, _ in grid.machines),
         "MLflow": Link(f"experiment {tracked.experiment} in {tracked.uri}", tracked.link) if tracked else "",
