@@ -153,7 +153,8 @@ def _series(
     """The papers' rows with the choices of one of these cells, apart from the steps; in the order of our cells."""
     by_title: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
     for paper in papers:
-        if metric.kind not in paper.metrics:
+        # A paper's number is of the whole bound.
+        if metric.is_part or metric.kind not in paper.metrics:
             continue
         for i in cells:
             for row in paper.matched(summary.cells[i], frame.answers.varied, paper.along):

@@ -3,11 +3,13 @@
 import csv
 import functools
 import io
+import json
 import re
 import shutil
 import subprocess
 from xml.etree import ElementTree
 
+import pandas as pd
 import pytest
 from rich.text import Text
 
@@ -103,6 +105,18 @@ def test_vdm_matrix(table):
     notes = table("vdm").footnotes
     assert notes[0] == "NLL known beforehand: 4.09 (uniform code), 2.97 (histogram), 2.43 (histogram per pixel)"
     assert notes[1].startswith("arXiv 2107.00630, Table 2 (one transcription)")
+
+
+def test_a_papers_rows_stand_below_the_bound_and_not_below_its_parts(tmp_path):
+    folder = vdm(tmp_path / "g")
+    head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
+    head["metrics"].append({"name": "nll/test_L0", "label": "L₀", "direction": "none"})
+    (folder / "grid.json").write_text(json.dumps(head), encoding="utf-8")
+    runs = pd.read_csv(folder / "runs.csv", dtype=str)
+    runs.assign(**{"nll/test_L0": "0.4"}).to_csv(folder / "runs.csv", index=False)
+    titles = [label for label, texts in layout_of(table_of(answers_of(folder))) if not texts]
+    assert [title.split(",")[0].split(" (")[0] for title in titles if "ours" in title] == ["NLL", "L₀"]
+    assert [title for title in titles if "VDM" in title] == ["NLL, CIFAR-10 32×32, VDM (Kingma 2021)"]
 
 
 def test_vdm_rows_where_the_grid_has_no_second_t(table):
