@@ -215,6 +215,11 @@ class Told:
         check(found["fate"] == fate, f"{self.name}: {found['sentence']}")
         return size({**found, "scale": self.metric(found["metric"])["scale"]})
 
+    @property
+    def fates(self) -> list[str]:
+        """The fates of its claims, in order."""
+        return [one["fate"] for one in self.answers["claims"]]
+
     def published(self, start: str) -> str:
         """The difference that a paper printed for a claim, by the claim's first words."""
         (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
