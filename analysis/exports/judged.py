@@ -21,10 +21,10 @@ class AnsweredHeadline(Entry):
     """The cell with the best mean of those that may be the best, or of all in a preliminary round; null where no cell
     has a value."""
     leaders: Places = read_at("leading")
-    """All cells that may be the best, to which no other is shown to be better: those in bold and those with °, where
-    the grid has no `rows`, of which these marks are else. Empty with one seed, and in a preliminary round."""
+    """All cells that may be the best: no other is shown to be better. In a grid without `rows` they are the cells in
+    bold and those with °; with `rows` these marks are within rows. Empty with one seed, and in a preliminary round."""
     as_good: Places
-    """Other cells, leaders or not, that are shown to be worse than the best by less than `relevant`, if at all."""
+    """Other cells, leaders or not, that are shown to be worse than the best by less than `relevant`, or not worse."""
     sentence: str
     """The same in words, as it stands beside the table of a grid without `rows`."""
     rivals: Places
@@ -83,13 +83,13 @@ class AnsweredComparison(Entry):
     equal_p: Number
     """The adjusted p of the claim that the difference is below `relevant`; null where the metric names none."""
     settled_at: int | None
-    """The number of seeds at which the verdict came with `seeds=auto`, in the place of both adjusted p. Else null."""
+    """With `seeds=auto` the number of seeds at which the verdict came, in place of both adjusted p; else null."""
     verdict: Verdict
     """The verdict that a is `better` or `worse` than b, `equal` for practical purposes, or one `cannot tell`; `open` in
     a preliminary round."""
     fresh_seeds: int | None
-    """The number of new seeds of this grid that would tell the difference with a probability of about 80 %, for all
-    that these seeds show; null where no number up to 100 would, and with `seeds=auto`."""
+    """The number of new seeds of this grid that would show the difference with a probability of about 80 %, judged by
+    these seeds; null where no number up to 100 would, and with `seeds=auto`."""
     sentence: InWords
 
 
@@ -136,14 +136,15 @@ class AnsweredClaim(Entry):
     half_width: Number = read_at("test", "comparison", "half_width", default=None)
     """Half the width of its 95 % interval."""
     margin: Number = read_at("test", "margin", default=None)
-    """The most that two may differ which are claimed to be equal; else null."""
+    """For a claim that two are equal, the difference that still counts as equal; else null."""
     adjusted_p: Number = read_at("test", "different", default=None)
-    """The p in its family, that there is a difference; of a claim that two are equal, one beyond the margin. Null where
-    looks decided."""
+    """The p of the difference, adjusted within its family; for a claim that two are equal, the p of a difference beyond
+    the margin. Null where looks decided."""
     equal_p: Number = read_at("test", "equal", default=None)
-    """For a claim that two are equal, the p in its family that they differ by less than the margin; else null."""
+    """For a claim that two are equal, the adjusted p of a difference within the margin; else null."""
     listed: bool = read_at("is_listed", default=False)
-    """True where it is about two cells of one of `comparisons`: a claim that one is better has its verdict."""
+    """True where it is about the two cells of one of the `comparisons`: then a claim that one is better has that
+    verdict."""
     sentence: InWords
 
 
@@ -152,7 +153,7 @@ class AnsweredEffect(Entry):
 
     metric: MetricName
     axes: tuple[str, ...]
-    """One axis: whether it matters; two: whether one's effect depends on the other."""
+    """One axis, to say whether it matters; or two, to say whether the effect of one depends on the other."""
     df: int
     """Degrees of freedom of the effect."""
     df_error: int | Number
@@ -162,13 +163,13 @@ class AnsweredEffect(Entry):
     p: Number
     """Its p."""
     adjusted_p: Number = read_at("adjusted")
-    """The same among the effects on this metric; of an effect that is the contrast of a comparison or of a claim, as
-    among these."""
+    """The same, adjusted for all effects on this metric; for an effect that is the contrast of a comparison or a claim,
+    the adjusted p of that."""
     share: Number
     """The share of the sum of squares that seeds do not explain."""
     matters: bool
     """True where the adjusted p is 0.05 or less, unless the effect is the contrast of a comparison that is `equal`; or
-    where a comparison or a claim tells apart what differs in nothing but these axes."""
+    where a comparison or a claim shows a difference between cells that differ in these axes alone."""
 
 
 class AnsweredAverage(Entry):
@@ -186,7 +187,7 @@ class AnsweredAverage(Entry):
     high: Number = read_at("estimate", "high")
     """The upper end."""
     note: str
-    """Over which combinations of the other axes, where it is not over all."""
+    """The combinations of the other axes that it is over, where these are not all."""
 
 
 class AnsweredFront(Entry):
@@ -206,7 +207,7 @@ class AnsweredWeight(Entry):
     axis: str
     """The axis."""
     factor: Number
-    """By how much the weights of two cells differ at most; null where one has none."""
+    """The largest factor between the weights of two cells; null where one has no weights."""
     t: int
     """The t at which they differ most."""
 
@@ -229,7 +230,7 @@ class AnsweredOptimism(Entry):
     test: Number = read_at("test", "mean", default=None)
     """The mean of a likelihood on test images; else null."""
     gap: Number
-    """By how much `fresh` is worse than `searched`, by the direction of the metric: above 0 the search was
+    """The amount by which `fresh` is worse than `searched`, in the metric's direction: above 0 the search was
     optimistic."""
     gap_half_width: Number = read_at("half_width")
     """Half the width of the 95 % interval of the gap."""

@@ -69,7 +69,7 @@ class AnsweredMetric(Entry):
     decimals: int | None
     """The number of decimals that are worth printing."""
     decides: str | None
-    """The purpose that it is asked for: it is given verdicts then. Null for a metric that supports others."""
+    """The purpose of a metric that gives verdicts; null for a metric that only supports others."""
     part: Part | None
     """The part that a cell must have to have it: an `autoencoder`, a `diffusion` of its own; null where every cell has
     it."""
@@ -82,7 +82,7 @@ class AnsweredMetric(Entry):
     relevant: Number
     """The smallest difference that matters, on a log scale as a share of the value; null where none is named."""
     least: Number
-    """The least value that there can be; null where there is none, or none is known."""
+    """The least possible value; null where there is none, or none is known."""
 
 
 class AnsweredCell(Entry):
@@ -130,7 +130,7 @@ class AnsweredReference(Entry):
 
     metric: MetricName
     label: str
-    """The thing that it is the value of: a code without a network, held-out images."""
+    """The source of the value: a code without a network, held-out images."""
     value: Number
     """The value."""
 
