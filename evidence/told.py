@@ -166,6 +166,12 @@ class Told:
         """The cells that may be the best."""
         return {cell for cell, i in self.cells.items() if i in self.headline(metric)["leaders"]}
 
+    def leaders_at(self, metric: str, axis: str, level: str) -> set[str]:
+        """The cells that may be the best of one row, where comparisons are within rows."""
+        name = self.metric(metric)["name"]
+        (row,) = (one for one in self.answers["rows"] if (one["metric"], one["levels"]) == (name, {axis: level}))
+        return {cell for cell, i in self.cells.items() if i in row["leaders"]}
+
     def best(self, metric: str, cell: str) -> str:
         """The mean of the cell that has the best one; Untrue where it is another's."""
         best = list(self.cells)[self.headline(metric)["best"]]

@@ -50,6 +50,8 @@ from tests.axes import thinned
 ROOT = Path(__file__).parents[2] / "results" / "committed"
 SEVEN_DIGITS = 2e-6
 MARGINS = {"nll": 0.01, "fid": 0.05}
+SUPPORTING = {"nll_iwae": 0.01, "looseness": 0.01}
+"""Margins of metrics that give no verdict, and that claims are about."""
 LOGARITHMIC = ("fid", "rfid")
 NOT_TOLD = ("cannot tell", "no difference that matters")
 SPAN = 5
@@ -210,7 +212,7 @@ class Grid:
 
     def margin(self, metric):
         """What matters, on the metric's scale."""
-        given = self.meta.get("relevant", {}).get(kind_of(metric), MARGINS[kind_of(metric)])
+        given = self.meta.get("relevant", {}).get(kind_of(metric), (MARGINS | SUPPORTING)[kind_of(metric)])
         if not self.in_logs(metric):
             return given
         best = max if self.sign(metric) > 0 else min
