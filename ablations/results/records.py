@@ -124,7 +124,7 @@ def with_besides(finished: Record, made: list[dict[str, str]], journal: Journal)
     unmeasured = _unmeasured(asked, journal)
     metadata = finished.metadata
     for stage, result in results:
-        metadata = metadata if isinstance(stage, BranchStage) else joined(metadata, result.metadata)
+        metadata = metadata if stage.kind == "branch" else joined(metadata, result.metadata)
     origins = versions([*made, *(result.metadata for _, result in results)], finished.planned.digest)
     return replace(
         finished,

@@ -48,7 +48,7 @@ def test_a_cell_has_one_name_in_its_grid_in_the_store_and_on_pages(grid):
 
 def test_a_run_of_the_store_has_that_name_and_a_tag_as_a_command_line_has_its_levels():
     run = next(run for run in tracked_runs(COMMITTED / "steps") if run.params["cell"] == "β̃ · Steps = 25")
-    assert run.name == "β̃ · Steps = 25 · seed 0"
+    assert run.name == "β̃ · Steps = 25 · seed 100"
     assert run.tags["levels"] == "variance=beta_tilde steps=25"
 
 

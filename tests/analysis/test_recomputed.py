@@ -357,12 +357,12 @@ class Grid:
         return self.unbeaten(metric, known, out)
 
     def rows(self):
-        """The cells of each row, by what they share; none where no primary comparison is within rows."""
+        """The cells of each row of two or more, by what they share; none where no primary comparison is within rows."""
         shared = shared_axes(self.places, primary_pairs(self.places, self.meta))
         found = defaultdict(list)
         for cell, levels in enumerate(self.levels):
             found[tuple((axis, levels[axis]) for axis in shared)].append(cell)
-        return dict(found) if shared else {}
+        return {row: cells for row, cells in found.items() if len(cells) > 1} if shared else {}
 
     def leaders_of(self, metric, cells):
         """The cells of a row that may be the best of it."""
