@@ -6,10 +6,11 @@ evaluation, and a chain of no steps.
 
 from __future__ import annotations
 
-import traceback
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from traceback import extract_tb
 
 import torch
 
@@ -18,7 +19,7 @@ from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.identity import from_outside
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins.origins import file_of, origin_of
 from ablations.settings.registry import field_names
 from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
@@ -36,12 +37,19 @@ def refusal(cell: Cell) -> str | None:
     try:
         return _refusal(cell)
     except Exception as error:
-        strangers = [f"{axis}={choice_name(c)} of {origin}" for axis, c, origin in from_outside(cell)]
+        outside = from_outside(cell)
+        strangers = [f"{axis}={choice_name(choice)} of {origin}" for axis, choice, origin in outside]
         if not strangers or isinstance(error, InputError):
             raise
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(frame.filename).name}, line {frame.lineno}"
-        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}; {where})"
+        where = _line_of(error, [type(choice) for _, choice, _ in outside])
+        return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}{where})"
+
+
+def _line_of(error: Exception, classes: Iterable[type]) -> str:
+    """The last line of the files of these classes that an error came through; "" where it came through none."""
+    files = {file_of(cls.__module__) for cls in classes}
+    frames = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).resolve() in files]
+    return f"; {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
 def _refusal(cell: Cell) -> str | None:

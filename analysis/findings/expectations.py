@@ -86,7 +86,7 @@ def outcomes(
     claims: Sequence[Claim], judged: Iterable[JudgedClaim], findings: Mapping[str, Findings], meta: Meta
 ) -> list[ClaimOutcome]:
     """The fate of every claim, in order, as they were `judged`; `findings` are those of each metric that decides."""
-    by_claim = {id(verdict.claim): verdict for verdict in judged}
+    by_claim = {id(of.claim): of for of in judged}
     return [
         _outcome(by_claim[id(claim)], findings, meta)
         if id(claim) in by_claim and not claim.obstacle

@@ -111,7 +111,7 @@ def _as_judged(
     over its decision, so that one hypothesis has one verdict."""
     decided = [
         *(([(1.0, pair.a), (-1.0, pair.b)], pair.decision) for pair in judged.pairs),
-        *((claim.claim.terms, claim.decision) for claim in judged.claims if not claim.claim.of_equality),
+        *((of.claim.terms, of.decision) for of in judged.claims if not of.claim.of_equality),
     ]
     decisions = [(_contrast(metric, terms), of) for terms, of in decided if isinstance(of, Decision)]
     labels = [axis.label for axis in axes]
@@ -156,7 +156,7 @@ def _told_apart(grid: GridResults, judged: Family) -> dict[frozenset[str], tuple
         differing = [axis.label for axis, a, b in both if a != b]
         if pair.verdict in TOLD_APART and len(differing) == 1:
             surest.setdefault(frozenset(differing), (pair.a.name, pair.b.name))
-    for claimed in (claim.claim.said for claim in judged.claims if claim.tells_apart):
+    for claimed in (of.claim.said for of in judged.claims if of.tells_apart):
         moved = [axis for axis in grid.meta.axes if _differs(claimed.better, claimed.than, axis)]
         since = [axis for axis in grid.meta.axes if _differs(claimed.better, claimed.since, axis)]
         if len(moved) == 1 and len(since) < 2 and moved[0].name in claimed.better:

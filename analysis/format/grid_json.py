@@ -127,11 +127,6 @@ class ShownMetric:
         return kind_of(self.name)
 
     @property
-    def is_part(self) -> bool:
-        """True for a part of a metric: nll/test_L0, the bound's first term."""
-        return "_" in self.name.partition("/")[2].partition("/")[0]
-
-    @property
     def sign(self) -> int:
         """The better direction: 1 for more, −1 for less, 0 where neither end is better as such."""
         return {"max": 1, "min": -1, "none": 0}[self.direction]

@@ -153,8 +153,7 @@ def _series(
     """The papers' rows with the choices of one of these cells, apart from the steps; in the order of our cells."""
     by_title: dict[tuple[str, str], tuple[PaperTable, dict[str, str]]] = {}
     for paper in papers:
-        # A paper's number is of the whole bound.
-        if metric.is_part or metric.kind not in paper.metrics:
+        if _is_part(metric) or metric.kind not in paper.metrics:
             continue
         for i in cells:
             for row in paper.matched(summary.cells[i], frame.answers.varied, paper.along):
@@ -162,6 +161,11 @@ def _series(
                 key = f"{metric.label}, {paper.head(row['dataset'])}", named
                 by_title.setdefault(key, (paper, {}))[1][row["steps_eval"]] = entry(row)
     return [Series(paper, title, label, texts) for (title, label), (paper, texts) in by_title.items()]
+
+
+def _is_part(metric: ShownMetric) -> bool:
+    """True for a part of a bound, nll/test_L0: a paper's number is of the whole."""
+    return "_" in metric.name.partition("/")[2].partition("/")[0]
 
 
 def _columns(

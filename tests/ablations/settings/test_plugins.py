@@ -116,9 +116,16 @@ def test_a_class_of_a_notebook_is_known_by_its_functions_and_fields_and_stays_in
         plugins.modules()
 
 
-def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(site):
-    registered(site, STEEP.replace("return Knots(horizon, ENDS)", "return {}['knots']"))
-    reason = r"^schedule=steep of mine.py .*cannot be built here \(KeyError: 'knots'; mine.py, line \d+\)$"
+@pytest.mark.parametrize(
+    ("fails", "how"),
+    [("{}['knots']", "KeyError: 'knots'"), ("__import__('json').loads(None)", "TypeError: the JSON object must be .*")],
+)
+def test_a_class_that_fails_when_it_is_built_is_a_refusal_of_its_cells(fails, how, site):
+    """The line is the author's own, though the error may be raised elsewhere."""
+    text = STEEP.replace("Knots(horizon, ENDS)", fails)
+    registered(site, text)
+    line = textwrap.dedent(text).splitlines().index(f"        return {fails}") + 1
+    reason = rf"^schedule=steep of mine.py .*cannot be built here \({how}; mine.py, line {line}\)$"
     with pytest.raises(InputError, match=reason):
         the_cell("horizon=10")
 
