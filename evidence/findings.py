@@ -38,10 +38,10 @@ def rendered(template: str) -> str:
 
 
 def blocks(text: str) -> Iterator[str]:
-    """The blocks of a page between empty lines; one of code is a block, whatever is in it."""
+    """The blocks of a page between empty lines or before a heading; one of code is a block, whatever is in it."""
     for part in re.split(r"(```.*?```)", text, flags=re.DOTALL):
         yield from (
-            [part] if part.startswith("```") else (one.strip() for one in re.split(r"\n\s*\n", part) if one.strip())
+            [part] if part.startswith("```") else (one.strip() for one in re.split(r"\n\s*\n|\n(?=#)", part) if one.strip())
         )
 
 
