@@ -58,36 +58,38 @@ def published() -> pd.DataFrame:
 class Wording:
     """The words in a `column` of published.csv for our values of some `parameters`; any of several words may match.
 
-    `words` maps our values, with ", " between those of several parameters, to the paper's. `otherwise` is the word for
-    other values, if all cells of a grid share them: T and the length of training always differ from the paper's, and
-    select a row only where the grid varies them.
+    `words` maps our values, with ", " between those of several parameters, to the paper's. T and the length of training
+    nearly always differ from the paper's. `otherwise` is the word for all other values, if all cells of a grid share
+    them; `varied` has the words for smaller values that stand for the paper's where a grid varies them.
     """
 
     column: str
     parameters: tuple[str, ...]
     words: Mapping[str, str | tuple[str, ...]]
+    varied: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
     otherwise: str = ""
 
     def __post_init__(self) -> None:
-        """ValueError where a key of `words` does not have one value per parameter."""
-        for key in self.words:
+        """ValueError where a key of `words` or `varied` does not have one value per parameter."""
+        for key in (*self.words, *self.varied):
             if len(key.split(SEVERAL)) != len(self.parameters):
                 raise ValueError(f"{key!r} is not one value each of {', '.join(self.parameters)}")
 
     @property
     def spoken(self) -> set[str]:
         """The paper's words that are not our own values."""
-        words = [(word,) if isinstance(word, str) else word for word in self.words.values()]
+        each = (*self.words.values(), *self.varied.values())
+        words = [(word,) if isinstance(word, str) else word for word in each]
         return {word for some in (*words, (self.otherwise,)) for word in some} - {SAME, ""}
 
     def allowed(self, cell: Chosen, varied: Collection[str]) -> tuple[str, ...]:
         """The words that fit a cell of a grid that varies these parameters; none if the paper has no such row."""
         values = tuple(value(cell, name) for name in self.parameters)
-        for key, word in self.words.items():
+        shared = not any(name in varied for name in self.parameters)
+        for key, word in (self.words if shared else {**self.words, **self.varied}).items():
             if all(part in (ANY, ours) for part, ours in zip(key.split(SEVERAL), values, strict=True)):
                 words = (word,) if isinstance(word, str) else word
                 return tuple(values[-1] if word_or_same == SAME else word_or_same for word_or_same in words)
-        shared = not any(name in varied for name in self.parameters)
         return (self.otherwise,) if self.otherwise and shared else ()
 
 

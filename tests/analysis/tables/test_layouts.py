@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -19,10 +20,22 @@ from analysis.format.errors import InputError
 from analysis.format.notation import width
 from analysis.tables import LAYOUTS, render, table_of
 from analysis.tables.latex import latex_table
+from analysis.tables.published import papers
 from analysis.tables.terminal import terminal_text
 from analysis.tables.writers import html_table, markdown
 from tests.analysis.conftest import answers_of, build, pipe, rows, terminal
-from tests.analysis.tables.grids import ALL, LOSS, SCHEDULE, VARIANCE, analytic, grid_of, improved, steps_axis, vdm
+from tests.analysis.tables.grids import (
+    ALL,
+    LOSS,
+    SCHEDULE,
+    VARIANCE,
+    analytic,
+    axis,
+    grid_of,
+    improved,
+    steps_axis,
+    vdm,
+)
 
 # A grid of grids.py has means 2.5, 2.6, 2.7 … of NLL and 20.0, 20.1, 20.2 … of FID, in the order of its cells; their
 # half-widths are 2.484138 × 0.02 = 0.05 and 2.484138 × 1 = 2.5.
@@ -74,6 +87,31 @@ def test_improved_ddpm(layout, head, hybrid, table):
     found = layout_of(table(layout))
     assert found[4] == ("4000|100|cosine|hybrid", ["2.90 ± 0.05", "20.4 ± 2.5", *hybrid])
     assert found[2] == ("4000|100|linear|vlb", ["2.70 ± 0.05", "20.2 ± 2.5", "", "", "", ""])
+
+
+def test_fewer_steps_stand_beside_those_of_the_paper_where_t_varies(tmp_path):
+    """Improved DDPM, Table 2: L_simple with the linear schedule, 3.73 and 3.29 at T = 1000, 3.37 and 2.90 at 4000."""
+    t = axis("horizon", "T", {t: (t, {"horizon": t}) for t in ("100", "400", "50")})
+    found = layout_of(table_of(answers_of(grid_of(tmp_path / "g", "improved_ddpm_2", [t]))))
+    assert [texts[2:] for _, texts in found[:3]] == [
+        ["1000", "500K", "3.73", "3.29"],
+        ["4000", "500K", "3.37", "2.90"],
+        ["", "", "", ""],
+    ]
+
+
+COMMITTED = sorted((Path(__file__).parents[3] / "results" / "committed").iterdir())
+LAID_OUT = {folder: json.loads((folder / "grid.json").read_text(encoding="utf-8"))["layout"] for folder in COMMITTED}
+OF_PAPERS = [folder for folder, name in LAID_OUT.items() if name not in ("general", "ldm")]
+"""LDM's table has autoencoders of 3 channels and more, which ours of 8×8 images are not."""
+
+
+@pytest.mark.parametrize("folder", OF_PAPERS, ids=lambda folder: folder.name)
+def test_a_committed_table_in_a_papers_layout_has_numbers_of_that_paper(folder):
+    found = table_of(answers_of(folder))
+    titles = {*(column.group for column in found.columns), *(row.stub[0] for row in found.rows if row.kind == "group")}
+    theirs = tuple(papers()[name].paper for name in LAYOUTS[LAID_OUT[folder]].papers)
+    assert any(title.endswith(theirs) for title in titles), titles
 
 
 def test_an_axis_that_the_columns_do_not_tell_has_its_own(tmp_path):
