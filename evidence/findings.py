@@ -40,9 +40,8 @@ def rendered(template: str) -> str:
 def blocks(text: str) -> Iterator[str]:
     """The blocks of a page between empty lines or before a heading; one of code is a block, whatever is in it."""
     for part in re.split(r"(```.*?```)", text, flags=re.DOTALL):
-        yield from (
-            [part] if part.startswith("```") else (one.strip() for one in re.split(r"\n\s*\n|\n(?=#)", part) if one.strip())
-        )
+        each = [part] if part.startswith("```") else re.split(r"\n\s*\n|\n(?=#)", part)
+        yield from (block.strip() for block in each if block.strip())
 
 
 def wrapped(block: str) -> str:

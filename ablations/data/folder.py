@@ -11,10 +11,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from ablations.data.base import SPLITS, Data, DataSet, Split
+from ablations.data.base import FEWEST, SPLITS, Data, DataSet, Split
 from ablations.data.kept import Pictures, kept
 from ablations.data.pictures import UNREADABLE, Mode, check_size, refuse_unreadable, shape_of, split_of, square
 from analysis.format.errors import InputError
+from analysis.format.notation import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 
@@ -58,10 +59,17 @@ class Folder(DataSet):
     def _listed(self, files: list[Path], numbers: dict[str, int]) -> Pictures[Path]:
         root = Path(self.root).expanduser()
         parts: dict[Split, list[Path]] = {split: [] for split in SPLITS}
-        for key, path in sorted(zip(hashes(files), files, strict=True)):
+        keys = hashes(files)
+        for key, path in sorted(zip(keys, files, strict=True)):
             parts[split_of(key)].append(path)
         decode = partial(picture, size=self.size, mode=self.mode)
         label = (lambda path: numbers[_below(path, root)[0]]) if numbers else None
+        different = len(set(keys))
+        if different < min(len(files), FEWEST * len(SPLITS)):
+            raise InputError(
+                f"folder: the {len(files)} files below data.root={root} hold {counted(different, 'different image')}, "
+                "and copies go to one split: add images that differ"
+            )
         return Pictures(f"folder: {root}", parts, shape_of(self.size, self.mode), decode, label)
 
 

@@ -20,7 +20,7 @@ SMALLEST, LARGEST = 4, 256
 """Sides in pixels that a picture can be scaled to."""
 ENDS: dict[Split, float] = {"train": 0.8, "validation": 0.9, "test": 1.0}
 """The fraction of the hashes at which each split ends."""
-TOLD = 10  # pictures that cannot be read, of which a message tells
+TOLD = 3  # pictures that cannot be read, of which a message tells
 UNREADABLE = (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError, Image.DecompressionBombWarning)
 """The errors that `square` raises of a picture that cannot be read."""
 
@@ -87,7 +87,7 @@ def _scaled(sides: tuple[int, int], size: int) -> tuple[int, int]:
 def _eight_bits(image: Image.Image) -> Image.Image:
     """The image on white; ValueError for values that a conversion to 8 bits would clip."""
     if image.mode.startswith(("I", "F")):
-        raise ValueError(f"its values have more than 8 bits, mode {image.mode}")
+        raise ValueError(f"its values have more than 8 bits, mode {image.mode}, of which 8 have to be chosen")
     if not image.has_transparency_data:
         return image
     above = image.convert("RGBA")

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec
 from ablations.grids.fractional import model_matrix
+from ablations.metrics.registry import MEASURED_KINDS, directed, is_default
+from ablations.settings.cell import Cell
 from analysis.format.notation import listed
 
 EQUAL_TERMS = {
@@ -69,6 +71,22 @@ def claims_note(file: GridFile, tested: list[ClaimSpec]) -> list[str]:
     about = f"Papers' claims that are not tested, since their levels were not asked for ({count})"
     named = "" if len(lost) == len(file.expects) else f": {'; '.join(lost)}"
     return [f"{about}{named}."] if lost else []
+
+
+def unmeasured_note(claims: list[ClaimSpec], cells: list[Cell]) -> list[str]:
+    """A sentence on the papers' claims of metrics of samples that none of the cells measures."""
+    lost = [claim for claim in claims if not any(measures(cell, claim.metric) for cell in cells)]
+    metrics = listed(list(dict.fromkeys(directed()[claim.metric].label for claim in lost)))
+    count = f"{len(lost)} of {len(claims)}"
+    return [f"Papers' claims that are not tested, since {metrics} is not measured here ({count})."] if lost else []
+
+
+def measures(cell: Cell, metric: str) -> bool:
+    """True where a cell has such a metric of samples; True for metrics of other kinds."""
+    if metric in MEASURED_KINDS:
+        return True
+    judged = is_default(metric, cell.data.extractor) or metric in cell.evaluation.metrics
+    return judged and "test" in cell.evaluation.quality
 
 
 def fraction_footnote(n: int, crossings: list[dict[str, str]]) -> list[str]:

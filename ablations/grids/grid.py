@@ -110,7 +110,8 @@ def make(request: Request) -> Grid:
     _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
     points = _judged(points)
     every = range(request.first_seed, request.first_seed + int(count))
-    notes = (*not_compared, *footnotes.claims_note(file, tested))
+    unmeasured = footnotes.unmeasured_note(tested, [point.cell for point in points])
+    notes = (*not_compared, *footnotes.claims_note(file, tested), *unmeasured)
     return Grid(request.title, file.model_copy(update=update), points, list(every), looks, notes)
 
 

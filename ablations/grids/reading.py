@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, PrimarySpec, listed
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
+from ablations.settings.arguments import of_command
 from ablations.settings.plugins.folders import told
 from ablations.settings.registry import complaint
 from ablations.settings.request import LONGEST
@@ -36,6 +37,9 @@ def read(name: str) -> GridFile:
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {where}", file.layout, LAYOUTS)
     _check_axes(where, file.axes)
+    for key in (*file.set, *(key for axis in file.axes for level in axis.levels for key in level.set)):
+        if of_command(key):
+            raise InputError(f"{where}: {key} is no setting of a cell: give it on the command line")
     _check_levels(where, file)
     for claim in file.expects:
         if claim.metric not in directed():

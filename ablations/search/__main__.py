@@ -86,10 +86,12 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     provenance: dict[str, Any] = {"command": request.command, "code": code_version()}
     results = SearchResults(plan, optimizer, journal, folder, provenance, tracker)
     live = None if tracker is None else live_of(plan, tracker)
-    over, limit = optimizer.counted(), plan.study.limit
-    announced = Announced.of(plan, quick=True) if limit is None or over < limit else Announced(plan)
+    ended, limit = optimizer.ended(), plan.study.limit
+    announced = Announced.of(plan, quick=True) if limit is None or ended < limit else Announced(plan)
     if announced.trial:
-        print("\n".join([*announced.lines(over), *where(tracker)]), flush=True)
+        print("\n".join([*announced.lines(ended), *where(tracker)]), flush=True)
+    elif limit is not None and ended > limit:
+        print(f"{plan.study.name} has {ended} trials already, so that trials={limit} asks for none", flush=True)
     searcher = Searcher(plan, optimizer, journal, folder, lambda: results.write_in_time(ran=searcher.ran), live)
     interrupted = False
     with stopping(), watching(live):

@@ -8,9 +8,11 @@ from ablations.driver.bar import minutes
 from ablations.driver.beginning import measured_there
 from ablations.driver.estimates import DRAWN, FIRST, Measured
 from ablations.search.plan import SearchPlan
+from ablations.search.space import Study
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
+from analysis.format.names import LEARNING
 from analysis.format.notation import counted
 
 
@@ -40,14 +42,15 @@ class Announced:
         kinds = [*trial, *(stage for stage in confirming if not stage.trains)]
         return Announced(plan, trial, confirming, measured_there(plan.here, kinds, quick))
 
-    def lines(self, over: int = 0) -> list[str]:
-        """Lines on the trials to come, after so many are over."""
+    def lines(self, ended: int = 0) -> list[str]:
+        """Lines on the trials to come, after so many have ended."""
         study, workers = self.plan.study, len(self.plan.here.devices)
-        how = f"{study.file.sampler}, pruner {study.file.pruner}, by {' and '.join(self.plan.objectives)}"
+        sampler = f"{study.file.sampler}{_drawn(study)}"
+        how = f"{sampler}, pruner {study.file.pruner}, by {' and '.join(self.plan.objectives)}"
         if study.limit is None:
             trials = f"{study.hours:g} hours of trials ({how})"
         else:
-            left = max(0, study.limit - over)
+            left = max(0, study.limit - ended)
             takes = self._about(FIRST + left * self._alone(self.trial) / workers)
             trials = f"{counted(left, 'trial')} ({how}){takes}{', if none is pruned' if takes and study.prunes else ''}"
         seeds = counted(study.file.confirm, "fresh seed")
@@ -66,3 +69,12 @@ class Announced:
 
     def _about(self, seconds: float) -> str:
         return f": about {minutes(seconds)}" if self.measured.each else ""
+
+
+def _drawn(study: Study) -> str:
+    """The words for the trials that a sampler has drawn at random, before it has values to learn from; "" for none."""
+    if study.file.sampler not in LEARNING or not study.file.startup:
+        return ""
+    if study.limit is not None and study.limit <= study.file.startup:
+        return f" after {study.file.startup} trials, and so all at random"
+    return f" after {counted(study.file.startup, 'trial')} at random"

@@ -81,7 +81,7 @@ class Searcher:
             self._begin(number, params)
         self.before = self.done = self.optimizer.counted() - len(self.underway)
         self.best = self._best()
-        with bar("trials", self.limit, done=self.done, counts=True) as shown:
+        with bar("trials", self.limit and max(self.limit, self.done), done=self.done, counts=True) as shown:
             try:
                 self._pump(shown)
                 others = OtherCommands(self.dispatch, shown, lambda: self.best)

@@ -74,6 +74,8 @@ def asked_of(plan: SearchPlan) -> dict[str, Any]:
         "objectives": [objective_of(name) for name in plan.objectives],
         "parameters": [parameter_of(study, name, parameter) for name, parameter in study.parameters.items()],
         "sampler": study.file.sampler,
+        "startup": study.file.startup,
+        "limit": study.limit,
         "pruner": study.file.pruner,
         "seeds": study.seeds,
         "default": {name: said(value) for name, value in study.default.items() if sayable(study, name, value)},

@@ -267,6 +267,11 @@ def _check_settings(
         _check_key(key, values, options, axes)
 
 
+def of_command(key: str) -> bool:
+    """True for a key that says how a command runs, and is no setting of a cell."""
+    return key in RUN or key in SEARCH or key.startswith(LAUNCHER)
+
+
 def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]) -> None:
     if key in axes and key not in AXES:
         return

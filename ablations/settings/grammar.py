@@ -23,7 +23,7 @@ from hydra.core.override_parser.types import IntervalSweep, Override, QuotedStri
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from ablations.settings.bounds import refuse_many, refuse_vast
 from ablations.settings.plugins import folders
@@ -47,6 +47,16 @@ class Range:
 
 BARE = {"average": ("power", "std")}
 """Axis → the choice that a bare number selects, and the field that the number sets: average=0.05."""
+
+SLIPS = {
+    "'\\t'": "indent with spaces",
+    "mapping values are not allowed": "a text with a colon in it needs quotes",
+    "expected ',' or": "is a bracket closed that opens in line {}?",
+    "end of stream": "are the quotes closed that open in line {}?",
+    "cannot start any token": "a text that begins with it needs quotes",
+    "undefined alias": "a text that begins with * needs quotes",
+}
+"""A part of what YAML's parser says of a slip → what to do about it."""
 
 
 def options_of(group: str) -> dict[str, str]:
@@ -113,6 +123,8 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
         node: Any = OmegaConf.load(path)
         if "defaults" in node:
             node = _composed(path, group, option)
+    except MarkedYAMLError as error:
+        raise InputError(f"{path} cannot be read: {_slip(error)}") from error
     except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
     except AssertionError as error:
@@ -127,6 +139,16 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
             f"{path} lacks `name`, the {group} whose values it holds: add the line `name: …`, one of those in --help"
         )
     return {str(key): value for key, value in values.items()}
+
+
+def _slip(error: MarkedYAMLError) -> str:
+    """A slip of YAML in one line: its place, what the parser says, and what is meant by it."""
+    if error.problem_mark is None or not error.problem:
+        return " ".join(str(error).split())
+    place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
+    begun = (error.context_mark or error.problem_mark).line + 1
+    hint = next((f" ({words.format(begun)})" for part, words in SLIPS.items() if part in error.problem), "")
+    return f"{place}: {error.problem}{hint}"
 
 
 def _composed(path: Path, group: str, option: str) -> Any:

@@ -68,6 +68,8 @@ DECLARATIONS = "declarations"
 """The key of grid.json for the declarations and their times."""
 SEARCH, TRIAL = "search", "trial"
 """The key of grid.json for a search; and the column of runs.csv with its trials' numbers, "" for confirming cells."""
+LEARNING = ("tpe", "gp", "cmaes")
+"""The samplers of a search that draw at random until some trials have ended."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
 """The files that `analysis.pages` makes of the other files, and can make again."""
 

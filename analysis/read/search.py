@@ -88,7 +88,10 @@ class SearchWinner:
 
 @dataclass(frozen=True)
 class SearchMeta:
-    """The description of a search in grid.json: its question, what was searched and how, and what won."""
+    """The description of a search in grid.json: its question, what was searched and how, and what won.
+
+    Before `startup` trials have ended the sampler draws at random. A search of a number of trials has this `limit`.
+    """
 
     name: str
     study: str
@@ -98,6 +101,8 @@ class SearchMeta:
     parameters: tuple[SearchedParameter, ...]
     sampler: str
     seeds: Annotated[tuple[int, ...], Field(min_length=1)]
+    startup: int = 0
+    limit: int | None = None
     pruner: str = NO_PRUNER
     horizon: int | None = None
     default: dict[str, str] = field(default_factory=dict)
@@ -144,6 +149,11 @@ class Search:
     def finished(self) -> pd.DataFrame:
         """The trials that were trained to their end, and have a value of every objective."""
         return self.trials[self.trials["status"] == "finished"]
+
+    @property
+    def goes_on(self) -> bool:
+        """True where fewer trials have ended than were asked for."""
+        return self.head.limit is not None and int((self.trials["status"] != "running").sum()) < self.head.limit
 
     def parameter(self, name: str) -> SearchedParameter | None:
         """The parameter of this name, if it is searched."""

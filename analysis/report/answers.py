@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from typing import get_args
 
 from analysis.findings.answers import Answers
@@ -29,23 +28,19 @@ _ONE_FAMILY = (
 _FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."
 _REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_LOOK}"
 
+UNMEASURED = "not measured"
+"""The word for claims of a metric that the grid does not have, in place of "cannot tell"."""
+
 
 def published(answers: Answers) -> Section | None:
     """The fate of each finding of a paper that the grid's file states."""
     claims = answers.claims
-    lists = [
-        Items(f"{begun(word)} ({len(lines)} of {len(claims)})", tuple(lines))
-        for word in get_args(Fate)
-        if (
-            lines := [
-                f"{outcome.claim.claim} ({outcome.claim.source}): {why(outcome)}."
-                for outcome in claims
-                if outcome.fate == word
-            ]
-        )
-    ]
-    fates = Counter(outcome.fate for outcome in claims)
-    counts = ", ".join(f"{fates[word]} {word}" for word in get_args(Fate) if fates[word])
+    lines: dict[str, list[str]] = {word: [] for word in (*get_args(Fate), UNMEASURED)}
+    for outcome in claims:
+        word = UNMEASURED if outcome.metric is None else outcome.fate
+        lines[word].append(f"{outcome.claim.claim} ({outcome.claim.source}): {why(outcome)}.")
+    lists = [Items(f"{begun(word)} ({len(of)} of {len(claims)})", tuple(of)) for word, of in lines.items() if of]
+    counts = ", ".join(f"{len(of)} {word}" for word, of in lines.items() if of)
     gist = f"of {counted(len(claims), 'claim')} {counts}"
     note = _ONE_FAMILY if answers.meta.auto is None else f"{_ONE_FAMILY} {_REST_AT_FIRST}"
     texts = map(Text, (*exploratory_claims(answers), note))

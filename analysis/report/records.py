@@ -7,6 +7,7 @@ from itertools import islice
 
 import pandas as pd
 
+from analysis.figures.curves import weights_sentence
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS
 from analysis.findings.cells import CellRuns
@@ -44,8 +45,9 @@ def _axes(answers: Answers) -> list[str]:
 
 
 def _weights(answers: Answers) -> list[str]:
-    """The result of the check of the weight of t, along every axis."""
-    return weight_lines(answers.weight_check, answers.axes, recorded=bool(answers.weights))
+    """The result of the check of the weight of t along every axis; one sentence where all cells have the same."""
+    same = weights_sentence(answers)
+    return [same] if same else weight_lines(answers.weight_check, answers.axes, recorded=bool(answers.weights))
 
 
 def _notes(cells: Sequence[CellRuns]) -> list[str]:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.findings.search import Optimism, default_trial, near_an_end, value_of
+from analysis.format.names import LEARNING
 from analysis.format.notation import Rounding, begun, counted, listed, power_of_ten
 from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchedParameter, SearchWinner
 from analysis.words.verdicts import amount
@@ -59,7 +60,8 @@ def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None
     for winner in search.head.winners:
         sentences += [_won(search, winner, default), *_cut_off(search, winner)]
     if all(winner.trial == default for winner in search.head.winners):
-        return [*sentences, "No trial has beaten the paper's default: there is nothing to confirm."]
+        end = " so far." if search.goes_on else ": there is nothing to confirm."
+        return [*sentences, f"No trial has beaten the paper's default{end}"]
     if default not in {winner.trial for winner in search.head.winners}:
         sentences.append(_default(search, default))
     if confirmed is None:
@@ -85,6 +87,8 @@ def _searched(search: Search) -> str:
     ended = ", ".join(f"{n} {status}" for status, n in counts if n)
     seeds = f"{'seed' if len(head.seeds) == 1 else 'seeds'} {listed([str(seed) for seed in head.seeds])}"
     sampler = _SAMPLERS.get(head.sampler, head.sampler)
+    if head.sampler in LEARNING and len(search.trials) <= head.startup:
+        sampler = f"random search ({sampler} begins after {head.startup})"
     goals = listed([objective.label for objective in head.objectives])
     trials = counted(len(search.trials), "trial") + (f" ({ended})" if ended else "")
     return f"Searched {labels} for {goals} in {trials} by {sampler}, on validation data at {seeds}."
@@ -104,6 +108,8 @@ def _saved(search: Search) -> list[str]:
     if head.pruner == NO_PRUNER or not head.full_steps or head.trained_steps is None:
         return []
     share = max(0.0, 1 - head.trained_steps / head.full_steps)
+    if search.goes_on and not (search.trials["status"] == "pruned").any():
+        return []
     return [f"Pruning ({head.pruner}) saved {100 * share:.0f} % of the training steps."]
 
 
@@ -139,7 +145,8 @@ def _won(search: Search, winner: SearchWinner, default: int | None) -> str:
     objectives = [o for o in search.head.objectives if o.name in winner.values]
     values = listed([f"{o.label} {amount(o, winner.values[o.name], math.nan)}" for o in objectives])
     alone = len(search.head.objectives) == 1
-    own = "the search's own best value" if alone else "the search's own values"
+    so_far = " so far" if search.goes_on else ""
+    own = f"the search's own best value{so_far}" if alone else f"the search's own values{so_far}"
     name = begun(winner.label)
     if winner.trial == default:
         name = f"The {DEFAULT}" if alone else f"{name}, which is the {DEFAULT}"

@@ -94,6 +94,10 @@ class Optimizer:
         """The number of trials that count: trials that ended by accident do not, and are asked for again."""
         return sum(not trial.user_attrs.get("again") for trial in self._trials())
 
+    def ended(self) -> int:
+        """The number of trials that count and have ended."""
+        return sum(trial.state != TrialState.RUNNING and not trial.user_attrs.get("again") for trial in self._trials())
+
     def resume(self) -> list[tuple[int, Params]]:
         """The trials that were under way when this driver ended; InputError where another driver's are."""
         running = [trial for trial in self._trials() if trial.state == TrialState.RUNNING]

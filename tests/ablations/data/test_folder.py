@@ -248,6 +248,14 @@ def test_values_of_more_than_8_bits_are_refused_rather_than_clipped(tmp_path):
         picture(path, 8, "grey")
 
 
+def test_copies_of_one_image_are_counted_once(tmp_path):
+    image = noise(1, 8, 8, 3, seed=0)[0]
+    for i in range(20):
+        saved(image, tmp_path / f"{i}.png")
+    with pytest.raises(InputError, match=r"the 20 files below data\.root=.* hold 1 different image, and copies go to"):
+        load(tmp_path)
+
+
 def test_hidden_files_and_other_files_are_left_alone(tmp_path):
     pictures(tmp_path)
     before = load(tmp_path).digest

@@ -49,6 +49,39 @@ def test_numbers_and_booleans_are_levels(said):
     assert read("mine").axes[0].levels[1].title == "twice"
 
 
+@pytest.mark.parametrize(
+    ("axis", "keys", "named"),
+    [
+        (AXIS, {"set": {"launcher.workers": 1}}, "launcher.workers"),
+        (AXIS, {"set": {"seeds": 3}}, "seeds"),
+        ({"name": "seed", "levels": [{"name": "a", "set": {"first_seed": 1}}]}, {}, "first_seed"),
+    ],
+)
+def test_how_a_command_runs_is_not_in_a_file(axis, keys, named, said):
+    said(axis, **keys)
+    with pytest.raises(InputError, match=rf"mine.*: {named} is no setting of a cell: give it on the command line"):
+        read("mine")
+
+
+@pytest.mark.parametrize(
+    ("metric", "words", "note"),
+    [
+        ("fid", ["data=mixture2d"], "FID"),
+        ("energy_distance", ["data=digits"], "Energy distance"),
+        ("fid", ["data=digits", "evaluation.quality=[]"], "FID"),
+        ("fid", ["data=digits"], ""),
+        ("nll", ["data=mixture2d"], ""),
+        ("fid_infinity", ["data=digits"], "FID∞"),
+        ("fid_infinity", ["data=digits", "evaluation.metrics=[fid_infinity]"], ""),
+    ],
+)
+def test_a_claim_of_what_is_not_measured_is_said(metric, words, note, said):
+    said(AXIS, expects=[CLAIM | {"metric": metric, "than": {"schedule": "linear"}}])
+    notes = make(parse_run(["grid=mine", *words])).notes
+    expected = f"Papers' claims that are not tested, since {note} is not measured here (1 of 1)."
+    assert notes == ((expected,) if note else ())
+
+
 def test_levels_that_are_numbers_are_picked_and_joined_by_others(said):
     said({"name": "horizon", "levels": [100, 200]})
     assert [cell.horizon for cell in cells("horizon=200,300")] == [200, 300]

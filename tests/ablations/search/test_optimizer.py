@@ -130,6 +130,7 @@ def test_failed_trials_keep_their_reason_and_accidents_are_asked_for_again_once(
     assert optimizer.counted() == 1, "an accident does not count"
     again = opened(tmp_path)
     assert again.ask() == (2, lost)
+    assert (again.counted(), again.ended()) == (2, 1), "one is under way"
     assert again.ask()[1] != lost
     states = [(trial.state, trial.metadata["reason"]) for trial in again.trials()[:2]]
     assert states == [("failed", "the bound is not finite"), ("failed", "No space left on device")]

@@ -160,6 +160,11 @@ def test_run_again_it_starts_nothing_and_more_trials_continue_it(again, capsys):
     assert set((again.results / ".stages").iterdir()) == stages
     assert trials_in(again.results) == before
     assert read_search(again.results / "found").head.command == command, "which made it"
+    assert search.main([word.replace("trials=9", "trials=4") for word in again.arguments]) == 0
+    assert trials_in(again.results) == before
+    captured = capsys.readouterr()
+    assert "found has 9 trials already, so that trials=4 asks for none" in captured.out
+    assert "of 4" not in captured.err
     longer = [word.replace("trials=9", "trials=11") for word in again.arguments]
     assert search.main(longer) == 0
     after = trials_in(again.results)
@@ -437,7 +442,7 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
 
 
 def test_a_search_says_what_it_runs_before_its_trials_and_before_it_confirms(searched):
-    assert "9 trials (tpe, pruner median, by nll/val): about " in searched.printed
+    assert "9 trials (tpe after 3 trials at random, pruner median, by nll/val): about " in searched.printed
     assert "then, on test data, the winner and the paper's default at 2 fresh seeds: about " in searched.printed
     assert "confirmation on test data, 2 cells × 2 seeds: about " in searched.printed
     assert "MLflow   " in searched.printed.partition("confirmation")[0]
@@ -447,8 +452,14 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     assert search.main([*POINTS, "dry_run=true", f"results={tmp_path}"]) == 0
     printed = capsys.readouterr().out
     assert "schedule.gamma_min       -14 to -2; the paper's default is -13.3" in printed
-    assert "9 trials (tpe, pruner median, by nll/val)" in printed
+    assert "9 trials (tpe after 3 trials at random, pruner median, by nll/val)" in printed
     assert not (tmp_path / "found").exists()
+
+
+def test_fewer_trials_than_a_sampler_needs_are_called_random(tmp_path, capsys):
+    words = ["study.startup=9" if word.startswith("study.startup") else word for word in POINTS]
+    assert search.main([*words, "dry_run=true", f"results={tmp_path}"]) == 0
+    assert "9 trials (tpe after 9 trials, and so all at random, pruner" in capsys.readouterr().out
 
 
 @pytest.mark.slow

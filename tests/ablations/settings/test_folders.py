@@ -52,6 +52,22 @@ def test_a_file_that_cannot_be_read_is_one_line_and_help_goes_on(configs, capsys
     assert "broken" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("name: linear\n\tbeta_1: 1\n", r"line 2, column 1: .* \(indent with spaces\)"),
+        ("name: linear: mine\n", r"line 1, column 13: .* \(a text with a colon in it needs quotes\)"),
+        ("name: x\nsuggests: {a: 1\nbeta_1: 2\n", r"line 3, column 7: .*a bracket closed that opens in line 2\?\)"),
+        ("name: 'x\n", r"line 2, column 1: .*are the quotes closed that open in line 1\?\)"),
+        ("name: @x\n", r"line 1, column 7: .*a text that begins with it needs quotes\)"),
+    ],
+)
+def test_a_slip_of_yaml_has_its_place_and_what_is_meant(text, said, configs):
+    write(configs, "schedule", "broken", text)
+    with pytest.raises(InputError, match=rf"broken\.yaml cannot be read: {said}$"):
+        grammar.load("schedule", "broken")
+
+
 def test_text_in_a_folder_of_ones_own_names_no_code(configs):
     write(configs, "schedule", "evil", "name: linear\nbeta_1: [{_target_: os.system}]\n")
     with pytest.raises(InputError, match="names code to run"):

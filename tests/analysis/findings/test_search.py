@@ -170,6 +170,31 @@ def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
     assert len(told) == 3
 
 
+def test_a_search_that_goes_on_does_not_speak_as_if_it_were_over(tmp_path):
+    search = read_search(few(tmp_path / "s", 2.30, 2.31, winner_of=0))
+    told = search_sentences(dataclasses.replace(search, head=dataclasses.replace(search.head, limit=3)))
+    assert told[1].endswith("the search's own best value so far.")
+    assert told[2] == "No trial has beaten the paper's default so far."
+    search = dataclasses.replace(search, head=dataclasses.replace(search.head, limit=2))
+    assert "there is nothing to confirm" in search_sentences(search)[2]
+
+
+@pytest.mark.parametrize(
+    ("sampler", "startup", "by"),
+    [
+        ("tpe", 2, "random search (TPE begins after 2)"),
+        ("tpe", 1, "TPE"),
+        ("random", 2, "random search"),
+        ("grid", 2, "a grid"),
+    ],
+)
+def test_a_sampler_that_has_not_begun_to_learn_is_random_search(sampler, startup, by, tmp_path):
+    search = read_search(few(tmp_path / "s", 2.30, 2.31, winner_of=0))
+    head = dataclasses.replace(search.head, sampler=sampler, startup=startup)
+    told = search_sentences(dataclasses.replace(search, head=head))
+    assert told[0].endswith(f"(2 finished) by {by}, on validation data at seed 0.")
+
+
 def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
     search = read_search(few(tmp_path / "s", "pruned", 2.3, winner_of=1))
     assert default_trial(search) == 0

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 from analysis.findings.answers import Answers
-from analysis.report.answers import axes, noise
+from analysis.report.answers import axes, noise, published
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons
 from analysis.report.figures import caption
 from analysis.report.page import Items, Text, render
 from analysis.report.verdict import verdict
 from tests.analysis.conftest import FID, NLL, known
+from tests.analysis.findings.test_expectations import claim
+from tests.analysis.findings.test_expectations import grid_of as claims_on
 from tests.analysis.findings.test_factorial import grid_of as planted
 from tests.analysis.findings.test_verdicts import VALUES, grid_of
 from tests.analysis.report.pages import Page
@@ -180,6 +182,13 @@ def test_points_are_called_points():
         assert "validation data" in told
         assert "image" not in told
         assert answers.costs.sampling.label == "sampling time per point"
+
+
+def test_a_claim_of_what_was_not_measured_is_not_counted_as_undecided():
+    claims = [claim("cosine", "linear", metric="nll"), claim("cosine", "linear")]
+    section = published(Answers.of(claims_on(*claims)))
+    assert section.gist == "of 2 claims 1 as published, 1 not measured"
+    assert [block.title for block in lists(section.blocks)] == ["As published (1 of 2)", "Not measured (1 of 2)"]
 
 
 def test_axes_that_depend_on_each_other_and_do_not_cross_in_full_have_no_averages(page):

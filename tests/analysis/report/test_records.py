@@ -2,16 +2,19 @@
 
 import dataclasses
 
+import pandas as pd
+
 from analysis.findings.answers import Answers
 from analysis.format.links import tracking_of
 from analysis.read.runs import read_folder
 from analysis.report.another_seed import one_more_seed
 from analysis.report.costs import cost, si
-from analysis.report.page import FactTable, Link, Section, prose, render
+from analysis.report.page import FactTable, Items, Link, Section, prose, render
 from analysis.report.records import besides, missing, provenance
-from tests.analysis.conftest import build, rows
+from tests.analysis.conftest import answers_of, build, rows, write_curves
 from tests.analysis.findings.test_costs import TRAINED, costed
 from tests.analysis.report.pages import Page
+from tests.analysis.tables.grids import axis, grid_of
 
 
 def test_tracebacks_are_folded_below_the_reasons(tmp_path):
@@ -60,6 +63,16 @@ def test_effective_weights_and_parameters_of_each_axis(shared_folder):
         "Objective may change how much each t counts in training. That is part of this choice, and no second "
         "difference, so it was not checked."
     )
+
+
+def test_equal_weights_are_said_once_whatever_an_axis_may_change(tmp_path):
+    """Along an axis of learning rates, which is a field of training, all cells weight every t alike."""
+    rate = axis("rate", "Rate", {name: (name, {"training.learning_rate": name}) for name in ("0.001", "0.01")})
+    folder = grid_of(tmp_path / "g", "general", [rate])
+    ids = list(dict.fromkeys(pd.read_csv(folder / "runs.csv", dtype=str)["cell_id"]))
+    write_curves(folder, [(cell, 0, "expected_weight", t, 1.0) for cell in ids for t in (1, 2, 3)])
+    blocks = {block.title: block for block in besides(answers_of(folder)).blocks if isinstance(block, Items)}
+    assert blocks["Effective weight of each t"].items == ("All cells give every t the same weight in training.",)
 
 
 def test_seconds_told_apart_are_counted():
