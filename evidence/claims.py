@@ -14,8 +14,8 @@ from typing import Any
 from analysis.findings.costs import work_seconds
 from analysis.read.runs import read_folder
 from evidence import markdown
+from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, marks_of
-from evidence.told import Told
 
 FATES = ("as published", "contrary to the paper", "no difference that matters", "too early to say", "cannot tell")
 """What may become of a claim, in the order of the page."""
@@ -40,7 +40,7 @@ told apart · equal for practical purposes · cannot tell. Claims: {" · ".join(
 class Folder:
     """A committed grid with what is counted of it."""
 
-    told: Told
+    told: CommittedGrid
 
     @property
     def name(self) -> str:
@@ -115,7 +115,7 @@ def verdict(claim: dict[str, Any]) -> str:
 
 def document() -> str:
     """The content of docs/claims.md."""
-    folders = [Folder(Told(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
+    folders = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
     grids = [folder for folder in folders if "search" not in folder.told.grid]
     told = [folder for folder in grids if folder.claims]
     fates = sum((folder.fates for folder in told), Counter())

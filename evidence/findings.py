@@ -4,7 +4,8 @@ python -m evidence.findings > docs/findings.md
 python -m evidence.findings readme              # what stands in README under "What it found so far"
 
 `findings.md.jinja` has the sentences; each number in them is read from a grid's `answers.json`, and each direction is
-asserted as it is read (`told.py`). A digit of ours that is typed by hand has no place there: a test looks for such.
+asserted as it is read (`committed_grid.py`). A digit of ours that is typed by hand has no place there: a test looks
+for such.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evidence.told import Told, check
+from evidence.committed_grid import CommittedGrid, check
 
 PAGE, README = "findings.md.jinja", "readme.md.jinja"
 WIDTH = 138
@@ -34,7 +35,7 @@ def rendered(template: str) -> str:
     """A template with all numbers in it."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, undefined=StrictUndefined, autoescape=False, trim_blocks=True)
-    return environment.get_template(template).render(grid=Told, check=check, NLL="nll", FID="fid")
+    return environment.get_template(template).render(grid=CommittedGrid, check=check, NLL="nll", FID="fid")
 
 
 def blocks(text: str) -> Iterator[str]:

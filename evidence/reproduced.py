@@ -26,8 +26,8 @@ from ablations.stages.machine import kind_of_machine
 from analysis.format import options
 from analysis.format.errors import InputError, unknown
 from analysis.format.options import Option
+from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, numerics_of
-from evidence.told import Told
 
 OPTIONS = {
     "grids": Option("committed grids, with commas between; by default all of today's numerics"),
@@ -56,7 +56,7 @@ class Again:
     @property
     def head(self) -> dict[str, Any]:
         """The grid.json of its grid."""
-        return Told(self.grid).grid
+        return CommittedGrid(self.grid).grid
 
     @property
     def levels(self) -> dict[str, str]:

@@ -25,7 +25,7 @@ from analysis.format.options import Option
 from evidence.page_command import page_command
 
 if TYPE_CHECKING:
-    from ablations.search.optimizer.told import Told
+    from ablations.search.optimizer.trials import StoredTrial
 
 OPTIONS = {
     "repeats": Option("searches per sampler, each with draws of its own", 10, int),
@@ -131,7 +131,7 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
     return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
 
 
-def run(results: Path, name: str, words: list[str]) -> list[Told]:
+def run(results: Path, name: str, words: list[str]) -> list[StoredTrial]:
     """The trials of a search without its confirmation."""
     from ablations.engine.journal import Journal
     from ablations.launchers.local import Local
@@ -150,13 +150,13 @@ def run(results: Path, name: str, words: list[str]) -> list[Told]:
     return optimizer.trials()
 
 
-def swept(trials: list[Told]) -> Sweep:
+def swept(trials: list[StoredTrial]) -> Sweep:
     """The sweep's best and worst, of the cells that finished."""
     values = [trial.values[0] for trial in trials if trial.state == "finished"]
     return Sweep(min(values), max(values), len(values))
 
 
-def winner(trials: list[Told]) -> Told:
+def winner(trials: list[StoredTrial]) -> StoredTrial:
     """The best finished trial."""
     return min((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.values[0])
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from evidence.committed_grid import CommittedGrid, Untrue, size
 from evidence.findings import PAGE, README, document
-from evidence.told import Told, Untrue, size
 
 ROOT = Path(__file__).parents[1]
 
@@ -66,7 +66,7 @@ def test_no_digit_of_ours_is_typed_by_hand(template):
 
 
 def test_a_verdict_that_a_grid_has_not_is_not_written():
-    told = Told("coupling")
+    told = CommittedGrid("coupling")
     few = "straight optimal 2", "straight independent 2"
     assert told.better(FID, *few) == told.worse(FID, *reversed(few))
     for wrong in (told.worse, told.equal, told.untold):
@@ -92,7 +92,7 @@ def test_speed_and_precision():
 
 def of_precision(metric: str) -> str:
     """What docs/gpu.md says of bf16 beside float32 in a metric, from the six comparisons that the grid declares."""
-    told = Told("precision")
+    told = CommittedGrid("precision")
     name = told.metric(metric)["name"]
     found = [one for one in told.answers["comparisons"] if one["metric"] == name and one["primary"]]
     label = {i: levels.split()[0] for levels, i in told.cells.items()}
@@ -122,7 +122,7 @@ def test_what_the_kernel_changes():
 
 
 def test_what_the_search_found():
-    told = Told("search-schedule")
+    told = CommittedGrid("search-schedule")
     best = told.headline(NLL)["best"]
     order = sorted(told.cells, key=lambda cell: told.cells[cell] != best)
     nlls, fids = ([told.measured(metric, cell) for cell in order] for metric in (NLL, FID))

@@ -43,7 +43,7 @@ MAIN = ("init_main_from_name", "init_main_from_path")
 
 
 @dataclass(frozen=True)
-class Told:
+class DriverState:
     """The driver as its workers must know it: its working folder, its program, the registered classes, its code."""
 
     folder: str
@@ -52,11 +52,11 @@ class Told:
     code: str
 
     @staticmethod
-    def here() -> Told:
+    def here() -> DriverState:
         """This process, described as `multiprocessing` describes a parent to its child."""
         preparation = spawn.get_preparation_data("worker")
         program = tuple((key, preparation[key]) for key in MAIN if key in preparation)
-        return Told(os.getcwd(), program, tuple(plugins.modules()), _code())
+        return DriverState(os.getcwd(), program, tuple(plugins.modules()), _code())
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,9 @@ def _code() -> str:
     return f"{source_digest()} with torch {torch.__version__}"
 
 
-def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | None, device: str) -> Iterator[Changes]:
+def perform_of(
+    driver: DriverState, place: Place, pickled: bytes, parcel: Parcel | None, device: str
+) -> Iterator[Changes]:
     """In a worker: perform a stage, in the driver's journal if it can be read from here, else with a parcel.
 
     Yields what the stage has left, where that is not in the journal; at last its status, `UNSEEN` where it would need a
@@ -120,7 +122,7 @@ def perform_told(driver: Told, place: Place, pickled: bytes, parcel: Parcel | No
         yield from performed(stage, parcel, device)
 
 
-def call_told(driver: Told, pickled: bytes) -> Any:
+def call_of(driver: DriverState, pickled: bytes) -> Any:
     """In a worker: call a function of the driver, and return its value."""
     _prepare(driver)
     function, values = pickle.loads(pickled)
@@ -128,7 +130,7 @@ def call_told(driver: Told, pickled: bytes) -> Any:
 
 
 @cache
-def _prepare(driver: Told) -> None:
+def _prepare(driver: DriverState) -> None:
     """In a new worker: go to the driver's folder, and import what it has registered."""
     if driver.code != _code():
         raise InputError(

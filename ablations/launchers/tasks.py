@@ -23,7 +23,7 @@ from ablations.engine.parcels import Desk, packed
 from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.cluster import Need, first_line, listed, nodes_of, refusal_of
-from ablations.launchers.nodes import UNSEEN, Place, Told, perform_told, take_away
+from ablations.launchers.nodes import UNSEEN, DriverState, Place, perform_of, take_away
 from analysis.format.errors import InputError
 
 LOOK_SECONDS = 5.0
@@ -57,10 +57,10 @@ class Tasks(Workers):
         self.need = Need(1, gpus)
         self.under_way: dict[Future[str], Task] = {}
         self.looked = self.possible = time.monotonic()
-        self.told = Told.here()
+        self.driver = DriverState.here()
         self.shared = True
         # A second try is the dispatcher's.
-        self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_told)
+        self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_of)
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         self.need = Need(stage.threads, self.gpus)
@@ -97,7 +97,7 @@ class Tasks(Workers):
             parcel = self.ray.put(packed(self.journal, task.stage))
         options = {"name": task.stage.kind, "num_cpus": task.need.cpus, "num_gpus": task.need.gpus}
         pickled = pickle.dumps(task.stage)
-        task.changes = self.perform.options(**options).remote(self.told, self.place, pickled, parcel, task.device)
+        task.changes = self.perform.options(**options).remote(self.driver, self.place, pickled, parcel, task.device)
         if task.desk.closed:
             # It was cancelled on its way.
             self._stop(task)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.told import Told
+from ablations.search.optimizer.trials import StoredTrial
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Finalist:
 
     level: str
     label: str
-    trial: Told
+    trial: StoredTrial
 
 
 def finalists(optimizer: Optimizer) -> list[Finalist]:
@@ -40,7 +40,7 @@ def finalists(optimizer: Optimizer) -> list[Finalist]:
     return chosen if len(ends) == len(objectives) else [Finalist("found", "best in both", chosen[0].trial)]
 
 
-def _best(front: list[Told], objective: int, sign: int) -> Told:
+def _best(front: list[StoredTrial], objective: int, sign: int) -> StoredTrial:
     return max(front, key=lambda trial: sign * trial.values[objective])
 
 
@@ -55,12 +55,14 @@ def said_within(metric: MetricColumn) -> str:
     return label if label[1:2].isupper() else f"{label[:1].lower()}{label[1:]}"
 
 
-def between(inner: list[Told], front: list[Told], objectives: Sequence[MetricColumn]) -> list[Told]:
+def between(
+    inner: list[StoredTrial], front: list[StoredTrial], objectives: Sequence[MetricColumn]
+) -> list[StoredTrial]:
     """The trial nearest to the best of both objectives, each scaled by the front; none where none lies between."""
     ranges = [(min(values), max(values)) for values in zip(*(trial.values for trial in front), strict=True)]
     bests = [high if objective.sign > 0 else low for objective, (low, high) in zip(objectives, ranges, strict=True)]
 
-    def distance(trial: Told) -> float:
+    def distance(trial: StoredTrial) -> float:
         places = zip(trial.values, bests, ranges, strict=True)
         return math.hypot(*((value - best) / (high - low) for value, best, (low, high) in places))
 

@@ -22,7 +22,7 @@ from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.told import TrialOutcome
+from ablations.search.optimizer.trials import TrialOutcome
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params
 from ablations.search.trial import Course, Way

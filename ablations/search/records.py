@@ -11,7 +11,7 @@ from ablations.results.trials import Line, Part
 from ablations.search.file import ParameterSpec
 from ablations.search.finalists import Finalist, finalists
 from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.told import Told, row_of
+from ablations.search.optimizer.trials import StoredTrial, row_of
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params, Study, said, whole
 from ablations.settings.identity import parameters
@@ -44,7 +44,9 @@ def importances_of(optimizer: Optimizer) -> dict[str, Any]:
     }
 
 
-def head_of(plan: SearchPlan, optimizer: Optimizer, trials: list[Told], provenance: dict[str, Any]) -> dict[str, Any]:
+def head_of(
+    plan: SearchPlan, optimizer: Optimizer, trials: list[StoredTrial], provenance: dict[str, Any]
+) -> dict[str, Any]:
     """The search's entry of grid.json."""
     over = [trial for trial in trials if trial.state != RUNNING]
     return {

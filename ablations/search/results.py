@@ -21,7 +21,7 @@ from ablations.results.trials import Line, Part, parts_of, write_parts
 from ablations.search.confirmation import cells_of, forget_pages
 from ablations.search.finalists import finalists
 from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.told import Told
+from ablations.search.optimizer.trials import StoredTrial
 from ablations.search.plan import SearchPlan
 from ablations.search.records import check_same_search, trials_of, unconfirmed
 from ablations.tracking.mlflow_runs import RUNNING, Points
@@ -87,7 +87,7 @@ class SearchResults:
         curves = self._curves(self.optimizer.trials(), before.curves)
         write_parts(self.folder, trials_of(self.plan, self.optimizer, curves, provenance), cells)
 
-    def _curves(self, trials: Iterable[Told], before: list[Line]) -> list[Line]:
+    def _curves(self, trials: Iterable[StoredTrial], before: list[Line]) -> list[Line]:
         """Curves of the trainings of finished trials, in order; those of a cell that was tried twice appear once."""
         points: dict[tuple[object, ...], Line] = {}
         for trial in trials:
@@ -97,7 +97,7 @@ class SearchResults:
                 points |= {tuple(line.values())[:-1]: line for line in self.curves[trial.number]}
         return list(points.values())
 
-    def _reported(self, trial: Told, before: list[Line]) -> list[Line]:
+    def _reported(self, trial: StoredTrial, before: list[Line]) -> list[Line]:
         """The curves of a trial, and what the pruner was told. Where the journal has none, curves that stood there
         `before` stay: a damaged training of a trial that has its value is not repeated."""
         cell, seeds = trial.metadata.get("cell_id", ""), self.plan.study.seeds

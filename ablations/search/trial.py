@@ -19,7 +19,7 @@ from statistics import fmean
 from ablations.engine.journal import Failure, Journal
 from ablations.grids.grid import Planned
 from ablations.results.records import own_metrics
-from ablations.search.optimizer.told import TrialOutcome
+from ablations.search.optimizer.trials import TrialOutcome
 from ablations.stages.graph import training_of
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage

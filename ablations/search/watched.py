@@ -9,7 +9,7 @@ from pathlib import Path
 from ablations.driver.watched import Watched, points_of
 from ablations.engine.journal import Journal
 from ablations.grids.grid import Planned
-from ablations.search.optimizer.told import Told, row_of
+from ablations.search.optimizer.trials import StoredTrial, row_of
 from ablations.search.space import Params, Study
 from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage, rung_of
@@ -51,7 +51,7 @@ class WatchedTrial(Watched):
 
     def run(self) -> Tracked:
         noted = {"cell_id": self.planned[0].cell_id}
-        row = row_of(self.study, Told(self.number, RUNNING, self.params, (), {}, noted, {}))
+        row = row_of(self.study, StoredTrial(self.number, RUNNING, self.params, (), {}, noted, {}))
         texts = {name: str(value) for name, value in row.items()}
         return trial_run(texts, [], self.study.name, self.identity, self.folder)
 

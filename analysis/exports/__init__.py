@@ -117,7 +117,7 @@ class AnswersFile(Entry):
         return version
 
 
-class _Told:
+class _Entry:
     """A finding with further attributes, as an entry of the file needs them."""
 
     def __init__(self, finding: object, **more: Any) -> None:
@@ -142,7 +142,7 @@ def answers_file(answers: Answers) -> AnswersFile:
         "metrics": answers.metrics,
         "cells": list(_cells(answers)),
         "baseline": answers.baseline,
-        "headlines": [_Told(answer, sentence=headline(answer)) for answer in of_metrics],
+        "headlines": [_Entry(answer, sentence=headline(answer)) for answer in of_metrics],
         "rows": list(_rows(answers, places)),
         "estimates": list(_estimates(answers)),
         "references": [
@@ -153,12 +153,12 @@ def answers_file(answers: Answers) -> AnswersFile:
         "comparisons": list(_comparisons(answers)),
         "claims": list(_claims(answers)),
         "effects": list(_effects(answers)),
-        "averages": [_Told(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
+        "averages": [_Entry(entry, metric=of.metric.name) for of in answers.effects for entry in of.averages],
         "costs": list(_costs(answers)),
         "fronts": list(_fronts(answers)),
-        "weights": [_Told(difference, axis=axis) for axis, difference in answers.weight_check.differences.items()],
+        "weights": [_Entry(difference, axis=axis) for axis, difference in answers.weight_check.differences.items()],
         "optimism": [
-            _Told(entry, n=len(entry.fresh.values), sentence=optimism_sentence(entry))
+            _Entry(entry, n=len(entry.fresh.values), sentence=optimism_sentence(entry))
             for entry in answers.optimism or ()
         ],
         "rungs": list(_rungs(answers)),
@@ -168,18 +168,18 @@ def answers_file(answers: Answers) -> AnswersFile:
     return AnswersFile.model_validate(content, context={"places": places})
 
 
-def _round(answers: Answers) -> _Told | None:
+def _round(answers: Answers) -> _Entry | None:
     now, basis = answers.meta.round, answers.grid.basis
     if now is None or basis is None:
         return None
-    return _Told(now, planned_seeds=basis.planned, steps=basis.steps, sentence=banner(answers.grid))
+    return _Entry(now, planned_seeds=basis.planned, steps=basis.steps, sentence=banner(answers.grid))
 
 
-def _cells(answers: Answers) -> Iterator[_Told]:
+def _cells(answers: Answers) -> Iterator[_Entry]:
     words = zip(answers.cells, shortfalls(answers.cells), noted(answers.cells), strict=True)
     for cell, shortfall, notes in words:
         ended = {str(status): int(n) for status, n in cell.runs["status"].value_counts(sort=False).items()}
-        yield _Told(
+        yield _Entry(
             cell,
             levels=cell.levels_of(answers.axes),
             runs=dict(sorted(ended.items())),
@@ -188,56 +188,56 @@ def _cells(answers: Answers) -> Iterator[_Told]:
         )
 
 
-def _rows(answers: Answers, places: Mapping[int, int]) -> Iterator[_Told]:
+def _rows(answers: Answers, places: Mapping[int, int]) -> Iterator[_Entry]:
     for answer in answers.findings:
         for row in answer.rows:
             findings = row.answer
             here = [places[id(cell)] for cell in findings.cells]
             numbers = {name: [here[i] for i in getattr(findings, name)] for name in ("leading", "as_good")}
             best = None if findings.best is None else here[findings.best]
-            yield _Told(findings, levels=row.levels, cells=here, best=best, sentence=headline(findings), **numbers)
+            yield _Entry(findings, levels=row.levels, cells=here, best=best, sentence=headline(findings), **numbers)
 
 
-def _estimates(answers: Answers) -> Iterator[_Told]:
+def _estimates(answers: Answers) -> Iterator[_Entry]:
     summary = answers.summary
     for name in (metric.name for metric in answers.metrics):
         marks = summary.marks[name]
         for i, (cell, estimate) in enumerate(zip(answers.cells, summary.estimates[name], strict=True)):
             may = marks[i] in ("good", "open")
             more = {"n": len(estimate.values), "comparable": cell.comparable(name), "may_be_best": may}
-            yield _Told(estimate, metric=name, cell=i, **more)
+            yield _Entry(estimate, metric=name, cell=i, **more)
 
 
-def _comparisons(answers: Answers) -> Iterator[_Told]:
+def _comparisons(answers: Answers) -> Iterator[_Entry]:
     pairs = [pair for answer in answers.findings for pair in answer.pairs]
     for pair, declared in zip(pairs, answers.declared_pairs, strict=True):
-        yield _Told(pair, sentence=comparison_sentence(pair), **_declared(declared))
+        yield _Entry(pair, sentence=comparison_sentence(pair), **_declared(declared))
 
 
-def _claims(answers: Answers) -> Iterator[_Told]:
+def _claims(answers: Answers) -> Iterator[_Entry]:
     first_look = answers.meta.auto is not None
     for outcome, declared in zip(answers.claims, answers.declared_claims, strict=True):
         metric = outcome.claim.metric if outcome.metric is None else outcome.metric.name
         sentence = claim_sentence(outcome, first_look=first_look)
-        yield _Told(outcome, metric=metric, sentence=sentence, **_declared(declared))
+        yield _Entry(outcome, metric=metric, sentence=sentence, **_declared(declared))
 
 
 def _declared(when: Declared) -> dict[str, Any]:
     return {"declared": when, "exploratory": when != "beforehand"}
 
 
-def _effects(answers: Answers) -> Iterator[_Told]:
+def _effects(answers: Answers) -> Iterator[_Entry]:
     names = {axis.label: axis.name for axis in answers.axes}
     for factorial in answers.effects:
         for effect in factorial.ranked:
             axes = [names[label] for label in effect.factors]
-            yield _Told(effect, metric=factorial.metric.name, axes=axes, matters=factorial.matters(effect))
+            yield _Entry(effect, metric=factorial.metric.name, axes=axes, matters=factorial.matters(effect))
 
 
-def _costs(answers: Answers) -> Iterator[_Told]:
+def _costs(answers: Answers) -> Iterator[_Entry]:
     for name, cost in _measures(answers).items():
         if any(cost.values):
-            yield _Told(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
+            yield _Entry(cost, name=name, means=[cost.mean(i) for i in range(len(answers.cells))])
 
 
 def _measures(answers: Answers) -> dict[Measure, Cost]:
@@ -252,17 +252,17 @@ def _fronts(answers: Answers) -> Iterator[dict[str, Any]]:
         yield {"metric": purchase.answer.metric.name, "cost": names[id(purchase.cost)], "cells": on}
 
 
-def _rungs(answers: Answers) -> Iterator[_Told]:
+def _rungs(answers: Answers) -> Iterator[_Entry]:
     for answer in answers.findings:
         for rung in answer.budget.rungs if answer.budget is not None else ():
             means = [rung.mean(i) for i in range(len(answers.cells))]
-            yield _Told(rung, metric=answer.metric.name, means=means, best=rung.best(answer.metric.sign))
+            yield _Entry(rung, metric=answer.metric.name, means=means, best=rung.best(answer.metric.sign))
 
 
-def _courses(answers: Answers) -> Iterator[_Told]:
+def _courses(answers: Answers) -> Iterator[_Entry]:
     for answer in answers.findings:
         for course in answer.budget.courses if answer.budget is not None else ():
-            yield _Told(course, metric=answer.metric.name, verdicts=(*course.verdicts, course.pair.verdict))
+            yield _Entry(course, metric=answer.metric.name, verdicts=(*course.verdicts, course.pair.verdict))
 
 
 def answers_json(answers: Answers) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Prospects:
         for means in self._grids(tested):
             power = np.zeros(len(tested))
             for part, alpha in families:
-                power[part] = told(means.at((slice(None), part)), alpha).mean(0)
+                power[part] = detected(means.at((slice(None), part)), alpha).mean(0)
             least = [n or (means.seeds if rate >= POWER else None) for n, rate in zip(least, power, strict=True)]
             if all(least):
                 break
@@ -106,7 +106,7 @@ class Prospects:
                 yield Means(mean, by_seeds, images, n, max(means.images for means in old), spread)
 
 
-def told(means: Means, alpha: float) -> NDArray[np.bool_]:
+def detected(means: Means, alpha: float) -> NDArray[np.bool_]:
     """A table [grids, k], True where the steps of `families.settle` show that a comparison differs, at α in all."""
     p, v = _rounded_p(means, alpha), capped(means.spread)
     decided = np.zeros(p.shape, dtype=bool)

@@ -12,9 +12,9 @@ from scipy import stats
 
 from analysis.statistics.families import beaten_by, judge, near_best
 from analysis.statistics.looks import Looks, follow
+from evidence.committed_grid import CommittedGrid
 from evidence.examples import INFERENCE, LOOKS
 from evidence.freshness import COMMITTED
-from evidence.told import Told
 
 ROOT = Path(__file__).parents[2]
 NUMBER = re.compile(r"−?\d+\.\d+")
@@ -95,7 +95,7 @@ def test_the_example_of_a_number_is_the_committed_grids_and_worked_out_right():
         assert rows[label] == [*of.round(2), round(of.mean(), 1), round(half, 1)]
     ratios = values["β"] / values["β̃"]
     assert rows["β / β̃"][:5] == list(ratios.round(2))
-    assert Told("variance").better("fid", "beta_tilde", "beta") in told
+    assert CommittedGrid("variance").better("fid", "beta_tilde", "beta") in told
     logs, quantile, told = np.log(ratios), stats.t.ppf(0.975, 4), plain(told)
     spread = values["β"].std(ddof=1)
     assert f"a standard deviation of {spread:.2f}, so ± is {quantile:.2f} · {spread:.2f}/√5 = " in told

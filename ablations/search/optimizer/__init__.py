@@ -28,7 +28,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
-from ablations.search.optimizer.told import STATES, Told, TrialOutcome, drawn, params_of, told_of
+from ablations.search.optimizer.trials import STATES, StoredTrial, TrialOutcome, drawn, params_of, stored_trial
 from ablations.search.space import Params, Study
 from analysis.format.errors import InputError
 
@@ -82,9 +82,9 @@ class Optimizer:
         signs = [fact_of(name).sign for name in self.objectives]
         return [StudyDirection.MAXIMIZE if sign > 0 else StudyDirection.MINIMIZE for sign in signs]
 
-    def trials(self) -> list[Told]:
+    def trials(self) -> list[StoredTrial]:
         """All trials that were asked, in order."""
-        return [told_of(trial, self.study) for trial in self._trials()]
+        return [stored_trial(trial, self.study) for trial in self._trials()]
 
     def _trials(self) -> list[FrozenTrial]:
         with self._guarded():

@@ -17,7 +17,7 @@ from ablations.engine.workers import WorkerDied
 from ablations.launchers import cluster as cluster_of
 from ablations.launchers import nodes, tasks
 from ablations.launchers.cluster import Need, Node
-from ablations.launchers.nodes import Place, Told, new_token, perform_told, take_away
+from ablations.launchers.nodes import DriverState, Place, new_token, perform_of, take_away
 from ablations.launchers.ray import Ray
 from ablations.testing.launchers import stage
 from analysis.format.errors import InputError
@@ -250,7 +250,7 @@ def told(monkeypatch):
     """This process, of which no worker is to be made."""
     monkeypatch.setattr(nodes.spawn, "prepare", lambda known: None)
     nodes._prepare.cache_clear()
-    return Told.here()
+    return DriverState.here()
 
 
 OTHER = {"float32": "bf16", "bf16": "float32"}[HERE]
@@ -261,13 +261,13 @@ def test_a_node_that_is_not_as_the_command_believes_refuses_a_stage(told, tmp_pa
     given = pickle.dumps(stage("good"))
 
     def statuses(told, place, parcel=None):
-        return [changes.status for changes in perform_told(told, place, given, parcel, "cpu")]
+        return [changes.status for changes in perform_of(told, place, given, parcel, "cpu")]
 
     assert statuses(told, Place(str(tmp_path), token, HERE)) == ["finished"]
     with pytest.raises(InputError, match=f"training.precision=auto means {HERE} on the node .* and {OTHER} to the"):
         statuses(told, Place(str(tmp_path), token, OTHER))
     with pytest.raises(InputError, match=r"has other code .* than the command \(0 with torch 0\): install the same"):
-        statuses(Told(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE))
+        statuses(DriverState(told.folder, (), (), "0 with torch 0"), Place(str(tmp_path), token, HERE))
     elsewhere = Place(str(tmp_path / "elsewhere"), token, HERE)
     assert statuses(told, elsewhere) == [nodes.UNSEEN]
     assert statuses(told, elsewhere, {})[-1] == "finished"

@@ -13,7 +13,7 @@ from ablations.search import optimizer as module
 from ablations.search.file import PRUNERS, SAMPLERS
 from ablations.search.optimizer import Optimizer, storage
 from ablations.search.optimizer.storage import shown
-from ablations.search.optimizer.told import TrialOutcome
+from ablations.search.optimizer.trials import TrialOutcome
 from ablations.search.study import make
 from ablations.settings.arguments import parse_search
 from analysis.format.errors import InputError

@@ -8,7 +8,7 @@ import pytest
 
 from ablations.engine.journal import Failure, Result
 from ablations.grids.grid import Planned
-from ablations.search.optimizer.told import TrialOutcome
+from ablations.search.optimizer.trials import TrialOutcome
 from ablations.search.study import make
 from ablations.search.trial import Course
 from ablations.settings.arguments import parse_search

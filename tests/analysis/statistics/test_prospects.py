@@ -7,7 +7,7 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from analysis.statistics.families import judge
-from analysis.statistics.prospects import NUMBERS, Prospects, told
+from analysis.statistics.prospects import NUMBERS, Prospects, detected
 from analysis.statistics.variances import over_both, over_seeds
 
 
@@ -77,7 +77,7 @@ def test_drawn_grids_are_told_as_the_judge_tells_them(images):
     values = rng.normal(size=(100, 7, 4)) + 2 * rng.normal(size=(7, 1))
     if images > 1:
         values = values[..., None] + rng.normal(size=(100, 7, 1, images)) + rng.normal(size=(100, 7, 4, images))
-    found = told(over_seeds(values) if images == 1 else over_both(values), 0.05)
+    found = detected(over_seeds(values) if images == 1 else over_both(values), 0.05)
     judged = np.array([[one.different for one in judge(list(grid))] for grid in values])
     assert (judged[found] <= 0.05).all()
     assert (found | (judged > 0.05 / 1.06)).all()

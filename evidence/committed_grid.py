@@ -25,7 +25,7 @@ def check(holds: object, what: str = "") -> str:
     return ""
 
 
-class Told:
+class CommittedGrid:
     """A committed grid. Cells are named by their levels in the order of the axes, with spaces between; metrics by their
     names, or by what stands before the first "/" in it."""
 

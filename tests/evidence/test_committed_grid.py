@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from evidence.told import Told, size
+from evidence.committed_grid import CommittedGrid, size
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_a_difference_of_logarithms_is_a_factor_above_1():
 
 def test_a_published_difference_is_that_of_the_two_numbers_in_the_paper():
     """Improved DDPM, Table 2: 3.17 and 3.26 with the cosine schedule; here 1.9772 and 2.0217."""
-    told = Told("improved_ddpm")
+    told = CommittedGrid("improved_ddpm")
     assert told.published("L_hybrid improves the NLL under the cosine") == "−0.09"
     assert math.isclose(told.of_published("L_hybrid improves the NLL under the cosine"), 0.0445 / 0.09, abs_tol=0.01)
 
 
 def test_the_values_of_seeds_have_the_mean_of_the_answers():
-    told = Told("spacing")
+    told = CommittedGrid("spacing")
     values = told.by_seed("nll", "uniform 10")
     assert len(set(values)) == len(values) == told.seeds
     assert math.isclose(sum(values) / len(values), told.value("nll", "uniform 10"), rel_tol=1e-6)

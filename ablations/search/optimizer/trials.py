@@ -42,7 +42,7 @@ STATES = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed"
 
 
 @dataclass(frozen=True)
-class Told:
+class StoredTrial:
     """A trial as the storage knows it; `state` is "running" until it is told."""
 
     number: int
@@ -69,15 +69,15 @@ def params_of(trial: FrozenTrial, study: Study) -> Params:
     return {name: tried(parameters[name], trial.params[name]) for name in parameters if name in trial.params}
 
 
-def told_of(trial: FrozenTrial, study: Study) -> Told:
+def stored_trial(trial: FrozenTrial, study: Study) -> StoredTrial:
     state = {value: name for name, value in STATES.items()}.get(trial.state, "running")
     metrics = json.loads(trial.user_attrs.get("metrics", "{}"))
     values = tuple(trial.values or ()) if state == "finished" else ()
     params = params_of(trial, study)
-    return Told(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
+    return StoredTrial(trial.number, state, params, values, metrics, trial.user_attrs, trial.intermediate_values)
 
 
-def row_of(study: Study, trial: Told) -> Line:
+def row_of(study: Study, trial: StoredTrial) -> Line:
     """A trial's row, of its first seed; its metrics are means over all seeds, its costs sums."""
     noted = trial.metadata
     row: Line = {
