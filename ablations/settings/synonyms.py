@@ -162,7 +162,8 @@ def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", m
     slips = get_close_matches(given, dotted, 1, NEAR) if "." in given else []
     number = [NUMBERS[group]] if group in NUMBERS and plain(given).isdecimal() else []
     own = (meant(given, group) or nearest(given, names)) if group else []
-    means = slips or number or own or meant(given) or nearest(given, [*names, *dotted])
+    elsewhere = [word for word in meant(given) if word != given]
+    means = slips or number or own or elsewhere or nearest(given, [*names, *dotted])
     notes = [f"({NOTES[word]})" for word in NOTES if word == plain(given)]
     return unknown(kind, given, names, means, *notes)
 

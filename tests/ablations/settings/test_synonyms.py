@@ -10,6 +10,7 @@ from ablations.launchers.local import Local
 from ablations.settings.arguments import RUN, SEARCH, doubts, parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN, WORDS
 from ablations.settings.grammar import options_of
+from ablations.settings.layers import check_key
 from ablations.settings.registry import all_fields, field_names
 from ablations.settings.request import check_device
 from ablations.settings.synonyms import NOTES, NUMBERS, SYNONYMS, groups
@@ -124,6 +125,12 @@ def test_all_names_are_listed_only_where_none_is_near():
         parse_run(["xyzzy=3"])
     with pytest.raises(InputError, match=r"^no setting called 'schedul': did you mean 'schedule'\?$"):
         parse_run(["schedul=3"])
+
+
+def test_nothing_is_answered_by_itself():
+    """A study's `set`, say, may hold no key of the command line."""
+    with pytest.raises(InputError, match=r"^no setting called 'launcher\.workers': there are "):
+        check_key("launcher.workers")
 
 
 def test_a_rate_far_above_any_is_doubted_and_others_are_not():
