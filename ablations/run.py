@@ -38,7 +38,7 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
     launcher = launcher_of(request)
     cells = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(cells) if grid.looks is not None else None
-    check_same_request(request.folder, cells)
+    check_same_request(request.folder, cells, request.command)
     return cells, declared
 
 

@@ -1,8 +1,12 @@
-"""The names of choices: that of their class, whichever axis it belongs to."""
+"""The names of choices, whichever axis their class belongs to; and the line of a class that an error came through."""
 
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from traceback import extract_tb
 
 FOUNDATIONS = ("builtins", "abc", "torch")
 """The packages of base classes that are no axes: object, ABC, torch.nn.Module."""
@@ -22,3 +26,11 @@ def choice_name(choice: object) -> str:
     axis = axis_of(cls)
     own = cls.__name__ if cls is axis else cls.__name__.removesuffix(axis.__name__)
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", own).lower()
+
+
+def line_in(error: BaseException, classes: Iterable[type]) -> str:
+    """The last line of the files of these classes that an error came through, as in "; mine.py, line 35"; "" where it
+    came through none."""
+    files = {str(getattr(sys.modules.get(cls.__module__), "__file__", None)) for cls in classes}
+    frames = [frame for frame in extract_tb(error.__traceback__) if frame.filename in files]
+    return f"; {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""

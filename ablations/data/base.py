@@ -12,7 +12,7 @@ import math
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import ClassVar, Literal, get_args
 
@@ -22,6 +22,7 @@ from torch import Tensor
 
 from analysis.format.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.named import line_in
 
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -96,6 +97,23 @@ class Data:
         return None
 
     @cached_property
+    def unfit(self) -> str:
+        """The reason why no stage can use it, with what is expected; "" if there is none."""
+        if set(self.images) != set(SPLITS):
+            return f"there must be the splits {', '.join(SPLITS)}, and there are {', '.join(self.images)}"
+        shapes = {split: list(images.shape[1:]) for split, images in self.images.items()}
+        if len({tuple(shape) for shape in shapes.values()}) > 1:
+            return f"examples of all splits must have one shape, and they are {shapes}"
+        for split, images in self.images.items():
+            if wrong := _unstored(images, self.encoding):
+                return f"{wrong} in {split}"
+            labels = self.labels.get(split)
+            if labels is not None and (labels.dtype, labels.shape) != (torch.int64, images.shape[:1]):
+                what = f"{labels.dtype} {list(labels.shape)}"
+                return f"labels must be int64 [{len(images)}], one per example, and are {what} in {split}"
+        return ""
+
+    @cached_property
     def labels_digest(self) -> str:
         """12 hex digits of all splits' labels."""
         return _digest(self.labels[split] for split in SPLITS)
@@ -105,6 +123,17 @@ class Data:
         # Where `cached_property` keeps it, and no field: `replace` with other images must not take it along.
         vars(self)["digest"] = digest
         return self
+
+
+def _unstored(images: Tensor, encoding: Encoding) -> str:
+    """What is wrong with a split's values; "" for images of its levels, and for finite points."""
+    if not isinstance(encoding, GreyLevels):
+        return "" if bool(images.isfinite().all()) else "points must be finite, and some are not"
+    what = f"{images.dtype} {list(images.shape)}"
+    if images.dtype != torch.uint8 or images.dim() != 4:
+        return f"images must be uint8 [N, C, H, W], and are {what}"
+    most = max((int(part.max()) for part in pieces(images)), default=0)
+    return "" if most < encoding.levels else f"grey levels must lie in 0..{encoding.levels - 1}, and reach {most}"
 
 
 def _digest(tensors: Iterable[Tensor]) -> str:
@@ -145,6 +174,8 @@ def _loaded(choice: DataSet) -> Data:
         data = choice.read()
         if not isinstance(data, Data):
             raise TypeError(f"read must give Data, got {type(data).__name__}")
+        if unfit := data.unfit:
+            raise ValueError(unfit)
         return data
     except InputError:
         raise
@@ -152,13 +183,16 @@ def _loaded(choice: DataSet) -> Data:
         if type(choice).__module__.startswith(f"{__package__}."):
             raise
         # What a class from outside raises is told in one line, as every wrong choice is.
-        raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({error!r})") from error
+        said = f"{type(error).__name__}: {error}{line_in(error, [type(choice)])}"
+        raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({said})") from error
 
 
 def image_data(images: dict[Split, Tensor], labels: dict[Split, Tensor], levels: int) -> Data:
-    """Images of so many grey levels, with their histogram codes."""
-    codes = histogram_codes(images["train"], images["test"], levels)
-    return Data(images, labels, GreyLevels(levels), codes)
+    """Images of so many grey levels, with their histogram codes; ValueError for what are no such images."""
+    data = Data(images, labels, GreyLevels(levels))
+    if unfit := data.unfit:
+        raise ValueError(unfit)
+    return replace(data, codes=histogram_codes(images["train"], images["test"], levels))
 
 
 def histogram_codes(train: Tensor, test: Tensor, levels: int) -> dict[str, float]:

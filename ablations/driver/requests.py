@@ -22,9 +22,9 @@ def asked_by(plan: Plan) -> str:
     return content_hash({"cells": sorted({item.cell_id for item in plan.planned})})
 
 
-def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> dict[str, Any] | None:
-    """The grid.json of these cells that stands in `folder`, if any; InputError where the folder holds other cells, or a
-    search that the plan does not confirm."""
+def check_same_request(folder: Path, plan: Plan, command: str = "", *, confirms: bool = False) -> dict[str, Any] | None:
+    """The grid.json of these cells that stands in `folder`, if any; InputError where the folder holds other cells,
+    though by the same `command`, or a search that the plan does not confirm."""
     head = standing(folder)
     if head is not None and SEARCH in head:
         if not confirms:
@@ -33,10 +33,11 @@ def check_same_request(folder: Path, plan: Plan, *, confirms: bool = False) -> d
     if head is None or set(head["cells"]) == {item.cell_id for item in plan.planned}:
         return head
     sensible = [item.cell for item in plan.planned if item.refusal is None]
+    before, changed = head.get("command", "unknown"), _changed(folder, sensible)
+    edited = "the same command, before a file that it reads was edited: " if before == command and not changed else ""
     raise InputError(
-        f"{folder} holds the results of {_changed(folder, sensible) or 'other choices'} "
-        f"({head.get('command', 'unknown')}), which are never overwritten: give this grid a name of its own with "
-        f"name=…, which uses again whatever is trained, or move {folder} away"
+        f"{folder} holds the results of {changed or 'other choices'} ({edited}{before}), which are never overwritten: "
+        f"give this grid a name of its own with name=…, which uses again whatever is trained, or move {folder} away"
     )
 
 

@@ -43,7 +43,9 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
         raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(sorted(seeds))}")
     row = seeds[str(seed)]
     if row["status"] not in ("finished", "diverged"):
-        raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']}, not trained: run its grid again")
+        reason = f" ({row['reason']})" if row.get("reason") else ""
+        what = "give it other settings" if row["status"] == "incompatible" else "run its grid again"
+        raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']}, not trained{reason}: {what}")
     return row
 
 

@@ -109,7 +109,7 @@ class Failure:
     def of(error: Exception, traceback: str) -> Failure:
         """The failure that an exception amounts to; an error that speaks to the user needs no traceback."""
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
-        message = " ".join(named.split())
+        message = "; ".join(" ".join(part.split()) for part in (named, *getattr(error, "__notes__", ())) if part)
         if isinstance(error, Damaged):
             return Failure("damaged", f"{error.folder.name}: {error.what}")
         refused = isinstance(error, (OSError, MemoryError)) or NO_MEMORY in message

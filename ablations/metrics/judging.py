@@ -23,9 +23,10 @@ from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
+from ablations.settings.plugins.origins import origin_of
 from analysis.format.names import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.named import choice_name
+from diffusion_core.named import choice_name, line_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,12 @@ class Yardstick:
 
 
 def _number(metric: Metric, judged: Judged) -> float:
-    value = metric.compute(judged)
+    try:
+        value = metric.compute(judged)
+    except Exception as error:
+        if origin_of(type(metric)):
+            error.add_note(line_in(error, [type(metric)]).lstrip("; "))
+        raise
     if not isinstance(value, (int, float)):
         raise TypeError(f"compute of the metric {choice_name(metric)} must return a number, got {type(value).__name__}")
     return float(value)

@@ -173,7 +173,10 @@ def _script() -> str:
     """The script that registered classes and started this process; "" where there is none."""
     main = sys.modules["__main__"]
     of_script = getattr(main, "__spec__", None) is None and hasattr(main, "__file__")
-    return Path(main.__file__ or "").name if REGISTERED and of_script else ""
+    if not (REGISTERED and of_script):
+        return ""
+    path = Path(main.__file__ or "").resolve()
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
 
 
 def _option(key: str, values: list[Any] | Range, kind: type, text: str) -> Any:

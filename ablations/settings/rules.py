@@ -6,11 +6,8 @@ evaluation, and a chain of no steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
-from traceback import extract_tb
 
 import torch
 
@@ -19,13 +16,13 @@ from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.identity import from_outside
-from ablations.settings.plugins.origins import file_of, origin_of
+from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import field_names
 from analysis.format.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class
-from diffusion_core.named import choice_name
+from diffusion_core.named import choice_name, line_in
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
@@ -41,15 +38,8 @@ def refusal(cell: Cell) -> str | None:
         strangers = [f"{axis}={choice_name(choice)} of {origin}" for axis, choice, origin in outside]
         if not strangers or isinstance(error, InputError):
             raise
-        where = _line_of(error, [type(choice) for _, choice, _ in outside])
+        where = line_in(error, [type(choice) for _, choice, _ in outside])
         return f"{' or '.join(strangers)} cannot be built here ({type(error).__name__}: {error}{where})"
-
-
-def _line_of(error: Exception, classes: Iterable[type]) -> str:
-    """The last line of the files of these classes that an error came through; "" where it came through none."""
-    files = {file_of(cls.__module__) for cls in classes}
-    frames = [frame for frame in extract_tb(error.__traceback__) if Path(frame.filename).resolve() in files]
-    return f"; {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
 
 
 def _refusal(cell: Cell) -> str | None:

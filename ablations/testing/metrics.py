@@ -28,10 +28,10 @@ from ablations.metrics.registry import kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.plugins.classes import is_frozen
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.named import choice_name
+from diffusion_core.named import choice_name, line_in
 
-N = 200
-"""Samples that a metric is tried on."""
+N, REAL = 150, 200
+"""Samples that a metric is tried on, and real ones that they are held against: seldom are these as many."""
 FARTHER = 3
 """The factor by which noise is spread wider than points are."""
 CLOSE = 1e-6
@@ -100,7 +100,7 @@ def _value(name: str, metric: Metric, yardstick: Yardstick, stored: Tensor, labe
     try:
         value = metric.compute(judged)
     except Exception as error:
-        line = " ".join(f"{type(error).__name__}: {error}".split())
+        line = " ".join(f"{type(error).__name__}: {error}".split()) + line_in(error, [type(metric)])
         raise AssertionError(f"metric {name} raises on {len(stored)} samples: {line}") from error
     _require(isinstance(value, (int, float)), name, f"returns a {type(value).__name__}, which is no number")
     _require(math.isfinite(value), name, f"scores {len(stored)} samples {value}, which is not finite")
@@ -129,7 +129,9 @@ def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor, Tensor | None]
     data = data_set.load()
     extractor = None if data_set.extractor is None else extractors.load(data_set.extractor)
     real, labels = data.images["validation"][:N], _labels(data, "validation")
-    train, test = (Examined(data.images[split][:N], extractor, _labels(data, split)) for split in ("train", "test"))
+    train, test = (
+        Examined(data.images[split][:REAL], extractor, _labels(data, split, REAL)) for split in ("train", "test")
+    )
     if isinstance(data.encoding, GreyLevels):
         assert extractor is not None, "images have an extractor"
         noise = torch.randint(data.encoding.levels, real.shape, generator=generator, dtype=torch.uint8)
@@ -139,8 +141,8 @@ def _tried(data_set: DataSet) -> tuple[Yardstick, Tensor, Tensor, Tensor | None]
     return Yardstick("test", test, None, None), real, noise, labels
 
 
-def _labels(data: Data, split: Split) -> Tensor | None:
-    return data.labels[split][:N] if split in data.labels else None
+def _labels(data: Data, split: Split, count: int = N) -> Tensor | None:
+    return data.labels[split][:count] if split in data.labels else None
 
 
 def _has_no_default(field: dataclasses.Field[object]) -> bool:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from torch import Tensor
 
-from diffusion_core.named import axis_of
+from diffusion_core.named import axis_of, line_in
 from diffusion_core.testing.variants import name
 
 Property = Callable[..., None]
@@ -88,5 +88,5 @@ def run(properties: Iterable[Property], choice: object, *beside: object) -> None
         except AssertionError:
             raise
         except Exception as error:
-            raised = f"{type(error).__name__}: {error}".splitlines()[0]
+            raised = f"{type(error).__name__}: {error}".splitlines()[0] + line_in(error, [type(choice)])
             fail(choice, holds.__name__.replace("_", " "), f"it raises {raised}")

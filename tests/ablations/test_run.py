@@ -92,6 +92,18 @@ def test_a_folder_with_other_results_is_never_overwritten(again):
     assert (again.folder / "grid.json").read_bytes() == before
 
 
+def test_a_grid_file_that_was_edited_under_the_same_command_is_named_so(again):
+    """As if it had had one cell more when its results were made."""
+    known = head(again.folder)
+    known["command"] = parse_run(again.arguments).command
+    known["cells"]["0123456789ab"] = next(iter(known["cells"].values()))
+    (again.folder / "grid.json").write_text(json.dumps(known))
+    with pytest.raises(
+        InputError, match=r"other choices \(the same command, before a file that it reads was edited: py"
+    ):
+        run.main(again.arguments)
+
+
 def test_results_of_another_version_of_this_code_are_named_so_and_never_overwritten(again, monkeypatch):
     monkeypatch.setattr(identity, "NUMERICS", NUMERICS + 1)
     monkeypatch.setattr(requests, "NUMERICS", NUMERICS + 1)

@@ -15,7 +15,7 @@ import torch
 from sklearn.datasets import load_digits
 
 from ablations.data import sources
-from ablations.data.base import CODE_BATCH, SPLITS, Data, DataSet, histogram_codes
+from ablations.data.base import CODE_BATCH, SPLITS, Data, DataSet, histogram_codes, image_data
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
@@ -26,7 +26,7 @@ from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
 from analysis.format.errors import InputError
-from diffusion_core.encodings import Continuous
+from diffusion_core.encodings import Continuous, GreyLevels
 from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_images
 from tests.axes import properties
 
@@ -49,6 +49,41 @@ def choice(name: str, root: Path) -> DataSet:
 @pytest.mark.parametrize("name", CLASSES)
 def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
     holds(choice(name, tmp_path))
+
+
+IMAGES = {split: torch.zeros(n, 1, 8, 8, dtype=torch.uint8) for split, n in zip(SPLITS, (20, 5, 5), strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "labels", "said"),
+    [
+        ({}, {}, ""),
+        ({}, {split: torch.zeros(len(images), dtype=torch.int64) for split, images in IMAGES.items()}, ""),
+        ({"val": IMAGES["test"]}, {}, "the splits train, validation, test, and there are train, validation, test, val"),
+        ({"test": torch.zeros(5, 1, 4, 4, dtype=torch.uint8)}, {}, "must have one shape, and they are .*[1, 4, 4]"),
+        ({"test": IMAGES["test"].float()}, {}, r"must be uint8 \[N, C, H, W\], and are torch.float32 .* in test"),
+        ({"train": IMAGES["train"] + 17}, {}, r"grey levels must lie in 0..16, and reach 17 in train"),
+        (
+            {},
+            {"test": torch.zeros(4, dtype=torch.int64)},
+            r"int64 \[5\], one per example, and are torch.int64 \[4\] in te",
+        ),
+        ({}, {"test": torch.zeros(5)}, r"int64 \[5\], one per example, and are torch.float32 \[5\] in test"),
+    ],
+)
+def test_images_that_no_stage_can_use_are_refused_by_what_is_expected(changed, labels, said):
+    images = {**IMAGES, **changed}
+    if not said:
+        assert image_data(images, labels, levels=17).unfit == ""
+        return
+    with pytest.raises(ValueError, match=said):
+        image_data(images, labels, levels=17)
+
+
+def test_images_without_a_width_are_named():
+    flat = {split: images[:, 0] for split, images in IMAGES.items()}
+    assert Data(flat, {}, GreyLevels(17)).unfit.startswith("images must be uint8 [N, C, H, W], and are")
+    assert Data({split: torch.full((5, 2), math.nan) for split in SPLITS}, {}, Continuous()).unfit.startswith("points")
 
 
 @pytest.mark.parametrize("name", ["fashion_mnist", "cifar10", "folder"])

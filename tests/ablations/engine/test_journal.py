@@ -232,6 +232,12 @@ def test_an_exception_is_a_failure_of_one_line_and_only_the_machines_is_an_accid
     assert failure.status == "failed"
 
 
+def test_notes_of_an_exception_follow_its_message():
+    error = KeyError("colour")
+    error.add_note("mine.py, line 35")
+    assert Failure.of(error, "").message == "KeyError: 'colour'; mine.py, line 35"
+
+
 @pytest.mark.parametrize("kind", ["died", "stopped", "left_out"])
 def test_what_no_exception_ended_is_an_accident(kind):
     assert Failure(kind, "").accidental

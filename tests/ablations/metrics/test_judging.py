@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -47,6 +48,23 @@ def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extra
     of_kid = yardstick.scores([Kid()], parts)
     assert of_kid.keys() == {"kid/train/digits-cnn", "kid/train/digits-cnn_set_sd"}
     assert of_kid["kid/train/digits-cnn"] == both["kid/train/digits-cnn"]
+
+
+@dataclass(frozen=True)
+class Colourless(Metric):
+    """Reads what is not there."""
+
+    label: ClassVar[str] = "Colourless"
+    direction: ClassVar[str] = "none"
+
+    def compute(self, judged: Judged) -> float:
+        return float(dict.fromkeys(["grey"], 1.0)["colour"])
+
+
+def test_an_error_of_a_metric_from_outside_has_its_line():
+    with pytest.raises(KeyError) as caught:
+        Yardstick("test", Examined(normal(9, 2, 1)), None, None).scores([Colourless()], [normal(9, 2, 2)])
+    assert re.fullmatch(r"test_judging\.py, line \d+", caught.value.__notes__[0])
 
 
 def test_memorisation_is_counted_only_where_images_are_held_out(images, extractor):

@@ -163,6 +163,36 @@ def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site
         make(parse_run(["network=steep", "data=mixture2d"]))
 
 
+LOST = """
+    import torch
+    from dataclasses import dataclass
+    from ablations.data.base import DataSet, image_data
+
+    @dataclass(frozen=True)
+    class Steep(DataSet):
+        extractor = None
+
+        def read(self):
+            {}
+    """
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("open('/nowhere/data.npy')", r"FileNotFoundError: .*'/nowhere/data.npy'; \w+\.py, line \d+"),
+        (
+            "return image_data({'train': torch.zeros(9, 1, 8, 8)}, {}, 17)",
+            r"ValueError: there must be .* are train; \w+\.py, line \d+",
+        ),
+    ],
+)
+def test_an_error_in_a_data_set_has_its_place(body, said, site):
+    registered(site, LOST.format(body))
+    with pytest.raises(InputError, match=rf"the data set Steep cannot be read \({said}"):
+        make(parse_run(["data=steep"])).points[0].cell.data.load()
+
+
 def test_a_data_set_that_reads_nothing_is_one_line(site):
     registered(site, NOTHING)
     with pytest.raises(InputError, match=r"the data set Steep cannot be read \(.*read must give Data, got NoneType"):

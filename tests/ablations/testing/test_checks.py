@@ -23,7 +23,7 @@ WRONG = [
     (wrong.Drawn(), r"DataSet Drawn: read must give the same data every time, but its digest is \w+ and then \w+"),
     (wrong.Leaking(), r"no example may be in two splits, but train and test share 9"),
     (wrong.Lopsided(), r"validation and test must have equally many examples, but .*'validation': 9, 'test': 6"),
-    (wrong.TooBright(), r"grey levels must lie in 0..16, but test has 17"),
+    (wrong.TooBright(), r"read must give what stages can use, but grey levels must lie in 0..16, and reach 17 in test"),
     (wrong.Unjudged(), r"its extractor must take its images, but extractor fashion-cnn takes uint8 images"),
     (wrong.Elsewhere(), r"where must name fields, but 'root' is none of"),
     (wrong.Wider(), r"Architecture Wider: features must be float32 \[5, 7\], but .* they are torch.float32 \[5, 6\]"),

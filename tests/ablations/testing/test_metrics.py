@@ -40,12 +40,16 @@ class Asking(Contrast):
 
 def contrast(name: str, **declared: Any) -> Metric:
     """A contrast of this class's name that declares, or computes, something else."""
-    made: Metric = type(name, (Contrast,), declared)()
+    made: Metric = type(name, (Contrast,), {"__module__": __name__, **declared})()
     return made
 
 
 def breaking(self: Metric, judged: Judged) -> float:
     raise KeyError("contrast\nis missing")
+
+
+def sample_by_sample(self: Metric, judged: Judged) -> float:
+    return float((judged.generated.stored.double() - judged.real.stored.double()).abs().mean())
 
 
 def moody(self: Metric, judged: Judged) -> float:
@@ -72,9 +76,13 @@ WRONG = [
     (contrast("Undirected", direction="none", decides="samples"), "decides samples, and has no direction"),
     (contrast("Nll"), "metric nll has the name of a metric that stages measure"),
     (contrast("Nowhere", of=()), r"is of \(\): take some of \['images', 'points'\]"),
-    (contrast("Breaking", compute=breaking), "metric breaking raises on 200 samples: KeyError: .*is missing"),
-    (contrast("Endless", compute=lambda *_: math.inf), "scores 200 samples inf, which is not finite"),
+    (
+        contrast("Breaking", compute=breaking),
+        r"metric breaking raises on 150 samples: KeyError: .*is missing.*; test_metrics.py, line \d+",
+    ),
+    (contrast("Endless", compute=lambda *_: math.inf), "scores 150 samples inf, which is not finite"),
     (contrast("Tensorial", compute=lambda *_: torch.zeros(())), "returns a Tensor, which is no number"),
+    (contrast("SampleBySample", compute=sample_by_sample), "raises on 150 samples: RuntimeError: The size of tensor"),
     (contrast("Moody", compute=moody), "scores one set differently at a second time"),
     (contrast("FirstOnly", compute=of_the_first_sample), "in another order of its samples differently"),
     (contrast("Standardising", compute=standardising), "changes the samples that it reads"),
