@@ -32,7 +32,7 @@ from evidence.page_command import page_command
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1] / "results" / "committed"
-SCORED = ("budget", "parameterization")
+SCORED = ("parameterization-long", "parameterization")
 """Committed grids that were scored twice or oftener before their end."""
 SEEDS, NOISES = 5, (0.01, 0.03)
 LATER = (2, 8, math.inf)

@@ -93,7 +93,7 @@ LATE = {"after results", "not recorded"}
 
 
 @pytest.mark.parametrize(
-    ("name", "known"), [("parameterization", {"beforehand"}), ("parameterization-long", LATE), ("steps", LATE)]
+    ("name", "known"), [("parameterization", {"beforehand"}), ("parameterization-long", {"beforehand"}), ("steps", LATE)]
 )
 def test_committed(name, known, tmp_path):
     folder = shutil.copytree(ROOT / name, tmp_path / name)

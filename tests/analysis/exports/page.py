@@ -15,8 +15,8 @@ EXAMPLES = {
     "fronts": "latent",
     "weights": "parameterization",
     "optimism": "search-schedule",
-    "rungs": "budget",
-    "courses": "budget",
+    "rungs": "parameterization-long",
+    "courses": "parameterization-long",
 }
 """The grid that an entry's example is from, where it is not `steps`."""
 HEAD = f"""# answers.json

@@ -13,7 +13,7 @@ from tests.analysis.figures.layout import faults
 from tests.analysis.test_agreement import random_grid
 
 COMMITTED = sorted(path.parent for path in Path(__file__).parents[3].glob("results/committed/*/grid.json"))
-QUICK = [("precision", "differences"), ("coupling", "lines"), ("steps", "cost"), ("budget", "training")]
+QUICK = [("precision", "differences"), ("coupling", "lines"), ("steps", "cost"), ("parameterization-long", "training")]
 """Figures of which each was broken in a way of its own: half a second each, so that all others are slow."""
 
 
