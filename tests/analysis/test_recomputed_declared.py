@@ -93,7 +93,8 @@ LATE = {"after results", "not recorded"}
 
 
 @pytest.mark.parametrize(
-    ("name", "known"), [("parameterization", {"beforehand"}), ("parameterization-long", {"beforehand"}), ("steps", LATE)]
+    ("name", "known"),
+    [("parameterization", {"beforehand"}), ("parameterization-long", {"beforehand"}), ("steps", LATE)],
 )
 def test_committed(name, known, tmp_path):
     folder = shutil.copytree(ROOT / name, tmp_path / name)
