@@ -126,7 +126,7 @@ class Data:
 
 
 def _unstored(images: Tensor, encoding: Encoding) -> str:
-    """What is wrong with a split's values; "" for images of its levels, and for finite points."""
+    """The fault of a split's values, in words; "" for images of its levels, and for finite points."""
     if not isinstance(encoding, GreyLevels):
         return "" if bool(images.isfinite().all()) else "points must be finite, and some are not"
     what = f"{images.dtype} {list(images.shape)}"
@@ -183,8 +183,8 @@ def _loaded(choice: DataSet) -> Data:
         if type(choice).__module__.startswith(f"{__package__}."):
             raise
         # What a class from outside raises is told in one line, as every wrong choice is.
-        said = f"{type(error).__name__}: {error}{line_in(error, [type(choice)])}"
-        raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({said})") from error
+        reason = f"{type(error).__name__}: {error}{line_in(error, [type(choice)])}"
+        raise InputError(f"the data set {type(choice).__qualname__} cannot be read ({reason})") from error
 
 
 def image_data(images: dict[Split, Tensor], labels: dict[Split, Tensor], levels: int) -> Data:
