@@ -10,7 +10,7 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, LevelSpec, Prima
 from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.arguments import of_command
-from ablations.settings.plugins.folders import file_of
+from ablations.settings.plugins.folders import choice_file
 from ablations.settings.registry import complaint
 from ablations.settings.request import LONGEST
 from analysis.format.errors import InputError, unknown
@@ -27,7 +27,7 @@ PARTS: dict[str, type[BaseModel]] = {
 
 def read(name: str) -> GridFile:
     """The grid file with a name; InputError where it contradicts itself."""
-    where = file_of("grid", name)
+    where = choice_file("grid", name)
     try:
         file = GridFile.model_validate(grammar.load("grid", name))
     except ValidationError as error:

@@ -14,7 +14,7 @@ from ablations.settings import grammar
 from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.grammar import Range
 from ablations.settings.layers import check_key
-from ablations.settings.plugins.folders import file_of
+from ablations.settings.plugins.folders import choice_file
 from ablations.settings.request import SearchRequest
 from analysis.format.errors import InputError
 
@@ -114,9 +114,9 @@ def read(name: str) -> StudyFile:
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{file_of('study', name)}: {'.'.join(map(str, first['loc']))}: {message}") from error
+        raise InputError(f"{choice_file('study', name)}: {'.'.join(map(str, first['loc']))}: {message}") from error
     for key in file.parameters:
-        check_key(key, f"setting in {file_of('study', name)}")
+        check_key(key, f"setting in {choice_file('study', name)}")
     return file
 
 

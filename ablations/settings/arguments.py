@@ -18,7 +18,7 @@ from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
 from ablations.settings.layers import check_key, check_word
-from ablations.settings.plugins.folders import file_of
+from ablations.settings.plugins.folders import choice_file
 from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
 from ablations.settings.synonyms import no_such
@@ -255,7 +255,7 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
         return {}
     axes = grammar.load("grid", grid).get("axes")
     if not isinstance(axes, list) or not all(isinstance(axis, dict) and "name" in axis for axis in axes):
-        raise InputError(f"{file_of('grid', grid)}: axes must be a list, each with name and levels, got {axes!r}")
+        raise InputError(f"{choice_file('grid', grid)}: axes must be a list, each with name and levels, got {axes!r}")
     return {
         str(axis["name"]): {str(level.get("name") if isinstance(level, dict) else level) for level in listed}
         for axis in axes

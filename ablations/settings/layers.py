@@ -13,7 +13,7 @@ from typing import Any
 
 from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, BASES, LEAST, MOST, NUMBERS, PLAIN, WORDS
-from ablations.settings.plugins.folders import file_of
+from ablations.settings.plugins.folders import choice_file
 from ablations.settings.synonyms import no_such
 from analysis.format.errors import InputError, written_out
 
@@ -60,7 +60,7 @@ def suggestions(axis: str, option: str) -> dict[str, Any]:
     """The values that the file of a choice suggests for other settings; InputError where they are no mapping."""
     suggested = grammar.load(axis, option).get("suggests", {})
     if not isinstance(suggested, dict):
-        raise InputError(f"{file_of(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
+        raise InputError(f"{choice_file(axis, option)}: suggests must hold `key: value` lines, got {suggested!r}")
     return {str(key): value for key, value in suggested.items()}
 
 

@@ -46,7 +46,7 @@ def files(group: str) -> dict[str, list[Path]]:
     return {name: paths[name] for name in sorted(paths, key=lambda name: ("/" in name, name))}
 
 
-def file_of(group: str, name: str) -> str:
+def choice_file(group: str, name: str) -> str:
     """The file of a choice for messages: its path within the folder that ships, or else its whole path."""
     paths = files(group).get(name, [])
     shipped = not paths or paths[0].is_relative_to(SHIPPED)
