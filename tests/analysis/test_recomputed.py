@@ -211,9 +211,9 @@ class Grid:
         return {"max": 1, "min": -1, "none": 0}[given["direction"]]
 
     def margin(self, metric):
-        """What matters, on the metric's scale."""
-        given = self.meta.get("relevant", {}).get(kind_of(metric), (MARGINS | SUPPORTING)[kind_of(metric)])
-        if not self.in_logs(metric):
+        """What matters, on the metric's scale; None where that is not said."""
+        given = self.meta.get("relevant", {}).get(kind_of(metric), (MARGINS | SUPPORTING).get(kind_of(metric)))
+        if given is None or not self.in_logs(metric):
             return given
         best = max if self.sign(metric) > 0 else min
         return math.log1p(given if kind_of(metric) in LOGARITHMIC else given / best(self.first_means(metric)))
@@ -296,9 +296,8 @@ class Grid:
         """The adjusted p of what is compared and claimed: of (contrast, limit) that a difference lies beyond it, and of
         (contrast, margin) that it lies within it."""
         first = primary_pairs(self.places, self.meta)
-        asked = [({a: 1.0, b: -1.0}, self.margin(metric), False, (a, b) in first) for a, b in self.pairs(metric)]
-        if metric not in self.deciding:
-            asked = []
+        listed = self.pairs(metric) if metric in self.deciding else []
+        asked = [({a: 1.0, b: -1.0}, self.margin(metric), False, (a, b) in first) for a, b in listed]
         for weights, margin, name in self.claimed():
             asked += [(weights, margin, margin is not None, bool(first))] if name == metric and weights else []
         asked = [(self.key(metric, of[0]), *of) for of in asked]
@@ -483,6 +482,10 @@ class Grid:
         result = []
         for weights, margin, metric in self.claimed():
             one, key = self.contrast(metric, weights), self.key(metric, weights)
+            if not key:
+                # Cells that share all that the metric reads.
+                result.append((metric, one, margin, None, None, "cannot tell"))
+                continue
             beyond, equal = self.family(metric)
             p, p_equal = beyond[key, margin or 0.0], None if margin is None else equal[key, margin]
             listed = equal.get((key, self.margin(metric)), 1.0) if self.is_listed(metric, key) else 1.0
@@ -737,7 +740,7 @@ def told_apart(grid, metric):
     ]
     told = [axes for axes in told if len(axes) == 1]
     for expected, (name, _, _, p, p_equal, fate) in zip(grid.meta.get("expects", []), grid.claims(), strict=True):
-        if name == metric and (p <= 0.05) and (p_equal is None or p_equal > 0.05) and fate not in NOT_TOLD:
+        if name == metric and fate not in NOT_TOLD and p <= 0.05 and (p_equal is None or p_equal > 0.05):
             axes = expected["than"].keys() | (expected.get("since") or {}).keys()
             told += [frozenset(axes)] if len(expected["than"]) == 1 else []
     return told

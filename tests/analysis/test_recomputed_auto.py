@@ -5,7 +5,8 @@ As in `test_recomputed`, whose difference is used here, by docs/statistics.md, t
     looks       at n_1 < n_2 < … seeds, the first n_l of them        w_l = (n_l² − n_{l−1}²)/n_max²
     declared    the m primary comparisons, or all with the baseline; one of a cell without values counts in m
     claimed     at look l, the least p first: a difference where p ≤ 0.8 · 5 % · w_l/(m − claims so far), and
-                equality where the greater p of two one-sided tests is ≤ 0.2 · 5 % · w_l/(m − claims so far)
+                equality where the greater p of two one-sided tests is ≤ 0.2 · 5 % · w_l/(m − claims so far);
+                the first of all at 0.8 · 5 % · w_l/(m − 1) already, or 0.2 for 0.8, but no more than 5 % · w_l/m
     dropped     not claimed, and the difference has p > ½, for good
     stopped     a cell goes on to the next look while a declared comparison of it is open in a deciding metric;
                 a comparison of a cell without values is not open
@@ -92,7 +93,9 @@ class Looks(Grid):
             )
             for kind, rate, p in tests:
                 for pair in sorted(p, key=p.get):
-                    if p[pair] > rate * RATE * self.shares[n] / (m - claims[kind]):
+                    first = min(1 / m, rate / (m - 1)) if m > 1 else 1.0
+                    share = rate / (m - claims[kind]) if claims[kind] else first
+                    if p[pair] > share * RATE * self.shares[n]:
                         break
                     claims[kind] += 1
                     claimed[pair] = kind
