@@ -32,8 +32,6 @@ from evidence.page_command import page_command
 
 Array = NDArray[np.float64]
 ROOT = Path(__file__).parents[1] / "results" / "committed"
-SCORED = ("parameterization-long", "parameterization")
-"""Committed grids that were scored twice or oftener before their end."""
 SEEDS, NOISES = 5, (0.01, 0.03)
 LATER = (2, 8, math.inf)
 """Times the steps at which it is looked what became of a verdict."""
@@ -83,17 +81,21 @@ def told_apart(before: Array, end: Array, halvings: float, later: Sequence[Array
 
 
 def committed() -> Iterator[Foretold]:
-    """Each three points in turn of the committed curves, the last of them what came later, of all pairs of cells."""
-    for name in SCORED:
-        for answer in Answers.of(read_folder(ROOT / name)).findings:
+    """Each three points in turn of the curves of all committed grids that were scored at as many, the last of them what
+    came later, of all pairs of trainings."""
+    grids = [read_folder(folder) for folder in sorted(ROOT.iterdir())]
+    for grid in grids:
+        for answer in Answers.of(grid).findings if grid.meta.rungs > 1 else ():
             rungs = () if answer.budget is None else answer.budget.rungs
             for first, second, third in zip(rungs, rungs[1:], rungs[2:], strict=False):
                 values = [rung.values for rung in (first, second, third)]
                 seeds = sorted(set.intersection(*(set(of) for at in values for of in at if of)))
                 cells = [i for i in range(len(answer.cells)) if all(at[i] for at in values)]
                 tables = np.array([[[at[i][s] for s in seeds] for i in cells] for at in values])
+                # Cells that share a training have one curve.
+                tables = np.unique(tables, axis=1)
                 scaled = np.log(tables) if answer.metric.scale == "log" else tables
-                pairs = np.array(list(combinations(range(len(cells)), 2)))
+                pairs = np.array(list(combinations(range(tables.shape[1]), 2)))
                 before, end, later = (at[pairs[:, 0]] - at[pairs[:, 1]] for at in scaled)
                 yield told_apart(before, end, first.halvings - second.halvings, [later.mean(1)])
 
@@ -134,7 +136,7 @@ def page(pairs: int) -> str:
             "told apart at S steps, by their paired difference alone, have a verdict that *holds* at twice the steps,",
             "or one that *may turn*: `docs/statistics.md` says how. Here it is known what came later.",
             "",
-            "Committed curves, each three points in a row of all pairs of cells:",
+            "Curves of all committed grids, each three points in a row of all pairs of trainings:",
             "",
             *markdown.table(heads, [_row("committed", list(committed()))]),
             "",

@@ -81,9 +81,7 @@ class Data:
         if not self.labels:
             return f"has no labels ({LABELLED})"
         for split in SPLITS:
-            labels = self.labels.get(split)
-            if labels is None or labels.shape != self.images[split].shape[:1] or labels.dtype != torch.int64:
-                actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
+            if actual := self._mislabelled(split):
                 return f"needs a label for each example, int64 [{len(self.images[split])}] in {split}: found {actual}"
         present = {label for split in SPLITS for label in self.labels[split].tolist()} - {-1}
         taught = present.intersection(self.labels["train"].tolist())
@@ -107,11 +105,17 @@ class Data:
         for split, images in self.images.items():
             if wrong := _unstored(images, self.encoding):
                 return f"{wrong} in {split}"
-            labels = self.labels.get(split)
-            if labels is not None and (labels.dtype, labels.shape) != (torch.int64, images.shape[:1]):
-                what = f"{labels.dtype} {list(labels.shape)}"
-                return f"labels must be int64 [{len(images)}], one per example, and are {what} in {split}"
+            if split in self.labels and (actual := self._mislabelled(split)):
+                return f"labels must be int64 [{len(images)}], one per example, and are {actual} in {split}"
         return ""
+
+    def _mislabelled(self, split: Split) -> str:
+        """The labels that a split has where they are not one int64 per example, in words; "" where they are."""
+        labels = self.labels.get(split)
+        if labels is None:
+            return "none"
+        right = labels.dtype == torch.int64 and labels.shape == self.images[split].shape[:1]
+        return "" if right else f"{labels.dtype} {list(labels.shape)}"
 
     @cached_property
     def labels_digest(self) -> str:
@@ -132,6 +136,9 @@ def _unstored(images: Tensor, encoding: Encoding) -> str:
     what = f"{images.dtype} {list(images.shape)}"
     if images.dtype != torch.uint8 or images.dim() != 4:
         return f"images must be uint8 [N, C, H, W], and are {what}"
+    if encoding.levels > torch.iinfo(torch.uint8).max:
+        # Every value is a level, so that none is read: a set may be larger than the memory.
+        return ""
     most = max((int(part.max()) for part in pieces(images)), default=0)
     return "" if most < encoding.levels else f"grey levels must lie in 0..{encoding.levels - 1}, and reach {most}"
 

@@ -76,9 +76,9 @@ def claims_note(file: GridFile, tested: list[ClaimSpec]) -> list[str]:
 def unmeasured_note(claims: list[ClaimSpec], cells: list[Cell]) -> list[str]:
     """A sentence on the papers' claims of metrics of samples that none of the cells measures."""
     lost = [claim for claim in claims if not any(measures(cell, claim.metric) for cell in cells)]
-    metrics = listed(list(dict.fromkeys(directed()[claim.metric].label for claim in lost)))
-    count = f"{len(lost)} of {len(claims)}"
-    return [f"Papers' claims that are not tested, since {metrics} is not measured here ({count})."] if lost else []
+    labels = list(dict.fromkeys(directed()[claim.metric].label for claim in lost))
+    why = f"{listed(labels)} {'is' if len(labels) == 1 else 'are'} not measured here"
+    return [f"Papers' claims that are not tested, since {why} ({len(lost)} of {len(claims)})."] if lost else []
 
 
 def measures(cell: Cell, metric: str) -> bool:

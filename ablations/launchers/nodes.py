@@ -96,7 +96,7 @@ def _code() -> str:
     return f"{source_digest()} with torch {torch.__version__}"
 
 
-def perform_of(
+def perform_pickled(
     driver: DriverState, place: Place, pickled: bytes, parcel: Parcel | None, device: str
 ) -> Iterator[Changes]:
     """In a worker: perform a stage, in the driver's journal if it can be read from here, else with a parcel.
@@ -122,7 +122,7 @@ def perform_of(
         yield from performed(stage, parcel, device)
 
 
-def call_of(driver: DriverState, pickled: bytes) -> Any:
+def call_pickled(driver: DriverState, pickled: bytes) -> Any:
     """In a worker: call a function of the driver, and return its value."""
     _prepare(driver)
     function, values = pickle.loads(pickled)

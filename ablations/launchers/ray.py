@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ablations.engine.workers import Workers
 from ablations.launchers.cluster import AUTO, LOCAL, Need, connected, listed, nodes_of, refusal_of
-from ablations.launchers.nodes import DriverState, Place, call_of, new_token
+from ablations.launchers.nodes import DriverState, Place, call_pickled, new_token
 from ablations.launchers.protocol import Launcher
 from ablations.launchers.tasks import Tasks
 from ablations.settings.request import check_device
@@ -65,7 +65,7 @@ class Ray(Launcher):
         if device == "cpu":
             return function(*given)
         ray = connected(self.address)
-        task = ray.remote(max_retries=0)(call_of).options(num_cpus=0, num_gpus=self.gpus_per_cell)
+        task = ray.remote(max_retries=0)(call_pickled).options(num_cpus=0, num_gpus=self.gpus_per_cell)
         reference = task.remote(DriverState.here(), pickle.dumps((function, given)))
         try:
             answer: T = ray.get(reference, timeout=ASKED_SECONDS)

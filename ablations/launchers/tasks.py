@@ -23,7 +23,7 @@ from ablations.engine.parcels import Desk, packed
 from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.cluster import Need, first_line, listed, nodes_of, refusal_of
-from ablations.launchers.nodes import UNSEEN, DriverState, Place, perform_of, take_away
+from ablations.launchers.nodes import UNSEEN, DriverState, Place, perform_pickled, take_away
 from analysis.format.errors import InputError
 
 LOOK_SECONDS = 5.0
@@ -60,7 +60,7 @@ class Tasks(Workers):
         self.driver = DriverState.here()
         self.shared = True
         # A second try is the dispatcher's.
-        self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_of)
+        self.perform = self.ray.remote(max_retries=0, num_returns="streaming")(perform_pickled)
 
     def submit(self, stage: Stage, device: str) -> Future[str]:
         self.need = Need(stage.threads, self.gpus)

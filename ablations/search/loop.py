@@ -81,7 +81,8 @@ class Searcher:
             self._begin(number, params)
         self.before = self.done = self.optimizer.counted() - len(self.underway)
         self.best = self._best()
-        with bar("trials", self.limit and max(self.limit, self.done), done=self.done, counts=True) as shown:
+        total = None if self.limit is None else max(self.limit, self.done)
+        with bar("trials", total, done=self.done, counts=True) as shown:
             try:
                 self._pump(shown)
                 others = OtherCommands(self.dispatch, shown, lambda: self.best)

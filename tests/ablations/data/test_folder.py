@@ -248,7 +248,7 @@ def test_values_of_more_than_8_bits_are_refused_rather_than_clipped(tmp_path):
         picture(path, 8, "grey")
 
 
-def test_copies_of_one_image_are_counted_once(tmp_path):
+def test_a_folder_of_copies_is_called_so(tmp_path):
     image = noise(1, 8, 8, 3, seed=0)[0]
     for i in range(20):
         saved(image, tmp_path / f"{i}.png")

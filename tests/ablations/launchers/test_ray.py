@@ -17,7 +17,7 @@ from ablations.engine.workers import WorkerDied
 from ablations.launchers import cluster as cluster_of
 from ablations.launchers import nodes, tasks
 from ablations.launchers.cluster import Need, Node
-from ablations.launchers.nodes import DriverState, Place, new_token, perform_of, take_away
+from ablations.launchers.nodes import DriverState, Place, new_token, perform_pickled, take_away
 from ablations.launchers.ray import Ray
 from ablations.testing.launchers import stage
 from analysis.format.errors import InputError
@@ -261,7 +261,7 @@ def test_a_node_that_is_not_as_the_command_believes_refuses_a_stage(told, tmp_pa
     given = pickle.dumps(stage("good"))
 
     def statuses(told, place, parcel=None):
-        return [changes.status for changes in perform_of(told, place, given, parcel, "cpu")]
+        return [changes.status for changes in perform_pickled(told, place, given, parcel, "cpu")]
 
     assert statuses(told, Place(str(tmp_path), token, HERE)) == ["finished"]
     with pytest.raises(InputError, match=f"training.precision=auto means {HERE} on the node .* and {OTHER} to the"):

@@ -46,7 +46,7 @@ def test_what_is_wrong_is_told_in_one_line(choice, message):
     assert re.search(message, told), told
 
 
-@pytest.mark.parametrize("choice", [wrong.Right(), wrong.Small(), Linear()], ids=name)
+@pytest.mark.parametrize("choice", [wrong.Right(), wrong.Unscored(), wrong.Small(), Linear()], ids=name)
 def test_what_is_right_passes(choice):
     check(choice)
 

@@ -64,6 +64,8 @@ Lopsided = like(Right, "Lopsided", drawn=lambda self: splits(test=noise(6, seed=
 """Has fewer images to test on than to select by."""
 Unjudged = like(Right, "Unjudged", extractor="fashion-cnn")
 """Is judged by an extractor of other images."""
+Unscored = like(Right, "Unscored", extractor=None)
+"""Is scored by likelihood alone, in which nothing is wrong."""
 Elsewhere = like(Right, "Elsewhere", where=("root",))
 """Says that its files lie where no field says."""
 
