@@ -214,24 +214,27 @@ def variance_of(
 
 
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
-    """Ten variances of 400 draws each: relative error √(2/399/10) = 2.2 %."""
+    """Ten variances of 400 draws each: relative error √(2/399/10) = 2.2 %. At t = 1, L_0 is known: it has no part."""
     t = torch.arange(1, HORIZON + 1, dtype=torch.float64)
-    expected = float((HORIZON * t**2 / 100).var(correction=0))
-    assert variance_of(monkeypatch, Uniform(), lambda t: t**2 / 100, 32) == pytest.approx(expected, rel=0.08)
+    expected = float((HORIZON * t**2 / 100 * (t > 1)).var(correction=0))
+    for at_1 in (0.01, 1e6):
+        found = variance_of(monkeypatch, Uniform(), lambda t, at_1=at_1: torch.where(t > 1, t**2 / 100, at_1), 32)
+        assert found == pytest.approx(expected, rel=0.08)
 
 
 def test_times_drawn_together_lessen_the_variance_of_a_batch_and_the_perfect_density_leaves_none(monkeypatch):
     uniform, even = (variance_of(monkeypatch, times, lambda t: t / 10) for times in (Uniform(), LowDiscrepancy()))
     assert even < 0.05 * uniform
-    perfect, losses = Importance(history=1, floor=1e-9), torch.arange(1, HORIZON + 1).double() / 10
-    assert variance_of(monkeypatch, perfect, lambda t: t / 10, losses=losses) == pytest.approx(0, abs=1e-9)
+    perfect, losses = Importance(history=1, floor=1e-9), torch.arange(HORIZON).double() / 10
+    assert variance_of(monkeypatch, perfect, lambda t: (t - 1) / 10, losses=losses) == pytest.approx(0, abs=1e-9)
 
 
 def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
-    made = model()
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: x0[:, 0].double())
-    variance = estimate_variance(made, Uniform().build(made.gamma), points(64), draws=10, batch=32, seed=0)
-    assert variance == pytest.approx(0, abs=1e-12)
+    """Terms x_0 at every t: of T x_0 [t > 1] the variance is (T − 1) x_0², and that between images does not count."""
+    made, raw = model(), points(64)
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: x0[:, 0].double() * (2 * math.log(2)))
+    variance = estimate_variance(made, Uniform().build(made.gamma), raw, draws=400, batch=32, seed=0)
+    assert variance == pytest.approx((HORIZON - 1) * float((raw[:, 0] ** 2).mean()), rel=0.15)
 
 
 def test_one_draw_has_no_variance():
