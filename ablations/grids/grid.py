@@ -127,11 +127,17 @@ def _refuse_varied(common: dict[str, Any], axes: list[AxisSpec], grid: str | Non
 
 
 def _point(levels: dict[str, str], layers: list[dict[str, Any]], request: Request) -> Point:
-    """The point of a crossing whose cell has these layers of settings; with a note if it is over its budget."""
+    """The point of a crossing whose cell has these layers of settings; with a note if it is over its budget. An
+    InputError names the crossing, if a file asks for it."""
     try:
         return Point(levels, make_cell(layers, request.first_seed))
     except TooDear as error:
         return Point(levels, error.cell, str(error))
+    except InputError as error:
+        if not request.grid:
+            raise
+        where = " ".join(f"{axis}={level}" for axis, level in levels.items())
+        raise InputError(f"{error} (at {where} of grid={request.grid})") from error
 
 
 def _judged(points: list[Point]) -> list[Point]:

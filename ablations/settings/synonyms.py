@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
-from ablations.settings.plugins.folders import files
+from ablations.settings.plugins.folders import files, own
 from ablations.settings.plugins.packages import SHIPPED
 from analysis.format.errors import InputError, nearest, plain, unknown
 
@@ -159,11 +160,14 @@ def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", m
     """The error that `given` is no `kind`, with what may be meant: a value or field of its `group`, else one of
     another. `more` are further dotted names, which are searched and not listed."""
     names, dotted = list(allowed), list(more)
+    if group and (file := Path(given)).suffix in (".yaml", ".yml"):
+        put = "" if file.stem in names else f", and let the file be {own() / group / file.stem}.yaml"
+        return InputError(f"{group}={given}: {group} takes a name and no file: write {group}={file.stem}{put}")
     slips = get_close_matches(given, dotted, 1, NEAR) if "." in given else []
     number = [NUMBERS[group]] if group in NUMBERS and plain(given).isdecimal() else []
-    own = (meant(given, group) or nearest(given, names)) if group else []
+    here = (meant(given, group) or nearest(given, names)) if group else []
     elsewhere = [word for word in meant(given) if word != given]
-    means = slips or number or own or elsewhere or nearest(given, [*names, *dotted])
+    means = slips or number or here or elsewhere or nearest(given, [*names, *dotted])
     notes = [f"({NOTES[word]})" for word in NOTES if word == plain(given)]
     return unknown(kind, given, names, means, *notes)
 

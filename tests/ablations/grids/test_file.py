@@ -141,3 +141,14 @@ def test_what_has_no_meaning_is_refused_by_its_name(message, said):
     with pytest.raises(InputError, match=message) as error:
         cells()
     assert "mine.yaml" in str(error.value)
+
+
+def test_a_setting_that_has_no_meaning_is_placed(said):
+    said(
+        {
+            "name": "schedule",
+            "levels": ["cosine", {"name": "linear", "set": {"schedule": "linear", "schedule.beta_1": 5}}],
+        }
+    )
+    with pytest.raises(InputError, match=r"got beta_1=5\.0 and beta_T=0\.02 \(at schedule=linear of grid=mine\)$"):
+        cells()

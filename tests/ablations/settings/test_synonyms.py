@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from ablations.grids.reading import read
 from ablations.launchers.local import Local
 from ablations.settings.arguments import RUN, SEARCH, doubts, parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN, WORDS
@@ -125,6 +126,19 @@ def test_all_names_are_listed_only_where_none_is_near():
         parse_run(["xyzzy=3"])
     with pytest.raises(InputError, match=r"^no setting called 'schedul': did you mean 'schedule'\?$"):
         parse_run(["schedul=3"])
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("configs/grid/skip.yaml", "write grid=skip"),
+        ("./mine.yml", "write grid=mine, and let the file be configs/grid/mine.yaml"),
+    ],
+)
+def test_a_file_is_asked_for_by_its_name(given, meant):
+    with pytest.raises(InputError) as error:
+        read(given)
+    assert str(error.value) == f"grid={given}: grid takes a name and no file: {meant}"
 
 
 def test_nothing_is_answered_by_itself():
