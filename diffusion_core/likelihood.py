@@ -232,6 +232,7 @@ def estimate_variance(
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
                 term = diffusion.rows(i, i + n).term(x0, eps, chain, t, clip=False) * per_nat
-            means.append((weight * chain.steps * diffusion.encoding.share * torch.where(t > 1, term, 0).double()).mean())
+            scale = torch.where(t > 1, weight * chain.steps * diffusion.encoding.share, 0)
+            means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())
     return float(torch.stack(variances).mean())
