@@ -158,7 +158,7 @@ def test_a_value_that_is_no_number_is_noted(again, monkeypatch):
     assert run.main([*again.arguments, "evaluation.metrics=[density,coverage]"]) == 0
     for row in rows(again.folder):
         assert row["status"] == "finished"
-        assert row["notes"] == "not finite: density/train/digits-cnn"
+        assert row["notes"] == "without density/train/digits-cnn, which is not finite"
         assert 0 <= float(row["coverage/train/digits-cnn"]) <= 1
         assert "density/train/digits-cnn" not in row
 
