@@ -70,6 +70,6 @@ def test_rows_of_other_numerics_need_a_mark(numerics, marks):
 
 
 def test_a_grid_that_was_cut_short_needs_a_mark():
-    assert "300 of 1000 steps" in marks_of("edm")
+    assert "1000 of 2000 steps" in marks_of("guidance-fashion")
     assert "4000 steps" in marks_of("parameterization-long")
     assert not [mark for mark in marks_of("steps") if "steps" in mark]
