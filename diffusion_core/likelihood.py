@@ -211,14 +211,15 @@ def continuous_bound(
 
 @torch.no_grad()
 def estimate_variance(
-    diffusion: Diffusion, timesteps: TimestepSampler, raw: Tensor, *, draws: int, batch: int, seed: int
+    diffusion: Diffusion, timesteps: TimestepSampler, raw: Tensor, *, draws: int, batch: int, seed: int, clip: bool
 ) -> float:
     """Variance of the bound's estimate by one t per image, in (bits/dim)² per image (Kingma et al. 2021, Fig. 4b).
 
     It is B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the density of
     `timesteps`, by `draws` ≥ 2 repetitions on the same images: L_T and differences between images have no part in it,
     and nor has L_0, which as in the paper counts as known, so that t = 1 adds nothing. For independent t it is the
-    mean over images of Var[T L_{t−1} [t > 1]]. Images [N, …] beyond the last whole batch are left out.
+    mean over images of Var[T L_{t−1} [t > 1]]. `clip` is that of the bound whose estimate it is. Images [N, …] beyond
+    the last whole batch are left out.
     """
     if draws < 2:
         raise ValueError(f"a variance needs at least 2 draws, got {draws}")
@@ -231,7 +232,7 @@ def estimate_variance(
             t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.rows(i, i + n).term(x0, eps, chain, t, clip=False) * per_nat
+                term = diffusion.rows(i, i + n).term(x0, eps, chain, t, clip=clip) * per_nat
             scale = torch.where(t > 1, weight * chain.steps * diffusion.encoding.share, 0)
             means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())

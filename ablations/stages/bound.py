@@ -77,7 +77,13 @@ class BoundStage(Stage):
         metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
         if plan.estimates and isinstance(model, Diffusion) and learner is not None:
             metrics[f"bound_variance/{name}"] = estimate_variance(
-                model, learner.timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+                model,
+                learner.timesteps,
+                images,
+                draws=plan.estimates,
+                batch=cell.training.batch,
+                seed=plan.seed,
+                clip=plan.clip,
             )
         nll = metrics[f"nll/{name}"]
         reason = "" if math.isfinite(nll) else "the bound is not finite"
