@@ -237,6 +237,19 @@ def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
     assert variance == pytest.approx((HORIZON - 1) * float((raw[:, 0] ** 2).mean()), rel=0.15)
 
 
+def test_an_estimate_is_clipped_as_its_bound():
+    """As of a network that holds x̂_0 in [−1, 1] by itself."""
+    raw = torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)
+
+    def variance(network: Callable[[Tensor, Tensor], Tensor], clip: bool) -> float:
+        made = diffusion(network, HORIZON, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
+        return estimate_variance(made, Uniform().build(made.gamma), raw, draws=9, batch=8, seed=0, clip=clip)
+
+    clipped = variance(lambda x_t, t: 3 * x_t, clip=True)
+    assert clipped == pytest.approx(variance(lambda x_t, t: (3 * x_t).clamp(-1, 1), clip=False))
+    assert clipped != pytest.approx(variance(lambda x_t, t: 3 * x_t, clip=False))
+
+
 def test_one_draw_has_no_variance():
     with pytest.raises(ValueError, match="at least 2 draws, got 1"):
         estimate_variance(model(), Uniform().build(model().gamma), points(4), draws=1, batch=4, seed=0, clip=False)
