@@ -9,7 +9,7 @@ import json
 import math
 from collections import defaultdict
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from evidence.freshness import COMMITTED, marks_of
 
@@ -231,6 +231,11 @@ class CommittedGrid:
         (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
         better, worse = claim["published"]
         return f"{better - worse:+.2f}".replace("-", "−")
+
+    def printed(self, start: str, side: Literal["better", "than"]) -> str:
+        """The value that a paper printed for one side of a claim, by the claim's first words."""
+        (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
+        return f"{claim['published'][('better', 'than').index(side)]:g}"
 
     def of_published(self, start: str) -> float:
         """The difference that a claim is about, as a share of what a paper printed for it."""

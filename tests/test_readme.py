@@ -29,7 +29,7 @@ SECTION = "## What it found so far"
 SETTING = re.compile(
     r"\b[TfKwret] [=≤] [\d.]+|\bP2\b|1/SNR"
     r"|\b\d+×\d+(?:×\d+)?\b|\b\d+ (?:of (?:the )?\d+ )?(?:\w+ )?(?:steps|draws|times|calls)\b"
-    r"|8 bits|is 0 at|\b0\.25\b|width of 0\.10|than 0\.10|NLL of 0\.10|that of 5|with 50|KL × 1|CIFAR-10|Table \d"
+    r"|8 bits|is 0 at|\b0\.25\b|width of 0\.10|than 0\.10|NLL of 0\.10|that of 5|with 50|KL × 1|CIFAR-10|Table \d|Fig\. 4b"
     r"|3\.21 against 8\.06|3\.75 and 3\.73|\(3\.59\)",
     re.IGNORECASE,
 )
