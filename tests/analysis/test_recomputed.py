@@ -52,7 +52,7 @@ SEVEN_DIGITS = 2e-6
 MARGINS = {"nll": 0.01, "fid": 0.05}
 SUPPORTING = {"nll_iwae": 0.01, "looseness": 0.01}
 """Margins of metrics that give no verdict, and that claims are about."""
-LOGARITHMIC = ("fid", "rfid")
+LOGARITHMIC = ("fid", "rfid", "bound_variance")
 NOT_TOLD = ("cannot tell", "no difference that matters")
 SPAN = 5
 
