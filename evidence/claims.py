@@ -113,10 +113,15 @@ def verdict(claim: dict[str, Any]) -> str:
     return f"{claim['fate']}{', exploratory' if claim['exploratory'] else ''}"
 
 
+def folders() -> list[Folder]:
+    """The committed grids; searches claim nothing."""
+    every = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
+    return [folder for folder in every if "search" not in folder.told.grid]
+
+
 def document() -> str:
     """The content of docs/claims.md."""
-    folders = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
-    grids = [folder for folder in folders if "search" not in folder.told.grid]
+    grids = folders()
     told = [folder for folder in grids if folder.claims]
     fates = sum((folder.fates for folder in told), Counter())
     of_fates = ", ".join(f"**{fates[fate]}** {fate}" for fate in FATES if fates[fate])

@@ -77,8 +77,15 @@ class CommittedGrid:
 
     @property
     def marks(self) -> str:
-        """The marks of what it is short of, to stand behind a comma; "" where it is of today."""
-        return "".join(f", {mark}" for mark in marks_of(self.name))
+        """The marks of what it is short of, to stand behind a comma; "" where it is of today, and what it compares was
+        declared beforehand."""
+        return "".join(f", {mark}" for mark in [*marks_of(self.name), *(["exploratory"] if self.exploratory else [])])
+
+    @property
+    def exploratory(self) -> bool:
+        """True where all that it declares was declared after results."""
+        declared = [pair for pair in self.answers["comparisons"] if pair["primary"]] + self.answers["claims"]
+        return bool(declared) and all(one["exploratory"] for one in declared)
 
     @property
     def numerics(self) -> str:

@@ -13,11 +13,13 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from evidence.claims import folders
 from evidence.committed_grid import CommittedGrid, check
 
 PAGE, README = "findings.md.jinja", "readme.md.jinja"
@@ -35,7 +37,8 @@ def rendered(template: str) -> str:
     """A template with all numbers in it."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, undefined=StrictUndefined, autoescape=False, trim_blocks=True)
-    return environment.get_template(template).render(grid=CommittedGrid, check=check, NLL="nll", FID="fid")
+    fates = sum((folder.fates for folder in folders()), Counter[str]())
+    return environment.get_template(template).render(grid=CommittedGrid, check=check, fates=fates, NLL="nll", FID="fid")
 
 
 def blocks(text: str) -> Iterator[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from analysis.format.names import NUMERICS
+from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, marks_of, numerics_of
 from tests.test_readme import SECTION
 
@@ -73,3 +74,9 @@ def test_a_grid_that_was_cut_short_needs_a_mark():
     assert "1000 of 2000 steps" in marks_of("guidance-fashion")
     assert "4000 steps" in marks_of("parameterization-long")
     assert not [mark for mark in marks_of("steps") if "steps" in mark]
+
+
+def test_a_grid_that_was_declared_after_its_results_is_called_exploratory():
+    assert CommittedGrid("steps").marks == ", exploratory"
+    assert not CommittedGrid("objective").exploratory
+    assert CommittedGrid("edm").marks == ""
