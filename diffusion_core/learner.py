@@ -19,6 +19,7 @@ from diffusion_core.couplings import Draw, Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
+from diffusion_core.objectives import per_example
 from diffusion_core.randomness import normal, uniform
 from diffusion_core.recorded import Values
 from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of
@@ -65,7 +66,7 @@ class DiffusionLearner(Learner):
 
         def losses(out: Tensor) -> Values:
             example = reading(out)
-            losses = {"network": self.choices.objective.loss(example)}
+            losses = {"network": per_example(self.choices.objective, example)}
             if self.choices.schedule.learned:
                 losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
             return {group: losses[group] for group in self.taught}

@@ -105,6 +105,17 @@ class Objective(ABC):
         return self.x0_weight(levels, log_variance) / levels.pair.snr_t
 
 
+def per_example(objective: Objective, example: Example) -> Tensor:
+    """The loss of each example [B]; ValueError where the objective gives another shape, which would train silently."""
+    loss, expected = objective.loss(example), tuple(example.error.shape)
+    if tuple(loss.shape) != expected:
+        raise ValueError(
+            f"{type(objective).__name__}.loss must give one loss an example, a tensor {list(expected)}: "
+            f"got {list(loss.shape)}"
+        )
+    return loss
+
+
 @dataclass(frozen=True)
 class Simple(Objective):
     """L_simple, the unweighted mean square error of what is predicted (Ho et al. 2020, arXiv:2006.11239, eq. 14)."""

@@ -9,6 +9,7 @@ from typing import BinaryIO, Literal, TypeVar
 import numpy as np
 import torch
 from PIL import Image, ImageOps
+from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from ablations.data.base import FEWEST, Split
@@ -64,7 +65,8 @@ def square(source: Path | BinaryIO, size: int, mode: Mode) -> Tensor:
     # Of so many pixels that Pillow would warn, which a few bytes can announce, nothing is unpacked.
     with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning), Image.open(source) as opened:
         _scaled(opened.size, size)
-        image = _eight_bits(ImageOps.exif_transpose(opened)).convert(MODES[mode])
+        _refuse_deep(opened)
+        image = _on_white(ImageOps.exif_transpose(opened)).convert(MODES[mode])
     width, height = _scaled(image.size, size)
     left, top = (width - size) // 2, (height - size) // 2
     # Pillow widens the filter when it shrinks, so that nothing aliases.
@@ -84,10 +86,15 @@ def _scaled(sides: tuple[int, int], size: int) -> tuple[int, int]:
     return width, height
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
-    """The image on white; ValueError for values that a conversion to 8 bits would clip."""
-    if image.mode.startswith(("I", "F")):
+def _refuse_deep(image: ImageFile) -> None:
+    """ValueError for values of more than 8 bits, which Pillow would clip, or cut off in colour."""
+    deep = [tile.args for tile in image.tile if ";16" in str(tile.args)]
+    if deep or image.mode.startswith(("I", "F")):
         raise ValueError(f"its values have more than 8 bits, mode {image.mode}, of which 8 have to be chosen")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image on white."""
     if not image.has_transparency_data:
         return image
     above = image.convert("RGBA")

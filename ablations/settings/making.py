@@ -75,7 +75,15 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         name = parameters.get(axis) or (default_name(axis) if axis in YOUNGER else axis)
         name = FORMER.get(axis, {}).get(name, name)
         origin = values.pop(ORIGIN, "")
-        choices[axis] = build(axis, {"name": name, **values})
+        try:
+            choices[axis] = build(axis, {"name": name, **values})
+        except InputError as error:
+            if not origin:
+                raise
+            raise InputError(
+                f"{axis}={name} of this cell is of {origin}, and is not known here ({error}): install its package, or "
+                "give this command in the script that registers it, as ablations.main([…])"
+            ) from error
         _check_origin(f"{axis}={name}", origin, origin_of(type(choices[axis])))
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}

@@ -13,7 +13,7 @@ from diffusion_core.choices import Choices, Time
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
-from diffusion_core.objectives import Objective, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Example, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
 from diffusion_core.testing.problems import Function, GaussianData, exact_model
@@ -49,6 +49,18 @@ def expected_loss(objective: Objective, schedule: Schedule, horizon: int, time: 
     loss = DATA.expected(lambda x0, eps: learner.losses(x0.expand(horizon, 2), t, eps.expand(horizon, 2))["network"])
     skipped = 1 if objective.reads_decoder else 0  # L_0, which continuous time has apart.
     return float((weight * loss)[skipped:].sum() / horizon)
+
+
+class Crossed(Simple):
+    """A loss of each pair of examples, as of a slip in its shapes."""
+
+    def loss(self, example: Example) -> Tensor:
+        return example.error[:, None] * example.error
+
+
+def test_a_loss_of_another_shape_than_one_an_example_is_refused():
+    with pytest.raises(ValueError, match=r"Crossed\.loss must give .* a tensor \[10\]: got \[10, 10\]"):
+        expected_loss(Crossed(), EVEN, 10)
 
 
 EVEN = LogSnrLinear(-6.0, 4.0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import itertools
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -246,6 +248,20 @@ def test_values_of_more_than_8_bits_are_refused_rather_than_clipped(tmp_path):
     path = saved(np.full((8, 8), 40_000, np.uint16), tmp_path / "deep.png")
     with pytest.raises(InputError, match=r"deep.png cannot be read \(its values have more than 8 bits"):
         picture(path, 8, "grey")
+
+
+@pytest.mark.parametrize("kind", [2, 4, 6])
+def test_colours_of_16_bits_are_refused_too(kind, tmp_path):
+    """Of PNG's kinds of 16 bits a channel, colour, grey with alpha and colour with alpha, Pillow keeps 8."""
+    channels = {2: 3, 4: 2, 6: 4}[kind]
+    row = b"\0" + np.full(8 * channels, 1023, ">u2").tobytes()
+    header = struct.pack(">IIBBBBB", 8, 8, 16, kind, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(8 * row)), (b"IEND", b"")]
+    parts = [struct.pack(">I", len(of)) + name + of + struct.pack(">I", zlib.crc32(name + of)) for name, of in chunks]
+    path = tmp_path / "deep.png"
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    with pytest.raises(InputError, match=r"deep.png cannot be read \(its values have more than 8 bits"):
+        picture(path, 8, "colour")
 
 
 def test_a_folder_of_copies_is_called_so(tmp_path):

@@ -235,6 +235,8 @@ BAD_FILES = {
     "no study.sampler called 'tpee'": {"sampler": "tpee"},
     "no study.pruner called 'medain'": {"pruner": "medain"},
     "objective: List should have at least 1 item": {"objective": []},
+    "no key of a study called 'trails': there are .*; did you mean 'trials'": {"trails": 3},
+    "no key of parameters.horizon called 'lo': .*did you mean 'low'": {"parameters": {"horizon": {"lo": 1}}},
     "schedule takes names, not numbers": {"parameters": {"schedule": {"low": 0, "high": 1}}},
     "training.batch takes whole numbers": {"parameters": {"training.batch": {"low": 1, "high": 2, "step": 0.5}}},
 } | {
@@ -251,6 +253,15 @@ def test_a_study_file_that_makes_no_sense_is_one_line(reason, monkeypatch):
     monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "study" else load(group, name))
     with pytest.raises(InputError, match=reason):
         made("study=schedule")
+
+
+def test_a_study_without_parameters_says_so(monkeypatch):
+    monkeypatch.setattr(grammar, "load", lambda group, name: {"question": "?", "params": {}})
+    with pytest.raises(InputError, match=r"no key of a study called 'params': .*did you mean 'parameters'"):
+        study_file.read("mine")
+    monkeypatch.setattr(grammar, "load", lambda group, name: {"question": "?"})
+    with pytest.raises(InputError, match=r"configs/study/mine.yaml: parameters is missing$"):
+        study_file.read("mine")
 
 
 def test_a_storages_password_is_not_written_down():
