@@ -76,9 +76,7 @@ def test_an_edit_makes_other_cells_where_it_changes_what_the_class_does(old, new
 
 def test_a_cell_of_a_script_that_is_not_run_says_what_to_do():
     row = parameters(make(parse_run([])).points[0].cell) | {"schedule": "steep", "schedule.origin": "mine.py 0123"}
-    with pytest.raises(
-        InputError, match=r"schedule=steep of this cell is of mine.py 0123, and is not known here .*main"
-    ):
+    with pytest.raises(InputError, match=r"schedule=steep of this cell is of mine.py 0123, and is not known .*main"):
         cell_of(row, 0)
 
 
