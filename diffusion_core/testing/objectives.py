@@ -175,9 +175,8 @@ def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, pa
     for batch, case in _all(objective, schedule, partners):
         output = batch.output(case[0], case[1]).requires_grad_()
         loss = batch.loss_at(*case, output)
-        shaped = f"it is {list(loss.shape)} for {len(batch.t)} examples"
-        require(objective, "the loss must be one number per example", loss.shape == batch.t.shape, shaped)
-        broken = [float(value) for value in loss.detach() if not math.isfinite(value)]
+        values = zip(batch.t.tolist(), loss.tolist(), strict=True)
+        broken = [f"{value} at t = {t:g}" for t, value in values if not math.isfinite(value)]
         fact = f"it is {broken[0]} with {title(case[0])} and {title(case[1])}" if broken else ""
         require(objective, "the loss must be finite", not broken, fact)
         require(

@@ -37,7 +37,7 @@ WRONG = [
         wrong.Stepwise(),
         r"it raises RuntimeError: an objective that reads a term of a chain must say continuous = False",
     ),
-    (wrong.Averaged(), r"the loss must be one number per example, but it is \[\] for 50 examples"),
+    (wrong.Averaged(), r"Averaged.loss must give one loss an example, a tensor \[50\]: got \[\]"),
     (wrong.Squared(), r"the share of each t must be density\(\)/T as built, but it is 0.2 instead of 0.04"),
     (wrong.Squared(honest=True), r"losses must have the mean of uniform times as built, but"),
     (wrong.Forgetful(history=15), r"what it remembers must be in its buffers"),
