@@ -119,11 +119,16 @@ def folders() -> list[Folder]:
     return [folder for folder in every if "search" not in folder.told.grid]
 
 
+def fates_of(grids: list[Folder]) -> Counter[str]:
+    """The fates of all claims of these grids."""
+    return sum((folder.fates for folder in grids), Counter())
+
+
 def document() -> str:
     """The content of docs/claims.md."""
     grids = folders()
     told = [folder for folder in grids if folder.claims]
-    fates = sum((folder.fates for folder in told), Counter())
+    fates = fates_of(told)
     of_fates = ", ".join(f"**{fates[fate]}** {fate}" for fate in FATES if fates[fate])
     verdicts = sum((folder.verdicts for folder in grids), Counter())
     told_apart = sum(verdicts[verdict] for verdict in TOLD)

@@ -13,13 +13,12 @@ from __future__ import annotations
 import re
 import sys
 import textwrap
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from evidence.claims import folders
+from evidence.claims import fates_of, folders
 from evidence.committed_grid import CommittedGrid, check
 
 PAGE, README = "findings.md.jinja", "readme.md.jinja"
@@ -37,7 +36,7 @@ def rendered(template: str) -> str:
     """A template with all numbers in it."""
     folder = FileSystemLoader(Path(__file__).parent)
     environment = Environment(loader=folder, undefined=StrictUndefined, autoescape=False, trim_blocks=True)
-    fates = sum((folder.fates for folder in folders()), Counter[str]())
+    fates = fates_of(folders())
     return environment.get_template(template).render(grid=CommittedGrid, check=check, fates=fates, NLL="nll", FID="fid")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import BinaryIO, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -88,9 +88,13 @@ def _scaled(sides: tuple[int, int], size: int) -> tuple[int, int]:
 
 def _refuse_deep(image: ImageFile) -> None:
     """ValueError for values of more than 8 bits, which Pillow would clip, or cut off in colour."""
-    deep = [tile.args for tile in image.tile if ";16" in str(tile.args)]
-    if deep or image.mode.startswith(("I", "F")):
+    if any(_deep(codec, args) for codec, _, _, args in image.tile) or image.mode.startswith(("I", "F")):
         raise ValueError(f"its values have more than 8 bits, mode {image.mode}, of which 8 have to be chosen")
+
+
+def _deep(codec: str, args: Any) -> bool:
+    """True of a part of a file with more than 8 bits a channel: its raw mode says so, or the largest value of a PPM."""
+    return ";16" in str(args) or (codec.startswith("ppm") and isinstance(args, tuple) and args[-1] > 255)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -11,7 +11,7 @@ from ablations.metrics.registry import column_names, directed
 from ablations.settings import grammar
 from ablations.settings.arguments import of_command
 from ablations.settings.plugins.folders import choice_file
-from ablations.settings.registry import complaint
+from ablations.settings.registry import complaint, key_complaint
 from ablations.settings.request import LONGEST
 from analysis.format.errors import InputError, unknown
 from analysis.format.names import LAYOUTS
@@ -106,20 +106,14 @@ def _check_kept(where: str, file: GridFile) -> None:
 
 def _in_words(error: ValidationError) -> str:
     """An error in words: its place in the file, what is wrong there, and which keys there are."""
-    # A key that is misspelt is one that is missing too.
-    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    if first["type"] != "extra_forbidden":
-        place = ".".join(str(part) for part in first["loc"] if part not in ("int", "float", "str"))
-        message = first["msg"].removeprefix("Value error, ")
-        if first["type"] == "missing":
-            return f"{place} is missing"
-        if first["type"] == "value_error":
-            return f"{place}: {message}" if place else message
-        return f"{place} {complaint(error)}, got {first['input']!r}"
-    *parents, key = first["loc"]
-    where = ".".join(map(str, parents))
-    model = next((model for part, model in PARTS.items() if part in parents), GridFile)
-    return str(unknown(f"key of {where or 'a grid'}", str(key), list(model.model_fields)))
+    if words := key_complaint(error, "a grid", GridFile, PARTS):
+        return words
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in ("int", "float", "str"))
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        return f"{place}: {message}" if place else message
+    return f"{place} {complaint(error)}, got {first['input']!r}"
 
 
 def _check_primary(where: str, file: GridFile) -> None:

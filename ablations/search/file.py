@@ -15,8 +15,9 @@ from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.grammar import Range
 from ablations.settings.layers import check_key
 from ablations.settings.plugins.folders import choice_file
+from ablations.settings.registry import key_complaint
 from ablations.settings.request import SearchRequest
-from analysis.format.errors import InputError, unknown
+from analysis.format.errors import InputError
 
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (default)",
@@ -112,26 +113,13 @@ def read(name: str) -> StudyFile:
     try:
         file = StudyFile.model_validate(grammar.load("study", name))
     except ValidationError as error:
-        raise InputError(f"{choice_file('study', name)}: {_in_words(error)}") from error
+        first = error.errors()[0]
+        value = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
+        key = key_complaint(error, "a study", StudyFile, {"parameters": ParameterSpec})
+        raise InputError(f"{choice_file('study', name)}: {key or value}") from error
     for key in file.parameters:
         check_key(key, f"setting in {choice_file('study', name)}")
     return file
-
-
-def _in_words(error: ValidationError) -> str:
-    """An error in words: its place in the file, what is wrong there, and which keys there are."""
-    # A key that is misspelt is one that is missing too.
-    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    *parents, key = map(str, first["loc"])
-    if first["type"] == "extra_forbidden":
-        model = ParameterSpec if parents else StudyFile
-        return str(unknown(f"key of {'.'.join(parents) or 'a study'}", key, list(model.model_fields)))
-    place = ".".join([*parents, key])
-    return (
-        f"{place} is missing"
-        if first["type"] == "missing"
-        else f"{place}: {first['msg'].removeprefix('Value error, ')}"
-    )
 
 
 def asked_of(request: SearchRequest) -> StudyFile:

@@ -13,7 +13,7 @@ import typing
 from functools import lru_cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from ablations.settings import grammar
 from ablations.settings.cell import BASES, NUMBERS
@@ -21,7 +21,7 @@ from ablations.settings.plugins.classes import imported, outside, shipped, shipp
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import DOORS, unnamed
 from ablations.settings.synonyms import meant, no_such
-from analysis.format.errors import InputError, alternatives, written_out
+from analysis.format.errors import InputError, alternatives, unknown, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"
@@ -150,6 +150,21 @@ def complaint(error: ValidationError) -> str:
     must = message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
     words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
     return " ".join([KINDS.get(first["type"], must), *words])
+
+
+def key_complaint(error: ValidationError, kind: str, model: type[BaseModel], parts: dict[str, type[BaseModel]]) -> str:
+    """The words for a key of a file that there is not, or that is missing; "" where the file is wrong otherwise.
+
+    `parts` are the models of what lies under a key, the innermost first; all else is of `model`, a `kind` of file.
+    """
+    # A key that is misspelt is one that is missing too.
+    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    *parents, key = [str(part) for part in first["loc"] if part not in ("int", "float", "str")]
+    where = ".".join(parents)
+    if first["type"] == "extra_forbidden":
+        inside = next((of_part for part, of_part in parts.items() if part in parents), model)
+        return str(unknown(f"key of {where or kind}", key, list(inside.model_fields)))
+    return f"{'.'.join([*parents, key])} is missing" if first["type"] == "missing" else ""
 
 
 @lru_cache

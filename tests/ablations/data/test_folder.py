@@ -264,6 +264,15 @@ def test_colours_of_16_bits_are_refused_too(kind, tmp_path):
         picture(path, 8, "colour")
 
 
+def test_colours_of_16_bits_are_refused_in_a_ppm(tmp_path):
+    path = tmp_path / "deep.ppm"
+    path.write_bytes(b"P6\n8 8\n65535\n" + np.full(8 * 8 * 3, 1023, ">u2").tobytes())
+    with pytest.raises(InputError, match=r"deep.ppm cannot be read \(its values have more than 8 bits"):
+        picture(path, 8, "colour")
+    path.write_bytes(b"P6\n8 8\n100\n" + bytes(8 * 8 * 3))
+    assert picture(path, 8, "colour").shape == (3, 8, 8)
+
+
 def test_a_folder_of_copies_is_called_so(tmp_path):
     image = noise(1, 8, 8, 3, seed=0)[0]
     for i in range(20):
