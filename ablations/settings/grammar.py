@@ -167,17 +167,20 @@ def _composed(path: Path, group: str, option: str) -> Any:
 
 
 def refuse_code(values: Any, where: str) -> None:
-    """Refuse text that would name code or other text."""
+    """Refuse text that would name code or other text, or that no file can hold."""
     if isinstance(values, dict):
         if "_target_" in values:
             raise InputError(f"{where} names code to run (_target_), which no text may do")
-        for value in values.values():
+        for value in (*values, *values.values()):
             refuse_code(value, where)
     elif isinstance(values, list):
         for value in values:
             refuse_code(value, where)
     elif isinstance(values, str) and "${" in values:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
+    elif isinstance(values, str) and re.search("[\ud800-\udfff]", values):
+        # What YAML makes of the two \\u… that JSON writes for one character.
+        raise InputError(f"{where} holds half a character ({values!r}): write the whole character as it is, in UTF-8")
 
 
 def _plainly(message: str) -> str:

@@ -159,12 +159,14 @@ def key_complaint(error: ValidationError, kind: str, model: type[BaseModel], par
     """
     # A key that is misspelt is one that is missing too.
     first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    if first["type"] not in ("extra_forbidden", "missing"):
+        return ""
     *parents, key = [str(part) for part in first["loc"] if part not in ("int", "float", "str")]
     where = ".".join(parents)
-    if first["type"] == "extra_forbidden":
-        inside = next((of_part for part, of_part in parts.items() if part in parents), model)
-        return str(unknown(f"key of {where or kind}", key, list(inside.model_fields)))
-    return f"{'.'.join([*parents, key])} is missing" if first["type"] == "missing" else ""
+    if first["type"] == "missing":
+        return f"{'.'.join([*parents, key])} is missing"
+    inside = next((of_part for part, of_part in parts.items() if part in parents), model)
+    return str(unknown(f"key of {where or kind}", key, list(inside.model_fields)))
 
 
 @lru_cache

@@ -120,6 +120,14 @@ def test_a_grids_file_is_read_or_refused(content, text, configs):
         in_one_line(error)
 
 
+@pytest.mark.parametrize("part", [{"\U00010000": 0}, {"question": "\U00010000"}], ids=["key", "value"])
+def test_half_a_character_in_a_file_is_refused(part, configs):
+    (configs / "grid" / "mine.yaml").write_text(json.dumps(GRID | part))
+    grammar.use(None)
+    with pytest.raises(InputError, match="half a character .* in UTF-8"):
+        reading.read("mine")
+
+
 CHOICE = {"name": "linear", "beta_1": 0.001, "suggests": {"time_input": "log_snr", "training.steps": 7}}
 
 
