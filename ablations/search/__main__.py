@@ -131,7 +131,7 @@ def live_of(plan: SearchPlan, tracker: Tracker) -> Live:
 
 
 def confirm(results: SearchResults, announced: Announced) -> int:
-    """Run the winners and the paper's default anew, and print the outcome; the exit code."""
+    """Run the winners and the default anew, and print the outcome; the exit code."""
     from ablations.driver.execute import Job, execute
     from ablations.driver.pages import finish, show
     from ablations.driver.plan import plan as plan_grid
@@ -182,8 +182,8 @@ def dry_run(plan: SearchPlan) -> str:
     for name, parameter in study.parameters.items():
         group = name.partition(".")[0]
         there = f", where {group} is {' or '.join(study.when(name)[group])}" if study.when(name) else ""
-        paper = f"; the paper's default is {said(study.default[name])}" if name in study.default else ""
-        lines.append(f"  {name:24} {parameter}{there}{paper}")
+        default = f"; the default is {said(study.default[name])}" if name in study.default else ""
+        lines.append(f"  {name:24} {parameter}{there}{default}")
         for value in parameter.choices or parameter.ends if name in study.default else ():
             whole_value = int(value) if whole(name, parameter) else value
             reason = plan.refusal({**study.default, name: whole_value})
@@ -217,7 +217,7 @@ def help_text() -> str:
         "  trials=N                trials in all; more of them continue a search",
         "  hours=H                 instead: no trial is begun after so many hours of all its commands",
         "  seeds=N first_seed=N    seeds of a trial, whose mean is its value (1)",
-        "  confirm=N               fresh seeds of the winner and the paper's default, on test data (5)",
+        "  confirm=N               fresh seeds of the winner and the default, on test data (5)",
         "  study.startup=N         random trials before the sampler begins (10)",
         "  study.seed=N            seed of the sampler's draws (0)",
         "  storage=URL             Optuna's; default sqlite:///results/optuna.db",

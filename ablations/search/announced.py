@@ -18,7 +18,7 @@ from analysis.format.notation import counted
 
 @dataclass(frozen=True)
 class Announced:
-    """The stages of a trial of the paper's default, and the stages of its confirmation at a fresh seed, with test data;
+    """The stages of a trial of the default, and the stages of its confirmation at a fresh seed, with test data;
     the seconds of their parts were `measured`."""
 
     plan: SearchPlan
@@ -56,11 +56,11 @@ class Announced:
         seeds = counted(study.file.confirm, "fresh seed")
         return [
             f"{trials}, on {counted(workers, 'worker')}",
-            f"then, on test data, the winner and the paper's default at {seeds}{self.confirmation(2)}",
+            f"then, on test data, the winner and the default at {seeds}{self.confirmation(2)}",
         ]
 
     def confirmation(self, cells: int) -> str:
-        """The time of confirming so many cells, each like the paper's default, and of drawing the pages."""
+        """The time of confirming so many cells, each like the default, and of drawing the pages."""
         seeds, each = self.plan.study.file.confirm, self._alone(self.confirming)
         return self._about(DRAWN + max(each, cells * seeds * each / len(self.plan.here.devices)))
 

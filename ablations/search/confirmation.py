@@ -1,4 +1,4 @@
-"""The honest end of a search: winners and the paper's default, run anew at fresh seeds as a grid that reads test
+"""The honest end of a search: winners and the default, run anew at fresh seeds as a grid that reads test
 data."""
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ AXIS, DEFAULT = "choice", "default"
 
 
 def confirmation(plan: SearchPlan, winners: list[Finalist]) -> Grid | None:
-    """The grid; None where no winner differs from the paper's default, so that there is nothing to compare. Its seeds
-    follow those of the search."""
+    """The grid; None where no winner differs from the default, so that there is nothing to compare. Its seeds follow
+    those of the search."""
     study = plan.study
     fresh = range(study.seeds[-1] + 1, study.seeds[-1] + 1 + study.file.confirm)
     default = study.cell(study.default, fresh[0])
-    points, levels = [Point({AXIS: DEFAULT}, default)], [LevelSpec(name=DEFAULT, label="paper's default")]
+    points, levels = [Point({AXIS: DEFAULT}, default)], [LevelSpec(name=DEFAULT, label="default")]
     for winner in winners:
         cell = study.cell(winner.trial.params, fresh[0])
         if cell not in [point.cell for point in points]:

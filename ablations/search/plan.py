@@ -28,7 +28,7 @@ class SearchPlan:
 
     @property
     def default(self) -> Cell:
-        """The cell of the paper's default."""
+        """The cell of the default."""
         return self.study.cell(self.study.default, self.study.seeds[0])
 
     @property
@@ -60,7 +60,7 @@ class SearchPlan:
             return []
 
     def demanding(self) -> list[Stage]:
-        """The stages of the paper's default, with each end and each choice of a parameter alone, and with all upper
+        """The stages of the default, with each end and each choice of a parameter alone, and with all upper
         ends together."""
         study = self.study
         searched = {name: study.parameters[name] for name in study.default}
@@ -82,7 +82,7 @@ class SearchPlan:
 
 
 def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
-    """The plan of a study; InputError where the paper's default makes no sense, because the search is compared with
+    """The plan of a study; InputError where the default makes no sense, because the search is compared with
     it."""
     default = study.cell(study.default, study.seeds[0])
     reason = refusal(default)

@@ -65,7 +65,7 @@ class Study:
 
     @property
     def default(self) -> Params:
-        """The paper's default: for each parameter that applies, its value without a search."""
+        """The default: for each parameter that applies, its value without a search."""
         values: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
         cell = self.cell(values, self.seeds[0])
         for key in self.parameters:
@@ -76,7 +76,7 @@ class Study:
 
     @property
     def default_is_inside(self) -> bool:
-        """True where the paper's default lies in the ranges, so that the search begins with it."""
+        """True where the default lies in the ranges, so that the search begins with it."""
         return all(holds(self.parameters[key], value) for key, value in self.default.items())
 
     @property

@@ -48,7 +48,7 @@ Make = Callable[[Search], Figure | None]
 
 
 def history_figure(search: Search, objective: int = 0) -> Figure | None:
-    """Each trial's value in the order of trials, the best so far, and the paper's default."""
+    """Each trial's value in the order of trials, the best so far, and the default."""
     shown = _objective(search, objective)
     if shown is None:
         return None
@@ -95,7 +95,7 @@ def pareto_figure(search: Search) -> Figure | None:
 
 
 def rungs_figure(search: Search) -> Figure | None:
-    """The values of each trial that the pruner saw, over training steps; winners and the paper's default are named."""
+    """The values of each trial that the pruner saw, over training steps; winners and the default are named."""
     if search.rungs.empty:
         return None
     with _optuna() as plots:

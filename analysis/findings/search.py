@@ -1,4 +1,4 @@
-"""The trials of a search: the best ones, the paper's default, those at the end of a range, and the search's optimism.
+"""The trials of a search: the best ones, the default, those at the end of a range, and the search's optimism.
 
 With one objective, the best trials are those farthest in its direction; with two, those that no other dominates.
 
@@ -23,7 +23,7 @@ from analysis.read.search import Search, SearchedParameter, SearchWinner
 from analysis.statistics.pareto import pareto_front
 
 CHOICE = "axis.choice"
-"""The confirmation's only axis: the paper's default and each winner."""
+"""The confirmation's only axis: the default and each winner."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ _SAME = 1e-6  # relative difference below which two values are equal: a default 
 
 
 def default_trial(search: Search) -> int | None:
-    """The number of the trial whose parameters are the paper's default; None where there is none."""
+    """The number of the trial whose parameters are the default; None where there is none."""
     if not search.head.default:
         return None
     same = pd.Series(True, index=search.trials.index)

@@ -18,11 +18,11 @@ from analysis.tables.terminal import paragraphs, terminal_text
 from analysis.words.search import DEFAULT, names_of, search_sentences, value_text
 
 MOST = 5
-"""The most trials in the table, not counting the paper's default."""
+"""The most trials in the table, not counting the default."""
 
 
 def search_table(search: Search) -> ResultTable | None:
-    """The best trials with their parameters and values, the paper's default below; None where none has finished."""
+    """The best trials with their parameters and values, the default below; None where none has finished."""
     best, default = best_trials(search, MOST), default_trial(search)
     if best.empty:
         return None

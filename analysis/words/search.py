@@ -1,6 +1,6 @@
 """Sentences about a search: what it tried, what won, and how far its best value flatters it; names of its trials.
 
-Whether a winner is better than the paper's default follows from the findings of the confirmation's grid.
+Whether a winner is better than the default follows from the findings of the confirmation's grid.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def _gap(optimism: Optimism, rounding: Rounding) -> str:
 
 
 def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None) -> list[str]:
-    """Sentences on what was searched, what pruning saved, which parameters mattered, what won beside the paper's
-    default, and how optimistic the search was, if it was confirmed."""
+    """Sentences on what was searched, what pruning saved, which parameters mattered, what won beside the default,
+    and how optimistic the search was, if it was confirmed."""
     sentences = [_searched(search), *_failures(search), *_saved(search), *_importances(search)]
     if not search.head.winners:
         return [*sentences, "No trial has finished, so nothing was found."]
@@ -61,7 +61,7 @@ def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None
         sentences += [_won(search, winner, default), *_cut_off(search, winner)]
     if all(winner.trial == default for winner in search.head.winners):
         end = " so far." if search.goes_on else ": there is nothing to confirm."
-        return [*sentences, f"No trial has beaten the paper's default{end}"]
+        return [*sentences, f"No trial has beaten the default{end}"]
     if default not in {winner.trial for winner in search.head.winners}:
         sentences.append(_default(search, default))
     if confirmed is None:
@@ -169,7 +169,7 @@ def _cut_off(search: Search, winner: SearchWinner) -> list[str]:
 
 
 def _default(search: Search, trial: int | None) -> str:
-    """A sentence on the paper's default as a trial of the same search, or on why it has no value."""
+    """A sentence on the default as a trial of the same search, or on why it has no value."""
     start = f"The {DEFAULT}" + (f", {assignment(search, search.head.default)}" if search.head.default else "")
     if trial is None:
         return f"{start}, was no trial of this search."
@@ -181,7 +181,7 @@ def _default(search: Search, trial: int | None) -> str:
     return f"{start}: {values} as trial {trial} of the same search."
 
 
-DEFAULT = "paper's default"
+DEFAULT = "default"
 DIGITS = 3  # significant digits of a parameter's value
 
 
@@ -214,7 +214,7 @@ def assignment(search: Search, values: Mapping[str, str]) -> str:
 
 
 def names_of(search: Search) -> dict[int, list[str]]:
-    """Trial → its names: a winner's label, the paper's default."""
+    """Trial → its names: a winner's label, the default."""
     named: dict[int, list[str]] = {}
     for winner in search.head.winners:
         named.setdefault(winner.trial, []).append(winner.label)

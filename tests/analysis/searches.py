@@ -33,7 +33,7 @@ BETAS = (
 )
 PAPERS = {"schedule.beta_1": "0.0001", "schedule.beta_T": "0.02"}
 DEFAULT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
-"""The parameters of a trial of the paper's default."""
+"""The parameters of a trial of the default."""
 
 
 def head(parameters, objectives=(NLL_OBJECTIVE,), **changes):
@@ -59,7 +59,7 @@ def winner(level, label, row, parameters, objectives=(NLL_OBJECTIVE,)):
 
 
 def few(folder, *outcomes, objectives=(NLL_OBJECTIVE,), **changes):
-    """A search of these trials, the first at the paper's default and the others near it: a value of the first
+    """A search of these trials, the first at the default and the others near it: a value of the first
     objective, one of each, or how it ended."""
     trials = []
     for i, outcome in enumerate(outcomes):
@@ -255,6 +255,6 @@ def confirmation(folder, values=None, levels=(("found", "found by search"),), me
             row |= {"axis.choice": level, "data": "digits", "training.steps": "1000", "training.batch": "128"}
             table.append(row | {metric: value, "nll/test": value + 0.05})
     told = {"name": folder.name, "question": QUESTION, "layout": "general", "seeds": [1, 2, 3], "command": COMMAND}
-    told |= {"axes": [axis_of("choice", "choice", {"default": "paper's default"} | dict(levels))]}
+    told |= {"axes": [axis_of("choice", "choice", {"default": "default"} | dict(levels))]}
     told |= {"baseline": {"choice": "default"}, "metrics": [NLL_OBJECTIVE | {"name": "nll/test"}]}
     return build(folder, table, floors={}, baselines={}, footnotes=[], **told)

@@ -137,7 +137,7 @@ class Optimizer:
         return number, params
 
     def _owed(self, trials: list[FrozenTrial]) -> tuple[Params | None, dict[str, Any]]:
-        """The values to try before any are drawn, with the notes of that trial: first of all the paper's default, later
+        """The values to try before any are drawn, with the notes of that trial: first of all the default, later
         those of a trial that ended by accident."""
         if not trials and self.study.default_is_inside and self.study.file.sampler != "grid":
             return self.study.default, {}

@@ -125,7 +125,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
 
 
 def cells_of(folder, command):
-    """The cells of a grid's command; of a search's, those of its winners and the paper's default at fresh seeds."""
+    """The cells of a grid's command; of a search's, those of its winners and the default at fresh seeds."""
     words = shlex.split(command)[2:]
     if words[0] == "ablations.run":
         return [(point.levels, point.cell) for point in points(*words[1:]).at_seeds()]

@@ -92,7 +92,7 @@ def test_it_ends_well_and_says_what_it_found(searched):
     said = " ".join(searched.printed.split())
     trial = read_search(folder_of(searched)).head.winners[0].trial
     assert f"{trial} (found by search" in said
-    assert "0 (paper's default)" not in said.split("Searched")[0] or trial != 0
+    assert "0 (default)" not in said.split("Searched")[0] or trial != 0
     assert "at 2 fresh seeds" in said
     assert f"optuna-dashboard sqlite:///{searched.results}/optuna.db" in said
     assert "python -m ablations.export search=found name=NAME" in said
@@ -437,13 +437,13 @@ def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, ca
     assert all("not finite" in row["reason"] for row in failed)
     assert {row["param.training.learning_rate"] for row in failed} == {"1e+30"}
     printed = " ".join(capsys.readouterr().out.split())
-    assert "No trial has beaten the paper's default: there is nothing to confirm" in printed
+    assert "No trial has beaten the default: there is nothing to confirm" in printed
     assert search_alone(tmp_path / "found")
 
 
 def test_a_search_says_what_it_runs_before_its_trials_and_before_it_confirms(searched):
     assert "9 trials (tpe after 3 trials at random, pruner median, by nll/val): about " in searched.printed
-    assert "then, on test data, the winner and the paper's default at 2 fresh seeds: about " in searched.printed
+    assert "then, on test data, the winner and the default at 2 fresh seeds: about " in searched.printed
     assert "confirmation on test data, 2 cells × 2 seeds: about " in searched.printed
     assert "MLflow   " in searched.printed.partition("confirmation")[0]
 
@@ -451,7 +451,7 @@ def test_a_search_says_what_it_runs_before_its_trials_and_before_it_confirms(sea
 def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     assert search.main([*POINTS, "dry_run=true", f"results={tmp_path}"]) == 0
     printed = capsys.readouterr().out
-    assert "schedule.gamma_min       -14 to -2; the paper's default is -13.3" in printed
+    assert "schedule.gamma_min       -14 to -2; the default is -13.3" in printed
     assert "9 trials (tpe after 3 trials at random, pruner median, by nll/val)" in printed
     assert not (tmp_path / "found").exists()
 

@@ -113,7 +113,7 @@ def test_history_shows_every_trial_the_best_so_far_and_the_default(searches, fig
     assert best.get_ydata()[-1] == values.min()
     assert axes.get_ylim()[1] < 2.6 < values.max()
     assert axes.get_title() == "2 trials beyond the scale"
-    assert legend(figure) == ["Objective Value", "Best Value", "paper's default"]
+    assert legend(figure) == ["Objective Value", "Best Value", "default"]
 
 
 def test_two_objectives_have_figures_of_their_own(figures):
@@ -140,7 +140,7 @@ def test_pareto_tells_the_best_from_the_rest(figures):
 def test_rungs_have_a_line_per_trial_and_name_the_winner_and_the_default(searches, figures):
     figure = figures["one"]["rungs"]
     assert len(figure.axes[0].lines) == searches["one"].rungs["trial"].nunique()
-    assert sorted(legend(figure)) == ["found by search", "paper's default"]
+    assert sorted(legend(figure)) == ["default", "found by search"]
 
 
 def test_rungs_of_one_trial_that_nothing_names_need_no_legend(tmp_path):

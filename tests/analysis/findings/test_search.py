@@ -109,7 +109,7 @@ def test_what_is_said_of_a_search(tmp_path):
         "were drawn where the search looked, in the ranges that it was given."
     )
     assert told[4].startswith("Found by search: β_1 = 0.000182, β_T = 0.0306: NLL 2.30 bits/dim on validation, the se")
-    assert told[5] == "The paper's default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
+    assert told[5] == "The default, β_1 = 0.0001, β_T = 0.02: NLL 2.33 bits/dim as trial 0 of the same search."
     assert told[6].startswith("Not confirmed at fresh seeds yet")
 
 
@@ -165,8 +165,8 @@ def test_a_winner_at_the_end_of_a_range_is_said(tmp_path):
 
 def test_a_default_that_no_trial_beat_needs_no_confirmation(tmp_path):
     told = search_sentences(read_search(few(tmp_path / "s", 2.30, 2.31, winner_of=0)))
-    assert told[1].startswith("The paper's default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
-    assert told[2] == "No trial has beaten the paper's default: there is nothing to confirm."
+    assert told[1].startswith("The default: β_1 = 0.0001, β_T = 0.02: NLL 2.30 bits/dim on validation")
+    assert told[2] == "No trial has beaten the default: there is nothing to confirm."
     assert len(told) == 3
 
 
@@ -174,7 +174,7 @@ def test_a_search_that_goes_on_does_not_speak_as_if_it_were_over(tmp_path):
     search = read_search(few(tmp_path / "s", 2.30, 2.31, winner_of=0))
     told = search_sentences(dataclasses.replace(search, head=dataclasses.replace(search.head, limit=3)))
     assert told[1].endswith("the search's own best value so far.")
-    assert told[2] == "No trial has beaten the paper's default so far."
+    assert told[2] == "No trial has beaten the default so far."
     search = dataclasses.replace(search, head=dataclasses.replace(search.head, limit=2))
     assert "there is nothing to confirm" in search_sentences(search)[2]
 
@@ -198,12 +198,12 @@ def test_a_sampler_that_has_not_begun_to_learn_is_random_search(sampler, startup
 def test_a_default_that_was_no_trial_or_did_not_complete(tmp_path):
     search = read_search(few(tmp_path / "s", "pruned", 2.3, winner_of=1))
     assert default_trial(search) == 0
-    said = "The paper's default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned."
+    said = "The default, β_1 = 0.0001, β_T = 0.02: trial 0 of this search, pruned."
     assert said in search_sentences(search)
     far = PAPERS | {"schedule.beta_T": "0.5"}
     search = dataclasses.replace(search, head=dataclasses.replace(search.head, default=far))
     assert default_trial(search) is None
-    assert "The paper's default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in search_sentences(search)
+    assert "The default, β_1 = 0.0001, β_T = 0.5, was no trial of this search." in search_sentences(search)
 
 
 def test_nothing_complete_is_said(tmp_path):

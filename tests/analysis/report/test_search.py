@@ -51,7 +51,7 @@ def test_the_section_holds_sentences_best_trials_and_figures(page):
     told = page.section("search")
     assert "Pruning (median) saved 9 % of the training steps." in told
     assert "38 (found by search)" in told
-    assert "0 (paper's default)" in told
+    assert "0 (default)" in told
     assert "in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation" in told
     assert "optuna-dashboard sqlite:///results/optuna.db" in told
     figures = [figure["id"] for figure in page.all("figure")]
@@ -83,7 +83,7 @@ def test_what_users_write_is_escaped(tmp_path, quick):
 def test_the_terminal_shows_table_and_sentences(folder):
     told = terminal_search(read_search(folder), answers_of(folder).optimism)
     lines = told.splitlines()
-    assert lines[0].startswith("The best 5 trials and the paper's default")
+    assert lines[0].startswith("The best 5 trials and the default")
     assert any(line.startswith("38 (found by search)") for line in lines)
     assert OPTIMISTIC in told
     assert "\n\n\n" not in told
