@@ -71,7 +71,13 @@ def _trained_here(
     from ablations.engine.journal import journal_of
 
     row = find(results, given, seed)
-    return row["cell_id"], to_sample(cell_in(row), row, journal_of(results, journal), device)
+    cell = cell_in(row)
+    try:
+        cell.data.load()
+    except InputError as error:
+        moved = f"; if it has moved, run {row['grid']} again with data.root=, and it is found"
+        raise InputError(f"{error}{moved if row.get('data.root') else ''}") from error
+    return row["cell_id"], to_sample(cell, row, journal_of(results, journal), device)
 
 
 def _from_store(model: str, uri: str, results: Path, device: torch.device) -> tuple[Cell, Model | Guided]:

@@ -122,7 +122,8 @@ STOPPED = Failure("stopped", "the command was stopped")
 def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
     """The notes of a result: a remark, and the metrics that are left out because they are no numbers."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
-    lines = [remark, f"without {', '.join(names)}, which is not finite" if names else ""]
+    verb = "is" if len(names) == 1 else "are"
+    lines = [remark, f"without {', '.join(names)}, which {verb} not finite" if names else ""]
     return {"notes": "\n".join(filter(None, lines))} if any(lines) else {}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from pydantic import BaseModel, ValidationError
@@ -37,6 +38,9 @@ def read(name: str) -> GridFile:
     if file.layout not in LAYOUTS:
         raise unknown(f"layout of {where}", file.layout, LAYOUTS)
     _check_axes(where, file.axes)
+    every = math.prod(len(axis.levels) for axis in file.axes)
+    if file.fraction is not None and file.fraction > every:
+        raise InputError(f"{where}: fraction={file.fraction} runs more cells than its axes make, which is {every}")
     for key in (*file.set, *(key for axis in file.axes for level in axis.levels for key in level.set)):
         if of_command(key):
             raise InputError(f"{where}: {key} is no setting of a cell: give it on the command line")

@@ -175,7 +175,7 @@ def _stopped(optimizer: Optimizer, *, interrupted: bool) -> int:
 def dry_run(plan: SearchPlan) -> str:
     """The space, and an estimate of the time."""
     from ablations.search.announced import Announced
-    from ablations.search.space import said, whole
+    from ablations.search.space import said
 
     study = plan.study
     lines = [f"{study.name}: {study.file.question}"]
@@ -185,9 +185,8 @@ def dry_run(plan: SearchPlan) -> str:
         default = f"; the default is {said(study.default[name])}" if name in study.default else ""
         lines.append(f"  {name:24} {parameter}{there}{default}")
         for value in parameter.choices or parameter.ends if name in study.default else ():
-            whole_value = int(value) if whole(name, parameter) else value
-            reason = plan.refusal({**study.default, name: whole_value})
-            if reason is not None and "." in name:
+            reason = plan.refusal(study.changed({name: value}))
+            if reason is not None:
                 lines.append(f"    {said(value)} makes no sense beside the other defaults: {reason}")
     lines += Announced.of(plan).lines()
     return "\n".join(lines)

@@ -9,7 +9,7 @@ from ablations.grids.grid import Planned
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
-from ablations.search.space import Params, Study, whole
+from ablations.search.space import Params, Study
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
 from ablations.settings.rules import refusal
@@ -66,12 +66,7 @@ class SearchPlan:
         searched = {name: study.parameters[name] for name in study.default}
         points: list[Params] = [{name: value} for name, spec in searched.items() for value in spec.choices or spec.ends]
         points += [{}, {name: spec.ends[1] for name, spec in searched.items() if not spec.choices}]
-        stages = []
-        for point in points:
-            values = {name: int(v) if whole(name, searched[name]) else v for name, v in (study.default | point).items()}
-            params = {name: value for name, value in values.items() if study.applies(name, values)}
-            stages += [stage for item in self.possible(params)[:1] for stage in item.stages]
-        return stages
+        return [stage for point in points for item in self.possible(study.changed(point))[:1] for stage in item.stages]
 
     def refusal(self, params: Params) -> str | None:
         """The reason why a point of the space makes no sense; None if it does."""

@@ -74,6 +74,14 @@ class Study:
                 values[key] = getattr(getattr(cell, group), field)
         return values
 
+    def changed(self, values: Params) -> Params:
+        """The default with other values of some parameters, without those that do not apply beside them."""
+        params = {
+            name: int(value) if whole(name, self.parameters[name]) else value
+            for name, value in {**self.default, **values}.items()
+        }
+        return {name: value for name, value in params.items() if self.applies(name, params)}
+
     @property
     def default_is_inside(self) -> bool:
         """True where the default lies in the ranges, so that the search begins with it."""

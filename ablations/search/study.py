@@ -20,6 +20,7 @@ from ablations.settings.registry import all_fields, fields_of
 from ablations.settings.request import SearchRequest
 from ablations.settings.synonyms import no_such
 from analysis.format.errors import InputError, unknown
+from analysis.format.notation import listed
 from diffusion_core.named import choice_name
 from diffusion_core.variances import Fitted
 
@@ -52,9 +53,8 @@ def make(request: SearchRequest) -> Study:
     ordered = [key for part in choices_first(parameters) for key in part]
     parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in asked_keys)}
     if not parameters:
-        raise InputError(
-            "nothing is searched: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
-        )
+        asked_for = "give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
+        raise InputError(f"nothing is searched: {f'no choice here has {listed(ordered)}' if ordered else asked_for}")
     seeds = request.seeds or file.seeds
     study = Study(
         request.title,

@@ -384,6 +384,15 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkey
     assert "has no seed 7: it has 0" in one_line_error(sample.main, arguments, capsys, monkeypatch)
 
 
+def test_sampling_after_the_pictures_have_moved_says_what_to_do(tiny, tmp_path, capsys, monkeypatch):
+    row = {key: value for key, value in rows(tiny.folder)[0].items() if not key.startswith("data.")}
+    (tmp_path / "mine").mkdir()
+    moved = pd.DataFrame([row | {"data": "folder", "data.root": tmp_path / "gone"}])
+    moved.to_csv(tmp_path / "mine" / "runs.csv", index=False)
+    line = one_line_error(sample.main, [f"cell={row['cell_id']}", f"results={tmp_path}"], capsys, monkeypatch)
+    assert re.search(r"gone is no folder.*; if it has moved, run mine again with data\.root=", line), line
+
+
 @pytest.mark.cuda
 def test_a_cell_is_sampled_on_the_device_that_is_asked_for_and_no_other_is_opened(tiny, tmp_path):
     cell_id = rows(tiny.folder)[0]["cell_id"]

@@ -124,7 +124,7 @@ def test_a_grids_file_is_read_or_refused(content, text, configs):
 def test_half_a_character_in_a_file_is_refused(part, configs):
     (configs / "grid" / "mine.yaml").write_text(json.dumps(GRID | part))
     grammar.use(None)
-    with pytest.raises(InputError, match="half a character .* in UTF-8"):
+    with pytest.raises(InputError, match=r"half a character .* in UTF-8"):
         reading.read("mine")
 
 

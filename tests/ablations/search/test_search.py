@@ -456,6 +456,14 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     assert not (tmp_path / "found").exists()
 
 
+def test_a_dry_run_names_choices_that_make_no_sense_beside_the_defaults(tmp_path, capsys):
+    words = ["variance=beta,learned", "schedule=cosine,linear", "schedule.s=interval(0.001,0.1)"]
+    assert search.main([*words, "dry_run=true", "name=found", f"results={tmp_path}"]) == 0
+    printed = capsys.readouterr().out
+    assert "learned makes no sense beside the other defaults: objective=simple teaches no variance" in printed
+    assert printed.count("makes no sense") == 1
+
+
 def test_fewer_trials_than_a_sampler_needs_are_called_random(tmp_path, capsys):
     words = ["study.startup=9" if word.startswith("study.startup") else word for word in POINTS]
     assert search.main([*words, "dry_run=true", f"results={tmp_path}"]) == 0

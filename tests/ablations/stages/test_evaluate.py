@@ -206,9 +206,9 @@ def test_the_importance_weighted_bound_and_how_loose_the_bound_is(tmp_path, word
 
 def test_what_is_no_number_is_left_out_and_noted():
     metrics = {"nll/test": 1.0, "nll_ode/test": math.nan, "nll_ode/test_se": math.inf}
-    assert noted(metrics) == {"notes": "without nll_ode/test, nll_ode/test_se, which is not finite"}
+    assert noted(metrics) == {"notes": "without nll_ode/test, nll_ode/test_se, which are not finite"}
     assert noted(metrics, "a remark") == {
-        "notes": "a remark\nwithout nll_ode/test, nll_ode/test_se, which is not finite"
+        "notes": "a remark\nwithout nll_ode/test, nll_ode/test_se, which are not finite"
     }
     assert noted({"nll/test": 1.0}, "a remark") == {"notes": "a remark"}
     assert noted({"nll/test": 1.0}) == {}
