@@ -240,19 +240,18 @@ class Optimizer:
     def importances(self) -> dict[str, dict[str, tuple[float, float, float]]]:
         """By objective: the share of the values' variance explained by each parameter that all trials have (fANOVA,
         Hutter et al. 2014), with the range that holds it in nine of ten resamplings: (share, low, high). None where
-        there are too few trials, or all values are equal."""
+        there are too few trials, all values are equal, or a parameter alone would have all of it."""
         always = [name for name in self.study.parameters if not self.study.when(name)]
         with self._guarded():
             complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len(complete) < FEWEST or not always:
+        if len(complete) < FEWEST or len(always) < 2:
             return {}
         rng = np.random.default_rng(0)
         drawn_anew = [rng.integers(len(complete), size=len(complete)) for _ in range(RESAMPLINGS)]
         by_objective: dict[str, dict[str, tuple[float, float, float]]] = {}
         for i, objective in enumerate(self.objectives):
-            if len({trial.values[i] for trial in complete}) < 2:
+            if not (shares := self._shares(complete, i, always)):
                 continue
-            shares = self._shares(complete, i, always)
             others = [self._shares([complete[j] for j in picked], i, always) for picked in drawn_anew]
             by_objective[objective] = {
                 name: (share, *_range([drawing.get(name, 0.0) for drawing in others])) for name, share in shares.items()
@@ -260,8 +259,10 @@ class Optimizer:
         return by_objective
 
     def _shares(self, trials: Sequence[FrozenTrial], i: int, always: Sequence[str]) -> dict[str, float]:
-        """The shares of an objective's variance among these trials, some of which may be there twice."""
-        if len({trial.values[i] for trial in trials}) < 2:
+        """The shares of an objective's variance among these trials, some of which may be there twice; none where these
+        parameters, or the objective, have one value in all of them."""
+        points = {tuple(trial.params[name] for name in always) for trial in trials}
+        if len(points) < 2 or len({trial.values[i] for trial in trials}) < 2:
             return {}
         with self._guarded(), quiet():
             study = optuna.create_study(directions=self.directions)

@@ -241,6 +241,32 @@ def test_of_few_or_equal_trials_there_are_no_importances(tmp_path):
     assert optimizer.importances() == {}
 
 
+def test_a_parameter_alone_has_no_share(tmp_path):
+    space = ["schedule=linear,cosine", "study.sampler=random"]
+    optimizer = opened(tmp_path, space=space, window=1)
+    for value in range(12):
+        finish(optimizer, float(value))
+    assert optimizer.importances() == {}
+
+
+def test_what_is_drawn_anew_may_hold_one_point_alone(tmp_path, monkeypatch):
+    """Eleven trials of twelve at one point, as where a pruner stops all others: many resamplings hold no other one."""
+    monkeypatch.setattr(module, "RESAMPLINGS", 8)
+    space = ["schedule=linear,cosine", "variance=beta,beta_tilde", "study.sampler=random"]
+    optimizer = opened(tmp_path, space=space, window=1)
+    params, kept = [], 0
+    while kept < 12:
+        number, point = optimizer.ask()
+        params.append(point)
+        keeps = point == params[0] if kept < 11 else point != params[0]
+        outcome = TrialOutcome("finished", values=(float(kept),)) if keeps else TrialOutcome("failed", "elsewhere")
+        optimizer.tell(number, outcome, "cell")
+        kept += keeps
+    shares = optimizer.importances()["nll/val"]
+    assert set(shares) == {"schedule", "variance"}
+    assert min(low for _, low, _ in shares.values()) == 0
+
+
 def test_a_storage_keeps_one_search_of_a_name(tmp_path):
     opened(tmp_path)
     with pytest.raises(InputError, match=r"holds the search 'search-custom' of other choices.*name=…"):
