@@ -187,6 +187,17 @@ def gives_a_finite_loss_per_example(objective: Objective, schedule: Schedule, pa
         )
 
 
+def the_loss_of_an_example_is_its_own(objective: Objective, schedule: Schedule, partners: Partners = ALL) -> None:
+    """The loss of an example is the same whoever else is in its batch: those of half a batch are those of the whole."""
+    half = slice(HORIZON // 2)
+    for batch, case in _all(objective, schedule, partners):
+        expected = batch.loss(*case)[half]
+        batch.answer = batch.answer[half]
+        loss = batch.model(*case).losses(batch.x0[half], batch.t[half], batch.eps[half])["network"]
+        rule = "the loss of an example must not depend on the rest of its batch"
+        require_close(objective, rule, loss, expected, rtol=1e-7, atol=1e-11, place=_at(case, 0))
+
+
 def an_error_of_eps_costs_the_effective_weight_times_its_square(
     objective: Objective, schedule: Schedule, partners: Partners = ALL
 ) -> None:
@@ -246,6 +257,7 @@ def teaches_a_variance_only_if_it_says_so(objective: Objective, schedule: Schedu
 
 PROPERTIES: tuple[Property, ...] = (
     gives_a_finite_loss_per_example,
+    the_loss_of_an_example_is_its_own,
     reads_the_variance_only_if_it_says_so,
     an_error_of_eps_costs_the_effective_weight_times_its_square,
     nothing_but_the_square_of_the_error_enters_the_loss,

@@ -37,6 +37,7 @@ WRONG = [
         wrong.Stepwise(),
         r"it raises RuntimeError: an objective that reads a term of a chain must say continuous = False",
     ),
+    (wrong.Relative(), r"must not depend on the rest of its batch, but it is .* instead of .* at t=1 of T=50 with"),
     (wrong.Averaged(), r"Averaged.loss must give one loss an example, a tensor \[50\]: got \[\]"),
     (wrong.Squared(), r"the share of each t must be density\(\)/T as built, but it is 0.2 instead of 0.04"),
     (wrong.Squared(honest=True), r"losses must have the mean of uniform times as built, but"),

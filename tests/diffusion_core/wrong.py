@@ -141,6 +141,15 @@ class Misweighed(Reweighted):
         return torch.exp(-0.5 * levels.pair.gamma_t)
 
 
+@dataclass(frozen=True)
+class Relative(Reweighted):
+    """Its weights have the mean 1 in each batch, so that an example's depends on the others' t."""
+
+    def level_weight(self, levels: NoiseLevels) -> Tensor:
+        weight = torch.exp(-0.5 * levels.pair.gamma_t)
+        return weight / weight.mean()
+
+
 class Secretive(Simple):
     """Reads σ² beside the error, and does not say so."""
 
