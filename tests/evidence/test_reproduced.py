@@ -25,6 +25,11 @@ def test_numbers_are_compared_as_text(new, told):
     assert as_row("g", {"axis": "level"}, OLD, OLD | new).endswith(told)
 
 
+def test_a_search_has_no_cells_to_run_again():
+    assert chosen("search-schedule") == []
+    assert len(chosen("steps")) == 3
+
+
 def test_a_cell_is_asked_for_alone_with_what_its_grid_was_told():
     first, middle, last = chosen("guidance-fashion")
     assert first.words[:2] == ["grid=guidance", "data=fashion_mnist"]
