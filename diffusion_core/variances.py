@@ -168,10 +168,11 @@ class Analytic(Fitted):
 
     def remark(self, moments: Moments) -> str:
         count, horizon = int(self._unsure(moments).sum()), len(moments.noise)
-        why = "where the noise of its own estimate is above a tenth of Var x_0"
-        return (
-            f"variance=analytic is analytic_mse's, at most Var x_0, at {count} of {horizon} t, {why}" if count else ""
+        why = "its own estimate is too noisy there (by more than a tenth of Var x_0)"
+        told = (
+            f"at {count} of {horizon} t, variance=analytic takes the estimate of analytic_mse, at most Var x_0: {why}"
         )
+        return told if count else ""
 
     @staticmethod
     def _unsure(moments: Moments) -> Tensor:

@@ -153,7 +153,11 @@ def weights_sentence(answers: Answers) -> str:
         return ""
     weight = weights[0][0]
     flat = float(weight.max() / weight.min()) < 1 + SAME
-    return "All cells give every t the same weight in training." if flat else "All cells weight t alike in training."
+    return (
+        "All cells give ‖ε − ε̂‖² the same weight at every t in training."
+        if flat
+        else "All cells give ‖ε − ε̂‖² the same weights over t in training."
+    )
 
 
 def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:

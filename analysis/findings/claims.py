@@ -46,6 +46,17 @@ class Claim:
         """True where the claim says that two cells are equal."""
         return self.said.within is not None
 
+    @property
+    def sides(self) -> tuple[str, str] | None:
+        """The labels of what is claimed to be better and of what than, on the axes that tell them apart; None for a
+        claim about changes, or where only one side says its levels there."""
+        better, than = self.said.better, self.said.than
+        axes = [axis for axis in self.grid.meta.axes if axis.name in dict(than.items() - better.items())]
+        if self.said.since or not {axis.name for axis in axes} <= better.keys():
+            return None
+        first, second = (", ".join(axis.label_of(side[axis.name]) for axis in axes) for side in (better, than))
+        return first, second
+
     def is_about(self, metric: ShownMetric) -> bool:
         """True where the claim is about this metric and can be tested."""
         return not self.obstacle and self.metric is not None and self.metric.name == metric.name

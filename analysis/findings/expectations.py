@@ -64,14 +64,15 @@ class ClaimTest:
 @dataclass(frozen=True)
 class ClaimOutcome:
     """The outcome of a claim: its `fate`; its `metric`, None where the grid lacks it; and its `test`, or the `obstacle`
-    that prevented one. `listed` is the listed comparison that it is about, if any. Where it is too early to say, the
-    reason is `moved`, the change of D, or `reach`, a value that the cells do not reach."""
+    that prevented one. `sides` name D's two sides, `listed` is the listed comparison that it is about, if any. Where it
+    is too early to say, the reason is `moved`, the change of D, or `reach`, a value that the cells do not reach."""
 
     claim: Expectation
     metric: ShownMetric | None
     fate: Fate = UNTOLD
     test: ClaimTest | None = None
     obstacle: Obstacle = ""
+    sides: tuple[str, str] | None = None
     listed: CellComparison | None = None
     moved: Change | None = None
     reach: KnownValue | None = None
@@ -102,7 +103,7 @@ def _outcome(judged: JudgedClaim, findings: Mapping[str, Findings], meta: Meta) 
     as_listed = not judged.claim.of_equality or judged.decision is None
     decided = _by_the_list if judged.listed is not None and as_listed else _by_the_family
     fate, test = decided(judged, metric)
-    outcome = ClaimOutcome(claim.said, metric, fate, test, listed=judged.listed)
+    outcome = ClaimOutcome(claim.said, metric, fate, test, sides=claim.sides, listed=judged.listed)
     if fate != CONTRARY:
         return outcome
     answer = findings.get(metric.name)

@@ -16,6 +16,7 @@ difference to the next cell. As these are the first two of many, it looks larger
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -203,9 +204,9 @@ class Row:
 
 
 def _typical(deviations: Sequence[float]) -> float:
-    """The root of the mean square of the standard deviations that are known."""
+    """The median of the standard deviations that are known: one cell that has gone astray does not enter it."""
     finite = [deviation for deviation in deviations if not math.isnan(deviation)]
-    return math.sqrt(sum(deviation**2 for deviation in finite) / len(finite)) if finite else math.nan
+    return statistics.median(finite) if finite else math.nan
 
 
 def standing(

@@ -22,8 +22,8 @@ from analysis.words.declared import exploratory_claims
 
 _ONE_FAMILY = (
     "Claims about a metric are one family with its comparisons: a claim about two cells of the list below has "
-    "its verdict. It is too early to say where what a paper claims still comes nearer with more training, or where "
-    "none of its cells has learnt enough to judge by."
+    "its verdict. A claim that fails here is not called contrary but too early to say where more training still "
+    "brings what it says nearer, or where none of its cells has learnt enough to refute it."
 )
 _FIRST_LOOK = "These are of the seeds of the first look, which all cells have whatever is found."
 _REST_AT_FIRST = f"Claims about other cells are a family of their own. {_FIRST_LOOK}"
@@ -166,10 +166,10 @@ def _between_seeds(answer: Findings) -> str:
     start = f"{answer.metric.label}: between seeds a cell's value has a standard deviation of {_size(answer, seeds)}"
     if math.isnan(drawn):
         return f"{start} (typical of the cells)."
-    share = min(drawn**2 / seeds**2, 1.0) if seeds else 1.0
+    share = f"{percent(drawn**2 / seeds**2)} of that variance" if drawn < seeds else "no less than that"
     return (
         f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(answer, drawn)}, {percent(share)} of that variance.{_spent(spending(answer))}"
+        f"{_size(answer, drawn)}, {share}.{_spent(spending(answer))}"
     )
 
 
@@ -178,12 +178,12 @@ def _spent(best_use: Spending | None) -> str:
     if best_use is None:
         return ""
     start = (
-        f" Here each seed is judged by {counted(best_use.sets, 'generated set')}. Of the variance between seeds that "
-        f"the difference of two cells has, drawing samples makes {percent(best_use.share)} at most."
+        f" Here each seed is judged by {counted(best_use.sets, 'generated set')}. Drawing samples causes at most "
+        f"{percent(best_use.share)} of the variance that the difference of two cells has between seeds."
     )
-    cost = f"a seed takes {duration(best_use.seed_seconds)}, a generated set {duration(best_use.set_seconds)}"
+    cost = f"a seed of a cell takes {duration(best_use.seed_seconds)}, a generated set {duration(best_use.set_seconds)}"
     if math.isinf(best_use.best):
-        return f"{start} If it makes all of it, more generated sets are worth more than more seeds ({cost})."
+        return f"{start} If it causes all of it, more generated sets are worth more than more seeds ({cost})."
     best, enough = max(1, round(best_use.best)), max(1, math.ceil(best_use.enough))
     little = f"with {enough} or more, drawing adds less" if enough <= MANY else f"even with {MANY}, drawing adds more"
     return (

@@ -15,10 +15,10 @@ from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.words.verdicts import apart, size_of
 
 RULE = (
-    "Trainings were scored on their way too. A verdict is said to hold at twice the steps if it would, should the "
-    "difference change once more by as much as it has since the last of these scores. That is a caution, no forecast: "
-    "it takes claims back and makes none (95 % intervals over seeds, not adjusted), and says nothing of longer "
-    "trainings. The likelihood on the way is of validation data."
+    "Trainings were scored on their way too. A verdict is said to hold with twice the training steps if it would, "
+    "should the difference change once more by as much as it has since the last of these scores. That is a caution, no "
+    "forecast: it takes claims back and makes none (95 % intervals over seeds, not adjusted), and says nothing of "
+    "longer trainings. The likelihood on the way is of validation data."
 )
 UNKNOWN = (
     "Not known: no training was scored before its end. `evaluation.rungs=2` scores them at a half and a quarter of "
@@ -53,12 +53,21 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
         return None
     if not scored:
         return Section("budget", _TITLE, (Text(_unknown(answers)),), "not known")
-    sentences = tuple(budget_sentence(*of_metric) for of_metric in scored)
+    unscored = [answer.metric.label for answer in answers.findings if answer.budget is None and answer.pairs]
+    sentences = [budget_sentence(*of_metric) for of_metric in scored]
+    sentences += [f"{label}: not known, since it was not measured before the end." for label in unscored]
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
-    blocks = (*_rules(answers), Items("Would it hold at twice the steps?", sentences), *pictures, *tables, *open_ones)
-    gist = "; ".join(f"{answer.metric.label}: {_holding(course)}" for answer, course in scored)
-    return Section("budget", _TITLE, blocks, f"at twice the steps, {gist}")
+    blocks = (
+        *_rules(answers),
+        Items("Would it hold with twice the training steps?", tuple(sentences)),
+        *pictures,
+        *tables,
+        *open_ones,
+    )
+    gists = [f"{answer.metric.label}: {_holding(course)}" for answer, course in scored]
+    gist = "; ".join([*gists, *(f"{label}: not known" for label in unscored)])
+    return Section("budget", _TITLE, blocks, f"with twice the training steps, {gist}")
 
 
 def _unknown(answers: Answers) -> str:
@@ -102,7 +111,7 @@ def _open(answer: Findings, of_metric: Budget) -> list[Items]:
     unknown = [course for course in open_ones if course.change is None]
     titles = {
         f"may turn with more training ({len(turning)})": turning,
-        f"not known, since they were not scored on the way at two seeds ({len(unknown)})": unknown,
+        f"not known, since fewer than two of their seeds were scored on the way ({len(unknown)})": unknown,
     }
     return [
         Items(f"{answer.metric.label}: {title}", tuple(course_line(course) for course in courses))

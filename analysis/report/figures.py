@@ -22,7 +22,7 @@ from analysis.words.verdicts import margin
 CAPTIONS = {
     "samples": "Samples of every cell, those of one seed drawn from the same noise.",
     "metrics": (
-        "Each cell's seeds (dots), their mean and 95 % interval, on a logarithmic axis those of the logarithm; dashed "
+        "Each cell's seeds (dots), their mean and 95 % interval (of the logarithm on a logarithmic axis); dashed "
         "lines are values known beforehand, and what is far off the rest is an arrow with its number."
     ),
     "differences": (
@@ -30,7 +30,7 @@ CAPTIONS = {
         "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out."
     ),
     "budget": (
-        "Each cell's mean and 95 % interval, on a logarithmic axis those of the logarithm, where trainings were scored "
+        "Each cell's mean and 95 % interval (of the logarithm on a logarithmic axis) where trainings were scored "
         "on their way, and at their end: lines that cross, or come together, are what more training may turn."
     ),
     "cost": (

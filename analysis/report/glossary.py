@@ -14,9 +14,13 @@ MEANINGS = {
     "extractor": "the network whose features FID and similar metrics compare",
     "stage": "a piece of a cell's work, such as its training; it runs once for all cells that share it",
     "rung": "a point during training, at a half, a quarter, … of its steps, at which the network is scored too",
-    "round": "a part of a command's work, at whose end its pages are written",
+    "round": "a part of a command's work; when it is over, its pages are written anew",
     "preliminary": "written before the last round: the page names the leading cells, but gives no verdict",
     "look": "a point planned beforehand at which results decide which cells get further seeds",
+    "cannot tell": (
+        "of a comparison: neither a difference nor equality is shown, at an error rate of 5 % for all comparisons of a "
+        "metric together"
+    ),
     "given up": "of a comparison at a look: further seeds would hardly have decided it",
     "fresh seed": "a new seed that was not used in these results",
     "exploratory": "declared or continued after results existed: it suggests something, but confirms nothing",

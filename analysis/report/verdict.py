@@ -122,9 +122,9 @@ def _open(answer: Findings) -> str:
 
 
 def _rivals(answer: Findings) -> str:
-    """The number of cells that are worse now, but may be better with more training; "" if there are none."""
+    """The number of cells that are no candidates now, but may be better with more training; "" if there are none."""
     n = len(answer.rivals)
-    return f"; {n} that {'is' if n == 1 else 'are'} worse now may overtake it" if n else ""
+    return f"; {n} that {'is' if n == 1 else 'are'} ruled out now may overtake it" if n else ""
 
 
 def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:

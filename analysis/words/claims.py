@@ -30,7 +30,9 @@ def why(outcome: ClaimOutcome) -> str:
         return "fewer than two seeds finished the cells that it names"
     if test.comparison.difference == test.comparison.half_width == 0:
         return f"{metric.label} has the same value at every seed"
-    numbers = [f"{metric.label} differs by {size_of(metric, test.comparison.difference, test.comparison.half_width)}"]
+    size = size_of(metric, test.comparison.difference, test.comparison.half_width)
+    of_sides = " of {} against {}".format(*outcome.sides) if outcome.sides else ""
+    numbers = [f"{metric.label}{of_sides} differs by {size}"]
     numbers += _in_the_paper(outcome, metric)
     if not math.isnan(test.margin):
         numbers.append(f"the margin is {size_of(metric, test.margin, math.nan)}")

@@ -90,4 +90,4 @@ def test_analytic_reads_the_error_of_x0_where_ten_standard_errors_of_its_estimat
     alpha_bar = torch.tensor([0.5, 0.5, 0.5, 0.25], dtype=torch.float64)
     moments = Moments(noise, noise_se, error, alpha_bar, torch.tensor(1.5, dtype=torch.float64))
     assert Analytic().x0_variance(moments).tolist() == [0.75, 0.5, 1.5, 0.5]
-    assert "analytic_mse's, at most Var x_0, at 3 of 4 t" in Analytic().remark(moments)
+    assert "at 3 of 4 t, variance=analytic takes the estimate of analytic_mse" in Analytic().remark(moments)

@@ -116,7 +116,7 @@ def test_a_rival_that_comes_near_takes_best_back():
     assert "; with twice the training steps, late may be better if gaps go on closing at the same rate. " in sentence
     (told,) = [block for block in verdict(Answers.of(grid())).blocks if block.choice == "steady"]
     assert told.take == "For likelihood, at this budget, take"
-    assert told.rest == "; 1 that is worse now may overtake it."
+    assert told.rest == "; 1 that is ruled out now may overtake it."
 
 
 def test_without_it_the_best_is_the_best():
@@ -202,7 +202,7 @@ def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     course = courses_of(nll)["steady", "late"]
     assert (course.ahead, course.settled) == (None, False)
     titles = [block.title for block in budget(Answers.of(short), []).blocks if isinstance(block, Items)]
-    assert titles[1:] == ["NLL: not known, since they were not scored on the way at two seeds (3)"]
+    assert titles[1:] == ["NLL: not known, since fewer than two of their seeds were scored on the way (3)"]
     assert nll.rivals == []
 
 

@@ -62,7 +62,7 @@ def test_levels_that_are_not_named_are_averaged_within_each_seed():
     per_seed = (logs["cosine", "10"] + logs["cosine", "100"] - logs["linear", "10"] - logs["linear", "100"]) / 2
     p = stats.ttest_1samp(per_seed, 0).pvalue
     assert outcome.fate == "as published"
-    assert f"FID differs by a factor of {np.exp(per_seed.mean()):.2f}" in why(outcome)
+    assert f"FID of cosine against linear differs by a factor of {np.exp(per_seed.mean()):.2f}" in why(outcome)
     assert p < 0.05
 
 
@@ -188,12 +188,15 @@ def test_what_was_not_measured_or_did_not_finish_cannot_tell():
 
 def test_the_sentence_gives_fate_claim_source_and_numbers():
     (averaged,) = Answers.of(grid_of(claim("cosine", "linear", None))).claims
-    assert "(A paper; here, at the first look, FID differs" in claim_sentence(averaged, first_look=True)
+    assert "(A paper; here, at the first look, FID of cosine against linear differs" in claim_sentence(
+        averaged, first_look=True
+    )
     (outcome,) = Answers.of(grid_of(claim("cosine", "linear"))).claims
     sentence = claim_sentence(outcome, first_look=False)
     assert sentence == claim_sentence(outcome, first_look=True)
     assert sentence.startswith(
-        "As published: it is better (A paper; here FID differs by a factor of 0.73 (0.67 to 0.81), p = "
+        "As published: it is better (A paper; here FID of cosine against linear differs by a factor of 0.73 "
+        "(0.67 to 0.81), p = "
     )
 
 

@@ -50,9 +50,9 @@ def test_seeds_that_differ_by_drawing_alone():
     found = spending(Answers.of(grid).findings[1])
     assert (found.share, found.best) == (1.0, math.inf)
     told = [block.text for block in noise(Answers.of(grid)).blocks if isinstance(block, Text)]
-    costs = "(a seed takes 30 s, a generated set 2 s)"
+    costs = "(a seed of a cell takes 30 s, a generated set 2 s)"
     assert any(
-        f"If it makes all of it, more generated sets are worth more than more seeds {costs}." in line for line in told
+        f"If it causes all of it, more generated sets are worth more than more seeds {costs}." in line for line in told
     )
 
 
@@ -63,9 +63,10 @@ def test_what_the_next_minute_is_best_spent_on_in_words():
         block.text for block in noise(answers).blocks if isinstance(block, Text) and block.text.startswith("FID")
     ]
     assert line.endswith(
-        "Here each seed is judged by 2 generated sets. Of the variance between seeds that the difference of two cells "
-        f"has, drawing samples makes {100 * found.share:.0f} % at most. In a given time, differences are known best "
-        f"with about {round(found.best)} sets a seed (a seed takes 30 s, a generated set 2 s); with "
+        "Here each seed is judged by 2 generated sets. Drawing samples causes at most "
+        f"{100 * found.share:.0f} % of the variance that the difference of two cells has between seeds. In a given "
+        f"time, differences are known best with about {round(found.best)} sets a seed (a seed of a cell takes 30 s, a "
+        f"generated set 2 s); with "
         f"{math.ceil(found.enough)} or more, drawing adds less than a tenth to the variance between seeds."
     )
 
