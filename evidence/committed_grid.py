@@ -128,6 +128,11 @@ class CommittedGrid:
         entry: dict[str, Any] = found
         return entry
 
+    def trials(self, key: str, value: str) -> int:
+        """The number of a search's trials with this value of a setting."""
+        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
+            return sum(bool(row["trial"]) and row[key] == value for row in csv.DictReader(file))
+
     def by_seed(self, metric: str, cell: str) -> list[float]:
         """The values of a metric of a cell, one of each seed."""
         name, cell_id = self.metric(metric)["name"], self.answers["cells"][self.cells[cell]]["cell_id"]

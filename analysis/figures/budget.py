@@ -32,7 +32,7 @@ NAMED = 10
 """The most lines that have a colour and a name; the others are grey."""
 _CHARS = 18
 _ASIDE = 0.012
-"""The distance between the bars of cells, in halvings of the budget."""
+"""The distance between the bars of named lines, in halvings of the budget."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def _draw(axes: Axes, answer: Findings, budget: Budget, lines: Sequence[tuple[Na
     ends: list[tuple[Point, str, Color]] = []
     others: list[Point] = []
     for i, (line, look) in reversed(list(enumerate(lines))):
-        aside = (i - len(lines) / 2) * _ASIDE
+        # The grey ones have no bars that could hide each other.
+        aside = (i - min(len(lines), NAMED) / 2) * _ASIDE if look else 0.0
         points = [(x, on_axis(view, estimate)) for x, estimate in line.points]
         _plot(axes, points, look, view, aside)
         end = points[-1][0] + aside, view.clipped(points[-1][1].mean)
