@@ -133,6 +133,10 @@ class CommittedGrid:
         with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
             return sum(bool(row["trial"]) and row[key] == value for row in csv.DictReader(file))
 
+    def found(self, key: str) -> list[str]:
+        """The values of a setting that a search's winners have."""
+        return [winner["params"][key] for winner in self.grid["search"]["winners"]]
+
     def by_seed(self, metric: str, cell: str) -> list[float]:
         """The values of a metric of a cell, one of each seed."""
         name, cell_id = self.metric(metric)["name"], self.answers["cells"][self.cells[cell]]["cell_id"]
