@@ -38,6 +38,8 @@ PANEL = 2.4
 """The height of a panel, and its width where there are few, in inches."""
 ASLANT = 20
 """The angle in degrees of the names of choices, which would not have room side by side."""
+FEWEST = 3
+"""The fewest trials that are worth a panel."""
 SETTLED = 0.25
 """The share of a training after which its values are compared; before it, they fall from far above."""
 
@@ -63,12 +65,12 @@ def history_figure(search: Search, objective: int = 0) -> Figure | None:
 
 
 def slices_figure(search: Search, objective: int = 0) -> Figure | None:
-    """Each trial's value against each parameter, for the trials that have it."""
+    """Each trial's value against each parameter that is worth a panel, for the trials that have it."""
     shown = _objective(search, objective)
     if shown is None:
         return None
     with _optuna() as plots:
-        panels = plots.plot_slice(study_of(search), params=_tried(search), **_shown_by(search, objective))
+        panels = plots.plot_slice(study_of(search), params=_tried(search, shown), **_shown_by(search, objective))
         each = list(np.atleast_1d(panels))
         each[0].figure.suptitle("")
         _view(each[0], search, shown)
@@ -78,6 +80,7 @@ def slices_figure(search: Search, objective: int = 0) -> Figure | None:
                 show(axes, "x", Window(low, high, True))
             elif isinstance(axes.xaxis.get_major_formatter(), StrCategoryFormatter):
                 axes.tick_params(axis="x", rotation=ASLANT)
+                axes.xaxis.set_major_formatter(partial(_unquoted, axes.xaxis.get_major_formatter()))
         return _finished(each[0], max(WIDTH, 1.5 * len(each)) if len(each) > 2 else PANEL * (1 + len(each)))
 
 
@@ -174,13 +177,18 @@ def _name(search: Search, parameter: SearchedParameter) -> str:
     return mathtext(parameter.label) if labels.count(parameter.label) == 1 else parameter.name
 
 
-def _tried(search: Search) -> list[str]:
-    """The parameters that some finished trial has; only these have anything to draw."""
-    return [
-        _name(search, parameter)
-        for parameter in search.head.parameters
-        if any(_has(value) for value in search.finished[parameter.column])
-    ]
+def _tried(search: Search, objective: ShownMetric) -> list[str]:
+    """The parameters that at least `FEWEST` of the finished trials on the scale have; all that any has if none do."""
+    finished = search.finished
+    on_scale = finished[finished[objective.name].map(_window(search, objective).holds)]
+    each = [(_name(search, of), on_scale[of.column].map(_has).sum()) for of in search.head.parameters]
+    least = FEWEST if any(n >= FEWEST for _, n in each) else 1
+    return [name for name, n in each if n >= least]
+
+
+def _unquoted(formatter: StrCategoryFormatter, value: float, place: int) -> str:
+    """The name of a choice, without the quotes in which Optuna puts it."""
+    return str(formatter(value, place)).strip("'")
 
 
 def _objective(search: Search, number: int) -> ShownMetric | None:

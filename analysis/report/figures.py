@@ -85,7 +85,10 @@ CAPTIONS = {
         "is the best partly by luck."
     ),
     "history_second": "Each trial's value of the other objective, in the order in which it was tried.",
-    "slices": "Each trial's value against each parameter that it has, darker the later it was tried.",
+    "slices": (
+        "Each trial's value against each parameter that it has, darker the later it was tried; parameters of fewer "
+        "than three of these trials are left out."
+    ),
     "slices_second": "Each trial's value of the other objective against each parameter that it has.",
     "pareto": "What one objective costs in the other: no trial is better in both than one of the best.",
     "rungs": "What the pruner saw: the value on validation data over training steps. What was pruned ends early.",

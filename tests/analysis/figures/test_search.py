@@ -1,5 +1,6 @@
 """The figures of a search: which are drawn, that they hold what they should, and that outliers squash nothing."""
 
+import dataclasses
 import math
 
 import matplotlib
@@ -8,7 +9,7 @@ from matplotlib import pyplot
 
 from analysis.figures import main, write_search_figures
 from analysis.figures.drawing import styled
-from analysis.figures.search import SEARCH_FIGURES, study_of
+from analysis.figures.search import SEARCH_FIGURES, slices_figure, study_of
 from analysis.read.search import read_search
 from tests.analysis.figures.conftest import files_in, files_written
 from tests.analysis.searches import (
@@ -127,6 +128,17 @@ def test_slices_show_a_conditional_parameter_with_its_own_trials_only(searches, 
     points = {label: len(panels[label].collections[0].get_offsets()) for label in ("s", "batch", "schedule")}
     assert points == {"s": (search.trials["param.schedule"] == "cosine").sum(), "batch": 60, "schedule": 60}
     assert panels[r"$\beta_{1}$"].get_xscale() == "log"
+
+
+def test_a_parameter_of_few_trials_has_no_panel(searches):
+    """Two trials with the cosine schedule are too few for s, which the others lack."""
+    search = searches["joint"]
+    cosine = search.trials["param.schedule"] == "cosine"
+    few = dataclasses.replace(search, trials=search.trials[~cosine | (cosine.cumsum() <= 2)])
+    labels = {axes.get_xlabel() for axes in slices_figure(few).axes}
+    assert {"batch", "schedule", "start"} < labels
+    assert "s" not in labels
+    assert "s" in {axes.get_xlabel() for axes in slices_figure(search).axes}
 
 
 def test_pareto_tells_the_best_from_the_rest(figures):
