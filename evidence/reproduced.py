@@ -4,8 +4,8 @@
 
 The first, the middle and the last cell of each grid of today's numerics are trained, scored and sampled anew in an
 empty folder, each alone and at one seed, as many at a time as there are processors. Every number of their rows but
-costs is compared with the committed one. It takes minutes a grid; `grids=steps,skip` runs a part. A search is left out:
-its command runs no grid.
+costs is compared with the committed one. It takes minutes a grid; `grids=steps,skip` runs a part, which takes its place
+in the page beside those of other commands. A search is left out: its command runs no grid.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 import shlex
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from typing import Any
 import torch
 
 import ablations
+from ablations.engine.version import code_version
 from ablations.settings.exits import exit_code
 from ablations.stages.machine import kind_of_machine
 from analysis.format import options
@@ -35,16 +37,20 @@ from evidence.freshness import COMMITTED, numerics_of
 
 OPTIONS = {
     "grids": Option("committed grids, with commas between; by default all of today's numerics"),
-    "out": Option("a file to write the page to as well"),
+    "out": Option("a page to put the part into as well"),
 }
 OF_A_GRID = ("seeds", "seeds.max", "first_seed", "name", "question", "evaluation.sets", "hours")
 """What a command says of a whole grid, which one cell is not told."""
 
-HEAD = """# Run again
+INTRODUCTION = """# Run again
 
-By `{command}`: the first, the middle and the last cell of committed grids,
-each trained, scored and sampled anew in an empty folder, alone and at the grid's first seed. Compared is every number
-of its row but what it cost, as text: equal are numbers of the same digits.
+The first, the middle and the last cell of committed grids, each trained, scored and sampled anew in an empty folder,
+alone and at the grid's first seed. Compared is every number of its row but what it cost, as text: equal are numbers of
+the same digits.
+"""
+HEAD = """## `{command}`
+
+Code {code}, on {machine}.
 
 | grid | cell | seed | the committed one was made by | numbers | equal | largest difference |
 |---|---|---|---|---|---|---|"""
@@ -129,17 +135,25 @@ def run_again(given: dict[str, Any]) -> None:
     for grid in asked:
         if grid not in every:
             raise unknown("committed grid", grid, every)
-    words = f" grids={given['grids']}" if given["grids"] else ""
-    lines = [HEAD.format(command=f"python -m evidence.reproduced{words}")]
+    command = " ".join(["python -m evidence.reproduced", *([f"grids={given['grids']}"] if given["grids"] else [])])
+    lines = [HEAD.format(command=command, code=code_version(), machine=kind_of_machine(torch.device("cpu")))]
     print(lines[0], flush=True)
     cells = [cell for grid in asked for cell in chosen(grid)]
-    here = f"This machine: {kind_of_machine(torch.device('cpu'))}."
     with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
         for line in processes.map(Again.compared, cells):
             lines.append(line)
             print(line, flush=True)
             if given["out"]:
-                Path(given["out"]).write_text("\n".join([*lines, "", here]) + "\n", encoding="utf-8")
+                put(Path(given["out"]), "\n".join(lines))
+
+
+def put(page: Path, part: str) -> None:
+    """Write a command's part into a page, in place of its earlier one or behind those of others."""
+    head = part.partition("\n")[0]
+    old = page.read_text(encoding="utf-8") if page.is_file() else INTRODUCTION
+    parts = [other.strip() for other in re.split(r"^(?=## )", old, flags=re.MULTILINE)]
+    parts = [*(other for other in parts if other.partition("\n")[0] != head), part]
+    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 def main(arguments: list[str]) -> int:

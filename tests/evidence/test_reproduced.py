@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evidence.reproduced import as_row, chosen
+from evidence.reproduced import INTRODUCTION, as_row, chosen, put
 
 OLD = {"training_id": "a", "seed": "3", "machine": "another · kind", "nll/test": "2.5", "fid/x": "10", "cost/s": "1"}
 
@@ -23,6 +23,13 @@ OLD = {"training_id": "a", "seed": "3", "machine": "another · kind", "nll/test"
 )
 def test_numbers_are_compared_as_text(new, told):
     assert as_row("g", {"axis": "level"}, OLD, OLD | new).endswith(told)
+
+
+def test_a_page_keeps_the_parts_of_other_commands(tmp_path):
+    page = tmp_path / "page.md"
+    for part in ("## `a`\n\n| 1 |", "## `b`\n\n| 2 |", "## `a`\n\n| 3 |"):
+        put(page, part)
+    assert page.read_text() == f"{INTRODUCTION}\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
 
 
 def test_a_search_has_no_cells_to_run_again():
