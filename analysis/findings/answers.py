@@ -144,7 +144,9 @@ class Answers:
         rows = []
         for at, cells in by_levels.items():
             if sum(cell.estimate(metric.name).known for cell in cells) > 1:
-                rows.append(Row(dict(at), self._among(metric, cells, standing(self.grid, metric, cells, pairs))))
+                answer = self._among(metric, cells, standing(self.grid, metric, cells, pairs))
+                lead = lead_of(self.grid, metric, [cells[i] for i in answer.ranked])
+                rows.append(Row(dict(at), answer, lead))
         return rows
 
     @property

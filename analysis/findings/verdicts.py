@@ -196,11 +196,12 @@ def is_plain(value: KnownValue) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """The cells that share these `levels`, by axis, and the answer among them. A row is a question of its own where
-    declared comparisons are within rows."""
+    """The cells that share these `levels`, by axis, the answer among them, and the `lead` of the best mean. A row is a
+    question of its own where declared comparisons are within rows."""
 
     levels: dict[str, str]
     answer: Findings
+    lead: Lead
 
 
 def _typical(deviations: Sequence[float]) -> float:

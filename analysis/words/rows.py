@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from analysis.findings.verdicts import Findings, Row
 from analysis.format.grid_json import Axis
 from analysis.format.notation import counted, listed, listed_names
-from analysis.words.verdicts import amount, beside_codes
+from analysis.words.verdicts import amount, apart, beside_codes
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class RowTable:
         ]
 
 
+LEAD = "Ahead of the next by (not adjusted)"
+"""The head of the lead over the next best mean of the row, with the 95 % interval of this difference by itself."""
 FEW_IN_A_ROW = 5  # the most cells that an entry of such a table names; more are counted
 
 
@@ -57,25 +59,36 @@ def _columns(answer: Findings) -> tuple[str, ...]:
         return ("Leads",)
     if not any(row.answer.leading for row in answer.rows):
         return ("Best value, of one seed",)
-    heads = ("Best mean", "As good", "Cannot be ruled out")
+    heads = ("Best mean", LEAD, "As good", "Cannot be ruled out")
     return (*heads, "May overtake it at twice the training") if any(row.answer.rivals for row in answer.rows) else heads
 
 
-def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str, str]:
-    """The entries of a row: its best cell with its value, the cells as good, others that may be the best, and
+def _places(row: Row, axes: Sequence[Axis]) -> tuple[str, str, str, str, str]:
+    """The entries of a row: its best cell with its value, its lead, the cells as good, others that may be the best, and
     rivals."""
     answer = row.answer
     assert answer.best is not None, "no cell of the row has a value"
     estimate = answer.estimates[answer.best]
     value = amount(answer.metric, estimate.mean, estimate.half_width)
     if answer.same:
-        return f"all alike ({value})", "", "", ""
+        return f"all alike ({value})", "", "", "", ""
     return (
         f"{_name(row, answer.best, axes)} ({value})",
+        _lead(row, axes),
         _names(row, answer.as_good, axes),
         _names(row, answer.open, axes),
         _names(row, answer.rivals, axes),
     )
+
+
+def _lead(row: Row, axes: Sequence[Axis]) -> str:
+    """The lead of the best mean over the next, such as "0.03 ± 0.01 bits/dim over β̃"; "" where no seed has both."""
+    metric, lead = row.answer.metric, row.lead
+    if lead.second is None or lead.ahead is None:
+        return ""
+    second = next(i for i, cell in enumerate(row.answer.cells) if cell is lead.second)
+    size = "the same at every seed as" if lead.ahead.difference == lead.ahead.half_width == 0 else ""
+    return f"{size or apart(metric, lead.ahead) + ' over'} {_name(row, second, axes)}"
 
 
 def _names(row: Row, which: Sequence[int], axes: Sequence[Axis]) -> str:

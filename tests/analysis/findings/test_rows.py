@@ -93,11 +93,12 @@ def test_marks_of_the_table_are_of_rows():
 def test_a_line_for_each_row_stands_above_the_table():
     answers = Answers.of(grid_of())
     found = row_table(answers.findings[0], answers.axes)
-    assert found.head == ("Steps", "Best mean", "As good", "Cannot be ruled out")
+    assert found.head == ("Steps", "Best mean", "Ahead of the next by (not adjusted)", "As good", "Cannot be ruled out")
     assert [line[0] for line in found.lines] == ["5", "10"]
     assert found.lines[0][1].startswith("tilde (3.51 ± ")
-    assert found.lines[0][2:] == ("", "analytic")
-    assert found.lines[1][2:] == ("analytic", "")
+    # 0.01, −0.01 and 0.02: a mean of 0.0067, and t₀.₉₇₅ of two degrees of freedom, 4.303, times 0.0153/√3.
+    assert found.lines[0][2:] == ("0.01 ± 0.04 bits/dim over analytic", "", "analytic")
+    assert found.lines[1][2:] == ("the same at every seed as analytic", "analytic", "")
     page = render(answers, "markdown")
     assert page.index("| 5 | tilde (3.51") < page.index("Data: digits")
     assert "FID: cells of the same Steps have the same value at every seed." in page
