@@ -75,8 +75,12 @@ def _trained_here(
     try:
         cell.data.load()
     except InputError as error:
-        moved = f"; if it has moved, run {row['grid']} again with data.root=, and it is found"
-        raise InputError(f"{error}{moved if row.get('data.root') else ''}") from error
+        root = row.get("data.root")
+        if not root or Path(root).exists():
+            raise
+        raise InputError(
+            f"{error}; if {root} has moved, run {row['grid']} again with data.root= its new place"
+        ) from error
     return row["cell_id"], to_sample(cell, row, journal_of(results, journal), device)
 
 

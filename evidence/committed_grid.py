@@ -11,6 +11,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Any, Literal
 
+from analysis.format.notation import percent
 from evidence.freshness import COMMITTED, marks_of
 
 
@@ -128,10 +129,18 @@ class CommittedGrid:
         entry: dict[str, Any] = found
         return entry
 
-    def trials(self, key: str, value: str) -> int:
-        """The number of a search's trials with this value of a setting."""
+    def trials(self, key: str, value: str, status: str = "") -> int:
+        """The number of a search's trials with this value of a setting, and with this status if one is given."""
+        return sum(row[key] == value and status in ("", row["status"]) for row in self._trials)
+
+    def best_trial(self, column: str, key: str, value: str) -> float:
+        """The lowest value in a column among a search's finished trials with this value of a setting."""
+        return min(float(row[column]) for row in self._trials if row[key] == value and row["status"] == "finished")
+
+    @cached_property
+    def _trials(self) -> list[dict[str, str]]:
         with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
-            return sum(bool(row["trial"]) and row[key] == value for row in csv.DictReader(file))
+            return [row for row in csv.DictReader(file) if row["trial"]]
 
     def found(self, key: str) -> list[str]:
         """The values of a setting that a search's winners have."""
@@ -200,6 +209,14 @@ class CommittedGrid:
         means = {one["cell"]: one["mean"] for one in self.answers["estimates"] if one["metric"] == name}
         known = {cell: means[i] for cell, i in self.cells.items() if means.get(i) is not None}
         return min(known, key=lambda cell: known[cell])
+
+    def effects(self, metric: str) -> dict[str, str]:
+        """The shares of a metric's variation among cells that go with each axis, and with each pair of axes ("a × b")
+        beyond both, largest first; of those that are shown to matter."""
+        name = self.metric(metric)["name"]
+        shown = (one for one in self.answers["effects"] if one["metric"] == name and one["matters"])
+        ranked = sorted(shown, key=lambda one: -one["share"])
+        return {" × ".join(one["axes"]): percent(one["share"]) for one in ranked}
 
     def pair(self, metric: str, a: str, b: str) -> dict[str, Any]:
         """The comparison of two cells, a − b."""

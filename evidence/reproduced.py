@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
-import os
 import re
 import shlex
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +26,7 @@ import torch
 
 import ablations
 from ablations.engine.version import code_version
+from ablations.launchers.protocol import cores
 from ablations.settings.exits import exit_code
 from ablations.stages.machine import kind_of_machine
 from analysis.format import options
@@ -125,7 +125,7 @@ def chosen(grid: str) -> list[Again]:
     if any(row.get("trial") for row in rows) or numerics_of(rows):
         return []
     first = [row for row in rows if row["seed"] == rows[0]["seed"] and row["status"] == "finished"]
-    return [Again(grid, first[i]) for i in sorted({0, len(first) // 2, len(first) - 1})]
+    return [Again(grid, first[i]) for i in sorted({0, len(first) // 2, len(first) - 1})] if first else []
 
 
 def run_again(given: dict[str, Any]) -> None:
@@ -139,20 +139,20 @@ def run_again(given: dict[str, Any]) -> None:
     lines = [HEAD.format(command=command, code=code_version(), machine=kind_of_machine(torch.device("cpu")))]
     print(lines[0], flush=True)
     cells = [cell for grid in asked for cell in chosen(grid)]
-    with ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn")) as processes:
+    with ProcessPoolExecutor(cores(), get_context("spawn")) as processes:
         for line in processes.map(Again.compared, cells):
             lines.append(line)
             print(line, flush=True)
-            if given["out"]:
-                put(Path(given["out"]), "\n".join(lines))
+    if given["out"]:
+        put(Path(given["out"]), "\n".join(lines))
 
 
 def put(page: Path, part: str) -> None:
     """Write a command's part into a page, in place of its earlier one or behind those of others."""
     head = part.partition("\n")[0]
-    old = page.read_text(encoding="utf-8") if page.is_file() else INTRODUCTION
-    parts = [other.strip() for other in re.split(r"^(?=## )", old, flags=re.MULTILINE)]
-    parts = [*(other for other in parts if other.partition("\n")[0] != head), part]
+    old = page.read_text(encoding="utf-8") if page.is_file() else ""
+    others = [other.strip() for other in re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]]
+    parts = [INTRODUCTION.strip(), *(other for other in others if other.partition("\n")[0] != head), part]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

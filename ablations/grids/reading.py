@@ -40,7 +40,7 @@ def read(name: str) -> GridFile:
     _check_axes(where, file.axes)
     every = math.prod(len(axis.levels) for axis in file.axes)
     if file.fraction is not None and file.fraction > every:
-        raise InputError(f"{where}: fraction={file.fraction} runs more cells than its axes make, which is {every}")
+        raise InputError(f"{where}: fraction={file.fraction} is more than the {every} cells that its axes make")
     for key in (*file.set, *(key for axis in file.axes for level in axis.levels for key in level.set)):
         if of_command(key):
             raise InputError(f"{where}: {key} is no setting of a cell: give it on the command line")

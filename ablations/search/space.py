@@ -76,10 +76,8 @@ class Study:
 
     def changed(self, values: Params) -> Params:
         """The default with other values of some parameters, without those that do not apply beside them."""
-        params = {
-            name: int(value) if whole(name, self.parameters[name]) else value
-            for name, value in {**self.default, **values}.items()
-        }
+        numbers = {name: int(value) if whole(name, self.parameters[name]) else value for name, value in values.items()}
+        params = {**self.default, **numbers}
         return {name: value for name, value in params.items() if self.applies(name, params)}
 
     @property

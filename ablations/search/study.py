@@ -53,8 +53,10 @@ def make(request: SearchRequest) -> Study:
     ordered = [key for part in choices_first(parameters) for key in part]
     parameters = {key: parameters[key] for key in ordered if _possible(key, parameters, fixed, asked=key in asked_keys)}
     if not parameters:
-        asked_for = "give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
-        raise InputError(f"nothing is searched: {f'no choice here has {listed(ordered)}' if ordered else asked_for}")
+        why = f" (no choice here has {listed(ordered)})" if ordered else ""
+        raise InputError(
+            f"nothing is searched{why}: give study=NAME, or a range, such as schedule.beta_T='interval(0.005,0.05)'"
+        )
     seeds = request.seeds or file.seeds
     study = Study(
         request.title,

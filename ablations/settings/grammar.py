@@ -133,7 +133,7 @@ def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
     values = OmegaConf.to_container(node)
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines, got {values!r}")
-    refuse_code(values, str(path))
+    refuse_text(values, str(path))
     if group in DOORS and values.get("name") is None:
         raise InputError(
             f"{path} lacks `name`, the {group} whose values it holds: add the line `name: …`, one of those in --help"
@@ -166,16 +166,16 @@ def _composed(path: Path, group: str, option: str) -> Any:
     return node
 
 
-def refuse_code(values: Any, where: str) -> None:
+def refuse_text(values: Any, where: str) -> None:
     """Refuse text that would name code or other text, or that no file can hold."""
     if isinstance(values, dict):
         if "_target_" in values:
             raise InputError(f"{where} names code to run (_target_), which no text may do")
         for value in (*values, *values.values()):
-            refuse_code(value, where)
+            refuse_text(value, where)
     elif isinstance(values, list):
         for value in values:
-            refuse_code(value, where)
+            refuse_text(value, where)
     elif isinstance(values, str) and "${" in values:
         raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
     elif isinstance(values, str) and re.search("[\ud800-\udfff]", values):
@@ -282,7 +282,7 @@ def _check_tags(value: Any) -> None:
 
 
 def _check_value(key: str, value: Any) -> None:
-    refuse_code(value, key)
+    refuse_text(value, key)
     if value == "":
         raise InputError(f"{key}= has no value")
     if isinstance(value, float) and not math.isfinite(value):

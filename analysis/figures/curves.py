@@ -154,9 +154,9 @@ def weights_sentence(answers: Answers) -> str:
     weight = weights[0][0]
     flat = float(weight.max() / weight.min()) < 1 + SAME
     return (
-        "All cells give ‖ε − ε̂‖² the same weight at every t in training."
+        "All cells give ‖ε − ε̂‖² one constant weight in training."
         if flat
-        else "All cells give ‖ε − ε̂‖² the same weights over t in training."
+        else "All cells give ‖ε − ε̂‖² the same weights in training, which vary with t."
     )
 
 

@@ -54,7 +54,7 @@ class Claim:
         axes = [axis for axis in self.grid.meta.axes if axis.name in dict(than.items() - better.items())]
         if self.said.since or not {axis.name for axis in axes} <= better.keys():
             return None
-        first, second = (", ".join(axis.label_of(side[axis.name]) for axis in axes) for side in (better, than))
+        first, second = (" · ".join(axis.label_of(side[axis.name]) for axis in axes) for side in (better, than))
         return first, second
 
     def is_about(self, metric: ShownMetric) -> bool:

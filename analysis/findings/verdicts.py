@@ -205,7 +205,7 @@ class Row:
 
 
 def _typical(deviations: Sequence[float]) -> float:
-    """The median of the standard deviations that are known: one cell that has gone astray does not enter it."""
+    """The median of the standard deviations that are known."""
     finite = [deviation for deviation in deviations if not math.isnan(deviation)]
     return statistics.median(finite) if finite else math.nan
 

@@ -51,7 +51,7 @@ def _verdicts(answer: Findings, auto: Auto | None) -> str:
         return f"{start}: {listed(_at_looks(undecided, auto.looks))}."
     needed = [pair.fresh_seeds for pair in undecided if pair.fresh_seeds]
     if not needed:
-        return f"{start}; for none of them are up to 100 fresh seeds likely to show a difference."
+        return f"{start}, and as far as is known even 100 fresh seeds would probably show none of these differences."
     return f"{start}; the nearest would probably take {counted(min(needed), 'fresh seed')}."
 
 

@@ -166,10 +166,9 @@ def _between_seeds(answer: Findings) -> str:
     start = f"{answer.metric.label}: between seeds a cell's value has a standard deviation of {_size(answer, seeds)}"
     if math.isnan(drawn):
         return f"{start} (typical of the cells)."
-    share = f"{percent(drawn**2 / seeds**2)} of that variance" if drawn < seeds else "no less than that"
     return (
-        f"{start} (typical of the cells). Drawing other samples from the same networks alone gives "
-        f"{_size(answer, drawn)}, {share}.{_spent(spending(answer))}"
+        f"{start}, and drawing other samples from the same networks alone gives {_size(answer, drawn)} (typical of the "
+        f"cells).{_spent(spending(answer))}"
     )
 
 

@@ -49,13 +49,14 @@ def budget(answers: Answers, pictures: Sequence[Block]) -> Section | None:
     if answers.preliminary:
         return None
     scored = [(answer, answer.budget) for answer in answers.findings if answer.budget is not None]
-    if not scored and not any(pair.comparison.n > 1 for answer in answers.findings for pair in answer.pairs):
+    compared = [answer for answer in answers.findings if any(pair.comparison.n > 1 for pair in answer.pairs)]
+    if not scored and not compared:
         return None
     if not scored:
         return Section("budget", _TITLE, (Text(_unknown(answers)),), "not known")
-    unscored = [answer.metric.label for answer in answers.findings if answer.budget is None and answer.pairs]
+    unscored = [answer.metric.label for answer in compared if answer.budget is None]
     sentences = [budget_sentence(*of_metric) for of_metric in scored]
-    sentences += [f"{label}: not known, since it was not measured before the end." for label in unscored]
+    sentences += [f"{label}: not known, since it was not measured before the end at all seeds." for label in unscored]
     tables = [_leaders(*of_metric) for of_metric in scored]
     open_ones = [block for of_metric in scored for block in _open(*of_metric)]
     blocks = (

@@ -65,8 +65,8 @@ CAPTIONS = {
         "latents brings back."
     ),
     "lines": (
-        "Cells that differ in one number only: seeds (dots), their mean and 95 % interval, on a logarithmic axis those "
-        "of the logarithm; a metric that the number does not touch is left out, and what is far off the rest is an "
+        "Cells that differ in one number only: seeds (dots), their mean and 95 % interval (of the logarithm on a "
+        "logarithmic axis); a metric that the number does not touch is left out, and what is far off the rest is an "
         "arrow with its number."
     ),
     "guidance": (
@@ -86,10 +86,10 @@ CAPTIONS = {
     ),
     "history_second": "Each trial's value of the other objective, in the order in which it was tried.",
     "slices": (
-        "Each trial's value against each parameter that it has, darker the later it was tried; parameters of fewer "
-        "than three of these trials are left out."
+        "Each trial's value against each parameter that it has, darker the later it was tried; parameters that fewer "
+        "than three trials on the scale have are left out."
     ),
-    "slices_second": "Each trial's value of the other objective against each parameter that it has.",
+    "slices_second": "The same for the other objective.",
     "pareto": "What one objective costs in the other: no trial is better in both than one of the best.",
     "rungs": "What the pruner saw: the value on validation data over training steps. What was pruned ends early.",
     "reverse": (

@@ -18,8 +18,8 @@ MEANINGS = {
     "preliminary": "written before the last round: the page names the leading cells, but gives no verdict",
     "look": "a point planned beforehand at which results decide which cells get further seeds",
     "cannot tell": (
-        "of a comparison: neither a difference nor equality is shown, at an error rate of 5 % for all comparisons of a "
-        "metric together"
+        "of a comparison or a claim: neither a difference nor equality is shown, at an error rate of 5 % for all of "
+        "them in a metric together"
     ),
     "given up": "of a comparison at a look: further seeds would hardly have decided it",
     "fresh seed": "a new seed that was not used in these results",

@@ -31,7 +31,7 @@ def why(outcome: ClaimOutcome) -> str:
     if test.comparison.difference == test.comparison.half_width == 0:
         return f"{metric.label} has the same value at every seed"
     size = size_of(metric, test.comparison.difference, test.comparison.half_width)
-    of_sides = " of {} against {}".format(*outcome.sides) if outcome.sides else ""
+    of_sides = " of {} against {}".format(*map(_whole, outcome.sides)) if outcome.sides else ""
     numbers = [f"{metric.label}{of_sides} differs by {size}"]
     numbers += _in_the_paper(outcome, metric)
     if not math.isnan(test.margin):
@@ -42,6 +42,11 @@ def why(outcome: ClaimOutcome) -> str:
     else:
         numbers.append(f"p {probability(test.p)}")
     return ", ".join(numbers) + _too_early(outcome, metric)
+
+
+def _whole(name: str) -> str:
+    """A name as one word of a sentence: in quotes where it has a comma."""
+    return f"“{name}”" if "," in name else name
 
 
 def _too_early(outcome: ClaimOutcome, metric: ShownMetric) -> str:

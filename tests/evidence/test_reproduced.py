@@ -29,7 +29,7 @@ def test_a_page_keeps_the_parts_of_other_commands(tmp_path):
     page = tmp_path / "page.md"
     for part in ("## `a`\n\n| 1 |", "## `b`\n\n| 2 |", "## `a`\n\n| 3 |"):
         put(page, part)
-    assert page.read_text() == f"{INTRODUCTION}\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
+    assert page.read_text() == f"{INTRODUCTION.strip()}\n\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
 
 
 def test_a_search_has_no_cells_to_run_again():

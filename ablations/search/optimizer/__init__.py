@@ -239,8 +239,8 @@ class Optimizer:
 
     def importances(self) -> dict[str, dict[str, tuple[float, float, float]]]:
         """By objective: the share of the values' variance explained by each parameter that all trials have (fANOVA,
-        Hutter et al. 2014), with the range that holds it in nine of ten resamplings: (share, low, high). None where
-        there are too few trials, all values are equal, or a parameter alone would have all of it."""
+        Hutter et al. 2014), with the range that holds it in nine of ten resamplings: (share, low, high). Empty where
+        there are too few trials, all values are equal, or one parameter alone is in all of them, whose share is all."""
         always = [name for name in self.study.parameters if not self.study.when(name)]
         with self._guarded():
             complete = self.optuna.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
@@ -252,7 +252,8 @@ class Optimizer:
         for i, objective in enumerate(self.objectives):
             if not (shares := self._shares(complete, i, always)):
                 continue
-            others = [self._shares([complete[j] for j in picked], i, always) for picked in drawn_anew]
+            resampled = [self._shares([complete[j] for j in picked], i, always) for picked in drawn_anew]
+            others = [drawing for drawing in resampled if drawing] or [shares]
             by_objective[objective] = {
                 name: (share, *_range([drawing.get(name, 0.0) for drawing in others])) for name, share in shares.items()
             }

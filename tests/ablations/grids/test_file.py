@@ -111,7 +111,7 @@ WRONG = {
     "axes.0.levels must be a list": {"axes": [AXIS | {"levels": None}]},
     "seeds: must be a whole number or auto, got True$": {"seeds": True},
     "fraction must be less than or equal to 100000, got 1000000": {"fraction": 10**6},
-    "fraction=4 runs more cells than its axes make, which is 2$": {"fraction": 4},
+    "fraction=4 is more than the 2 cells that its axes make$": {"fraction": 4},
     "within must be a finite number": {"expects": [CLAIM | {"than": {"schedule": "linear"}, "within": float("inf")}]},
     "the axis 'schedule' has the level 'linear' twice": {"axes": [AXIS | {"levels": ["linear", "linear"]}]},
     "primary: no level of schedule called 'cosin': there are cosine, linear; did you mean 'cosine'": {

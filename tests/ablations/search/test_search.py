@@ -464,6 +464,13 @@ def test_a_dry_run_names_choices_that_make_no_sense_beside_the_defaults(tmp_path
     assert printed.count("makes no sense") == 1
 
 
+def test_a_default_that_is_no_number_stays_one_in_a_dry_run(tmp_path, capsys):
+    """Every step is sampled where sampler.steps is null."""
+    words = ["sampler.steps=interval(5,50)", "schedule=linear,cosine", "study.objective=fid", "horizon=100"]
+    assert search.main([*words, "dry_run=true", "name=found", f"results={tmp_path}"]) == 0
+    assert "sampler.steps            5 to 50; the default is None" in capsys.readouterr().out
+
+
 def test_fewer_trials_than_a_sampler_needs_are_called_random(tmp_path, capsys):
     words = ["study.startup=9" if word.startswith("study.startup") else word for word in POINTS]
     assert search.main([*words, "dry_run=true", f"results={tmp_path}"]) == 0

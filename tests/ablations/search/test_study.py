@@ -239,7 +239,9 @@ BAD_FILES = {
     "no key of parameters.horizon called 'lo': .*did you mean 'low'": {"parameters": {"horizon": {"lo": 1}}},
     "schedule takes names, not numbers": {"parameters": {"schedule": {"low": 0, "high": 1}}},
     "training.batch takes whole numbers": {"parameters": {"training.batch": {"low": 1, "high": 2, "step": 0.5}}},
-    "nothing is searched: no choice here has schedule.s$": {"parameters": {"schedule.s": {"low": 1e-3, "high": 1e-2}}},
+    r"nothing is searched \(no choice here has schedule.s\): give study=NAME, or a range": {
+        "parameters": {"schedule.s": {"low": 1e-3, "high": 1e-2}}
+    },
 } | {
     f"configs/study/schedule.yaml: parameters.horizon: .*{reason}": {"parameters": {"horizon": spec}}
     for reason, spec in BAD_RANGES.items()

@@ -234,7 +234,7 @@ def test_a_weight_that_all_cells_share_is_a_sentence(tmp_path):
     table = [row for row in rows() if row["cell_id"] == "epsilon-simple"]
     folder = build(tmp_path / "g", table, axes=[], layout="general")
     assert drawn(weights_figure, folder) is None
-    assert weights_sentence(answers_of(folder)) == "All cells give ‖ε − ε̂‖² the same weight at every t in training."
+    assert weights_sentence(answers_of(folder)) == "All cells give ‖ε − ε̂‖² one constant weight in training."
 
 
 @pytest.mark.parametrize("color", [*COLORBLIND, "#ffff00", "#ffffff"])

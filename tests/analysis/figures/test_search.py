@@ -128,6 +128,8 @@ def test_slices_show_a_conditional_parameter_with_its_own_trials_only(searches, 
     points = {label: len(panels[label].collections[0].get_offsets()) for label in ("s", "batch", "schedule")}
     assert points == {"s": (search.trials["param.schedule"] == "cosine").sum(), "batch": 60, "schedule": 60}
     assert panels[r"$\beta_{1}$"].get_xscale() == "log"
+    choices = panels["schedule"].xaxis
+    assert [choices.get_major_formatter()(place, place) for place in range(3)] == ["linear", "cosine", "sigmoid"]
 
 
 def test_a_parameter_of_few_trials_has_no_panel(searches):

@@ -206,6 +206,14 @@ def test_a_seed_without_its_rung_is_left_out_and_one_seed_says_nothing():
     assert nll.rivals == []
 
 
+def test_a_metric_that_only_the_end_has_is_said_to_be_unknown():
+    """All cells have a FID at the end, and an NLL on the way too."""
+    section = budget(Answers.of(grid()), [])
+    (holds,) = [block for block in section.blocks if isinstance(block, Items) and "twice" in block.title]
+    assert holds.items[-1] == "FID: not known, since it was not measured before the end at all seeds."
+    assert section.gist.endswith("; FID: not known")
+
+
 @pytest.mark.parametrize(
     ("other", "scored", "said"),
     [

@@ -105,7 +105,7 @@ def claimed(grid, kind, better, than):
 def test_a_claim_of_what_is_not_comparable_cannot_be_told(grid, better, than):
     found = claimed(grid, "nll", better, than)
     assert (found.fate, why(found)) == ("cannot tell", "a cell that it names has no NLL to compare")
-    labels = {"vq": "f = 2, VQ", "pixels": "pixels"}
+    labels = {"vq": "“f = 2, VQ”", "pixels": "pixels"}
     sides = f"FID of {labels[better]} against {labels[than]} differs by"
     assert why(claimed(grid, "fid", better, than)).startswith(sides)
 

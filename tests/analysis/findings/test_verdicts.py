@@ -205,8 +205,8 @@ def test_values_per_image_add_the_error_of_other_images(image_sd):
 
 def test_sampling_noise_is_kept_apart_from_seed_noise():
     seeds, sampling = Answers.of(grid_of(sets=3.0)).findings[1].noise()
-    by_hand = np.median([np.std(fid, ddof=1) for _, fid in VALUES.values()])
-    assert seeds == pytest.approx(by_hand)
+    # The middle one of 4.082, 2.872 and 4.573.
+    assert seeds == pytest.approx(4.082, abs=5e-4)
     assert sampling == pytest.approx(3.0 / np.sqrt(2))
     assert np.isnan(Answers.of(grid_of()).findings[0].noise()[1])
 

@@ -117,7 +117,6 @@ def test_the_number_of_fresh_seeds_is_explained():
 
 def test_noise_of_sampling_apart_from_seeds():
     # FID's seeds vary with sds 4.082, 2.872 and 4.573; sets with 3 each, so a mean of two with 3/√2 = 2.12.
-    between = np.median([np.std(fid, ddof=1) for _, fid in VALUES.values()])
     grid = grid_of(sets=3.0)
     (line,) = [
         block.text
@@ -125,8 +124,7 @@ def test_noise_of_sampling_apart_from_seeds():
         if isinstance(block, Text)
         if block.text.startswith("FID")
     ]
-    assert f"standard deviation of {between:.1f}" in line
-    assert f"alone gives 2.1, {100 * 4.5 / between**2:.0f} % of that variance" in line
+    assert "standard deviation of 4.1, and drawing other samples from the same networks alone gives 2.1 (typ" in line
 
 
 def test_noise_of_images_apart_from_seeds():

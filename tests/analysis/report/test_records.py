@@ -72,9 +72,7 @@ def test_equal_weights_are_said_once_whatever_an_axis_may_change(tmp_path):
     ids = list(dict.fromkeys(pd.read_csv(folder / "runs.csv", dtype=str)["cell_id"]))
     write_curves(folder, [(cell, 0, "expected_weight", t, 1.0) for cell in ids for t in (1, 2, 3)])
     blocks = {block.title: block for block in besides(answers_of(folder)).blocks if isinstance(block, Items)}
-    assert blocks["Effective weight of each t"].items == (
-        "All cells give ‖ε − ε̂‖² the same weight at every t in training.",
-    )
+    assert blocks["Effective weight of each t"].items == ("All cells give ‖ε − ε̂‖² one constant weight in training.",)
 
 
 def test_seconds_told_apart_are_counted():
