@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec, listed
@@ -53,10 +53,17 @@ def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
     free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     # Levels that set an axis's own key by other names are all that it has.
     free = free and not any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
-    for value in values:
-        if str(value) not in levels and not free:
-            raise unknown(f"level of {axis.name}", str(value), levels)
-    return [levels.get(str(value), LevelSpec(name=str(value))) for value in values]
+    names = [_named(value, levels) for value in values]
+    for name in names:
+        if name not in levels and not free:
+            raise unknown(f"level of {axis.name}", name, levels)
+    return [levels.get(name, LevelSpec(name=name)) for name in names]
+
+
+def _named(value: Any, levels: Collection[str]) -> str:
+    """The name of the level that a value of the command line stands for; `true` may be a level's name."""
+    written = str(value).lower() if isinstance(value, bool) else ""
+    return written if written in levels else str(value)
 
 
 def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:

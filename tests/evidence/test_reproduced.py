@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from ablations.grids.grid import make
+from ablations.settings.arguments import parse_run
 from evidence.reproduced import INTRODUCTION, as_row, chosen, put
 
 OLD = {"training_id": "a", "seed": "3", "machine": "another · kind", "nll/test": "2.5", "fid/x": "10", "cost/s": "1"}
@@ -30,6 +32,11 @@ def test_a_page_keeps_the_parts_of_other_commands(tmp_path):
     for part in ("## `a`\n\n| 1 |", "## `b`\n\n| 2 |", "## `a`\n\n| 3 |"):
         put(page, part)
     assert page.read_text() == f"{INTRODUCTION.strip()}\n\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
+
+
+@pytest.mark.parametrize("grid", ["horizon", "steps", "guidance-fashion", "search-schedule"])
+def test_a_cell_is_a_grid_of_one_cell(grid):
+    assert [len(make(parse_run(cell.words)).points) for cell in chosen(grid)] == [1] * len(chosen(grid))
 
 
 def test_a_search_has_no_cells_to_run_again():

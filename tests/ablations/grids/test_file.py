@@ -87,6 +87,13 @@ def test_levels_that_are_numbers_are_picked_and_joined_by_others(said):
     assert [cell.horizon for cell in cells("horizon=200,300")] == [200, 300]
 
 
+def test_a_level_may_be_called_true(said):
+    levels = [{"name": name, "set": {"schedule.rescale": name == "true"}} for name in ("true", "false")]
+    said({"name": "rescale", "levels": levels})
+    assert [cell.schedule.rescale for cell in cells("rescale=true")] == [True]
+    assert [cell.schedule.rescale for cell in cells("rescale=false,true")] == [False, True]
+
+
 def test_a_level_that_says_what_it_sets_sets_that():
     axis = AxisSpec.model_validate({"name": "size", "levels": [{"name": 1, "set": {"network.channels": 32}}, "two"]})
     assert [(level.name, level.set) for level in axis.levels] == [("1", {"network.channels": 32}), ("two", {})]
