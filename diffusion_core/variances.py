@@ -168,7 +168,7 @@ class Analytic(Fitted):
 
     def remark(self, moments: Moments) -> str:
         count, horizon = int(self._unsure(moments).sum()), len(moments.noise)
-        why = "its own estimate is too noisy there (by more than a tenth of Var x_0)"
+        why = "there the standard error of its own is above a tenth of Var x_0"
         remark = (
             f"at {count} of {horizon} t, variance=analytic takes the estimate of analytic_mse, at most Var x_0: {why}"
         )
