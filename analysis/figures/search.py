@@ -36,7 +36,7 @@ LETTERS = 7
 """The size of all text, in points."""
 PANEL = 2.4
 """The height of a panel, and its width where there are few, in inches."""
-ASLANT = 50
+ASLANT = 70
 """The angle in degrees of the names of choices, which would not have room side by side."""
 FEWEST = 3
 """The fewest trials that are worth a panel."""
