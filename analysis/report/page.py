@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from typing import ClassVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
+from PIL import Image
 
 from analysis.figures.drawing import Drawn
 from analysis.format.notation import around_code
@@ -29,6 +31,10 @@ from analysis.report.glossary import MEANINGS, METRICS, marked, named
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
 _PIXELS_PER_INCH = 110
 """The size at which a figure is shown if there is room."""
+_HEAVY = 100_000
+"""The bytes of a PNG from which on it is reduced to 256 colours, which leaves a quarter of them."""
+_SHEETS = ("samples", "strips")
+"""Figures of images, whose colours are kept."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +154,16 @@ class Section:
 def picture(name: str, drawn: Drawn, caption: str, alt: str) -> Picture:
     """A drawn figure as a picture of a page."""
     width, height = (round(_PIXELS_PER_INCH * inches) for inches in drawn.inches)
-    return Picture(name, uri_of(drawn.png), width, height, caption, alt)
+    png = drawn.png if name in _SHEETS or len(drawn.png) < _HEAVY else _reduced(drawn.png)
+    return Picture(name, uri_of(png), width, height, caption, alt)
+
+
+def _reduced(png: bytes) -> bytes:
+    """A PNG in 256 colours: lines and letters have few."""
+    data = io.BytesIO()
+    with Image.open(io.BytesIO(png)) as image:
+        image.quantize(256).save(data, "png")
+    return data.getvalue()
 
 
 def uri_of(png: bytes) -> str:
