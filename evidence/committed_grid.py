@@ -9,6 +9,7 @@ import json
 import math
 from collections import defaultdict
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 from analysis.format.notation import percent
@@ -131,26 +132,30 @@ class CommittedGrid:
 
     def trials(self, key: str, value: str, status: str = "") -> int:
         """The number of a search's trials with this value of a setting, and with this status if one is given."""
-        return sum(row[key] == value and status in ("", row["status"]) for row in self._trials)
+        return sum(row[key] == value and status in ("", row["status"]) for row in self.trial_rows)
 
     def best_trial(self, column: str, key: str, value: str) -> float:
         """The lowest value in a column among a search's finished trials with this value of a setting."""
-        return min(float(row[column]) for row in self._trials if row[key] == value and row["status"] == "finished")
+        return min(float(row[column]) for row in self.trial_rows if row[key] == value and row["status"] == "finished")
 
     @cached_property
-    def _trials(self) -> list[dict[str, str]]:
-        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
-            return [row for row in csv.DictReader(file) if row["trial"]]
+    def rows(self) -> list[dict[str, str]]:
+        """The rows of its runs.csv, as text."""
+        return rows_of(COMMITTED / self.name / "runs.csv")
 
-    def found(self, key: str) -> list[str]:
+    @property
+    def trial_rows(self) -> list[dict[str, str]]:
+        """The rows of a search's trials; none of a grid's."""
+        return [row for row in self.rows if row.get("trial")]
+
+    def of_winners(self, key: str) -> list[str]:
         """The values of a setting that a search's winners have."""
         return [winner["params"][key] for winner in self.grid["search"]["winners"]]
 
     def by_seed(self, metric: str, cell: str) -> list[float]:
         """The values of a metric of a cell, one of each seed."""
         name, cell_id = self.metric(metric)["name"], self.answers["cells"][self.cells[cell]]["cell_id"]
-        with (COMMITTED / self.name / "runs.csv").open(encoding="utf-8", newline="") as file:
-            return [float(row[name]) for row in csv.DictReader(file) if row["cell_id"] == cell_id]
+        return [float(row[name]) for row in self.rows if row["cell_id"] == cell_id]
 
     def value(self, metric: str, cell: str) -> float:
         """A mean over seeds."""
@@ -276,6 +281,12 @@ class CommittedGrid:
         (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
         share: float = here["difference"] / (claim["published"][0] - claim["published"][1])
         return share
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a runs.csv, as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def turned(pair: dict[str, Any]) -> dict[str, Any]:

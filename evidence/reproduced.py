@@ -11,7 +11,6 @@ in the page beside those of other commands. A search is left out: its command ru
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import re
 import shlex
@@ -32,7 +31,7 @@ from ablations.stages.machine import kind_of_machine
 from analysis.format import options
 from analysis.format.errors import unknown
 from analysis.format.options import Option
-from evidence.committed_grid import CommittedGrid
+from evidence.committed_grid import CommittedGrid, rows_of
 from evidence.freshness import COMMITTED, numerics_of
 
 OPTIONS = {
@@ -112,16 +111,10 @@ def is_measured(column: str) -> bool:
     return "/" in column and not column.startswith("cost/")
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a runs.csv, as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def chosen(grid: str) -> list[Again]:
     """The first, the middle and the last cell of a grid, at its first seed; none where it is of other numerics, or a
     search."""
-    rows = rows_of(COMMITTED / grid / "runs.csv")
+    rows = CommittedGrid(grid).rows
     if any(row.get("trial") for row in rows) or numerics_of(rows):
         return []
     first = [row for row in rows if row["seed"] == rows[0]["seed"] and row["status"] == "finished"]
