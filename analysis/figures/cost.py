@@ -1,8 +1,8 @@
 """The cost of quality: each metric against the cost of a cell, seeds as dots, their mean as a marker.
 
 Filled are the cells of the Pareto front (`costs.front_of_cells`); a step line joins those whose means dominate. All
-filled cells are named or, if there is no room for that, those on the line. Costs that are not known to differ count as
-equal, so a cell can be off the front although it lies at its left.
+filled cells are named or, if there is no room for that, those on the line, or some of these from end to end. Costs that
+are not known to differ count as equal, so a cell can be off the front although it lies at its left.
 """
 
 from __future__ import annotations
@@ -27,8 +27,6 @@ from analysis.format.notation import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18
-_MOST = 1.6
-"""The share of the height that names may take: above 1 they reach beyond the axes, which give way."""
 
 
 def cost_figure(answers: Answers) -> Figure | None:
@@ -67,9 +65,8 @@ def _panel(axes: Axes, purchase: Purchase, styles: dict[str, Look]) -> None:
     first = {id(cell): i for i, cells in alike for cell in cells}
     seen = list(dict.fromkeys(first[id(answer.cells[i])] for i in dominant if view.holds(answer.estimates[i].mean)))
     names = {i: name(cells, answer.cells) for i, cells in alike}
-    named = list(names) if _share(axes, names.values()) <= 1 else seen
-    if _share(axes, [names[i] for i in named]) > _MOST:
-        named = [i for n, i in enumerate(seen, 1) if _share(axes, [names[j] for j in seen[:n]]) <= 1]
+    choices = [list(names), *(_spread(sorted(seen, key=cost.mean), most) for most in range(len(seen), 1, -1))]
+    named = next((chosen for chosen in choices if _share(axes, [names[i] for i in chosen]) <= 1), seen[:1])
     points = {i: (cost.mean(i), view.clipped(answer.estimates[i].mean)) for i in named}
     ends = [(at, names[i], styles[first_level(answer.cells[i])].color) for i, at in points.items()]
     label_ends(axes, ends, _CHARS, fontsize=6.8)
@@ -87,7 +84,13 @@ def _alike(answer: Findings, cost: Cost, cells: Sequence[int]) -> list[tuple[int
     return shared([(answer.cells[i], i) for i in cells], same)
 
 
+def _spread(cells: Sequence[int], most: int) -> list[int]:
+    """So many of the cells, evenly spaced from the first to the last."""
+    return [cells[round(k * (len(cells) - 1) / (most - 1))] for k in range(most)]
+
+
 def _share(axes: Axes, names: Iterable[str]) -> float:
+    """The share of the axes' height that the names take."""
     return sum(label_heights(axes, [wrapped(text, _CHARS) for text in names], 3.0))
 
 
