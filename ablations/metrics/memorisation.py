@@ -43,6 +43,12 @@ def nearest_distance(images: Tensor, training: Tensor) -> Tensor:
     return torch.cat([torch.cdist(part.flatten(1).to(flat), flat).amin(1) for part in chunks(images)])
 
 
+def nearest_of(images: Tensor, training: Tensor) -> Tensor:
+    """The index of the training image nearest to each stored image, by Euclidean distance in pixels [N]."""
+    flat = images.flatten(1).float()
+    return torch.cat([torch.cdist(flat, part.flatten(1).to(flat)) for part in chunks(training)], dim=1).argmin(1)
+
+
 def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> float:
     """The share of generated images that lie nearer to a training image than the nearest 5 % of held-out images do.
 

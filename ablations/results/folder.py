@@ -7,7 +7,7 @@
     curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
     clock.csv      (cell_id, seed, step, seconds): when a training was at its steps (`clock`)
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
-    samples/       a sheet per cell and seed, and of points the held-out ones
+    samples/       a sheet per cell and seed; the training images nearest to the first of a cell's; held-out data
 
 and where cells diffuse in latents
 
@@ -33,12 +33,12 @@ from ablations.engine.journal import Curves, Journal
 from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, curve_rows, number, rows_of, union
 from ablations.results.records import Record
-from ablations.results.sample_sheets import write_sheet
+from ablations.results.sample_sheets import write_nearest, write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
 from analysis.format.errors import InputError
 from analysis.format.files import read_json, utc_now, write_json, write_text
-from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, TRIAL
+from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, NEAREST, TRIAL
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 """The fields of grid.json about the command that wrote it."""
@@ -132,19 +132,33 @@ def images_of(record: Record, journal: Journal) -> dict[str, list[float]]:
 
 def write_samples(folder: Path, records: list[Record], journal: Journal, data: Data) -> None:
     """Write a sheet of each finished record's first samples, and one of held-out data beside them; delete sheets of
-    others."""
+    others. The first sheet of each cell has one of training images with it."""
     folder.mkdir(parents=True, exist_ok=True)
     write_sheet(folder / HELD_OUT, data.images["test"], data)
-    kept = set()
+    kept: dict[str, list[Path]] = {}
     for item in records:
-        name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
+        sheets = kept.setdefault(item.planned.cell_id, [])
         for stage in item.planned.stages:
             shown = item.status == "finished" and stage.shows
             if shown and (left := journal.folder(stage.id) / SAMPLES).exists():
-                kept.add(write_sheet(folder / name, read_artifact(left.parent, SAMPLES)[0]["samples"], data))
-    for stale in set(folder.iterdir()) - kept:
-        if re.fullmatch(r"[0-9a-f]{12}-\d+\.(png|csv)", stale.name):
+                samples = read_artifact(left.parent, SAMPLES)[0]["samples"]
+                name = f"{item.planned.cell_id}-{item.planned.cell.seed}"
+                sheets += _sheets(folder / name, samples, data, nearest=not sheets)
+    for stale in set(folder.iterdir()).difference(*kept.values()):
+        if re.fullmatch(rf"[0-9a-f]{{12}}-\d+({NEAREST})?\.(png|csv)", stale.name):
             stale.unlink()
+
+
+def _sheets(path: Path, samples: Tensor, data: Data, *, nearest: bool) -> list[Path]:
+    """The sheet of a record's samples and, where asked and the data are images, that of the nearest training images."""
+    target = path.with_name(f"{path.name}.png")
+    before = target.read_bytes() if target.exists() else b""
+    sheet, beside = write_sheet(path, samples, data), path.with_name(f"{path.name}{NEAREST}.png")
+    if not nearest or sheet != target:
+        return [sheet]
+    # Among many large images the search takes seconds, and pages are written often.
+    stands = beside.exists() and before == sheet.read_bytes()
+    return [sheet, beside if stands else write_nearest(beside, samples, data)]
 
 
 def per_image(left: Path, file: str) -> list[float]:

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ablations.data.base import Data
+from ablations.metrics.memorisation import nearest_of
 from analysis.format.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
@@ -30,6 +31,12 @@ def write_sheet(path: Path, samples: Tensor, data: Data, limit: int = SHEET_IMAG
     names = ",".join(f"x{i}" for i in range(data.shape[0]))
     write_text(target, "\n".join([names, *(",".join(row) for row in rows)]) + "\n")
     return target
+
+
+def write_nearest(path: Path, samples: Tensor, data: Data) -> Path:
+    """The training image nearest to each of the first images, in pixels, laid out as their sheet; as <path>.png."""
+    training = data.images["train"]
+    return write_sheet(path, training[nearest_of(samples[:SHEET_IMAGES], training)], data)
 
 
 def sheet(images: Tensor, levels: int, scale: int) -> Image.Image:

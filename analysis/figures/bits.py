@@ -1,14 +1,16 @@
 """Figures of bits, a bar per cell, its parts one after another, each with its number where there is room.
 
     elbo     where the bits of an image go, in bits/dim: bars are as long as the NLL (`findings.spaces`)
-    split    the shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound; cells in latents are left out
+    split    the shares of L_0, L_1 to L_{T−1} and L_T in each cell's bound, where these differ by `_APART` or more;
+             cells in latents are left out
 
-A part below 0 lies to the left of 0, as L_0 of dequantised data may, which is of a density. Such a bar has a line at
-the sum of its parts.
+A bar that is many times as long as most is cut where an arrow stands. A part below 0 lies to the left of 0, as L_0 of
+dequantised data may, which is of a density. Such a bar has a line at the sum of its parts.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +50,8 @@ PARTS = (
 )
 _ROOM_OF_RANGE = 0.08
 """The share of the bars' range that a number needs."""
+_MANY = 8.0
+"""A bar that is longer than so many typical ones is cut."""
 TERMS = (
     BarPart("L_0", "#0173B2", "white"),
     BarPart("L_1 to L_{T−1}", "#BBD9EC", "#222222"),
@@ -55,6 +59,8 @@ TERMS = (
 )
 _ROOM_OF_BAR = 0.09
 """The share of a bar that a percentage needs."""
+_APART = 0.05
+"""The share of the bound by which some term has to differ between cells for a figure to be worth its place."""
 
 
 def elbo_figure(answers: Answers) -> Figure | None:
@@ -63,7 +69,7 @@ def elbo_figure(answers: Answers) -> Figure | None:
     if not any(bits.rate for _, bits in bars):
         return None
     heights, ticks = rows(answers.axes, [cell for cell, _ in bars])
-    low, high = min(bits.ends[0] for _, bits in bars), max(bits.ends[1] for _, bits in bars)
+    low, high = min(bits.ends[0] for _, bits in bars), _longest([bits.ends[1] for _, bits in bars])
     figure, axes = bar_axes(ticks, 0.75, 1.5)
     axes.set_xlim(1.02 * low, high + 0.42 * (high - low))
     axes.set_xlabel("bits/dim", x=(high - low) / 2 / 1.42 / (high - low))
@@ -71,7 +77,7 @@ def elbo_figure(answers: Answers) -> Figure | None:
     axes.spines["bottom"].set_bounds(low, high)
     places = high + 0.02 * (high - low), high + 0.15 * (high - low)
     for (_, bits), height in zip(bars, heights, strict=True):
-        _elbo_bar(axes, bits, height, _ROOM_OF_RANGE * (high - low))
+        _elbo_bar(axes, bits, height, _ROOM_OF_RANGE * (high - low), high)
         _say(axes, bits, height, places)
     for place, text in zip(places, ("NLL", "rate = log q(z|x) − log p(z)"), strict=True):
         axes.text(place, -0.9, mathtext(text), color=GREY, fontsize=SMALL, ha="left", va="center")
@@ -80,12 +86,22 @@ def elbo_figure(answers: Answers) -> Figure | None:
     return figure
 
 
-def _elbo_bar(axes: Axes, bits: Bits, height: float, room: float) -> None:
-    """Draw the parts, and a line at their sum if it is not their end."""
+def _elbo_bar(axes: Axes, bits: Bits, height: float, room: float, most: float) -> None:
+    """Draw the parts up to `most`, and a line at their sum if it is not their end."""
     looks = {part.name: part for part in PARTS}
-    left, _ = draw_bar(axes, height, [(looks[name], value) for name, value in bits.parts.items()], room, _number)
-    if left < 0:
+    parts = [(looks[name], value) for name, value in bits.parts.items()]
+    left, right = draw_bar(axes, height, parts, room, _number, most)
+    if right > most:
+        axes.plot(most, height, ">", ms=5, color="black", mew=0, clip_on=False, zorder=4)
+    elif left < 0:
         axes.plot([bits.total] * 2, [height - 0.42, height + 0.42], color="black", linewidth=1.1, zorder=4)
+
+
+def _longest(bars: Sequence[float]) -> float:
+    """The length up to which bars are shown: of those that are many times as long as most, only the beginning."""
+    typical = sorted(bars)[len(bars) // 2]
+    shown = [length for length in bars if length <= _MANY * typical]
+    return max(bars) if len(shown) == len(bars) else 1.15 * max(shown)
 
 
 def _say(axes: Axes, bits: Bits, height: float, places: tuple[float, float]) -> None:
@@ -120,9 +136,9 @@ def _number(value: float) -> str:
 
 
 def split_figure(answers: Answers) -> Figure | None:
-    """The figure `split`; None where no two cells have a bound whose terms differ."""
+    """The figure `split`; None where no two cells have a bound whose shares lie apart."""
     axes_that_tell, bars = _splits(answers)
-    if len({_said(shares) for _, shares in bars}) < 2:
+    if all(high - low < _APART for low, high in _ranges([shares for _, shares in bars])):
         return None
     heights, ticks = rows(axes_that_tell, [cell for cell, _ in bars])
     figure, axes = bar_axes(ticks, 0.6, 1.6)
@@ -143,13 +159,19 @@ Shares = tuple[float, float, float]
 
 
 def split_sentence(answers: Answers) -> str:
-    """The sentence in place of the figure `split` if all bounds have the same shares; "" if they differ, or none
-    exist."""
-    each = {_said(shares) for _, shares in _splits(answers)[1]}
-    if len(each) != 1:
+    """The sentence in place of the figure `split` if all bounds have about the same shares; "" if they lie apart, or
+    none exist."""
+    ranges = _ranges([shares for _, shares in _splits(answers)[1]])
+    if not ranges or any(high - low >= _APART for low, high in ranges):
         return ""
-    parts = listed([f"{share} is {term.name}" for share, term in zip(each.pop(), TERMS, strict=True)])
+    ends = [list(dict.fromkeys(map(_percent, of))) for of in ranges]
+    parts = listed([f"{' to '.join(said)} is {term.name}" for said, term in zip(ends, TERMS, strict=True)])
     return f"In every bound {parts}."
+
+
+def _ranges(shares: Sequence[Shares]) -> list[tuple[float, float]]:
+    """The least and the largest share of each term."""
+    return [(min(of), max(of)) for of in zip(*shares, strict=True)]
 
 
 def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]]:
@@ -158,10 +180,6 @@ def _splits(answers: Answers) -> tuple[list[Axis], list[tuple[CellRuns, Shares]]
     axes, groups = distinct(answers.axes, [(cell, of) for cell, of in shares if of is not None], tuple.__eq__)
     rows_of = [(cell, group.thing) for group in groups for cell in group.cells]
     return axes, sorted(rows_of, key=lambda row: [a.position(of) for a, of in zip(axes, row[0].levels, strict=True)])
-
-
-def _said(shares: Shares) -> tuple[str, ...]:
-    return tuple(map(_percent, shares))
 
 
 def _head(axes: Axes, shares: tuple[float, float, float]) -> None:
@@ -188,15 +206,22 @@ def bar_axes(ticks: dict[float, tuple[str, bool]], height: float, above: float) 
 
 
 def draw_bar(
-    axes: Axes, height: float, parts: Sequence[tuple[BarPart, float]], room: float, number: Callable[[float], str]
+    axes: Axes,
+    height: float,
+    parts: Sequence[tuple[BarPart, float]],
+    room: float,
+    number: Callable[[float], str],
+    most: float = math.inf,
 ) -> tuple[float, float]:
-    """Draw the parts from 0 on, those below 0 to its left, with a number if longer than `room`; return both ends."""
+    """Draw the parts from 0 to `most`, those below 0 to its left, with a number if longer than `room`; return both ends
+    as they would be without a cut."""
     left = right = 0.0
     for part, value in parts:
         start = right if value >= 0 else left
-        axes.barh(height, value, 0.72, start, color=part.color, linewidth=0)
-        if abs(value) > room:
+        shown = min(value, max(most - start, 0.0))
+        axes.barh(height, shown, 0.72, start, color=part.color, linewidth=0)
+        if abs(shown) > room:
             style: dict[str, Any] = {"color": part.ink, "fontsize": SMALL, "ha": "center", "va": "center"}
-            axes.text(start + value / 2, height, number(value), **style)
+            axes.text(start + shown / 2, height, number(value), **style)
         left, right = left + min(value, 0.0), right + max(value, 0.0)
     return left, right

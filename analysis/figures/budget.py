@@ -1,7 +1,8 @@
 """Metrics over the budget: each cell's mean at the rungs and at the end of training.
 
 A panel per deciding metric and a line per cell, or per training that cells share, with a bar for the 95 % interval over
-its seeds; if there are many, the best have a name. More training may turn lines that cross or come together.
+its seeds; if there are many, the best by each metric have a name. More training may turn lines that cross or come
+together.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
@@ -50,8 +52,9 @@ def budget_figure(answers: Answers) -> Figure | None:
     if not scored:
         return None
     lines_of = [_distinct(answers, answer, budget) for answer, budget in scored]
-    names = {line.key: line.name for lines in lines_of for line in lines[:NAMED]}
-    few = list(names)[:NAMED]
+    in_turn = [line for lines in zip_longest(*lines_of) for line in lines if line is not None]
+    names = {line.key: line.name for line in reversed(in_turn)}
+    few = list(dict.fromkeys(line.key for line in in_turn))[:NAMED]
     looks = dict(zip(few, cell_looks(answers.axes, few), strict=True))
     tall = max(2.4, room_for([*(names[key] for key in few), "others"], _CHARS))
     figure, subplots = panels(len(scored), tall, alone=0.62, wspace=0.05)

@@ -6,13 +6,15 @@ that looks the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.distinct import Distinct, distinct, name, parts_of
+from analysis.figures.distinct import Distinct, distinct, name, parts_of, written
 from analysis.figures.drawing import (
     WIDTH,
     cell_looks,
@@ -90,10 +92,12 @@ def _panels(
     log_x: bool,
     share_y: bool = False,
 ) -> Figure | None:
-    """Small multiples over the axes that tell the curves apart; the levels of the first of these axes are the lines."""
+    """Small multiples over the axes that tell the curves apart; the levels of one of these axes are the lines."""
     if not known:
         return None
     axes, lines = distinct(answers.axes, known, agree)
+    if axes and (lead := _lead(axes, lines)) != axes[0]:
+        axes, lines = distinct(*_led_by(lead, answers.axes, known), agree)
     titled = _by_panel(axes, lines)
     styles = looks(axes)
     columns = min(_COLUMNS, len(titled))
@@ -111,6 +115,32 @@ def _panels(
     return figure
 
 
+def _lead(axes: Sequence[Axis], lines: Sequence[Distinct[pd.DataFrame]]) -> Axis:
+    """The axis whose levels are the lines: the first or, where most panels would then hold one line, the axis that
+    leaves the fewest panels."""
+
+    def sizes(lead: int) -> Counter[tuple[str, ...]]:
+        return Counter((*line.first.levels[:lead], *line.first.levels[lead + 1 :]) for line in lines)
+
+    each = sizes(0)
+    if 2 * sum(size == 1 for size in each.values()) <= len(each):
+        return axes[0]
+    return axes[min(range(len(axes)), key=lambda lead: len(sizes(lead)))]
+
+
+def _led_by(
+    lead: Axis, axes: Sequence[Axis], known: Sequence[tuple[CellRuns, pd.DataFrame]]
+) -> tuple[list[Axis], list[tuple[CellRuns, pd.DataFrame]]]:
+    """The same axes and cells, with this axis as the first."""
+    order = sorted(range(len(axes)), key=lambda i: axes[i] != lead)
+
+    def turned(cell: CellRuns) -> CellRuns:
+        levels, labels, parts = ([of[i] for i in order] for of in (cell.levels, cell.labels, parts_of(cell)))
+        return replace(cell, levels=tuple(levels), labels=tuple(labels), name=" · ".join(parts))
+
+    return [axes[i] for i in order], [(turned(cell), table) for cell, table in known]
+
+
 def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str, list[Distinct[pd.DataFrame]]]:
     """Panel title → its lines; panels follow the order of the axes' levels, or the objective if one axis tells them
     apart."""
@@ -121,7 +151,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
     objectives = {line.first.parameter("objective") for line in lines}
     titled: dict[str, list[Distinct[pd.DataFrame]]] = {}
     for line in ordered:
-        alone = f"objective = {line.first.parameter('objective')}" if len(objectives) > 1 else ""
+        alone = f"loss: {written(str(line.first.parameter('objective')))}" if len(objectives) > 1 else ""
         titled.setdefault(", ".join(parts_of(line.first)[1:]) if rest else alone, []).append(line)
     return titled
 
@@ -129,7 +159,7 @@ def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str
 def weights_figure(answers: Answers) -> Figure | None:
     """The weight of each t in training, a line per distinct weight; None where cells do not differ in it."""
     weights = _weights(answers)
-    if len(weights) < 2:
+    if len(weights) < 2 or all(_flat(weight) for weight, _ in weights):
         return None
     names = [name(cells, answers.cells) for _, cells in weights]
     figure = new_figure(WIDTH, max(3.0, room_for(names, _WIDE)))
@@ -149,15 +179,14 @@ def weights_figure(answers: Answers) -> Figure | None:
 def weights_sentence(answers: Answers) -> str:
     """The sentence in place of the figure of weights if all cells have the same; "" if they differ or are unknown."""
     weights = _weights(answers)
-    if len(weights) != 1:
-        return ""
-    weight = weights[0][0]
-    flat = float(weight.max() / weight.min()) < 1 + SAME
-    return (
-        "All cells give ‖ε − ε̂‖² one constant weight in training."
-        if flat
-        else "All cells give ‖ε − ε̂‖² the same weights in training, which vary with t."
-    )
+    if weights and all(_flat(weight) for weight, _ in weights):
+        return "All cells give ‖ε − ε̂‖² one constant weight in training."
+    return "All cells give ‖ε − ε̂‖² the same weights in training, which vary with t." if len(weights) == 1 else ""
+
+
+def _flat(weight: pd.Series[float]) -> bool:
+    """True where a weight does not vary with t."""
+    return float(weight.max() / weight.min()) < 1 + SAME
 
 
 def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:

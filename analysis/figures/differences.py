@@ -142,7 +142,7 @@ def _panel(
         if estimate.values:
             row(axes, estimate, height, look, view, rounding.number(estimate.mean))
         if verdict != "open":
-            words(axes, "same" if pair.same else verdict, 1.02, height, "left", color="black" if look.filled else GREY)
+            words(axes, "same" if pair.same else verdict, 1.04, height, "left", color="black" if look.filled else GREY)
 
 
 def _estimate(grid: GridResults, pair: CellComparison) -> Estimate:

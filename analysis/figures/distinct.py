@@ -12,7 +12,14 @@ from analysis.findings.values import shared
 from analysis.format.grid_json import Axis
 
 _NAMES = 3
-_WRITTEN = {"log_snr_linear": "log-SNR linear", "learned_linear": "learned ends (log-SNR linear)", "min_snr": "min-SNR"}
+_WRITTEN = {
+    "log_snr_linear": "log-SNR linear",
+    "learned_linear": "learned ends (log-SNR linear)",
+    "min_snr": "min-SNR",
+    "simple": "L_simple",
+    "hybrid": "L_hybrid",
+    "vlb": "L_vlb",
+}
 _SUBSCRIPTS = str.maketrans("0123456789+-−tsnki", "₀₁₂₃₄₅₆₇₈₉₊₋₋ₜₛₙₖᵢ")
 
 

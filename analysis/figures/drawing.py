@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import textwrap
 from collections.abc import Iterable, Sequence, Sized
 from contextlib import AbstractContextManager
@@ -45,10 +46,11 @@ _CONTRAST = 4.5
 """The least contrast with white at which text is easy to read (WCAG 2.1, 1.4.3)."""
 DASHES: tuple[tuple[float, ...], ...] = ((), (4, 1.5), (1, 1), (5, 1, 1, 1), (3, 1, 1, 1, 1, 1))
 MARKERS = "osD^vP*X<>"
-_LINE, _GAP = 9.0, 2.0
+_LINE, _GAP = 10.0, 1.5
 """The points of a line of a name, and between names."""
 _LETTERS = 18
 """The letters per inch of text above a figure."""
+_BOUND = "\N{NO-BREAK SPACE}"
 
 
 @dataclass(frozen=True)
@@ -279,7 +281,7 @@ def label_ends(axes: Axes, ends: Sequence[tuple[Point, str, Color]], chars: int,
     for (point, _, color), name, height in zip(ends, names, heights, strict=True):
         if name:
             lead = {"arrowstyle": "-", "color": color, "lw": 0.5, "alpha": 0.6, "shrinkA": 1, "shrinkB": 0}
-            style: dict[str, Any] = {"color": ink(color), "va": "center", "linespacing": 1.0, "fontsize": fontsize}
+            style: dict[str, Any] = {"color": ink(color), "va": "center", "linespacing": 1.15, "fontsize": fontsize}
             at: dict[str, Any] = {"xytext": (1.05, height), "textcoords": "axes fraction", "annotation_clip": False}
             axes.annotate(name, point, arrowprops=lead | {"relpos": (0, 0.5)}, **at, **style)
 
@@ -292,6 +294,8 @@ def place_of(axes: Axes, point: Point) -> Point:
 
 
 def wrapped(text: str, chars: int) -> str:
-    """Text for matplotlib in lines of at most `chars` characters; its own line breaks stay."""
-    lines = [textwrap.wrap(line, chars, break_long_words=False, break_on_hyphens=False) for line in text.split("\n")]
-    return "\n".join(mathtext(piece) for line in lines for piece in line)
+    """Text for matplotlib in lines of at most `chars` characters; its own line breaks stay, and no number is parted
+    from its sign: "T = 250", "10 %"."""
+    bound = re.sub(r" ([=≤<≥>]) | (?=%)", lambda gap: gap[0].replace(" ", _BOUND), text)
+    lines = [textwrap.wrap(line, chars, break_long_words=False, break_on_hyphens=False) for line in bound.split("\n")]
+    return "\n".join(mathtext(piece.replace(_BOUND, " ")) for line in lines for piece in line)

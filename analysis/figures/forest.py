@@ -21,8 +21,8 @@ from analysis.format.notation import mathtext
 
 CHARS = 48
 """The letters in a line of a row's label."""
-_LETTER = 0.045
-"""The share of the width that a letter of a number takes in the narrowest panels."""
+_LETTER, _TIP = 0.045, 0.02
+"""The shares of the width that a letter of a number and half an arrow take in the narrowest panels."""
 ON_WHITE = {"facecolor": "white", "edgecolor": "none", "pad": 1.0}
 """The halo behind a text, so that no line runs through it."""
 
@@ -99,14 +99,17 @@ def out_of_view(axes: Axes, text: str, right: bool, height: float, **style: Any)
 
 def beyond(axes: Axes, marks: Sequence[Mark], view: Window) -> None:
     """Draw means far above or below the rest, as arrows at the edge with their numbers, which are stacked if needed."""
-    placed: list[tuple[float, float, float, int]] = []
-    for mark in sorted(marks, key=lambda mark: (mark.x, -abs(mark.mean))):
-        edge, tip, down = (view.high, "^", -1) if mark.mean > view.high else (view.low, "v", 1)
+    ordered = sorted(marks, key=lambda mark: (mark.x, -abs(mark.mean)))
+    sides = [(view.high, "^", -1) if mark.mean > view.high else (view.low, "v", 1) for mark in ordered]
+    for mark, (edge, tip, _) in zip(ordered, sides, strict=True):
         axes.plot(mark.x, edge, tip, ms=4, color=mark.look.color, mew=0, clip_on=False, zorder=4)
-        place = place_of(axes, (mark.x, edge))[0]
+    places = [place_of(axes, (mark.x, edge))[0] for mark, (edge, *_) in zip(ordered, sides, strict=True)]
+    # No number is written on the arrow of another mean.
+    placed = [(at - _TIP, at + _TIP, edge, 0) for at, (edge, *_) in zip(places, sides, strict=True)]
+    for mark, (edge, _, down), place in zip(ordered, sides, places, strict=True):
         # At the right there is no room for its number beside the names of other lines.
         wide, left = 0.03 + _LETTER * len(mark.text), place > 0.8
-        start, end = (place - wide, place) if left else (place, place + wide)
+        start, end = (place - wide, place - _TIP) if left else (place + _TIP, place + wide)
         used = {level for a, b, of, level in placed if of == edge and a < end and start < b}
         level = next(level for level in count() if level not in used)
         placed.append((start, end, edge, level))

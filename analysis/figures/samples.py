@@ -40,6 +40,8 @@ _MARGIN, _BULK = 0.1, 0.99
 median cell's coordinates that is shown."""
 _NARROW = 12
 """The most cells of a single axis whose images stand in two columns; more cells, and points, stand in four."""
+_FULL = 0.75
+"""The share of an axis's combinations with the others that has to exist for them to be laid out as rows and columns."""
 _MAX_WIDTH = 2.4
 
 
@@ -133,11 +135,13 @@ def _few(sheet: CellSamples, room: float, rows: int) -> tuple[int, int]:
 
 
 def _places(answers: Answers, what: str, *, held_out: bool) -> list[SamplePanel]:
-    """A panel per cell: the last axis across, the others down; a single axis wraps, each panel with its own title.
-    Held-out data come first, in a row of their own if there are several axes."""
+    """A panel per cell: the last axis across, the others down, with held-out data in a row of their own above. A single
+    axis wraps, and so do axes of which few combinations exist: each panel has its own title, held-out data come first.
+    """
     cells = answers.cells
     first = [SamplePanel(0, 0, f"held-out {what}", "", None)] if held_out else []
-    if len(answers.axes) < 2:
+    crossed = len({cell.levels[:-1] for cell in cells}) * len({cell.levels[-1] for cell in cells if cell.levels})
+    if len(answers.axes) < 2 or len(cells) < _FULL * crossed:
         n, start = 2 if what == "images" and len(cells) <= _NARROW else 4, len(first)
         return first + [
             SamplePanel(i // n, i % n, ", ".join(parts_of(cell)), "", cell) for i, cell in enumerate(cells, start)

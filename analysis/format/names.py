@@ -59,6 +59,8 @@ COUNTED = (STATUSES[0], SCORED)
 
 HELD_OUT = "held-out"
 """The sheet of samples/ that holds data: images or points from no training set."""
+NEAREST = "-nearest"
+"""The end of the name of a sheet with the training image nearest to each image of the sheet without this end."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
 """The columns of curves.csv."""
 KEYS = ("cell_id", "seed", "metric")

@@ -26,8 +26,8 @@ CAPTIONS = {
         "lines are values known beforehand, and what is far off the rest is an arrow with its number."
     ),
     "differences": (
-        "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval; since verdicts are "
-        "adjusted for their number, one can be “cannot tell” though its own interval leaves no difference out."
+        "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval. Verdicts allow for the "
+        "number of comparisons, so one can be “cannot tell” although the interval of its difference lies on one side."
     ),
     "budget": (
         "Each cell's mean and 95 % interval (of the logarithm on a logarithmic axis) where trainings were scored "

@@ -14,7 +14,7 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -103,7 +103,8 @@ class Html:
 class Picture:
     """A picture as a data URI of a PNG, with a caption on what to see in it, and with an alternative text.
 
-    A `photo` keeps its colours on a dark page, and its pixels when enlarged. `paper` is the address of its PDF.
+    A `photo` keeps its colours on a dark page, and its pixels when enlarged. `paper` is the address of its PDF. What is
+    `beside` it appears when it is enlarged.
     """
 
     kind: ClassVar[str] = "picture"
@@ -115,6 +116,7 @@ class Picture:
     alt: str
     photo: bool = False
     paper: str = ""
+    beside: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -189,12 +191,32 @@ def render(
         lstrip_blocks=True,
     )
     used = named(metrics)
-    environment.filters["prose"] = partial(prose, used=used)
+    pictures = {block.name for section in sections for block in _pictures(section)}
+    environment.filters["prose"] = lambda text: linked(prose(text, used), pictures)
+    environment.filters["linked"] = partial(linked, pictures=pictures)
     environment.tests["link"] = lambda entry: isinstance(entry, Link)
     parts = {"title": title, "lead": lead, "sections": sections, "links": links}
     words = {"meanings": METRICS | MEANINGS, "used": used}
     own = {"style": Markup(style), "script": Markup(script), "hash": _hash(script)}
     return environment.get_template(TEMPLATE).render(**parts, **words, **own).strip() + "\n"
+
+
+def _pictures(part: Section | Details) -> Iterator[Picture]:
+    """The pictures of a part, those that are folded in it too."""
+    for block in (*part.blocks, *(part.beside if isinstance(part, Section) else ())):
+        if isinstance(block, Picture):
+            yield block
+        elif isinstance(block, Details):
+            yield from _pictures(block)
+
+
+def linked(markup: Markup, pictures: Collection[str]) -> Markup:
+    """Markup in which the names of figures, such as figures/weights, lead to those that the page has."""
+
+    def link(match: re.Match[str]) -> str:
+        return f'<a href="#figure-{match[1]}">{match[0]}</a>' if match[1] in pictures else match[0]
+
+    return Markup(re.sub(r"\bfigures/(\w+)", link, markup))
 
 
 def _hash(script: str) -> str:

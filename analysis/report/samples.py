@@ -5,15 +5,18 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.figures.samples import first_sheet, kept_sheet
+from analysis.figures.samples import CellSamples, first_sheet, kept_sheet
 from analysis.findings.answers import Answers
+from analysis.findings.cells import CellRuns
 from analysis.findings.verdicts import Findings
-from analysis.format.names import HELD_OUT, LIKELIHOOD
+from analysis.format.names import HELD_OUT, LIKELIHOOD, NEAREST
 from analysis.format.notation import Rounding, begun
 from analysis.report.page import Picture, Section, Text, uri_of
 
@@ -33,10 +36,21 @@ def first_samples(answers: Answers) -> list[Picture]:
     if sheet is None or sheet.points:
         return []
     caption = f"Samples of {cell.name}, whose mean {answer.metric.label} is the best."
-    pictures = [_picture("best", sheet.values, caption, f"Sheet of generated samples of {cell.name}.")]
+    best = _picture("best", sheet.values, caption, f"Sheet of generated samples of {cell.name}.")
+    pictures = [replace(best, beside=_nearest(folder, cell, sheet))]
     if real is not None:
         pictures.append(_picture(HELD_OUT, real.values, "Real images, held out.", "Sheet of held-out images."))
     return pictures
+
+
+def _nearest(folder: Path | None, cell: CellRuns, sheet: CellSamples) -> Picture | None:
+    """The sheet of the training images nearest to those of a cell's sheet; None where there is none."""
+    of = cell.runs["cell_id"].iloc[0]
+    nearest = kept_sheet(folder, f"{of}-{sheet.seed}{NEAREST}", sheet.seed)
+    if nearest is None or nearest.values.shape != sheet.values.shape:
+        return None
+    caption = "Beside them, place by place, the training image that is nearest in pixels."
+    return _picture("nearest", nearest.values, caption, "Sheet of the training images nearest to these samples.")
 
 
 def samples_section(answers: Answers, pictures: Sequence[Picture]) -> Section | None:

@@ -14,11 +14,11 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.verdicts import Findings
 from analysis.format.grid_json import Meta
-from analysis.format.notation import counted
+from analysis.format.notation import begun, counted
 from analysis.report.page import Answer, Block, Details, FactTable, Section, Text
 from analysis.words.length import MOST, sentences_in
 from analysis.words.rounds import banner
-from analysis.words.rows import row_headline, row_table
+from analysis.words.rows import row_choices, row_headline, row_table
 from analysis.words.search import optimism_sentence
 from analysis.words.verdicts import amount, as_good, beside_codes, code_name, comparison_sentence, headline, led
 
@@ -32,6 +32,8 @@ def verdict(answers: Answers) -> Section:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
     blocks = [block for answer in answers.findings for block in _blocks(answers, answer)]
+    # What to take comes first, before the tables of where.
+    blocks.sort(key=lambda block: not isinstance(block, Answer))
     flattered = [Text(optimism_sentence(gap)) for gap in answers.optimism or ()]
     title = "Who leads" if answers.preliminary else "Verdict"
     return Section("verdict", title, _in_short([*blocks, *flattered], MOST - sentences_in(banner(answers.grid))))
@@ -41,10 +43,13 @@ def _blocks(answers: Answers, answer: Findings) -> list[Block]:
     """The answer in a metric, over all cells or per row."""
     if not answer.rows:
         return [_leader(answer) if answers.preliminary else _answer(answer, answers.meta)]
-    table, sentence = row_table(answer, answers.axes), row_headline(answer, answers.axes)
+    axes = answers.axes
+    table, sentence, choices = row_table(answer, axes), row_headline(answer, axes), row_choices(answer, axes)
     if table is None:
         return [Answer(f"For {answer.metric.decides}: nothing to choose between.", "", "", (sentence,), _mark(answer))]
-    return [FactTable(table.caption, table.head, table.lines, numbers=False), *([Text(sentence)] if sentence else [])]
+    take = Answer(f"For {answer.metric.decides}, by {table.head[0]}, the best mean:", choices, ".", ())
+    lines = FactTable(table.caption, table.head, table.lines, numbers=False)
+    return [take, lines, *([Text(sentence)] if sentence else [])]
 
 
 def _in_short(blocks: Sequence[Block], most: int) -> tuple[Block, ...]:
@@ -134,7 +139,8 @@ def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
     if not its:
         return ()
     nearest = min(its, key=lambda pair: abs(pair.comparison.difference))
-    return (f"By how much: {comparison_sentence(nearest).removeprefix(f'{answer.metric.label}: ')}",)
+    said = comparison_sentence(nearest).removeprefix(f"{answer.metric.label}: ")
+    return (begun(said) if nearest.verdict == "cannot tell" else f"By how much: {said}",)
 
 
 def _to_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:

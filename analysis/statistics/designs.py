@@ -159,7 +159,7 @@ def _missing(frame: pd.DataFrame, design: Design) -> tuple[str, ...]:
     notes = []
     if never := _never(design):
         zero = ", so interactions of three and more factors are taken to be zero" if len(design.factors) > 2 else ""
-        notes.append(f"Without a value at any seed: {listed(never)}{zero}.")
+        notes.append(f"No seed has a value of {listed(never)}{zero}.")
     present = design.present()
     partly = [
         f"{design.cell_name(c)} (seed {', '.join(design.seeds[s] for s in np.flatnonzero(~present[:, c]))})"

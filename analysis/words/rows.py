@@ -54,6 +54,16 @@ def row_table(answer: Findings, axes: Sequence[Axis]) -> RowTable | None:
     return RowTable(caption, tuple(head[i] for i in filled), tuple(tuple(line[i] for i in filled) for line in lines))
 
 
+def row_choices(answer: Findings, axes: Sequence[Axis]) -> str:
+    """The best cell of each row, those of the same name together: "β̃ at 10 and 25; analytic at 50"."""
+    places: dict[str, list[str]] = {}
+    for row in answer.rows:
+        if row.answer.best is not None and not row.answer.same:
+            levels = [axis.label_of(row.levels[axis.name]) for axis in axes if axis.name in row.levels]
+            places.setdefault(_name(row, row.answer.best, axes), []).append(" · ".join(levels))
+    return "; ".join(f"{name} at {listed(at)}" for name, at in places.items())
+
+
 def _columns(answer: Findings) -> tuple[str, ...]:
     if answer.lead is not None:
         return ("Leads",)

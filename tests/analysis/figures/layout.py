@@ -1,4 +1,6 @@
-"""What is wrong with the layout of a figure: texts on each other or off the canvas, and panels that are the same."""
+"""What is wrong with the layout of a figure: texts on each other, on arrows or off the canvas, and panels that are the
+same.
+"""
 
 import itertools
 
@@ -17,7 +19,7 @@ def faults(figure):
     figure.set_dpi(DPI)
     figure.canvas.draw()
     texts = [(text.get_text(), Text.get_window_extent(text)) for text in _texts(figure)]
-    return [*_outside(figure, texts), *_overlaps(texts), *_same(figure)]
+    return [*_outside(figure, texts), *_overlaps(texts), *_on_arrows(figure, texts), *_same(figure)]
 
 
 def _texts(artist):
@@ -50,6 +52,17 @@ def _overlaps(texts):
         across, down = min(a.x1, b.x1) - max(a.x0, b.x0), min(a.y1, b.y1) - max(a.y0, b.y0)
         if across > SLACK and down > SLACK:
             yield f"{said!r} and {other!r} lie on each other by {across:.0f} × {down:.0f} dots"
+
+
+def _on_arrows(figure, texts):
+    """Arrows at the edges of axes that a text lies on."""
+    for line in (line for axes in figure.axes for line in axes.lines):
+        if line.get_marker() in ("^", "v", "<", ">") and not line.get_clip_on():
+            half = line.get_markersize() / 2 * figure.dpi / 72 - SLACK
+            for x, y in line.get_transform().transform(line.get_xydata()):
+                for said, box in texts:
+                    if box.x0 - half < x < box.x1 + half and box.y0 - half < y < box.y1 + half:
+                        yield f"{said!r} lies on an arrow"
 
 
 def _same(figure):

@@ -97,7 +97,8 @@ def test_where_those_on_its_line_are_more_than_can_be_named_some_are():
     axes = drawn(cost_figure, costed(values, **{name: 2 + i for i, name in enumerate(cells)})).axes[0]
     assert axes.get_title(loc="left") == "filled: the front; named: some of its best means"
     named = [cells.index(text) for text in texts(axes) if text in cells]
-    assert (named[0], named[-1]) == (0, 39) and 8 < len(named) < 20
+    assert (named[0], named[-1]) == (0, 39)
+    assert 8 < len(named) < 20
     assert set(np.diff(named)) <= {39 // (len(named) - 1), 39 // (len(named) - 1) + 1}
 
 

@@ -9,14 +9,15 @@ from PIL import Image
 
 from analysis.figures.curves import weights_figure, weights_sentence
 from analysis.figures.distinct import compared, distinct
-from analysis.figures.drawing import COLORBLIND, cell_looks, ink, looks, moved_apart, new_figure, styled
+from analysis.figures.drawing import COLORBLIND, cell_looks, ink, looks, moved_apart, new_figure, styled, wrapped
 from analysis.figures.forest import Mark, beyond
 from analysis.figures.images import first_images, tile
 from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
-from analysis.figures.windows import Window
+from analysis.figures.windows import Window, show
 from analysis.findings.values import cells_of
 from analysis.format.grid_json import Axis, Level
+from analysis.format.notation import mathtext
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import (
     AXES,
@@ -31,6 +32,7 @@ from tests.analysis.conftest import (
     write_curves,
 )
 from tests.analysis.figures.conftest import drawn, files_written
+from tests.analysis.figures.layout import faults
 
 NAMES = ("samples", "metrics", "differences", "training", "weights", "bound")
 FILES = [f"{name}.{suffix}" for name in NAMES for suffix in ("png", "pdf")]
@@ -113,6 +115,30 @@ def test_values_out_of_view_at_one_place_are_stacked():
     heights = {text.get_text(): text.xyann[1] for text in axes.texts}
     assert len({heights[name] for name in ("746", "222", "62.2")}) == 3
     assert heights["9"] == max(heights.values())
+
+
+def test_a_value_out_of_view_is_not_written_on_the_arrow_of_another():
+    figure = new_figure(3, 3)
+    axes = figure.subplots()
+    show(axes, "y", Window(0.0, 1.0, False), 5)
+    axes.set_xlim(0, 1)
+    marks = [Mark(text, x, 2.0, looks([])[""]) for text, x in (("107", 0.5), ("222", 0.53), ("9", 0.1))]
+    beyond(axes, marks, Window(0.0, 1.0, False))
+    assert faults(figure) == []
+    heights = {text.get_text(): text.xyann[1] for text in axes.texts}
+    assert heights["107"] < heights["222"] == heights["9"]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("linear, β̃, T = 250", ["linear, β̃,", "T = 250"]),
+        ("it skipped 10 % of all", ["it skipped", "10 % of all"]),
+        ("0.2 < σ ≤ 2", ["0.2 < σ ≤ 2"]),
+    ],
+)
+def test_no_line_parts_a_number_from_its_sign(text, lines):
+    assert wrapped(text, 12) == "\n".join(map(mathtext, lines))
 
 
 @pytest.mark.parametrize("least", [None, 0.0])

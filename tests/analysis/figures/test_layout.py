@@ -43,6 +43,10 @@ def test_a_sound_figure_has_no_faults():
         (lambda figure, left, right: figure.text(0.95, 0.5, "too long for this"), "'too long for this' is off"),
         (lambda figure, left, right: left.text(0.5, 20.0, "above").set_in_layout(False), "'above' is off"),
         (lambda figure, left, right: right.lines[0].set_ydata([0, 1]), "panels [0, 1] are the same"),
+        (
+            lambda figure, left, right: [left.plot(1.0, 0.5, ">", clip_on=False), left.text(0.99, 0.49, "on it")],
+            "'on it' lies on an arrow",
+        ),
     ],
 )
 def test_planted_faults_are_found(plant, said):

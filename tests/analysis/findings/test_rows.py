@@ -16,7 +16,7 @@ from analysis.report.page import Answer, Details, FactTable, Text
 from analysis.report.verdict import verdict
 from analysis.statistics.families import beaten_by
 from analysis.tables import render, table_of, terminal_table
-from analysis.words.rows import row_table
+from analysis.words.rows import row_choices, row_table
 from tests.analysis.conftest import FID, IS, NLL, axis_of, meta, run_of
 
 # (variance, steps) → NLL by seed: β̃ is better with 5 steps, β with 10; the analytic variance shares β's values with 10.
@@ -95,6 +95,7 @@ def test_a_line_for_each_row_stands_above_the_table():
     found = row_table(answers.findings[0], answers.axes)
     assert found.head == ("Steps", "Best mean", "Ahead of the next by (not adjusted)", "As good", "Cannot be ruled out")
     assert [line[0] for line in found.lines] == ["5", "10"]
+    assert row_choices(answers.findings[0], answers.axes) == "tilde at 5; beta at 10"
     assert found.lines[0][1].startswith("tilde (3.51 ± ")
     # 0.01, −0.01 and 0.02: a mean of 0.0067, and t₀.₉₇₅ of two degrees of freedom, 4.303, times 0.0153/√3.
     assert found.lines[0][2:] == ("0.01 ± 0.04 bits/dim over analytic", "", "analytic")

@@ -22,7 +22,7 @@ from analysis.read.runs import read_folder
 from analysis.report.__main__ import main
 from analysis.report.figures import CAPTIONS, SHOWS
 from analysis.report.glossary import MEANINGS
-from analysis.report.page import picture, uri_of
+from analysis.report.page import Picture, Section, Text, picture, render, uri_of
 from tests.analysis.conftest import AXES, build, rows
 from tests.analysis.report.pages import Page, page_of
 
@@ -77,6 +77,24 @@ def test_figures_are_embedded_and_described(page):
 
 def test_every_figure_has_its_words():
     assert set(CAPTIONS) == set(SHOWS) == set(FIGURES)
+
+
+def test_a_figure_that_a_text_names_is_a_link_to_it():
+    """Only where the page has it, and with the rest of the text still escaped."""
+    text = "this & that: see figures/weights, figures/none"
+    section = Section("s", "S", (Text(text), Picture("weights", "data:,", 1, 1, "", "")))
+    page = render("title", [], [section])
+    assert 'this &amp; that: see <a href="#figure-weights">figures/weights</a>, figures/none' in page
+    assert 'id="figure-weights"' in page
+
+
+def test_enlarged_samples_have_the_nearest_training_images_beside_them():
+    picture = Picture("best", "data:,a", 2, 1, "Samples.", "samples", photo=True)
+    beside = Picture("nearest", "data:,b", 2, 1, "Nearest.", "nearest ones")
+    both = dataclasses.replace(picture, beside=beside), picture
+    page = render("title", [], [Section("s", "S", both)])
+    assert page.count('<img class="beside" src="data:,b"') == 1
+    assert page.count("Nearest.") == 1
 
 
 def test_nothing_is_loaded_and_nothing_runs_but_the_pages_own_script(text, page):

@@ -77,7 +77,7 @@ def test_an_empty_cell_costs_the_interaction_a_degree_of_freedom():
     mean = frame["y"] - frame.groupby("seed")["y"].transform("mean")
     assert found.share == pytest.approx((smaller.ssr - full.ssr) / (mean**2).sum(), rel=1e-8)
     assert result.notes == (
-        "Without a value at any seed: a1 · b4, a3 · b1.",
+        "No seed has a value of a1 · b4, a3 · b1.",
         "Of a × b only 4 of 6 degrees of freedom can be estimated.",
     )
 
