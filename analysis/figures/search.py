@@ -46,6 +46,14 @@ SETTLED = 0.25
 STATES = {"finished": "COMPLETE", "pruned": "PRUNED", "failed": "FAIL", "running": "RUNNING"}
 """The statuses of trials in Optuna's words."""
 
+WORDS = {
+    "Objective Value": "trial",
+    "Best Value": "best so far",
+    "Trial": "trial",
+    "Best Trial": "none is better in both",
+}
+"""Optuna's words in ours."""
+
 Make = Callable[[Search], Figure | None]
 
 
@@ -246,4 +254,22 @@ def _finished(axes: Axes, width: float) -> Figure:
     figure.set_size_inches(width, PANEL)
     for text in figure.findobj(Text):
         text.set_fontsize(LETTERS)
+        text.set_text(WORDS.get(text.get_text(), text.get_text()))
+    for each in figure.axes:
+        _restyle(each)
     return figure
+
+
+def _restyle(axes: Axes) -> None:
+    """Give axes that Optuna drew the white ground and thin lines of all other figures."""
+    axes.set_facecolor("white")
+    grid = [*axes.get_xgridlines(), *axes.get_ygridlines()]
+    for line in grid:
+        line.set(color="#e4e4e4", linewidth=0.5)
+    # The scale of colours has no grid, and keeps its frame.
+    shown = ("left", "bottom") if any(line.get_visible() for line in grid) else tuple(axes.spines)
+    for side, spine in axes.spines.items():
+        spine.set(visible=side in shown, edgecolor="#444444", linewidth=0.6)
+    axes.tick_params(color="#444444", labelcolor="#222222", length=2.5, width=0.6)
+    if (legend := axes.get_legend()) is not None:
+        legend.get_frame().set(facecolor="white", edgecolor="none", alpha=0.8)

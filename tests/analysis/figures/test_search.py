@@ -114,7 +114,7 @@ def test_history_shows_every_trial_the_best_so_far_and_the_default(searches, fig
     assert best.get_ydata()[-1] == values.min()
     assert axes.get_ylim()[1] < 2.6 < values.max()
     assert axes.get_title() == "2 trials beyond the scale"
-    assert legend(figure) == ["Objective Value", "Best Value", "default"]
+    assert legend(figure) == ["trial", "best so far", "default"]
 
 
 def test_two_objectives_have_figures_of_their_own(figures):
@@ -145,7 +145,7 @@ def test_a_parameter_of_few_trials_has_no_panel(searches):
 
 def test_pareto_tells_the_best_from_the_rest(figures):
     figure = figures["two"]["pareto"]
-    assert legend(figure) == ["Trial", "Best Trial"]
+    assert legend(figure) == ["trial", "none is better in both"]
     (axes,) = figure.axes
     assert axes.get_xlabel().endswith(r"$\downarrow$")
     assert axes.get_ylabel().endswith(r"$\downarrow$")
