@@ -13,6 +13,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from analysis.figures.distinct import parts_of
 from analysis.figures.drawing import GREY, Look, ink, place_of, wrapped
 from analysis.figures.windows import Window, on_axis, show
 from analysis.findings.cells import CellRuns, Estimate
@@ -47,7 +48,7 @@ def rows(axes: Sequence[Axis], cells: Sequence[CellRuns]) -> tuple[list[float], 
             at += 0.4 if previous is not None else 0.0
             ticks[at] = (f"{axes[0].label} {cell.labels[0]}", True)
             at, previous = at + 1, cell.levels[0]
-        text = ", ".join(cell.labels[1:] if grouped else cell.labels) or cell.name
+        text = ", ".join(parts_of(cell)[1:] if grouped else parts_of(cell)) or cell.name
         at += more_than_a_line(text) / 2
         heights.append(at)
         ticks[at] = (text, False)

@@ -22,7 +22,7 @@ COMMITTED = Path(__file__).parents[2] / "results" / "committed"
         (
             "latent",
             {"space": "f4", "prior": "vae", "training.steps": "2000"},
-            "f = 4 · none, VAE · Steps in pixels = 2000",
+            "f = 4 · no diffusion, VAE · Steps in pixels = 2000",
         ),
         ("vdm", {"trained": "continuous", "evaluated": "10"}, "T in training = ∞ · T in evaluation = 10"),
         ("parameterization", {"parameterization": "mu", "loss": "vlb_learned"}, "μ̃ · L (learned diagonal Σ)"),
