@@ -99,7 +99,7 @@ def test_what_docs_python_shows_runs_and_prints_what_it_says(tmp_path, monkeypat
             assert differing(told.splitlines()[-len(said(block)) :], said(block)) == [], block
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_notebook_runs(tmp_path, monkeypatch, unregistered, store):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(pages, "write_pages", lambda folder: "")
