@@ -45,8 +45,8 @@ def first_samples(answers: Answers) -> list[Picture]:
 
 def _nearest(folder: Path | None, cell: CellRuns, sheet: CellSamples) -> Picture | None:
     """The sheet of the training images nearest to those of a cell's sheet; None where there is none."""
-    of = cell.runs["cell_id"].iloc[0]
-    nearest = kept_sheet(folder, f"{of}-{sheet.seed}{NEAREST}", sheet.seed)
+    of = {int(seed): cell_id for cell_id, seed in zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)}
+    nearest = kept_sheet(folder, f"{of[sheet.seed]}-{sheet.seed}{NEAREST}", sheet.seed)
     if nearest is None or nearest.values.shape != sheet.values.shape:
         return None
     caption = "Beside them, place by place, the training image that is nearest in pixels."
