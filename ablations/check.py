@@ -19,6 +19,22 @@ from analysis.format.errors import InputError, unknown
 
 UNCHECKED = ("space",)
 AXES = tuple(axis for axis in DOORS if axis not in UNCHECKED)
+ABOUT = {
+    "schedule": "γ (start, rise, slope, inverse, shift), its saved state, the bound on Gaussian data",
+    "parameterization": "target and x̂_0, κ, what the network is shown, float32, the bound on Gaussian data",
+    "variance": "σ² between β̃ and β, what it reads, float32, its fit, its training",
+    "objective": "a loss an example, the weight of an error, what it reads, what it teaches",
+    "timesteps": "times by their density, weights that undo it, real times, what it remembers",
+    "network": "output, start, seeds, gradients, bf16, training against evaluation, labels, a continued training",
+    "sampler": "seeds, batches, times, calls, noise, range and variance of samples",
+    "spacing": "how many times it visits, what it reads",
+    "coupling": "a noise an example, what it follows from, what it knows of x_0",
+    "data": "splits, labels, encoding, codes, extractor, a second reading",
+    "metric": "what it declares, order of samples, a second call, real samples against noise",
+    "extractor": "width and type of features, each image alone, images to refuse, weights in a file",
+    "launcher": "devices, stages that end, fail and are cancelled",
+}
+"""What the checks of an axis are about, for the line that says that they hold."""
 
 
 def main(arguments: list[str]) -> int:
@@ -83,7 +99,7 @@ def parse(arguments: list[str]) -> list[Checked]:
 
 
 def _passes(asked: Checked, data: Checked | None) -> bool:
-    """True where a choice passes; prints a line that says so."""
+    """True where a choice passes; prints a line that says so, and what was checked."""
     from ablations.testing import check
 
     what = f"{asked.axis}={asked.name}"
@@ -97,7 +113,7 @@ def _passes(asked: Checked, data: Checked | None) -> bool:
     except (AssertionError, ValueError) as error:
         print(f"{what} does not pass: {' '.join(str(error).split())}")
         return False
-    print(f"{what} passes")
+    print(f"{what} passes its checks: {ABOUT[asked.axis]}")
     return True
 
 

@@ -24,12 +24,23 @@ TOLD = ("better", "worse")
 
 HEAD = """# Papers' claims, tested
 
-What each committed grid was run for, and what became of every claim that its file names of a paper. A claim says what
-a paper leads one to expect. It is tested on small images with small networks: *contrary* says that it did not carry
-over to these, at this budget, and not that the paper is wrong. Written from the grids' `answers.json` by
-`python -m evidence.claims > docs/claims.md`. [findings.md](findings.md) says in words what matters most, and
-[statistics.md](statistics.md#papers-claims) how a claim is judged.
+This page is for looking up whether what a paper says was found here too: what each committed grid was run for, and
+what became of every claim that its file names. A claim says what a paper leads one to expect. It is tested on small
+images with small networks: *contrary* says that it did not carry over to these, at this budget, and not that the
+paper is wrong.
+
+For example, a row of [{grid}](#{grid}) has the claim “{claim}”, whose source is
+“{source}”.
+Here, over {seeds} seeds, “{here}”:
+the difference with its 95 % interval, the paper's own, and p, adjusted for what else the grid compares by this metric.
+So its verdict is *{verdict}*.
+
+Written from the grids' `answers.json` by `python -m evidence.claims > docs/claims.md`. [findings.md](findings.md)
+says in words what matters most, and [statistics.md](statistics.md#papers-claims) how a claim is judged.
 """
+
+PARTS = ("in the paper", "p = ")
+"""What the numbers of a row hold that shows how to read the others."""
 
 GRIDS = f"""Not as today: numerics of an earlier version of this code, whose digits today's does not give, or another
 number of training steps than the grid's own. Comparisons are those that a grid declares, of both metrics:
@@ -124,6 +135,18 @@ def fates_of(grids: list[Folder]) -> Counter[str]:
     return sum((folder.fates for folder in grids), Counter())
 
 
+def beginning(grids: list[Folder]) -> str:
+    """What the page is for, with its shortest row that has all `PARTS` as an example."""
+    rows = [
+        (folder, {"claim": claim["claim"], "source": claim["source"], "here": here(claim), "verdict": verdict(claim)})
+        for folder in grids
+        for claim in folder.claims
+    ]
+    telling = [row for row in rows if all(part in row[1]["here"] for part in PARTS)]
+    folder, words = min(telling, key=lambda row: sum(map(len, row[1].values())))
+    return HEAD.format(grid=folder.name, seeds=folder.told.seeds, **words)
+
+
 def document() -> str:
     """The content of docs/claims.md."""
     grids = folders()
@@ -140,7 +163,7 @@ def document() -> str:
     head = ("grid", "data", "cells", "seeds", "core-hours", "not as today", "comparisons", "claims")
     table = markdown.table(head, (folder.row for folder in grids))
     every = "\n".join(["## The committed grids", "", GRIDS, "", *table, ""])
-    return "\n".join([HEAD, first, "", every, *(folder.section for folder in told)])
+    return "\n".join([beginning(told), first, "", every, *(folder.section for folder in told)])
 
 
 if __name__ == "__main__":

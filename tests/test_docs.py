@@ -122,20 +122,40 @@ def test_the_example_of_the_reference_prints_what_it_says(monkeypatch):
     assert told.splitlines() == said(block)
 
 
-def test_the_script_of_docs_checks_its_class_and_names_a_grid_that_makes_sense(unregistered, monkeypatch, capsys):
-    block = blocks(DOCS / "extending.md")[0]
-    given, checked = [], ablations.main
-    monkeypatch.setattr(ablations, "main", given.append)
+SCRIPTS = [block for block in blocks(DOCS / "extending.md") if block.startswith("# mine.py")]
+
+
+def main_of(block: str, monkeypatch) -> list[list[str]]:
+    """What a script gives `ablations.main`, with its class registered."""
+    given: list[list[str]] = []
     script = ModuleType("script")
     monkeypatch.setitem(sys.modules, "script", script)
-    exec(compile(block, "docs/extending.md", "exec"), script.__dict__)
-    check_words, grid_words = given
+    with monkeypatch.context() as running:
+        running.setattr(ablations, "main", given.append)
+        exec(compile(block, "docs/extending.md", "exec"), script.__dict__)
+    return given
+
+
+def test_the_first_script_of_docs_names_a_grid_that_makes_sense(unregistered, monkeypatch):
+    _, grid_words = main_of(SCRIPTS[0], monkeypatch)
     grid = make(parse_run(grid_words))
     assert len(grid.points) == 3
     assert all(refusal(point.cell) is None for point in grid.points)
-    check(script.Cubic)
-    assert checked(check_words) == 0
-    assert capsys.readouterr().out == "schedule=cubic passes\n"
+    check(sys.modules["script"].Cubic)
+
+
+@pytest.mark.parametrize("choice", ["schedule=cubic", "schedule=polynomial", "network=plain", "metric=sharpness"])
+def test_a_script_of_docs_is_whole_and_its_class_passes_its_check(choice, unregistered, monkeypatch, capsys):
+    (script,) = [block for block in SCRIPTS if f'["check", "{choice}"]' in block]
+    words, *_ = main_of(script, monkeypatch)
+    assert ablations.main(words) == 0
+    assert capsys.readouterr().out.startswith(f"{choice} passes its checks: ")
+
+
+def test_every_script_of_docs_is_tried_and_every_block_is_python():
+    assert len(SCRIPTS) == 4
+    for block in blocks(DOCS / "extending.md"):
+        compile(block, "docs/extending.md", "exec")
 
 
 def own_grid() -> tuple[str, str]:
@@ -232,63 +252,3 @@ def test_ten_lines_build_train_sample_bound_and_swap_the_variance():
 )
 def test_lines_that_differ_are_found(printed, expected, found):
     assert len(differing(printed, expected)) == found
-
-
-def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
-    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "evidence" / "inference.md").read_text(encoding="utf-8")
-    parts = dict(part.split("\n", 1) for part in page.split("\n## ")[1:])
-    worst = {head: [float(rate) for rate in re.findall(r"\*\*([\d.]+)\*\*", part)] for head, part in parts.items()}
-    coverage, lost = worst["Coverage of the 95 % interval of a difference"], worst["The true best is lost"]
-    false = [rate for head, rates in worst.items() if head.startswith("False claims") for rate in rates]
-    found = re.search(r"\| n = 3, k = 11 \|(.*)\|", parts["Power"])[1].split("|")
-    at_five = re.search(r"\| n = 5, k = 11 \|(.*)\|", parts["Power"])[1].split("|")
-    assert f"intervals cover {min(coverage):g} % at least, a family errs in {max(false):g} % of grids at most" in told
-    assert f"the best is lost in {max(lost):g} % at most" in told
-    assert f"in {int(found[5])} % of grids, where Holm's even shares find {int(found[4])} %" in told
-    assert f"at three seeds in {int(found[3])} % of grids, at five in {int(at_five[3])} %" in told
-    unmarked = parts["A page as a whole"].rpartition("| 1 metric |")[2].splitlines()[0].split("|")
-    three, eleven, many = (sorted(map(int, unmarked[i : i + 3])) for i in (0, 3, 6))
-    ranges = [f"{some[0]} to {some[-1]} %" for some in (three, eleven, many)]
-    assert f"{ranges[0]} of grids of 3 cells, {ranges[1]} of 11 and {ranges[2]} of 27" in told
-
-
-def test_the_numbers_of_the_scale_are_those_of_the_simulation():
-    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "evidence" / "inference.md").read_text(encoding="utf-8")
-    part = page.partition("\n## The scale of the comparison\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (.*); span (\d+) \|(.*)\|$", part, re.MULTILINE)
-    third = len(rows) // 3
-    false, cover = (
-        {(noise, span): [cell.strip(" *✗") for cell in rates.split("|")] for noise, span, rates in table}
-        for table in (rows[:third], rows[-third:])
-    )
-    never, rule = 0, 2
-    wide, narrow, floor = ("log-normal, 0.3", "100"), ("log-normal, 0.3", "2"), "log-normal above 0.95, 0.3"
-    assert (
-        f"a list in bits errs in {false[wide][never]} % of grids and its intervals cover {cover[wide][never]} %; in "
-        f"logs {false[wide][rule]} % and {cover[wide][rule]} %" in told
-    )
-    assert f"Where means span 2 and seeds differ by 30 %, a list errs in {false[narrow][rule]} % of grids" in told
-    worst = max(float(rates[rule]) for (noise, _), rates in false.items() if noise == floor)
-    least = min(float(rates[rule]) for (noise, _), rates in cover.items() if noise == floor)
-    assert f"a list errs in up to {worst:g} %, and intervals cover {least:g} % at least" in told
-    small = [float(rate) for (noise, _), rates in false.items() if noise == "log-normal, 0.05" for rate in rates]
-    assert max(small) - min(small) < 0.5, "both scales say the same"
-
-
-def test_the_numbers_of_docs_statistics_on_seeds_that_would_tell_are_those_of_their_simulation():
-    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "evidence" / "prospects.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| \d+ cells, .*\|$", page, re.MULTILINE)
-    alone, grid = (sorted(int(row.split("|")[place]) for row in rows) for place in (-3, -2))
-    assert f"it tells in {grid[0]} to {grid[-1]} %, and the textbook's number in {alone[0]} to {alone[-1]} %" in told
-
-
-def test_the_numbers_of_docs_statistics_on_borrowed_variances_are_those_of_their_simulation():
-    told = " ".join((DOCS / "statistics.md").read_text(encoding="utf-8").split())
-    page = (ROOT / "evidence" / "pooled.md").read_text(encoding="utf-8")
-    rows = [row.split("|", 2)[2] for row in page.splitlines() if row.startswith("| ") and "n = " not in row]
-    rates = [[float(rate) for rate in re.findall(r"\d+\.\d", row)] for row in rows]
-    pooled, moderated = (max(rate for row in rates for rate in row[i : i + 3]) for i in (0, 3))
-    assert f"make a false claim in up to {pooled:.0f} % of grids, and moderated ones in up to {moderated:.0f} %" in told

@@ -17,7 +17,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
-from ablations.settings.layers import check_key, check_word
+from ablations.settings.layers import check_key, check_value
 from ablations.settings.plugins.folders import choice_file
 from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
@@ -287,7 +287,6 @@ def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]]
     for value in values:
         if key in AXES and isinstance(value, list):
             raise InputError(f"{key}={value}: several values are written {key}={','.join(map(str, value))}")
-        if key in WORDS:
-            check_word(key, value)
+        check_value(key, value)
         if key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))

@@ -41,6 +41,19 @@ def check_word(key: str, value: Any) -> str:
     return str(value)
 
 
+def check_value(key: str, value: Any) -> None:
+    """InputError where a value can be refused without torch: that of a plain field, or of an axis of one class."""
+    if key in WORDS:
+        check_word(key, value)
+    elif key in NUMBERS:
+        check_number(key, value)
+    elif "." in key and key.partition(".")[0] in AT_ONCE:
+        # With it comes Pydantic, which takes longer to import than all else here.
+        from ablations.settings.registry import check_type
+
+        check_type(key, value)
+
+
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings that these layers give a cell: every axis and plain field, and the fields of choices that are
     set."""
@@ -96,11 +109,12 @@ def _lay(settings: dict[str, Any], layer: dict[str, Any]) -> None:
 
 def plain_of(settings: dict[str, Any]) -> dict[str, Any]:
     """The fields of a cell that are no choices, checked."""
-    numbers = {key: _whole(key, settings[key]) for key in NUMBERS}
+    numbers = {key: check_number(key, settings[key]) for key in NUMBERS}
     return {**numbers, **{key: check_word(key, settings[key]) for key in WORDS}}
 
 
-def _whole(key: str, value: Any) -> int:
+def check_number(key: str, value: Any) -> int:
+    """A value as a field of `NUMBERS` has it; InputError where it is no whole number in the field's range."""
     least, in_words = LEAST[key]
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise InputError(f"{key} must be a whole number of at least {in_words}, got {value!r}{written_out(value)}")

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
 
 from ablations.settings import grammar
 from ablations.settings.cell import BASES, NUMBERS
@@ -110,17 +111,38 @@ def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T
         first = error.errors()[0]
         if first["type"] == "value_error":
             raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
-        # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
-        where = ".".join([prefix, *(str(part) for part in first["loc"] if part not in ("int", "float", "str"))])
         if first["type"] == "missing":
-            raise InputError(f"{what} needs {where}=…, which has no default") from error
-        near = [target for target in meant(str(first["input"]), prefix) if target.startswith(f"{where}=")]
-        hint = f": did you mean {near[0]}?" if near else written_out(first["input"])
-        raise InputError(f"{where} {complaint(error)}, got {first['input']!r}{hint}") from error
+            raise InputError(f"{what} needs {_place(prefix, first)}=…, which has no default") from error
+        raise _refused(prefix, error) from error
     except Exception as error:
         if not origin_of(cls):
             raise
         raise InputError(f"{what} of {origin_of(cls)} cannot be made ({type(error).__name__}: {error})") from error
+
+
+def check_type(key: str, value: Any) -> None:
+    """InputError where a field of an axis that has one class takes no value of this type, whatever its other fields
+    are."""
+    axis, _, field = key.partition(".")
+    try:
+        _adapter(typing.get_type_hints(base_of(axis))[field]).validate_json(json.dumps(value), strict=True)
+    except ValidationError as error:
+        raise _refused(key, error) from error
+
+
+def _refused(prefix: str, error: ValidationError) -> InputError:
+    """The error that a field cannot have the value that Pydantic refused, with the value that may be meant."""
+    first = error.errors()[0]
+    where, given = _place(prefix, first), first["input"]
+    near = [target for target in meant(str(given), prefix.partition(".")[0]) if target.startswith(f"{where}=")]
+    hint = f": did you mean {near[0]}?" if near else written_out(given)
+    return InputError(f"{where} {complaint(error)}, got {given!r}{hint}")
+
+
+def _place(prefix: str, problem: ErrorDetails) -> str:
+    """The key of what Pydantic refused below a prefix."""
+    # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
+    return ".".join([prefix, *(str(part) for part in problem["loc"] if part not in ("int", "float", "str"))])
 
 
 def _having(axis: str, field: str) -> list[str]:
@@ -170,7 +192,7 @@ def key_complaint(error: ValidationError, kind: str, model: type[BaseModel], par
 
 
 @lru_cache
-def _adapter(cls: type) -> TypeAdapter[Any]:
+def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
 
 

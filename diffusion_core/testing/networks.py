@@ -144,6 +144,34 @@ def in_evaluation_it_is_a_function(network: Network, shape: tuple[int, ...]) -> 
     )
 
 
+def in_training_examples_do_not_see_each_other_either(network: Network, shape: tuple[int, ...]) -> None:
+    """BatchNorm would be scored as another function than was taught: by running statistics, of weights that are not
+    the average's. Dropout is drawn alike for both batches."""
+    module, x = stirred(network, shape).train(), inputs(shape)
+    others = torch.cat([x[:1], 1 - 2 * x[1:]])
+    outputs = []
+    for batch, time in ((others, TIME[[0, 2, 1]]), (x, TIME)):
+        with seeded(5, "dropout"):
+            outputs.append(module(batch, time)[:1])
+    rule = "in training examples of a batch must not see each other"
+    hint = "in one whose neighbours changed: take GroupNorm or LayerNorm for BatchNorm"
+    require_close(network, rule, *outputs, rtol=1e-4, atol=1e-5, place=lambda _: hint)
+
+
+def training_differs_from_evaluation_by_dropout_alone(network: Network, shape: tuple[int, ...]) -> None:
+    """A network that draws nothing in training gives there what it gives in evaluation."""
+    module, x = stirred(network, shape), inputs(shape)
+    scored, taught = module(x, TIME), []
+    module.train()
+    for state in (5, 6):
+        with seeded(state, "dropout"):
+            taught.append(module(x, TIME))
+    if not torch.equal(*taught):
+        return
+    rule = "without dropout the output in training must be that in evaluation"
+    require_close(network, rule, taught[0], scored, rtol=1e-4, atol=1e-5, place=lambda i: f"in example {i[0]}")
+
+
 def weights_agree_between_networks_that_differ_only_in_their_outputs(network: Network, shape: tuple[int, ...]) -> None:
     """Cells with and without a learned variance must start with the same weights."""
     plain, other = (fresh(network, shape, learned=learned).state_dict() for learned in (False, True))
@@ -253,6 +281,8 @@ PROPERTIES: tuple[Property, ...] = (
     output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it,
     time_and_input_matter,
     examples_of_a_batch_do_not_see_each_other,
+    in_training_examples_do_not_see_each_other_either,
+    training_differs_from_evaluation_by_dropout_alone,
     beside_others_it_gives_what_it_gives_alone,
     a_gradient_of_its_gradient_is_a_slope_or_is_refused,
     a_training_goes_on_bit_by_bit_as_if_never_stopped,

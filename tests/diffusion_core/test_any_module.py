@@ -146,8 +146,12 @@ def test_a_training_moves_all_but_what_is_frozen_and_its_average_keeps_ties_and_
     assert torch.equal(*outputs)
 
 
-NOT_ITS = (networks.starts_at_zero, networks.output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it)
-"""Its last layer has a bias, and no word on autocast."""
+NOT_ITS = (
+    networks.starts_at_zero,
+    networks.output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it,
+    networks.in_training_examples_do_not_see_each_other_either,
+)
+"""Its last layer has a bias, and no word on autocast; its BatchNorm norms by the batch."""
 
 
 def test_the_shared_checks_find_what_it_does_not_keep_and_nothing_else():

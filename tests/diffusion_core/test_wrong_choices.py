@@ -53,6 +53,11 @@ WRONG = [
     (wrong.Narrow(), r"at channels_out=4 the output for \[3, 2\] must be \[3, 4\], but it is \[3, 2\]"),
     (wrong.Fitting(zero=False), r"the output must start at zero, but it goes up to .*: let the last layer be zero"),
     (wrong.Fitting(dropout=0.5), r"in evaluation.*, but it is .*"),
+    (
+        wrong.Normed(),
+        r"in training examples of a batch must not see each other, but it is .* take GroupNorm or LayerNorm",
+    ),
+    (wrong.Normed(by="training"), r"without dropout the output in training must be that in evaluation, but it is .*"),
     (wrong.Fitting(drawn="by its own generator"), r"must follow from the seed alone, but noise depends on"),
     (
         wrong.Fitting(drawn="and not saved"),
@@ -91,6 +96,8 @@ def test_what_is_wrong_is_told_in_one_line(choice, message):
 
 def test_classes_from_outside_that_are_right_pass():
     check_network(wrong.Fitting())
+    for share in (0.0, 0.5):
+        check_network(wrong.Dropping(share=share))
     check_schedule(wrong.Wavy(depth=0.1))
     check_parameterization(wrong.Scaled(said=4.0))
 

@@ -338,6 +338,37 @@ class Lonely(Fitting):
         return True
 
 
+@dataclass(frozen=True)
+class Normed(Fitting):
+    """Its layer's values are normed by those of the batch, or in training alone."""
+
+    by: Literal["batch", "training"] = "batch"
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        head = super().build(shape, channels_out)
+        head.body = nn.Sequential(head.body, nn.BatchNorm1d(16) if self.by == "batch" else InTraining())
+        return head
+
+
+class InTraining(nn.Module):
+    """Layer norm in training, and nothing in evaluation."""
+
+    def forward(self, h: Tensor) -> Tensor:
+        return nn.functional.layer_norm(h, h.shape[1:]) if self.training else h
+
+
+@dataclass(frozen=True)
+class Dropping(Fitting):
+    """Drops in training alone, as it should."""
+
+    share: float = 0.0
+
+    def build(self, shape: tuple[int, ...], channels_out: int) -> nn.Module:
+        head = super().build(shape, channels_out)
+        head.body = nn.Sequential(head.body, nn.Dropout(self.share))
+        return head
+
+
 class Once(torch.autograd.Function):
     """x + 8 x², whose gradient is taken for a constant."""
 

@@ -29,3 +29,11 @@ def test_every_claim_that_was_tested_has_a_row_with_its_fate():
                 assert row, claim["claim"]
                 counted += 1
     assert page.count(f"{counted} claims were tested") == 1
+
+
+def test_the_example_that_the_page_reads_is_one_of_its_rows():
+    page = document()
+    beginning = page.partition("\n## ")[0]
+    claim, source, numbers = re.findall("“(.*?)”[,:.]", beginning)
+    (fate,) = re.findall(r"So its verdict is \*(.*)\*", beginning)
+    assert f"| {claim} | {source} | {numbers} | {fate} |" in page

@@ -189,8 +189,12 @@ def test_a_results_folder_that_cannot_be_written_is_refused(where, capsys, monke
     assert f"results={where} is no folder that can be written" in line
 
 
-@pytest.mark.parametrize("word", ["--help", "grid=parametrization", "training.stepps=3", "evaluation.sede=1"])
-def test_help_and_errors_about_names_come_without_torch(word):
+NAMES = ("--help", "grid=parametrization", "training.stepps=3", "evaluation.sede=1")
+NUMBERS = ("training.steps=10k", "training.batch=1k", "evaluation.n=many", "horizon=10k", "threads=0")
+
+
+@pytest.mark.parametrize("word", [*NAMES, *NUMBERS])
+def test_help_and_errors_about_names_and_numbers_come_without_torch(word):
     code = f"import sys; from ablations import run\ntry: run.main(['{word}'])\nexcept Exception: pass\n"
     code += "assert not {'torch', 'mlflow', 'pandas'} & set(sys.modules), 'heavy import'"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
