@@ -57,7 +57,8 @@ Points = dict[str, list[tuple[float, float]]]
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder with its curves and its clock (which may be empty), ready to be published."""
+    """A row of a results folder with its curves and its clock (which may be empty), ready to be published; `lines` are
+    the metrics that were scored during any training of the folder."""
 
     tags: dict[str, str]
     params: dict[str, str]
@@ -66,12 +67,16 @@ class Tracked:
     images: str = ""
     sheet: Path | None = None
     clock: Clock = field(default_factory=dict)
+    lines: frozenset[str] = frozenset()
 
     @property
     def content(self) -> str:
         """A digest of everything that is published."""
         sheet = self.sheet.read_bytes() if self.sheet else b""
-        fields = [self.tags, self.params, self.metrics, self.curves, self.clock]
+        fields: list[Any] = [self.tags, self.params, self.metrics, self.curves, self.clock]
+        # These lie elsewhere than in a folder without rungs; all other runs keep the digest of an earlier version.
+        ends = sorted(self.lines & self.metrics.keys() - self.at_rungs)
+        fields += [ends] if ends else []
         text = json.dumps(fields, sort_keys=True) + self.images
         return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
 

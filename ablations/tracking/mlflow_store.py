@@ -87,7 +87,7 @@ class Tracker:
         self.lock = RLock()
         self.shown: dict[tuple[str, str], set[tuple[str, int]]] = {}
         self.introduced, self.last = False, 0
-        self.rungs: set[str] = set()
+        self.rungs: frozenset[str] = frozenset()
         self._opening: Future[tuple[MlflowClient, str]] | None = None
 
     def begin(self) -> None:
@@ -144,8 +144,8 @@ class Tracker:
         number. After all are delivered, the folder's tracking.json holds their links."""
         refuse_links(folder)
         runs = [run for run in tracked_runs(folder) if run.tags["reason"] != NOT_RUN]
-        everything = [*runs, *tracked_autoencoders(folder)]
-        self.rungs = {name for run in runs for name in run.at_rungs}
+        self.rungs = frozenset(name for run in runs for name in run.at_rungs)
+        everything = [*(replace(run, lines=self.rungs) for run in runs), *tracked_autoencoders(folder)]
         self.last = sorted(map(last_step, runs))[len(runs) // 2] if runs else self.last
         published = sum(guard(self.uri, partial(self._publish, run)) for run in everything)
         cells = [run.tags for run in runs if run.tags["kind"] == CELL]

@@ -3,9 +3,10 @@
 Where two commands have made one each, all agree on the one that stays: a complete run before an incomplete one, then
 the older one. A command whose own run has been deleted goes on with the one that stays (`anew`).
 
-A metric that is scored at rungs too is one line over training: its rungs, and at the last step its final value; all
-other numbers of the run are at step 0. A run whose rungs have names of their own, from an earlier version, is made
-anew.
+A metric that is scored at rungs too is one line over training: its rungs, and at the last step its final value. A run
+without rungs has that metric at its last step as well, where the lines of others end. All other numbers of a run are at
+step 0, since MLflow draws bars of these alone. A run that has numbers at other steps, or rungs under names of their
+own, from an earlier version, is made anew.
 
 A point over steps has the time at which its training was there, by its clock; where that is not known, the training's
 seconds are spread evenly over its steps, from the start of the run. Numbers of the whole run have the time of its
@@ -40,6 +41,8 @@ BATCH = 1000
 """The most metrics that MLflow takes in a request."""
 CONTENT = "content"
 """The tag of a complete run: the digest of everything that was published."""
+Steps = dict[tuple[str, int], float]
+"""A metric and a step → its value there."""
 
 
 @dataclass(frozen=True)
@@ -79,36 +82,46 @@ def _by_age(run: Run) -> tuple[bool, int, str]:
 
 
 def is_stale(client: MlflowClient, there: Run, run: Tracked) -> bool:
-    """True where a run in the store has values that are no longer right, rungs under names of their own, or a final
-    value at step 0 though it has rungs. A run that only lacks something is completed instead."""
+    """True where a run in the store has numbers that are no longer right, or at other steps than now, or rungs under
+    names of their own. A run that only lacks something is completed instead."""
     data = there.data
     if data.tags.get(CONTENT) == run.content:
         return False
-    numbers = {(name, value) for name, value in data.metrics.items() if not name.startswith((*OVER_STEPS, PREFIX))}
-    # One that was shown and not completed ends at a rung.
-    rungs = {(metric_of(line["curve"]), float(line["y"])) for line in run.curves if line["curve"].startswith(RUNG)}
-    same = data.params.items() <= run.params.items() and numbers <= run.metrics.items() | rungs
-    if not same or data.tags.get("status") not in (run.tags["status"], *OPEN):
+    if not data.params.items() <= run.params.items() or data.tags.get("status") not in (run.tags["status"], *OPEN):
         return True
-    lines = [name for name in data.metrics if name in run.at_rungs]
-    at_0 = (point.step == 0 for name in lines for point in client.get_metric_history(there.info.run_id, name))
-    return any(name.startswith(RUNG) for name in data.metrics) or any(at_0)
+    curves = [name for name in data.metrics if name.startswith((*OVER_STEPS, PREFIX))]
+    had = steps_in(client, there, run.at_rungs).items()
+    numbers = {(*place, value) for place, value in had if place[0] not in curves}
+    return any(name.startswith(RUNG) for name in curves) or not numbers <= _numbers_of(run)
 
 
-Steps = dict[tuple[str, int], float]
-"""A metric and a step → its value there."""
+def _numbers_of(run: Tracked) -> set[tuple[str, int, float]]:
+    """The metrics of a run at the steps where they belong, at rungs and at the end, with their values."""
+    rungs = [line for line in run.curves if line["curve"].startswith(RUNG)]
+    midway = {(metric_of(line["curve"]), int(float(line["x"])), float(line["y"])) for line in rungs}
+    return midway | {(*place, value) for place, value in _ends_of(run).items()}
+
+
+def _ends_of(run: Tracked) -> Steps:
+    """The final values of a run at their steps."""
+    lines, last = run.at_rungs | run.lines, last_step(run)
+    return {
+        (name, last if name in lines else 0): value
+        for name, value in run.metrics.items()
+        if not name.startswith(OVER_STEPS)
+    }
 
 
 def steps_in(client: MlflowClient, there: Run, curves: Collection[str]) -> Steps:
     """The metrics and steps at which a run in the store has points, whatever their times; metrics with these names are
-    curves, and all others are at step 0.
+    curves, and all others have one point.
 
     A training that continues from a checkpoint reaches some steps again, at other times.
     """
     run_id, metrics = there.info.run_id, there.data.metrics
     points = [point for name in metrics if name in curves for point in client.get_metric_history(run_id, name)]
-    at_zero = {(name, 0): value for name, value in metrics.items() if name not in curves}
-    return at_zero | {(point.key, point.step): point.value for point in points}
+    single = [point for point in there.data.to_proto().metrics if point.key not in curves]
+    return {(point.key, point.step): point.value for point in (*single, *points)}
 
 
 def take_up(client: MlflowClient, there: Run, run: Tracked) -> set[tuple[str, int]]:
@@ -142,10 +155,8 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
     """All points of a run with this start in the store, in ms; the last are numbers of the whole run."""
     from mlflow.entities import Metric
 
-    end, last = _end_of(run, began), last_step(run)
-    numbers = {name: value for name, value in run.metrics.items() if not name.startswith(OVER_STEPS)}
-    whole = [Metric(name, value, end, last if name in run.at_rungs else 0) for name, value in numbers.items()]
-    ends = {(point.key, point.step) for point in whole}
+    ends, end = _ends_of(run), _end_of(run, began)
+    whole = [Metric(name, value, end, step) for (name, step), value in ends.items()]
     lines = [(metric_of(line["curve"]), float(line["x"]), float(line["y"])) for line in _over_steps(run)]
     return [*points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in ends], began), *whole]
 
@@ -184,7 +195,7 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
     """Give a run in the store everything that it lacks, and its final status."""
     run_id, began = there.info.run_id, there.info.start_time
     points = points_of(run, began)
-    had = steps_in(client, there, {point.key for point in points if point.step})
+    had = steps_in(client, there, {metric_of(line["curve"]) for line in _over_steps(run)})
     send(client, run_id, [point for point in points if _is_news(point, run, had.get((point.key, point.step)))])
     text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
     client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")

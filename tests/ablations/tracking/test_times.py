@@ -192,6 +192,54 @@ def test_a_metric_with_rungs_is_one_line_that_ends_at_the_end(tracker_at):
     assert rows_in(shown) == rows_in(delivered)
 
 
+def without_rungs(**tags):
+    """A cell of the same grid that shares its training and has no rungs, as analytic variances."""
+    run = cell(*POINTS, clock=TIMES, **NLL)
+    return replace(run, tags=run.tags | {"cell_id": "1" * 12} | tags, lines=frozenset({"nll/val"}))
+
+
+ENDED = [("nll/test", 0, 2.5), ("nll/val", 40, 2.25)]
+
+
+def test_a_cell_without_rungs_ends_where_the_lines_of_others_end(tracker_at):
+    tracker = tracker_at("ends")
+    for again in (tracker, Tracker(tracker.uri, "tiny", tracker.artifacts)):
+        assert again._publish(without_rungs()) == (again is tracker)
+        assert lines_in(tracker) == ENDED
+
+
+def test_a_cell_that_trains_nothing_has_its_numbers_at_step_0(tracker_at):
+    tracker = tracker_at("untrained")
+    assert tracker._publish(replace(cell(**NLL), lines=frozenset({"nll/val"})))
+    assert [step for _, step, _ in lines_in(tracker)] == [0, 0]
+
+
+def test_a_cell_that_an_earlier_version_charted_at_step_0_is_made_anew(tracker_at):
+    """Its numbers are the same, and so is what an earlier version took for its content."""
+    tracker, run = tracker_at("old"), without_rungs()
+    content = replace(run, lines=frozenset()).content
+    old = tracker.client.create_run(tracker.experiment_id, tags=run.tags | {"content": content})
+    for name, value in NLL.items():
+        tracker.client.log_metric(old.info.run_id, name, value, step=0)
+    tracker.client.set_terminated(old.info.run_id)
+    assert tracker._publish(run)
+    assert lines_in(tracker) == ENDED
+    assert not tracker._publish(run)
+
+
+def test_all_cells_of_a_folder_know_which_metrics_are_lines(tiny, tracker_at, tmp_path):
+    """One of them has a rung, and the others are delivered as cells that are charted beside its line."""
+    folder, tracker = shutil.copytree(tiny.folder, tmp_path / "tiny"), tracker_at("folder")
+    (cell_id, seed), *_ = sorted({(run.tags["cell_id"], run.tags["seed"]) for run in tracked_runs(folder)})
+    with (folder / "curves.csv").open("a") as curves:
+        curves.write(f"{cell_id},{seed},rung/nll/val,1,9.5\n")
+    assert tracker.publish(folder) == 4
+    last = {row[:2]: row[6] for row in rows_in(tracker) if row[4] == LOSS}
+    ends = [(row[:2], row[6]) for row in rows_in(tracker) if row[4] == "nll/val" and row[7] != 9.5]
+    assert dict(ends) == last
+    assert tracker.publish(folder) == 0
+
+
 def test_where_a_training_ends_at_a_rung_its_own_value_counts(tracker_at):
     """Of a trial at several seeds the rung is of the first, and the end of all."""
     tracker = tracker_at("ended")

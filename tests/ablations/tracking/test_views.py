@@ -30,6 +30,20 @@ def test_metrics_at_rungs_are_lines_over_training():
     assert charts(view_in(HEAD | {"rungs": 0})[MEANS], "LINE")[0]["metricKey"] == "train/network"
 
 
+def smoothness(chart, page):
+    """The smoothness of a line as the page's `useLineChartConfig` takes it, where 70 stands for none."""
+    own = chart.get("lineSmoothness", 70)
+    return page.get("lineSmoothness", own) if chart.get("useGlobalLineSmoothing") else own
+
+
+@pytest.mark.parametrize("key", ["globalLineChartConfig", "of a page that has none"])
+def test_lines_go_through_their_points(key):
+    """By MLflow's default a curve ends at an average of its last points."""
+    view = view_in(HEAD, {"nll/val"})[MEANS]
+    lines = charts(view, "LINE")
+    assert [smoothness(line, view.get(key, {})) for line in lines] == [0] * len(lines) != []
+
+
 def test_at_a_rung_no_chart_is_of_a_likelihood_that_is_taken_at_the_end():
     of = {"preliminary": True}
     shown = [charts(view_in(HEAD | {"round": of | {"rung": rung}})[MEANS], "SCATTER") for rung in (True, False)]
