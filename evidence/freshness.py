@@ -19,7 +19,7 @@ def marks_of(name: str) -> list[str]:
     """The marks that a quote of a grid needs; none where this code gives its digits at the budget of its own file."""
     with (COMMITTED / name / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row.get("trial")]
-    return [*numerics_of(rows), *_budget_of(name, rows)]
+    return [*numerics_of(rows), *budget_of(name, rows)]
 
 
 def numerics_of(rows: list[dict[str, str]]) -> list[str]:
@@ -30,7 +30,7 @@ def numerics_of(rows: list[dict[str, str]]) -> list[str]:
     return [f"numerics {numerics}" if numerics else "numerics not recorded"]
 
 
-def _budget_of(name: str, rows: list[dict[str, str]]) -> list[str]:
+def budget_of(name: str, rows: list[dict[str, str]]) -> list[str]:
     """The mark of trainings of another number of steps than the file of the grid asks for today."""
     own = _steps_of_file(name)
     taken = {int(row["training.steps"]) for row in rows}

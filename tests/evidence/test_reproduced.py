@@ -47,6 +47,6 @@ def test_a_search_has_no_cells_to_run_again():
 def test_a_cell_is_asked_for_alone_with_what_its_grid_was_told():
     first, middle, last = chosen("guidance-fashion")
     assert first.words[:2] == ["grid=guidance", "data=fashion_mnist"]
-    assert {"guide=none", "guidance.scale=1", "evaluation.sets=1", "seeds=1", "training.steps=1000"} < set(first.words)
-    assert not {"seeds=3", "guide=none,class,interval,cell"} & set(first.words)
+    assert {"guide=none", "guidance.scale=1", "evaluation.sets=1", "seeds=1", "evaluation.n=500"} < set(first.words)
+    assert not {"seeds=8", "guide=none,class,interval,cell"} & set(first.words)
     assert first.levels != middle.levels != last.levels
