@@ -28,8 +28,8 @@ class AnsweredHeadline(Entry):
     sentence: str
     """The same in words, as it stands beside the table of a grid without `rows`."""
     rivals: Places
-    """Cells that are shown to be worse than the best, and may be better at twice the steps; empty where trainings were
-    not scored on their way."""
+    """Cells that are shown to be worse than the best, and may be better at twice the training; empty where trainings
+    were not scored on their way."""
 
 
 class AnsweredRow(Entry):
@@ -104,8 +104,8 @@ class AnsweredCourse(Entry):
     verdicts: tuple[Verdict, ...]
     """On a relative to b at each of the rungs, the last of these the end."""
     settled: bool
-    """True where they are told apart at the end, and would be at twice the steps if the difference went on changing as
-    since the last rung. It says nothing of what happens further on."""
+    """True where they are told apart at the end, and would be at twice the training if the difference went on changing
+    as since the last rung. It says nothing of what happens further on."""
     before: Number = read_at("change", "before", default=None)
     """a − b at the last rung before the end, in the mean over the seeds that were scored there; on a log scale of
     logarithms. Null below two seeds."""
