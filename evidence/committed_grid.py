@@ -4,16 +4,14 @@ size is read: a sentence about another verdict than the grid's cannot be written
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections import defaultdict
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Literal
 
 from analysis.format.notation import percent
-from evidence.freshness import COMMITTED, marks_of
+from evidence.freshness import COMMITTED, marks_of, rows_of
 
 
 class Untrue(AssertionError):
@@ -89,11 +87,6 @@ class CommittedGrid:
         declared = [pair for pair in self.answers["comparisons"] if pair["primary"]] + self.answers["claims"]
         return bool(declared) and all(one["exploratory"] for one in declared)
 
-    @property
-    def numerics(self) -> str:
-        """The mark of an earlier version's digits, to stand behind a comma; "" where there is none."""
-        return "".join(f", {mark}" for mark in marks_of(self.name) if "numerics" in mark)
-
     # Values
 
     def metric(self, name: str) -> dict[str, Any]:
@@ -111,9 +104,8 @@ class CommittedGrid:
     def curves(self) -> dict[tuple[str, str, float], list[float]]:
         """The values of all seeds by cell, curve and place."""
         found = defaultdict(list)
-        with (COMMITTED / self.name / "curves.csv").open(encoding="utf-8", newline="") as file:
-            for row in csv.DictReader(file):
-                found[row["cell_id"], row["curve"], float(row["x"])].append(float(row["y"]))
+        for row in rows_of(COMMITTED / self.name / "curves.csv"):
+            found[row["cell_id"], row["curve"], float(row["x"])].append(float(row["y"]))
         return found
 
     def rung(self, metric: str, cell: str, steps: int) -> float:
@@ -247,6 +239,14 @@ class CommittedGrid:
         """The difference of two cells that cannot be told apart; Untrue where they are told."""
         return self._size(metric, a, b, "cannot tell")
 
+    def firm(self, metric: str) -> str:
+        """The number of declared differences that would hold at twice the training, of those that are told."""
+        name, answers = self.metric(metric)["name"], self.answers
+        declared = {(one["a"], one["b"]) for one in answers["comparisons"] if one["primary"]}
+        courses = [one for one in answers["courses"] if one["metric"] == name and (one["a"], one["b"]) in declared]
+        told = [one["settled"] for one in courses if one["verdicts"][-1] in ("better", "worse")]
+        return f"{sum(told)} of {len(told)}"
+
     def _size(self, metric: str, a: str, b: str, verdict: str) -> str:
         found = self.pair(metric, a, b)
         check(found["verdict"] == verdict, f"{self.name}: {found['sentence']}")
@@ -281,12 +281,6 @@ class CommittedGrid:
         (claim,) = (one for one in self.grid["expects"] if one["claim"].startswith(start))
         share: float = here["difference"] / (claim["published"][0] - claim["published"][1])
         return share
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a runs.csv, as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def turned(pair: dict[str, Any]) -> dict[str, Any]:

@@ -17,9 +17,14 @@ COMMITTED, GRIDS = ROOT / "results" / "committed", ROOT / "ablations" / "configs
 
 def marks_of(name: str) -> list[str]:
     """The marks that a quote of a grid needs; none where this code gives its digits at the budget of its own file."""
-    with (COMMITTED / name / "runs.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row.get("trial")]
+    rows = [row for row in rows_of(COMMITTED / name / "runs.csv") if not row.get("trial")]
     return [*numerics_of(rows), *budget_of(name, rows)]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """The rows of a runs.csv, as text."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def numerics_of(rows: list[dict[str, str]]) -> list[str]:

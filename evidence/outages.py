@@ -16,7 +16,6 @@ have taken what they take undisturbed, which is measured between outages.
 
 from __future__ import annotations
 
-import csv
 import os
 import random
 import resource
@@ -42,6 +41,7 @@ from analysis.format.errors import InputError
 from analysis.format.files import write_text
 from analysis.format.options import Option
 from evidence.child import AT_BYTES, Child
+from evidence.freshness import rows_of
 from evidence.tracking_server import LOOPBACK, Proxy, Server, free_port, serve
 from evidence.workloads import WORKLOADS, hastened, import_again, import_all, say_imported
 
@@ -173,8 +173,8 @@ class Bench:
 
     def _training(self, name: str) -> float:
         """Seconds that the trainings of a grid took."""
-        with (self.folder / "results" / name / "runs.csv").open(encoding="utf-8", newline="") as file:
-            return sum(float(row["cost/train_seconds"] or "nan") for row in csv.DictReader(file))
+        runs = rows_of(self.folder / "results" / name / "runs.csv")
+        return sum(float(run["cost/train_seconds"] or "nan") for run in runs)
 
     def _forget(self) -> None:
         shutil.rmtree(self.folder / "results")

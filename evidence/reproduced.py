@@ -31,8 +31,8 @@ from ablations.stages.machine import kind_of_machine
 from analysis.format import options
 from analysis.format.errors import unknown
 from analysis.format.options import Option
-from evidence.committed_grid import CommittedGrid, rows_of
-from evidence.freshness import COMMITTED, numerics_of
+from evidence.committed_grid import CommittedGrid
+from evidence.freshness import COMMITTED, numerics_of, rows_of
 
 OPTIONS = {
     "grids": Option("committed grids, with commas between; by default all of today's numerics"),

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings import grammar
-from ablations.settings.cell import AXES, WORDS
+from ablations.settings.cell import AT_ONCE, AXES, NUMBERS, WORDS
 from ablations.settings.evaluation import SEEDS
 from ablations.settings.grammar import Range, overrides, written
-from ablations.settings.layers import check_key, check_value
+from ablations.settings.layers import check_key, check_number, check_word
 from ablations.settings.plugins.folders import choice_file
 from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
@@ -97,7 +97,9 @@ def parse_run(arguments: list[str]) -> Request:
     _check_number("seeds.max", request.most, 0, MOST_SEEDS)
     if request.fraction is not None and request.fraction < 2:
         raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
-    _check_settings(request.settings, RUN, axis_levels(request.grid))
+    levels = axis_levels(request.grid)
+    for key, values in request.settings.items():
+        _check_key(key, values, RUN, levels)
     return request
 
 
@@ -117,7 +119,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         if key.startswith("study."):
             names = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
             raise no_such("field of study", key.removeprefix("study."), names, group="study")
-    _check_settings(request.settings, SEARCH, {})
+    for key, values in request.settings.items():
+        _check_key(key, values, SEARCH, {})
     for key in request.ranges:
         _check_key(key, [], SEARCH, {})
         if key in AXES or key in WORDS:
@@ -263,13 +266,6 @@ def axis_levels(grid: str | None) -> dict[str, set[str]]:
     }
 
 
-def _check_settings(
-    settings: dict[str, list[Any]], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]
-) -> None:
-    for key, values in settings.items():
-        _check_key(key, values, options, axes)
-
-
 def of_command(key: str) -> bool:
     """True for a key that says how a command runs, and is no setting of a cell."""
     return key in RUN or key in SEARCH or key.startswith(LAUNCHER)
@@ -287,6 +283,18 @@ def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]]
     for value in values:
         if key in AXES and isinstance(value, list):
             raise InputError(f"{key}={value}: several values are written {key}={','.join(map(str, value))}")
-        check_value(key, value)
+        _check_value(key, value)
         if key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))
+
+
+def _check_value(key: str, value: Any) -> None:
+    """InputError where a value can be refused without torch: that of a plain field, or of an axis of one class."""
+    if key in WORDS:
+        check_word(key, value)
+    elif key in NUMBERS:
+        check_number(key, value)
+    elif "." in key and key.partition(".")[0] in AT_ONCE:
+        from ablations.settings.registry import check_type  # Pydantic takes longer to import than all else here.
+
+        check_type(key, value)

@@ -41,19 +41,6 @@ def check_word(key: str, value: Any) -> str:
     return str(value)
 
 
-def check_value(key: str, value: Any) -> None:
-    """InputError where a value can be refused without torch: that of a plain field, or of an axis of one class."""
-    if key in WORDS:
-        check_word(key, value)
-    elif key in NUMBERS:
-        check_number(key, value)
-    elif "." in key and key.partition(".")[0] in AT_ONCE:
-        # With it comes Pydantic, which takes longer to import than all else here.
-        from ablations.settings.registry import check_type
-
-        check_type(key, value)
-
-
 def laid(layers: list[dict[str, Any]]) -> dict[str, Any]:
     """The settings that these layers give a cell: every axis and plain field, and the fields of choices that are
     set."""

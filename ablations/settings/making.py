@@ -18,12 +18,6 @@ from ablations.settings.rules import refusal
 from analysis.format.errors import InputError
 from diffusion_core.choices import flow_refusal
 
-YOUNGER = ("space", "spacing", *Cell.younger)
-"""Axes that files of results may lack; their default does what was done before they existed."""
-
-FORMER = {"schedule": {"found": "saved"}}
-"""Axis → former names of choices in files of results, and their present names."""
-
 
 def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
@@ -72,8 +66,7 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
         values = {
             key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
         }
-        name = parameters.get(axis) or (default_name(axis) if axis in YOUNGER else axis)
-        name = FORMER.get(axis, {}).get(name, name)
+        name = parameters.get(axis) or (default_name(axis) if axis in Cell.younger else axis)
         origin = values.pop(ORIGIN, "")
         try:
             choices[axis] = build(axis, {"name": name, **values})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import textwrap
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -253,13 +253,9 @@ def mean_line(axes: Axes, table: pd.DataFrame, look: Look) -> Point:
     mean = table.mean(axis=1)
     if table.nunique(axis=1).gt(1).any():
         axes.plot(table.index, table, color=look.color, linewidth=0.5, alpha=0.4)
-    axes.plot(mean.index, mean, stroke(mean), **look.line)
+    # A line of a single point would not be seen.
+    axes.plot(mean.index, mean, "-" if len(mean) > 1 else "o", **look.line)
     return float(mean.index[-1]), float(mean.iloc[-1])
-
-
-def stroke(points: Sized) -> str:
-    """The style of a line; for a single point, which a line would not show, that of a dot."""
-    return "-" if len(points) > 1 else "o"
 
 
 def label_heights(axes: Axes, names: Sequence[str], gap: float) -> list[float]:

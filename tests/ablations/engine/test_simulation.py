@@ -13,11 +13,11 @@ from tests.ablations.engine.simulation import History, Violation
 
 HISTORIES, PARTS = 10_000, 20
 EACH_TIME = 4
-"""Parts that are not slow: histories are drawn alike in all, and those that once broke a promise stand below."""
+"""Parts that are run each time; the others are thorough. Those that once broke a promise stand below."""
 
 
 @pytest.mark.parametrize(
-    "part", [pytest.param(part, marks=[pytest.mark.slow] if part >= EACH_TIME else []) for part in range(PARTS)]
+    "part", [pytest.param(part, marks=[pytest.mark.thorough] if part >= EACH_TIME else []) for part in range(PARTS)]
 )
 def test_no_history_breaks_a_promise(part, capsys):
     """Of four, one has two stages side by side in a worker, and one three."""

@@ -17,12 +17,11 @@ from ablations.grids import grid, reading
 from ablations.search import study
 from ablations.settings import grammar, identity, making, registry
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.cell import AT_ONCE, AXES, default_name
+from ablations.settings.cell import AT_ONCE, AXES, Cell, default_name
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
 from analysis.format.errors import InputError
-from diffusion_core.named import choice_name
 
 DIGEST = "d" * 12
 RESULTS = Path(__file__).parents[3] / "results" / "committed"
@@ -160,15 +159,11 @@ def training_of(cell, digest, precision):
 
 def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
     known = parameters(cell("horizon=25", "sampler.steps=5"))
-    older = {name: text for name, text in known.items() if name.split(".")[0] not in making.YOUNGER}
+    older = {name: text for name, text in known.items() if name.split(".")[0] not in Cell.younger}
     assert len(older) < len(known)
     assert making.cell_of(older, 0) == cell("horizon=25", "sampler.steps=5")
-    renamed = known | {"schedule": "found", "schedule.knots": "[-13.3, 5.0]"}
-    renamed = {name: text for name, text in renamed.items() if not re.match("schedule[.](beta|resc|zero)", name)}
-    assert choice_name(making.cell_of(renamed, 0).schedule) == "saved"
-    before = {"space": "pixels", "spacing": "uniform", "coupling": "independent", "average": "tracked"}
-    before |= {"conditioning": "unconditional", "guidance": "guidance"}
-    assert {axis: default_name(axis) for axis in making.YOUNGER} == before
+    before = {"coupling": "independent", "average": "tracked", "conditioning": "unconditional", "guidance": "guidance"}
+    assert {axis: default_name(axis) for axis in Cell.younger} == before
 
 
 @pytest.mark.parametrize(
