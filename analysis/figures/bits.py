@@ -164,8 +164,8 @@ def split_sentence(answers: Answers) -> str:
     ranges = _ranges([shares for _, shares in _splits(answers)[1]])
     if not ranges or any(high - low >= _APART for low, high in ranges):
         return ""
-    ends = [list(dict.fromkeys(map(_percent, of))) for of in ranges]
-    parts = listed([f"{' to '.join(said)} is {term.name}" for said, term in zip(ends, TERMS, strict=True)])
+    ends = [" to ".join(dict.fromkeys(map(_percent, of))) for of in ranges]
+    parts = listed([f"{share} is {term.name}" for share, term in zip(ends, TERMS, strict=True)])
     return f"In every bound {parts}."
 
 

@@ -139,8 +139,8 @@ def _by_how_much(answer: Findings, best: CellRuns) -> tuple[str, ...]:
     if not its:
         return ()
     nearest = min(its, key=lambda pair: abs(pair.comparison.difference))
-    said = comparison_sentence(nearest).removeprefix(f"{answer.metric.label}: ")
-    return (begun(said) if nearest.verdict == "cannot tell" else f"By how much: {said}",)
+    sentence = comparison_sentence(nearest).removeprefix(f"{answer.metric.label}: ")
+    return (begun(sentence) if nearest.verdict == "cannot tell" else f"By how much: {sentence}",)
 
 
 def _to_floor(answer: Findings, meta: Meta) -> tuple[str, ...]:
