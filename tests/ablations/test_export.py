@@ -75,8 +75,6 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 
     assert made_of(parameters(cell), 0) == cell
-    # Rows that are older than its name know it as found.
-    assert made_of(parameters(cell) | {"schedule": "found"}, 0) == cell
     compared = make(parse_run(["schedule=cosine,saved/Mine_1-a", "horizon=50"]))
     assert [point.levels["schedule"] for point in compared.points] == ["cosine", "saved/Mine_1-a"]
     assert run.main(["--help"]) == 0
