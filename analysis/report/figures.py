@@ -27,7 +27,7 @@ CAPTIONS = {
     ),
     "differences": (
         "The differences behind the verdicts, by seed (dots) with their mean and 95 % interval. Verdicts allow for the "
-        "number of comparisons, so one can be “cannot tell” although the interval of its difference lies on one side."
+        "number of comparisons, so one can be “cannot tell” although its own interval leaves out 0, or a ratio of 1."
     ),
     "budget": (
         "Each cell's mean and 95 % interval (of the logarithm on a logarithmic axis) where trainings were scored "

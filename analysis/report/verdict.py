@@ -32,7 +32,7 @@ def verdict(answers: Answers) -> Section:
         why_none = ("No cell has a likelihood, a FID or an energy distance, so there is nothing to decide by.",)
         return Section("verdict", "Verdict", (Answer("No verdict.", "", "", why_none),))
     blocks = [block for answer in answers.findings for block in _blocks(answers, answer)]
-    # What to take comes first, before the tables of where.
+    # The best means are named before the tables of each row.
     blocks.sort(key=lambda block: not isinstance(block, Answer))
     flattered = [Text(optimism_sentence(gap)) for gap in answers.optimism or ()]
     title = "Who leads" if answers.preliminary else "Verdict"
