@@ -7,7 +7,7 @@ from multiprocessing import forkserver
 
 LOCAL = "local"
 """The launcher whose workers these are."""
-WORK = "ablations.launchers.preloaded"
+WORK = "ablations.stages.preloaded"
 
 
 def warm_up() -> None:
