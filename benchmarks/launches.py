@@ -31,6 +31,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from ablations.engine.company import Seat, side_by_side
 from ablations.settings.exits import exit_code
 from analysis.format import options
 from analysis.format.errors import InputError
@@ -38,7 +39,10 @@ from analysis.format.options import Option
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from diffusion_core import decoders, precision
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.networks import fused, layers
+from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks import convolution, fused, grouped, layers
+from diffusion_core.trainer import Trainer
+from diffusion_core.training import Training
 from evidence import markdown
 
 OPTIONS = {
@@ -50,6 +54,9 @@ SILENT = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_stride
 """Operations that launch nothing and are no views by their schema."""
 LONG = "fit"
 """The beginning of a score that asks for as much at every level: it takes a minute to count."""
+MEMBERS = (1, 2, 4, 8)
+TOGETHER = "a step of trainings side by side, of all of them"
+"""Numbers of trainings that are counted side by side, and the title of their table."""
 SYNCHRONISES = "synchronizing CUDA operation"
 
 
@@ -108,7 +115,11 @@ def counts(device: torch.device) -> Counts:
     with as_on_a_card():
         scores = {name: case for name, case in scoring_cases(workload).items() if not name.startswith(LONG)}
         tables = {"a training step": training_cases(workload), "scoring": scores}
-        return {title: {name: count(case, device) for name, case in cases.items()} for title, cases in tables.items()}
+        counted = {
+            title: {name: count(case, device) for name, case in cases.items()} for title, cases in tables.items()
+        }
+        counted[TOGETHER] = {f"{members} of simple": count_together(workload, members) for members in MEMBERS}
+        return counted
 
 
 @contextlib.contextmanager
@@ -117,6 +128,8 @@ def as_on_a_card() -> Iterator[None]:
     with (
         patch.object(precision, "has_bf16", lambda device: False),
         patch.object(fused, "works", lambda: False),
+        patch.object(grouped, "keeps_bits", lambda x: False),
+        patch.object(convolution, "keeps_bits", lambda x: False),
         patch.object(layers, "attend", scaled_dot_product_attention),
         patch.object(Diffusion, "term_of", Diffusion.term_in_all_rows),
         patch.object(decoders, "level_distances", lambda x0, gamma, values: x0[..., None] - values),
@@ -130,6 +143,29 @@ def count(case: Callable[[], object], device: torch.device) -> Count:
     with Launches(device) as launches:
         case()
     return Count(launches.count, waits(case) if device.type == "cuda" else None)
+
+
+def count_together(workload: Workload, members: int) -> Count:
+    """The launches of the second step of so many trainings side by side, each of which counts what its thread does."""
+
+    images = workload.images
+
+    def learn(place: int, seat: Seat) -> int:
+        model = workload.diffusion()
+        model.initialise(place)
+        plan = Training(batch=workload.batch, precision="auto")
+        trainer = Trainer(DiffusionLearner(model), plan, workload.device, beside=seat.meet)
+        trainer.step(images, place, 0)
+        with Launches(workload.device) as launches:
+            trainer.step(images, place, 1)
+        return launches.count
+
+    total = 0
+    for end in side_by_side(members, learn):
+        if isinstance(end, BaseException):
+            raise end
+        total += end
+    return Count(total, None)
 
 
 def waits(case: Callable[[], object]) -> int:

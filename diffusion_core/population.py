@@ -194,7 +194,7 @@ class Stack:
         for name in members[0].optimiser.of_group(NETWORK):
             several = [member.optimiser.moments[name] for member in members]
             flat = several[0].flat
-            values, gradient = (torch.zeros(len(members), len(flat.values), dtype=flat.values.dtype) for _ in range(2))
+            values, gradient = (flat.values.new_zeros(len(members), len(flat.values)) for _ in range(2))
             for i, member in enumerate(members):
                 member.optimiser.move(name, values[i], gradient[i])
             for tensor, *views in zip(flat.tensors, flat.rows(values), flat.rows(gradient), strict=True):

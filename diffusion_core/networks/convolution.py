@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
-from diffusion_core.networks.grouped import SHIFT, Grouped, by_torch, computed_in, halved, product, summed
+from diffusion_core.networks.grouped import SHIFT, Grouped, computed_in, halved, keeps_bits, product, summed
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
@@ -39,7 +39,7 @@ class Conv2d(nn.Conv2d, Grouped):
         dtype = computed_in(x)
         # Weights of S networks are cast before they are laid out: that is one copy.
         weight, bias = self.weight.to(dtype).flatten(0, -4), self.bias.to(dtype).flatten()
-        if x.device.type == "cpu" and torch.is_grad_enabled() and not by_torch():
+        if torch.is_grad_enabled() and keeps_bits(x):
             case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]))
             parts = dependent(case)
             if parts - {"layout"} or (parts and case.open):

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, silu
 
-from diffusion_core.networks.grouped import Grouped, by_torch
+from diffusion_core.networks.grouped import Grouped, by_torch, keeps_bits
 
 SOURCE = Path(__file__).with_name("fused.cpp")
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
@@ -158,7 +158,7 @@ def kernels() -> dict[tuple[str, torch.dtype], Any]:
 
 def here(x: Tensor) -> bool:
     """True where the kernel is used, provided that it supports x's dtype."""
-    return x.device.type == "cpu" and not by_torch() and works()
+    return keeps_bits(x) and works()
 
 
 def switched_off() -> bool:

@@ -63,6 +63,12 @@ def by_torch() -> bool:
     return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
 
 
+def keeps_bits(x: Tensor) -> bool:
+    """True on a CPU, where layers choose methods whose rounding does not depend on the number of networks; cards take
+    torch's own, in fewer launches."""
+    return x.device.type == "cpu" and not by_torch()
+
+
 def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     """A function of each value of x [S, N, C], in one call if each network then gets the bits that it gets alone.
 
@@ -70,7 +76,7 @@ def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     rounding.
     """
     even = x.shape[1:].numel() % STEP == 0 and (x.numel() <= SHARED or torch.get_num_threads() == 1)
-    if x.ndim < 3 or len(x) == 1 or even or x.device.type != "cpu":
+    if x.ndim < 3 or len(x) == 1 or even or not keeps_bits(x):
         return function(x)
     return torch.stack([function(own) for own in x])
 
@@ -92,8 +98,8 @@ def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
-    if by_torch():
-        return product(x.to(dtype), weight.mT, bias)
+    if not keeps_bits(x):
+        return multiplied(x.to(dtype), weight.mT, bias)
     y: Tensor = Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call]
     return y
 
@@ -129,6 +135,8 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     one by one if they are small and in bf16, or in bf16 with few rows, many terms and a turned second matrix, or if a
     test finds them rounded differently (`dependent_product`).
     """
+    if not keeps_bits(a):
+        return multiplied(a, b, bias)
     n, k, m = (max(0, 2 - size) for size in (*a.shape[1:], b.shape[2]))
     if n + k + m:
         # Padding by 0 would still copy.
@@ -136,8 +144,6 @@ def product(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
         y = product(*wider, None if bias is None else pad(bias, (0, m)))
         return y[:, : a.shape[1], : b.shape[2]]
     a, b = (_dense(value.mT).mT if value.stride(1) == 1 else _dense(value) for value in (a, b))
-    if a.device.type != "cpu" or by_torch():
-        return multiplied(a, b, bias)
     a, b = aligned(a), aligned(b)
     if len(a) == 1 or not (_small(a, b) or dependent_product(ProductCase.of(a, b, bias))):
         return multiplied(a, b, bias)
