@@ -103,7 +103,7 @@ class Trainer:
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = Averages(self.average, learner, flats, plan)
         self.clipping = Clipping(plan.clip, self.optimiser, device)
-        captured = plan.captured and device.type == "cuda" and ranks.world == 1
+        captured = plan.captured and device.type == "cuda" and ranks.world == 1 and beside is None
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
     @property
@@ -172,9 +172,14 @@ class Trainer:
         vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
         return [*vectors, *self.learner.buffers(), *self.averages.changed, *self.clipping.changed]
 
-    def diagnostics(self, steps: int) -> dict[str, float]:
-        """The learner's numbers, and those on clipping in the last `steps` steps, since the last report."""
-        return {**self.learner.diagnostics(), **self.clipping.report(steps)}
+    def report(self, done: int, means: list[Values], snapshots: Mapping[int, Values]) -> Report:
+        """The training after `done` steps, from the mean losses of each step since the last report."""
+        losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
+        self.ranks.average_(losses.values())
+        diagnostics = {**self.learner.diagnostics(), **self.clipping.report(len(means))}
+        average = {group: float(sum(loss)) / len(loss) for group, loss in losses.items()}
+        deviation = {group: float(loss.std(correction=0)) for group, loss in losses.items()}
+        return Report(done, average, deviation, diagnostics, self.state, self.remarks, snapshots)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, averages and optimiser as one flat dictionary of tensors."""
@@ -273,17 +278,7 @@ def train(
             snapshots[done] = {name: value.to("cpu", copy=True) for name, value in trainer.averages.powers().items()}
         if done % plan.report_every and done != plan.steps:
             continue
-        losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
-        ranks.average_(losses.values())
-        report = Report(
-            done,
-            {group: float(sum(loss)) / len(loss) for group, loss in losses.items()},
-            {group: float(loss.std(correction=0)) for group, loss in losses.items()},
-            trainer.diagnostics(len(means)),
-            trainer.state,
-            trainer.remarks,
-            snapshots,
-        )
+        report = trainer.report(done, means, snapshots)
         means, snapshots = [], {}
         yield report
         if not report.finite:

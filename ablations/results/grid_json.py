@@ -61,6 +61,12 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
+def axes_of(grid: Grid) -> list[dict[str, Any]]:
+    """The axes and their levels, each by its name and its label."""
+    named = [(axis, [{"name": level.name, "label": level.title} for level in axis.levels]) for axis in grid.file.axes]
+    return [{"name": axis.name, "label": axis.title, "levels": levels} for axis, levels in named]
+
+
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
@@ -87,14 +93,7 @@ def head_of(
         "data": planned[0].levels.get("data", parameters(cell)["data"]),
         "shape": list(data.shape),
         "trained_on": len(data.images["train"]),
-        "axes": [
-            {
-                "name": axis.name,
-                "label": axis.title,
-                "levels": [{"name": level.name, "label": level.title} for level in axis.levels],
-            }
-            for axis in grid.file.axes
-        ],
+        "axes": axes_of(grid),
         "baseline": grid.file.baseline,
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,

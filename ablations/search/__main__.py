@@ -110,13 +110,15 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     code = confirm(results, announced)
     print(f"Optuna   optuna-dashboard {shown(storage)}")
     if any(name.split(".")[0] == "schedule" for name in plan.study.parameters) and not search_alone(folder):
-        place = "" if request.results == "results" else f" results={request.results}"
-        print(
-            f"keep     python -m ablations.export search={plan.study.name} name=NAME{place}   "
-            "(then schedule=saved/NAME)"
-        )
+        print(export_line(request, plan))
     nothing = not any(trial.state == "finished" for trial in optimizer.trials()) and plan.study.limit is not None
     return 1 if nothing else code
+
+
+def export_line(request: SearchRequest, plan: SearchPlan) -> str:
+    """The command that keeps a schedule that was found, as a line."""
+    place = "" if request.results == "results" else f" results={request.results}"
+    return f"keep     python -m ablations.export search={plan.study.name} name=NAME{place}   (then schedule=saved/NAME)"
 
 
 def live_of(plan: SearchPlan, tracker: Tracker) -> Live:

@@ -56,12 +56,7 @@ def budget_of(
     column = metric.name.replace("/test", "/val")
     ends = tuple(cell.estimate(column).values if i in counted else {} for i, cell in enumerate(cells))
     curves = [at if i in counted else at[:0] for i, at in enumerate(curve(f"{RUNG}{column}"))]
-    # A rung counts only if some cell was scored there at all of its seeds: others served the first answer alone.
-    scored = [
-        rung
-        for rung in _by_share(cells, curves)
-        if any(end.keys() <= there.keys() for end, there in zip(ends, rung.values, strict=True) if there)
-    ]
+    scored = [rung for rung in _by_share(cells, curves) if _is_whole(rung, ends)]
     if not scored or not any(ends):
         return None
     values = [by_kind(kinds_of(cells), at) for at in (*(rung.values for rung in scored), ends)]
@@ -137,6 +132,12 @@ def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list
         halvings = float(np.mean([h for _, h, _ in places]))
         rungs.append(Rung(halvings, (min(steps), max(steps)), tuple(values), frozenset()))
     return rungs
+
+
+def _is_whole(rung: Rung, ends: Sequence[Mapping[int, float]]) -> bool:
+    """Whether some cell was scored at a rung at all of its seeds: a rung counts only then, since others served the
+    first answer alone."""
+    return any(end.keys() <= there.keys() for end, there in zip(ends, rung.values, strict=True) if there)
 
 
 def _by_seed(curve: pd.DataFrame, x: float) -> dict[int, float]:
