@@ -158,7 +158,7 @@ def count_together(workload: Workload, members: int) -> Count:
         trainer.step(images, place, 0)
         with Launches(workload.device) as launches:
             trainer.step(images, place, 1)
-        return launches.count
+        return int(launches.count)
 
     total = 0
     for end in side_by_side(members, learn):
