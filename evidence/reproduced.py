@@ -141,9 +141,12 @@ def run_again(given: dict[str, Any]) -> None:
 
 
 def put(page: Path, part: str) -> None:
-    """Write a command's part into a page, in place of its earlier one or behind those of others."""
+    """Write a command's part into a page, in place of its earlier one or behind those of others, which lose their rows
+    of the same grids."""
     head = part.partition("\n")[0]
-    old = page.read_text(encoding="utf-8") if page.is_file() else ""
+    rows = page.read_text(encoding="utf-8").splitlines() if page.is_file() else []
+    anew = {row.split(" | ")[0] for row in part.splitlines() if row.startswith("| ")}
+    old = "\n".join(row for row in rows if row.startswith("| grid ") or row.split(" | ")[0] not in anew)
     others = [other.strip() for other in re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]]
     parts = [INTRODUCTION.strip(), *(other for other in others if other.partition("\n")[0] != head), part]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

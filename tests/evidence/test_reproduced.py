@@ -34,6 +34,13 @@ def test_a_page_keeps_the_parts_of_other_commands(tmp_path):
     assert page.read_text() == f"{INTRODUCTION.strip()}\n\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
 
 
+def test_rows_of_a_grid_that_another_command_ran_anew_are_dropped(tmp_path):
+    page = tmp_path / "page.md"
+    put(page, "## `a`\n\n| grid | seed |\n|---|---|\n| x | 1 |\n| xy | 1 |")
+    put(page, "## `b`\n\n| grid | seed |\n|---|---|\n| x | 2 |")
+    assert [row for row in page.read_text().splitlines() if row.startswith("| x")] == ["| xy | 1 |", "| x | 2 |"]
+
+
 @pytest.mark.parametrize("grid", ["horizon", "steps", "guidance-fashion", "search-schedule"])
 def test_a_cell_is_a_grid_of_one_cell(grid):
     assert [len(make(parse_run(cell.words)).points) for cell in chosen(grid)] == [1] * len(chosen(grid))
