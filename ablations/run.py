@@ -15,7 +15,7 @@ from ablations.settings.request import Request
 from analysis.format.errors import alternatives
 
 if TYPE_CHECKING:
-    from ablations.driver.interim import Declared
+    from ablations.driver.more_seeds import Declared
     from ablations.driver.plan import Plan
     from ablations.engine.journal import Journal
 
@@ -30,7 +30,7 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
     from ablations.grids.grid import make
 
     grid = make(request)
-    from ablations.driver.interim import Declared
+    from ablations.driver.more_seeds import Declared
     from ablations.driver.plan import plan
     from ablations.driver.requests import check_same_request
     from ablations.launchers.protocol import launcher_of

@@ -5,7 +5,7 @@
 The rounds are fixed before the first one. With a fixed number of seeds, pages before the end are preliminary: no round
 depends on them, so the rule of the final answer is not affected. With `seeds=auto` the rounds of whole trainings are
 the planned looks, each with the seeds that are still needed after those before it. A look that has begun is run to its
-end, and its decisions come from the journal alone (`interim`).
+end, and its decisions come from the journal alone (`more_seeds`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from ablations.driver.interim import Declared, doubled, looks_so_far
+from ablations.driver.more_seeds import Declared, doubled, looks_so_far
 from ablations.driver.plan import Plan, Round
 from ablations.engine.journal import Journal
 from ablations.grids.grid import SEEDS, Planned

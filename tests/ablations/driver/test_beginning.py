@@ -8,7 +8,7 @@ import pytest
 
 from ablations.driver import estimates
 from ablations.driver.beginning import NAMED, beginning
-from ablations.driver.interim import Declared
+from ablations.driver.more_seeds import Declared
 from ablations.driver.rounds import beforehand, planned
 from ablations.driver.watch import Watch, where
 from ablations.engine.journal import Journal, Result

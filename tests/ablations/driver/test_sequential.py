@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver.interim import Declared
+from ablations.driver.more_seeds import Declared
 from ablations.driver.spent import Spent
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Failure, Journal, Result

@@ -11,7 +11,7 @@ import torch
 
 from ablations import run
 from ablations.data.tensors import read_tensors
-from ablations.driver import interim, pages
+from ablations.driver import more_seeds, pages
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal, Result
 from ablations.results.records import of_all, record
@@ -64,7 +64,7 @@ def four(tmp_path_factory, store):
         shutil.copy(store, results / "mlflow.db")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
-            patch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
+            patch.setattr(more_seeds, "enough_for", lambda *given: noisy(3.5))
             more = ["evaluation.metrics=[mmd]", f"results={results}", "launcher=serial"]
             words = [*GRID, "evaluation.sets=auto", *more]
             assert run.main(words) == 0
@@ -141,7 +141,7 @@ def test_what_metrics_say_of_classes_is_of_all_sets(tmp_path):
 @pytest.mark.thorough
 def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, monkeypatch, without_pictures, capsys):
     words, results = four
-    monkeypatch.setattr(interim, "enough_for", lambda *given: noisy(3.5))
+    monkeypatch.setattr(more_seeds, "enough_for", lambda *given: noisy(3.5))
     launched = []
     real = Dispatch.add
     monkeypatch.setattr(Dispatch, "add", lambda self, stages: launched.extend(stages) or real(self, stages))
@@ -159,17 +159,17 @@ def test_a_command_that_is_given_again_starts_nothing_and_says_the_same(four, mo
 )
 def test_they_are_doubled_while_they_are_too_few(enough, expected, monkeypatch, tmp_path):
     told = None if enough is None else noisy(enough)
-    monkeypatch.setattr(interim, "enough_for", lambda *given: told)
-    found = list(interim.doubled(plan_of(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
+    monkeypatch.setattr(more_seeds, "enough_for", lambda *given: told)
+    found = list(more_seeds.doubled(plan_of(*GRID, "evaluation.sets=auto"), Journal(tmp_path)))
     counts = [2**k for k in range(2, expected.bit_length())]
     assert [n for _, n in found] == counts
     assert [{item.sets for item in more.planned} for more, _ in found] == [{n} for n in counts]
 
 
 def test_where_the_number_is_given_nothing_is_asked(monkeypatch, tmp_path):
-    monkeypatch.setattr(interim, "enough_for", lambda *given: 1 / 0)
+    monkeypatch.setattr(more_seeds, "enough_for", lambda *given: 1 / 0)
     before = plan_of(*GRID, "evaluation.sets=3")
-    assert list(interim.doubled(before, Journal(tmp_path))) == []
+    assert list(more_seeds.doubled(before, Journal(tmp_path))) == []
 
 
 @pytest.mark.thorough
@@ -181,8 +181,8 @@ def test_what_decides_is_what_the_page_would_say(four):
     every = spending(
         next(one for one in Answers.of(read_folder(results / "auto")).findings if one.metric.name == DISTANCE)
     )
-    assert interim.enough_for(grid.with_sets(4), journal) == Enough(every.enough, in_words(every))
-    assert "with 2 sets" in interim.enough_for(grid, journal).reason
+    assert more_seeds.enough_for(grid.with_sets(4), journal) == Enough(every.enough, in_words(every))
+    assert "with 2 sets" in more_seeds.enough_for(grid, journal).reason
 
 
 def test_values_of_parts_are_those_of_the_whole():
