@@ -30,7 +30,7 @@ SETTING = re.compile(
     r"\b[TfKwret] [=≤] [\d.]+|\bP2\b|1/SNR"
     r"|\b\d+×\d+(?:×\d+)?\b|\b\d+ (?:of (?:the )?\d+ )?(?:\w+ )?(?:steps|draws|times|calls)\b"
     r"|8 bits|is 0 at|\b0\.25\b|width of 0\.10|than 0\.10|NLL of 0\.10|that of 5|with 50|KL × 1|CIFAR-10|Table \d"
-    r"|Fig\. 4b|3\.21 against 8\.06|3\.75 and 3\.73|\(3\.59\)",
+    r"|KL of weight 0\.1|Fig\. 4b|3\.21 against 8\.06|3\.75 and 3\.73|\(3\.59\)",
     re.IGNORECASE,
 )
 """What may stand in a finding's sentence as a literal: settings, and what a paper printed."""

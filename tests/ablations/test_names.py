@@ -54,4 +54,16 @@ def test_a_run_of_the_store_has_that_name_and_a_tag_as_a_command_line_has_its_le
 
 def test_a_plan_calls_its_cells_so():
     planned = plan_of("network=mlp", "data=mixture2d", "horizon=10,25", "seeds=1").planned
-    assert [item.name for item in planned] == ["horizon = 10", "horizon = 25"]
+    assert [item.name for item in planned] == ["T = 10", "T = 25"]
+
+
+def test_axes_that_a_command_adds_are_called_by_words_and_symbols():
+    made = make(
+        parse_run(["space=latents", "parameterization=mu,x0", "network.channels=16,24", "space.kl_weight=1,0.1"])
+    )
+    assert [axis.title for axis in made.file.axes] == ["Target", "Network channels", "Space KL weight"]
+    assert made.file.question == "What do target, network channels and space KL weight change?"
+    levels = {"parameterization": "x0", "network.channels": "24", "space.kl_weight": "0.1"}
+    assert made.file.cell_name(levels) == "x₀ · Network channels = 24 · Space KL weight = 0.1"
+    picked = make(parse_run(["grid=parameterization", "parameterization=mu,v", "loss=simple"]))
+    assert [level.title for level in picked.file.axes[0].levels] == ["μ̃", "v"]

@@ -138,7 +138,7 @@ def test_the_experiment_says_what_it_is_from_the_beginning(watched, tracker):
     _, watch = watched
     watch.look()
     tags = tracker.client.get_experiment(tracker.experiment_id).tags
-    assert tags["mlflow.note.content"].startswith("**What does parameterization change?**\n\n[charts](#/exp")
+    assert tags["mlflow.note.content"].startswith("**What does target change?**\n\n[charts](#/exp")
     assert {"mlflow.sharedViewState.grid", "mlflow.sharedViewState.seeds"} <= tags.keys()
 
 
