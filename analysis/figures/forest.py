@@ -79,7 +79,9 @@ def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
     """Set the range, ticks and label of the axis below the rows, for the room that `panels` panels in a row leave."""
     # Numbers of three and more decimals are long.
     show(axes, "x", view, 6 if view.high - view.low > 0.05 and panels < 3 else 4)
-    axes.set_xlabel(wrapped(label, 48 if panels < 3 else 72 // panels))
+    # Long names in the rows leave panels so narrow that a label's full lines would meet the next panel's.
+    chars = 48 if len(label) <= 48 else 36
+    axes.set_xlabel(wrapped(label, chars if panels < 3 else 72 // panels))
     plain_rows(axes)
 
 
