@@ -40,19 +40,21 @@ OPTIONS = {
 }
 OF_A_GRID = ("seeds", "seeds.max", "first_seed", "name", "question", "evaluation.sets", "hours")
 """What a command says of a whole grid, which one cell is not told."""
+FID = re.compile(r"fid/train/[\w-]+(?<!_set_sd)")
+"""The column of FID."""
 
 INTRODUCTION = """# Run again
 
 The first, the middle and the last cell of committed grids, each trained, scored and sampled anew in an empty folder,
 alone and at the grid's first seed. Compared is every number of its row but what it cost, as text: equal are numbers of
-the same digits.
+the same digits. NLL is in bits/dim.
 """
 HEAD = """## `{command}`
 
 Code {code}, on {machine}.
 
-| grid | cell | seed | the committed one was made by | numbers | equal | largest difference |
-|---|---|---|---|---|---|---|"""
+| grid | cell | seed | the committed one was made by | numbers | equal | NLL apart by | FID apart by |
+|---|---|---|---|---|---|---|---|"""
 
 
 @dataclass(frozen=True)
@@ -92,18 +94,17 @@ class Again:
 
 def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str, str]) -> str:
     """The comparison of two rows' numbers, as a row of the page."""
+    named = [grid, " · ".join(levels.values()), old["seed"]]
     if new["training_id"] != old["training_id"]:
-        return (
-            f"| {grid} | {' · '.join(levels.values())} | {old['seed']} | other settings than its file has today | | | |"
-        )
+        return f"| {' | '.join(named)} | other settings than its file has today | | | | |"
     columns = [column for column, value in old.items() if is_measured(column) and value and new.get(column)]
-    apart = {c: abs(float(new[c]) - float(old[c])) / abs(float(old[c]) or 1) for c in columns if new[c] != old[c]}
-    worst = max(apart, key=lambda column: apart[column], default="")
-    largest = f"`{worst}`, by {apart[worst]:.1e} of its value" if apart else "–"
+    equal = sum(new[column] == old[column] for column in columns)
+    nll, *_ = [float(new[column]) - float(old[column]) for column in columns if column == "nll/test"] or [0.0]
+    fid, *_ = [float(new[column]) / float(old[column]) - 1 for column in columns if FID.fullmatch(column)] or [0.0]
     here = kind_of_machine(torch.device("cpu"))
     made = "this kind of machine" if old["machine"] == here else f"another kind, {old['machine'].split(' · ')[0]}"
-    equal = f"{len(columns) - len(apart)}"
-    return f"| {grid} | {' · '.join(levels.values())} | {old['seed']} | {made} | {len(columns)} | {equal} | {largest} |"
+    apart = [f"{abs(nll):.3f}" if nll else "–", f"{abs(fid):.1%}" if fid else "–"]
+    return f"| {' | '.join([*named, made, str(len(columns)), str(equal), *apart])} |"
 
 
 def is_measured(column: str) -> bool:

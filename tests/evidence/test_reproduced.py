@@ -8,19 +8,24 @@ from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from evidence.reproduced import INTRODUCTION, as_row, chosen, put
 
-OLD = {"training_id": "a", "seed": "3", "machine": "another · kind", "nll/test": "2.5", "fid/x": "10", "cost/s": "1"}
+OLD = {
+    "training_id": "a",
+    "seed": "3",
+    "machine": "another · kind",
+    "nll/test": "2.5",
+    "fid/train/x": "10",
+    "cost/s": "1",
+}
 
 
 @pytest.mark.parametrize(
     ("new", "told"),
     [
-        pytest.param({}, "| 2 | 2 | – |", id="equal, whatever it cost"),
-        pytest.param({"cost/s": "2"}, "| 2 | 2 | – |", id="costs are not compared"),
-        pytest.param(
-            {"nll/test": "2.501", "fid/x": "11"}, "| 2 | 0 | `fid/x`, by 1.0e-01 of its value |", id="the largest"
-        ),
-        pytest.param({"fid/x": ""}, "| 1 | 1 | – |", id="what only one has is not compared"),
-        pytest.param({"training_id": "b"}, "| other settings than its file has today | | | |", id="another training"),
+        pytest.param({}, "| 2 | 2 | – | – |", id="equal, whatever it cost"),
+        pytest.param({"cost/s": "2"}, "| 2 | 2 | – | – |", id="costs are not compared"),
+        pytest.param({"nll/test": "2.499", "fid/train/x": "11"}, "| 2 | 0 | 0.001 | 10.0% |", id="both"),
+        pytest.param({"fid/train/x": ""}, "| 1 | 1 | – | – |", id="what only one has is not compared"),
+        pytest.param({"training_id": "b"}, "| other settings than its file has today | | | | |", id="another training"),
     ],
 )
 def test_numbers_are_compared_as_text(new, told):
