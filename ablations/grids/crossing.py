@@ -59,8 +59,9 @@ def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
 
 
 def label_of(key: str) -> str:
-    """The label of a cell's key: network.channels is called Network channels."""
-    words = key.replace(".", " ").replace("_", " ").split()
+    """The label of a cell's key: network.channels is called Network channels, and space.kl_weight KL weight."""
+    field = key.rpartition(".")[2]
+    words = (field if "_" in field else key.replace(".", "_")).split("_")
     return LABELS.get(key) or begun(" ".join(SHORT.get(word, word) for word in words))
 
 
