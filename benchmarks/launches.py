@@ -100,7 +100,7 @@ def write(given: dict[str, Any]) -> None:
 
     device = torch.device(found_devices(given["device"])[0])
     before = counts_in(Path(given["before"]), device) if given["before"] else None
-    lines = page(counts(device), before, device)
+    lines = page(counts(device) | {TOGETHER: counts_together(device)}, before, device)
     if given["before"]:
         lines.insert(4, f"`before` is commit {commit_of(Path(given['before']))}.")
     text = "\n".join(lines)
@@ -115,11 +115,14 @@ def counts(device: torch.device) -> Counts:
     with as_on_a_card():
         scores = {name: case for name, case in scoring_cases(workload).items() if not name.startswith(LONG)}
         tables = {"a training step": training_cases(workload), "scoring": scores}
-        counted = {
-            title: {name: count(case, device) for name, case in cases.items()} for title, cases in tables.items()
-        }
-        counted[TOGETHER] = {f"{members} of simple": count_together(workload, members) for members in MEMBERS}
-        return counted
+        return {title: {name: count(case, device) for name, case in cases.items()} for title, cases in tables.items()}
+
+
+def counts_together(device: torch.device) -> dict[str, Count]:
+    """The launches of a step of several trainings side by side."""
+    workload = Workload(SMALL, (1, 8, 8), 16, device)
+    with as_on_a_card():
+        return {f"{members} of simple": count_together(workload, members) for members in MEMBERS}
 
 
 @contextlib.contextmanager
@@ -128,8 +131,10 @@ def as_on_a_card() -> Iterator[None]:
     with (
         patch.object(precision, "has_bf16", lambda device: False),
         patch.object(fused, "works", lambda: False),
-        patch.object(grouped, "keeps_bits", lambda x: False),
-        patch.object(convolution, "keeps_bits", lambda x: False),
+        # Earlier commits have no such function.
+        patch.object(grouped, "keeps_bits", lambda x: False, create=True),
+        patch.object(convolution, "keeps_bits", lambda x: False, create=True),
+        patch.object(layers, "keeps_bits", lambda x: False, create=True),
         patch.object(layers, "attend", scaled_dot_product_attention),
         patch.object(Diffusion, "term_of", Diffusion.term_in_all_rows),
         patch.object(decoders, "level_distances", lambda x0, gamma, values: x0[..., None] - values),
@@ -207,7 +212,7 @@ def as_json(device: str) -> dict[str, dict[str, dict[str, int | None]]]:
 
 
 def page(counted: Counts, before: Counts | None, device: torch.device) -> list[str]:
-    """A table for training and one for scoring."""
+    """A table for training, one for scoring, and one for trainings side by side."""
     where = f"on {torch.cuda.get_device_name(device)}" if device.type == "cuda" else "on a CPU, by the path of a card"
     lines = [
         "# Operations that a step asks a card for",
@@ -216,7 +221,7 @@ def page(counted: Counts, before: Counts | None, device: torch.device) -> list[s
         "float32 but where it says bf16. What is no view is about one launch of a kernel.",
     ]
     for title, cases in counted.items():
-        lines += ["", *table(title, cases, None if before is None else before[title])]
+        lines += ["", *table(title, cases, None if before is None else before.get(title))]
     return lines
 
 

@@ -103,6 +103,7 @@ class Trainer:
         flats = [moments.flat for moments in self.optimiser.moments.values()]
         self.averages = Averages(self.average, learner, flats, plan)
         self.clipping = Clipping(plan.clip, self.optimiser, device)
+        # A recording holds one training's step: beside others, one thread computes for all.
         captured = plan.captured and device.type == "cuda" and ranks.world == 1 and beside is None
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 

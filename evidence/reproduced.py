@@ -98,13 +98,13 @@ def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str
     if new["training_id"] != old["training_id"]:
         return f"| {' | '.join(named)} | other settings than its file has today | | | | |"
     columns = [column for column, value in old.items() if is_measured(column) and value and new.get(column)]
-    equal = sum(new[column] == old[column] for column in columns)
-    nll, *_ = [float(new[column]) - float(old[column]) for column in columns if column == "nll/test"] or [0.0]
-    fid, *_ = [float(new[column]) / float(old[column]) - 1 for column in columns if FID.fullmatch(column)] or [0.0]
+    changed = [column for column in columns if new[column] != old[column]]
+    nll = [f"{abs(float(new[c]) - float(old[c])):.1g}" for c in changed if c == "nll/test"]
+    fid = [f"{abs(float(new[c]) / float(old[c]) - 1):.2%}" for c in changed if FID.fullmatch(c)]
     here = kind_of_machine(torch.device("cpu"))
     made = "this kind of machine" if old["machine"] == here else f"another kind, {old['machine'].split(' · ')[0]}"
-    apart = [f"{abs(nll):.3f}" if nll else "–", f"{abs(fid):.1%}" if fid else "–"]
-    return f"| {' | '.join([*named, made, str(len(columns)), str(equal), *apart])} |"
+    equal = len(columns) - len(changed)
+    return f"| {' | '.join([*named, made, str(len(columns)), str(equal), *(nll or ['–']), *(fid or ['–'])])} |"
 
 
 def is_measured(column: str) -> bool:
@@ -149,7 +149,9 @@ def put(page: Path, part: str) -> None:
     anew = {row.split(" | ")[0] for row in part.splitlines() if row.startswith("| ")}
     old = "\n".join(row for row in rows if row.startswith("| grid ") or row.split(" | ")[0] not in anew)
     others = [other.strip() for other in re.split(r"^(?=## )", old, flags=re.MULTILINE)[1:]]
-    parts = [INTRODUCTION.strip(), *(other for other in others if other.partition("\n")[0] != head), part]
+    # A part has rows left, unless all of its grids were run anew.
+    kept = [other for other in others if other.partition("\n")[0] != head and other.count("\n| ") > 1]
+    parts = [INTRODUCTION.strip(), *kept, part]
     page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 

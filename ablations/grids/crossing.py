@@ -7,20 +7,12 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec, listed
+from ablations.grids.labels import labelled_axis, labelled_level
 from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import fields_of
 from ablations.settings.request import Request
 from analysis.format.errors import InputError, unknown
-from analysis.format.notation import begun
-
-LABELS = {"parameterization": "Target", "horizon": "T"}
-SYMBOLS = {("parameterization", "mu"): "μ̃", ("parameterization", "epsilon"): "ε", ("parameterization", "x0"): "x₀"} | {
-    ("variance", "beta"): "β",
-    ("variance", "beta_tilde"): "β̃",
-}
-SHORT = {"kl": "KL", "ema": "EMA", "snr": "SNR", "ode": "ODE"}
-"""Labels of axes that a command adds, of levels, and of words in an axis's key."""
 
 
 def crossed(
@@ -53,20 +45,8 @@ def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
     named = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
         if key not in named and len(values) > 1:
-            levels = [_level(key, str(value)) for value in values]
-            axes.append(AxisSpec(name=key, label=label_of(key), levels=levels))
+            axes.append(labelled_axis(key, values, {axis.title for axis in axes}))
     return axes
-
-
-def label_of(key: str) -> str:
-    """The label of a cell's key: network.channels is called Network channels, and space.kl_weight KL weight."""
-    field = key.rpartition(".")[2]
-    words = (field if "_" in field else key.replace(".", "_")).split("_")
-    return LABELS.get(key) or begun(" ".join(SHORT.get(word, word) for word in words))
-
-
-def _level(key: str, name: str) -> LevelSpec:
-    return LevelSpec(name=name, label=SYMBOLS.get((key, name), ""))
 
 
 def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
@@ -78,7 +58,7 @@ def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
     for name in names:
         if name not in levels and not free:
             raise unknown(f"level of {axis.name}", name, levels)
-    return [levels.get(name) or _level(axis.name, name) for name in names]
+    return [levels.get(name) or labelled_level(axis.name, name) for name in names]
 
 
 def _named(value: Any, levels: Collection[str]) -> str:

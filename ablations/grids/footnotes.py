@@ -9,7 +9,7 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec
 from ablations.grids.fractional import model_matrix
 from ablations.metrics.registry import MEASURED_KINDS, directed, is_default
 from ablations.settings.cell import Cell
-from analysis.format.notation import listed
+from analysis.format.notation import listed, within
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),
@@ -110,7 +110,7 @@ def question_of(file: GridFile, axes: Sequence[AxisSpec]) -> str:
     if not file.question:
         if not varied:
             return "What does the baseline score?"
-        return f"What {'does' if len(varied) == 1 else 'do'} {listed([_within(axis.title) for axis in varied])} change?"
+        return f"What {'does' if len(varied) == 1 else 'do'} {listed([within(axis.title) for axis in varied])} change?"
     compared = _compared(file)
     originals = {axis.name: axis for axis in file.axes}
     changed = [axis for axis in axes if axis.name in originals and _names(axis) != _names(originals[axis.name])]
@@ -127,11 +127,6 @@ def question_of(file: GridFile, axes: Sequence[AxisSpec]) -> str:
     verb = "is" if len(about) == 1 else "are"
     word = "best" if any(len(axis.levels) > 2 for axis in about) else "better"
     return f"W{which[1:]} {verb} {word}{depends}{where}?"
-
-
-def _within(title: str) -> str:
-    """A title within a sentence: its first letter is small, unless it is a symbol."""
-    return title[:1].lower() + title[1:] if title[1:2].islower() else title
 
 
 def _names(axis: AxisSpec) -> set[str]:

@@ -61,7 +61,7 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
-def axes_of(grid: Grid) -> list[dict[str, Any]]:
+def axes_as_json(grid: Grid) -> list[dict[str, Any]]:
     """The axes and their levels, each by its name and its label."""
     named = [(axis, [{"name": level.name, "label": level.title} for level in axis.levels]) for axis in grid.file.axes]
     return [{"name": axis.name, "label": axis.title, "levels": levels} for axis, levels in named]
@@ -93,7 +93,7 @@ def head_of(
         "data": planned[0].levels.get("data", parameters(cell)["data"]),
         "shape": list(data.shape),
         "trained_on": len(data.images["train"]),
-        "axes": axes_of(grid),
+        "axes": axes_as_json(grid),
         "baseline": grid.file.baseline,
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,

@@ -10,6 +10,7 @@ from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.trials import StoredTrial
+from analysis.format.notation import within
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def finalists(optimizer: Optimizer) -> list[Finalist]:
         return [Finalist("found", "found by search", front[0])]
     objectives = [fact_of(name) for name in optimizer.objectives]
     chosen = [
-        Finalist(f"best_{short(objective)}", f"best {said_within(objective)}", _best(front, i, objective.sign))
+        Finalist(f"best_{short(objective)}", f"best {within(objective.label)}", _best(front, i, objective.sign))
         for i, objective in enumerate(objectives)
     ]
     ends = {winner.trial.values for winner in chosen}
@@ -47,12 +48,6 @@ def _best(front: list[StoredTrial], objective: int, sign: int) -> StoredTrial:
 def short(metric: MetricColumn) -> str:
     """A metric's name in a level's name."""
     return metric.kind.removesuffix("_distance")
-
-
-def said_within(metric: MetricColumn) -> str:
-    """A metric's label within a sentence: an abbreviation keeps its capitals."""
-    label = metric.label
-    return label if label[1:2].isupper() else f"{label[:1].lower()}{label[1:]}"
 
 
 def between(

@@ -79,7 +79,7 @@ def dress(axes: Axes, view: Window, label: str, panels: int = 2) -> None:
     """Set the range, ticks and label of the axis below the rows, for the room that `panels` panels in a row leave."""
     # Numbers of three and more decimals are long.
     show(axes, "x", view, 6 if view.high - view.low > 0.05 and panels < 3 else 4)
-    # Long names in the rows leave panels so narrow that a label's full lines would meet the next panel's.
+    # A label of several lines is about a cell with a long name: such names in the rows leave narrow panels.
     chars = 48 if len(label) <= 48 else 36
     axes.set_xlabel(wrapped(label, chars if panels < 3 else 72 // panels))
     plain_rows(axes)

@@ -265,6 +265,11 @@ def cell_name(levels: Iterable[tuple[str, str]]) -> str:
     return " · ".join(names) or "the baseline"
 
 
+def within(text: str) -> str:
+    """A label within a sentence, with its first letter small. An abbreviation or a symbol stays: NLL, T."""
+    return f"{text[:1].lower()}{text[1:]}" if text[1:2].islower() else text
+
+
 def counted(n: int, what: str) -> str:
     """A number with its noun, such as "1 seed" or "3 seeds"."""
     return f"{n} {what}" + ("" if n == 1 else "s")

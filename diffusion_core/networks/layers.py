@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, scaled_dot_product_attention, silu
 
 from diffusion_core.networks.convolution import Conv2d
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import SMALL, Grouped, Linear, by_torch, products, valuewise
+from diffusion_core.networks.grouped import SMALL, Grouped, Linear, by_torch, keeps_bits, products, valuewise
 
 Layer = TypeVar("Layer", nn.Linear, nn.Conv2d)
 
@@ -150,7 +150,8 @@ def attended(qkv: Tensor) -> Tensor:
     q, k, v = qkv.permute(3, 0, 2, 4, 1, 5).flatten(2, 3).contiguous()
     # Small products in bf16 are each network's own, as in `grouped.product`.
     members = qkv.shape[2]
-    apart = members if q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= members * SMALL else 1
+    small = q.dtype == torch.bfloat16 and q.numel() * q.shape[-2] <= members * SMALL
+    apart = members if small and keeps_bits(q) else 1
     parts = zip(*(each.chunk(apart, dim=1) for each in (q, k, v)), strict=True)
     h = torch.cat([attend(*part) for part in parts], dim=1)
     return h.transpose(1, 2).reshape(*qkv.shape[:3], -1)

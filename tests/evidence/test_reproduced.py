@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ablations.grids.grid import make
@@ -23,7 +25,7 @@ OLD = {
     [
         pytest.param({}, "| 2 | 2 | – | – |", id="equal, whatever it cost"),
         pytest.param({"cost/s": "2"}, "| 2 | 2 | – | – |", id="costs are not compared"),
-        pytest.param({"nll/test": "2.499", "fid/train/x": "11"}, "| 2 | 0 | 0.001 | 10.0% |", id="both"),
+        pytest.param({"nll/test": "2.499", "fid/train/x": "11"}, "| 2 | 0 | 0.001 | 10.00% |", id="both"),
         pytest.param({"fid/train/x": ""}, "| 1 | 1 | – | – |", id="what only one has is not compared"),
         pytest.param({"training_id": "b"}, "| other settings than its file has today | | | | |", id="another training"),
     ],
@@ -34,9 +36,10 @@ def test_numbers_are_compared_as_text(new, told):
 
 def test_a_page_keeps_the_parts_of_other_commands(tmp_path):
     page = tmp_path / "page.md"
-    for part in ("## `a`\n\n| 1 |", "## `b`\n\n| 2 |", "## `a`\n\n| 3 |"):
+    first, other, again = (f"## `{name}`\n\n| grid |\n|---|\n| {row} |" for name, row in ("a1", "b2", "a3"))
+    for part in (first, other, again):
         put(page, part)
-    assert page.read_text() == f"{INTRODUCTION.strip()}\n\n## `b`\n\n| 2 |\n\n## `a`\n\n| 3 |\n"
+    assert page.read_text() == f"{INTRODUCTION.strip()}\n\n{other}\n\n{again}\n"
 
 
 def test_rows_of_a_grid_that_another_command_ran_anew_are_dropped(tmp_path):
@@ -44,6 +47,8 @@ def test_rows_of_a_grid_that_another_command_ran_anew_are_dropped(tmp_path):
     put(page, "## `a`\n\n| grid | seed |\n|---|---|\n| x | 1 |\n| xy | 1 |")
     put(page, "## `b`\n\n| grid | seed |\n|---|---|\n| x | 2 |")
     assert [row for row in page.read_text().splitlines() if row.startswith("| x")] == ["| xy | 1 |", "| x | 2 |"]
+    put(page, "## `c`\n\n| grid | seed |\n|---|---|\n| xy | 3 |")
+    assert re.findall(r"^## .*", page.read_text(), re.MULTILINE) == ["## `b`", "## `c`"]
 
 
 @pytest.mark.parametrize("grid", ["horizon", "steps", "guidance-fashion", "search-schedule"])
