@@ -229,9 +229,8 @@ _AGREE = 1e-9
 
 def _half(half_width: float, places: int) -> str:
     """A half-width as text, with this number of decimals; never 0."""
-    if 0 <= half_width < 0.5 * 10.0**-places:
-        return f"<{10.0**-places:.{places}f}"
-    return f"{half_width:.{places}f}"
+    least = 10.0**-places
+    return f"<{least:.{places}f}" if 0 <= half_width < 0.5 * least else f"{half_width:.{places}f}"
 
 
 def listed(names: Sequence[str], word: str = "and", between: str = ", ") -> str:
@@ -266,7 +265,7 @@ def cell_name(levels: Iterable[tuple[str, str]]) -> str:
 
 
 def within(text: str) -> str:
-    """A label within a sentence, with its first letter small. An abbreviation or a symbol stays: NLL, T."""
+    """A label within a sentence, with its first letter small; an abbreviation or a symbol stays: NLL, T."""
     return f"{text[:1].lower()}{text[1:]}" if text[1:2].islower() else text
 
 
@@ -292,9 +291,8 @@ def percent(share: float) -> str:
 
 def duration(seconds: float) -> str:
     """A duration as text, in seconds, minutes or hours by its size."""
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    minutes = seconds / 60
+    return f"{seconds:.0f} s" if minutes < 2 else f"{minutes:.1f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def probability(p: float) -> str:
