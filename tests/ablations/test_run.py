@@ -134,7 +134,7 @@ def test_one_bad_cell_does_not_stop_a_grid(again, capsys, monkeypatch):
     assert run.main(again.arguments) == 1
     assert [row["status"] for row in rows(again.folder)] == ["failed", "failed", "finished", "finished"]
     assert rows(again.folder)[0]["reason"] == "ValueError: v has no bound today"
-    assert "failed: v · beta, seed 0" in capsys.readouterr().out
+    assert "failed: v · β, seed 0" in capsys.readouterr().out
 
 
 def cut(path):

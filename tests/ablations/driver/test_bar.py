@@ -87,13 +87,13 @@ def test_stages_are_shown_in_turn_by_their_cell_and_seed_with_the_last_loss(foll
         following.note(Event("started", stage))
     following.journal.folder(first.id).mkdir(parents=True)
     write_history(following.journal.folder(first.id), [{"step": 20.0, "seconds": 1.0, "train/network": 0.12345}])
-    assert following.words() == "epsilon, seed 0: training, loss 0.123"
+    assert following.words() == "ε, seed 0: training, loss 0.123"
     clock[0] = 1.0
-    assert following.words() == "epsilon, seed 0: training, loss 0.123"
+    assert following.words() == "ε, seed 0: training, loss 0.123"
     clock[0] = 5.0
     assert following.words() == "v, seed 0: training"
     clock[0] = 10.0
-    assert following.words().startswith("epsilon, seed 0")
+    assert following.words().startswith("ε, seed 0")
     for stage in (first, second):
         following.note(Event("ended", stage, 1.0, "finished"))
     assert following.words() == ""

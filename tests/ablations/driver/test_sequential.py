@@ -101,10 +101,10 @@ def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
     assert ran(tmp_path) == ENDED
     assert looks_in(capsys) == [
         "3 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
-        "  stop here: mu, x0",
-        "  go on to 5 seeds: v, epsilon",
+        "  stop here: μ̃, x₀",
+        "  go on to 5 seeds: v, ε",
         "5 seeds: 1 of 3 comparisons settled, 1 over without a verdict, 1 open",
-        "  go on to 8 seeds: v, epsilon",
+        "  go on to 8 seeds: v, ε",
         "8 seeds: 2 of 3 comparisons settled, 1 over without a verdict, 0 open",
     ]
     told = head(tmp_path / "auto")
@@ -155,7 +155,7 @@ def test_what_was_run_of_a_look_that_was_cut_short_is_no_row(scored, tmp_path):
 def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(NLL, "v", lambda seed: 2.8 + 0.2 * NOISE[2, seed] + 0.1 * NOISE[0, seed])
     assert ran(tmp_path, "seeds=auto", "seeds.max=5") == {**ENDED, "epsilon": 5, "v": 5}
-    assert "  open at seeds.max=5: v, epsilon" in capsys.readouterr().out
+    assert "  open at seeds.max=5: v, ε" in capsys.readouterr().out
 
 
 def test_one_look_may_be_all(scored, tmp_path, capsys):
