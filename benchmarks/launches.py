@@ -55,8 +55,9 @@ SILENT = {"empty", "empty_strided", "empty_like", "new_empty", "new_empty_stride
 LONG = "fit"
 """The beginning of a score that asks for as much at every level: it takes a minute to count."""
 MEMBERS = (1, 2, 4, 8)
+"""Numbers of trainings that are counted side by side."""
 TOGETHER = "a step of trainings side by side, of all of them"
-"""Numbers of trainings that are counted side by side, and the title of their table."""
+"""The title of their table."""
 SYNCHRONISES = "synchronizing CUDA operation"
 
 
@@ -152,7 +153,6 @@ def count(case: Callable[[], object], device: torch.device) -> Count:
 
 def count_together(workload: Workload, members: int) -> Count:
     """The launches of the second step of so many trainings side by side, each of which counts what its thread does."""
-
     images = workload.images
 
     def learn(place: int, seat: Seat) -> int:

@@ -64,8 +64,8 @@ def by_torch() -> bool:
 
 
 def keeps_bits(x: Tensor) -> bool:
-    """True on a CPU, where layers choose methods whose rounding does not depend on the number of networks; cards take
-    torch's own, in fewer launches."""
+    """True where layers choose methods whose rounding does not depend on the number of networks: on a CPU, unless only
+    torch's operations are to be used. Cards take these always, in fewer launches."""
     return x.device.type == "cpu" and not by_torch()
 
 
