@@ -8,8 +8,9 @@ card, or on a CPU by the path that they take on a card. Two differ there: a draw
 and operations on the host's own numbers count as well. All is float32 but what says otherwise.
 
 `before` is a checkout of an earlier commit, whose counts stand beside these. If its layers are grouped and know no
-`keeps_bits`, they are counted by their path on a CPU, with about 100 more a step than on a card. What the host waits for is counted on a
-card alone, by torch's debug mode; `tests/diffusion_core/test_waiting.py` counts it on a simulated one.
+`keeps_bits`, they are counted by their path on a CPU, with about 100 more a step than on a card. What the host waits
+for is counted on a card alone, by torch's debug mode; `tests/diffusion_core/test_waiting.py` counts it on a simulated
+one.
 """
 
 from __future__ import annotations
