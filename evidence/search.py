@@ -46,6 +46,8 @@ SPACE = [
 WARM = ["training.warmup=30"]
 """Warm-up of trainings that a pruner judges: one of 100 steps would leave a single rung."""
 SAMPLERS = ("random", "qmc", "tpe", "gp")
+UNDER_WAY = (1, 3, 6, 8, 12)
+"""Numbers of trials under way at once."""
 PRUNERS = ("none", "median", "halving", "hyperband")
 NEAR = 0.05
 """The share of the sweep's range within which the best counts as found."""
@@ -79,38 +81,67 @@ main = page_command("evidence.search", "Compare samplers and pruners.", OPTIONS,
 
 
 def measured(results: Path, repeats: int, trials: int) -> str:
-    """Both tables, of samplers and of pruners."""
+    """The tables of samplers, of trials under way, and of pruners."""
     sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
-    distances = repeated(results, sweep, repeats, trials)
+    return "\n".join(
+        [
+            f"`python -m evidence.search repeats={repeats} trials={trials}`, cpu ({platform.machine()})",
+            "",
+            f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL "
+            f"on validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
+            "",
+            *table_of_samplers(results, sweep, repeats, trials),
+            "",
+            *table_of_windows(results, sweep, repeats, trials),
+            "",
+            f"| pruner, {2 * trials} random trials | training steps | winner |",
+            "|---|---|---|",
+            *(
+                f"| {pruner} | {share:.0%} | {'the same' if same else 'another'} |"
+                for pruner, (share, same) in pruned(results, 2 * trials).items()
+            ),
+        ]
+    )
+
+
+def table_of_samplers(results: Path, sweep: Sweep, repeats: int, trials: int) -> list[str]:
+    """How near to the best each sampler comes."""
+    words = [f"trials={trials}"]
+    distances = {name: repeated(results, sweep, repeats, name, [*words, f"study.sampler={name}"]) for name in SAMPLERS}
     lines = [
-        f"`python -m evidence.search repeats={repeats} trials={trials}`, cpu ({platform.machine()})",
-        "",
-        f"{sweep.cells} cells on mixture2d (γ_min × γ_max of a log-SNR-linear schedule, 300 steps, one seed): NLL on "
-        f"validation data from {sweep.best:.3f} to {sweep.worst:.3f} bits/dim",
-        "",
         f"| sampler, {trials} trials | median distance from the best | within {NEAR:.0%} | better than random |",
         "|---|---|---|---|",
     ]
     for sampler, own in distances.items():
         wins = sum(mine < theirs for mine, theirs in zip(own, distances["random"], strict=True))
-        near = sum(distance <= NEAR for distance in own)
         better = "" if sampler == "random" else f"{wins} of {repeats}"
-        lines.append(f"| {sampler} | {statistics.median(own):.1%} | {near} of {repeats} | {better} |")
-    lines += ["", f"| pruner, {2 * trials} random trials | training steps | winner |", "|---|---|---|"]
-    for pruner, (share, same) in pruned(results, 2 * trials).items():
-        lines.append(f"| {pruner} | {share:.0%} | {'the same' if same else 'another'} |")
-    return "\n".join(lines)
+        lines.append(f"| {sampler} | {statistics.median(own):.1%} | {_near(own)} | {better} |")
+    return lines
 
 
-def repeated(results: Path, sweep: Sweep, repeats: int, trials: int) -> dict[str, list[float]]:
-    """Distances of each of so many searches from the sweep's best, as shares of its range, by sampler."""
-    return {
-        sampler: [
-            sweep.regret(winner(run(results, f"{sampler}-{seed}", [*words, f"study.seed={seed}"])).values[0])
-            for seed in range(repeats)
-        ]
-        for sampler, words in ((name, [f"study.sampler={name}", f"trials={trials}"]) for name in SAMPLERS)
-    }
+def table_of_windows(results: Path, sweep: Sweep, repeats: int, trials: int) -> list[str]:
+    """How near to the best TPE comes with more trials under way."""
+    words = [f"trials={trials}", "study.sampler=tpe"]
+    lines = [
+        f"| tpe, {trials} trials, under way at once | mean distance from the best | median | within {NEAR:.0%} |",
+        "|---|---|---|---|",
+    ]
+    for window in UNDER_WAY:
+        own = repeated(results, sweep, repeats, f"window-{window}", words, window)
+        lines.append(f"| {window} | {statistics.fmean(own):.1%} | {statistics.median(own):.1%} | {_near(own)} |")
+    return lines
+
+
+def _near(distances: list[float]) -> str:
+    return f"{sum(distance <= NEAR for distance in distances)} of {len(distances)}"
+
+
+def repeated(
+    results: Path, sweep: Sweep, repeats: int, name: str, words: list[str], window: int | None = None
+) -> list[float]:
+    """Distances of each of so many searches from the sweep's best, as shares of its range."""
+    searches = (run(results, f"{name}-{seed}", [*words, f"study.seed={seed}"], window) for seed in range(repeats))
+    return [sweep.regret(winner(search).values[0]) for search in searches]
 
 
 def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
@@ -131,8 +162,8 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
     return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
 
 
-def run(results: Path, name: str, words: list[str]) -> list[StoredTrial]:
-    """The trials of a search without its confirmation."""
+def run(results: Path, name: str, words: list[str], window: int | None = None) -> list[StoredTrial]:
+    """The trials of a search without its confirmation, so many under way at once, or as many as a command has."""
     from ablations.engine.journal import Journal
     from ablations.launchers.local import Local
     from ablations.search.loop import Searcher
@@ -145,7 +176,7 @@ def run(results: Path, name: str, words: list[str]) -> list[StoredTrial]:
     launcher = Local()
     plan = plan_search(study, launcher, launcher.devices("cpu", 1))
     storage = f"sqlite:///{results / 'optuna.db'}"
-    optimizer = Optimizer(study, plan.identity, plan.objectives, storage, plan.window)
+    optimizer = Optimizer(study, plan.identity, plan.objectives, storage, window or plan.window)
     Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None).run()
     return optimizer.trials()
 

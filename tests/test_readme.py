@@ -138,6 +138,22 @@ def test_what_the_search_found():
     assert f"{saved:.0f} % of the training steps saved" in SEARCHING
 
 
+def test_what_docs_searching_says_of_samplers_and_pruners_is_in_their_experiment():
+    page = (ROOT / "evidence" / "search.md").read_text(encoding="utf-8")
+    rows = {cells[0]: cells[1:] for cells in re.findall(r"^\| (.+?) \| ([\d.]+)% \| ([^|]+?) \|", page, re.MULTILINE)}
+    first = {name: cells[0] for name, cells in rows.items()}
+    assert f"by TPE (the default) is {first['tpe']} % of the sweep's range away" in SEARCHING
+    assert f"it is {first['gp']} % away, with random search {first['random']} %" in SEARCHING
+    pruners = (first[name] for name in ("median", "halving", "hyperband"))
+    words = (
+        "A median pruner needs {} % of the training steps for the same winner, successive halving {} %, Hyperband {} %"
+    )
+    assert words.format(*pruners) in SEARCHING
+    assert {rows[name][1] for name in ("none", "median", "halving", "hyperband")} == {"the same"}
+    assert f"With 12 it ends {first['12']} % away in the mean of twenty searches ({first['1']} % with one" in SEARCHING
+    assert max(float(first[count]) for count in ("3", "6", "8")) <= float(first["1"]), "up to 8 cost nothing"
+
+
 def test_the_numbers_of_docs_statistics_are_those_of_the_simulation():
     told = " ".join((ROOT / "docs" / "statistics.md").read_text(encoding="utf-8").split())
     page = (ROOT / "evidence" / "inference.md").read_text(encoding="utf-8")
