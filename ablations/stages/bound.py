@@ -83,7 +83,6 @@ class BoundStage(Stage):
                 draws=plan.estimates,
                 batch=cell.training.batch,
                 seed=plan.seed,
-                clip=plan.clip,
             )
         nll = metrics[f"nll/{name}"]
         reason = "" if math.isfinite(nll) else "the bound is not finite"
@@ -132,9 +131,7 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
     with model.network_in("float32", captured=cell.training.captured):
-        return bound(
-            model, images, exact=plan.exact, strata=plan.strata, seed=plan.seed, clip=plan.clip, steps=plan.horizon
-        )
+        return bound(model, images, exact=plan.exact, strata=plan.strata, seed=plan.seed, steps=plan.horizon)
 
 
 def _continuous(
@@ -142,7 +139,7 @@ def _continuous(
 ) -> dict[str, float]:
     assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
     plan, began = cell.evaluation, time.monotonic()
-    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
     write_artifact(folder, PER_IMAGE["nll_continuous/test"], terms.parts)
     return means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
 
@@ -171,7 +168,7 @@ def _weighted(
     )
     with inside:
         scored = importance_weighted(
-            model, images, draws=plan.iwae, seed=plan.seed, clip=plan.clip, steps=plan.horizon, progress=progress
+            model, images, draws=plan.iwae, seed=plan.seed, steps=plan.horizon, progress=progress
         )
     metrics = {"cost/iwae_seconds": time.monotonic() - began}
     weighted, loose = (scored.total, scored.halves), (scored.looseness, scored.loose_halves)

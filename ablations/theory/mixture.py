@@ -144,8 +144,7 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     points = loaded.images["test"]
     exact, count = bits_per_dim(-data.log_density(points), 2), len(points)
     bounds = [
-        bound(diffusion, points, exact=TERMS, strata=TERMS, seed=seed, clip=False, batch=count).total
-        for seed in range(REPEATS)
+        bound(diffusion, points, exact=TERMS, strata=TERMS, seed=seed, batch=count).total for seed in range(REPEATS)
     ]
     return float((torch.stack(bounds).mean(0) - exact).mean())
 

@@ -82,7 +82,7 @@ def forward(gamma: Gamma, data: Data) -> Tensor:
 def backward(cell: Cell, diffusion: Diffusion) -> Tensor:
     """x_t [FRAMES, …] of the cell's first sample at t/T = 1 .. 0."""
     with diffusion.network_in(resolve_precision(cell.training.precision, diffusion.device)):
-        path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed, clip=cell.evaluation.clip))
+        path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed))
     kept = (torch.linspace(0, 1, FRAMES) * (len(path) - 1)).round().int()
     return torch.cat([path[i] for i in kept.tolist()])
 

@@ -88,8 +88,8 @@ def test_the_bound_is_that_of_the_cpu(parameterization, schedule, spacing, steps
     choices = {"parameterization": parameterization, "schedule": schedule, "spacing": spacing, "horizon": 25}
     for clip in (False, True):
         on_cpu, on_gpu = (
-            bound(fitted(model(device, **choices)), DIGITS[:16].to(device), seed=0, clip=clip, steps=steps, **SMALL)
-            for device in (CPU, CUDA)
+            bound(scored.with_clip(clip), DIGITS[:16].to(scored.device), seed=0, steps=steps, **SMALL)
+            for scored in (fitted(model(device, **choices)) for device in (CPU, CUDA))
         )
         assert_bounds_agree(on_cpu, on_gpu)
 
@@ -103,10 +103,10 @@ def assert_bounds_agree(on_cpu: Bound, on_gpu: Bound) -> None:
 
 def test_the_bound_does_not_see_what_training_allows():
     """TF32 and autocast around it change nothing."""
-    raw, on_gpu = DIGITS[:16].to(CUDA), model(CUDA, parameterization=Mu())
-    plain = bound(on_gpu, raw, seed=0, clip=False, **SMALL).total
+    raw, on_gpu = DIGITS[:16].to(CUDA), model(CUDA, parameterization=Mu()).with_clip(False)
+    plain = bound(on_gpu, raw, seed=0, **SMALL).total
     with precision.tf32(True), torch.autocast("cuda", torch.bfloat16):
-        allowed = bound(on_gpu, raw, seed=0, clip=False, **SMALL).total
+        allowed = bound(on_gpu, raw, seed=0, **SMALL).total
     torch.testing.assert_close(allowed, plain, rtol=1e-6, atol=1e-6)
 
 
@@ -124,9 +124,7 @@ def test_the_bound_does_not_see_what_training_allows():
 def test_samples_are_those_of_the_cpu(sampler, spacing):
     """Noise is drawn on the CPU, so what differs is rounding, through all steps, real times too, and clipped."""
     on_cpu, on_gpu = (
-        sampler.sample(
-            fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0, clip=True
-        ).cpu()
+        sampler.sample(fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0).cpu()
         for device in (CPU, CUDA)
     )
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)

@@ -22,7 +22,7 @@ Term = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def scored(model: Diffusion, raw: Tensor, seed: int = 0, exact: int = 2, strata: int = 4) -> Bound:
-    return bound(model, raw, exact=exact, strata=strata, seed=seed, clip=False, batch=len(raw))
+    return bound(model.with_clip(False), raw, exact=exact, strata=strata, seed=seed, batch=len(raw))
 
 
 def points(n: int) -> Tensor:
@@ -33,7 +33,7 @@ def of_terms(monkeypatch: pytest.MonkeyPatch, term: Term, encoding: Encoding | N
     """A model whose L_{k−1} is term(x_0, ε, k) bits/dim."""
     shape, more = ((2,), {}) if encoding is None else ((1, 1, 2), {"encoding": encoding})
     made = diffusion(lambda x_t, t: x_t, HORIZON, variance=BetaTilde(), shape=shape, **more)
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, k, *, clip: term(x0, eps, k) * 2 * math.log(2))
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, k: term(x0, eps, k) * 2 * math.log(2))
     return made
 
 

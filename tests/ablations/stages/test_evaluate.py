@@ -102,7 +102,7 @@ def test_a_bound_reads_the_fit(analytic):
     moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
     diffusion, data = network_of(root, stage), stage.cell.data.load()
     images = data.images["validation"]
-    settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
+    settings = {"exact": 2, "strata": 2, "seed": 3}
     scores = []
     for x0_variance in (analytic_x0_variance(moments), moments["error"]):
         diffusion.fit(x0_variance)
@@ -183,7 +183,7 @@ def test_the_importance_weighted_bound_and_how_loose_the_bound_is(tmp_path, word
     folder, metrics = Journal(tmp_path).folder(stage.id), result.metrics
     model, plan = network_of(tmp_path, stage), stage.cell.evaluation
     scored = importance_weighted(
-        model, stage.cell.data.load().images["test"], draws=2, seed=plan.seed, clip=True, steps=plan.horizon
+        model, stage.cell.data.load().images["test"], draws=2, seed=plan.seed, steps=plan.horizon
     )
     for metric, values, halves in (
         ("nll_iwae", scored.total, scored.halves),
