@@ -28,6 +28,7 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
 from diffusion_core.solvers import Heun
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
@@ -147,7 +148,7 @@ def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
         **(pairs if workload.device.type == "cuda" else {}),
         "ddim, 10 steps": chain(Ddim(steps=10)),
         "heun, 10 steps": chain(Heun(steps=10)),
-        "bound, 10 of 100 terms": lambda: bound(model, images, exact=1, strata=1, seed=0, batch=n),
+        "bound, 10 of 100 terms": lambda: bound(model, images, Stratification(1, 1), seed=0, batch=n),
         "continuous bound, 10 draws": lambda: continuous_bound(model, images, draws=10, seed=0, batch=n),
         "flow likelihood, 2 steps, 1 probe": lambda: flow_likelihood(model, images, steps=2, probes=1, seed=0),
         "fit, 100 levels, 1/10 of the images": lambda: noise_moments(model, images, draws=max(1, n // 10), seed=0),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from diffusion_core.networks.unet import UNet as UNet
     from diffusion_core.samplers import Ancestral as Ancestral
     from diffusion_core.samplers import Ddim as Ddim
+    from diffusion_core.stratified import Stratification as Stratification
     from diffusion_core.trainer import train as train
     from diffusion_core.trainer import trained as trained
     from diffusion_core.training import Training as Training
@@ -54,6 +55,7 @@ PLACES = {
     "UNet": "networks.unet",
     "Ancestral": "samplers",
     "Ddim": "samplers",
+    "Stratification": "stratified",
     "train": "trainer",
     "trained": "trainer",
     "Training": "training",

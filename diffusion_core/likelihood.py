@@ -44,7 +44,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.stratified import HALVES, draws, strata_of
+from diffusion_core.stratified import HALVES, USUAL, Stratification, draws
 from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
@@ -109,14 +109,14 @@ def own_error(halves: Tensor) -> float:
 def bound(
     diffusion: Diffusion,
     raw: Tensor,
+    stratification: Stratification = USUAL,
     *,
-    exact: int,
-    strata: int,
     seed: int,
     steps: int | None = None,
     batch: int = 512,
 ) -> Bound:
-    """The bound on stored data [N, …] over the full chain or one of `steps` steps."""
+    """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
+    stratification."""
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
@@ -133,9 +133,7 @@ def bound(
             ]
         return (torch.cat(parts) * per_nat).double()
 
-    for stratum, k, at_k, term in draws(
-        diffusion.encoding, raw, codes, strata_of(chain.steps, exact, strata), seed, term_at
-    ):
+    for stratum, k, at_k, term in draws(diffusion.encoding, raw, codes, stratification.of(chain.steps), seed, term_at):
         part = L0 if stratum.first == 1 else Lt
         part += term * (stratum.length / stratum.draws)
         total.index_add_(0, k.flatten(), at_k.flatten())

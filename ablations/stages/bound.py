@@ -34,6 +34,7 @@ from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 
 IMAGE_BYTES = 3 * 8
@@ -131,7 +132,8 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
     with model.network_in("float32", captured=cell.training.captured):
-        return bound(model, images, exact=plan.exact, strata=plan.strata, seed=plan.seed, steps=plan.horizon)
+        times = Stratification(plan.exact, plan.strata)
+        return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
 
 
 def _continuous(

@@ -19,6 +19,7 @@ from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing import check_conditioning
 from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
@@ -78,8 +79,8 @@ def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labe
 
 
 SCORES = {
-    "bound": lambda model, x: bound(model, x, exact=2, strata=3, seed=0, batch=4).total,
-    "of fewer steps": lambda model, x: bound(model, x, exact=1, strata=2, seed=0, steps=7, batch=4).total,
+    "bound": lambda model, x: bound(model, x, Stratification(2, 3), seed=0, batch=4).total,
+    "of fewer steps": lambda model, x: bound(model, x, Stratification(1, 2), seed=0, steps=7, batch=4).total,
     "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, batch=4).total,
     "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, steps=20).total,
     "flow": lambda model, x: flow_likelihood(model, x, steps=8, probes=2, seed=0).total,

@@ -17,6 +17,7 @@ from diffusion_core.likelihood import bound, own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import (
     GaussianData,
     MixtureData,
@@ -171,7 +172,7 @@ def test_in_two_dimensions_it_lies_between_the_bound_and_the_entropy():
         gap = weighted(model, raw, draws).total - own
         gaps.append(gap.mean().item())
         assert gap.mean() > -4 * gap.std() / len(raw) ** 0.5
-    loose = bound(model, raw, exact=12, strata=1, seed=0).total - own
+    loose = bound(model, raw, Stratification(12, 1), seed=0).total - own
     assert loose.mean() > gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.5 * loose.mean()
 

@@ -21,6 +21,7 @@ from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import column, diffusion
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
@@ -126,13 +127,13 @@ def test_the_whole_bound_of_latent_diffusion_is_the_likelihood(raw, schedule, bo
     totals = []
     for sign in (1.0, -1.0):
         both_signs.append(sign)
-        totals.append(bound(model, raw, exact=HORIZON, strata=0, seed=3).total)
+        totals.append(bound(model, raw, Stratification(HORIZON, 0), seed=3).total)
     torch.testing.assert_close(torch.stack(totals).mean(0), MODEL.bits(raw), rtol=0, atol=1e-6)
 
 
 def test_reconstruction_and_entropy_are_those_of_the_vae(raw):
     model = of_standard_normal()
-    diffused = bound(model, raw, exact=HORIZON, strata=0, seed=5)
+    diffused = bound(model, raw, Stratification(HORIZON, 0), seed=5)
     alone = Vae(model.encoding).bound(raw, seed=5)
     assert torch.equal(diffused.reconstruction, alone.reconstruction)
     assert torch.equal(diffused.entropy, alone.entropy)
@@ -177,7 +178,7 @@ def test_draws_depend_on_seed_step_and_purpose():
 def test_terms_per_step_are_in_bits_of_the_image(raw):
     """Over all steps they add up to L_0 without the Jacobian, and the rest."""
     model = of_standard_normal()
-    found = bound(model, raw, exact=HORIZON, strata=0, seed=1)
+    found = bound(model, raw, Stratification(HORIZON, 0), seed=1)
     assert float(found.per_step[0]) == pytest.approx(float(found.L0.mean()) - model.encoding.offset_bits)
     assert float(found.per_step[1:].sum()) == pytest.approx(float(found.Lt.mean()))
 

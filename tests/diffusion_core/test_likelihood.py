@@ -13,6 +13,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.variances import BetaTilde
@@ -39,7 +40,7 @@ def spied(seen: Seen) -> Diffusion:
 
 
 def estimate(diffusion: Diffusion, raw: Tensor, seed: int = 0, exact: int = HORIZON, strata: int = 0, **more) -> Bound:
-    return bound(diffusion.with_clip(False), raw, exact=exact, strata=strata, seed=seed, **more)
+    return bound(diffusion.with_clip(False), raw, Stratification(exact, strata), seed=seed, **more)
 
 
 def points(n: int) -> Tensor:
@@ -194,7 +195,7 @@ def test_clipping_changes_the_bound_of_bounded_data_only():
     ):
         loud = diffusion(lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), encoding=encoding, shape=(1, 2, 2))
         clipped, free = (
-            bound(loud.with_clip(clip), raw, exact=HORIZON, strata=1, seed=0).total for clip in (True, False)
+            bound(loud.with_clip(clip), raw, Stratification(HORIZON, 1), seed=0).total for clip in (True, False)
         )
         assert torch.equal(clipped, free) != encoding.bounded
 

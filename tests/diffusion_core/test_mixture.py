@@ -17,6 +17,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Linear
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
@@ -47,7 +48,7 @@ def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entrop
     """On held-out points, less their own −log2 p, whose mean is the entropy: what is left is the bound's gap."""
     points = DATA.sample(20_000, 2)
     exact = -DATA.density.log_prob(points) / (2 * math.log(2))
-    gap = bound(trained, points.float(), exact=10, strata=30, seed=0, batch=20_000).total - exact
+    gap = bound(trained, points.float(), Stratification(10, 30), seed=0, batch=20_000).total - exact
     error = gap.std().item() / len(gap) ** 0.5
     assert error < 0.01
     assert -3 * error < gap.mean().item() < 0.05

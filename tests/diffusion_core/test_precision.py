@@ -13,6 +13,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.samplers import model
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
@@ -64,7 +65,7 @@ def test_the_bound_is_float32_whatever_is_around_it():
     raw = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
     def score():
-        return bound(diffusion, raw, exact=2, strata=2, seed=0)
+        return bound(diffusion, raw, Stratification(2, 2), seed=0)
 
     plain = score().total
     with torch.autocast("cpu", torch.bfloat16):

@@ -24,6 +24,7 @@ from diffusion_core.parameterizations import X0, EdmParameterization, Parameteri
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import DATA, diffusion, exact_model, expected_bound
 from diffusion_core.testing.variants import name
 from diffusion_core.trainer import train
@@ -68,7 +69,7 @@ def test_a_network_that_needs_its_estimate_to_be_exact_has_the_exact_models_boun
 
 
 SCORES = {
-    "bound": lambda model: bound(model, POINTS, exact=2, strata=2, seed=0, batch=5).total,
+    "bound": lambda model: bound(model, POINTS, Stratification(2, 2), seed=0, batch=5).total,
     "continuous": lambda model: continuous_bound(model, POINTS, draws=3, seed=0).total,
     "flow": lambda model: flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
     "moments": lambda model: noise_moments(model, POINTS, draws=9, seed=0).error,

@@ -24,6 +24,7 @@ from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.variants import name
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
@@ -101,7 +102,7 @@ def test_a_sampler_waits_at_no_step(sampler):
 @pytest.mark.parametrize("parameterization", [V(), Mu()], ids=name)
 def test_a_bound_waits_at_no_draw(parameterization):
     diffusion, raw = model(CUDA, parameterization=parameterization, horizon=25), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: bound(diffusion, raw, exact=n, strata=n, seed=0)) for n in (1, 2))
+    few, more = (waits(lambda n=n: bound(diffusion, raw, Stratification(n, n), seed=0)) for n in (1, 2))
     assert more == few
 
 
