@@ -28,11 +28,12 @@ from diffusion_core.schedules import Rectified
 from diffusion_core.testing import check_coupling
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.trainer import train, trained
+from diffusion_core.trainer import Trainer, trained
 from diffusion_core.training import Training
 from tests.axes import members
 from tests.diffusion_core.learners import BASE, image_learner, learner_of_points, told_learner
 
+CPU = torch.device("cpu")
 PLAN = Training(steps=2, batch=6, warmup=0, precision="float32")
 PAIRING = tuple(coupling for coupling in members(Coupling) if not coupling.independent)
 
@@ -187,7 +188,7 @@ def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN, world: in
     for rank in range(world):
         learner, data = learner_of()
         learner.diffusion.choices = learner.choices = replace(learner.choices, coupling=coupling)
-        list(train(learner, data, plan, 0, ranks=OneOf(rank, world)))
+        list(Trainer(learner, plan, CPU, OneOf(rank, world)).run(data, 0))
         values = [{"raw": raw, **draws} for raw, draws in seen]
         each = len(values) // plan.steps
         shares.append([values[i * each : (i + 1) * each] for i in range(plan.steps)])
@@ -275,6 +276,6 @@ def test_nothing_is_paired_or_fetched_where_noise_is_independent(monkeypatch):
     monkeypatch.setattr(trainer_module, "fetched", counted)
     monkeypatch.setattr(DiffusionLearner, "paired", None)
     learner, data = points()
-    list(train(learner, data, PLAN, 0, ranks=OneOf(0, 2)))
+    list(Trainer(learner, PLAN, CPU, OneOf(0, 2)).run(data, 0))
     assert sizes == [PLAN.batch, PLAN.batch // 2, PLAN.batch // 2]
     assert len(batch_indices(0, 0, len(data), PLAN.batch)) == PLAN.batch
