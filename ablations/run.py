@@ -70,7 +70,7 @@ def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Jou
         if request.tracking_models and ended.tracker is not None:
             deliver_models(ended.tracker, ended.records, journal)
         if grid.file.deck and not ended.stop:
-            from ablations.theory.strips import write_deck
+            from ablations.results.deck import write_deck
 
             write_deck(folder, ended.records, journal, cells.here.data)
         return finish(folder, journal, ended)

@@ -28,6 +28,7 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
 from diffusion_core.solvers import Heun
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
@@ -135,11 +136,11 @@ def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     n = workload.batch
 
     def chain(sampler: Sampler) -> Callable[[], object]:
-        return lambda: sampler.sample(model, n, seed=0, clip=True, batch=n)
+        return lambda: sampler.sample(model, n, seed=0, batch=n)
 
     def recorded() -> object:
         with model.network_in("float32", captured=True):
-            return Ancestral(steps=50).sample(model, n, seed=0, clip=True, batch=n)
+            return Ancestral(steps=50).sample(model, n, seed=0, batch=n)
 
     pairs = {"ancestral, 50 steps": chain(Ancestral(steps=50)), "ancestral, 50 steps, recorded": recorded}
     return {
@@ -147,10 +148,8 @@ def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
         **(pairs if workload.device.type == "cuda" else {}),
         "ddim, 10 steps": chain(Ddim(steps=10)),
         "heun, 10 steps": chain(Heun(steps=10)),
-        "bound, 10 of 100 terms": lambda: bound(model, images, exact=1, strata=1, seed=0, clip=True, batch=n),
-        "continuous bound, 10 draws": lambda: continuous_bound(model, images, draws=10, seed=0, clip=True, batch=n),
+        "bound, 10 of 100 terms": lambda: bound(model, images, Stratification(1, 1), seed=0, batch=n),
+        "continuous bound, 10 draws": lambda: continuous_bound(model, images, draws=10, seed=0, batch=n),
         "flow likelihood, 2 steps, 1 probe": lambda: flow_likelihood(model, images, steps=2, probes=1, seed=0),
-        "fit, 100 levels, 1/10 of the images": lambda: noise_moments(
-            model, images, draws=max(1, n // 10), seed=0, clip=True
-        ),
+        "fit, 100 levels, 1/10 of the images": lambda: noise_moments(model, images, draws=max(1, n // 10), seed=0),
     }

@@ -214,7 +214,7 @@ def sampling_call(workload: Workload, undone: Measure, objective: Objective) -> 
 
     def call() -> None:
         with undone.around(), diffusion.network_in(precision):
-            Ddim(steps=1).sample(diffusion, workload.batch, seed=0, clip=True, batch=workload.batch)
+            Ddim(steps=1).sample(diffusion, workload.batch, seed=0, batch=workload.batch)
 
     return call
 

@@ -99,7 +99,7 @@ def _sampling(size: Workload, model: Diffusion, name: str, setting: Setting) -> 
 
     def draw() -> Tensor:
         with model.network_in(precision):
-            return Ddim(steps=STEPS).sample(model, size.batch, seed=0, clip=True, batch=size.batch)
+            return Ddim(steps=STEPS).sample(model, size.batch, seed=0, batch=size.batch)
 
     return Case(f"ours, {name}{precision}", model.network, precision, draw)
 

@@ -5,7 +5,7 @@
     model = dc.Diffusion(dc.Choices(network=dc.UNet(), horizon=1000), dc.GreyLevels(256), (1, 8, 8))
     model.initialise(seed=0)
     dc.trained(dc.DiffusionLearner(model), images, dc.Training(steps=1000), seed=0)
-    samples = dc.Ddim(steps=50).sample(model, 16, seed=0, clip=True)
+    samples = dc.Ddim(steps=50).sample(model, 16, seed=0)
 
 What a first program needs is here; the other choices of an axis are in its file (`schedules`, `variances`, …). Nothing
 is imported before it is used: torch takes seconds.
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from diffusion_core.networks.unet import UNet as UNet
     from diffusion_core.samplers import Ancestral as Ancestral
     from diffusion_core.samplers import Ddim as Ddim
+    from diffusion_core.stratified import Stratification as Stratification
     from diffusion_core.trainer import train as train
     from diffusion_core.trainer import trained as trained
     from diffusion_core.training import Training as Training
@@ -54,6 +55,7 @@ PLACES = {
     "UNet": "networks.unet",
     "Ancestral": "samplers",
     "Ddim": "samplers",
+    "Stratification": "stratified",
     "train": "trainer",
     "trained": "trainer",
     "Training": "training",

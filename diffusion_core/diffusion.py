@@ -40,13 +40,14 @@ class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
     Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
-    of a view (`given`).
+    of a view (`given`). If `clip`, x̂_0 of bounded data is held within their bounds (`with_clip`).
     """
 
     all_times: Tensor
     x0_variance: Tensor
     terms: Tensor
     labels: Tensor | None = None
+    clip: bool = True
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> None:
         """A diffusion of data x_0 of `shape` [C, …], of `classes` classes, 0 for data without labels; ValueError where
@@ -61,8 +62,7 @@ class Diffusion(nn.Module):
                 "take data with labels, or conditioning=unconditional"
             )
         self.choices = choices
-        self.encoding = encoding
-        self.shape = shape
+        self.encoding, self.shape = encoding, shape
         self.classes = classes if choices.conditioning.labelled else 0
         unknown = torch.full((choices.horizon + 1,), math.nan, dtype=torch.float64)
         self.register_buffer("all_times", torch.arange(choices.horizon + 1), persistent=False)
@@ -193,10 +193,15 @@ class Diffusion(nn.Module):
         other.x0_variance = self.x0_variance
         return other
 
+    def with_clip(self, clip: bool) -> Diffusion:
+        """A view whose x̂_0 of bounded data is clipped, or not, where it is scored, fitted or sampled."""
+        view = self._view(self.labels)
+        view.clip = clip
+        return view
+
     def _with(self, choices: Choices) -> Diffusion:
         other = Diffusion(choices, self.encoding, self.shape, self.classes)
-        other.denoiser = self.denoiser
-        other.labels = self.labels
+        other.denoiser, other.labels, other.clip = self.denoiser, self.labels, self.clip
         return other.to(self.device).train(self.training)
 
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
@@ -234,16 +239,16 @@ class Diffusion(nn.Module):
         return moved
 
     def clipped(self, x0: Tensor) -> Tensor:
-        """x̂_0 within the data's bounds, where they have any."""
-        return clipped(x0) if self.encoding.bounded else x0
+        """x̂_0 within the data's bounds, where they have any and it is to be clipped."""
+        return clipped(x0) if self.clip and self.encoding.bounded else x0
 
-    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Reverse:
-        """p_θ of the chain's steps k int64 [B], at x_t [B, …]; `clip` acts on bounded data only."""
+    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor) -> Reverse:
+        """p_θ of the chain's steps k int64 [B], at x_t [B, …]."""
         pair = chain.pair(k)
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
-        x0, eps = self.estimate(output, x_t, trained, clip=clip)
+        x0, eps = self.estimate(output, x_t, trained)
         return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
 
     def _fitted(self, t: Tensor) -> Tensor:
@@ -253,22 +258,22 @@ class Diffusion(nn.Module):
         low = t.long()
         return torch.lerp(self.x0_variance[low], self.x0_variance[(low + 1).clamp(max=self.choices.horizon)], t - low)
 
-    def estimate(self, output: Tensor, x_t: Tensor, trained: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
+    def estimate(self, output: Tensor, x_t: Tensor, trained: Pair) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) that the denoiser's output at x_t stands for; `trained` is the step that it was trained on."""
-        return self.denoiser.estimate(output, x_t, trained, clip=clip and self.encoding.bounded)
+        return self.denoiser.estimate(output, x_t, trained, clip=self.clip and self.encoding.bounded)
 
-    def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
+    def predict(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
         reason = level_refusal(self.choices)
         if reason is not None:
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
         output, _ = self.denoised(x_t, t, level)
-        return self.estimate(output, x_t, level, clip=clip)
+        return self.estimate(output, x_t, level)
 
-    def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Tensor:
+    def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""
-        return self.term_of(x0, self.reverse(diffuse(x0, eps, self.gamma(chain.times[k])), chain, k, clip=clip))
+        return self.term_of(x0, self.reverse(diffuse(x0, eps, self.gamma(chain.times[k])), chain, k))
 
     def term_of(self, x0: Tensor, p: Reverse) -> Tensor:
         """L_{k−1} (L_0 where the step ends in clean data) in nats [B], of the steps p at data x_0 [B, …]."""
@@ -281,8 +286,7 @@ class Diffusion(nn.Module):
         return terms.index_copy(0, rows, self.encoding.decoder_term(*clean).to(terms.dtype)) if len(rows) else terms
 
     def term_in_all_rows(self, x0: Tensor, p: Reverse) -> Tensor:
-        """The same, with the decoder computed in every row; rows that do not need it get values that cannot
-        overflow."""
+        """The same, with the decoder in every row, at values that cannot overflow where it is not needed."""
         first = p.pair.ends_clean.reshape(-1, *[1] * (x0.ndim - 1))
         decoder = self.encoding.decoder_term(x0, torch.where(first, p.mean, x0), torch.where(first, p.log_variance, 0))
         return torch.where(p.pair.ends_clean, decoder, denoising_term(x0, p))

@@ -47,23 +47,21 @@ def noise_moments(
     *,
     draws: int,
     seed: int,
-    clip: bool,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Moments:
     """The moments over `draws` images of stored data [N, …], the same at every t, and as many noises per t.
 
-    x̂_0 is clipped in `error` if that is asked for and data are bounded, and never in `noise`, whose ε̂ must be the
-    network's own.
+    x̂_0 is clipped in `error` as the diffusion clips it, and never in `noise`, whose ε̂ must be the network's own.
     """
     diffusion, x0 = _data(diffusion, raw, draws, seed)
-    chain = diffusion.chain()
+    chain, own = diffusion.chain(), diffusion.with_clip(False)
     noise, noise_se, error = torch.zeros(3, chain.steps, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         k = torch.full((draws,), t, device=raw.device)
         with precision.exact(raw.device):
-            p = diffusion.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k, clip=False)
-        held = diffusion.clipped(p.x0) if clip else p.x0
+            p = own.reverse(diffuse(x0, eps, chain.pair(k).gamma_t), chain, k)
+        held = diffusion.clipped(p.x0)
         cleared = mean_dims(eps.double() ** 2 - p.eps.double() ** 2)
         noise[t - 1], noise_se[t - 1] = cleared.mean(), cleared.std() / math.sqrt(draws) if draws > 1 else math.inf
         error[t - 1] = mean_dims((x0 - held) ** 2).double().mean()
@@ -99,7 +97,6 @@ def bound_terms(
     *,
     draws: int,
     seed: int,
-    clip: bool,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Tensor:
     """E of the bound's term of the step from t to s < t, in nats [T + 1, T + 1] float64; ∞ where s ≥ t.
@@ -114,18 +111,18 @@ def bound_terms(
     for t in range(1, chain.steps + 1):
         eps = normal(seed, t, "fit/eps", tuple(x0.shape), raw.device)
         with precision.exact(raw.device):
-            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, levels[: t + 1], clip)
+            terms[t, :t] = _terms_from(diffusion, x0, eps, chain, levels[: t + 1])
         progress(t / chain.steps)
     return terms
 
 
-def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor, clip: bool) -> Tensor:
+def _terms_from(diffusion: Diffusion, x0: Tensor, eps: Tensor, chain: Chain, levels: Tensor) -> Tensor:
     """The mean terms [t] of the steps from t to s = 0..t − 1, whose noise levels γ_0..γ_t are `levels`."""
     times = torch.full((len(x0),), len(levels) - 1, device=x0.device)
     trained = chain.trained_pair(times)
     x_t = diffuse(x0, eps, trained.gamma_t)
     output, raw = diffusion.denoised(x_t, times, trained)
-    estimate, fitted = diffusion.estimate(output, x_t, trained, clip=clip), diffusion.x0_variance[times]
+    estimate, fitted = diffusion.estimate(output, x_t, trained), diffusion.x0_variance[times]
     variance = diffusion.choices.variance
 
     def step(level: Tensor, count: int) -> Pair:
@@ -165,18 +162,16 @@ def _mean_terms(variance: Variance, pair: Pair, error: Tensor, raw: Tensor, fitt
     return dims * mean_dims(kl.expand_as(like)).double()
 
 
-def with_optimal_spacing(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, clip: bool) -> Diffusion:
+def with_optimal_spacing(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int) -> Diffusion:
     """The diffusion with the spacing that minimises its bound over `draws` images of stored data [N, …]."""
     spaced = diffusion.with_spacing(OptimalSpacing())
-    spaced.fit_terms(bound_terms(diffusion, raw, draws=draws, seed=seed, clip=clip))
+    spaced.fit_terms(bound_terms(diffusion, raw, draws=draws, seed=seed))
     return spaced
 
 
-def with_fitted_variance(
-    diffusion: Diffusion, variance: Fitted, raw: Tensor, *, draws: int, seed: int, clip: bool
-) -> Diffusion:
+def with_fitted_variance(diffusion: Diffusion, variance: Fitted, raw: Tensor, *, draws: int, seed: int) -> Diffusion:
     """The diffusion with a variance that is fitted to its network over `draws` images of stored data [N, …]."""
-    moments = noise_moments(diffusion, raw, draws=draws, seed=seed, clip=clip)
+    moments = noise_moments(diffusion, raw, draws=draws, seed=seed)
     fitted = diffusion.with_variance(variance)
     fitted.fit(variance.x0_variance(moments))
     return fitted

@@ -35,7 +35,8 @@ __all__ = ["guided"]
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """The guide `other` of a diffusion `own`, with w = `scale` at the noise levels `low` < σ ≤ `high`."""
+    """The guide `other` of a diffusion `own`, both without clipping, with w = `scale` at the noise levels `low` < σ ≤
+    `high`."""
 
     own: Diffusion
     other: Diffusion
@@ -58,28 +59,29 @@ class Guide:
 
 
 class Guided(Diffusion):
-    """A view of a diffusion whose x̂_0 is guided; σ² and everything else are the diffusion's."""
+    """A view of a diffusion whose x̂_0 is guided, and then clipped if `clip`; σ² and everything else are the
+    diffusion's."""
 
-    def __init__(self, guide: Guide) -> None:
+    def __init__(self, guide: Guide, clip: bool) -> None:
         nn.Module.__init__(self)
         vars(self).update(vars(guide.own))
-        self.guide = guide
+        self.guide, self.clip = guide, clip
 
-    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor, *, clip: bool) -> Reverse:
-        p = self.guide.own.reverse(x_t, chain, k, clip=False)
-        x0 = self.guide.x0(p.x0, p.pair.gamma_t, lambda: self.guide.other.reverse(x_t, chain, k, clip=False).x0)
-        x0, eps = self._held(x0, x_t, p.pair, clip=clip)
+    def reverse(self, x_t: Tensor, chain: Chain, k: Tensor) -> Reverse:
+        p = self.guide.own.reverse(x_t, chain, k)
+        x0 = self.guide.x0(p.x0, p.pair.gamma_t, lambda: self.guide.other.reverse(x_t, chain, k).x0)
+        x0, eps = self._held(x0, x_t, p.pair)
         return replace(p, x0=x0, eps=eps)
 
-    def predict(self, x_t: Tensor, t: Tensor, *, clip: bool) -> tuple[Tensor, Tensor]:
+    def predict(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         level = Pair.level(self.gamma(t))
-        own, _ = self.guide.own.predict(x_t, t, clip=False)
-        x0 = self.guide.x0(own, level.gamma_t, lambda: self.guide.other.predict(x_t, t, clip=False)[0])
-        return self._held(x0, x_t, level, clip=clip)
+        own, _ = self.guide.own.predict(x_t, t)
+        x0 = self.guide.x0(own, level.gamma_t, lambda: self.guide.other.predict(x_t, t)[0])
+        return self._held(x0, x_t, level)
 
-    def _held(self, x0: Tensor, x_t: Tensor, pair: Pair, *, clip: bool) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) of a guided x̂_0, clipped to the data's bounds if `clip`."""
-        x0 = self.clipped(x0) if clip else x0
+    def _held(self, x0: Tensor, x_t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) of a guided x̂_0, clipped if the view is."""
+        x0 = self.clipped(x0)
         return x0, noise_of(x0, x_t, pair)
 
     def given(self, labels: Tensor | None) -> Diffusion:
@@ -90,7 +92,7 @@ class Guided(Diffusion):
 
     def picked(self, places: slice | Tensor) -> Diffusion:
         guide = self.guide
-        return Guided(replace(guide, own=guide.own.picked(places), other=guide.other.picked(places)))
+        return Guided(replace(guide, own=guide.own.picked(places), other=guide.other.picked(places)), self.clip)
 
     @contextmanager
     def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
@@ -118,4 +120,6 @@ def guided(
     times = diffusion.all_times
     if len(times) != len(guide.all_times) or not torch.equal(diffusion.gamma(times), guide.gamma(times)):
         raise ValueError("a guide has the diffusion's T and its noise levels at every t: take one of the same schedule")
-    return diffusion if scale == 1 else Guided(Guide(diffusion, guide, scale, low, high))
+    if scale == 1:
+        return diffusion
+    return Guided(Guide(diffusion.with_clip(False), guide.with_clip(False), scale, low, high), diffusion.clip)

@@ -85,7 +85,6 @@ def importance_weighted(
     *,
     draws: int,
     seed: int,
-    clip: bool,
     steps: int | None = None,
     progress: Callable[[float], None] = lambda share: None,
 ) -> Weighted:
@@ -95,7 +94,7 @@ def importance_weighted(
     """
     if draws < 2:
         raise ValueError(f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
-    path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps), clip)
+    path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps))
     nats = []
     for draw in range(HALVES * draws):
         code = model.encoding.code(raw, seed, f"iwae/code/{draw}")
@@ -112,7 +111,7 @@ def _of_no_steps(x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
     return 0.5 * sum_dims(x0.double() ** 2 + math.log(2 * math.pi))
 
 
-def _path(diffusion: Diffusion, chain: Chain, clip: bool, x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
+def _path(diffusion: Diffusion, chain: Chain, x0: Tensor, noise: Callable[[int], Tensor]) -> Tensor:
     """−log w of one path of each x_0 [N, …], whose x_{τ_k} is by noise(k) [N, …]; in nats, float64 [N]."""
     eps = noise(chain.steps)
     gamma = diffusion.gamma(chain.times[-1:]).expand(len(x0))
@@ -123,7 +122,7 @@ def _path(diffusion: Diffusion, chain: Chain, clip: bool, x0: Tensor, noise: Cal
         parts = []
         for rows in torch.split(torch.arange(len(x0), device=x0.device), CHUNK):
             with precision.exact(x0.device):
-                p = diffusion.picked(rows).reverse(x[rows], chain, torch.full_like(rows, k), clip=clip)
+                p = diffusion.picked(rows).reverse(x[rows], chain, torch.full_like(rows, k))
             parts.append((diffusion.term_of(x0[rows], p), x[rows]) if k == 1 else _step(x0[rows], eps[rows], p))
         terms, x = (torch.cat(part) for part in zip(*parts, strict=True))
         nats = nats + terms

@@ -44,7 +44,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.stratified import HALVES, draws, strata_of
+from diffusion_core.stratified import HALVES, USUAL, Stratification, draws
 from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
@@ -109,15 +109,14 @@ def own_error(halves: Tensor) -> float:
 def bound(
     diffusion: Diffusion,
     raw: Tensor,
+    stratification: Stratification = USUAL,
     *,
-    exact: int,
-    strata: int,
     seed: int,
-    clip: bool,
     steps: int | None = None,
     batch: int = 512,
 ) -> Bound:
-    """The bound on stored data [N, …] over the full chain or one of `steps` steps."""
+    """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
+    stratification."""
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
@@ -129,16 +128,12 @@ def bound(
     def term_at(x0: Tensor, eps: Tensor, k: Tensor) -> Tensor:
         with precision.exact(raw.device):
             parts = [
-                diffusion.rows(i, i + batch).term(
-                    x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch], clip=clip
-                )
+                diffusion.rows(i, i + batch).term(x0[i : i + batch], eps[i : i + batch], chain, k[i : i + batch])
                 for i in range(0, len(raw), batch)
             ]
         return (torch.cat(parts) * per_nat).double()
 
-    for stratum, k, at_k, term in draws(
-        diffusion.encoding, raw, codes, strata_of(chain.steps, exact, strata), seed, term_at
-    ):
+    for stratum, k, at_k, term in draws(diffusion.encoding, raw, codes, stratification.of(chain.steps), seed, term_at):
         part = L0 if stratum.first == 1 else Lt
         part += term * (stratum.length / stratum.draws)
         total.index_add_(0, k.flatten(), at_k.flatten())
@@ -177,9 +172,7 @@ def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def continuous_bound(
-    diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, clip: bool, batch: int = 512
-) -> Terms:
+def continuous_bound(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, batch: int = 512) -> Terms:
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
     if draws < 1:
         raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
@@ -198,7 +191,7 @@ def continuous_bound(
         x_t = diffuse(x0, eps, diffusion.gamma(t))
         with precision.exact(x0.device):
             parts = [
-                diffusion.rows(i, i + batch).predict(x_t[i : i + batch], t[i : i + batch], clip=clip)[1]
+                diffusion.rows(i, i + batch).predict(x_t[i : i + batch], t[i : i + batch])[1]
                 for i in range(0, len(x0), batch)
             ]
         Lt += 0.5 * (end - start) / draws * sum_dims((eps - torch.cat(parts)) ** 2).double()
@@ -211,15 +204,14 @@ def continuous_bound(
 
 @torch.no_grad()
 def estimate_variance(
-    diffusion: Diffusion, timesteps: TimestepSampler, raw: Tensor, *, draws: int, batch: int, seed: int, clip: bool
+    diffusion: Diffusion, timesteps: TimestepSampler, raw: Tensor, *, draws: int, batch: int, seed: int
 ) -> float:
     """Variance of the bound's estimate by one t per image, in (bits/dim)² per image (Kingma et al. 2021, Fig. 4b).
 
     It is B · Var of the mean over a batch of B = `batch` images whose t are drawn together from the density of
     `timesteps`, by `draws` ≥ 2 repetitions on the same images: L_T and differences between images have no part in it,
     and nor has L_0, which as in the paper counts as known, so that t = 1 adds nothing. For independent t it is the
-    mean over images of Var[T L_{t−1} [t > 1]]. `clip` is that of the bound whose estimate it is. Images [N, …] beyond
-    the last whole batch are left out.
+    mean over images of Var[T L_{t−1} [t > 1]]. Images [N, …] beyond the last whole batch are left out.
     """
     if draws < 2:
         raise ValueError(f"a variance needs at least 2 draws, got {draws}")
@@ -232,7 +224,7 @@ def estimate_variance(
             t, weight = timesteps(uniform(seed, j, f"variance/t/{i}", (n,), raw.device))
             eps = normal(seed, j, f"variance/eps/{i}", tuple(x0.shape), raw.device)
             with precision.exact(raw.device):
-                term = diffusion.rows(i, i + n).term(x0, eps, chain, t, clip=clip) * per_nat
+                term = diffusion.rows(i, i + n).term(x0, eps, chain, t) * per_nat
             scale = torch.where(t > 1, weight * chain.steps * diffusion.encoding.share, 0)
             means.append((scale * term.double()).mean())
         variances.append(n * torch.stack(means).var())

@@ -70,6 +70,8 @@ def flow_likelihood(
         raise ValueError(reason)
     if steps < 1 or probes < 1:
         raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
+    # The flow's ε̂ is the network's own.
+    diffusion = diffusion.with_clip(False)
     encoding, dims = diffusion.encoding, math.prod(diffusion.shape)
     code = encoding.density_code(raw, seed, "ode/dequantise")
     x0 = code.x0
@@ -137,7 +139,7 @@ def _slope(
     dtype = next(diffusion.network.parameters()).dtype
     with torch.enable_grad(), precision.exact(x.device):
         x_in = x.detach().to(dtype).requires_grad_()
-        _, eps = diffusion.predict(x_in, time(gamma).expand(len(x)), clip=False)
+        _, eps = diffusion.predict(x_in, time(gamma).expand(len(x)))
         products = [
             torch.autograd.grad(eps, x_in, v.to(eps.dtype), retain_graph=i + 1 < len(directions))[0] * v
             for i, v in enumerate(directions)

@@ -58,7 +58,7 @@ class Sampler(ABC):
         return False
 
     @abstractmethod
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         """x [B, …] at time τ_{k−1} from x_t at τ_k; `noise()` ~ N(0, I), the same each time, is shaped like x_t."""
 
     def calls(self, steps: int) -> int:
@@ -70,7 +70,7 @@ class Sampler(ABC):
         return max(1, steps - round(self.skip * steps))
 
     def walk(
-        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor], *, clip: bool
+        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor]
     ) -> Iterator[Tensor]:
         """x after each step from x at τ_start, with `noise(k)` for step k.
 
@@ -78,7 +78,7 @@ class Sampler(ABC):
         """
         for k in range(start, 0, -1):
             with precision.exact(x.device):
-                x = self.step(diffusion, x, chain, k, partial(noise, k), clip=clip)
+                x = self.step(diffusion, x, chain, k, partial(noise, k))
             yield x
 
     @torch.no_grad()
@@ -88,7 +88,6 @@ class Sampler(ABC):
         n: int,
         *,
         seed: int,
-        clip: bool,
         first: int = 0,
         batch: int = 512,
         progress: Callable[[float], None] = lambda share: None,
@@ -100,7 +99,7 @@ class Sampler(ABC):
         parts = []
         for at in range(begin, end, batch):
             count = min(batch, end - at)
-            path = self.path(diffusion, at, count, seed=seed, clip=clip)
+            path = self.path(diffusion, at, count, seed=seed)
             x = next(path)
             for done in range(1, start + 1):
                 x = next(path)
@@ -109,7 +108,7 @@ class Sampler(ABC):
         return torch.cat(parts)[first - begin :]
 
     @torch.no_grad()
-    def path(self, diffusion: Diffusion, first: int, count: int, *, seed: int, clip: bool) -> Iterator[Tensor]:
+    def path(self, diffusion: Diffusion, first: int, count: int, *, seed: int) -> Iterator[Tensor]:
         """Samples `first`..`first + count` on their way: the noise they start from, and x after each step.
 
         `first` is a multiple of the noise's BLOCK. Where labels are given, sample i has the i-th.
@@ -123,12 +122,12 @@ class Sampler(ABC):
         places = chain.places
         x = noise(START)
         yield x
-        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(places[k]), clip=clip)
+        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(places[k]))
 
 
-def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, *, clip: bool) -> Reverse:
+def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int) -> Reverse:
     """p_θ of step k for all of x_t [B, …]."""
-    return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k, device=x_t.device), clip=clip)
+    return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k, device=x_t.device))
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,8 @@ class Ancestral(Sampler):
 
     reads_variance: ClassVar[bool] = True
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
-        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k)
         return p.gaussian.sample(noise()) if k > 1 else p.mean
 
 
@@ -168,6 +167,6 @@ class Ddim(Sampler):
         if not 0 <= self.eta <= 1:
             raise ValueError(f"sampler.eta must lie in [0, 1], got {self.eta}")
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
-        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k)
         return ddim(p.x0, p.eps, p.pair, self.eta, noise)

@@ -64,7 +64,7 @@ class Heun(Sampler):
     def calls(self, steps: int) -> int:
         return 2 * steps - 1
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         pair = chain.pair(torch.full((1,), k, device=x_t.device))
         level, last = chain.levels[k], chain.levels[-1]
         if self._stirs(level) and level < last:
@@ -75,14 +75,14 @@ class Heun(Sampler):
                 raised = diffusion.gamma(time)
             x_t = churned(x_t, pair.gamma_t, raised, self.churn_noise * noise())
             pair = Pair(raised, pair.gamma_s, raised)
-            x0, eps = diffusion.predict(x_t, time.expand(len(x_t)), clip=clip)
+            x0, eps = diffusion.predict(x_t, time.expand(len(x_t)))
         else:
-            p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+            p = reverse_at(diffusion, x_t, chain, k)
             x0, eps = p.x0, p.eps
         x_s = ddim(x0, eps, pair, 0.0, noise)
         if k == 1 or level == math.inf:
             return x_s
-        slope = reverse_at(diffusion, x_s, chain, k - 1, clip=clip).eps
+        slope = reverse_at(diffusion, x_s, chain, k - 1).eps
         alpha_s = torch.sigmoid(-pair.gamma_s).sqrt()
         length = torch.sigmoid(pair.gamma_s).sqrt() - alpha_s * torch.exp(0.5 * pair.gamma_t)
         return x_s + expand(0.5 * length, x_s) * (slope - eps)
@@ -119,17 +119,17 @@ class DpmSolver(Sampler):
 
     reads_variance: ClassVar[bool] = False
 
-    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise, *, clip: bool) -> Tensor:
-        p = reverse_at(diffusion, x_t, chain, k, clip=clip)
+    def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
+        p = reverse_at(diffusion, x_t, chain, k)
         return self._stepped(x_t, p.x0, p.pair, noise)
 
     def walk(
-        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor], *, clip: bool
+        self, diffusion: Diffusion, x: Tensor, chain: Chain, start: int, noise: Callable[[int], Tensor]
     ) -> Iterator[Tensor]:
         before: tuple[Tensor, Tensor] | None = None
         for k in range(start, 0, -1):
             with precision.exact(x.device):
-                p = reverse_at(diffusion, x, chain, k, clip=clip)
+                p = reverse_at(diffusion, x, chain, k)
                 length = p.pair.gamma_t - p.pair.gamma_s
                 estimate = p.x0
                 if self.order == 2 and before is not None and k > 1:

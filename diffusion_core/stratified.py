@@ -32,6 +32,8 @@ from torch import Tensor
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.randomness import excess, spread_normals, uniform
 
+__all__ = ["Stratification", "Stratum"]
+
 HALVES = 2
 """The halves of the draws, which share the images alone."""
 FRONT = (3, 2)
@@ -56,35 +58,44 @@ class Stratum:
         return self.last - self.first + 1
 
 
-def strata_of(steps: int, exact: int, strata: int) -> list[Stratum]:
-    """The strata of 1..K = `steps`: `exact` single times at both ends, and between them `strata` runs of equal length
-    in log t + λ t/K, of at least one time each. Strata that a short chain leaves over are further draws of its
-    times."""
-    if exact < 1 or (strata < 1 and 2 * exact < steps):
-        raise ValueError(
-            f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
-            f"got {exact=}, {strata=}"
-        )
-    first = min(exact, steps)
-    last = max(first, steps - exact)
-    runs = min(strata, last - first)
-    edges = [first]
-    place = [math.log(t / first) + EVEN * (t - first) / steps for t in range(first, last + 1)]
-    for j in range(1, runs + 1):
-        even = first + bisect_left(place, place[-1] * j / runs)
-        edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
-    once = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
-    once += [Stratum(t, t) for t in range(last + 1, steps + 1)]
-    more = [times - 1 for times in FRONT[:first]]
-    # Strata that a short chain cannot use are further draws of its times, from the first on.
-    spare = strata - runs
-    more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
-    return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
+@dataclass(frozen=True)
+class Stratification:
+    """A division of a chain's times into strata: `exact` single times at both ends, and between them `strata` runs of
+    equal length in log t + λ t/K, of at least one time each."""
+
+    exact: int = 3
+    strata: int = 13
+
+    def of(self, steps: int) -> list[Stratum]:
+        """The strata of 1..K = `steps`. Those that a short chain leaves over are further draws of its times."""
+        if self.exact < 1 or (self.strata < 1 and 2 * self.exact < steps):
+            raise ValueError(
+                f"the bound needs exact >= 1, and strata >= 1 unless exact covers all {steps} times from both ends, "
+                f"got exact={self.exact}, strata={self.strata}"
+            )
+        first = min(self.exact, steps)
+        last = max(first, steps - self.exact)
+        runs = min(self.strata, last - first)
+        edges = [first]
+        place = [math.log(t / first) + EVEN * (t - first) / steps for t in range(first, last + 1)]
+        for j in range(1, runs + 1):
+            even = first + bisect_left(place, place[-1] * j / runs)
+            edges.append(min(max(even, edges[-1] + 1), last - (runs - j)))
+        once = [*(Stratum(t, t) for t in range(1, first + 1)), *(Stratum(a + 1, b) for a, b in pairwise(edges))]
+        once += [Stratum(t, t) for t in range(last + 1, steps + 1)]
+        more = [times - 1 for times in FRONT[:first]]
+        # Strata that a short chain cannot use are further draws of its times, from the first on.
+        spare = self.strata - runs
+        more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
+        return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
+
+    def terms(self, steps: int) -> int:
+        """The number of terms of a chain of K = `steps` that are computed per image."""
+        return HALVES * sum(stratum.draws for stratum in self.of(steps))
 
 
-def draws_of(steps: int, exact: int, strata: int) -> int:
-    """The number of terms of a chain of K = `steps` that are computed per image."""
-    return HALVES * sum(stratum.draws for stratum in strata_of(steps, exact, strata))
+USUAL = Stratification()
+"""The stratification of a bound unless another is given."""
 
 
 def draws(

@@ -73,7 +73,7 @@ class Discrete(TimeDomain):
             output, raw = diffusion.denoiser.read(out, x_t)
 
             def term(output: Tensor) -> Tensor:
-                estimate = diffusion.estimate(output, x_t, pair, clip=False)
+                estimate = diffusion.denoiser.estimate(output, x_t, pair, clip=False)
                 p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
                 return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
 

@@ -113,6 +113,51 @@ class Trainer:
         refused = self.recorded.refused if self.recorded is not None else []
         return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
 
+    def run(
+        self, data: Tensor | Labelled, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
+    ) -> Iterator[Report]:
+        """Train on stored data [N, …], with labels where the learner takes them; report as the plan says and at the
+        end.
+
+        The data lie on the trainer's device, or on the CPU: then each batch is sent. `start` is (step, state) of an
+        earlier report. A loss that is not finite ends the run with a last report that says so.
+        """
+        plan, (values, classes) = self.plan, parts(data, self.learner.classes)
+        first = 0
+        if start is not None:
+            first, state = start
+            self.load(state)
+        self.learner.train()
+        mine = slice(None) if self.learner.pairs else self.ranks.share(plan.batch)
+        if plan.flips and values.dim() != 4:
+            shape = list(values.shape)
+            raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
+        means: list[Values] = []
+        marks, snapshots = frozenset(plan.snapshot_steps), dict[int, Values]()
+        for step in range(first, plan.steps):
+            labels = classes
+            if classes is not None:
+                labels = fetched(classes, batch_indices(seed, step, len(classes), plan.batch), self.device)
+            if step == 0:
+                self.begin(self._taken(values, seed, step, slice(None)), seed, labels)
+            means.append(self.step(self._taken(values, seed, step, mine), seed, step, labels))
+            done = step + 1
+            if done in marks:
+                snapshots[done] = {name: value.to("cpu", copy=True) for name, value in self.averages.powers().items()}
+            if done % plan.report_every and done != plan.steps:
+                continue
+            report = self.report(done, means, snapshots)
+            means, snapshots = [], {}
+            yield report
+            if not report.finite:
+                return
+
+    def _taken(self, data: Tensor, seed: int, step: int, rows: slice) -> Tensor:
+        """The `rows` of a step's batch of stored data [N, …], on the device."""
+        batch = self.plan.batch
+        raw = fetched(data, batch_indices(seed, step, len(data), batch)[rows], self.device)
+        return flipped(raw, send(flips(seed, step, batch)[rows], self.device)) if self.plan.flips else raw
+
     def begin(self, raw: Tensor, seed: int, labels: Tensor | None = None) -> None:
         """Prepare the first step, from its whole batch [B, …] and its labels [B], if it has any."""
         with same_kernels(), tf32(self.precision == "bf16"), self.member.autocast():
@@ -245,48 +290,6 @@ def train(
     plan: Training,
     seed: int,
     start: tuple[int, dict[str, Tensor]] | None = None,
-    ranks: Ranks = ALONE,
-    beside: Beside | None = None,
 ) -> Iterator[Report]:
-    """Train on stored data [N, …], with labels where the learner takes them, and report as `plan` says and at the end.
-
-    The data lie on the learner's device, or on the CPU: then each batch is sent. `start` is (step, state) of an earlier
-    report. The learner is changed in place; a loss that is not finite ends the run with a last report that says so.
-    """
-    values, classes = parts(data, learner.classes)
-    device = next(learner.parameters()).device
-    trainer = Trainer(learner, plan, device, ranks, beside)
-    first = 0
-    if start is not None:
-        first, state = start
-        trainer.load(state)
-    learner.train()
-    mine = slice(None) if learner.pairs else ranks.share(plan.batch)
-    if plan.flips and values.dim() != 4:
-        shape = list(values.shape)
-        raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
-    means: list[Values] = []
-    marks, snapshots = frozenset(plan.snapshot_steps), dict[int, Values]()
-    for step in range(first, plan.steps):
-        labels = classes
-        if classes is not None:
-            labels = fetched(classes, batch_indices(seed, step, len(classes), plan.batch), device)
-        if step == 0:
-            trainer.begin(_taken(values, plan, seed, step, slice(None), device), seed, labels)
-        means.append(trainer.step(_taken(values, plan, seed, step, mine, device), seed, step, labels))
-        done = step + 1
-        if done in marks:
-            snapshots[done] = {name: value.to("cpu", copy=True) for name, value in trainer.averages.powers().items()}
-        if done % plan.report_every and done != plan.steps:
-            continue
-        report = trainer.report(done, means, snapshots)
-        means, snapshots = [], {}
-        yield report
-        if not report.finite:
-            return
-
-
-def _taken(data: Tensor, plan: Training, seed: int, step: int, rows: slice, device: torch.device) -> Tensor:
-    """The `rows` of a step's batch of stored data [N, …], on a device."""
-    raw = fetched(data, batch_indices(seed, step, len(data), plan.batch)[rows], device)
-    return flipped(raw, send(flips(seed, step, plan.batch)[rows], device)) if plan.flips else raw
+    """Train on the learner's device, in this process by itself (`Trainer.run`). The learner is changed in place."""
+    yield from Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)

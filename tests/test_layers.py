@@ -108,7 +108,7 @@ LAYERS = {
         {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record"},
         {"testing"},
         {"driver"},
-        {"launchers", "theory", "tracking"},
+        {"launchers", "tracking"},
         {"results"},
         {"grids"},
         {"stages"},

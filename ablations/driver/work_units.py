@@ -134,7 +134,7 @@ def scoring_pass(cell: Cell, data: Data, device: torch.device, count: int) -> Pa
 
     def term() -> object:
         with torch.no_grad(), precision.exact(device):
-            return diffusion.term(x0, x0, chain, k, clip=cell.evaluation.clip)
+            return diffusion.term(x0, x0, chain, k)
 
     return Pass(term, count * cell.conditioning.passes)
 
@@ -146,7 +146,7 @@ def sampling_pass(cell: Cell, data: Data, device: torch.device, count: int) -> P
     chain = diffusion.chain(None if cell.spacing.fitted else cell.sampler.steps, real=True)
     x_t = torch.randn(count, *diffusion.shape, device=device)
     chosen = resolve_precision(cell.training.precision, device)
-    call = partial(reverse_at, diffusion, x_t, chain, chain.steps, clip=cell.evaluation.clip)
+    call = partial(reverse_at, diffusion, x_t, chain, chain.steps)
 
     def taken() -> object:
         with torch.no_grad(), precision.exact(device), diffusion.network_in(chosen):

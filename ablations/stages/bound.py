@@ -34,6 +34,7 @@ from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 
 IMAGE_BYTES = 3 * 8
@@ -83,7 +84,6 @@ class BoundStage(Stage):
                 draws=plan.estimates,
                 batch=cell.training.batch,
                 seed=plan.seed,
-                clip=plan.clip,
             )
         nll = metrics[f"nll/{name}"]
         reason = "" if math.isfinite(nll) else "the bound is not finite"
@@ -132,9 +132,8 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
     with model.network_in("float32", captured=cell.training.captured):
-        return bound(
-            model, images, exact=plan.exact, strata=plan.strata, seed=plan.seed, clip=plan.clip, steps=plan.horizon
-        )
+        times = Stratification(plan.exact, plan.strata)
+        return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
 
 
 def _continuous(
@@ -142,7 +141,7 @@ def _continuous(
 ) -> dict[str, float]:
     assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
     plan, began = cell.evaluation, time.monotonic()
-    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed, clip=plan.clip)
+    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
     write_artifact(folder, PER_IMAGE["nll_continuous/test"], terms.parts)
     return means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
 
@@ -171,7 +170,7 @@ def _weighted(
     )
     with inside:
         scored = importance_weighted(
-            model, images, draws=plan.iwae, seed=plan.seed, clip=plan.clip, steps=plan.horizon, progress=progress
+            model, images, draws=plan.iwae, seed=plan.seed, steps=plan.horizon, progress=progress
         )
     metrics = {"cost/iwae_seconds": time.monotonic() - began}
     weighted, loose = (scored.total, scored.halves), (scored.looseness, scored.loose_halves)

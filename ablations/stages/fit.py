@@ -52,7 +52,6 @@ class FitStage(Stage):
             images,
             draws=plan.fit,
             seed=self.cell.seed,
-            clip=plan.clip,
             progress=lambda share: bench.progress(share / shares),
         )
         fitted = {name: getattr(moments, name) for name in MOMENTS}
@@ -64,7 +63,6 @@ class FitStage(Stage):
                 images,
                 draws=plan.fit,
                 seed=self.cell.seed,
-                clip=plan.clip,
                 progress=lambda share: bench.progress((1 + share) / 2),
             ).cpu()
         finite = not any(bool(values.isnan().any()) for values in fitted.values())

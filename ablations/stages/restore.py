@@ -81,7 +81,9 @@ def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tenso
 
 
 def _learner(cell: Cell, encoding: Encoding, data: Data) -> DiffusionLearner:
-    return DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
+    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
+    learner.diffusion.clip = cell.evaluation.clip
+    return learner
 
 
 def _load(module: torch.nn.Module, average: dict[str, Tensor]) -> None:

@@ -121,7 +121,7 @@ def draw_samples(
     else:
         precision = resolve_precision(cell.training.precision, model.device)
         with model.network_in(precision, captured=cell.training.captured):
-            x = cell.sampler.sample(model, n, seed=cell.seed, clip=cell.evaluation.clip, first=first, progress=progress)
+            x = cell.sampler.sample(model, n, seed=cell.seed, first=first, progress=progress)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 

@@ -36,7 +36,7 @@ from ablations.stages.devices import peak_memory, reset_peak_memory
 from diffusion_core.batches import Labelled, fetched, parts
 from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Report, Trainer, part, train
+from diffusion_core.trainer import Report, Trainer, part
 from diffusion_core.training import Training
 
 
@@ -206,7 +206,7 @@ def learn(
     with Checkpoints(bench.folder) as checkpoints:
         began = bench.clock() - checkpoint.seconds
         files = OnTheBench(bench, plan, course, checkpoints, list(checkpoint.history), began)
-        for report in train(learner, data, plan, seed, checkpoint.start, ranks, beside):
+        for report in Trainer(learner, plan, device, ranks, beside).run(data, seed, checkpoint.start):
             files.note(report)
             if ranks.rank == 0:
                 files.leave(report)

@@ -75,12 +75,12 @@ def labels_matter_only_if_it_says_so(conditioning: Conditioning) -> None:
     """The network's output depends on the label. No label counts as one more, so there are K + 1 outputs."""
     made, x = stirred(conditioning), torch.ones(1, 2).expand(CLASSES + 1, 2)
     t = torch.full((CLASSES + 1,), 7)
-    x0 = made.given(torch.arange(CLASSES + 1)).reverse(x, made.chain(), t, clip=False).x0
+    x0 = made.given(torch.arange(CLASSES + 1)).reverse(x, made.chain(), t).x0
     answers = len(torch.unique(x0, dim=0))
     expected = CLASSES + 1 if conditioning.labelled else 1
     rule = f"the network must have {expected} answers at one x_t"
     require(conditioning, rule, answers == expected, f"it has {answers} for {CLASSES} classes and none")
-    nothing = made.reverse(x, made.chain(), t, clip=False).x0
+    nothing = made.reverse(x, made.chain(), t).x0
     rule = "without labels given there must be none"
     require_close(conditioning, rule, nothing, x0[-1:].expand_as(x0), rtol=1e-5, atol=1e-6, place=nowhere)
 
@@ -94,7 +94,7 @@ def passes_is_how_often_the_network_is_asked(conditioning: Conditioning) -> None
         return 0 * x_t[:, :2]
 
     made = diffusion(spy, 31, conditioning=conditioning, classes=CLASSES)
-    Ddim(steps=4).sample(made, 5, seed=0, clip=False)
+    Ddim(steps=4).sample(made, 5, seed=0)
     rule = "passes must be how often the network is asked for one x_0"
     fact = f"4 steps ask it {len(asked)} times, and passes is {conditioning.passes}"
     require(conditioning, rule, len(asked) == 4 * conditioning.passes, fact)

@@ -48,7 +48,7 @@ def at_the_last_time(sampler: Sampler, model: Diffusion, x: Tensor, noise: list[
     """x_1 after the K = len(noise) steps from x_T = x."""
     sampler = replace(sampler, steps=len(noise) + 1)
     chain = model.chain(sampler.steps, real=True)
-    walk = sampler.walk(model, x, chain, chain.steps, lambda k: noise[k - 2] if k > 1 else 0 * x, clip=False)
+    walk = sampler.walk(model, x, chain, chain.steps, lambda k: noise[k - 2] if k > 1 else 0 * x)
     return list(walk)[-2]
 
 

@@ -175,7 +175,7 @@ def expected_terms(model: Diffusion, data: GaussianData, steps: int | None = Non
     """E L_0, E L_1, … E L_{K−1} in bits/dim [K]."""
     chain = model.chain(steps)
     k = torch.arange(1, chain.steps + 1)
-    nats = data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k, clip=False))
+    nats = data.expected(lambda x0, eps: model.term(x0.expand(len(k), 2), eps.expand(len(k), 2), chain, k))
     return nats / (2 * math.log(2))
 
 

@@ -61,7 +61,7 @@ def calls(sampler: Sampler, horizon: int, n: int, output: Output = lambda x_t, t
         seen.append((x_t.clone(), t))
         return output(x_t, t)
 
-    sampler.sample(diffusion(spy, horizon), n, seed=0, clip=False, batch=max(n, 64))
+    sampler.sample(diffusion(spy, horizon), n, seed=0, batch=max(n, 64))
     return seen
 
 
@@ -74,12 +74,12 @@ def a_sample_does_not_depend_on_how_many_are_drawn_or_in_which_batches(sampler: 
     """Sample i of a seed is the same whatever is drawn beside it, up to how a batch is computed."""
     n = BLOCK + 6
     for made in models():
-        every = sampler.sample(made, n, seed=3, clip=True)
+        every = sampler.sample(made, n, seed=3)
         shape = (n, *made.shape)
         require(sampler, f"{n} samples must be {list(shape)}", every.shape == shape, f"they are {list(every.shape)}")
         for words, part in (
-            ("however many are drawn", sampler.sample(made, 10, seed=3, clip=True)),
-            ("in whichever batches", sampler.sample(made, n, seed=3, clip=True, batch=50)),
+            ("however many are drawn", sampler.sample(made, 10, seed=3)),
+            ("in whichever batches", sampler.sample(made, n, seed=3, batch=50)),
         ):
             rule = f"a sample must be the same {words}"
             require_close(sampler, rule, part, every[: len(part)], rtol=1e-5, atol=1e-5, place=at_sample)
@@ -93,7 +93,7 @@ def seeds_are_repeatable_and_different(sampler: Sampler) -> None:
         drawn = []
         for seed, around in ((0, 1), (0, 2), (1, 1)):
             with seeded(around, "the global generator"):
-                drawn.append(sampler.sample(made, 5, seed=seed, clip=False))
+                drawn.append(sampler.sample(made.with_clip(False), 5, seed=seed))
         rule = "samples must follow from the seed alone: call the noise that step is given"
         require_equal(sampler, rule, drawn[1], drawn[0], at_sample)
         alike = torch.isclose(drawn[0], drawn[2]).any()
@@ -103,9 +103,10 @@ def seeds_are_repeatable_and_different(sampler: Sampler) -> None:
 def samples_do_not_see_autocast_around_them(sampler: Sampler) -> None:
     """All that is reported is computed in float32."""
     for made in models():
-        plain = sampler.sample(made, 5, seed=0, clip=False)
+        free = made.with_clip(False)
+        plain = sampler.sample(free, 5, seed=0)
         with torch.autocast("cpu", torch.bfloat16):
-            inside = sampler.sample(made, 5, seed=0, clip=False)
+            inside = sampler.sample(free, 5, seed=0)
         require_equal(sampler, "samples must be the same under autocast", inside, plain, at_sample)
 
 
@@ -129,7 +130,7 @@ def visits_real_times_as_they_are(sampler: Sampler) -> None:
         return 0 * x_t
 
     made = diffusion(spy, 1000, real=True, spacing=LogSnrSpacing())
-    replace(sampler, steps=5, skip=0.0).sample(made, 3, seed=0, clip=False)
+    replace(sampler, steps=5, skip=0.0).sample(made, 3, seed=0)
     times = made.chain(5, real=True).times[1:].flip(0).tolist()
     near = [next((time for time in times if math.isclose(t, time, rel_tol=1e-6)), t) for t in times_told]
     visited = [t for t in dict.fromkeys(near) if t in times or not sampler.between_times]
@@ -148,7 +149,7 @@ def calls_is_how_often_the_network_is_called(sampler: Sampler) -> None:
 
 def start_of(sampler: Sampler, n: int) -> Tensor:
     """The noise that n paths over some of 31 steps start from; a sampler may add noise to it before its first call."""
-    return next(sampler.path(diffusion(lambda x_t, t: 0 * x_t, 31), 0, n, seed=0, clip=False))
+    return next(sampler.path(diffusion(lambda x_t, t: 0 * x_t, 31), 0, n, seed=0))
 
 
 def paths_of_any_length_start_from_the_same_noise(sampler: Sampler) -> None:
@@ -160,11 +161,11 @@ def paths_of_any_length_start_from_the_same_noise(sampler: Sampler) -> None:
 
 
 def clipped_samples_of_bounded_data_stay_within_their_range(sampler: Sampler) -> None:
-    """`clip` acts on x̂_0, in which every sampler ends."""
+    """Clipping acts on x̂_0, in which every sampler ends."""
     loud = diffusion(lambda x_t, t: 5 * x_t, 25, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
-    held, free = (float(sampler.sample(loud, 20, seed=0, clip=clip).abs().max()) for clip in (True, False))
-    require(sampler, "with clip=True samples of images must lie in [-1, 1]", held <= 1, f"they go to {held:.3g}")
-    rule = "with clip=False samples must be left as they are"
+    held, free = (float(sampler.sample(loud.with_clip(clip), 20, seed=0).abs().max()) for clip in (True, False))
+    require(sampler, "with x0 clipped, samples of images must lie in [-1, 1]", held <= 1, f"they go to {held:.3g}")
+    rule = "with x0 not clipped, samples must be left as they are"
     require(sampler, rule, free > 1, f"a network that says 5 x_t is held to {free:.3g}")
 
 
@@ -173,7 +174,7 @@ def progress_rises_to_one_in_equal_shares(sampler: Sampler) -> None:
     shares: list[float] = []
     idle = diffusion(lambda x_t, t: 0 * x_t, 25)
     whole = replace(sampler, steps=None, skip=0.0)
-    whole.sample(idle, 100, seed=0, clip=False, batch=64, progress=shares.append)
+    whole.sample(idle, 100, seed=0, batch=64, progress=shares.append)
     rule = "progress must be told a rising share after each of 25 steps of both batches"
     rising = len(shares) == 50 and shares == sorted(shares)
     require(sampler, rule, rising, f"it is told {len(shares)} shares from {shares[:1]} to {shares[-1:]}")
@@ -217,9 +218,10 @@ def reads_the_variance_only_if_it_says_so(sampler: Sampler) -> None:
     """`reads_variance` decides which cells share their samples, and which may be strided."""
     for made in models():
         x, noise = torch.randn(2, 4, *made.shape, generator=torch.Generator().manual_seed(0))
+        free = made.with_clip(False)
         with torch.no_grad():
             first, second = (
-                sampler.step(made.with_variance(variance), x, made.chain(), 4, noise.clone, clip=False)
+                sampler.step(free.with_variance(variance), x, free.chain(), 4, noise.clone)
                 for variance in (Beta(), BetaTilde())
             )
         reads = not torch.equal(first, second)
@@ -234,7 +236,7 @@ def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
     """
     chain = model.chain(sampler.steps)
     drawn = [torch.zeros(1, 2, dtype=torch.float64, requires_grad=True) for _ in range(chain.steps + 1)]
-    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k], clip=False)
+    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k])
     factors = torch.autograd.grad(x0.sum(), drawn, allow_unused=True)
     return torch.cat([factor**2 for factor in factors if factor is not None]).sum(0)
 

@@ -282,10 +282,10 @@ def test_between_two_times_a_mean_is_no_prediction():
         if isinstance(parameterization, Mu):
             assert level_refusal(model.choices).startswith("parameterization=mu predicts a mean between two times")
             with pytest.raises(ValueError, match="parameterization=mu predicts a mean between two times"):
-                model.predict(x_t, t, clip=False)
+                model.predict(x_t, t)
         else:
             assert level_refusal(model.choices) is None
-            x0, eps = model.predict(x_t, t, clip=False)
+            x0, eps = model.predict(x_t, t)
             alpha_bar = torch.sigmoid(-model.gamma(t)).float()[:, None]
             torch.testing.assert_close(alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * eps, x_t)
 

@@ -19,6 +19,7 @@ from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing import check_conditioning
 from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.testing.variants import name
@@ -78,10 +79,10 @@ def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labe
 
 
 SCORES = {
-    "bound": lambda model, x: bound(model, x, exact=2, strata=3, seed=0, clip=False, batch=4).total,
-    "of fewer steps": lambda model, x: bound(model, x, exact=1, strata=2, seed=0, clip=False, steps=7, batch=4).total,
-    "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, clip=False, batch=4).total,
-    "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, clip=False, steps=20).total,
+    "bound": lambda model, x: bound(model, x, Stratification(2, 3), seed=0, batch=4).total,
+    "of fewer steps": lambda model, x: bound(model, x, Stratification(1, 2), seed=0, steps=7, batch=4).total,
+    "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, batch=4).total,
+    "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, steps=20).total,
     "flow": lambda model, x: flow_likelihood(model, x, steps=8, probes=2, seed=0).total,
 }
 
@@ -107,7 +108,7 @@ def test_the_variance_of_the_bounds_estimate_is_that_of_the_labels_model():
     model, x = exact(60), x[labels == 1]
     ones = torch.ones(len(x), dtype=torch.int64)
     ours, truth, other = (
-        estimate_variance(one, Uniform().build(one.gamma), x, draws=3, batch=5, seed=0, clip=False)
+        estimate_variance(one, Uniform().build(one.gamma), x, draws=3, batch=5, seed=0)
         for one in (model.given(ones), of_class(1, 60), of_class(2, 60))
     )
     assert ours == pytest.approx(truth, rel=1e-3)
@@ -118,14 +119,14 @@ def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
     """E‖x_0 − x̂_0‖²/D is s (1 − ᾱ)/(ᾱ s + 1 − ᾱ) of one class, s = 0.3²: of others' labels it would be nearly 1."""
     (x, labels), model = labelled_points(300), exact(60)
     view = model.given(labels)
-    moments = noise_moments(view, x, draws=600, seed=0, clip=False)
+    moments = noise_moments(view, x, draws=600, seed=0)
     s, alpha_bar = MIXTURE.width**2, moments.alpha_bar
     truth = s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar)
     torch.testing.assert_close(moments.error, truth, rtol=0.15, atol=0)
-    fitted = with_fitted_variance(view, AnalyticMse(), x, draws=600, seed=0, clip=False)
+    fitted = with_fitted_variance(view, AnalyticMse(), x, draws=600, seed=0)
     # It keeps the labels of what it was fitted to, until others are given.
-    p = fitted.reverse(x, fitted.chain(), torch.full((300,), 30), clip=False)
-    assert torch.equal(p.x0, view.reverse(x, view.chain(), torch.full((300,), 30), clip=False).x0)
+    p = fitted.reverse(x, fitted.chain(), torch.full((300,), 30))
+    assert torch.equal(p.x0, view.reverse(x, view.chain(), torch.full((300,), 30)).x0)
     assert p.log_variance.isfinite().all()
     assert torch.equal(fitted.given(labels.flip(0)).labels, labels.flip(0))
 
@@ -134,9 +135,9 @@ def test_terms_of_a_bound_are_those_of_the_labels_model_and_so_is_the_spacing():
     x = labelled_points(60)[0]
     ones = torch.ones(60, dtype=torch.int64)
     view, own = exact(30).given(ones), of_class(1, 30)
-    ours, truth = (bound_terms(one, x, draws=20, seed=0, clip=False) for one in (view, own))
+    ours, truth = (bound_terms(one, x, draws=20, seed=0) for one in (view, own))
     torch.testing.assert_close(ours, truth, rtol=1e-3, atol=1e-4)
-    spaced, expected = (with_optimal_spacing(one, x, draws=20, seed=0, clip=False) for one in (view, own))
+    spaced, expected = (with_optimal_spacing(one, x, draws=20, seed=0) for one in (view, own))
     assert torch.equal(spaced.chain(6).times, expected.chain(6).times)
     assert torch.equal(spaced.labels, ones)
 
@@ -153,7 +154,7 @@ def test_a_sample_is_that_of_the_model_of_its_label(sampler):
 
 
 def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
-    return sampler.sample(model, n, seed=0, clip=False, **more)
+    return sampler.sample(model, n, seed=0, **more)
 
 
 def test_a_view_shares_all_but_the_labels_and_is_the_diffusion_itself_where_there_are_none():
@@ -179,6 +180,6 @@ def test_labels_of_other_rows_are_no_labels():
     view = model.given(torch.tensor([0, 1, 2]))
     line = r"^labels of 3 rows are given, and 4 rows are asked: take diffusion.rows\(i, j\)$"
     with pytest.raises(ValueError, match=line):
-        view.predict(x, torch.full((4,), 7.0), clip=False)
+        view.predict(x, torch.full((4,), 7.0))
     with pytest.raises(ValueError, match=r"^labels of 3 rows are given, and 100 rows are asked"):
         drawn(Ddim(steps=2), view, 100)

@@ -28,11 +28,12 @@ from diffusion_core.schedules import Rectified
 from diffusion_core.testing import check_coupling
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.variants import name
-from diffusion_core.trainer import train, trained
+from diffusion_core.trainer import Trainer, trained
 from diffusion_core.training import Training
 from tests.axes import members
 from tests.diffusion_core.learners import BASE, image_learner, learner_of_points, told_learner
 
+CPU = torch.device("cpu")
 PLAN = Training(steps=2, batch=6, warmup=0, precision="float32")
 PAIRING = tuple(coupling for coupling in members(Coupling) if not coupling.independent)
 
@@ -92,7 +93,7 @@ def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_s
         return m + s * (x_t - a * m) / (a * s + b)
 
     model = diffusion(x0, horizon, parameterization=X0(), schedule=Rectified())
-    samples, noisy = (one.sample(model, 4000, seed=0, clip=False) for one in (Ddim(steps=steps), Ancestral()))
+    samples, noisy = (one.sample(model, 4000, seed=0) for one in (Ddim(steps=steps), Ancestral()))
     assert samples.mean().item() == pytest.approx(m, abs=0.03)
     assert samples.std().item() == pytest.approx(s, rel=0.03)
     assert abs(noisy.std().item() / s - 1) > 0.1
@@ -105,7 +106,7 @@ def test_a_step_leads_to_the_mean_of_the_data_or_with_optimal_pairs_to_the_data(
     choices = replace(BASE, parameterization=Velocity(), schedule=Rectified())
     for coupling, spread in ((Independent(), 0), (Optimal(), s)):
         learner, _ = learner_of_points(replace(choices, coupling=coupling))
-        samples = Ddim(steps=1).sample(trained(learner, data, plan, 0).diffusion, 1000, seed=0, clip=False)
+        samples = Ddim(steps=1).sample(trained(learner, data, plan, 0).diffusion, 1000, seed=0)
         torch.testing.assert_close(samples.mean(0), m, rtol=0, atol=0.1)
         torch.testing.assert_close(samples.std(0), torch.full((2,), float(spread)), rtol=0, atol=0.15)
 
@@ -187,7 +188,7 @@ def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN, world: in
     for rank in range(world):
         learner, data = learner_of()
         learner.diffusion.choices = learner.choices = replace(learner.choices, coupling=coupling)
-        list(train(learner, data, plan, 0, ranks=OneOf(rank, world)))
+        list(Trainer(learner, plan, CPU, OneOf(rank, world)).run(data, 0))
         values = [{"raw": raw, **draws} for raw, draws in seen]
         each = len(values) // plan.steps
         shares.append([values[i * each : (i + 1) * each] for i in range(plan.steps)])
@@ -275,6 +276,6 @@ def test_nothing_is_paired_or_fetched_where_noise_is_independent(monkeypatch):
     monkeypatch.setattr(trainer_module, "fetched", counted)
     monkeypatch.setattr(DiffusionLearner, "paired", None)
     learner, data = points()
-    list(train(learner, data, PLAN, 0, ranks=OneOf(0, 2)))
+    list(Trainer(learner, PLAN, CPU, OneOf(0, 2)).run(data, 0))
     assert sizes == [PLAN.batch, PLAN.batch // 2, PLAN.batch // 2]
     assert len(batch_indices(0, 0, len(data), PLAN.batch)) == PLAN.batch

@@ -57,7 +57,7 @@ class Case:
     def ours(self, sampler: Sampler) -> Tensor:
         """x_0 by our sampler."""
         chain = self.model.chain(sampler.steps)
-        walk = sampler.walk(self.model, self.start, chain, chain.steps, lambda k: self.noise[k], clip=False)
+        walk = sampler.walk(self.model, self.start, chain, chain.steps, lambda k: self.noise[k])
         return list(walk)[-1]
 
     def asked(self, x: Tensor, t: int) -> Tensor:

@@ -20,6 +20,7 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import MinSnr, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
 from diffusion_core.schedules import Cosine, LearnedLinear, Schedule
+from diffusion_core.spacings import QuadraticSpacing
 from diffusion_core.testing import samplers
 from diffusion_core.testing.problems import Function, diffusion
 from diffusion_core.testing.variants import name
@@ -203,10 +204,26 @@ def test_a_diffusion_with_another_variance_is_one_built_with_it_and_shares_its_n
     assert not swapped.training
     x0, eps = torch.randn(2, 50, 2, generator=torch.Generator().manual_seed(0))
     k = torch.arange(1, 51)
-    terms = [model.term(x0, eps, model.chain(), k, clip=False) for model in (learner, swapped, built.eval())]
+    terms = [model.term(x0, eps, model.chain(), k) for model in (learner, swapped, built.eval())]
     assert torch.equal(terms[1], terms[2])
     assert not torch.isclose(terms[0], terms[1])[1:40].any(), "near pure noise β̃ is β"
     assert learner.choices == BASE
+
+
+def test_views_and_swaps_clip_as_the_diffusion_that_they_are_of_does():
+    images = {"parameterization": X0(), "encoding": GreyLevels(), "shape": (1, 2, 2)}
+    loud = diffusion(lambda x_t, t, label: 3 + 0 * x_t, 25, classes=2, **images)
+    free, x, t = loud.with_clip(False), torch.zeros(2, 1, 2, 2, dtype=torch.float64), torch.tensor([3, 9])
+    for made, value in ((loud, 1), (free, 3), (free.with_clip(True), 1)):
+        for view in (
+            made.given(torch.tensor([0, 1])),
+            made.given(torch.tensor([0, 1, 1])).rows(0, 2),
+            made.with_variance(BetaTilde()),
+            made.with_spacing(QuadraticSpacing()),
+        ):
+            assert torch.equal(view.reverse(x, view.chain(), t).x0, torch.full_like(x, value))
+            assert torch.equal(view.predict(x, t.double())[0], torch.full_like(x, value))
+    assert free.network is loud.network
 
 
 @pytest.mark.parametrize(("trained", "asked"), [(LearnedDiagonal(), Beta()), (Beta(), LearnedDiagonal())])
@@ -227,13 +244,13 @@ def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(encoding
     """The one is a CPU's way, the other a GPU's; their gradients too."""
     objective = Vlb() if variance.learned else Simple()
     choices = replace(BASE, variance=variance, objective=objective, network=UNet(channels=8, groups=4))
-    model = Diffusion(choices, encoding, (1, 8, 8))
+    model = Diffusion(choices, encoding, (1, 8, 8)).with_clip(False)
     model.initialise(0)
     raw = torch.randint(17, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     x0 = encoding.code(raw, 0, "code").x0
     found = []
     for term in (model.term_of, model.term_in_all_rows):
-        terms = term(x0, model.reverse(0.9 * x0, model.chain(), torch.tensor(k), clip=False))
+        terms = term(x0, model.reverse(0.9 * x0, model.chain(), torch.tensor(k)))
         found.append([terms, *torch.autograd.grad(terms.sum(), [*model.network.parameters()][-2:])])
     torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5)
     assert found[0][0].isfinite().all()

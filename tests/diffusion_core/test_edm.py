@@ -44,7 +44,7 @@ def test_the_denoiser_is_table_1s():
     model = diffusion(function, 18, parameterization=EdmParameterization(SIGMA_DATA), schedule=ENDS)
     sigma, t = levels(model)[:, None], model.all_times[1:]
     x = 3 * sigma * torch.randn(18, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    x0, eps = model.predict(x / (1 + sigma**2).sqrt(), t, clip=False)
+    x0, eps = model.predict(x / (1 + sigma**2).sqrt(), t)
     expected = table_1(function, x, sigma, t)
     torch.testing.assert_close(x0, expected, rtol=1e-12, atol=1e-12)
     # Rebuilt from x − x̂_0, which at σ = 0.002 is 500 times smaller than x.
@@ -112,7 +112,7 @@ def test_heun_with_churn_is_algorithm_2(data, settings, real):
     sigma = [*levels(model).flip(0).tolist(), 0.0]
     churn, low, high, amount = settings
     sampler, chain = Heun(churn=churn, churn_min=low, churn_max=high, churn_noise=amount), model.chain()
-    *_, ours = sampler.walk(model, noise[0], chain, chain.steps, lambda k: noise[k], clip=False)
+    *_, ours = sampler.walk(model, noise[0], chain, chain.steps, lambda k: noise[k])
     start, inside = noise[0] * (1 + sigma[0] ** 2) ** 0.5, (churn, low, min(high, 79.9), amount)
 
     def rounded(raised: float) -> float:

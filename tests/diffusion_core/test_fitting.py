@@ -89,7 +89,7 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(parame
     model = exact_model(25, Analytic(), DATA, parameterization, schedule)
     draws = 20_000
     raw = DATA.variances[0] ** 0.5 * torch.randn(30_000, 2, generator=torch.Generator().manual_seed(0))
-    moments, exact = noise_moments(model, raw, draws=draws, seed=0, clip=True), exact_moments(model)
+    moments, exact = noise_moments(model, raw, draws=draws, seed=0), exact_moments(model)
     # The draws share the images between all t. ε² − ε̂² is 2 x y for the sum and difference of two normals, ε̂ = √m' ε'
     # with m' = E ε̂²: its variance is 2 (1 − m'²) + … ≤ 4 m for m = 1 − m', since Var(ε² − ε̂²) = 2 (1 + m'² − 2 m'²).
     spread = (2 * (1 - (1 - exact.noise) ** 2) / (2 * draws)).sqrt()
@@ -103,7 +103,7 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(parame
 
 def test_measured_moments_depend_on_the_seed_alone():
     model, raw = exact_model(50, Analytic(), DATA), torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
-    one, same, other = (noise_moments(model, raw, draws=100, seed=seed, clip=True).noise for seed in (0, 0, 1))
+    one, same, other = (noise_moments(model, raw, draws=100, seed=seed).noise for seed in (0, 0, 1))
     assert torch.equal(one, same)
     assert not torch.isclose(one, other).any()
 
@@ -114,7 +114,7 @@ def test_the_two_choices_part_where_the_network_is_not_exact():
     output = denoiser_output(DATA.denoise, Epsilon(), Linear(), 50)
     model = diffusion(lambda x_t, t: 0.5 * output(x_t, t), 50, variance=Analytic())
     raw = DATA.variances[0] ** 0.5 * torch.randn(20_000, 2, generator=torch.Generator().manual_seed(1))
-    moments = noise_moments(model, raw, draws=20_000, seed=0, clip=False)
+    moments = noise_moments(model, raw, draws=20_000, seed=0)
     norm = 1 - exact_moments(exact).noise
     ratio = (1 - moments.alpha_bar) / moments.alpha_bar
     told = ((1 - norm / 4) * ratio).clamp(max=DATA.variances[0])
@@ -134,7 +134,7 @@ def test_few_steps_from_noise_cost_an_analytic_variance_no_more_than_the_exact_o
     ratio, told = (1 - alpha_bar_of(model)[1:]) / alpha_bar_of(model)[1:], exact_moments(model).noise
     unsure = int((10 * ratio * (2 * (1 - (1 - told) ** 2) / (2 * 128)).sqrt() > data).sum())
     for seed in range(8):
-        moments = noise_moments(model, raw, draws=128, seed=seed, clip=False)
+        moments = noise_moments(model, raw, draws=128, seed=seed)
         model.fit(Analytic().x0_variance(moments))
         (said,) = map(int, re.findall(r"at (\d+) of 200 t", Analytic().remark(moments)))
         assert said == pytest.approx(unsure, abs=10)
@@ -145,7 +145,7 @@ def test_few_steps_from_noise_cost_an_analytic_variance_no_more_than_the_exact_o
 
 def test_one_draw_says_nothing_of_its_error():
     model = exact_model(25, Analytic(), DATA)
-    moments = noise_moments(model, torch.ones(4, 2), draws=1, seed=0, clip=False)
+    moments = noise_moments(model, torch.ones(4, 2), draws=1, seed=0)
     assert moments.noise_se.isinf().all()
     assert torch.equal(Analytic().x0_variance(moments), moments.error.minimum(moments.data))
 
@@ -153,7 +153,7 @@ def test_one_draw_says_nothing_of_its_error():
 def test_the_variance_of_grey_levels_is_that_of_their_values():
     raw = torch.tensor([[10, 30], [200, 90], [255, 1]], dtype=torch.uint8)
     model = diffusion(lambda x_t, t: 0 * x_t, 50, variance=Analytic(), encoding=GreyLevels())
-    moments = noise_moments(model, raw, draws=4, seed=0, clip=False)
+    moments = noise_moments(model, raw, draws=4, seed=0)
     assert moments.data.item() == pytest.approx((raw.double() / 127.5 - 1).var(0, correction=0).mean().item(), rel=1e-6)
 
 
@@ -162,7 +162,7 @@ def test_what_was_not_fitted_does_not_pass_for_a_variance_and_has_no_gradient(va
     network = Function(lambda x_t, t: x_t, 50)
     model = Diffusion(Choices(variance=variance, network=network, horizon=50), Continuous(), (2,))
     assert not model.x0_variance.requires_grad
-    p = model.reverse(torch.zeros(1, 2, dtype=torch.float64), model.chain(), torch.tensor([5]), clip=False)
+    p = model.reverse(torch.zeros(1, 2, dtype=torch.float64), model.chain(), torch.tensor([5]))
     assert p.log_variance.isnan().all()
 
 
@@ -175,16 +175,16 @@ def test_moments_out_of_their_range_still_make_a_density_of_the_first_step(varia
     data = torch.tensor(0.4, dtype=torch.float64)
     model.fit(variance.x0_variance(Moments(nothing - 0.5, nothing, nothing, alpha_bar, data)))
     k = torch.arange(1, 51)
-    p = model.reverse(torch.zeros(50, 2, dtype=torch.float64), model.chain(), k, clip=False)
+    p = model.reverse(torch.zeros(50, 2, dtype=torch.float64), model.chain(), k)
     assert p.log_variance.isfinite().all()
 
 
 def test_a_fit_is_of_the_networks_moments_and_leaves_what_shares_the_network_as_it_is():
     data = torch.randn(64, 2, generator=torch.Generator().manual_seed(0))
     model = diffusion(lambda x_t, t: 0.5 * x_t, 20, schedule=Linear(rescale=False))
-    moments = noise_moments(model, data, draws=16, seed=3, clip=False)
-    first = with_fitted_variance(model, AnalyticMse(), data, draws=16, seed=3, clip=False)
-    other = with_fitted_variance(first, Analytic(), data, draws=16, seed=3, clip=False)
+    moments = noise_moments(model, data, draws=16, seed=3)
+    first = with_fitted_variance(model, AnalyticMse(), data, draws=16, seed=3)
+    other = with_fitted_variance(first, Analytic(), data, draws=16, seed=3)
     first.with_spacing(QuadraticSpacing()).fit(torch.full((20,), 0.5))
     for fitted in (first, other, first.with_spacing(QuadraticSpacing())):
         assert torch.equal(fitted.x0_variance[1:], fitted.choices.variance.x0_variance(moments))

@@ -90,7 +90,7 @@ def test_what_a_velocity_says_of_data_and_noise(shift):
     x_u, _ = draws(1)
     t = model.all_times[1:]
     v = function(x_u / length(u), t)
-    x0, eps = model.predict(x_u / length(u), t, clip=False)
+    x0, eps = model.predict(x_u / length(u), t)
     torch.testing.assert_close(x0, x_u - u * v, rtol=1e-12, atol=1e-12)
     torch.testing.assert_close(eps, x_u + (1 - u) * v, rtol=1e-12, atol=1e-12)
 
@@ -138,7 +138,7 @@ def test_trailing_steps_of_ddim_are_eulers_even_ones(steps, error):
     )
     x = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     chain = model.chain(steps)
-    *_, ours = Ddim().walk(model, x, chain, steps, lambda k: 0 * x, clip=False)
+    *_, ours = Ddim().walk(model, x, chain, steps, lambda k: 0 * x)
     torch.testing.assert_close(ours, euler(x, torch.linspace(1, 0, steps + 1, dtype=torch.float64)), rtol=0, atol=1e-10)
     exact = euler(x, torch.linspace(1, 0, 2001, dtype=torch.float64))
     assert float(((ours - exact) ** 2).mean().sqrt()) == pytest.approx(error, abs=1e-3)

@@ -93,10 +93,7 @@ def test_with_beta_tilde_the_bound_keeps_a_gap_of_half_the_euler_constant_in_nat
 def steps_of(sampler: Sampler, model: Diffusion, steps: int | None, x: Tensor, noise: Tensor) -> Tensor:
     """One step of a sampler from each x [K, D] at the chain's times k = 1..K, with its noise."""
     chain = model.chain(steps)
-    taken = [
-        sampler.step(model, x[k - 1 : k], chain, k, lambda k=k: noise[k - 1 : k], clip=False)
-        for k in range(1, len(x) + 1)
-    ]
+    taken = [sampler.step(model, x[k - 1 : k], chain, k, lambda k=k: noise[k - 1 : k]) for k in range(1, len(x) + 1)]
     return torch.cat(taken)
 
 
@@ -124,7 +121,7 @@ def test_samples_have_the_mean_and_covariance_of_the_exact_recursion(variance, s
     n = 40_000
     sampler = replace(sampler, steps=5)
     model = exact_model(40, variance)
-    x = sampler.sample(model, n, seed=0, clip=False, batch=n).double()
+    x = sampler.sample(model, n, seed=0, batch=n).double()
     expected = variance_of_samples(sampler, model)
     deviation = 4.5 * expected / math.sqrt(n)
     assert x.shape == (n, 2)

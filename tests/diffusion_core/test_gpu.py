@@ -29,6 +29,7 @@ from diffusion_core.spacings import (
     QuadraticSpacing,
     UniformSpacing,
 )
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy
 from diffusion_core.trainer import train
@@ -43,7 +44,7 @@ LATENTS = [Latents(f, width=8, regularization=kind) for f, kind in ((1, "vq"), (
 DIGITS = torch.randint(17, (64, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 UNET = UNet(channels=8, groups=4, multipliers=(1,), attention=(16,))
 """With attention in the middle alone: what tensors meet there is the same at every resolution."""
-SMALL = {"exact": 2, "strata": 2}
+SMALL = Stratification(2, 2)
 RECIPES = {
     "simple": {"network": UNet(channels=8, groups=4)},
     "dit": {"network": Dit(width=16, depth=1, heads=2)},
@@ -88,8 +89,8 @@ def test_the_bound_is_that_of_the_cpu(parameterization, schedule, spacing, steps
     choices = {"parameterization": parameterization, "schedule": schedule, "spacing": spacing, "horizon": 25}
     for clip in (False, True):
         on_cpu, on_gpu = (
-            bound(fitted(model(device, **choices)), DIGITS[:16].to(device), seed=0, clip=clip, steps=steps, **SMALL)
-            for device in (CPU, CUDA)
+            bound(scored.with_clip(clip), DIGITS[:16].to(scored.device), SMALL, seed=0, steps=steps)
+            for scored in (fitted(model(device, **choices)) for device in (CPU, CUDA))
         )
         assert_bounds_agree(on_cpu, on_gpu)
 
@@ -103,10 +104,10 @@ def assert_bounds_agree(on_cpu: Bound, on_gpu: Bound) -> None:
 
 def test_the_bound_does_not_see_what_training_allows():
     """TF32 and autocast around it change nothing."""
-    raw, on_gpu = DIGITS[:16].to(CUDA), model(CUDA, parameterization=Mu())
-    plain = bound(on_gpu, raw, seed=0, clip=False, **SMALL).total
+    raw, on_gpu = DIGITS[:16].to(CUDA), model(CUDA, parameterization=Mu()).with_clip(False)
+    plain = bound(on_gpu, raw, SMALL, seed=0).total
     with precision.tf32(True), torch.autocast("cuda", torch.bfloat16):
-        allowed = bound(on_gpu, raw, seed=0, clip=False, **SMALL).total
+        allowed = bound(on_gpu, raw, SMALL, seed=0).total
     torch.testing.assert_close(allowed, plain, rtol=1e-6, atol=1e-6)
 
 
@@ -124,9 +125,7 @@ def test_the_bound_does_not_see_what_training_allows():
 def test_samples_are_those_of_the_cpu(sampler, spacing):
     """Noise is drawn on the CPU, so what differs is rounding, through all steps, real times too, and clipped."""
     on_cpu, on_gpu = (
-        sampler.sample(
-            fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0, clip=True
-        ).cpu()
+        sampler.sample(fitted(model(device, spacing=spacing, horizon=25, time="continuous")), 70, seed=0).cpu()
         for device in (CPU, CUDA)
     )
     torch.testing.assert_close(on_gpu, on_cpu, rtol=1e-3, atol=1e-3)

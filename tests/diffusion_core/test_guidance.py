@@ -66,7 +66,7 @@ def test_the_score_is_that_of_the_data_and_so_many_times_that_of_the_label(param
         posterior = joint.gather(1, labels[:, None])[:, 0] - marginal
         (expected,) = torch.autograd.grad((marginal + scale * posterior).sum(), x_t)
         view = guided(model.given(labels), model.given(None), scale)
-        p = view.reverse(x, chain, torch.full((6,), k), clip=False)
+        p = view.reverse(x, chain, torch.full((6,), k))
         torch.testing.assert_close((alpha_bar.sqrt() * p.x0 - x) / (1 - alpha_bar), expected, rtol=1e-8, atol=1e-8)
         torch.testing.assert_close(-p.eps / (1 - alpha_bar).sqrt(), expected, rtol=1e-8, atol=1e-8)
 
@@ -75,8 +75,8 @@ def test_at_real_times_it_is_guided_alike():
     model, x, labels = mixture(), points(4), torch.tensor([0, 1, 2, 0])
     view = guided(model.given(labels), model.given(None), 2.0)
     t = torch.full((4,), 15)
-    p = view.reverse(x, model.chain(), t, clip=False)
-    x0, eps = view.predict(x, t.double(), clip=False)
+    p = view.reverse(x, model.chain(), t)
+    x0, eps = view.predict(x, t.double())
     torch.testing.assert_close(x0, p.x0)
     torch.testing.assert_close(eps, p.eps)
 
@@ -141,7 +141,7 @@ def test_heuns_guided_paths_are_those_of_edm2s_toy(scale):
     labels = torch.zeros(16, dtype=torch.int64)
     view = guided(model.given(labels), model.given(None), scale)
     alpha = torch.sigmoid(-model.gamma(chain.times)).sqrt().flip(0)
-    path = Heun().walk(view, alpha[0] * start, chain, 32, lambda k: torch.zeros_like(start), clip=False)
+    path = Heun().walk(view, alpha[0] * start, chain, 32, lambda k: torch.zeros_like(start))
     with torch.no_grad():
         ours = torch.stack([start, *(x / a for x, a in zip(path, alpha[1:], strict=True))])
     torch.testing.assert_close(ours, TOY[f"ode/w{scale}"], rtol=0, atol=1e-8)
@@ -162,7 +162,7 @@ def test_a_scale_of_one_is_the_diffusion_and_a_scale_of_zero_is_the_guide(sample
 
 
 def draw(sampler: Sampler, model: Diffusion, n: int = 5, **more) -> Tensor:
-    return sampler.sample(model, n, seed=0, clip=False, **more)
+    return sampler.sample(model, n, seed=0, **more)
 
 
 def counted(output: Output, asked: list[float], horizon: int = 40, **more) -> Diffusion:
@@ -198,7 +198,7 @@ def test_rows_inside_and_outside_the_interval_may_stand_in_one_batch():
     model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
     view = guided(model, guide, 3.0, noise_levels(model, 10), noise_levels(model, 20))
     x, k, chain = points(4), torch.tensor([10, 11, 20, 21]), model.chain()
-    p, own, other = (each.reverse(x, chain, k, clip=False) for each in (view, model, guide))
+    p, own, other = (each.reverse(x, chain, k) for each in (view, model, guide))
     inside = other.x0 + 3 * (own.x0 - other.x0)
     assert torch.equal(p.x0, torch.stack([own.x0[0], inside[1], inside[2], own.x0[3]]))
     x_t = diffuse(p.x0, p.eps, chain.pair(k).gamma_t)
@@ -212,18 +212,19 @@ def test_clipping_acts_on_the_guided_estimate():
         model, guide = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 40, **images) for c in (own, other))
         view, x = guided(model, guide, 4.0), torch.zeros(3, 1, 2, 2, dtype=torch.float64)
         for clip, value in ((False, free), (True, held)):
-            p = view.reverse(x, model.chain(), torch.tensor([1, 20, 40]), clip=clip)
-            torch.testing.assert_close(p.x0, torch.full_like(x, value))
-            torch.testing.assert_close(view.predict(x, torch.full((3,), 7.0), clip=clip)[0], torch.full_like(x, value))
+            for seen in (view.with_clip(clip), guided(model.with_clip(clip), guide, 4.0)):
+                p = seen.reverse(x, model.chain(), torch.tensor([1, 20, 40]))
+                torch.testing.assert_close(p.x0, torch.full_like(x, value))
+                torch.testing.assert_close(seen.predict(x, torch.full((3,), 7.0))[0], torch.full_like(x, value))
 
 
 def test_a_guide_may_predict_something_else_with_another_variance():
     """x̂_0 is what is combined: a guide in v or μ guides like one in ε, and σ² is the diffusion's."""
     own = mixture().given(torch.arange(6) % 3)
-    p = guided(own, mixture().given(None), 2.0).reverse(points(6), own.chain(), torch.full((6,), 9), clip=False)
+    p = guided(own, mixture().given(None), 2.0).reverse(points(6), own.chain(), torch.full((6,), 9))
     for other in (V(), Mu(), X0(), Velocity()):
         view = guided(own, mixture(parameterization=other).given(None), 2.0)
-        q = view.reverse(points(6), own.chain(), torch.full((6,), 9), clip=False)
+        q = view.reverse(points(6), own.chain(), torch.full((6,), 9))
         torch.testing.assert_close(q.x0, p.x0, rtol=1e-9, atol=1e-9)
         assert torch.equal(q.log_variance, p.log_variance)
 

@@ -17,6 +17,7 @@ from diffusion_core.likelihood import bound, own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import (
     GaussianData,
     MixtureData,
@@ -38,7 +39,7 @@ FIXED = pytest.mark.parametrize("variance", [Beta(), BetaTilde()])
 
 
 def weighted(model: Diffusion | Vae, raw: Tensor, draws: int = 16, seed: int = 0, **more) -> Weighted:
-    return importance_weighted(model, raw, draws=draws, seed=seed, clip=False, **more)
+    return importance_weighted(model, raw, draws=draws, seed=seed, **more)
 
 
 def points_of(data: GaussianData, n: int) -> Tensor:
@@ -124,7 +125,7 @@ POINTS = torch.linspace(-8, 8, 3001, dtype=torch.float64)
 
 def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
     choices = {"parameterization": X0(), "variance": variance, "schedule": NOISY}
-    return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices)
+    return diffusion(lambda x_t, t: curved(x_t), 3, encoding=encoding, shape=shape, **choices).with_clip(False)
 
 
 @FIXED
@@ -171,7 +172,7 @@ def test_in_two_dimensions_it_lies_between_the_bound_and_the_entropy():
         gap = weighted(model, raw, draws).total - own
         gaps.append(gap.mean().item())
         assert gap.mean() > -4 * gap.std() / len(raw) ** 0.5
-    loose = bound(model, raw, exact=12, strata=1, seed=0, clip=False).total - own
+    loose = bound(model, raw, Stratification(12, 1), seed=0).total - own
     assert loose.mean() > gaps[0] > gaps[1] > gaps[2]
     assert gaps[2] < 0.5 * loose.mean()
 

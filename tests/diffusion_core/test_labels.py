@@ -16,10 +16,11 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.unet import UNet
 from diffusion_core.ranks import Ranks
-from diffusion_core.trainer import train
+from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import BASE, CLASSES, learner_of_points
 
+CPU = torch.device("cpu")
 PLAN = Training(steps=20, batch=6, warmup=0, precision="float32")
 
 
@@ -90,7 +91,7 @@ def told(asked, dropout: float, plan: Training = PLAN, world: int = 1, seed: int
     for rank in range(world):
         asked.clear()
         learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=dropout)))
-        list(train(learner, data, plan, seed, ranks=OneOf(rank, world)))
+        list(Trainer(learner, plan, CPU, OneOf(rank, world)).run(data, seed))
         each = len(asked) // plan.steps
         shares.append([asked[i * each : (i + 1) * each] for i in range(plan.steps)])
     pieces = [piece for step in range(plan.steps) for share in shares for piece in share[step]]

@@ -21,6 +21,7 @@ from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import column, diffusion
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
@@ -126,13 +127,13 @@ def test_the_whole_bound_of_latent_diffusion_is_the_likelihood(raw, schedule, bo
     totals = []
     for sign in (1.0, -1.0):
         both_signs.append(sign)
-        totals.append(bound(model, raw, exact=HORIZON, strata=0, seed=3, clip=True).total)
+        totals.append(bound(model, raw, Stratification(HORIZON, 0), seed=3).total)
     torch.testing.assert_close(torch.stack(totals).mean(0), MODEL.bits(raw), rtol=0, atol=1e-6)
 
 
 def test_reconstruction_and_entropy_are_those_of_the_vae(raw):
     model = of_standard_normal()
-    diffused = bound(model, raw, exact=HORIZON, strata=0, seed=5, clip=False)
+    diffused = bound(model, raw, Stratification(HORIZON, 0), seed=5)
     alone = Vae(model.encoding).bound(raw, seed=5)
     assert torch.equal(diffused.reconstruction, alone.reconstruction)
     assert torch.equal(diffused.entropy, alone.entropy)
@@ -148,7 +149,7 @@ def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_th
     flow = flow_likelihood(model, raw, steps=100, probes=2, seed=0)
     torch.testing.assert_close(flow.total, expected, rtol=0, atol=5e-3)
     many = raw.repeat(100, 1, 1, 1)
-    gap = continuous_bound(model, many, draws=32, seed=0, clip=False, batch=len(many)).total - expected.repeat(100)
+    gap = continuous_bound(model, many, draws=32, seed=0, batch=len(many)).total - expected.repeat(100)
     assert float(gap.mean()) == pytest.approx(0, abs=5 * float(gap.std()) / len(gap) ** 0.5 + 5e-3)
 
 
@@ -177,7 +178,7 @@ def test_draws_depend_on_seed_step_and_purpose():
 def test_terms_per_step_are_in_bits_of_the_image(raw):
     """Over all steps they add up to L_0 without the Jacobian, and the rest."""
     model = of_standard_normal()
-    found = bound(model, raw, exact=HORIZON, strata=0, seed=1, clip=False)
+    found = bound(model, raw, Stratification(HORIZON, 0), seed=1)
     assert float(found.per_step[0]) == pytest.approx(float(found.L0.mean()) - model.encoding.offset_bits)
     assert float(found.per_step[1:].sum()) == pytest.approx(float(found.Lt.mean()))
 
@@ -185,8 +186,8 @@ def test_terms_per_step_are_in_bits_of_the_image(raw):
 def test_the_variance_of_the_estimate_is_in_bits_of_the_image(raw, monkeypatch):
     """At terms of t nats of z for images of 4 dimensions, one time an image, where L_0 is known."""
     model, t = of_standard_normal(), torch.arange(1.0, HORIZON + 1)
-    monkeypatch.setattr(model, "term", lambda x0, eps, chain, t, *, clip: t.double())
-    variance = estimate_variance(model, TimestepSampler(HORIZON), raw, draws=2000, batch=50, seed=0, clip=False)
+    monkeypatch.setattr(model, "term", lambda x0, eps, chain, t: t.double())
+    variance = estimate_variance(model, TimestepSampler(HORIZON), raw, draws=2000, batch=50, seed=0)
     expected = float((HORIZON * t * (t > 1) / (4 * math.log(2))).var(correction=0))
     assert variance == pytest.approx(expected, rel=0.15)
 

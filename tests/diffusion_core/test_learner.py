@@ -132,7 +132,7 @@ def test_a_step_of_a_chain_asks_gamma_once_and_of_a_strided_mu_once_more(paramet
     for steps, expected in ((None, 1), (7, 2 if parameterization.needs_pair else 1)):
         chain, calls = model.chain(steps), [0]
         hook = model.gamma.register_forward_pre_hook(lambda module, inputs, calls=calls: calls.append(1))
-        model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]), clip=False)
+        model.reverse(torch.zeros(2, 2, dtype=torch.float64), chain, torch.tensor([3, 3]))
         hook.remove()
         assert sum(calls) == expected
 

@@ -13,6 +13,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.variances import BetaTilde
@@ -39,7 +40,7 @@ def spied(seen: Seen) -> Diffusion:
 
 
 def estimate(diffusion: Diffusion, raw: Tensor, seed: int = 0, exact: int = HORIZON, strata: int = 0, **more) -> Bound:
-    return bound(diffusion, raw, exact=exact, strata=strata, seed=seed, clip=False, **more)
+    return bound(diffusion.with_clip(False), raw, Stratification(exact, strata), seed=seed, **more)
 
 
 def points(n: int) -> Tensor:
@@ -193,7 +194,9 @@ def test_clipping_changes_the_bound_of_bounded_data_only():
         (Continuous(), torch.ones(8, 1, 2, 2)),
     ):
         loud = diffusion(lambda x_t, t: 3 * x_t, HORIZON, parameterization=X0(), encoding=encoding, shape=(1, 2, 2))
-        clipped, free = (bound(loud, raw, exact=HORIZON, strata=1, seed=0, clip=clip).total for clip in (True, False))
+        clipped, free = (
+            bound(loud.with_clip(clip), raw, Stratification(HORIZON, 1), seed=0).total for clip in (True, False)
+        )
         assert torch.equal(clipped, free) != encoding.bounded
 
 
@@ -206,11 +209,11 @@ def variance_of(
 ) -> float:
     """The variance of an estimate whose L_{t−1} is `value(t)` bits/dim, its times having had `losses` at t = 1..T."""
     made = model()
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: value(t.double()) * (2 * math.log(2)))
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t: value(t.double()) * (2 * math.log(2)))
     sampler = timesteps.build(made.gamma)
     if losses is not None:
         sampler.record(torch.arange(1, HORIZON + 1), losses)
-    return estimate_variance(made, sampler, points(320), draws=400, batch=batch, seed=0, clip=False)
+    return estimate_variance(made, sampler, points(320), draws=400, batch=batch, seed=0)
 
 
 def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
@@ -232,8 +235,8 @@ def test_times_drawn_together_lessen_the_variance_of_a_batch_and_the_perfect_den
 def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
     """Terms x_0 at every t: of T x_0 [t > 1] the variance is (T − 1) x_0², and that between images does not count."""
     made, raw = model(), points(64)
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t, *, clip: x0[:, 0].double() * (2 * math.log(2)))
-    variance = estimate_variance(made, Uniform().build(made.gamma), raw, draws=400, batch=32, seed=0, clip=False)
+    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t: x0[:, 0].double() * (2 * math.log(2)))
+    variance = estimate_variance(made, Uniform().build(made.gamma), raw, draws=400, batch=32, seed=0)
     assert variance == pytest.approx((HORIZON - 1) * float((raw[:, 0] ** 2).mean()), rel=0.15)
 
 
@@ -243,7 +246,8 @@ def test_an_estimate_is_clipped_as_its_bound():
 
     def variance(network: Callable[[Tensor, Tensor], Tensor], clip: bool) -> float:
         made = diffusion(network, HORIZON, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
-        return estimate_variance(made, Uniform().build(made.gamma), raw, draws=9, batch=8, seed=0, clip=clip)
+        sampler = Uniform().build(made.gamma)
+        return estimate_variance(made.with_clip(clip), sampler, raw, draws=9, batch=8, seed=0)
 
     clipped = variance(lambda x_t, t: 3 * x_t, clip=True)
     assert clipped == pytest.approx(variance(lambda x_t, t: (3 * x_t).clamp(-1, 1), clip=False))
@@ -252,4 +256,4 @@ def test_an_estimate_is_clipped_as_its_bound():
 
 def test_one_draw_has_no_variance():
     with pytest.raises(ValueError, match="at least 2 draws, got 1"):
-        estimate_variance(model(), Uniform().build(model().gamma), points(4), draws=1, batch=4, seed=0, clip=False)
+        estimate_variance(model(), Uniform().build(model().gamma), points(4), draws=1, batch=4, seed=0)

@@ -17,6 +17,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Linear
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
@@ -47,7 +48,7 @@ def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entrop
     """On held-out points, less their own −log2 p, whose mean is the entropy: what is left is the bound's gap."""
     points = DATA.sample(20_000, 2)
     exact = -DATA.density.log_prob(points) / (2 * math.log(2))
-    gap = bound(trained, points.float(), exact=10, strata=30, seed=0, clip=False, batch=20_000).total - exact
+    gap = bound(trained, points.float(), Stratification(10, 30), seed=0, batch=20_000).total - exact
     error = gap.std().item() / len(gap) ** 0.5
     assert error < 0.01
     assert -3 * error < gap.mean().item() < 0.05
@@ -55,7 +56,7 @@ def test_bound_of_a_trained_network_is_within_a_twentieth_of_a_bit_of_the_entrop
 
 @pytest.mark.slow
 def test_samples_of_a_trained_network_have_the_mixtures_radii_and_angles(trained):
-    x = Ancestral().sample(trained, 4000, seed=0, clip=False, batch=4000).double()
+    x = Ancestral().sample(trained, 4000, seed=0, batch=4000).double()
     true = DATA.sample(4000, 3)
     assert DATA.density.log_prob(x).mean().item() == pytest.approx(DATA.density.log_prob(true).mean().item(), abs=0.15)
     nearest = torch.cdist(x, DATA.density.component_distribution.base_dist.loc).argmin(1)
@@ -85,7 +86,7 @@ def test_with_the_exact_score_the_continuous_bound_has_no_gap():
     points = DATA.sample(20_000, 8)
     output = denoiser_output(DATA.denoise, Epsilon(), Linear(), 1000)
     model = diffusion(output, 1000, schedule=Linear(), real=True)
-    total = continuous_bound(model, points, draws=64, seed=0, clip=False, batch=20_000).total
+    total = continuous_bound(model, points, draws=64, seed=0, batch=20_000).total
     gap = total + DATA.density.log_prob(points) / (2 * math.log(2))
     error = gap.std().item() / len(gap) ** 0.5
     assert error < 0.012

@@ -158,7 +158,7 @@ def test_from_noise_alone_there_is_no_flow(schedule):
     with pytest.raises(ValueError, match=reason):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
     with pytest.raises(ValueError, match=reason):
-        continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0, clip=False)
+        continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0)
 
 
 def test_one_probe_states_no_error_and_none_is_refused():

@@ -144,26 +144,23 @@ class Reference:
         return self.diffusion("epsilon", "fixed_small").chain(steps).pair(torch.arange(1, steps + 1)).beta
 
     def _reverse(self, target: str, variance: str, clip: bool, figure: str) -> Tensor:
-        model = self.diffusion(target, variance, Vlb())
+        model = self.diffusion(target, variance, Vlb()).with_clip(clip)
         chain, x_t = model.chain(), self.figures["x_t"]
         if figure == "sample":
-            return self._step(Ancestral(), model, clip=clip)
+            return self._step(Ancestral(), model)
         if figure == "vb_bpd":
-            nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t, clip=clip)
+            nats = model.term(self.figures["x0"], self.figures["noise"], chain, self.t)
             return nats / (math.prod(x_t.shape[1:]) * math.log(2))
-        p = model.reverse(x_t, chain, self.t, clip=clip)
+        p = model.reverse(x_t, chain, self.t)
         return {"mean": p.mean, "log_variance": p.log_variance.expand_as(x_t), "pred_xstart": p.x0}[figure]
 
     def _ddim(self, eta: float) -> Tensor:
-        return self._step(Ddim(eta=eta), self.diffusion("epsilon", "fixed_large"), clip=True)
+        return self._step(Ddim(eta=eta), self.diffusion("epsilon", "fixed_large"))
 
-    def _step(self, sampler: Sampler, model: Diffusion, *, clip: bool) -> Tensor:
+    def _step(self, sampler: Sampler, model: Diffusion) -> Tensor:
         """A step from each example's own t, where a sampler takes one for all: the row of each is its own."""
         x_t, noise = self.figures["x_t"], self.figures["step_noise"]
-        rows = [
-            sampler.step(model, x_t, model.chain(), t, lambda: noise, clip=clip)[i]
-            for i, t in enumerate(self.t.tolist())
-        ]
+        rows = [sampler.step(model, x_t, model.chain(), t, lambda: noise)[i] for i, t in enumerate(self.t.tolist())]
         return torch.stack(rows)
 
     def _loss(self, target: str, variance: str, loss: str, part: str) -> Tensor:

@@ -29,7 +29,7 @@ from diffusion_core.population import Stack
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
 from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.trainable import Learner
-from diffusion_core.trainer import Trainer, train
+from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.diffusion_core.learners import BASE, CLASSES, DIGITS, image_learner, learner_of_points, vq_learner
@@ -85,7 +85,7 @@ class Meeting:
 def told(run: Run, beside=None, start=None) -> Told:
     """Step, losses, their deviations and the state of each report of a training."""
     learner, data = run.learner()
-    reports = train(learner, data, run.plan, run.seed, start, beside=beside)
+    reports = Trainer(learner, run.plan, CPU, beside=beside).run(data, run.seed, start)
     return [
         (r.step, r.losses, r.standard_deviations, {name: value.clone() for name, value in r.state().items()})
         for r in reports

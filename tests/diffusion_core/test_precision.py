@@ -13,6 +13,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.samplers import model
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
@@ -39,11 +40,11 @@ def dtypes_of(diffusion: Diffusion, act):
 
 
 def test_samples_are_drawn_in_bf16_inside_the_context_alone_whatever_ends_it():
-    diffusion = model("images")
+    diffusion = model("images").with_clip(False)
     drawn = []
 
     def draw():
-        drawn.append(Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False))
+        drawn.append(Ddim(steps=4).sample(diffusion, 5, seed=0))
 
     plain = dtypes_of(diffusion, draw)
     with diffusion.network_in("bf16"):
@@ -64,7 +65,7 @@ def test_the_bound_is_float32_whatever_is_around_it():
     raw = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
     def score():
-        return bound(diffusion, raw, exact=2, strata=2, seed=0, clip=True)
+        return bound(diffusion, raw, Stratification(2, 2), seed=0)
 
     plain = score().total
     with torch.autocast("cpu", torch.bfloat16):
@@ -85,7 +86,7 @@ def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_
     hooks = [layer.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False)) for layer in layers]
     try:
         with pytest.raises(RuntimeError, match="out of memory"), diffusion.network_in("bf16"):
-            Ddim(steps=4).sample(diffusion, 5, seed=0, clip=False)
+            Ddim(steps=4).sample(diffusion, 5, seed=0)
         assert torch.backends.mkldnn.enabled
         with pytest.raises(RuntimeError, match="out of memory"):
             Trainer(learner, Training(batch=4, precision="bf16"), CPU).step(raw[:4], 0, 0)

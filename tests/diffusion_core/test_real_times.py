@@ -144,7 +144,7 @@ def test_paths_are_those_of_the_papers_in_sigma(schedule, spacing, method, steps
 def drawn(sampler: Sampler, made: Diffusion, x: torch.Tensor, steps: int, *, real: bool) -> np.ndarray:
     """x_0 from x_T = x, in so many steps of a chain."""
     chain = made.chain(steps, real=real)
-    return list(sampler.walk(made, x, chain, steps, lambda k: 0 * x, clip=False))[-1].numpy()
+    return list(sampler.walk(made, x, chain, steps, lambda k: 0 * x))[-1].numpy()
 
 
 def between(**choices: object) -> bool:
@@ -188,11 +188,11 @@ def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
     seen: dict[int, torch.Tensor] = {}
 
     class Spying(Ancestral):
-        def step(self, diffusion, x_t, chain, k, noise: Callable[[], torch.Tensor], *, clip):
+        def step(self, diffusion, x_t, chain, k, noise: Callable[[], torch.Tensor]):
             seen[k] = noise()
             return x_t
 
-    first, second = ([*Spying(steps=250).path(made, 0, 64, seed=0, clip=False)] and dict(seen) for _ in range(2))
+    first, second = ([*Spying(steps=250).path(made, 0, 64, seed=0)] and dict(seen) for _ in range(2))
     assert all(torch.equal(first[k], second[k]) for k in range(1, 251))
     kept = torch.stack([first[k].flatten() for k in range(1, 251)]).double()
     assert (torch.corrcoef(kept) - torch.eye(250)).abs().max() < 6 / 128**0.5
@@ -205,11 +205,11 @@ def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():
     chain = made.chain(7, real=True)
     k = torch.arange(1, 8)
     x = torch.zeros(7, 2, dtype=torch.float64)
-    p = made.reverse(x, chain, k, clip=False)
+    p = made.reverse(x, chain, k)
     pair = Pair(made.gamma(chain.times[k]), made.gamma(chain.times[k - 1]), p.pair.log_first)
     line = 0.2 + 0.5 * chain.times[k] / HORIZON
     expected = Analytic().log_variance(pair, x[:, :0], x, line)
     torch.testing.assert_close(p.log_variance, expected, rtol=1e-12, atol=1e-12)
     full = Chain(made.gamma, made.all_times.double(), "beta_1")
-    here, there = (made.reverse(x, each, k, clip=False).log_variance for each in (made.chain(), full))
+    here, there = (made.reverse(x, each, k).log_variance for each in (made.chain(), full))
     torch.testing.assert_close(here, there, rtol=0, atol=0)

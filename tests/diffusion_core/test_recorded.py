@@ -16,6 +16,7 @@ from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import V
 from diffusion_core.recorded import WARM_UP, Recorded
 from diffusion_core.samplers import Ancestral
+from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import (
@@ -154,7 +155,7 @@ def test_samples_of_recorded_calls_are_the_samples(rounding):
     found = []
     for captured in (True, False):
         with diffusion.network_in(rounding, captured=captured):
-            found.append(sampler.sample(diffusion, 70, seed=0, clip=True, batch=64))
+            found.append(sampler.sample(diffusion, 70, seed=0, batch=64))
             recorded = diffusion.denoiser.recorded
             assert (recorded is not None) == captured
             assert recorded is None or (len(recorded.recordings), recorded.refused) == (2, [])
@@ -166,7 +167,7 @@ def test_a_bound_of_recorded_calls_is_the_bound():
     diffusion, totals = model(CUDA, parameterization=V(), horizon=25), []
     for captured in (True, False):
         with diffusion.network_in("float32", captured=captured):
-            totals.append(bound(diffusion, DIGITS[:8].to(CUDA), exact=1, strata=2, seed=0, clip=True).total)
+            totals.append(bound(diffusion, DIGITS[:8].to(CUDA), Stratification(1, 2), seed=0).total)
     torch.testing.assert_close(*totals, rtol=1e-5, atol=1e-6)
 
 

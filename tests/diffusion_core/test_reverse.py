@@ -33,10 +33,10 @@ def test_p_is_that_of_bayes_rule_at_the_denoised_x0_for_every_parameterization(
     """At σ² = β of the chain's own steps; data without bounds are never clipped."""
     output = denoiser_output(denoise, parameterization, schedule, HORIZON)
     choices = {"parameterization": parameterization, "schedule": schedule, "encoding": encoding}
-    model = diffusion(output, HORIZON, **choices, shape=(1, 2, 2))
+    model = diffusion(output, HORIZON, **choices, shape=(1, 2, 2)).with_clip(clip)
     chain, generator = model.chain(steps), torch.Generator().manual_seed(1)
     x_t = 1.5 * torch.randn(steps, 1, 2, 2, generator=generator, dtype=torch.float64)
-    p = model.reverse(x_t, chain, torch.arange(1, steps + 1), clip=clip)
+    p = model.reverse(x_t, chain, torch.arange(1, steps + 1))
     alpha_bar = torch.sigmoid(-model.gamma(chain.times)).reshape(-1, 1, 1, 1)
     x0 = denoise(x_t, alpha_bar[1:])
     assert (x0.abs() > 1).any()

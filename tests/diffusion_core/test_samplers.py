@@ -26,7 +26,7 @@ def test_all_samplers_start_from_the_noise_of_the_seed_and_the_samples_number():
     first, *others = (start_of(sampler, 70) for sampler in members(Sampler))
     assert all(torch.equal(other, first) for other in others)
     model = diffusion(lambda x_t, t: 0 * x_t, 31)
-    assert not torch.equal(next(Ancestral().path(model, 0, 70, seed=4, clip=False)), first)
+    assert not torch.equal(next(Ancestral().path(model, 0, 70, seed=4)), first)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_sampler_draws_the_noise_that_it_reads_and_no_other(sampler, steps):
         drawn.append(k)
         return torch.zeros(1, 2)
 
-    list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise, clip=False))
+    list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise))
     assert drawn == steps
 
 
@@ -64,7 +64,7 @@ def test_steps_draw_independent_noise():
         return 0 * x_t
 
     model = diffusion(output, 25, parameterization=X0())
-    Ancestral().sample(model, 4000, seed=0, clip=False, batch=4096)
+    Ancestral().sample(model, 4000, seed=0, batch=4096)
     pair = model.chain().pair(torch.arange(1, 26))
     noise = [
         (kept[i + 1] - pair.coefficient_xt[24 - i] * kept[i]) / pair.beta[24 - i].sqrt() for i in range(len(kept) - 1)

@@ -24,6 +24,7 @@ from diffusion_core.parameterizations import X0, EdmParameterization, Parameteri
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.problems import DATA, diffusion, exact_model, expected_bound
 from diffusion_core.testing.variants import name
 from diffusion_core.trainer import train
@@ -68,14 +69,14 @@ def test_a_network_that_needs_its_estimate_to_be_exact_has_the_exact_models_boun
 
 
 SCORES = {
-    "bound": lambda model: bound(model, POINTS, exact=2, strata=2, seed=0, clip=False, batch=5).total,
-    "continuous": lambda model: continuous_bound(model, POINTS, draws=3, seed=0, clip=False).total,
+    "bound": lambda model: bound(model, POINTS, Stratification(2, 2), seed=0, batch=5).total,
+    "continuous": lambda model: continuous_bound(model, POINTS, draws=3, seed=0).total,
     "flow": lambda model: flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
-    "moments": lambda model: noise_moments(model, POINTS, draws=9, seed=0, clip=False).error,
-    "ancestral": lambda model: Ancestral().sample(model, 6, seed=0, clip=False),
-    "ddim": lambda model: Ddim(steps=7).sample(model, 6, seed=0, clip=False),
-    "heun": lambda model: Heun(steps=7, churn=3.0).sample(model, 6, seed=0, clip=False),
-    "dpm_solver": lambda model: DpmSolver(steps=7).sample(model, 6, seed=0, clip=False),
+    "moments": lambda model: noise_moments(model, POINTS, draws=9, seed=0).error,
+    "ancestral": lambda model: Ancestral().sample(model, 6, seed=0),
+    "ddim": lambda model: Ddim(steps=7).sample(model, 6, seed=0),
+    "heun": lambda model: Heun(steps=7, churn=3.0).sample(model, 6, seed=0),
+    "dpm_solver": lambda model: DpmSolver(steps=7).sample(model, 6, seed=0),
 }
 
 
@@ -109,7 +110,7 @@ def test_the_network_is_shown_x_t_and_its_own_estimate_from_zeros(parameterizati
     part = pair.alpha_bar_t.sqrt().float()[:, None] * estimate
     second = made.network(torch.cat([shown, part], 1), time, labels)
     expected = parameterization.x0(second, x, pair)
-    p = made.given(labels).reverse(x, chain, k, clip=False)
+    p = made.given(labels).reverse(x, chain, k)
     torch.testing.assert_close(p.x0, expected, rtol=1e-4, atol=1e-4)
     assert not torch.allclose(p.x0, estimate, rtol=1e-2)
     if isinstance(parameterization, EdmParameterization):
@@ -126,7 +127,7 @@ def test_an_estimate_of_bounded_data_is_shown_within_their_bounds_whether_x0_is_
     seen: list[Tensor] = []
     made.network.register_forward_hook(lambda _, given, out: seen.append(given[0][:, 1:]))
     with torch.no_grad():
-        p = made.reverse(x, made.chain(), torch.tensor([1, 20, 50]), clip=False)
+        p = made.with_clip(False).reverse(x, made.chain(), torch.tensor([1, 20, 50]))
         first = made.network(torch.cat([x, 0 * x], 1), torch.tensor([20.0, 400.0, 1000.0]))[:, :1]
     signal, noise = (
         part.sqrt().float()[:, None, None, None] for part in (p.pair.alpha_bar_t, p.pair.one_minus_alpha_bar_t)

@@ -149,7 +149,7 @@ def model_of(kind: str, horizon: int) -> Diffusion:
     plain = diffusion(output, horizon, parameterization=parameterization, schedule=Cosine())
     if kind != "analytic":
         return plain
-    return with_fitted_variance(plain, Analytic(), MixtureData().sample(300, 0), draws=256, seed=1, clip=False)
+    return with_fitted_variance(plain, Analytic(), MixtureData().sample(300, 0), draws=256, seed=1)
 
 
 KINDS = pytest.mark.parametrize("kind", ["beta", "mu", "learned", "analytic"])
@@ -159,8 +159,8 @@ KINDS = pytest.mark.parametrize("kind", ["beta", "mu", "learned", "analytic"])
 def test_on_measured_terms_optimal_is_the_best_of_all_chains_and_never_worse_than_uniform(kind):
     points = MixtureData().sample(300, 0)
     model = model_of(kind, 12)
-    terms = bound_terms(model, points, draws=64, seed=0, clip=False)
-    spaced = with_optimal_spacing(model, points, draws=64, seed=0, clip=False)
+    terms = bound_terms(model, points, draws=64, seed=0)
+    spaced = with_optimal_spacing(model, points, draws=64, seed=0)
     assert spaced.denoiser is model.denoiser
     torch.testing.assert_close(spaced.x0_variance, model.x0_variance, rtol=0, atol=0, equal_nan=True)
     for steps in (2, 4, 7):
@@ -178,7 +178,7 @@ def test_terms_are_those_that_the_likelihood_takes(kind):
     model, draws = model_of(kind, 8), 16
     seen: list[Tensor] = []
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
-    terms = bound_terms(model, points, draws=draws, seed=0, clip=False)
+    terms = bound_terms(model, points, draws=draws, seed=0)
     assert (terms.isinf() == torch.ones(9, 9).triu().bool()).all()
     x0 = Continuous().draw(points, 0, 0, "fit/dequantise").expand(draws, 2)
     for t, x_t in enumerate(seen[:8], start=1):
@@ -187,5 +187,5 @@ def test_terms_are_those_that_the_likelihood_takes(kind):
         for s in range(t):
             chain = Chain(model.gamma, torch.tensor(sorted({0, s, t, 8})), "beta_1")
             k = torch.full((draws,), 2 if s else 1)
-            expected = model.term(x0, eps, chain, k, clip=False).mean()
+            expected = model.term(x0, eps, chain, k).mean()
             torch.testing.assert_close(terms[t, s], expected.double(), rtol=1e-5, atol=1e-6)

@@ -60,7 +60,7 @@ def model(horizon: int, objective: Objective | None = None) -> Diffusion:
         real=True,
     )
     learned.gamma.shape.load_state_dict(net.state_dict())
-    return learned
+    return learned.with_clip(False)
 
 
 def test_gamma_and_its_rate():
@@ -106,7 +106,7 @@ def test_discrete_diffusion_loss_and_its_noise_levels(steps):
     pair = discrete.chain().pair(k)
     close(pair.gamma_t, FIGURES[f"gamma_t_T{steps}"])
     close(pair.gamma_s, FIGURES[f"gamma_s_T{steps}"])
-    term = discrete.term(FIGURES["f"], FIGURES["eps"], discrete.chain(), k, clip=False)
+    term = discrete.term(FIGURES["f"], FIGURES["eps"], discrete.chain(), k)
     close(steps * term, FIGURES[f"loss_diff_T{steps}_nats"])
 
 
@@ -116,10 +116,7 @@ def test_an_ancestral_step(steps):
     k = 1 + (FIGURES[f"t_T{steps}"] * steps).round().long()
     z_t, noise = FIGURES[f"step_T{steps}_z_t"], FIGURES[f"step_T{steps}_eps"]
     # Each image has a time of its own, and a step has one for all: the k-th row of each is ours.
-    rows = [
-        Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise, clip=False)[i]
-        for i, at in enumerate(k.tolist())
-    ]
+    rows = [Ancestral().step(discrete, z_t, discrete.chain(), at, lambda: noise)[i] for i, at in enumerate(k.tolist())]
     close(torch.stack(rows), FIGURES[f"step_T{steps}_z_s"])
 
 

@@ -24,6 +24,7 @@ from diffusion_core.randomness import send
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.stratified import Stratification
 from diffusion_core.testing.variants import name
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
@@ -93,7 +94,7 @@ def test_a_sampler_waits_at_no_step(sampler):
 
     def waits_of(steps):
         strided = replace(sampler, steps=steps)
-        return waits(lambda: strided.sample(diffusion, 8, seed=0, clip=True))
+        return waits(lambda: strided.sample(diffusion, 8, seed=0))
 
     assert waits_of(5) == waits_of(2)
 
@@ -101,13 +102,13 @@ def test_a_sampler_waits_at_no_step(sampler):
 @pytest.mark.parametrize("parameterization", [V(), Mu()], ids=name)
 def test_a_bound_waits_at_no_draw(parameterization):
     diffusion, raw = model(CUDA, parameterization=parameterization, horizon=25), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: bound(diffusion, raw, exact=n, strata=n, seed=0, clip=True)) for n in (1, 2))
+    few, more = (waits(lambda n=n: bound(diffusion, raw, Stratification(n, n), seed=0)) for n in (1, 2))
     assert more == few
 
 
 def test_likelihoods_in_continuous_time_wait_at_no_draw_and_no_step():
     diffusion, raw = model(CUDA, parameterization=V(), horizon=25, time_input="log_snr"), DIGITS[:8].to(CUDA)
-    few, more = (waits(lambda n=n: continuous_bound(diffusion, raw, draws=n, seed=0, clip=True)) for n in (1, 2))
+    few, more = (waits(lambda n=n: continuous_bound(diffusion, raw, draws=n, seed=0)) for n in (1, 2))
     assert more == few
     few, more = (waits(lambda n=n: flow_likelihood(diffusion, raw, steps=n, probes=1, seed=0)) for n in (1, 2))
     assert more == few
@@ -119,6 +120,6 @@ def test_a_fit_waits_at_no_level_and_no_draw(variance, fit):
     def waits_of(horizon, draws):
         raw, choices = DIGITS.to(CUDA), {"variance": variance, "objective": Vlb(), "schedule": LogSnrLinear()}
         diffusion = model(CUDA, **choices, horizon=horizon)
-        return waits(lambda: fit(diffusion, raw, draws=draws, seed=0, clip=True))
+        return waits(lambda: fit(diffusion, raw, draws=draws, seed=0))
 
     assert waits_of(2, 4) == waits_of(3, 4) == waits_of(2, 12)

@@ -443,20 +443,20 @@ class Shapeless(Fitting):
 class OwnNoise(Ancestral):
     """Draws its noise from the global generator."""
 
-    def step(self, diffusion, x_t, chain, k, noise, *, clip):
-        return super().step(diffusion, x_t, chain, k, lambda: torch.randn_like(x_t), clip=clip)
+    def step(self, diffusion, x_t, chain, k, noise):
+        return super().step(diffusion, x_t, chain, k, lambda: torch.randn_like(x_t))
 
 
 class Crowded(Ddim):
     """Lets samples of a batch see each other."""
 
-    def step(self, *step, clip):
-        x = super().step(*step, clip=clip)
+    def step(self, *step):
+        x = super().step(*step)
         return x - x.mean(0, keepdim=True)
 
 
 class Miscounted(Ddim):
     """Asks the network twice, and counts it once."""
 
-    def step(self, *step, clip):
-        return 0.5 * (super().step(*step, clip=clip) + super().step(*step, clip=clip))
+    def step(self, *step):
+        return 0.5 * (super().step(*step) + super().step(*step))

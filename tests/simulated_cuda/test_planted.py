@@ -70,8 +70,8 @@ def on_the_device(bound_of_halves):
 
 
 def steps_are_counted_on_the_host(patch):
-    def reverse_at(diffusion, x_t, chain, k, *, clip):
-        return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k), clip=clip)
+    def reverse_at(diffusion, x_t, chain, k):
+        return diffusion.reverse(x_t, chain, torch.full((len(x_t),), k))
 
     patch.setattr(samplers, "reverse_at", reverse_at)
 

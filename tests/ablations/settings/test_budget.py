@@ -12,6 +12,7 @@ from ablations.engine.journal import Journal
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.budget import bound_passes, forward_flops, train_flops
+from ablations.settings.evaluation import Evaluation
 from ablations.stages.devices import peak_memory, reset_peak_memory
 from ablations.stages.restore import build
 from diffusion_core.choices import Choices
@@ -19,6 +20,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.unet import UNet
+from diffusion_core.stratified import Stratification
 
 CPU = torch.device("cpu")
 MEMORY = "cost/peak_memory_bytes"
@@ -106,3 +108,7 @@ def test_the_flow_takes_four_slopes_a_step_each_with_its_probes():
     # Two halves: 4 times at both ends, the first three times and the second twice, and 3 runs between them.
     assert bound_passes(cell) == (2 * (4 + 2 + 1 + 3 + 4), 6, 5 * 4 * (1 + 2 * 2), 2 * 3 * 25, 0)
     assert bound_passes(replace(cell, evaluation=replace(cell.evaluation, horizon=10)))[3] == 2 * 3 * 10
+
+
+def test_the_core_takes_the_suites_own_terms_of_a_bound_unless_it_is_told_others():
+    assert Stratification() == Stratification(Evaluation.exact, Evaluation.strata)

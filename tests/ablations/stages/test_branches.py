@@ -29,7 +29,7 @@ from ablations.stages.restore import restore
 from ablations.stages.rung import RungStage, at_rung, rung_of
 from ablations.stages.training import TrainingStage
 from analysis.format.names import RUNG_SECONDS
-from diffusion_core.trainer import part
+from diffusion_core.trainer import Trainer, part
 from diffusion_core.training import Training
 from tests.ablations.conftest import over, plan_of, reproducible, result_of, rows
 from tests.ablations.search.conftest import POINTS
@@ -113,8 +113,8 @@ def test_it_takes_the_steps_of_its_cooldown_alone(whole, monkeypatch, tmp_path):
     assert names == [f"{FORK}10.safetensors", f"{FORK}20.safetensors"]
     assert_same(weights(whole, trunk), alone(80, tmp_path)[1])
     began = []
-    train = training_loop.train
-    monkeypatch.setattr(training_loop, "train", lambda *given: began.append(given[4]) or train(*given))
+    run = Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda *given: began.append(given[3]) or run(*given))
     Journal(whole).forget_result(branch.id)
     result_of(branch, whole)
     assert [start[0] for start in began] == [20]
@@ -152,8 +152,8 @@ def test_a_training_goes_on_from_what_a_rung_left_that_came_first(whole, tmp_pat
     """A pruner's rungs, the first answer's: each goes on from the one before, and the training from the last."""
     trunk = training_of(stages())
     began = []
-    train = training_loop.train
-    monkeypatch.setattr(training_loop, "train", lambda *given: began.append(given[4]) or train(*given))
+    run = Trainer.run
+    monkeypatch.setattr(Trainer, "run", lambda *given: began.append(given[3]) or run(*given))
     for step in (20, 40):
         rung = rung_of(trunk, step)
         assert not rung.leads

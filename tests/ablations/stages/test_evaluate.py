@@ -20,6 +20,7 @@ from diffusion_core.forward import diffuse
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
 from diffusion_core.randomness import draw, normal, uniform
+from diffusion_core.stratified import Stratification
 from diffusion_core.terms import mean_dims
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of, stages_of_cell
@@ -102,11 +103,10 @@ def test_a_bound_reads_the_fit(analytic):
     moments, _ = read_tensors(Journal(root).folder(stage.parts.fit) / "fit.safetensors")
     diffusion, data = network_of(root, stage), stage.cell.data.load()
     images = data.images["validation"]
-    settings = {"exact": 2, "strata": 2, "seed": 3, "clip": True}
     scores = []
     for x0_variance in (analytic_x0_variance(moments), moments["error"]):
         diffusion.fit(x0_variance)
-        scored = bound(diffusion, images, **settings)
+        scored = bound(diffusion, images, Stratification(2, 2), seed=3)
         scores.append((float(scored.total.mean()), scored.draw_error))
     assert (result.metrics["nll/val"], result.metrics["nll/val_draw_se"]) == scores[0]
     assert abs(scores[0][0] - scores[1][0]) > 0.01
@@ -183,7 +183,7 @@ def test_the_importance_weighted_bound_and_how_loose_the_bound_is(tmp_path, word
     folder, metrics = Journal(tmp_path).folder(stage.id), result.metrics
     model, plan = network_of(tmp_path, stage), stage.cell.evaluation
     scored = importance_weighted(
-        model, stage.cell.data.load().images["test"], draws=2, seed=plan.seed, clip=True, steps=plan.horizon
+        model, stage.cell.data.load().images["test"], draws=2, seed=plan.seed, steps=plan.horizon
     )
     for metric, values, halves in (
         ("nll_iwae", scored.total, scored.halves),

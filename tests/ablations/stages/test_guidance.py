@@ -75,7 +75,7 @@ def unlabelled(root, stage):
     cell = stage.cell
     own = Parts(stage.parts.training)
     diffusion = load_learner(cell, cell.data.load(), Journal(root), own, CPU).diffusion
-    return cell.sampler.sample(diffusion, 300, seed=cell.seed, clip=cell.evaluation.clip).double()
+    return cell.sampler.sample(diffusion, 300, seed=cell.seed).double()
 
 
 @pytest.mark.parametrize("by", BY)

@@ -10,9 +10,9 @@ from ablations.engine import stage
 from ablations.engine.journal import Journal, Result
 from ablations.engine.lease import LOST, leased, take
 from ablations.engine.perform import perform
-from ablations.stages import training_loop
 from ablations.stages.floor import FloorStage
 from ablations.stages.rung import rung_of
+from diffusion_core.trainer import Trainer
 from tests.ablations.conftest import stages_of_cell
 
 
@@ -57,14 +57,14 @@ def test_who_stood_still_leaves_neither_result_nor_failure(tmp_path, held_out, m
 
 def test_a_training_that_stood_still_ends_at_its_next_report_and_leaves_no_weights(tmp_path, training, monkeypatch):
     monkeypatch.setattr(stage, "PROGRESS_SECONDS", -1.0)
-    real = training_loop.train
+    real = Trainer.run
 
     def stopping(*given):
         for report in real(*given):
             frozen(tmp_path / training.id)
             yield report
 
-    monkeypatch.setattr(training_loop, "train", stopping)
+    monkeypatch.setattr(Trainer, "run", stopping)
     assert perform(training, Journal(tmp_path), "cpu") == "elsewhere"
     assert [path.name for path in (tmp_path / training.id).iterdir()] == ["lease.2"]
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from ablations.data.mixture2d import Mixture2d
-from ablations.theory.formulas import Curve
+from ablations.results.deck_formulas import Curve
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.likelihood import bound
@@ -26,6 +26,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.schedules import Cosine, Linear, Schedule
+from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Uniform
 from diffusion_core.units import bits_per_dim
 from diffusion_core.variances import Beta, BetaTilde, Variance
@@ -36,8 +37,8 @@ LEVELS = (1.0, 0.9, 0.5)
 DRAWS = 128
 NODES = 12
 """Points of the Gauss-Hermite rule, in each direction of each component."""
-TERMS = 100
-"""The terms of the bound that are all taken, from t = 1 on, and the number of draws of t among the rest."""
+TIMES = Stratification(exact=100, strata=100)
+"""The times of the bound's terms: the first and the last 100, and a draw from each of 100 runs between them."""
 REPEATS = 4
 """Bounds with separate draws, whose mean is taken: at T = 1000 the error of a single one is as large as the gap."""
 HORIZONS = (25, 50, 100, 250, 1000)
@@ -143,10 +144,7 @@ def gap(data: Mixture2d, schedule: Schedule, variance: Variance, horizon: int) -
     diffusion.denoiser.network = ExactNoise(data, schedule, horizon)
     points = loaded.images["test"]
     exact, count = bits_per_dim(-data.log_density(points), 2), len(points)
-    bounds = [
-        bound(diffusion, points, exact=TERMS, strata=TERMS, seed=seed, clip=False, batch=count).total
-        for seed in range(REPEATS)
-    ]
+    bounds = [bound(diffusion, points, TIMES, seed=seed, batch=count).total for seed in range(REPEATS)]
     return float((torch.stack(bounds).mean(0) - exact).mean())
 
 

@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 
 from ablations.data.digits import Digits
 from ablations.driver import pages
+from ablations.results import deck_mixture
+from ablations.results.deck import FRAMES, forward
+from ablations.results.deck_formulas import SCHEDULES
 from ablations.results.sample_sheets import strip
 from ablations.run import main
-from ablations.theory import mixture
-from ablations.theory.formulas import SCHEDULES
-from ablations.theory.strips import FRAMES, forward
 from analysis.format.csv_files import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
@@ -35,8 +35,8 @@ def results(tmp_path_factory, store):
         shutil.copy(store, folder / "mlflow.db")
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(pages, "write_pages", said)
-            patch.setattr(mixture, "HORIZONS", (25, 50))
-            patch.setattr(mixture, "BETAS", (0.01, 0.9))
+            patch.setattr(deck_mixture, "HORIZONS", (25, 50))
+            patch.setattr(deck_mixture, "BETAS", (0.01, 0.9))
             assert main([*words, *less, f"results={folder}", "launcher=serial"]) == 0
         return folder
 

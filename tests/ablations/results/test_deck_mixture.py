@@ -10,7 +10,7 @@ import torch
 from torch.distributions import Categorical, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from ablations.data.mixture2d import Mixture2d
-from ablations.theory import mixture
+from ablations.results import deck_mixture
 from diffusion_core.schedules import Cosine, Linear
 from diffusion_core.variances import Beta
 
@@ -33,8 +33,8 @@ def test_the_reverse_step_and_its_divergence_by_integration(alpha_bar, beta):
     edge = torch.linspace(-4, 4, 1001, dtype=torch.float64)
     x = torch.cartesian_prod(edge, edge)
     area = float(edge[1] - edge[0]) ** 2
-    step = mixture.reverse_step(data, alpha_bar, beta, x_t)
-    found = mixture.kl_from_moments(step)
+    step = deck_mixture.reverse_step(data, alpha_bar, beta, x_t)
+    found = deck_mixture.kl_from_moments(step)
     for i in range(len(x_t)):
         likelihood = Independent(Normal((1 - beta) ** 0.5 * x, beta**0.5), 1).log_prob(x_t[i])
         log_q = marginal(data, alpha_bar).log_prob(x) + likelihood
@@ -48,12 +48,12 @@ def test_the_reverse_step_and_its_divergence_by_integration(alpha_bar, beta):
 
 
 def test_one_gaussian_has_gaussian_reverse_steps():
-    assert mixture.reverse_kl(Mixture2d(modes=1), 0.9, 0.5) == pytest.approx(0, abs=1e-12)
+    assert deck_mixture.reverse_kl(Mixture2d(modes=1), 0.9, 0.5) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_reverse_step_tends_to_a_gaussian_as_beta_falls():
-    for level in mixture.LEVELS:
-        found = [mixture.reverse_kl(Mixture2d(), level, beta) for beta in (0.001, 0.03, 0.99)]
+    for level in deck_mixture.LEVELS:
+        found = [deck_mixture.reverse_kl(Mixture2d(), level, beta) for beta in (0.001, 0.03, 0.99)]
         assert all(a < b for a, b in pairwise(found))
         assert found[0] < 1e-4 * found[-1]
 
@@ -62,7 +62,7 @@ def test_the_reverse_step_tends_to_a_gaussian_as_beta_falls():
 def test_the_exact_noise_is_the_score(schedule):
     """E[ε | x_t] = −√(1 − ᾱ_t) ∇ log q(x_t)."""
     data, horizon = Mixture2d(modes=5, std=0.3), 50
-    exact = mixture.ExactNoise(data, schedule, horizon)
+    exact = deck_mixture.ExactNoise(data, schedule, horizon)
     for t in (1, 20, 50):
         x_t = torch.randn(7, 2, generator=torch.Generator().manual_seed(t), dtype=torch.float64, requires_grad=True)
         alpha_bar = float(torch.sigmoid(-schedule.gamma(horizon)(torch.tensor(t))))
@@ -73,5 +73,5 @@ def test_the_exact_noise_is_the_score(schedule):
 
 @pytest.mark.thorough
 def test_the_bound_lies_above_the_exact_density_and_comes_nearer():
-    gaps = [mixture.gap(Mixture2d(), Linear(), Beta(), horizon) for horizon in (25, 100, 1000)]
+    gaps = [deck_mixture.gap(Mixture2d(), Linear(), Beta(), horizon) for horizon in (25, 100, 1000)]
     assert gaps[0] > gaps[1] > gaps[2] > 0

@@ -1,4 +1,4 @@
-"""Strips of images, one noised by each schedule, and one drawn by a trained cell of each; and curves of formulas alone.
+"""The deck's own files: curves that follow from formulas alone, and strips of images on their way to noise and back.
 
     formulas.csv    (figure, series, x, y)
     strips/         forward-<schedule>.png, and backward-<schedule>.png of a trained cell
@@ -19,14 +19,14 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
+from ablations.results import deck_formulas, deck_mixture
 from ablations.results.csv_text import csv_text, number
+from ablations.results.deck_formulas import HORIZON, SCHEDULES
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.stages.restore import load
-from ablations.theory import formulas, mixture
-from ablations.theory.formulas import HORIZON, SCHEDULES
 from analysis.format.files import write_text
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
@@ -82,7 +82,7 @@ def forward(gamma: Gamma, data: Data) -> Tensor:
 def backward(cell: Cell, diffusion: Diffusion) -> Tensor:
     """x_t [FRAMES, …] of the cell's first sample at t/T = 1 .. 0."""
     with diffusion.network_in(resolve_precision(cell.training.precision, diffusion.device)):
-        path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed, clip=cell.evaluation.clip))
+        path = list(cell.sampler.path(diffusion, 0, 1, seed=cell.seed))
     kept = (torch.linspace(0, 1, FRAMES) * (len(path) - 1)).round().int()
     return torch.cat([path[i] for i in kept.tolist()])
 
@@ -94,7 +94,7 @@ def write_deck(folder: Path, records: Sequence[Record], journal: Journal, data: 
     """formulas.csv and strips/ in a results folder, from what has finished."""
     lines = [
         {"figure": figure, "series": series, "x": number(x), "y": number(y)}
-        for figure, curves in {**formulas.figures(data), **mixture.figures()}.items()
+        for figure, curves in {**deck_formulas.figures(data), **deck_mixture.figures()}.items()
         for series, (xs, ys) in curves.items()
         for x, y in zip(xs, ys, strict=True)
     ]
