@@ -320,6 +320,21 @@ def test_a_linear_layer_is_torchs_of_each_network(members, shape):
             torch.testing.assert_close(mine[s], expected, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_on_several_threads_a_convolution_is_torchs_untried(threads, monkeypatch):
+    """A network is always alone there."""
+    tried = []
+    monkeypatch.setattr(convolution, "dependent", lambda case: tried.append(case) or frozenset())
+    layer, x = Conv2d(4, 8, 3), normal(2, 4, 6, 6).requires_grad_()
+    try:
+        torch.set_num_threads(threads)
+        y = layer(x)
+        assert torch.equal(y, functional.conv2d(x, layer.weight, layer.bias, padding=1))
+    finally:
+        torch.set_num_threads(1)
+    assert len(tried) == (threads == 1)
+
+
 @pytest.mark.parametrize("wrong", ["y", "dx", "dw", "db"])
 @pytest.mark.parametrize("place", ["all", "last"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
