@@ -108,4 +108,4 @@ def costs(model: Diffusion, images: Tensor, rounds: int, repeats: int) -> tuple[
     seconds = timings["ours"].seconds / n
     # By the rounds' own ratios, which hold on a busy machine.
     loop = seconds * timings["loop"].ratio * horizon / len(some)
-    return Cost(TIMES.terms(horizon), seconds, mine), Cost(horizon, loop, theirs)
+    return Cost(TIMES.count(horizon), seconds, mine), Cost(horizon, loop, theirs)

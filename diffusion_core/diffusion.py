@@ -202,7 +202,7 @@ class Diffusion(nn.Module):
     def _with(self, choices: Choices) -> Diffusion:
         other = Diffusion(choices, self.encoding, self.shape, self.classes)
         other.denoiser, other.labels, other.clip = self.denoiser, self.labels, self.clip
-        return other.to(self.device).train(self.training)
+        return other.to(self.device).train(self.denoiser.training)
 
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
         """The full chain, or one of `steps` times that the spacing chooses.

@@ -108,6 +108,8 @@ def guided(
 ) -> Diffusion:
     """The diffusion, guided by another with w = `scale` at the noise levels `low` < σ ≤ `high`; itself where w = 1.
 
+    The guided diffusion keeps σ², and all else that is fitted, as they are now.
+
     ValueError where these are no scale and no interval, or the guide is of another chain or another space.
     """
     if not 0 <= scale < math.inf:

@@ -116,7 +116,7 @@ def bound(
     batch: int = 512,
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
-    stratification."""
+    stratification, the suite's own by default."""
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
@@ -133,7 +133,8 @@ def bound(
             ]
         return (torch.cat(parts) * per_nat).double()
 
-    for stratum, k, at_k, term in draws(diffusion.encoding, raw, codes, stratification.of(chain.steps), seed, term_at):
+    strata = stratification.strata_of(chain.steps)
+    for stratum, k, at_k, term in draws(diffusion.encoding, raw, codes, strata, seed, term_at):
         part = L0 if stratum.first == 1 else Lt
         part += term * (stratum.length / stratum.draws)
         total.index_add_(0, k.flatten(), at_k.flatten())

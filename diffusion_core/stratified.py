@@ -66,7 +66,7 @@ class Stratification:
     exact: int = 3
     strata: int = 13
 
-    def of(self, steps: int) -> list[Stratum]:
+    def strata_of(self, steps: int) -> list[Stratum]:
         """The strata of 1..K = `steps`. Those that a short chain leaves over are further draws of its times."""
         if self.exact < 1 or (self.strata < 1 and 2 * self.exact < steps):
             raise ValueError(
@@ -89,9 +89,9 @@ class Stratification:
         more = [(more[i] if i < len(more) else 0) + len(range(i, spare, len(once))) for i in range(len(once))]
         return [replace(stratum, draws=1 + extra) for stratum, extra in zip(once, more, strict=True)]
 
-    def terms(self, steps: int) -> int:
+    def count(self, steps: int) -> int:
         """The number of terms of a chain of K = `steps` that are computed per image."""
-        return HALVES * sum(stratum.draws for stratum in self.of(steps))
+        return HALVES * sum(stratum.draws for stratum in self.strata_of(steps))
 
 
 USUAL = Stratification()

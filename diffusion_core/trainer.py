@@ -291,5 +291,6 @@ def train(
     seed: int,
     start: tuple[int, dict[str, Tensor]] | None = None,
 ) -> Iterator[Report]:
-    """Train on the learner's device, in this process by itself (`Trainer.run`). The learner is changed in place."""
+    """Train on the learner's device, in this process by itself, from `start` on if it is given (`Trainer.run`). The
+    learner is changed in place."""
     yield from Trainer(learner, plan, next(learner.parameters()).device).run(data, seed, start)

@@ -1,6 +1,6 @@
 """The quality of searches where the answer is known, as Markdown. It rebuilds `evidence/search.md`:
 
-    python -m evidence.search repeats=10 trials=30 out=evidence/search.md
+    python -m evidence.search repeats=20 trials=40 out=evidence/search.md
 
 A dense sweep trains every cell of a small space on 2-D data. Searches of the same space are then held to it, many times
 over with other draws: how far the best of their trials is from the sweep's best, as a share of the sweep's range. And

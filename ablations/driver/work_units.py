@@ -177,6 +177,7 @@ def learner_of(cell: Cell, data: Data, device: torch.device) -> DiffusionLearner
         encoding, shape = Continuous(), cell.space.shape_of(data.shape)
     learner = DiffusionLearner.of(choices_of(cell), encoding, shape, classes_of(cell))
     learner.diffusion.initialise(cell.seed)
+    learner.diffusion.clip = cell.evaluation.clip
     return learner.to(device)
 
 

@@ -65,7 +65,7 @@ def bound_passes(cell: Cell, split: HeldOut = "test") -> tuple[int, int, int, in
     if cell.horizon == 0:
         return 0, 0, 0, 0, 0
     steps = plan.horizon or cell.horizon
-    terms = Stratification(plan.exact, plan.strata).terms(steps)
+    terms = Stratification(plan.exact, plan.strata).count(steps)
     flow = 4 * plan.ode_steps * (1 + 2 * plan.ode) if plan.ode else 0
     each, unlabelled = cell.conditioning.passes, terms if scored_unlabelled(cell) and split == "test" else 0
     bounds = each * (terms + plan.estimates), each * plan.continuous, each * flow, each * HALVES * plan.iwae * steps

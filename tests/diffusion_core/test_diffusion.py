@@ -97,6 +97,16 @@ def test_state_dict_holds_weights_and_noise_levels():
     assert names == {"denoiser.gamma.gamma", "denoiser.network.unused"}
 
 
+def test_a_view_of_a_view_leaves_the_network_in_its_mode():
+    """A network with dropout draws nothing once it is evaluated, whatever views were made while it trained."""
+    model = Diffusion(Choices(network=UNet(channels=8, groups=4, dropout=0.5), horizon=40), GreyLevels(), (1, 8, 8))
+    free = model.train().with_clip(False)
+    model.eval()
+    for view in (free.with_variance(BetaTilde()), free.with_spacing(QuadraticSpacing()), free.with_clip(True)):
+        assert view.denoiser is model.denoiser
+        assert not any(module.training for module in model.denoiser.modules())
+
+
 def test_batch_losses_are_the_losses_of_the_seeds_own_times_and_noise():
     """Two networks of one seed see the same x_t at the same t; another step sees others."""
     seen: list[tuple[Tensor, Tensor]] = []

@@ -212,7 +212,8 @@ def test_clipping_acts_on_the_guided_estimate():
         model, guide = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 40, **images) for c in (own, other))
         view, x = guided(model, guide, 4.0), torch.zeros(3, 1, 2, 2, dtype=torch.float64)
         for clip, value in ((False, free), (True, held)):
-            for seen in (view.with_clip(clip), guided(model.with_clip(clip), guide, 4.0)):
+            free_or_held = view.with_clip(clip)
+            for seen in (free_or_held, free_or_held.picked(slice(None)), guided(model.with_clip(clip), guide, 4.0)):
                 p = seen.reverse(x, model.chain(), torch.tensor([1, 20, 40]))
                 torch.testing.assert_close(p.x0, torch.full_like(x, value))
                 torch.testing.assert_close(seen.predict(x, torch.full((3,), 7.0))[0], torch.full_like(x, value))

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from diffusion_core.chain import Chain, whole
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous
+from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
 from diffusion_core.objectives import Vlb
-from diffusion_core.parameterizations import Mu, V
+from diffusion_core.parameterizations import X0, Mu, V
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.spacings import (
     KarrasSpacing,
@@ -169,6 +169,17 @@ def test_on_measured_terms_optimal_is_the_best_of_all_chains_and_never_worse_tha
         assert cost(terms, times) == pytest.approx(best, rel=1e-12)
         assert best <= cost(terms, uniform)
         assert uniform != times
+
+
+def test_terms_clip_as_the_diffusion_does():
+    """Clipped, an estimate of 3 is one of 1."""
+    images = torch.full((8, 1, 2, 2), 200, dtype=torch.uint8)
+    grey = {"parameterization": X0(), "encoding": GreyLevels(), "shape": (1, 2, 2)}
+    far, near = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 24, **grey) for c in (3.0, 1.0))
+    clipped, free, of_one = (bound_terms(m, images, draws=4, seed=0) for m in (far, far.with_clip(False), near))
+    torch.testing.assert_close(clipped, of_one)
+    below = ~clipped.isinf()
+    assert (free[below] > clipped[below]).all()
 
 
 @KINDS

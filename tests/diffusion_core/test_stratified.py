@@ -39,7 +39,7 @@ def of_terms(monkeypatch: pytest.MonkeyPatch, term: Term, encoding: Encoding | N
 
 def test_strata_partition_the_steps_with_single_times_at_both_ends():
     for steps, exact, strata in product(range(1, 25), range(1, 27), range(1, 27)):
-        found = Stratification(exact, strata).of(steps)
+        found = Stratification(exact, strata).strata_of(steps)
         assert [t for one in found for t in range(one.first, one.last + 1)] == list(range(1, steps + 1))
         alone = {one.first for one in found if one.length == 1}
         assert alone >= {*range(1, min(exact, steps) + 1), *range(max(1, steps - exact + 1), steps + 1)}
@@ -47,22 +47,22 @@ def test_strata_partition_the_steps_with_single_times_at_both_ends():
 
 
 def test_runs_are_of_equal_length_in_log_t_and_three_times_their_share_of_all():
-    runs = [one for one in Stratification(4, 12).of(10_000) if one.first > 100 and one.length > 1]
+    runs = [one for one in Stratification(4, 12).strata_of(10_000) if one.first > 100 and one.length > 1]
     lengths = [math.log(run.last / (run.first - 1)) + 3 * run.length / 10_000 for run in runs]
     assert len(lengths) >= 5
     assert lengths == pytest.approx([(math.log(9996 / 4) + 3 * 9992 / 10_000) / 12] * len(lengths), rel=0.03)
 
 
 def test_the_first_times_are_drawn_several_times():
-    found = Stratification(3, 13).of(100)
+    found = Stratification(3, 13).strata_of(100)
     assert found[:3] == [Stratum(1, 1, 3), Stratum(2, 2, 2), Stratum(3, 3)]
     assert {one.draws for one in found[2:]} == {1}
-    assert Stratification(3, 13).terms(100) == 2 * (3 + 2 + 1 + 13 + 3)
-    assert Stratification(3, 13).of(10)[:3] == [Stratum(1, 1, 4), Stratum(2, 2, 3), Stratum(3, 3, 2)]
-    assert [one.draws for one in Stratification(3, 13).of(10)[3:]] == [2, 2, 2, 2, 2, 2, 1]
-    assert Stratification(3, 13).terms(10) == Stratification(3, 13).terms(19) == Stratification(3, 13).terms(1000)
-    assert [one.draws for one in Stratification(1, 2).of(100)] == [3, 1, 1, 1]
-    assert Stratification(3, 3).of(2) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
+    assert Stratification(3, 13).count(100) == 2 * (3 + 2 + 1 + 13 + 3)
+    assert Stratification(3, 13).strata_of(10)[:3] == [Stratum(1, 1, 4), Stratum(2, 2, 3), Stratum(3, 3, 2)]
+    assert [one.draws for one in Stratification(3, 13).strata_of(10)[3:]] == [2, 2, 2, 2, 2, 2, 1]
+    assert Stratification(3, 13).count(10) == Stratification(3, 13).count(19) == Stratification(3, 13).count(1000)
+    assert [one.draws for one in Stratification(1, 2).strata_of(100)] == [3, 1, 1, 1]
+    assert Stratification(3, 3).strata_of(2) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
 
 
 @pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
@@ -70,7 +70,7 @@ def test_strata_that_leave_steps_out_are_refused(exact, strata):
     with pytest.raises(
         ValueError, match="the bound needs exact >= 1, and strata >= 1 unless exact covers all 10 times"
     ):
-        Stratification(exact, strata).of(10)
+        Stratification(exact, strata).strata_of(10)
 
 
 def test_what_images_differ_in_is_no_own_error(monkeypatch):

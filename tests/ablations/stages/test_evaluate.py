@@ -16,6 +16,7 @@ from ablations.metrics import extractors
 from ablations.results.folder import per_image
 from ablations.stages import samples as sampling
 from ablations.stages.restore import Parts, load
+from diffusion_core.fitting import with_fitted_variance
 from diffusion_core.forward import diffuse
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound
@@ -174,6 +175,27 @@ def test_likelihoods_in_continuous_time_are_kept_per_image_and_add_up(tmp_path):
 
 VAE = ["horizon=0", "space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
 VAE += ["space.learning_rate=0.005"]
+
+
+@pytest.mark.parametrize("clip", [True, False])
+def test_a_fit_and_a_bound_clip_as_their_cell_says(clip, tmp_path):
+    words = ["variance=analytic_mse", "evaluation.fit=16", f"evaluation.clip={clip}".lower()]
+    found = performed(tmp_path, *words, kinds=("training", "fit", "bound"))
+    stage, result = found["bound", "test"]
+    cell, images = stage.cell, stage.cell.data.load().images
+    loaded = load(cell, cell.data.load(), Journal(tmp_path), stage.parts, torch.device("cpu"))
+    ways = {}
+    for way in (clip, not clip):
+        network = network_of(tmp_path, stage).with_clip(way)
+        ways[way] = with_fitted_variance(network, cell.variance, images["train"], draws=16, seed=0)
+    torch.testing.assert_close(loaded.x0_variance, ways[clip].x0_variance, rtol=0, atol=0, equal_nan=True)
+    times = Stratification(cell.evaluation.exact, cell.evaluation.strata)
+    scores = {}
+    for way, model in ways.items():
+        terms = bound(model, images["test"], times, seed=cell.evaluation.seed, steps=cell.evaluation.horizon)
+        scores[way] = float(terms.total.mean())
+    assert result.metrics["nll/test"] == pytest.approx(scores[clip], rel=1e-6)
+    assert result.metrics["nll/test"] != pytest.approx(scores[not clip], rel=1e-3)
 
 
 @pytest.mark.parametrize("words", [["evaluation.horizon=3", "evaluation.seed=2"], VAE])
