@@ -85,9 +85,9 @@ def times_ours(size: str, row: str) -> str:
 
 def test_speed_and_precision():
     plain, same = "diffusers, its defaults, float32", "diffusers, our structure, bf16"
-    assert f"UNet2DModel at its defaults (float32) takes {times_ours('medium', plain)} × as long" in GPU
-    assert f"in our structure and bf16 {times_ours('medium', same)} ×" in GPU
-    assert f"at 8×8 are {times_ours('tiny', plain)} × and {times_ours('tiny', same)} ×" in GPU
+    for machine in ("", "-amd"):
+        ratios = [times_ours(size + machine, peer) for size in ("medium", "tiny") for peer in (plain, same)]
+        assert f"peers-tiny{machine}.md)) | {' × | '.join(ratios)} × |" in GPU
 
 
 def of_precision(metric: str) -> str:
