@@ -26,8 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 
 KEY = "Digest"
 """The keyword of the PNG text that holds the digest."""
-_SHARE = 1e-6
-"""The share of the largest number by which two numbers may differ and still count as the same."""
+_SHARE, _ROUNDING = 1e-6, 1e-9
+"""The shares of the largest number by which two numbers may differ and still count as the same: as they are shown, and
+by their rounding, which differs between versions of Python and numpy."""
 
 
 def digest_of(figure: Figure) -> str:
@@ -80,9 +81,10 @@ def _numbers(artist: Artist, axes: Axes) -> Iterator[list[Any]]:
 
 
 def _rounded(values: ArrayLike | None) -> list[Any]:
-    """Numbers in steps of a millionth of the power of ten at or below the largest; nan and infinite ones as text."""
+    """Numbers in steps of a millionth of the power of ten at or below the largest, which may fall short of it by its
+    rounding; nan and infinite ones as text."""
     flat: NDArray[np.float64] = np.asarray(np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)).ravel()
     finite = np.abs(flat[np.isfinite(flat)])
     largest = float(finite.max(initial=0.0))
-    step = 10.0 ** np.floor(np.log10(largest)) * _SHARE if largest else 1.0
+    step = 10.0 ** np.floor(np.log10(largest * (1 + _ROUNDING))) * _SHARE if largest else 1.0
     return [step, *(round(value / step) if np.isfinite(value) else str(value) for value in flat.tolist())]

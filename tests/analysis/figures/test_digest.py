@@ -28,6 +28,12 @@ def made(change=lambda figure, axes: None):
     return digest_of(figure)
 
 
+def test_a_rounding_at_a_power_of_ten_changes_nothing():
+    heights = (1.0, 1.0 - 1e-12, 1.0 + 1e-12)
+    digests = {made(lambda figure, axes, height=height: axes.patches[0].set_height(height)) for height in heights}
+    assert len(digests) == 1
+
+
 @pytest.mark.parametrize(
     "change",
     [
