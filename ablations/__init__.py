@@ -79,7 +79,7 @@ def run_search(*words: str) -> Search:
 
 
 def _finished(code: int, *, dry_run: bool) -> None:
-    from analysis.format.errors import InputError
+    from analysis.errors import InputError
 
     if dry_run:
         raise InputError("dry_run=true runs nothing, so there is nothing to read: leave it out, or use ablations.main")

@@ -15,7 +15,7 @@ from typing import Any
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.plugins.packages import DOORS
-from analysis.format.errors import InputError, unknown
+from analysis.errors import InputError, unknown
 
 UNCHECKED = ("space",)
 AXES = tuple(axis for axis in DOORS if axis not in UNCHECKED)

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
 from ablations.settings.plugins.folders import DEFAULT
-from analysis.format.errors import InputError, unknown
-from analysis.format.options import Option, folder_name, run
-from analysis.format.plain import line
+from analysis.errors import InputError, unknown
+from analysis.options import Option, folder_name, run
+from analysis.plain import line
 
 if TYPE_CHECKING:
     from ablations.engine.journal import Journal
@@ -61,7 +61,7 @@ def export(given: dict[str, Any]) -> None:
 
         journal = journal_of(results, given["journal"])
         text = schedule_file(find(results, given["cell"], given["seed"]), journal)
-    from analysis.format.files import write_text
+    from analysis.files import write_text
 
     try:
         write_text(path, text)
@@ -88,7 +88,7 @@ def place(name: str, configs: str) -> Path:
 
 def search_in(results: Path, name: str) -> Path:
     """The folder of the user's own search with this name, or of the committed one where there is none."""
-    from analysis.format.folders import COMMITTED, holds_results
+    from analysis.folders import COMMITTED, holds_results
 
     committed = results / COMMITTED / name
     return committed if holds_results(committed) and not holds_results(results / name) else results / name
@@ -101,7 +101,7 @@ def searched_file(folder: Path, level: str) -> str:
     from ablations.results.csv_text import rows_of
     from ablations.results.folder import standing
     from ablations.settings.registry import describe
-    from analysis.format.names import SEARCH, TRIAL
+    from analysis.schema import SEARCH, TRIAL
 
     head = (standing(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):

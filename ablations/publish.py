@@ -8,10 +8,10 @@ from typing import Any
 
 from ablations.settings.exits import exit_code
 from ablations.settings.request import check_results
-from analysis.format.errors import InputError
-from analysis.format.folders import folders_in, search_alone
-from analysis.format.options import Option, folder_name, run
-from analysis.format.plain import line
+from analysis.errors import InputError
+from analysis.folders import folders_in, search_alone
+from analysis.options import Option, folder_name, run
+from analysis.plain import line
 
 PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
 OPTIONS = {
@@ -61,7 +61,7 @@ def publish(given: dict[str, Any]) -> list[Path]:
 def _check(folder: Path) -> None:
     """InputError where the description of a results folder cannot be read; its tables are read when they are
     delivered."""
-    from analysis.format.grid_json import parse_meta
+    from analysis.grid_json import parse_meta
     from analysis.read.search import read_search
 
     head = folder / "grid.json"

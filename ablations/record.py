@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError, unknown
-from analysis.format.folders import (
+from analysis.errors import InputError, unknown
+from analysis.folders import (
     COMMITTED,
     committed_in,
     holds_results,
@@ -25,8 +25,8 @@ from analysis.format.folders import (
     no_grid,
     search_alone,
 )
-from analysis.format.names import TRIAL
-from analysis.format.options import Option, folder_name, run
+from analysis.options import Option, folder_name, run
+from analysis.schema import TRIAL
 
 PURPOSE = (
     "Copy your own run of a grid, once it is over, to results/committed/, where README, docs and tests read it, and "
@@ -84,7 +84,7 @@ def chosen(results: Path, name: str) -> list[Path]:
 def check_over(folder: Path) -> None:
     """InputError where a run is not complete: its plan is not over, or some of it failed."""
     from ablations.results.csv_text import rows_of
-    from analysis.format.files import read_json
+    from analysis.files import read_json
 
     if search_alone(folder):
         raise InputError(f"{folder} is a search that has confirmed nothing yet: give its command again until it has")

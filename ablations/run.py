@@ -12,7 +12,7 @@ from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.request import Request
-from analysis.format.errors import alternatives
+from analysis.errors import alternatives
 
 if TYPE_CHECKING:
     from ablations.driver.more_seeds import Declared

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option, run
+from analysis.errors import InputError
+from analysis.options import Option, run
 
 if TYPE_CHECKING:
     import torch

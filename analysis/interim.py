@@ -16,7 +16,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.sequential import declared_pairs, followed
 from analysis.findings.spending import Spending, spending
 from analysis.findings.summary import deciding
-from analysis.format.notation import percent
+from analysis.labels import percent
 from analysis.read.runs import read_folder
 from analysis.statistics.looks import Looked
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from analysis.errors import InputError, NothingYet
 from analysis.figures import write_figures, write_search_figures
 from analysis.findings.answers import Answers
-from analysis.format.errors import InputError, NothingYet
-from analysis.format.folders import search_alone
+from analysis.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.report import report, write_report

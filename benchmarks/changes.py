@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention, silu
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from benchmarks.cases import BASE, LARGE, SMALL, Workload
 from benchmarks.machine import machine
 from benchmarks.timing import interleaved

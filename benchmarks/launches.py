@@ -35,9 +35,9 @@ from torch.utils._pytree import tree_leaves
 
 from ablations.engine.company import Seat, side_by_side
 from ablations.settings.exits import exit_code
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
 from benchmarks.cases import SMALL, Workload, scoring_cases, training_cases
 from diffusion_core import decoders, precision
 from diffusion_core.diffusion import Diffusion

@@ -15,9 +15,9 @@ from typing import Any
 
 from ablations.settings.exits import exit_code
 from ablations.stages.machine import processor
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
 from evidence import markdown
 
 HERE = Path(__file__).parents[1]

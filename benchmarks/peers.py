@@ -14,8 +14,8 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from benchmarks.machine import machine
 from evidence import markdown
 from evidence.page_command import page_command

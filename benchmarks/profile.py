@@ -21,8 +21,8 @@ from torch.profiler import ProfilerActivity, profile
 from ablations.launchers.protocol import found_devices
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from benchmarks.cases import BASE, SMALL, Workload
 from benchmarks.changes import CPU, NOTHING, SIZES, training_step
 from benchmarks.machine import machine

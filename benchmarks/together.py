@@ -21,8 +21,8 @@ import torch
 from ablations.engine.company import side_by_side
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim, peak_memory, reset_peak_memory
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from benchmarks.cases import SMALL, Workload
 from benchmarks.machine import machine
 from benchmarks.timing import interleaved

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from evidence.page_command import page_command
 
 OPTIONS = {

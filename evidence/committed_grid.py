@@ -10,7 +10,7 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Any, Literal
 
-from analysis.format.notation import percent
+from analysis.labels import percent
 from evidence.freshness import COMMITTED, marks_of, rows_of
 
 

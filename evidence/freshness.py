@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from analysis.format.names import NUMERICS
+from analysis.schema import NUMERICS
 
 ROOT = Path(__file__).parents[1]
 COMMITTED, GRIDS = ROOT / "results" / "committed", ROOT / "ablations" / "configs" / "grid"

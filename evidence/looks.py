@@ -25,8 +25,8 @@ from scipy import special
 
 from ablations.grids.grid import looks_of
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from analysis.statistics.families import ALPHA, settle
 from analysis.statistics.looks import FUTILE, Looks, claims
 from analysis.statistics.variances import Array, over_seeds, quantile

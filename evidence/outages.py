@@ -36,10 +36,10 @@ from typing import Any
 from ablations import publish
 from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.files import write_text
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import InputError
+from analysis.files import write_text
+from analysis.options import Option
 from evidence.child import AT_BYTES, Child
 from evidence.freshness import rows_of
 from evidence.tracking_server import LOOPBACK, Proxy, Server, free_port, serve

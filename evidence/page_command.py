@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.format import options
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import InputError
+from analysis.options import Option
 
 
 def replicates(what: str, default: int) -> Mapping[str, Option]:

@@ -30,10 +30,10 @@ from typing import Any
 
 from ablations.results.csv_text import csv_text
 from ablations.settings.exits import exit_code
-from analysis.format import options
-from analysis.format.errors import InputError, unknown
-from analysis.format.files import write_json, write_text
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import InputError, unknown
+from analysis.files import write_json, write_text
+from analysis.options import Option
 from evidence.child import AT_BYTES, Child, Hung
 from evidence.ended import finished_in, made_again, numbers
 from evidence.faults import FAULTS, Fault

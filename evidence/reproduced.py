@@ -28,9 +28,9 @@ from ablations.engine.version import code_version
 from ablations.launchers.protocol import cores
 from ablations.settings.exits import exit_code
 from ablations.stages.machine import kind_of_machine
-from analysis.format import options
-from analysis.format.errors import unknown
-from analysis.format.options import Option
+from analysis import options
+from analysis.errors import unknown
+from analysis.options import Option
 from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, numerics_of, rows_of
 

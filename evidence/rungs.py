@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ablations.settings.exits import exit_code
 from analysis.findings.answers import Answers
-from analysis.format.options import Option
+from analysis.options import Option
 from analysis.read.runs import read_folder
 from analysis.statistics.families import ALPHA
 from analysis.statistics.paired import LEVEL

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 
 import ablations
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.notation import probability
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.labels import probability
+from analysis.options import Option
 from analysis.statistics.paired import compare, equivalent
 from benchmarks.machine import machine
 from diffusion_core.networks import fused

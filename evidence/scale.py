@@ -41,8 +41,8 @@ from ablations.launchers.protocol import Launcher
 from ablations.settings.exits import exit_code
 from ablations.stages import stage as stages
 from ablations.stages.artifacts import read_artifact, write_artifact
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from evidence import markdown
 from evidence.page_command import page_command
 

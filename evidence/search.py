@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.options import Option
+from analysis.errors import InputError
+from analysis.options import Option
 from evidence.page_command import page_command
 
 if TYPE_CHECKING:

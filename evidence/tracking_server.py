@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 SLOW_SECONDS, HUNG_SECONDS = 1.0, 30.0
 UNTIL_UP = 120.0

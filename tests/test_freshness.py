@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.format.names import NUMERICS
+from analysis.schema import NUMERICS
 from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, budget_of, marks_of, numerics_of
 from tests.test_readme import SECTION

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from ablations.__main__ import READING
-from analysis.format import shell
-from analysis.format.names import NUMERICS
+from analysis import shell
+from analysis.schema import NUMERICS
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]

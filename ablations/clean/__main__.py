@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.notation import counted
-from analysis.format.options import Option, run
+from analysis.errors import InputError
+from analysis.labels import counted
+from analysis.options import Option, run
 
 if TYPE_CHECKING:
     from ablations.clean.waste import Survey, Waste

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.driver.wanted import wanted_by
-from analysis.format.csv_files import read_csv
-from analysis.format.errors import InputError
-from analysis.format.folders import is_committed
-from analysis.format.names import AUTOENCODER
+from analysis.csv_files import read_csv
+from analysis.errors import InputError
+from analysis.folders import is_committed
+from analysis.schema import AUTOENCODER
 
 NAMING = ("training_id", AUTOENCODER)
 """The columns of rows that name stages."""

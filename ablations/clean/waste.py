@@ -28,14 +28,14 @@ from ablations.engine.folder_lock import CLEANING
 from ablations.engine.journal import RESULT
 from ablations.engine.lease import NAME, has_lease, holder, leased
 from ablations.tracking.sqlite_file import SQLITE, deleted_runs
-from analysis.format.folders import COMMITTED, committed_in, folders_in
+from analysis.folders import COMMITTED, committed_in, folders_in
 
 FREED = ".freed"
 """The folder beside stages, and beside artifacts, into which a folder is moved before it is deleted."""
 QUIET = 3600.0
 """Seconds without a write after which a temporary file counts as abandoned."""
 TEMPORARY = re.compile(r"\.(.+)\.[a-z0-9_]{8}")
-"""The name of a file that `analysis.format.files` writes beside its place, or that is made to read a folder's clock."""
+"""The name of a file that `analysis.files` writes beside its place, or that is made to read a folder's clock."""
 
 KINDS = {
     "stages": "stages that no grid or search here needs",

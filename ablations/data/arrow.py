@@ -21,7 +21,7 @@ from torch import Tensor
 from ablations.data.base import SPLITS, Data, DataSet, Split
 from ablations.data.kept import Pictures, kept
 from ablations.data.pictures import UNREADABLE, Mode, check_size, shape_of, split_of, square
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 NAMES: dict[Split, tuple[str, ...]] = {
     "train": ("train",),

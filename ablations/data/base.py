@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.named import line_in
 

@@ -21,8 +21,8 @@ import torch
 from ablations.data.base import Data, DataSet, image_data
 from ablations.data.download import Published, fetch
 from ablations.data.sources import Labelled, budgeted, check_sizes
-from analysis.format.errors import InputError
-from analysis.format.files import replace_file
+from analysis.errors import InputError
+from analysis.files import replace_file
 
 FOLDER, PICKLES = "cifar-10-batches-bin", "cifar-10-batches-py"
 SHAPE = (3, 32, 32)

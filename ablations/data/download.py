@@ -18,8 +18,8 @@ from urllib.request import Request, urlopen
 
 from tqdm import tqdm
 
-from analysis.format.errors import InputError
-from analysis.format.files import replace_file
+from analysis.errors import InputError
+from analysis.files import replace_file
 
 MIRROR = "DIFFUSION_ABLATIONS_MIRROR"
 """The environment variable for another place, http(s):// or file://, where all files lie under their own names."""

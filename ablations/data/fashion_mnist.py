@@ -22,7 +22,7 @@ from torch.nn.functional import pad
 from ablations.data.base import Data, DataSet, image_data
 from ablations.data.download import Published, fetch
 from ablations.data.sources import Labelled, budgeted, check_sizes
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 RAW = Path("FashionMNIST") / "raw"

@@ -14,8 +14,8 @@ from torch import Tensor
 from ablations.data.base import FEWEST, SPLITS, Data, DataSet, Split
 from ablations.data.kept import Pictures, kept
 from ablations.data.pictures import UNREADABLE, Mode, check_size, refuse_unreadable, shape_of, split_of, square
-from analysis.format.errors import InputError
-from analysis.format.notation import counted
+from analysis.errors import InputError
+from analysis.labels import counted
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm")
 

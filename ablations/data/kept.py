@@ -39,7 +39,7 @@ from tqdm import tqdm
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, histogram_codes, image_data
 from ablations.data.pictures import alike, refuse_unreadable
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.encodings import GreyLevels
 
 CACHE = "DIFFUSION_ABLATIONS_CACHE"

@@ -13,7 +13,7 @@ from PIL.ImageFile import ImageFile
 from torch import Tensor
 
 from ablations.data.base import FEWEST, Split
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 Mode = Literal["grey", "colour"]
 MODES: dict[Mode, str] = {"grey": "L", "colour": "RGB"}

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import FEWEST, Split
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ablations.engine.files import DIGEST, Damaged
-from analysis.format.files import replace_file
+from analysis.files import replace_file
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:

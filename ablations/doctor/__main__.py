@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from analysis.format.options import Option, parse, usage
+from analysis.options import Option, parse, usage
 
 PURPOSE = (
     "Look at libraries and devices, stores, the disk and stages, and say what is there; what is wrong (!), and what "

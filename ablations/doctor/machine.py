@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from ablations.engine.version import code_version
-from analysis.format.plain import line
+from analysis.plain import line
 
 Mark = Literal["", "note", "wrong"]
 SIGNS: dict[Mark, str] = {"": " ", "note": "·", "wrong": "!"}  # a dot where something can be done, a mark where it must

@@ -16,7 +16,7 @@ from ablations.engine.lease import has_lease, holder
 from ablations.stages.artifacts import read_artifact
 from ablations.tracking.sqlite_file import SQLITE, quick_check
 from ablations.tracking.uris import default_uri
-from analysis.format.links import without_password
+from analysis.links import without_password
 
 MOST = 10
 """The most stages of a kind that are listed."""

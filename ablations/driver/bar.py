@@ -24,7 +24,7 @@ from rich.table import Column
 from ablations.engine.dispatch import Dispatch
 from ablations.engine.stage import Event
 from ablations.stages.stage import Stage
-from analysis.format.plain import line
+from analysis.plain import line
 
 LINE_SECONDS = 30.0
 """Seconds between two lines where there is no terminal."""

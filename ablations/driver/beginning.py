@@ -24,8 +24,8 @@ from ablations.stages.restore import autoencoder_of
 from ablations.stages.rung import RungStage
 from ablations.stages.stage import Stage
 from ablations.stages.training import WEIGHT_BYTES, state_each
-from analysis.format.notation import counted
-from analysis.format.plain import line
+from analysis.labels import counted
+from analysis.plain import line
 from diffusion_core.averages import Tracked
 
 KEPT = 2  # checkpoints of a training under way

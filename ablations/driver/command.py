@@ -17,7 +17,7 @@ from ablations.engine.journal import Journal, journal_of
 from ablations.launchers.warm import LOCAL, warm_up
 from ablations.settings.arguments import doubts
 from ablations.settings.request import Common
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 SECONDS = 0.3  # before the line: what is quicker says nothing
 

@@ -38,7 +38,7 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_in
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 NOTHING: Mapping[Hashable, float] = {}
 

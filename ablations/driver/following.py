@@ -22,9 +22,9 @@ from ablations.engine.queue import Queue
 from ablations.engine.stage import Event
 from ablations.stages.artifacts import read_history
 from ablations.stages.stage import Stage
-from analysis.format.names import MACHINE
-from analysis.format.notation import Rounding
-from analysis.format.plain import line
+from analysis.labels import Rounding
+from analysis.plain import line
+from analysis.schema import MACHINE
 
 SECONDS = 1.0
 """Seconds between two updates of the time left."""

@@ -24,7 +24,7 @@ from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_origin import System
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import View
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 SECONDS = 5.0
 """Seconds between two looks at what is under way."""

@@ -26,10 +26,10 @@ from ablations.results.folder import write_frames
 from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from ablations.settings.evaluation import FEWEST_SETS, MOST_SETS
-from analysis.format.errors import InputError
-from analysis.format.grid_json import Meta, parse_meta
-from analysis.format.notation import some
+from analysis.errors import InputError
+from analysis.grid_json import Meta, parse_meta
 from analysis.interim import Enough, Progress, enough_sets, progress
+from analysis.labels import some
 
 
 @contextmanager

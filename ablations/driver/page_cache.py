@@ -14,8 +14,8 @@ from pathlib import Path
 
 import analysis
 from ablations.tracking.sqlite_file import Summary
-from analysis.format.files import whole_files, write_json
-from analysis.format.names import PAGES
+from analysis.files import whole_files, write_json
+from analysis.schema import PAGES
 
 
 @dataclass(frozen=True)

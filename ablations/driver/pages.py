@@ -14,8 +14,8 @@ from ablations.engine.disk import in_bytes, left_by
 from ablations.engine.journal import FOLDER, Journal
 from ablations.results.records import Record
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.links import without_password
-from analysis.format.notation import counted
+from analysis.labels import counted
+from analysis.links import without_password
 
 Stop = Literal["", "interrupted", "hours"]
 """The reason why a command stopped before its end, if it did: a signal, or because its hours are over."""

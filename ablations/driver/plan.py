@@ -25,7 +25,7 @@ from ablations.stages.graph import once, stages_of
 from ablations.stages.rung import RungStage
 from ablations.stages.samples import more_sets
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.precision import Precision
 from diffusion_core.spaces import Latents
 

@@ -12,8 +12,8 @@ from ablations.results.folder import standing
 from ablations.settings.cell import Cell
 from ablations.settings.identity import content_hash, from_outside
 from ablations.settings.registry import ORIGIN
-from analysis.format.errors import InputError
-from analysis.format.names import NUMERICS, SEARCH
+from analysis.errors import InputError
+from analysis.schema import NUMERICS, SEARCH
 from diffusion_core.named import choice_name
 
 

@@ -15,7 +15,7 @@ from ablations.driver.page_cache import last_shown, remember
 from ablations.driver.written import summarised
 from ablations.engine.folder_lock import FolderLock
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 
 class Drawing:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.engine.folder_lock import place_of
-from analysis.format.files import write_text
+from analysis.files import write_text
 
 KEPT_SECONDS = 5.0
 """Seconds between two writings: a killed command loses at most so much."""

@@ -22,10 +22,10 @@ from ablations.stages.fit import fit_of
 from ablations.stages.guide import Guided, load_guided
 from ablations.stages.restore import Model, Parts, load
 from ablations.stages.training import training_content
-from analysis.format.csv_files import read_csv
-from analysis.format.errors import InputError
-from analysis.format.folders import COMMITTED
-from analysis.format.names import TRIAL
+from analysis.csv_files import read_csv
+from analysis.errors import InputError
+from analysis.folders import COMMITTED
+from analysis.schema import TRIAL
 from diffusion_core.precision import Precision
 
 

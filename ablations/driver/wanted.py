@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ablations.engine.stage import Stage
-from analysis.format.folders import is_committed
+from analysis.folders import is_committed
 
 WANTED = ".wanted"
 """The folder of these lists, beside the folders of results."""

@@ -10,7 +10,7 @@ from ablations.driver.bar import Bar
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.sqlite_file import SQLITE, experiment_in
-from analysis.format.links import page, without_password
+from analysis.links import page, without_password
 
 
 @dataclass

@@ -23,7 +23,7 @@ from ablations.stages.artifacts import CLOCK, SAMPLES, clock_of, read_history
 from ablations.stages.graph import training_of
 from ablations.stages.stage import OnTheWay, Scores, Stage
 from ablations.tracking.mlflow_runs import RUNNING, Clock, Points, Tracked, autoencoder_run, cell_run, study_in
-from analysis.format.names import OVER_STEPS, RUNG
+from analysis.schema import OVER_STEPS, RUNG
 
 
 class Watched(ABC):

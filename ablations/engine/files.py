@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 CHECKPOINT = "checkpoint.safetensors"
 """The state from which a stopped training continues."""

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ablations.engine.lease import WAITED, Lease, has_lease, holder, leased
-from analysis.format.files import write_text
+from analysis.files import write_text
 
 REQUEST = "request"
 """The file beside the lease of a command at work: what that command was asked for."""

@@ -24,7 +24,7 @@ from typing import Any, Literal, get_args
 from ablations.engine.files import DIGEST, STAGE, Damaged, kept
 from ablations.engine.lease import Holder, Lease, holder, last_touch, take_away
 from ablations.engine.shelves import Folder, Shelf
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 Curves = dict[str, tuple[list[float], list[float]]]
 """Name → xs, ys."""

@@ -23,7 +23,7 @@ from ablations.engine.journal import RESULT, Journal
 from ablations.engine.lease import NAME, Lease, LeaseLost, take
 from ablations.engine.perform import perform
 from ablations.engine.stage import Stage
-from analysis.format.files import replace_file
+from analysis.files import replace_file
 
 SECONDS = 1.0
 """Seconds between two looks at what a stage has written."""

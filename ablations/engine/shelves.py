@@ -17,7 +17,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.format.files import size_of, write_text
+from analysis.files import size_of, write_text
 
 
 class Shelf(ABC):

@@ -12,7 +12,7 @@ from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.layers import choices_first
 from ablations.settings.registry import fields_of
 from ablations.settings.request import Request
-from analysis.format.errors import InputError, unknown
+from analysis.errors import InputError, unknown
 
 
 def crossed(

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from ablations.settings.bounds import MOST_VALUES
-from analysis.format.notation import cell_name
-from analysis.format.primary import Primary
+from analysis.labels import cell_name
+from analysis.primary import Primary
 
 
 def _text(given: object) -> object:
@@ -83,7 +83,7 @@ def _typed(axis: object, level: object) -> object:
 
 
 class ClaimSpec(BaseModel):
-    """A paper's finding that the grid puts to the test, in the fields of `analysis.format.grid_json.Expectation`."""
+    """A paper's finding that the grid puts to the test, in the fields of `analysis.grid_json.Expectation`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str
@@ -102,7 +102,7 @@ class ClaimSpec(BaseModel):
 
 
 class PrimarySpec(BaseModel):
-    """A comparison that the grid is run for, in the fields of `analysis.format.primary.Primary`."""
+    """A comparison that the grid is run for, in the fields of `analysis.primary.Primary`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     compare: dict[str, LevelName]

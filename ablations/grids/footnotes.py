@@ -9,7 +9,7 @@ from ablations.grids.file import AxisSpec, ClaimSpec, GridFile, PrimarySpec
 from ablations.grids.fractional import model_matrix
 from ablations.metrics.registry import MEASURED_KINDS, directed, is_default
 from ablations.settings.cell import Cell
-from analysis.format.notation import listed, within
+from analysis.labels import listed, within
 
 EQUAL_TERMS = {
     "time_input": ("log_snr", "the network is told the log-SNR instead of t"),

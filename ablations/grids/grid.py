@@ -28,7 +28,7 @@ from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
 from ablations.stages.restore import Parts
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
 """The most cells and runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""

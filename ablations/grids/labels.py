@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ablations.grids.file import AxisSpec, LevelSpec
-from analysis.format.notation import begun
+from analysis.labels import begun
 
 AXES = {"parameterization": "Target", "horizon": "T"}
 LEVELS = {

@@ -14,8 +14,8 @@ from ablations.settings.arguments import of_command
 from ablations.settings.plugins.folders import choice_file
 from ablations.settings.registry import complaint, key_complaint
 from ablations.settings.request import LONGEST
-from analysis.format.errors import InputError, unknown
-from analysis.format.names import LAYOUTS
+from analysis.errors import InputError, unknown
+from analysis.schema import LAYOUTS
 
 PARTS: dict[str, type[BaseModel]] = {
     "levels": LevelSpec,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.launchers.protocol import cores
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 AUTO = "auto"
 """The address of the cluster that this machine belongs to, or that RAY_ADDRESS names."""

@@ -16,7 +16,7 @@ from ablations.launchers.protocol import Launcher, cores, found_devices
 from ablations.launchers.warm import warm_up
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import SEPARATOR
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 AUTO = "auto"
 MOST_WORKERS = 4096

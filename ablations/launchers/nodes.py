@@ -29,7 +29,7 @@ from ablations.engine.version import source_digest
 from ablations.settings.plugins import classes as plugins
 from ablations.stages.devices import devices_of
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.precision import Precision, resolve_precision
 
 TOKEN = ".seen-by-"

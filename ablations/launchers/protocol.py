@@ -23,7 +23,7 @@ from ablations.settings.registry import build
 from ablations.settings.request import Common, check_device
 from ablations.stages.devices import devices_of
 from ablations.stages.machine import kind_of_machine
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from ablations.launchers.protocol import Launcher
 from ablations.launchers.tasks import Tasks
 from ablations.settings.request import check_device
 from ablations.stages.devices import SEPARATOR
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 T = TypeVar("T")
 

@@ -24,7 +24,7 @@ from ablations.engine.stage import Stage
 from ablations.engine.workers import WorkerDied, Workers
 from ablations.launchers.cluster import Need, first_line, listed, nodes_of, refusal_of
 from ablations.launchers.nodes import UNSEEN, DriverState, Place, perform_pickled, take_away
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 LOOK_SECONDS = 5.0
 """Seconds between two looks at the list of nodes."""

@@ -24,7 +24,7 @@ from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
 from ablations.settings.plugins.origins import origin_of
-from analysis.format.names import SET_SPREAD
+from analysis.schema import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name, line_in
 

@@ -20,7 +20,7 @@ from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
 from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import class_of, classes
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.named import choice_name
 
 DEFAULT: tuple[Metric, ...] = (Fid(), Kid(), Is(), PrecisionMetric(), RecallMetric(), Memorisation(), EnergyDistance())

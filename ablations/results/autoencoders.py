@@ -19,7 +19,7 @@ from ablations.results.sample_sheets import write_strip
 from ablations.settings.identity import parameters
 from ablations.stages.artifacts import RECONSTRUCTIONS, read_artifact
 from ablations.stages.stage import Stage
-from analysis.format.files import write_text
+from analysis.files import write_text
 
 TABLE = "autoencoders.csv"
 FOLDER = "reconstructions"

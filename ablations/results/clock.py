@@ -15,7 +15,7 @@ from typing import Any
 from ablations.engine.journal import Curves
 from ablations.results.csv_text import drawn
 from ablations.stages.artifacts import CLOCK
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 TABLE = "clock.csv"
 COLUMNS = ("cell_id", "seed", "step", "seconds")

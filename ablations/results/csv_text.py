@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ablations.engine.journal import Curves
-from analysis.format.guarded import guarded
+from analysis.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
 """The number of points of a curve that are written, and the number of first points that are all among them."""
@@ -18,7 +18,7 @@ MOST_POINTS, EARLY = 250, 50
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file that has these columns."""
-    from analysis.format.csv_files import read_csv
+    from analysis.csv_files import read_csv
 
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 

@@ -27,7 +27,7 @@ from ablations.results.sample_sheets import write_strip
 from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.stages.restore import load
-from analysis.format.files import write_text
+from analysis.files import write_text
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse

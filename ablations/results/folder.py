@@ -36,9 +36,9 @@ from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet
 from ablations.results.trials import Line, Part, parts_of, runs_text, write_parts
 from ablations.stages.artifacts import CLOCK, PER_IMAGE, SAMPLES, read_artifact
-from analysis.format.errors import InputError
-from analysis.format.files import read_json, utc_now, write_json, write_text
-from analysis.format.names import DECLARATIONS, HELD_OUT, KEYS, NEAREST, TRIAL
+from analysis.errors import InputError
+from analysis.files import read_json, utc_now, write_json, write_text
+from analysis.schema import DECLARATIONS, HELD_OUT, KEYS, NEAREST, TRIAL
 
 OF_ITS_WRITER = ("command", "code", "seconds", "continued")
 """The fields of grid.json about the command that wrote it."""

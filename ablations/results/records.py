@@ -17,7 +17,7 @@ from ablations.settings.evaluation import HeldOut
 from ablations.settings.identity import parameters
 from ablations.stages.branch import BranchStage, ticks_of
 from ablations.stages.stage import FINISHED_AT, OnTheWay, Stage
-from analysis.format.names import (
+from analysis.schema import (
     FIRST_RESULT,
     MACHINE,
     NOTES,

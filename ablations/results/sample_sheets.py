@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.metrics.memorisation import nearest_of
-from analysis.format.files import replace_file, write_text
+from analysis.files import replace_file, write_text
 from diffusion_core.encodings import GreyLevels
 
 SHEET_IMAGES, SHEET_COLUMNS = 32, 8

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results.csv_text import csv_text, rows_of, union
-from analysis.format.files import write_json, write_text
-from analysis.format.names import CURVES, FIXED, OPTIONAL, SEARCH, TRIAL
+from analysis.files import write_json, write_text
+from analysis.schema import CURVES, FIXED, OPTIONAL, SEARCH, TRIAL
 
 Line = dict[str, Any]
 

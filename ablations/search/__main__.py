@@ -12,7 +12,7 @@ from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.request import SearchRequest
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 if TYPE_CHECKING:
     from ablations.driver.live import Live
@@ -78,7 +78,7 @@ def search(request: SearchRequest, plan: SearchPlan, journal: Journal, folder: P
     from ablations.search.optimizer import Optimizer
     from ablations.search.optimizer.storage import shown
     from ablations.search.results import SearchResults
-    from analysis.format.folders import search_alone
+    from analysis.folders import search_alone
 
     storage = request.storage or f"sqlite:///{folder.parent / 'optuna.db'}"
     shared = folder.parent if request.storage else None
@@ -140,7 +140,7 @@ def confirm(results: SearchResults, announced: Announced) -> int:
     from ablations.driver.rounds import at_once
     from ablations.search.confirmation import confirmation, noted
     from ablations.search.finalists import finalists
-    from analysis.format.notation import counted
+    from analysis.labels import counted
 
     plan, optimizer, journal, folder = results.plan, results.optimizer, results.journal, results.folder
     grid = confirmation(plan, finalists(optimizer))

@@ -12,8 +12,8 @@ from ablations.search.space import Study
 from ablations.stages.rung import rung_of
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
-from analysis.format.names import LEARNING
-from analysis.format.notation import counted
+from analysis.labels import counted
+from analysis.schema import LEARNING
 
 
 @dataclass(frozen=True)

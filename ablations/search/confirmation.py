@@ -14,7 +14,7 @@ from ablations.search.finalists import Finalist
 from ablations.search.plan import SearchPlan
 from ablations.search.space import Params, said
 from ablations.settings.identity import parameters
-from analysis.format.notation import counted
+from analysis.labels import counted
 
 AXIS, DEFAULT = "choice", "default"
 

@@ -17,7 +17,7 @@ from ablations.settings.layers import check_key
 from ablations.settings.plugins.folders import choice_file
 from ablations.settings.registry import key_complaint
 from ablations.settings.request import SearchRequest
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 SAMPLERS = {
     "tpe": "tree-structured Parzen estimator (default)",

@@ -10,7 +10,7 @@ from ablations.metrics.metric import MetricColumn
 from ablations.metrics.registry import fact_of
 from ablations.search.optimizer import Optimizer
 from ablations.search.optimizer.trials import StoredTrial
-from analysis.format.notation import within
+from analysis.labels import within
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ablations.search.space import Params
 from ablations.search.trial import Course, Way
 from ablations.search.watched import WatchedTrial
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 ACCIDENTS = 3
 """The number of trials in a row that end by accident, after which no more are asked for."""

@@ -15,7 +15,7 @@ from ablations.settings.evaluation import SHORT
 from ablations.settings.rules import refusal
 from ablations.stages.graph import validated
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,8 @@ from ablations.search.plan import SearchPlan
 from ablations.search.space import Params, Study, said, whole
 from ablations.settings.identity import parameters
 from ablations.tracking.mlflow_runs import RUNNING
-from analysis.format.errors import InputError
-from analysis.format.names import FIXED, SEARCH, TRIAL
+from analysis.errors import InputError
+from analysis.schema import FIXED, SEARCH, TRIAL
 
 
 def trials_of(plan: SearchPlan, optimizer: Optimizer, curves: list[Line], provenance: dict[str, Any]) -> Part:

@@ -26,8 +26,8 @@ from ablations.search.plan import SearchPlan
 from ablations.search.records import check_same_search, trials_of, unconfirmed
 from ablations.tracking.mlflow_runs import RUNNING, Points
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.errors import InputError
-from analysis.format.names import RUNG, SEARCH
+from analysis.errors import InputError
+from analysis.schema import RUNG, SEARCH
 
 
 @dataclass(eq=False)

@@ -19,7 +19,7 @@ from ablations.settings.identity import content_hash
 from ablations.settings.layers import choices_first
 from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of, is_whole
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 Params = dict[str, Any]
 """A value per parameter that applies."""

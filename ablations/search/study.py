@@ -19,8 +19,8 @@ from ablations.settings.layers import check_word, choices_first
 from ablations.settings.registry import all_fields, fields_of
 from ablations.settings.request import SearchRequest
 from ablations.settings.synonyms import no_such
-from analysis.format.errors import InputError, unknown
-from analysis.format.notation import listed
+from analysis.errors import InputError, unknown
+from analysis.labels import listed
 from diffusion_core.named import choice_name
 from diffusion_core.variances import Fitted
 

@@ -15,7 +15,7 @@ from ablations.stages.graph import training_of
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, of_seed, trial_run
-from analysis.format.names import RUNG
+from analysis.schema import RUNG
 
 TOLD = "nll/val"
 """The metric that a pruner is told at a rung."""

@@ -22,7 +22,7 @@ from ablations.settings.plugins.folders import choice_file
 from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
 from ablations.settings.synonyms import no_such
-from analysis.format.errors import InputError, written_out
+from analysis.errors import InputError, written_out
 
 MOST_SEEDS = 10_000
 """More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 from hydra.core.override_parser.types import RangeSweep
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 MOST_VALUES = 100_000
 """The most steps of a range, and the most cells of a grid."""

@@ -13,7 +13,7 @@ import torch
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of, classes_of, scored_unlabelled
 from ablations.settings.evaluation import HeldOut
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels

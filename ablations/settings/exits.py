@@ -1,4 +1,4 @@
-"""The exit of every command of this package (`analysis.format.shell`), which first names packages that cannot be
+"""The exit of every command of this package (`analysis.shell`), which first names packages that cannot be
 used."""
 
 from __future__ import annotations
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Callable
 
 from ablations.settings.plugins.packages import complaints
-from analysis.format import shell
-from analysis.format.plain import line
+from analysis import shell
+from analysis.plain import line
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:

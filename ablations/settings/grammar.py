@@ -30,8 +30,8 @@ from ablations.settings.plugins import folders
 from ablations.settings.plugins.folders import files
 from ablations.settings.plugins.packages import DOORS, unnamed
 from ablations.settings.synonyms import groups, key_meant, meant, no_such
-from analysis.format.errors import InputError, alternatives
-from analysis.format.options import refuse_dashes
+from analysis.errors import InputError, alternatives
+from analysis.options import refuse_dashes
 
 
 @dataclass(frozen=True)

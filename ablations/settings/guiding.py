@@ -20,7 +20,7 @@ from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
 from ablations.settings.layers import check_key, check_word, values_of
 from ablations.settings.registry import build
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.averages import Tracked
 from diffusion_core.conditioning import Class
 from diffusion_core.named import choice_name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell, default_name
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import describe
-from analysis.format.names import NUMERICS
+from analysis.schema import NUMERICS
 
 if TYPE_CHECKING:
     from diffusion_core.precision import Precision

@@ -15,7 +15,7 @@ from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, BASES, LEAST, MOST, NUMBERS, PLAIN, WORDS
 from ablations.settings.plugins.folders import choice_file
 from ablations.settings.synonyms import no_such
-from analysis.format.errors import InputError, written_out
+from analysis.errors import InputError, written_out
 
 
 def check_key(key: str, what: str = "setting", also: Iterable[str] = ()) -> None:

@@ -15,7 +15,7 @@ from ablations.settings.layers import fields_in, laid, plain_of, values_of
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.choices import flow_refusal
 
 

@@ -22,7 +22,7 @@ from ablations.settings.plugins.classes import imported, outside, shipped, shipp
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import DOORS, unnamed
 from ablations.settings.synonyms import meant, no_such
-from analysis.format.errors import InputError, alternatives, unknown, written_out
+from analysis.errors import InputError, alternatives, unknown, written_out
 from diffusion_core.named import choice_name
 
 ORIGIN = "origin"

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.format.errors import InputError
-from analysis.format.folders import COMMITTED
+from analysis.errors import InputError
+from analysis.folders import COMMITTED
 
 if TYPE_CHECKING:
     from ablations.settings.grammar import Range

@@ -18,7 +18,7 @@ from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.identity import from_outside
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.registry import field_names
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal
 from diffusion_core.choices import refusal as choices_refusal
 from diffusion_core.conditioning import Class

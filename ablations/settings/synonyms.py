@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ablations.settings.plugins.folders import files, own
 from ablations.settings.plugins.packages import SHIPPED
-from analysis.format.errors import InputError, nearest, plain, unknown
+from analysis.errors import InputError, nearest, plain, unknown
 
 SYNONYMS = {
     "average": "weight_averaging",

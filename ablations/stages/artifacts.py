@@ -27,7 +27,7 @@ from torch import Tensor
 from ablations.data.tensors import read_tensors, write_tensors
 from ablations.engine.files import AVERAGE, BEFORE, CHECKPOINT, DIGEST, FORK, STAGE, Damaged
 from ablations.engine.journal import Curves
-from analysis.format.files import write_text
+from analysis.files import write_text
 
 WEIGHTS = "weights.safetensors"
 """Weights of a diffusion or of an autoencoder: the learner's, and their average."""

@@ -19,7 +19,7 @@ from ablations.settings.registry import describe
 from ablations.stages.floor import FloorStage, metric_floor_of
 from ablations.stages.metric import MetricStage, metric_of_samples
 from ablations.stages.stage import Stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.named import choice_name
 
 

@@ -25,7 +25,7 @@ from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, run
 from ablations.settings.identity import average_read, described
 from ablations.stages.artifacts import average_at, read_artifact
 from ablations.stages.restore import Model, Parts, averaged_weights, given, load, restore
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.guidance import guided
 from diffusion_core.vae import Vae

@@ -21,7 +21,7 @@ from ablations.engine.journal import Journal
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of, classes_of
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.autoencoder import Autoencoder
 from diffusion_core.batches import Labelled
 from diffusion_core.conditioning import sample_labels

@@ -31,7 +31,7 @@ from ablations.stages.samples import deciding_scores, passes_of_sample, samples_
 from ablations.stages.stage import OnTheWay, Passes, Scores, Stage, finished_with
 from ablations.stages.training import TrainingStage, company_of, train_on
 from ablations.stages.training_loop import Course
-from analysis.format.names import RUNG_SECONDS
+from analysis.schema import RUNG_SECONDS
 from diffusion_core.averages import Tracked
 from diffusion_core.encodings import Encoding
 from diffusion_core.trainer import part

@@ -31,8 +31,8 @@ from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
 from ablations.stages.devices import answers, claim
 from ablations.stages.machine import kind_of_machine
-from analysis.format.files import utc_now
-from analysis.format.names import MACHINE
+from analysis.files import utc_now
+from analysis.schema import MACHINE
 
 Passes = Literal["training", "scoring", "sampling", "autoencoder"]
 """The ways in which passes of a network are used: they differ in precision and in batch."""

@@ -19,7 +19,7 @@ from ablations.engine.workers import Workers
 from ablations.launchers.protocol import Launcher
 from ablations.settings.making import make_cell
 from ablations.stages.floor import FloorStage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.saying import Property, fail, require
 

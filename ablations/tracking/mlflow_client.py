@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from ablations.engine.lease import leased
 from ablations.tracking.sqlite_file import SQLITE, follow_artifacts, make_whole
 from ablations.tracking.uris import refusal, what_to_do
-from analysis.format.links import quiet, reason_of, without_password, without_passwords
+from analysis.links import quiet, reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

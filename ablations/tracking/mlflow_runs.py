@@ -17,10 +17,10 @@ from ablations.results import autoencoders, clock
 from ablations.results.csv_text import csv_text, rows_of
 from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
 from ablations.tracking.mlflow_origin import SOURCE, source_of
-from analysis.format.errors import InputError
-from analysis.format.files import read_json
-from analysis.format.names import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, VERSIONS
-from analysis.format.notation import cell_name
+from analysis.errors import InputError
+from analysis.files import read_json
+from analysis.labels import cell_name
+from analysis.schema import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""

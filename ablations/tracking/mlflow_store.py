@@ -59,9 +59,9 @@ from ablations.tracking.mlflow_summary import NOTE, delivered, described, descri
 from ablations.tracking.mlflow_views import MEANS, SEEDS, VIEW, View, text_of, view_in
 from ablations.tracking.sqlite_file import Summary
 from ablations.tracking.uris import refusal
-from analysis.format.errors import InputError
-from analysis.format.files import write_json
-from analysis.format.links import page, tracking_of, without_password
+from analysis.errors import InputError
+from analysis.files import write_json
+from analysis.links import page, tracking_of, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

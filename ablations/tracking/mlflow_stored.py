@@ -24,7 +24,7 @@ import numpy as np
 from ablations.tracking.mlflow_images import log_sheet
 from ablations.tracking.mlflow_origin import PREFIX, log_data, user_of
 from ablations.tracking.mlflow_runs import INTERRUPTED, OF_SEARCH, RUNNING, Tracked
-from analysis.format.names import OVER_STEPS, RUNG, TRIAL
+from analysis.schema import OVER_STEPS, RUNG, TRIAL
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_stored import anew, is_gone
-from analysis.format.errors import InputError
-from analysis.format.files import read_json, whole_files
-from analysis.format.plain import in_markdown
+from analysis.errors import InputError
+from analysis.files import read_json, whole_files
+from analysis.plain import in_markdown
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -15,7 +15,7 @@ from collections.abc import Collection
 from typing import Any
 
 from ablations.tracking.mlflow_images import SAMPLES
-from analysis.format.names import SEARCH
+from analysis.schema import SEARCH
 
 VIEW = "mlflow.sharedViewState."
 """The beginning of the experiment's tags that hold views."""

@@ -31,8 +31,8 @@ from ablations.stages.artifacts import FIT, GUIDE, WEIGHTS, read_artifact, write
 from ablations.stages.guide import Guided, guide_weights, settled, with_guide
 from ablations.stages.restore import Model, Parts, averaged_weights, load
 from ablations.stages.samples import draw_samples
-from analysis.format.errors import InputError
-from analysis.format.files import read_json, write_json, write_text
+from analysis.errors import InputError
+from analysis.files import read_json, write_json, write_text
 from diffusion_core.averages import Tracked
 
 _CELL = "cell.json"

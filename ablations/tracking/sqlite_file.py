@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
-from analysis.format.files import make_file
+from analysis.files import make_file
 
 SQLITE = "sqlite:///"
 EXPERIMENT = "update experiments set artifact_location = ? where experiment_id = ?"

@@ -12,7 +12,7 @@ from urllib.parse import urlparse
 from urllib.request import getproxies, proxy_bypass
 
 from ablations.tracking.sqlite_file import SQLITE, answers_of
-from analysis.format.links import without_password, without_passwords
+from analysis.links import without_password, without_passwords
 
 DAMAGED = ("malformed", "not a database", "database corruption")
 """Words by which SQLite says that a file is none of its own, or no longer."""

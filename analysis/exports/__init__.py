@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError, field_validator
 
+from analysis.errors import InputError
 from analysis.exports.judged import (
     AnsweredAverage,
     AnsweredClaim,
@@ -38,12 +39,11 @@ from analysis.exports.measured import (
     Measure,
     Place,
 )
+from analysis.files import write_json
 from analysis.findings.answers import Answers
 from analysis.findings.costs import Cost
 from analysis.findings.declared import Declared
 from analysis.findings.summary import known_values
-from analysis.format.errors import InputError
-from analysis.format.files import write_json
 from analysis.words.cells import noted, shortfalls
 from analysis.words.claims import claim_sentence
 from analysis.words.rounds import banner

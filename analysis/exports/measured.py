@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AliasPath, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationInfo
 
 from analysis.findings.cells import CellRuns
-from analysis.format.grid_json import Level, Part
+from analysis.grid_json import Level, Part
 
 
 def _place(value: Any, info: ValidationInfo) -> Any:

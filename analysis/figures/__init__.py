@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import options
 from analysis.figures.bits import elbo_figure, split_figure, split_sentence
 from analysis.figures.budget import budget_figure
 from analysis.figures.compute import compute_figure
@@ -34,7 +35,6 @@ from analysis.figures.schedules import schedules_figure
 from analysis.figures.search import SEARCH_FIGURES
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
-from analysis.format import options
 from analysis.read.search import Search, read_search
 from analysis.read.source import SOURCE, source_of
 

@@ -26,8 +26,8 @@ from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import Bits
-from analysis.format.grid_json import Axis
-from analysis.format.notation import Rounding, listed, mathtext
+from analysis.grid_json import Axis
+from analysis.labels import Rounding, listed, mathtext
 
 SMALL = 6.5
 """The size of the numbers in and beside bars."""

@@ -25,7 +25,7 @@ from analysis.findings.cells import Estimate
 from analysis.findings.comparisons import Budget
 from analysis.findings.values import shared
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import counted, mathtext
+from analysis.labels import counted, mathtext
 from analysis.statistics.paired import mean_interval
 
 Line = list[tuple[float, Estimate]]

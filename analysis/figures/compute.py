@@ -23,8 +23,8 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost
 from analysis.findings.spaces import is_vae
 from analysis.findings.summary import deciding
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, mathtext
+from analysis.grid_json import ShownMetric
+from analysis.labels import Rounding, mathtext
 
 _CHARS = 16
 MOST = 12

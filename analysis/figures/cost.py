@@ -23,7 +23,7 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.costs import Cost, Purchase
 from analysis.findings.values import shared
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import Rounding, mathtext
+from analysis.labels import Rounding, mathtext
 from analysis.statistics.pareto import pareto_front
 
 _CHARS = 18

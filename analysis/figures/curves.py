@@ -33,8 +33,8 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.values import BOUND, TRAINING, shared
 from analysis.findings.weights import SAME, relative
-from analysis.format.grid_json import Axis
-from analysis.format.notation import mathtext
+from analysis.grid_json import Axis
+from analysis.labels import mathtext
 
 _COLUMNS = 4
 _CHARS, _WIDE = 14, 32

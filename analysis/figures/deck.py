@@ -18,7 +18,7 @@ from analysis.figures.distinct import unnamed_later, written
 from analysis.figures.drawing import Look, distinct_looks, ink, label_ends, panels, room_for, wrapped
 from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
-from analysis.format.notation import mathtext
+from analysis.labels import mathtext
 
 
 @dataclass(frozen=True)

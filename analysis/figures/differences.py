@@ -24,8 +24,8 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import CellComparison
 from analysis.findings.values import off_scale, paired
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import Axis, ShownMetric
-from analysis.format.notation import Rounding
+from analysis.grid_json import Axis, ShownMetric
+from analysis.labels import Rounding
 from analysis.read.runs import GridResults
 from analysis.statistics.families import Verdict
 

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.values import shared
-from analysis.format.grid_json import Axis
+from analysis.grid_json import Axis
 
 _NAMES = 3
 _WRITTEN = {

@@ -22,11 +22,11 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
 
 from analysis.figures.digest import KEY, digest_of
 from analysis.figures.ticks import FittingLocator, plain, power
+from analysis.files import replace_file
 from analysis.findings.cells import CellRuns
-from analysis.format.files import replace_file
-from analysis.format.grid_json import Axis
-from analysis.format.names import STATUSES, UNCOMPARED, UNSCORED
-from analysis.format.notation import mathtext
+from analysis.grid_json import Axis
+from analysis.labels import mathtext
+from analysis.schema import STATUSES, UNCOMPARED, UNSCORED
 
 STYLE = Path(__file__).with_name("style.mplstyle")
 Which = Literal["x", "y"]

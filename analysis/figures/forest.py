@@ -17,8 +17,8 @@ from analysis.figures.distinct import parts_of
 from analysis.figures.drawing import GREY, Look, ink, place_of, wrapped
 from analysis.figures.windows import Window, on_axis, show
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.format.grid_json import Axis
-from analysis.format.notation import mathtext
+from analysis.grid_json import Axis
+from analysis.labels import mathtext
 
 CHARS = 48
 """The letters in a line of a row's label."""

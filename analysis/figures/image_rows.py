@@ -22,10 +22,10 @@ from analysis.figures.drawing import ON_ANY, WIDTH, new_figure
 from analysis.figures.images import DPI, add_image, dots, side_lines, side_width, squares
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import PSNR, RFID, autoencoder_axes
-from analysis.format.grid_json import Axis
-from analysis.format.names import AUTOENCODER
-from analysis.format.notation import Rounding, mathtext
+from analysis.grid_json import Axis
+from analysis.labels import Rounding, mathtext
 from analysis.read.runs import GridResults
+from analysis.schema import AUTOENCODER
 
 TITLES = {
     "forward": "forward: one image, t/T from 0 to 1",

@@ -14,7 +14,7 @@ from matplotlib.image import imread
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 DPI = 300
 """The dots per printed inch."""

@@ -26,8 +26,8 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.lines import ETA, EVALUATION, GUIDANCE, HORIZON, SAMPLING, SKIP, TUNED, Line
 from analysis.findings.summary import chosen
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, mathtext
+from analysis.grid_json import ShownMetric
+from analysis.labels import Rounding, mathtext
 
 COLUMNS = 3
 """The most panels side by side, of metrics against the guidance scale."""

@@ -15,7 +15,7 @@ from analysis.figures.forest import dress, label_rows, out_of_view, row, rows, w
 from analysis.figures.windows import Window, bulk_window
 from analysis.findings.answers import Answers
 from analysis.findings.summary import chosen, known_values, range_of_means, spans_much
-from analysis.format.grid_json import ShownMetric
+from analysis.grid_json import ShownMetric
 
 
 def metrics_figure(answers: Answers) -> Figure | None:

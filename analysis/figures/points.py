@@ -16,7 +16,7 @@ from analysis.figures.ticks import power
 from analysis.figures.windows import Window, around, show
 from analysis.findings.cells import Estimate
 from analysis.findings.costs import Cost
-from analysis.format.notation import Rounding
+from analysis.labels import Rounding
 
 LOG_FROM = 3
 """The ratio of costs above which their axis is logarithmic."""

@@ -25,9 +25,9 @@ from analysis.figures.images import DPI, dots, first_images, read_image, show_im
 from analysis.figures.windows import round_ticks
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
-from analysis.format.grid_json import Axis
-from analysis.format.names import HELD_OUT
-from analysis.format.notation import mathtext
+from analysis.grid_json import Axis
+from analysis.labels import mathtext
+from analysis.schema import HELD_OUT
 
 _GAP, _LINE, _LETTERS = 0.07, 0.125, 15.0
 """The inches between panels and of a line of text, and the letters per inch."""

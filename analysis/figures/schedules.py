@@ -22,7 +22,7 @@ from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.values import shared
-from analysis.format.notation import mathtext
+from analysis.labels import mathtext
 
 LOG_SNR = "log_snr"
 _CHARS = 18

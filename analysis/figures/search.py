@@ -24,8 +24,8 @@ from matplotlib.text import Text
 from analysis.figures.drawing import COLORBLIND, WIDTH
 from analysis.figures.windows import Window, best_window, show
 from analysis.findings.search import default_trial, value_of
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import counted, mathtext
+from analysis.grid_json import ShownMetric
+from analysis.labels import counted, mathtext
 from analysis.read.search import Search, SearchedParameter
 from analysis.words.search import DEFAULT, names_of
 

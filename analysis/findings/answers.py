@@ -13,6 +13,7 @@ from functools import cached_property
 
 import pandas as pd
 
+from analysis.errors import NothingYet
 from analysis.findings.budget import budget_of, ends_at_rungs
 from analysis.findings.cells import CellRuns, baseline, parameters_of
 from analysis.findings.claims import Claim, claims_of
@@ -29,9 +30,8 @@ from analysis.findings.summary import DrawError, HeldOutError, Summary, draw_err
 from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
 from analysis.findings.verdicts import Findings, Mark, Row, lead_of, standing
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
-from analysis.format.errors import NothingYet
-from analysis.format.grid_json import Axis, Meta, ShownMetric
-from analysis.format.notation import counted
+from analysis.grid_json import Axis, Meta, ShownMetric
+from analysis.labels import counted
 from analysis.read.runs import GridResults
 
 

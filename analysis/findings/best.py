@@ -18,8 +18,8 @@ from analysis.findings.comparisons import Budget, Standing
 from analysis.findings.costs import Purchase
 from analysis.findings.summary import Summary
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import Axis
-from analysis.format.notation import counted
+from analysis.grid_json import Axis
+from analysis.labels import counted
 from analysis.read.runs import GridResults
 
 T = TypeVar("T")

@@ -22,8 +22,8 @@ import pandas as pd
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Change, Course, Rung, Standing, holds
 from analysis.findings.values import Column, by_kind, kinds_of, table_of
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import RUNG
+from analysis.grid_json import ShownMetric
+from analysis.schema import RUNG
 from analysis.statistics.families import Verdict, beaten_by, judge
 from analysis.statistics.paired import Comparison, compare
 from analysis.statistics.variances import Array

@@ -9,8 +9,8 @@ from functools import cached_property
 
 import pandas as pd
 
-from analysis.format.grid_json import Axis, Meta, kind_of
-from analysis.format.names import COUNTED, MACHINE, METADATA, NOT_COMPARABLE, SETS, SEVERAL
+from analysis.grid_json import Axis, Meta, kind_of
+from analysis.schema import COUNTED, MACHINE, METADATA, NOT_COMPARABLE, SETS, SEVERAL
 from analysis.statistics.paired import mean_interval
 
 _LONGEST = 709.0

@@ -20,7 +20,7 @@ import numpy as np
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.values import Array, contrast
-from analysis.format.grid_json import Expectation, ShownMetric
+from analysis.grid_json import Expectation, ShownMetric
 from analysis.read.runs import GridResults
 
 Obstacle = Literal["", "not measured", "not comparable", "too few seeds"]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from analysis.findings.cells import CellRuns, one_training
-from analysis.format.grid_json import ShownMetric
+from analysis.grid_json import ShownMetric
 from analysis.statistics.families import Decision, Open, Verdict
 from analysis.statistics.looks import Looked
 from analysis.statistics.paired import Comparison

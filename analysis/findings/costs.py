@@ -31,9 +31,9 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
 from analysis.findings.values import by_kind, kinds_of, table_of
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import AUTOENCODER, LIKELIHOOD
+from analysis.grid_json import ShownMetric
 from analysis.read.runs import GridResults
+from analysis.schema import AUTOENCODER, LIKELIHOOD
 from analysis.statistics.pareto import pareto_front
 
 SAME_FLOPS = 0.01

@@ -20,9 +20,9 @@ from typing import Literal
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.family import asked
-from analysis.format.grid_json import Declaration, Expectation
-from analysis.format.names import COUNTED, FIRST_RESULT
+from analysis.grid_json import Declaration, Expectation
 from analysis.read.runs import GridResults
+from analysis.schema import COUNTED, FIRST_RESULT
 
 Declared = Literal["beforehand", "after results", "not recorded"]
 Stated = frozenset[tuple[str, str]]

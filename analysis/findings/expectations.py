@@ -27,8 +27,8 @@ from analysis.findings.claims import Claim, Obstacle
 from analysis.findings.comparisons import TOLD_APART, CellComparison, Change, holds
 from analysis.findings.family import JudgedClaim
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import Expectation, KnownValue, Meta, ShownMetric
-from analysis.format.names import LIKELIHOOD
+from analysis.grid_json import Expectation, KnownValue, Meta, ShownMetric
+from analysis.schema import LIKELIHOOD
 from analysis.statistics.families import ALPHA, Decision
 from analysis.statistics.paired import Comparison
 

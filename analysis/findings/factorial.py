@@ -13,12 +13,12 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from analysis.errors import InputError
 from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import TOLD_APART
 from analysis.findings.family import Family
 from analysis.findings.values import Array, off_scale, seeds_of, values_of
-from analysis.format.errors import InputError
-from analysis.format.grid_json import Axis, ShownMetric
+from analysis.grid_json import Axis, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics.effects import Effect, Effects, effects
 from analysis.statistics.families import ALPHA, Decision, Verdict

@@ -22,8 +22,8 @@ from analysis.findings.claims import Claim
 from analysis.findings.comparisons import TOLD_APART, CellComparison, Pair
 from analysis.findings.sequential import declared_pairs, pairs_by_looks
 from analysis.findings.values import Array, paired
-from analysis.format.grid_json import ShownMetric
-from analysis.format.primary import with_base
+from analysis.grid_json import ShownMetric
+from analysis.primary import with_base
 from analysis.read.runs import GridResults
 from analysis.statistics.families import ALPHA, Decision, Open, judge
 from analysis.statistics.paired import compare

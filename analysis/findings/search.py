@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import LIKELIHOOD
+from analysis.grid_json import ShownMetric
 from analysis.read.runs import GridResults
 from analysis.read.search import Search, SearchedParameter, SearchWinner
+from analysis.schema import LIKELIHOOD
 from analysis.statistics.pareto import pareto_front
 
 CHOICE = "axis.choice"

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison, Pair
 from analysis.findings.values import Array, paired, seeds_of, values_of
-from analysis.format.grid_json import Auto, Meta, ShownMetric
+from analysis.grid_json import Auto, Meta, ShownMetric
 from analysis.read.runs import GridResults
 from analysis.statistics import looks
 

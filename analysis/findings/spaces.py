@@ -26,8 +26,8 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.findings.cells import CellRuns
-from analysis.format.grid_json import Axis, ShownMetric
-from analysis.format.names import AUTOENCODER
+from analysis.grid_json import Axis, ShownMetric
+from analysis.schema import AUTOENCODER
 
 SPACE, FACTOR = "space", "space.f"
 RECONSTRUCTION, ENTROPY = "nll/test_reconstruction", "nll/test_entropy"

@@ -18,8 +18,8 @@ import numpy as np
 from analysis.findings.cells import CellRuns
 from analysis.findings.costs import SAMPLE_SECONDS, TRAIN_SECONDS
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import RUNG_SECONDS, SET_SPREAD
+from analysis.grid_json import ShownMetric
+from analysis.schema import RUNG_SECONDS, SET_SPREAD
 
 SCORING = ("cost/bound_seconds", "cost/unlabelled_seconds", "cost/fit_seconds", "cost/guidance_seconds", RUNG_SECONDS)
 """The seconds of a seed other than its training's and its samples'."""

@@ -22,10 +22,10 @@ from analysis.findings.cells import CellRuns, Estimate
 from analysis.findings.comparisons import Standing
 from analysis.findings.values import values_of
 from analysis.findings.verdicts import Mark
-from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import COUNTED, LIKELIHOOD
-from analysis.format.notation import Rounding
+from analysis.grid_json import Meta, ShownMetric
+from analysis.labels import Rounding
 from analysis.read.runs import GridResults
+from analysis.schema import COUNTED, LIKELIHOOD
 from analysis.statistics.paired import mean_interval
 
 MOST = 3

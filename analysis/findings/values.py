@@ -22,8 +22,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.findings.cells import CellRuns, Estimate
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import cell_name
+from analysis.grid_json import ShownMetric
+from analysis.labels import cell_name
 from analysis.read.runs import GridResults
 from analysis.statistics.paired import BOOTSTRAP_FROM, bootstrap_interval
 

@@ -29,9 +29,9 @@ from analysis.findings.cells import CellRuns, Estimate, one_training
 from analysis.findings.comparisons import TOLD_APART, Budget, CellComparison, Lead, Standing
 from analysis.findings.sequential import order_by_looks
 from analysis.findings.values import contrast, held_against_all, values_of
-from analysis.format.grid_json import KnownValue, ShownMetric
-from analysis.format.names import SET_SPREAD
+from analysis.grid_json import KnownValue, ShownMetric
 from analysis.read.runs import GridResults
+from analysis.schema import SET_SPREAD
 from analysis.statistics.families import beaten_by, near_best
 from analysis.statistics.paired import compare, sampling_noise
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from analysis.findings.cells import parameters_of
 from analysis.findings.values import axis_columns
-from analysis.format.grid_json import Axis
+from analysis.grid_json import Axis
 from analysis.read.runs import GridResults
 
 EXPECTED = "expected_weight"

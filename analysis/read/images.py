@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import check_whole, floats
-from analysis.format.errors import InputError
-from analysis.format.guarded import read_back
-from analysis.format.names import KEYS
+from analysis.csv_files import check_whole, floats
+from analysis.errors import InputError
+from analysis.guarded import read_back
+from analysis.schema import KEYS
 
 ImageValues = np.ndarray[tuple[int], np.dtype[np.float64]]
 Scored = tuple[str, int, str, ImageValues]

@@ -29,12 +29,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.format.csv_files import numbers, parse_csv, plain_texts, read_csv, read_curves, whole_numbers
-from analysis.format.errors import InputError
-from analysis.format.folders import COMMITTED, names_in, no_grid
-from analysis.format.grid_json import Axis, Meta, kind_of, parse_meta
-from analysis.format.links import Tracking, read_tracking
-from analysis.format.names import (
+from analysis.csv_files import numbers, parse_csv, plain_texts, read_csv, read_curves, whole_numbers
+from analysis.errors import InputError
+from analysis.folders import COMMITTED, names_in, no_grid
+from analysis.grid_json import Axis, Meta, kind_of, parse_meta
+from analysis.links import Tracking, read_tracking
+from analysis.read.images import check_means, no_images, ordered_images, parse_images
+from analysis.read.search import Search, of_trials, search_in
+from analysis.read.view import Basis, as_of_round, of_round
+from analysis.schema import (
     AMOUNTS,
     CURVES,
     FIXED,
@@ -50,9 +53,6 @@ from analysis.format.names import (
     TRACEBACK,
     VERSIONS,
 )
-from analysis.read.images import check_means, no_images, ordered_images, parse_images
-from analysis.read.search import Search, of_trials, search_in
-from analysis.read.view import Basis, as_of_round, of_round
 
 FORMULA_COLUMNS = ("figure", "series", "x", "y")
 """The columns of formulas.csv, curves that follow from formulas alone; `series` names a line, as readers write it."""

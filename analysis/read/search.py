@@ -18,12 +18,12 @@ from typing import Annotated, Literal
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import Finite, check_different
-from analysis.format.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
-from analysis.format.errors import InputError
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import FIXED, RUNG, TRIAL
-from analysis.format.plain import plain_json
+from analysis.allowed import Finite, check_different
+from analysis.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
+from analysis.errors import InputError
+from analysis.grid_json import ShownMetric
+from analysis.plain import plain_json
+from analysis.schema import FIXED, RUNG, TRIAL
 
 ENDINGS = ("finished", "pruned", "failed", "running")
 """The statuses of trials."""

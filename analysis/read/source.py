@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.format.errors import InputError
-from analysis.format.folders import COMMITTED, is_committed, names_in, own_or_committed, pages_of, search_alone
-from analysis.format.options import Option, folder_name
+from analysis.errors import InputError
+from analysis.folders import COMMITTED, is_committed, names_in, own_or_committed, pages_of, search_alone
+from analysis.options import Option, folder_name
 from analysis.read.runs import GridResults, read_folder
 from analysis.read.store import read_store
 

@@ -20,10 +20,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.format.errors import InputError, unknown
-from analysis.format.links import quiet, reason_of, tracking_of, without_password
-from analysis.format.names import PAGES
+from analysis.errors import InputError, unknown
+from analysis.links import quiet, reason_of, tracking_of, without_password
 from analysis.read.runs import GridResults, read_folder
+from analysis.schema import PAGES
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

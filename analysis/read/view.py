@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSCORED
+from analysis.grid_json import Meta, ShownMetric
+from analysis.schema import NOTES, RUNG, SCORED, STATUSES, TRACEBACK, UNSCORED
 
 STEPS = "training.steps"
 KEYS = ["cell_id", "seed"]

@@ -17,9 +17,9 @@ from analysis.figures import sentences
 from analysis.figures import shown as drawable
 from analysis.figures.deck import DECK
 from analysis.figures.drawing import Drawn
+from analysis.files import write_text
 from analysis.findings.answers import Answers
-from analysis.format.files import write_text
-from analysis.format.notation import counted, duration, in_symbols, listed
+from analysis.labels import counted, duration, in_symbols, listed
 from analysis.report.answers import axes, noise, published
 from analysis.report.budget import budget
 from analysis.report.comparisons import comparisons

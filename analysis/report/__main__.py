@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
+from analysis import options
 from analysis.figures import draw, draw_search
 from analysis.findings.answers import Answers
-from analysis.format import options
 from analysis.read.search import read_search
 from analysis.read.source import SOURCE, source_of
 from analysis.report import NONE, report, write_report

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from analysis.findings.answers import Answers
 from analysis.findings.comparisons import CellComparison
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import Auto
-from analysis.format.names import COUNTED
-from analysis.format.notation import counted, duration, listed, percent
+from analysis.grid_json import Auto
+from analysis.labels import counted, duration, listed, percent
+from analysis.schema import COUNTED
 from analysis.statistics.paired import narrowing
 
 

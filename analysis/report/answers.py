@@ -12,10 +12,10 @@ from analysis.findings.factorial import Factorial, shown
 from analysis.findings.spending import MANY, Spending, spending
 from analysis.findings.values import ImageShare
 from analysis.findings.verdicts import Findings
-from analysis.format.names import LIKELIHOOD
-from analysis.format.notation import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
+from analysis.labels import Rounding, begun, counted, duration, listed, percent, probability, some, two_digits
 from analysis.report.another_seed import one_more_seed
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
+from analysis.schema import LIKELIHOOD
 from analysis.statistics.effects import Effect
 from analysis.words.claims import why
 from analysis.words.declared import exploratory_claims

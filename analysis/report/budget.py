@@ -9,8 +9,8 @@ from analysis.findings.answers import Answers
 from analysis.findings.budget import BRANCHED, RATE, ends_at_rungs
 from analysis.findings.comparisons import Budget, Course, Rung
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding, listed, some
+from analysis.grid_json import ShownMetric
+from analysis.labels import Rounding, listed, some
 from analysis.report.page import Block, Fact, FactTable, Items, Section, Text
 from analysis.words.verdicts import apart, size_of
 

@@ -12,7 +12,7 @@ from analysis.findings.cells import CellRuns
 from analysis.findings.comparisons import CellComparison
 from analysis.findings.family import unmeasured
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import begun, counted, percent
+from analysis.labels import begun, counted, percent
 from analysis.report.page import Block, Details, Items, Section, Text
 from analysis.statistics.families import Verdict
 from analysis.statistics.prospects import POWER

@@ -17,10 +17,10 @@ from analysis.findings.costs import (
     Cost,
     included,
 )
-from analysis.format.names import RUNG_SECONDS
-from analysis.format.notation import Rounding, counted, duration, some
+from analysis.labels import Rounding, counted, duration, some
 from analysis.report.another_seed import seed_seconds
 from analysis.report.page import Block, FactTable, Items, Section, Text
+from analysis.schema import RUNG_SECONDS
 
 Write = Callable[[float], str]
 _PREFIXES = ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))

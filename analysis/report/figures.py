@@ -13,7 +13,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.spaces import in_latents
 from analysis.findings.values import BOUND
 from analysis.findings.verdicts import Findings
-from analysis.format.notation import listed
+from analysis.labels import listed
 from analysis.report.files import Files
 from analysis.report.page import Picture, picture
 from analysis.statistics.families import Verdict

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from analysis.format.folders import pages_of
+from analysis.folders import pages_of
 from analysis.report.page import Link
 
 NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "answers.json", "grid.json")

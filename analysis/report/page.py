@@ -25,7 +25,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from analysis.figures.drawing import Drawn
-from analysis.format.notation import around_code
+from analysis.labels import around_code
 from analysis.report.glossary import MEANINGS, METRICS, marked, named
 
 TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"

@@ -12,12 +12,12 @@ from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
-from analysis.format.links import Tracking
-from analysis.format.names import AUTOENCODER, COUNTED, TRACEBACK
-from analysis.format.notation import duration, some
+from analysis.labels import duration, some
+from analysis.links import Tracking
 from analysis.read.runs import GridResults
 from analysis.report.costs import in_all
 from analysis.report.page import Block, Details, Fact, FactTable, Items, Link, Section, Text, Verbatim
+from analysis.schema import AUTOENCODER, COUNTED, TRACEBACK
 from analysis.words.cells import noted, reason_in_short, why_not_comparable
 from analysis.words.provenance import numerics
 from analysis.words.rounds import round_of

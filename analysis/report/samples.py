@@ -16,9 +16,9 @@ from analysis.figures.samples import CellSamples, first_sheet, kept_sheet
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.verdicts import Findings
-from analysis.format.names import HELD_OUT, LIKELIHOOD, NEAREST
-from analysis.format.notation import Rounding, begun
+from analysis.labels import Rounding, begun
 from analysis.report.page import Picture, Section, Text, uri_of
+from analysis.schema import HELD_OUT, LIKELIHOOD, NEAREST
 
 MEMORISATION = "memorisation/"
 """The prefix of the metric for the share of samples that are nearer to a training image than real images are."""

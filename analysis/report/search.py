@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from analysis.figures.drawing import Drawn
 from analysis.findings.search import Optimism
-from analysis.format.links import read_tracking
-from analysis.format.notation import duration, in_symbols
+from analysis.labels import duration, in_symbols
+from analysis.links import read_tracking
 from analysis.read.search import Search
 from analysis.report.figures import search_pictures
 from analysis.report.files import Files

@@ -13,8 +13,8 @@ from itertools import chain, zip_longest
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.verdicts import Findings
-from analysis.format.grid_json import Meta
-from analysis.format.notation import begun, counted
+from analysis.grid_json import Meta
+from analysis.labels import begun, counted
 from analysis.report.page import Answer, Block, Details, FactTable, Section, Text
 from analysis.words.length import MOST, sentences_in
 from analysis.words.rounds import banner

@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analysis.format.errors import InputError
-from analysis.format.notation import cell_name
+from analysis.errors import InputError
+from analysis.labels import cell_name
 
 RESERVED = ("seed", "y")
 # Longer lists of cells are counted and not named.

@@ -15,13 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from analysis import options
+from analysis.errors import InputError, unknown
 from analysis.exports import write_answers
+from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.comparisons import CellComparison
-from analysis.format import options
-from analysis.format.errors import InputError, unknown
-from analysis.format.files import write_text
 from analysis.read.source import SOURCE, source_of
 from analysis.tables.brief import by_weight, terminal_answer
 from analysis.tables.captions import caption

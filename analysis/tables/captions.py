@@ -11,10 +11,10 @@ from analysis.findings.lines import GUIDANCE
 from analysis.findings.spaces import PSNR, RFID, in_latents
 from analysis.findings.summary import DrawError, HeldOutError, range_of_means
 from analysis.findings.values import Unpaired
-from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.names import PRECISION
-from analysis.format.notation import counted, duration, listed, two_digits
+from analysis.grid_json import Meta, ShownMetric
+from analysis.labels import counted, duration, listed, two_digits
 from analysis.read.runs import GridResults
+from analysis.schema import PRECISION
 from analysis.words.declared import exploratory
 from analysis.words.provenance import chain_length, image_size, numerics, span_of, steps_taken
 from analysis.words.rounds import at_rungs, looked, round_of, seeds_taken

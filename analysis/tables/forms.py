@@ -17,9 +17,9 @@ from typing import Protocol
 from analysis.findings.answers import Answers
 from analysis.findings.cells import Estimate
 from analysis.findings.summary import Summary, references
-from analysis.format.grid_json import Axis, ShownMetric
-from analysis.format.names import UNCOMPARED
-from analysis.format.notation import Rounding, two_digits
+from analysis.grid_json import Axis, ShownMetric
+from analysis.labels import Rounding, two_digits
+from analysis.schema import UNCOMPARED
 from analysis.statistics.paired import standard_error
 from analysis.tables.published import LABELS, PaperTable, numbers
 from analysis.tables.table import Column, Footnotes, TableEntry, TableRow

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from analysis.format.notation import latex, width
+from analysis.labels import latex, width
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow, letter
 
 _WIDEST = 100

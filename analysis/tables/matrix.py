@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from analysis.findings.summary import Summary, known_values
-from analysis.format.grid_json import Axis, ShownMetric
+from analysis.grid_json import Axis, ShownMetric
 from analysis.tables.forms import Body, Frame, stub
 from analysis.tables.forms import entry as measured
 from analysis.tables.published import PaperTable, entry, number, value

@@ -19,8 +19,8 @@ import pandas as pd
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from analysis.format.errors import InputError, unknown
-from analysis.format.notation import listed
+from analysis.errors import InputError, unknown
+from analysis.labels import listed
 
 ANY = "*"
 """The wording's key that matches every value of ours."""

@@ -10,8 +10,8 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.findings.search import Optimism, best_trials, default_trial
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import Rounding
+from analysis.grid_json import ShownMetric
+from analysis.labels import Rounding
 from analysis.read.search import Search
 from analysis.tables.table import Column, ResultTable, TableEntry, TableRow
 from analysis.tables.terminal import paragraphs, terminal_text

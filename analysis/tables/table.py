@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from analysis.format.notation import width
+from analysis.labels import width
 from analysis.words.rows import RowTable
 
 OPEN = "°"

@@ -8,8 +8,8 @@ import math
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.summary import references
-from analysis.format.guarded import guarded
-from analysis.format.names import UNCOMPARED
+from analysis.guarded import guarded
+from analysis.schema import UNCOMPARED
 from analysis.tables.forms import Frame
 from analysis.tables.published import PaperTable, numbers
 from analysis.words.cells import noted, shortfall, why_not_comparable

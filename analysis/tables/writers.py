@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from analysis.format.notation import around_code, counted, width
-from analysis.format.plain import in_markdown
+from analysis.labels import around_code, counted, width
+from analysis.plain import in_markdown
 from analysis.tables.table import OPEN, Column, ResultTable, TableEntry, TableRow, letter
 from analysis.words.rows import RowTable
 

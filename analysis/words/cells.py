@@ -11,8 +11,8 @@ from itertools import chain
 
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import applies
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import COUNTED, NOTES, SCORED, STATUSES, UNCOMPARED, UNSCORED
+from analysis.grid_json import ShownMetric
+from analysis.schema import COUNTED, NOTES, SCORED, STATUSES, UNCOMPARED, UNSCORED
 
 _LONGEST = 200
 """The most characters of a reason in a footnote."""

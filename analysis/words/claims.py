@@ -6,8 +6,8 @@ import math
 
 from analysis.findings.expectations import FAR, ClaimOutcome
 from analysis.findings.verdicts import is_plain
-from analysis.format.grid_json import ShownMetric
-from analysis.format.notation import begun, probability
+from analysis.grid_json import ShownMetric
+from analysis.labels import begun, probability
 from analysis.words.verdicts import amount, code_name, evidence, size_of
 
 

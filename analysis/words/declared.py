@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from analysis.findings.answers import Answers
 from analysis.findings.declared import Declared
-from analysis.format.notation import begun, counted, listed
+from analysis.labels import begun, counted, listed
 from analysis.words.verdicts import FEW
 
 _WHY = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import math
 
-from analysis.format.grid_json import Meta
-from analysis.format.names import NUMERICS
-from analysis.format.notation import Rounding
+from analysis.grid_json import Meta
+from analysis.labels import Rounding
 from analysis.read.runs import GridResults
+from analysis.schema import NUMERICS
 
 
 def steps_taken(grid: GridResults) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from analysis.format.grid_json import Meta, ShownMetric
-from analysis.format.notation import counted, listed, percent
+from analysis.grid_json import Meta, ShownMetric
+from analysis.labels import counted, listed, percent
 from analysis.read.runs import GridResults
 from analysis.read.view import Basis
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from analysis.findings.verdicts import Findings, Row
-from analysis.format.grid_json import Axis
-from analysis.format.notation import counted, listed, listed_names
+from analysis.grid_json import Axis
+from analysis.labels import counted, listed, listed_names
 from analysis.words.verdicts import amount, apart, beside_codes
 
 

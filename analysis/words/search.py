@@ -9,9 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 
 from analysis.findings.search import Optimism, default_trial, near_an_end, value_of
-from analysis.format.names import LEARNING
-from analysis.format.notation import Rounding, begun, counted, listed, power_of_ten
+from analysis.labels import Rounding, begun, counted, listed, power_of_ten
 from analysis.read.search import ENDINGS, NO_PRUNER, Search, SearchedParameter, SearchWinner
+from analysis.schema import LEARNING
 from analysis.words.verdicts import amount
 
 _SAMPLERS = {

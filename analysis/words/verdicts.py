@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from analysis.findings.comparisons import CellComparison, Lead
 from analysis.findings.verdicts import UNIFORM, Findings
-from analysis.format.grid_json import KnownValue, ShownMetric
-from analysis.format.notation import Rounding, listed_names, percent, probability
+from analysis.grid_json import KnownValue, ShownMetric
+from analysis.labels import Rounding, listed_names, percent, probability
 from analysis.statistics.paired import Comparison
 
 FEW = 3

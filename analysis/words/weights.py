@@ -7,8 +7,8 @@ import math
 from collections.abc import Sequence
 
 from analysis.findings.weights import SAME, WeightCheck, WeightDifference
-from analysis.format.grid_json import Axis
-from analysis.format.notation import power_of_ten, two_digits
+from analysis.grid_json import Axis
+from analysis.labels import power_of_ten, two_digits
 
 
 def weight_footnotes(check: WeightCheck, axes: Sequence[Axis]) -> dict[str, str]:

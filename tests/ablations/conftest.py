@@ -38,7 +38,7 @@ from ablations.stages.stage import Stage
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_store import Tracker
 from analysis.findings.answers import Answers
-from analysis.format.folders import search_alone
+from analysis.folders import search_alone
 from analysis.pages import in_words
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search

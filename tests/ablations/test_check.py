@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations import check
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 
 def test_every_choice_that_is_named_is_checked(capsys):

@@ -28,7 +28,7 @@ from ablations.driver.bar import Bar
 from ablations.metrics.extractors.weights import parse
 from ablations.settings.arguments import parse_run
 from ablations.tracking.model import read_model
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, fashion
 
 ROOT = Path(__file__).parents[2]

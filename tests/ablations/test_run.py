@@ -43,10 +43,10 @@ from ablations.stages.artifacts import read_checkpoint
 from ablations.stages.bound import BoundStage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
-from analysis.format.errors import InputError
-from analysis.format.names import NUMERICS
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
+from analysis.schema import NUMERICS
 from diffusion_core.parameterizations import V
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error

@@ -18,8 +18,8 @@ from PIL import Image
 from rich.console import Console
 
 from analysis.findings.answers import Answers
-from analysis.format.names import CURVES, VERSIONS
 from analysis.read.runs import read_folder
+from analysis.schema import CURVES, VERSIONS
 
 
 def axis_of(name, label, levels):

@@ -16,7 +16,7 @@ import pytest
 
 from analysis.exports import answers_json
 from analysis.findings.answers import Answers
-from analysis.format.grid_json import parse_meta
+from analysis.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.report.budget import budget_sentence
 from tests.analysis.conftest import FID, NLL, axis_of, meta, run_of

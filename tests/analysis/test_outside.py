@@ -17,11 +17,11 @@ from markdown_it import MarkdownIt
 from PIL import Image
 
 from analysis import figures, tables
+from analysis.errors import InputError
 from analysis.figures.images import read_image
 from analysis.findings.answers import Answers
-from analysis.format.errors import InputError
-from analysis.format.links import read_tracking
-from analysis.format.notation import latex, mathtext
+from analysis.labels import latex, mathtext
+from analysis.links import read_tracking
 from analysis.read.runs import read_folder
 from analysis.report import report
 from analysis.report.__main__ import main as report_command

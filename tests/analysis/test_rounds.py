@@ -15,11 +15,11 @@ import pytest
 from matplotlib.text import Text
 
 from analysis import figures, pages, tables
+from analysis.errors import InputError, NothingYet, unknown
 from analysis.exports import answers_json, read_answers
 from analysis.figures.differences import differences_figure
 from analysis.figures.drawing import styled
 from analysis.findings.best import best
-from analysis.format.errors import InputError, NothingYet, unknown
 from analysis.report import report
 from analysis.report.__main__ import main as report_command
 from analysis.tables import read_through

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from ablations.settings.grammar import options_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from benchmarks.minutes import DOCS, FIRST_LINE, GRIDS, IN_DOCS, IN_README, README, TABLE, Row, rewrite, table
 
 

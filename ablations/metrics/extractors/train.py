@@ -26,9 +26,9 @@ from ablations.data.tensors import write_tensors
 from ablations.metrics.extractors import ARCHITECTURES, HERE, digest_of
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings.exits import exit_code
-from analysis.format.errors import InputError
-from analysis.format.files import write_json
-from analysis.format.options import Option, run
+from analysis.errors import InputError
+from analysis.files import write_json
+from analysis.options import Option, run
 from diffusion_core.named import choice_name
 
 BATCH = 1000

@@ -30,7 +30,7 @@ from ablations.search.optimizer.samplers import pruner_of, sampler_of
 from ablations.search.optimizer.storage import cause, opened, quiet, shown
 from ablations.search.optimizer.trials import STATES, StoredTrial, TrialOutcome, drawn, params_of, stored_trial
 from ablations.search.space import Params, Study
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 STUDY_ATTRS = "study_attrs"
 """The attribute in which a trial keeps what its sampler noted about the whole search."""

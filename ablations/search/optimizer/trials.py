@@ -13,8 +13,8 @@ from ablations.results.trials import Line
 from ablations.search.file import ParameterSpec
 from ablations.search.space import Params, Study, said, tried, whole
 from ablations.settings.identity import parameters
-from analysis.format.errors import InputError
-from analysis.format.names import TRIAL
+from analysis.errors import InputError
+from analysis.schema import TRIAL
 
 State = Literal["finished", "pruned", "failed"]
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from ablations.settings.plugins.origins import OURS, file_of, place_of
 from ablations.settings.plugins.packages import DOORS, REGISTERED, SHIPPED, Offer, offered, unnamed
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.named import choice_name
 
 C = TypeVar("C", bound=type)

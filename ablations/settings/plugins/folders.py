@@ -12,7 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ablations.settings.plugins.packages import SHIPPED, config_folders
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 DEFAULT = "configs"
 

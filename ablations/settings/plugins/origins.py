@@ -23,7 +23,7 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 OURS = ("diffusion_core", "ablations", "analysis")
 """Packages whose classes ship: NUMERICS stands for their source."""

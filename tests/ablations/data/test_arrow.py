@@ -17,7 +17,7 @@ from ablations.data.base import SPLITS
 from ablations.data.folder import Folder
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.making import cell_of, make_cell
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, picture_file, saved_images
 
 datasets = pytest.importorskip("datasets")

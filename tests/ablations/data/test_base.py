@@ -25,7 +25,7 @@ from ablations.settings.rules import flip_refusal
 from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
 from ablations.testing import data as shared
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.encodings import Continuous, GreyLevels
 from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_images
 from tests.axes import properties

@@ -9,7 +9,7 @@ import pytest
 
 from ablations.data.base import SPLITS
 from ablations.data.cifar10 import Cifar10
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar, cifar_batches
 
 SMALL = {"train_images": 40, "held_out_images": 5}

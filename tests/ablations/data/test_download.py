@@ -16,7 +16,7 @@ from ablations.data.download import MIRROR, Published, fetch
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.making import cell_of, make_cell
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import cifar as cifar_files
 from tests.ablations.data.fabricated import cifar_archive, fashion
 from tests.ablations.data.served import serving

@@ -13,7 +13,7 @@ import torch
 from ablations.data.base import SPLITS
 from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, levelled, padded
 from ablations.settings.registry import describe
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import TINY, over, plan_of
 from tests.ablations.data.fabricated import fashion, idx_file, noise
 

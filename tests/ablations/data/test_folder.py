@@ -18,7 +18,7 @@ from ablations.data.arrow import Arrow
 from ablations.data.base import SPLITS
 from ablations.data.folder import Folder, picture
 from ablations.data.pictures import split_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, pictures
 
 

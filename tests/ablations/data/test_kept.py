@@ -24,7 +24,7 @@ from ablations.data.base import SPLITS, Data
 from ablations.data.digits import Digits
 from ablations.data.folder import Folder, picture
 from ablations.data.pictures import split_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.data.fabricated import noise, picture_file, pictures, saved_images
 
 ROOT = Path(__file__).parents[3]

@@ -6,7 +6,7 @@ import pytest
 
 from ablations import run
 from ablations.search import __main__ as search
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.search.conftest import POINTS
 
 

@@ -15,9 +15,9 @@ from ablations.driver import page_cache, pages
 from ablations.driver.page_cache import Shown, content_of, last_shown, remember, still_there
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.sqlite_file import Summary
-from analysis.format.files import write_json
-from analysis.format.names import PAGES
+from analysis.files import write_json
 from analysis.pages import write_pages
+from analysis.schema import PAGES
 from tests.ablations.conftest import said, tracker_in
 from tests.sampling import sampled
 

@@ -7,9 +7,9 @@ import pytest
 from ablations.driver import execute
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
-from analysis.format.csv_files import read_csv
-from analysis.format.errors import InputError
-from analysis.format.files import read_json
+from analysis.csv_files import read_csv
+from analysis.errors import InputError
+from analysis.files import read_json
 from tests.ablations.conftest import plan_of, result_of
 from tests.ablations.data.fabricated import pictures
 

@@ -19,7 +19,7 @@ from ablations.stages.artifacts import average_at
 from ablations.stages.rung import RungStage
 from ablations.stages.training import TrainingStage
 from ablations.tracking import mlflow_store
-from analysis.format.names import RUNG
+from analysis.schema import RUNG
 from tests.ablations.conftest import TINY, NoDrawing, head, over, plan_of, rows, said
 from tests.axes import thinned
 

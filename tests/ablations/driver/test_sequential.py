@@ -19,9 +19,9 @@ from ablations.engine.stage import Event
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
+from analysis.csv_files import read_csv
+from analysis.errors import InputError
 from analysis.findings.answers import Answers
-from analysis.format.csv_files import read_csv
-from analysis.format.errors import InputError
 from analysis.interim import progress
 from analysis.read.runs import read_folder
 from tests.ablations.conftest import head, plan_of

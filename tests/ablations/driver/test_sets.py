@@ -18,13 +18,13 @@ from ablations.results.records import of_all, record
 from ablations.search import __main__ as search
 from ablations.stages.metric import MetricStage
 from ablations.stages.samples import SamplesStage, more_sets
+from analysis.errors import InputError
 from analysis.findings.answers import Answers
 from analysis.findings.spending import Spending, spending
-from analysis.format.errors import InputError
-from analysis.format.grid_json import ShownMetric
-from analysis.format.names import SETS
+from analysis.grid_json import ShownMetric
 from analysis.interim import Enough, in_words
 from analysis.read.runs import read_folder
+from analysis.schema import SETS
 from tests.ablations.conftest import over, plan_of, rows, said
 from tests.ablations.search.conftest import POINTS
 from tests.made_once import made_once

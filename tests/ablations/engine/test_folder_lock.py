@@ -15,7 +15,7 @@ from ablations.engine.journal import Journal, Result
 from ablations.grids.grid import make
 from ablations.launchers.local import Local
 from ablations.settings.arguments import parse_run
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import TINY
 
 COMMAND = {"command": "python -m ablations.run", "code": "1"}

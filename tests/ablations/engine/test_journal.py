@@ -16,8 +16,8 @@ from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.stages import artifacts
 from ablations.stages.artifacts import forget_damaged, read_artifact, read_checkpoint, write_artifact, write_checkpoint
-from analysis.format.errors import InputError
-from analysis.format.files import read_json, replace_file, write_json
+from analysis.errors import InputError
+from analysis.files import read_json, replace_file, write_json
 from tests.forked import forked
 
 

@@ -10,7 +10,7 @@ from ablations.grids.grid import make
 from ablations.grids.reading import read
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 AXIS = {"name": "schedule", "levels": ["linear", "cosine"]}
 CLAIM = {"claim": "c", "source": "s", "metric": "nll", "better": {"schedule": "cosine"}}

@@ -21,7 +21,7 @@ from ablations.settings.cell import AT_ONCE, AXES, Cell, default_name
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.rules import refusal
 from ablations.stages.graph import once, stages_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 DIGEST = "d" * 12
 RESULTS = Path(__file__).parents[3] / "results" / "committed"

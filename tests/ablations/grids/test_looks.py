@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations.grids.grid import looks_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 
 def test_looks_end_at_the_most():

@@ -5,7 +5,7 @@ import pytest
 from ablations.grids import reading
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.grids.test_grid import GRIDS, points, shipped
 
 

@@ -21,7 +21,7 @@ from ablations.results.folder import standing
 from ablations.stages.artifacts import read_artifact, read_checkpoint, write_artifact
 from ablations.tracking.mlflow_client import TrackingError, guard
 from ablations.tracking.uris import refusal
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from tests.ablations.hostile.conftest import drawn
 from tests.ablations.hostile.test_words import in_one_line, mutated

@@ -14,7 +14,7 @@ from ablations.settings import grammar
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.cell import AXES, PLAIN
 from ablations.settings.registry import fields_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.hostile.conftest import drawn
 
 FIELDS = [f"{axis}.{name}" for axis, choice in AXES.items() for name in fields_of(axis, choice)]

@@ -25,7 +25,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.grammar import options_of
 from ablations.settings.registry import classes
 from ablations.testing.launchers import stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.sampling import sampled
 
 

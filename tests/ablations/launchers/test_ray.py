@@ -20,7 +20,7 @@ from ablations.launchers.cluster import Need, Node
 from ablations.launchers.nodes import DriverState, Place, new_token, perform_pickled, take_away
 from ablations.launchers.ray import Ray
 from ablations.testing.launchers import stage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import HERE
 
 

@@ -18,7 +18,7 @@ from ablations import run
 from ablations.launchers import nodes
 from ablations.launchers.ray import Ray
 from ablations.testing import check
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")

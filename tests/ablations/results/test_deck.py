@@ -18,7 +18,7 @@ from ablations.results.deck import FRAMES, forward
 from ablations.results.deck_formulas import SCHEDULES
 from ablations.results.sample_sheets import strip
 from ablations.run import main
-from analysis.format.csv_files import read_csv
+from analysis.csv_files import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
 

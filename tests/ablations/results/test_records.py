@@ -14,9 +14,9 @@ from ablations.results.folder import line_of
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, joined, record, versions
 from ablations.results.trials import runs_text
-from analysis.format.names import NUMERICS, SEVERAL
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
+from analysis.schema import NUMERICS, SEVERAL
 from tests.ablations.conftest import plan_of, tracker_in
 from tests.analysis.conftest import build, rows
 

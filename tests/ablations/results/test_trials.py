@@ -8,7 +8,7 @@ import pytest
 
 from ablations.results.folder import standing
 from ablations.results.trials import Part, parts_of, write_parts
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 FIXED = {"training_id": "", "status": "finished", "reason": ""}
 

@@ -16,7 +16,7 @@ from ablations.search.optimizer.storage import shown
 from ablations.search.optimizer.trials import TrialOutcome
 from ablations.search.study import make
 from ablations.settings.arguments import parse_search
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.sampling import sampled
 
 PRECISION = "precision/val/digits-cnn"

@@ -47,8 +47,8 @@ from ablations.stages.rung import rung_of
 from ablations.stages.training import TrainingStage
 from ablations.tracking.mlflow_runs import tracked_runs
 from ablations.tracking.mlflow_views import view_of_search
-from analysis.format.errors import InputError
-from analysis.format.folders import search_alone
+from analysis.errors import InputError
+from analysis.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from tests.ablations.conftest import HERE

@@ -14,7 +14,7 @@ from ablations.settings import grammar
 from ablations.settings.arguments import parse_search
 from ablations.settings.registry import build
 from ablations.settings.rules import refusal
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 
 STUDIES = sorted(grammar.options_of("study"))

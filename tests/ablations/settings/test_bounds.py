@@ -7,7 +7,7 @@ import pytest
 from ablations.search.file import ParameterSpec
 from ablations.settings import bounds, grammar
 from ablations.settings.arguments import parse_run, parse_search
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 BOMB = "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdef", "bcdefg", strict=True)

@@ -8,7 +8,7 @@ from ablations import run
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.registry import build
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 
 

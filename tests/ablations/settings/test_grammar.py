@@ -16,7 +16,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.cell import AXES, WORDS
 from ablations.settings.evaluation import Budget
 from ablations.settings.plugins.folders import files
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.choices import FirstStepRule, Time
 from diffusion_core.denoiser import TimeInput
 

@@ -12,7 +12,7 @@ from ablations.settings.guiding import guide_passes, guiding_cell, rung_step
 from ablations.settings.identity import parameters, read_by_id
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import cell_of, over, plan_of
 
 POINTS = ["data=mixture2d", "horizon=25", "training.steps=60", "training.warmup=10", "training.report_every=20"]

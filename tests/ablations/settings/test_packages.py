@@ -13,7 +13,7 @@ from ablations import run
 from ablations.settings import grammar
 from ablations.settings.plugins.packages import complaints, offers
 from ablations.settings.registry import build
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module, package
 from tests.ablations.settings.test_grammar import one_line_error
 

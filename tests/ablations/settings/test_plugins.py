@@ -18,7 +18,7 @@ from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
 from ablations.settings.plugins import classes as plugins
 from ablations.settings.plugins.origins import origin_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.settings.outside import STEEP, module
 
 

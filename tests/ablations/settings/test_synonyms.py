@@ -15,7 +15,7 @@ from ablations.settings.layers import check_key
 from ablations.settings.registry import all_fields, field_names
 from ablations.settings.request import check_device
 from ablations.settings.synonyms import NOTES, NUMBERS, SYNONYMS, groups
-from analysis.format.errors import InputError, plain
+from analysis.errors import InputError, plain
 
 KEYS = {*RUN, *SEARCH, *AXES, *PLAIN}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ablations.settings.arguments import parse_run, parse_search
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 DATABASES = ("mlflow.db", "MLflow.db", "optuna.db", "optuna.db-wal", "mlflow.db-journal")
 PARSERS = pytest.mark.parametrize("parse", [parse_run, parse_search])

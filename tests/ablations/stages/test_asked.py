@@ -22,8 +22,8 @@ from ablations.search import __main__ as search
 from ablations.stages.artifacts import SAMPLES, write_artifact
 from ablations.stages.floor import FloorStage
 from ablations.stages.metric import MetricStage
+from analysis.errors import InputError
 from analysis.findings.answers import Answers
-from analysis.format.errors import InputError
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
 from analysis.words.claims import why

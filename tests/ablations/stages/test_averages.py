@@ -19,7 +19,7 @@ from ablations.stages.restore import build, load_learner
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.training import TrainingStage, stored_of
 from ablations.tracking.model import read_model, write_model
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.averages import Power, Raw, Tracked, kept_share
 from diffusion_core.batches import batch_indices
 from diffusion_core.trainer import Trainer, part

@@ -28,7 +28,7 @@ from ablations.stages.graph import training_of
 from ablations.stages.restore import restore
 from ablations.stages.rung import RungStage, at_rung, rung_of
 from ablations.stages.training import TrainingStage
-from analysis.format.names import RUNG_SECONDS
+from analysis.schema import RUNG_SECONDS
 from diffusion_core.trainer import Trainer, part
 from diffusion_core.training import Training
 from tests.ablations.conftest import over, plan_of, reproducible, result_of, rows

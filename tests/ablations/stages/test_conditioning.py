@@ -24,7 +24,7 @@ from ablations.stages.restore import build, labels_of_samples, load, load_encodi
 from ablations.stages.rung import RungStage
 from ablations.stages.samples import draw_samples, more_sets
 from ablations.stages.training import TrainingStage, stored_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.networks.layers import LabelEmbedding
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network

@@ -26,7 +26,7 @@ from ablations.stages.restore import Parts, load_learner
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.samples import SamplesStage, draw_samples
 from ablations.tracking.model import read_model, write_model
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import TINY, over, plan_of, result_of, stages_of_cell
 
 CPU = torch.device("cpu")

@@ -35,7 +35,7 @@ from ablations.stages.bound import bound_was_meant
 from ablations.stages.graph import once
 from ablations.stages.reconstruction import psnr
 from ablations.stages.restore import Parts, autoencoder_of, load
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.latents import LatentCode, Standard

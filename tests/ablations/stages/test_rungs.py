@@ -26,7 +26,7 @@ from ablations.stages.artifacts import WEIGHTS, average_at
 from ablations.stages.graph import once
 from ablations.stages.rung import RungStage, rung_of
 from ablations.stages.training import TrainingStage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from diffusion_core.trainer import part
 from diffusion_core.training import Training
 from tests.ablations.conftest import TINY, over, plan_of, result_of, rows, said

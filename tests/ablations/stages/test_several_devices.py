@@ -15,7 +15,7 @@ from ablations.engine.perform import perform
 from ablations.stages.artifacts import HISTORY
 from ablations.stages.several_devices import RANK
 from ablations.stages.training import TrainingStage
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.conftest import reproducible, result_of
 from tests.ablations.stages.test_cuda import all_stages, cell_of
 

@@ -16,7 +16,7 @@ from ablations.data.tensors import read_tensors
 from ablations.stages.samples import draw_samples
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.model import read_model
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.ablations.settings.test_grammar import one_line_error
 
 

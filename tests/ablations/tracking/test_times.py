@@ -21,7 +21,7 @@ from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_runs import Tracked, tracked_runs
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_stored import points_of
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from tests.forked import forked
 
 LOSS = "train/network"

@@ -16,7 +16,7 @@ from ablations.tracking.mlflow_images import log_sheet
 from ablations.tracking.mlflow_runs import Tracked
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_summary import description
-from analysis.format.files import write_json
+from analysis.files import write_json
 
 LOSS = "train/network"
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
+from analysis.errors import InputError
 from analysis.exports import FILE, answers_json, read_answers, write_answers
-from analysis.format.errors import InputError
 from analysis.tables import table_of, write_tables
 from tests.analysis.conftest import DIVERGED, FID, MEANS, NLL, PARTLY, REVERSED, SEEDS, answers_of
 from tests.analysis.exports.page import page

@@ -16,8 +16,8 @@ from analysis.figures.metrics import metrics_figure
 from analysis.figures.samples import samples_figure
 from analysis.figures.windows import Window, show
 from analysis.findings.values import cells_of
-from analysis.format.grid_json import Axis, Level
-from analysis.format.notation import mathtext
+from analysis.grid_json import Axis, Level
+from analysis.labels import mathtext
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import (
     AXES,

@@ -8,7 +8,7 @@ import pytest
 from analysis.figures.lines import guidance_figure, lines_figure
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import applies
-from analysis.format.grid_json import ShownMetric
+from analysis.grid_json import ShownMetric
 from analysis.read.runs import read_folder
 from analysis.tables.captions import caption
 from analysis.words.verdicts import headline

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from analysis.findings.answers import Answers
-from analysis.format.grid_json import parse_meta
+from analysis.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.words.claims import claim_sentence, why
 from analysis.words.verdicts import factor

@@ -12,7 +12,7 @@ from analysis.findings.answers import Answers
 from analysis.findings.factorial import factorial
 from analysis.findings.family import Family
 from analysis.findings.values import cells_of
-from analysis.format.grid_json import parse_meta
+from analysis.grid_json import parse_meta
 from analysis.read.runs import GridResults, read_folder
 from analysis.report.answers import factorial_sentences
 from tests.analysis.conftest import NLL, axis_of, meta, run_of

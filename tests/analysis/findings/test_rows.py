@@ -9,11 +9,11 @@ import pytest
 
 from analysis.exports import answers_json
 from analysis.findings.answers import Answers
-from analysis.format.grid_json import parse_meta
-from analysis.format.names import CURVES
+from analysis.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.report.page import Answer, Details, FactTable, Text
 from analysis.report.verdict import verdict
+from analysis.schema import CURVES
 from analysis.statistics.families import beaten_by
 from analysis.tables import render, table_of, terminal_table
 from analysis.words.rows import row_choices, row_table

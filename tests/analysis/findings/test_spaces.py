@@ -9,7 +9,7 @@ from analysis.findings.factorial import factorial
 from analysis.findings.family import Family
 from analysis.findings.spaces import applies, autoencoder_axes, in_latents, is_vae
 from analysis.findings.values import cells_of
-from analysis.format.grid_json import Expectation, ShownMetric
+from analysis.grid_json import Expectation, ShownMetric
 from analysis.read.runs import read_folder
 from analysis.report.answers import factorial_sentences
 from analysis.words.cells import without_value

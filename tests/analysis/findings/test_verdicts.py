@@ -14,10 +14,10 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns, baseline
 from analysis.findings.family import family
 from analysis.findings.values import cells_of, paired
-from analysis.format.grid_json import parse_meta
-from analysis.format.names import CURVES
+from analysis.grid_json import parse_meta
 from analysis.read.runs import GridResults
 from analysis.report.another_seed import one_more_seed
+from analysis.schema import CURVES
 from analysis.tables import table_of
 from analysis.words.cells import shortfall
 from analysis.words.rounds import looked as looked_words

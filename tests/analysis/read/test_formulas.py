@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import write_csv
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from analysis.read.images import no_images
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import NLL, cell_id, rows, write_csv

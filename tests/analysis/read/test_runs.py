@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.format.errors import InputError
-from analysis.format.names import CURVES, METADATA
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
+from analysis.schema import CURVES, METADATA
 from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
 
 

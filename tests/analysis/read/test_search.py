@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from analysis.errors import InputError
 from analysis.findings.search import default_trial
-from analysis.format.errors import InputError
-from analysis.format.folders import search_alone
+from analysis.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search, search_in
 from tests.analysis.searches import (

@@ -8,9 +8,9 @@ import shutil
 import pandas as pd
 import pytest
 
+from analysis.errors import InputError
 from analysis.findings.answers import Answers
-from analysis.format.errors import InputError
-from analysis.format.links import tracking_of
+from analysis.links import tracking_of
 from analysis.read import store as reading
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store

@@ -4,10 +4,10 @@ import re
 
 import pytest
 
+from analysis.errors import InputError
 from analysis.findings.weights import changed
-from analysis.format.errors import InputError
-from analysis.format.names import METADATA
 from analysis.read.runs import read_folder
+from analysis.schema import METADATA
 from analysis.tables import table_of
 from tests.analysis.conftest import answers_of, build, rows
 

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 
 from analysis.findings.answers import Answers
-from analysis.format.links import tracking_of
+from analysis.links import tracking_of
 from analysis.read.runs import read_folder
 from analysis.report.another_seed import one_more_seed
 from analysis.report.costs import cost, si

@@ -16,7 +16,7 @@ from PIL import Image
 from analysis import figures
 from analysis.figures import FIGURES
 from analysis.figures.drawing import Drawn
-from analysis.format.notation import in_symbols
+from analysis.labels import in_symbols
 from analysis.read import source
 from analysis.read.runs import read_folder
 from analysis.report.__main__ import main

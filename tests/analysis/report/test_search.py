@@ -3,7 +3,7 @@
 import pytest
 from rich.text import Text
 
-from analysis.format.notation import width
+from analysis.labels import width
 from analysis.read.search import read_search
 from analysis.tables.search import terminal_search
 from tests.analysis.conftest import answers_of, terminal

@@ -6,7 +6,7 @@ import pytest
 import statsmodels.formula.api as smf
 from scipy import stats
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from analysis.statistics.effects import effects
 from analysis.statistics.paired import compare
 from tests.analysis.statistics.factorials import A, B, D, fraction, grid

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 from rich.text import Text
 
-from analysis import tables
-from analysis.format import names
-from analysis.format.errors import InputError
-from analysis.format.notation import width
+from analysis import schema, tables
+from analysis.errors import InputError
+from analysis.labels import width
 from analysis.tables import LAYOUTS, render, table_of
 from analysis.tables.latex import latex_table
 from analysis.tables.published import papers
@@ -501,4 +500,4 @@ def test_latex_of_every_layout_compiles(packages, table, nasty, tmp_path):
 
 
 def test_the_names_of_layouts_that_grids_may_ask_for_are_those_that_there_are():
-    assert tuple(LAYOUTS) == names.LAYOUTS
+    assert tuple(LAYOUTS) == schema.LAYOUTS

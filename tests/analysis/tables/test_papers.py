@@ -4,7 +4,7 @@ import tomllib
 
 import pytest
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 from analysis.tables.published import PAPERS, read_papers
 
 VDM = """

@@ -7,8 +7,8 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
-from analysis.format.names import NUMERICS
-from analysis.format.notation import width
+from analysis.labels import width
+from analysis.schema import NUMERICS
 from analysis.tables import render, table_of
 from analysis.tables.latex import latex_table
 from analysis.tables.terminal import terminal_text

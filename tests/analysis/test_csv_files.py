@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.format.csv_files import parse_csv
-from analysis.format.errors import InputError
+from analysis.csv_files import parse_csv
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
 
 

@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from analysis.format.errors import InputError
-from analysis.format.options import Option, parse, run, usage
+from analysis.errors import InputError
+from analysis.options import Option, parse, run, usage
 
 OPTIONS = {
     "grid": Option("a name", required=True),
@@ -93,7 +93,7 @@ def test_run_acts_on_the_values():
 COMMANDS = [f"ablations.{name}" for name in ("publish", "sample", "export", "clean", "doctor")]
 
 
-@pytest.mark.parametrize("module", ["analysis.format.options", *COMMANDS])
+@pytest.mark.parametrize("module", ["analysis.options", *COMMANDS])
 def test_help_comes_before_anything_heavy(module):
     heavy = "{'pandas', 'torch', 'mlflow', 'numpy', 'hydra', 'pydantic'}"
     code = f"import sys, {module}; assert not {heavy} & set(sys.modules), sorted({heavy} & set(sys.modules))"

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from analysis.errors import InputError, NothingYet
 from analysis.findings.answers import Answers
-from analysis.format.errors import InputError, NothingYet
 from analysis.pages import write_pages
 from analysis.read.runs import read_folder
 from analysis.read.view import NO_SCORE

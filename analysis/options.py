@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.format.errors import InputError, unknown, written_out
-from analysis.format.shell import outcome
+from analysis.errors import InputError, unknown, written_out
+from analysis.shell import outcome
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 
 import pytest
 
-from analysis.format.errors import InputError
-from analysis.format.links import page, read_tracking, tracking_of, without_password, without_passwords
+from analysis.errors import InputError
+from analysis.links import page, read_tracking, tracking_of, without_password, without_passwords
 from analysis.read.runs import read_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}

@@ -6,9 +6,9 @@ import io
 import pytest
 
 from ablations.results.csv_text import csv_text
-from analysis.format.csv_files import parse_csv
-from analysis.format.errors import InputError
-from analysis.format.guarded import guarded, read_back
+from analysis.csv_files import parse_csv
+from analysis.errors import InputError
+from analysis.guarded import guarded, read_back
 
 STARTS = tuple("=+-@\t\r＝＋－＠")
 """What OWASP lists of how a field begins that is run."""

@@ -3,7 +3,7 @@ import math
 import pytest
 from matplotlib.mathtext import MathTextParser
 
-from analysis.format.notation import (
+from analysis.labels import (
     SYMBOLS,
     Rounding,
     cell_name,

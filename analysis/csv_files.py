@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.format.allowed import first_twice
-from analysis.format.errors import InputError
-from analysis.format.guarded import APOSTROPHE, is_number, read_back
-from analysis.format.names import CURVES
-from analysis.format.notation import counted
-from analysis.format.plain import plain
+from analysis.allowed import first_twice
+from analysis.errors import InputError
+from analysis.guarded import APOSTROPHE, is_number, read_back
+from analysis.labels import counted
+from analysis.plain import plain
+from analysis.schema import CURVES
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:

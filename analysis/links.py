@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
 
-from analysis.format.errors import InputError
-from analysis.format.plain import plain_json
+from analysis.errors import InputError
+from analysis.plain import plain_json
 
 LOCAL = "http://127.0.0.1:5000"
 """The address at which `mlflow ui` shows a store that is not a server."""

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.format.errors import InputError
+from analysis.errors import InputError
 
 
 def replace_file(path: Path, write: Callable[[Path], object]) -> None:

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from analysis.format.options import Option, run
-from analysis.format.plain import line, plain, plain_json, printed_plainly
+from analysis.options import Option, run
+from analysis.plain import line, plain, plain_json, printed_plainly
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from analysis.format.errors import InputError
-from analysis.format.plain import line, printed_plainly
+from analysis.errors import InputError
+from analysis.plain import line, printed_plainly
 
 PACKAGE = "diffusion-ablations"
 INTERRUPTED = 130

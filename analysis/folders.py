@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from analysis.format.errors import InputError, unknown
-from analysis.format.files import read_json
-from analysis.format.names import SEARCH
+from analysis.errors import InputError, unknown
+from analysis.files import read_json
+from analysis.schema import SEARCH
 
 COMMITTED = "committed"
 """The name of the folder of committed results within a results folder; no grid has this name."""

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from analysis.format.files import make_file
+from analysis.files import make_file
 
 
 def refused(*given):

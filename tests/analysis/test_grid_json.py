@@ -8,9 +8,9 @@ import re
 
 import pytest
 
-from analysis.format.errors import InputError
-from analysis.format.grid_json import Auto, Meta, ShownMetric, parse_meta
-from analysis.format.primary import Primary
+from analysis.errors import InputError
+from analysis.grid_json import Auto, Meta, ShownMetric, parse_meta
+from analysis.primary import Primary
 from analysis.read.runs import read_folder
 from tests.analysis.conftest import build, meta, rows
 

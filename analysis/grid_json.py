@@ -13,7 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.format.allowed import (
+from analysis.allowed import (
     Decimals,
     Finite,
     Looks,
@@ -24,9 +24,9 @@ from analysis.format.allowed import (
     check_different,
     check_metric,
 )
-from analysis.format.errors import InputError
-from analysis.format.plain import plain_json
-from analysis.format.primary import Primary, declared, row_axes
+from analysis.errors import InputError
+from analysis.plain import plain_json
+from analysis.primary import Primary, declared, row_axes
 
 
 @dataclass(frozen=True)
