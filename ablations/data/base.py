@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -122,10 +122,10 @@ class Data:
         """12 hex digits of all splits' labels."""
         return _digest(self.labels[split] for split in SPLITS)
 
-    def remembering(self, digest: str) -> Data:
-        """The same, whose digest is known and need not be worked out."""
+    def remembering(self, **known: Any) -> Data:
+        """The same, of which this is known and need not be worked out: `digest`, say."""
         # Where `cached_property` keeps it, and no field: `replace` with other images must not take it along.
-        vars(self)["digest"] = digest
+        vars(self).update(known)
         return self
 
 
@@ -169,6 +169,11 @@ class DataSet(ABC):
         """The data, read or made once in a process; InputError that says how to get it where it is missing."""
         with _LOADING:
             return _loaded(self)
+
+    def described(self) -> Data:
+        """The data as plans and ids read them: their shape, counts, digests and classes, never a value. A set of which
+        these are known needs no files for that; its tensors then have no values (device "meta")."""
+        return self.load()
 
     @abstractmethod
     def read(self) -> Data:

@@ -162,7 +162,7 @@ def _mapped(place: Path) -> Data | None:
     except (OSError, ValueError):
         return None
     labels = {split: torch.tensor(head["labels"][split]) for split in SPLITS if head["labels"]}
-    return Data(images, labels, GreyLevels(LEVELS), head["codes"]).remembering(head["digest"])
+    return Data(images, labels, GreyLevels(LEVELS), head["codes"]).remembering(digest=head["digest"])
 
 
 def _made(place: Path, pictures: Pictures[T]) -> Data:

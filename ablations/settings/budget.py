@@ -126,7 +126,7 @@ class TooDear(InputError):
 def matched_steps(cell: Cell) -> int:
     """The number of training steps that cost, autoencoder included, as much as the cell's `training.steps` in pixels.
     TooDear where the autoencoder leaves none."""
-    data, plan, space = cell.data.load(), cell.training, cell.space
+    data, plan, space = cell.data.described(), cell.training, cell.space
     if not isinstance(space, Latents):
         return plan.steps
     assert isinstance(data.encoding, GreyLevels), "images have grey levels"

@@ -16,7 +16,7 @@ def choices_of(cell: Cell) -> Choices:
 
 def classes_of(cell: Cell) -> int:
     """The number of classes of the data that a cell's network is told; 0 where it is told no labels."""
-    return cell.data.load().classes if cell.told_labels else 0
+    return cell.data.described().classes if cell.told_labels else 0
 
 
 def scored_unlabelled(cell: Cell) -> bool:

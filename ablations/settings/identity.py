@@ -41,7 +41,7 @@ def average_read(cell: Cell) -> dict[str, Any]:
 
 def labels_read(cell: Cell) -> dict[str, str]:
     """The part of an identity for the labels that a cell's network is told; empty where it is told none."""
-    return {"labels": cell.data.load().labels_digest} if cell.told_labels else {}
+    return {"labels": cell.data.described().labels_digest} if cell.told_labels else {}
 
 
 def from_outside(cell: Cell) -> list[tuple[str, Any, str]]:

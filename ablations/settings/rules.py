@@ -65,7 +65,7 @@ def _refusal(cell: Cell) -> str | None:
 
 def _shape_refusal(cell: Cell) -> str | None:
     """The reason why the data cannot be coded so, or the network cannot take their shape."""
-    data = cell.data.load()
+    data = cell.data.described()
     try:
         shape = cell.space.shape_of(data.shape)
     except ValueError as error:
@@ -153,7 +153,7 @@ def flip_refusal(cell: Cell) -> str | None:
 
 def label_refusal(cell: Cell) -> str | None:
     """The reason why a cell's network cannot be told the labels of its data, or None."""
-    reason = cell.data.load().unlabelled if isinstance(cell.conditioning, Class) else None
+    reason = cell.data.described().unlabelled if isinstance(cell.conditioning, Class) else None
     return reason and (
         f"conditioning=class tells the network labels, and data={choice_name(cell.data)} {reason}; "
         "take conditioning=unconditional, which needs none"

@@ -85,5 +85,5 @@ def metric_floor_of(
     """The stage that scores them by one more metric, with this name and description."""
     content = floor_content(cell, digest, extractor) | {"metric": described}
     if metric_of(metric).reads_labels:
-        content["labels"] = cell.data.load().labels_digest
+        content["labels"] = cell.data.described().labels_digest
     return FloorStage(content_hash(content), cell, metric)

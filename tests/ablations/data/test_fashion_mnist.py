@@ -11,12 +11,16 @@ import pytest
 import torch
 
 from ablations.data.base import SPLITS
-from ablations.data.fashion_mnist import DEBIAN, FashionMnist, halved, levelled, padded
+from ablations.data.fashion_mnist import DEBIAN, DIGESTS, FashionMnist, halved, levelled, padded
+from ablations.grids.grid import make
+from ablations.run import main
+from ablations.settings.arguments import parse_run
 from ablations.settings.registry import describe
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY, over, plan_of
 from tests.ablations.data.fabricated import fashion, idx_file, noise
 
+needs_files = pytest.mark.skipif(not Path(DEBIAN).is_dir(), reason="needs Debian's dataset-fashion-mnist")
 SMALL = {"train_images": 50, "held_out_images": 10}
 
 
@@ -152,8 +156,28 @@ def test_a_missing_file_says_where_the_set_comes_from(tmp_path):
         load(tmp_path)
 
 
+@needs_files
+@pytest.mark.parametrize(("size", "train", "held_out", "levels"), DIGESTS)
+def test_what_is_known_without_files_is_what_they_hold(size, train, held_out, levels):
+    known, read = (FashionMnist(root, size, train, held_out, levels) for root in ("nowhere", DEBIAN))
+    known, read = known.described(), read.load()
+    assert known.encoding == read.encoding
+    for fact in ("shape", "digest", "labels_digest", "classes", "unlabelled"):
+        assert getattr(known, fact) == getattr(read, fact)
+    assert [known.images[split].shape for split in SPLITS] == [read.images[split].shape for split in SPLITS]
+
+
+def test_a_grid_is_planned_without_files_and_its_command_refused_before_anything_is_written(tmp_path):
+    words = ["data=fashion_mnist", f"data.root={tmp_path / 'nowhere'}", "conditioning=class", "seeds=1"]
+    grid = make(parse_run(words))
+    assert [point.refusal for point in grid.points] == [None]
+    with pytest.raises(InputError, match=r"fashion_mnist is not in data.root=.*nowhere: data.download=true"):
+        main([*words, f"results={tmp_path / 'results'}"])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.thorough
-@pytest.mark.skipif(not Path(DEBIAN).is_dir(), reason="needs Debian's dataset-fashion-mnist")
+@needs_files
 def test_debians_set_is_what_torchvision_reads(tmp_path):
     datasets = pytest.importorskip("torchvision.datasets")
     raw = tmp_path / "FashionMNIST" / "raw"

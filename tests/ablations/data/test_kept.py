@@ -153,7 +153,7 @@ def test_what_is_damaged_is_decoded_anew(damage, tmp_path, cache, monkeypatch):
     assert_same(one.read(), made)
     assert sets(cache) == [place]
     forbid(monkeypatch)
-    assert_same(one.read(), replace(made).remembering(made.digest))
+    assert_same(one.read(), replace(made).remembering(digest=made.digest))
 
 
 @SETS

@@ -85,7 +85,7 @@ def test_equal_cells_have_equal_ids_whatever_the_text():
 def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     made = cells_of(folder, head["command"])
-    digest = made[0][1].data.load().digest
+    digest = made[0][1].data.described().digest
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if not row.get("trial")]
     made_in = {row.get("precision", "") for row in rows} - {""}
