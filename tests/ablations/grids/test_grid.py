@@ -87,7 +87,8 @@ def test_committed_results_are_still_those_of_their_command(folder):
     made = cells_of(folder, head["command"])
     digest = made[0][1].data.described().digest
     with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if not row.get("trial")]
+        lines = list(csv.DictReader(file))
+    rows = [row for row in lines if not row.get("trial")]
     made_in = {row.get("precision", "") for row in rows} - {""}
     # Results from before the rows said so are of the first.
     (numerics,) = {int(row.get("numerics") or 1) for row in rows}
@@ -98,12 +99,16 @@ def test_committed_results_are_still_those_of_their_command(folder):
         first = head["seeds"][0]
         made = [one for one, known in zip(made, ids, strict=True) if one[1].seed - first < auto["stopped"][known]]
     planned = [
-        (cell_id(cell, digest, precision), training_of(cell, digest, precision), str(cell.seed))
+        (cell_id(cell, digest, precision), *learned_by(cell, digest, precision), str(cell.seed))
         for _, cell in made
         for precision in [committed_precision(cell, made_in)]
     ]
-    known = [(row["cell_id"], row["training_id"], row["seed"]) for row in rows]
+    known = [(row["cell_id"], row["training_id"], row.get("autoencoder_id", ""), row["seed"]) for row in rows]
     assert set(known) == set(planned) if today else not set(known) & set(planned)
+    for row in lines if today else ():
+        # A trial's row has a cell's id, too, and says at which seeds in grid.json.
+        cell = making.cell_of(row, int(row["seed"]))
+        assert cell_id(cell, digest, committed_precision(cell, made_in)) == row["cell_id"]
     # Of whatever numerics, each row is read back as a cell that its command still plans, one id for one id. A grid may
     # have got further levels since; rows from before a field existed are read as what was done then, and how a bound is
     # drawn is part of its numbers.
@@ -151,10 +156,12 @@ def committed_precision(cell, made_in):
     return found
 
 
-def training_of(cell, digest, precision):
-    """The stage that trained its network, or the autoencoder that stands alone."""
+def learned_by(cell, digest, precision):
+    """The ids of the stage that trained its network, or of the autoencoder that stands alone, and of its autoencoder;
+    "" where it has none."""
     kinds = {stage.kind: stage.id for stage in stages_of(cell, digest, precision, None)}
-    return kinds.get("training", kinds.get("autoencoder"))
+    autoencoder = kinds.get("autoencoder", "")
+    return kinds.get("training", autoencoder), autoencoder
 
 
 def test_axes_that_older_files_have_not_are_read_as_what_was_done_then():
