@@ -3,6 +3,9 @@
 With CI=true in the environment, a test that is skipped for a reason which is none of `SKIPS` fails the run: what it
 needs is to be brought there.
 
+What one machine skips another one can make up for: SKIPPED=FILE writes the ids of what was skipped, one a line, and
+AGAIN=FILE marks what has these ids, or is in these files, for `pytest -m again`.
+
 A test marked `cuda` is two: one on a simulated device, everywhere, and one on the machine's, with `pytest -m gpu`.
 """
 
@@ -95,7 +98,10 @@ def card(request):
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """What is slow or needs a device is asked for by that name alone; THOROUGH=K/N leaves every N-th of the thorough
     tests, from the K-th on: CI takes another share of them each time."""
+    again = set(Path(os.environ["AGAIN"]).read_text(encoding="utf-8").splitlines()) if "AGAIN" in os.environ else set()
     for item in items:
+        if again & {item.nodeid, item.nodeid.partition("::")[0]}:
+            item.add_marker("again")
         if item.get_closest_marker("slow") or item.get_closest_marker("gpu"):
             item.own_markers = [mark for mark in item.own_markers if mark.name != "thorough"]
     turn, shares = map(int, os.environ.get("THOROUGH", "0/1").split("/"))
@@ -120,9 +126,14 @@ def unexpected(reasons: list[str]) -> list[str]:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") != "true" or reporter is None or hasattr(session.config, "workerinput"):
+    if reporter is None or hasattr(session.config, "workerinput"):
         return
     skipped = reporter.stats.get("skipped", [])
+    if "SKIPPED" in os.environ:
+        ids = sorted({f"{report.nodeid}\n" for report in skipped})
+        Path(os.environ["SKIPPED"]).write_text("".join(ids), encoding="utf-8")
+    if os.environ.get("CI") != "true":
+        return
     for reason in unexpected([report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)]):
         reporter.write_line(f"skipped for a reason that is not on the list of tests/conftest.py: {reason}", red=True)
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
