@@ -15,6 +15,9 @@ import torch
 
 PARTS = " · "
 """The separator between the parts of a kind; a list of kinds has commas."""
+KERNELS = "kernels 2"
+"""The name of today's way to lay out products for kernels that use AMX. Rows of such machines without it have other
+digits at equal ids."""
 LIBRARIES = {
     r"Math Kernel Library Version ([\d.]+)": "MKL",
     r"MKL-DNN v([\d.]+)": "oneDNN",
@@ -32,6 +35,7 @@ def kind_of_machine(device: torch.device) -> str:
         (
             processor().replace(",", ""),
             instructions(),
+            *revision(),
             f"torch {torch.__version__}",
             *libraries(torch.__config__.show()),
         )
@@ -55,6 +59,11 @@ def instructions() -> str:
     """The instruction set of this processor, by which kernels are chosen."""
     more = {"bf16": torch.cpu._is_avx512_bf16_supported, "AMX": torch.cpu._is_amx_tile_supported}
     return " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name, has in more.items() if has())])
+
+
+def revision() -> list[str]:
+    """The revision of the products' layout, on processors where an earlier one gave other digits."""
+    return [KERNELS] if torch.cpu._is_amx_tile_supported() else []
 
 
 @cache

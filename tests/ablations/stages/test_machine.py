@@ -23,6 +23,16 @@ def test_a_processor_is_named_with_its_instructions_and_torch(monkeypatch):
     )
 
 
+def test_a_processor_with_amx_names_the_kernels_whose_digits_are_todays(monkeypatch):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX512")
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(machine, "processor", lambda: "Xeon")
+    monkeypatch.setattr(torch.__config__, "show", lambda: "- MKL-DNN v3.12.0 (x)")
+    kind = kind_of_machine(torch.device("cpu"))
+    assert kind == f"Xeon · AVX512 bf16 AMX · kernels 2 · torch {torch.__version__} · oneDNN 3.12.0"
+
+
 def test_a_card_is_named_by_itself(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
