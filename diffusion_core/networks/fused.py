@@ -84,12 +84,31 @@ def forward(
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The norm, the scale and shift, and SiLU, by torch's operations."""
+    if norm.members > 1 and keeps_bits(x):
+        return _one_by_one(x, weight, bias, modulation, norm)
     # Its derivative in forward mode supports no other layout.
     h = group_norm(x.contiguous() if by_torch() else x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         h = h * (1 + scale) + shift
     return silu(h) if norm.act else h
+
+
+def _one_by_one(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
+    """The same of one network after the other: torch rounds by how many channels there are, and where they lie."""
+    s, own = norm.members, norm._replace(groups=norm.groups // norm.members, members=1)
+    told: list[Any] = [None] * s
+    if modulation is not None:
+        told = [value.flatten(1) for value in modulation.reshape(len(modulation), 2, s, -1).unbind(2)]
+    done = []
+    for x_s, w_s, b_s, m_s in zip(x.chunk(s, dim=1), weight.chunk(s), bias.chunk(s), told, strict=True):
+        # A clone lies as closely together as what one network alone has; so does that of a gradient.
+        y = group_norm_silu(x_s.clone(), w_s, b_s, m_s, own)
+        if y.requires_grad:
+            # None where a gradient of gradients does not reach.
+            y.register_hook(lambda gradient: None if gradient is None else gradient.clone())  # type: ignore[no-untyped-call]
+        done.append(y)
+    return torch.cat(done, dim=1)
 
 
 def channels_last(x: Tensor) -> Tensor:
