@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "register", "run_grid", "run_search"]
 
-COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record")
-ROOMS = ("search", "clean", "doctor")
-"""Those that are packages."""
+COMMANDS = ("run", "search", "sample", "export", "publish", "check", "clean")
 
 C = TypeVar("C", bound=type)
 
@@ -47,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     words = list(arguments)
     command = words.pop(0) if words and words[0] in COMMANDS else "run"
-    module = importlib.import_module(f"ablations.{command}{'.__main__' if command in ROOMS else ''}")
+    module = importlib.import_module(f"ablations.{command}{'.__main__' if command == 'search' else ''}")
     from ablations.settings.exits import outcome
 
     return outcome(module.main, words)

@@ -14,8 +14,6 @@ LINES = {
     "publish": "deliver results to MLflow, after an outage or to another store",
     "check": "whether a class of your own passes the checks of those that ship",
     "clean": "what of a results folder nobody needs any more, and to free it",
-    "doctor": "whether all is well with this machine and a results folder",
-    "record": "make your own run of a grid the committed one (results/committed/)",
 }
 READING = ("tables", "figures", "report")
 

@@ -2,7 +2,7 @@
 
     schedule, parameterization, variance, objective, timesteps, network,
     sampler, spacing, coupling                                              `diffusion_core.testing`
-    data, metric, extractor, launcher                                       `ablations.testing`
+    data, metric, extractor                                                 `ablations.testing`
 
 It is meant for classes of one's own. Fields are set as anywhere: schedule=mine schedule.width=3.
 """
@@ -32,7 +32,6 @@ ABOUT = {
     "data": "splits, labels, encoding, codes, extractor, a second reading",
     "metric": "what it declares, order of samples, a second call, real samples against noise",
     "extractor": "width and type of features, each image alone, images to refuse, weights in a file",
-    "launcher": "devices, stages that end, fail and are cancelled",
 }
 """What the checks of an axis are about, for the line that says that they hold."""
 

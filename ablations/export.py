@@ -56,7 +56,7 @@ def export(given: dict[str, Any]) -> None:
     if given["search"]:
         text = searched_file(search_in(results, folder_name("search", given["search"])), given["winner"])
     else:
-        from ablations.driver.trained import find
+        from ablations.driver.trained_cells import find
         from ablations.engine.journal import journal_of
 
         journal = journal_of(results, given["journal"])
@@ -97,10 +97,11 @@ def search_in(results: Path, name: str) -> Path:
 def searched_file(folder: Path, level: str) -> str:
     """The file of the schedule of a search's winner; InputError where the winner has none, or the schedule was not
     searched."""
-    from ablations.driver.trained import cell_in
+    from ablations.driver.trained_cells import cell_in
     from ablations.results.csv_text import rows_of
     from ablations.results.folder import standing
     from ablations.settings.registry import describe
+    from analysis.folders import trials_of
     from analysis.schema import SEARCH, TRIAL
 
     head = (standing(folder) or {}).get(SEARCH)
@@ -121,7 +122,7 @@ def searched_file(folder: Path, level: str) -> str:
         raise InputError(
             f"the winner {winner['level']} has a schedule as it ships, {winner['params']}: nothing to keep"
         )
-    rows = {row[TRIAL]: row for row in rows_of(folder / "runs.csv", (TRIAL, "schedule"))}
+    rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
     cell = cell_in(rows[str(winner["trial"])])
     if cell.schedule.learned:
         raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
@@ -135,7 +136,7 @@ def schedule_file(row: dict[str, str], journal: Journal) -> str:
     """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
     import torch
 
-    from ablations.driver.trained import cell_in, trained
+    from ablations.driver.trained_cells import cell_in, trained
     from diffusion_core.diffusion import Diffusion
 
     who = f"cell {row['cell_id']} at seed {row['seed']}"

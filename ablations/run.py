@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +11,10 @@ from ablations.settings.cell import AXES, WORDS
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
 from ablations.settings.request import Request
-from analysis.errors import alternatives
 
 if TYPE_CHECKING:
-    from ablations.driver.more_seeds import Declared
     from ablations.driver.plan import Plan
+    from ablations.driver.sequential import Declared
     from ablations.engine.journal import Journal
 
 
@@ -30,79 +28,49 @@ def planned(request: Request) -> tuple[Plan, Declared | None]:
     from ablations.grids.grid import make
 
     grid = make(request)
-    from ablations.driver.more_seeds import Declared
-    from ablations.driver.plan import plan
-    from ablations.driver.requests import check_same_request
+    from ablations.driver.plan import check_same_request, plan
+    from ablations.driver.sequential import Declared
     from ablations.launchers.protocol import launcher_of
 
     launcher = launcher_of(request)
     cells = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
     declared = Declared.of(cells) if grid.looks is not None else None
-    check_same_request(request.folder, cells, request.command)
+    check_same_request(request.folder, cells)
     return cells, declared
 
 
-def carry_out(request: Request, plan: tuple[Plan, Declared | None], journal: Journal) -> int:
+def carry_out(request: Request, planned: tuple[Plan, Declared | None], journal: Journal) -> int:
     """Run what a plan lacks, and write its results; the exit code."""
-    from ablations.driver.beginning import beginning
     from ablations.driver.execute import Job, execute
-    from ablations.driver.packing import packed
-    from ablations.driver.pages import finish
-    from ablations.driver.rounds import beforehand, fixed, looked
-    from ablations.driver.watch import where
-    from ablations.driver.written import deliver_models
-    from ablations.engine.folder_lock import FolderLock
+    from ablations.driver.pages import deliver_models, finish
+    from ablations.driver.sequential import fixed
+    from ablations.driver.summary import beginning, where
+    from ablations.engine.locks import results_lock
     from ablations.engine.version import code_version
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
 
-    cells, declared = plan
-    grid, results, folder = cells.grid, Path(request.results), request.folder
-    cells = replace(cells, here=packed(cells.here, cells.missing(journal)))
-    opened = open_tracker(request.tracking_uri or default_uri(results), grid.name, results)
-    provenance = {"command": request.command, "code": code_version()}
-    rounds = fixed(cells, journal) if declared is None else looked(replace(declared, plan=cells), journal)
-    lines, measurement = beginning(beforehand(cells, declared), journal, request.hours)
-    if lines:
-        print("\n".join([*lines, *_looks(declared), *where(opened)]), flush=True)
-    ended = execute(rounds, Job(journal, folder, opened, provenance, request.hours), measurement.each)
-    with FolderLock(folder).held():
-        if request.tracking_models and ended.tracker is not None:
+    (plan, declared), folder, results = planned, request.folder, Path(request.results)
+    opened = open_tracker(request.tracking_uri or default_uri(results), plan.grid.name, results)
+    job = Job(journal, folder, opened, {"command": request.command, "code": code_version()})
+    with results_lock(folder):
+        if lines := beginning(plan, declared, journal):
+            print("\n".join([*lines, *where(opened)]), flush=True)
+        ended = execute(fixed(plan) if declared is None else declared.take(journal), job)
+        if request.tracking_models and ended.tracker is not None and not ended.stopped:
             deliver_models(ended.tracker, ended.records, journal)
-        if grid.file.deck and not ended.stop:
-            from ablations.results.deck import write_deck
+        if plan.grid.file.deck and not ended.stopped:
+            from ablations.deck.files import write_deck
 
-            write_deck(folder, ended.records, journal, cells.here.data)
+            write_deck(folder, ended.records, journal, plan.here.data)
         return finish(folder, journal, ended)
 
 
 def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
-    """Print the grid's cells, how many stages are new, and an estimate of the time; its least and its most where seeds
-    are added by looks."""
-    from ablations.driver import rounds
-    from ablations.driver.beginning import sizes
-    from ablations.grids.footnotes import words
+    """The grid's cells, how many trainings are new, and an estimate of the time."""
+    from ablations.driver import summary
 
-    plan, declared = planned
-    lines = [f"{plan.grid.name}: {plan.grid.file.question}", *plan.grid.notes]
-    for item in plan.planned:
-        if item.cell.seed == plan.grid.seeds[0]:
-            levels = f"  ({words(item.levels)})" if item.levels else ""
-            refused = f"  incompatible: {item.refusal}" if item.refusal else ""
-            lines.append(f"  {item.cell_id}  {item.name}{levels}{refused}")
-    if declared is None:
-        return "\n".join([*lines, *sizes(rounds.planned(plan), journal)])
-    least, most = (plan.first(seeds) for seeds in (declared.begin().seeds, declared.all_open()))
-    lines += [f"{len(declared.pairs)} comparisons, looked at with {alternatives(list(map(str, declared.looks)))} seeds"]
-    for name, part in (("at least:", least), ("at most:", most)):
-        lines += [name, *(f"  {line}" for line in sizes(rounds.planned(part), journal))]
-    return "\n".join(lines)
-
-
-def _looks(declared: Declared | None) -> list[str]:
-    """A line on the looks after the first, where there are any."""
-    later = () if declared is None else declared.looks[1:]
-    return [f"  then looks at {alternatives(list(map(str, later)))} seeds, of what is open"] if later else []
+    return summary.dry_run(*planned, journal)
 
 
 def help_text() -> str:
@@ -121,7 +89,6 @@ def help_text() -> str:
         "  seeds=N first_seed=N    the seeds (mostly 5 in a grid, 1 without one); more of them continue it",
         "  seeds=auto              seeds are added where they decide: it is looked at 3, 5, 8, 12 of them, and cells",
         "                          whose comparisons are settled stop; how far: seeds.max=N (12)",
-        "  hours=H                 ends after so many hours of all its commands, wherever it is",
         "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
         "  question='…'            the question that the pages ask, in your own words",
         "  name=NAME               the folder in results/ and the MLflow experiment",

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from ablations.settings.cell import Cell
-    from ablations.stages.guide import Guided
-    from ablations.stages.restore import Model
+    from ablations.stages.restore import Guided, Model
 
 MOST = 100_000
 MODELS = ("runs:/", "models:/")
@@ -52,10 +51,12 @@ def sample(given: dict[str, Any]) -> None:
         raise InputError(f"n must be at most {MOST}, got {given['n']}: they are held in memory at once")
     if bool(given["cell"]) == bool(given["model"]):
         raise InputError("give either cell=ID, of a cell that was trained here, or model=runs:/RUN/model")
-    from ablations.launchers.protocol import found_devices
-    from ablations.stages.devices import pinned
+    import torch
 
-    device, results = pinned(found_devices(given["device"])[0]), Path(given["results"])
+    from ablations.launchers.protocol import found_devices
+    from ablations.stages.devices import claim
+
+    device, results = claim(found_devices(given["device"])[0], torch.get_num_threads()), Path(given["results"])
     if given["model"]:
         name, (cell, model) = "model", _from_store(given["model"], given["tracking.uri"], results, device)
     else:
@@ -67,7 +68,7 @@ def sample(given: dict[str, Any]) -> None:
 def _trained_here(
     given: str, seed: int, results: Path, journal: str, device: torch.device
 ) -> tuple[str, tuple[Cell, Model | Guided]]:
-    from ablations.driver.trained import cell_in, find, to_sample
+    from ablations.driver.trained_cells import cell_in, find, to_sample
     from ablations.engine.journal import journal_of
 
     row = find(results, given, seed)
@@ -114,12 +115,12 @@ def _label_of(cell: Cell, given: int | str) -> int | None:
 
 def draw(cell: Cell, model: Model | Guided, n: int, path: Path, label: int | None = None) -> Path:
     """Draw samples, of one class if a label is given, and write the sheet; returns its path."""
-    from ablations.driver.bar import counting
+    from ablations.driver.progress import bar
     from ablations.results.sample_sheets import write_sheet
     from ablations.stages.samples import draw_samples
 
     data = cell.data.load()
-    with counting("sampling", 1.0) as shown:
+    with bar("sampling", 1.0) as shown:
         samples = draw_samples(cell, model, n, shown.move_to, label=label)
     if samples is None:
         raise InputError(f"the samples of {path.name.removeprefix('samples-')} are not finite: it diverged")

@@ -4,7 +4,7 @@
     results/committed/<grid>/    runs for all to read, which come with the code
     results/.committed/<grid>/   pages that a command draws of committed runs
 
-No command writes to results/committed/ but `ablations.record`.
+No command writes to results/committed/ but `evidence.promote`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from analysis.errors import InputError, unknown
 from analysis.files import read_json
-from analysis.schema import SEARCH
+from analysis.schema import SEARCH, TRIALS
 
 COMMITTED = "committed"
 """The name of the folder of committed results within a results folder; no grid has this name."""
@@ -45,6 +45,13 @@ def search_alone(folder: Path) -> bool:
     return isinstance(head, dict) and SEARCH in head and not head.get("cells")
 
 
+def trials_of(folder: Path, search: str) -> Path:
+    """The table with the trials of a search of this name: in its folder, beside that of its confirmation, or, of an
+    earlier version, the rows of runs.csv."""
+    tables = (folder / TRIALS, folder.parent / search / TRIALS)
+    return next((path for path in tables if path.is_file()), folder / "runs.csv")
+
+
 def own_or_committed(results: Path, name: str) -> Path:
     """The folder of the results of this name: a person's own, else the committed ones; InputError where none are."""
     for folder in (results / name, results / COMMITTED / name):
@@ -70,6 +77,6 @@ def is_committed(folder: Path) -> bool:
 
 
 def pages_of(folder: Path) -> Path:
-    """The folder for the pages that commands other than `ablations.record` draw: the results folder itself, or one
+    """The folder for the pages that commands other than `evidence.promote` draw: the results folder itself, or one
     beside committed results."""
     return folder.parent.parent / f".{COMMITTED}" / folder.name if is_committed(folder) else folder

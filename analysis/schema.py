@@ -68,8 +68,9 @@ KEYS = ("cell_id", "seed", "metric")
 FORMULAS = "formulas.csv"
 DECLARATIONS = "declarations"
 """The key of grid.json for the declarations and their times."""
-SEARCH, TRIAL = "search", "trial"
-"""The key of grid.json for a search; and the column of runs.csv with its trials' numbers, "" for confirming cells."""
+SEARCH, TRIAL, TRIALS = "search", "trial", "trials.csv"
+"""The key of grid.json for a search; the column of its trials' numbers; and their table. Of searches that an earlier
+version confirmed in their own folder, trials are rows of runs.csv, where this column is "" for cells."""
 LEARNING = ("tpe", "gp", "cmaes")
 """The samplers of a search that draw at random until some trials have ended."""
 PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")

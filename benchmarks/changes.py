@@ -8,8 +8,7 @@ call of sampling. What is undone is what any code in PyTorch does at first.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -31,7 +30,6 @@ from diffusion_core.networks import fused, layers, unet
 from diffusion_core.objectives import Objective, Vlb
 from diffusion_core.population import Member
 from diffusion_core.precision import resolve_precision
-from diffusion_core.ranks import ALONE
 from diffusion_core.samplers import Ddim
 from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
@@ -54,19 +52,13 @@ class ByParameter(Trainer):
     """A trainer with torch's AdamW, and an average of each parameter by itself."""
 
     def __init__(self, learner: Learner, plan: Training, device: torch.device) -> None:
-        self.learner = learner
-        self.plan = plan
-        self.device = device
-        self.average = copy.deepcopy(learner).requires_grad_(False)
-        self.precision = resolve_precision(plan.precision, device)
-        self.ranks = ALONE
-        self.recorded = None
+        super().__init__(learner, plan, device)
         self.optimiser = TorchAdamW(learner.parameter_groups())  # type: ignore[assignment]
         self.member = Member(learner, self.optimiser, self.precision, device)
-        self.beside = None
+        self.averages.follow = self._average  # type: ignore[method-assign]
 
     @torch.no_grad()
-    def _average(self, share: float | Tensor) -> None:
+    def _average(self, shares: Iterable[float | Tensor]) -> None:
         torch._foreach_lerp_(list(self.average.parameters()), list(self.learner.parameters()), 0.1)
 
 

@@ -6,7 +6,7 @@ import os
 
 import torch
 
-from ablations.stages.machine import processor
+from ablations.stages.devices import processor
 
 
 def machine(device: torch.device, threads: int) -> str:

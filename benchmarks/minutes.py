@@ -1,7 +1,7 @@
 """`python -m benchmarks.minutes`: the minutes that each grid that ships takes, by `dry_run=true`, written down.
 
 The table goes to `benchmarks/minutes.md`, and its minutes to the first line of each grid's file, which `--help` shows,
-to README.md and to docs/grids.md: so that all of them say the same. Grids share what is measured of passes alike.
+to README.md and to docs/grids.md: so that all of them say the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ablations.settings.exits import exit_code
-from ablations.stages.machine import processor
+from ablations.stages.devices import processor
 from analysis import options
 from analysis.errors import InputError
 from analysis.options import Option
@@ -63,39 +63,23 @@ def write_all(given: dict[str, Any]) -> None:
 
 
 def estimated(workers: int) -> list[Row]:
-    """Every grid that ships, as nothing of it had been run, with all generated sets that drawing may ask for."""
-    from ablations.driver.beginning import seconds_of_rounds
-    from ablations.driver.estimates import measured
+    """Every grid that ships, as nothing of it had been run."""
+    from ablations.driver.estimate import estimated as seconds
     from ablations.driver.plan import plan
-    from ablations.driver.rounds import planned
     from ablations.engine.journal import Journal
     from ablations.grids.grid import make
     from ablations.launchers.local import Local
-    from ablations.launchers.warm import warm_up
     from ablations.settings.arguments import parse_run
-    from ablations.settings.evaluation import MOST_SETS
 
-    warm_up()
-    launcher = Local(workers=workers)
-    names = sorted(path.stem for path in GRIDS.glob("*.yaml"))
-    plans = {
-        name: plan(make(parse_run([f"grid={name}"])), launcher, ["cpu"] * workers).with_sets(MOST_SETS)
-        for name in names
-    }
-    passes = measured([stage for grid in plans.values() for stage in grid.stages()], "cpu", workers, most=launcher.most)
-    with TemporaryDirectory() as empty:
-        journal = Journal(Path(empty))
-        taken = {name: sum(seconds_of_rounds(planned(grid), journal, passes)) for name, grid in plans.items()}
-    return [
-        Row(
-            name,
-            len({item.cell_id for item in grid.planned}),
-            len(grid.grid.seeds),
-            sum(stage.kind == "training" for stage in grid.stages()),
-            max(1, round(taken[name] / 60)),
-        )
-        for name, grid in plans.items()
-    ]
+    rows = []
+    for name in sorted(path.stem for path in GRIDS.glob("*.yaml")):
+        grid = plan(make(parse_run([f"grid={name}"])), Local(workers=workers), ["cpu"] * workers)
+        with TemporaryDirectory() as empty:
+            minutes = max(1, round(seconds(grid, Journal(Path(empty))) / 60))
+        trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
+        cells = len({item.cell_id for item in grid.planned})
+        rows.append(Row(name, cells, len(grid.grid.seeds), trainings, minutes))
+    return rows
 
 
 def table(rows: Sequence[Row], workers: int) -> str:

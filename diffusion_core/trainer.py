@@ -4,8 +4,8 @@
 
 Everything that a step draws is a function of (seed, step), so a run that is cut and continued from a report's state
 equals an unbroken one bit by bit (on one kind of CPU and thread count; a GPU's kernels may differ in the last digits).
-A batch may be taken in pieces, or shared by several processes: its examples, times and noise are the same, sums are
-rounded otherwise, and dropout is drawn anew. The loop knows no path and no tracker: it yields reports.
+A batch may be taken in pieces: its examples, times and noise are the same, sums are rounded otherwise, and dropout is
+drawn anew. The loop knows no path and no tracker: it yields reports.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from diffusion_core.optimiser import AdamW
 from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, same_kernels, tf32
 from diffusion_core.randomness import key, reseed, send
-from diffusion_core.ranks import ALONE, Ranks
 from diffusion_core.recorded import Recorded, Values
 from diffusion_core.trainable import Learner, labelled, sent
 from diffusion_core.training import Training
@@ -77,23 +76,14 @@ def optimiser_of(
 class Trainer:
     """A learner with its optimiser and average; `state` and `load` carry all that a run is made of.
 
-    If several `ranks` train it, all with the same state, a step takes this one's share of a batch. With `beside`, its
-    gradients are computed together with those of other trainings (`population.py`).
+    With `beside`, its gradients are computed together with those of other trainings (`population.py`).
     """
 
-    def __init__(
-        self,
-        learner: Learner,
-        plan: Training,
-        device: torch.device,
-        ranks: Ranks = ALONE,
-        beside: Beside | None = None,
-    ) -> None:
+    def __init__(self, learner: Learner, plan: Training, device: torch.device, beside: Beside | None = None) -> None:
         self.learner = learner
         self.average = copy.deepcopy(learner).requires_grad_(False)
         self.plan = plan
         self.device = device
-        self.ranks = ranks
         self.precision = resolve_precision(plan.precision, device)
         groups = learner.parameter_groups()
         decays = {group: plan.weight_decay if learner.decays(group) else 0.0 for group in groups}
@@ -104,7 +94,7 @@ class Trainer:
         self.averages = Averages(self.average, learner, flats, plan)
         self.clipping = Clipping(plan.clip, self.optimiser, device)
         # A recording holds one training's step: beside others, one thread computes for all.
-        captured = plan.captured and device.type == "cuda" and ranks.world == 1 and beside is None
+        captured = plan.captured and device.type == "cuda" and beside is None
         self.recorded = Recorded(self._recordable, self._changed) if captured else None
 
     @property
@@ -128,7 +118,6 @@ class Trainer:
             first, state = start
             self.load(state)
         self.learner.train()
-        mine = slice(None) if self.learner.pairs else self.ranks.share(plan.batch)
         if plan.flips and values.dim() != 4:
             shape = list(values.shape)
             raise ValueError(f"training.flips=true mirrors images [N, C, H, W], got data {shape}: leave it out")
@@ -139,8 +128,8 @@ class Trainer:
             if classes is not None:
                 labels = fetched(classes, batch_indices(seed, step, len(classes), plan.batch), self.device)
             if step == 0:
-                self.begin(self._taken(values, seed, step, slice(None)), seed, labels)
-            means.append(self.step(self._taken(values, seed, step, mine), seed, step, labels))
+                self.begin(self._taken(values, seed, step), seed, labels)
+            means.append(self.step(self._taken(values, seed, step), seed, step, labels))
             done = step + 1
             if done in marks:
                 snapshots[done] = {name: value.to("cpu", copy=True) for name, value in self.averages.powers().items()}
@@ -152,11 +141,11 @@ class Trainer:
             if not report.finite:
                 return
 
-    def _taken(self, data: Tensor, seed: int, step: int, rows: slice) -> Tensor:
-        """The `rows` of a step's batch of stored data [N, …], on the device."""
+    def _taken(self, data: Tensor, seed: int, step: int) -> Tensor:
+        """A step's batch of stored data [N, …], on the device."""
         batch = self.plan.batch
-        raw = fetched(data, batch_indices(seed, step, len(data), batch)[rows], self.device)
-        return flipped(raw, send(flips(seed, step, batch)[rows], self.device)) if self.plan.flips else raw
+        raw = fetched(data, batch_indices(seed, step, len(data), batch), self.device)
+        return flipped(raw, send(flips(seed, step, batch), self.device)) if self.plan.flips else raw
 
     def begin(self, raw: Tensor, seed: int, labels: Tensor | None = None) -> None:
         """Prepare the first step, from its whole batch [B, …] and its labels [B], if it has any."""
@@ -165,16 +154,12 @@ class Trainer:
             self.clipping.begin(self.learner, raw, labels, seed, self.plan.micro_batch or len(raw))
 
     def step(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
-        """One step on this rank's share [B/N, …] of a batch, or on all of it [B, …] where the learner `pairs`; the mean
-        losses of the share stay on the device. Labels are those of all the batch [B]."""
-        pairs = self.learner.pairs
-        whole = (len(raw) * (1 if pairs else self.ranks.world), *raw.shape[1:])
-        draws = labelled(sent(self.learner.draws(whole, seed, step), self.device), labels)
-        if pairs:
+        """One step on a batch [B, …] with its labels [B], if it has any; the mean losses stay on the device."""
+        draws = labelled(sent(self.learner.draws(tuple(raw.shape), seed, step), self.device), labels)
+        if self.learner.pairs:
             # This comes before the recorded part: a graph cannot hold what the CPU computes.
             draws = self.learner.paired(raw, draws, seed, step)
-            raw = raw[self.ranks.share(len(raw))]
-        dropout = key(seed, step, f"dropout/{self.ranks.rank}" if self.ranks.rank else "dropout")
+        dropout = key(seed, step, "dropout")
         plan = self.plan
         rate = plan.learning_rate * plan.share_of_peak(step)
         shares = self.averages.shares(step)
@@ -193,20 +178,18 @@ class Trainer:
         return self._learn(values["raw"], draws, values["rate"], values["shares"])
 
     def _learn(self, raw: Tensor, draws: Values, rate: float | Tensor, shares: Iterable[float | Tensor]) -> Values:
-        """A step with what is drawn for the whole batch, and the new weights' `shares` in the averages."""
-        whole, size = len(raw) * self.ranks.world, self.plan.micro_batch or len(raw)
+        """A step with what is drawn for its batch, and the new weights' `shares` in the averages."""
+        size = self.plan.micro_batch or len(raw)
         draws = self.learner.settled(draws)
-        mine = _part(draws, self.ranks.share(whole))
         losses: list[Values] = []
         means: list[Values] = []
         for start in range(0, len(raw), size):
             piece = slice(start, start + size)
-            rows = Piece(self.member, raw[piece], _part(mine, piece), len(raw[piece]) / len(raw), start == 0)
+            rows = Piece(self.member, raw[piece], _part(draws, piece), len(raw[piece]) / len(raw), start == 0)
             loss, mean = rows.alone() if self.beside is None else self.beside(rows, descend)
             losses.append(loss)
             means.append(mean)
-        self.learner.remember(draws, {group: self.ranks.joined(loss) for group, loss in _joined(losses).items()})
-        self.ranks.average_(self.optimiser.gradients)
+        self.learner.remember(draws, _joined(losses))
         self.clipping()
         self.optimiser.step(rate)
         self.averages.follow(shares)
@@ -221,7 +204,6 @@ class Trainer:
     def report(self, done: int, means: list[Values], snapshots: Mapping[int, Values]) -> Report:
         """The training after `done` steps, from the mean losses of each step since the last report."""
         losses = {group: torch.stack([mean[group] for mean in means]) for group in means[0]}
-        self.ranks.average_(losses.values())
         diagnostics = {**self.learner.diagnostics(), **self.clipping.report(len(means))}
         average = {group: float(sum(loss)) / len(loss) for group, loss in losses.items()}
         deviation = {group: float(loss.std(correction=0)) for group, loss in losses.items()}

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 AT_BYTES = 32
-LATE = 240.0
-"""Seconds after which a child that should have ended is taken for hung."""
+LATE, PROMPT = 240.0, 10.0
+"""Seconds after which a child that should have ended is taken for hung, and one that was asked to stop."""
 
 
 class Hung(Exception):
@@ -28,7 +28,7 @@ class Hung(Exception):
 
 @dataclass
 class Child:
-    """A command under way: its process, and the memory in which it says what it is at."""
+    """A command under way: its process, the first of a group, and the memory in which it says what it is at."""
 
     pid: int
     at: mmap
@@ -41,9 +41,14 @@ class Child:
         sys.stdout.flush()
         sys.stderr.flush()
         pid = os.fork()
+        # Whoever is first makes the group: the parent may signal it at once.
+        with contextlib.suppress(OSError):
+            os.setpgid(pid, pid)
         if pid:
             return Child(pid, at)
         code = 70
+        # What is started in the background of a shell ignores it.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             file = log.open("a", encoding="utf-8", buffering=1)
             os.dup2(file.fileno(), 1)
@@ -81,6 +86,17 @@ class Child:
                 pids += map(int, path.read_text(encoding="ascii").split())
         return pids
 
+    def is_survived(self) -> bool:
+        """True where one of its workers still runs a while after it has ended."""
+        until = time.monotonic() + PROMPT
+        with contextlib.suppress(ProcessLookupError):
+            while time.monotonic() < until:
+                os.killpg(self.pid, 0)
+                time.sleep(0.01)
+            os.killpg(self.pid, signal.SIGKILL)
+            return True
+        return False
+
     def wait(self, seconds: float) -> bool:
         """Wait up to so many seconds for its end; True where it has ended."""
         until = time.monotonic() + seconds
@@ -88,16 +104,16 @@ class Child:
             time.sleep(0.002)
         return self.ended
 
-    def signal(self, number: int) -> int:
-        """Send it a signal by which it is to end; its exit code."""
-        os.kill(self.pid, number)
-        return self.finish()
+    def signal(self, number: int, *, group: bool = False) -> int:
+        """Send it, or all of its group, a signal by which it is to end at once; its exit code."""
+        (os.killpg if group else os.kill)(self.pid, number)
+        return self.finish(PROMPT)
 
-    def finish(self) -> int:
-        """Its exit code; Hung where it does not end."""
-        if not self.wait(LATE):
-            os.kill(self.pid, signal.SIGKILL)
-            raise Hung(f"a command that was to end stayed at {self.moment!r}")
+    def finish(self, seconds: float = LATE) -> int:
+        """Its exit code; Hung where it does not end within so many seconds."""
+        if not self.wait(seconds):
+            os.killpg(self.pid, signal.SIGKILL)
+            raise Hung(f"a command that was to end stayed at {self.moment!r} for {seconds:g} s")
         assert self.code is not None, "it has ended"
         return self.code
 

@@ -95,9 +95,9 @@ def operations() -> Operations:
     return Operations(
         step=training_passes(cell) * forward * cell.training.batch,
         bound=sum(bound_passes(cell)) * forward * HELD_OUT,
-        samples=sample_passes(cell) * forward * HELD_OUT * cell.evaluation.first_sets,
+        samples=sample_passes(cell) * forward * HELD_OUT * cell.evaluation.drawn_sets,
         parameters=sum(parameter.numel() for parameter in diffusion.network.parameters()),
-        sets=cell.evaluation.first_sets,
+        sets=cell.evaluation.drawn_sets,
     )
 
 

@@ -9,26 +9,39 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from ablations.engine.files import BEFORE, CHECKPOINT
+from ablations.engine.files import CHECKPOINT, STATE
 
 
-def numbers(results: Path, name: str) -> dict[str, str]:
-    """All that files and store hold of a workload but for costs, and the digest of each stage's tensors, by name."""
+def numbers(results: Path) -> dict[str, str]:
+    """All that files and store hold but for costs, and the digest of each stage's tensors, by name."""
     from analysis.read.runs import read_folder
     from analysis.read.store import read_store
 
-    folder = results / name
-    held = {path.name: _without_costs(path) for path in sorted(folder.glob("*.csv"))}
+    held = {f"{path.parent.name}/{path.name}": _without_costs(path) for path in sorted(results.glob("[!.]*/*.csv"))}
     for path in sorted(results.glob(".stages/*/*.safetensors")):
-        # A checkpoint that a command left which was killed as it took it away is nobody's.
-        if path.name not in (CHECKPOINT, BEFORE):
+        # One that a command left which was killed as it took it away is nobody's.
+        if path.name not in (CHECKPOINT, STATE):
             held[f"{path.parent.name}/{path.name}"] = _digest(path)
-    stored = read_store(f"sqlite:///{results / 'mlflow.db'}", name)
-    same = read_folder(folder)
-    for frame in ("runs", "curves"):
-        alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
-        held[f"the store's {frame}"] = "those of the folder" if alike else "others"
+    for folder in (path.parent for path in sorted(results.glob("*/runs.csv"))):
+        stored, same = read_store(f"sqlite:///{results / 'mlflow.db'}", folder.name), read_folder(folder)
+        for frame in ("runs", "curves"):
+            alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
+            held[f"{folder.name}/the store's {frame}"] = "those of the folder" if alike else "others"
+    for folder in (path.parent for path in results.glob("*/trials.csv")):
+        held[f"{folder.name}/the store's trials"] = "\n".join(sorted(_trials(results, folder.name)))
     return held
+
+
+def _trials(results: Path, name: str) -> Iterator[str]:
+    """The trials of a search in the store: number, status, and metrics but for costs."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{results / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None, "it was delivered"
+    for run in client.search_runs([experiment.experiment_id], "tags.kind = 'trial'"):
+        metrics = {name: value for name, value in run.data.metrics.items() if not name.startswith(("cost/", "system/"))}
+        yield f"{run.data.tags['trial']} {run.info.status} {sorted(metrics.items())}"
 
 
 def finished_in(results: Path) -> dict[str, tuple[int, int]]:

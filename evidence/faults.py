@@ -1,4 +1,4 @@
-"""Faults done to a command, for `evidence.reliability`: kills, stops, too little memory or disk, torn files, freezes.
+"""Faults done to a command, for `evidence.reliability`: kills, stops, too little memory or disk, torn files.
 
 start ──▶ Child (a fork, which runs the command) ──▶ Fault.strike after a while ──▶ how the child ended
 """
@@ -12,7 +12,6 @@ import resource
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,6 +25,9 @@ GROUPS = (
 """Folders of Linux's groups of processes that share a limit of memory, with the limit's file: cgroup 1, and 2."""
 PATIENCE = 30.0
 """Seconds before a process that is out of memory is killed."""
+ACCIDENTAL = ("search",)
+"""The commands that are spared what a stage fails by: a trial that failed so is tried again under another number, by
+which all later trials are drawn."""
 
 
 class Fault(ABC):
@@ -41,31 +43,39 @@ class Fault(ABC):
         return True
 
     @abstractmethod
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none.
-
-        `again` starts the same command beside it.
-        """
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
+        """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none."""
 
 
 class Kill(Fault):
-    """SIGKILL: the process is gone between two instructions."""
+    """SIGKILL of a command: it is gone between two instructions, and its workers are to end by themselves."""
 
     name = "SIGKILL"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         child.signal(signal.SIGKILL)
         return ""
 
 
+class KillTree(Fault):
+    """SIGKILL of a command and its workers, as when a container or a node goes."""
+
+    name = "tree killed"
+
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
+        child.signal(signal.SIGKILL, group=True)
+        return ""
+
+
 class KillWorkers(Fault):
-    """SIGKILL of a command's workers: it goes on, with others."""
+    """SIGKILL of some of a command's workers, with all that train there side by side: it goes on, with others."""
 
     name = "workers killed"
-    spares = ("grid", "search")
+    spares = ("grid",)
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        _signal(child.processes[1:], signal.SIGKILL)
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
+        workers = child.processes[1:]
+        _signal(chance.sample(workers, chance.randint(1, len(workers))) if workers else [], signal.SIGKILL)
         child.finish()
         return ""
 
@@ -75,27 +85,36 @@ class Terminate(Fault):
 
     name = "SIGTERM"
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         child.signal(signal.SIGTERM)
+        return ""
+
+
+class Interrupt(Fault):
+    """SIGINT to a command and its workers, as a terminal sends it at Ctrl-C."""
+
+    name = "Ctrl-C"
+
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
+        child.signal(signal.SIGINT, group=True)
         return ""
 
 
 class OutOfMemory(Fault):
     """The process may map no more than a little beyond what it has, and is killed if it does not end by that.
 
-    CPython waits for ever for a thread that had no memory to begin with. No search is done this to: a trial that runs
-    out of memory has failed, which is a finding about its cell, and what is asked for next depends on it.
+    CPython waits for ever for a thread that had no memory to begin with.
     """
 
     name = "out of memory"
-    spares = ("search",)
+    spares = ACCIDENTAL
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         more = chance.randrange(8) * MEGABYTE
         for pid in child.processes:
             _limit(pid, resource.RLIMIT_AS, _mapped(pid) + more)
         if not child.wait(PATIENCE):
-            child.signal(signal.SIGKILL)
+            child.signal(signal.SIGKILL, group=True)
         return ""
 
 
@@ -115,7 +134,7 @@ class OutOfMemoryKiller(Fault):
             group.rmdir()
         return group is not None
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         group = _memory_group(chance.randrange(1, 8) * MEGABYTE)
         assert group is not None, "it is possible"
         try:
@@ -123,7 +142,7 @@ class OutOfMemoryKiller(Fault):
                 with contextlib.suppress(ProcessLookupError):
                     (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
             if not child.wait(PATIENCE):
-                child.signal(signal.SIGKILL)
+                child.signal(signal.SIGKILL, group=True)
         finally:
             _dissolve(group)
         return ""
@@ -133,8 +152,9 @@ class FullDisk(Fault):
     """No file may grow beyond a few kilobytes: writes are refused as on a full disk, by EFBIG."""
 
     name = "full disk"
+    spares = ACCIDENTAL
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         most = chance.choice([0, 100, 4096, 20_000])
         for pid in child.processes:
             _limit(pid, resource.RLIMIT_FSIZE, most)
@@ -146,8 +166,9 @@ class TornWrite(Fault):
     """SIGKILL, and a file of the journal is cut or altered, as after a loss of power on a disk that lied."""
 
     name = "torn write"
+    spares = ACCIDENTAL
 
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
+    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
         child.signal(signal.SIGKILL)
         files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
         if not files:
@@ -162,31 +183,16 @@ class TornWrite(Fault):
         return path.parent.name
 
 
-class Freeze(Fault):
-    """SIGSTOP until another command has taken what it held and ended; then it comes back."""
-
-    name = "frozen"
-
-    def strike(self, child: Child, results: Path, chance: random.Random, again: Callable[[], Child]) -> str:
-        pids = child.processes
-        _signal(pids, signal.SIGSTOP)
-        try:
-            again().finish()
-        finally:
-            _signal(pids, signal.SIGCONT)
-            child.finish()
-        return ""
-
-
 FAULTS: dict[type[Fault], int] = {
-    Kill: 54,
+    Kill: 30,
+    KillTree: 24,
     KillWorkers: 54,
-    Terminate: 12,
+    Terminate: 10,
+    Interrupt: 10,
     OutOfMemory: 8,
     OutOfMemoryKiller: 6,
     FullDisk: 8,
     TornWrite: 9,
-    Freeze: 3,
 }
 """How often each happens, beside the others."""
 

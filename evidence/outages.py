@@ -43,7 +43,7 @@ from analysis.options import Option
 from evidence.child import AT_BYTES, Child
 from evidence.freshness import rows_of
 from evidence.tracking_server import LOOPBACK, Proxy, Server, free_port, serve
-from evidence.workloads import WORKLOADS, hastened, import_again, import_all, say_imported
+from evidence.workloads import SERIAL, hastened, import_again, import_all, say_imported
 
 OPTIONS = {
     "outages": Option("how many in all", 100, int),
@@ -54,7 +54,6 @@ KINDS = ("killed", "slow", "hung", "500", "full disk")
 WELL = "well"
 REFUSED = 2
 """The exit code of a command that begins with a store which cannot be used."""
-GRID = WORKLOADS[0]
 
 
 @dataclass(frozen=True)
@@ -106,7 +105,7 @@ class Bench:
             hastened(self.at)
             if publishing:
                 return publish.main([f"grid={name}", *store])
-            code = GRID.main([*GRID.words, f"name={name}", *store])
+            code = SERIAL.main([*SERIAL.commands["grid"], f"name={name}", *store])
             say_imported(self.folder / "results")
             return code
 

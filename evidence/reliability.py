@@ -1,4 +1,4 @@
-"""Commands that are killed, starved and frozen, and the numbers that they end with. It rebuilds
+"""Commands that are killed and starved, and the numbers that they end with. It rebuilds
 `evidence/reliability.md` and `evidence/reliability.csv`, which docs/running.md leans on:
 
     python -m evidence.reliability faults=1000 seed=2 out=evidence
@@ -23,6 +23,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from mmap import mmap
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,7 +43,7 @@ from evidence.workloads import WORKLOADS, Workload, hastened, import_again, impo
 OPTIONS = {
     "faults": Option("how many faults in all", 1000, int),
     "seed": Option("what they and their moments are drawn by", 0, int),
-    "only": Option("grid, together, or search: the one of the commands that they happen to"),
+    "only": Option("the workload that they happen to: grid, together, latents, shared or search; all by default"),
     "out": Option("a folder to write reliability.md and reliability.csv to"),
     "keep": Option("a folder for what is left of rounds that went wrong"),
 }
@@ -51,7 +52,8 @@ MOST = 10
 ANEW = 30
 """Rounds after which it is measured anew how long a command takes: what else the machine does changes."""
 TRIES = 3
-"""Attempts of a command that nothing happens to, to end well: the next delivers to a store that was locked."""
+"""Attempts of a command that nothing happens to, to end well: the next makes anew what one has found damaged, and
+delivers to a store that was locked."""
 
 
 def main(arguments: list[str]) -> int:
@@ -104,7 +106,6 @@ class Bench:
 
     folder: Path
     store: Path
-    at: mmap
     keep: Path | None = None
     numbers: dict[str, dict[str, str]] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -118,8 +119,8 @@ class Bench:
     def prepared(folder: Path, keep: str, workloads: Sequence[Workload]) -> Bench:
         """An empty store, and all that commands import."""
         import_all()
-        bench = Bench(folder, folder / "empty.db", mmap(-1, AT_BYTES), Path(keep) if keep else None)
-        Child.start(lambda: _migrated(bench.store), folder / "store.log", bench.at).finish()
+        bench = Bench(folder, folder / "empty.db", Path(keep) if keep else None)
+        Child.start(lambda: _migrated(bench.store), folder / "store.log", mmap(-1, AT_BYTES)).finish()
         bench.unbroken(workloads)
         return bench
 
@@ -129,11 +130,11 @@ class Bench:
             # MLflow keeps a store open: one of the same name would be read for its predecessor.
             results = self.fresh(f"unbroken-{next(self.unbroken_ones)}")
             began = time.monotonic()
-            if code := self.start(workload, results).finish():
-                raise InputError(f"an unbroken command ended with {code}: {_last_lines(results)}")
+            if any(codes := [child.finish() for child in self.start(workload, results)]):
+                raise InputError(f"an unbroken command ended with {codes}: {_last_lines(results)}")
             self.seconds[workload.name] = time.monotonic() - began
             import_again(results)
-            held = self.read(results, workload.name)
+            held = self.read(results)
             if self.numbers.setdefault(workload.name, held) != held:
                 raise InputError(f"two unbroken commands came to different numbers: {workload.name}")
             print(f"an unbroken {workload.name} takes {self.seconds[workload.name]:.1f} s", flush=True)
@@ -152,27 +153,28 @@ class Bench:
         shutil.copy(self.store, results / "mlflow.db")
         return results
 
-    def start(self, workload: Workload, results: Path) -> Child:
-        """The workload's command as a process."""
-        words = [*workload.words, f"name={workload.name}", f"results={results}"]
+    def start(self, workload: Workload, results: Path) -> list[Child]:
+        """The workload's commands, each as a process."""
 
-        def command() -> int:
-            hastened(self.at)
-            code = workload.main(words)
+        def command(name: str, at: mmap) -> int:
+            hastened(at)
+            code = workload.main([*workload.commands[name], f"name={name}", f"results={results}"])
             say_imported(results)
             return code
 
-        return Child.start(command, results.with_suffix(".log"), self.at)
+        places = {name: mmap(-1, AT_BYTES) for name in workload.commands}
+        log = results.with_suffix(".log")
+        return [Child.start(partial(command, name, at), log, at) for name, at in places.items()]
 
-    def read(self, results: Path, name: str) -> dict[str, str]:
-        """The numbers of a workload, read by a process of its own: what that opens is not to be forked."""
+    def read(self, results: Path) -> dict[str, str]:
+        """All numbers, read by a process of its own: what that opens is not to be forked."""
         place = results.with_suffix(".json")
 
         def written() -> int:
-            write_json(place, numbers(results, name))
+            write_json(place, numbers(results))
             return 0
 
-        child = Child.start(written, results.with_suffix(".log"), self.at)
+        child = Child.start(written, results.with_suffix(".log"), mmap(-1, AT_BYTES))
         if child.finish():
             raise InputError(f"what a command left cannot be read: {_last_lines(results)}")
         held: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
@@ -207,36 +209,44 @@ class Bench:
         What finished before one of them and was made again after it is added to what is wrong.
         """
         torn: set[str] = set()
+        begun: list[Child] = []
         finished: dict[str, tuple[int, int]] = {}
         kinds = [kind for kind in self.faults if workload.name not in kind.spares]
         for _ in range(count):
             fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
-            child = self.start(workload, results)
+            children = self.start(workload, results)
             moment = chance.uniform(0, self.seconds[workload.name] / 2)
-            if child.wait(moment):
+            for child in children:
+                child.wait(moment / len(children))
+            running = [child for child in children if not child.ended]
+            if not running:
                 break
-            self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, child.moment))
-            damaged = fault.strike(child, results, chance, lambda: self.start(workload, results))
-            torn |= {damaged} - {""}
+            struck = chance.sample(running, chance.randint(1, len(running)))
+            self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, struck[0].moment))
+            torn |= {fault.strike(child, results, chance) for child in struck if not child.ended} - {""}
+            for child in children:
+                child.finish()
+            begun += children
             now = finished_in(results)
             wrong += made_again(finished, now, torn)
             finished = now
+        wrong += ["a worker outlived its command" for child in begun if child.is_survived()]
         return torn
 
     def _ended_badly(self, workload: Workload, results: Path) -> list[str]:
         """The bad end of a command that nothing happens to, where it has one."""
-        codes = [self.start(workload, results).finish()]
-        while codes[-1] and len(codes) < TRIES:
-            codes.append(self.start(workload, results).finish())
+        codes: list[list[int]] = []
+        while len(codes) < TRIES and (not codes or any(codes[-1])):
+            codes.append([child.finish() for child in self.start(workload, results)])
         why = f"the command that nothing happened to ended with {codes}: {_last_lines(results)}"
-        return [why] if codes[-1] else []
+        return [why] if any(codes[-1]) else []
 
     def _differences(self, workload: Workload, results: Path, torn: set[str]) -> list[str]:
         """The numbers that are not those of an unbroken command, by name.
 
         A file that was torn after its last reader is seen by the next, and not before: those are left out.
         """
-        held, expected = self.read(results, workload.name), self.numbers[workload.name]
+        held, expected = self.read(results), self.numbers[workload.name]
         seen = [name for name in held | expected if name.partition("/")[0] not in torn]
         return [name for name in seen if held.get(name) != expected.get(name)]
 

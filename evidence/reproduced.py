@@ -27,7 +27,7 @@ import ablations
 from ablations.engine.version import code_version
 from ablations.launchers.protocol import cores
 from ablations.settings.exits import exit_code
-from ablations.stages.machine import kind_of_machine
+from ablations.stages.devices import kind_of_machine
 from analysis import options
 from analysis.errors import unknown
 from analysis.options import Option

@@ -3,7 +3,7 @@
     python -m evidence.scale cells=10,100,1000,10000 out=evidence/scale.md
 
     plan      the grid and the identities of its cells
-    run       each stage through dispatch and journal, and the files of results/<grid>/ now and then
+    run       each stage through scheduler and journal, and the files of results/<grid>/ now and then
     deliver   its runs to an MLflow store in a file
     pages     tables, figures and report
     again     the whole command once more, when nothing is left to do
@@ -25,8 +25,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,11 +35,11 @@ import ablations
 from ablations.engine.files import STAGE, kept
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Stage
-from ablations.engine.workers import Workers
+from ablations.engine.workers import ThisProcess, Workers
 from ablations.launchers.protocol import Launcher
 from ablations.settings.exits import exit_code
-from ablations.stages import stage as stages
 from ablations.stages.artifacts import read_artifact, write_artifact
+from ablations.stages.stage import Stage as CellStage
 from analysis.errors import InputError
 from analysis.options import Option
 from evidence import markdown
@@ -142,11 +141,9 @@ def measured(cells: int, seeds: int) -> dict[str, float]:
         template = results / ".template"
         (results / ".stages").rename(template)
         shutil.rmtree(results / "template")
-        ablations.register(Nothing)
         values = ",".join(f"{0.02 + 0.5 * i / cells:.6f}" for i in range(cells))
         words = [f"schedule.beta_T={values}", f"seeds={seeds}", *TINY, "name=many", f"results={results}"]
-        words += ["schedule.rescale=false", "launcher=nothing", f"launcher.template={template}"]
-        seconds = parts_of(words)
+        seconds = parts_of([*words, "schedule.rescale=false", "launcher=serial"], Nothing(template))
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {**seconds, "memory": memory}
 
@@ -184,13 +181,13 @@ def mapped(count: int, side: int) -> dict[str, float]:
     }
 
 
-def parts_of(words: list[str]) -> dict[str, float]:
-    """Processor seconds of each part of a command, and of the command once more."""
-    from ablations.driver import execute, pages, rounds, written
+def parts_of(words: list[str], launcher: Launcher) -> dict[str, float]:
+    """Processor seconds of each part of a command with this launcher, and of the command once more."""
+    from ablations.driver import execute, pages
     from ablations.driver.plan import plan
+    from ablations.driver.sequential import fixed
     from ablations.engine.journal import Journal
     from ablations.grids.grid import make
-    from ablations.launchers.protocol import launcher_of
     from ablations.settings.arguments import parse_run
     from ablations.tracking.mlflow_store import open_tracker
     from ablations.tracking.uris import default_uri
@@ -199,12 +196,10 @@ def parts_of(words: list[str]) -> dict[str, float]:
     results = Path(request.results)
     journal, folder = Journal(results / ".stages"), results / request.title
     tracker = open_tracker(default_uri(results), request.title, results)
-    launcher = launcher_of(request)
     planned, plan_seconds = timed(lambda: plan(make(request), launcher, ["cpu", "cpu"]))
     job = execute.Job(journal, folder, None, {"command": request.command, "code": ""})
-    once = rounds.at_once(planned)
-    ended, run_seconds = timed(lambda: execute.execute(once, job))
-    _, deliver_seconds = timed(lambda: written.deliver(tracker, folder))
+    ended, run_seconds = timed(lambda: execute.execute(fixed(planned), job))
+    _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
     _, page_seconds = timed(lambda: pages.finish(folder, journal, replace(ended, tracker=tracker)))
     _, again_seconds = timed(lambda: _succeeded(words))
     return dict(zip(PARTS, (plan_seconds, run_seconds, deliver_seconds, page_seconds, again_seconds), strict=True))
@@ -225,48 +220,36 @@ def _succeeded(words: list[str]) -> None:
 class Nothing(Launcher):
     """Workers that leave what a stage of the same kind left in the journal `template`."""
 
-    template: str = ""
+    template: Path
 
     def devices(self, device: str, threads: int) -> list[str]:
         return ["cpu", "cpu"]
 
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        return Copying(Path(journal), Path(self.template))
+    def start(self, journal: Journal, devices: list[str]) -> Workers:
+        return Copying(journal, self.template)
 
 
-class Copying(Workers):
-    """Workers whose stages have ended when they are submitted."""
+class Copying(ThisProcess):
+    """A worker whose stages have ended when they are submitted."""
 
-    def __init__(self, root: Path, template: Path) -> None:
-        self.root = root
-        self.known: dict[str, Path] = {}
-        for path in template.glob("*/result.json"):
-            self.known[_kind_in(path.parent)] = path.parent
+    def __init__(self, journal: Journal, template: Path) -> None:
+        super().__init__(journal, "cpu")
+        self.known = {_kind_in(path.parent): path.parent for path in template.glob("*/result.json")}
 
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        assert isinstance(stage, stages.Stage), "a grid's stages are of cells"
-        other, own = self.known[_kind_of(stage)], self.root / stage.id
-        for name in kept(path.name for path in other.iterdir()):
-            tensors, words = read_artifact(other, name)
-            write_artifact(own, name, tensors, **{key: word for key, word in words.items() if key != STAGE})
-        result = Journal(other.parent).result(other.name)
-        assert result is not None, "the template's stages have finished"
-        Journal(self.root).write_result(stage.id, result)
-        future: Future[str] = Future()
-        future.set_result("finished")
-        return future
-
-    def status(self, future: Future[str]) -> str:
-        return future.result()
-
-    def cancel(self, future: Future[str]) -> None:
-        """Nothing is under way once it has been submitted."""
-
-    def close(self) -> None:
-        """Nothing was started."""
+    def submit(self, stages: Sequence[Stage], device: str) -> None:
+        for stage in stages:
+            assert isinstance(stage, CellStage), "a grid's stages are of cells"
+            other, own = self.known[_kind_of(stage)], self.journal.folder(stage.id)
+            for name in (path.name for path in kept(other)):
+                tensors, words = read_artifact(other, name)
+                write_artifact(own, name, tensors, **{key: word for key, word in words.items() if key != STAGE})
+            result = Journal(other.parent).result(other.name)
+            assert result is not None, "the template's stages have finished"
+            self.journal.write_result(stage.id, result)
+            self.over.append((stage.id, "finished"))
 
 
-def _kind_of(stage: stages.Stage) -> str:
+def _kind_of(stage: CellStage) -> str:
     return f"{stage.kind} {stage.held_out or ''}".strip()
 
 

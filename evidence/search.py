@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import platform
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from analysis.options import Option
 from evidence.page_command import page_command
 
 if TYPE_CHECKING:
-    from ablations.search.optimizer.trials import StoredTrial
+    from optuna.trial import FrozenTrial
 
 OPTIONS = {
     "repeats": Option("searches per sampler, each with draws of its own", 10, int),
@@ -157,39 +157,50 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
         )
         for pruner in PRUNERS
     }
-    steps = {pruner: sum(trial.metadata["steps"] for trial in tried) for pruner, tried in searches.items()}
+    steps = {pruner: sum(trial.user_attrs["steps"] for trial in tried) for pruner, tried in searches.items()}
     best = winner(searches["none"]).number
     return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
 
 
-def run(results: Path, name: str, words: list[str], window: int | None = None) -> list[StoredTrial]:
+def run(results: Path, name: str, words: list[str], window: int | None = None) -> list[FrozenTrial]:
     """The trials of a search without its confirmation, so many under way at once, or as many as a command has."""
     from ablations.engine.journal import Journal
     from ablations.launchers.local import Local
     from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
-    from ablations.search.plan import plan_search
     from ablations.search.study import make
+    from ablations.search.trial import plan_search
+    from ablations.search.trials_csv import SearchFolder
+
+    class Unwritten(SearchFolder):
+        """A folder that stays empty: what was tried is read from Optuna's storage."""
+
+        def write_one(self) -> None: ...
 
     results.mkdir(parents=True, exist_ok=True)
     study = make(parse_search([*SPACE, *words, f"name={name}"]))
     launcher = Local()
     plan = plan_search(study, launcher, launcher.devices("cpu", 1))
     storage = f"sqlite:///{results / 'optuna.db'}"
-    optimizer = Optimizer(study, plan.identity, plan.objectives, storage, window or plan.window)
-    Searcher(plan, optimizer, Journal(results / ".stages"), results / name, lambda: None).run()
+    optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
+    plan = replace(plan, window=window or plan.window)
+    Searcher(Unwritten(plan, optimizer, Journal(results / ".stages"), results / name, {}, None)).run()
     return optimizer.trials()
 
 
-def swept(trials: list[StoredTrial]) -> Sweep:
+def swept(trials: list[FrozenTrial]) -> Sweep:
     """The sweep's best and worst, of the cells that finished."""
-    values = [trial.values[0] for trial in trials if trial.state == "finished"]
+    from ablations.search.optimizer import status_of
+
+    values = [trial.values[0] for trial in trials if status_of(trial) == "finished"]
     return Sweep(min(values), max(values), len(values))
 
 
-def winner(trials: list[StoredTrial]) -> StoredTrial:
+def winner(trials: list[FrozenTrial]) -> FrozenTrial:
     """The best finished trial."""
-    return min((trial for trial in trials if trial.state == "finished"), key=lambda trial: trial.values[0])
+    from ablations.search.optimizer import status_of
+
+    return min((trial for trial in trials if status_of(trial) == "finished"), key=lambda trial: trial.values[0])
 
 
 if __name__ == "__main__":

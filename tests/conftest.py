@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from ablations.driver import command, estimates
+from ablations.driver import estimate
 from tests.made_once import made_once
 from tests.simulated_cuda import simulated_cuda
 
@@ -42,15 +42,9 @@ def one_thread() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def no_hurry() -> None:
-    """What tests look for on a terminal does not depend on how busy the machine is."""
-    command.SECONDS = 1e6
-
-
-@pytest.fixture(autouse=True, scope="session")
 def estimated_at_once() -> None:
-    """What a command says of its minutes is measured by a pass of each kind, and no longer."""
-    estimates.MEASURED = estimates.QUICK = 1e-4
+    """What a dry run says of its minutes is measured by a pass of each kind, and no longer."""
+    estimate.MEASURED = 1e-4
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -113,10 +113,10 @@ def test_the_core_is_read():
 LAYERS = {
     "ablations": [
         {"__main__"},
-        {"run", "search", "sample", "export", "publish", "check", "clean", "doctor", "record"},
+        {"run", "search", "sample", "export", "publish", "check", "clean"},
         {"testing"},
         {"driver"},
-        {"launchers", "tracking"},
+        {"launchers", "tracking", "deck"},
         {"results"},
         {"grids"},
         {"stages"},

@@ -1,283 +1,242 @@
-"""From a plan to its results: run what is missing, write and publish what there is.
+"""From a plan to its results: run what is missing in order of its seeds, write and publish what there is.
 
-Only drivers write results/<grid>/ and the tracking store, one at a time (`FolderLock`). All that they write can be
+    look ─▶ its stages, seed after seed, without a barrier ─▶ pages after each whole seed ─▶ the next look, if any
+
+Only drivers write results/<grid>/ and the tracking store, one at a time (`results_lock`). All that they write can be
 written again from the journal, so they may be killed at any moment.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+import time
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import chain
+from functools import cached_property
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
-from ablations.driver.bar import Bar, bar, minutes
-from ablations.driver.following import launch, stopping
-from ablations.driver.live import Live, watching
-from ablations.driver.pace import Pace
-from ablations.driver.pages import Ended, Stop
-from ablations.driver.plan import Plan, Round, trainings
-from ablations.driver.requests import asked_by, check_same_request
-from ablations.driver.showing import Showing
-from ablations.driver.spent import Spent, since
-from ablations.driver.wanted import Wanted
-from ablations.driver.watch import Watch
-from ablations.driver.watched import first_judged, watched_by_stage
-from ablations.driver.written import Pause, deliver, finished_trainings, head_with, records_of, write
+from ablations.driver import pages
+from ablations.driver.live import Live, watched_in, watching
+from ablations.driver.pages import Ended
+from ablations.driver.plan import check_same_request
+from ablations.driver.progress import Following, bar
+from ablations.driver.sequential import Look
 from ablations.engine.files import Damaged
-from ablations.engine.folder_lock import FolderLock
 from ablations.engine.journal import Journal
-from ablations.engine.stage import Event
-from ablations.results.folder import declare, finished_in, standing, stands_already, write_results
+from ablations.engine.scheduler import Scheduler
+from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
-from ablations.results.records import Record
+from ablations.results.records import Record, record
 from ablations.stages.stage import Stage
-from ablations.tracking.mlflow_runs import request_of
 from ablations.tracking.mlflow_store import Tracker
-from ablations.tracking.mlflow_views import view_in
-from analysis.errors import InputError
 
-NOTHING: Mapping[Hashable, float] = {}
+PARTS = (1, 3, 8, 20, 50, 120)
+"""The numbers of seeds up to which stages are given to workers together: a first table comes soon, and trainings of
+further seeds are many enough to run side by side (`engine.company`)."""
+DRAWN, SHARE = 8.0, 10
+"""Seconds that drawing pages takes, until it is known; pages before the end are drawn once so many times as long has
+passed since the last."""
+WRITE_SECONDS, REST = 15.0, 20
+"""The least seconds between two writings of results; and so many times as long as the last one took."""
 
 
 @dataclass(frozen=True)
 class Job:
     """The job of a command on a grid: where stages and results are kept, the store that they are delivered to, and what
-    grid.json says of the command. It ends once all commands on the grid have spent `hours`. Where it `confirms` a
-    search, that search's results stand in the folder too."""
+    grid.json says of the command."""
 
     journal: Journal
     folder: Path
     tracker: Tracker | None
     provenance: dict[str, Any]
-    hours: float | None = None
-    confirms: bool = False
 
 
-def execute(rounds: Iterable[Round], job: Job, expected: Mapping[Hashable, float] = NOTHING) -> Ended:
-    """Run round after round, to the end or until something stops it; the pages of each are drawn while the next one
-    runs. `expected` are the seconds of stages' parts until they are measured."""
-    going = iter(rounds)
-    first = next(going)
-    with Execution.of(first, job) as execution:
-        execution.pace.expected = expected
-        return execution.carry_out(chain([first], going))
+@dataclass(frozen=True)
+class Reached:
+    """The first seeds of a look that are whole: all their stages are over."""
+
+    look: Look
+    seeds: int
+
+
+def execute(looks: Iterator[Look], job: Job) -> Ended:
+    """Run look after look, to the end or until something stops it. InputError where the folder holds other cells."""
+    first = next(looks)
+    before = check_same_request(job.folder, first.plan)
+    if not any(job.journal.result(item.stages[0].id) for item in first.plan.planned if item.stages):
+        # No result has been seen yet, so other seeds continue nothing.
+        before = None
+    return Execution(job, chain([first], looks), before, first, Reached(first, 0), job.tracker).carry_out()
 
 
 @dataclass
 class Execution:
-    """A command at work on the grid of a results folder: what stood there before, and what time was spent on it.
+    """A command at work on the grid of a results folder, `before` which this grid.json stood there.
 
-    Results are written after each `pause`, while the folder is held. `tried` are the stages that it has started, each
-    once; those found `damaged` are made anew at the end. The tracker is None once it has failed. `shown` is the last
-    complete round, `showing` the drawing of its pages beside the next one.
+    Of its `look` some stages are `waiting`, by id, with their seeds; results show what was `reached`, and pages what
+    was reached when they were `drawn`. `tried` are the stages that it has given to workers, each once, and `named` all
+    that its cells need. The tracker is None once it has failed.
     """
 
     job: Job
-    tracker: Tracker | None
+    looks: Iterator[Look]
     before: dict[str, Any] | None
-    spent: Spent
-    lock: FolderLock
-    first: Round
-    pace: Pace
-    watch: Watch
-    wanted: Wanted
-    live: Live | None = None
-    shown: Round | None = None
-    showing: Showing | None = None
-    printed: bool = False
-    pause: Pause = field(default_factory=Pause)
+    look: Look
+    reached: Reached
+    tracker: Tracker | None
+    drawn: Reached | None = None
+    waiting: dict[str, int] = field(default_factory=dict)
     tried: set[str] = field(default_factory=set)
-    damaged: set[str] = field(default_factory=set)
+    named: set[str] = field(default_factory=set)
+    began: float = field(default_factory=time.monotonic)
+    next_writing: float = 0.0
+    next_pages: float = field(default_factory=lambda: time.monotonic() + SHARE * DRAWN)
 
-    @staticmethod
-    @contextmanager
-    def of(first: Round, job: Job) -> Iterator[Execution]:
-        """The start of a command: from now on the folder's name is this plan's. InputError where it holds other
-        cells."""
-        journal, folder, plan = job.journal, job.folder, first.whole
-        lock = FolderLock(folder)
-        with lock.at_work():
-            with lock.held():
-                wanted = Wanted(folder)
-                before = check_same_request(folder, plan, confirms=job.confirms)
-                if not lock.take(asked_by(plan)):
-                    raise InputError(
-                        f"a command that is at work on {folder} was asked for other choices: give this grid a name of "
-                        "its own with name=…, or wait for it"
-                    )
-                if before is None:
-                    described = {**job.provenance, **first.details, "round": first.none_yet().described(0)}
-                    write(plan, journal, folder, records_of(plan, journal), since(None, described, 0.0))
-                else:
-                    declare(folder, head_of(plan.grid, plan.planned, plan.here.data, None, {}))
-            stages = [item.stages[0].id for item in plan.planned if item.stages]
-            if all(journal.result(stage_id) is None for stage_id in stages):
-                # No result has been seen yet, so other seeds continue nothing.
-                before = None
-            begun = any(journal.folder(stage_id).is_dir() for stage_id in stages)
-            spent = Spent.on(folder, float(before["seconds"]) if before else 0.0, begun=begun)
-            pace = Pace(plan.here.data, len(plan.here.devices))
-            watch = Watch.of(job.tracker)
-            execution = Execution(job, job.tracker, before, spent, lock, first, pace, watch, wanted)
-            try:
-                yield execution
-            finally:
-                if execution.showing is not None:
-                    execution.showing.leave()
+    def carry_out(self) -> Ended:
+        """Look after look, to the end or until something stops it."""
+        stopped = False
+        try:
+            with watching(self.live):
+                self.run()
+        except KeyboardInterrupt:
+            stopped = True
+        return Ended(self.publish(over=not stopped, deliver=not stopped), self.tracker, stopped)
 
-    @property
-    def _over(self) -> bool:
-        """True once all commands together have spent the hours that they may."""
-        return self.job.hours is not None and self.spent.seconds > 3600 * self.job.hours
+    @cached_property
+    def scheduler(self) -> Scheduler[Stage]:
+        here = self.look.plan.here
+        return Scheduler(self.job.journal, here.launcher.start(self.job.journal, here.devices))
 
-    def carry_out(self, rounds: Iterable[Round]) -> Ended:
-        """Round after round, to the end or until something stops it."""
-        self.live = self._live(self.first.whole)
-        last: Round = self.first
-        stop: Stop = ""
-        with stopping(), watching(self.live):
-            try:
-                for last in rounds:
-                    self.wanted.add(last.plan.stages())
-                    if self._missing(last.plan):
-                        if self.shown is not None and self.shown.number < last.number:
-                            self._show()
-                        stop = self.launch(last.plan, last)
-                        self._showed()
-                        if stop:
-                            break
-                    self.shown = last
-            except KeyboardInterrupt:
-                stop = "interrupted"
-            if stop and self.live is not None:
-                self.live.leave()
-            # The folder is held while it is drawn.
-            self._showed()
-        if not stop and self.shown is not None:
-            # Of looks there may have been fewer than there might be.
-            self.shown = replace(self.shown, of=self.shown.number, preliminary=False)
-        whole = (self.shown or self.first).whole
-        records = self.publish(whole, self.shown, ended=not stop)
-        finished = len(finished_trainings(records))
-        return Ended(
-            records, self.tracker, self.shown, self.printed, finished, len(trainings(whole)), stop, self.spent.seconds
-        )
+    @cached_property
+    def live(self) -> Live | None:
+        """The watcher that shows cells in the store while they run; None without a store."""
+        provenance, job = self.job.provenance | self.look.details, self.job
+        return Live.of(self.tracker, self.look.plan, provenance, job.journal, job.folder) if self.tracker else None
 
-    def _missing(self, plan: Plan) -> list[Stage]:
-        """The stages that a plan lacks and that were not tried yet."""
-        return [stage for stage in plan.missing(self.job.journal) if stage.id not in self.tried]
-
-    def launch(self, plan: Plan, of: Round) -> Stop:
-        """Run what a plan lacks, and write the round's results now and then; returns what stopped it."""
-        if self._over:
-            return "hours"
-        missing = self._missing(plan)
-        self.tried |= {stage.id for stage in missing}
-        meanwhile = self.shown or of
-        if self.live is not None:
-            self.live.watch(watched_by_stage(of.whole, self.job.journal, self._request(of.whole), self.job.folder))
-        with (
-            bar(f"round {of.number} of {of.of}", 1.0) as shown,
-            closing(launch(plan, self.job.journal, missing, shown, self.pace)) as events,
-        ):
+    def run(self) -> None:
+        """Run what is missing, which a bar follows; InputError where the store turns out not to be usable."""
+        missing = self.advance()
+        if not missing:
+            return
+        with bar(self.look.plan.grid.name, 1.0) as shown, closing(self.scheduler.run()) as events:
+            following = Following(shown, self.job.journal)
+            following.add(missing, self.look.plan.names)
             for event in events:
-                self.spent.keep()
-                if self._over:
-                    return "hours"
-                self._track(event, shown)
-                if self.showing is not None and self.showing.over:
-                    with shown.apart():
-                        self._showed()
-                        print(self._next(of, missing), flush=True)
-                if event.kind == "ended" and self.pause.over and self.showing is None:
-                    with self.pause.writing():
-                        self.publish(meanwhile.whole, self.shown, ended=False, wait=False)
-        return ""
+                following.note(event)
+                if self.tracker is not None and self.live is not None:
+                    self.live.note(event)
+                    if event.kind == "progress":
+                        # To open a store takes seconds, in which stages run.
+                        self.tracker.begin()
+                    self.tracker.check()
+                if event.kind == "ended":
+                    self.waiting.pop(event.stage.id, None)
+                    self._reach()
+                    if not self.waiting:
+                        following.add(self.advance(), self.look.plan.names)
+                if event.kind in ("progress", "ended"):
+                    self._show()
 
-    def _track(self, event: Event[Stage], shown: Bar) -> None:
-        """Tell the store, if there is one, of an event; InputError where it turns out not to be usable."""
-        if self.live is not None:
-            self.live.note(event)
-        if self.tracker is not None:
-            if event.share > 0:
-                # To open a store takes seconds, in which stages run.
-                self.tracker.begin()
-            self.tracker.check()
-            self.watch.tell(shown)
+    def advance(self) -> list[Stage]:
+        """Go on to the next look that lacks something, and have that run, in order of its seeds; the stages that it
+        lacks, none where no look does."""
+        for look in self.looks:
+            self.look, plan = look, look.plan
+            self.named |= {stage.id for stage in plan.stages()}
+            missing = [stage for stage in plan.missing(self.job.journal) if stage.id not in self.tried]
+            self.waiting = {stage.id: stage.cell.seed for stage in missing}
+            self._reach()
+            if missing:
+                self.tried |= self.waiting.keys()
+                self.publish(deliver=False)
+                for seeds in in_parts(plan.grid.seeds) if plan.sensible > 1 else [plan.grid.seeds]:
+                    self.scheduler.add([stage for stage in missing if stage.cell.seed in seeds])
+                if self.live is not None:
+                    self.live.watch(watched_in(plan, self.job.journal, self.job.folder))
+                return missing
+        return []
+
+    def _reach(self) -> None:
+        """Note which first seeds of the first look are whole; a later one is shown once all its seeds are."""
+        if not self.waiting:
+            self.reached = Reached(self.look, self.look.seeds)
+        elif self.reached.seeds < self.reached.look.seeds:
+            left, seeds = set(self.waiting.values()), self.look.plan.grid.seeds
+            self.reached = Reached(self.look, next((i for i, seed in enumerate(seeds) if seed in left), len(seeds)))
 
     def _show(self) -> None:
-        """Write the results of the last complete round, and begin to draw its pages."""
-        if self.shown is not None:
-            self.publish(self.shown.whole, self.shown, ended=False)
-            self.printed, self.showing = False, Showing.begin(self.job.folder, self.lock)
+        """Draw the pages of what was reached, or write results, if it is time to."""
+        now, new = time.monotonic(), self.reached.seeds > 0 and self.reached != self.drawn and bool(self.waiting)
+        if new and now > self.next_pages:
+            self.publish()
+            print(pages.write_pages(self.job.folder), flush=True)
+            pages.summarised(self.job.folder, self.tracker)
+            self.drawn, drew = self.reached, time.monotonic()
+            self.next_pages = drew + SHARE * (drew - now)
+        elif now > self.next_writing:
+            self.publish()
 
-    def _showed(self) -> None:
-        """Print what the drawing says, once it has ended."""
-        showing, self.showing = self.showing, None
-        if showing is not None:
-            self.printed = showing.end(self.tracker)
-
-    def _next(self, of: Round, stages: list[Stage]) -> str:
-        """A line about the round that begins, and how long it takes."""
-        left = self.pace.seconds(stages)
-        about = "" if left is None else f", about {minutes(left)}"
-        return f"next     {of.named}{about}; Ctrl-C keeps all of this"
-
-    def _request(self, plan: Plan) -> str:
-        """The name of a plan's request in the store, by which its cells are found there."""
-        return request_of(head_of(plan.grid, plan.planned, plan.here.data, None, self.job.provenance))
-
-    def _live(self, plan: Plan) -> Live | None:
-        """The watcher that shows the cells of a plan in the store while they run; None without a store."""
-        if self.tracker is None:
-            return None
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, {**self.job.provenance, **self.first.details})
-        views = view_in((standing(self.job.folder) or {}) | head, last=first_judged(plan))
-        return Live(self.tracker, plan.here.data, head["question"], views)
-
-    def publish(self, plan: Plan, shown: Round | None, *, ended: bool, wait: bool = True) -> list[Record]:
-        """Write the results of a plan, with the pages of the round that is `shown`, and deliver them.
-
-        If another command writes there, and this one does not `wait` for it, that is left for another time. A stage
-        that turns out damaged is left out, or, at the end, made anew. InputError where another command has given the
-        folder to another plan.
-        """
+    def publish(self, *, over: bool = False, deliver: bool = True) -> list[Record]:
+        """Write the results of the look that was reached, and deliver them; `over` if no look follows. A stage that
+        turns out damaged loses its result, and the same command makes it anew."""
+        began, journal, plan = time.monotonic(), self.job.journal, self.reached.look.plan
         while True:
-            if ended and self.damaged:
-                self.tried -= self.damaged
-                self.damaged.clear()
-                self.launch(plan, shown or self.first)
+            records = [record(item, journal) for item in plan.planned]
             try:
-                return self._publish(plan, shown, wait=wait)
+                write_results(self.job.folder, self._head(records, over), records, journal, plan.here.data)
+                break
             except Damaged as error:
-                print(f"{error.folder.name} is made anew: {error.what}", file=sys.stderr)
-                self.job.journal.forget_result(error.folder.name)
-                self.damaged.add(error.folder.name)
-
-    def _publish(self, plan: Plan, shown: Round | None, *, wait: bool) -> list[Record]:
-        """Publish once; Damaged where a file of a finished stage is damaged."""
-        with self.lock.held(wait=wait) as held:
-            if held is None:
-                return []
-            check_same_request(self.job.folder, plan, confirms=self.job.confirms)
-            records = records_of(plan, self.job.journal)
-            if self.tracker is not None and held.others:
-                self.tracker.forget()
-            finished = sum(item.status == "finished" for item in records)
-            if held.others and finished < finished_in(self.job.folder):
-                # Results of more seeds, which another command wrote, stay until this one has as many.
-                return records
-            held.lease.check()
-            this = shown or self.first.none_yet()
-            spent = self.spent.seconds if self.tried else None
-            now = {**self.job.provenance, **this.details, "round": this.described(len(finished_trainings(records)))}
-            described = since(self.before, now, spent)
-            head = head_with(plan, self.job.journal, records, described)
-            if not (held.others and stands_already(self.job.folder, head, records)):
-                write_results(self.job.folder, head, records, self.job.journal, plan.here.data)
-            self.tracker = deliver(self.tracker, self.job.folder)
+                print(f"warning: {error}", file=sys.stderr)
+                journal.forget_result(error.folder.name)
+        if deliver:
+            self.tracker = pages.deliver(self.tracker, self.job.folder)
+        wrote = time.monotonic()
+        self.next_writing = wrote + max(WRITE_SECONDS, REST * (wrote - began))
         return records
+
+    def _head(self, records: list[Record], over: bool) -> dict[str, Any]:
+        """grid.json now, with the scores of real images and the device that made its cells."""
+        look, seeds, result = self.reached.look, self.reached.seeds, self.job.journal.result
+        plan, done = look.plan, [item.planned for item in records if item.status == "finished"]
+        round_ = {
+            "number": seeds,
+            "of": seeds if over else look.most,
+            "seeds": seeds,
+            "rung": False,
+            "preliminary": seeds < look.seeds,
+            "finished": len(replace(plan, planned=done).trainings),
+            "trainings": len(plan.trainings),
+        }
+        floor = result(plan.floor.id) if plan.floor else None
+        for more in (result(stage.id) for stage in plan.metric_floors):
+            if floor is not None and more is not None:
+                floor = replace(floor, metrics=floor.metrics | more.metrics)
+        now = {**self.job.provenance, **look.details, "round": round_, "stages": sorted(self.named)}
+        device = next((item.metadata["device"] for item in records if "device" in item.metadata), "")
+        spent = time.monotonic() - self.began if self.tried else 0.0
+        provenance = {**continued(self.before, now, spent), "device": device}
+        return head_of(plan.grid, plan.planned, plan.here.data, floor, provenance)
+
+
+def in_parts(seeds: list[int]) -> list[list[int]]:
+    """Seeds in the parts that are given to workers together."""
+    ends = [0, *(end for end in PARTS if end < len(seeds)), len(seeds)]
+    return [seeds[begin:end] for begin, end in pairwise(ends)]
+
+
+def continued(before: dict[str, Any] | None, now: dict[str, Any], spent: float) -> dict[str, Any]:
+    """What grid.json says of a command that has `spent` so many seconds after what stood `before`: the seconds of all
+    commands, and whether other seeds, or looks, were planned than when results were first seen."""
+    if before is None:
+        return {**now, "seconds": round(spent, 1), "continued": False}
+    looks = [(head.get("auto") or {}).get("looks") for head in (before, now)]
+    more = not set(now["seeds"]) <= set(before["seeds"])
+    other = more if looks == [None, None] else looks[0] != looks[1] or before["seeds"][:1] != now["seeds"][:1]
+    return {
+        **now,
+        "seconds": round(before["seconds"] + spent, 1),
+        "continued": bool(before.get("continued")) or other,
+    }

@@ -4,43 +4,113 @@
 
 The driver writes, in a thread of its own; workers write no database. Once a cell is over, its run is completed like any
 other that is published (`tracking.mlflow_store`): there is never a second one. A run that was stopped is taken up
-again. Where several drivers work on a cell, the one that runs the first of its stages under way shows it.
+again.
 """
 
 from __future__ import annotations
 
+import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 from ablations.data.base import Data
 from ablations.data.tensors import read_tensors
-from ablations.driver.watched import Watched
+from ablations.driver.plan import Plan
+from ablations.engine.journal import Journal
 from ablations.engine.stage import Event
+from ablations.grids.grid import Planned
+from ablations.results import autoencoders
+from ablations.results.folder import standing
+from ablations.results.grid_json import head_of
+from ablations.results.records import record, rung_curves
 from ablations.results.sample_sheets import write_sheet
+from ablations.stages.artifacts import SAMPLES, read_history
 from ablations.stages.stage import Stage
+from ablations.stages.training import TrainingStage
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_origin import System
+from ablations.tracking.mlflow_runs import RUNNING, Points, Tracked, autoencoder_run, cell_run, request_of
 from ablations.tracking.mlflow_store import Tracker
-from ablations.tracking.mlflow_views import View
+from ablations.tracking.mlflow_views import View, view_in
 from analysis.errors import InputError
+from analysis.schema import OVER_STEPS
 
 SECONDS = 5.0
 """Seconds between two looks at what is under way."""
+PATIENCE = 3.0
+"""Seconds that an interrupted command waits for the store."""
 MOST = 40
 """The most runs that are updated each time, where more of them wait for one training."""
-SHEET = "samples_at_"
-"""The beginning of the name of a sheet of samples that were judged at a rung."""
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A run that is updated while its `stages` are under way: its `key` is `key_of` its tags, `run` gives what is known
+    so far but for curves, `points` the curves over steps."""
+
+    key: tuple[str, str]
+    stages: Sequence[Stage]
+    run: Callable[[], Tracked]
+    points: Callable[[], Points]
+
+
+def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
+    """The runs of a plan whose results are in `folder`: its cells, and each autoencoder once."""
+    request = request_of(head_of(plan.grid, plan.planned, plan.here.data, None, {}))
+
+    def cell(item: Planned) -> Tracked:
+        row = {name: str(value) for name, value in record(item, journal).row().items()}
+        row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
+        return cell_run(row, item.name, "", request, folder)
+
+    def autoencoder(stage: Stage) -> Tracked:
+        return autoencoder_run({k: str(v) for k, v in autoencoders.row(stage, RUNNING).items()}, folder)
+
+    cells = [
+        Watched(
+            (item.cell_id, str(item.cell.seed)), item.stages, partial(cell, item), partial(points_of, item, journal)
+        )
+        for item in plan.planned
+    ]
+    shared = [
+        Watched((it.id, str(it.cell.seed)), [it], partial(autoencoder, it), partial(reported, [it], journal))
+        for it in plan.stages()
+        if it.kind == "autoencoder"
+    ]
+    return [*cells, *shared]
+
+
+def points_of(item: Planned, journal: Journal) -> Points:
+    """The curves over steps of a cell's training so far, and its scores at rungs."""
+    trainings = (stage for stage in item.stages if isinstance(stage, TrainingStage) and stage.kind == "training")
+    segments = sorted((one for one in trainings if one.on_the_way or not one.rung), key=lambda one: -one.until)
+    at_rungs = {name: list(zip(*curve, strict=True)) for name, curve in rung_curves(item, journal).items()}
+    return reported(segments, journal) | at_rungs
+
+
+def reported(trainings: Sequence[Stage], journal: Journal) -> Points:
+    """The curves over steps of the first of these that has reported any; values that are not finite are left out."""
+    history = next(filter(None, (read_history(journal.folder(stage.id)) for stage in trainings)), [])
+    points: Points = {}
+    for report in history:
+        for name in (name for name in report if name.startswith(OVER_STEPS) and math.isfinite(report[name])):
+            points.setdefault(name, []).append((report["step"], report[name]))
+    return points
 
 
 @dataclass(eq=False)
 class Live:
-    """A watcher of stages: while a stage is running, it shows the runs that wait for it (`watched`, by stage). The
+    """A watcher of stages: while one is running, it shows the runs that wait for it (`watched`, by stage). The
     experiment is introduced by a `question` and the views that its links open. Once it is `over`, nothing more is
-    shown. `turn` lets one thread at a time show something, or end it."""
+    shown; if it was `stopped`, the runs `shown` so far are marked as run by nobody."""
 
     tracker: Tracker
+    journal: Journal
     data: Data
     question: str
     views: dict[str, View]
@@ -50,92 +120,77 @@ class Live:
     sheets: set[tuple[tuple[str, str], int]] = field(default_factory=set)
     system: System = field(default_factory=System)
     over: threading.Event = field(default_factory=threading.Event)
-    turn: threading.Lock = field(default_factory=threading.Lock)
+    stopped: bool = False
 
-    def expect(self, watched: Watched, stages: Iterable[Stage]) -> None:
-        """Add a run that waits for these stages."""
-        for stage in stages:
-            self.watched.setdefault(stage.id, []).append(watched)
+    @staticmethod
+    def of(tracker: Tracker, plan: Plan, provenance: dict[str, Any], journal: Journal, folder: Path) -> Live:
+        """The watcher of a plan whose results are in `folder`."""
+        head = head_of(plan.grid, plan.planned, plan.here.data, None, provenance)
+        judged = [stage.rung for stage in plan.stages() if stage.rung and stage.kind == "samples"]
+        views = view_in((standing(folder) or {}) | head, last=min(judged, default=0))
+        return Live(tracker, journal, plan.here.data, head["question"], views)
 
-    def watch(self, more: dict[str, list[Watched]]) -> None:
-        """Add runs that wait for stages, by the id of the stage."""
-        self.watched |= more
+    def watch(self, runs: Iterable[Watched]) -> None:
+        """Add runs, each of which is shown while one of its stages is under way."""
+        for run in runs:
+            for stage in run.stages:
+                self.watched.setdefault(stage.id, []).append(run)
 
     def note(self, event: Event[Stage]) -> None:
-        """Take note of what happened to a stage; the stage of a rung may also run its training, up to the rung."""
-        stage = event.stage
-        ids = {stage.id, stage.trained.id}
-        if event.kind == "started":
-            self.running |= ids & self.watched.keys()
-        elif event.kind in ("ended", "elsewhere", "left_out"):
-            self.running -= ids
+        """Take note of what happened to a stage."""
+        if event.kind in ("started", "elsewhere"):
+            self.running |= {event.stage.id} & self.watched.keys()
+        elif event.kind == "ended":
+            self.running.discard(event.stage.id)
 
     def look(self) -> None:
         """Show the state of everything under way; TrackingError where the store does not answer."""
-        waiting = {watched.key: watched for stage in tuple(self.running) for watched in tuple(self.watched[stage])}
-        under_way = {key: watched for key, watched in list(waiting.items())[:MOST] if self._ours(watched)}
+        waiting = {run.key: run for stage in tuple(self.running) for run in tuple(self.watched[stage])}
+        under_way = dict(list(waiting.items())[:MOST])
         self.tracker.keep(under_way)
-        if under_way:
-            self.tracker.introduce(self.question, self.views)
-        machine = self.system.now() if under_way else {}
-        for key, watched in under_way.items():
-            with self.turn:
-                # Whoever stops does not wait for all of them.
-                if self.over.is_set():
-                    return
-                if self.tracker.show(watched.run(), watched.points(), machine):
-                    self.shown[key] = watched
-                    self._show_samples(key, watched)
+        if not under_way:
+            return
+        self.tracker.introduce(self.question, self.views)
+        machine = self.system.now()
+        for key, run in under_way.items():
+            # Whoever stops does not wait for all of them.
+            if self.over.is_set():
+                return
+            if self.tracker.show(run.run(), run.points(), machine):
+                self.shown[key] = run
+                self._show_samples(run)
 
-    def _ours(self, watched: Watched) -> bool:
-        """True where this driver shows the run: no other driver runs an earlier stage of it."""
-        for stage in watched.stages:
-            if stage.id in self.running:
-                return True
-            if self._elsewhere(stage, watched):
-                return False
-        return False
-
-    def _elsewhere(self, stage: Stage, watched: Watched) -> bool:
-        return stage.id not in self.running and watched.journal.holder(stage.id) is not None
-
-    def _show_samples(self, key: tuple[str, str], watched: Watched) -> None:
+    def _show_samples(self, run: Watched) -> None:
         """Show the samples of each rung where some were judged, once there are any."""
-        for step, samples in watched.samples.items():
-            if (key, step) not in self.sheets:
+        for stage in (stage for stage in run.stages if stage.rung and stage.kind == "samples"):
+            samples, key = self.journal.folder(stage.id) / SAMPLES, (run.key, stage.rung)
+            if key not in self.sheets and samples.exists():
+                self.sheets.add(key)
                 images = read_tensors(samples)[0]["samples"]
-                sheet = write_sheet(samples.with_name(f"{SHEET}{step}"), images, self.data)
-                self.tracker.show_samples(key, sheet, step)
-                self.sheets.add((key, step))
+                sheet = write_sheet(samples.with_name(f"samples_at_{stage.rung}"), images, self.data)
+                self.tracker.show_samples(run.key, sheet, stage.rung)
 
-    def leave(self) -> None:
-        """Show no more; runs that were shown and are not over are marked as run by nobody."""
-        self.over.set()
-        # A store that has gone away is found by the driver when it publishes.
-        with self.turn, suppress(TrackingError):
-            for key, watched in self.shown.items():
-                if not any(self._elsewhere(stage, watched) for stage in watched.stages):
-                    self.tracker.leave(key)
+    def until_over(self) -> None:
+        """Look now and then. The driver meets a store that goes away, or a damaged file, too, and says what to do."""
+        with suppress(TrackingError, InputError, OSError):
+            while not self.over.wait(SECONDS):
+                if self.tracker.is_open:
+                    self.look()
+            for key in self.shown if self.stopped else ():
+                self.tracker.leave(key)
 
 
 @contextmanager
 def watching(live: Live | None) -> Iterator[None]:
-    """Update what is under way now and then; a store that fails is not asked again."""
+    """Show what is under way meanwhile; whoever stops waits a moment for the store, and no longer."""
     if live is None:
         yield
         return
-    thread = threading.Thread(target=_watch, args=(live,), daemon=True)
+    thread, live.stopped = threading.Thread(target=live.until_over, daemon=True), True
     thread.start()
     try:
         yield
+        live.stopped = False
     finally:
         live.over.set()
-        thread.join()
-
-
-def _watch(live: Live) -> None:
-    # A store that goes away, or a damaged file, is found by the driver too, which says what to do.
-    with suppress(TrackingError, InputError, OSError):
-        while not live.over.wait(SECONDS):
-            if live.tracker.is_open:
-                live.look()
+        thread.join(PATIENCE if live.stopped else None)

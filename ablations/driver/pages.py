@@ -1,108 +1,142 @@
-"""The end of a command: tables, figures and report of a results folder, and what the terminal says."""
+"""Pages of a results folder, its delivery to the store, and the end of a command: what the terminal says.
+
+Where the store fails, a warning says how to deliver later.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from tempfile import TemporaryDirectory
+from typing import TypeVar
 
-from ablations.driver.bar import minutes, waiting
-from ablations.driver.page_cache import last_shown, remember
-from ablations.driver.plan import Round
-from ablations.driver.written import summarised
-from ablations.engine.disk import in_bytes, left_by
+from ablations.driver.progress import bar
+from ablations.driver.summary import NAMED, opening
+from ablations.driver.trained_cells import forgetting_damaged
+from ablations.engine.files import Damaged, bytes_of, in_bytes
 from ablations.engine.journal import FOLDER, Journal
+from ablations.results.folder import standing
 from ablations.results.records import Record
+from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.model import write_model
+from ablations.tracking.sqlite_file import Summary
+from ablations.tracking.uris import rescue
+from analysis.files import read_json
 from analysis.labels import counted
-from analysis.links import without_password
 
-Stop = Literal["", "interrupted", "hours"]
-"""The reason why a command stopped before its end, if it did: a signal, or because its hours are over."""
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The end of a command: its records; its tracker (None once it has failed); the last complete round (None where
-    there is none), and whether it was `printed` already; how many trainings have finished, of how many; what stopped
-    it; and the seconds that all commands have spent on the grid."""
+    """The end of a command: its records; its tracker, None once it has failed; and whether it was stopped before its
+    end."""
 
     records: list[Record]
     tracker: Tracker | None
-    shown: Round | None
-    printed: bool
-    finished: int
-    trainings: int
-    stop: Stop
-    seconds: float
+    stopped: bool
 
 
 def finish(folder: Path, journal: Journal, ended: Ended) -> int:
-    """Write tables, figures and summary of the last complete round, if they changed, and say how to continue; the exit
-    code."""
-    if ended.shown is None:
-        print(f"{ended.finished} of {ended.trainings} trainings finished; nothing to show yet")
-    elif ended.stop and ended.printed:
-        # Its pages were drawn, and its table printed, beside what was stopped.
-        print(f"\n{folder}/ shows {ended.shown.named}{', which is preliminary' * ended.shown.preliminary}")
-    else:
-        show(folder, ended.tracker)
-    if ended.records:
-        print(kept_in(journal, folder.parent, ended.records))
-    if ended.stop == "interrupted":
-        print("interrupted: finished stages are kept, the same command continues")
-        return 130
-    if ended.stop == "hours":
-        spent = f"all commands here have taken {minutes(ended.seconds)}"
-        print(f"the hours are over ({spent}): finished stages are kept, the same command with more hours goes on")
-    failed = [r for r in ended.records if r.status == "failed" or (r.status == "interrupted" and not ended.stop)]
-    for item in failed[:5]:
+    """Write tables, figures and summary, and say what there is, or how to continue; the exit code."""
+    if ended.stopped:
+        return stop(folder, ended)
+    show(folder, ended.tracker)
+    print(kept_in(journal, folder.parent, ended.records))
+    failed = [item for item in ended.records if item.status in ("failed", "interrupted")]
+    for item in failed[:NAMED]:
         print(f"{item.status}: {item.planned.name}, seed {item.planned.cell.seed}: {item.reason}")
     unmeasured = list(dict.fromkeys(line for item in ended.records for line in item.unmeasured))
-    for line in unmeasured[:5]:
+    for line in unmeasured[:NAMED]:
         print(line)
     return 1 if failed or unmeasured else 0
 
 
+def stop(folder: Path, ended: Ended) -> int:
+    """Say what there is of a command that was stopped; its exit code. Nothing is drawn or delivered, which takes
+    long."""
+    now = (standing(folder) or {})["round"]
+    print(f"\n{now['finished']} of {now['trainings']} trainings finished")
+    if ended.tracker is not None and (left := undelivered(folder, ended.records)):
+        again = rescue(folder, ended.tracker.uri)
+        print(f"MLflow lacks {counted(left, 'finished run')}: the same command delivers, or {again}")
+    print("interrupted: finished stages are kept, the same command continues")
+    return 130
+
+
 def show(folder: Path, tracker: Tracker | None) -> None:
-    """Draw the pages and give the store its summary, unless both are up to date; print what there is."""
-    last = last_shown(folder)
-    text = last.said if last is not None else drawn(folder)
-    print(text)
+    """Draw the pages and give the store its summary; print what there is."""
+    with bar("drawing the report", None):
+        text = write_pages(folder)
     names = [name for name in ("report.html", "table.md", "figures", "samples", "runs.csv") if (folder / name).exists()]
-    print(f"\nfiles    {folder}/  ({', '.join(names)}, …)")
-    summary = None if tracker is None else summarised(folder, tracker)
+    print(f"{text}\n\nfiles    {folder}/  ({', '.join(names)}, …)")
+    summary = summarised(folder, tracker)
     if tracker is not None and summary is not None:
-        print(f"MLflow   {summary.link}")
-        if not tracker.uri.startswith("http"):
-            print(f"         opens once this runs: mlflow ui --backend-store-uri {without_password(tracker.uri)}")
-    remember(folder, text, summary)
+        print("\n".join([f"MLflow   {summary.link}", *opening(tracker)]))
 
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
     """A line that says where the stages of these cells are, and their size."""
-    line = f"disk     {taken(journal.root, records)}"
-    if journal.address != str((results / FOLDER).resolve()):
-        # Nobody frees these but who knows what else needs them.
-        return f"{line}, in {journal.root}"
-    return f"{line}; python -m ablations.clean frees what nobody needs"
-
-
-def taken(root: Path, records: list[Record]) -> str:
-    """The disk space of the stages of these cells, in words."""
-    stages = left_by(root, {stage.id for item in records for stage in item.planned.stages})
-    return f"{in_bytes(sum(left.bytes for left in stages))} in {counted(len(stages), 'stage')} of these cells"
-
-
-def drawn(folder: Path) -> str:
-    """Write the pages, with a sign of life, because it takes seconds."""
-    with waiting("drawing the report"):
-        return write_pages(folder)
+    ids = {stage.id for item in records for stage in item.planned.stages}
+    sizes = [bytes_of(folder) for stage_id in ids if (folder := journal.folder(stage_id)).is_dir()]
+    # A journal that is elsewhere nobody frees but who knows what else needs it.
+    own = journal.root.resolve() == (results / FOLDER).resolve()
+    how = "; python -m ablations.clean frees what nobody needs" if own else f", in {journal.root}"
+    return f"disk     {in_bytes(sum(sizes))} in {counted(len(sizes), 'stage')} of these cells{how}"
 
 
 def write_pages(folder: Path) -> str:
-    """Write tables, figures and report of a results folder; returns what a terminal shows of it. The runs must have
+    """Write tables, figures and report of a results folder; returns what a terminal shows of it. Its runs must have
     been delivered, because the report links to them; the summary comes after it, because it carries all of it."""
     from analysis import pages
 
     return pages.write_pages(folder)
+
+
+def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
+    """Publish to the tracker; None where that fails."""
+    return None if _sent(lambda to: to.publish(folder), tracker, folder) is None else tracker
+
+
+def summarised(folder: Path, tracker: Tracker | None) -> Summary | None:
+    """The store's summary of the pages, sent; None where that fails."""
+    return _sent(lambda to: to.summarise(folder), tracker, folder)
+
+
+def _sent(act: Callable[[Tracker], T], tracker: Tracker | None, folder: Path) -> T | None:
+    if tracker is None:
+        return None
+    try:
+        return act(tracker)
+    except TrackingError as error:
+        print(f"warning: {error}. Results are safe in {folder}; deliver later: {rescue(folder, tracker.uri)}")
+        return None
+
+
+def undelivered(folder: Path, records: Iterable[Record]) -> int:
+    """The number of finished cells and seeds among these that were not delivered from this folder."""
+    there = (read_json(folder / "tracking.json") or {}).get("runs", {})
+    over = [item.planned for item in records if item.status == "finished"]
+    return sum(str(item.cell.seed) not in there.get(item.cell_id, {}) for item in over)
+
+
+def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
+    """Give each run of a finished cell its weights as an MLflow model (`tracking.models=true`), unless it has them."""
+    for item in (item.planned for item in records if item.status == "finished"):
+        parts, tags = item.parts, {"cell_id": item.cell_id, "seed": str(item.cell.seed)}
+        if parts is None:
+            continue
+        try:
+            if tracker.model_in(tags) == parts.training:
+                continue
+            with TemporaryDirectory() as place:
+                with forgetting_damaged(journal):
+                    write_model(Path(place), item.cell, parts, journal)
+                tracker.attach_model(tags, Path(place), parts.training)
+        except Damaged as error:
+            print(f"warning: {error}. Its model is delivered then")
+        except TrackingError as error:
+            print(f"warning: {error}. Models are delivered when the same command is given again")
+            return

@@ -2,9 +2,8 @@
 
     work ─▶ meet: wait until all have brought their batch; one computes for all; each takes its result ─▶ work ─▶ …
 
-Only the thread that works holds the floor, so that what one stage does to the process (its global random numbers, say)
-does not mix with another's. A stage that ends or fails leaves the others to go on; its lease, its files and its failure
-are its own. This module does not know what they compute together.
+So what one stage does to the process (its global random numbers, say) does not mix with another's. A stage that ends or
+fails leaves the others to go on. This module does not know what they compute together.
 """
 
 from __future__ import annotations
@@ -29,18 +28,14 @@ class Company:
 
     def make(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
         """Compute the results of all that was brought, and wake those who wait."""
-        seats = list(self.brought)
         began = time.monotonic()
-        made: Sequence[Any]
         try:
-            made = work([self.brought[seat] for seat in seats])
-            if len(made) != len(seats):
-                raise ValueError(f"{len(made)} shares were made for {len(seats)}")
+            shares: dict[Seat, Any] = dict(zip(self.brought, work(list(self.brought.values())), strict=True))
         except BaseException as error:
-            made = [error] * len(seats)
-        for seat, share in zip(seats, made, strict=True):
-            seat.seconds += (time.monotonic() - began) / len(seats)
-            self.shares[seat] = share
+            shares = dict.fromkeys(self.brought, error)
+        for seat in shares:
+            seat.seconds += (time.monotonic() - began) / len(shares)
+        self.shares |= shares
         self.brought.clear()
         self.floor.notify_all()
 
@@ -50,8 +45,7 @@ class Seat:
 
     def __init__(self, company: Company) -> None:
         self.company = company
-        self.seconds = 0.0
-        self.since = 0.0
+        self.seconds = self.since = 0.0
 
     def __enter__(self) -> Seat:
         self.company.floor.acquire()
@@ -68,11 +62,8 @@ class Seat:
         return self.seconds + time.monotonic() - self.since
 
     def meet(self, mine: T, work: Callable[[Sequence[T]], Sequence[R | Exception]]) -> R:
-        """Wait until all who are present have brought something, and return this stage's result of the common work.
-
-        If the work fails on all of it, or some result is an exception, each stage has it done for its own part alone:
-        so only the stage that brought the cause fails.
-        """
+        """Wait until all who are present have brought something, and return this stage's result of the common work. If
+        that fails, or its own result is an exception, its part is done alone: only who brought the cause fails."""
         company = self.company
         self.seconds = self.clock()
         company.brought[self] = mine
@@ -88,15 +79,12 @@ class Seat:
 
 
 def size_of_next(stages: int, devices: int, most: int) -> int:
-    """The size of the first company of so many similar stages: all companies have one size, at most `most`, and use all
-    free devices."""
-    companies = max(devices, -(-stages // most))
-    return -(-stages // companies)
+    """The size of the first company of so many similar stages: all have one, at most `most`, and use all devices."""
+    return -(-stages // max(devices, -(-stages // most)))
 
 
 def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | BaseException]:
-    """The outcome of the work of each place, or its error: each runs in a thread, with a seat in one company."""
-    company = Company(seats)
+    """The outcome of the work of each place, or its error, an exit too: each has a thread and a seat in a company."""
     ends: dict[int, R | BaseException] = {}
 
     def sit(place: int, seat: Seat) -> None:
@@ -104,10 +92,9 @@ def side_by_side(seats: int, work: Callable[[int, Seat], R]) -> list[R | BaseExc
             try:
                 ends[place] = work(place, seat)
             except BaseException as error:
-                # An exit, too: whoever asked for all of them is to learn how each ended.
                 ends[place] = error
 
-    threads = [threading.Thread(target=sit, args=item) for item in enumerate(list(company.present))]
+    threads = [threading.Thread(target=sit, args=item) for item in enumerate(list(Company(seats).present))]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,31 +1,25 @@
-"""The files of a stage's folder that the journal knows by name: what a stage leaves for good, and what it needs on its
-way.
+"""The files of a stage's folder: those that the journal knows by name, and their size.
 
 Every file that ends in .safetensors is an artefact: it names its stage and carries a digest of its content.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from analysis.errors import InputError
+from analysis.files import size_of
 
 CHECKPOINT = "checkpoint.safetensors"
 """The state from which a stopped training continues."""
-BEFORE = "checkpoint-before.safetensors"
-"""The checkpoint before that, from which it continues if the last one is damaged."""
-AVERAGE = "average-"
-"""The beginning of the names of averages at rungs."""
-FORK = "fork-"
-"""The beginning of the names of states from which shorter trainings continue."""
+STATE = "state.safetensors"
+"""The state in which a segment of a training ended, until the next segment has ended."""
 STAGE, DIGEST = "stage", "sha256"
-"""Keys of an artefact's header: the stage that wrote it, and the hash of its tensors."""
+"""Keys of an artefact's header, and of a result: the stage that wrote it, and the hash of its content."""
 
 
 class Damaged(InputError):
-    """An artefact is missing, cut, altered or another stage's; `folder` is that of the stage whose artefact it should
-    be."""
+    """An artefact is missing, cut, altered or another stage's; `folder` is that of the stage that should make it."""
 
     def __init__(self, path: Path, why: str) -> None:
         super().__init__(f"{path} {why}: the command of its grid makes it anew")
@@ -33,7 +27,20 @@ class Damaged(InputError):
         self.what = f"{path.name} {why}"
 
 
-def kept(names: Iterable[str]) -> list[str]:
-    """The files that a stage leaves for good, in order: tensors, without checkpoints and what was needed on the way."""
-    tensors = (name for name in sorted(names) if name.endswith(".safetensors") and name not in (CHECKPOINT, BEFORE))
-    return [name for name in tensors if not name.startswith((".", AVERAGE, FORK))]
+def kept(folder: Path) -> list[Path]:
+    """The artefacts that a stage leaves for good."""
+    return [path for path in sorted(folder.glob("[!.]*.safetensors")) if path.name not in (CHECKPOINT, STATE)]
+
+
+def bytes_of(folder: Path) -> int:
+    """The bytes of all files below a folder; one that vanishes meanwhile counts as nothing."""
+    return sum(size_of(path) or 0 for path in folder.rglob("*") if path.is_file())
+
+
+def in_bytes(count: float) -> str:
+    """A number of bytes as it is read: 512 B, 1.2 MB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 999.5:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

@@ -1,79 +1,67 @@
-"""One stage in a worker, from the files that it needs to the files that it leaves.
-
-A worker holds the lease of its stage's folder meanwhile (`lease`), and writes nothing there once it has lost it.
-"""
+"""One stage in a worker, from the files that it needs to the files that it leaves."""
 
 from __future__ import annotations
 
 import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ablations.engine.company import Seat, side_by_side
-from ablations.engine.files import BEFORE, CHECKPOINT, Damaged
-from ablations.engine.journal import DAMAGED, STOPPED, Failure, Journal
-from ablations.engine.lease import ELSEWHERE, Elsewhere, LeaseLost, leased
+from ablations.engine.files import CHECKPOINT, Damaged
+from ablations.engine.journal import Failure, Journal
+from ablations.engine.locks import STAGE_LOCK, tried
 from ablations.engine.stage import Bench, Stage
+
+ELSEWHERE = "elsewhere"
+"""The status of a stage that another process runs."""
 
 
 def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = None) -> str:
-    """Run a stage unless it has its result, and return how it ended.
-
-    That is "finished", "diverged", "failed" (the journal has the traceback), "damaged" where its input is, whose result
-    is forgotten now, or "elsewhere" where another process runs it, or something that it needs for itself.
-    """
-    with leased(journal.shelf(stage.id)) as lease:
-        if lease is None:
-            return ELSEWHERE
-        if seat is not None and _was_stopped(stage, journal):
-            # While it waited for its turn among the others.
-            return ELSEWHERE
-        try:
-            return _performed(stage, Bench(stage.id, journal, device, lease, stage.id, seat=seat))
-        except LeaseLost as lost:
-            if not _was_stopped(stage, journal):
-                print(f"{stage.kind} {stage.id} was stopped here: {lost}", file=sys.stderr)
-            return ELSEWHERE
-        except Elsewhere:
-            return ELSEWHERE
-
-
-def _was_stopped(stage: Stage, journal: Journal) -> bool:
-    """True where the command has given the stage up: it forgot all earlier failures of it before the stage began."""
-    failure = journal.failure(stage.id)
-    return failure is not None and failure.kind == STOPPED.kind
-
-
-def perform_all(stages: Sequence[Stage], journal: Journal, device: str) -> list[str | BaseException]:
-    """Run stages side by side: the status of each, or the error with which not even its failure could be written."""
-    return side_by_side(len(stages), lambda place, seat: perform(stages[place], journal, device, seat))
+    """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
+    why), or "elsewhere" where another process runs it."""
+    try:
+        with tried(journal.folder(stage.id) / STAGE_LOCK) as mine:
+            return _performed(stage, Bench(stage.id, journal, device, seat)) if mine else ELSEWHERE
+    except OSError as error:
+        # Not even its failure could be written: the disk is full, say.
+        print(f"{stage.kind} {stage.id}: {error}", file=sys.stderr)
+        return "failed"
 
 
 def _performed(stage: Stage, bench: Bench) -> str:
-    """The status of a stage after it ran; Elsewhere where another process has it."""
-    journal, lease = bench.journal, bench.lease
-    left = journal.result(stage.id)
-    if left is not None:
-        return left.status
+    journal = bench.journal
+    if (before := journal.result(stage.id)) is not None:
+        return before.status
+    for half in bench.folder.glob(".*.safetensors.*"):
+        # Of a writer that was killed.
+        half.unlink()
     try:
-        stage.perform(bench)
-    except Elsewhere:
-        raise
-    except Damaged as error:
-        lease.check()
-        journal.forget_result(error.folder.name)
-        lease.check()
-        journal.write_failure(stage.id, Failure.of(error, ""))
-        return DAMAGED
+        result = stage.run(bench)
+        journal.write_result(stage.id, result)
     except Exception as error:
-        lease.check()
-        journal.write_failure(stage.id, Failure.of(error, traceback.format_exc()))
+        if isinstance(error, Damaged):
+            journal.forget_result(error.folder.name)
+        journal.write_failure(stage.id, Failure.of(error))
         return "failed"
-    ended = journal.result(stage.id)
-    if ended is None:
-        # One of several processes has said why.
-        failure = journal.failure(stage.id)
-        return DAMAGED if failure is not None and failure.kind == "damaged" else "failed"
     journal.forget_failure(stage.id)
-    journal.discard(stage.id, CHECKPOINT, BEFORE)
-    return ended.status
+    journal.discard(stage.id, CHECKPOINT)
+    return result.status
+
+
+def perform_all(
+    stages: Sequence[Stage],
+    journal: Journal,
+    device: str,
+    ended: Callable[[Stage, str], object] = lambda stage, status: None,
+) -> list[str]:
+    """Run stages side by side, one alone without company: the status of each, which is also told as it has `ended`."""
+
+    def sit(place: int, seat: Seat | None = None) -> str:
+        status = perform(stages[place], journal, device, seat)
+        ended(stages[place], status)
+        return status
+
+    ends = side_by_side(len(stages), sit) if len(stages) > 1 else [sit(0)]
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    return [str(end) for end in ends]

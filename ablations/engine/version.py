@@ -4,46 +4,37 @@ from __future__ import annotations
 
 import hashlib
 import subprocess
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
-NUMBERS_COME_FROM = (*PACKAGES, "pyproject.toml")
-"""The files that numbers depend on: a checkout's version is "-dirty" where these differ from the commit."""
+"""The packages that numbers depend on."""
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """The package's version and, in a checkout, the commit. Asked once: a process keeps the code that it started
-    with."""
+@cache
+def code_version(root: Path = ROOT) -> str:
+    """The package's version and, in a checkout, 8 digits of the commit, "-dirty" where what makes numbers differs from
+    it. Asked once: a process keeps the code that it started with."""
+    number = version("diffusion-ablations")
     try:
-        number = version("diffusion-ablations")
-    except PackageNotFoundError:
-        number = "0"
-    commit = _commit(ROOT) if (ROOT / ".git").exists() else ""
-    return f"{number}+{commit}" if commit else number
+        if not (root / ".git").exists():
+            return number
+        commit = _git(root, "rev-parse", "--short=8", "HEAD")
+        changed = _git(root, "diff", "--name-only", "HEAD", "--", *PACKAGES, "pyproject.toml")
+    except (OSError, subprocess.CalledProcessError):
+        return number
+    return f"{number}+{commit}{'-dirty' if changed else ''}"
 
 
-@lru_cache(maxsize=1)
+@cache
 def source_digest() -> str:
     """8 hex digits of all source that numbers depend on: equal wherever it lies, and however it was installed."""
     digest = hashlib.sha256()
-    for package in PACKAGES:
-        for file in sorted((ROOT / package).rglob("*.py")):
-            digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
+    for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
+        digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
     return digest.hexdigest()[:8]
-
-
-def _commit(root: Path) -> str:
-    """8 digits of the commit, "-dirty" where the code differs from it; empty where git does not say."""
-    try:
-        commit = _git(root, "rev-parse", "--short=8", "HEAD")
-        changed = _git(root, "diff", "--name-only", "HEAD", "--", *NUMBERS_COME_FROM)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return f"{commit}-dirty" if changed else commit
 
 
 def _git(root: Path, *words: str) -> str:

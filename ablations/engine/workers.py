@@ -1,87 +1,185 @@
-"""Workers: each takes a stage and a device, and gives a future of how the stage ended."""
+"""Workers: each takes a group of stages and a device, runs them side by side, and says how each ended.
+
+A worker that is killed costs the stages that it had not ended, and is replaced. Workers end with the process that
+started them, whatever ends that, and leave Ctrl-C to it.
+"""
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
+import threading
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from concurrent.futures import Future
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection, wait
+from typing import Any
 
 from ablations.engine.journal import Journal
-from ablations.engine.perform import perform
+from ablations.engine.perform import perform_all
 from ablations.engine.stage import Stage
 
+PRELOADED = "ablations.stages.preloaded"
+"""The module that imports what workers need."""
+CONTEXT = multiprocessing.get_context("forkserver")
+"""The way to start them: each is forked from a process that has imported what it needs."""
+DIED = "died"
+"""The status of a stage whose worker ended before it: it was killed, ran out of memory, or lost its GPU."""
 
-class WorkerDied(Exception):
-    """The worker of a stage ended before the stage did: it was killed, or ran out of memory."""
+Ended = tuple[str, str]
+"""A stage's id, and the status that it ended with."""
 
 
 class Workers(ABC):
-    """The workers that a launcher starts, and that run stages until they are closed."""
+    """Workers that run stages until they are closed, one for each of these devices, `most` side by side in each."""
 
+    devices: list[str]
     most: int = 1
-    """The most stages that run side by side on a device."""
-    prompt: bool = False
-    """True where a stage begins as soon as it is submitted, and does not wait for a place."""
 
     @abstractmethod
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        """Run a stage on a device: a future of its status, "finished", "diverged" or "failed", or "elsewhere" where
-        another command runs it."""
-
-    def submit_all(self, stages: Sequence[Stage], device: str) -> list[Future[str]]:
-        """Run stages on a device side by side: their futures. Asked for more than one only where `most` allows it."""
-        return [self.submit(stage, device) for stage in stages]
-
-    def over(self, future: Future[str]) -> bool:
-        """True where a future has an outcome, or will never have one."""
-        return future.done()
+    def free(self) -> list[str]:
+        """The device of each worker that has nothing to do."""
 
     @abstractmethod
-    def status(self, future: Future[str]) -> str:
-        """The status of a future that is over. WorkerDied where its worker died, OSError where not even a failure could
-        be written down."""
+    def submit(self, stages: Sequence[Stage], device: str) -> None:
+        """Have a free worker of this device run stages."""
 
     @abstractmethod
-    def cancel(self, future: Future[str]) -> None:
-        """Stop the stage of a future, so that its worker can take another."""
-
-    def more(self) -> list[str]:
-        """The devices that joined since the last call: each takes one more stage."""
-        return []
+    def ended(self, seconds: float) -> list[Ended]:
+        """The stages that have ended, as soon as there is one, or none after so many seconds."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all workers, whatever they do."""
-
-
-class Starts(Protocol):
-    """The part of a launcher that dispatch uses."""
-
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        """Workers that keep their journal in this folder."""
+        """End all workers, whatever they do; what is submitted afterwards has new ones."""
 
 
 class ThisProcess(Workers):
     """The process that the command runs in: submitting a stage runs it to its end."""
 
-    def __init__(self, journal: str) -> None:
-        self.journal = Journal(Path(journal))
+    def __init__(self, journal: Journal, device: str) -> None:
+        self.journal = journal
+        self.devices = [device]
+        self.over: list[Ended] = []
 
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        future: Future[str] = Future()
-        try:
-            future.set_result(perform(stage, self.journal, device))
-        except OSError as error:
-            future.set_exception(error)
-        return future
+    def free(self) -> list[str]:
+        return [] if self.over else self.devices
 
-    def status(self, future: Future[str]) -> str:
-        return future.result()
+    def submit(self, stages: Sequence[Stage], device: str) -> None:
+        perform_all(stages, self.journal, device, lambda stage, status: self.over.append((stage.id, status)))
 
-    def cancel(self, future: Future[str]) -> None:
-        """Nothing is under way once it has been submitted."""
+    def ended(self, seconds: float) -> list[Ended]:
+        if not self.over:
+            time.sleep(seconds)
+        over, self.over = self.over, []
+        return over
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+class Worker:
+    """A process on a device, and the stages that it was given and has not ended."""
+
+    def __init__(self, device: str, *given: Any) -> None:
+        self.device = device
+        self.stages: list[str] = []
+        self.connection, theirs = CONTEXT.Pipe()
+        self.process = CONTEXT.Process(target=_serve, args=(theirs, device, *given), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def give(self, stages: Sequence[Stage]) -> None:
+        """Have it run stages."""
+        self.stages = [stage.id for stage in stages]
+        # One that was killed at this moment is found dead when it is asked.
+        with suppress(OSError):
+            self.connection.send(stages)
+
+    def ended(self) -> list[Ended]:
+        """What it has said, or that it is dead."""
+        try:
+            stage_id, status = self.connection.recv()
+        except (EOFError, OSError):
+            self.stop()
+            lost, self.stages = self.stages, []
+            return [(stage_id, DIED) for stage_id in lost]
+        self.stages.remove(stage_id)
+        return [(stage_id, status)]
+
+    def stop(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.join()
+
+
+class Processes(Workers):
+    """A worker process for each of these devices, started when it is needed; it calls `begin`."""
+
+    def __init__(self, journal: Journal, devices: list[str], begin: Callable[[], None], most: int = 1) -> None:
+        self.devices, self.most = devices, most
+        self.given = (journal, begin)
+        self.workers: list[Worker] = []
+
+    def free(self) -> list[str]:
+        free = list(self.devices)
+        for worker in self.workers:
+            if worker.stages:
+                free.remove(worker.device)
+        return free
+
+    def submit(self, stages: Sequence[Stage], device: str) -> None:
+        self.workers = [worker for worker in self.workers if worker.stages or worker.process.is_alive()]
+        idle = (worker for worker in self.workers if worker.device == device and not worker.stages)
+        if (worker := next(idle, None)) is None:
+            worker = Worker(device, *self.given)
+            self.workers.append(worker)
+        worker.give(stages)
+
+    def ended(self, seconds: float) -> list[Ended]:
+        under_way: dict[Any, Worker] = {worker.connection: worker for worker in self.workers if worker.stages}
+        if not under_way:
+            time.sleep(seconds)
+        return [end for connection in wait(list(under_way), seconds) for end in under_way[connection].ended()]
+
+    def close(self) -> None:
+        for worker in self.workers:
+            worker.stop()
+        self.workers = []
+
+
+def warm_up() -> None:
+    """Start the process that workers are forked from, unless it runs; it ends with the last process that uses it."""
+    CONTEXT.set_forkserver_preload([PRELOADED])
+    forkserver.ensure_running()
+
+
+def _serve(connection: Connection, device: str, journal: Journal, begin: Callable[[], None]) -> None:
+    """In a new worker: run what arrives, and end with the process that sends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    begin()
+
+    def told(stage: Stage, status: str) -> None:
+        end_if_lost(stage, status, device)
+        connection.send((stage.id, status))
+
+    # The driver may be gone.
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            perform_all(connection.recv(), journal, device, told)
+
+
+def _end_with_parent() -> None:
+    driver = multiprocessing.parent_process()
+    assert driver is not None, "a worker has a driver"
+    driver.join()
+    os._exit(1)
+
+
+def end_if_lost(stage: Stage, status: str, device: str) -> None:
+    """End this worker where a failed stage has broken its GPU: whatever came next would fail there, too."""
+    if status == "failed" and stage.has_lost(device):
+        os._exit(1)

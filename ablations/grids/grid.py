@@ -27,6 +27,7 @@ from ablations.settings.making import make_cell
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
 from ablations.stages.restore import Parts
+from ablations.stages.samples import SamplesStage
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 
@@ -237,13 +238,14 @@ class Planned:
     @property
     def sets(self) -> int:
         """The number of generated sets that are judged on test data; 0 where none is."""
-        return sum(stage.drawn for stage in self.stages if stage.held_out == "test")
+        return sum(stage.sets for stage in self.stages if stage.held_out == "test" and not stage.optional)
 
     @property
     def parts(self) -> Parts | None:
         """The stages that hold what it learns; None where it makes no sense."""
-        ids = {stage.kind: stage.id for stage in self.stages}
+        ids = {stage.kind: stage.id for stage in self.stages if not stage.optional}
         learned = ids.get("training", ids.get("autoencoder"))
         if learned is None:
             return None
-        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), ids.get("guide"), ids.get("guidance"))
+        guides = (stage.parts.guide for stage in self.stages if isinstance(stage, SamplesStage) and stage.parts.guide)
+        return Parts(learned, ids.get("fit"), ids.get("autoencoder"), next(guides, None), ids.get("guidance"))

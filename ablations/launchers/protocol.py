@@ -1,68 +1,53 @@
-"""Axis: where stages run.
+"""Where stages run: a launcher is chosen like a choice of an axis, and changes no number and no identity.
 
-    Launcher ──▶ Workers: each takes a stage and a device, and gives a future of how the stage ended
-    Dispatch ──▶ which stage starts when, on which device (`engine.dispatch`)
+    Launcher.start ──▶ Workers, to which the scheduler gives stages (`engine.scheduler`)
 
-A launcher is a choice like any other: a frozen class, a file in `configs/launcher/`, fields that are set as
-`launcher.FIELD=`. Where stages run is no part of any identity, and changes no number.
+It is a frozen class with a file in `configs/launcher/`, whose fields are set as `launcher.FIELD=`.
 """
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import torch
 
+from ablations.engine.journal import Journal
 from ablations.engine.workers import Workers
 from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.settings.request import Common, check_device
-from ablations.stages.devices import devices_of
-from ablations.stages.machine import kind_of_machine
+from ablations.stages.devices import kind_of_machine
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Launcher(ABC):
     """A place where stages run."""
 
-    @abstractmethod
-    def devices(self, device: str, threads: int) -> list[str]:
-        """The devices on which stages run at a time, for the `device` that was asked for and cells of so many threads.
-        InputError where there is none such."""
-
     @property
     def most(self) -> int:
         """The most trainings that a worker runs side by side."""
         return 1
 
-    def packed(self, devices: list[str], fit: Callable[[list[str]], int]) -> list[str]:
-        """These devices, each repeated where the launcher lets several stages run at a time on a GPU by its memory:
-        `fit` measures how many fit on each."""
-        return devices
-
-    def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """The value of a function, called where stages with this device run: here, unless that is elsewhere."""
-        return function(*given)
+    @abstractmethod
+    def devices(self, device: str, threads: int) -> list[str]:
+        """The devices on which stages run at a time, for the `device` that was asked for and cells of so many threads.
+        InputError where there is none such."""
 
     def precision(self, asked: Asked, device: str) -> Precision:
         """The precision that cells with this setting are trained in on a device."""
-        return self.there(device, resolve_precision, asked, torch.device(devices_of(device)[0]))
+        return resolve_precision(asked, torch.device(device))
 
     def kind(self, device: str) -> str:
         """The kind of machine that stages run on; "" where there may be several."""
-        return self.there(device, kind_of_machine, torch.device(devices_of(device)[0]))
+        return kind_of_machine(torch.device(device))
 
     @abstractmethod
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        """Workers that keep their journal in this folder."""
+    def start(self, journal: Journal, devices: list[str]) -> Workers:
+        """Workers that run stages with this journal on these devices."""
 
 
 def launcher_of(request: Common) -> Launcher:

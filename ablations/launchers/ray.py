@@ -1,89 +1,185 @@
-"""Stages on the nodes of a Ray cluster: `cluster` says which nodes there are, `tasks` what runs on them.
+"""Stages as tasks of a Ray cluster, whose nodes all see the folder of results (NFS, or another shared file system).
 
-Numbers are those of any other launcher, and a command that is killed continues from its journal.
+Ray finds a node for each, and says when a worker or its node is gone; its tasks end with the command.
 """
 
 from __future__ import annotations
 
-import pickle
-from collections.abc import Callable
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, TypeVar
+from functools import partial
+from typing import Annotated, Any
 
-from ablations.engine.workers import Workers
-from ablations.launchers.cluster import AUTO, LOCAL, Need, connected, listed, nodes_of, refusal_of
-from ablations.launchers.nodes import DriverState, Place, call_pickled, new_token
-from ablations.launchers.protocol import Launcher
-from ablations.launchers.tasks import Tasks
+import torch
+from pydantic import Field
+
+from ablations.engine.journal import Journal
+from ablations.engine.perform import perform
+from ablations.engine.stage import Stage
+from ablations.engine.version import source_digest
+from ablations.engine.workers import DIED, Ended, Workers, end_if_lost
+from ablations.launchers.protocol import Launcher, cores
+from ablations.settings.plugins import classes as plugins
 from ablations.settings.request import check_device
-from ablations.stages.devices import SEPARATOR
+from ablations.stages.stage import Stage as CellStage
 from analysis.errors import InputError
+from diffusion_core.precision import Asked, Precision, resolve_precision
 
-T = TypeVar("T")
-
-ASKED_SECONDS = 120.0
-"""Seconds within which a node must answer a question before anything runs."""
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Variables for Ray, unless they are set: it sends no statistics, and does not announce what will change in it."""
+STORE_BYTES = 100_000_000
+"""Bytes of memory for objects in a cluster that is started here: stages leave theirs in files."""
+STOP_SECONDS = 10.0
+"""Seconds for stages to end that were stopped."""
 
 
 @dataclass(frozen=True)
 class Ray(Launcher):
-    """Nodes of a cluster: as many stages at a time as its CPUs and GPUs hold, and more once a node joins.
+    """Nodes of a cluster, named as docs/ray.md says: as many stages at a time as its CPUs and GPUs hold, and more once
+    a node joins. A stage has `gpus_per_cell` of a GPU: with 0.25 each runs four at a time."""
 
-    `address` is HOST:PORT of its head, `auto` for the one that this machine belongs to, or `local`. A stage has
-    `gpus_per_cell` GPUs: a share of one (0.25: four at a time on each), or several that train a large cell together.
-    """
-
-    address: str = AUTO
-    gpus_per_cell: float = 1.0
-
-    def __post_init__(self) -> None:
-        host, _, port = self.address.rpartition(":")
-        if self.address not in (AUTO, LOCAL) and not (host and "/" not in host and port.isdigit()):
-            raise ValueError(f"launcher.address must be HOST:PORT of a head, auto or local, got {self.address}")
-        if self.gpus_per_cell <= 0 or (self.gpus_per_cell > 1 and self.gpus_per_cell % 1):
-            raise ValueError(
-                "launcher.gpus_per_cell must be a share of a GPU, 0.25 say, or a whole number of them, got "
-                f"{self.gpus_per_cell}"
-            )
+    address: str = "auto"
+    gpus_per_cell: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     def devices(self, device: str, threads: int) -> list[str]:
         check_device(device)
-        if ":" in device:
-            raise InputError(f"launcher=ray takes whichever GPUs are free, got device={device}: take device=cuda")
-        nodes = nodes_of(connected(self.address))
-        on_gpus = device == "cuda" or (device == "auto" and any(node.gpus for node in nodes))
-        need = Need(threads, self.gpus_per_cell if on_gpus else 0.0)
-        count = sum(node.holds(need) for node in nodes)
-        if not count:
-            raise InputError(f"no node of the cluster holds a cell, which needs {need}: {listed(nodes)}")
-        gpus = max(1, int(self.gpus_per_cell))
-        return [SEPARATOR.join(f"cuda:{i}" for i in range(gpus)) if on_gpus else "cpu"] * count
-
-    def there(self, device: str, function: Callable[..., T], *given: Any) -> T:
-        """The value of a function, called on a node with such a GPU; for CPUs on this machine, which is a node too."""
-        if device == "cpu":
-            return function(*given)
         ray = connected(self.address)
-        task = ray.remote(max_retries=0)(call_pickled).options(num_cpus=0, num_gpus=self.gpus_per_cell)
-        reference = task.remote(DriverState.here(), pickle.dumps((function, given)))
-        try:
-            answer: T = ray.get(reference, timeout=ASKED_SECONDS)
-        except ray.exceptions.GetTimeoutError as error:
-            ray.cancel(reference, force=True)
-            raise InputError(f"no GPU of the cluster was free within {ASKED_SECONDS:.0f} s: try again later") from error
-        except ray.exceptions.RayTaskError as error:
-            raise refusal_of(error) from error
-        return answer
+        on_gpus = device != "cpu" and (device != "auto" or held_by(ray, 1, self.gpus_per_cell) > 0)
+        count = held_by(ray, threads, self.gpus_per_cell if on_gpus else 0.0)
+        if not count or device.startswith("cuda:"):
+            raise InputError(
+                f"no node of the Ray cluster holds a cell with threads={threads} and device={device}: ray status says "
+                "what there is; device is cpu, or cuda for whichever GPU is free"
+            )
+        return ["cuda:0" if on_gpus else "cpu"] * count
 
-    precision = cache(Launcher.precision)
-    """Asked once: every cell needs it."""
+    def precision(self, asked: Asked, device: str) -> Precision:
+        """bf16 on GPUs, of which this machine may have none: a node that has others is refused."""
+        return super().precision(asked, device) if device == "cpu" or asked != "auto" else "bf16"
 
     def kind(self, device: str) -> str:
         """Not known: nodes may be of several kinds, and Ray chooses among them."""
         return ""
 
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        auto = self.precision("auto", devices[0])
-        gpus = 0.0 if devices[0] == "cpu" else self.gpus_per_cell
-        return Tasks(connected(self.address), Place(journal, new_token(journal), auto), devices, gpus)
+    def start(self, journal: Journal, devices: list[str]) -> Workers:
+        ray, device = connected(self.address), devices[0]
+        gpus = 0.0 if device == "cpu" else self.gpus_per_cell
+        begin = partial(_begin, plugins.modules(), _code(), device, self.precision("auto", device))
+        return RayWorkers(ray, journal, devices, gpus, begin)
+
+
+def connected(address: str) -> Any:
+    """Ray, connected to a cluster; InputError where Ray is not installed, or the cluster cannot be entered."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray
+    except ImportError as error:
+        raise InputError("launcher=ray needs Ray: pip install 'diffusion-ablations[ray]'") from error
+    if ray.is_initialized():
+        return ray
+    here: dict[str, Any] = {}
+    if address == "local":
+        here = {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"no Ray cluster at launcher.address={address} (docs/ray.md starts one): {reason}") from error
+    return ray
+
+
+def held_by(ray: Any, threads: int, gpus: float) -> int:
+    """The number of stages that the nodes hold at a time, each with so many threads and such a share of a GPU."""
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    by_cpus = [int(has.get("CPU", 0)) // threads for has in nodes]
+    by_gpus = [int(has.get("GPU", 0)) * int(1 / gpus) for has in nodes] if gpus else by_cpus
+    return sum(map(min, by_cpus, by_gpus))
+
+
+class RayWorkers(Workers):
+    """Tasks of a cluster, each a stage with so many `gpus`; a worker calls `begin` before it."""
+
+    def __init__(
+        self, ray: Any, journal: Journal, devices: list[str], gpus: float, begin: Callable[[Stage], None]
+    ) -> None:
+        self.ray, self.journal, self.devices = ray, Journal(journal.root.resolve()), devices
+        self.gpus, self.begin = gpus, begin
+        self.tasks: dict[Any, Stage] = {}
+        # A second try is the scheduler's.
+        self.perform = ray.remote(max_retries=0)(_perform)
+
+    def free(self) -> list[str]:
+        return self.devices[len(self.tasks) :]
+
+    def submit(self, stages: Sequence[Stage], device: str) -> None:
+        (stage,) = stages
+        # A node that does not find this folder does not see the journal.
+        self.journal.folder(stage.id).mkdir(parents=True, exist_ok=True)
+        task = self.perform.options(name=stage.kind, num_cpus=stage.threads, num_gpus=self.gpus)
+        self.tasks[task.remote(os.getcwd(), self.begin, stage, self.journal, device)] = stage
+
+    def ended(self, seconds: float) -> list[Ended]:
+        if not self.tasks:
+            time.sleep(seconds)
+            return []
+        done, _ = self.ray.wait(list(self.tasks), timeout=seconds)
+        # Nodes may have joined, or be gone.
+        threads = next(iter(self.tasks.values())).threads
+        self.devices = self.devices[:1] * max(1, held_by(self.ray, threads, self.gpus))
+        return [self._end(reference, self.tasks.pop(reference).id) for reference in done]
+
+    def _end(self, reference: Any, stage_id: str) -> Ended:
+        try:
+            return stage_id, self.ray.get(reference)
+        except self.ray.exceptions.RayTaskError as error:
+            if isinstance(error.cause, InputError):
+                raise error.cause from error
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(f"a worker of Ray could not begin ({reason}): install the same on every node") from error
+        except self.ray.exceptions.RayError:
+            return stage_id, DIED
+
+    def close(self) -> None:
+        for reference in self.tasks:
+            self.ray.cancel(reference, force=True)
+        if self.tasks:
+            self.ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=STOP_SECONDS)
+        self.tasks.clear()
+
+
+def _perform(folder: str, begin: Callable[[Stage], None], stage: Stage, journal: Journal, device: str) -> str:
+    """In a worker: perform a stage; InputError where this node is not as the command believes."""
+    with suppress(OSError):
+        os.chdir(folder)
+    begin(stage)
+    if not journal.folder(stage.id).is_dir():
+        raise InputError(
+            f"the node {platform.node()} does not see {journal.root}: give results= a folder that all nodes share"
+        )
+    status = perform(stage, journal, device)
+    end_if_lost(stage, status, device)
+    return status
+
+
+def _begin(modules: list[str], code: str, device: str, auto: Precision, stage: Stage) -> None:
+    """In a worker: import what the command has registered; InputError where the node would give other numbers."""
+    plugins.import_modules(modules)
+    asks = isinstance(stage, CellStage) and stage.cell.training.precision == "auto"
+    here = resolve_precision("auto", torch.device(device)) if asks else auto
+    for what, own, asked in (("code", _code(), code), ("training.precision=auto", here, auto)):
+        if own != asked:
+            raise InputError(
+                f"{what} is {own} on the node {platform.node()} and {asked} to the command: take nodes of one kind, "
+                "with the same installed, or training.precision=float32"
+            )
+
+
+def _code() -> str:
+    """The code that makes the numbers: the source digest, and torch's version."""
+    return f"{source_digest()} with torch {torch.__version__}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from ablations.engine.journal import Curves
@@ -35,18 +35,12 @@ def number(value: float) -> str:
 
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     """Lines as CSV, empty where a line lacks a column; values that a spreadsheet would execute are made harmless."""
-    text = io.StringIO()
-    writer, quoting = (
-        csv.DictWriter(text, columns, restval="", lineterminator="\n", quoting=how)
-        for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
-    )
-    writer.writerow({name: guarded(name) for name in columns})
-    for line in lines:
-        fields = {name: guarded(value) if isinstance(value, str) else value for name, value in line.items()}
-        # Python leaves a carriage return bare, where a spreadsheet begins another row.
-        split = any(isinstance(value, str) and "\r" in value for value in fields.values())
-        (quoting if split else writer).writerow(fields)
-    return text.getvalue()
+    rows: list[str] = []
+    writer = csv.DictWriter(SimpleNamespace(write=rows.append), columns, restval="")
+    for line in (dict(zip(columns, columns, strict=True)), *lines):
+        writer.writerow({name: guarded(value) if isinstance(value, str) else value for name, value in line.items()})
+    # For the sake of its own line end, \r\n, the writer quotes a carriage return, at which spreadsheets begin a row.
+    return "".join(row.removesuffix("\r\n") + "\n" for row in rows)
 
 
 def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
@@ -58,11 +52,9 @@ def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, A
 
 
 def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:
-    """The points of a curve; of a long one all early points, where curves are steep, and of the rest evenly spread
-    ones."""
+    """The points of a curve; of a long one all early points, where curves are steep, and some of the rest, evenly."""
     points = list(zip(xs, ys, strict=True))
     if len(points) <= MOST_POINTS:
         return points
-    rest = points[EARLY:]
-    left = MOST_POINTS - EARLY
+    rest, left = points[EARLY:], MOST_POINTS - EARLY
     return points[:EARLY] + [rest[round(i * (len(rest) - 1) / (left - 1))] for i in range(left)]

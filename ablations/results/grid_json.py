@@ -19,21 +19,19 @@ from ablations.settings.identity import parameters
 from diffusion_core.encodings import GreyLevels
 
 DENSITY = "Gaussian density"
+BINS = "Gaussian over grey-level bins"
 
 
-def decoders(data: Data, planned: list[Planned]) -> str:
+def decoder(data: Data, planned: list[Planned]) -> str:
     """The decoder of L_0, in pixels and in latents."""
-    names = dict.fromkeys(
-        "Gaussian over grey-level bins" if data.encoding.grey_levels and not item.cell.space.encoded else DENSITY
-        for item in planned
-    )
-    return ", of codes a ".join(names) if len(names) > 1 else "".join(names)
+    in_bins = (bool(data.encoding.grey_levels) and not item.cell.space.encoded for item in planned)
+    return ", of codes a ".join(dict.fromkeys(BINS if own else DENSITY for own in in_bins))
 
 
 def bins_of(data: Data, planned: list[Planned]) -> list[str]:
     """A footnote on the bounds of pixels and of latents, where they differ in more than the space."""
-    places = {item.cell.space.encoded for item in planned}
-    if len(places) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
+    spaces = {item.cell.space.encoded for item in planned}
+    if len(spaces) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
         return []
     return [
         f"P(x|z) takes a grey level whole, and pixels are dequantised to {data.encoding.width} values of 8 bits each, "
@@ -42,18 +40,16 @@ def bins_of(data: Data, planned: list[Planned]) -> list[str]:
 
 
 def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
-    """The metrics that tables show: those that the cells, or claims, ask for, then the columns that the grid's file
-    names."""
+    """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names."""
     extractor = planned[0].cell.data.extractor
     plans = [item.cell.evaluation for item in planned]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
     asking += ["dropout"] if any(scored_unlabelled(item.cell) for item in planned) else []
-    claimed = [claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)]
     shown = shown_metrics(
         extractor,
         likelihoods=asking,
         asked=[name for plan in plans for name in plan.metrics],
-        claimed=claimed,
+        claimed=[claim.metric for claim in grid.file.expects if is_default(claim.metric, extractor)],
         reference=plans[0].reference,
         judged=any(plan.quality for plan in plans),
     )
@@ -61,31 +57,23 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
-def axes_as_json(grid: Grid) -> list[dict[str, Any]]:
-    """The axes and their levels, each by its name and its label."""
-    named = [(axis, [{"name": level.name, "label": level.title} for level in axis.levels]) for axis in grid.file.axes]
-    return [{"name": axis.name, "label": axis.title, "levels": levels} for axis, levels in named]
-
-
 def head_of(
     grid: Grid, planned: list[Planned], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
-    """grid.json: everything that the analysis needs beside the tables of numbers."""
+    """The content of a grid's grid.json, with where it comes from."""
     cell = planned[0].cell
     extractor = cell.data.extractor
     n = set_size(cell, "test", data)
-    sets = max(item.sets for item in planned) or cell.evaluation.first_sets
-    floors = dict(floor.metrics) if floor else {}
+    sets = max(item.sets for item in planned) or cell.evaluation.drawn_sets
     metrics = metrics_of(grid, planned)
     kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in planned)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     warned = cautions(extractor, n) if extractor and judged else []
-    if judged and floor and not floors:
+    if judged and floor and not floor.metrics:
         warned.append(
             f"No floor is shown: no held-out split has n = {n} {kind}, and what fewer score is another value."
         )
-    held_out = f"held-out {kind}, n = {n}"
     return {
         "name": grid.name,
         "question": grid.file.question,
@@ -93,14 +81,24 @@ def head_of(
         "data": planned[0].levels.get("data", parameters(cell)["data"]),
         "shape": list(data.shape),
         "trained_on": len(data.images["train"]),
-        "axes": axes_as_json(grid),
+        "axes": [
+            {
+                "name": axis.name,
+                "label": axis.title,
+                "levels": [{"name": x.name, "label": x.title} for x in axis.levels],
+            }
+            for axis in grid.file.axes
+        ],
         "baseline": grid.file.baseline,
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
-        "floors": {name: {"label": held_out, "value": value} for name, value in floors.items()},
+        "floors": {
+            name: {"label": f"held-out {kind}, n = {n}", "value": value}
+            for name, value in (floor.metrics if floor else {}).items()
+        },
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
-        "decoder": decoders(data, planned),
+        "decoder": decoder(data, planned),
         "extractor": extractor,
         "extractor_accuracy": float(floor.metadata["accuracy"]) if floor and "accuracy" in floor.metadata else None,
         "quality_n": n,
@@ -113,5 +111,6 @@ def head_of(
         "footnotes": [*grid.file.footnotes, *bins_of(data, planned), *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.levels for p in planned},
+        "stages": list(dict.fromkeys(stage.id for item in planned for stage in item.stages)),
         **provenance,
     }

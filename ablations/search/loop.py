@@ -6,27 +6,17 @@ this process writes the storage. It may be killed at any moment: what was under 
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
 
-from ablations.driver.bar import Bar, OtherCommands, bar, tried_again
+from optuna.trial import FrozenTrial
+
 from ablations.driver.live import Live
-from ablations.driver.wanted import Wanted
-from ablations.driver.watch import Watch
-from ablations.driver.watched import Watched
-from ablations.engine.dispatch import Dispatch
-from ablations.engine.journal import Journal
-from ablations.metrics.registry import fact_of
-from ablations.search.optimizer import Optimizer
-from ablations.search.optimizer.trials import TrialOutcome
-from ablations.search.plan import SearchPlan
-from ablations.search.space import Params
-from ablations.search.trial import Course, Way
-from ablations.search.watched import WatchedTrial
+from ablations.driver.progress import Bar, bar
+from ablations.engine.scheduler import Scheduler
+from ablations.search.trial import Course, Outcome, Way
+from ablations.search.trials_csv import SearchFolder
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 
@@ -36,161 +26,90 @@ ACCIDENTS = 3
 
 @dataclass
 class Underway:
-    """A trial that was not told yet: its course, its run, the stages that it waits for, and its outcome. A trial whose
-    values make no cell has no course."""
+    """A trial that was not told yet: its way, the id of its cell, and the stages that it waits for."""
 
-    number: int
+    way: Way
     cell_id: str
-    course: Way | None = None
-    watched: Watched | None = None
     pending: set[str] = field(default_factory=set)
-    outcome: TrialOutcome | None = None
 
 
 @dataclass(eq=False)
 class Searcher:
-    """The trials of a study, run until its budget is spent.
+    """The trials of a study, run until there are as many as were asked for, and `kept` as each is over; the `live` view
+    shows those under way. The last `accidents` trials failed by accident."""
 
-    After a trial `after_each` is called, and `live` shows those under way. Their results go to `folder`. `done` trials
-    are over, of which the `best` is shown; so many were there `before` this command. `ran` says whether any stage was
-    started, `accidents` how many of the last trials failed by accident.
-    """
-
-    plan: SearchPlan
-    optimizer: Optimizer
-    journal: Journal
-    folder: Path
-    after_each: Callable[[], None]
+    kept: SearchFolder
     live: Live | None = None
     underway: dict[int, Underway] = field(default_factory=dict)
     accidents: int = 0
-    ran: bool = False
-    best: str = ""
-    before: int = 0
-    done: int = 0
 
     def __post_init__(self) -> None:
-        self.limit = self.plan.study.limit
-        self.wanted = Wanted(self.folder)
-        self.dispatch = Dispatch[Stage](self.plan.here.launcher, self.journal, self.plan.here.devices)
-        self.began = self.since = time.monotonic()
+        here, journal = self.kept.plan.here, self.kept.journal
+        self.study, self.optimizer = self.kept.plan.study, self.kept.optimizer
+        self.scheduler = Scheduler[Stage](journal, here.launcher.start(journal, here.devices))
 
     def run(self) -> None:
         """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
-        for number, params in self.optimizer.resume():
-            self._begin(number, params)
-        self.before = self.done = self.optimizer.counted() - len(self.underway)
-        self.best = self._best()
-        total = None if self.limit is None else max(self.limit, self.done)
-        with bar("trials", total, done=self.done, counts=True) as shown:
-            try:
-                self._pump(shown)
-                others = OtherCommands(self.dispatch, shown, lambda: self.best)
-                watch = Watch.of(None if self.live is None else self.live.tracker)
-                with closing(self.dispatch.run()) as events:
-                    for event in events:
-                        others.tell()
-                        shown.left(self._left())
-                        watch.tell(shown)
-                        if self.live is not None:
-                            self.live.note(event)
-                        if event.kind in ("died", "damaged"):
-                            shown.write(tried_again(event))
-                        if event.kind in ("ended", "left_out"):
-                            for item in self.underway.values():
-                                item.pending.discard(event.stage.id)
-                            self._pump(shown)
-            finally:
-                self._spend()
+        for trial in self.optimizer.trials():
+            if not trial.state.is_finished():
+                self._begin(trial)
+        with bar("trials", self.study.limit, done=self._done, counts=True) as shown:
+            self._move(shown)
+            with closing(self.scheduler.run()) as events:
+                for event in events:
+                    if self.live is not None:
+                        self.live.note(event)
+                    if event.kind in ("retried", "elsewhere"):
+                        shown.write(f"{event.kind}: {event.stage.kind} {event.stage.id}")
+                    if event.kind == "ended":
+                        for item in self.underway.values():
+                            item.pending.discard(event.stage.id)
+                        self._move(shown)
 
-    def _pump(self, shown: Bar) -> None:
-        """Move every trial on that waits for nothing, tell what can be told, and ask for more, until all wait."""
+    @property
+    def _done(self) -> int:
+        return self.optimizer.counted() - len(self.underway)
+
+    def _move(self, shown: Bar) -> None:
+        """Move every trial on that waits for nothing, tell those that are over, and ask for more, until all wait."""
         moved = True
         while moved:
             moved = False
-            # Between any two that are told: trial n is asked when exactly those up to n - window are.
             while self._may_ask():
-                self._begin(*self.optimizer.ask())
+                self._begin(self.optimizer.ask())
+            for number, item in [(number, it) for number, it in self.underway.items() if not it.pending]:
                 moved = True
-            for item in list(self.underway.values()):
-                moved = self._advance(item) or moved
-            moved = self._tell(shown) or moved
-
-    def _begin(self, number: int, params: Params) -> None:
-        study = self.plan.study
-        try:
-            planned = self.plan.planned(params)
-        except InputError as error:
-            self.underway[number] = Underway(number, "", outcome=TrialOutcome("failed", str(error)))
-            return
-        rungs = study.rungs(planned[0].cell) if study.prunes else []
-        judge = partial(self.optimizer.prunes, number, rungs=rungs)
-        by_seeds = judge if study.file.pruner == "wilcoxon" else None
-        course = Course(planned, self.journal, self.plan.objectives, rungs, judge if study.prunes else None, by_seeds)
-        watched = WatchedTrial(study, self.plan.identity, number, params, planned, self.journal, self.folder)
-        self.wanted.add(watched.stages)
-        self.underway[number] = Underway(number, planned[0].cell_id, course.run(), watched)
-
-    def _advance(self, item: Underway) -> bool:
-        moved = False
-        while item.outcome is None and not item.pending:
-            moved = True
-            assert item.course is not None, "a trial that makes no cell has its outcome"
-            try:
-                stages = next(item.course)
-            except StopIteration as stop:
-                item.outcome = stop.value
-                break
-            item.pending = {stage.id for stage in stages}
-            self.ran = True
-            if self.live is not None and item.watched is not None:
-                self.live.expect(item.watched, stages)
-            self.dispatch.add(stages, [] if item.watched is None else item.watched.stages)
-        return moved
-
-    def _tell(self, shown: Bar) -> bool:
-        """Tell the first trial's outcome if it has one: so what is asked next does not depend on which trial was
-        faster."""
-        if not self.underway or (outcome := (item := self.underway[min(self.underway)]).outcome) is None:
-            return False
-        self.optimizer.tell(item.number, outcome, item.cell_id)
-        del self.underway[item.number]
-        self.accidents = self.accidents + 1 if outcome.again else 0
-        self._spend()
-        self.done = self.optimizer.counted() - len(self.underway)
-        shown.move_to(self.done)
-        self.best = self._best()
-        self.after_each()
-        return True
+                try:
+                    stages = next(item.way)
+                except StopIteration as stop:
+                    del self.underway[number]
+                    self._tell(number, stop.value, item.cell_id)
+                else:
+                    item.pending = {stage.id for stage in stages}
+                    self.scheduler.add(stages)
+            best = self.optimizer.front()
+            shown.move_to(self._done, max(self._done, self.study.limit))
+            shown.tell(f"best {best[0].values[0]:.4g}" if best else "")
 
     def _may_ask(self) -> bool:
-        hours = self.plan.study.hours
-        return (
-            len(self.underway) < self.optimizer.window
-            and (self.limit is None or self.optimizer.counted() < self.limit)
-            and (hours is None or self.optimizer.seconds + time.monotonic() - self.since < 3600 * hours)
-            and self.accidents < ACCIDENTS
-        )
+        free = len(self.underway) < self.kept.plan.window and self.accidents < ACCIDENTS
+        return free and self.optimizer.counted() < self.study.limit
 
-    def _left(self) -> float | None:
-        """Seconds left: the trials to come, each as long as those of this command, or what is left of its hours."""
-        seconds = time.monotonic() - self.began
-        over = self.done - self.before
-        if self.limit is not None:
-            return seconds / over * (self.limit - self.done) if over else None
-        assert self.plan.study.hours is not None, "a search has a number of trials, or hours"
-        return max(0.0, 3600 * self.plan.study.hours - self.optimizer.seconds - (time.monotonic() - self.since))
+    def _begin(self, trial: FrozenTrial) -> None:
+        plan = self.kept.plan
+        try:
+            planned = plan.planned(trial.params)
+        except InputError as error:
+            self._tell(trial.number, Outcome("failed", str(error)), "")
+            return
+        prunes = partial(self.optimizer.prunes, trial.number, rungs=self.study.rungs(planned[0].cell))
+        course = Course(planned, self.kept.journal, plan.objectives, prunes)
+        self.underway[trial.number] = Underway(course.run(), planned[0].cell_id)
+        if self.live is not None:
+            self.live.watch([self.kept.watched(trial, planned)])
 
-    def _best(self) -> str:
-        front = self.optimizer.front()
-        if not front:
-            return ""
-        values = {trial.number: trial.values for trial in self.optimizer.trials()}
-        sign = fact_of(self.plan.objectives[0]).sign
-        best = max((values[number][0] for number in front), key=lambda value: sign * value)
-        return f"best {best:.4g}"
-
-    def _spend(self) -> None:
-        now = time.monotonic()
-        self.optimizer.spend(now - self.since)
-        self.since = now
+    def _tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
+        notes = asdict(outcome) | {"cell_id": cell_id}
+        self.optimizer.tell(number, notes.pop("state"), notes.pop("values"), notes)
+        self.accidents = self.accidents + 1 if outcome.again else 0
+        self.kept.write_one()

@@ -1,149 +1,189 @@
-"""A trial's way through its stages: what it needs next, and its outcome.
+"""A study under the conditions that all its trials share; a trial's way through its stages, and its outcome.
 
-    for each seed   [autoencoder] ▸ rung ▸ … ▸ rung ▸ training ▸ [fit] ▸ bound on validation ▸ [samples]
+    the first seed up to each rung, as long as the pruner lets it go on ▸ all seeds to their ends, side by side
 
-There are rungs where a pruner judges trainings on their way, on the first seed: each takes the training to a step and
-scores it, and the pruner says whether to continue. Without a pruner all seeds run side by side. The value of a trial is
-the mean over its seeds. A trial whose results the journal already has needs nothing more.
-
-What a course asks for depends on the journal's results alone, so one that starts again after a kill comes to the same
-end.
+A rung is a segment of the training and its bound on validation data; pruning is not asking for the next segment. The
+value of a trial is the mean over its seeds. What a way asks for depends on the journal alone, so one that begins again
+after a kill comes to the same end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, field, replace
 from statistics import fmean
+from typing import Any
 
-from ablations.engine.journal import Failure, Journal
+from ablations.driver.plan import Conditions, conditions
+from ablations.engine.journal import Journal
 from ablations.grids.grid import Planned
-from ablations.results.records import own_metrics
-from ablations.search.optimizer.trials import TrialOutcome
-from ablations.stages.graph import training_of
-from ablations.stages.rung import rung_of
+from ablations.launchers.protocol import Launcher
+from ablations.metrics.judging import against
+from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
+from ablations.results.records import failure_of, own_metrics, record
+from ablations.search.space import Params, Study
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import SHORT
+from ablations.settings.rules import refusal
+from ablations.stages.graph import missing, needed_by, once, training_of
 from ablations.stages.stage import Stage
+from analysis.errors import InputError
 
-LEFT_OUT = Failure("left_out", "a stage of it was left out, since one that it needs did not finish")
-"""The outcome of a trial that waits for a stage which another one lost."""
 
-Judge = Callable[[dict[int, float]], bool]
-"""Values reported so far, by step (or by seed) → True to end the trial here."""
-Way = Generator[list[Stage], None, TrialOutcome]
+@dataclass(frozen=True)
+class SearchPlan:
+    """A study under the conditions that all its trials share, with the metrics of its objectives; `window` trials are
+    under way at a time, somewhat more than workers, so that one which ends early frees its worker."""
+
+    study: Study
+    here: Conditions
+    objectives: list[str]
+    window: int = 1
+
+    @property
+    def default(self) -> Cell:
+        """The cell of the default."""
+        return self.study.cell(self.study.default, self.study.seeds[0])
+
+    @property
+    def identity(self) -> str:
+        """The name of the search in its storage: only a search of equal identity continues it."""
+        return self.study.identity(self.here.id_of(self.default))
+
+    def planned(self, params: Params) -> list[Planned]:
+        """A point of the space at each seed, with the stages that validation needs, and at the first seed the rungs.
+        InputError where its values make no cell."""
+        cells = [self.study.cell(params, seed) for seed in self.study.seeds]
+        reason, rungs = refusal(cells[0]), self.study.rungs(cells[0])
+        each = [self.here.planned({}, cell, reason, rungs=rungs if cell is cells[0] else ()) for cell in cells]
+        return [replace(item, stages=_on_validation(item.stages)) for item in each]
+
+
+def _on_validation(stages: list[Stage]) -> list[Stage]:
+    """The stages that scores on validation data rest on; they read no test data."""
+    scores = [stage for stage in stages if stage.validates or stage.held_out == "validation"]
+    return once(stage for score in scores for stage in needed_by(score, stages))
+
+
+def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
+    """The plan of a study; InputError where the default makes no sense, because the search is compared with
+    it."""
+    default = study.cell(study.default, study.seeds[0])
+    reason = refusal(default)
+    if reason is not None:
+        raise InputError(f"what all trials share makes no sense: {reason}")
+    here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
+    workers = max(1, len(devices) // len(study.seeds))
+    objectives = [_column(study, name, default) for name in study.file.objective]
+    return SearchPlan(study, here, objectives, workers + workers // 2)
+
+
+def _column(study: Study, name: str, cell: Cell) -> str:
+    """The metric of an objective on validation data; InputError where it does not exist for such data."""
+    extractor = cell.data.extractor
+    # What FID is to images, the energy distance is to points.
+    measured = "energy_distance" if name == "fid" and extractor is None else name
+    if measured != name and measured in study.file.objective:
+        raise InputError(f"study.objective={','.join(study.file.objective)} is twice the same on this data: {measured}")
+    if measured not in names():
+        return facts()[measured].name.replace("/test", f"/{SHORT['validation']}")
+    metric = metric_of(measured)
+    refuse_foreign(metric, measured, extractor)
+    return metric.column(against(cell, "validation"), extractor).name
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of a trial: "finished" with the objectives' `values`, "pruned" or "failed"; the means over its seeds
+    of all metrics, and what it took. `again` is True where it failed by accident, which says nothing about it."""
+
+    state: str
+    reason: str = ""
+    values: tuple[float, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    steps: int = 0
+    seconds: float = 0.0
+    again: bool = False
+
+
+Way = Generator[list[Stage], None, Outcome]
 """Yields the stages that it waits for; returns the trial's outcome."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """A trial, planned at each of its seeds with the stages that validation needs. With `prune` it is judged at the
-    `rungs` of its first seed; with `prune_seeds` after each seed, by the values of all seeds so far."""
+    """A trial, planned at each of its seeds. It is ended where `prunes` says so of its values so far, by step."""
 
     planned: list[Planned]
     journal: Journal
     objectives: list[str]
-    rungs: list[int] = field(default_factory=list)
-    prune: Judge | None = None
-    prune_seeds: Judge | None = None
+    prunes: Callable[[dict[int, float]], bool]
 
     def run(self) -> Way:
-        """Its way: first the rungs, then the whole."""
-        refusal = self.planned[0].refusal
-        if refusal is not None:
-            return TrialOutcome("failed", refusal)
+        """Its way, by rungs, and then the whole. A metric that fails counts where it is an objective."""
         reported: dict[int, float] = {}
-        ended = yield from self._by_rungs(reported)
-        return ended or (yield from self._whole(reported))
+        if self.planned[0].refusal is not None:
+            return Outcome("failed", self.planned[0].refusal)
+        for rung in self._rungs():
+            yield from self._missing([rung])
+            if failure := self._failure([rung]):
+                return failure
+            result = self.journal.result(rung.id)
+            value = None if result is None else result.metrics.get(self.objectives[0])
+            # Where it has diverged it has none, and its end says so.
+            reported |= {} if value is None else {rung.rung: value}
+            if value is not None and self.prunes(reported):
+                reason = f"{value:.4g} at step {rung.rung} of {rung.cell.training.steps}"
+                return replace(self._outcome("pruned", reason), steps=rung.rung)
+        ends = [stage for item in self.planned for stage in item.stages if not stage.rung]
+        yield from self._missing(ends)
+        counted = [stage for stage in ends if not stage.fills or stage.fills in self.objectives]
+        return self._failure(counted) or self._finished()
 
-    def _by_rungs(self, reported: dict[int, float]) -> Generator[list[Stage], None, TrialOutcome | None]:
-        """The outcome of the trial if its first seed's training is ended at a rung; None where it continues."""
-        stages = self.planned[0].stages
-        training = training_of(stages)
-        if self.prune is None or training is None:
-            return None
-        before = [stage for stage in stages if stage.id in training.needs]
-        for rung in (rung_of(training, step) for step in self.rungs):
-            way = [*before, *rung.before, rung]
-            yield from self._missing(way)
-            failure = self._failure(way)
-            if failure is not None:
-                return TrialOutcome("failed", failure[0], reported=reported, steps=rung.step, again=failure[1])
-            metrics = self._metrics(rung)
-            value = metrics.get(self.objectives[0])
-            if value is None:
-                # Trained beyond it before it was judged there: that is not held against it.
-                continue
-            reported[rung.step] = value
-            if self.prune(reported):
-                reason, seconds = f"{value:.4g} at step {rung.step} of {rung.cell.training.steps}", "cost/train_seconds"
-                return TrialOutcome("pruned", reason, reported=reported, steps=rung.step, seconds=metrics[seconds])
-        return None
+    def _rungs(self) -> list[Stage]:
+        """The rungs at which it is judged. A training that was finished without being judged on its way is not trained
+        again for that."""
+        training = training_of(self.planned[0].stages)
+        over = training is not None and self.journal.result(training.id) is not None
+        rungs = (stage for stage in self.planned[0].stages if stage.rung and stage.kind == "bound")
+        return [rung for rung in rungs if not over or self.journal.result(rung.id) is not None]
 
-    def _whole(self, reported: dict[int, float]) -> Way:
-        """All its seeds side by side, or one by one as long as the pruner allows."""
-        seeds = [item.stages for item in self.planned]
-        done: list[list[Stage]] = []
-        for group in [seeds] if self.prune_seeds is None else [[seed] for seed in seeds]:
-            wanted = [stage for seed in group for stage in seed]
-            yield from self._missing(wanted)
-            done += group
-            failure = self._failure(wanted)
-            if failure is not None:
-                steps = sum(map(self._steps, done))
-                return TrialOutcome("failed", failure[0], reported=reported, steps=steps, again=failure[1])
-            if self.prune_seeds is not None:
-                value = self._of_seed(group[0]).get(self.objectives[0])
-                if value is None:
-                    break
-                reported[len(done) - 1] = value
-                if self.prune_seeds(reported):
-                    break
-        return self._finished(done, reported)
+    @property
+    def _stages(self) -> list[Stage]:
+        return once(stage for item in self.planned for stage in item.stages)
 
-    def _finished(self, seeds: list[list[Stage]], reported: dict[int, float]) -> TrialOutcome:
-        of_seeds = [self._of_seed(stages) for stages in seeds]
-        common = [name for name in of_seeds[0] if all(name in metrics for metrics in of_seeds)]
-        means = {name: fmean(metrics[name] for metrics in of_seeds) for name in common}
-        missing = [name for name in self.objectives if name not in means]
-        if missing:
-            return TrialOutcome("failed", f"{missing[0]} is no number", reported=reported)
-        left_out = len(seeds) < len(self.planned)
-        return TrialOutcome(
-            "finished",
-            f"the first {len(seeds)} seeds only: the others were left out" if left_out else "",
-            tuple(means[name] for name in self.objectives),
-            means,
-            reported,
-            sum(map(self._steps, seeds)),
-            sum(value for metrics in of_seeds for name, value in metrics.items() if name.endswith("_seconds")),
-        )
+    def _missing(self, ends: Sequence[Stage]) -> Generator[list[Stage], None, None]:
+        """The stages that lead to these, as far as they have no result."""
+        leading = once(stage for end in ends for stage in needed_by(end, self._stages))
+        if left := missing(leading, self.journal):
+            yield left
 
-    def _missing(self, stages: list[Stage]) -> Generator[list[Stage], None, None]:
-        missing = [stage for stage in stages if self.journal.result(stage.id) is None]
-        if missing:
-            yield missing
-
-    def _failure(self, stages: list[Stage]) -> tuple[str, bool] | None:
-        """The failure of the first unfinished stage, and whether it was an accident. A metric that is no objective does
-        not count."""
-        for stage in stages:
-            if stage.fills and stage.fills not in self.objectives:
-                continue
+    def _failure(self, ends: Sequence[Stage]) -> Outcome | None:
+        """The outcome of a trial if one of these stages has not finished."""
+        for stage in ends:
             result = self.journal.result(stage.id)
             if result is None:
-                failure = self.journal.failure(stage.id) or LEFT_OUT
-                return failure.message, failure.accidental
+                failure = failure_of(stage, self._stages, self.journal)
+                return self._outcome("failed", failure.message, again=failure.accidental)
             if result.status != "finished":
-                return result.reason, False
+                return self._outcome("failed", result.reason)
         return None
 
-    def _steps(self, stages: list[Stage]) -> int:
-        training = training_of(stages)
-        return training.cell.training.steps if training is not None and self.journal.result(training.id) else 0
+    def _finished(self) -> Outcome:
+        each = [record(item, self.journal).metrics for item in self.planned]
+        means = {name: fmean(of[name] for of in each) for name in each[0] if all(name in of for of in each)}
+        for name in self.objectives:
+            if name not in means:
+                return self._outcome("failed", f"{name} is no number")
+        return self._outcome("finished", values=tuple(means[name] for name in self.objectives), metrics=means)
 
-    def _of_seed(self, stages: list[Stage]) -> dict[str, float]:
-        named = [own_metrics(stage, self._metrics(stage)) for stage in stages]
-        return {name: value for metrics in named for name, value in metrics.items()}
-
-    def _metrics(self, stage: Stage) -> dict[str, float]:
-        result = self.journal.result(stage.id)
-        return {} if result is None else result.metrics
+    def _outcome(self, state: str, reason: str = "", **more: Any) -> Outcome:
+        """An outcome, with the training steps and the seconds that were taken."""
+        steps, seconds = 0, 0.0
+        for item in self.planned:
+            done = [(stage, result) for stage in item.stages if (result := self.journal.result(stage.id)) is not None]
+            steps += max((one.rung or one.cell.training.steps for one, _ in done if one.kind == "training"), default=0)
+            # A segment counts from the first step on, so the last one has the seconds of all.
+            metrics = {name: value for stage, of in done for name, value in own_metrics(stage, of.metrics).items()}
+            seconds += sum(value for name, value in metrics.items() if name.endswith("_seconds"))
+        return Outcome(state, reason, steps=steps, seconds=seconds, **more)

@@ -7,7 +7,6 @@ Nothing here imports torch, so that errors about names come at once.
 
 from __future__ import annotations
 
-import math
 import shlex
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 from ablations.settings import grammar
 from ablations.settings.cell import AT_ONCE, AXES, NUMBERS, WORDS
 from ablations.settings.evaluation import SEEDS
+from ablations.settings.gone import refuse_gone
 from ablations.settings.grammar import Range, overrides, written
 from ablations.settings.layers import check_key, check_number, check_word
 from ablations.settings.plugins.folders import choice_file
@@ -58,7 +58,6 @@ RUN = {
     **COMMON,
     "seeds": ("seeds", Seeds),
     "seeds.max": ("most", int),
-    "hours": ("hours", float),
     "fraction": ("fraction", int),
     "tracking.models": ("tracking_models", bool),
     "question": ("question", str),
@@ -66,7 +65,6 @@ RUN = {
 SEARCH = {
     "study": ("study", str),
     "trials": ("trials", int),
-    "hours": ("hours", float),
     "confirm": ("confirm", int),
     "storage": ("storage", str),
     "study.objective": ("objective", list),
@@ -85,6 +83,7 @@ SECRET = ("tracking.uri=", "storage=")
 
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
+    refuse_gone(arguments)
     asked, rest = _question(arguments)
     options, settings, _ = _sorted(rest, RUN, ranges=False)
     grammar.use(options.get("configs"))
@@ -92,7 +91,6 @@ def parse_run(arguments: list[str]) -> Request:
         options |= {"seeds": None, "auto": True}
     request = Request(**options, question=asked, settings=settings, command=_command("run", arguments))
     _check(request)
-    _check_hours(request.hours)
     # How few are too few, the looks say.
     _check_number("seeds.max", request.most, 0, MOST_SEEDS)
     if request.fraction is not None and request.fraction < 2:
@@ -105,6 +103,7 @@ def parse_run(arguments: list[str]) -> Request:
 
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
+    refuse_gone(arguments)
     options, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
     grammar.use(options.get("configs"))
     request = SearchRequest(**options, settings=settings, ranges=ranges, command=_command("search", arguments))
@@ -112,7 +111,6 @@ def parse_search(arguments: list[str]) -> SearchRequest:
     limits = {"trials": (1, MOST_TRIALS), "confirm": (2, MOST_SEEDS), "startup": (0, MOST_TRIALS), "seed": (0, SEEDS)}
     for name, (least, most) in limits.items():
         _check_number(name, getattr(request, name), least, most)
-    _check_hours(request.hours)
     if request.study is not None:
         grammar.load("study", request.study)
     for key in (*request.settings, *request.ranges):
@@ -233,11 +231,6 @@ def _check_number(name: str, value: int | None, least: int, most: int) -> None:
         raise InputError(f"{name} must be at least {least}, got {value}")
     if value is not None and value > most:
         raise InputError(f"{name} must be at most {most}, got {value}")
-
-
-def _check_hours(hours: float | None) -> None:
-    if hours is not None and not 0 < hours < math.inf:
-        raise InputError(f"hours must be above 0, got {hours:g}")
 
 
 def doubts(request: Common) -> list[str]:

@@ -38,9 +38,8 @@ MOST: dict[str, tuple[int, str]] = {
 """The greatest value of each number, and why."""
 MOST_N = 100_000
 """The most images of a generated set, which are held in memory at once."""
-FEWEST_SETS, MOST_SETS = 2, 16
-"""The least and the most generated sets of a cell and seed where their number is `auto`: it is doubled while drawing
-adds noticeably to the variance."""
+MOST_SETS = 16
+"""The number of generated sets of a cell and seed where it is `auto`: drawing then adds little to the variance."""
 
 
 def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
@@ -53,8 +52,8 @@ class Evaluation:
     """The evaluation of a cell, alike for every cell.
 
     Each half of the bound's draws takes the first and the last `exact` times and one from each of `strata` runs between
-    them, over the full chain or one of `horizon` steps; `sets` disjoint sets of generated images are judged at the
-    splits in `quality`. `clip` holds x̂_0 in [−1, 1] in both. A fitted variance rests on `fit` training images at
+    them, over the full chain or one of `horizon` steps; `sets` (auto: 16) disjoint sets of generated images are judged
+    at the splits in `quality`. `clip` holds x̂_0 in [−1, 1] in both. A fitted variance rests on `fit` training images at
     every t.
 
     Where asked for (not 0), the bound in continuous time takes `continuous` draws of γ per image, and the likelihood
@@ -66,12 +65,8 @@ class Evaluation:
     `weights` is the file of the extractor's weights where it is not one that ships, or `download`, which fetches it.
     `metrics` names further metrics of the samples.
 
-    With `sets=auto` they are doubled, for all cells alike, until drawing adds less than a tenth to what differences
-    vary by between seeds.
-
     A training is scored on its way at `rungs`, a half, a quarter, … of its steps, by the bound on validation images, of
-    fewer draws (`at_rung`); at the first of them, which the first answer rests on, and at the last `judged_rungs` one
-    set of samples is drawn and judged as well.
+    fewer draws (`at_rung`); at the last `judged_rungs` of them one set of samples is drawn and judged as well.
     """
 
     clip: bool = True
@@ -100,9 +95,9 @@ class Evaluation:
     younger: ClassVar[tuple[str, ...]] = ("iwae", "n", "reference")
 
     @property
-    def first_sets(self) -> int:
-        """The number of sets that are drawn in any case."""
-        return FEWEST_SETS if self.sets == "auto" else self.sets
+    def drawn_sets(self) -> int:
+        """The number of sets that are drawn."""
+        return MOST_SETS if self.sets == "auto" else self.sets
 
     @property
     def at_rung(self) -> Evaluation:

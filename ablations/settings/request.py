@@ -49,15 +49,13 @@ class Common(ABC):
 class Request(Common):
     """A request of `ablations.run`: a grid, or one cell.
 
-    With `auto`, seeds are added where they decide, `most` of them at most. It ends after so many `hours`.
-    Its `question` takes the place of the grid's.
+    With `auto`, seeds are added where they decide, `most` of them at most. Its `question` replaces the grid's.
     """
 
     grid: str | None = None
     fraction: int | None = None
     auto: bool = False
     most: int | None = None
-    hours: float | None = None
     tracking_models: bool = False
     question: str | None = None
 
@@ -72,7 +70,6 @@ class SearchRequest(Common):
 
     study: str | None = None
     trials: int | None = None
-    hours: float | None = None
     confirm: int | None = None
     storage: str | None = None
     objective: list[str] | None = None
@@ -123,9 +120,9 @@ def check_title(title: str, name: str | None) -> None:
 
 
 def check_results(results: Path) -> None:
-    """InputError for the folder of committed results, which only `ablations.record` writes to."""
+    """InputError for the folder of committed results, which only `evidence.promote` writes to."""
     if results.resolve().name == COMMITTED:
         raise InputError(
             f"{results} is where committed results are: give results={results.parent}, where your own are, and promote "
-            "a finished run by `python -m ablations.record grid=NAME`"
+            "a finished run by `python -m evidence.promote grid=NAME`"
         )

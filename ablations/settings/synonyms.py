@@ -44,7 +44,6 @@ SYNONYMS = {
     "grid": "config experiment sweep ablation",
     "guidance.scale": "cfg cfg_scale guidance_scale guidance_weight guidance_strength classifier_free_guidance",
     "horizon": "T steps num_timesteps diffusion_steps noise_steps num_train_timesteps n_timesteps total_timesteps",
-    "hours": "time_limit timeout max_time max_hours minutes walltime",
     "journal": "resume resume_from checkpoint ckpt",
     "launcher=local": "multiprocessing joblib",
     "launcher=ray": "slurm submitit sbatch cluster kubernetes k8s ddp distributed torchrun accelerate dask pbs lsf",
@@ -130,7 +129,6 @@ SYNONYMS = {
 
 NOTES = {
     "epochs": "a training is counted in steps, of training.batch examples each",
-    "minutes": "20 minutes are hours=0.33",
     "mnist": "MNIST itself is your own images in folders: data=folder data.root=DIR",
     "cifar100": "other images are your own, in folders: data=folder data.root=DIR",
     "resume": "a command that was stopped continues when it is given again",

@@ -1,6 +1,7 @@
 """autoencoder: stored images ─▶ weights, the scale of its codes, and whether its codes can be diffused.
+reconstruction: autoencoder ─▶ reconstructed test images and their scores, which show what the code loses.
 
-Cells with one space share it.
+Cells with one space share them.
 
 A code z is scaled per channel to unit variance over all training images. It cannot be diffused where it is not finite,
 says nothing of the image (`INACTIVE`), or does not have unit variance in draws other than those that the scale was
@@ -10,24 +11,25 @@ estimated from (`OFF_SCALE`).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.journal import Result, noted
+from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
+from ablations.metrics.fid import Fid
+from ablations.metrics.judging import yardstick_of
 from ablations.settings.budget import autoencoder_flops, autoencoder_train_flops
 from ablations.settings.cell import Cell
+from ablations.settings.identity import content_hash
 from ablations.settings.registry import describe
-from ablations.stages.artifacts import WEIGHTS, write_artifact
+from ablations.stages.artifacts import RECONSTRUCTIONS, SHOWN, WEIGHTS, write_artifact
 from ablations.stages.devices import placed
-from ablations.stages.reconstruction import psnr
-from ablations.stages.restore import autoencoder_of, restore_autoencoder
-from ablations.stages.several_devices import LearningStage
-from ablations.stages.training import WEIGHT_BYTES, WEIGHTS_EACH
+from ablations.stages.restore import autoencoder_of, load_encoding, restore_autoencoder
+from ablations.stages.stage import Passes, Stage, ended
 from ablations.stages.training_loop import learn
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.latents import LatentCode, Standard, standard
@@ -36,32 +38,24 @@ from diffusion_core.spaces import Latents
 from diffusion_core.units import bits_per_dim
 
 INACTIVE = 0.01
-"""The least share of a channel's variance that must lie between the means of different images: below it the channel
-says nothing of the image."""
+"""The least share of a channel's variance that must lie between the means of different images."""
 OFF_SCALE = 0.05
 """The distance from 1 that the variance of scaled codes may have, in draws that the scale was not estimated from."""
 DRAWN = 200_000
 """The numbers per channel from which that variance is taken, enough for an error far below `OFF_SCALE`."""
 
 
-@dataclass(frozen=True)
-class AutoencoderStage(LearningStage):
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderStage(Stage):
     """The training of an autoencoder."""
 
-    id: str
-    cell: Cell
-    needs: tuple[str, ...] = ()
     kind = "autoencoder"
-    passes = "autoencoder"
-    validates = True
+    trains = True
     doing = "training its autoencoder"
 
-    def work(self, data: Data) -> float:
+    def passes(self, data: Data) -> tuple[Passes, float]:
         assert isinstance(self.cell.space, Latents), "the data themselves need no autoencoder"
-        return float(3 * self.cell.space.steps * self.cell.space.batch)
-
-    def bytes_left(self, data: Data, parameters: int) -> int:
-        return WEIGHT_BYTES * parameters * WEIGHTS_EACH
+        return "autoencoder", float(3 * self.cell.space.steps * self.cell.space.batch)
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Train, and leave the weights and the scale of the codes in weights.safetensors."""
@@ -69,13 +63,11 @@ class AutoencoderStage(LearningStage):
         assert isinstance(space, Latents), "the data themselves need no autoencoder"
         images = placed(data.images["train"], device)
         plan = space.plan(cell.training.precision)
-        learner = autoencoder_of(cell, data).to(device)
-        learned = learn(learner, images, plan, cell.seed, bench)
+        learned = learn(autoencoder_of(cell, data).to(device), images, plan, cell.seed, bench)
         autoencoder = restore_autoencoder(cell, data, learned.average).to(device)
         scale = standard(autoencoder, images)
         tensors = {"standard/mean": scale.mean, "standard/scale": scale.scale}
-        if bench.rank == 0:
-            write_artifact(bench.folder, WEIGHTS, learned.weights | tensors, step=str(learned.last["step"]))
+        write_artifact(bench.folder, WEIGHTS, learned.weights | tensors, step=str(learned.last["step"]))
         code = LatentCode(autoencoder, scale.mean, scale.scale, data.shape, space.shape_of(data.shape))
         encode, decode = autoencoder_flops(autoencoder, data.shape, code.code_shape)
         seen = learned.last["step"] * plan.batch
@@ -86,15 +78,32 @@ class AutoencoderStage(LearningStage):
             "cost/autoencoder_flops": autoencoder_train_flops(encode, decode, seen, len(images)),
             "cost/autoencoder_parameters": float(sum(p.numel() for p in autoencoder.parameters())),
             **({} if reason else held_out_scores(code, data.images["validation"].to(device))),
-            **{f"cost/autoencoder_{name.removeprefix('cost/')}": value for name, value in learned.memory.items()},
         }
-        return Result(
-            status="diverged" if reason else "finished",
-            reason=f"autoencoder: {reason}" if reason else "",
-            metrics={name: value for name, value in metrics.items() if math.isfinite(value)},
-            curves=learned.curves(),
-            metadata={"precision": resolve_precision(plan.precision, device), **noted(metrics)},
-        )
+        metadata = {"precision": resolve_precision(plan.precision, device)}
+        return ended(metrics, reason and f"autoencoder: {reason}", "", learned.curves(), metadata)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructionStage(Stage):
+    """The reconstructions of test images by an autoencoder, judged."""
+
+    autoencoder: str
+    kind = "reconstruction"
+    doing = "reconstructions"
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        encoding = load_encoding(self.cell, data, bench.journal, self.autoencoder, device)
+        assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
+        images = data.images["test"].to(device)
+        made = encoding.reconstruct(images)
+        write_artifact(bench.folder, RECONSTRUCTIONS, {"originals": images[:SHOWN], "reconstructions": made[:SHOWN]})
+        metrics = {"psnr/test": psnr(made, images, encoding.autoencoder.levels.levels)}
+        if "test" in self.cell.evaluation.quality:
+            # Of training images, whatever samples are held against.
+            cell = replace(self.cell, evaluation=replace(self.cell.evaluation, reference=None))
+            scores = yardstick_of(cell, "test", data, device).scores([Fid()], [made])
+            metrics |= {f"r{name}": value for name, value in scores.items()}
+        return ended(metrics)
 
 
 @torch.no_grad()
@@ -145,3 +154,17 @@ def autoencoder_content(cell: Cell, digest: str, precision: Precision) -> dict[s
     """All that the training of an autoencoder reads."""
     content = {"stage": "autoencoder", "space": describe(cell.space), "threads": cell.threads, "digest": digest}
     return content | {"precision": precision, "seed": cell.seed}
+
+
+def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> ReconstructionStage:
+    """The stage that judges an autoencoder's reconstructions, with this extractor where samples are judged."""
+    judge = extractor if "test" in cell.evaluation.quality else None
+    content = {"stage": "reconstruction", "autoencoder": autoencoder, "extractor": judge}
+    return ReconstructionStage(content_hash(content), cell, (autoencoder,), autoencoder=autoencoder)
+
+
+def psnr(images: Tensor, originals: Tensor, levels: int) -> float:
+    """Peak signal-to-noise ratio of stored images [N, …] in dB, from the mean error over all images; ∞ without
+    error."""
+    error = float(((images.double() - originals.double()) ** 2).mean())
+    return 10 * math.log10((levels - 1) ** 2 / error) if error else math.inf

@@ -1,7 +1,10 @@
-"""bound: weights, fit ─▶ the bound per image, its parts and its terms per t; how loose it is; likelihoods in continuous
+"""fit: weights ─▶ the moments of the network, per t, that a fitted variance reads; the terms for a fitted spacing.
+bound: weights, fit ─▶ the bound per image, its parts and its terms per t; how loose it is; likelihoods in continuous
 time.
 
-It reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
+A fit reads a training. Cells of one training share it whatever their fitted variance is, but for the spacing's terms.
+
+A bound reads a training, its fit where σ² or the spacing of the bound's steps is fitted, and the evaluation. Cells that
 differ only in the sampler share it. Where the network is told labels, all of these are of x given its label y; beside
 them stands the bound of the same network without labels, which can be compared with a cell that has none.
 """
@@ -12,6 +15,7 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,111 +23,161 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.journal import Result, noted
+from ablations.engine.journal import Curves, Result
 from ablations.engine.stage import Bench, Progress
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
-from ablations.settings.identity import described
-from ablations.stages.artifacts import PER_IMAGE, write_artifact
-from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.restore import Model, Parts, given, labels_of, load, load_learner, remark_on_fit
-from ablations.stages.stage import Stage
+from ablations.settings.identity import average_read, content_hash, described
+from ablations.settings.registry import describe
+from ablations.stages.artifacts import FIT, MOMENTS, PER_IMAGE, TERMS, write_artifact
+from ablations.stages.restore import Model, Parts, diverged_before, given, labels_of, load, load_learner, remark_on_fit
+from ablations.stages.stage import Passes, Stage, ended
+from analysis.schema import RUNG_SECONDS
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
-
-IMAGE_BYTES = 3 * 8
-"""Bytes of the terms that are kept for each image."""
+from diffusion_core.variances import Fitted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class FitStage(Stage):
+    """A trained network that is measured on training images, for a fitted variance or spacing."""
+
+    parts: Parts
+    kind = "fit"
+    doing = "fitting its variance"
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "scoring", float(self.cell.horizon * self.cell.evaluation.fit)
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """Measure over training images with the training's own seed, so that the noise of this estimate shows between
+        seeds too."""
+        whole = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
+        diffusion = given(whole, labels_of(self.cell, data, "train"))
+        plan, began = self.cell.evaluation, time.monotonic()
+        images = data.images["train"].to(diffusion.device)
+        shares = 1 + self.cell.spacing.fitted
+        asked = {"draws": plan.fit, "seed": self.cell.seed}
+        moments = noise_moments(diffusion, images, **asked, progress=lambda share: bench.progress(share / shares))
+        fitted = {name: getattr(moments, name) for name in MOMENTS}
+        if self.cell.spacing.fitted:
+            if isinstance(self.cell.variance, Fitted):
+                diffusion.fit(self.cell.variance.x0_variance(moments))
+            terms = bound_terms(diffusion, images, **asked, progress=lambda share: bench.progress((1 + share) / 2))
+            fitted[TERMS] = terms.cpu()
+        finite = not any(bool(values.isnan().any()) for values in fitted.values())
+        t = [float(t) for t in range(1, self.cell.horizon + 1)]
+        curves: Curves = {"noise_told": (t, moments.noise.tolist()), "x0_error": (t, moments.error.tolist())}
+        write_artifact(bench.folder, FIT, fitted)
+        costs = {"cost/fit_seconds": time.monotonic() - began}
+        return ended(costs, curves=curves) if finite else ended(costs, "the predicted noise is not finite")
+
+
+@dataclass(frozen=True, kw_only=True)
 class BoundStage(Stage):
     """The bound of a trained network on a held-out split, and further likelihoods if they are asked for; values per
-    image are kept."""
+    image are kept. At a rung it is one number."""
 
-    id: str
-    cell: Cell
     parts: Parts
-    split: HeldOut
-    needs: tuple[str, ...]
+    held_out: HeldOut
     kind = "bound"
 
     @property
-    def held_out(self) -> HeldOut:
-        return self.split
-
-    @property
     def doing(self) -> str:
-        return f"bound on {self.split} data"
+        return f"bound at step {self.rung}" if self.rung else f"bound on {self.held_out} data"
 
-    def work(self, data: Data) -> float:
-        return float(len(data.images[self.split]) * sum(bound_passes(self.cell, self.split)))
-
-    def bytes_left(self, data: Data, parameters: int) -> int:
-        return len(data.images[self.split]) * IMAGE_BYTES
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "scoring", float(len(data.images[self.held_out]) * sum(bound_passes(self.cell, self.held_out)))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        if reason := diverged_before(bench.journal, self.parts):
+            return ended({}, reason)
         learner = load_learner(self.cell, data, bench.journal, self.parts, device) if self.cell.horizon else None
         whole = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
-        cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.split]
-        images, model = data.images[self.split].to(whole.device), given(whole, labels_of(cell, data, self.split))
+        cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.held_out]
+        images, model = data.images[self.held_out].to(whole.device), given(whole, labels_of(cell, data, self.held_out))
         began = time.monotonic()
         scored = bound_of(cell, model, images)
-        write_artifact(bench.folder, PER_IMAGE["nll/test"], scored.parts)
-        metrics = means_of(f"nll/{name}", scored) | {"cost/bound_seconds": time.monotonic() - began}
-        if plan.estimates and isinstance(model, Diffusion) and learner is not None:
-            metrics[f"bound_variance/{name}"] = estimate_variance(
-                model,
-                learner.timesteps,
-                images,
-                draws=plan.estimates,
-                batch=cell.training.batch,
-                seed=plan.seed,
-            )
+        metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": time.monotonic() - began}
         nll = metrics[f"nll/{name}"]
-        reason = "" if math.isfinite(nll) else "the bound is not finite"
-        flag = remarkable(nll, data.encoding.uniform_bits) if self.split == "test" and bound_was_meant(cell) else ""
-        remarks = filter(None, (flag, remark_on_fit(cell, bench.journal, self.parts)))
+        if math.isfinite(nll) and self.rung:
+            return ended({f"nll/{name}": nll, RUNG_SECONDS: metrics["cost/bound_seconds"]})
+        reason = "" if math.isfinite(nll) else f"the {self.doing if self.rung else 'bound'} is not finite"
+        if not reason and plan.estimates and isinstance(model, Diffusion) and learner is not None:
+            metrics[f"bound_variance/{name}"] = estimate_variance(
+                model, learner.timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
+            )
         if not reason:
             metrics |= self._further(model, whole, images, bench)
+        flag = remarkable(nll, data.encoding.uniform_bits) if self.held_out == "test" and bound_was_meant(cell) else ""
+        remarks = "\n".join(filter(None, (flag, remark_on_fit(cell, bench.journal, self.parts))))
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
-        return Result(
-            status="diverged" if reason else "finished",
-            reason=reason,
-            metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
-            curves={f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {},
-            metadata=noted(metrics, "\n".join(remarks)),
-        )
+        return ended(metrics, reason, remarks, {f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {})
+
+    def _kept(self, metric: str, terms: Terms, folder: Path) -> dict[str, float]:
+        """The numbers of a likelihood whose parts per image are written."""
+        write_artifact(folder, PER_IMAGE[f"{metric}/test"], terms.parts)
+        return means_of(f"{metric}/{SHORT[self.held_out]}", terms)
 
     def _further(self, model: Model, whole: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The metrics of all likelihoods beyond the bound that are asked for; `whole` is the model without labels."""
-        plan, name = self.cell.evaluation, SHORT[self.split]
-        done, *passes = bound_passes(self.cell, self.split)
+        plan, (done, *passes) = self.cell.evaluation, bound_passes(self.cell, self.held_out)
         total = max(1, done + sum(passes))
         likelihoods = (
-            (plan.continuous, _continuous, model),
-            (plan.ode, _flow, model),
-            (plan.iwae, _weighted, model),
-            (passes[-1], _unlabelled, whole),
+            ("continuous", plan.continuous, self._continuous, model),
+            ("ode", plan.ode, self._flow, model),
+            ("iwae", plan.iwae, self._weighted, model),
+            ("unlabelled", passes[-1], self._unlabelled, whole),
         )
         metrics: dict[str, float] = {}
-        for (asked, measure, of), its in zip(likelihoods, passes, strict=True):
+        for (name, asked, measure, of), its in zip(likelihoods, passes, strict=True):
             if asked:
-                progress = _part(bench.progress, done / total, its / total)
-                metrics |= measure(self.cell, name, of, images, bench.folder, progress)
+                # Bound now: a closure would see the passes of a later one.
+                progress = partial(lambda before, own, share: bench.progress((before + share * own) / total), done, its)
+                began = time.monotonic()
+                metrics |= measure(of, images, bench.folder, progress)
+                metrics[f"cost/{name}_seconds"] = time.monotonic() - began
             done += its
         return metrics
 
+    def _continuous(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+        assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
+        plan = self.cell.evaluation
+        terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
+        return self._kept("nll_continuous", terms, folder)
 
-def _part(progress: Progress, before: float, own: float) -> Progress:
-    """A report on a part of a stage, as a share of the whole, of which a share is done before."""
-    progress(before)
-    return lambda share: progress(before + share * own)
+    def _unlabelled(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+        return self._kept("nll_unlabelled", bound_of(self.cell, model, images), folder)
+
+    def _flow(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+        assert isinstance(model, Diffusion), "only a chain has a probability flow"
+        plan = self.cell.evaluation
+        asked = {"steps": plan.ode_steps, "probes": plan.ode, "seed": plan.seed}
+        scored = flow_likelihood(model, images, **asked, progress=progress)
+        return self._totals("nll_ode", scored.total, folder, probe_se=scored.probe_error)
+
+    def _weighted(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+        """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
+        plan, captured = self.cell.evaluation, self.cell.training.captured
+        asked: dict[str, Any] = {"draws": plan.iwae, "seed": plan.seed, "steps": plan.horizon, "progress": progress}
+        with model.network_in("float32", captured=captured) if isinstance(model, Diffusion) else nullcontext():
+            scored = importance_weighted(model, images, **asked)
+        loose = self._totals("looseness", scored.looseness, folder, draw_se=own_error(scored.loose_halves))
+        return self._totals("nll_iwae", scored.total, folder, draw_se=own_error(scored.halves)) | loose
+
+    def _totals(self, metric: str, each: Tensor, folder: Path, **errors: float) -> dict[str, float]:
+        """The mean of values per image, which are written, and its errors; between single probes there is none, NaN."""
+        write_artifact(folder, PER_IMAGE[f"{metric}/test"], {"total": each})
+        name, errors = f"{metric}/{SHORT[self.held_out]}", {"se": float(each.std() / len(each) ** 0.5)} | errors
+        known = {f"{name}_{error}": value for error, value in errors.items() if not math.isnan(value)}
+        return {name: float(each.mean())} | known
 
 
 def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
@@ -134,61 +188,6 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     with model.network_in("float32", captured=cell.training.captured):
         times = Stratification(plan.exact, plan.strata)
         return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
-
-
-def _continuous(
-    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
-) -> dict[str, float]:
-    assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
-    plan, began = cell.evaluation, time.monotonic()
-    terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
-    write_artifact(folder, PER_IMAGE["nll_continuous/test"], terms.parts)
-    return means_of(f"nll_continuous/{name}", terms) | {"cost/continuous_seconds": time.monotonic() - began}
-
-
-def _flow(cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
-    assert isinstance(model, Diffusion), "only a chain has a probability flow"
-    plan, began = cell.evaluation, time.monotonic()
-    scored = flow_likelihood(model, images, steps=plan.ode_steps, probes=plan.ode, seed=plan.seed, progress=progress)
-    write_artifact(folder, PER_IMAGE["nll_ode/test"], {"total": scored.total})
-    metrics = {
-        f"nll_ode/{name}": float(scored.total.mean()),
-        f"nll_ode/{name}_se": scored.standard_error,
-        "cost/ode_seconds": time.monotonic() - began,
-    }
-    # With a single probe there is no error between probes (NaN): it is left out, without a warning.
-    return metrics | ({} if math.isnan(scored.probe_error) else {f"nll_ode/{name}_probe_se": scored.probe_error})
-
-
-def _weighted(
-    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
-) -> dict[str, float]:
-    """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
-    plan, began = cell.evaluation, time.monotonic()
-    inside = (
-        model.network_in("float32", captured=cell.training.captured) if isinstance(model, Diffusion) else nullcontext()
-    )
-    with inside:
-        scored = importance_weighted(
-            model, images, draws=plan.iwae, seed=plan.seed, steps=plan.horizon, progress=progress
-        )
-    metrics = {"cost/iwae_seconds": time.monotonic() - began}
-    weighted, loose = (scored.total, scored.halves), (scored.looseness, scored.loose_halves)
-    for metric, (each, halves) in {"nll_iwae": weighted, "looseness": loose}.items():
-        write_artifact(folder, PER_IMAGE[f"{metric}/test"], {"total": each})
-        metrics[f"{metric}/{name}"] = float(each.mean())
-        metrics[f"{metric}/{name}_se"] = float(each.std() / len(each) ** 0.5)
-        metrics[f"{metric}/{name}_draw_se"] = own_error(halves)
-    return metrics
-
-
-def _unlabelled(
-    cell: Cell, name: str, model: Model, images: Tensor, folder: Path, progress: Progress
-) -> dict[str, float]:
-    began = time.monotonic()
-    scored = bound_of(cell, model, images)
-    write_artifact(folder, PER_IMAGE["nll_unlabelled/test"], scored.parts)
-    return means_of(f"nll_unlabelled/{name}", scored) | {"cost/unlabelled_seconds": time.monotonic() - began}
 
 
 def means_of(metric: str, terms: Terms) -> dict[str, float]:
@@ -219,13 +218,14 @@ def remarkable(nll: float, uniform_bits: float | None) -> str:
     return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
 
 
-def parts_of_bound(cell: Cell, parts: Parts) -> Parts:
-    """The parts of a cell that the bound reads: its fit may be for the spacing of another chain."""
-    return parts if cell.variance.fitted or spaced_by_fit(cell, cell.evaluation.horizon) else replace(parts, fit=None)
+def parts_read(cell: Cell, parts: Parts, steps: int | None, reads_variance: bool = True) -> Parts:
+    """The parts of a cell that a chain of `steps` steps reads: a fit may be for the spacing of another one."""
+    reads = (cell.variance.fitted and reads_variance) or spaced_by_fit(cell, steps)
+    return parts if reads else replace(parts, fit=None)
 
 
 def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
-    """Everything that a bound reads; `parts` are those of `parts_of_bound`."""
+    """Everything that a bound reads; `parts` are those of `parts_read`."""
     description = described(cell)
     unread = ("quality", "sets", "n", "reference", "fit", *([] if cell.evaluation.ode else ["ode_steps"]))
     read = {key: value for key, value in description["evaluation"].items() if key not in unread}
@@ -233,3 +233,26 @@ def bound_content(cell: Cell, parts: Parts, split: HeldOut) -> dict[str, Any]:
     if cell.horizon == 0:
         return content | {"evaluation": {name: read[name] for name in ("seed", "iwae") if name in read}}
     return content | chain_content(cell, parts, cell.evaluation.horizon, reads_variance=True)
+
+
+def fit_of(cell: Cell, training: str) -> str | None:
+    """The id of the stage that fits the cell's variance, or the spacing of its steps; None where neither is fitted."""
+    spaced = any(spaced_by_fit(cell, steps) for steps in (cell.sampler.steps, cell.evaluation.horizon))
+    if not (cell.variance.fitted or spaced):
+        return None
+    plan = cell.evaluation
+    content: dict[str, Any] = {"stage": "fit", "training": training, "draws": plan.fit, "clip": plan.clip}
+    return content_hash(content | average_read(cell) | ({"terms": describe(cell.variance)} if spaced else {}))
+
+
+def spaced_by_fit(cell: Cell, steps: int | None) -> bool:
+    """True where a chain of `steps` steps (None: all) leaves out times, and a fit tells which."""
+    return cell.spacing.fitted and steps not in (None, cell.horizon)
+
+
+def chain_content(cell: Cell, parts: Parts, steps: int | None, *, reads_variance: bool) -> dict[str, Any]:
+    """The content that a chain of `steps` steps reads beside the training; `parts` are the stages that it reads."""
+    description = described(cell)
+    read = average_read(cell) | ({"variance": description["variance"]} if reads_variance else {})
+    read |= {"spacing": description["spacing"]} if steps not in (None, cell.horizon) else {}
+    return read | ({"fit": parts.fit} if parts.fit is not None else {})

@@ -1,8 +1,14 @@
-"""The devices of a stage: written together where several share it, claimed by this process, with their memory."""
+"""The device of a stage, claimed by this process: its memory, and the kind of machine that it is part of.
+
+A kind is everything beside the code that rounding depends on. One id gives the same numbers, bit by bit, on machines of
+one kind. Another processor, instruction set or library adds up in another order, and a training turns that into a
+difference as large as that between two seeds.
+"""
 
 from __future__ import annotations
 
 import ctypes
+import platform
 import re
 from functools import cache
 from pathlib import Path
@@ -10,64 +16,53 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-SEPARATOR = "+"
-"""The separator of devices that share a stage: cuda:0+cuda:1."""
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
-"""Parameters of glibc's `mallopt`: how much freed memory at the end of the heap is returned to the system, and the size
-from which each allocation is made by the system."""
-KEPT, LARGE = 512 << 20, 32 << 20
-"""Values of these two, in bytes."""
-
-
-def devices_of(device: str) -> list[str]:
-    """The devices in a name like cuda:0+cuda:1."""
-    return device.split(SEPARATOR)
+HELD = 0.5
+"""The share of a GPU's free memory that data may take which are trained on."""
+PARTS = " · "
+"""The separator between the parts of a kind; a list of kinds has commas."""
+KERNELS = "kernels 2"
+"""The name of today's way to lay out products for kernels that use AMX. Rows of such machines without it have other
+digits at equal ids."""
+LIBRARIES = {
+    r"Math Kernel Library Version ([\d.]+)": "MKL",
+    r"MKL-DNN v([\d.]+)": "oneDNN",
+    r"OpenBLAS ([\d.]+)": "OpenBLAS",
+}
+"""Patterns in torch's description of the libraries that compute on a processor → the names of the libraries."""
 
 
 def claim(device: str, threads: int) -> torch.device:
-    """Make this process use the device, of several the first, and so many threads."""
+    """Make this process use the device, and so many threads."""
     torch.set_num_threads(threads)
     keep_freed_memory()
-    return pinned(devices_of(device)[0])
+    if device.startswith("cuda"):
+        # No other is opened, and kernels repeat their numbers.
+        torch.cuda.set_device(device)
+        torch.backends.cudnn.deterministic = True
+    return torch.device(device)
 
 
 @cache
 def keep_freed_memory() -> None:
     """Keep the memory that this process frees, where its C library allows that.
 
-    A training step needs the memory that the last one freed. Returned to the system in between, it comes back page by
-    page, each zeroed anew, which takes an eighth of a step of eight small trainings side by side.
+    A training step needs the memory that the last one freed: returned to the system, it comes back page by page, each
+    zeroed anew, which takes an eighth of a step of eight small trainings side by side.
     """
     tell = getattr(ctypes.CDLL(None), "mallopt", None)
     if tell is not None:
-        tell(TRIM_THRESHOLD, KEPT)
-        tell(MMAP_THRESHOLD, LARGE)
-
-
-def pinned(device: str) -> torch.device:
-    """The device, with this process bound to it if it is a GPU: no other is opened, and kernels repeat their
-    numbers."""
-    if device.startswith("cuda"):
-        torch.cuda.set_device(device)
-        torch.backends.cudnn.deterministic = True
-    return torch.device(device)
+        tell(-1, 512 << 20)  # M_TRIM_THRESHOLD, bytes that stay at the end of the heap
+        tell(-3, 32 << 20)  # M_MMAP_THRESHOLD, bytes from which the system makes each allocation
 
 
 def answers(device: str) -> bool:
-    """True while the devices still work; a GPU does not after an error of its own."""
+    """True while the device still works; a GPU does not after an error of its own."""
     try:
-        for name in devices_of(device):
-            if name.startswith("cuda"):
-                torch.cuda.synchronize(name)
+        if device.startswith("cuda"):
+            torch.cuda.synchronize(device)
     except RuntimeError:
         return False
     return True
-
-
-PROCESS = Path("/proc/self")
-
-
-HELD = 0.5  # the share of a GPU's free memory that data may take which are trained on
 
 
 def placed(values: Tensor, device: torch.device) -> Tensor:
@@ -78,29 +73,26 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device) if values.nbytes <= HELD * free else values
 
 
-def reset_peak_memory(device: torch.device, process: Path = PROCESS) -> bool:
-    """Start a new high-water mark of memory; True where this system can reset the mark."""
+def kind_of_machine(device: torch.device) -> str:
+    """The processor with its instructions, or the GPU, and the versions of torch and of the libraries that it computes
+    with."""
+    parts = [f"torch {torch.__version__}"]
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return True
-    try:
-        # 5 sets back VmHWM, the process's peak resident size (proc_pid_clear_refs(5)); 1, 2 and 3 are of pages.
-        (process / "clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
+        versions = {"CUDA": torch.version.cuda, "cuDNN": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
+        parts += [f"{name} {version}" for name, version in versions.items() if version]
+        return PARTS.join((torch.cuda.get_device_name(device), *parts))
+    amx = torch.cpu._is_amx_tile_supported()
+    has = {"bf16": torch.cpu._is_avx512_bf16_supported(), "AMX": amx}
+    instructions = " ".join([torch.backends.cpu.get_cpu_capability(), *(name for name in has if has[name])])
+    found = ((name, re.search(pattern, torch.__config__.show())) for pattern, name in LIBRARIES.items())
+    parts += [f"{name} {version[1]}" for name, version in found if version]
+    return PARTS.join((processor().replace(",", ""), instructions, *([KERNELS] if amx else []), *parts))
 
 
-def peak_memory(device: torch.device, process: Path = PROCESS) -> dict[str, float]:
-    """`cost/peak_memory_bytes` since the mark was reset; empty where the system does not report it.
-
-    On a GPU it is the memory of its tensors. On a CPU it is the resident memory of the whole worker, with libraries and
-    data: it can be compared between cells, and not with a GPU's.
-    """
-    if device.type == "cuda":
-        return {"cost/peak_memory_bytes": float(torch.cuda.max_memory_allocated(device))}
-    try:
-        high_water = re.search(r"^VmHWM:\s*(\d+) kB$", (process / "status").read_text(), re.MULTILINE)
-    except OSError:
-        return {}
-    return {"cost/peak_memory_bytes": 1024.0 * int(high_water[1])} if high_water else {}
+@cache
+def processor() -> str:
+    """The processor's name where the system tells it, else its kind."""
+    file = Path("/proc/cpuinfo")
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    told = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return told[1].strip() if told else platform.processor() or platform.machine()

@@ -1,164 +1,190 @@
 """The stages of a cell, in order, each run once however many cells need it.
 
-A training that diverged on validation never reads test data. An autoencoder, which several cells may read, is judged on
-test images unless it has diverged itself. A search reads no test data, and may score a training on its way, at rungs.
+A training that diverged on validation never reads test data. An autoencoder is judged on test images unless it has
+diverged itself. A rung is scored once its segment has ended, and reads no test data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
-from ablations.settings.budget import rungs
+from ablations.engine.journal import Journal
+from ablations.settings import budget
 from ablations.settings.cell import Cell
-from ablations.settings.evaluation import HELD_OUT, HeldOut
-from ablations.settings.guiding import guiding_cell
+from ablations.settings.evaluation import HELD_OUT
+from ablations.settings.guiding import guiding_cell, rung_step
 from ablations.settings.identity import content_hash
-from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content
-from ablations.stages.bound import BoundStage, bound_content, parts_of_bound
-from ablations.stages.branch import with_kin
-from ablations.stages.fit import FitStage, fit_of
-from ablations.stages.guidance import guidance_of
-from ablations.stages.guide import kept_for_guidance
-from ablations.stages.reconstruction import reconstruction_of
+from ablations.stages.autoencoder import AutoencoderStage, autoencoder_content, reconstruction_of
+from ablations.stages.bound import BoundStage, FitStage, bound_content, fit_of, parts_read
 from ablations.stages.restore import Parts
-from ablations.stages.rung import RungStage, judged_rung, rung_of
-from ablations.stages.samples import SamplesStage, parts_of_samples, samples_content
+from ablations.stages.samples import SamplesStage, guidance_of, samples_content
 from ablations.stages.stage import Stage
-from ablations.stages.training import GuideStage, TrainingStage, training_content
+from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
 
 S = TypeVar("S", bound=Stage)
 
 
+def parts_of(cell: Cell, digest: str, precision: Precision) -> Parts:
+    """The stages that hold what a cell learned, and what guides its samples but for a scale that is tuned; `digest` is
+    the data's."""
+    autoencoder = content_hash(autoencoder_content(cell, digest, precision)) if cell.space.encoded else None
+    if not cell.horizon:
+        return Parts(autoencoder or "", None, autoencoder)
+    training, guide = segment_of(cell, digest, precision).id, None
+    if cell.guidance.guides and cell.guidance.by == "cell":
+        guide = segment_of(guiding_cell(cell), digest, precision).id
+    if cell.guidance.guides and cell.guidance.by == "rung":
+        guide = segment_of(cell, digest, precision, until=rung_step(cell)).id
+    return Parts(training, fit_of(cell, training), autoencoder, guide)
+
+
 def stages_of(
-    cell: Cell, digest: str, precision: Precision, extractor: str | None, *, early: bool = False
+    cell: Cell, digest: str, precision: Precision, extractor: str | None, rungs: Sequence[int] | None = None
 ) -> list[Stage]:
-    """The stages of a cell in order; `digest` is the data's, `extractor` the identity of its features. With `early`,
-    samples are judged at the first rung even if the cell asks for none there: the first answer rests on them."""
-    stages: list[Stage] = []
-    parts = Parts("")
-    if cell.space.encoded:
-        parts = Parts(autoencoder := content_hash(autoencoder_content(cell, digest, precision)), None, autoencoder)
-        stages.append(AutoencoderStage(autoencoder, cell))
-    if cell.horizon:
-        training = content_hash(training_content(cell, digest, precision))
-        parts = replace(parts, training=training, fit=fit_of(cell, training))
-        stage = TrainingStage(training, cell, parts.autoencoder, _ids(stages), kept=kept_for_guidance(cell))
-        stages.append(with_kin(stage, digest, precision) if cell.training.rate == "wsd" else stage)
+    """The stages of a cell in order; `digest` is the data's, `extractor` the identity of its features. The bound is
+    taken at the steps `rungs`, or where the cell asks for it, and there samples may be judged too."""
+    parts, stages = parts_of(cell, digest, precision), list[Stage]()
+    if parts.autoencoder is not None:
+        stages.append(AutoencoderStage(parts.autoencoder, cell))
+    scored, judged = (tuple(rungs), ()) if rungs is not None and cell.horizon else asked_rungs(cell, parts)
+    kept = [rung_step(cell)] if cell.guidance.guides and cell.guidance.by == "rung" else []
+    steps = {*scored, *judged, *kept}
+    segments = cut(cell, digest, precision, parts.autoencoder, steps) if cell.horizon else []
+    stages += segments
+    needs = tuple(dict.fromkeys(filter(None, (parts.autoencoder, parts.training))))
     if parts.fit is not None:
-        stages.append(FitStage(parts.fit, cell, replace(parts, fit=None), _ids(stages)))
-    guides, read = _guides(cell, parts, stages, (digest, precision, extractor))
+        stages.append(FitStage(parts.fit, cell, needs, parts=replace(parts, fit=None)))
+        needs = (*needs, parts.fit)
+    guides, read = _guides(cell, parts, needs, (digest, precision, extractor))
+    guiding = tuple(guide for guide in (read.guide, read.tuned) if guide is not None)
     for split in HELD_OUT:
-        stages += _scores(cell, parts, read, split, _ids(stages), extractor)
-    stages = _after_guides(stages, guides)
+        if cell.space.likelihood:
+            of_bound = parts_read(cell, parts, cell.evaluation.horizon)
+            bound = content_hash(bound_content(cell, of_bound, split))
+            stages.append(BoundStage(bound, cell, needs, parts=of_bound, held_out=split))
+            needs = (*needs, bound)
+        if split in cell.evaluation.quality:
+            sets = cell.evaluation.drawn_sets
+            samples = content_hash(samples_content(cell, read, split, extractor, sets))
+            waits = (*needs, *guiding)
+            stages += [*guides, SamplesStage(samples, cell, waits, parts=read, held_out=split, sets=sets)]
+            guides, needs = [], (*needs, samples)
     if parts.autoencoder is not None:
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
-    on_the_way = _rungs(cell, parts, stages, extractor, early=early)
-    scored = tuple(rung for rung in on_the_way if not rung.before)
-    branches = once(branch for rung in on_the_way for branch in rung.before)
-    forks = frozenset(step for branch in branches for step in branch.forks)
-    own = training_of(stages)
-    leaving = (replace(own, scored=scored, forks=forks) if own and stage is own else stage for stage in stages)
-    return [*leaving, *branches, *on_the_way]
+    # With `rate=wsd` finished trainings are scored, and not the trunk.
+    ends = [one for one in segments if one.on_the_way == (cell.training.rate != "wsd")]
+    bounds = [_bound_at(segment, cell, parts) for segment in ends if segment.rung in scored]
+    return [*stages, *bounds, *(_samples_at(one, cell, parts, extractor) for one in ends if one.rung in judged)]
 
 
-def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
-    """The training among a cell's stages, which comes before its guide's; None for a chain of no steps."""
-    return next((stage for stage in stages if isinstance(stage, TrainingStage)), None)
-
-
-def _rungs(cell: Cell, parts: Parts, stages: Iterable[Stage], extractor: str | None, *, early: bool) -> list[RungStage]:
-    """The rungs of a cell's training. There are none that read a fit, which belongs to the whole training, and none
-    where the cell evaluates other weights than the average that is tracked during training."""
-    training = training_of(stages)
-    if training is None or not isinstance(cell.average, Tracked):
-        return []
+def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The steps at which a cell asks for the bound, and for samples. There are none where that reads a fit, which
+    belongs to the whole training, nor where the cell evaluates other weights than the average that is tracked."""
     plan = cell.evaluation
-    steps = rungs(cell.training, plan.rungs)
-    scored = cell.space.likelihood and parts_of_bound(cell, parts).fit is None
-    rung_stages = [rung_of(training, step) for step in steps if scored]
+    if not cell.horizon or not isinstance(cell.average, Tracked):
+        return (), ()
+    steps = tuple(budget.rungs(cell.training, plan.rungs))
+    scored = cell.space.likelihood and parts_read(cell, parts, plan.horizon).fit is None
     # Test images, where samples are held against them, are read once, when a training is over.
-    judges = cell.data.extractor is not None and "test" in plan.quality and plan.reference != "test"
+    judged = cell.data.extractor is not None and "test" in plan.quality and plan.reference != "test"
     # Nor is a guide there yet, but for the network itself without its label.
     guided = cell.guidance.guides and (cell.guidance.by != "class" or cell.guidance.scale == "auto")
-    if judges and not guided and parts_of_samples(cell, parts).fit is None:
-        asked = steps[-plan.judged_rungs :] if plan.judged_rungs else []
-        judged = {*(steps[:1] if early else ()), *asked}
-        rung_stages += [judged_rung(training, parts, step, extractor) for step in sorted(judged)]
-    # Those that the training did not score on its way come after it, unless it has diverged.
-    ended = [stage for stage in stages if stage.kind == "bound" and stage.validates]
-    after = (*training.needs, training.id, *_ids(ended))
-    return [rung.waiting_for(after) for rung in rung_stages]
+    fitted = parts_read(cell, parts, cell.sampler.steps, cell.sampler.reads_variance).fit is not None
+    judged = judged and not guided and not fitted
+    return steps if scored else (), steps[-plan.judged_rungs :] if judged and plan.judged_rungs else ()
 
 
-def validated(stages: Iterable[Stage]) -> list[Stage]:
-    """The stages of a cell that its values on validation rest on; they read no test data."""
-    return [stage for stage in stages if stage.validates]
+def _bound_at(segment: TrainingStage, cell: Cell, parts: Parts) -> BoundStage:
+    """The bound at a rung: with fewer draws, and with the average that is tracked."""
+    scored, (read, own) = replace(cell, evaluation=cell.evaluation.at_rung, average=Tracked()), _rung(segment, parts)
+    content = bound_content(scored, read, "validation") | {"stage": "rung", "step": segment.rung}
+    return BoundStage(content_hash(content), scored, held_out="validation", **own)
+
+
+def _samples_at(segment: TrainingStage, cell: Cell, parts: Parts, extractor: str | None) -> SamplesStage:
+    read, own = _rung(segment, parts)
+    content = samples_content(cell, read, "test", extractor, 1) | {"stage": "rung", "step": segment.rung}
+    return SamplesStage(content_hash(content), cell, held_out="test", sets=1, **own)
+
+
+def _rung(segment: TrainingStage, parts: Parts) -> tuple[Parts, dict[str, Any]]:
+    """The training that the id of a score at a rung reads, and what its stage has."""
+    needs = tuple(filter(None, (parts.autoencoder, segment.id)))
+    own = {"needs": needs, "parts": Parts(segment.id, None, parts.autoencoder), "rung": segment.rung}
+    return Parts(parts.training if segment.on_the_way else segment.id), own
 
 
 def _guides(
-    cell: Cell, parts: Parts, before: list[Stage], here: tuple[str, Precision, str | None]
+    cell: Cell, parts: Parts, needs: tuple[str, ...], here: tuple[str, Precision, str | None]
 ) -> tuple[list[Stage], Parts]:
-    """The stages that a cell's samples wait for where they are guided, and what they read; `here` is as in
-    `stages_of`."""
-    read, stages, (digest, precision, extractor) = parts_of_samples(cell, parts), list[Stage](), here
-    if not (cell.guidance.guides and cell.horizon):
-        return stages, read
-    if cell.guidance.by == "cell":
-        guide = guiding_cell(cell)
-        read = replace(read, guide=content_hash(training_content(guide, digest, precision)))
-        stage = GuideStage(
-            read.guide or "", guide, parts.autoencoder, _ids(s for s in before if s.kind == "autoencoder")
-        )
-        stages.append(with_kin(stage, digest, precision) if guide.training.rate == "wsd" else stage)
-    if cell.guidance.scale == "auto":
-        tuning = guidance_of(cell, read, extractor, _ids([*before, *stages]))
+    """The stages that a cell's samples wait for where they are guided, and what these read; `needs` are those of its
+    other scores, `here` is as in `stages_of`."""
+    read = parts_read(cell, parts, cell.sampler.steps, cell.sampler.reads_variance)
+    stages, (digest, precision, extractor) = list[Stage](), here
+    if read.guide is not None and cell.guidance.by == "cell":
+        guide = segment_of(guiding_cell(cell), digest, precision, parts.autoencoder)
+        stages.append(GuideStage(**vars(guide)))
+    if cell.guidance.guides and cell.horizon and cell.guidance.scale == "auto":
+        waits = needs if read.guide is None else (*needs, read.guide)
+        tuning = guidance_of(cell, read, extractor, waits)
         read = replace(read, tuned=tuning.id)
         stages.append(tuning)
     return stages, read
 
 
-def _after_guides(stages: list[Stage], guides: list[Stage]) -> list[Stage]:
-    """The stages of a cell, with its samples after the stages that guide them; nothing else waits for those."""
-    first = next((i for i, stage in enumerate(stages) if stage.kind == "samples"), len(stages))
-    waiting = [s.needing((*s.needs, *_ids(guides))) if s.kind == "samples" else s for s in stages[first:]]
-    return [*stages[:first], *guides, *waiting]
-
-
-def _scores(
-    cell: Cell, parts: Parts, read: Parts, split: HeldOut, needs: tuple[str, ...], extractor: str | None
-) -> list[Stage]:
-    """The bound on a split, where there is one, and the samples, where it is judged; samples `read` other parts."""
-    stages: list[Stage] = []
-    if cell.space.likelihood:
-        of_bound = parts_of_bound(cell, parts)
-        bound = content_hash(bound_content(cell, of_bound, split))
-        stages.append(BoundStage(bound, cell, of_bound, split, needs))
-    if split in cell.evaluation.quality:
-        sets = cell.evaluation.first_sets
-        samples = content_hash(samples_content(cell, read, split, extractor, sets))
-        stages.append(SamplesStage(samples, cell, read, split, (*needs, *_ids(stages)), sets))
-    return stages
-
-
-def _ids(stages: Iterable[Stage]) -> tuple[str, ...]:
-    return tuple(stage.id for stage in stages)
+def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
+    """The last segment of the training among a cell's stages; None for a chain of no steps."""
+    found = (stage for stage in stages if isinstance(stage, TrainingStage) and stage.kind == "training")
+    return next((stage for stage in found if not stage.rung), None)
 
 
 def once(stages: Iterable[S]) -> list[S]:
-    """Every stage once, in order of first appearance. A shared stage waits only for what all its cells need; a training
-    has the rungs of all its cells scored, and leaves all their forks."""
+    """Every stage once, each after those that it needs. A shared stage waits only for what all its cells need; the
+    segments of a training that cells cut differently are one chain."""
     by_id: dict[str, S] = {}
     for stage in stages:
         earlier = by_id.setdefault(stage.id, stage)
-        merged = earlier.needing(tuple(need for need in earlier.needs if need in stage.needs))
-        if isinstance(merged, TrainingStage) and isinstance(stage, TrainingStage):
-            scored = {rung.id: rung for rung in (*merged.scored, *stage.scored)}
-            kin = tuple(dict.fromkeys((*merged.kin, *stage.kin)))
-            forks, kept = merged.forks | stage.forks, merged.kept | stage.kept
-            merged = replace(merged, scored=tuple(scored.values()), kin=kin, forks=forks, kept=kept)
-        by_id[stage.id] = merged
-    return list(by_id.values())
+        needs = tuple(need for need in earlier.needs if need in stage.needs)
+        by_id[stage.id] = replace(earlier, needs=needs, rung=min(earlier.rung, stage.rung))
+    trainings = [stage for stage in by_id.values() if isinstance(stage, TrainingStage)]
+    by_id |= {stage.id: cast("S", stage) for stage in linked(trainings)}
+    return _in_order(by_id.values(), by_id.values())
+
+
+def needed_by(stage: S, stages: Iterable[S]) -> list[S]:
+    """The stages that lead to one of them, in order, itself last."""
+    return _in_order([stage], stages)
+
+
+def validated(stages: Iterable[S]) -> list[S]:
+    """The stages of a cell that its values on validation rest on; they read no test data."""
+    stages = list(stages)
+    return _in_order([stage for stage in stages if stage.validates], stages)
+
+
+def missing(stages: Iterable[S], journal: Journal) -> list[S]:
+    """The stages that have no result yet, in order. A segment on its way is only missing for one that needs it."""
+    stages = list(stages)
+    asked = (stage for stage in stages if not (isinstance(stage, TrainingStage) and stage.on_the_way))
+    done = {stage.id for stage in stages if journal.result(stage.id) is not None}
+    return _in_order(asked, stages, done)
+
+
+def _in_order(asked: Iterable[S], stages: Iterable[S], done: Container[str] = ()) -> list[S]:
+    """The stages asked for, and all that these need, each after what it needs; without those that are done, and what
+    only these need."""
+    by_id, found = {stage.id: stage for stage in stages}, dict[str, S]()
+
+    def visit(stage: S) -> None:
+        if stage.id not in found and stage.id not in done:
+            for need in (by_id[name] for name in stage.needs if name in by_id):
+                visit(need)
+            found[stage.id] = stage
+
+    for stage in asked:
+        visit(stage)
+    return list(found.values())

@@ -1,16 +1,18 @@
-"""samples: weights, fit ─▶ generated sets and their scores.
+"""samples: weights, fit, guide ─▶ generated sets and their scores.
+guidance: the same ─▶ the scale whose samples are nearest to validation images (`guidance.scale=auto`).
 
-It reads a training, the sampler, and its fit where the sampler reads σ² or the spacing of its steps is fitted. Cells
-that differ only in how the bound is taken share it.
+Both read a training, the sampler, its fit where the sampler reads σ² or the spacing of its steps is fitted, and what
+guides them. Cells that differ only in how the bound is taken share them.
+
+When a scale is chosen, every candidate gets a set from the same noise, which no set that is judged later has. The
+distance is FID, or the energy distance for points.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -20,93 +22,119 @@ from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
-from ablations.metrics.registry import DEFAULT
+from ablations.metrics.measured import SCALE
+from ablations.metrics.registry import DEFAULT, metric_of
 from ablations.settings.budget import sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
-from ablations.settings.evaluation import Evaluation, HeldOut
-from ablations.settings.guiding import guide_passes
+from ablations.settings.evaluation import HELD_OUT, MOST_SETS, Evaluation, HeldOut
+from ablations.settings.guiding import at_scale, guide_passes
 from ablations.settings.identity import content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
-from ablations.stages.fit import chain_content, spaced_by_fit
-from ablations.stages.guide import Guided, flops_of_sample, guidance_content, load_guided, sampled, settled
-from ablations.stages.restore import Model, Parts, labels_of_samples, remark_on_fit
-from ablations.stages.stage import Stage, finished_with
+from ablations.stages.bound import chain_content
+from ablations.stages.restore import (
+    Guided,
+    Model,
+    Parts,
+    diverged_before,
+    flops_of_sample,
+    guidance_content,
+    labels_of_samples,
+    load_guided,
+    remark_on_fit,
+    sampled,
+    settled,
+)
+from ablations.stages.stage import Passes, Stage, ended
+from analysis.schema import RUNG_SECONDS
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SamplesStage(Stage):
-    """Samples of a trained network, judged: `sets` sets from number `first` on, each of the size that is asked for. A
-    cell and seed have the same sets however many are drawn."""
+    """Samples of a trained network, judged: `sets` sets of the size that is asked for. A cell and seed have the same
+    sets however many are drawn. At a rung one set is judged by the metrics that decide."""
 
-    id: str
-    cell: Cell
     parts: Parts
-    split: HeldOut
-    needs: tuple[str, ...]
+    held_out: HeldOut
     sets: int
-    first: int = 0
     kind = "samples"
-    passes = "sampling"
-    doing = "drawing samples"
 
     @property
-    def held_out(self) -> HeldOut:
-        return self.split
+    def doing(self) -> str:
+        return f"samples at step {self.rung}" if self.rung else "drawing samples"
 
-    @property
-    def drawn(self) -> int:
-        return self.sets
-
-    @property
-    def shows(self) -> bool:
-        return self.first == 0
-
-    @property
-    def judged(self) -> float:
-        return float(self.sets)
-
-    def work(self, data: Data) -> float:
-        return float(self.sets * set_size(self.cell, self.split, data) * passes_of_sample(self.cell))
-
-    def bytes_left(self, data: Data, parameters: int) -> int:
-        return self.sets * set_size(self.cell, self.split, data) * math.prod(data.shape)
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        return "sampling", float(self.sets * set_size(self.cell, self.held_out, data) * passes_of_sample(self.cell))
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         """Draw, judge and keep the sets."""
+        if reason := diverged_before(bench.journal, self.parts):
+            return ended({}, reason)
         cell = settled(self.cell, bench.journal, self.parts)
         model = load_guided(cell, data, bench.journal, self.parts, device)
-        began, n = time.monotonic(), set_size(cell, self.split, data)
-        first = n * self.first
-        samples = draw_samples(cell, model, n * self.sets, bench.progress, first=first)
+        began, n = time.monotonic(), set_size(cell, self.held_out, data)
+        samples = draw_samples(cell, model, n * self.sets, bench.progress)
         if samples is None:
-            return Result("diverged", "the samples are not finite", {}, {}, {})
+            return ended({}, f"the {self.doing if self.rung else 'samples'} are not finite")
         seconds = time.monotonic() - began
-        labels = labels_of_samples(cell, data, first + n * self.sets)
-        kept_labels = {} if labels is None else {"labels": labels[first:]}
-        write_artifact(bench.folder, SAMPLES, {"samples": samples, **kept_labels})
-        metrics = yardstick_of(cell, self.split, data, samples.device).default_scores(torch.split(samples, n))
+        yardstick = yardstick_of(cell, self.held_out, data, samples.device)
+        if self.rung:
+            write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
+            metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
+            scores = yardstick.scores(metrics, [samples], spread=lambda _: False)
+            return ended(scores | {RUNG_SECONDS: time.monotonic() - began})
+        labels = labels_of_samples(cell, data, n * self.sets)
+        write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
+        scores = yardstick.default_scores(torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
-        return finished_with({**costs, **metrics}, remark_on_fit(cell, bench.journal, self.parts))
+        return ended(costs | scores, remark=remark_on_fit(cell, bench.journal, self.parts))
+
+
+@dataclass(frozen=True, kw_only=True)
+class GuidanceStage(Stage):
+    """A trained network whose samples are guided by each candidate scale in turn, and judged on validation."""
+
+    parts: Parts
+    kind = "guidance"
+    doing = "tuning its guidance"
+
+    def passes(self, data: Data) -> tuple[Passes, float]:
+        each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)
+        return "sampling", float(set_size(self.cell, "validation", data) * each)
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        """The best scale, of equal ones the first."""
+        cell, scales = self.cell, self.cell.guidance.scales
+        model = load_guided(cell, data, bench.journal, self.parts, device)
+        n = set_size(cell, "validation", data)
+        first = noise_after(cell) * max(set_size(cell, split, data) for split in HELD_OUT)
+        yardstick = yardstick_of(cell, "validation", data, device)
+        name = "energy_distance" if cell.data.extractor is None else "fid"
+        scores, began = list[float](), time.monotonic()
+        for place, scale in enumerate(scales):
+            bench.progress(place / len(scales))
+            samples = draw_samples(at_scale(cell, scale), model, n, lambda share: None, first)
+            scored = {} if samples is None else yardstick.scores([metric_of(name)], [samples])
+            scores.append(next(iter(scored.values()), math.inf))
+        usable = [(scale, score) for scale, score in zip(scales, scores, strict=True) if math.isfinite(score)]
+        if not usable:
+            return ended({}, "the samples are not finite, whatever scale guides them")
+        best, _ = min(usable, key=lambda pair: pair[1])
+        curve = [scale for scale, _ in usable], [score for _, score in usable]
+        costs = {"cost/guidance_seconds": time.monotonic() - began}
+        return ended({SCALE: best} | costs, curves={f"guidance/{name}": curve})
+
+
+def noise_after(cell: Cell) -> int:
+    """The number of the first set of a seed that is never judged."""
+    return max(MOST_SETS, cell.evaluation.drawn_sets)
 
 
 def passes_of_sample(cell: Cell) -> int:
     """The passes that one sample takes, its guide's included."""
     return sample_passes(cell) + guide_passes(cell)
-
-
-def deciding_scores(cell: Cell, model: Model, data: Data, folder: Path, progress: Progress) -> dict[str, float]:
-    """The scores of a set of samples by the metrics that decide; none where samples are not finite. No test image is
-    read: samples are compared with training images. The first samples are kept, to be looked at."""
-    samples = draw_samples(cell, model, set_size(cell, "test", data), progress)
-    if samples is None:
-        return {}
-    write_artifact(folder, SAMPLES, {"samples": samples[:SHOWN]})
-    yardstick = yardstick_of(cell, "test", data, samples.device)
-    metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
-    return yardstick.scores(metrics, [samples], spread=lambda _: False)
 
 
 def draw_samples(
@@ -125,19 +153,11 @@ def draw_samples(
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 
-def parts_of_samples(cell: Cell, parts: Parts) -> Parts:
-    """The parts of a cell that sampling reads; it may not need σ²."""
-    fitted = cell.variance.fitted and cell.sampler.reads_variance
-    return parts if fitted or spaced_by_fit(cell, cell.sampler.steps) else replace(parts, fit=None)
-
-
-def samples_content(
-    cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int, first: int = 0
-) -> dict[str, Any]:
-    """Everything that drawing and judging so many sets reads; `parts` are those of `parts_of_samples`."""
+def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int) -> dict[str, Any]:
+    """Everything that drawing and judging so many sets reads; `parts` are those of `parts_read`."""
     description, plan = described(cell), cell.evaluation
     content: dict[str, Any] = {"stage": "samples", "training": parts.training, "split": split}
-    content |= {"sets": sets, "extractor": extractor} | ({"first": first} if first else {}) | sets_asked(plan, split)
+    content |= {"sets": sets, "extractor": extractor} | sets_asked(plan, split)
     if cell.horizon == 0:
         return content | {"seed": cell.seed}
     content |= {"clip": plan.clip, "sampler": description["sampler"]}
@@ -154,13 +174,8 @@ def sets_asked(plan: Evaluation, split: HeldOut) -> dict[str, Any]:
     return {name: value for name, value in (("n", plan.n), ("reference", reference)) if value is not None}
 
 
-def more_sets(stages: Iterable[Stage], extractor: str | None, sets: int) -> list[SamplesStage]:
-    """The stages that draw the sets missing up to `sets`, after the first sets; each doubles their number."""
-    more = []
-    for first in [stage for stage in stages if isinstance(stage, SamplesStage) and stage.first == 0]:
-        drawn, needs = first.sets, (*first.needs, first.id)
-        while drawn < sets:
-            content = samples_content(first.cell, first.parts, first.split, extractor, drawn, drawn)
-            more.append(replace(first, id=content_hash(content), needs=needs, sets=drawn, first=drawn))
-            drawn *= 2
-    return more
+def guidance_of(cell: Cell, parts: Parts, extractor: str | None, needs: tuple[str, ...]) -> GuidanceStage:
+    """The stage that chooses a cell's scale; `parts` are those that its samples read."""
+    content = samples_content(cell, parts, "validation", extractor, 1)
+    content |= {"stage": "guidance", "first": noise_after(cell)}
+    return GuidanceStage(content_hash(content), cell, needs, parts=parts)

@@ -10,7 +10,6 @@ that says which rule is broken and by what, or returns. What is checked is in a 
     check_data         three splits of one shape, the same however often they are read, and codes that judge a bits/dim
     check_extractor    features as wide as declared, of each image alone, from weights that a file can hold
     check_metric       a number of any order of the samples, better for real ones than for noise
-    check_launcher     stages run, fail and are cancelled as the journal says, with the numbers of this process
 """
 
 from __future__ import annotations
@@ -19,10 +18,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ablations.data.base import DataSet
-from ablations.launchers.protocol import Launcher
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.metrics.metric import Metric
-from ablations.testing import data, extractors, launchers
+from ablations.testing import data, extractors
 from ablations.testing.metrics import check_metric
 from diffusion_core import testing as core
 from diffusion_core.testing.saying import run
@@ -39,20 +37,10 @@ def check_extractor(architecture: Architecture) -> None:
     run(extractors.PROPERTIES, architecture)
 
 
-def check_launcher(launcher: Launcher) -> None:
-    """AssertionError, in one line, unless stages can run here; a few small ones do.
-
-    A launcher may start processes that import the script it is called from: there it belongs below
-    `if __name__ == "__main__"`.
-    """
-    run(launchers.PROPERTIES, launcher)
-
-
 CHECKS: dict[type, Callable[[Any], None]] = {
     **core.CHECKS,
     DataSet: check_data,
     Architecture: check_extractor,
-    Launcher: check_launcher,
     Metric: check_metric,
 }
 """The check of each axis, by the base class of its choices."""

@@ -6,13 +6,14 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from ablations.engine.lease import leased
+from filelock import FileLock
+
+from ablations.engine.locks import LOCKS
 from ablations.tracking.sqlite_file import SQLITE, follow_artifacts, make_whole
-from ablations.tracking.uris import refusal, what_to_do
+from ablations.tracking.uris import what_to_do
 from analysis.links import quiet, reason_of, without_password, without_passwords
 
 if TYPE_CHECKING:
@@ -53,24 +54,12 @@ def opened(uri: str, experiment: str, artifacts: Path) -> tuple[MlflowClient, st
         return client, str(there.experiment_id)
 
     # A database is made by whoever opens it first, and not by two at once; a server has made its own.
-    alone = nullcontext() if uri.startswith("http") else leased(artifacts.parent / ".leases" / ".store", wait=True)
-    with alone:
+    if uri.startswith("http"):
         return guard(uri, open_)
-
-
-def trouble(uri: str) -> str:
-    """A line that says why a store does not answer; "" if it does."""
-    reason = refusal(uri)
-    if reason:
-        return reason
-    _quiet()
-    from mlflow import MlflowClient
-
-    try:
-        guard(uri, lambda: MlflowClient(uri).search_experiments(max_results=1))
-    except TrackingError as error:
-        return str(error)
-    return ""
+    place = artifacts.parent / LOCKS / ".store"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place):
+        return guard(uri, open_)
 
 
 def refuse_links(folder: Path) -> None:

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ablations.results import autoencoders, clock
+from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, rows_of
 from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
 from ablations.tracking.mlflow_origin import SOURCE, source_of
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.labels import cell_name
-from analysis.schema import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, VERSIONS
+from analysis.schema import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -49,16 +49,14 @@ _AXIS = "axis."
 """The beginning of the columns of levels."""
 
 Curve = list[dict[str, str]]
-Clock = dict[float, float]
-"""The steps of a training in order → the time at each, in seconds since 1970; it began at step 0."""
 Points = dict[str, list[tuple[float, float]]]
 """The name of a curve → its points (x, y), for a run that is under way."""
 
 
 @dataclass(frozen=True)
 class Tracked:
-    """A row of a results folder with its curves and its clock (which may be empty), ready to be published; `lines` are
-    the metrics that were scored during any training of the folder."""
+    """A row of a results folder with its curves, ready to be published; `lines` are the metrics that were scored during
+    any training of the folder."""
 
     tags: dict[str, str]
     params: dict[str, str]
@@ -66,14 +64,13 @@ class Tracked:
     curves: Curve = field(default_factory=list)
     images: str = ""
     sheet: Path | None = None
-    clock: Clock = field(default_factory=dict)
     lines: frozenset[str] = frozenset()
 
     @property
     def content(self) -> str:
         """A digest of everything that is published."""
         sheet = self.sheet.read_bytes() if self.sheet else b""
-        fields: list[Any] = [self.tags, self.params, self.metrics, self.curves, self.clock]
+        fields: list[Any] = [self.tags, self.params, self.metrics, self.curves]
         # These lie elsewhere than in a folder without rungs; all other runs keep the digest of an earlier version.
         ends = sorted(self.lines & self.metrics.keys() - self.at_rungs)
         fields += [ends] if ends else []
@@ -139,11 +136,13 @@ def study_in(head: Mapping[str, Any]) -> str:
 
 def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder, and the finished trials of its search; InputError where the folder is damaged."""
-    head, rows = head_in(folder), rows_of(folder / "runs.csv", FIXED)
+    head = head_in(folder)
+    rows = (_rows_if_there if SEARCH in head else rows_of)(folder / "runs.csv", FIXED)
     request, study = request_of(head), study_in(head)
     images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
     cells = [row for row in rows if not row.get(TRIAL)]
-    trials = [row for row in rows if row.get(TRIAL) and row["status"] != RUNNING]
+    tried = [row for row in rows if row.get(TRIAL)] or _rows_if_there(folder / TRIALS, (TRIAL, "cell_id", "status"))
+    trials = [row for row in tried if row["status"] != RUNNING]
     return [
         *_with_curves(
             [cell_run(row, name_in(head, row), _text_of(images[key_of(row)]), request, folder, study) for row in cells],
@@ -177,12 +176,7 @@ def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
     if not runs:
         return []
     curves = _by_run(rows_of(folder / "curves.csv", CURVES))
-    clocks = _by_run(_rows_if_there(folder / clock.TABLE, clock.COLUMNS))
-    keys = [key_of(run.tags) for run in runs]
-    return [
-        replace(run, curves=curves[key], clock=clock.of(clocks[key], folder))
-        for run, key in zip(runs, keys, strict=True)
-    ]
+    return [replace(run, curves=curves[key_of(run.tags)]) for run in runs]
 
 
 def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:

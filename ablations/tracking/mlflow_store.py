@@ -5,10 +5,9 @@ over steps, what each test image costs, samples over steps, its data set, and ta
 pick. An autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary
 run carries all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of
 its content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
-replaced. Its points have the times of its training (`mlflow_stored`), so that two deliveries at once write the same
-rows. One that was shown while it ran is completed, and one that was stopped taken up. The experiment is described by
-its question and what was found, and stores the views that links open (`mlflow_views`). Where all of it is stands in the
-folder's tracking.json.
+replaced. One that was shown while it ran is completed, and one that was stopped taken up. The experiment is described
+by its question and what was found, and stores the views that links open (`mlflow_views`). Where all of it is stands in
+the folder's tracking.json.
 """
 
 from __future__ import annotations
@@ -192,7 +191,7 @@ class Tracker:
         stored, steps, now = self.runs[key], self.shown[key], int(1000 * time.time())
         # The digits of files, from which it is delivered at its end.
         lines = [(metric_of(name), x, float(number(y))) for name, line in points.items() for x, y in line]
-        new = points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in steps], stored.began)
+        new = points_over_steps([line for line in lines if (line[0], int(line[1])) not in steps], stored.began)
         use = [Metric(name, value, now, (now - stored.began) // 1000) for name, value in machine.items()]
         send(self.client, stored.run_id, new + use)
         steps |= {(point.key, point.step) for point in new}

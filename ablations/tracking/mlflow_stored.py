@@ -8,9 +8,8 @@ without rungs has that metric at its last step as well, where the lines of other
 step 0, since MLflow draws bars of these alone. A run that has numbers at other steps, or rungs under names of their
 own, from an earlier version, is made anew.
 
-A point over steps has the time at which its training was there, by its clock; where that is not known, the training's
-seconds are spread evenly over its steps, from the start of the run. Numbers of the whole run have the time of its
-training's end. So two deliveries of one run write the same rows, and a store keeps them once.
+A point over steps has the time at which its run began, and numbers of the whole run that at which it ended. So two
+deliveries of one run write the same rows, and a store keeps them once.
 """
 
 from __future__ import annotations
@@ -18,8 +17,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
-
-import numpy as np
 
 from ablations.tracking.mlflow_images import log_sheet
 from ablations.tracking.mlflow_origin import PREFIX, log_data, user_of
@@ -139,16 +136,15 @@ def leave(client: MlflowClient, run_id: str) -> None:
 
 
 def began_at(run: Tracked, now: int) -> int:
-    """The start of a run, in ms; where it is not known, the run ends now."""
-    return _ms(min(run.clock.values())) if run.clock else now - _ms(run.seconds)
+    """The start of a run that ends now, in ms."""
+    return now - _ms(run)
 
 
-def points_over_steps(run: Tracked, lines: list[tuple[str, float, float]], began: int) -> list[Metric]:
+def points_over_steps(lines: list[tuple[str, float, float]], began: int) -> list[Metric]:
     """Points of curves, (name, step, value) each, of a run with this start in the store, in ms."""
     from mlflow.entities import Metric
 
-    times = np.interp([step for _, step, _ in lines], *_clock_of(run, began))
-    return [Metric(name, value, _ms(at), int(step)) for (name, step, value), at in zip(lines, times, strict=True)]
+    return [Metric(name, value, began, int(step)) for name, step, value in lines]
 
 
 def points_of(run: Tracked, began: int) -> list[Metric]:
@@ -158,7 +154,7 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
     ends, end = _ends_of(run), _end_of(run, began)
     whole = [Metric(name, value, end, step) for (name, step), value in ends.items()]
     lines = [(metric_of(line["curve"]), float(line["x"]), float(line["y"])) for line in _over_steps(run)]
-    return [*points_over_steps(run, [line for line in lines if (line[0], int(line[1])) not in ends], began), *whole]
+    return [*points_over_steps([line for line in lines if (line[0], int(line[1])) not in ends], began), *whole]
 
 
 def metric_of(curve: str) -> str:
@@ -170,25 +166,18 @@ def _over_steps(run: Tracked) -> list[dict[str, str]]:
     return [line for line in run.curves if line["curve"].startswith(OVER_STEPS)]
 
 
-def _clock_of(run: Tracked, began: int) -> tuple[list[float], list[float]]:
-    """The steps of a run's training in order, and the time at each."""
-    if run.clock:
-        return list(run.clock), list(run.clock.values())
-    last = max((float(line["x"]) for line in _over_steps(run)), default=0.0)
-    return [0.0, last], [began / 1000, began / 1000 + run.seconds]
-
-
 def last_step(run: Tracked) -> int:
     """The step at which the training of a run ended, 0 where that is not known."""
-    return int(_clock_of(run, 0)[0][-1])
+    return int(max((float(line["x"]) for line in _over_steps(run)), default=0.0))
 
 
 def _end_of(run: Tracked, began: int) -> int:
-    return max(began, _ms(_clock_of(run, began)[1][-1]))
+    """Later than its start, since of two values at one step the later one counts."""
+    return began + max(1, _ms(run))
 
 
-def _ms(seconds: float) -> int:
-    return round(1000 * seconds)
+def _ms(run: Tracked) -> int:
+    return round(1000 * run.seconds)
 
 
 def complete(client: MlflowClient, there: Run, run: Tracked) -> None:

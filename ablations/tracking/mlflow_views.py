@@ -36,7 +36,7 @@ def text_of(view: View) -> str:
 def view_in(head: dict[str, Any], rungs: Collection[str] = (), last: int = 0) -> dict[str, View]:
     """The views of a folder by its grid.json, with that of its search where it has one; `rungs` are the metrics that
     were scored during its trainings, and `last` is the step whose samples the page shows first."""
-    return view_of_search(head[SEARCH]) if SEARCH in head else view(head, rungs, last)
+    return view(head, rungs, last) if head.get("cells") or SEARCH not in head else view_of_search(head[SEARCH])
 
 
 def view_of_search(head: dict[str, Any]) -> dict[str, View]:

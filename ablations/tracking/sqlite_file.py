@@ -50,29 +50,6 @@ def answers_of(file: Path, query: str, *values: object) -> list[Any]:
         return list(database.execute(query, values))
 
 
-def deleted_runs(file: Path) -> list[tuple[str, str]]:
-    """The deleted runs of a store in a file, each with the address of its artifacts; sqlite3.Error where the file is no
-    store."""
-    query = "select run_uuid, artifact_uri from runs where lifecycle_stage = 'deleted'"
-    return [(str(run), str(address)) for run, address in answers_of(file, query)]
-
-
-def experiment_in(file: Path, name: str) -> str:
-    """MLflow's id of an experiment in a store in a file; "" where it is not there."""
-    query = "select experiment_id from experiments where name = ? and lifecycle_stage = 'active'"
-    try:
-        return next((str(row[0]) for row in answers_of(file, query, name)), "")
-    except sqlite3.Error:
-        return ""
-
-
-def quick_check(file: Path) -> str:
-    """The damage of a database in a file, by its own check, in a line; "" where there is none. sqlite3.Error where it
-    cannot be read at all."""
-    lines = [str(row[0]) for row in answers_of(file, "pragma quick_check(1)")]
-    return "" if lines == ["ok"] else " ".join("; ".join(lines).split())
-
-
 def make_whole(uri: str, make: Callable[[str], object]) -> None:
     """Let `make` create the store of an address, if that is a file which does not exist yet: whole or not at all.
 

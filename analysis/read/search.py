@@ -1,7 +1,7 @@
 """A hyperparameter search, read from a results folder: its description in grid.json, its trials, and their rungs.
 
-    trials  the rows of runs.csv that have a number, in their order: trial, status, reason, cell_id, param.*, choices,
-            metrics, which are means over the search's seeds
+    trials  the rows of trials.csv, in their order: trial, status, reason, cell_id, param.*, choices, metrics, which are
+            means over the search's seeds
     rungs   trial, seed, step, value: what a pruner saw of the first objective; no rows without a pruner
 
 All values of a search are of validation data. The classes are the schema, as in `grid_json.py`.
@@ -21,10 +21,12 @@ from pydantic import Field, TypeAdapter, ValidationError
 from analysis.allowed import Finite, check_different
 from analysis.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
 from analysis.errors import InputError
+from analysis.folders import trials_of
 from analysis.grid_json import ShownMetric
 from analysis.plain import plain_json
-from analysis.schema import FIXED, RUNG, TRIAL
+from analysis.schema import RUNG, TRIAL, TRIALS
 
+COLUMNS = ("cell_id", "status", "reason")
 ENDINGS = ("finished", "pruned", "failed", "running")
 """The statuses of trials."""
 NO_PRUNER = "none"
@@ -177,11 +179,15 @@ def read_search(folder: Path | str) -> Search:
 
 
 def search_in(folder: Path | str, runs: pd.DataFrame | None = None) -> Search | None:
-    """The search of a results folder, whose runs.csv may be read already; None where there is none."""
-    head, source = _parse_head(Path(folder) / "grid.json"), Path(folder) / "runs.csv"
+    """The search of a results folder, whose runs.csv may be read already; None where there is none, or where that of a
+    confirmation is gone."""
+    head = _parse_head(Path(folder) / "grid.json")
     if head is None:
         return None
-    texts = read_csv(source, FIXED) if runs is None else runs
+    source = trials_of(Path(folder), head.name)
+    texts = read_csv(source, COLUMNS) if runs is None or source.name == TRIALS else runs
+    if runs is not None and TRIAL not in texts:
+        return None
     check_columns(texts, (TRIAL, *(parameter.column for parameter in head.parameters)), str(source))
     trials = _trials(texts[of_trials(texts)], head, str(source))
     for winner in head.winners:

@@ -25,9 +25,9 @@ def banner(grid: GridResults) -> str:
     basis = grid.basis
     if basis is None or not grid.meta.preliminary:
         return ""
-    parts = [round_of(grid.meta), _on_the_way(basis), _seeds(len(grid.meta.seeds), basis)]
+    parts = [_on_the_way(basis), _seeds(len(grid.meta.seeds), basis)]
     due = "each planned look" if basis.looks else "the end of the plan"
-    return f"Preliminary: {', '.join(word for word in parts if word)}. It names who leads; verdicts come with {due}."
+    return f"Preliminary: {', '.join(word for word in parts if word)}; no verdict yet. Verdicts come with {due}."
 
 
 def at_rungs(meta: Meta, metrics: Sequence[ShownMetric]) -> str:

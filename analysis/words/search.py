@@ -65,13 +65,13 @@ def search_sentences(search: Search, confirmed: Sequence[Optimism] | None = None
     if default not in {winner.trial for winner in search.head.winners}:
         sentences.append(_default(search, default))
     if confirmed is None:
-        return [*sentences, _UNCONFIRMED]
+        return [*sentences, _UNCONFIRMED.format(name=search.head.name)]
     return sentences + ([optimism_sentence(optimism) for optimism in confirmed] or [_UNKNOWN])
 
 
 _UNCONFIRMED = (
-    "Not confirmed at fresh seeds yet: the best of many noisy values is the best partly by luck, so such a value is "
-    "optimistic."
+    "Not confirmed at fresh seeds yet, unless {name}-confirmed lies beside this folder: the best of many noisy values "
+    "is the best partly by luck, so such a value is optimistic."
 )
 
 _UNKNOWN = (
@@ -114,29 +114,33 @@ def _saved(search: Search) -> list[str]:
 
 
 def _importances(search: Search) -> list[str]:
-    """A sentence on the share of the variation among trials that goes with each parameter, as a range, which says that
-    this is no ablation. None without ranges, because a share alone would say more than is known."""
-    shares = {o.label: ranges for o in search.head.objectives if (ranges := search.head.importance_ranges.get(o.name))}
+    """A sentence on the share of the variation among trials that goes with each parameter, which says that this is no
+    ablation; of a search by an earlier version as a range."""
+    head = search.head
+    ranges = {name: {key: (share, share) for key, share in of.items()} for name, of in head.importances.items()}
+    ranges |= head.importance_ranges
+    shares = {objective.label: ranges[objective.name] for objective in head.objectives if ranges.get(objective.name)}
     if not shares:
         return []
-    n = search.head.importance_trials or len(search.finished)
+    n = head.importance_trials or len(search.finished)
     ranked = "; ".join(f"in {label} {_ranked(search, ranges)}" for label, ranges in shares.items())
-    left_out = any(parameter.when for parameter in search.head.parameters)
+    resampled = "; the range over resamplings of the trials, nine of ten" if head.importance_ranges else ""
+    left_out = any(parameter.when for parameter in head.parameters)
     return [
-        f"Share of the variation among {n} finished trials that goes with each parameter (fANOVA; the range over "
-        f"resamplings of the trials, nine of ten): {ranked}. It is no "
-        "ablation: trials were drawn where the search looked, in the ranges that it was given."
+        f"Share of the variation among {n} finished trials that goes with each parameter (fANOVA{resampled}): "
+        f"{ranked}. It is no ablation: trials were drawn where the search looked, in the ranges that it was given."
         + (" Parameters that not all trials have are left out." if left_out else "")
     ]
 
 
 def _ranked(search: Search, ranges: Mapping[str, tuple[float, float]]) -> str:
-    """The parameters with the ranges of their shares, largest first, such as "β_T 50 to 82 %, β_1 18 to 50 %"."""
+    """The parameters with their shares, largest first, such as "β_T 50 to 82 %, β_1 18 to 50 %"."""
     ordered = sorted(ranges.items(), key=lambda item: -sum(item[1]))
     parts = []
     for name, (low, high) in ordered:
         parameter = search.parameter(name)
-        parts.append(f"{parameter.label if parameter else name} {100 * low:.0f} to {100 * high:.0f} %")
+        share = f"{100 * low:.0f} to " if low < high else ""
+        parts.append(f"{parameter.label if parameter else name} {share}{100 * high:.0f} %")
     return ", ".join(parts)
 
 

@@ -40,7 +40,7 @@ def gives_each_example_a_noise(coupling: Coupling) -> None:
 
 
 def follows_from_the_batch_and_the_draws_alone(coupling: Coupling) -> None:
-    """Cells of one seed stay paired, and ranks agree; what is given to it is left as it is."""
+    """Cells of one seed stay paired; what is given to it is left as it is."""
     for shape in SHAPES:
         x0, draw = batch(shape), draws(shape)
         first = coupling.pair(x0, draw).clone()

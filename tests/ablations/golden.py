@@ -21,8 +21,8 @@ import torch
 import ablations
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
+from ablations.stages.devices import kind_of_machine
 from ablations.stages.graph import training_of
-from ablations.stages.machine import kind_of_machine
 from evidence.reproduced import is_measured
 from tests.ablations.conftest import TINY, over, result_of, rows, stages_of_cell
 from tests.ablations.search.conftest import POINTS

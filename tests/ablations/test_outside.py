@@ -24,7 +24,7 @@ from ablations.data.cifar10 import Cifar10
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.data.folder import picture
 from ablations.data.kept import _images
-from ablations.driver.bar import Bar
+from ablations.driver.progress import Bar
 from ablations.metrics.extractors.weights import parse
 from ablations.settings.arguments import parse_run
 from ablations.tracking.model import read_model
@@ -164,7 +164,7 @@ def test_a_model_from_a_store_names_its_own_parts_alone(parts, tmp_path):
         read_model(tmp_path, torch.device("cpu"))
 
 
-def test_what_another_host_calls_itself_does_nothing_to_the_bar():
+def test_what_a_cell_is_called_does_nothing_to_the_bar():
     told = []
 
     class Shown:
@@ -177,11 +177,6 @@ def test_what_another_host_calls_itself_does_nothing_to_the_bar():
 
 SOURCES = [path for package in ("ablations", "analysis", "diffusion_core") for path in (ROOT / package).rglob("*.py")]
 PICKLES = {
-    "ablations/launchers/nodes.py": "from Ray, between the processes of one command, on a cluster with a token",
-    "ablations/launchers/ray.py": "to Ray",
-    "ablations/launchers/tasks.py": "to Ray",
-    "ablations/stages/rank.py": "from a folder that is this user's alone, of the process that started it",
-    "ablations/stages/several_devices.py": "to it",
     "ablations/metrics/extractors/weights.py": "the name of an error",
 }
 """Where the word stands, and what is read there."""

@@ -1,10 +1,9 @@
-"""Several commands on one results folder and one server, really run: nothing twice, nothing lost, whoever is killed."""
+"""Several commands on one journal and one server, really run: nothing twice, nothing lost, whoever is killed."""
 
 from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,10 +11,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-import requests
 
 from ablations.tracking.mlflow_store import Tracker
 from analysis.read.search import read_search
+from evidence.tracking_server import LOOPBACK, Server, free_port
 from tests.ablations.conftest import TINY, rows
 from tests.postgres import postgres
 
@@ -30,13 +29,6 @@ SECONDS = 600
 
 
 @pytest.fixture
-def sqlite(store, tmp_path):
-    """A file of sqlite with MLflow's tables."""
-    (tmp_path / "server.db").write_bytes(store.read_bytes())
-    return f"sqlite:///{tmp_path / 'server.db'}"
-
-
-@pytest.fixture
 def postgresql():
     """An empty database of PostgreSQL."""
     with postgres() as address:
@@ -44,28 +36,18 @@ def postgresql():
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def server(request, tmp_path):
-    """An MLflow server with a database behind it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    words = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    words += ["--backend-store-uri", request.getfixturevalue(request.param)]
-    words += ["--artifacts-destination", str(tmp_path / "artifacts")]
-    process = subprocess.Popen([sys.executable, "-m", "mlflow", "server", *words], start_new_session=True)
-    uri, began = f"http://127.0.0.1:{port}", time.monotonic()
+def server(request, store, tmp_path):
+    """An MLflow server with a database in a file, or a database of PostgreSQL that no server stands before."""
+    if request.param == "postgresql":
+        yield request.getfixturevalue("postgresql")
+        return
+    (tmp_path / "server.db").write_bytes(store.read_bytes())
+    behind = Server(tmp_path, free_port())
     try:
-        while time.monotonic() - began < SECONDS:
-            assert process.poll() is None
-            try:
-                requests.get(f"{uri}/health", timeout=1).raise_for_status()
-                break
-            except requests.RequestException:
-                time.sleep(0.5)
-        yield uri
+        behind.up()
+        yield f"http://{LOOPBACK}:{behind.port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(60)
+        behind.kill()
 
 
 def started(results: Path, uri: str, *words: str, command: str = "run") -> subprocess.Popen[str]:
@@ -105,55 +87,38 @@ def delivered_once(uri: str, name: str, cells: int, steps: list[int]) -> None:
         assert found == steps
 
 
-def test_three_commands_of_two_grids_share_their_stages_and_deliver_each_result_once(server, tmp_path):
+def test_two_grids_at_once_share_their_stages_and_deliver_each_result_once(server, tmp_path):
+    """A second command on one folder is refused meanwhile."""
     words = [*WORDS, "training.steps=400"]
-    names = ["same", "same", "other"]
-    commands = [started(tmp_path / "results", server, *words, f"name={name}") for name in names]
-    texts = [ended(command) for command in commands]
+    first = started(tmp_path / "results", server, *words, "name=one")
+    under_way(tmp_path / "results", first)
+    other, again = (started(tmp_path / "results", server, *words, f"name={name}") for name in ("two", "one"))
+    text, _ = again.communicate(timeout=SECONDS)
+    assert again.returncode == 2, text
+    assert f"(process {first.pid})" in text
+    for command in (first, other):
+        ended(command)
     # Two trainings, four cells' two bounds and samples, and what real images score.
     assert len(list((tmp_path / "results" / ".stages").glob("*/result.json"))) == 2 + 4 * 3 + 1
-    assert list((tmp_path / "results").rglob("lease.*")) == []
-    assert not any("was stopped here" in text for text in texts)
-    for name in ("same", "other"):
+    for name in ("one", "two"):
         assert [row["status"] for row in rows(tmp_path / "results" / name)] == ["finished"] * 4
         delivered_once(server, name, 4, list(range(20, 401, 20)))
 
 
-def test_who_waits_goes_on_where_a_command_was_killed(server, tmp_path):
-    words = [*WORDS[2:], "training.steps=4000", "name=killed"]
-    first = started(tmp_path / "results", server, *words)
+def test_who_waits_for_a_training_of_another_grid_runs_it_where_that_command_was_killed(server, tmp_path):
+    words = [*WORDS[2:], "training.steps=4000"]
+    first = started(tmp_path / "results", server, *words, "name=killed")
     under_way(tmp_path / "results", first)
-    second = started(tmp_path / "results", server, *words)
+    second = started(tmp_path / "results", server, *words, "name=second")
+    assert second.stdout is not None
     for line in second.stdout:
-        if "that another command runs" in line:
+        if "which another command runs" in line:
             break
     first.send_signal(signal.SIGKILL)
     first.communicate()
     ended(second)
-    assert [row["status"] for row in rows(tmp_path / "results" / "killed")] == ["finished"]
-    delivered_once(server, "killed", 1, list(range(20, 4001, 20)))
-
-
-def test_of_two_requests_that_begin_at_once_under_one_name_one_is_refused(server, tmp_path):
-    emas = ("0.9", "0.5")
-    words = [*WORDS, "training.steps=60", "name=mine"]
-    commands = [started(tmp_path / "results", server, *words, f"training.ema={ema}") for ema in emas]
-    texts = [command.communicate(timeout=SECONDS)[0] for command in commands]
-    assert sorted(command.returncode for command in commands) == [0, 2]
-    (refused,) = [text for text, command in zip(texts, commands, strict=True) if command.returncode]
-    assert "results of other choices" in refused
-    assert "Traceback" not in refused
-    assert [row["status"] for row in rows(tmp_path / "results" / "mine")] == ["finished"] * 4
-
-
-def test_commands_share_a_database_that_no_server_stands_before(postgresql, tmp_path):
-    words = [*WORDS, "training.steps=400"]
-    commands = [started(tmp_path / "results", postgresql, *words, f"name={name}") for name in ("one", "one", "two")]
-    for command in commands:
-        ended(command)
-    for name in ("one", "two"):
-        assert [row["status"] for row in rows(tmp_path / "results" / name)] == ["finished"] * 4
-        delivered_once(postgresql, name, 4, list(range(20, 401, 20)))
+    assert [row["status"] for row in rows(tmp_path / "results" / "second")] == ["finished"]
+    delivered_once(server, "second", 1, list(range(20, 4001, 20)))
 
 
 def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(postgresql, store, tmp_path):

@@ -16,14 +16,14 @@ import torch
 
 from ablations import run
 from ablations.data.tensors import read_tensors
-from ablations.engine import processes
-from ablations.engine.dispatch import Dispatch
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform, perform_all
+from ablations.engine.scheduler import Scheduler
+from ablations.engine.workers import Processes
 from ablations.search import __main__ as search
 from ablations.stages.graph import training_of
 from analysis.read.search import read_search
-from tests.ablations.conftest import TINY, over, plan_of, reproducible, rows
+from tests.ablations.conftest import TINY, over, plan_of, reproducible
 from tests.ablations.search.conftest import POINTS
 
 ON_POINTS = [word for word in POINTS if word.startswith(("data", "network", "horizon", "training", "evaluation"))]
@@ -35,6 +35,9 @@ GRIDS = {
     "points, with branches": [
         *[*ON_POINTS, "parameterization=v,epsilon", "training.rate=wsd", "training.clip=0.1", "evaluation.rungs=2"]
     ],
+    "digits": over(
+        TINY, "parameterization=v,epsilon", "schedule=cosine,linear", "training.steps=30", "evaluation.rungs=2"
+    ),
     "points, of steps that differ": over(ON_POINTS, "training.steps=40,80,120", "timesteps=uniform,importance"),
 }
 TRAINED = 6
@@ -54,7 +57,7 @@ def left(results: Path) -> dict[str, dict]:
     found = {}
     for path in sorted(journal.root.glob("*/result.json")):
         result = journal.result(path.parent.name)
-        assert result is not None, journal.damage(path.parent.name)
+        assert result is not None, path.parent.name
         tensors = {file.name: read_tensors(file)[0] for file in path.parent.glob("*.safetensors")}
         found[path.parent.name] = {
             "status": (result.status, result.reason),
@@ -84,13 +87,13 @@ def assert_equal(one: Path, other: Path) -> None:
 def companies(monkeypatch):
     """The numbers of stages that were given to a worker at a time."""
     sizes = []
-    submit_all = processes.Processes.submit_all
+    submit = Processes.submit
 
     def counted(self, stages, device):
         sizes.append(len(stages))
-        return submit_all(self, stages, device)
+        return submit(self, stages, device)
 
-    monkeypatch.setattr(processes.Processes, "submit_all", counted)
+    monkeypatch.setattr(Processes, "submit", counted)
     return sizes
 
 
@@ -120,28 +123,11 @@ def test_cells_of_several_threads_train_alone():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", list(GRIDS))
-def test_a_grid_on_points_comes_to_the_same_numbers(name, tmp_path, alone, companies):
+def test_a_grid_comes_to_the_same_numbers(name, tmp_path, alone, companies):
     for together in (1, 8):
         assert run.main(words(GRIDS[name], tmp_path / str(together), together)) == 0
         assert (max(companies) > 1) == (together > 1)
     assert_equal(tmp_path / "1", tmp_path / "8")
-
-
-@pytest.mark.thorough
-def test_a_grid_on_digits_comes_to_the_same_numbers(tmp_path, alone, companies):
-    grid = [*TINY, "parameterization=v,epsilon", "schedule=cosine,linear", "training.steps=30", "evaluation.rungs=2"]
-    for together in (1, 8):
-        assert run.main(words(over(grid), tmp_path / str(together), together)) == 0
-    assert max(companies) == 4
-    assert_equal(tmp_path / "1", tmp_path / "8")
-
-
-@pytest.fixture
-def whole(tmp_path, alone):
-    """The results of a grid whose cells were trained one at a time, and how it is asked for."""
-    grid = over(GRIDS["points"], "training.steps=2000", "training.report_every=20", "evaluation.rungs=2")
-    assert run.main(words(grid, tmp_path / "whole", 1)) == 0
-    return grid, tmp_path / "whole"
 
 
 def command(grid, results: Path, store: Path) -> subprocess.Popen[str]:
@@ -158,26 +144,15 @@ def command(grid, results: Path, store: Path) -> subprocess.Popen[str]:
     )
 
 
-def until(true, process: subprocess.Popen[str]) -> None:
-    """Wait for this to be so while a command runs."""
-    began = time.monotonic()
-    while not true():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() - began < SECONDS
-        time.sleep(0.02)
-
-
-def trained(results: Path) -> int:
-    """The number of trainings that are under way."""
-    return len(list((results / ".stages").glob("*/metrics.jsonl")))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 130), (signal.SIGKILL, -9)])
-def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, code, whole, tmp_path, store):
-    grid, results = whole
+def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, code, alone, tmp_path, store):
+    grid = over(GRIDS["points"], "training.steps=2000", "training.report_every=20", "evaluation.rungs=2")
+    assert run.main(words(grid, tmp_path / "whole", 1)) == 0
     process = command(grid, tmp_path / "cut", store)
-    until(lambda: trained(tmp_path / "cut") >= 4, process)
+    while len(list((tmp_path / "cut" / ".stages").glob("*/metrics.jsonl"))) < 4:
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.02)
     process.send_signal(number)
     text, _ = process.communicate(timeout=SECONDS)
     assert process.returncode == code, text
@@ -186,48 +161,26 @@ def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, cod
     again = command(grid, tmp_path / "cut", store)
     text, _ = again.communicate(timeout=SECONDS)
     assert again.returncode == 0, text
-    assert_equal(results, tmp_path / "cut")
-    assert list((tmp_path / "cut").rglob("lease.*")) == []
-
-
-@pytest.mark.slow
-def test_two_commands_that_begin_at_once_share_the_trainings_and_none_runs_twice(whole, tmp_path, store):
-    grid, results = whole
-    first = command(grid, tmp_path / "both", store)
-    until(lambda: trained(tmp_path / "both") >= 1, first)
-    second = command(grid, tmp_path / "both", store)
-    for process in (first, second):
-        text, _ = process.communicate(timeout=SECONDS)
-        assert process.returncode == 0, text
-    assert_equal(results, tmp_path / "both")
-    assert [row["status"] for row in rows(tmp_path / "both" / "grid")] == ["finished"] * 4
+    assert_equal(tmp_path / "whole", tmp_path / "cut")
 
 
 @pytest.mark.thorough
 def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_path, alone, companies, monkeypatch):
     grid = over(GRIDS["points"], "training.steps=400")
     assert run.main(words(grid, tmp_path / "1", 1)) == 0
-    killed, kinds, real = [], Counter(), Dispatch.run
+    killed, kinds, real = [], Counter(), Scheduler.run
 
     def watched(self):
-        workers, start = [], self.launcher.start
-
-        class Kept:
-            def start(_, *given):
-                workers.append(start(*given))
-                return workers[0]
-
-        self.launcher = Kept()
         for event in real(self):
             kinds[event.kind] += 1
             if event.kind == "progress" and event.share > 0 and not killed and len(self.running) > 1:
-                killed.extend(workers[0].workers[0].pids)
+                killed.append(self.workers.workers[0].process.pid)
                 os.kill(killed[0], signal.SIGKILL)
             yield event
 
-    monkeypatch.setattr(Dispatch, "run", watched)
+    monkeypatch.setattr(Scheduler, "run", watched)
     assert run.main(words(grid, tmp_path / "8", 8)) == 0
-    assert (len(killed), kinds["died"]) == (1, 4)
+    assert (len(killed), kinds["retried"]) == (1, 4)
     assert_equal(tmp_path / "1", tmp_path / "8")
 
 

@@ -90,7 +90,7 @@ def test_run_acts_on_the_values():
     assert seen == [{"grid": "x", "format": "markdown", "n": 2, "rate": 0.5, "out": ""}]
 
 
-COMMANDS = [f"ablations.{name}" for name in ("publish", "sample", "export", "clean", "doctor")]
+COMMANDS = [f"ablations.{name}" for name in ("publish", "sample", "export", "clean")]
 
 
 @pytest.mark.parametrize("module", ["analysis.options", *COMMANDS])

@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core import trainer as trainer_module
 from diffusion_core.batches import batch_indices
 from diffusion_core.choices import refusal
 from diffusion_core.conditioning import Class
@@ -22,7 +21,6 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Velocity
 from diffusion_core.randomness import normal
-from diffusion_core.ranks import Ranks
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.testing import check_coupling
@@ -156,17 +154,6 @@ class Antithetic(Coupling):
         return torch.cat([half, -half])[: len(x0)]
 
 
-@dataclass(frozen=True)
-class OneOf(Ranks):
-    """A rank whose fellows are elsewhere."""
-
-    def average_(self, values):
-        return
-
-    def joined(self, share):
-        return share
-
-
 @pytest.fixture
 def seen(monkeypatch):
     """Stored data and draws of all pieces that losses are asked of."""
@@ -181,19 +168,13 @@ def seen(monkeypatch):
     return pieces
 
 
-def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN, world: int = 1) -> dict[str, Tensor]:
-    """The stored data and draws of a training's examples, one batch after another, whoever takes them."""
+def given(seen, learner_of, coupling: Coupling, plan: Training = PLAN) -> dict[str, Tensor]:
+    """The stored data and draws of a training's examples, one batch after another."""
     seen.clear()
-    shares = []
-    for rank in range(world):
-        learner, data = learner_of()
-        learner.diffusion.choices = learner.choices = replace(learner.choices, coupling=coupling)
-        list(Trainer(learner, plan, CPU, OneOf(rank, world)).run(data, 0))
-        values = [{"raw": raw, **draws} for raw, draws in seen]
-        each = len(values) // plan.steps
-        shares.append([values[i * each : (i + 1) * each] for i in range(plan.steps)])
-        seen.clear()
-    pieces = [piece for step in range(plan.steps) for share in shares for piece in share[step]]
+    learner, data = learner_of()
+    learner.diffusion.choices = learner.choices = replace(learner.choices, coupling=coupling)
+    list(Trainer(learner, plan, CPU).run(data, 0))
+    pieces = [{"raw": raw, **draws} for raw, draws in seen]
     return {key: torch.cat([piece[key] for piece in pieces]) for key in pieces[0]}
 
 
@@ -203,13 +184,13 @@ def points():
 
 @pytest.mark.parametrize("coupling", PAIRING, ids=name)
 @pytest.mark.parametrize("learner_of", [points, image_learner])
-def test_pairs_are_those_of_the_whole_batch_whoever_takes_which_part(seen, learner_of, coupling):
-    """In pieces, by two ranks, or both: times, noise and dequantisation."""
+def test_pairs_are_those_of_the_whole_batch_in_whatever_pieces_it_is_taken(seen, learner_of, coupling):
+    """Times, noise and dequantisation too."""
     whole = given(seen, learner_of, coupling)
-    for pieces, world in ((2, 1), (5, 1), (None, 2), (2, 2)):
-        parts = given(seen, learner_of, coupling, replace(PLAN, micro_batch=pieces), world)
+    for pieces in (2, 5):
+        parts = given(seen, learner_of, coupling, replace(PLAN, micro_batch=pieces))
         assert parts.keys() == whole.keys()
-        assert all(torch.equal(parts[key], whole[key]) for key in whole), (pieces, world)
+        assert all(torch.equal(parts[key], whole[key]) for key in whole), pieces
 
 
 def test_losses_see_each_x0_with_its_own_time_and_the_nearest_noise_of_the_batch(seen):
@@ -264,18 +245,7 @@ def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may
     assert torch.equal(eps[:3], given(seen, points, Independent(), replace(PLAN, steps=1))["eps"][:3])
 
 
-def test_nothing_is_paired_or_fetched_where_noise_is_independent(monkeypatch):
-    """Neither is any noise drawn but the one, so that nobody's step gets slower."""
-    fetched = trainer_module.fetched
-    sizes: list[int] = []
-
-    def counted(data, indices, device):
-        sizes.append(len(indices))
-        return fetched(data, indices, device)
-
-    monkeypatch.setattr(trainer_module, "fetched", counted)
+def test_nothing_is_paired_where_noise_is_independent(monkeypatch):
     monkeypatch.setattr(DiffusionLearner, "paired", None)
     learner, data = points()
-    list(Trainer(learner, PLAN, CPU, OneOf(0, 2)).run(data, 0))
-    assert sizes == [PLAN.batch, PLAN.batch // 2, PLAN.batch // 2]
-    assert len(batch_indices(0, 0, len(data), PLAN.batch)) == PLAN.batch
+    list(Trainer(learner, PLAN, CPU).run(data, 0))

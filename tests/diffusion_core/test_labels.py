@@ -15,7 +15,6 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.unet import UNet
-from diffusion_core.ranks import Ranks
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import BASE, CLASSES, learner_of_points
@@ -61,16 +60,6 @@ def test_these_are_no_shares_of_labels(dropout):
         Class(dropout=dropout)
 
 
-class OneOf(Ranks):
-    """A rank whose fellows are elsewhere."""
-
-    def average_(self, values):
-        return
-
-    def joined(self, share):
-        return share
-
-
 @pytest.fixture
 def asked(monkeypatch):
     """The stored data and the labels that all questions were put with."""
@@ -85,17 +74,12 @@ def asked(monkeypatch):
     return seen
 
 
-def told(asked, dropout: float, plan: Training = PLAN, world: int = 1, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Data and labels of all examples of a training, one batch after another, whoever takes them."""
-    shares = []
-    for rank in range(world):
-        asked.clear()
-        learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=dropout)))
-        list(Trainer(learner, plan, CPU, OneOf(rank, world)).run(data, seed))
-        each = len(asked) // plan.steps
-        shares.append([asked[i * each : (i + 1) * each] for i in range(plan.steps)])
-    pieces = [piece for step in range(plan.steps) for share in shares for piece in share[step]]
-    values, labels = zip(*pieces, strict=True)
+def told(asked, dropout: float, plan: Training = PLAN, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Data and labels of all examples of a training, one batch after another."""
+    asked.clear()
+    learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=dropout)))
+    list(Trainer(learner, plan, CPU).run(data, seed))
+    values, labels = zip(*asked, strict=True)
     return torch.cat(values), torch.cat(labels)
 
 
@@ -119,11 +103,10 @@ def test_a_network_is_told_the_label_of_each_example_but_for_a_share(asked):
         assert dropped.double().mean().item() == pytest.approx(dropout, abs=4 * error)
 
 
-@pytest.mark.parametrize("pieces", [(2, 1), (5, 1), (None, 2), (2, 2)], ids=str)
-def test_labels_are_those_of_the_whole_batch_whoever_takes_which_part(asked, pieces):
-    size, world = pieces
+@pytest.mark.parametrize("pieces", [2, 5])
+def test_labels_are_those_of_the_whole_batch_in_whatever_pieces_it_is_taken(asked, pieces):
     whole = told(asked, 0.3)
-    parts = told(asked, 0.3, replace(PLAN, micro_batch=size), world)
+    parts = told(asked, 0.3, replace(PLAN, micro_batch=pieces))
     assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
 
 

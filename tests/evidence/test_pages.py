@@ -1,4 +1,5 @@
-"""Each program of evidence says which page it rebuilds, and each page has its program."""
+"""Each program of evidence, but for the one that promotes grids, says which page it rebuilds, and each page has its
+program."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ FOLDER = ROOT / "evidence"
 def test_each_program_rebuilds_a_page_that_is_there_and_that_names_it():
     rebuilt = set()
     for file in sorted(FOLDER.glob("*.py")):
-        if 'if __name__ == "__main__"' not in file.read_text(encoding="utf-8"):
+        if file.stem == "promote" or 'if __name__ == "__main__"' not in file.read_text(encoding="utf-8"):
             continue
         words = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
         command = re.search(rf"python -m evidence\.{file.stem}.* (?:out=|> )(\S+)$", words, re.MULTILINE)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
+import evidence.child
 from evidence import ended
-from evidence.child import AT_BYTES, Child, saying
-from evidence.faults import FAULTS, MEGABYTE, Kill, OutOfMemoryKiller, TornWrite
+from evidence.child import AT_BYTES, Child, Hung, saying
+from evidence.faults import FAULTS, MEGABYTE, Kill, OutOfMemoryKiller, Terminate, TornWrite
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,11 +54,40 @@ def test_a_child_says_what_it_is_at_and_how_it_ended(tmp_path):
     while child.moment == "beginning":
         assert not child.ended
     assert child.moment == "training"
-    Kill().strike(child, tmp_path, None, None)
+    Kill().strike(child, tmp_path, random.Random())
     assert child.finish() == -signal.SIGKILL
     assert Child.start(lambda: 3, tmp_path / "log", at).finish() == 3
     assert Child.start(lambda: 1 / 0, tmp_path / "log", at).finish() == 70
     assert "ZeroDivisionError" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_workers_that_outlive_their_command_are_found_out(tmp_path):
+    def command():
+        if not os.fork():
+            signal.pause()
+        return 0
+
+    child = Child.start(command, tmp_path / "log", mmap(-1, AT_BYTES))
+    assert child.finish() == 0
+    assert child.is_survived()
+    assert not child.is_survived()
+
+
+def test_who_goes_on_when_told_to_stop_is_hung(tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence.child, "PROMPT", 0.2)
+
+    def command():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with saying(at, "busy"):
+            while True:
+                signal.pause()
+
+    at = mmap(-1, AT_BYTES)
+    child = Child.start(command, tmp_path / "log", at)
+    while child.moment != "busy":
+        assert not child.ended
+    with pytest.raises(Hung, match="'busy'"):
+        Terminate().strike(child, tmp_path, random.Random())
 
 
 def test_stages_that_were_made_again_are_told():
@@ -75,7 +105,7 @@ def test_a_torn_write_names_the_stage_that_it_damaged(tmp_path):
     (folder / "result.json").write_bytes(b"0123456789")
     for seed in range(8):
         child = Child.start(signal.pause, tmp_path / "log", mmap(-1, AT_BYTES))
-        assert TornWrite().strike(child, tmp_path, random.Random(seed), None) == "abc"
+        assert TornWrite().strike(child, tmp_path, random.Random(seed)) == "abc"
         assert (folder / "result.json").read_bytes() != b"0123456789"
         (folder / "result.json").write_bytes(b"0123456789")
 
@@ -89,7 +119,7 @@ def test_the_kernel_kills_what_asks_for_more_memory(tmp_path):
             time.sleep(0.01)
 
     child = Child.start(command, tmp_path / "log", mmap(-1, AT_BYTES))
-    OutOfMemoryKiller().strike(child, tmp_path, random.Random(0), None)
+    OutOfMemoryKiller().strike(child, tmp_path, random.Random(0))
     assert child.finish() == -signal.SIGKILL
 
 

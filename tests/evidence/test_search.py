@@ -6,16 +6,17 @@ import statistics
 from types import SimpleNamespace
 
 import pytest
+from optuna.trial import TrialState
 
 from evidence import search
 
 
-def told(number, value, state="finished"):
+def told(number, value, state=TrialState.COMPLETE):
     return SimpleNamespace(number=number, state=state, values=() if value is None else (value,))
 
 
 def test_the_sweep_and_the_winner_are_of_what_finished():
-    trials = [told(0, 3.0), told(1, None, "failed"), told(2, 1.0), told(3, 5.0)]
+    trials = [told(0, 3.0), told(1, None, TrialState.FAIL), told(2, 1.0), told(3, 5.0)]
     sweep = search.swept(trials)
     assert (sweep.best, sweep.worst, sweep.cells) == (1.0, 5.0, 3)
     assert [sweep.regret(value) for value in (1.0, 2.0, 5.0)] == [0.0, 0.25, 1.0]

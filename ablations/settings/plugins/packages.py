@@ -25,7 +25,6 @@ GROUP = "diffusion_ablations"
 CLOSED = ("training", "average", "conditioning", "guidance", "evaluation")
 """Axes that cannot be extended from outside."""
 DOORS: dict[str, str] = {axis: base for axis, base in BASES.items() if axis not in CLOSED} | {
-    "launcher": "ablations.launchers.protocol.Launcher",
     "extractor": "ablations.metrics.extractors.architectures.Architecture",
     "metric": "ablations.metrics.metric.Metric",
 }

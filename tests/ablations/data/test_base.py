@@ -22,8 +22,8 @@ from ablations.settings import registry
 from ablations.settings.identity import cell_id, parameters
 from ablations.settings.making import cell_of, make_cell
 from ablations.settings.rules import flip_refusal
-from ablations.stages.floor import floor_of
 from ablations.stages.graph import stages_of
+from ablations.stages.metrics import floor_of
 from ablations.testing import data as shared
 from analysis.errors import InputError
 from diffusion_core.encodings import Continuous, GreyLevels

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ablations import run
@@ -28,8 +30,8 @@ def test_a_dry_run_says_nothing_of_a_folder_that_is_not_its_own(tmp_path, capsys
     assert capsys.readouterr().out == ""
 
 
-def test_a_dry_run_makes_no_folder(tmp_path, capsys):
+def test_a_dry_run_counts_and_estimates_and_makes_no_folder(tmp_path, capsys):
     words = ["data=mixture2d", "network=mlp", "horizon=25", f"results={tmp_path / 'new'}", "dry_run=true"]
     assert run.main(words) == 0
-    assert "1 training" in capsys.readouterr().out
+    assert re.search(r"1 training, 1 of them new\nabout \d+ seconds on ", capsys.readouterr().out)
     assert not (tmp_path / "new").exists()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.driver import execute
+from ablations import run
 from ablations.driver.plan import Plan
-from ablations.engine.journal import Journal
 from analysis.csv_files import read_csv
 from analysis.errors import InputError
 from analysis.files import read_json
-from tests.ablations.conftest import plan_of, result_of
+from tests.ablations.conftest import plan_of
 from tests.ablations.data.fabricated import pictures
 
 
@@ -39,14 +38,12 @@ def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
     assert planned("data=digits").floor is not None
 
 
-def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path):
+def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path, alone):
     pictures(tmp_path / "images")
     tiny = ["data=folder", f"data.root={tmp_path}/images", "data.size=8", "data.mode=grey", "evaluation.quality=[]"]
-    found = planned(*tiny, "network.channels=8", "training.steps=4")
-    journal, folder = Journal(tmp_path / "stages"), tmp_path / "own"
-    for stage in found.stages():
-        result_of(stage, tmp_path / "stages")
-    execute.write(found, journal, folder, execute.records_of(found, journal), {"command": "", "seconds": 0.0})
+    less = ["horizon=25", "network.channels=8", "training.steps=4", "evaluation.exact=2", "evaluation.strata=2"]
+    assert run.main([*tiny, *less, "launcher=serial", "name=own", f"results={tmp_path}"]) == 0
+    folder = tmp_path / "own"
     head = read_json(folder / "grid.json")
     assert [metric["name"] for metric in head["metrics"]] == ["nll/test"]
     assert head["floors"] == {}

@@ -1,84 +1,27 @@
 """`seeds=auto`: seeds go where something is left to decide, and whatever happens on the way, the same is decided.
 
-No cell is trained here but in the last test: each scores what `NLL` says of it.
+No cell is trained here: each scores what `NLL` says of it.
 """
 
 from __future__ import annotations
 
 import re
 
-import numpy as np
 import pytest
 
 from ablations import run
-from ablations.driver.more_seeds import Declared
-from ablations.driver.spent import Spent
-from ablations.engine.dispatch import Dispatch
-from ablations.engine.journal import Failure, Journal, Result
-from ablations.engine.stage import Event
+from ablations.driver.sequential import Declared
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
 from analysis.csv_files import read_csv
 from analysis.errors import InputError
-from analysis.findings.answers import Answers
-from analysis.interim import progress
-from analysis.read.runs import read_folder
 from tests.ablations.conftest import head, plan_of
+from tests.ablations.driver.conftest import NLL, NOISE, WORDS
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.sampling import sampled
 
-NOISE = np.random.default_rng(7).normal(size=(4, 20))
-NLL = {
-    "epsilon": lambda seed: 3 + 0.1 * NOISE[0, seed],
-    # Far off; a little better, against a noise that hides it for a while; as good, with the noise of seeds.
-    "mu": lambda seed: 3.9 + 0.001 * NOISE[1, seed] + 0.1 * NOISE[0, seed],
-    "v": lambda seed: 2.8 + 0.08 * NOISE[2, seed] + 0.1 * NOISE[0, seed],
-    "x0": lambda seed: 3 + 0.1 * NOISE[0, seed] + 0.1 * (1, -1, 0.3)[seed % 3],
-}
 ENDED = {"epsilon": 8, "mu": 3, "v": 8, "x0": 3}
-WORDS = ["parameterization=epsilon,mu,v,x0", "horizon=25", "evaluation.quality=[]", "name=auto", "launcher=serial"]
-
-
-@pytest.fixture
-def scored(monkeypatch, alone):
-    """The stages that were run, while each cell scores what NLL says; `stop` ends the command before so many more."""
-
-    class Scored(list):
-        stop: int | None = None
-
-    done = Scored()
-
-    def scores(self):
-        for stage in [one.stage for one in self.queue.waiting.values()]:
-            if done.stop is not None:
-                if done.stop == 0:
-                    raise KeyboardInterrupt
-                done.stop -= 1
-            if any(self.journal.result(need) is None for need in stage.needs):
-                continue
-            done.append(stage)
-            yield Event("ended", stage, 1.0, judged(self.journal, stage))
-
-    monkeypatch.setattr(Dispatch, "run", scores)
-    return done
-
-
-def judged(journal, stage):
-    """What becomes of a stage, by the NLL of its cell: a text is how it ended."""
-    cell = stage.cell
-    metrics = {}
-    if isinstance(stage, BoundStage):
-        value = NLL[type(cell.parameterization).__name__.lower()](cell.seed)
-        if value == "diverged":
-            journal.write_result(stage.id, Result("diverged", "it was said so", {}, {}, {}))
-            return "diverged"
-        if value == "failed":
-            journal.write_failure(stage.id, Failure("error", "it was said so"))
-            return "failed"
-        metrics = {"nll/val" if stage.split == "validation" else "nll/test": value}
-    journal.write_result(stage.id, Result("finished", "", metrics, {}, {}))
-    return "finished"
 
 
 def ran(results, *words, code=0):
@@ -117,13 +60,14 @@ def test_cells_stop_where_their_comparisons_are_over(scored, tmp_path, capsys):
 
 def test_the_same_command_runs_nothing_again_and_decides_the_same(scored, tmp_path, capsys):
     ran(tmp_path)
+    seconds = head(tmp_path / "auto")["seconds"]
     before, said = (tmp_path / "auto" / "runs.csv").read_bytes(), looks_in(capsys)
     scored.clear()
     ran(tmp_path)
     assert not scored
     assert looks_in(capsys) == said
     assert (tmp_path / "auto" / "runs.csv").read_bytes() == before
-    assert head(tmp_path / "auto")["continued"] is False
+    assert (head(tmp_path / "auto")["continued"], head(tmp_path / "auto")["seconds"]) == (False, seconds)
 
 
 @pytest.mark.parametrize(
@@ -143,45 +87,10 @@ def test_a_command_that_is_killed_decides_the_same_in_the_end(stop, scored, tmp_
     assert head(cut / "auto")["continued"] is False
 
 
-def test_what_was_run_of_a_look_that_was_cut_short_is_no_row(scored, tmp_path):
-    scored.stop = 40
-    ran(tmp_path, code=130)
-    assert len(scored) == 40
-    found = read_folder(tmp_path / "auto")
-    assert sorted(set(found.runs["seed"])) == [0, 1, 2]
-    assert set(found.meta.auto.stopped.values()) == {3}
-
-
 def test_seeds_max_ends_what_stays_open(scored, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(NLL, "v", lambda seed: 2.8 + 0.2 * NOISE[2, seed] + 0.1 * NOISE[0, seed])
     assert ran(tmp_path, "seeds=auto", "seeds.max=5") == {**ENDED, "epsilon": 5, "v": 5}
     assert "  open at seeds.max=5: v, ε" in capsys.readouterr().out
-
-
-def test_one_look_may_be_all(scored, tmp_path, capsys):
-    assert ran(tmp_path, "seeds=auto", "seeds.max=3") == dict.fromkeys(ENDED, 3)
-    assert "then looks at" not in capsys.readouterr().out
-
-
-def test_hours_that_are_over_begin_nothing(scored, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(Spent, "seconds", 7200.0)
-    assert run.main([*WORDS, f"results={tmp_path}", "seeds=auto", "hours=1"]) == 0
-    said = capsys.readouterr().out
-    assert "the hours are over (all commands here have taken 120 minutes)" in said
-    assert not scored
-
-
-@pytest.mark.parametrize("hours_at", sampled([40, 14, 0], 3))
-def test_the_hours_end_at_any_moment_and_more_of_them_go_on(hours_at, scored, tmp_path, monkeypatch, capsys):
-    """Each look has three stages a cell and seed: the first is over after 36 of them, the second after 48."""
-    monkeypatch.setattr(Spent, "seconds", property(lambda self: 3600.0 * (len(scored) >= hours_at)))
-    assert max(ran(tmp_path, "seeds=auto", "hours=0.5").values()) == 3
-    said = capsys.readouterr().out
-    assert ("of 12 trainings finished; nothing to show yet" in said) == (hours_at < 36)
-    assert "the hours are over (all commands here have taken 60 minutes): finished stages are kept" in said
-    assert head(tmp_path / "auto")["round"]["number"] == (0 if hours_at < 36 else 1)
-    assert ran(tmp_path) == ENDED
-    assert head(tmp_path / "auto")["continued"] is False
 
 
 @pytest.mark.parametrize(
@@ -206,15 +115,9 @@ def test_a_stage_that_failed_is_tried_once_by_a_command_and_leaves_the_other_see
     whole = NLL["v"]
     monkeypatch.setitem(NLL, "v", lambda seed: "failed" if seed == 1 else whole(seed))
     found = ran(tmp_path, code=1)
-    tried = [stage for stage in scored if isinstance(stage, BoundStage) and stage.split == "validation"]
+    tried = [stage for stage in scored if isinstance(stage, BoundStage) and stage.held_out == "validation"]
     assert len({stage.id for stage in tried}) == len(tried) == sum(found.values())
     assert found["v"] > 3
-
-
-def test_two_common_seeds_are_the_fewest_that_say_anything(scored, tmp_path, monkeypatch):
-    """With one it goes on, whatever the value is."""
-    monkeypatch.setitem(NLL, "mu", lambda seed: "diverged" if seed < 2 else 3.9 + 0.1 * NOISE[0, seed])
-    assert ran(tmp_path)["mu"] == 5
 
 
 GRID = """# Three targets, of which one comparison counts
@@ -230,38 +133,12 @@ relevant: {nll: 0.1}
 
 
 def test_cells_outside_of_what_is_declared_have_the_first_look_only(scored, tmp_path, configs):
-    (configs / "grid" / "mine.yaml").write_text(GRID)
-    words = ["grid=mine", *WORDS[1:], f"results={tmp_path}", "seeds=auto"]
+    (configs / "grid" / "mine.yaml").write_text(GRID + "seeds: auto\n")
+    words = ["grid=mine", *WORDS[1:], f"results={tmp_path}"]
     assert run.main(words) == 0
     # One comparison alone is settled sooner than one of three.
     assert counts(tmp_path) == {"epsilon": 5, "v": 5, "mu": 3, "x0": 3}
-
-
-def test_a_grids_file_may_ask_for_it(scored, tmp_path, configs):
-    (configs / "grid" / "mine.yaml").write_text(GRID + "seeds: auto\n")
-    words = ["grid=mine", *WORDS[1:], f"results={tmp_path}"]
-    assert run.main([*words, "seeds.max=5"]) == 0
-    assert counts(tmp_path) == {"epsilon": 5, "v": 5, "mu": 3, "x0": 3}
     assert make(parse_run([*words, "seeds=4"])).seeds == [0, 1, 2, 3]
-
-
-def test_declared_comparisons_whose_cells_were_not_asked_for_are_named(configs):
-    more = "  - {compare: {parameterization: x0}, to: {parameterization: mu}}\nrelevant"
-    (configs / "grid" / "mine.yaml").write_text(GRID.replace("relevant", more))
-    assert not [note for note in make(parse_run(["grid=mine"])).file.footnotes if "Declared" in note]
-    cut = make(parse_run(["grid=mine", "parameterization=epsilon,v,x0"])).file.footnotes[-1]
-    assert cut == ("Declared, and not compared, since their cells were not asked for (1 of 2): x0 against mu.")
-    base = make(parse_run(["grid=mine", "parameterization=v,mu,x0"])).file.footnotes[-1]
-    assert base.endswith("(1 of 2): v against the baseline.")
-
-
-def test_a_relevant_difference_of_a_metric_that_no_cell_has_is_refused(configs):
-    (configs / "grid" / "mine.yaml").write_text(GRID.replace("nll: 0.1", "fid: 0.1"))
-    assert make(parse_run(["grid=mine"])).file.relevant == {"fid": 0.1}
-    with pytest.raises(
-        InputError, match="grid=mine says which difference of fid is relevant: fid is a metric of images"
-    ):
-        make(parse_run(["grid=mine", "data=mixture2d", "network=mlp"]))
 
 
 def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
@@ -281,10 +158,10 @@ def test_a_dry_run_says_the_least_and_the_most(scored, tmp_path, capsys):
     [
         ("horizon=25 seeds=auto", "seeds=auto adds seeds until .* needs two cells that can be compared: give seeds=N"),
         ("seeds=auto seeds.max=2", "seeds.max=2: the first look takes 3 seeds, got 2 at most"),
-        ("seeds=auto seeds.max=0", "seeds.max=0: the first look takes 3 seeds"),
         ("seeds=auto seeds.max=many", "seeds.max must be a whole number, got 'many'"),
-        ("seeds=auto hours=0", "hours must be above 0, got 0"),
-        ("seeds=auto hours=long", "hours must be a number, got 'long'"),
+        ("seeds=auto hours=2", "hours=2 is gone: `timeout 2h python -m …` stops a command like Ctrl-C"),
+        ("launcher.per_gpu=auto", "launcher.per_gpu=auto is gone: take launcher.per_gpu=2"),
+        ("launcher.gpus_per_cell=2", "launcher.gpus_per_cell=2 is gone: a cell is trained on one GPU"),
         ("seeds=automatic", "seeds must be a whole number or auto, got 'automatic'"),
         ("seeds.max=20", "seeds.max says how far seeds=auto goes: give both, or seeds=N alone"),
     ],
@@ -298,22 +175,6 @@ def test_a_cell_that_makes_no_sense_is_in_no_comparison():
     words = ["variance=beta,learned_diagonal,beta_tilde", "horizon=25", "seeds=auto", *WORDS[2:3]]
     declared = Declared.of(plan_of(*words))
     assert len(declared.pairs) == 1
-    assert len(declared.plan.first(declared.all_open()).planned) == 12 + 12 + 3
+    assert len(declared.most().planned) == 12 + 12 + 3
     with pytest.raises(InputError, match="needs two cells"):
         Declared.of(plan_of("variance=beta,learned_diagonal", *words[1:]))
-
-
-@pytest.mark.slow
-def test_whoever_reads_the_files_of_cells_that_were_trained_decides_the_same(tmp_path, alone):
-    words = ["parameterization=epsilon,v", "data=mixture2d", "network=mlp", "training.steps=20", *WORDS[1:]]
-    assert run.main([*words, "seeds=auto", "seeds.max=5", f"results={tmp_path}"]) == 0
-    declared = Declared.of(plan_of(*words, "seeds=auto", "seeds.max=5"))
-    state = declared.begin()
-    for n in declared.looks:
-        state = declared.after(state, n, Journal(tmp_path / ".stages")) if state.open else state
-    assert progress(tmp_path / "auto") == state.progress
-    (found,) = Answers.of(read_folder(tmp_path / "auto")).findings
-    ((a, b),) = state.progress
-    (pair,) = found.pairs
-    assert (pair.a.cell_id, pair.b.cell_id) == (a, b)
-    assert pair.comparison.image_error > 0

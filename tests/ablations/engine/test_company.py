@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 
@@ -26,22 +25,6 @@ def company(seats, work):
 
 def squares(numbers):
     return [number**2 for number in numbers]
-
-
-def test_each_gets_its_own_share_of_what_is_made_of_all():
-    made = []
-
-    def work(numbers):
-        made.append(sorted(numbers))
-        return squares(numbers)
-
-    ends = company(3, lambda place, seat: [seat.meet(place + 10 * i, work) for i in range(2)])
-    assert ends == [[0, 100], [1, 121], [4, 144]]
-    assert made == [[0, 1, 2], [10, 11, 12]]
-
-
-def test_one_alone_waits_for_nobody():
-    assert company(1, lambda place, seat: seat.meet(7, squares)) == [49]
 
 
 def test_who_is_done_earlier_leaves_the_others_to_go_on():
@@ -114,13 +97,6 @@ def test_whose_share_is_an_exception_does_its_own_again_and_the_others_have_thei
     assert made == [[0, 1, 2], [2]]
 
 
-def test_too_few_shares_are_a_failure_of_the_work_and_nobody_waits_for_ever():
-    def work(numbers):
-        return squares(numbers) if len(numbers) == 1 else squares(numbers)[1:]
-
-    assert company(3, lambda place, seat: seat.meet(place, work)) == [0, 1, 4]
-
-
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that goes on when it is told to."""
@@ -143,64 +119,3 @@ def test_seconds_of_all_add_up_to_those_that_passed_and_each_has_its_own(clock):
     ends = side_by_side(3, sit)
     assert ends == [1 + 3 + 10, 2 + 3 + 10, 3 + 3 + 10]
     assert sum(ends) == clock[0]
-
-
-def test_seconds_of_work_that_failed_on_all_and_was_done_again_are_of_who_did_it(clock):
-    def work(numbers):
-        clock[0] += 4.0
-        if len(numbers) > 1:
-            raise ValueError
-        return numbers
-
-    def sit(place, seat):
-        seat.meet(place, work)
-        return seat.clock()
-
-    assert side_by_side(2, sit) == [2 + 4, 2 + 4]
-
-
-class Wrong(Exception):
-    """What a place of a random history ends in."""
-
-
-def history(seed):
-    """A small company with random joins, failures and leaves, and what each place must end in."""
-    draw = random.Random(seed)
-    plans = [[draw.choice("mmmmmws") for _ in range(draw.randint(0, 6))] for _ in range(draw.randint(1, 5))]
-    for plan in plans:
-        if draw.random() < 0.2:
-            plan.insert(draw.randint(0, len(plan)), "f")
-    spoilt = draw.choice((0.0, 0.0, 0.3))
-
-    def work(items):
-        if len(items) > 1 and draw.random() < spoilt:
-            raise Wrong
-        if any(kind == "w" for kind, _ in items):
-            raise Wrong
-        return [("share", number) for _, number in items]
-
-    def sit(place, seat):
-        got = []
-        for i, kind in enumerate(plans[place]):
-            if kind == "f":
-                raise Wrong
-            if kind == "s":
-                time.sleep(0)
-            else:
-                got.append(seat.meet((kind, (place, i)), work))
-        return got
-
-    expected = []
-    for place, plan in enumerate(plans):
-        fails = any(kind in "fw" for kind in plan)
-        expected.append(None if fails else [("share", (place, i)) for i, kind in enumerate(plan) if kind == "m"])
-    return sit, expected
-
-
-@pytest.mark.parametrize("part", range(10))
-def test_no_random_company_comes_to_a_standstill(part):
-    for seed in range(part * 200, (part + 1) * 200):
-        sit, expected = history(seed)
-        ends = company(len(expected), sit)
-        found = [None if isinstance(end, Wrong) else end for end in ends]
-        assert found == expected, f"seed {seed}"

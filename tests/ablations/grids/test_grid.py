@@ -288,7 +288,7 @@ def test_a_seed_is_part_of_every_stage():
 
 def test_validation_comes_before_test_and_the_bound_before_samples():
     stages = stages_of(cell("variance=analytic", "evaluation.quality=[validation,test]"), DIGEST, "float32", "x")
-    order = [(stage.kind, getattr(stage, "split", None)) for stage in stages]
+    order = [(stage.kind, stage.held_out) for stage in stages]
     scored = [(kind, split) for split in ("validation", "test") for kind in ("bound", "samples")]
     assert order == [("training", None), ("fit", None), *scored]
     for i, stage in enumerate(stages):
@@ -517,3 +517,24 @@ def test_what_a_choice_suggests_yields_to_a_field_that_an_earlier_layer_sets():
     asked = [{"evaluation.continuous": 4}, {"objective": "vlb_continuous"}]
     assert making.make_cell(asked, 0).evaluation.continuous == 4
     assert making.make_cell(asked[1:], 0).evaluation.continuous == 32
+
+
+def test_levels_of_an_axis_are_picked_by_their_names_though_it_is_called_after_a_choice():
+    made = grid.make(parse_run(["grid=latent", "space=pixels,f2", "training.steps=2000"]))
+    assert {point.levels["space"] for point in made.points} == {"pixels", "f2"}
+    others = grid.make(parse_run(["grid=latent", "training.steps=1500"]))
+    assert {point.levels["training.steps"] for point in others.points} == {"1500"}
+    with pytest.raises(InputError, match="no level of space called 'latents': there are f1, f2, f4, pixels"):
+        grid.make(parse_run(["grid=latent", "space=latents"]))
+
+
+def test_a_field_that_varies_for_one_of_two_choices_is_refused_with_what_to_do():
+    with pytest.raises(InputError, match=r"space.f varies, and space=pixels has no such field: .* space=latents only"):
+        grid.make(parse_run(["space=pixels,latents", "space.f=2,4"]))
+
+
+def test_a_field_of_a_varied_choice_is_for_the_cells_that_have_it():
+    made = grid.make(parse_run(["space=pixels,latents", "space.f=4", "horizon=50"]))
+    assert [parameters(point.cell).get("space.f") for point in made.points] == [None, "4"]
+    with pytest.raises(InputError, match=r"no field of .* called 'g'|has nothing to set"):
+        grid.make(parse_run(["space=pixels,latents", "space.g=4"]))

@@ -18,7 +18,8 @@ from ablations.data.folder import Folder
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.results.folder import standing
-from ablations.stages.artifacts import read_artifact, read_checkpoint, write_artifact
+from ablations.stages.artifacts import read_artifact, write_artifact
+from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.mlflow_client import TrackingError, guard
 from ablations.tracking.uris import refusal
 from analysis.errors import InputError
@@ -60,7 +61,6 @@ def test_a_result_is_one_or_none(content, other, plain, tmp_path):
     journal = Journal(tmp_path)
     found = journal.result("abc")
     assert found is None or isinstance(found, Result)
-    assert (found is None) or journal.damage("abc") == ""
 
 
 @drawn(60)
@@ -95,7 +95,8 @@ def test_tensors_are_those_that_were_written_or_damaged(data, artefact, tmp_path
         found, _ = read_artifact(folder, "checkpoint.safetensors")
     except Damaged as error:
         in_one_line(error)
-        assert read_checkpoint(folder).start is None
+        with pytest.raises(Damaged):
+            read_checkpoint(folder)
     else:
         assert found.keys() == tensors.keys()
         assert all(torch.equal(found[name], tensors[name]) for name in tensors)

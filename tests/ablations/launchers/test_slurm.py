@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -84,13 +83,6 @@ def test_a_head_and_all_others_are_started_and_the_command_finds_them(job, tmp_p
     assert alive(tmp_path) == []
 
 
-def test_one_node_is_its_own_cluster_and_without_gpus_none_are_named(job, tmp_path):
-    script = job("true", nodes="a1", RAY_PORT="7000", SLURM_GPUS_ON_NODE="")
-    assert script.wait(timeout=60) == 0
-    (start,) = [line for line in (tmp_path / "calls.txt").read_text().splitlines() if "ray start" in line]
-    assert start.endswith("--port=7000 --include-dashboard=false --num-cpus=16")
-
-
 def test_a_job_that_is_stopped_lets_its_command_end_and_then_its_cluster(job, tmp_path):
     mark = tmp_path / "running"
     script = job("bash", "-c", f"trap 'echo kept; kill %1; exit 130' TERM; touch {mark}; sleep 600 & wait")
@@ -101,20 +93,3 @@ def test_a_job_that_is_stopped_lets_its_command_end_and_then_its_cluster(job, tm
     printed, _ = script.communicate(timeout=60)
     assert (script.returncode, printed) == (130, "kept\n")
     assert alive(tmp_path) == []
-
-
-@pytest.mark.parametrize(
-    ("words", "environment", "complaint"),
-    [((), {}, "no command is given"), (("true",), {"SLURM_JOB_NODELIST": ""}, "this is no SLURM job: submit it")],
-)
-def test_a_wrong_call_is_a_line(words, environment, complaint, job):
-    script = job(*words, **environment)
-    _, said = script.communicate(timeout=60)
-    assert script.returncode == 2
-    assert complaint in said
-
-
-@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="no shellcheck here")
-def test_the_script_is_clean():
-    done = subprocess.run(["shellcheck", SCRIPT], capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout

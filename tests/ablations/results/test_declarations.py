@@ -1,11 +1,9 @@
 """Declarations are kept as they were made: appended where they change, and never taken away."""
 
-import json
-
 import pytest
 
 from ablations.results import folder
-from ablations.results.folder import declare, declared
+from ablations.results.folder import declared
 
 HEAD = {"name": "g", "cells": {"a": {}}, "baseline": {"loss": "simple"}, "primary": [], "expects": [{"claim": "a"}]}
 
@@ -43,24 +41,3 @@ def test_of_a_folder_that_kept_none_the_first_is_of_a_time_that_is_not_known():
     assert declared(HEAD, HEAD, seen=True) == [unknown]
     later = {"time": "t0", "seen": True, **said(primary=[{"compare": {"loss": "x"}}])}
     assert declared(HEAD, HEAD | {"primary": later["primary"]}, seen=True) == [unknown, later]
-
-
-@pytest.mark.usefixtures("clock")
-def test_cells_that_confirm_a_search_are_declared_anew():
-    assert declared(HEAD | {"cells": {}, "search": {}}, HEAD, seen=False) == [{"time": "t0", "seen": False, **said()}]
-
-
-@pytest.mark.usefixtures("clock")
-def test_a_folder_keeps_them_before_anything_more_is_run(tmp_path):
-    file = tmp_path / "grid.json"
-    declare(tmp_path, HEAD)
-    assert not file.exists()
-    file.write_text(json.dumps(HEAD | {"seconds": 7}), encoding="utf-8")
-    (tmp_path / "runs.csv").write_text("cell_id,training_id,seed,status,reason\na,t,0,finished,\n", encoding="utf-8")
-    declare(tmp_path, HEAD | {"expects": [], "seconds": 9})
-    kept = json.loads(file.read_text(encoding="utf-8"))
-    assert [(one["time"], one["seen"], one["expects"]) for one in kept["declarations"]] == [
-        (None, False, [{"claim": "a"}]),
-        ("t0", True, []),
-    ]
-    assert {key: value for key, value in kept.items() if key != "declarations"} == HEAD | {"seconds": 7}

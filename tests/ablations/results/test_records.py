@@ -10,10 +10,9 @@ import pytest
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.metrics.registry import shown_metrics
 from ablations.results.csv_text import drawn
-from ablations.results.folder import line_of
+from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of
-from ablations.results.records import Record, joined, record, versions
-from ablations.results.trials import runs_text
+from ablations.results.records import Record, metadata_of, record
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
 from analysis.schema import NUMERICS, SEVERAL
@@ -25,15 +24,12 @@ def names(columns):
     return [column.name for column in columns]
 
 
-def test_metrics_of_images():
-    expected = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
-    assert names(shown_metrics("digits-cnn")) == expected
-
-
 def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
     found = shown_metrics("digits-cnn", asked=["recall", "mmd", "fid", "mmd"], claimed=["precision", "recall"])
+    always = ["nll/test", "fid/train/digits-cnn", "is/digits-cnn", "memorisation/train"]
     after = ["recall/train/digits-cnn", "mmd/train/digits-cnn", "precision/train/digits-cnn"]
-    assert names(found) == [*names(shown_metrics("digits-cnn")), *after]
+    assert names(shown_metrics("digits-cnn")) == always
+    assert names(found) == [*always, *after]
     assert [column.kind for column in found if column.asked] == ["fid", "recall", "mmd"]
     assert not any("asked" in column.shown(counts=1) for column in found if not column.asked)
 
@@ -41,9 +37,6 @@ def test_what_is_asked_for_or_claimed_is_shown_once_and_after_what_always_is():
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ([], []),
-        (["continuous"], ["nll_continuous/test"]),
-        (["ode"], ["nll_ode/test"]),
         (["ode", "continuous"], ["nll_continuous/test", "nll_ode/test"]),
         (["iwae"], ["nll_iwae/test", "looseness/test"]),
         (["dropout"], ["nll_unlabelled/test"]),
@@ -77,8 +70,6 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
     ("grid", "words", "own"),
     [
         ("edm", ["training.steps=300", "seeds=3"], (1000, 5)),
-        ("edm", ["training=long"], (1000, 5)),
-        ("latent", [], (None, 5)),
         (None, ["data=mixture2d", "network=mlp", "horizon=25"], (None, 1)),
     ],
 )
@@ -92,50 +83,33 @@ def test_notes_are_a_column_where_any_record_has_them():
     planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").planned
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
     records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, metadata, strict=True)]
-    first, both = (runs_text(list(map(line_of, some))) for some in (records[:1], records))
+    first, both = (runs_csv(some) for some in (records[:1], records))
     assert "notes" not in first.splitlines()[0].split(",")
     assert [row["notes"] for row in csv.DictReader(io.StringIO(both))] == ["", "still warming up"]
 
 
-@pytest.mark.parametrize(
-    ("metadata", "more", "expected"),
-    [
-        ({"device": "a"}, {"device": "b"}, {"device": "b"}),
-        ({"notes": "one"}, {}, {"notes": "one"}),
-        ({}, {"notes": ""}, {"notes": ""}),
-        ({"notes": "one\ntwo"}, {"notes": "two\nthree"}, {"notes": "one\ntwo\nthree"}),
-        ({"machine": "a"}, {"machine": "b"}, {"machine": "a, b"}),
-        ({"machine": "a, b"}, {"machine": "a"}, {"machine": "a, b"}),
-    ],
-)
-def test_notes_and_machines_of_several_stages_are_all_kept(metadata, more, expected):
-    assert joined(metadata, more) == expected
+def made_by(*metadata):
+    """What a row says of stages with this metadata that made it."""
+    (item,) = plan_of("data=mixture2d", "network=mlp", "horizon=25").planned
+    done = [(item.stages[0], Result("finished", "", {}, {}, one)) for one in metadata]
+    return metadata_of(done, "d")
 
 
 @pytest.mark.parametrize(
-    ("codes", "expected"),
+    ("metadata", "name", "expected"),
     [
-        (["1+a", "1+a"], "1+a"),
-        (["1+a", "1+b", "1+a"], "1+a, 1+b"),
-        (["", "1+a"], "unknown, 1+a"),
-        (["", ""], ""),
+        (({"device": "a"}, {"device": "b"}), "device", "b"),
+        (({"notes": "one\ntwo"}, {"notes": "two\nthree"}), "notes", "one\ntwo\nthree"),
+        (({"machine": "a"}, {"machine": "b"}, {"machine": "a"}), "machine", "a, b"),
+        (({}, {"code": "1+a"}), "code", "unknown, 1+a"),
+        (({}, {}), "code", ""),
+        (({"finished_at": "2026-05-02"}, {"finished_at": "2026-05-01"}), "first_result", "2026-05-01"),
+        (({},), "numerics", str(NUMERICS)),
+        (({},), "data_digest", "d"),
     ],
 )
-def test_a_row_names_every_code_that_made_it(codes, expected):
-    made = versions([{"code": code} for code in codes], "d")
-    assert made == {"code": expected, "numerics": str(NUMERICS), "data_digest": "d", "first_result": ""}
-
-
-@pytest.mark.parametrize(
-    ("times", "expected"),
-    [
-        (["2026-05-02T08:00:00.000Z", "2026-05-01T09:00:00.000Z"], "2026-05-01T09:00:00.000Z"),
-        (["2026-05-02T08:00:00.000Z", None], ""),
-    ],
-)
-def test_a_row_names_when_the_first_of_its_stages_was_finished_if_all_say_it(times, expected):
-    made = [{} if time is None else {"finished_at": time} for time in times]
-    assert versions(made, "d")["first_result"] == expected
+def test_a_row_names_all_that_made_it_and_keeps_all_notes(metadata, name, expected):
+    assert made_by(*metadata)[name] == expected
 
 
 def test_notes_come_back_from_a_tracking_store(tmp_path, store):
@@ -181,7 +155,40 @@ def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp
     assert (found.status, found.reason, found.metadata.get("notes", "")) == ("finished", "", notes)
     assert found.unmeasured == ((notes,) if notes else ())
     assert found.metrics.keys() == {f"{stage.kind}/x" for stage in own} | {"cost/total_flops"}
-    journal.write_result(metric.id, Result("finished", "", {metric.column: 2.0}, {}, {"code": "2"}))
+    journal.write_result(metric.id, Result("finished", "", {metric.fills: 2.0}, {}, {"code": "2"}))
     found = record(item, journal)
-    assert found.metrics[metric.column] == 2
+    assert found.metrics[metric.fills] == 2
     assert (found.unmeasured, found.metadata["code"]) == ((), SEVERAL.join(["1", "2"]))
+
+
+SHORT = ["training.steps=80", "training.warmup=4", "training.report_every=5", "training.cooldown=0.25"]
+RUNGS = ["data=mixture2d", "network=mlp", "horizon=25", "evaluation.rungs=2", *SHORT]
+
+
+def test_a_cell_whose_training_never_began_says_what_failed_before_it(tmp_path):
+    (item,) = plan_of(*RUNGS).planned
+    journal = Journal(tmp_path)
+    first = item.stages[0]
+    assert (first.kind, first.rung) == ("training", 20)
+    assert (record(item, journal).status, record(item, journal).reason) == ("interrupted", "not run yet")
+    journal.write_failure(first.id, Failure("error", "no such layer", "Traceback"))
+    found = record(item, journal)
+    assert (found.status, found.reason, found.metadata) == ("failed", "no such layer", {"traceback": "Traceback"})
+
+
+@pytest.mark.parametrize("rate", ["constant", "wsd"])
+def test_rungs_are_curves_and_cost_what_was_spent_for_them_alone(rate, tmp_path):
+    """Each stage of a training takes a second a step, each score at a rung half a second."""
+    (item,) = plan_of(*RUNGS, f"training.rate={rate}").planned
+    journal = Journal(tmp_path)
+    for stage in item.stages:
+        metrics = {"cost/train_seconds": float(stage.until)} if stage.trains else {"nll/val": 2.0}
+        if stage.rung and not stage.trains:
+            metrics = {"nll/val": 100.0 - stage.rung, "cost/rung_seconds": 0.5}
+        journal.write_result(stage.id, Result("finished", "", metrics, {}, {"notes": f"{stage.kind} {stage.rung}"}))
+    found = record(item, journal)
+    assert found.curves == {"rung/nll/val": ([20.0, 40.0], [80.0, 60.0])}
+    assert (found.metrics["nll/val"], found.metrics["cost/train_seconds"]) == (2.0, 80.0)
+    # Of wsd the last quarter of each training is its own; what is before, trainings of all lengths share.
+    assert found.metrics["cost/rung_seconds"] == 1.0 + ((20 + 40) / 4 if rate == "wsd" else 0.0)
+    assert "training 20" not in found.metadata["notes"].splitlines()

@@ -6,17 +6,15 @@ from dataclasses import replace
 
 import pytest
 
+from ablations.driver.plan import Conditions
 from ablations.engine.journal import Failure, Result
-from ablations.grids.grid import Planned
-from ablations.search.optimizer.trials import TrialOutcome
+from ablations.launchers.local import Serial
 from ablations.search.study import make
-from ablations.search.trial import Course
+from ablations.search.trial import Course, Outcome, SearchPlan
 from ablations.settings.arguments import parse_search
-from ablations.stages.asked import metric_stages
-from ablations.stages.graph import stages_of, validated
-from ablations.stages.metric import MetricStage
 
 NLL = ["nll/val"]
+POINT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
 
 
 class Papers:
@@ -35,39 +33,23 @@ class Papers:
         named = {name.replace("__", "/"): value for name, value in metrics.items()}
         self.results[stage.id] = Result("finished", "", named, {}, {})
 
-    def diverge(self, stage, reason):
-        self.results[stage.id] = Result("diverged", reason, {}, {}, {})
 
-    def fail(self, stage, kind, message):
-        self.failures[stage.id] = Failure(kind, message)
-
-
-def planned(*seeds):
-    study = make(parse_search(["study=schedule", "training.steps=400"]))
-    cells = [study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, seed) for seed in seeds]
-    stages = [validated(stages_of(cell, "digest", "float32", None)) for cell in cells]
-    return [Planned({}, cell, "cell", "digest", own) for cell, own in zip(cells, stages, strict=True)]
+def planned(*words):
+    """A study's trial at each of its seeds."""
+    study = make(parse_search(["study=schedule", "training.steps=400", *words]))
+    data = study.cell(POINT, 0).data.load()
+    return SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), NLL).planned(POINT)
 
 
-def judged(*words):
-    """A trial whose samples are judged by one more metric, and the stage that judges them."""
-    study = make(parse_search(["study=schedule", "study.pruner=none", "training.steps=400", *words]))
-    cell = study.cell({"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}, 0)
-    stages = stages_of(cell, "digest", "float32", None)
-    own = validated([*stages, *metric_stages(cell, stages)])
-    (metric,) = [stage for stage in own if isinstance(stage, MetricStage)]
-    return [Planned({}, cell, "cell", "digest", own)], metric
-
-
-def answered(way, papers, answer):
-    """What the trial asked for, and its outcome, where every stage is answered as it comes."""
-    asked = []
+def answered(course, answer):
+    """What a trial asked for, and its outcome, where every stage is answered as it comes."""
+    way, asked = course.run(), []
     while True:
         try:
             stages = next(way)
         except StopIteration as stop:
             return asked, stop.value
-        asked.append([(stage.kind, getattr(stage, "step", None), stage.cell.seed) for stage in stages])
+        asked.append([(stage.kind, stage.rung, stage.cell.seed) for stage in stages])
         for stage in stages:
             answer(stage)
 
@@ -76,148 +58,134 @@ def good(papers, nll=2.0, rungs=None):
     """Every stage finishes; rungs score what is given by step."""
 
     def answer(stage):
-        if stage.kind == "rung":
-            papers.finish(stage, nll__val=(rungs or {}).get(stage.step, 3.0), cost__train_seconds=1.0)
-        elif stage.kind == "training":
-            papers.finish(stage, cost__train_seconds=8.0)
+        if stage.kind == "training":
+            papers.finish(stage, cost__train_seconds=float(stage.rung or 400) / 50)
+        elif stage.rung:
+            papers.finish(stage, nll__val=(rungs or {}).get(stage.rung, 3.0))
         else:
             papers.finish(stage, nll__val=nll + stage.cell.seed, cost__bound_seconds=2.0)
 
     return answer
 
 
-def but(papers, **kinds):
-    """Every stage finishes, but those of these kinds are answered as is told."""
-    usual = good(papers)
-    return lambda stage: kinds.get(stage.kind, usual)(stage)
+def never(reported):
+    return False
 
 
-def test_no_stage_of_a_trial_reads_test_data():
-    kinds = [(stage.kind, getattr(stage, "split", None)) for stage in planned(0)[0].stages]
-    assert kinds == [("training", None), ("bound", "validation")]
+def second(reported):
+    return len(reported) == 2
+
+
+@pytest.mark.parametrize("words", [[], ["study.pruner=none", "study.objective=mmd"]])
+def test_no_stage_of_a_trial_reads_test_data(words):
+    splits = {stage.held_out for item in planned(*words) for stage in item.stages}
+    assert splits == {None, "validation"}
 
 
 def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
     papers = Papers()
-    asked, outcome = answered(Course(planned(0, 1, 4), papers, NLL).run(), papers, good(papers))
-    assert asked == [[(kind, None, seed) for seed in (0, 1, 4) for kind in ("training", "bound")]]
-    assert outcome.state == "finished"
-    assert outcome.values == pytest.approx((2 + 5 / 3,))
+    asked, outcome = answered(Course(planned("study.pruner=none", "seeds=3"), papers, NLL, never), good(papers))
+    assert [sorted(stages) for stages in asked] == [
+        sorted((kind, 0, seed) for seed in (0, 1, 2) for kind in ("training", "bound"))
+    ]
+    assert (outcome.state, outcome.values) == ("finished", (3.0,))
     assert (outcome.steps, outcome.seconds) == (1200, pytest.approx(30.0))
 
 
 def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
+    """The next segment is not asked for."""
     papers, seen = Papers(), []
-
-    def judge(reported):
-        seen.append(dict(reported))
-        return len(reported) == 2
-
-    way = Course(planned(0, 1), papers, NLL, [50, 100, 200], judge).run()
-    asked, outcome = answered(way, papers, good(papers, rungs={50: 4.0, 100: 3.5}))
-    assert asked == [[("rung", 50, 0)], [("rung", 100, 0)]]
-    assert seen == [{50: 4.0}, {50: 4.0, 100: 3.5}]
-    assert (outcome.state, outcome.steps, outcome.values) == ("pruned", 100, ())
-    assert outcome.reason == "3.5 at step 100 of 400"
+    judge = lambda reported: seen.append(dict(reported)) or second(reported)  # noqa: E731
+    course = Course(planned("seeds=2"), papers, NLL, judge)
+    asked, outcome = answered(course, good(papers, rungs={100: 4.0, 200: 3.5}))
+    assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200)]
+    assert seen == [{100: 4.0}, {100: 4.0, 200: 3.5}]
+    assert (outcome.state, outcome.steps, outcome.seconds, outcome.values) == ("pruned", 200, pytest.approx(4.0), ())
+    assert outcome.reason == "3.5 at step 200 of 400"
 
 
 def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
     papers = Papers()
-    way = Course(planned(0), papers, NLL, [50, 200], lambda reported: False).run()
-    asked, outcome = answered(way, papers, good(papers))
-    assert asked == [[("rung", 50, 0)], [("rung", 200, 0)], [("training", None, 0), ("bound", None, 0)]]
-    assert (outcome.state, outcome.reported, outcome.values) == ("finished", {50: 3.0, 200: 3.0}, (2.0,))
+    asked, outcome = answered(Course(planned(), papers, NLL, never), good(papers))
+    ways = [[("training", step, 0), ("bound", step, 0)] for step in (100, 200, 0)]
+    assert asked == ways
+    assert (outcome.state, outcome.values) == ("finished", (2.0,))
 
 
 def test_what_the_journal_knows_is_not_asked_for_again():
-    papers, plan = Papers(), planned(0)
-    answer = good(papers)
-    for stage in plan[0].stages:
-        answer(stage)
-    asked, outcome = answered(Course(plan, papers, NLL).run(), papers, answer)
-    assert asked == []
-    assert outcome.values == (2.0,)
+    """Nor are the rungs of a training that was finished without being judged on its way."""
+    papers, trial = Papers(), planned()
+    for stage in trial[0].stages:
+        if not stage.rung:
+            good(papers)(stage)
+    asked, outcome = answered(Course(trial, papers, NLL, lambda reported: pytest.fail("of nothing")), good(papers))
+    assert (asked, outcome.values) == ([], (2.0,))
 
 
-def test_a_training_that_was_finished_unwatched_is_not_held_against_a_trial():
-    """Its rungs have no values any more, so the pruner is not asked."""
-    papers = Papers()
-    way = Course(planned(0), papers, NLL, [50], lambda reported: pytest.fail("asked of nothing")).run()
-    assert answered(way, papers, but(papers, rung=papers.finish))[1].state == "finished"
-
-
-def test_seed_by_seed_the_rest_is_left_out_and_the_mean_is_of_those_that_ran():
-    papers, seen = Papers(), []
-
-    def judge(reported):
-        seen.append(dict(reported))
-        return len(reported) == 2
-
-    way = Course(planned(0, 1, 2), papers, NLL, [], None, judge).run()
-    asked, outcome = answered(way, papers, good(papers))
-    assert [{seed for _, _, seed in stages} for stages in asked] == [{0}, {1}]
-    assert seen == [{0: 2.0}, {0: 2.0, 1: 3.0}]
-    assert (outcome.state, outcome.values) == ("finished", (2.5,))
-    assert outcome.reason == "the first 2 seeds only: the others were left out"
-
-
-@pytest.mark.parametrize("kind", ["rung", "training", "bound"])
-def test_divergence_is_a_failed_trial_with_its_reason(kind):
+def test_divergence_is_a_failed_trial_with_its_reason():
+    """A training that diverged before its rung has no value there, and its end says why."""
     papers, reason = Papers(), "the network loss was not finite by step 50"
-    way = Course(planned(0), papers, NLL, [50], lambda reported: False).run()
-    outcome = answered(way, papers, but(papers, **{kind: lambda stage: papers.diverge(stage, reason)}))[1]
+
+    def answer(stage):
+        papers.finish(stage)
+        if stage.kind == "training" and not stage.rung:
+            papers.results[stage.id] = Result("diverged", reason, {}, {}, {})
+
+    outcome = answered(Course(planned(), papers, NLL, lambda reported: pytest.fail("of nothing")), answer)[1]
     assert (outcome.state, outcome.reason, outcome.again) == ("failed", reason, False)
 
 
-def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again():
+@pytest.mark.parametrize("kind", ["training", "bound"])
+@pytest.mark.parametrize("at_rung", [True, False])
+def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again(kind, at_rung):
     papers, message = Papers(), "OSError: No space left on device"
-    way = Course(planned(0), papers, NLL).run()
-    outcome = answered(way, papers, lambda stage: papers.fail(stage, "machine", message))[1]
-    assert outcome == TrialOutcome("failed", message, again=True)
+
+    def answer(stage):
+        if stage.kind == kind and bool(stage.rung) == at_rung:
+            papers.failures[stage.id] = Failure("machine", message)
+        elif all(papers.result(need) for need in stage.needs):
+            good(papers)(stage)
+
+    outcome = answered(Course(planned(), papers, NLL, never), answer)[1]
+    assert (outcome.state, outcome.reason, outcome.again) == ("failed", message, True)
 
 
-@pytest.mark.parametrize("prune_seeds", [None, lambda reported: False], ids=["side by side", "seed by seed"])
-def test_a_missing_objective_fails(prune_seeds):
+def test_a_missing_objective_fails():
     papers = Papers()
-    way = Course(planned(0, 1), papers, NLL, [], None, prune_seeds).run()
-    asked, outcome = answered(way, papers, lambda stage: papers.finish(stage, cost__x=1.0))
+    trial = planned("study.pruner=none", "seeds=2")
+    outcome = answered(Course(trial, papers, NLL, never), lambda stage: papers.finish(stage, cost__x=1.0))[1]
     assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
-    assert len(asked) == 1
 
 
 def test_what_makes_no_sense_fails_at_once_with_its_reason():
-    papers = Papers()
-    refused = [replace(item, stages=[], refusal="linear needs …") for item in planned(0)]
-    assert answered(Course(refused, papers, NLL).run(), papers, None) == ([], TrialOutcome("failed", "linear needs …"))
+    refused = [replace(item, stages=[], refusal="linear needs …") for item in planned()]
+    assert answered(Course(refused, Papers(), NLL, never), None) == ([], Outcome("failed", "linear needs …"))
 
 
-def test_seeds_whose_metrics_differ_have_the_mean_of_what_all_have():
-    papers = Papers()
+@pytest.mark.parametrize(("objective", "state"), [("nll/val", "finished"), ("mmd/val/digits-cnn", "failed")])
+def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
+    papers, trial = Papers(), planned("study.pruner=none", "study.objective=mmd")
 
     def answer(stage):
-        papers.finish(stage, **{"nll__val": 2.0, f"only__{stage.cell.seed}": 1.0})
+        if stage.kind == "metric":
+            papers.failures[stage.id] = Failure("error", "ValueError: all equal")
+        else:
+            good(papers)(stage)
 
-    outcome = answered(Course(planned(0, 1), papers, NLL).run(), papers, answer)[1]
-    assert outcome.metrics == {"nll/val": 2.0}
-
-
-@pytest.mark.parametrize(("objective", "state"), [(["nll/val"], "finished"), (["mmd/val/digits-cnn"], "failed")])
-def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
-    trial, metric = judged("study.objective=mmd")
-    assert metric.column == "mmd/val/digits-cnn"
-    papers = Papers()
-    answer = but(papers, metric=lambda stage: papers.fail(stage, "error", "ValueError: all equal"))
-    asked, outcome = answered(Course(trial, papers, objective).run(), papers, answer)
-    assert [kind for kind, _, _ in asked[0]] == ["training", "bound", "samples", "metric"]
+    asked, outcome = answered(Course(trial, papers, [objective], never), answer)
+    assert {kind for kind, _, _ in asked[0]} == {"training", "bound", "samples", "metric"}
     assert outcome.state == state
     assert outcome.reason == ("ValueError: all equal" if state == "failed" else "")
 
 
 def test_what_a_search_does_not_go_by_is_measured_all_the_same():
-    trial, _ = judged("evaluation.metrics=[density]", "evaluation.quality=[validation,test]")
-    papers = Papers()
+    papers, trial = (
+        Papers(),
+        planned("study.pruner=none", "evaluation.metrics=[density]", "evaluation.quality=[validation,test]"),
+    )
     names = {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
-    way = Course(trial, papers, NLL).run()
-    outcome = answered(way, papers, lambda stage: papers.finish(stage, **names.get(stage.kind, {})))[1]
+    outcome = answered(
+        Course(trial, papers, NLL, never), lambda stage: papers.finish(stage, **names.get(stage.kind, {}))
+    )[1]
     assert outcome.values == (2.0,)
-    assert outcome.metrics == {"nll/val": 2.0, "density/val/digits-cnn": 0.5}
+    assert outcome.metrics["density/val/digits-cnn"] == 0.5

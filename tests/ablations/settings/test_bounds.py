@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ablations.search.file import ParameterSpec
+from ablations.search.space import ParameterSpec
 from ablations.settings import bounds, grammar
 from ablations.settings.arguments import parse_run, parse_search
 from analysis.errors import InputError

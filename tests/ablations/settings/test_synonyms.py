@@ -108,7 +108,6 @@ def test_a_synonym_is_no_name_that_is_understood_already_and_stands_once():
         (["xyzzy"], "'xyzzy' is not key=value: try --help"),
         (["seeds=10k"], "seeds must be a whole number or auto, got '10k': write 10000"),
         (["seeds=3.0"], "seeds must be a whole number or auto, got 3.0: write 3"),
-        (["hours=2h"], "hours must be a number, got '2h': write 2"),
         (["trials=3"], "trials is of another command: python -m ablations.search trials=…"),
         (["device=gpu"], "device must be auto, cpu, cuda or cuda:N, got 'gpu': did you mean cuda?"),
         (["device=0"], "device must be auto, cpu, cuda or cuda:N, got '0': did you mean cuda:0?"),

@@ -8,27 +8,30 @@ from dataclasses import replace
 import pytest
 import torch
 
-from ablations import sample
 from ablations.data import base
 from ablations.data.digits import Digits
 from ablations.data.mixture2d import Mixture2d
 from ablations.data.tensors import read_tensors
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
-from ablations.settings.budget import bound_passes, forward_flops, sample_passes, training_passes
-from ablations.settings.identity import parameters, read_by_id
+from ablations.settings.budget import bound_passes
+from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
 from ablations.stages.artifacts import SAMPLES
-from ablations.stages.restore import build, labels_of_samples, load, load_encoding
-from ablations.stages.rung import RungStage
-from ablations.stages.samples import draw_samples, more_sets
-from ablations.stages.training import TrainingStage, stored_of
-from analysis.errors import InputError
-from diffusion_core.networks.layers import LabelEmbedding
-from diffusion_core.networks.mlp import Mlp
-from diffusion_core.networks.network import Network
-from tests.ablations.conftest import TINY, cell_of, over, plan_of, result_of, stages_of_cell
+from ablations.stages.restore import labels_of_samples, load, load_encoding
+from ablations.stages.samples import draw_samples
+from ablations.stages.training import stored_of
+from tests.ablations.cells import (
+    TINY,
+    assert_same,
+    cell_of,
+    over,
+    result_of,
+    stages_of_cell,
+    training_in,
+    weights,
+)
 
 TOLD = "conditioning=class"
 OWN = "conditioning.self_conditioning=true"
@@ -57,13 +60,6 @@ def told(tmp_path_factory):
     """Stages of a cell that learned where points of each label lie, with their results."""
     root = tmp_path_factory.mktemp("told")
     return root, performed(root, stages_of_cell(*POINTS, TOLD, *LEARNING))
-
-
-def test_no_label_and_no_estimate_is_what_there_always_was():
-    cell = cell_of(*TINY, "conditioning=unconditional")
-    assert "conditioning" not in read_by_id(cell)
-    assert ids(*TINY) == ids(*TINY, "conditioning=unconditional") == ids(*TINY, "conditioning.self_conditioning=false")
-    assert parameters(cell)["conditioning"] == "unconditional"
 
 
 @pytest.mark.parametrize("words", [[TOLD], [OWN], [TOLD, OWN], [TOLD, "conditioning.dropout=0.2"]])
@@ -118,76 +114,21 @@ def test_samples_lie_where_their_labels_say_in_the_shares_of_the_data(told):
         shares = labels.bincount(minlength=MODES) / len(labels)
         expected = data.labels["train"].bincount(minlength=MODES) / len(data.labels["train"])
         assert float((shares - expected).abs().max()) < 0.03
-
-
-def test_further_sets_go_on_where_the_first_ended(told):
-    root, found = told
-    stage, _ = found["samples", "test"]
-    (more,) = more_sets([stage], None, 2)
-    result_of(more, root)
-    second = read_tensors(Journal(root).folder(more.id) / SAMPLES)[0]["labels"]
-    first = read_tensors(Journal(root).folder(stage.id) / SAMPLES)[0]["labels"]
-    assert torch.equal(torch.cat([first, second]), labels_of_samples(stage.cell, stage.cell.data.load(), 800))
-
-
-def test_one_class_alone_is_drawn_where_it_is_asked_for(told):
-    root, found = told
-    stage, _ = found["samples", "test"]
-    model = load(stage.cell, stage.cell.data.load(), Journal(root), stage.parts, CPU)
+    # And one class alone where it is asked for.
+    model = load(stage.cell, data, Journal(root), stage.parts, CPU)
     drawn = draw_samples(stage.cell, model, 50, lambda share: None, label=2)
     nearest = torch.cdist(drawn.double(), Mixture2d(MODES, STD).means).argmin(1)
     assert float((nearest == 2).double().mean()) > 0.95
 
 
-def test_the_command_refuses_a_label_that_the_cell_does_not_know(told, tmp_path):
-    cell = told[1]["samples", "test"][0].cell
-    assert sample._label_of(cell, "") is None
-    assert sample._label_of(cell, 3) == 3
-    with pytest.raises(InputError, match="label=4 is no class of this cell's data: give 0 to 3"):
-        sample._label_of(cell, 4)
-    with pytest.raises(InputError, match="told no labels: leave it out"):
-        sample._label_of(cell_of(*POINTS), 0)
-
-
-def test_there_is_no_bound_without_labels_where_nothing_was_learned_without_or_its_variance_is_of_labels():
-    dropping = cell_of(*TINY, TOLD)
-    assert bound_passes(dropping)[4] == bound_passes(dropping)[0] > 0
-    assert bound_passes(dropping, "validation")[4] == bound_passes(cell_of(*TINY))[4] == 0
-    for words in ("conditioning.dropout=0", "variance=analytic"):
-        assert bound_passes(cell_of(*TINY, TOLD, words))[4] == 0
-
-
-@pytest.mark.parametrize("words", [[TOLD], [TOLD, OWN, "training.micro_batch=48"]])
-def test_a_training_that_is_cut_ends_as_a_whole_one(words, goes_on):
-    (training,) = [stage for stage in stages_of_cell(*SHORT, *words) if isinstance(stage, TrainingStage)]
-    goes_on(training, cuts=2)
-
-
-def test_a_rung_scores_the_bound_with_labels(tmp_path):
-    """As the bound on validation of a training that ends there."""
-    few = over(SHORT, TOLD, "evaluation.strata=1")
-    stages = stages_of_cell(*over(few, "training.steps=8", "evaluation.rungs=1"))
-    (rung,) = [stage for stage in stages if isinstance(stage, RungStage)]
-    assert rung.step == 4
-    scored = result_of(rung.waiting_for(()), tmp_path / "rung")
-    short = performed(tmp_path / "short", stages_of_cell(*over(few, "training.steps=4"))[:2])
-    assert scored.metrics["nll/val"] == short["bound", "validation"][1].metrics["nll/val"]
-
-
 def test_side_by_side_each_comes_to_what_it_comes_to_alone(tmp_path):
     """Members that differ in dropout of labels."""
-    cells = plan_of(*SHORT, TOLD, "conditioning.dropout=0,0.5").planned
-    stages = [stage for item in cells for stage in item.stages if isinstance(stage, TrainingStage)]
-    assert len({stage.id for stage in stages}) == 2
+    stages = [training_in(*SHORT, TOLD, f"conditioning.dropout={share}") for share in (0, 0.5)]
     assert len({stage.company("cpu") for stage in stages} - {""}) == 1
     assert perform_all(stages, Journal(tmp_path / "together"), "cpu") == ["finished"] * 2
     for stage in stages:
         result_of(stage, tmp_path / "alone")
-        mine, theirs = (
-            read_tensors(Journal(tmp_path / name).folder(stage.id) / "weights.safetensors")[0]
-            for name in ("alone", "together")
-        )
-        assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+        assert_same(weights(stage, tmp_path / "alone"), weights(stage, tmp_path / "together"))
 
 
 def test_codes_are_in_the_order_of_their_labels(tmp_path, few_digits):
@@ -203,6 +144,14 @@ def test_codes_are_in_the_order_of_their_labels(tmp_path, few_digits):
     assert all(result_of(stage, tmp_path).status == "finished" for stage in stages[1:3])
 
 
+def test_the_bound_without_labels_is_of_test_images_where_they_were_left_out_and_its_variance_is_not_of_labels():
+    dropping = cell_of(*TINY, TOLD)
+    assert bound_passes(dropping)[4] == bound_passes(dropping)[0] > 0
+    assert bound_passes(dropping, "validation")[4] == bound_passes(cell_of(*TINY))[4] == 0
+    for words in ("conditioning.dropout=0", "variance=analytic"):
+        assert bound_passes(cell_of(*TINY, TOLD, words))[4] == 0
+
+
 def test_a_chain_of_no_steps_reads_no_labels():
     words = over(TINY, "space=latents", "space.f=2", "horizon=0")
     assert ids(*words) == ids(*words, TOLD) == ids(*words, TOLD, OWN)
@@ -210,28 +159,7 @@ def test_a_chain_of_no_steps_reads_no_labels():
     assert labels_of_samples(cell, cell.data.load(), 5) is None
 
 
-def test_a_network_that_is_shown_its_estimate_takes_a_pass_more():
-    plain, own = cell_of(*POINTS), cell_of(*POINTS, OWN)
-    assert (training_passes(plain), training_passes(own)) == (3, 4)
-    assert sample_passes(own) == 2 * sample_passes(plain)
-    likelihoods = ["evaluation.ode=1", "evaluation.continuous=2", "evaluation.iwae=2", "evaluation.estimates=2"]
-    plain, own = cell_of(*POINTS, *likelihoods), cell_of(*POINTS, OWN, *likelihoods)
-    assert bound_passes(own) == tuple(2 * passes for passes in bound_passes(plain))
-    assert min(bound_passes(plain)[:4]) > 0
-
-
-@pytest.mark.parametrize("words", [[TOLD], [OWN], [TOLD, OWN]])
-def test_operations_of_a_pass_are_those_of_its_matrices(words):
-    """Of an embedding of labels a row is read, and nothing multiplied."""
-    cell = cell_of(*POINTS, *words)
-    data = cell.data.load()
-    diffusion = build(cell, data.encoding, data, CPU).diffusion
-    names = {id(module.weight) for module in diffusion.network.modules() if isinstance(module, LabelEmbedding)}
-    matrices = [p for p in diffusion.network.parameters() if p.ndim == 2 and id(p) not in names]
-    assert forward_flops(diffusion) == sum(2 * p.numel() for p in matrices)
-
-
-def test_data_without_labels_and_networks_that_take_none_are_refused_in_a_line(monkeypatch):
+def test_data_without_labels_are_refused_in_a_line(monkeypatch):
     cell = cell_of(*POINTS)
     told = replace(cell, conditioning=cell_of(*POINTS, TOLD).conditioning)
     assert refusal(told) is None
@@ -242,12 +170,3 @@ def test_data_without_labels_and_networks_that_take_none_are_refused_in_a_line(m
         line = refusal(told)
         assert line.startswith("conditioning=class tells the network labels, and data=mixture2d has no labels (")
         assert line.endswith("; take conditioning=unconditional, which needs none")
-
-    class Deaf(Network):
-        """One that takes no labels."""
-
-        def build(self, shape, channels_out):
-            return Mlp().build(shape, channels_out)
-
-    assert "network=deaf takes no labels" in refusal(replace(told, network=Deaf()))
-    assert refusal(replace(cell, network=Deaf())) is None

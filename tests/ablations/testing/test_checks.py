@@ -1,4 +1,4 @@
-"""What the shared checks pass, and what they find in data sets, extractors and launchers from outside, in one line."""
+"""What the shared checks pass, and what they find in data sets and extractors from outside, in one line."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import re
 
 import pytest
 
-from ablations.launchers.local import Local
-from ablations.launchers.serial import Serial
 from ablations.metrics import extractors
 from ablations.testing import CHECKS, check
 from ablations.testing import extractors as shared
-from ablations.testing import launchers as shared_launchers
 from diffusion_core.objectives import Weighted
 from diffusion_core.schedules import Linear
 from diffusion_core.testing.variants import name
@@ -30,9 +27,6 @@ WRONG = [
     (wrong.Relative(), r"features of an image must not depend on its batch or on chance, but .* in image 0"),
     (wrong.Forgetting(), r"filled from the state_dict of its holder, .*, but scale is in no file"),
     (wrong.Taking(), r"float32 images must be refused by check, but they are taken"),
-    (wrong.Idle(), r"Launcher Idle: devices must name one at least, but at 64 threads a stage it names none"),
-    (wrong.Willing(), r"must be refused by an InputError in one line, but device=abacus gives \['cpu'\]"),
-    (wrong.Pretending(), r"numbers must be those of this process, but \{'mmd/test': 0.0\} is not"),
     (Thawed(), r"Timesteps Thawed: a choice must be a frozen dataclass"),
 ]
 
@@ -67,9 +61,3 @@ def test_what_is_of_no_axis_is_told_so():
 @pytest.mark.parametrize("extractor", [name for name, a in extractors.ARCHITECTURES.items() if a.shipped])
 def test_every_shipped_extractor_keeps_what_extractors_keep(extractor, holds):
     holds(extractors.load(extractor).module)
-
-
-@properties(shared_launchers.PROPERTIES)
-@pytest.mark.parametrize("launcher", [Serial(), Local(workers=1)], ids=name)
-def test_every_launcher_keeps_what_launchers_keep(launcher, holds):
-    holds(launcher)

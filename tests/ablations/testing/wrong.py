@@ -1,8 +1,7 @@
-"""Data sets, extractors and launchers that are wrong on purpose, each in one thing, for the shared checks to find."""
+"""Data sets and extractors that are wrong on purpose, each in one thing, for the shared checks to find."""
 
 from __future__ import annotations
 
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -10,12 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ablations.data.base import Data, DataSet, image_data
-from ablations.engine.journal import Result
-from ablations.engine.workers import Workers
-from ablations.launchers.protocol import Launcher, found_devices
-from ablations.launchers.serial import ThisProcess
 from ablations.metrics.extractors.architectures import Architecture
-from ablations.stages.stage import Stage
 
 
 def noise(n: int, levels: int = 17, side: int = 8, seed: int | None = 0) -> Tensor:
@@ -112,34 +106,3 @@ class Forgetting(Small):
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
         feature, logits = super().forward(levels)
         return feature * self.scale, logits
-
-
-@dataclass(frozen=True)
-class Here(Launcher):
-    """Runs stages in this process."""
-
-    def devices(self, device: str, threads: int) -> list[str]:
-        return found_devices(device)[:1]
-
-    def start(self, journal: str, devices: list[str]) -> Workers:
-        return ThisProcess(journal)
-
-
-Idle = like(Here, "Idle", devices=lambda self, device, threads: found_devices(device)[:0])
-"""Runs nothing at all."""
-Willing = like(Here, "Willing", devices=lambda self, device, threads: ["cpu"])
-"""Takes any word for a device."""
-
-
-class Pretence(ThisProcess):
-    """Writes numbers of its own."""
-
-    def submit(self, stage: Stage, device: str) -> Future[str]:
-        self.journal.write_result(stage.id, Result("finished", "", {"mmd/test": 0.0}, {}, {}))
-        future: Future[str] = Future()
-        future.set_result("failed" if stage.id == "bad" else "finished")
-        return future
-
-
-Pretending = like(Here, "Pretending", start=lambda self, journal, devices: Pretence(journal))
-"""Says that stages finished which never ran."""

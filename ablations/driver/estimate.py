@@ -1,0 +1,163 @@
+"""An estimate, for a dry run, of the seconds that stages will take.
+
+    seconds = Σ (begin and end + passes × seconds of a pass + sets × seconds of judging one) / workers + pages
+
+A pass of one example is timed in each way that networks are used: in a training step, in a term of the bound, in a call
+of the sampler. As many processes as there will be workers time it at once, because they slow each other down; trainings
+that will share a worker (`engine.company`) are timed side by side.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections import Counter
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from functools import partial
+from multiprocessing import get_context
+
+import torch
+from torch.utils.benchmark import Timer, timer
+
+from ablations.data.base import Data
+from ablations.driver.plan import Plan
+from ablations.engine.company import Seat, side_by_side, size_of_next
+from ablations.engine.journal import Journal
+from ablations.metrics.judging import set_size, yardstick_of
+from ablations.settings.budget import training_passes
+from ablations.settings.cell import Cell
+from ablations.settings.choices import classes_of
+from ablations.settings.plugins import classes as plugins
+from ablations.stages.restore import autoencoder_of, build
+from ablations.stages.stage import Stage
+from diffusion_core.encodings import Encoding
+from diffusion_core.latents import LatentCode
+from diffusion_core.precision import exact, resolve_precision
+from diffusion_core.samplers import reverse_at
+from diffusion_core.spaces import Latents
+from diffusion_core.trainer import Trainer
+
+MEASURED = 0.5
+"""Seconds of measuring for each kind of pass."""
+MOST = 8
+"""The most processes that measure at a time."""
+BATCH, PIXELS = 450, 450 * 32 * 32
+"""The examples that go through a network at once in evaluation, roughly; of large images fewer are timed."""
+STAGE, COMMAND = 0.3, 16.0
+"""Seconds of a stage's begin and end, and of a command's begin and its pages."""
+JUDGE = "judge"
+Timed = tuple[Callable[[], object], float]
+"""An action, and the forward passes of one example that it takes; a backward pass counts as two."""
+
+
+def estimated(plan: Plan, journal: Journal) -> float:
+    """The seconds that the missing stages of a plan will take; 0 where there are none."""
+    missing, data, devices = plan.missing(journal), plan.here.data, plan.here.devices
+    if not missing:
+        return 0.0
+    each = measured(missing, devices, plan.here.launcher.most)
+    took = {
+        stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes(data)[1] * each.get(key_of(stage), 0.0)
+        for stage in missing
+    }
+    longest = max(sum(took.get(stage.id, 0.0) for stage in item.stages) for item in plan.planned)
+    return COMMAND + max(sum(took.values()) / len(devices), longest)
+
+
+def key_of(stage: Stage) -> Hashable:
+    """A key of the passes of a stage: two stages whose keys are equal have passes that take the same time."""
+    cell, plan = stage.cell, stage.cell.training
+    network = (cell.space, cell.network, cell.schedule.learned, cell.conditioning, cell.coupling)
+    return stage.passes(cell.data.load())[0], *network, plan.batch, plan.micro_batch, plan.optimizer, plan.precision
+
+
+def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
+    """The seconds of a pass of each kind that these stages take, and of judging a set of samples."""
+    kinds = {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}
+    marks = Counter((key_of(stage), stage.company(devices[0])) for stage in stages)
+    sizes = {key: size_of_next(count, len(devices), most) for (key, mark), count in marks.items() if mark}
+    asked = [(key, stage, sizes.get(key, 1)) for key, stage in kinds.items()]
+    judged = next((stage.cell for stage in stages if stage.sets), None)
+    context, modules = get_context("forkserver"), (plugins.modules(),)
+    pools = [ProcessPoolExecutor(1, context, plugins.import_modules, modules) for _ in devices[:MOST]]
+    with ExitStack() as opened:
+        begun = [opened.enter_context(pool).submit(_measured, asked, judged, devices[0]) for pool in pools]
+        found = [future.result() for future in begun]
+    return {key: statistics.fmean(times[key] for times in found) for key in found[0]}
+
+
+def _measured(asked: list[tuple[Hashable, Stage, int]], judged: Cell | None, device: str) -> dict[Hashable, float]:
+    """The seconds of each, as this process takes them."""
+    here, each = torch.device(device), dict[Hashable, float]({JUDGE: 0.0})
+    for key, stage, members in asked:
+        kind = stage.passes(stage.cell.data.load())[0]
+        trains = kind in ("training", "autoencoder")
+        action, passes = _training(kind, stage.cell, here, members) if trains else _evaluation(kind, stage.cell, here)
+        each[key] = _seconds(action, here, stage.threads) / passes
+    if judged is not None:
+        data = judged.data.load()
+        images = data.images["test"][torch.arange(set_size(judged, "test", data)) % len(data.images["test"])].to(here)
+        yardstick = yardstick_of(judged, "test", data, here)
+        each[JUDGE] = _seconds(lambda: yardstick.default_scores([images]), here, judged.threads)
+    return each
+
+
+def _seconds(action: Callable[[], object], device: torch.device, threads: int) -> float:
+    """The median seconds of an action. Where one thread does all the work they are the process's own, which other load
+    does not slow."""
+    clock = time.process_time if device.type == "cpu" and threads == 1 else timer
+    timed = Timer("action()", timer=clock, globals={"action": action}, num_threads=threads)
+    return timed.blocked_autorange(min_run_time=MEASURED).median
+
+
+def _training(kind: str, cell: Cell, device: torch.device, members: int) -> Timed:
+    """A training step of each of so many cells like this one, side by side, or of the cell's autoencoder."""
+    data, plan, labels = cell.data.load(), cell.training, None
+    encoding, passes = _encoding(cell, data, device), float(training_passes(cell))
+    if kind == "autoencoder" and isinstance(cell.space, Latents):
+        plan, encoding, passes = cell.space.plan(plan.precision), data.encoding, 3.0
+        trainers = [Trainer(autoencoder_of(cell, data).to(device), plan, device)]
+    else:
+        trainers = [Trainer(build(cell, encoding, data, device), plan, device) for _ in range(members)]
+        labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if classes_of(cell) else None
+    raw = encoding.store(data.images["train"][: plan.batch].to(device))
+
+    def step(place: int, seat: Seat) -> None:
+        torch.set_num_threads(cell.threads)  # as each stage does, in a thread of its own
+        trainers[place].beside = seat.meet
+        trainers[place].step(raw, 0, 0, labels)
+
+    together = partial(side_by_side, members, step)
+    return together if members > 1 else partial(trainers[0].step, raw, 0, 0, labels), passes * len(raw) * members
+
+
+def _evaluation(kind: str, cell: Cell, device: torch.device) -> Timed:
+    """A term of the bound, or a call of the sampler; which times that visits changes nothing of what it takes."""
+    data, sampling = cell.data.load(), kind == "sampling"
+    diffusion = build(cell, _encoding(cell, data, device), data, device).eval().diffusion
+    steps = cell.sampler.steps if sampling and not cell.spacing.fitted else None
+    chain = diffusion.chain(steps, real=True) if sampling else diffusion.chain()
+    count = max(1, min(BATCH, PIXELS // math.prod(diffusion.shape[1:])))
+    x, k = torch.randn(count, *diffusion.shape, device=device), torch.full((count,), chain.steps, device=device)
+    chosen = resolve_precision(cell.training.precision, device)
+
+    def call() -> object:
+        with torch.no_grad(), exact(device):
+            if not sampling:
+                return diffusion.term(x, x, chain, k)
+            with diffusion.network_in(chosen):
+                return reverse_at(diffusion, x, chain, chain.steps)
+
+    return call, float(count * cell.conditioning.passes)
+
+
+def _encoding(cell: Cell, data: Data, device: torch.device) -> Encoding:
+    """The encoding of a cell's data; for latents by an autoencoder that was not trained."""
+    if not cell.space.encoded:
+        return data.encoding
+    shape = cell.space.shape_of(data.shape)
+    mean, scale = torch.zeros(shape[0], device=device), torch.ones(shape[0], device=device)
+    return LatentCode(autoencoder_of(cell, data).to(device), mean, scale, data.shape, shape)

@@ -1,0 +1,176 @@
+"""metric: generated sets ─▶ their scores by one more metric.        floor: held-out images ─▶ the score of real images.
+
+Metrics that a cell's evaluation asks for by name, `evaluation.metrics`, are part neither of its id nor of the ids of
+its other stages: a finished grid that is asked for one more metric is the same grid. Each is a stage of its own after
+the samples that it reads, and so is its floor; the metrics that every cell has share a floor, once per data set.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from ablations.data.base import Data
+from ablations.engine.journal import Result
+from ablations.engine.stage import Bench
+from ablations.metrics.extractors import architecture_of
+from ablations.metrics.judging import against, extractor_of, set_size, yardstick_of
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
+from ablations.metrics.sets import Examined
+from ablations.settings.cell import Cell
+from ablations.settings.evaluation import HELD_OUT, HeldOut
+from ablations.settings.identity import content_hash
+from ablations.settings.registry import describe
+from ablations.stages.artifacts import SAMPLES, read_artifact
+from ablations.stages.samples import sets_asked
+from ablations.stages.stage import Stage, ended
+from analysis.errors import InputError
+from diffusion_core.named import choice_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricStage(Stage):
+    """Generated sets judged by one more metric, whose values fill the column `fills`."""
+
+    samples: str
+    metric: str
+    held_out: HeldOut
+    fills: str
+    kind = "metric"
+
+    @property
+    def doing(self) -> str:
+        return f"judged by {self.metric}"
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
+        size, metric = set_size(self.cell, self.held_out, data), metric_of(self.metric)
+        sets = torch.split(tensors["samples"].to(device), size)
+        labels = torch.split(tensors["labels"], size) if "labels" in tensors else None
+        yardstick = yardstick_of(self.cell, self.held_out, data, device)
+        by_class = yardstick.by_class(metric, sets, labels) if labels else {}
+        curve = list(map(float, by_class)), list(by_class.values())
+        curves = {f"{self.fills}/by_class": curve} if by_class else {}
+        return ended(yardstick.scores([metric], sets, labels), curves=curves)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FloorStage(Stage):
+    """The scores of held-out images by the metrics that every cell has, or by one more `metric`.
+
+    A score depends on n, the size of a set: where a held-out split has fewer images, there is no floor.
+    """
+
+    metric: str | None = None
+    kind = "floor"
+    doing = "real images judged"
+
+    def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
+        extractor = extractor_of(self.cell)
+        yardstick = yardstick_of(self.cell, "test", data, device)
+        names, n = HELD_OUT[: 1 if yardstick.held_out is None else 2], self.cell.evaluation.n
+        splits = [data.images[split].to(device) for split in names]
+        labels = [data.labels[split] for split in names] if data.labels.keys() >= set(names) else None
+        if yardstick.held_out is not None:
+            together = torch.cat(labels) if labels else None
+            yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
+        metadata = {} if extractor is None else {"extractor": extractor.name, "digest": extractor.digest}
+        if extractor is not None and extractor.accuracy is not None:
+            metadata["accuracy"] = str(extractor.accuracy)
+        sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
+        if not sets:
+            return ended({}, metadata=metadata)
+        named = None if self.metric is None else [metric_of(self.metric)]
+        scores = yardstick.scores(named, sets, own) if named else yardstick.default_scores(sets)
+        return ended(scores, metadata=metadata)
+
+
+def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
+    """The sets of `n` images that the splits contain, or the splits themselves where sets may have any size."""
+    return splits if n is None else [part for split in splits for part in torch.split(split, n) if len(part) == n]
+
+
+def floor_of(cell: Cell, digest: str, extractor: str | None, metric: str | None = None) -> FloorStage:
+    """The stage that scores held-out images, by one more metric if it is named; `digest` is the data's, `extractor` the
+    identity of its features."""
+    content = {"stage": "floor", "digest": digest, "extractor": extractor} | sets_asked(cell.evaluation, "test")
+    if metric is not None:
+        content["metric"] = describe(metric_of(metric))
+        if metric_of(metric).reads_labels:
+            content["labels"] = cell.data.described().labels_digest
+    return FloorStage(content_hash(content), cell, metric=metric)
+
+
+def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
+    """The floors of the metrics that any of these cells, which share one data set, asks for."""
+    wanted = {name: cell for cell in cells for name, metric in asked(cell).items() if metric.has_floor}
+    return [floor_of(cell, digest, extractor, name) for name, cell in wanted.items()]
+
+
+def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
+    """The stages of the metrics that a cell asks for, after its own: one for each split whose samples are judged. Each
+    needs all that the samples need, so that it is left out with them."""
+    found, extractor = list[MetricStage](), cell.data.extractor
+    for samples in (stage for stage in stages if stage.sets and not stage.rung):
+        split = cast("HeldOut", samples.held_out)
+        for name, metric in asked(cell).items():
+            if split == "test" or not metric.reads_held_out:
+                # The extractor is part of the samples' id.
+                own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
+                fills, needs = metric.column(against(cell, split), extractor).name, (*samples.needs, samples.id)
+                found.append(
+                    MetricStage(own, cell, needs, samples=samples.id, metric=name, held_out=split, fills=fills)
+                )
+    return found
+
+
+def asked(cell: Cell) -> dict[str, Metric]:
+    """The metrics asked for by name, without those that every cell has, and without those that read labels where
+    samples have none."""
+    metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
+    named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
+    return {name: metric for name, metric in named.items() if cell.told_labels or not metric.reads_labels}
+
+
+def check(cell: Cell) -> None:
+    """InputError where samples cannot be judged as the cell asks: images without features, by a metric that does not
+    exist or does not fit, in sets that are too small, or on the way on test data."""
+    plan, extractor = cell.evaluation, cell.data.extractor
+    if (plan.quality or plan.judged_rungs) and extractor is None and cell.data.load().encoding.grey_levels:
+        raise InputError(
+            f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
+            "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
+        )
+    if plan.judged_rungs and extractor is None:
+        raise InputError(
+            f"evaluation.judged_rungs={plan.judged_rungs}: samples of points are held against test points, which are "
+            "read once, when a training is over: leave it out (evaluation.rungs=… takes the bound)"
+        )
+    for name in plan.metrics:
+        metric = metric_of(name)
+        refuse_foreign(metric, name, extractor)
+        if not is_for(metric, extractor, plan.reference):
+            raise InputError(
+                f"{name} reads the test images beside the training images, and evaluation.reference=test holds samples "
+                "against the test images themselves: leave one of them out"
+            )
+        width = architecture_of(extractor).width if extractor else math.prod(cell.data.load().shape)
+        size = min(set_size(cell, split, cell.data.load()) for split in plan.quality)
+        if size < (least := metric.fewest(width)):
+            raise InputError(
+                f"{name} of {width} features needs sets of at least {least}, got {size}: take evaluation.n={least}"
+            )
+
+
+def check_labels(cells: Iterable[Cell]) -> None:
+    """InputError where a metric that reads labels is asked for, and no cell has samples with labels."""
+    cells = list(cells)
+    wanted = {name for cell in cells for name in cell.evaluation.metrics if metric_of(name).reads_labels}
+    for name in sorted(wanted.difference(*map(asked, cells))):
+        raise InputError(f"{name} reads the labels of samples, and these have none: take conditioning=class")

@@ -1,0 +1,98 @@
+"""What a bar shows of stages that are run; into a pipe it is lines, and one comes now and then, whatever is done."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from ablations.driver import progress
+from ablations.driver.progress import Following, bar
+from ablations.engine.journal import Journal
+from ablations.engine.stage import Event
+from ablations.stages.artifacts import write_history
+from ablations.stages.training import TrainingStage
+from tests.ablations.conftest import TINY, plan_of
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The seconds that a test says it is."""
+    now = [1000.0]
+    for module in ("time", "rich.console"):
+        monkeypatch.setattr(f"{module}.monotonic", lambda: now[0])
+    return now
+
+
+def test_a_line_comes_now_and_then_though_nothing_moves(monkeypatch, capsys):
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.05)
+    with bar("mine", 1.0) as shown:
+        shown.move_to(0.25)
+        shown.tell("ε, seed 0: training, loss 0.12")
+        time.sleep(0.5)
+    with bar("drawing the report", None):
+        pass
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "mine 0% 0:00:00 elapsed"
+    assert lines[-3] == "mine 25% 0:00:00 elapsed ε, seed 0: training, loss 0.12"
+    assert lines[-2:] == ["drawing the report 0:00:00 elapsed"] * 2
+    assert len(lines) > 5
+
+
+class Shown(list):
+    """A bar that keeps how far it was, and what it was told."""
+
+    told = ""
+
+    def move_to(self, done, total):
+        self.append(done / total)
+
+    def tell(self, text):
+        self.told = text
+
+
+def test_stages_are_shown_in_turn_by_their_cell_and_seed_with_the_last_loss(tmp_path, clock):
+    found, shown = plan_of(*TINY, "parameterization=epsilon,v"), Shown()
+    following = Following(shown, Journal(tmp_path))
+    following.add(found.stages(), found.names)
+    first, second = [stage for stage in found.stages() if isinstance(stage, TrainingStage)]
+    following.journal.folder(first.id).mkdir(parents=True)
+    write_history(following.journal.folder(first.id), [{"step": 20.0, "seconds": 1.0, "train/network": 0.12345}])
+    for stage in (first, second):
+        following.note(Event("started", stage))
+    assert shown.told == "ε, seed 0: training, loss 0.123"
+    for share in (0.5, 0.75, 0.6):
+        clock[0] += 10
+        following.note(Event("progress", second, share))
+    assert shown.told in ("v, seed 0: training", "ε, seed 0: training, loss 0.123")
+    for stage in (first, second):
+        clock[0] += 10
+        following.note(Event("ended", stage, 1.0, "finished"))
+    assert shown.told == ""
+    assert shown == sorted(shown), "it never goes back"
+
+
+def test_what_is_left_goes_by_the_rate_so_far_without_what_an_earlier_command_did(tmp_path, clock, capsys):
+    found, journal = plan_of(*TINY), Journal(tmp_path)
+    training = next(stage for stage in found.stages() if isinstance(stage, TrainingStage))
+    journal.folder(training.id).mkdir(parents=True)
+    journal.write_progress(training.id, 0.5)
+    with bar("tiny", 1.0) as shown:
+        following = Following(shown, journal)
+        following.add([training], found.names)
+        following.note(Event("started", training))
+        for share in (0.6, 0.7):
+            clock[0] += 60
+            following.note(Event("progress", training, share))
+        shown.write("a line\nof its own")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "a line of its own"
+    assert lines[-1].startswith("tiny 70% ")
+    assert "about 3 minutes left" in lines[-1]
+
+
+def test_every_kind_of_stage_says_what_it_does():
+    more = ["space=latents", "space.f=2", "variance=analytic", "evaluation.metrics=[mmd]", "evaluation.rungs=1"]
+    told = {stage.doing for stage in plan_of(*TINY, *more).stages()}
+    assert len(told) > 5
+    assert all(told)

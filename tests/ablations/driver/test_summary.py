@@ -1,0 +1,96 @@
+"""What a command says before it trains, and a dry run instead of it: the plan, what makes no sense, minutes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from ablations.driver import estimate
+from ablations.driver.estimate import JUDGE, estimated, key_of
+from ablations.driver.pages import NAMED
+from ablations.driver.sequential import Declared
+from ablations.driver.summary import beginning, where
+from ablations.engine.journal import Journal
+from ablations.stages.training import TrainingStage
+from ablations.tracking.mlflow_store import Tracker
+from tests.ablations.conftest import TINY, over, plan_of
+
+
+def test_a_plan_is_told_in_a_line_with_its_looks(tmp_path):
+    found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "name=mine")
+    assert beginning(found, None, Journal(tmp_path)) == ["mine: 2 cells × 5 seeds, 10 trainings to run on 1 worker"]
+    found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=auto", "seeds.max=8", "name=mine")
+    lines = beginning(found, Declared.of(found), Journal(tmp_path))
+    assert "2 cells × 3 seeds, 6 trainings to run" in lines[0]
+    assert lines[1] == "  then looks at 5 or 8 seeds, of what is open"
+
+
+def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_path):
+    refused = ("schedule=learned", "timesteps=uniform,importance", "objective=vlb")
+    found = plan_of(*TINY, *refused, "seeds=2")
+    (reason,) = {item.refusal for item in found.planned if item.refusal}
+    assert beginning(found, None, Journal(tmp_path))[1:] == [f"incompatible: importance: {reason}"]
+    found = plan_of(*TINY, *refused, "parameterization=v,epsilon,x0", "variance=beta,beta_tilde", "seeds=1")
+    told = beginning(found, None, Journal(tmp_path))[1:]
+    assert len(told) == NAMED + 1
+    assert told[-1] == "incompatible: 1 more, in the table"
+
+
+def test_where_the_experiment_is_and_how_it_is_seen_is_said_without_passwords(tmp_path):
+    place = tmp_path / "b.db"
+    assert where(Tracker(f"sqlite:///{place}", "mine", tmp_path)) == [
+        f"MLflow   experiment mine in sqlite:///{place}",
+        f"         opens once this runs: mlflow ui --backend-store-uri sqlite:///{place}",
+    ]
+    assert where(None) == []
+    remote = Tracker("http://me:secret@host:5000", "mine", tmp_path)
+    assert where(remote) == ["MLflow   experiment mine in http://host:5000"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("parameterization=mu", "sampler.steps=5"),
+        ("schedule=learned", "objective=vlb"),
+        ("space=latents", "space.f=2", "space.steps=10"),
+        ("data=mixture2d", "network=mlp"),
+        ("conditioning=class",),
+    ],
+    ids=" ".join,
+)
+def test_every_kind_of_pass_is_timed_and_so_is_judging(words):
+    tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
+    stages = plan_of(*tiny, *words).stages()
+    asked = [(key_of(stage), stage, 1) for stage in stages if stage.passes(stage.cell.data.load())[1]]
+    each = estimate._measured(asked, stages[-1].cell, "cpu")
+    assert each.keys() == {JUDGE, *(key for key, _, _ in asked)}
+    assert all(seconds > 0 for seconds in each.values())
+
+
+def test_passes_count_at_the_seconds_of_their_own_kind_and_are_shared_by_workers(tmp_path, monkeypatch):
+    seconds = {"training": 1.0, "scoring": 0.1, "sampling": 0.01}
+    times = {}
+
+    def timed(stages, devices, most):
+        times.update({key_of(stage): seconds[stage.passes(stage.cell.data.load())[0]] for stage in stages})
+        return {JUDGE: 0.25, **times}
+
+    monkeypatch.setattr(estimate, "measured", timed)
+    found = plan_of(*over(TINY, "network.channels=8,16", "seeds=2"))
+    # 4 trainings of 60 steps of 64 images at 3 passes each, and 4 cells' draws and samples.
+    trained = 4 * 60 * 64 * 3
+    stages = found.stages()
+    rest = sum(
+        times_of * seconds[kind] for kind, times_of in (s.passes(found.here.data) for s in stages) if kind in seconds
+    )
+    whole = estimated(found, Journal(tmp_path))
+    assert whole > trained
+    expected = rest + sum(estimate.STAGE + 0.25 * stage.sets for stage in stages)
+    assert whole == pytest.approx(expected + estimate.COMMAND)
+
+
+def test_trainings_of_one_network_are_timed_side_by_side():
+    stages = [s for s in plan_of(*TINY, "seeds=3").stages() if isinstance(s, TrainingStage)]
+    action, passes = estimate._training("training", stages[0].cell, torch.device("cpu"), 3)
+    action()
+    assert passes == 3 * 3 * 64
