@@ -106,7 +106,7 @@ class Scheduler(Generic[S]):
                 self.workers.submit(ours, free[0])
 
     def _sorted_out(self) -> tuple[list[S], list[S]]:
-        """Of what waits the stages that can start, in order, and those that never can."""
+        """The waiting stages that can start, in order, and those that never can."""
         ready, lost, now = [], [], time.monotonic()
         for stage in self.waiting.values():
             statuses = {self.ended.get(need, "") for need in stage.needs}
