@@ -99,12 +99,12 @@ def searched_file(folder: Path, level: str) -> str:
     searched."""
     from ablations.driver.trained_cells import cell_in
     from ablations.results.csv_text import rows_of
-    from ablations.results.folder import standing
+    from ablations.results.folder import read_grid_json
     from ablations.settings.registry import describe
     from analysis.folders import trials_of
     from analysis.schema import SEARCH, TRIAL
 
-    head = (standing(folder) or {}).get(SEARCH)
+    head = (read_grid_json(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
     names = {winner["level"]: winner for winner in head["winners"]}

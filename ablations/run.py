@@ -14,7 +14,7 @@ from ablations.settings.request import Request
 
 if TYPE_CHECKING:
     from ablations.driver.plan import Plan
-    from ablations.driver.sequential import Declared
+    from ablations.driver.sequential import Looks
     from ablations.engine.journal import Journal
 
 
@@ -23,23 +23,23 @@ def main(arguments: list[str]) -> int:
     return command(arguments, help_text, parse_run, planned, dry_run, carry_out)
 
 
-def planned(request: Request) -> tuple[Plan, Declared | None]:
+def planned(request: Request) -> tuple[Plan, Looks | None]:
     """The plan of a request, and its declarations where seeds are added by looks."""
     from ablations.grids.grid import make
 
     grid = make(request)
     from ablations.driver.plan import check_same_request, plan
-    from ablations.driver.sequential import Declared
+    from ablations.driver.sequential import Looks
     from ablations.launchers.protocol import launcher_of
 
     launcher = launcher_of(request)
     cells = plan(grid, launcher, launcher.devices(request.device, grid.points[0].cell.threads))
-    declared = Declared.of(cells) if grid.looks is not None else None
+    declared = Looks.of(cells) if grid.looks is not None else None
     check_same_request(request.folder, cells)
     return cells, declared
 
 
-def carry_out(request: Request, planned: tuple[Plan, Declared | None], journal: Journal) -> int:
+def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Journal) -> int:
     """Run what a plan lacks, and write its results; the exit code."""
     from ablations.driver.execute import Job, execute
     from ablations.driver.pages import deliver_models, finish
@@ -66,7 +66,7 @@ def carry_out(request: Request, planned: tuple[Plan, Declared | None], journal: 
         return finish(folder, journal, ended)
 
 
-def dry_run(planned: tuple[Plan, Declared | None], journal: Journal) -> str:
+def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
     """The grid's cells, how many trainings are new, and an estimate of the time."""
     from ablations.driver import summary
 

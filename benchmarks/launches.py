@@ -33,7 +33,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from ablations.engine.company import Seat, side_by_side
+from ablations.engine.side_by_side import Member, side_by_side
 from ablations.settings.exits import exit_code
 from analysis import options
 from analysis.errors import InputError
@@ -157,11 +157,11 @@ def count_together(workload: Workload, members: int) -> Count:
     """The launches of the second step of so many trainings side by side, each of which counts what its thread does."""
     images = workload.images
 
-    def learn(place: int, seat: Seat) -> int:
+    def learn(place: int, member: Member) -> int:
         model = workload.diffusion()
         model.initialise(place)
         plan = Training(batch=workload.batch, precision="auto")
-        trainer = Trainer(DiffusionLearner(model), plan, workload.device, beside=seat.meet)
+        trainer = Trainer(DiffusionLearner(model), plan, workload.device, beside=member.exchange)
         trainer.step(images, place, 0)
         with Launches(workload.device) as launches:
             trainer.step(images, place, 1)

@@ -77,7 +77,7 @@ def estimated(workers: int) -> list[Row]:
         with TemporaryDirectory() as empty:
             minutes = max(1, round(seconds(grid, Journal(Path(empty))) / 60))
         trainings = sum(stage.kind == "training" and not stage.rung for stage in grid.stages())
-        cells = len({item.cell_id for item in grid.planned})
+        cells = len({item.cell_id for item in grid.runs})
         rows.append(Row(name, cells, len(grid.grid.seeds), trainings, minutes))
     return rows
 

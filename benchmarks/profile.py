@@ -84,11 +84,11 @@ def beside(steps: int) -> list[str]:
     """Trainings side by side, as lines: what a step of each takes, and its parts."""
     parts: dict[int, dict[str, float]] = {}
     for count in COMPANIES:
-        company = Companions(BESIDE, count)
-        company.step()
+        group = Companions(BESIDE, count)
+        group.step()
         rounds, each = -(-steps // STEPS), count * STEPS
-        whole = 1000 * min(timed(company.step, CPU) for _ in range(rounds)) / each
-        own = {kind: ms / each for kind, ms in profiled(company.step, rounds).items()}
+        whole = 1000 * min(timed(group.step, CPU) for _ in range(rounds)) / each
+        own = {kind: ms / each for kind, ms in profiled(group.step, rounds).items()}
         parts[count] = {"all": whole, **own, OUTSIDE: max(whole - sum(own.values()), 0.0)}
     last = parts[COMPANIES[-1]]
     kinds = sorted(last, key=lambda kind: -last[kind])

@@ -2,7 +2,7 @@
 
 python -m benchmarks.together [rounds=15] [threads=1] [out=FILE]
 
-The baseline cell's network on 8×8 images, trained alone and in companies of S as a worker trains them, takes turns with
+The baseline cell's network on 8×8 images, trained alone and in groups of S as a worker trains them, takes turns with
 `diffusers` and its example's loop where that is installed. What each came to is compared with what it comes to alone.
 Memory is what the steps of a process of its own add to what it had before, at their most.
 """
@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from ablations.engine.company import side_by_side
+from ablations.engine.side_by_side import side_by_side
 from ablations.settings.exits import exit_code
 from ablations.stages.devices import claim
 from analysis.errors import InputError
@@ -69,10 +69,9 @@ main = page_command("benchmarks.together", "Time trainings side by side.", OPTIO
 
 def table(workload: Workload, rounds: int) -> list[str]:
     """The table of a batch."""
-    companies = {count: Companions(workload, count) for count in MEMBERS}
+    groups = {count: Companions(workload, count) for count in MEMBERS}
     cases: dict[str, tuple[int, Callable[[], object]]] = {
-        "alone" if count == 1 else f"{count} side by side": (count, company.step)
-        for count, company in companies.items()
+        "alone" if count == 1 else f"{count} side by side": (count, group.step) for count, group in groups.items()
     }
     names = set(cases)
     if importlib.util.find_spec("diffusers") is not None:
@@ -82,7 +81,7 @@ def table(workload: Workload, rounds: int) -> list[str]:
             cases[f"{name}, float32"] = (1, lambda peer=peer: [peer.step("torch") for _ in range(STEPS)])  # type: ignore[misc]
     timings = interleaved({name: call for name, (_, call) in cases.items()}, rounds, CPU)
     each = {name: timings[name].seconds / count / STEPS * 1e3 for name, (count, _) in cases.items()}
-    same = all(company.same_as(companies[1]) for company in companies.values())
+    same = all(group.same_as(groups[1]) for group in groups.values())
     memory = {name: f"{memory_of(workload, count):.0f}" for name, (count, _) in cases.items() if name in names}
     return [
         *HEAD,
@@ -127,9 +126,9 @@ class Companions:
     def step(self) -> None:
         """A few steps of each."""
 
-        def learn(place: int, seat: Any) -> None:
+        def learn(place: int, member: Any) -> None:
             trainer = self.trainers[place]
-            trainer.beside = seat.meet if len(self.trainers) > 1 else None
+            trainer.beside = member.exchange if len(self.trainers) > 1 else None
             for step in range(self.taken, self.taken + STEPS):
                 trainer.step(self.images, place, step)
 

@@ -27,7 +27,7 @@ import ablations
 from ablations.engine.version import code_version
 from ablations.launchers.protocol import cores
 from ablations.settings.exits import exit_code
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.devices import hardware_id
 from analysis import options
 from analysis.errors import unknown
 from analysis.options import Option
@@ -101,7 +101,7 @@ def as_row(grid: str, levels: dict[str, str], old: dict[str, str], new: dict[str
     changed = [column for column in columns if new[column] != old[column]]
     nll = [f"{abs(float(new[c]) - float(old[c])):.1g}" for c in changed if c == "nll/test"]
     fid = [f"{abs(float(new[c]) / float(old[c]) - 1):.2%}" for c in changed if FID.fullmatch(c)]
-    here = kind_of_machine(torch.device("cpu"))
+    here = hardware_id(torch.device("cpu"))
     made = "this kind of machine" if old["machine"] == here else f"another kind, {old['machine'].split(' · ')[0]}"
     equal = len(columns) - len(changed)
     return f"| {' | '.join([*named, made, str(len(columns)), str(equal), *(nll or ['–']), *(fid or ['–'])])} |"
@@ -130,7 +130,7 @@ def run_again(given: dict[str, Any]) -> None:
         if grid not in every:
             raise unknown("committed grid", grid, every)
     command = " ".join(["python -m evidence.reproduced", *([f"grids={given['grids']}"] if given["grids"] else [])])
-    lines = [HEAD.format(command=command, code=code_version(), machine=kind_of_machine(torch.device("cpu")))]
+    lines = [HEAD.format(command=command, code=code_version(), machine=hardware_id(torch.device("cpu")))]
     print(lines[0], flush=True)
     cells = [cell for grid in asked for cell in chosen(grid)]
     with ProcessPoolExecutor(cores(), get_context("spawn")) as processes:

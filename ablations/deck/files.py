@@ -60,9 +60,9 @@ def trained_cells(records: Sequence[Record], journal: Journal, data: Data) -> It
     firsts: dict[str, Record] = {}
     for record in records:
         if record.status == "finished":
-            firsts.setdefault(parameters(record.planned.cell)["schedule"], record)
+            firsts.setdefault(parameters(record.run.cell)["schedule"], record)
     for name, record in firsts.items():
-        cell, parts = record.planned.cell, record.planned.parts
+        cell, parts = record.run.cell, record.run.parts
         assert parts is not None, "what is finished has learned something"
         model = load(cell, data, journal, parts, torch.device("cpu"))
         if isinstance(model, Diffusion):

@@ -4,7 +4,7 @@
 
 A pass of one example is timed in each way that networks are used: in a training step, in a term of the bound, in a call
 of the sampler. As many processes as there will be workers time it at once, because they slow each other down; trainings
-that will share a worker (`engine.company`) are timed side by side.
+that will share a worker (`engine.side_by_side`) are timed side by side.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from torch.utils.benchmark import Timer, timer
 
 from ablations.data.base import Data
 from ablations.driver.plan import Plan
-from ablations.engine.company import Seat, side_by_side, size_of_next
 from ablations.engine.journal import Journal
+from ablations.engine.side_by_side import Member, side_by_side, size_of_next
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
@@ -63,7 +63,7 @@ def estimated(plan: Plan, journal: Journal) -> float:
         stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes(data)[1] * each.get(key_of(stage), 0.0)
         for stage in missing
     }
-    longest = max(sum(took.get(stage.id, 0.0) for stage in item.stages) for item in plan.planned)
+    longest = max(sum(took.get(stage.id, 0.0) for stage in item.stages) for item in plan.runs)
     return COMMAND + max(sum(took.values()) / len(devices), longest)
 
 
@@ -77,7 +77,7 @@ def key_of(stage: Stage) -> Hashable:
 def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
     """The seconds of a pass of each kind that these stages take, and of judging a set of samples."""
     kinds = {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}
-    marks = Counter((key_of(stage), stage.company(devices[0])) for stage in stages)
+    marks = Counter((key_of(stage), stage.shape_key(devices[0])) for stage in stages)
     sizes = {key: size_of_next(count, len(devices), most) for (key, mark), count in marks.items() if mark}
     asked = [(key, stage, sizes.get(key, 1)) for key, stage in kinds.items()]
     judged = next((stage.cell for stage in stages if stage.sets), None)
@@ -125,9 +125,9 @@ def _training(kind: str, cell: Cell, device: torch.device, members: int) -> Time
         labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if classes_of(cell) else None
     raw = encoding.store(data.images["train"][: plan.batch].to(device))
 
-    def step(place: int, seat: Seat) -> None:
+    def step(place: int, member: Member) -> None:
         torch.set_num_threads(cell.threads)  # as each stage does, in a thread of its own
-        trainers[place].beside = seat.meet
+        trainers[place].beside = member.exchange
         trainers[place].step(raw, 0, 0, labels)
 
     together = partial(side_by_side, members, step)

@@ -35,7 +35,7 @@ from ablations.tracking.mlflow_store import Tracker
 
 PARTS = (1, 3, 8, 20, 50, 120)
 """The numbers of seeds up to which stages are given to workers together: a first table comes soon, and trainings of
-further seeds are many enough to run side by side (`engine.company`)."""
+further seeds are many enough to run side by side (`engine.side_by_side`)."""
 DRAWN, SHARE = 8.0, 10
 """Seconds that drawing pages takes, until it is known; pages before the end are drawn once so many times as long has
 passed since the last."""
@@ -66,7 +66,7 @@ def execute(looks: Iterator[Look], job: Job) -> Ended:
     """Run look after look, to the end or until something stops it. InputError where the folder holds other cells."""
     first = next(looks)
     before = check_same_request(job.folder, first.plan)
-    if not any(job.journal.result(item.stages[0].id) for item in first.plan.planned if item.stages):
+    if not any(job.journal.result(item.stages[0].id) for item in first.plan.runs if item.stages):
         # No result has been seen yet, so other seeds continue nothing.
         before = None
     return Execution(job, chain([first], looks), before, first, Reached(first, 0), job.tracker).carry_out()
@@ -184,7 +184,7 @@ class Execution:
         turns out damaged loses its result, and the same command makes it anew."""
         began, journal, plan = time.monotonic(), self.job.journal, self.reached.look.plan
         while True:
-            records = [record(item, journal) for item in plan.planned]
+            records = [record(item, journal) for item in plan.runs]
             try:
                 write_results(self.job.folder, self._head(records, over), records, journal, plan.here.data)
                 break
@@ -200,14 +200,14 @@ class Execution:
     def _head(self, records: list[Record], over: bool) -> dict[str, Any]:
         """grid.json now, with the scores of real images and the device that made its cells."""
         look, seeds, result = self.reached.look, self.reached.seeds, self.job.journal.result
-        plan, done = look.plan, [item.planned for item in records if item.status == "finished"]
+        plan, done = look.plan, [item.run for item in records if item.status == "finished"]
         round_ = {
             "number": seeds,
             "of": seeds if over else look.most,
             "seeds": seeds,
             "rung": False,
             "preliminary": seeds < look.seeds,
-            "finished": len(replace(plan, planned=done).trainings),
+            "finished": len(replace(plan, runs=done).trainings),
             "trainings": len(plan.trainings),
         }
         floor = result(plan.floor.id) if plan.floor else None
@@ -218,7 +218,7 @@ class Execution:
         device = next((item.metadata["device"] for item in records if "device" in item.metadata), "")
         spent = time.monotonic() - self.began if self.tried else 0.0
         provenance = {**continued(self.before, now, spent), "device": device}
-        return head_of(plan.grid, plan.planned, plan.here.data, floor, provenance)
+        return head_of(plan.grid, plan.runs, plan.here.data, floor, provenance)
 
 
 def in_parts(seeds: list[int]) -> list[list[int]]:

@@ -23,9 +23,9 @@ from ablations.data.tensors import read_tensors
 from ablations.driver.plan import Plan
 from ablations.engine.journal import Journal
 from ablations.engine.stage import Event
-from ablations.grids.grid import Planned
+from ablations.grids.grid import Run
 from ablations.results import autoencoders
-from ablations.results.folder import standing
+from ablations.results.folder import read_grid_json
 from ablations.results.grid_json import head_of
 from ablations.results.records import record, rung_curves
 from ablations.results.sample_sheets import write_sheet
@@ -61,9 +61,9 @@ class Watched:
 
 def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
     """The runs of a plan whose results are in `folder`: its cells, and each autoencoder once."""
-    request = request_of(head_of(plan.grid, plan.planned, plan.here.data, None, {}))
+    request = request_of(head_of(plan.grid, plan.runs, plan.here.data, None, {}))
 
-    def cell(item: Planned) -> Tracked:
+    def cell(item: Run) -> Tracked:
         row = {name: str(value) for name, value in record(item, journal).row().items()}
         row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
         return cell_run(row, item.name, "", request, folder)
@@ -75,7 +75,7 @@ def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
         Watched(
             (item.cell_id, str(item.cell.seed)), item.stages, partial(cell, item), partial(points_of, item, journal)
         )
-        for item in plan.planned
+        for item in plan.runs
     ]
     shared = [
         Watched((it.id, str(it.cell.seed)), [it], partial(autoencoder, it), partial(reported, [it], journal))
@@ -85,7 +85,7 @@ def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
     return [*cells, *shared]
 
 
-def points_of(item: Planned, journal: Journal) -> Points:
+def points_of(item: Run, journal: Journal) -> Points:
     """The curves over steps of a cell's training so far, and its scores at rungs."""
     trainings = (stage for stage in item.stages if isinstance(stage, TrainingStage) and stage.kind == "training")
     segments = sorted((one for one in trainings if one.on_the_way or not one.rung), key=lambda one: -one.until)
@@ -125,9 +125,9 @@ class Live:
     @staticmethod
     def of(tracker: Tracker, plan: Plan, provenance: dict[str, Any], journal: Journal, folder: Path) -> Live:
         """The watcher of a plan whose results are in `folder`."""
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, provenance)
+        head = head_of(plan.grid, plan.runs, plan.here.data, None, provenance)
         judged = [stage.rung for stage in plan.stages() if stage.rung and stage.kind == "samples"]
-        views = view_in((standing(folder) or {}) | head, last=min(judged, default=0))
+        views = view_in((read_grid_json(folder) or {}) | head, last=min(judged, default=0))
         return Live(tracker, journal, plan.here.data, head["question"], views)
 
     def watch(self, runs: Iterable[Watched]) -> None:

@@ -16,7 +16,7 @@ from ablations.driver.summary import NAMED, opening
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.files import Damaged, bytes_of, in_bytes
 from ablations.engine.journal import FOLDER, Journal
-from ablations.results.folder import standing
+from ablations.results.folder import read_grid_json
 from ablations.results.records import Record
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
@@ -47,7 +47,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
     print(kept_in(journal, folder.parent, ended.records))
     failed = [item for item in ended.records if item.status in ("failed", "interrupted")]
     for item in failed[:NAMED]:
-        print(f"{item.status}: {item.planned.name}, seed {item.planned.cell.seed}: {item.reason}")
+        print(f"{item.status}: {item.run.name}, seed {item.run.cell.seed}: {item.reason}")
     unmeasured = list(dict.fromkeys(line for item in ended.records for line in item.unmeasured))
     for line in unmeasured[:NAMED]:
         print(line)
@@ -57,7 +57,7 @@ def finish(folder: Path, journal: Journal, ended: Ended) -> int:
 def stop(folder: Path, ended: Ended) -> int:
     """Say what there is of a command that was stopped; its exit code. Nothing is drawn or delivered, which takes
     long."""
-    now = (standing(folder) or {})["round"]
+    now = (read_grid_json(folder) or {})["round"]
     print(f"\n{now['finished']} of {now['trainings']} trainings finished")
     if ended.tracker is not None and (left := undelivered(folder, ended.records)):
         again = rescue(folder, ended.tracker.uri)
@@ -79,7 +79,7 @@ def show(folder: Path, tracker: Tracker | None) -> None:
 
 def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
     """A line that says where the stages of these cells are, and their size."""
-    ids = {stage.id for item in records for stage in item.planned.stages}
+    ids = {stage.id for item in records for stage in item.run.stages}
     sizes = [bytes_of(folder) for stage_id in ids if (folder := journal.folder(stage_id)).is_dir()]
     # A journal that is elsewhere nobody frees but who knows what else needs it.
     own = journal.root.resolve() == (results / FOLDER).resolve()
@@ -118,13 +118,13 @@ def _sent(act: Callable[[Tracker], T], tracker: Tracker | None, folder: Path) ->
 def undelivered(folder: Path, records: Iterable[Record]) -> int:
     """The number of finished cells and seeds among these that were not delivered from this folder."""
     there = (read_json(folder / "tracking.json") or {}).get("runs", {})
-    over = [item.planned for item in records if item.status == "finished"]
+    over = [item.run for item in records if item.status == "finished"]
     return sum(str(item.cell.seed) not in there.get(item.cell_id, {}) for item in over)
 
 
 def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
     """Give each run of a finished cell its weights as an MLflow model (`tracking.models=true`), unless it has them."""
-    for item in (item.planned for item in records if item.status == "finished"):
+    for item in (item.run for item in records if item.status == "finished"):
         parts, tags = item.parts, {"cell_id": item.cell_id, "seed": str(item.cell.seed)}
         if parts is None:
             continue

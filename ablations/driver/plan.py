@@ -14,10 +14,10 @@ from typing import Any
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
-from ablations.grids.grid import Grid, Planned
+from ablations.grids.grid import Grid, Run
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import extractor_identity
-from ablations.results.folder import standing
+from ablations.results.folder import read_grid_json
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
 from ablations.stages.graph import missing, once, stages_of
@@ -46,7 +46,7 @@ class Conditions:
         """The id of a cell, which its seeds share."""
         return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
 
-    def planned(
+    def run(
         self,
         levels: dict[str, str],
         cell: Cell,
@@ -54,12 +54,12 @@ class Conditions:
         *,
         name: str = "",
         rungs: Sequence[int] | None = None,
-    ) -> Planned:
+    ) -> Run:
         """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages. It is
         scored at these `rungs`, or at those that it asks for."""
         digest = self.data.digest
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, rungs)
-        return Planned(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
+        return Run(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 
 
 def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, judged: bool) -> Conditions:
@@ -92,7 +92,7 @@ class Plan:
 
     grid: Grid
     here: Conditions
-    planned: list[Planned]
+    runs: list[Run]
     floor: FloorStage | None
     metric_floors: list[FloorStage]
 
@@ -106,28 +106,28 @@ class Plan:
     def first(self, seeds: Mapping[str, int]) -> Plan:
         """The same cells with only their first seeds, so many of each by its id."""
         first_seeds = self.grid.seeds[: max(seeds.values())]
-        kept = [item for item in self.planned if item.cell.seed in first_seeds[: seeds[item.cell_id]]]
-        return replace(self, grid=replace(self.grid, seeds=first_seeds), planned=kept)
+        kept = [item for item in self.runs if item.cell.seed in first_seeds[: seeds[item.cell_id]]]
+        return replace(self, grid=replace(self.grid, seeds=first_seeds), runs=kept)
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
         floor = [] if self.floor is None else [self.floor]
-        return once([*floor, *self.metric_floors, *(stage for planned in self.planned for stage in planned.stages)])
+        return once([*floor, *self.metric_floors, *(stage for run in self.runs for stage in run.stages)])
 
     @property
     def sensible(self) -> int:
         """The number of cells that make sense."""
-        return len({item.cell_id for item in self.planned if item.refusal is None})
+        return len({item.cell_id for item in self.runs if item.refusal is None})
 
     @property
     def trainings(self) -> set[str]:
         """The ids of the cells' trainings: diffusions, and autoencoders without one."""
-        return {parts.training for item in self.planned if (parts := item.parts) is not None}
+        return {parts.training for item in self.runs if (parts := item.parts) is not None}
 
     @property
     def names(self) -> dict[str, str]:
         """The cell and seed of each stage, by its id, as a reader calls them; of several that share it the first."""
-        items = ((item, stage) for item in reversed(self.planned) for stage in item.stages)
+        items = ((item, stage) for item in reversed(self.runs) for stage in item.stages)
         return {stage.id: f"{item.name}, seed {item.cell.seed}" for item, stage in items}
 
 
@@ -136,20 +136,19 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     points = grid.at_seeds()
     judged = any(point.cell.evaluation.quality for point in points)
     here = conditions([point.cell for point in points], launcher, devices, judged=judged)
-    planned = [
-        here.planned(point.levels, point.cell, point.refusal, name=grid.file.cell_name(point.levels))
-        for point in points
+    runs = [
+        here.run(point.levels, point.cell, point.refusal, name=grid.file.cell_name(point.levels)) for point in points
     ]
-    _refuse_equal(planned)
-    floor = floor_of(planned[0].cell, here.data.digest, here.extractor) if judged else None
-    scored = [item.cell for item in planned if item.refusal is None]
-    return Plan(grid, here, planned, floor, metric_floors(scored, here.data.digest, here.extractor))
+    _refuse_equal(runs)
+    floor = floor_of(runs[0].cell, here.data.digest, here.extractor) if judged else None
+    scored = [item.cell for item in runs if item.refusal is None]
+    return Plan(grid, here, runs, floor, metric_floors(scored, here.data.digest, here.extractor))
 
 
-def _refuse_equal(planned: list[Planned]) -> None:
+def _refuse_equal(runs: list[Run]) -> None:
     """InputError where two combinations of levels are the same cell, or differ only in what the cell does not read."""
-    seen: dict[object, Planned] = {}
-    for item in planned:
+    seen: dict[object, Run] = {}
+    for item in runs:
         # A chain of no steps reads little of a cell: what is scored is told by its stages.
         stages = tuple(stage.id for stage in item.stages) if item.cell.horizon == 0 else None
         other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
@@ -160,8 +159,8 @@ def _refuse_equal(planned: list[Planned]) -> None:
 def check_same_request(folder: Path, plan: Plan) -> dict[str, Any] | None:
     """The grid.json of these cells that stands in `folder`, if any; InputError where the folder holds a search, or
     other cells, though by the same command."""
-    head = standing(folder)
-    if head is None or set(head["cells"]) == {item.cell_id for item in plan.planned}:
+    head = read_grid_json(folder)
+    if head is None or set(head["cells"]) == {item.cell_id for item in plan.runs}:
         return head
     made_by = (head.get(SEARCH) or head).get("command", "unknown")
     raise InputError(

@@ -52,7 +52,7 @@ def fixed(plan: Plan) -> Iterator[Look]:
 
 
 @dataclass(frozen=True)
-class State:
+class LookState:
     """The state of a grid after a look: the progress of each comparison, by the ids of its two cells, and the number of
     seeds that each cell has, or is to have at the next look, by its id."""
 
@@ -69,13 +69,13 @@ class State:
         """The cells of open comparisons."""
         return list(dict.fromkeys(cell for pair in self.open for cell in pair))
 
-    def at(self, n: int) -> State:
+    def at(self, n: int) -> LookState:
         """The same with n seeds for each cell that goes on."""
-        return State(self.seeds | dict.fromkeys(self.going, n), self.progress)
+        return LookState(self.seeds | dict.fromkeys(self.going, n), self.progress)
 
 
 @dataclass(frozen=True, eq=False)
-class Declared:
+class Looks:
     """The declarations before the first look: the looks, and the pairs of cells by their ids, none of which makes no
     sense."""
 
@@ -85,23 +85,23 @@ class Declared:
     pairs: list[tuple[str, str]]
 
     @staticmethod
-    def of(plan: Plan) -> Declared:
+    def of(plan: Plan) -> Looks:
         """The declarations of a grid; InputError where there is nothing to decide."""
         assert plan.grid.looks is not None, "its seeds are not added by looks"
-        head = head_of(plan.grid, plan.planned, plan.here.data, None, {})
+        head = head_of(plan.grid, plan.runs, plan.here.data, None, {})
         meta = parse_meta(json.dumps(head), f"grid {plan.grid.name}")
-        refused = {item.cell_id: f" ({item.refusal})" for item in plan.planned if item.refusal is not None}
+        refused = {item.cell_id: f" ({item.refusal})" for item in plan.runs if item.refusal is not None}
         pairs = [pair for pair in meta.declared if not refused.keys() & set(pair)]
         lacking = "" if any(metric.deciding for metric in meta.metrics) else "a metric that decides"
         if not pairs:
             lacking = f"two cells that can be compared{next(iter(refused.values()), '')}"
         if lacking:
             raise InputError(f"seeds=auto adds seeds until comparisons are settled, and needs {lacking}: give seeds=N")
-        return Declared(plan, plan.grid.looks, meta, pairs)
+        return Looks(plan, plan.grid.looks, meta, pairs)
 
-    def begin(self) -> State:
+    def begin(self) -> LookState:
         """All comparisons before the first look."""
-        return State(dict.fromkeys(self.meta.cells, self.looks[0]), dict.fromkeys(self.pairs, "open"))
+        return LookState(dict.fromkeys(self.meta.cells, self.looks[0]), dict.fromkeys(self.pairs, "open"))
 
     def least(self) -> Plan:
         """The plan up to the first look."""
@@ -123,24 +123,24 @@ class Declared:
             if not state.open:
                 return
 
-    def after(self, before: State, n: int, journal: Journal) -> State:
+    def after(self, before: LookState, n: int, journal: Journal) -> LookState:
         """The state after the look at n seeds, at which the cells had the seeds that `before` says."""
         part = self.plan.first(before.seeds)
         with TemporaryDirectory() as place:
-            head = head_of(part.grid, part.planned, part.here.data, None, looks_so_far(part))
-            write_frames(Path(place), head, [record(item, journal) for item in part.planned], journal)
+            head = head_of(part.grid, part.runs, part.here.data, None, looks_so_far(part))
+            write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
             now = progress(Path(place))
         over = {pair for pair in self.pairs if pair not in before.open and now[pair] == "open"}
-        after = State(before.seeds, {pair: "over" if pair in over else now[pair] for pair in self.pairs})
+        after = LookState(before.seeds, {pair: "over" if pair in over else now[pair] for pair in self.pairs})
         return after.at(next((seeds for seeds in self.looks if seeds > n), n))
 
-    def described(self, before: State, after: State, n: int) -> list[str]:
+    def described(self, before: LookState, after: LookState, n: int) -> list[str]:
         """Lines for a terminal about the look at n seeds."""
         count = Counter(after.progress.values())
         counts = f"{count['settled']} of {len(self.pairs)} comparisons settled, {count['over']} over without a verdict"
         lines = [f"{n} seeds: {counts}, {count['open']} open"]
         if going := after.going:
-            sensible = {item.cell_id for item in self.plan.planned if item.refusal is None}
+            sensible = {item.cell_id for item in self.plan.runs if item.refusal is None}
             stopping = [cell for cell in before.seeds if before.seeds[cell] == n and cell in sensible.difference(going)]
             on = f"go on to {after.seeds[going[0]]} seeds" if n < self.looks[-1] else f"open at seeds.max={n}"
             told = {"stop here": stopping, on: going}
@@ -154,6 +154,6 @@ class Declared:
 def looks_so_far(part: Plan) -> dict[str, Any]:
     """The fields of grid.json about the looks, and the seeds so far."""
     assert part.grid.looks is not None, "its seeds are not added by looks"
-    stopped = Counter(item.cell_id for item in part.planned if item.refusal is None)
+    stopped = Counter(item.cell_id for item in part.runs if item.refusal is None)
     auto = {"looks": list(part.grid.looks), "most": part.grid.looks[-1], "stopped": dict(stopped)}
     return {"seeds": part.grid.seeds, "auto": auto}

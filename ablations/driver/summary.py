@@ -6,7 +6,7 @@ from __future__ import annotations
 from ablations.driver.estimate import estimated
 from ablations.driver.plan import Plan
 from ablations.driver.progress import minutes
-from ablations.driver.sequential import Declared
+from ablations.driver.sequential import Looks
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
 from ablations.tracking.mlflow_store import Tracker
@@ -19,7 +19,7 @@ NAMED = 5
 """The number of cells, or of reasons, that are named in lines of their own."""
 
 
-def beginning(plan: Plan, declared: Declared | None, journal: Journal) -> list[str]:
+def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]:
     """Lines that say what is run; none where nothing is missing."""
     first = plan if declared is None else declared.least()
     missing = {stage.id for stage in first.missing(journal)}
@@ -35,17 +35,17 @@ def beginning(plan: Plan, declared: Declared | None, journal: Journal) -> list[s
 def refused(plan: Plan) -> list[str]:
     """A line for each cell that makes no sense, with the reason; of many cells only the first, and the number of the
     others."""
-    reasons = {item.cell_id: item for item in plan.planned if item.refusal is not None}
+    reasons = {item.cell_id: item for item in plan.runs if item.refusal is not None}
     lines = [line(f"incompatible: {item.name}: {item.refusal}") for item in reasons.values()]
     more = len(lines) - NAMED
     return [*lines[:NAMED], *([f"incompatible: {more} more, in the table"] if more > 0 else [])]
 
 
-def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
+def dry_run(plan: Plan, declared: Looks | None, journal: Journal) -> str:
     """The grid's cells, how many trainings are new, and an estimate of the time; its least and its most where seeds are
     added by looks."""
     lines = [f"{plan.grid.name}: {plan.grid.file.question}", *plan.grid.notes]
-    for item in (item for item in plan.planned if item.cell.seed == plan.grid.seeds[0]):
+    for item in (item for item in plan.runs if item.cell.seed == plan.grid.seeds[0]):
         levels = f"  ({words(item.levels)})" if item.levels else ""
         reason = f"  incompatible: {item.refusal}" if item.refusal else ""
         lines.append(f"  {item.cell_id}  {item.name}{levels}{reason}")
@@ -60,7 +60,7 @@ def dry_run(plan: Plan, declared: Declared | None, journal: Journal) -> str:
 def sizes(plan: Plan, journal: Journal) -> list[str]:
     """Lines about the trainings of a plan, the new ones among them, and the time that it takes."""
     new = len(plan.trainings & {stage.id for stage in plan.missing(journal)})
-    cells = counted(len({item.cell_id for item in plan.planned}), "cell")
+    cells = counted(len({item.cell_id for item in plan.runs}), "cell")
     devices, trainings = plan.here.devices, counted(len(plan.trainings), "training")
     return [
         f"{cells} × {counted(len(plan.grid.seeds), 'seed')}: {trainings}, {new} of them new",

@@ -82,7 +82,7 @@ class Failure:
         return Failure("machine" if refused else "error", message, "".join(traceback.format_exception(error)))
 
 
-def noted(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
+def with_notes(metrics: dict[str, float], remark: str = "") -> dict[str, str]:
     """The notes of a result: a remark, and the metrics that are left out because they are no numbers."""
     names = [name for name, value in metrics.items() if not math.isfinite(value)]
     without = f"without {', '.join(names)}, which {'is' if len(names) == 1 else 'are'} not finite" if names else ""

@@ -5,22 +5,22 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 
-from ablations.engine.company import Seat, side_by_side
 from ablations.engine.files import CHECKPOINT, Damaged
 from ablations.engine.journal import Failure, Journal
 from ablations.engine.locks import STAGE_LOCK, tried
+from ablations.engine.side_by_side import Member, side_by_side
 from ablations.engine.stage import Bench, Stage
 
 ELSEWHERE = "elsewhere"
 """The status of a stage that another process runs."""
 
 
-def perform(stage: Stage, journal: Journal, device: str, seat: Seat | None = None) -> str:
+def perform(stage: Stage, journal: Journal, device: str, member: Member | None = None) -> str:
     """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
     why), or "elsewhere" where another process runs it."""
     try:
         with tried(journal.folder(stage.id) / STAGE_LOCK) as mine:
-            return _performed(stage, Bench(stage.id, journal, device, seat)) if mine else ELSEWHERE
+            return _performed(stage, Bench(stage.id, journal, device, member)) if mine else ELSEWHERE
     except OSError as error:
         # Not even its failure could be written: the disk is full, say.
         print(f"{stage.kind} {stage.id}: {error}", file=sys.stderr)
@@ -53,10 +53,10 @@ def perform_all(
     device: str,
     ended: Callable[[Stage, str], object] = lambda stage, status: None,
 ) -> list[str]:
-    """Run stages side by side, one alone without company: the status of each, which is also told as it has `ended`."""
+    """Run stages side by side, one alone without a group: the status of each, which is also told as it has `ended`."""
 
-    def sit(place: int, seat: Seat | None = None) -> str:
-        status = perform(stages[place], journal, device, seat)
+    def sit(place: int, member: Member | None = None) -> str:
+        status = perform(stages[place], journal, device, member)
         ended(stages[place], status)
         return status
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Generator, Iterator, Sequence
 from typing import Generic
 
-from ablations.engine.company import size_of_next
 from ablations.engine.journal import Failure, Journal
 from ablations.engine.locks import STAGE_LOCK, holder
 from ablations.engine.perform import ELSEWHERE
+from ablations.engine.side_by_side import size_of_next
 from ablations.engine.stage import Event, S
 from ablations.engine.workers import DIED, Workers
 
@@ -119,12 +119,12 @@ class Scheduler(Generic[S]):
     def _next_group(self, ready: list[S], free: list[str]) -> list[S]:
         """The first stage that can start, with those that gain from running beside it on the first free device."""
         first, most = ready[0], self.workers.most
-        call, mark = self.ranks[first.id][0], first.company(free[0]) if most > 1 else ""
+        call, mark = self.ranks[first.id][0], first.shape_key(free[0]) if most > 1 else ""
         if not mark or call == AGAIN:
             return [first]
         # There may be thousands: no more are asked than all workers can take.
         near = (stage for stage in ready[: most * len(self.workers.devices)] if self.ranks[stage.id][0] == call)
-        alike = [stage for stage in near if stage.company(free[0]) == mark]
+        alike = [stage for stage in near if stage.shape_key(free[0]) == mark]
         return alike[: size_of_next(len(alike), len(free), most)]
 
     def _not_ours(self, stage: S) -> Event[S] | None:

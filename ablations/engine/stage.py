@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
-from ablations.engine.company import Seat
 from ablations.engine.journal import Journal, Result
+from ablations.engine.side_by_side import Member
 
 PROGRESS_SECONDS = 0.3
 Progress = Callable[[float], None]
@@ -25,16 +25,16 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """The things that a stage runs with: its id, a journal, a device, and a `seat` beside others of its process."""
+    """The things that a stage runs with: its id, a journal, a device, and a `member` beside others of its process."""
 
     stage: str
     journal: Journal
     device: str
-    seat: Seat | None = None
+    member: Member | None = None
 
     def clock(self) -> float:
         """Seconds, from any moment, of work on the stage."""
-        return time.monotonic() if self.seat is None else self.seat.clock()
+        return time.monotonic() if self.member is None else self.member.clock()
 
     @property
     def folder(self) -> Path:
@@ -71,7 +71,7 @@ class Stage(ABC):
     def run(self, bench: Bench) -> Result:
         """Do the work: write its files, and return the result."""
 
-    def company(self, device: str) -> str:
+    def shape_key(self, device: str) -> str:
         """The mark of stages that gain from running side by side in a process on a device; "" where this does not."""
         return ""
 

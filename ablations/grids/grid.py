@@ -223,7 +223,7 @@ def looks_of(most: int = MOST) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True)
-class Planned:
+class Run:
     """A cell at the crossing of these levels (axis → level's name), and what readers call it; `digest` is of its data.
     It has no stages where it makes no sense, and `refusal` says why."""
 

@@ -18,7 +18,7 @@ from ablations.engine.workers import Workers
 from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.settings.request import Common, check_device
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.devices import hardware_id
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
@@ -43,7 +43,7 @@ class Launcher(ABC):
 
     def kind(self, device: str) -> str:
         """The kind of machine that stages run on; "" where there may be several."""
-        return kind_of_machine(torch.device(device))
+        return hardware_id(torch.device(device))
 
     @abstractmethod
     def start(self, journal: Journal, devices: list[str]) -> Workers:

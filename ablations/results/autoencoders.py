@@ -28,7 +28,7 @@ FOLDER = "reconstructions"
 
 def stages_in(records: Iterable[Record], kind: str) -> dict[str, Stage]:
     """Every autoencoder of these cells once, in order; or by its id the stage that judges its reconstructions."""
-    stages = [stage for record in records for stage in record.planned.stages if stage.kind == kind]
+    stages = [stage for record in records for stage in record.run.stages if stage.kind == kind]
     return {stage.id if kind == "autoencoder" else stage.needs[0]: stage for stage in stages}
 
 

@@ -45,7 +45,7 @@ SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 
 def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal, data: Data) -> None:
     """Write all files of the folder."""
-    declarations = declared(standing(folder), head, seen=holds_finished(folder))
+    declarations = declared(read_grid_json(folder), head, seen=holds_finished(folder))
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, records, journal, data)
     write_frames(folder, head | {DECLARATIONS: declarations}, records, journal)
@@ -53,7 +53,7 @@ def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record],
 
 def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal) -> None:
     """Write the files of numbers (images.csv, runs.csv, curves.csv, grid.json) without autoencoders."""
-    curves = {(r.planned.cell_id, r.planned.cell.seed): r.curves for r in records}
+    curves = {(r.run.cell_id, r.run.cell.seed): r.curves for r in records}
     lines = curve_rows(curves | autoencoders.curves(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_text(folder / "runs.csv", runs_csv(records))
@@ -71,8 +71,8 @@ def images_csv(records: Sequence[Record], journal: Journal) -> str:
     """A row per finished record and likelihood on the test split, a column per image: the sum of its terms."""
     rows = []
     for record in (record for record in records if record.status == "finished"):
-        key = {"cell_id": record.planned.cell_id, "seed": record.planned.cell.seed}
-        bounds = (stage.id for stage in record.planned.stages if stage.kind == "bound" and stage.held_out == "test")
+        key = {"cell_id": record.run.cell_id, "seed": record.run.cell.seed}
+        bounds = (stage.id for stage in record.run.stages if stage.kind == "bound" and stage.held_out == "test")
         for stage_id, (metric, file) in product(bounds, PER_IMAGE.items()):
             if metric in record.metrics and journal.has(stage_id, file):
                 tensors, _ = read_artifact(journal.folder(stage_id), file)
@@ -87,7 +87,7 @@ def write_samples(folder: Path, records: Sequence[Record], journal: Journal, dat
     of held-out data."""
     write_sheet(folder / HELD_OUT, data.images["test"], data)
     shown = set()
-    for item in (item.planned for item in records if item.status == "finished"):
+    for item in (item.run for item in records if item.status == "finished"):
         for stage in item.stages:
             if stage.sets and not stage.optional and journal.has(stage.id, SAMPLES):
                 samples = read_artifact(journal.folder(stage.id), SAMPLES)[0]["samples"]
@@ -100,7 +100,7 @@ def write_samples(folder: Path, records: Sequence[Record], journal: Journal, dat
                 shown.add(item.cell_id)
 
 
-def standing(folder: Path) -> dict[str, Any] | None:
+def read_grid_json(folder: Path) -> dict[str, Any] | None:
     """The grid.json that stands in a results folder, None without one; InputError where the file is not a grid.json."""
     head: dict[str, Any] | None = read_json(folder / "grid.json")
     if head is not None and not (isinstance(head, dict) and isinstance(head.get("cells"), dict)):

@@ -7,7 +7,7 @@ from typing import Any
 
 from ablations.data.base import Data
 from ablations.engine.journal import Result
-from ablations.grids.grid import Grid, Planned
+from ablations.grids.grid import Grid, Run
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE
@@ -22,15 +22,15 @@ DENSITY = "Gaussian density"
 BINS = "Gaussian over grey-level bins"
 
 
-def decoder(data: Data, planned: list[Planned]) -> str:
+def decoder(data: Data, runs: list[Run]) -> str:
     """The decoder of L_0, in pixels and in latents."""
-    in_bins = (bool(data.encoding.grey_levels) and not item.cell.space.encoded for item in planned)
+    in_bins = (bool(data.encoding.grey_levels) and not item.cell.space.encoded for item in runs)
     return ", of codes a ".join(dict.fromkeys(BINS if own else DENSITY for own in in_bins))
 
 
-def bins_of(data: Data, planned: list[Planned]) -> list[str]:
+def bins_of(data: Data, runs: list[Run]) -> list[str]:
     """A footnote on the bounds of pixels and of latents, where they differ in more than the space."""
-    spaces = {item.cell.space.encoded for item in planned}
+    spaces = {item.cell.space.encoded for item in runs}
     if len(spaces) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
         return []
     return [
@@ -39,12 +39,12 @@ def bins_of(data: Data, planned: list[Planned]) -> list[str]:
     ]
 
 
-def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
+def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
     """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names."""
-    extractor = planned[0].cell.data.extractor
-    plans = [item.cell.evaluation for item in planned]
+    extractor = runs[0].cell.data.extractor
+    plans = [item.cell.evaluation for item in runs]
     asking = [name for name in LIKELIHOODS if any(getattr(plan, name) for plan in plans)]
-    asking += ["dropout"] if any(scored_unlabelled(item.cell) for item in planned) else []
+    asking += ["dropout"] if any(scored_unlabelled(item.cell) for item in runs) else []
     shown = shown_metrics(
         extractor,
         likelihoods=asking,
@@ -53,21 +53,21 @@ def metrics_of(grid: Grid, planned: list[Planned]) -> list[MetricColumn]:
         reference=plans[0].reference,
         judged=any(plan.quality for plan in plans),
     )
-    tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in planned) else []
+    tuned = [SCALE] if any(item.cell.guidance.scale == "auto" for item in runs) else []
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
 def head_of(
-    grid: Grid, planned: list[Planned], data: Data, floor: Result | None, provenance: dict[str, Any]
+    grid: Grid, runs: list[Run], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
     """The content of a grid's grid.json, with where it comes from."""
-    cell = planned[0].cell
+    cell = runs[0].cell
     extractor = cell.data.extractor
     n = set_size(cell, "test", data)
-    sets = max(item.sets for item in planned) or cell.evaluation.drawn_sets
-    metrics = metrics_of(grid, planned)
+    sets = max(item.sets for item in runs) or cell.evaluation.drawn_sets
+    metrics = metrics_of(grid, runs)
     kind = "images" if len(data.shape) == 3 else "points"
-    judged = any(item.cell.evaluation.quality for item in planned)
+    judged = any(item.cell.evaluation.quality for item in runs)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     warned = cautions(extractor, n) if extractor and judged else []
     if judged and floor and not floor.metrics:
@@ -78,7 +78,7 @@ def head_of(
         "name": grid.name,
         "question": grid.file.question,
         "layout": grid.file.layout,
-        "data": planned[0].levels.get("data", parameters(cell)["data"]),
+        "data": runs[0].levels.get("data", parameters(cell)["data"]),
         "shape": list(data.shape),
         "trained_on": len(data.images["train"]),
         "axes": [
@@ -98,7 +98,7 @@ def head_of(
             for name, value in (floor.metrics if floor else {}).items()
         },
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
-        "decoder": decoder(data, planned),
+        "decoder": decoder(data, runs),
         "extractor": extractor,
         "extractor_accuracy": float(floor.metadata["accuracy"]) if floor and "accuracy" in floor.metadata else None,
         "quality_n": n,
@@ -107,10 +107,10 @@ def head_of(
         "horizon": cell.horizon,
         "own_steps": grid.file.set.get("training.steps"),
         "own_seeds": None if grid.file.seeds == "auto" else grid.file.seeds,
-        "rungs": max(item.cell.evaluation.rungs for item in planned),
-        "footnotes": [*grid.file.footnotes, *bins_of(data, planned), *warned],
+        "rungs": max(item.cell.evaluation.rungs for item in runs),
+        "footnotes": [*grid.file.footnotes, *bins_of(data, runs), *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],
-        "cells": {p.cell_id: p.levels for p in planned},
-        "stages": list(dict.fromkeys(stage.id for item in planned for stage in item.stages)),
+        "cells": {p.cell_id: p.levels for p in runs},
+        "stages": list(dict.fromkeys(stage.id for item in runs for stage in item.stages)),
         **provenance,
     }

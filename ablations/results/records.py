@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.engine.journal import Curves, Failure, Journal, Result
-from ablations.grids.grid import Planned
+from ablations.grids.grid import Run
 from ablations.settings.identity import parameters
 from ablations.stages.graph import needed_by
 from ablations.stages.stage import FINISHED_AT, Stage
@@ -31,7 +31,7 @@ class Record:
     """A cell's outcome: status and reason, and the metrics, curves and metadata of its stages. `unmeasured` has a line
     for each additional metric or rung that could not be computed: the cell and its other numbers stand without it."""
 
-    planned: Planned
+    run: Run
     status: str
     reason: str
     metrics: dict[str, float]
@@ -41,44 +41,44 @@ class Record:
 
     def row(self) -> dict[str, Any]:
         """The columns of runs.csv before the metrics; those in `optional` only where they are not empty."""
-        planned, parts = self.planned, self.planned.parts
+        run, parts = self.run, self.run.parts
         optional = {
             "notes": self.metadata.get("notes", ""),
             TRACEBACK: self.metadata.get(TRACEBACK, ""),
             "autoencoder_id": (parts.autoencoder if parts else None) or "",
             # The kind of metrics in which the cell cannot be compared.
-            "not_comparable": "" if planned.cell.space.likelihood else "nll",
+            "not_comparable": "" if run.cell.space.likelihood else "nll",
         }
         return {
-            "cell_id": planned.cell_id,
+            "cell_id": run.cell_id,
             "training_id": parts.training if parts else "",
-            "seed": planned.cell.seed,
+            "seed": run.cell.seed,
             "status": self.status,
             "reason": self.reason,
             **{name: self.metadata.get(name, "") for name in VERSIONS},
             **{name: text for name, text in optional.items() if text},
-            **{f"axis.{axis}": level for axis, level in planned.levels.items()},
-            **parameters(planned.cell),
+            **{f"axis.{axis}": level for axis, level in run.levels.items()},
+            **parameters(run.cell),
         }
 
 
-def record(planned: Planned, journal: Journal) -> Record:
+def record(run: Run, journal: Journal) -> Record:
     """The record of a cell, from the results of its stages in the journal."""
-    if planned.refusal is not None:
-        return Record(planned, "incompatible", planned.refusal, {}, {}, {})
+    if run.refusal is not None:
+        return Record(run, "incompatible", run.refusal, {}, {}, {})
     done: Results = []
-    for stage in (stage for stage in planned.stages if not stage.optional):
+    for stage in (stage for stage in run.stages if not stage.optional):
         result = journal.result(stage.id)
         done += [] if result is None else [(stage, result)]
         if result is None or result.status != "finished":
-            curves, metadata = curves_of(done) | rung_curves(planned, journal), metadata_of(done, planned.digest)
+            curves, metadata = curves_of(done) | rung_curves(run, journal), metadata_of(done, run.digest)
             if result is not None:
                 reason = f"guide: {result.reason}" if stage.kind == "guide" else result.reason
-                return Record(planned, result.status, reason, {}, curves, metadata)
-            failure = failure_of(stage, planned.stages, journal)
+                return Record(run, result.status, reason, {}, curves, metadata)
+            failure = failure_of(stage, run.stages, journal)
             metadata |= {TRACEBACK: failure.traceback} if failure.traceback else {}
-            return Record(planned, failure.status, failure.message, {}, curves, metadata)
-    return finished(planned, done, journal)
+            return Record(run, failure.status, failure.message, {}, curves, metadata)
+    return finished(run, done, journal)
 
 
 def failure_of(stage: Stage, stages: Sequence[Stage], journal: Journal) -> Failure:
@@ -89,17 +89,17 @@ def failure_of(stage: Stage, stages: Sequence[Stage], journal: Journal) -> Failu
     return next(failures, Failure("stopped", NOT_RUN))
 
 
-def finished(planned: Planned, done: Results, journal: Journal) -> Record:
+def finished(run: Run, done: Results, journal: Journal) -> Record:
     """The record of a finished cell, with rungs and metrics that were asked for by name as far as these exist."""
-    asked = [(stage, journal.result(stage.id)) for stage in planned.stages if stage.optional]
+    asked = [(stage, journal.result(stage.id)) for stage in run.stages if stage.optional]
     more = [(stage, result) for stage, result in asked if result is not None]
-    lost = [(stage, failure_of(stage, planned.stages, journal)) for stage, result in asked if result is None]
+    lost = [(stage, failure_of(stage, run.stages, journal)) for stage, result in asked if result is None]
     metrics = {name: value for stage, result in done for name, value in own_metrics(stage, result.metrics).items()}
     metrics["cost/total_flops"] = sum(metrics.get(f"cost/{of}_flops", 0.0) for of in ("train", "autoencoder", "guide"))
-    if planned.cell.evaluation.sets == "auto" and planned.sets:
-        metrics[SETS] = float(planned.sets)
+    if run.cell.evaluation.sets == "auto" and run.sets:
+        metrics[SETS] = float(run.sets)
     curves = {name.replace("bound_per_t/test", "bound_per_t"): curve for name, curve in curves_of(done).items()}
-    curves |= rung_curves(planned, journal)
+    curves |= rung_curves(run, journal)
     for stage, result in more:
         if stage.fills:
             metrics, curves = metrics | result.metrics, curves | result.curves
@@ -110,8 +110,8 @@ def finished(planned: Planned, done: Results, journal: Journal) -> Record:
         for stage, failure in lost
         if failure.kind != "stopped" and not stage.trains
     )
-    metadata = metadata_of([*done, *more], planned.digest, unmeasured)
-    return Record(planned, "finished", "", metrics, curves, metadata, unmeasured)
+    metadata = metadata_of([*done, *more], run.digest, unmeasured)
+    return Record(run, "finished", "", metrics, curves, metadata, unmeasured)
 
 
 def rung_seconds(stage: Stage, result: Result, journal: Journal) -> float:
@@ -129,10 +129,10 @@ def curves_of(done: Results) -> Curves:
     return {name: curve for curves in own for name, curve in curves}
 
 
-def rung_curves(planned: Planned, journal: Journal) -> Curves:
+def rung_curves(run: Run, journal: Journal) -> Curves:
     """A curve of each metric over the rungs at which a cell's training was scored, even if it failed afterwards."""
     points: dict[str, dict[float, float]] = {}
-    for stage in (stage for stage in planned.stages if stage.rung and not stage.trains):
+    for stage in (stage for stage in run.stages if stage.rung and not stage.trains):
         result = journal.result(stage.id)
         for name, value in result.metrics.items() if result and result.status == "finished" else ():
             if not name.startswith("cost/"):

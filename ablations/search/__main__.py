@@ -117,7 +117,7 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
         lines.append(f"  {name:24} {parameter}{''.join(there)}{default}")
     grid, nothing = grid_of(plan, {DEFAULT: ("", plan.default)}), Journal(Path())
     anew = plan_grid(grid, here.launcher, here.devices)
-    one = estimated(replace(anew, planned=plan.planned(study.default), floor=None, metric_floors=[]), nothing)
+    one = estimated(replace(anew, runs=plan.runs(study.default), floor=None, metric_floors=[]), nothing)
     trials = COMMAND + study.limit * (one - COMMAND) / len(here.devices)
     how = f"{study.file.sampler} after {study.file.startup} at random, pruner {study.file.pruner}"
     pruned = ", if none is pruned" if study.file.pruner != "none" else ""

@@ -16,8 +16,8 @@ from ablations.driver.summary import beginning
 from ablations.engine.locks import results_lock
 from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
-from ablations.results.folder import standing
-from ablations.search.optimizer import Optimizer, finalists
+from ablations.results.folder import read_grid_json
+from ablations.search.optimizer import Optimizer, winners
 from ablations.search.trial import SearchPlan
 from ablations.search.trials_csv import SearchFolder
 from ablations.settings.cell import Cell
@@ -31,7 +31,7 @@ AXIS, DEFAULT = "choice", "default"
 def confirmation(plan: SearchPlan, optimizer: Optimizer) -> Grid:
     """The grid of the default, and of the winners that differ from it."""
     study, cells = plan.study, {DEFAULT: ("default", plan.default)}
-    for level, label, trial in finalists(optimizer):
+    for level, label, trial in winners(optimizer):
         cell = study.cell(trial.params, study.seeds[0])
         if cell not in [other for _, other in cells.values()]:
             cells[level] = (label, cell)
@@ -75,8 +75,8 @@ def confirm(kept: SearchFolder, opened: Callable[[str, Path], Tracker | None]) -
     pages.write_pages(kept.folder)
     cells, folder = plan_grid(grid, plan.here.launcher, plan.here.devices), kept.folder.with_name(grid.name)
     with results_lock(folder):
-        there = standing(folder) or {}
-        ids = {item.cell_id for item in cells.planned}
+        there = read_grid_json(folder) or {}
+        ids = {item.cell_id for item in cells.runs}
         if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)

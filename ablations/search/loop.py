@@ -98,15 +98,15 @@ class Searcher:
     def _begin(self, trial: FrozenTrial) -> None:
         plan = self.kept.plan
         try:
-            planned = plan.planned(trial.params)
+            runs = plan.runs(trial.params)
         except InputError as error:
             self._tell(trial.number, Outcome("failed", str(error)), "")
             return
-        prunes = partial(self.optimizer.prunes, trial.number, rungs=self.study.rungs(planned[0].cell))
-        course = Course(planned, self.kept.journal, plan.objectives, prunes)
-        self.underway[trial.number] = Underway(course.run(), planned[0].cell_id)
+        prunes = partial(self.optimizer.prunes, trial.number, rungs=self.study.rungs(runs[0].cell))
+        course = Course(runs, self.kept.journal, plan.objectives, prunes)
+        self.underway[trial.number] = Underway(course.run(), runs[0].cell_id)
         if self.live is not None:
-            self.live.watch([self.kept.watched(trial, planned)])
+            self.live.watch([self.kept.watched(trial, runs)])
 
     def _tell(self, number: int, outcome: Outcome, cell_id: str) -> None:
         notes = asdict(outcome) | {"cell_id": cell_id}

@@ -177,7 +177,7 @@ class Optimizer:
         return shares
 
 
-def finalists(optimizer: Optimizer) -> list[tuple[str, str, FrozenTrial]]:
+def winners(optimizer: Optimizer) -> list[tuple[str, str, FrozenTrial]]:
     """The trials that are confirmed, each with its level and its label: the best one; with two objectives the best of
     each, and the one between them that is nearest to both, each scaled by the front."""
     front = optimizer.front()

@@ -16,7 +16,7 @@ from typing import Any
 
 from ablations.driver.plan import Conditions, conditions
 from ablations.engine.journal import Journal
-from ablations.grids.grid import Planned
+from ablations.grids.grid import Run
 from ablations.launchers.protocol import Launcher
 from ablations.metrics.judging import against
 from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
@@ -50,12 +50,12 @@ class SearchPlan:
         """The name of the search in its storage: only a search of equal identity continues it."""
         return self.study.identity(self.here.id_of(self.default))
 
-    def planned(self, params: Params) -> list[Planned]:
+    def runs(self, params: Params) -> list[Run]:
         """A point of the space at each seed, with the stages that validation needs, and at the first seed the rungs.
         InputError where its values make no cell."""
         cells = [self.study.cell(params, seed) for seed in self.study.seeds]
         reason, rungs = refusal(cells[0]), self.study.rungs(cells[0])
-        each = [self.here.planned({}, cell, reason, rungs=rungs if cell is cells[0] else ()) for cell in cells]
+        each = [self.here.run({}, cell, reason, rungs=rungs if cell is cells[0] else ()) for cell in cells]
         return [replace(item, stages=_on_validation(item.stages)) for item in each]
 
 
@@ -112,9 +112,9 @@ Way = Generator[list[Stage], None, Outcome]
 
 @dataclass(frozen=True)
 class Course:
-    """A trial, planned at each of its seeds. It is ended where `prunes` says so of its values so far, by step."""
+    """A trial, its runs at each of its seeds. It is ended where `prunes` says so of its values so far, by step."""
 
-    planned: list[Planned]
+    runs: list[Run]
     journal: Journal
     objectives: list[str]
     prunes: Callable[[dict[int, float]], bool]
@@ -122,8 +122,8 @@ class Course:
     def run(self) -> Way:
         """Its way, by rungs, and then the whole. A metric that fails counts where it is an objective."""
         reported: dict[int, float] = {}
-        if self.planned[0].refusal is not None:
-            return Outcome("failed", self.planned[0].refusal)
+        if self.runs[0].refusal is not None:
+            return Outcome("failed", self.runs[0].refusal)
         for rung in self._rungs():
             yield from self._missing([rung])
             if failure := self._failure([rung]):
@@ -135,7 +135,7 @@ class Course:
             if value is not None and self.prunes(reported):
                 reason = f"{value:.4g} at step {rung.rung} of {rung.cell.training.steps}"
                 return replace(self._outcome("pruned", reason), steps=rung.rung)
-        ends = [stage for item in self.planned for stage in item.stages if not stage.rung]
+        ends = [stage for item in self.runs for stage in item.stages if not stage.rung]
         yield from self._missing(ends)
         counted = [stage for stage in ends if not stage.fills or stage.fills in self.objectives]
         return self._failure(counted) or self._finished()
@@ -143,14 +143,14 @@ class Course:
     def _rungs(self) -> list[Stage]:
         """The rungs at which it is judged. A training that was finished without being judged on its way is not trained
         again for that."""
-        training = training_of(self.planned[0].stages)
+        training = training_of(self.runs[0].stages)
         over = training is not None and self.journal.result(training.id) is not None
-        rungs = (stage for stage in self.planned[0].stages if stage.rung and stage.kind == "bound")
+        rungs = (stage for stage in self.runs[0].stages if stage.rung and stage.kind == "bound")
         return [rung for rung in rungs if not over or self.journal.result(rung.id) is not None]
 
     @property
     def _stages(self) -> list[Stage]:
-        return once(stage for item in self.planned for stage in item.stages)
+        return once(stage for item in self.runs for stage in item.stages)
 
     def _missing(self, ends: Sequence[Stage]) -> Generator[list[Stage], None, None]:
         """The stages that lead to these, as far as they have no result."""
@@ -170,7 +170,7 @@ class Course:
         return None
 
     def _finished(self) -> Outcome:
-        each = [record(item, self.journal).metrics for item in self.planned]
+        each = [record(item, self.journal).metrics for item in self.runs]
         means = {name: fmean(of[name] for of in each) for name in each[0] if all(name in of for of in each)}
         for name in self.objectives:
             if name not in means:
@@ -180,7 +180,7 @@ class Course:
     def _outcome(self, state: str, reason: str = "", **more: Any) -> Outcome:
         """An outcome, with the training steps and the seconds that were taken."""
         steps, seconds = 0, 0.0
-        for item in self.planned:
+        for item in self.runs:
             done = [(stage, result) for stage in item.stages if (result := self.journal.result(stage.id)) is not None]
             steps += max((one.rung or one.cell.training.steps for one, _ in done if one.kind == "training"), default=0)
             # A segment counts from the first step on, so the last one has the seconds of all.

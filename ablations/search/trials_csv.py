@@ -19,11 +19,11 @@ from ablations.driver.execute import REST, WRITE_SECONDS
 from ablations.driver.live import Live, Watched, points_of
 from ablations.driver.pages import deliver
 from ablations.engine.journal import Journal
-from ablations.grids.grid import Planned
+from ablations.grids.grid import Run
 from ablations.metrics.registry import fact_of
 from ablations.results.csv_text import csv_text, curve_rows, number, union
-from ablations.results.folder import standing
-from ablations.search.optimizer import Optimizer, finalists, status_of
+from ablations.results.folder import read_grid_json
+from ablations.search.optimizer import Optimizer, status_of, winners
 from ablations.search.space import said
 from ablations.search.trial import SearchPlan
 from ablations.settings.identity import parameters
@@ -81,30 +81,30 @@ class SearchFolder:
     def _known(self, trial: FrozenTrial) -> tuple[Line, list[Line], list[str]]:
         """A trial's row, its curves, and the stages that it needs; neither of values that make no cell."""
         try:
-            planned = self.plan.planned(trial.params)
+            runs = self.plan.runs(trial.params)
         except InputError:
             return self.row(trial, []), [], []
         lines: list[Line] = []
-        for item in planned if trial.state.is_finished() else ():
+        for item in runs if trial.state.is_finished() else ():
             curves = {
                 name: ([x for x, _ in xy], [y for _, y in xy]) for name, xy in points_of(item, self.journal).items()
             }
             lines += curve_rows({(item.cell_id, item.cell.seed): curves})
-        return self.row(trial, planned), lines, [stage.id for item in planned for stage in item.stages]
+        return self.row(trial, runs), lines, [stage.id for item in runs for stage in item.stages]
 
-    def row(self, trial: FrozenTrial, planned: list[Planned]) -> Line:
+    def row(self, trial: FrozenTrial, runs: list[Run]) -> Line:
         """A trial's row; its metrics are means over its seeds, its costs sums."""
         study, noted = self.plan.study, trial.user_attrs
         costs = {f"cost/{name}": noted[name] for name in ("steps", "seconds") if name in noted}
-        metrics = (noted.get("metrics", {}) | costs).items() if planned else ()
+        metrics = (noted.get("metrics", {}) | costs).items() if runs else ()
         return {
             TRIAL: trial.number,
-            "cell_id": planned[0].cell_id if planned else "",
+            "cell_id": runs[0].cell_id if runs else "",
             "seed": study.seeds[0],
             "status": status_of(trial),
             "reason": noted.get("reason", ""),
             **{f"param.{name}": said(trial.params.get(name, "")) for name in study.parameters},
-            **(parameters(planned[0].cell) if planned else {}),
+            **(parameters(runs[0].cell) if runs else {}),
             **{name: number(value) for name, value in metrics},
         }
 
@@ -116,18 +116,16 @@ class SearchFolder:
         asked = asked_of(self.plan)
         return Live(self.tracker, self.journal, self.plan.here.data, asked["question"], view_of_search(asked))
 
-    def watched(self, trial: FrozenTrial, planned: list[Planned]) -> Watched:
+    def watched(self, trial: FrozenTrial, runs: list[Run]) -> Watched:
         """The run of a trial in the store while it is under way."""
         study, identity = self.plan.study, self.plan.identity
-        row = {name: str(value) for name, value in self.row(trial, planned).items()}
+        row = {name: str(value) for name, value in self.row(trial, runs).items()}
 
         def points() -> Points:
-            curves = [
-                (item.cell.seed, name, xy) for item in planned for name, xy in points_of(item, self.journal).items()
-            ]
+            curves = [(item.cell.seed, name, xy) for item in runs for name, xy in points_of(item, self.journal).items()]
             return {of_seed(name, seed, study.seeds): xy for seed, name, xy in curves}
 
-        stages = [stage for item in planned for stage in item.stages]
+        stages = [stage for item in runs for stage in item.stages]
         run = partial(trial_run, row, [], study.name, identity, self.folder)
         return Watched((identity, str(trial.number)), stages, run, points)
 
@@ -146,7 +144,7 @@ class SearchFolder:
                     "params": {name: said(value) for name, value in trial.params.items()},
                     "values": dict(zip(self.optimizer.objectives, trial.values, strict=True)),
                 }
-                for level, label, trial in finalists(self.optimizer)
+                for level, label, trial in winners(self.optimizer)
             ],
             "importances": self.optimizer.importances(),
             "importance_trials": sum(status_of(trial) == "finished" for trial in over),
@@ -159,7 +157,7 @@ class SearchFolder:
 
 def check_same_search(folder: Path, plan: SearchPlan) -> None:
     """InputError where a results folder belongs to another search, or to a grid."""
-    head = standing(folder)
+    head = read_grid_json(folder)
     before = {} if head is None else head.get(SEARCH, {"command": "a grid"})
     if before and before.get("identity") != plan.identity:
         raise InputError(

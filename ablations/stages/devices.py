@@ -73,7 +73,7 @@ def placed(values: Tensor, device: torch.device) -> Tensor:
     return values.to(device) if values.nbytes <= HELD * free else values
 
 
-def kind_of_machine(device: torch.device) -> str:
+def hardware_id(device: torch.device) -> str:
     """The processor with its instructions, or the GPU, and the versions of torch and of the libraries that it computes
     with."""
     parts = [f"torch {torch.__version__}"]

@@ -22,12 +22,12 @@ import torch
 
 from ablations.data.base import Data
 from ablations.engine import stage as engine
-from ablations.engine.journal import Curves, Result, noted
+from ablations.engine.journal import Curves, Result, with_notes
 from ablations.engine.stage import Bench
 from ablations.engine.version import code_version
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import HeldOut
-from ablations.stages.devices import answers, claim, kind_of_machine
+from ablations.stages.devices import answers, claim, hardware_id
 from analysis.files import utc_now
 from analysis.schema import MACHINE
 
@@ -78,7 +78,7 @@ class Stage(engine.Stage):
         device = claim(bench.device, self.threads)
         result = self.result(bench, self.cell.data.load(), device)
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"
-        made_by = {"device": name, "code": code_version(), MACHINE: kind_of_machine(device)}
+        made_by = {"device": name, "code": code_version(), MACHINE: hardware_id(device)}
         return replace(result, metadata={**made_by, FINISHED_AT: utc_now(), **result.metadata})
 
     def has_lost(self, device: str) -> bool:
@@ -100,4 +100,4 @@ def ended(
     beside the remark."""
     finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
     status = "diverged" if reason else "finished"
-    return Result(status, reason, finite, curves or {}, {**(metadata or {}), **noted(metrics, remark)})
+    return Result(status, reason, finite, curves or {}, {**(metadata or {}), **with_notes(metrics, remark)})

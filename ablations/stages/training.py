@@ -74,7 +74,7 @@ class TrainingStage(Stage):
     def doing(self) -> str:
         return f"training to step {self.rung}" if self.rung else "training"
 
-    def company(self, device: str) -> str:
+    def shape_key(self, device: str) -> str:
         """The mark of trainings that are faster side by side: of one shape, and of batches of one size."""
         cell, plan, shape = self.cell, self.cell.training, self.cell.data.load().shape
         # Several threads cut the sums of a product by its size: they would round otherwise beside others.

@@ -90,7 +90,9 @@ def learn(
     begun = begin_at(folder, plan, segment)
     if begun.history and begun.reason:
         return begun
-    trainer = Trainer(learner, plan, next(learner.parameters()).device, None if bench.seat is None else bench.seat.meet)
+    trainer = Trainer(
+        learner, plan, next(learner.parameters()).device, None if bench.member is None else bench.member.exchange
+    )
     history, spent = begun.history, begun.last["seconds"] if begun.history else 0.0
     began, took, reported, saved = bench.clock() - spent, 0.0, time.monotonic(), time.monotonic()
     report: Report | None = None

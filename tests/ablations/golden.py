@@ -21,7 +21,7 @@ import torch
 import ablations
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.devices import hardware_id
 from ablations.stages.graph import training_of
 from evidence.reproduced import is_measured
 from tests.ablations.conftest import TINY, over, result_of, rows, stages_of_cell
@@ -74,7 +74,7 @@ def tiny(name: str, root: Path) -> Digits:
     words = TRAINED[name]
     if name.endswith("beside others"):
         seeds = [training_of(stages_of_cell(*words, f"first_seed={seed}")) for seed in range(3)]
-        assert len({stage.company("cpu") for stage in seeds}) == 1
+        assert len({stage.shape_key("cpu") for stage in seeds}) == 1
         assert perform_all(seeds, Journal(root), "cpu") == ["finished"] * len(seeds)
     results = [result_of(stage, root) for stage in stages_of_cell(*words)]
     return {key: repr(value) for result in results for key, value in result.metrics.items() if is_measured(key)}
@@ -110,7 +110,7 @@ def record(group: str) -> None:
         with TemporaryDirectory() as folder:
             found[name] = make(name, Path(folder))
     every = recorded()
-    every.setdefault(kind_of_machine(torch.device("cpu")), {})[group] = found
+    every.setdefault(hardware_id(torch.device("cpu")), {})[group] = found
     FILE.write_text(json.dumps(every, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.devices import hardware_id
 from diffusion_core.networks import fused
 from tests.ablations.golden import REAL, TRAINED, real, recorded, tiny
 
 
 def golden(group: str, name: str) -> dict[str, str]:
     """The recorded digits of a cell; its test is skipped where none are."""
-    kind = kind_of_machine(torch.device("cpu"))
+    kind = hardware_id(torch.device("cpu"))
     known = recorded().get(kind, {}).get(group)
     if known is None:
         pytest.skip(f"no golden digits of {kind}: record them by `python -m tests.ablations.golden {group}`")

@@ -53,7 +53,7 @@ def test_a_run_of_the_store_has_that_name_and_a_tag_as_a_command_line_has_its_le
 
 
 def test_a_plan_calls_its_cells_so():
-    planned = plan_of("network=mlp", "data=mixture2d", "horizon=10,25", "seeds=1").planned
+    planned = plan_of("network=mlp", "data=mixture2d", "horizon=10,25", "seeds=1").runs
     assert [item.name for item in planned] == ["T = 10", "T = 25"]
 
 

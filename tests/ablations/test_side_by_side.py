@@ -84,7 +84,7 @@ def assert_equal(one: Path, other: Path) -> None:
 
 
 @pytest.fixture
-def companies(monkeypatch):
+def groups(monkeypatch):
     """The numbers of stages that were given to a worker at a time."""
     sizes = []
     submit = Processes.submit
@@ -101,10 +101,10 @@ def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path)
     """On points, of several lengths, a learned schedule, and times that are drawn by what is remembered."""
     way = ["training.report_every=10", "training.steps=20,30"]
     grid = over(ON_POINTS, "schedule=log_snr_linear,learned", "timesteps=uniform,importance", *way)
-    planned = plan_of(*grid).planned
+    planned = plan_of(*grid).runs
     stages = list({one.id: one for item in planned if (one := training_of(item.stages)) is not None}.values())
     assert len(stages) == TRAINED
-    assert len({stage.company("cpu") for stage in stages}) == 1
+    assert len({stage.shape_key("cpu") for stage in stages}) == 1
     for stage in stages:
         assert perform(stage, Journal(tmp_path / "1" / ".stages"), "cpu") == "finished"
     assert perform_all(stages, Journal(tmp_path / "8" / ".stages"), "cpu") == ["finished"] * len(stages)
@@ -114,7 +114,7 @@ def test_trainings_of_a_worker_come_to_the_same_alone_and_side_by_side(tmp_path)
 def test_cells_of_several_threads_train_alone():
     """Threads share a product out by its size, so that it would round otherwise beside others."""
     alone, beside = (
-        {training_of(item.stages).company("cpu") for item in plan_of(*ON_POINTS, f"threads={threads}").planned}
+        {training_of(item.stages).shape_key("cpu") for item in plan_of(*ON_POINTS, f"threads={threads}").runs}
         for threads in (2, 1)
     )
     assert alone == {""}
@@ -123,10 +123,10 @@ def test_cells_of_several_threads_train_alone():
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", list(GRIDS))
-def test_a_grid_comes_to_the_same_numbers(name, tmp_path, alone, companies):
+def test_a_grid_comes_to_the_same_numbers(name, tmp_path, alone, groups):
     for together in (1, 8):
         assert run.main(words(GRIDS[name], tmp_path / str(together), together)) == 0
-        assert (max(companies) > 1) == (together > 1)
+        assert (max(groups) > 1) == (together > 1)
     assert_equal(tmp_path / "1", tmp_path / "8")
 
 
@@ -165,7 +165,7 @@ def test_a_command_that_is_cut_and_goes_on_comes_to_the_same_numbers(number, cod
 
 
 @pytest.mark.thorough
-def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_path, alone, companies, monkeypatch):
+def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_path, alone, groups, monkeypatch):
     grid = over(GRIDS["points"], "training.steps=400")
     assert run.main(words(grid, tmp_path / "1", 1)) == 0
     killed, kinds, real = [], Counter(), Scheduler.run
@@ -186,7 +186,7 @@ def test_a_worker_that_is_killed_in_the_middle_costs_a_try_and_no_number(tmp_pat
 
 @pytest.mark.thorough
 @pytest.mark.parametrize("pruner", ["halving", pytest.param("median", marks=pytest.mark.slow)])
-def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, companies):
+def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(pruner, tmp_path, alone, groups):
     asked = over(POINTS, f"study.pruner={pruner}", "study.sampler=random", "trials=8", "seeds=2")
     found = []
     for together in (1, 8):
@@ -197,5 +197,5 @@ def test_a_search_whose_seeds_share_a_worker_has_the_same_trials_and_values(prun
         found.append(trials[[name for name in trials if "cost/" not in name and "seconds" not in name]])
     assert found[0].equals(found[1])
     assert set(found[0]["status"]) == {"finished", "pruned"}
-    assert max(companies) >= 2
+    assert max(groups) >= 2
     assert_equal(tmp_path / "1", tmp_path / "8")

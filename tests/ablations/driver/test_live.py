@@ -56,7 +56,7 @@ def watched(tracker, journal, tmp_path):
     made = plan_of(*WORDS, *RUNGS)
     watch = Live.of(tracker, made, {}, journal, tmp_path / "seen")
     watch.watch(watched_in(made, journal, tmp_path / "seen"))
-    for item in made.planned:
+    for item in made.runs:
         watch.note(Event("started", training_of(item.stages)))
     return made, watch
 
@@ -79,17 +79,17 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
     assert [(one.info.status, one.data.tags["status"]) for one in runs_of(tracker)] == [("RUNNING", "running")] * 2
     assert [len(one.inputs.dataset_inputs) for one in runs_of(tracker)] == [1, 1]
     assert {one.data.params["parameterization"] for one in runs_of(tracker)} == {"epsilon", "v"}
-    for item in made.planned:
+    for item in made.runs:
         reported(journal, item, 20)
     watch.look()
-    for item in made.planned:
+    for item in made.runs:
         reported(journal, item, 20, 40)
     watch.look()
     watch.look()
     for one in runs_of(tracker):
         assert steps(tracker, one) == steps(tracker, one, "schedule/gamma_0") == [20, 40]
         assert one.data.metrics["schedule/gamma_0"] == -40.0
-    watch.note(Event("ended", training_of(made.planned[0].stages), 1.0, "finished"))
+    watch.note(Event("ended", training_of(made.runs[0].stages), 1.0, "finished"))
     watch.look()
     loads = [len(steps(tracker, one, "system/system_memory_usage_percentage")) for one in runs_of(tracker)]
     assert sorted(loads) == [4, 5], "what has ended is no longer looked at"
@@ -100,7 +100,7 @@ def test_a_run_appears_when_its_stage_starts_and_grows(watched, journal, tracker
 
 def test_rungs_and_samples_arrive_when_they_are_there(watched, journal, tracker):
     made, watch = watched
-    item = made.planned[0]
+    item = made.runs[0]
     for rung in (one for one in item.stages if one.rung == 20 and not one.trains):
         score = {"nll/val": 3.0} if rung.kind == "bound" else {"fid/train/digits-cnn": 200.0}
         folder = journal.folder(rung.id)
@@ -119,7 +119,7 @@ def test_rungs_and_samples_arrive_when_they_are_there(watched, journal, tracker)
 
 def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkeypatch):
     made, watch = watched
-    item = made.planned[0]
+    item = made.runs[0]
     reported(journal, item, 20, 40)
     watch.look()
     with pytest.raises(KeyboardInterrupt), live.watching(watch):

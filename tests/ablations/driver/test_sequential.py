@@ -10,7 +10,7 @@ import re
 import pytest
 
 from ablations import run
-from ablations.driver.sequential import Declared
+from ablations.driver.sequential import Looks
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.stages.bound import BoundStage
@@ -173,8 +173,8 @@ def test_a_wrong_word_is_one_line(call, message, capsys, monkeypatch, tmp_path):
 
 def test_a_cell_that_makes_no_sense_is_in_no_comparison():
     words = ["variance=beta,learned_diagonal,beta_tilde", "horizon=25", "seeds=auto", *WORDS[2:3]]
-    declared = Declared.of(plan_of(*words))
+    declared = Looks.of(plan_of(*words))
     assert len(declared.pairs) == 1
-    assert len(declared.most().planned) == 12 + 12 + 3
+    assert len(declared.most().runs) == 12 + 12 + 3
     with pytest.raises(InputError, match="needs two cells"):
-        Declared.of(plan_of("variance=beta,learned_diagonal", *words[1:]))
+        Looks.of(plan_of("variance=beta,learned_diagonal", *words[1:]))

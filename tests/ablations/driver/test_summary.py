@@ -8,7 +8,7 @@ import torch
 from ablations.driver import estimate
 from ablations.driver.estimate import JUDGE, estimated, key_of
 from ablations.driver.pages import NAMED
-from ablations.driver.sequential import Declared
+from ablations.driver.sequential import Looks
 from ablations.driver.summary import beginning, where
 from ablations.engine.journal import Journal
 from ablations.stages.training import TrainingStage
@@ -20,7 +20,7 @@ def test_a_plan_is_told_in_a_line_with_its_looks(tmp_path):
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "name=mine")
     assert beginning(found, None, Journal(tmp_path)) == ["mine: 2 cells × 5 seeds, 10 trainings to run on 1 worker"]
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=auto", "seeds.max=8", "name=mine")
-    lines = beginning(found, Declared.of(found), Journal(tmp_path))
+    lines = beginning(found, Looks.of(found), Journal(tmp_path))
     assert "2 cells × 3 seeds, 6 trainings to run" in lines[0]
     assert lines[1] == "  then looks at 5 or 8 seeds, of what is open"
 
@@ -28,7 +28,7 @@ def test_a_plan_is_told_in_a_line_with_its_looks(tmp_path):
 def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_path):
     refused = ("schedule=learned", "timesteps=uniform,importance", "objective=vlb")
     found = plan_of(*TINY, *refused, "seeds=2")
-    (reason,) = {item.refusal for item in found.planned if item.refusal}
+    (reason,) = {item.refusal for item in found.runs if item.refusal}
     assert beginning(found, None, Journal(tmp_path))[1:] == [f"incompatible: importance: {reason}"]
     found = plan_of(*TINY, *refused, "parameterization=v,epsilon,x0", "variance=beta,beta_tilde", "seeds=1")
     told = beginning(found, None, Journal(tmp_path))[1:]

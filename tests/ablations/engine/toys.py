@@ -45,7 +45,7 @@ class Toy(Stage):
     def threads(self):
         return 1
 
-    def company(self, device):
+    def shape_key(self, device):
         return self.shape
 
     def has_lost(self, device):
@@ -63,11 +63,11 @@ class Toy(Stage):
         inputs = [read(bench.journal.folder(need)) for need in self.needs]
         path, met = bench.folder / STEPS, []
         for step in range(int(path.read_text()) if path.exists() else 0, self.steps):
-            met.append(1 if bench.seat is None else bench.seat.meet(self.id, lambda ids: [len(ids)] * len(ids)))
+            met.append(1 if bench.member is None else bench.member.exchange(self.id, lambda ids: [len(ids)] * len(ids)))
             time.sleep(self.seconds)
             write_text(path, str(step + 1))
             bench.progress((step + 1) / self.steps)
-        self.end(alone=bench.seat is None)
+        self.end(alone=bench.member is None)
         write_text(bench.folder / LEFT, json.dumps([self.id, sum(inputs) + 1]))
         status = "diverged" if self.ends == "diverges" else "finished"
         return Result(status, "", {"sum": sum(inputs) + 1.0, "met": float(max(met, default=0))}, {}, {})

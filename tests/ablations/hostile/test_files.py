@@ -17,7 +17,7 @@ from PIL import Image
 from ablations.data.folder import Folder
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure, Journal, Result
-from ablations.results.folder import standing
+from ablations.results.folder import read_grid_json
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.mlflow_client import TrackingError, guard
@@ -130,7 +130,7 @@ def test_results_are_read_or_refused(data, folder_of_results):
     else:
         content = data.draw(damaged(frames[name]))
     (folder / name).write_bytes(content)
-    for read in (read_folder, standing):
+    for read in (read_folder, read_grid_json):
         try:
             read(folder)
         except InputError as error:

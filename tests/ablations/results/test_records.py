@@ -60,7 +60,7 @@ def test_further_likelihoods_stand_beside_nll_where_asked_for(asked, expected):
 def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, codes):
     words = [word, "horizon=25", "network=mlp"] if "mixture" in word else [word, "horizon=25"]
     planned = plan_of(*words)
-    head = head_of(planned.grid, planned.planned, planned.here.data, None, {})
+    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
     assert head["decoder"] == decoder
     assert list(head["baselines"]) == ["nll/test"]
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
@@ -75,12 +75,12 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
 )
 def test_head_says_what_the_grids_own_file_asks_for(grid, words, own):
     planned = plan_of(*([f"grid={grid}"] if grid else []), *words)
-    head = head_of(planned.grid, planned.planned, planned.here.data, None, {})
+    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
     assert (head["own_steps"], head["own_seeds"]) == own
 
 
 def test_notes_are_a_column_where_any_record_has_them():
-    planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").planned
+    planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").runs
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
     records = [Record(p, "finished", "", {"nll/test": 2.5}, {}, f) for p, f in zip(planned, metadata, strict=True)]
     first, both = (runs_csv(some) for some in (records[:1], records))
@@ -90,7 +90,7 @@ def test_notes_are_a_column_where_any_record_has_them():
 
 def made_by(*metadata):
     """What a row says of stages with this metadata that made it."""
-    (item,) = plan_of("data=mixture2d", "network=mlp", "horizon=25").planned
+    (item,) = plan_of("data=mixture2d", "network=mlp", "horizon=25").runs
     done = [(item.stages[0], Result("finished", "", {}, {}, one)) for one in metadata]
     return metadata_of(done, "d")
 
@@ -143,7 +143,7 @@ def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     ],
 )
 def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp_path):
-    (item,) = plan_of("horizon=25", "evaluation.metrics=[mmd]").planned
+    (item,) = plan_of("horizon=25", "evaluation.metrics=[mmd]").runs
     journal = Journal(tmp_path)
     *own, metric = item.stages
     for stage in own:
@@ -166,7 +166,7 @@ RUNGS = ["data=mixture2d", "network=mlp", "horizon=25", "evaluation.rungs=2", *S
 
 
 def test_a_cell_whose_training_never_began_says_what_failed_before_it(tmp_path):
-    (item,) = plan_of(*RUNGS).planned
+    (item,) = plan_of(*RUNGS).runs
     journal = Journal(tmp_path)
     first = item.stages[0]
     assert (first.kind, first.rung) == ("training", 20)
@@ -179,7 +179,7 @@ def test_a_cell_whose_training_never_began_says_what_failed_before_it(tmp_path):
 @pytest.mark.parametrize("rate", ["constant", "wsd"])
 def test_rungs_are_curves_and_cost_what_was_spent_for_them_alone(rate, tmp_path):
     """Each stage of a training takes a second a step, each score at a rung half a second."""
-    (item,) = plan_of(*RUNGS, f"training.rate={rate}").planned
+    (item,) = plan_of(*RUNGS, f"training.rate={rate}").runs
     journal = Journal(tmp_path)
     for stage in item.stages:
         metrics = {"cost/train_seconds": float(stage.until)} if stage.trains else {"nll/val": 2.0}

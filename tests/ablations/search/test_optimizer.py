@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import optuna
 import pytest
 
-from ablations.search.optimizer import Optimizer, finalists, guarded, status_of
+from ablations.search.optimizer import Optimizer, guarded, status_of, winners
 from ablations.search.study import PRUNERS, SAMPLERS, make
 from ablations.settings.arguments import parse_search
 from analysis.errors import InputError
@@ -208,7 +208,7 @@ def test_the_front_of_less_and_more_and_who_is_between(tmp_path):
     for values in points:
         finish(optimizer, *values)
     assert [trial.number for trial in optimizer.front()] == [0, 1, 2, 5]
-    found = [(level, label, trial.number) for level, label, trial in finalists(optimizer)]
+    found = [(level, label, trial.number) for level, label, trial in winners(optimizer)]
     assert found == [("best_nll", "best NLL", 0), ("best_precision", "best precision", 2), ("between", "between", 1)]
 
 

@@ -38,7 +38,7 @@ def planned(*words):
     """A study's trial at each of its seeds."""
     study = make(parse_search(["study=schedule", "training.steps=400", *words]))
     data = study.cell(POINT, 0).data.load()
-    return SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), NLL).planned(POINT)
+    return SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), NLL).runs(POINT)
 
 
 def answered(course, answer):

@@ -141,7 +141,7 @@ def test_no_guidance_is_part_of_no_identity_and_of_no_row():
     assert read_by_id(plain) == read_by_id(named)
     assert "guidance" not in read_by_id(plain)
     assert not any(name.startswith("guidance") for name in parameters(plain))
-    assert plan_of(*POINTS).planned[0].cell_id == plan_of(*POINTS, "guidance.scale=1").planned[0].cell_id
+    assert plan_of(*POINTS).runs[0].cell_id == plan_of(*POINTS, "guidance.scale=1").runs[0].cell_id
 
 
 def test_what_a_guidance_does_not_read_is_part_of_no_identity():
@@ -194,7 +194,7 @@ def test_a_sample_takes_a_pass_of_its_guide_at_every_step_in_the_interval():
 
 def test_guides_are_levels_of_an_axis():
     """Lists of texts, of which there are several."""
-    found = plan_of(*CELL, 'guidance.guide=["network.width=16"],["network.width=8","training.steps=20"]').planned
+    found = plan_of(*CELL, 'guidance.guide=["network.width=16"],["network.width=8","training.steps=20"]').runs
     assert [item.cell.guidance.guide for item in found] == [
         ("network.width=16",),
         ("network.width=8", "training.steps=20"),

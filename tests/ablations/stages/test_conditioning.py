@@ -124,7 +124,7 @@ def test_samples_lie_where_their_labels_say_in_the_shares_of_the_data(told):
 def test_side_by_side_each_comes_to_what_it_comes_to_alone(tmp_path):
     """Members that differ in dropout of labels."""
     stages = [training_in(*SHORT, TOLD, f"conditioning.dropout={share}") for share in (0, 0.5)]
-    assert len({stage.company("cpu") for stage in stages} - {""}) == 1
+    assert len({stage.shape_key("cpu") for stage in stages} - {""}) == 1
     assert perform_all(stages, Journal(tmp_path / "together"), "cpu") == ["finished"] * 2
     for stage in stages:
         result_of(stage, tmp_path / "alone")

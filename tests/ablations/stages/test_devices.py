@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ablations.stages import devices
-from ablations.stages.devices import kind_of_machine
+from ablations.stages.devices import hardware_id
 from tests.simulated_cuda import simulated_cuda
 
 LIBRARIES = "- Math Kernel Library Version 2024.2-Product Build 1\n- MKL-DNN v3.12.0 (x)"
@@ -19,7 +19,7 @@ def test_a_processor_is_named_with_its_instructions_the_kernels_of_amx_and_torch
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
     monkeypatch.setattr(devices, "processor", lambda: "Xeon, Gold")
     monkeypatch.setattr(torch.__config__, "show", lambda: LIBRARIES)
-    kind = kind_of_machine(torch.device("cpu"))
+    kind = hardware_id(torch.device("cpu"))
     assert kind == f"Xeon Gold · {said} · torch {torch.__version__} · MKL 2024.2 · oneDNN 3.12.0"
 
 
@@ -27,5 +27,5 @@ def test_a_card_is_named_by_itself(monkeypatch):
     monkeypatch.setattr(torch.version, "cuda", "12.8")
     monkeypatch.setattr(torch.backends.cudnn, "version", lambda: 91002)
     with simulated_cuda():
-        kind = kind_of_machine(torch.device("cuda"))
+        kind = hardware_id(torch.device("cuda"))
         assert kind == f"{torch.cuda.get_device_name()} · torch {torch.__version__} · CUDA 12.8 · cuDNN 91002"

@@ -323,7 +323,7 @@ def test_side_by_side_segments_of_unequal_length_end_as_they_do_alone(tmp_path):
     chains = [segments_in(stages_in(cell)) for cell in cells_of(*words)]
     result_of(chains[2][0], tmp_path)
     first = [chains[0][0], replace(chains[1][2], before=None, begins=0, needs=()), chains[2][1]]
-    assert len({stage.company("cpu") for stage in first} - {""}) == 1
+    assert len({stage.shape_key("cpu") for stage in first} - {""}) == 1
     assert perform_all(first, Journal(tmp_path), "cpu") == ["finished"] * 3
     for stage, segments in zip(first, chains, strict=True):
         alone = tmp_path / "alone"

@@ -7,16 +7,16 @@ import time
 
 import pytest
 
-from ablations.engine.company import side_by_side
+from ablations.engine.side_by_side import side_by_side
 
 TIMEOUT = 30.0
-"""Seconds after which a company has come to a standstill: each is over in milliseconds."""
+"""Seconds after which a group has come to a standstill: each is over in milliseconds."""
 
 
-def company(seats, work):
+def group(members, work):
     """What `side_by_side` comes to; a failure of the test where it does not end."""
     ends = []
-    thread = threading.Thread(target=lambda: ends.append(side_by_side(seats, work)), daemon=True)
+    thread = threading.Thread(target=lambda: ends.append(side_by_side(members, work)), daemon=True)
     thread.start()
     thread.join(TIMEOUT)
     assert not thread.is_alive(), "it has come to a standstill"
@@ -34,7 +34,7 @@ def test_who_is_done_earlier_leaves_the_others_to_go_on():
         made.append(len(numbers))
         return squares(numbers)
 
-    ends = company(3, lambda place, seat: [seat.meet(n, work) for n in range(place * 2)])
+    ends = group(3, lambda place, member: [member.exchange(n, work) for n in range(place * 2)])
     assert ends == [[], [0, 1], [0, 1, 4, 9]]
     assert made == [2, 2, 1, 1]
 
@@ -46,28 +46,28 @@ def test_one_works_at_a_time():
         seen.append(list(inside))
         return numbers
 
-    def sit(place, seat):
+    def sit(place, member):
         for _ in range(5):
             assert not inside
             inside.append(place)
             time.sleep(0.001)
             assert inside == [place]
             inside.clear()
-            seat.meet(place, work)
+            member.exchange(place, work)
 
-    assert company(3, sit) == [None] * 3
+    assert group(3, sit) == [None] * 3
     assert seen == [[]] * 5
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3), KeyboardInterrupt()])
 def test_one_that_fails_leaves_the_others_and_its_end_is_its_error(error):
-    def sit(place, seat):
-        seat.meet(place, squares)
+    def sit(place, member):
+        member.exchange(place, squares)
         if place == 1:
             raise error
-        return [seat.meet(n, squares) for n in (2, 3)]
+        return [member.exchange(n, squares) for n in (2, 3)]
 
-    assert company(3, sit) == [[4, 9], error, [4, 9]]
+    assert group(3, sit) == [[4, 9], error, [4, 9]]
 
 
 @pytest.mark.parametrize("error", [ValueError("no"), SystemExit(3)])
@@ -80,7 +80,7 @@ def test_where_the_work_fails_on_all_each_does_its_own_and_one_alone_fails(error
             raise error
         return squares(numbers)
 
-    ends = company(3, lambda place, seat: [seat.meet(place, work), seat.meet(5, work)])
+    ends = group(3, lambda place, member: [member.exchange(place, work), member.exchange(5, work)])
     assert ends == [[0, 25], error, [4, 25]]
     # All three, each by itself, and the two that are left.
     assert made == [3, 1, 1, 1, 2]
@@ -93,7 +93,7 @@ def test_whose_share_is_an_exception_does_its_own_again_and_the_others_have_thei
         made.append(sorted(numbers))
         return [ValueError() if len(numbers) > 1 and number == 2 else number**2 for number in numbers]
 
-    assert company(3, lambda place, seat: seat.meet(place, work)) == [0, 1, 4]
+    assert group(3, lambda place, member: member.exchange(place, work)) == [0, 1, 4]
     assert made == [[0, 1, 2], [2]]
 
 
@@ -101,7 +101,7 @@ def test_whose_share_is_an_exception_does_its_own_again_and_the_others_have_thei
 def clock(monkeypatch):
     """A clock that goes on when it is told to."""
     now = [0.0]
-    monkeypatch.setattr("ablations.engine.company.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("ablations.engine.side_by_side.time.monotonic", lambda: now[0])
     return now
 
 
@@ -110,11 +110,11 @@ def test_seconds_of_all_add_up_to_those_that_passed_and_each_has_its_own(clock):
         clock[0] += 9.0
         return numbers
 
-    def sit(place, seat):
+    def sit(place, member):
         clock[0] += 1.0 + place
-        seat.meet(place, work)
+        member.exchange(place, work)
         clock[0] += 10.0
-        return seat.clock()
+        return member.clock()
 
     ends = side_by_side(3, sit)
     assert ends == [1 + 3 + 10, 2 + 3 + 10, 3 + 3 + 10]
