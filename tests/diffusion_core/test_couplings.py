@@ -100,7 +100,7 @@ def test_paths_that_do_not_cross_are_followed_exactly_by_ddim_in_any_number_of_s
 def test_a_step_leads_to_the_mean_of_the_data_or_with_optimal_pairs_to_the_data():
     """Of N(m, s² I) one step takes x_T to E[x_0|x_T], which is m where noise says nothing of x_0, and m + s x_T."""
     m, s = torch.tensor([1.0, -2.0]), 0.5
-    data, plan = m + s * normals(2000, 2), Training(steps=500, learning_rate=5e-3, warmup=10, precision="float32")
+    data, plan = m + s * normals(2000, 2), Training(steps=250, learning_rate=1e-2, warmup=10, precision="float32")
     choices = replace(BASE, parameterization=Velocity(), schedule=Rectified())
     for coupling, spread in ((Independent(), 0), (Optimal(), s)):
         learner, _ = learner_of_points(replace(choices, coupling=coupling))

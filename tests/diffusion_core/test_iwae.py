@@ -198,7 +198,7 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
     return model
 
 
-@pytest.mark.parametrize("draws", [2, 12])
+@pytest.mark.parametrize("draws", [2, 6])
 def test_the_own_errors_are_those_of_repetitions(draws):
     model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
     results = [weighted(model, raw, draws, seed) for seed in range(60)]
