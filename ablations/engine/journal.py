@@ -137,10 +137,6 @@ class Journal:
         """Write down how a stage failed, or that it was interrupted."""
         write_json(self.folder(stage_id) / STATUS, {"status": failure.status, **asdict(failure)})
 
-    def forget_failure(self, stage_id: str) -> None:
-        """Forget how a stage failed, because it is to run again."""
-        self.discard(stage_id, STATUS)
-
     def progress(self, stage_id: str) -> float:
         """The share of a stage that is done; 0 where it is not known."""
         try:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from ablations.engine.files import CHECKPOINT, Damaged
-from ablations.engine.journal import Failure, Journal
+from ablations.engine.journal import STATUS, Failure, Journal
 from ablations.engine.locks import STAGE_LOCK, tried
 from ablations.engine.side_by_side import Member, side_by_side
 from ablations.engine.stage import Bench, Stage
@@ -42,8 +42,7 @@ def _performed(stage: Stage, bench: Bench) -> str:
             journal.forget_result(error.folder.name)
         journal.write_failure(stage.id, Failure.of(error))
         return "failed"
-    journal.forget_failure(stage.id)
-    journal.discard(stage.id, CHECKPOINT)
+    journal.discard(stage.id, STATUS, CHECKPOINT)
     return result.status
 
 

@@ -87,11 +87,10 @@ S_co = TypeVar("S_co", bound=Stage, covariant=True)
 
 @dataclass(frozen=True)
 class Event(Generic[S_co]):
-    """An event of a stage: it started together with those `beside` it (their ids) in one worker; progressed; ended with
-    a `status`, "left_out" where one that it needs did not finish; is to be tried again; or runs elsewhere."""
+    """An event of a stage: it started, or was tried; progressed; ended with a `status`, "left_out" where one that it
+    needs did not finish; is to be tried again, since its worker died; or runs elsewhere, which is said once."""
 
     kind: Literal["started", "progress", "ended", "retried", "elsewhere"]
     stage: S_co
     share: float = 0.0
     status: str = ""
-    beside: tuple[str, ...] = ()
