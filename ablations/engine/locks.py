@@ -21,39 +21,29 @@ STAGE_LOCK, LOCKS, CLEANING = ".lock", ".locks", ".clean"
 
 
 @contextmanager
-def tried(path: Path) -> Iterator[bool]:
-    """Hold a lock; False where another process holds it."""
+def tried(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator[str]:
+    """Hold a lock, and yield ""; where another process holds it, yield the pid of that."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
+    with path.open("a+", encoding="utf-8") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
+            file.seek(0)
+            yield file.read() or "unknown"
             return
         file.truncate(0)
         file.write(str(os.getpid()))
         file.flush()
-        yield True
-
-
-def holder(path: Path) -> str:
-    """The pid of the process that holds a lock; "" where none does."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return ""
-    except BlockingIOError:
-        return path.read_text(encoding="utf-8") or "unknown"
-    return ""
+        yield ""
 
 
 @contextmanager
 def results_lock(folder: Path) -> Iterator[None]:
     """Hold a results folder for a whole command; InputError while another command works on it, or cleans."""
     with _held(folder):
-        # Each takes its own lock before it looks at the other's: of two that begin at once, one sees the other.
-        _refuse_while_held(folder.with_name(CLEANING))
+        # Each takes its own lock before it tries the other's: of two that begin at once, one sees the other.
+        with _held(folder.with_name(CLEANING), fcntl.LOCK_SH):
+            pass
         yield
 
 
@@ -62,19 +52,15 @@ def cleaning_lock(results: Path) -> Iterator[None]:
     """Hold all results folders; InputError while a command works on one of them."""
     with _held(results / CLEANING):
         for path in sorted((results / LOCKS).glob("[!.]*")):
-            _refuse_while_held(results / path.name)
+            with _held(results / path.name):
+                pass
         yield
 
 
 @contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    with tried(folder.parent / LOCKS / folder.name) as free:
-        if not free:
-            _refuse_while_held(folder)
+def _held(folder: Path, kind: int = fcntl.LOCK_EX) -> Iterator[None]:
+    with tried(folder.parent / LOCKS / folder.name, kind) as pid:
+        if pid:
+            works = f"cleans {folder.parent}" if folder.name == CLEANING else f"works on {folder}"
+            raise InputError(f"another command {works} (process {pid}): wait until it has ended, or stop it")
         yield
-
-
-def _refuse_while_held(folder: Path) -> None:
-    if pid := holder(folder.parent / LOCKS / folder.name):
-        works = f"cleans {folder.parent}" if folder.name == CLEANING else f"works on {folder}"
-        raise InputError(f"another command {works} (process {pid}): wait until it has ended, or stop it")

@@ -19,8 +19,8 @@ def perform(stage: Stage, journal: Journal, device: str, member: Member | None =
     """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
     why), or "elsewhere" where another process runs it."""
     try:
-        with tried(journal.folder(stage.id) / STAGE_LOCK) as mine:
-            return _performed(stage, Bench(stage.id, journal, device, member)) if mine else ELSEWHERE
+        with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
+            return ELSEWHERE if holder else _performed(stage, Bench(stage.id, journal, device, member))
     except OSError as error:
         # Not even its failure could be written: the disk is full, say.
         print(f"{stage.kind} {stage.id}: {error}", file=sys.stderr)
