@@ -10,12 +10,12 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 from ablations.engine.journal import Journal
@@ -49,7 +49,7 @@ class Workers(ABC):
 
     @abstractmethod
     def ended(self, seconds: float) -> list[Ended]:
-        """The stages that have ended, as soon as there is one, or none after so many seconds."""
+        """While stages run, those that have ended, as soon as there is one, or none after so many seconds."""
 
     @abstractmethod
     def close(self) -> None:
@@ -71,8 +71,6 @@ class ThisProcess(Workers):
         perform_all(stages, self.journal, device, lambda stage, status: self.over.append((stage.id, status)))
 
     def ended(self, seconds: float) -> list[Ended]:
-        if not self.over:
-            time.sleep(seconds)
         over, self.over = self.over, []
         return over
 
@@ -81,18 +79,20 @@ class ThisProcess(Workers):
 
 
 class Worker:
-    """A process on a device, and the stages that it was given and has not ended."""
+    """A place for a process on a device, which is started when it is needed, and the stages that it has not ended."""
 
     def __init__(self, device: str, *given: Any) -> None:
-        self.device = device
+        self.device, self.given = device, given
         self.stages: list[str] = []
-        self.connection, theirs = CONTEXT.Pipe()
-        self.process = CONTEXT.Process(target=_serve, args=(theirs, device, *given), daemon=True)
-        self.process.start()
-        theirs.close()
+        self.process: BaseProcess | None = None
 
     def give(self, stages: Sequence[Stage]) -> None:
         """Have it run stages."""
+        if self.process is None or not self.process.is_alive():
+            self.connection, theirs = CONTEXT.Pipe()
+            self.process = CONTEXT.Process(target=_serve, args=(theirs, self.device, *self.given), daemon=True)
+            self.process.start()
+            theirs.close()
         self.stages = [stage.id for stage in stages]
         # One that was killed at this moment is found dead when it is asked.
         with suppress(OSError):
@@ -103,51 +103,39 @@ class Worker:
         try:
             stage_id, status = self.connection.recv()
         except (EOFError, OSError):
-            self.stop()
-            lost, self.stages = self.stages, []
-            return [(stage_id, DIED) for stage_id in lost]
+            return [(stage_id, DIED) for stage_id in self.stop()]
         self.stages.remove(stage_id)
         return [(stage_id, status)]
 
-    def stop(self) -> None:
-        """End it, whatever it does."""
-        self.process.kill()
-        self.process.join()
+    def stop(self) -> list[str]:
+        """End its process, whatever that does; the stages that it had not ended."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+        lost, self.stages = self.stages, []
+        return lost
 
 
 class Processes(Workers):
-    """A worker process for each of these devices, started when it is needed; it calls `begin`."""
+    """A worker process for each of these devices; it calls `begin`."""
 
     def __init__(self, journal: Journal, devices: list[str], begin: Callable[[], None], most: int = 1) -> None:
         self.devices, self.most = devices, most
-        self.given = (journal, begin)
-        self.workers: list[Worker] = []
+        self.workers = [Worker(device, journal, begin) for device in devices]
 
     def free(self) -> list[str]:
-        free = list(self.devices)
-        for worker in self.workers:
-            if worker.stages:
-                free.remove(worker.device)
-        return free
+        return [worker.device for worker in self.workers if not worker.stages]
 
     def submit(self, stages: Sequence[Stage], device: str) -> None:
-        self.workers = [worker for worker in self.workers if worker.stages or worker.process.is_alive()]
-        idle = (worker for worker in self.workers if worker.device == device and not worker.stages)
-        if (worker := next(idle, None)) is None:
-            worker = Worker(device, *self.given)
-            self.workers.append(worker)
-        worker.give(stages)
+        next(it for it in self.workers if it.device == device and not it.stages).give(stages)
 
     def ended(self, seconds: float) -> list[Ended]:
         under_way: dict[Any, Worker] = {worker.connection: worker for worker in self.workers if worker.stages}
-        if not under_way:
-            time.sleep(seconds)
         return [end for connection in wait(list(under_way), seconds) for end in under_way[connection].ended()]
 
     def close(self) -> None:
         for worker in self.workers:
             worker.stop()
-        self.workers = []
 
 
 def warm_up() -> None:
