@@ -167,12 +167,7 @@ def count_together(workload: Workload, members: int) -> Count:
             trainer.step(images, place, 1)
         return int(launches.count)
 
-    total = 0
-    for end in side_by_side(members, learn):
-        if isinstance(end, BaseException):
-            raise end
-        total += end
-    return Count(total, None)
+    return Count(sum(end.result() for end in side_by_side(members, learn)), None)
 
 
 def waits(case: Callable[[], object]) -> int:

@@ -31,8 +31,6 @@ FOLDER = ".stages"
 RESULT, STATUS, PROGRESS = "result.json", "status.json", "progress"
 FILES = "files"
 """The key in result.json for the artefacts beside it: name → bytes."""
-NO_MEMORY = "DefaultCPUAllocator: "
-"""The beginning of torch's RuntimeError when the machine's memory is used up."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +76,8 @@ class Failure:
             return Failure("damaged", f"{error.folder.name}: {error.what}")
         named = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
         message = "; ".join(" ".join(line.split()) for line in (named, *getattr(error, "__notes__", ())))
-        refused = isinstance(error, (OSError, MemoryError)) or NO_MEMORY in message
+        # Torch has a RuntimeError for memory that is used up.
+        refused = isinstance(error, (OSError, MemoryError)) or "DefaultCPUAllocator: " in message
         return Failure("machine" if refused else "error", message, "".join(traceback.format_exception(error)))
 
 

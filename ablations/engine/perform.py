@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 
 from ablations.engine.files import CHECKPOINT, Damaged
@@ -18,13 +17,8 @@ ELSEWHERE = "elsewhere"
 def perform(stage: Stage, journal: Journal, device: str, member: Member | None = None) -> str:
     """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
     why), or "elsewhere" where another process runs it."""
-    try:
-        with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
-            return ELSEWHERE if holder else _performed(stage, Bench(stage.id, journal, device, member))
-    except OSError as error:
-        # Not even its failure could be written: the disk is full, say.
-        print(f"{stage.kind} {stage.id}: {error}", file=sys.stderr)
-        return "failed"
+    with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
+        return ELSEWHERE if holder else _performed(stage, Bench(stage.id, journal, device, member))
 
 
 def _performed(stage: Stage, bench: Bench) -> str:
@@ -59,8 +53,4 @@ def perform_all(
         ended(stages[place], status)
         return status
 
-    ends = side_by_side(len(stages), sit) if len(stages) > 1 else [sit(0)]
-    for end in ends:
-        if isinstance(end, BaseException):
-            raise end
-    return [str(end) for end in ends]
+    return [end.result() for end in side_by_side(len(stages), sit)] if len(stages) > 1 else [sit(0)]

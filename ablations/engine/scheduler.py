@@ -20,14 +20,6 @@ from ablations.engine.workers import DIED, Workers
 POLL_SECONDS = 0.2
 ELSEWHERE_SECONDS = 2.0
 """Seconds between two tries of what another command runs."""
-LEFT_OUT = "left_out"
-"""The status of a stage that never ran, since one that it needs did not finish."""
-STOPPED = Failure("stopped", "the command was stopped")
-UNSAID = {
-    DIED: Failure("died", "its worker died twice"),
-    "failed": Failure("machine", "not even its failure could be written: is the disk full?"),
-}
-"""The failures of stages that did not write down their own."""
 AGAIN = 0
 """The rank of stages at their second try, before all others."""
 
@@ -76,20 +68,17 @@ class Scheduler(Generic[S]):
                     # In other commands.
                     time.sleep(POLL_SECONDS)
         finally:
-            under_way, self.running = list(self.running), {}
-            try:
-                self.workers.close()
-            finally:
-                for stage_id in under_way:
-                    if self.journal.result(stage_id) is None:
-                        self.journal.write_failure(stage_id, STOPPED)
+            self.workers.close()
+            for stage_id in self.running:
+                if self.journal.result(stage_id) is None:
+                    self.journal.write_failure(stage_id, Failure("stopped", "the command was stopped"))
 
     def _begin(self) -> Iterator[Event[S]]:
         """Leave out what never can start, and start what can while a worker is free."""
         while lost := [stage for stage in self.waiting.values() if False in map(self.finished.get, stage.needs)]:
             for stage in lost:
                 del self.waiting[stage.id]
-                yield self._over(stage, LEFT_OUT)
+                yield self._over(stage, "left_out")
         while (free := self.workers.free()) and (group := self._next_group(free)):
             for stage in group:
                 self.running[stage.id] = self.waiting.pop(stage.id)
@@ -125,8 +114,8 @@ class Scheduler(Generic[S]):
             self.ranks[stage.id] = (AGAIN, 0)
             self.waiting[stage.id] = stage
             return Event("retried", stage)
-        if status in UNSAID and self.journal.failure(stage.id) is None:
-            self.journal.write_failure(stage.id, UNSAID[status])
+        if status == DIED and self.journal.failure(stage.id) is None:
+            self.journal.write_failure(stage.id, Failure("died", "its worker died twice"))
         return self._over(stage, "failed" if status == DIED else status)
 
     def _over(self, stage: S, status: str) -> Event[S]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -83,20 +84,12 @@ def size_of_next(stages: int, devices: int, most: int) -> int:
     return -(-stages // max(devices, -(-stages // most)))
 
 
-def side_by_side(members: int, work: Callable[[int, Member], R]) -> list[R | BaseException]:
+def side_by_side(members: int, work: Callable[[int, Member], R]) -> list[Future[R]]:
     """The outcome of the work of each place, or its error, an exit too; each has a thread and is a member."""
-    ends: dict[int, R | BaseException] = {}
 
-    def sit(place: int, member: Member) -> None:
+    def sit(place: int, member: Member) -> R:
         with member:
-            try:
-                ends[place] = work(place, member)
-            except BaseException as error:
-                ends[place] = error
+            return work(place, member)
 
-    threads = [threading.Thread(target=sit, args=item) for item in enumerate(list(Group(members).present))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return [ends[place] for place in range(members)]
+    with ThreadPoolExecutor(members) as threads:
+        return [threads.submit(sit, *item) for item in enumerate(list(Group(members).present))]

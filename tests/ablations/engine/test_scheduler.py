@@ -73,18 +73,6 @@ def test_what_needs_a_stage_that_did_not_finish_is_left_out(serial, journal, end
     assert [journal.failure(name) for name in "bcd"] == [None] * 3
 
 
-def test_a_disk_so_full_that_no_failure_can_be_written_is_the_machines_failure(serial, journal, monkeypatch):
-    real = Journal.write_failure
-
-    def full(*given):
-        monkeypatch.setattr(Journal, "write_failure", real)
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Journal, "write_failure", full)
-    assert ran(serial, toy("a", ends="fails"), toy("b")) == {"a": "failed", "b": "finished"}
-    assert journal.failure("a") == Failure("machine", "not even its failure could be written: is the disk full?")
-
-
 def test_what_finds_its_input_damaged_fails_by_its_name_and_the_same_command_makes_both(serial, journal):
     assert ran(serial, toy("a"), toy("other")) == {"a": "finished", "other": "finished"}
     path = journal.folder("a") / LEFT

@@ -14,13 +14,13 @@ TIMEOUT = 30.0
 
 
 def group(members, work):
-    """What `side_by_side` comes to; a failure of the test where it does not end."""
+    """What `side_by_side` comes to, in results and errors; a failure of the test where it does not end."""
     ends = []
     thread = threading.Thread(target=lambda: ends.append(side_by_side(members, work)), daemon=True)
     thread.start()
     thread.join(TIMEOUT)
     assert not thread.is_alive(), "it has come to a standstill"
-    return ends[0]
+    return [end.exception() or end.result() for end in ends[0]]
 
 
 def squares(numbers):
@@ -116,6 +116,6 @@ def test_seconds_of_all_add_up_to_those_that_passed_and_each_has_its_own(clock):
         clock[0] += 10.0
         return member.clock()
 
-    ends = side_by_side(3, sit)
+    ends = [end.result() for end in side_by_side(3, sit)]
     assert ends == [1 + 3 + 10, 2 + 3 + 10, 3 + 3 + 10]
     assert sum(ends) == clock[0]
