@@ -35,7 +35,9 @@ def clean(given: dict[str, Any]) -> None:
     results, free = Path(given["results"]), given["yes"] == "true"
     if not results.is_dir():
         raise InputError(f"results={results} is no folder: give the one that a grid was run in")
-    from ablations.engine.files import bytes_of, in_bytes
+    from rich.filesize import decimal
+
+    from ablations.engine.files import bytes_of
     from ablations.engine.journal import FOLDER
     from ablations.engine.locks import cleaning_lock
 
@@ -43,10 +45,10 @@ def clean(given: dict[str, Any]) -> None:
         needed, stages = named_in(results), sorted((results / FOLDER).glob("[!.]*"))
         spare = {folder: bytes_of(folder) for folder in stages if folder.name not in needed}
         for folder, size in spare.items():
-            print(f"{folder.name}  {in_bytes(size):>9}")
+            print(f"{folder.name}  {decimal(size):>9}")
             if free:
                 shutil.rmtree(folder)
-    told = f"{counted(len(spare), 'stage')} of {len(stages)}, {in_bytes(sum(spare.values()))}"
+    told = f"{counted(len(spare), 'stage')} of {len(stages)}, {decimal(sum(spare.values()))}"
     again = f": python -m ablations.clean results={results} yes=true frees them" if spare else ""
     print(f"freed {told}" if free else f"{told}: named by no grid or search{again}")
 

@@ -11,10 +11,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypeVar
 
+from rich.filesize import decimal
+
 from ablations.driver.progress import bar
 from ablations.driver.summary import NAMED, opening
 from ablations.driver.trained_cells import forgetting_damaged
-from ablations.engine.files import Damaged, bytes_of, in_bytes
+from ablations.engine.files import Damaged, bytes_of
 from ablations.engine.journal import FOLDER, Journal
 from ablations.results.folder import read_grid_json
 from ablations.results.records import Record
@@ -84,7 +86,7 @@ def kept_in(journal: Journal, results: Path, records: list[Record]) -> str:
     # A journal that is elsewhere nobody frees but who knows what else needs it.
     own = journal.root.resolve() == (results / FOLDER).resolve()
     how = "; python -m ablations.clean frees what nobody needs" if own else f", in {journal.root}"
-    return f"disk     {in_bytes(sum(sizes))} in {counted(len(sizes), 'stage')} of these cells{how}"
+    return f"disk     {decimal(sum(sizes))} in {counted(len(sizes), 'stage')} of these cells{how}"
 
 
 def write_pages(folder: Path) -> str:

@@ -35,12 +35,3 @@ def kept(folder: Path) -> list[Path]:
 def bytes_of(folder: Path) -> int:
     """The bytes of all files below a folder; one that vanishes meanwhile counts as nothing."""
     return sum(size_of(path) or 0 for path in folder.rglob("*") if path.is_file())
-
-
-def in_bytes(count: float) -> str:
-    """A number of bytes as it is read: 512 B, 1.2 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 999.5:
-            return f"{count:.0f} B" if unit == "B" else f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"

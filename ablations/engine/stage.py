@@ -11,7 +11,6 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Generic, Literal, TypeVar
 
@@ -23,7 +22,7 @@ Progress = Callable[[float], None]
 """Takes the share of a stage that is done."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Bench:
     """The things that a stage runs with: its id, a journal, a device, and a `member` beside others of its process."""
 
@@ -31,6 +30,7 @@ class Bench:
     journal: Journal
     device: str
     member: Member | None = None
+    reported: float = 0.0
 
     def clock(self) -> float:
         """Seconds, from any moment, of work on the stage."""
@@ -41,18 +41,11 @@ class Bench:
         """The folder for its files."""
         return self.journal.folder(self.stage)
 
-    @cached_property
-    def progress(self) -> Progress:
-        """The function by which it reports the share done, which is written a few times a second at most."""
-        last = 0.0
-
-        def write(share: float) -> None:
-            nonlocal last
-            if time.monotonic() - last > PROGRESS_SECONDS:
-                last = time.monotonic()
-                self.journal.write_progress(self.stage, share)
-
-        return write
+    def progress(self, share: float) -> None:
+        """Report the share done, which is written a few times a second at most."""
+        if time.monotonic() - self.reported > PROGRESS_SECONDS:
+            self.reported = time.monotonic()
+            self.journal.write_progress(self.stage, share)
 
 
 class Stage(ABC):

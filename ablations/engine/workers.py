@@ -22,8 +22,6 @@ from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
 from ablations.engine.stage import Stage
 
-PRELOADED = "ablations.stages.preloaded"
-"""The module that imports what workers need."""
 CONTEXT = multiprocessing.get_context("forkserver")
 """The way to start them: each is forked from a process that has imported what it needs."""
 DIED = "died"
@@ -139,8 +137,9 @@ class Processes(Workers):
 
 
 def warm_up() -> None:
-    """Start the process that workers are forked from, unless it runs; it ends with the last process that uses it."""
-    CONTEXT.set_forkserver_preload([PRELOADED])
+    """Start the process that workers are forked from, which imports what they need, unless it runs; it ends with the
+    last process that uses it."""
+    CONTEXT.set_forkserver_preload(["ablations.stages.preloaded"])
     forkserver.ensure_running()
 
 
