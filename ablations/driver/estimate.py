@@ -58,7 +58,7 @@ def estimated(plan: Plan, journal: Journal) -> float:
     missing, data, devices = plan.missing(journal), plan.here.data, plan.here.devices
     if not missing:
         return 0.0
-    each = measured(missing, devices, plan.here.launcher.most)
+    each = measured(missing, devices, plan.here.launcher.together)
     took = {
         stage.id: STAGE + stage.sets * each[JUDGE] + stage.passes(data)[1] * each.get(key_of(stage), 0.0)
         for stage in missing

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import DEVNULL, CalledProcessError, check_output
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("ablations", "diffusion_core")
@@ -18,24 +17,12 @@ def code_version(root: Path = ROOT) -> str:
     """The package's version and, in a checkout, 8 digits of the commit, "-dirty" where what makes numbers differs from
     it. Asked once: a process keeps the code that it started with."""
     number = version("diffusion-ablations")
+    git = partial(check_output, cwd=root, stderr=DEVNULL, text=True)
     try:
         if not (root / ".git").exists():
             return number
-        commit = _git(root, "rev-parse", "--short=8", "HEAD")
-        changed = _git(root, "diff", "--name-only", "HEAD", "--", *PACKAGES, "pyproject.toml")
-    except (OSError, subprocess.CalledProcessError):
+        commit = git(["git", "rev-parse", "--short=8", "HEAD"]).strip()
+        changed = git(["git", "diff", "--name-only", "HEAD", "--", *PACKAGES, "pyproject.toml"])
+    except (OSError, CalledProcessError):
         return number
     return f"{number}+{commit}{'-dirty' if changed else ''}"
-
-
-@cache
-def source_digest() -> str:
-    """8 hex digits of all source that numbers depend on: equal wherever it lies, and however it was installed."""
-    digest = hashlib.sha256()
-    for file in sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py")):
-        digest.update(file.relative_to(ROOT).as_posix().encode() + file.read_bytes())
-    return digest.hexdigest()[:8]
-
-
-def _git(root: Path, *words: str) -> str:
-    return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout.strip()

@@ -35,13 +35,9 @@ class Local(Launcher):
             return names * (self.workers or max(1, cores() // threads))
         return (names * self.per_gpu)[: self.workers]
 
-    @property
-    def most(self) -> int:
-        return self.together
-
     def start(self, journal: Journal, devices: list[str]) -> Workers:
         warm_up()
-        return Processes(journal, devices, partial(_begin, plugins.modules()), self.most)
+        return Processes(journal, devices, partial(_begin, plugins.modules()), self.together)
 
 
 def _begin(modules: list[str]) -> None:

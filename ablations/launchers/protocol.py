@@ -18,19 +18,15 @@ from ablations.engine.workers import Workers
 from ablations.settings import grammar
 from ablations.settings.registry import build
 from ablations.settings.request import Common, check_device
-from ablations.stages.devices import hardware_id
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
 
 
 @dataclass(frozen=True)
 class Launcher(ABC):
-    """A place where stages run."""
+    """A place where stages run, in workers that train up to `together` networks side by side."""
 
-    @property
-    def most(self) -> int:
-        """The most trainings that a worker runs side by side."""
-        return 1
+    together = 1
 
     @abstractmethod
     def devices(self, device: str, threads: int) -> list[str]:
@@ -40,10 +36,6 @@ class Launcher(ABC):
     def precision(self, asked: Asked, device: str) -> Precision:
         """The precision that cells with this setting are trained in on a device."""
         return resolve_precision(asked, torch.device(device))
-
-    def kind(self, device: str) -> str:
-        """The kind of machine that stages run on; "" where there may be several."""
-        return hardware_id(torch.device(device))
 
     @abstractmethod
     def start(self, journal: Journal, devices: list[str]) -> Workers:

@@ -5,14 +5,14 @@ Ray finds a node for each, and says when a worker or its node is gone; its tasks
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import platform
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from typing import Annotated, Any
 
 import torch
@@ -21,21 +21,14 @@ from pydantic import Field
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.engine.stage import Stage
-from ablations.engine.version import source_digest
+from ablations.engine.version import PACKAGES, ROOT
 from ablations.engine.workers import DIED, Ended, Workers, end_if_lost
-from ablations.launchers.protocol import Launcher, cores
+from ablations.launchers.protocol import Launcher
 from ablations.settings.plugins import classes as plugins
 from ablations.settings.request import check_device
 from ablations.stages.stage import Stage as CellStage
 from analysis.errors import InputError
 from diffusion_core.precision import Asked, Precision, resolve_precision
-
-QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
-"""Variables for Ray, unless they are set: it sends no statistics, and does not announce what will change in it."""
-STORE_BYTES = 100_000_000
-"""Bytes of memory for objects in a cluster that is started here: stages leave theirs in files."""
-STOP_SECONDS = 10.0
-"""Seconds for stages to end that were stopped."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +42,7 @@ class Ray(Launcher):
     def devices(self, device: str, threads: int) -> list[str]:
         check_device(device)
         ray = connected(self.address)
-        on_gpus = device != "cpu" and (device != "auto" or held_by(ray, 1, self.gpus_per_cell) > 0)
+        on_gpus = device == "cuda" or (device == "auto" and held_by(ray, 1, self.gpus_per_cell) > 0)
         count = held_by(ray, threads, self.gpus_per_cell if on_gpus else 0.0)
         if not count or device.startswith("cuda:"):
             raise InputError(
@@ -62,35 +55,24 @@ class Ray(Launcher):
         """bf16 on GPUs, of which this machine may have none: a node that has others is refused."""
         return super().precision(asked, device) if device == "cpu" or asked != "auto" else "bf16"
 
-    def kind(self, device: str) -> str:
-        """Not known: nodes may be of several kinds, and Ray chooses among them."""
-        return ""
-
     def start(self, journal: Journal, devices: list[str]) -> Workers:
-        ray, device = connected(self.address), devices[0]
-        gpus = 0.0 if device == "cpu" else self.gpus_per_cell
-        begin = partial(_begin, plugins.modules(), _code(), device, self.precision("auto", device))
-        return RayWorkers(ray, journal, devices, gpus, begin)
+        believed = _code(), self.precision("auto", devices[0])
+        gpus = 0.0 if devices[0] == "cpu" else self.gpus_per_cell
+        return RayWorkers(connected(self.address), journal, devices, gpus, believed)
 
 
 def connected(address: str) -> Any:
     """Ray, connected to a cluster; InputError where Ray is not installed, or the cluster cannot be entered."""
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    # Otherwise Ray looks for a cluster that is not there for a quarter of an hour.
+    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
     try:
         import ray
     except ImportError as error:
         raise InputError("launcher=ray needs Ray: pip install 'diffusion-ablations[ray]'") from error
-    if ray.is_initialized():
-        return ray
-    here: dict[str, Any] = {}
-    if address == "local":
-        here = {"num_cpus": cores(), "include_dashboard": False, "object_store_memory": STORE_BYTES}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
+        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"no Ray cluster at launcher.address={address} (docs/ray.md starts one): {reason}") from error
+        raise InputError(f"no Ray cluster at launcher.address={address} (docs/ray.md starts one): {error}") from error
     return ray
 
 
@@ -103,13 +85,11 @@ def held_by(ray: Any, threads: int, gpus: float) -> int:
 
 
 class RayWorkers(Workers):
-    """Tasks of a cluster, each a stage with so many `gpus`; a worker calls `begin` before it."""
+    """Tasks of a cluster, each a stage with so many `gpus`, on nodes that are as the command `believed`."""
 
-    def __init__(
-        self, ray: Any, journal: Journal, devices: list[str], gpus: float, begin: Callable[[Stage], None]
-    ) -> None:
+    def __init__(self, ray: Any, journal: Journal, devices: list[str], gpus: float, believed: Any) -> None:
         self.ray, self.journal, self.devices = ray, Journal(journal.root.resolve()), devices
-        self.gpus, self.begin = gpus, begin
+        self.gpus, self.given = gpus, (os.getcwd(), plugins.modules(), believed)
         self.tasks: dict[Any, Stage] = {}
         # A second try is the scheduler's.
         self.perform = ray.remote(max_retries=0)(_perform)
@@ -122,12 +102,9 @@ class RayWorkers(Workers):
         # A node that does not find this folder does not see the journal.
         self.journal.folder(stage.id).mkdir(parents=True, exist_ok=True)
         task = self.perform.options(name=stage.kind, num_cpus=stage.threads, num_gpus=self.gpus)
-        self.tasks[task.remote(os.getcwd(), self.begin, stage, self.journal, device)] = stage
+        self.tasks[task.remote(stage, self.journal, device, *self.given)] = stage
 
     def ended(self, seconds: float) -> list[Ended]:
-        if not self.tasks:
-            time.sleep(seconds)
-            return []
         done, _ = self.ray.wait(list(self.tasks), timeout=seconds)
         # Nodes may have joined, or be gone.
         threads = next(iter(self.tasks.values())).threads
@@ -138,26 +115,29 @@ class RayWorkers(Workers):
         try:
             return stage_id, self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, InputError):
-                raise error.cause from error
-            reason = str(error).strip().splitlines()[-1]
-            raise InputError(f"a worker of Ray could not begin ({reason}): install the same on every node") from error
+            raise InputError(f"a worker of Ray could not begin (docs/ray.md): {error.cause}") from error
         except self.ray.exceptions.RayError:
             return stage_id, DIED
 
     def close(self) -> None:
         for reference in self.tasks:
             self.ray.cancel(reference, force=True)
-        if self.tasks:
-            self.ray.wait(list(self.tasks), num_returns=len(self.tasks), timeout=STOP_SECONDS)
-        self.tasks.clear()
 
 
-def _perform(folder: str, begin: Callable[[Stage], None], stage: Stage, journal: Journal, device: str) -> str:
-    """In a worker: perform a stage; InputError where this node is not as the command believes."""
+def _perform(
+    stage: Stage, journal: Journal, device: str, folder: str, modules: list[str], believed: tuple[str, Precision]
+) -> str:
+    """In a worker: perform a stage; InputError where this node has other numbers, or does not see the journal."""
     with suppress(OSError):
         os.chdir(folder)
-    begin(stage)
+    plugins.import_modules(modules)
+    asks = isinstance(stage, CellStage) and stage.cell.training.precision == "auto"
+    here = _code(), resolve_precision("auto", torch.device(device)) if asks else believed[1]
+    if here != believed:
+        raise InputError(
+            f"the node {platform.node()} has {' and '.join(here)}, the command {' and '.join(believed)}: take nodes of "
+            "one kind, with the same installed, or training.precision=float32"
+        )
     if not journal.folder(stage.id).is_dir():
         raise InputError(
             f"the node {platform.node()} does not see {journal.root}: give results= a folder that all nodes share"
@@ -167,19 +147,9 @@ def _perform(folder: str, begin: Callable[[Stage], None], stage: Stage, journal:
     return status
 
 
-def _begin(modules: list[str], code: str, device: str, auto: Precision, stage: Stage) -> None:
-    """In a worker: import what the command has registered; InputError where the node would give other numbers."""
-    plugins.import_modules(modules)
-    asks = isinstance(stage, CellStage) and stage.cell.training.precision == "auto"
-    here = resolve_precision("auto", torch.device(device)) if asks else auto
-    for what, own, asked in (("code", _code(), code), ("training.precision=auto", here, auto)):
-        if own != asked:
-            raise InputError(
-                f"{what} is {own} on the node {platform.node()} and {asked} to the command: take nodes of one kind, "
-                "with the same installed, or training.precision=float32"
-            )
-
-
+@cache
 def _code() -> str:
-    """The code that makes the numbers: the source digest, and torch's version."""
-    return f"{source_digest()} with torch {torch.__version__}"
+    """The code that makes the numbers: a digest of its source, wherever that lies, and torch's version."""
+    files = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return f"code {digest[:8]} with torch {torch.__version__}"
