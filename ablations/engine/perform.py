@@ -18,26 +18,23 @@ def perform(stage: Stage, journal: Journal, device: str, member: Member | None =
     """Run a stage unless it has its result, and return how it ended: "finished", "diverged", "failed" (the journal says
     why), or "elsewhere" where another process runs it."""
     with tried(journal.folder(stage.id) / STAGE_LOCK) as holder:
-        return ELSEWHERE if holder else _performed(stage, Bench(stage.id, journal, device, member))
-
-
-def _performed(stage: Stage, bench: Bench) -> str:
-    journal = bench.journal
-    if (before := journal.result(stage.id)) is not None:
-        return before.status
-    for half in bench.folder.glob(".*.safetensors.*"):
-        # Of a writer that was killed.
-        half.unlink()
-    try:
-        result = stage.run(bench)
-        journal.write_result(stage.id, result)
-    except Exception as error:
-        if isinstance(error, Damaged):
-            journal.forget_result(error.folder.name)
-        journal.write_failure(stage.id, Failure.of(error))
-        return "failed"
-    journal.discard(stage.id, STATUS, CHECKPOINT)
-    return result.status
+        if holder:
+            return ELSEWHERE
+        if (before := journal.result(stage.id)) is not None:
+            return before.status
+        for half in journal.folder(stage.id).glob(".*.safetensors.*"):
+            # Of a writer that was killed.
+            half.unlink()
+        try:
+            result = stage.run(Bench(stage.id, journal, device, member))
+            journal.write_result(stage.id, result)
+        except Exception as error:
+            if isinstance(error, Damaged):
+                journal.forget_result(error.folder.name)
+            journal.write_failure(stage.id, Failure.of(error))
+            return "failed"
+        journal.discard(stage.id, STATUS, CHECKPOINT)
+        return result.status
 
 
 def perform_all(

@@ -110,7 +110,6 @@ class Scheduler(Generic[S]):
             self.waiting[stage.id] = stage
             return Event("progress" if said else "elsewhere", stage, self.journal.progress(stage.id))
         if status == DIED and self.ranks[stage.id][0] != AGAIN:
-            self.journal.discard(stage.id, STATUS)
             self.ranks[stage.id] = (AGAIN, 0)
             self.waiting[stage.id] = stage
             return Event("retried", stage)

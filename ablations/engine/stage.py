@@ -24,7 +24,8 @@ Progress = Callable[[float], None]
 
 @dataclass
 class Bench:
-    """The things that a stage runs with: its id, a journal, a device, and a `member` beside others of its process."""
+    """The things that a stage runs with: its id, a journal, a device, a `member` beside others of its process, and the
+    time at which it last `reported` how far it is."""
 
     stage: str
     journal: Journal

@@ -17,12 +17,10 @@ def code_version(root: Path = ROOT) -> str:
     """The package's version and, in a checkout, 8 digits of the commit, "-dirty" where what makes numbers differs from
     it. Asked once: a process keeps the code that it started with."""
     number = version("diffusion-ablations")
-    git = partial(check_output, cwd=root, stderr=DEVNULL, text=True)
+    git, here = partial(check_output, cwd=root, stderr=DEVNULL, text=True), ("git", "--git-dir=.git")
     try:
-        if not (root / ".git").exists():
-            return number
-        commit = git(["git", "rev-parse", "--short=8", "HEAD"]).strip()
-        changed = git(["git", "diff", "--name-only", "HEAD", "--", *PACKAGES, "pyproject.toml"])
+        commit = git([*here, "rev-parse", "--short=8", "HEAD"]).strip()
+        changed = git([*here, "diff", "--name-only", "HEAD", "--", *PACKAGES, "pyproject.toml"])
     except (OSError, CalledProcessError):
         return number
     return f"{number}+{commit}{'-dirty' if changed else ''}"

@@ -10,13 +10,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
@@ -27,29 +25,22 @@ CONTEXT = multiprocessing.get_context("forkserver")
 DIED = "died"
 """The status of a stage whose worker ended before it: it was killed, ran out of memory, or lost its GPU."""
 
-Ended = tuple[str, str]
-"""A stage's id, and the status that it ended with."""
 
-
-class Workers(ABC):
+class Workers(Protocol):
     """Workers that run stages until they are closed, one for each of these devices, `most` side by side in each."""
 
     devices: list[str]
     most: int = 1
 
-    @abstractmethod
     def free(self) -> list[str]:
         """The device of each worker that has nothing to do."""
 
-    @abstractmethod
     def submit(self, stages: Sequence[Stage], device: str) -> None:
         """Have a free worker of this device run stages."""
 
-    @abstractmethod
-    def ended(self, seconds: float) -> list[Ended]:
-        """While stages run, those that have ended, as soon as there is one, or none after so many seconds."""
+    def ended(self, seconds: float) -> list[tuple[str, str]]:
+        """While stages run: the ids and statuses of those that have ended, once there are any, or none in so long."""
 
-    @abstractmethod
     def close(self) -> None:
         """End all workers, whatever they do; what is submitted afterwards has new ones."""
 
@@ -60,7 +51,7 @@ class ThisProcess(Workers):
     def __init__(self, journal: Journal, device: str) -> None:
         self.journal = journal
         self.devices = [device]
-        self.over: list[Ended] = []
+        self.over: list[tuple[str, str]] = []
 
     def free(self) -> list[str]:
         return [] if self.over else self.devices
@@ -68,7 +59,7 @@ class ThisProcess(Workers):
     def submit(self, stages: Sequence[Stage], device: str) -> None:
         perform_all(stages, self.journal, device, lambda stage, status: self.over.append((stage.id, status)))
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> list[tuple[str, str]]:
         over, self.over = self.over, []
         return over
 
@@ -82,11 +73,11 @@ class Worker:
     def __init__(self, device: str, *given: Any) -> None:
         self.device, self.given = device, given
         self.stages: list[str] = []
-        self.process: BaseProcess | None = None
+        self.process = CONTEXT.Process()
 
     def give(self, stages: Sequence[Stage]) -> None:
         """Have it run stages."""
-        if self.process is None or not self.process.is_alive():
+        if not self.process.is_alive():
             self.connection, theirs = CONTEXT.Pipe()
             self.process = CONTEXT.Process(target=_serve, args=(theirs, self.device, *self.given), daemon=True)
             self.process.start()
@@ -96,7 +87,7 @@ class Worker:
         with suppress(OSError):
             self.connection.send(stages)
 
-    def ended(self) -> list[Ended]:
+    def ended(self) -> list[tuple[str, str]]:
         """What it has said, or that it is dead."""
         try:
             stage_id, status = self.connection.recv()
@@ -107,7 +98,7 @@ class Worker:
 
     def stop(self) -> list[str]:
         """End its process, whatever that does; the stages that it had not ended."""
-        if self.process is not None:
+        if self.process.is_alive():
             self.process.kill()
             self.process.join()
         lost, self.stages = self.stages, []
@@ -127,7 +118,7 @@ class Processes(Workers):
     def submit(self, stages: Sequence[Stage], device: str) -> None:
         next(it for it in self.workers if it.device == device and not it.stages).give(stages)
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> list[tuple[str, str]]:
         under_way: dict[Any, Worker] = {worker.connection: worker for worker in self.workers if worker.stages}
         return [end for connection in wait(list(under_way), seconds) for end in under_way[connection].ended()]
 

@@ -22,7 +22,7 @@ from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
 from ablations.engine.stage import Stage
 from ablations.engine.version import PACKAGES, ROOT
-from ablations.engine.workers import DIED, Ended, Workers, end_if_lost
+from ablations.engine.workers import DIED, Workers, end_if_lost
 from ablations.launchers.protocol import Launcher
 from ablations.settings.plugins import classes as plugins
 from ablations.settings.request import check_device
@@ -104,14 +104,14 @@ class RayWorkers(Workers):
         task = self.perform.options(name=stage.kind, num_cpus=stage.threads, num_gpus=self.gpus)
         self.tasks[task.remote(stage, self.journal, device, *self.given)] = stage
 
-    def ended(self, seconds: float) -> list[Ended]:
+    def ended(self, seconds: float) -> list[tuple[str, str]]:
         done, _ = self.ray.wait(list(self.tasks), timeout=seconds)
         # Nodes may have joined, or be gone.
         threads = next(iter(self.tasks.values())).threads
         self.devices = self.devices[:1] * max(1, held_by(self.ray, threads, self.gpus))
         return [self._end(reference, self.tasks.pop(reference).id) for reference in done]
 
-    def _end(self, reference: Any, stage_id: str) -> Ended:
+    def _end(self, reference: Any, stage_id: str) -> tuple[str, str]:
         try:
             return stage_id, self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
