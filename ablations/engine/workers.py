@@ -144,8 +144,8 @@ def _serve(connection: Connection, device: str, journal: Journal, begin: Callabl
         end_if_lost(stage, status, device)
         connection.send((stage.id, status))
 
-    # The driver may be gone.
-    with suppress(EOFError, BrokenPipeError):
+    # The driver may be gone, or the disk be so full that not even a failure can be written.
+    with suppress(EOFError, OSError):
         while True:
             perform_all(connection.recv(), journal, device, told)
 
