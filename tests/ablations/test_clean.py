@@ -42,7 +42,7 @@ def test_it_says_first_and_frees_what_no_grid_names_when_it_is_told_to(results, 
     assert left(results) == "abc"
     assert Journal(results / ".stages").result("a") is not None
     assert main([f"results={results}"]) == 0
-    assert capsys.readouterr().out == "0 stages of 3, 0 B: named by no grid or search\n"
+    assert capsys.readouterr().out == "0 stages of 3, 0 bytes: named by no grid or search\n"
 
 
 def test_while_a_command_is_at_work_nothing_goes(results, capsys):
