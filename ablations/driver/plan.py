@@ -21,7 +21,7 @@ from ablations.results.folder import read_grid_json
 from ablations.settings.cell import Cell
 from ablations.settings.identity import cell_id
 from ablations.stages.graph import missing, once, stages_of
-from ablations.stages.metrics import FloorStage, check, check_labels, floor_of, metric_floors, metric_stages
+from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors, metric_stages
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH
@@ -74,9 +74,7 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
     ):
         if len(shared) > 1:
             raise InputError(f"a grid {one}: run it once per {key}=… with a name=… each")
-    for cell in cells:
-        check(cell)
-    check_labels(cells)
+    check(cells)
     data = cells[0].data.load()
     try:
         return Conditions(data, extractor_identity(cells[0]) if judged else None, launcher, devices)

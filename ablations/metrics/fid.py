@@ -119,9 +119,6 @@ class FidInfinity(Metric):
     of = ("images",)
     extracts = True
 
-    def fewest(self, width: int) -> int:
-        return fewest(width)
-
     def compute(self, judged: Judged) -> float:
         features = judged.generated.features
         return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))

@@ -115,10 +115,6 @@ class Metric(ABC):
         """The scores of the classes, by label, which are kept as a curve; none unless it is overridden."""
         return {}
 
-    def fewest(self, width: int) -> int:
-        """The fewest images or points of a set that it has a score for, where they have so many features."""
-        return 1
-
     @classmethod
     def column(cls, against: str, extractor: str | None) -> MetricColumn:
         """The column of values against a set called so (train, val, test), by this extractor (None for points)."""

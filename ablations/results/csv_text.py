@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
+
 from ablations.engine.journal import Curves
+from analysis.csv_files import read_csv
 from analysis.guarded import guarded
 
 MOST_POINTS, EARLY = 250, 50
@@ -18,8 +19,6 @@ MOST_POINTS, EARLY = 250, 50
 
 def rows_of(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """The rows of a CSV file that has these columns."""
-    from analysis.csv_files import read_csv
-
     return [{str(key): value for key, value in row.items()} for row in read_csv(path, columns).to_dict("records")]
 
 
@@ -35,12 +34,10 @@ def number(value: float) -> str:
 
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     """Lines as CSV, empty where a line lacks a column; values that a spreadsheet would execute are made harmless."""
-    rows: list[str] = []
-    writer = csv.DictWriter(SimpleNamespace(write=rows.append), columns, restval="")
-    for line in (dict(zip(columns, columns, strict=True)), *lines):
-        writer.writerow({name: guarded(value) if isinstance(value, str) else value for name, value in line.items()})
-    # For the sake of its own line end, \r\n, the writer quotes a carriage return, at which spreadsheets begin a row.
-    return "".join(row.removesuffix("\r\n") + "\n" for row in rows)
+    table = pd.DataFrame(lines, columns=list(columns), dtype=object).rename(columns=guarded)
+    safe = table.map(lambda value: guarded(value) if isinstance(value, str) else value)
+    # At a carriage return, which is quoted for the sake of this line end, spreadsheets begin a row.
+    return safe.to_csv(index=False, lineterminator="\r\n").replace("\r\n", "\n")
 
 
 def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:

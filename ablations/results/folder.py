@@ -29,7 +29,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.results import autoencoders
-from ablations.results.csv_text import csv_text, curve_rows, number, rows_of, union
+from ablations.results.csv_text import csv_text, curve_rows, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
@@ -37,15 +37,13 @@ from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
 from analysis.schema import CURVES, DECLARATIONS, HELD_OUT, KEYS, NEAREST
 
-LEFT_OUT = ("bound_per_t/", "cost/")
-"""The prefixes of curves that stay in the journal: bounds on other splits, and an earlier version's times."""
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
 
 
 def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal, data: Data) -> None:
     """Write all files of the folder."""
-    declarations = declared(read_grid_json(folder), head, seen=holds_finished(folder))
+    declarations = declared(read_grid_json(folder), head)
     write_samples(folder / "samples", records, journal, data)
     autoencoders.write(folder, records, journal, data)
     write_frames(folder, head | {DECLARATIONS: declarations}, records, journal)
@@ -57,7 +55,7 @@ def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], 
     lines = curve_rows(curves | autoencoders.curves(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", csv_text(CURVES, (row for row in lines if not row["curve"].startswith(LEFT_OUT))))
+    write_text(folder / "curves.csv", csv_text(CURVES, lines))
     write_json(folder / "grid.json", head)
 
 
@@ -108,24 +106,16 @@ def read_grid_json(folder: Path) -> dict[str, Any] | None:
     return head
 
 
-def holds_finished(folder: Path) -> bool:
-    """True where a row of a results folder has finished; False where it cannot be read."""
-    try:
-        return any(row["status"] == "finished" for row in rows_of(folder / "runs.csv", ("status",)))
-    except InputError:
-        return False
-
-
-def declared(before: dict[str, Any] | None, now: dict[str, Any], *, seen: bool) -> list[dict[str, Any]]:
+def declared(before: dict[str, Any] | None, now: dict[str, Any]) -> list[dict[str, Any]]:
     """The declarations of a grid: what was to be compared, and when that was declared. None is ever removed.
 
-    The present one is added where it is another; `seen` tells whether the folder held finished runs by then. A
-    grid.json that was written before declarations were kept is the first one, at an unknown time.
+    The present one is added where it is another; `seen` tells whether runs had finished by then. A grid.json that was
+    written before declarations were kept is the first one, at an unknown time.
     """
     kept: list[dict[str, Any]] = []
     if before is not None:
         kept = before.get(DECLARATIONS) or [{"time": None, "seen": False, **_said_in(before)}]
-    declaration = _said_in(now)
+    declaration, seen = _said_in(now), bool(before and (before.get("round") or {"finished": 1})["finished"])
     if kept and _said_in(kept[-1]) == declaration:
         return kept
     return [*kept, {"time": utc_now(), "seen": seen, **declaration}]

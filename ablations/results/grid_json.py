@@ -16,27 +16,13 @@ from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
-from diffusion_core.encodings import GreyLevels
-
-DENSITY = "Gaussian density"
-BINS = "Gaussian over grey-level bins"
 
 
 def decoder(data: Data, runs: list[Run]) -> str:
     """The decoder of L_0, in pixels and in latents."""
+    names = {True: "Gaussian over grey-level bins", False: "Gaussian density"}
     in_bins = (bool(data.encoding.grey_levels) and not item.cell.space.encoded for item in runs)
-    return ", of codes a ".join(dict.fromkeys(BINS if own else DENSITY for own in in_bins))
-
-
-def bins_of(data: Data, runs: list[Run]) -> list[str]:
-    """A footnote on the bounds of pixels and of latents, where they differ in more than the space."""
-    spaces = {item.cell.space.encoded for item in runs}
-    if len(spaces) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
-        return []
-    return [
-        f"P(x|z) takes a grey level whole, and pixels are dequantised to {data.encoding.width} values of 8 bits each, "
-        "which their diffusion has to code as well: both bound the same probability, the pixels' less tightly."
-    ]
+    return ", of codes a ".join(dict.fromkeys(names[own] for own in in_bins))
 
 
 def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
@@ -70,10 +56,6 @@ def head_of(
     judged = any(item.cell.evaluation.quality for item in runs)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     warned = cautions(extractor, n) if extractor and judged else []
-    if judged and floor and not floor.metrics:
-        warned.append(
-            f"No floor is shown: no held-out split has n = {n} {kind}, and what fewer score is another value."
-        )
     return {
         "name": grid.name,
         "question": grid.file.question,
@@ -108,7 +90,7 @@ def head_of(
         "own_steps": grid.file.set.get("training.steps"),
         "own_seeds": None if grid.file.seeds == "auto" else grid.file.seeds,
         "rungs": max(item.cell.evaluation.rungs for item in runs),
-        "footnotes": [*grid.file.footnotes, *bins_of(data, runs), *warned],
+        "footnotes": [*grid.file.footnotes, *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],
         "cells": {p.cell_id: p.levels for p in runs},
         "stages": list(dict.fromkeys(stage.id for item in runs for stage in item.stages)),

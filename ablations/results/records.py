@@ -15,7 +15,6 @@ from ablations.grids.grid import Run
 from ablations.settings.identity import parameters
 from ablations.stages.graph import needed_by
 from ablations.stages.stage import FINISHED_AT, Stage
-from ablations.stages.training import TrainingStage
 from analysis.schema import FIRST_RESULT, MACHINE, NUMERICS, RUNG, RUNG_SECONDS, SETS, SEVERAL, TRACEBACK, VERSIONS
 
 NOT_RUN = "not run yet"
@@ -76,8 +75,7 @@ def record(run: Run, journal: Journal) -> Record:
                 reason = f"guide: {result.reason}" if stage.kind == "guide" else result.reason
                 return Record(run, result.status, reason, {}, curves, metadata)
             failure = failure_of(stage, run.stages, journal)
-            metadata |= {TRACEBACK: failure.traceback} if failure.traceback else {}
-            return Record(run, failure.status, failure.message, {}, curves, metadata)
+            return Record(run, failure.status, failure.message, {}, curves, metadata | {TRACEBACK: failure.traceback})
     return finished(run, done, journal)
 
 
@@ -103,7 +101,7 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
     for stage, result in more:
         if stage.fills:
             metrics, curves = metrics | result.metrics, curves | result.curves
-        elif seconds := rung_seconds(stage, result, journal):
+        elif seconds := result.metrics.get(RUNG_SECONDS):
             metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + seconds
     unmeasured = tuple(
         f"{stage.fills or stage.doing} was not measured: {failure.message}"
@@ -112,15 +110,6 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
     )
     metadata = metadata_of([*done, *more], run.digest, unmeasured)
     return Record(run, "finished", "", metrics, curves, metadata, unmeasured)
-
-
-def rung_seconds(stage: Stage, result: Result, journal: Journal) -> float:
-    """The seconds that were spent for a rung alone: on its score, or on the end of a training of so many steps."""
-    if not isinstance(stage, TrainingStage):
-        return result.metrics.get(RUNG_SECONDS, 0.0)
-    before = journal.result(stage.before) if stage.before else None
-    began = before.metrics["cost/train_seconds"] if before else 0.0
-    return 0.0 if stage.on_the_way else result.metrics["cost/train_seconds"] - began
 
 
 def curves_of(done: Results) -> Curves:

@@ -70,9 +70,6 @@ def write_history(folder: Path, history: Sequence[dict[str, float]]) -> None:
 
 
 def read_history(folder: Path) -> History:
-    """The reports so far, for whoever watches; none where the file is missing, or no such reports."""
-    try:
-        lines = (folder / HISTORY).read_text(encoding="utf-8").splitlines()
-        return [report for report in map(json.loads, lines) if "step" in report]
-    except (FileNotFoundError, ValueError, TypeError):
-        return []
+    """The reports so far, for whoever watches."""
+    path = folder / HISTORY
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []

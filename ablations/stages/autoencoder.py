@@ -87,12 +87,11 @@ class AutoencoderStage(Stage):
 class ReconstructionStage(Stage):
     """The reconstructions of test images by an autoencoder, judged."""
 
-    autoencoder: str
     kind = "reconstruction"
     doing = "reconstructions"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        encoding = load_encoding(self.cell, data, bench.journal, self.autoencoder, device)
+        encoding = load_encoding(self.cell, data, bench.journal, self.needs[0], device)
         assert isinstance(encoding, LatentCode), "the data themselves are not reconstructed"
         images = data.images["test"].to(device)
         made = encoding.reconstruct(images)
@@ -160,7 +159,7 @@ def reconstruction_of(cell: Cell, autoencoder: str, extractor: str | None) -> Re
     """The stage that judges an autoencoder's reconstructions, with this extractor where samples are judged."""
     judge = extractor if "test" in cell.evaluation.quality else None
     content = {"stage": "reconstruction", "autoencoder": autoencoder, "extractor": judge}
-    return ReconstructionStage(content_hash(content), cell, (autoencoder,), autoencoder=autoencoder)
+    return ReconstructionStage(content_hash(content), cell, (autoencoder,))
 
 
 def psnr(images: Tensor, originals: Tensor, levels: int) -> float:

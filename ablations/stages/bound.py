@@ -15,7 +15,6 @@ import math
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Curves, Result
-from ablations.engine.stage import Bench, Progress
+from ablations.engine.stage import Bench
 from ablations.settings.budget import bound_passes
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut
@@ -39,7 +38,6 @@ from diffusion_core.fitting import bound_terms, noise_moments
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import Bound, Terms, bound, continuous_bound, estimate_variance, own_error
 from diffusion_core.ode import flow_likelihood
-from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Fitted
@@ -61,23 +59,18 @@ class FitStage(Stage):
         seeds too."""
         whole = load_learner(self.cell, data, bench.journal, self.parts, device).diffusion
         diffusion = given(whole, labels_of(self.cell, data, "train"))
-        plan, began = self.cell.evaluation, time.monotonic()
-        images = data.images["train"].to(diffusion.device)
-        shares = 1 + self.cell.spacing.fitted
-        asked = {"draws": plan.fit, "seed": self.cell.seed}
-        moments = noise_moments(diffusion, images, **asked, progress=lambda share: bench.progress(share / shares))
+        images, began = data.images["train"].to(diffusion.device), time.monotonic()
+        asked: dict[str, Any] = {"draws": self.cell.evaluation.fit, "seed": self.cell.seed, "progress": bench.progress}
+        moments = noise_moments(diffusion, images, **asked)
         fitted = {name: getattr(moments, name) for name in MOMENTS}
         if self.cell.spacing.fitted:
             if isinstance(self.cell.variance, Fitted):
                 diffusion.fit(self.cell.variance.x0_variance(moments))
-            terms = bound_terms(diffusion, images, **asked, progress=lambda share: bench.progress((1 + share) / 2))
-            fitted[TERMS] = terms.cpu()
-        finite = not any(bool(values.isnan().any()) for values in fitted.values())
-        t = [float(t) for t in range(1, self.cell.horizon + 1)]
-        curves: Curves = {"noise_told": (t, moments.noise.tolist()), "x0_error": (t, moments.error.tolist())}
+            fitted[TERMS] = bound_terms(diffusion, images, **asked).cpu()
         write_artifact(bench.folder, FIT, fitted)
+        finite = not any(bool(values.isnan().any()) for values in fitted.values())
         costs = {"cost/fit_seconds": time.monotonic() - began}
-        return ended(costs, curves=curves) if finite else ended(costs, "the predicted noise is not finite")
+        return ended(costs, "" if finite else "the predicted noise is not finite")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,85 +92,81 @@ class BoundStage(Stage):
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         if reason := diverged_before(bench.journal, self.parts):
             return ended({}, reason)
-        learner = load_learner(self.cell, data, bench.journal, self.parts, device) if self.cell.horizon else None
-        whole = learner.diffusion if learner else load(self.cell, data, bench.journal, self.parts, device)
         cell, plan, name = self.cell, self.cell.evaluation, SHORT[self.held_out]
+        whole = load(cell, data, bench.journal, self.parts, device)
         images, model = data.images[self.held_out].to(whole.device), given(whole, labels_of(cell, data, self.held_out))
         began = time.monotonic()
         scored = bound_of(cell, model, images)
-        metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": time.monotonic() - began}
-        nll = metrics[f"nll/{name}"]
-        if math.isfinite(nll) and self.rung:
-            return ended({f"nll/{name}": nll, RUNG_SECONDS: metrics["cost/bound_seconds"]})
-        reason = "" if math.isfinite(nll) else f"the {self.doing if self.rung else 'bound'} is not finite"
-        if not reason and plan.estimates and isinstance(model, Diffusion) and learner is not None:
-            metrics[f"bound_variance/{name}"] = estimate_variance(
-                model, learner.timesteps, images, draws=plan.estimates, batch=cell.training.batch, seed=plan.seed
-            )
-        if not reason:
-            metrics |= self._further(model, whole, images, bench)
-        flag = remarkable(nll, data.encoding.uniform_bits) if self.held_out == "test" and bound_was_meant(cell) else ""
-        remarks = "\n".join(filter(None, (flag, remark_on_fit(cell, bench.journal, self.parts))))
+        metrics = self._kept("nll", scored, bench.folder)
+        seconds = time.monotonic() - began
+        if not math.isfinite(metrics[f"nll/{name}"]):
+            return ended(metrics, f"the {self.doing} is not finite")
+        if self.rung:
+            return ended({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: seconds})
+        metrics["cost/bound_seconds"] = seconds
+        if plan.estimates and isinstance(model, Diffusion):
+            times = load_learner(cell, data, bench.journal, self.parts, device).timesteps
+            asked = {"draws": plan.estimates, "batch": cell.training.batch, "seed": plan.seed}
+            metrics[f"bound_variance/{name}"] = estimate_variance(model, times, images, **asked)
+        metrics |= self._further(model, images, bench)
         k = [float(k) for k in range(1, len(scored.per_step) + 1)]
-        return ended(metrics, reason, remarks, {f"bound_per_t/{name}": (k, scored.per_step.tolist())} if k else {})
+        curves: Curves = {"bound_per_t/test": (k, scored.per_step.tolist())} if k and name == "test" else {}
+        return ended(metrics, remark=remark_on_fit(cell, bench.journal, self.parts), curves=curves)
 
-    def _kept(self, metric: str, terms: Terms, folder: Path) -> dict[str, float]:
-        """The numbers of a likelihood whose parts per image are written."""
-        write_artifact(folder, PER_IMAGE[f"{metric}/test"], terms.parts)
-        return means_of(f"{metric}/{SHORT[self.held_out]}", terms)
-
-    def _further(self, model: Model, whole: Model, images: Tensor, bench: Bench) -> dict[str, float]:
-        """The metrics of all likelihoods beyond the bound that are asked for; `whole` is the model without labels."""
-        plan, (done, *passes) = self.cell.evaluation, bound_passes(self.cell, self.held_out)
-        total = max(1, done + sum(passes))
-        likelihoods = (
-            ("continuous", plan.continuous, self._continuous, model),
-            ("ode", plan.ode, self._flow, model),
-            ("iwae", plan.iwae, self._weighted, model),
-            ("unlabelled", passes[-1], self._unlabelled, whole),
-        )
-        metrics: dict[str, float] = {}
-        for (name, asked, measure, of), its in zip(likelihoods, passes, strict=True):
+    def _further(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
+        """The metrics of all likelihoods beyond the bound that are asked for."""
+        plan, metrics = self.cell.evaluation, dict[str, float]()
+        likelihoods = {
+            "continuous": (plan.continuous, self._continuous),
+            "ode": (plan.ode, self._flow),
+            "iwae": (plan.iwae, self._weighted),
+            "unlabelled": (bound_passes(self.cell, self.held_out)[-1], self._unlabelled),
+        }
+        for name, (asked, measure) in likelihoods.items():
             if asked:
-                # Bound now: a closure would see the passes of a later one.
-                progress = partial(lambda before, own, share: bench.progress((before + share * own) / total), done, its)
                 began = time.monotonic()
-                metrics |= measure(of, images, bench.folder, progress)
+                metrics |= measure(model, images, bench)
                 metrics[f"cost/{name}_seconds"] = time.monotonic() - began
-            done += its
         return metrics
 
-    def _continuous(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+    def _continuous(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a bound in continuous time"
         plan = self.cell.evaluation
         terms = continuous_bound(model, images, draws=plan.continuous, seed=plan.seed)
-        return self._kept("nll_continuous", terms, folder)
+        return self._kept("nll_continuous", terms, bench.folder)
 
-    def _unlabelled(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
-        return self._kept("nll_unlabelled", bound_of(self.cell, model, images), folder)
+    def _unlabelled(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
+        assert isinstance(model, Diffusion), "only a chain is told labels"
+        return self._kept("nll_unlabelled", bound_of(self.cell, model.given(None), images), bench.folder)
 
-    def _flow(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+    def _flow(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         assert isinstance(model, Diffusion), "only a chain has a probability flow"
         plan = self.cell.evaluation
         asked = {"steps": plan.ode_steps, "probes": plan.ode, "seed": plan.seed}
-        scored = flow_likelihood(model, images, **asked, progress=progress)
-        return self._totals("nll_ode", scored.total, folder, probe_se=scored.probe_error)
+        scored = flow_likelihood(model, images, **asked, progress=bench.progress)
+        return self._kept("nll_ode", scored.total, bench.folder, probe_se=scored.probe_error)
 
-    def _weighted(self, model: Model, images: Tensor, folder: Path, progress: Progress) -> dict[str, float]:
+    def _weighted(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
         plan, captured = self.cell.evaluation, self.cell.training.captured
-        asked: dict[str, Any] = {"draws": plan.iwae, "seed": plan.seed, "steps": plan.horizon, "progress": progress}
+        asked: dict[str, Any] = {"draws": plan.iwae, "seed": plan.seed, "steps": plan.horizon}
         with model.network_in("float32", captured=captured) if isinstance(model, Diffusion) else nullcontext():
-            scored = importance_weighted(model, images, **asked)
-        loose = self._totals("looseness", scored.looseness, folder, draw_se=own_error(scored.loose_halves))
-        return self._totals("nll_iwae", scored.total, folder, draw_se=own_error(scored.halves)) | loose
+            scored = importance_weighted(model, images, **asked, progress=bench.progress)
+        loose = self._kept("looseness", scored.looseness, bench.folder, draw_se=own_error(scored.loose_halves))
+        return self._kept("nll_iwae", scored.total, bench.folder, draw_se=own_error(scored.halves)) | loose
 
-    def _totals(self, metric: str, each: Tensor, folder: Path, **errors: float) -> dict[str, float]:
-        """The mean of values per image, which are written, and its errors; between single probes there is none, NaN."""
-        write_artifact(folder, PER_IMAGE[f"{metric}/test"], {"total": each})
-        name, errors = f"{metric}/{SHORT[self.held_out]}", {"se": float(each.std() / len(each) ** 0.5)} | errors
+    def _kept(self, metric: str, scored: Terms | Tensor, folder: Path, **errors: float) -> dict[str, float]:
+        """The mean of a likelihood per image, which is written, of its parts, and their errors: from images and draws
+        together, and from draws alone. Between single probes there is none, NaN."""
+        parts = scored.parts if isinstance(scored, Terms) else {}
+        total = scored.total if isinstance(scored, Terms) else scored
+        if isinstance(scored, Bound):
+            errors["draw_se"] = scored.draw_error
+        write_artifact(folder, PER_IMAGE[f"{metric}/test"], parts or {"total": total})
+        name, errors = f"{metric}/{SHORT[self.held_out]}", {"se": float(total.std() / len(total) ** 0.5)} | errors
+        means = {name: total} | {f"{name}_{part}": values for part, values in parts.items()}
         known = {f"{name}_{error}": value for error, value in errors.items() if not math.isnan(value)}
-        return {name: float(each.mean())} | known
+        return {name: float(values.mean()) for name, values in means.items()} | known
 
 
 def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
@@ -188,34 +177,6 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     with model.network_in("float32", captured=cell.training.captured):
         times = Stratification(plan.exact, plan.strata)
         return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
-
-
-def means_of(metric: str, terms: Terms) -> dict[str, float]:
-    """The bound, its parts and its standard errors, by metric name: from images and draws together, and from draws
-    alone."""
-    means = {"": terms.total, **{f"_{part}": values for part, values in terms.parts.items()}}
-    errors = {"_se": terms.standard_error} | ({"_draw_se": terms.draw_error} if isinstance(terms, Bound) else {})
-    return {f"{metric}{part}": float(values.mean()) for part, values in means.items()} | {
-        f"{metric}{error}": value for error, value in errors.items()
-    }
-
-
-def bound_was_meant(cell: Cell) -> bool:
-    """True where a large bound means that training achieved little.
-
-    With fewer steps than the network was trained on, the bound may be large: that is a finding about σ². And an
-    autoencoder with a small weight of KL was never asked to make its code cheap.
-    """
-    all_steps = cell.horizon == 0 or cell.evaluation.horizon in (None, cell.horizon)
-    return all_steps and not (isinstance(cell.space, Latents) and cell.space.kl_weight < 1)
-
-
-def remarkable(nll: float, uniform_bits: float | None) -> str:
-    """The remark on a finite bound that is more than twice that of a code that knows nothing of the data; "" for
-    others. It is a value like any other: samples of such a network may be good, and more steps may mend it."""
-    if uniform_bits is None or not 2 * uniform_bits < nll < math.inf:
-        return ""
-    return f"the bound, {nll:.2f} bits/dim, is above twice the uniform code's {uniform_bits:.2f}"
 
 
 def parts_read(cell: Cell, parts: Parts, steps: int | None, reads_variance: bool = True) -> Parts:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any
 
 from ablations.engine.journal import Journal
 from ablations.settings import budget
@@ -24,8 +24,6 @@ from ablations.stages.stage import Stage
 from ablations.stages.training import GuideStage, TrainingStage, cut, linked, segment_of
 from diffusion_core.averages import Tracked
 from diffusion_core.precision import Precision
-
-S = TypeVar("S", bound=Stage)
 
 
 def parts_of(cell: Cell, digest: str, precision: Precision) -> Parts:
@@ -59,8 +57,13 @@ def stages_of(
     if parts.fit is not None:
         stages.append(FitStage(parts.fit, cell, needs, parts=replace(parts, fit=None)))
         needs = (*needs, parts.fit)
-    guides, read = _guides(cell, parts, needs, (digest, precision, extractor))
-    guiding = tuple(guide for guide in (read.guide, read.tuned) if guide is not None)
+    read, guides = parts_read(cell, parts, cell.sampler.steps, cell.sampler.reads_variance), list[Stage]()
+    guiding = () if read.guide is None else (read.guide,)
+    if guiding and cell.guidance.by == "cell":
+        guides.append(GuideStage(**vars(segment_of(guiding_cell(cell), digest, precision, parts.autoencoder))))
+    if cell.guidance.guides and cell.horizon and cell.guidance.scale == "auto":
+        guides.append(guidance_of(cell, read, extractor, (*needs, *guiding)))
+        read, guiding = replace(read, tuned=guides[-1].id), (*guiding, guides[-1].id)
     for split in HELD_OUT:
         if cell.space.likelihood:
             of_bound = parts_read(cell, parts, cell.evaluation.horizon)
@@ -77,8 +80,8 @@ def stages_of(
         stages.append(reconstruction_of(cell, parts.autoencoder, extractor))
     # With `rate=wsd` finished trainings are scored, and not the trunk.
     ends = [one for one in segments if one.on_the_way == (cell.training.rate != "wsd")]
-    bounds = [_bound_at(segment, cell, parts) for segment in ends if segment.rung in scored]
-    return [*stages, *bounds, *(_samples_at(one, cell, parts, extractor) for one in ends if one.rung in judged)]
+    stages += [_at_rung(one, cell, parts, extractor, judged=False) for one in ends if one.rung in scored]
+    return stages + [_at_rung(one, cell, parts, extractor, judged=True) for one in ends if one.rung in judged]
 
 
 def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -98,42 +101,18 @@ def asked_rungs(cell: Cell, parts: Parts) -> tuple[tuple[int, ...], tuple[int, .
     return steps if scored else (), steps[-plan.judged_rungs :] if judged and plan.judged_rungs else ()
 
 
-def _bound_at(segment: TrainingStage, cell: Cell, parts: Parts) -> BoundStage:
-    """The bound at a rung: with fewer draws, and with the average that is tracked."""
-    scored, (read, own) = replace(cell, evaluation=cell.evaluation.at_rung, average=Tracked()), _rung(segment, parts)
-    content = bound_content(scored, read, "validation") | {"stage": "rung", "step": segment.rung}
+def _at_rung(segment: TrainingStage, cell: Cell, parts: Parts, extractor: str | None, judged: bool) -> Stage:
+    """The score at a rung: of samples where they are judged, else the bound, of fewer draws and of the average that is
+    tracked."""
+    read, needs = Parts(parts.training if segment.on_the_way else segment.id), (parts.autoencoder, segment.id)
+    own: dict[str, Any] = {"needs": tuple(filter(None, needs)), "rung": segment.rung}
+    own["parts"], mark = Parts(segment.id, None, parts.autoencoder), {"stage": "rung", "step": segment.rung}
+    if judged:
+        content = samples_content(cell, read, "test", extractor, 1) | mark
+        return SamplesStage(content_hash(content), cell, held_out="test", sets=1, **own)
+    scored = replace(cell, evaluation=cell.evaluation.at_rung, average=Tracked())
+    content = bound_content(scored, read, "validation") | mark
     return BoundStage(content_hash(content), scored, held_out="validation", **own)
-
-
-def _samples_at(segment: TrainingStage, cell: Cell, parts: Parts, extractor: str | None) -> SamplesStage:
-    read, own = _rung(segment, parts)
-    content = samples_content(cell, read, "test", extractor, 1) | {"stage": "rung", "step": segment.rung}
-    return SamplesStage(content_hash(content), cell, held_out="test", sets=1, **own)
-
-
-def _rung(segment: TrainingStage, parts: Parts) -> tuple[Parts, dict[str, Any]]:
-    """The training that the id of a score at a rung reads, and what its stage has."""
-    needs = tuple(filter(None, (parts.autoencoder, segment.id)))
-    own = {"needs": needs, "parts": Parts(segment.id, None, parts.autoencoder), "rung": segment.rung}
-    return Parts(parts.training if segment.on_the_way else segment.id), own
-
-
-def _guides(
-    cell: Cell, parts: Parts, needs: tuple[str, ...], here: tuple[str, Precision, str | None]
-) -> tuple[list[Stage], Parts]:
-    """The stages that a cell's samples wait for where they are guided, and what these read; `needs` are those of its
-    other scores, `here` is as in `stages_of`."""
-    read = parts_read(cell, parts, cell.sampler.steps, cell.sampler.reads_variance)
-    stages, (digest, precision, extractor) = list[Stage](), here
-    if read.guide is not None and cell.guidance.by == "cell":
-        guide = segment_of(guiding_cell(cell), digest, precision, parts.autoencoder)
-        stages.append(GuideStage(**vars(guide)))
-    if cell.guidance.guides and cell.horizon and cell.guidance.scale == "auto":
-        waits = needs if read.guide is None else (*needs, read.guide)
-        tuning = guidance_of(cell, read, extractor, waits)
-        read = replace(read, tuned=tuning.id)
-        stages.append(tuning)
-    return stages, read
 
 
 def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
@@ -142,31 +121,31 @@ def training_of(stages: Iterable[Stage]) -> TrainingStage | None:
     return next((stage for stage in found if not stage.rung), None)
 
 
-def once(stages: Iterable[S]) -> list[S]:
+def once(stages: Iterable[Stage]) -> list[Stage]:
     """Every stage once, each after those that it needs. A shared stage waits only for what all its cells need; the
     segments of a training that cells cut differently are one chain."""
-    by_id: dict[str, S] = {}
+    by_id: dict[str, Stage] = {}
     for stage in stages:
         earlier = by_id.setdefault(stage.id, stage)
         needs = tuple(need for need in earlier.needs if need in stage.needs)
         by_id[stage.id] = replace(earlier, needs=needs, rung=min(earlier.rung, stage.rung))
     trainings = [stage for stage in by_id.values() if isinstance(stage, TrainingStage)]
-    by_id |= {stage.id: cast("S", stage) for stage in linked(trainings)}
+    by_id |= {stage.id: stage for stage in linked(trainings)}
     return _in_order(by_id.values(), by_id.values())
 
 
-def needed_by(stage: S, stages: Iterable[S]) -> list[S]:
+def needed_by(stage: Stage, stages: Iterable[Stage]) -> list[Stage]:
     """The stages that lead to one of them, in order, itself last."""
     return _in_order([stage], stages)
 
 
-def validated(stages: Iterable[S]) -> list[S]:
+def validated(stages: Iterable[Stage]) -> list[Stage]:
     """The stages of a cell that its values on validation rest on; they read no test data."""
     stages = list(stages)
     return _in_order([stage for stage in stages if stage.validates], stages)
 
 
-def missing(stages: Iterable[S], journal: Journal) -> list[S]:
+def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
     """The stages that have no result yet, in order. A segment on its way is only missing for one that needs it."""
     stages = list(stages)
     asked = (stage for stage in stages if not (isinstance(stage, TrainingStage) and stage.on_the_way))
@@ -174,12 +153,12 @@ def missing(stages: Iterable[S], journal: Journal) -> list[S]:
     return _in_order(asked, stages, done)
 
 
-def _in_order(asked: Iterable[S], stages: Iterable[S], done: Container[str] = ()) -> list[S]:
+def _in_order(asked: Iterable[Stage], stages: Iterable[Stage], done: Container[str] = ()) -> list[Stage]:
     """The stages asked for, and all that these need, each after what it needs; without those that are done, and what
     only these need."""
-    by_id, found = {stage.id: stage for stage in stages}, dict[str, S]()
+    by_id, found = {stage.id: stage for stage in stages}, dict[str, Stage]()
 
-    def visit(stage: S) -> None:
+    def visit(stage: Stage) -> None:
         if stage.id not in found and stage.id not in done:
             for need in (by_id[name] for name in stage.needs if name in by_id):
                 visit(need)

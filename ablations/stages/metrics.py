@@ -7,7 +7,6 @@ the samples that it reads, and so is its floor; the metrics that every cell has 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import cast
@@ -18,8 +17,7 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Result
 from ablations.engine.stage import Bench
-from ablations.metrics.extractors import architecture_of
-from ablations.metrics.judging import against, extractor_of, set_size, yardstick_of
+from ablations.metrics.judging import against, set_size, yardstick_of
 from ablations.metrics.metric import Metric
 from ablations.metrics.registry import DEFAULT, is_for, metric_of, refuse_foreign
 from ablations.metrics.sets import Examined
@@ -43,10 +41,7 @@ class MetricStage(Stage):
     held_out: HeldOut
     fills: str
     kind = "metric"
-
-    @property
-    def doing(self) -> str:
-        return f"judged by {self.metric}"
+    doing = "samples judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
@@ -72,23 +67,21 @@ class FloorStage(Stage):
     doing = "real images judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
-        extractor = extractor_of(self.cell)
-        yardstick = yardstick_of(self.cell, "test", data, device)
-        names, n = HELD_OUT[: 1 if yardstick.held_out is None else 2], self.cell.evaluation.n
+        yardstick, n = yardstick_of(self.cell, "test", data, device), self.cell.evaluation.n
+        extractor, names = yardstick.real.extractor, HELD_OUT[: 1 if yardstick.held_out is None else 2]
         splits = [data.images[split].to(device) for split in names]
         labels = [data.labels[split] for split in names] if data.labels.keys() >= set(names) else None
         if yardstick.held_out is not None:
             together = torch.cat(labels) if labels else None
             yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
-        metadata = {} if extractor is None else {"extractor": extractor.name, "digest": extractor.digest}
-        if extractor is not None and extractor.accuracy is not None:
-            metadata["accuracy"] = str(extractor.accuracy)
         sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
-        if not sets:
-            return ended({}, metadata=metadata)
-        named = None if self.metric is None else [metric_of(self.metric)]
-        scores = yardstick.scores(named, sets, own) if named else yardstick.default_scores(sets)
-        return ended(scores, metadata=metadata)
+        scores: dict[str, float] = {}
+        if sets and self.metric is None:
+            scores = yardstick.default_scores(sets)
+        elif sets and self.metric is not None:
+            scores = yardstick.scores([metric_of(self.metric)], sets, own)
+        accuracy = None if extractor is None else extractor.accuracy
+        return ended(scores, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:
@@ -119,14 +112,13 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
     found, extractor = list[MetricStage](), cell.data.extractor
     for samples in (stage for stage in stages if stage.sets and not stage.rung):
         split = cast("HeldOut", samples.held_out)
+        needs = (*samples.needs, samples.id)
         for name, metric in asked(cell).items():
             if split == "test" or not metric.reads_held_out:
                 # The extractor is part of the samples' id.
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
-                fills, needs = metric.column(against(cell, split), extractor).name, (*samples.needs, samples.id)
-                found.append(
-                    MetricStage(own, cell, needs, samples=samples.id, metric=name, held_out=split, fills=fills)
-                )
+                fills = metric.column(against(cell, split), extractor).name
+                found.append(MetricStage(own, cell, needs, samples=needs[-1], metric=name, held_out=split, fills=fills))
     return found
 
 
@@ -138,39 +130,25 @@ def asked(cell: Cell) -> dict[str, Metric]:
     return {name: metric for name, metric in named.items() if cell.told_labels or not metric.reads_labels}
 
 
-def check(cell: Cell) -> None:
-    """InputError where samples cannot be judged as the cell asks: images without features, by a metric that does not
-    exist or does not fit, in sets that are too small, or on the way on test data."""
-    plan, extractor = cell.evaluation, cell.data.extractor
-    if (plan.quality or plan.judged_rungs) and extractor is None and cell.data.load().encoding.grey_levels:
-        raise InputError(
-            f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
-            "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
-        )
-    if plan.judged_rungs and extractor is None:
-        raise InputError(
-            f"evaluation.judged_rungs={plan.judged_rungs}: samples of points are held against test points, which are "
-            "read once, when a training is over: leave it out (evaluation.rungs=… takes the bound)"
-        )
-    for name in plan.metrics:
-        metric = metric_of(name)
-        refuse_foreign(metric, name, extractor)
-        if not is_for(metric, extractor, plan.reference):
-            raise InputError(
-                f"{name} reads the test images beside the training images, and evaluation.reference=test holds samples "
-                "against the test images themselves: leave one of them out"
-            )
-        width = architecture_of(extractor).width if extractor else math.prod(cell.data.load().shape)
-        size = min(set_size(cell, split, cell.data.load()) for split in plan.quality)
-        if size < (least := metric.fewest(width)):
-            raise InputError(
-                f"{name} of {width} features needs sets of at least {least}, got {size}: take evaluation.n={least}"
-            )
-
-
-def check_labels(cells: Iterable[Cell]) -> None:
-    """InputError where a metric that reads labels is asked for, and no cell has samples with labels."""
+def check(cells: Iterable[Cell]) -> None:
+    """InputError where samples cannot be judged as cells ask: images without features, by a metric that does not exist
+    or does not fit, or by labels where no cell has samples with some."""
     cells = list(cells)
-    wanted = {name for cell in cells for name in cell.evaluation.metrics if metric_of(name).reads_labels}
-    for name in sorted(wanted.difference(*map(asked, cells))):
-        raise InputError(f"{name} reads the labels of samples, and these have none: take conditioning=class")
+    for cell in cells:
+        plan, extractor = cell.evaluation, cell.data.extractor
+        if plan.quality and extractor is None and cell.data.load().encoding.grey_levels:
+            raise InputError(
+                f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
+                "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
+            )
+        for name in plan.metrics:
+            metric = metric_of(name)
+            refuse_foreign(metric, name, extractor)
+            if not is_for(metric, extractor, plan.reference):
+                raise InputError(
+                    f"{name} reads the test images beside the training images, and evaluation.reference=test holds "
+                    "samples against the test images themselves: leave one of them out"
+                )
+    for name in sorted({name for cell in cells for name in cell.evaluation.metrics}):
+        if metric_of(name).reads_labels and not any(cell.told_labels for cell in cells):
+            raise InputError(f"{name} reads the labels of samples, and these have none: take conditioning=class")

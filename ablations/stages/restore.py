@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from ablations.data.base import Data, Split
-from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.metrics.measured import SCALE
 from ablations.settings.budget import forward_flops, sample_flops
@@ -77,22 +76,17 @@ def restore_autoencoder(cell: Cell, data: Data, average: dict[str, Tensor]) -> A
 
 def build(cell: Cell, encoding: Encoding, data: Data, device: torch.device) -> DiffusionLearner:
     """The cell's diffusion with the initial weights of its seed, ready for training."""
-    learner = _learner(cell, encoding, data)
+    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
+    learner.diffusion.clip = cell.evaluation.clip
     learner.diffusion.initialise(cell.seed)
     return learner.to(device)
 
 
 def restore(cell: Cell, encoding: Encoding, data: Data, average: dict[str, Tensor]) -> DiffusionLearner:
     """The cell's learner with the averaged weights, loss included."""
-    learner = _learner(cell, encoding, data)
+    learner = build(cell, encoding, data, torch.device("cpu"))
     learner.load_state_dict(average)
     return learner.eval()
-
-
-def _learner(cell: Cell, encoding: Encoding, data: Data) -> DiffusionLearner:
-    learner = DiffusionLearner.of(choices_of(cell), encoding, encoding.shape_of(data.shape), classes_of(cell))
-    learner.diffusion.clip = cell.evaluation.clip
-    return learner
 
 
 def load_encoding(cell: Cell, data: Data, journal: Journal, autoencoder: str | None, device: torch.device) -> Encoding:
@@ -197,8 +191,7 @@ def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
     if parts.tuned is None:
         return cell
     result = journal.result(parts.tuned)
-    if result is None:
-        raise Damaged(journal.folder(parts.tuned) / "result.json", "is missing")
+    assert result is not None, "a scale is chosen before samples are drawn"
     return at_scale(cell, result.metrics[SCALE])
 
 

@@ -41,7 +41,6 @@ from ablations.stages.restore import (
     guidance_content,
     labels_of_samples,
     load_guided,
-    remark_on_fit,
     sampled,
     settled,
 )
@@ -63,7 +62,7 @@ class SamplesStage(Stage):
 
     @property
     def doing(self) -> str:
-        return f"samples at step {self.rung}" if self.rung else "drawing samples"
+        return f"samples at step {self.rung}" if self.rung else "samples"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         return "sampling", float(self.sets * set_size(self.cell, self.held_out, data) * passes_of_sample(self.cell))
@@ -77,7 +76,7 @@ class SamplesStage(Stage):
         began, n = time.monotonic(), set_size(cell, self.held_out, data)
         samples = draw_samples(cell, model, n * self.sets, bench.progress)
         if samples is None:
-            return ended({}, f"the {self.doing if self.rung else 'samples'} are not finite")
+            return ended({}, f"the {self.doing} are not finite")
         seconds = time.monotonic() - began
         yardstick = yardstick_of(cell, self.held_out, data, samples.device)
         if self.rung:
@@ -89,7 +88,7 @@ class SamplesStage(Stage):
         write_artifact(bench.folder, SAMPLES, {"samples": samples} | ({} if labels is None else {"labels": labels}))
         scores = yardstick.default_scores(torch.split(samples, n))
         costs = {"cost/sample_seconds": seconds, "cost/sample_flops": flops_of_sample(cell, model)}
-        return ended(costs | scores, remark=remark_on_fit(cell, bench.journal, self.parts))
+        return ended(costs | scores)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,19 +111,18 @@ class GuidanceStage(Stage):
         first = noise_after(cell) * max(set_size(cell, split, data) for split in HELD_OUT)
         yardstick = yardstick_of(cell, "validation", data, device)
         name = "energy_distance" if cell.data.extractor is None else "fid"
-        scores, began = list[float](), time.monotonic()
+        scores, began = dict[float, float](), time.monotonic()
         for place, scale in enumerate(scales):
             bench.progress(place / len(scales))
             samples = draw_samples(at_scale(cell, scale), model, n, lambda share: None, first)
-            scored = {} if samples is None else yardstick.scores([metric_of(name)], [samples])
-            scores.append(next(iter(scored.values()), math.inf))
-        usable = [(scale, score) for scale, score in zip(scales, scores, strict=True) if math.isfinite(score)]
+            if samples is not None:
+                (scores[scale],) = yardstick.scores([metric_of(name)], [samples]).values()
+        usable = {scale: score for scale, score in scores.items() if math.isfinite(score)}
         if not usable:
             return ended({}, "the samples are not finite, whatever scale guides them")
-        best, _ = min(usable, key=lambda pair: pair[1])
-        curve = [scale for scale, _ in usable], [score for _, score in usable]
         costs = {"cost/guidance_seconds": time.monotonic() - began}
-        return ended({SCALE: best} | costs, curves={f"guidance/{name}": curve})
+        curve = list(usable), list(usable.values())
+        return ended({SCALE: min(usable, key=usable.__getitem__)} | costs, curves={f"guidance/{name}": curve})
 
 
 def noise_after(cell: Cell) -> int:

@@ -16,7 +16,6 @@ cooldown is.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,7 +41,6 @@ from diffusion_core.batches import Labelled
 from diffusion_core.encodings import Encoding
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.precision import Precision, resolve_precision
-from diffusion_core.timesteps import Importance
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +56,7 @@ class TrainingStage(Stage):
     begins: int = 0
     kind = "training"
     trains = True
+    doing = "training"
 
     @property
     def on_the_way(self) -> bool:
@@ -69,10 +68,6 @@ class TrainingStage(Stage):
         """The last step up to which it is like any other of its line."""
         plan = self.cell.training
         return self.until if self.on_the_way or plan.rate != "wsd" else fork_of(plan, plan.steps)
-
-    @property
-    def doing(self) -> str:
-        return f"training to step {self.rung}" if self.rung else "training"
 
     def shape_key(self, device: str) -> str:
         """The mark of trainings that are faster side by side: of one shape, and of batches of one size."""
@@ -107,7 +102,7 @@ class TrainingStage(Stage):
             # A trunk's is left for trainings of other lengths.
             journal.discard(self.before, STATE)
         metrics, curves = measured(cell, averaged, learned), shape | learned.curves()
-        result = ended(metrics, learned.reason, remarks_on(cell, learned), curves, metadata)
+        result = ended(metrics, learned.reason, "\n".join(learned.remarks), curves, metadata)
         # Where it has diverged, the last segment ends so.
         return replace(result, status="finished") if self.on_the_way else result
 
@@ -188,21 +183,6 @@ def measured(cell: Cell, averaged: DiffusionLearner, learned: Trained) -> dict[s
         "noise/beta_max": float(averaged.curves()["beta"].max()),
         **peak,
     }
-
-
-def remarks_on(cell: Cell, learned: Trained) -> str:
-    """Remarks on a training, a line each: that an importance sampler drew uniform t to the end, say."""
-    lines = [*learned.remarks]
-    if not cell.coupling.independent:
-        lines.append(
-            "sample without noise (sampler=ddim): it was trained on noise that is paired with x_0; its bound is that "
-            "of independent noise, as for all"
-        )
-    warm = learned.last.get("timesteps/warm", 1.0)
-    if warm < 1 and isinstance(cell.timesteps, Importance):
-        share = f"{math.floor(100 * warm)} % of t have their {cell.timesteps.history} losses"
-        lines.append(f"importance sampler still warming up: {share}")
-    return "\n".join(lines)
 
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:

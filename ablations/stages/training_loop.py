@@ -127,14 +127,11 @@ def begin_at(folder: Path, plan: Training, segment: Segment) -> Trained:
     except Damaged as damaged:
         print(f"training {folder.name} goes on without its checkpoint, since {damaged.what}", file=sys.stderr)
         own = Trained({}, [])
-    if segment.before is None or own.step >= segment.begins:
-        return own
-    earlier = read_checkpoint(segment.before, STATE)
-    if earlier.step <= own.step:
-        return own
-    for step in (step for step in plan.snapshot_steps if step <= earlier.step):
-        write_artifact(folder, snapshot_at(step), read_artifact(segment.before, snapshot_at(step))[0])
-    return earlier
+    before = segment.before or folder
+    earlier = read_checkpoint(before, STATE) if own.step < segment.begins else own
+    for step in (step for step in plan.snapshot_steps if own.step < step <= earlier.step):
+        write_artifact(folder, snapshot_at(step), read_artifact(before, snapshot_at(step))[0])
+    return max(own, earlier, key=lambda begun: begun.step)
 
 
 def write_checkpoint(folder: Path, history: History, state: dict[str, Tensor], name: str = CHECKPOINT) -> None:

@@ -47,8 +47,7 @@ def over(base: Iterable[str], *words: str) -> list[str]:
 def cells_of(*words: str) -> list[Cell]:
     """The cells of a command at all its seeds; what cannot be judged as it asks is refused."""
     cells = [point.cell for point in make(parse_run(list(words))).at_seeds()]
-    for cell in cells:
-        check(cell)
+    check(cells)
     return cells
 
 

@@ -143,21 +143,6 @@ def test_an_incompatible_cell_is_a_row_with_its_reason(again):
     assert "teaches no variance" in found[1]["reason"]
 
 
-@pytest.mark.parametrize(
-    ("horizon", "remarked"), thinned([("null", True), ("25", True), ("5", False)], 2, ["null", "25", "5"])
-)
-def test_a_large_bound_is_a_value_with_a_remark_where_it_is_over_all_steps(tmp_path, few_digits, horizon, remarked):
-    """β̃ is far too small for a stride: that says nothing against the training."""
-    less = ("horizon=25", "variance=beta_tilde", "network.channels=8", "training.steps=2", "evaluation.quality=[]")
-    _, validation, test = [
-        result_of(stage, tmp_path) for stage in stages_of_cell(*less, f"evaluation.horizon={horizon}")
-    ]
-    assert validation.metrics["nll/val"] > 2 * 4.0875
-    assert "notes" not in validation.metadata
-    assert test.metrics["nll/test"] > 2 * 4.0875
-    assert ("above twice the uniform code's 4.09" in test.metadata.get("notes", "")) == remarked
-
-
 SMALL = ("horizon=25", "network.channels=8", "training.report_every=5")
 SLOW_TRAINING = (*SMALL[:2], "network.multipliers=[1]", "training.steps=60", "training.batch=32")
 

@@ -18,7 +18,7 @@ from ablations.settings.budget import bound_passes
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
-from ablations.stages.artifacts import SAMPLES
+from ablations.stages.artifacts import FIT, SAMPLES
 from ablations.stages.restore import labels_of_samples, load, load_encoding
 from ablations.stages.samples import draw_samples
 from ablations.stages.training import stored_of
@@ -97,10 +97,10 @@ def test_the_bound_of_points_is_above_their_entropy_with_a_label_and_without(tol
 
 def test_a_fit_is_that_of_the_network_with_labels(told):
     """At t = T nearly nothing of x_0 is seen: with a label its variance is that of a mode."""
-    _, found = told
-    times, errors = found["fit", None][1].curves["x0_error"]
-    assert times[-1] == 25
-    assert errors[-1] == pytest.approx(STD**2, rel=0.4)
+    root, found = told
+    errors = read_tensors(root / found["fit", None][0].id / FIT)[0]["error"]
+    assert len(errors) == 25
+    assert float(errors[-1]) == pytest.approx(STD**2, rel=0.4)
 
 
 def test_samples_lie_where_their_labels_say_in_the_shares_of_the_data(told):

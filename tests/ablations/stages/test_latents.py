@@ -16,7 +16,6 @@ from ablations.settings.budget import autoencoder_flops, forward_flops, matched_
 from ablations.settings.choices import choices_of
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES
 from ablations.stages.autoencoder import collapse
-from ablations.stages.bound import bound_was_meant
 from ablations.stages.graph import once
 from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
@@ -247,12 +246,3 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
 def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
     with pytest.raises(InputError, match=reason):
         tiny_cell(*words, base=())
-
-
-def test_a_large_bound_is_held_against_a_code_only_where_it_was_asked_to_be_cheap():
-    assert bound_was_meant(tiny_cell())
-    assert bound_was_meant(tiny_cell("evaluation.horizon=25"))
-    assert not bound_was_meant(tiny_cell("space.kl_weight=0.5"))
-    assert not bound_was_meant(tiny_cell("evaluation.horizon=5"))
-    assert bound_was_meant(tiny_cell("horizon=0", "evaluation.horizon=5", base=VAE))
-    assert bound_was_meant(tiny_cell(base=SMALL))
