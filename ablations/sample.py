@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import torch
 
     from ablations.settings.cell import Cell
-    from ablations.stages.restore import Guided, Model
+    from ablations.stages.restore import Model
+    from ablations.stages.samples import Guided
 
 MOST = 100_000
 MODELS = ("runs:/", "models:/")

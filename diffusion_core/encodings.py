@@ -104,11 +104,6 @@ class Encoding(ABC):
     def density_offset_bits(self) -> float:
         """The bits/dim to add to −log2 of a density of `dequantise`d data for that of the stored data."""
 
-    @property
-    @abstractmethod
-    def uniform_bits(self) -> float | None:
-        """bits/dim of a uniform code for the stored data; None where there is none."""
-
     @abstractmethod
     def encode(self, raw: Tensor, u: Tensor) -> Tensor:
         """x_0, float32, from stored values and u ~ U[0, 1), float64, of their shape."""
@@ -146,10 +141,6 @@ class GreyLevels(Encoding):
     @property
     def offset_bits(self) -> float:
         return -bits_of(self.width)
-
-    @property
-    def uniform_bits(self) -> float:
-        return bits_of(self.levels)
 
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
         """x_0, dequantised anew for each term, evenly, if a level is several values: the first terms vary most."""
@@ -224,10 +215,6 @@ class Continuous(Density):
     @property
     def offset_bits(self) -> float:
         return 0.0
-
-    @property
-    def uniform_bits(self) -> None:
-        return None
 
     def noise(self, shape: tuple[int, ...], seed: int, step: int, purpose: str, device: torch.device) -> Tensor:
         return super().noise(unread(shape), seed, step, purpose, device)

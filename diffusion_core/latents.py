@@ -93,10 +93,6 @@ class LatentCode(Density):
     def density_offset_bits(self) -> float:
         return self.offset_bits
 
-    @property
-    def uniform_bits(self) -> float:
-        return self.autoencoder.levels.uniform_bits
-
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.code_shape
 

@@ -17,7 +17,8 @@ from ablations.settings.guiding import at_scale
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import parts_of
-from ablations.stages.restore import Guided, Model, Parts, load, load_guided
+from ablations.stages.restore import Model, Parts, load
+from ablations.stages.samples import Guided, load_guided
 from analysis.csv_files import read_csv
 from analysis.errors import InputError
 from analysis.folders import COMMITTED

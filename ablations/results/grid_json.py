@@ -55,6 +55,7 @@ def head_of(
     kind = "images" if len(data.shape) == 3 else "points"
     judged = any(item.cell.evaluation.quality for item in runs)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
+    known = floor.metrics if floor else {}
     warned = cautions(extractor, n) if extractor and judged else []
     return {
         "name": grid.name,
@@ -75,10 +76,7 @@ def head_of(
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,
         "metrics": [metric.shown(counts=n * sets) for metric in metrics],
-        "floors": {
-            name: {"label": f"held-out {kind}, n = {n}", "value": value}
-            for name, value in (floor.metrics if floor else {}).items()
-        },
+        "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in known.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoder(data, runs),
         "extractor": extractor,

@@ -22,7 +22,6 @@ NOT_RUN = "not run yet"
 
 Results = list[tuple[Stage, Result]]
 """Stages that are over, in order."""
-Metadata = dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Record:
     reason: str
     metrics: dict[str, float]
     curves: Curves
-    metadata: Metadata
+    metadata: dict[str, str]
     unmeasured: tuple[str, ...] = ()
 
     def row(self) -> dict[str, Any]:
@@ -91,7 +90,7 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
     """The record of a finished cell, with rungs and metrics that were asked for by name as far as these exist."""
     asked = [(stage, journal.result(stage.id)) for stage in run.stages if stage.optional]
     more = [(stage, result) for stage, result in asked if result is not None]
-    lost = [(stage, failure_of(stage, run.stages, journal)) for stage, result in asked if result is None]
+    lost = [(stage, failure_of(stage, run.stages, journal)) for stage, result in asked if not (result or stage.trains)]
     metrics = {name: value for stage, result in done for name, value in own_metrics(stage, result.metrics).items()}
     metrics["cost/total_flops"] = sum(metrics.get(f"cost/{of}_flops", 0.0) for of in ("train", "autoencoder", "guide"))
     if run.cell.evaluation.sets == "auto" and run.sets:
@@ -103,11 +102,8 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
             metrics, curves = metrics | result.metrics, curves | result.curves
         elif seconds := result.metrics.get(RUNG_SECONDS):
             metrics[RUNG_SECONDS] = metrics.get(RUNG_SECONDS, 0.0) + seconds
-    unmeasured = tuple(
-        f"{stage.fills or stage.doing} was not measured: {failure.message}"
-        for stage, failure in lost
-        if failure.kind != "stopped" and not stage.trains
-    )
+    told = ((stage.fills or stage.doing, why.message) for stage, why in lost if why.kind != "stopped")
+    unmeasured = tuple(f"{what} was not measured: {message}" for what, message in told)
     metadata = metadata_of([*done, *more], run.digest, unmeasured)
     return Record(run, "finished", "", metrics, curves, metadata, unmeasured)
 
@@ -137,7 +133,7 @@ def own_metrics(stage: Stage, metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if stage.kind != "autoencoder" or name.startswith("cost/")}
 
 
-def metadata_of(done: Results, digest: str, remarks: Sequence[str] = ()) -> Metadata:
+def metadata_of(done: Results, digest: str, remarks: Sequence[str] = ()) -> dict[str, str]:
     """The metadata of stages: the last word of each name, but all notes and machines; the versions that made them, and
     when the first of them was finished, unknown where one does not say. A training for a rung has no other say."""
     if not done:

@@ -51,7 +51,7 @@ class AutoencoderStage(Stage):
 
     kind = "autoencoder"
     trains = True
-    doing = "training its autoencoder"
+    work = "training its autoencoder"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         assert isinstance(self.cell.space, Latents), "the data themselves need no autoencoder"
@@ -88,7 +88,7 @@ class ReconstructionStage(Stage):
     """The reconstructions of test images by an autoencoder, judged."""
 
     kind = "reconstruction"
-    doing = "reconstructions"
+    work = "reconstructions"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         encoding = load_encoding(self.cell, data, bench.journal, self.needs[0], device)

@@ -49,7 +49,7 @@ class FitStage(Stage):
 
     parts: Parts
     kind = "fit"
-    doing = "fitting its variance"
+    work = "fitting its variance"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         return "scoring", float(self.cell.horizon * self.cell.evaluation.fit)
@@ -81,10 +81,7 @@ class BoundStage(Stage):
     parts: Parts
     held_out: HeldOut
     kind = "bound"
-
-    @property
-    def doing(self) -> str:
-        return f"bound at step {self.rung}" if self.rung else f"bound on {self.held_out} data"
+    work = "bound"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         return "scoring", float(len(data.images[self.held_out]) * sum(bound_passes(self.cell, self.held_out)))
@@ -97,13 +94,11 @@ class BoundStage(Stage):
         images, model = data.images[self.held_out].to(whole.device), given(whole, labels_of(cell, data, self.held_out))
         began = time.monotonic()
         scored = bound_of(cell, model, images)
-        metrics = self._kept("nll", scored, bench.folder)
-        seconds = time.monotonic() - began
+        metrics = self._kept("nll", scored, bench.folder) | {"cost/bound_seconds": time.monotonic() - began}
         if not math.isfinite(metrics[f"nll/{name}"]):
             return ended(metrics, f"the {self.doing} is not finite")
         if self.rung:
-            return ended({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: seconds})
-        metrics["cost/bound_seconds"] = seconds
+            return ended({f"nll/{name}": metrics[f"nll/{name}"], RUNG_SECONDS: metrics["cost/bound_seconds"]})
         if plan.estimates and isinstance(model, Diffusion):
             times = load_learner(cell, data, bench.journal, self.parts, device).timesteps
             asked = {"draws": plan.estimates, "batch": cell.training.batch, "seed": plan.seed}

@@ -139,12 +139,6 @@ def needed_by(stage: Stage, stages: Iterable[Stage]) -> list[Stage]:
     return _in_order([stage], stages)
 
 
-def validated(stages: Iterable[Stage]) -> list[Stage]:
-    """The stages of a cell that its values on validation rest on; they read no test data."""
-    stages = list(stages)
-    return _in_order([stage for stage in stages if stage.validates], stages)
-
-
 def missing(stages: Iterable[Stage], journal: Journal) -> list[Stage]:
     """The stages that have no result yet, in order. A segment on its way is only missing for one that needs it."""
     stages = list(stages)

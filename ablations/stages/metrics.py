@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -41,7 +42,7 @@ class MetricStage(Stage):
     held_out: HeldOut
     fills: str
     kind = "metric"
-    doing = "samples judged"
+    work = "samples judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         tensors, _ = read_artifact(bench.journal.folder(self.samples), SAMPLES)
@@ -64,7 +65,7 @@ class FloorStage(Stage):
 
     metric: str | None = None
     kind = "floor"
-    doing = "real images judged"
+    work = "real images judged"
 
     def result(self, bench: Bench, data: Data, device: torch.device) -> Result:
         yardstick, n = yardstick_of(self.cell, "test", data, device), self.cell.evaluation.n
@@ -75,13 +76,11 @@ class FloorStage(Stage):
             together = torch.cat(labels) if labels else None
             yardstick = replace(yardstick, held_out=Examined(torch.cat(splits), extractor, together))
         sets, own = _of_size(n, splits), _of_size(n, labels) if labels else None
-        scores: dict[str, float] = {}
-        if sets and self.metric is None:
-            scores = yardstick.default_scores(sets)
-        elif sets and self.metric is not None:
-            scores = yardstick.scores([metric_of(self.metric)], sets, own)
+        judge = yardstick.default_scores
+        if self.metric is not None:
+            judge = partial(yardstick.scores, [metric_of(self.metric)], labels=own)
         accuracy = None if extractor is None else extractor.accuracy
-        return ended(scores, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
+        return ended(judge(sets) if sets else {}, metadata={} if accuracy is None else {"accuracy": str(accuracy)})
 
 
 def _of_size(n: int | None, splits: list[Tensor]) -> list[Tensor]:

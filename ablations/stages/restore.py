@@ -1,38 +1,24 @@
 """Objects rebuilt from what earlier stages left: encodings, diffusions with their averaged weights and their fit,
-variational autoencoders; the labels that a network is told; and what guides samples:
-
-    by=class    the same diffusion without its labels   nothing else is read
-    by=rung     its own average at an earlier step      a segment of its training leaves that
-    by=cell     another diffusion                       a training of its own, shared by the cells that ask for it
-
-Both networks have one seed, and a guide that is told labels is told those of the samples.
-"""
+variational autoencoders; and the labels that a network is told."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data, Split
 from ablations.engine.journal import Journal
-from ablations.metrics.measured import SCALE
-from ablations.settings.budget import forward_flops, sample_flops
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of, classes_of
-from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
-from ablations.settings.identity import average_read, described
 from ablations.stages.artifacts import FIT, MOMENTS, TERMS, WEIGHTS, read_artifact, snapshot_at
 from diffusion_core.autoencoder import Autoencoder
-from diffusion_core.conditioning import sample_labels
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
-from diffusion_core.guidance import guided
 from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.spaces import Latents
@@ -149,89 +135,6 @@ def labels_of(cell: Cell, data: Data, split: Split) -> Tensor | None:
     return data.labels[split] if classes_of(cell) else None
 
 
-def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
-    """The labels int64 [count] of the first samples of a cell's seed, in the shares of the training data, or `label`
-    for all of them; None where the network is told none."""
-    taught = labels_of(cell, data, "train")
-    if taught is None:
-        return None
-    shares = torch.bincount(taught[taught >= 0]).double()
-    return sample_labels(shares, count, cell.seed) if label is None else torch.full((count,), label)
-
-
 def given(model: M, labels: Tensor | None) -> M:
     """The model of data with these labels; the same model where it is told none."""
     return model if labels is None or not isinstance(model, Diffusion) else model.given(labels)
-
-
-class Guided(NamedTuple):
-    """A diffusion, and the network that guides its samples."""
-
-    model: Diffusion
-    guide: Diffusion
-
-
-def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
-    """Everything that guided samples read beside what others read; empty where they are not guided."""
-    plan = cell.guidance
-    if not plan.guides:
-        return {}
-    if parts.tuned is not None:
-        return {"guidance": parts.tuned}
-    own = {key: value for key, value in described(cell)["guidance"].items() if key not in ("name", "rung", "guide")}
-    if plan.by == "rung":
-        own["step"] = rung_step(cell)
-    if plan.by == "cell":
-        own |= {"guide": parts.guide, **average_read(guiding_cell(cell))}
-    return {"guidance": own}
-
-
-def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
-    """A cell with the guidance scale that validation has chosen, if one was to be chosen."""
-    if parts.tuned is None:
-        return cell
-    result = journal.result(parts.tuned)
-    assert result is not None, "a scale is chosen before samples are drawn"
-    return at_scale(cell, result.metrics[SCALE])
-
-
-def load_guided(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model | Guided:
-    """The model of a cell, with its guide where that is another network; Damaged as `load`."""
-    return with_guide(cell, data, load(cell, data, journal, parts, device), guide_weights(cell, journal, parts))
-
-
-def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tensor] | None:
-    """The state of the learner whose network guides a cell's samples, None where no other network does."""
-    if parts.guide is None or not cell.guidance.guides:
-        return None
-    return averaged_weights(_guide_of(cell), journal.folder(parts.guide))
-
-
-def _guide_of(cell: Cell) -> Cell:
-    """The cell whose network guides a cell's samples; it is itself where that is of an earlier step."""
-    return guiding_cell(cell) if cell.guidance.by == "cell" else cell
-
-
-def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] | None) -> Model | Guided:
-    """A cell's model with a guide of these weights."""
-    if weights is None or isinstance(model, Vae):
-        return model
-    return Guided(model, restore(_guide_of(cell), model.encoding, data, weights).to(model.device).diffusion)
-
-
-def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
-    """The model that draws samples with these labels, guided as the cell asks for."""
-    own, other = model if isinstance(model, Guided) else (model, None)
-    plan, labelled = cell.guidance, given(own, labels)
-    if not plan.guides or isinstance(labelled, Vae):
-        return labelled
-    assert plan.scale != "auto", "a scale is chosen before samples are drawn"
-    guide = labelled.given(None) if other is None else given(other, labels)
-    high = math.inf if plan.high is None else plan.high
-    return guided(labelled, guide, scale=plan.scale, low=plan.low, high=high)
-
-
-def flops_of_sample(cell: Cell, model: Model | Guided) -> float:
-    """Operations of drawing one sample, its guide's included."""
-    own, guide = model if isinstance(model, Guided) else (model, model)
-    return sample_flops(cell, own) + (guide_passes(cell) * forward_flops(guide) if isinstance(guide, Diffusion) else 0)

@@ -4,6 +4,12 @@ guidance: the same ─▶ the scale whose samples are nearest to validation imag
 Both read a training, the sampler, its fit where the sampler reads σ² or the spacing of its steps is fitted, and what
 guides them. Cells that differ only in how the bound is taken share them.
 
+    by=class    the same diffusion without its labels   nothing else is read
+    by=rung     its own average at an earlier step      a segment of its training leaves that
+    by=cell     another diffusion                       a training of its own, shared by the cells that ask for it
+
+Both networks have one seed, and a guide that is told labels is told those of the samples.
+
 When a scale is chosen, every candidate gets a set from the same noise, which no set that is judged later has. The
 distance is FID, or the energy distance for points.
 """
@@ -13,41 +19,40 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from ablations.data.base import Data
-from ablations.engine.journal import Result
+from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Bench, Progress
 from ablations.metrics.judging import set_size, yardstick_of
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import DEFAULT, metric_of
-from ablations.settings.budget import sample_passes
+from ablations.settings.budget import forward_flops, sample_flops, sample_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import HELD_OUT, MOST_SETS, Evaluation, HeldOut
-from ablations.settings.guiding import at_scale, guide_passes
-from ablations.settings.identity import content_hash, described
+from ablations.settings.guiding import at_scale, guide_passes, guiding_cell, rung_step
+from ablations.settings.identity import average_read, content_hash, described
 from ablations.stages.artifacts import SAMPLES, SHOWN, write_artifact
 from ablations.stages.bound import chain_content
-from ablations.stages.restore import (
-    Guided,
-    Model,
-    Parts,
-    diverged_before,
-    flops_of_sample,
-    guidance_content,
-    labels_of_samples,
-    load_guided,
-    sampled,
-    settled,
-)
+from ablations.stages.restore import Model, Parts, averaged_weights, diverged_before, given, labels_of, load, restore
 from ablations.stages.stage import Passes, Stage, ended
 from analysis.schema import RUNG_SECONDS
+from diffusion_core.conditioning import sample_labels
+from diffusion_core.diffusion import Diffusion
+from diffusion_core.guidance import guided
 from diffusion_core.precision import resolve_precision
 from diffusion_core.vae import Vae
+
+
+class Guided(NamedTuple):
+    """A diffusion, and the network that guides its samples."""
+
+    model: Diffusion
+    guide: Diffusion
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +64,7 @@ class SamplesStage(Stage):
     held_out: HeldOut
     sets: int
     kind = "samples"
-
-    @property
-    def doing(self) -> str:
-        return f"samples at step {self.rung}" if self.rung else "samples"
+    work = "samples"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         return "sampling", float(self.sets * set_size(self.cell, self.held_out, data) * passes_of_sample(self.cell))
@@ -97,7 +99,7 @@ class GuidanceStage(Stage):
 
     parts: Parts
     kind = "guidance"
-    doing = "tuning its guidance"
+    work = "tuning its guidance"
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         each = sum(passes_of_sample(at_scale(self.cell, scale)) for scale in self.cell.guidance.scales)
@@ -135,6 +137,37 @@ def passes_of_sample(cell: Cell) -> int:
     return sample_passes(cell) + guide_passes(cell)
 
 
+def settled(cell: Cell, journal: Journal, parts: Parts) -> Cell:
+    """A cell with the guidance scale that validation has chosen, if one was to be chosen."""
+    if parts.tuned is None:
+        return cell
+    result = journal.result(parts.tuned)
+    assert result is not None, "a scale is chosen before samples are drawn"
+    return at_scale(cell, result.metrics[SCALE])
+
+
+def load_guided(cell: Cell, data: Data, journal: Journal, parts: Parts, device: torch.device) -> Model | Guided:
+    """The model of a cell, with its guide where that is another network; Damaged as `load`."""
+    return with_guide(cell, data, load(cell, data, journal, parts, device), guide_weights(cell, journal, parts))
+
+
+def guide_weights(cell: Cell, journal: Journal, parts: Parts) -> dict[str, Tensor] | None:
+    """The state of the learner whose network guides a cell's samples, None where no other network does."""
+    return None if parts.guide is None else averaged_weights(_guide_of(cell), journal.folder(parts.guide))
+
+
+def _guide_of(cell: Cell) -> Cell:
+    """The cell whose network guides a cell's samples; it is itself where that is of an earlier step."""
+    return guiding_cell(cell) if cell.guidance.by == "cell" else cell
+
+
+def with_guide(cell: Cell, data: Data, model: Model, weights: dict[str, Tensor] | None) -> Model | Guided:
+    """A cell's model with a guide of these weights."""
+    if weights is None or isinstance(model, Vae):
+        return model
+    return Guided(model, restore(_guide_of(cell), model.encoding, data, weights).to(model.device).diffusion)
+
+
 def draw_samples(
     cell: Cell, model: Model | Guided, n: int, progress: Progress, first: int = 0, label: int | None = None
 ) -> Tensor | None:
@@ -151,6 +184,34 @@ def draw_samples(
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 
 
+def sampled(cell: Cell, model: Model | Guided, labels: Tensor | None) -> Model:
+    """The model that draws samples with these labels, guided as the cell asks for."""
+    own, other = model if isinstance(model, Guided) else (model, None)
+    plan, labelled = cell.guidance, given(own, labels)
+    if not plan.guides or isinstance(labelled, Vae):
+        return labelled
+    assert plan.scale != "auto", "a scale is chosen before samples are drawn"
+    guide = labelled.given(None) if other is None else given(other, labels)
+    high = math.inf if plan.high is None else plan.high
+    return guided(labelled, guide, scale=plan.scale, low=plan.low, high=high)
+
+
+def labels_of_samples(cell: Cell, data: Data, count: int, label: int | None = None) -> Tensor | None:
+    """The labels int64 [count] of the first samples of a cell's seed, in the shares of the training data, or `label`
+    for all of them; None where the network is told none."""
+    taught = labels_of(cell, data, "train")
+    if taught is None:
+        return None
+    shares = torch.bincount(taught[taught >= 0]).double()
+    return sample_labels(shares, count, cell.seed) if label is None else torch.full((count,), label)
+
+
+def flops_of_sample(cell: Cell, model: Model | Guided) -> float:
+    """Operations of drawing one sample, its guide's included."""
+    own, guide = model if isinstance(model, Guided) else (model, model)
+    return sample_flops(cell, own) + (guide_passes(cell) * forward_flops(guide) if isinstance(guide, Diffusion) else 0)
+
+
 def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | None, sets: int) -> dict[str, Any]:
     """Everything that drawing and judging so many sets reads; `parts` are those of `parts_read`."""
     description, plan = described(cell), cell.evaluation
@@ -164,6 +225,21 @@ def samples_content(cell: Cell, parts: Parts, split: HeldOut, extractor: str | N
         content["asked"] = "at known times"
     content |= guidance_content(cell, parts)
     return content | chain_content(cell, parts, cell.sampler.steps, reads_variance=cell.sampler.reads_variance)
+
+
+def guidance_content(cell: Cell, parts: Parts) -> dict[str, Any]:
+    """Everything that guided samples read beside what others read; empty where they are not guided."""
+    plan = cell.guidance
+    if not plan.guides:
+        return {}
+    if parts.tuned is not None:
+        return {"guidance": parts.tuned}
+    own = {key: value for key, value in described(cell)["guidance"].items() if key not in ("name", "rung", "guide")}
+    if plan.by == "rung":
+        own["step"] = rung_step(cell)
+    if plan.by == "cell":
+        own |= {"guide": parts.guide, **average_read(guiding_cell(cell))}
+    return {"guidance": own}
 
 
 def sets_asked(plan: Evaluation, split: HeldOut) -> dict[str, Any]:

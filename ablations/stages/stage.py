@@ -47,6 +47,7 @@ class Stage(engine.Stage):
     needs: tuple[str, ...] = ()
     held_out: HeldOut | None = field(default=None, kw_only=True)
     rung: int = field(default=0, kw_only=True)
+    work: ClassVar[str]
     trains: ClassVar[bool] = False
     sets = 0  # of samples that it draws
     fills = ""  # the column of a metric that was asked for by name
@@ -66,9 +67,9 @@ class Stage(engine.Stage):
         return (self.held_out == "validation" or self.kind in ("autoencoder", "training")) and not self.optional
 
     @property
-    @abstractmethod
     def doing(self) -> str:
         """The work that it does, in words."""
+        return f"{self.work} at step {self.rung}" if self.rung else self.work
 
     def passes(self, data: Data) -> tuple[Passes, float]:
         """Forward passes of one example that it takes, and their use; a backward pass counts as two."""

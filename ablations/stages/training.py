@@ -56,7 +56,7 @@ class TrainingStage(Stage):
     begins: int = 0
     kind = "training"
     trains = True
-    doing = "training"
+    work = "training"
 
     @property
     def on_the_way(self) -> bool:
@@ -112,7 +112,7 @@ class GuideStage(TrainingStage):
     """The training of a cell that guides another one."""
 
     kind = "guide"
-    doing = "training its guide"
+    work = "training its guide"
 
 
 def segment_of(

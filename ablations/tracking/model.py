@@ -28,8 +28,8 @@ from ablations.settings.cell import Cell
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import FIT, GUIDE, WEIGHTS, read_artifact, write_artifact
-from ablations.stages.restore import Guided, Model, Parts, averaged_weights, guide_weights, load, settled, with_guide
-from ablations.stages.samples import draw_samples
+from ablations.stages.restore import Model, Parts, averaged_weights, load
+from ablations.stages.samples import Guided, draw_samples, guide_weights, settled, with_guide
 from analysis.errors import InputError
 from analysis.files import read_json, write_json, write_text
 from diffusion_core.averages import Tracked

@@ -19,8 +19,8 @@ from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as read_back
 from ablations.settings.rules import refusal
 from ablations.stages.artifacts import FIT, SAMPLES
-from ablations.stages.restore import labels_of_samples, load, load_encoding
-from ablations.stages.samples import draw_samples
+from ablations.stages.restore import load, load_encoding
+from ablations.stages.samples import draw_samples, labels_of_samples
 from ablations.stages.training import stored_of
 from tests.ablations.cells import (
     TINY,
