@@ -6,8 +6,7 @@ autoencoder      weights.safetensors (the learner's, and their average), metrics
 training, guide  the same; where it is to keep them, snapshot-<step>.safetensors; if it is continued, state.safetensors
                  until then; while it runs, checkpoint.safetensors
 fit              fit.safetensors
-bound            bound.safetensors and, where asked for, continuous.safetensors, ode.safetensors, iwae.safetensors,
-                 looseness.safetensors; of a network that is told labels unlabelled.safetensors
+bound            bound.safetensors, and a file of each further likelihood (`PER_IMAGE`)
 samples          samples.safetensors: all sets, one after the other; at a rung, the first of them
 reconstruction   reconstructions.safetensors
 """

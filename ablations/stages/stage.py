@@ -47,7 +47,7 @@ class Stage(engine.Stage):
     needs: tuple[str, ...] = ()
     held_out: HeldOut | None = field(default=None, kw_only=True)
     rung: int = field(default=0, kw_only=True)
-    work: ClassVar[str]
+    work: ClassVar[str]  # that it does, in words
     trains: ClassVar[bool] = False
     sets = 0  # of samples that it draws
     fills = ""  # the column of a metric that was asked for by name
@@ -68,7 +68,7 @@ class Stage(engine.Stage):
 
     @property
     def doing(self) -> str:
-        """The work that it does, in words."""
+        """The work that it does, and at which step."""
         return f"{self.work} at step {self.rung}" if self.rung else self.work
 
     def passes(self, data: Data) -> tuple[Passes, float]:
