@@ -63,8 +63,9 @@ class Ray(Launcher):
 
 def connected(address: str) -> Any:
     """Ray, connected to a cluster; InputError where Ray is not installed, or the cluster cannot be entered."""
-    # Otherwise Ray looks for a cluster that is not there for a quarter of an hour.
-    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")
+    # Otherwise Ray sends statistics, and looks for a cluster that is not there for a quarter of an hour.
+    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_NUM_REDIS_GET_RETRIES": "1"}.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:

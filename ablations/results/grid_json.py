@@ -16,6 +16,7 @@ from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.identity import parameters
+from diffusion_core.encodings import GreyLevels
 
 
 def decoder(data: Data, runs: list[Run]) -> str:
@@ -23,6 +24,17 @@ def decoder(data: Data, runs: list[Run]) -> str:
     names = {True: "Gaussian over grey-level bins", False: "Gaussian density"}
     in_bins = (bool(data.encoding.grey_levels) and not item.cell.space.encoded for item in runs)
     return ", of codes a ".join(dict.fromkeys(names[own] for own in in_bins))
+
+
+def bins_of(data: Data, runs: list[Run]) -> list[str]:
+    """A footnote on the bounds of pixels and of latents, where they differ in more than the space."""
+    spaces = {item.cell.space.encoded for item in runs}
+    if len(spaces) < 2 or not isinstance(data.encoding, GreyLevels) or data.encoding.width == 1:
+        return []
+    return [
+        f"P(x|z) takes a grey level whole, and pixels are dequantised to {data.encoding.width} values of 8 bits each, "
+        "which their diffusion has to code as well: both bound the same probability, the pixels' less tightly."
+    ]
 
 
 def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
@@ -56,7 +68,9 @@ def head_of(
     judged = any(item.cell.evaluation.quality for item in runs)
     codes = [{"label": label, "value": value} for label, value in data.codes.items()]
     known = floor.metrics if floor else {}
-    warned = cautions(extractor, n) if extractor and judged else []
+    warned = [*bins_of(data, runs), *(cautions(extractor, n) if extractor and judged else [])]
+    if judged and floor and not known:
+        warned.append(f"No floor is shown: no held-out split has n = {n}, and what fewer score is another value.")
     return {
         "name": grid.name,
         "question": grid.file.question,

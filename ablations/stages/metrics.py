@@ -140,6 +140,11 @@ def check(cells: Iterable[Cell]) -> None:
                 f"data={choice_name(cell.data)}: no features are known to judge these images by: take "
                 "evaluation.quality=[] evaluation.judged_rungs=0, for the likelihood alone"
             )
+        if plan.judged_rungs and extractor is None:
+            raise InputError(
+                f"evaluation.judged_rungs={plan.judged_rungs}: test points are read once, when a training is over: "
+                "leave it out (evaluation.rungs=… takes the bound)"
+            )
         for name in plan.metrics:
             metric = metric_of(name)
             refuse_foreign(metric, name, extractor)

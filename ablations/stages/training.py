@@ -16,7 +16,8 @@ cooldown is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +103,7 @@ class TrainingStage(Stage):
             # A trunk's is left for trainings of other lengths.
             journal.discard(self.before, STATE)
         metrics, curves = measured(cell, averaged, learned), shape | learned.curves()
-        result = ended(metrics, learned.reason, "\n".join(learned.remarks), curves, metadata)
+        result = ended(metrics, learned.reason, "\n".join(remarks_on(cell, learned)), curves, metadata)
         # Where it has diverged, the last segment ends so.
         return replace(result, status="finished") if self.on_the_way else result
 
@@ -183,6 +184,15 @@ def measured(cell: Cell, averaged: DiffusionLearner, learned: Trained) -> dict[s
         "noise/beta_max": float(averaged.curves()["beta"].max()),
         **peak,
     }
+
+
+def remarks_on(cell: Cell, learned: Trained) -> Iterator[str]:
+    """Remarks on a training without which its numbers would be misread, each a line."""
+    yield from learned.remarks
+    if not cell.coupling.independent:
+        yield "sample without noise (sampler=ddim): trained on noise paired with x_0; its bound is of independent noise"
+    if (warm := learned.last.get("timesteps/warm", 1.0)) < 1:
+        yield f"importance sampler still warming up: {math.floor(100 * warm)} % of t have all losses of their history"
 
 
 def training_content(cell: Cell, digest: str, precision: Precision) -> dict[str, Any]:

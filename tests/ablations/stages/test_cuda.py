@@ -13,9 +13,10 @@ from ablations.metrics.judging import extractor_identity
 from ablations.metrics.measured import SCALE
 from ablations.metrics.registry import metric_of, names
 from ablations.settings.arguments import parse_run
-from ablations.stages import autoencoder
+from ablations.stages import autoencoder, training
 from ablations.stages.graph import stages_of
 from ablations.stages.metrics import floor_of, metric_floors, metric_stages
+from ablations.stages.training_loop import Trained
 from diffusion_core.networks import convolution, fused
 from evidence.pairs import all_values
 from tests.ablations.cells import reproducible, result_of
@@ -157,3 +158,14 @@ def test_a_training_on_the_device_goes_on_from_its_rung(untaught, tmp_path, card
     result_of(segment, tmp_path / "cut", "cuda:0")
     cut, whole = (scores(result_of(training, tmp_path / name, "cuda:0")) for name in ("cut", "whole"))
     assert cut == approximately(card, "")(whole)
+
+
+def test_what_is_remarked_of_a_training_is_noted():
+    cold = Trained({}, [{"step": 1, "timesteps/warm": 0.256}], ("its steps are not recorded: why",))
+    assert list(training.remarks_on(cell_of("timesteps=importance"), cold)) == [
+        "its steps are not recorded: why",
+        "importance sampler still warming up: 25 % of t have all losses of their history",
+    ]
+    plain = Trained({}, [{"step": 1}])
+    assert list(training.remarks_on(cell_of(""), plain)) == []
+    assert "its bound is of independent noise" in next(training.remarks_on(cell_of("coupling=immiscible"), plain))

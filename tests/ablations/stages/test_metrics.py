@@ -129,6 +129,7 @@ def test_labels_of_samples_reach_what_reads_them(tmp_path):
             "fid is a metric of images, and this data is of points",
         ),
         ("evaluation.rungs=1 evaluation.judged_rungs=2", "no more than there are"),
+        ("data=mixture2d network=mlp evaluation.rungs=2 evaluation.judged_rungs=1", "test points are read once"),
     ],
 )
 def test_what_cannot_be_judged_is_refused_in_a_line(words, expected):
