@@ -137,6 +137,7 @@ def schedule_file(row: dict[str, str], journal: Journal) -> str:
     import torch
 
     from ablations.driver.trained_cells import cell_in, trained
+    from ablations.stages.restore import Guided
     from diffusion_core.diffusion import Diffusion
 
     who = f"cell {row['cell_id']} at seed {row['seed']}"
@@ -150,7 +151,8 @@ def schedule_file(row: dict[str, str], journal: Journal) -> str:
         raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
-    model = trained(cell, row, journal, torch.device("cpu"))
+    trained_here = trained(cell, row, journal, torch.device("cpu"))
+    model = trained_here.model if isinstance(trained_here, Guided) else trained_here
     assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
     knots = knots_of(model)
     if not all(a < b for a, b in pairwise(knots)):

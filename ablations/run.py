@@ -42,9 +42,9 @@ def planned(request: Request) -> tuple[Plan, Looks | None]:
 def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Journal) -> int:
     """Run what a plan lacks, and write its results; the exit code."""
     from ablations.driver.execute import Job, execute
-    from ablations.driver.pages import deliver_models, finish
+    from ablations.driver.pages import deliver_models, finish, where
     from ablations.driver.sequential import fixed
-    from ablations.driver.summary import beginning, where
+    from ablations.driver.summary import beginning
     from ablations.engine.locks import results_lock
     from ablations.engine.version import code_version
     from ablations.tracking.mlflow_store import open_tracker
@@ -63,7 +63,7 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
             from ablations.deck.files import write_deck
 
             write_deck(folder, ended.records, journal, plan.here.data)
-        return finish(folder, journal, ended)
+        return finish(folder, ended)
 
 
 def dry_run(planned: tuple[Plan, Looks | None], journal: Journal) -> str:
@@ -82,9 +82,7 @@ def help_text() -> str:
         "  python -m ablations.run grid=parameterization             a grid",
         "  python -m ablations.run schedule=linear,cosine seeds=3    an ad-hoc grid",
         "  python -m ablations.run grid=… dry_run=true               its cells, what is new, an estimate of the time",
-        "  python -m ablations.export cell=ID name=NAME              keep a learned schedule: schedule=saved/NAME",
-        "  python -m ablations.search --help                         search hyperparameters",
-        "  python -m ablations.check schedule=NAME                   whether a class of your own passes the checks",
+        "  python -m ablations                                       the other commands",
         "",
         "  seeds=N first_seed=N    the seeds (mostly 5 in a grid, 1 without one); more of them continue it",
         "  seeds=auto              seeds are added where they decide: it is looked at 3, 5, 8, 12 of them, and cells",

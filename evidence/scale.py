@@ -200,7 +200,7 @@ def parts_of(words: list[str], launcher: Launcher) -> dict[str, float]:
     job = execute.Job(journal, folder, None, {"command": request.command, "code": ""})
     ended, run_seconds = timed(lambda: execute.execute(fixed(planned), job))
     _, deliver_seconds = timed(lambda: pages.deliver(tracker, folder))
-    _, page_seconds = timed(lambda: pages.finish(folder, journal, replace(ended, tracker=tracker)))
+    _, page_seconds = timed(lambda: pages.finish(folder, replace(ended, tracker=tracker)))
     _, again_seconds = timed(lambda: _succeeded(words))
     return dict(zip(PARTS, (plan_seconds, run_seconds, deliver_seconds, page_seconds, again_seconds), strict=True))
 

@@ -9,14 +9,12 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import TypeVar
 
 from ablations.engine.journal import Journal, journal_of
 from ablations.engine.workers import warm_up
 from ablations.settings.arguments import doubts
 from ablations.settings.request import Common
-from analysis.errors import InputError
 
 R = TypeVar("R", bound=Common)
 P = TypeVar("P")
@@ -31,7 +29,7 @@ def command(
     carry_out: Callable[[R, P, Journal], int],
 ) -> int:
     """The exit code of a command; 0 where nothing was to be run. InputError for a wrong word, and where a plan makes no
-    sense or its results have no place."""
+    sense."""
     if {"--help", "-h"} & set(arguments):
         print(help_text())
         return 0
@@ -49,9 +47,5 @@ def command(
     if request.dry_run:
         print(dry_run(planned, journal))
         return 0
-    try:
-        results.mkdir(parents=True, exist_ok=True)
-        TemporaryFile(dir=results).close()
-    except OSError as error:
-        raise InputError(f"results={results} is no folder that can be written: {error.strerror}") from error
+    results.mkdir(parents=True, exist_ok=True)
     return carry_out(request, planned, journal)

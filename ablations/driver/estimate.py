@@ -3,21 +3,16 @@
     seconds = Σ (begin and end + passes × seconds of a pass + sets × seconds of judging one) / workers + pages
 
 A pass of one example is timed in each way that networks are used: in a training step, in a term of the bound, in a call
-of the sampler. As many processes as there will be workers time it at once, because they slow each other down; trainings
-that will share a worker (`engine.side_by_side`) are timed side by side.
+of the sampler. Trainings that will share a worker (`engine.side_by_side`) are timed side by side.
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
 from functools import partial
-from multiprocessing import get_context
 
 import torch
 from torch.utils.benchmark import Timer, timer
@@ -30,7 +25,6 @@ from ablations.metrics.judging import set_size, yardstick_of
 from ablations.settings.budget import training_passes
 from ablations.settings.cell import Cell
 from ablations.settings.choices import classes_of
-from ablations.settings.plugins import classes as plugins
 from ablations.stages.restore import autoencoder_of, build
 from ablations.stages.stage import Stage
 from diffusion_core.encodings import Encoding
@@ -42,8 +36,8 @@ from diffusion_core.trainer import Trainer
 
 MEASURED = 0.5
 """Seconds of measuring for each kind of pass."""
-MOST = 8
-"""The most processes that measure at a time."""
+SLOWER = 1.2
+"""The seconds that a worker takes beside others, over those that it takes alone, on a CPU."""
 BATCH, PIXELS = 450, 450 * 32 * 32
 """The examples that go through a network at once in evaluation, roughly; of large images fewer are timed."""
 STAGE, COMMAND = 0.3, 16.0
@@ -76,32 +70,20 @@ def key_of(stage: Stage) -> Hashable:
 
 def measured(stages: Sequence[Stage], devices: Sequence[str], most: int) -> dict[Hashable, float]:
     """The seconds of a pass of each kind that these stages take, and of judging a set of samples."""
-    kinds = {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}
+    device, slower = torch.device(devices[0]), SLOWER if devices[0] == "cpu" and len(devices) > 1 else 1.0
     marks = Counter((key_of(stage), stage.shape_key(devices[0])) for stage in stages)
     sizes = {key: size_of_next(count, len(devices), most) for (key, mark), count in marks.items() if mark}
-    asked = [(key, stage, sizes.get(key, 1)) for key, stage in kinds.items()]
+    each: dict[Hashable, float] = {JUDGE: 0.0}
+    for key, stage in {key_of(stage): stage for stage in stages if stage.passes(stage.cell.data.load())[1]}.items():
+        kind, trains = stage.passes(stage.cell.data.load())[0], partial(_training, members=sizes.get(key, 1))
+        action, passes = (trains if stage.trains else _evaluation)(kind, stage.cell, device)
+        each[key] = slower * _seconds(action, device, stage.threads) / passes
     judged = next((stage.cell for stage in stages if stage.sets), None)
-    context, modules = get_context("forkserver"), (plugins.modules(),)
-    pools = [ProcessPoolExecutor(1, context, plugins.import_modules, modules) for _ in devices[:MOST]]
-    with ExitStack() as opened:
-        begun = [opened.enter_context(pool).submit(_measured, asked, judged, devices[0]) for pool in pools]
-        found = [future.result() for future in begun]
-    return {key: statistics.fmean(times[key] for times in found) for key in found[0]}
-
-
-def _measured(asked: list[tuple[Hashable, Stage, int]], judged: Cell | None, device: str) -> dict[Hashable, float]:
-    """The seconds of each, as this process takes them."""
-    here, each = torch.device(device), dict[Hashable, float]({JUDGE: 0.0})
-    for key, stage, members in asked:
-        kind = stage.passes(stage.cell.data.load())[0]
-        trains = kind in ("training", "autoencoder")
-        action, passes = _training(kind, stage.cell, here, members) if trains else _evaluation(kind, stage.cell, here)
-        each[key] = _seconds(action, here, stage.threads) / passes
     if judged is not None:
         data = judged.data.load()
-        images = data.images["test"][torch.arange(set_size(judged, "test", data)) % len(data.images["test"])].to(here)
-        yardstick = yardstick_of(judged, "test", data, here)
-        each[JUDGE] = _seconds(lambda: yardstick.default_scores([images]), here, judged.threads)
+        images = data.images["test"][torch.arange(set_size(judged, "test", data)) % len(data.images["test"])].to(device)
+        yardstick = yardstick_of(judged, "test", data, device)
+        each[JUDGE] = slower * _seconds(lambda: yardstick.default_scores([images]), device, judged.threads)
     return each
 
 
@@ -113,14 +95,14 @@ def _seconds(action: Callable[[], object], device: torch.device, threads: int) -
     return timed.blocked_autorange(min_run_time=MEASURED).median
 
 
-def _training(kind: str, cell: Cell, device: torch.device, members: int) -> Timed:
+def _training(kind: str, cell: Cell, device: torch.device, members: int = 1) -> Timed:
     """A training step of each of so many cells like this one, side by side, or of the cell's autoencoder."""
     data, plan, labels = cell.data.load(), cell.training, None
-    encoding, passes = _encoding(cell, data, device), float(training_passes(cell))
     if kind == "autoencoder" and isinstance(cell.space, Latents):
         plan, encoding, passes = cell.space.plan(plan.precision), data.encoding, 3.0
         trainers = [Trainer(autoencoder_of(cell, data).to(device), plan, device)]
     else:
+        encoding, passes = _encoding(cell, data, device), float(training_passes(cell))
         trainers = [Trainer(build(cell, encoding, data, device), plan, device) for _ in range(members)]
         labels = torch.zeros(plan.batch, dtype=torch.int64, device=device) if classes_of(cell) else None
     raw = encoding.store(data.images["train"][: plan.batch].to(device))

@@ -84,22 +84,19 @@ def conditions(cells: list[Cell], launcher: Launcher, devices: list[str], *, jud
 
 @dataclass(frozen=True)
 class Plan:
-    """A grid's cells with their stages, the scores of real images beside them, and the conditions that they run under.
-    `floor` is measured by the metrics that every cell is judged by, None where there is none; `metric_floors` by those
-    that are asked for besides."""
+    """A grid's cells with their stages, the conditions that they run under, and the scores of real images beside them:
+    `floors` by the metrics that every cell is judged by, if any, and by each that is asked for besides."""
 
     grid: Grid
     here: Conditions
     runs: list[Run]
-    floor: FloorStage | None
-    metric_floors: list[FloorStage]
+    floors: list[FloorStage]
 
     def missing(self, journal: Journal) -> list[Stage]:
         """The stages still to run: they have no result, and none that they need diverged."""
         stages = self.stages()
-        results = {stage.id: journal.result(stage.id) for stage in stages}
-        over = {stage_id for stage_id, result in results.items() if result is not None and result.status != "finished"}
-        return [stage for stage in missing(stages, journal) if not over & set(stage.needs)]
+        diverged = {stage.id for stage in stages if (it := journal.result(stage.id)) and it.status != "finished"}
+        return [stage for stage in missing(stages, journal) if not diverged & set(stage.needs)]
 
     def first(self, seeds: Mapping[str, int]) -> Plan:
         """The same cells with only their first seeds, so many of each by its id."""
@@ -109,8 +106,7 @@ class Plan:
 
     def stages(self) -> list[Stage]:
         """Every stage once, in order of the cells."""
-        floor = [] if self.floor is None else [self.floor]
-        return once([*floor, *self.metric_floors, *(stage for run in self.runs for stage in run.stages)])
+        return once([*self.floors, *(stage for run in self.runs for stage in run.stages)])
 
     @property
     def sensible(self) -> int:
@@ -122,12 +118,6 @@ class Plan:
         """The ids of the cells' trainings: diffusions, and autoencoders without one."""
         return {parts.training for item in self.runs if (parts := item.parts) is not None}
 
-    @property
-    def names(self) -> dict[str, str]:
-        """The cell and seed of each stage, by its id, as a reader calls them; of several that share it the first."""
-        items = ((item, stage) for item in reversed(self.runs) for stage in item.stages)
-        return {stage.id: f"{item.name}, seed {item.cell.seed}" for item, stage in items}
-
 
 def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
     """The plan of a grid, with every cell identified; InputError where the grid mixes data sets or extractors."""
@@ -138,18 +128,16 @@ def plan(grid: Grid, launcher: Launcher, devices: list[str]) -> Plan:
         here.run(point.levels, point.cell, point.refusal, name=grid.file.cell_name(point.levels)) for point in points
     ]
     _refuse_equal(runs)
-    floor = floor_of(runs[0].cell, here.data.digest, here.extractor) if judged else None
+    floors = [floor_of(runs[0].cell, here.data.digest, here.extractor)] if judged else []
     scored = [item.cell for item in runs if item.refusal is None]
-    return Plan(grid, here, runs, floor, metric_floors(scored, here.data.digest, here.extractor))
+    return Plan(grid, here, runs, [*floors, *metric_floors(scored, here.data.digest, here.extractor)])
 
 
 def _refuse_equal(runs: list[Run]) -> None:
-    """InputError where two combinations of levels are the same cell, or differ only in what the cell does not read."""
+    """InputError where two combinations of levels are the same cell."""
     seen: dict[object, Run] = {}
     for item in runs:
-        # A chain of no steps reads little of a cell: what is scored is told by its stages.
-        stages = tuple(stage.id for stage in item.stages) if item.cell.horizon == 0 else None
-        other = seen.setdefault((stages or item.cell_id, item.cell.seed), item)
+        other = seen.setdefault((item.cell_id, item.cell.seed), item)
         if other is not item:
             raise InputError(f"{words(other.levels)} and {words(item.levels)} are the same cell: leave one of them out")
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,50 +28,13 @@ from analysis.grid_json import Meta, parse_meta
 from analysis.interim import Progress, progress
 from analysis.labels import some
 
-NAMED = 8
-"""The number of cells that a line names by their levels."""
+Pair = tuple[str, str]
+"""A comparison of two cells, by their ids."""
 
 
-@dataclass(frozen=True)
-class Look:
-    """All cells at the seeds that they have at a look, of at most `most`; `details` are added to grid.json."""
-
-    plan: Plan
-    most: int
-    details: dict[str, Any]
-
-    @property
-    def seeds(self) -> int:
-        """The number of its seeds."""
-        return len(self.plan.grid.seeds)
-
-
-def fixed(plan: Plan) -> Iterator[Look]:
+def fixed(plan: Plan) -> Iterator[Plan]:
     """The one look of a fixed number of seeds."""
-    yield Look(plan, len(plan.grid.seeds), {"seeds": plan.grid.seeds})
-
-
-@dataclass(frozen=True)
-class LookState:
-    """The state of a grid after a look: the progress of each comparison, by the ids of its two cells, and the number of
-    seeds that each cell has, or is to have at the next look, by its id."""
-
-    seeds: dict[str, int]
-    progress: dict[tuple[str, str], Progress]
-
-    @property
-    def open(self) -> list[tuple[str, str]]:
-        """The comparisons that need more seeds."""
-        return [pair for pair, now in self.progress.items() if now == "open"]
-
-    @property
-    def going(self) -> list[str]:
-        """The cells of open comparisons."""
-        return list(dict.fromkeys(cell for pair in self.open for cell in pair))
-
-    def at(self, n: int) -> LookState:
-        """The same with n seeds for each cell that goes on."""
-        return LookState(self.seeds | dict.fromkeys(self.going, n), self.progress)
+    yield plan
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +45,7 @@ class Looks:
     plan: Plan
     looks: tuple[int, ...]
     meta: Meta
-    pairs: list[tuple[str, str]]
+    pairs: list[Pair]
 
     @staticmethod
     def of(plan: Plan) -> Looks:
@@ -99,61 +62,50 @@ class Looks:
             raise InputError(f"seeds=auto adds seeds until comparisons are settled, and needs {lacking}: give seeds=N")
         return Looks(plan, plan.grid.looks, meta, pairs)
 
-    def begin(self) -> LookState:
-        """All comparisons before the first look."""
-        return LookState(dict.fromkeys(self.meta.cells, self.looks[0]), dict.fromkeys(self.pairs, "open"))
-
     def least(self) -> Plan:
         """The plan up to the first look."""
-        return self.plan.first(self.begin().seeds)
+        return self.plan.first(dict.fromkeys(self.meta.cells, self.looks[0]))
 
-    def most(self) -> Plan:
-        """The plan if no comparison ever ended."""
-        return self.plan.first(self.begin().at(self.looks[-1]).seeds)
-
-    def take(self, journal: Journal) -> Iterator[Look]:
-        """Look after look, until nothing is open, or at the most seeds; each is to be run before the next is asked
-        for, and decides with a few lines."""
-        state = self.begin()
-        for n in self.looks:
-            part = self.plan.first(state.seeds)
-            yield Look(part, self.looks[-1], looks_so_far(part))
-            earlier, state = state, self.after(state, n, journal)
-            print("\n".join(self.described(earlier, state, n)), flush=True)
-            if not state.open:
+    def take(self, journal: Journal) -> Iterator[Plan]:
+        """Look after look: all cells at the seeds that they have, until nothing is open, or at the most seeds. Each is
+        to be run before the next is asked for. A comparison that is over stays so."""
+        seeds, left = dict.fromkeys(self.meta.cells, self.looks[0]), self.pairs
+        for n, more in zip(self.looks, (*self.looks[1:], 0), strict=True):
+            part = self.plan.first(seeds)
+            yield part
+            found = progress_of(part, journal)
+            now = {pair: "over" if found[pair] == "open" and pair not in left else found[pair] for pair in self.pairs}
+            left = [pair for pair in self.pairs if now[pair] == "open"]
+            print(self.described(n, more, now), flush=True)
+            if not left:
                 return
+            seeds |= dict.fromkeys(cells_of(left), more)
 
-    def after(self, before: LookState, n: int, journal: Journal) -> LookState:
-        """The state after the look at n seeds, at which the cells had the seeds that `before` says."""
-        part = self.plan.first(before.seeds)
-        with TemporaryDirectory() as place:
-            head = head_of(part.grid, part.runs, part.here.data, None, looks_so_far(part))
-            write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
-            now = progress(Path(place))
-        over = {pair for pair in self.pairs if pair not in before.open and now[pair] == "open"}
-        after = LookState(before.seeds, {pair: "over" if pair in over else now[pair] for pair in self.pairs})
-        return after.at(next((seeds for seeds in self.looks if seeds > n), n))
-
-    def described(self, before: LookState, after: LookState, n: int) -> list[str]:
-        """Lines for a terminal about the look at n seeds."""
-        count = Counter(after.progress.values())
+    def described(self, n: int, more: int, now: dict[Pair, Progress]) -> str:
+        """Lines for a terminal about the look at n seeds, before that at `more`, if any."""
+        count, going = Counter(now.values()), cells_of(pair for pair in self.pairs if now[pair] == "open")
         counts = f"{count['settled']} of {len(self.pairs)} comparisons settled, {count['over']} over without a verdict"
-        lines = [f"{n} seeds: {counts}, {count['open']} open"]
-        if going := after.going:
-            sensible = {item.cell_id for item in self.plan.runs if item.refusal is None}
-            stopping = [cell for cell in before.seeds if before.seeds[cell] == n and cell in sensible.difference(going)]
-            on = f"go on to {after.seeds[going[0]]} seeds" if n < self.looks[-1] else f"open at seeds.max={n}"
-            told = {"stop here": stopping, on: going}
-            lines += [f"  {what}: {self._named(cells)}" for what, cells in told.items() if cells]
-        return lines
-
-    def _named(self, cells: list[str]) -> str:
-        return some([self.plan.grid.file.cell_name(self.meta.cells[cell]) for cell in cells], NAMED)
+        names = some([self.plan.grid.file.cell_name(self.meta.cells[cell]) for cell in going])
+        on = f"\n  go on to {more} seeds: {names}" if more else f"\n  open at seeds.max={n}: {names}"
+        return f"{n} seeds: {counts}, {count['open']} open{on if going else ''}"
 
 
-def looks_so_far(part: Plan) -> dict[str, Any]:
-    """The fields of grid.json about the looks, and the seeds so far."""
-    assert part.grid.looks is not None, "its seeds are not added by looks"
-    stopped = Counter(item.cell_id for item in part.runs if item.refusal is None)
-    auto = {"looks": list(part.grid.looks), "most": part.grid.looks[-1], "stopped": dict(stopped)}
-    return {"seeds": part.grid.seeds, "auto": auto}
+def cells_of(pairs: Iterable[Pair]) -> list[str]:
+    """The cells of comparisons, by their ids."""
+    return list(dict.fromkeys(cell for pair in pairs for cell in pair))
+
+
+def progress_of(part: Plan, journal: Journal) -> dict[Pair, Progress]:
+    """The progress of each comparison at a look, by what a results folder of it would hold."""
+    with TemporaryDirectory() as place:
+        head = head_of(part.grid, part.runs, part.here.data, None, looks_of(part))
+        write_frames(Path(place), head, [record(item, journal) for item in part.runs], journal)
+        return progress(Path(place))
+
+
+def looks_of(plan: Plan) -> dict[str, Any]:
+    """The field of grid.json about the looks, and the seeds that cells have so far; none of a fixed number of seeds."""
+    if plan.grid.looks is None:
+        return {}
+    stopped = Counter(item.cell_id for item in plan.runs if item.refusal is None)
+    return {"auto": {"looks": list(plan.grid.looks), "most": plan.grid.looks[-1], "stopped": dict(stopped)}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import cast
 
@@ -17,7 +17,7 @@ from ablations.settings.guiding import at_scale
 from ablations.settings.making import cell_of
 from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import parts_of
-from ablations.stages.restore import Model, Parts, load
+from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, load_guided
 from analysis.csv_files import read_csv
 from analysis.errors import InputError
@@ -30,19 +30,14 @@ def find(results: Path, cell: str, seed: int) -> dict[str, str]:
     """The row of a cell and seed among all grids of a results folder, else among committed ones, with its `grid`.
     InputError where there is none, or several cells match."""
     rows = _rows_of(cell, results) or _rows_of(cell, results / COMMITTED)
-    ids = sorted({row["cell_id"] for row in rows})
+    ids, seeds = sorted({row["cell_id"] for row in rows}), {row["seed"]: row for row in rows}
     if not ids:
         raise InputError(f"no cell {cell!r} in {results}/*/runs.csv: take an id from the column cell_id there")
     if len(ids) > 1:
         raise InputError(f"{cell!r} fits several cells, {', '.join(ids)}: give more digits")
-    seeds = {row["seed"]: row for row in rows}
     if str(seed) not in seeds:
         raise InputError(f"cell {ids[0]} has no seed {seed}: it has {', '.join(sorted(seeds))}")
-    row = seeds[str(seed)]
-    if row["status"] not in ("finished", "diverged"):
-        what = "give it other settings" if row["status"] == "incompatible" else "run its grid again"
-        raise InputError(f"cell {ids[0]} at seed {seed} is {row['status']} ({row.get('reason', '')}): {what}")
-    return row
+    return seeds[str(seed)]
 
 
 def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
@@ -59,29 +54,26 @@ def cell_in(row: dict[str, str]) -> Cell:
     return cell_of(parameters, int(row["seed"]))
 
 
-def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model:
-    """The model of a row, as it was evaluated; InputError where it was not trained here."""
-    with forgetting_damaged(journal):
-        return load(cell, cell.data.load(), journal, _parts(cell, row, journal), device)
-
-
 def to_sample(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> tuple[Cell, Model | Guided]:
     """The cell of a row with the guidance scale of its samples, and its model with its guide."""
     if cell.guidance.scale == "auto":
         if not row.get(SCALE):
             raise InputError(f"cell {row['cell_id']} has no {SCALE} yet: run its grid again, which tunes it")
         cell = at_scale(cell, float(row[SCALE]))
-    with forgetting_damaged(journal):
-        return cell, load_guided(cell, cell.data.load(), journal, _parts(cell, row, journal), device)
+    return cell, trained(cell, row, journal, device)
 
 
-def _parts(cell: Cell, row: dict[str, str], journal: Journal) -> Parts:
-    """The stages that hold what was trained for a row; InputError where they are missing."""
-    parts = parts_of(cell, cell.data.load().digest, cast("Precision", row["precision"]))
+def trained(cell: Cell, row: dict[str, str], journal: Journal, device: torch.device) -> Model | Guided:
+    """The model of a row, as it was evaluated, with its guide; InputError where it was not trained here."""
+    if row["status"] not in ("finished", "diverged"):
+        raise InputError(f"cell {row['cell_id']} at seed {cell.seed} is {row['status']} ({row.get('reason', '')})")
+    data = cell.data.load()
+    parts = parts_of(cell, data.digest, cast("Precision", row["precision"]))
     weights = journal.folder(parts.training) / WEIGHTS
     if not weights.exists():
         raise InputError(f"cell {row['cell_id']} was not trained here ({weights} is missing): run its grid first")
-    return parts
+    with forgetting_damaged(journal):
+        return load_guided(cell, data, journal, parts, device)
 
 
 @contextmanager
@@ -90,7 +82,5 @@ def forgetting_damaged(journal: Journal) -> Iterator[None]:
     try:
         yield
     except Damaged as error:
-        # A journal that only its owner may change keeps it.
-        with suppress(OSError):
-            journal.forget_result(error.folder.name)
+        journal.forget_result(error.folder.name)
         raise

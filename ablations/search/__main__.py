@@ -71,8 +71,7 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
 def search(kept: SearchFolder, opened: Callable[[str, Path], Tracker | None]) -> int:
     """Run the trials that are missing, and confirm the winners, unless something stops it; the exit code."""
     from ablations.driver.live import watching
-    from ablations.driver.pages import deliver
-    from ablations.driver.summary import where
+    from ablations.driver.pages import deliver, where
     from ablations.search.confirm import confirm
     from ablations.search.loop import Searcher
 
@@ -117,7 +116,7 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
         lines.append(f"  {name:24} {parameter}{''.join(there)}{default}")
     grid, nothing = grid_of(plan, {DEFAULT: ("", plan.default)}), Journal(Path())
     anew = plan_grid(grid, here.launcher, here.devices)
-    one = estimated(replace(anew, runs=plan.runs(study.default), floor=None, metric_floors=[]), nothing)
+    one = estimated(replace(anew, runs=plan.runs(study.default), floors=[]), nothing)
     trials = COMMAND + study.limit * (one - COMMAND) / len(here.devices)
     how = f"{study.file.sampler} after {study.file.startup} at random, pruner {study.file.pruner}"
     pruned = ", if none is pruned" if study.file.pruner != "none" else ""

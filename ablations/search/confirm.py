@@ -81,4 +81,4 @@ def confirm(kept: SearchFolder, opened: Callable[[str, Path], Tracker | None]) -
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
         job = Job(journal, folder, opened(grid.name, folder.parent), {**kept.provenance, SEARCH: kept.entry()})
-        return pages.finish(folder, journal, execute(fixed(cells), job))
+        return pages.finish(folder, execute(fixed(cells), job))

@@ -15,9 +15,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial
 
-from ablations.driver.execute import REST, WRITE_SECONDS
 from ablations.driver.live import Live, Watched, points_of
-from ablations.driver.pages import deliver
+from ablations.driver.pages import REST, WRITE_SECONDS, deliver
 from ablations.engine.journal import Journal
 from ablations.grids.grid import Run
 from ablations.metrics.registry import fact_of

@@ -8,7 +8,6 @@ import pytest
 
 from ablations import run
 from ablations.driver import execute, pages
-from ablations.driver.execute import in_parts
 from ablations.engine.locks import results_lock
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage
@@ -30,11 +29,6 @@ def drawn(monkeypatch):
 
 def words(results, *more):
     return over(WORDS, f"results={results}", *more)
-
-
-def test_the_first_seed_is_run_alone_and_later_ones_in_growing_parts():
-    assert in_parts([7]) == [[7]]
-    assert in_parts(list(range(10))) == [[0], [1, 2], [3, 4, 5, 6, 7], [8, 9]]
 
 
 def test_a_page_after_each_whole_seed_says_how_many_there_are_and_gives_no_verdict(scored, drawn, tmp_path, capsys):
@@ -68,7 +62,7 @@ def test_a_stopped_command_draws_nothing_and_says_what_there_is(scored, drawn, t
     assert run.main(words(tmp_path, "seeds=3")) == 130
     assert [entry["seeds"] for entry in drawn] == [1]
     printed = capsys.readouterr().out
-    assert "5 of 12 trainings finished" in printed
+    assert "5 of 12 runs finished" in printed
     assert printed.endswith("interrupted: finished stages are kept, the same command continues\n")
     assert head(tmp_path / "auto")["round"]["seeds"] == 1
     scored.stop = None

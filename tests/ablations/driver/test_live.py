@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -13,18 +14,19 @@ import torch
 
 from ablations import run
 from ablations.data.tensors import write_tensors
-from ablations.driver import execute, live
+from ablations.driver import live
 from ablations.driver.live import Live, watched_in
 from ablations.engine.journal import Journal, Result
 from ablations.engine.stage import Event
-from ablations.stages import autoencoder, training_loop
+from ablations.results.grid_json import head_of
+from ablations.stages import training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
 from ablations.stages.graph import training_of
-from ablations.tracking.mlflow_runs import key_of
 from ablations.tracking.mlflow_store import Tracker
+from analysis.files import write_json
 from analysis.read.runs import read_folder
 from analysis.read.store import read_store
-from tests.ablations.conftest import TINY, over, plan_of, runs_of, tracker_in
+from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
 RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
@@ -54,8 +56,10 @@ def steps(tracker, found, name=LOSS):
 def watched(tracker, journal, tmp_path):
     """A plan whose trainings are under way, and what watches them."""
     made = plan_of(*WORDS, *RUNGS)
-    watch = Live.of(tracker, made, {}, journal, tmp_path / "seen")
+    write_json(tmp_path / "seen" / "grid.json", head_of(made.grid, made.runs, made.here.data, None, {}))
+    watch = Live.of(tracker, made, journal, tmp_path / "seen")
     watch.watch(watched_in(made, journal, tmp_path / "seen"))
+    watch.next_look = math.inf  # but when a test looks
     for item in made.runs:
         watch.note(Event("started", training_of(item.stages)))
     return made, watch
@@ -126,7 +130,7 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkey
         raise KeyboardInterrupt
     assert {one.info.status for one in runs_of(tracker)} == {"KILLED"}
     # Its training goes on from a checkpoint before the last report.
-    watch = replace(watch, tracker=again(tracker), over=threading.Event(), stopped=False)
+    watch = replace(watch, tracker=again(tracker))
     reported(journal, item, 20)
     watch.look()
     reported(journal, item, 20, 40, 60)
@@ -140,19 +144,19 @@ def test_a_run_that_was_left_is_taken_up_again(watched, journal, tracker, monkey
 
 def test_who_stops_waits_a_moment_for_a_store_that_hangs_and_no_longer(watched, monkeypatch):
     _, watch = watched
+    watch.look()
     hangs, free = threading.Event(), threading.Event()
-    monkeypatch.setattr(live, "SECONDS", 0.01)
     monkeypatch.setattr(live, "PATIENCE", 0.1)
-    monkeypatch.setattr(Tracker, "show", lambda *given: hangs.set() or free.wait(60))
+    monkeypatch.setattr(Tracker, "leave", lambda *given: hangs.set() or free.wait(60))
 
     def stop():
         with live.watching(watch):
-            assert hangs.wait(60)
             raise KeyboardInterrupt
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         stop()
+    assert hangs.is_set()
     assert time.monotonic() - began < 30
     free.set()
 
@@ -185,41 +189,3 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, mo
     assert len(runs_of(found)) == 2
     of_store, of_files = read_store(found.uri, "seen"), read_folder(tmp_path / "seen")
     assert of_store.runs.equals(of_files.runs)
-
-
-LATENTS = ["space=latents", "space.kl_weight=1", "space.width=8", "space.steps=60", "space.batch=32"]
-LATENTS += ["space.learning_rate=0.005", "sampler.steps=4", "evaluation.sets=1"]
-
-
-@pytest.mark.slow
-def test_an_autoencoder_that_cells_share_is_one_run_from_its_training_to_its_reconstructions(
-    quick, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(execute, "WRITE_SECONDS", 0.0)
-    monkeypatch.setattr(execute, "REST", 0.0)
-    shown, looked, show, learn = {}, threading.Event(), Tracker.show, autoencoder.learn
-
-    def seen(self, one, *rest):
-        found = show(self, one, *rest)
-        if one.tags["kind"] == "autoencoder":
-            shown.setdefault(one.tags["cell_id"], []).append(self.runs[key_of(one.tags)].run_id)
-            looked.set()
-        return found
-
-    def waited(*given, **more):
-        learned = learn(*given, **more)
-        assert looked.wait(60), "nobody has looked"
-        return learned
-
-    monkeypatch.setattr(Tracker, "show", seen)
-    monkeypatch.setattr(autoencoder, "learn", waited)
-    words = over([word for word in WORDS if not word.startswith("schedule")], *LATENTS)
-    assert run.main([*words, *quick]) == 0
-    found = tracker_in(tmp_path, "seen")
-    (one,) = runs_of(found, "autoencoder")
-    assert {run_id for ids in shown.values() for run_id in ids} == {one.info.run_id}
-    assert (one.info.status, one.data.tags["status"]) == ("FINISHED", "finished")
-    assert steps(found, one, "train/autoencoder") == [50, 60]
-    assert steps(found, one, "psnr/val") == steps(found, one, "psnr/test") == [0]
-    images = [file.path for file in found.client.list_artifacts(one.info.run_id, "images")]
-    assert "images/reconstructions+step+60+timestamp+0+sheet.png" in images

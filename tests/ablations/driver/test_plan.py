@@ -33,9 +33,9 @@ def test_cells_that_are_one_are_refused(call):
 
 def test_without_quality_no_extractor_is_asked_for_and_there_is_no_floor():
     found = planned("data=patches", "evaluation.quality=[]")
-    assert found.floor is None
+    assert found.floors == []
     assert [stage.kind for stage in found.stages()] == ["training", "bound", "bound"]
-    assert planned("data=digits").floor is not None
+    assert len(planned("data=digits").floors) == 1
 
 
 def test_a_folder_of_images_is_scored_by_its_likelihood_alone(tmp_path, alone):

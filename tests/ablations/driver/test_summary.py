@@ -7,9 +7,9 @@ import torch
 
 from ablations.driver import estimate
 from ablations.driver.estimate import JUDGE, estimated, key_of
-from ablations.driver.pages import NAMED
+from ablations.driver.pages import NAMED, where
 from ablations.driver.sequential import Looks
-from ablations.driver.summary import beginning, where
+from ablations.driver.summary import beginning
 from ablations.engine.journal import Journal
 from ablations.stages.training import TrainingStage
 from ablations.tracking.mlflow_store import Tracker
@@ -18,10 +18,11 @@ from tests.ablations.conftest import TINY, over, plan_of
 
 def test_a_plan_is_told_in_a_line_with_its_looks(tmp_path):
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "name=mine")
-    assert beginning(found, None, Journal(tmp_path)) == ["mine: 2 cells × 5 seeds, 10 trainings to run on 1 worker"]
+    line = "mine: 2 cells × 5 seeds: 10 trainings, 10 of them new, on 1 worker"
+    assert beginning(found, None, Journal(tmp_path)) == [line]
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=auto", "seeds.max=8", "name=mine")
     lines = beginning(found, Looks.of(found), Journal(tmp_path))
-    assert "2 cells × 3 seeds, 6 trainings to run" in lines[0]
+    assert "2 cells × 3 seeds: 6 trainings, 6 of them new" in lines[0]
     assert lines[1] == "  then looks at 5 or 8 seeds, of what is open"
 
 
@@ -61,9 +62,8 @@ def test_where_the_experiment_is_and_how_it_is_seen_is_said_without_passwords(tm
 def test_every_kind_of_pass_is_timed_and_so_is_judging(words):
     tiny = TINY if "network=mlp" not in words else [word for word in TINY if not word.startswith("network.")]
     stages = plan_of(*tiny, *words).stages()
-    asked = [(key_of(stage), stage, 1) for stage in stages if stage.passes(stage.cell.data.load())[1]]
-    each = estimate._measured(asked, stages[-1].cell, "cpu")
-    assert each.keys() == {JUDGE, *(key for key, _, _ in asked)}
+    each = estimate.measured(stages, ["cpu"], 1)
+    assert each.keys() == {JUDGE, *(key_of(stage) for stage in stages if stage.passes(stage.cell.data.load())[1])}
     assert all(seconds > 0 for seconds in each.values())
 
 
