@@ -137,7 +137,7 @@ def schedule_file(row: dict[str, str], journal: Journal) -> str:
     import torch
 
     from ablations.driver.trained_cells import cell_in, trained
-    from ablations.stages.restore import Guided
+    from ablations.stages.samples import Guided
     from diffusion_core.diffusion import Diffusion
 
     who = f"cell {row['cell_id']} at seed {row['seed']}"

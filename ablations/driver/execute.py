@@ -123,7 +123,7 @@ class Execution:
         lacks, none where no look does."""
         for plan in self.looks:
             self.look = plan
-            missing = [stage for stage in plan.missing(self.job.journal) if stage.id not in self.scheduler.ended]
+            missing = [stage for stage in plan.missing(self.job.journal) if stage.id not in self.scheduler.finished]
             self.waiting = {stage.id: stage.cell.seed for stage in missing}
             self._reach()
             if missing:

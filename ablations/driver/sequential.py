@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,9 +28,6 @@ from analysis.grid_json import Meta, parse_meta
 from analysis.interim import Progress, progress
 from analysis.labels import some
 
-Pair = tuple[str, str]
-"""A comparison of two cells, by their ids."""
-
 
 def fixed(plan: Plan) -> Iterator[Plan]:
     """The one look of a fixed number of seeds."""
@@ -45,7 +42,7 @@ class Looks:
     plan: Plan
     looks: tuple[int, ...]
     meta: Meta
-    pairs: list[Pair]
+    pairs: list[tuple[str, str]]
 
     @staticmethod
     def of(plan: Plan) -> Looks:
@@ -76,26 +73,21 @@ class Looks:
             found = progress_of(part, journal)
             now = {pair: "over" if found[pair] == "open" and pair not in left else found[pair] for pair in self.pairs}
             left = [pair for pair in self.pairs if now[pair] == "open"]
-            print(self.described(n, more, now), flush=True)
+            going = list(dict.fromkeys(cell for pair in left for cell in pair))
+            print(self.described(n, more, Counter(now.values()), going), flush=True)
             if not left:
                 return
-            seeds |= dict.fromkeys(cells_of(left), more)
+            seeds |= dict.fromkeys(going, more)
 
-    def described(self, n: int, more: int, now: dict[Pair, Progress]) -> str:
-        """Lines for a terminal about the look at n seeds, before that at `more`, if any."""
-        count, going = Counter(now.values()), cells_of(pair for pair in self.pairs if now[pair] == "open")
+    def described(self, n: int, more: int, count: Counter[Progress], going: list[str]) -> str:
+        """Lines for a terminal about the look at n seeds, after which cells are `going` on to `more`, if to any."""
         counts = f"{count['settled']} of {len(self.pairs)} comparisons settled, {count['over']} over without a verdict"
         names = some([self.plan.grid.file.cell_name(self.meta.cells[cell]) for cell in going])
         on = f"\n  go on to {more} seeds: {names}" if more else f"\n  open at seeds.max={n}: {names}"
         return f"{n} seeds: {counts}, {count['open']} open{on if going else ''}"
 
 
-def cells_of(pairs: Iterable[Pair]) -> list[str]:
-    """The cells of comparisons, by their ids."""
-    return list(dict.fromkeys(cell for pair in pairs for cell in pair))
-
-
-def progress_of(part: Plan, journal: Journal) -> dict[Pair, Progress]:
+def progress_of(part: Plan, journal: Journal) -> dict[tuple[str, str], Progress]:
     """The progress of each comparison at a look, by what a results folder of it would hold."""
     with TemporaryDirectory() as place:
         head = head_of(part.grid, part.runs, part.here.data, None, looks_of(part))

@@ -20,12 +20,10 @@ def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]
     first = plan if declared is None else declared.least()
     if not first.missing(journal):
         return []
-    later = [] if declared is None else list(map(str, declared.looks[1:]))
-    looks = [f"  then looks at {alternatives(later)} seeds, of what is open"] if later else []
     reasons = {item.cell_id: item for item in plan.runs if item.refusal is not None}
     refused = [line(f"incompatible: {item.name}: {item.refusal}") for item in reasons.values()]
     more = [f"incompatible: {len(refused) - NAMED} more, in the table"] if len(refused) > NAMED else []
-    return [f"{plan.grid.name}: {size(first, journal)}", *looks, *refused[:NAMED], *more]
+    return [f"{plan.grid.name}: {size(first, journal)}", *refused[:NAMED], *more]
 
 
 def dry_run(plan: Plan, declared: Looks | None, journal: Journal) -> str:

@@ -16,14 +16,13 @@ from ablations.tracking.mlflow_store import Tracker
 from tests.ablations.conftest import TINY, over, plan_of
 
 
-def test_a_plan_is_told_in_a_line_with_its_looks(tmp_path):
+def test_a_plan_is_told_in_a_line(tmp_path):
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=5", "name=mine")
     line = "mine: 2 cells × 5 seeds: 10 trainings, 10 of them new, on 1 worker"
     assert beginning(found, None, Journal(tmp_path)) == [line]
     found = plan_of(*TINY, "parameterization=v,epsilon", "seeds=auto", "seeds.max=8", "name=mine")
     lines = beginning(found, Looks.of(found), Journal(tmp_path))
     assert "2 cells × 3 seeds: 6 trainings, 6 of them new" in lines[0]
-    assert lines[1] == "  then looks at 5 or 8 seeds, of what is open"
 
 
 def test_what_makes_no_sense_is_named_with_its_reason_and_of_much_the_first(tmp_path):
