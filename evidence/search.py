@@ -43,6 +43,12 @@ SPACE = [
     "schedule.gamma_min=range(-14,-1.5,0.5)",
     "schedule.gamma_max=range(0,10.5,0.5)",
 ]
+SWEEP = [
+    "study.sampler=grid",
+    f"schedule.gamma_min={','.join(str(-14 + i / 2) for i in range(25))}",
+    f"schedule.gamma_max={','.join(str(i / 2) for i in range(21))}",
+]
+"""Every cell of the space: these words take the place of the ranges."""
 WARM = ["training.warmup=30"]
 """Warm-up of trainings that a pruner judges: one of 100 steps would leave a single rung."""
 SAMPLERS = ("random", "qmc", "tpe", "gp")
@@ -82,7 +88,7 @@ main = page_command("evidence.search", "Compare samplers and pruners.", OPTIONS,
 
 def measured(results: Path, repeats: int, trials: int) -> str:
     """The tables of samplers, of trials under way, and of pruners."""
-    sweep = swept(run(results, "sweep", ["study.sampler=grid"]))
+    sweep = swept(run(results, "sweep", SWEEP))
     return "\n".join(
         [
             f"`python -m evidence.search repeats={repeats} trials={trials}`, cpu ({platform.machine()})",
@@ -149,6 +155,7 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 
     Each in a folder of its own: a training that is finished already is not judged on its way.
     """
+
     searches = {
         pruner: run(
             results / f"pruner-{pruner}",
@@ -157,7 +164,9 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
         )
         for pruner in PRUNERS
     }
-    steps = {pruner: sum(trial.user_attrs["steps"] for trial in tried) for pruner, tried in searches.items()}
+    steps = {
+        pruner: sum(trial.user_attrs["metrics"]["cost/steps"] for trial in tried) for pruner, tried in searches.items()
+    }
     best = winner(searches["none"]).number
     return {pruner: (steps[pruner] / steps["none"], winner(tried).number == best) for pruner, tried in searches.items()}
 
@@ -165,42 +174,38 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 def run(results: Path, name: str, words: list[str], window: int | None = None) -> list[FrozenTrial]:
     """The trials of a search without its confirmation, so many under way at once, or as many as a command has."""
     from ablations.engine.journal import Journal
-    from ablations.launchers.local import Local
-    from ablations.search.loop import Searcher
     from ablations.search.optimizer import Optimizer
-    from ablations.search.study import make
+    from ablations.search.search import Search
     from ablations.search.trial import plan_search
-    from ablations.search.trials_csv import SearchFolder
 
-    class Unwritten(SearchFolder):
-        """A folder that stays empty: what was tried is read from Optuna's storage."""
+    class Unwritten(Search):
+        """A search whose folder stays empty: what was tried is read from Optuna's storage."""
 
         def write_one(self) -> None: ...
 
     results.mkdir(parents=True, exist_ok=True)
-    study = make(parse_search([*SPACE, *words, f"name={name}"]))
-    launcher = Local()
-    plan = plan_search(study, launcher, launcher.devices("cpu", 1))
-    storage = f"sqlite:///{results / 'optuna.db'}"
-    optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
+    keys = {word.partition("=")[0] for word in words}
+    given = [word for word in SPACE if word.partition("=")[0] not in keys]
+    plan = plan_search(parse_search([*given, *words, "device=cpu", f"name={name}", f"results={results}"]))
+    optimizer = Optimizer(plan.study, plan.identity, plan.objectives, f"sqlite:///{results / 'optuna.db'}")
     plan = replace(plan, window=window or plan.window)
-    Searcher(Unwritten(plan, optimizer, Journal(results / ".stages"), results / name, {}, None)).run()
+    Unwritten(plan, optimizer, Journal(results / ".stages"), results / name, {}, None).run()
     return optimizer.trials()
 
 
 def swept(trials: list[FrozenTrial]) -> Sweep:
     """The sweep's best and worst, of the cells that finished."""
-    from ablations.search.optimizer import status_of
+    from optuna.trial import TrialState
 
-    values = [trial.values[0] for trial in trials if status_of(trial) == "finished"]
+    values = [trial.values[0] for trial in trials if trial.state is TrialState.COMPLETE]
     return Sweep(min(values), max(values), len(values))
 
 
 def winner(trials: list[FrozenTrial]) -> FrozenTrial:
     """The best finished trial."""
-    from ablations.search.optimizer import status_of
+    from optuna.trial import TrialState
 
-    return min((trial for trial in trials if status_of(trial) == "finished"), key=lambda trial: trial.values[0])
+    return min((trial for trial in trials if trial.state is TrialState.COMPLETE), key=lambda trial: trial.values[0])
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def hastened(at: mmap) -> None:
     from ablations.driver import command, execute, live, pages
     from ablations.engine import scheduler, workers
     from ablations.launchers import local
-    from ablations.search import trials_csv
+    from ablations.search import search
     from ablations.search.optimizer import Optimizer
     from ablations.stages import stage, training_loop
     from ablations.tracking.mlflow_store import Tracker
@@ -120,7 +120,7 @@ def hastened(at: mmap) -> None:
     os.register_at_fork(after_in_child=_without_locks)
     for module in (local, command):
         vars(module).update(warm_up=lambda: None)
-    for module in (execute, trials_csv):
+    for module in (execute, search):
         vars(module).update(WRITE_SECONDS=0.5, REST=3)
     vars(execute).update(DRAWN=0.02)
     vars(pages).update(write_pages=lambda folder: "")
@@ -131,7 +131,7 @@ def hastened(at: mmap) -> None:
     is_at(stage.Stage, "run", lambda begun, *given: f"{begun.kind}{' at a rung' if begun.rung else ''}")
     is_at(training_loop, "write_checkpoint", lambda *given: "checkpoint")
     is_at(execute, "write_results", lambda *given: "writing results")
-    is_at(trials_csv.SearchFolder, "write", lambda *given: "writing trials")
+    is_at(search.Search, "write", lambda *given: "writing trials")
     is_at(Tracker, "publish", lambda *given: "delivering")
     is_at(Optimizer, "tell", lambda *given: "telling a trial")
     is_at(Optimizer, "ask", lambda *given: "asking for a trial")

@@ -7,29 +7,25 @@ trials whose schedule has a β_1.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.budget import rungs
 from ablations.settings.cell import AXES, PLAIN, Cell
-from ablations.settings.identity import content_hash
 from ablations.settings.layers import choices_first
 from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of, is_whole
-from analysis.errors import InputError
-from analysis.schema import TRIALS
 
 Params = dict[str, Any]
 """A value per parameter that applies."""
+WILCOXON, ON_THE_WAY = "wilcoxon", ("median", "halving", "hyperband")
+"""The pruner that judges a trial by its seeds, and those that judge a training on its way."""
 FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
 """Groups and keys that must be equal for all trials of a search: the data and the evaluation."""
-DIGITS, NEAR_ONE = 4, 0.9
-"""Significant digits of a number that is tried: more would be hard to read. Between `NEAR_ONE` and 1 the distance from
-1 has so many: a decay of 0.9996 differs from one of 0.9995."""
 
 
 class ParameterSpec(BaseModel):
@@ -45,21 +41,9 @@ class ParameterSpec(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> ParameterSpec:
-        low, high, step, wrong = self.low, self.high, self.step, ""
-        if self.choices:
-            ranged = (low, high, step, self.log) != (None, None, None, False)
-            same = len(set(map(str, self.choices))) < len(self.choices)
-            wrong = "choices have no low or high" if ranged else f"choices must differ, got {self}" if same else ""
-        elif low is None or high is None:
-            wrong = "needs low and high, or choices"
-        elif not low < high:
-            wrong = f"low must be below high, got {low:g} and {high:g}"
-        elif self.log and (low <= 0 or step):
-            wrong = f"log needs low above 0, and no step, got {self}"
-        elif step and high - low > step * MOST_VALUES:
-            wrong = f"at most {MOST_VALUES} steps, got {self}"
-        if wrong:
-            raise ValueError(wrong)
+        if not self.choices and (self.low is None or self.high is None):
+            raise ValueError("needs low and high, or choices")
+        self.distribution("")
         return self
 
     def __str__(self) -> str:
@@ -74,28 +58,20 @@ class ParameterSpec(BaseModel):
         return self.low or 0.0, self.high or 0.0
 
     def distribution(self, key: str) -> BaseDistribution:
-        """What Optuna draws from; a range of `key` may have whole numbers only."""
+        """What Optuna draws from; of a `key` that takes whole numbers those in the range. ValueError for no range."""
         if self.choices:
             return CategoricalDistribution(self.choices)
         (low, high), step = self.ends, self.step
         if is_whole(key):
-            return IntDistribution(int(low), int(high), self.log, int(step or 1))
+            return IntDistribution(math.ceil(low), math.floor(high), self.log, math.ceil(step or 1))
         return FloatDistribution(low, high, self.log, step)
 
-    def holds(self, value: Any) -> bool:
-        """True where a value could be drawn."""
-        if self.choices:
-            return (value, isinstance(value, bool)) in [(choice, isinstance(choice, bool)) for choice in self.choices]
-        low, high = self.ends
-        inside = isinstance(value, (int, float)) and low <= value <= high
-        return inside and (not self.step or abs(math.remainder(value - low, self.step)) < 1e-9 * self.step)
-
     def tried(self, value: Any) -> Any:
-        """A drawn value in the form in which it is tried: numbers from ranges are rounded."""
+        """A drawn value as it is tried: numbers from ranges with 4 digits, since more would be hard to read. Near 1 its
+        distance from 1 has so many: a decay of 0.9996 differs from one of 0.9995."""
         if self.choices or not isinstance(value, float):
             return value
-        near_one = NEAR_ONE < value < 1
-        rounded = 1 - float(f"{1 - value:.{DIGITS}g}") if near_one else float(f"{value:.{DIGITS}g}")
+        rounded = 1 - float(f"{1 - value:.4g}") if 0.9 < value < 1 else float(f"{value:.4g}")
         return min(max(float(f"{rounded:.12g}"), self.ends[0]), self.ends[1])
 
 
@@ -106,13 +82,13 @@ class StudyFile(BaseModel):
     question: str
     parameters: dict[str, ParameterSpec]
     set: dict[str, Any] = {}
-    objective: list[str] = Field(default=["nll"], min_length=1)
-    sampler: str = "tpe"
+    objective: list[str] = Field(default=["nll"], min_length=1, max_length=2)
+    sampler: Literal["tpe", "gp", "cmaes", "qmc", "random", "grid"] = "tpe"
     startup: int = Field(default=10, ge=0)
     seed: int = Field(default=0, ge=0)
-    pruner: str = "none"
+    pruner: Literal["none", "median", "halving", "hyperband", "wilcoxon"] = "none"
     rungs: int = Field(default=4, ge=1)
-    trials: int = Field(default=40, ge=1)
+    trials: int | None = Field(default=None, ge=1)
     seeds: int = Field(default=1, ge=1)
     confirm: int = Field(default=5, ge=2)
 
@@ -127,7 +103,6 @@ class Study:
     parameters: dict[str, ParameterSpec]
     fixed: dict[str, Any]
     seeds: list[int]
-    trials: int | None
     footnotes: list[str]
 
     def applies(self, key: str, params: Params) -> bool:
@@ -152,52 +127,27 @@ class Study:
         """The default: for each parameter that applies, its value without a search."""
         values: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
         cell = self.cell(values, self.seeds[0])
-        for key in self.parameters:
-            group, _, field = key.partition(".")
-            if field and field in fields_of(group, str(values.get(group, self.fixed.get(group, AXES[group])))):
-                values[key] = getattr(getattr(cell, group), field)
-        return values
+        for axis in AXES:
+            values |= {f"{axis}.{field}": value for field, value in vars(getattr(cell, axis)).items()}
+        return {key: values[key] for key in self.parameters if key in values}
 
     @property
     def default_is_inside(self) -> bool:
         """True where the default lies in the ranges, so that the search begins with it."""
-        return all(self.parameters[key].holds(value) for key, value in self.default.items())
+        pairs = [(self.parameters[key].distribution(key), value) for key, value in self.default.items()]
+        with suppress(ValueError):
+            return all(drawn._contains(drawn.to_internal_repr(value)) for drawn, value in pairs)
+        return False
 
     @property
     def limit(self) -> int:
         """The number of trials."""
-        if self.file.sampler != "grid":
-            return self.trials or self.file.trials
-        every = math.prod(map(len, self.combinations().values()))
-        return min(every, self.trials or every)
-
-    def combinations(self) -> dict[str, list[Any]]:
-        """The values of each parameter that the sampler `grid` combines; InputError where one has no list of them."""
-        values: dict[str, list[Any]] = {}
-        for name, parameter in self.parameters.items():
-            if self.when(name):
-                raise InputError(f"study.sampler=grid cannot search {name}, which only some trials have: take another")
-            step = parameter.step or (1 if is_whole(name) and not parameter.log else None)
-            if not parameter.choices and step is None:
-                raise InputError(f"study.sampler=grid needs choices or steps of {name}: give {name}=A,B,C")
-            low, high = parameter.ends
-            steps = range(math.floor((high - low) / (step or 1) + 1e-9) + 1)
-            values[name] = list(parameter.choices) or [low + i * (step or 1) for i in steps]
-        return values
+        every = math.prod(len(parameter.choices) for parameter in self.parameters.values())
+        return self.file.trials or (every if self.file.sampler == "grid" else 40)
 
     def rungs(self, cell: Cell) -> list[int]:
         """The steps at which the training of a trial's first seed is judged on its way."""
-        return rungs(cell.training, self.file.rungs) if self.file.pruner != "none" else []
-
-    def identity(self, cell_id: str) -> str:
-        """A name for what is searched and how (and for where trials are kept, which has changed); `cell_id` is the
-        default cell's. The budget is not part of it."""
-        how = self.file.model_dump(include={"objective", "sampler", "startup", "seed", "pruner", "rungs"})
-        space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in self.parameters.items()}
-        fixed = {key: value for key, value in self.fixed.items() if key.split(".")[0] not in FIXED}
-        return content_hash(
-            {**how, "kept": TRIALS, "space": space, "fixed": fixed, "cell": cell_id, "seeds": self.seeds}
-        )
+        return rungs(cell.training, self.file.rungs) if self.file.pruner in ON_THE_WAY else []
 
 
 def said(value: Any) -> str:

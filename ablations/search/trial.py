@@ -1,33 +1,41 @@
-"""A study under the conditions that all its trials share; a trial's way through its stages, and its outcome.
+"""A study under the conditions that all its trials share; a trial's way through its stages to its outcome.
 
     the first seed up to each rung, as long as the pruner lets it go on ▸ all seeds to their ends, side by side
+    with the pruner `wilcoxon`: seed after seed, as long as it lets the trial go on
 
-A rung is a segment of the training and its bound on validation data; pruning is not asking for the next segment. The
-value of a trial is the mean over its seeds. What a way asks for depends on the journal alone, so one that begins again
-after a kill comes to the same end.
+A rung is a segment of the training and its bound on validation data; pruning is not asking for the next segment. What a
+trial asks for depends on the journal alone, so one that begins again after a kill comes to the same end.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
 
 from ablations.driver.plan import Conditions, conditions
-from ablations.engine.journal import Journal
+from ablations.engine.journal import Failure, Journal
 from ablations.grids.grid import Run
-from ablations.launchers.protocol import Launcher
+from ablations.launchers.protocol import launcher_of
 from ablations.metrics.judging import against
-from ablations.metrics.registry import facts, metric_of, names, refuse_foreign
+from ablations.metrics.registry import facts, metric_of, names
+from ablations.results.csv_text import union
+from ablations.results.folder import read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
-from ablations.search.space import Params, Study
+from ablations.search.optimizer import Optimizer
+from ablations.search.space import FIXED, WILCOXON, Params, Study
+from ablations.search.study import make
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
+from ablations.settings.identity import content_hash
+from ablations.settings.request import SearchRequest
 from ablations.settings.rules import refusal
 from ablations.stages.graph import missing, needed_by, once, training_of
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
+from analysis.schema import SEARCH, TRIALS
 
 
 @dataclass(frozen=True)
@@ -47,143 +55,137 @@ class SearchPlan:
 
     @property
     def identity(self) -> str:
-        """The name of the search in its storage: only a search of equal identity continues it."""
-        return self.study.identity(self.here.id_of(self.default))
+        """A name for what is searched and how (and for where trials are kept, which has changed), by which a search is
+        continued. The budget is not part of it."""
+        study, cell_id = self.study, self.here.id_of(self.default)
+        how = study.file.model_dump(include={"objective", "sampler", "startup", "seed", "pruner", "rungs"})
+        space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in study.parameters.items()}
+        fixed = {key: value for key, value in study.fixed.items() if key.split(".")[0] not in FIXED}
+        kept = {"kept": TRIALS, "space": space, "fixed": fixed, "cell": cell_id, "seeds": study.seeds}
+        return content_hash(how | kept)
 
-    def runs(self, params: Params) -> list[Run]:
-        """A point of the space at each seed, with the stages that validation needs, and at the first seed the rungs.
-        InputError where its values make no cell."""
-        cells = [self.study.cell(params, seed) for seed in self.study.seeds]
-        reason, rungs = refusal(cells[0]), self.study.rungs(cells[0])
-        each = [self.here.run({}, cell, reason, rungs=rungs if cell is cells[0] else ()) for cell in cells]
-        return [replace(item, stages=_on_validation(item.stages)) for item in each]
+    def runs(self, params: Params) -> tuple[list[Run], str]:
+        """A point of the space at each seed, with the stages that scores on validation data rest on, and at the first
+        seed the rungs. Where its values make no cell, or one that makes no sense, the reason."""
+        try:
+            cells = [self.study.cell(params, seed) for seed in self.study.seeds]
+        except InputError as error:
+            return [], str(error)
+        reason, runs = refusal(cells[0]), list[Run]()
+        for cell in cells:
+            run = self.here.run({}, cell, reason, rungs=() if runs else self.study.rungs(cell))
+            scores = [stage for stage in run.stages if stage.validates or stage.held_out == "validation"]
+            runs.append(replace(run, stages=leading_to(scores, run.stages)))
+        return runs, reason or ""
 
 
-def _on_validation(stages: list[Stage]) -> list[Stage]:
-    """The stages that scores on validation data rest on; they read no test data."""
-    scores = [stage for stage in stages if stage.validates or stage.held_out == "validation"]
-    return once(stage for score in scores for stage in needed_by(score, stages))
+def leading_to(ends: Sequence[Stage], stages: Sequence[Stage]) -> list[Stage]:
+    """The stages that lead to these, and these."""
+    return once(stage for end in ends for stage in needed_by(end, stages))
 
 
-def plan_search(study: Study, launcher: Launcher, devices: list[str]) -> SearchPlan:
-    """The plan of a study; InputError where the default makes no sense, because the search is compared with
-    it."""
+def plan_search(request: SearchRequest) -> SearchPlan:
+    """The plan of a request; InputError where the default, which a search is compared with, makes no sense, or where
+    the folder holds something else."""
+    study, launcher = make(request), launcher_of(request)
     default = study.cell(study.default, study.seeds[0])
     reason = refusal(default)
     if reason is not None:
         raise InputError(f"what all trials share makes no sense: {reason}")
+    devices = launcher.devices(request.device, default.threads)
     here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
-    workers = max(1, len(devices) // len(study.seeds))
-    objectives = [_column(study, name, default) for name in study.file.objective]
-    return SearchPlan(study, here, objectives, workers + workers // 2)
+    workers = max(1, len(devices) // (1 if study.file.pruner == WILCOXON else len(study.seeds)))
+    objectives = [_column(name, default) for name in study.file.objective]
+    plan, head = SearchPlan(study, here, objectives, workers + workers // 2), read_grid_json(request.folder)
+    if head is not None and head.get(SEARCH, {}).get("identity") != plan.identity:
+        raise InputError(
+            f"{request.folder} holds the results of other choices ({head.get(SEARCH, head).get('command')}), which are "
+            "never overwritten: give this search a name of its own with name=…"
+        )
+    return plan
 
 
-def _column(study: Study, name: str, cell: Cell) -> str:
-    """The metric of an objective on validation data; InputError where it does not exist for such data."""
+def _column(name: str, cell: Cell) -> str:
+    """The metric of an objective on validation data."""
     extractor = cell.data.extractor
     # What FID is to images, the energy distance is to points.
     measured = "energy_distance" if name == "fid" and extractor is None else name
-    if measured != name and measured in study.file.objective:
-        raise InputError(f"study.objective={','.join(study.file.objective)} is twice the same on this data: {measured}")
-    if measured not in names():
-        return facts()[measured].name.replace("/test", f"/{SHORT['validation']}")
-    metric = metric_of(measured)
-    refuse_foreign(metric, measured, extractor)
-    return metric.column(against(cell, "validation"), extractor).name
+    if measured in names():
+        return metric_of(measured).column(against(cell, "validation"), extractor).name
+    return facts()[measured].name.replace("/test", f"/{SHORT['validation']}")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """The outcome of a trial: "finished" with the objectives' `values`, "pruned" or "failed"; the means over its seeds
-    of all metrics, and what it took. `again` is True where it failed by accident, which says nothing about it."""
-
-    state: str
-    reason: str = ""
-    values: tuple[float, ...] = ()
-    metrics: dict[str, float] = field(default_factory=dict)
-    steps: int = 0
-    seconds: float = 0.0
-    again: bool = False
-
-
-Way = Generator[list[Stage], None, Outcome]
-"""Yields the stages that it waits for; returns the trial's outcome."""
-
-
-@dataclass(frozen=True)
 class Course:
-    """A trial, its runs at each of its seeds. It is ended where `prunes` says so of its values so far, by step."""
+    """A trial under way, at all its seeds; `pending` are the ids of the stages that it waits for. It has no outcome
+    where an `accident` lost one of its stages."""
 
-    runs: list[Run]
-    journal: Journal
-    objectives: list[str]
-    prunes: Callable[[dict[int, float]], bool]
+    def __init__(self, trial: FrozenTrial, plan: SearchPlan, journal: Journal, optimizer: Optimizer) -> None:
+        self.number, self.plan, self.journal, self.optimizer = trial.number, plan, journal, optimizer
+        self.runs, self.reason = plan.runs(trial.params)
+        self.stages = once(stage for run in self.runs for stage in run.stages)
+        self.way, self.pending, self.accident = self._run(), set[str](), ""
+        self.by_seeds, self.steps = plan.study.file.pruner == WILCOXON, plan.default.training.steps
 
-    def run(self) -> Way:
-        """Its way, by rungs, and then the whole. A metric that fails counts where it is an objective."""
-        reported: dict[int, float] = {}
-        if self.runs[0].refusal is not None:
-            return Outcome("failed", self.runs[0].refusal)
-        for rung in self._rungs():
-            yield from self._missing([rung])
-            if failure := self._failure([rung]):
-                return failure
-            result = self.journal.result(rung.id)
-            value = None if result is None else result.metrics.get(self.objectives[0])
+    def _run(self) -> Iterator[list[Stage]]:
+        """Yield the stages that it waits for, and tell its outcome."""
+        if self.reason:
+            self._tell(TrialState.FAIL, self.reason)
+            return
+        whole = [stage for stage in self.stages if not stage.rung]
+        for step, ends in [*self._judged(), (0, whole)]:
+            if left := missing(leading_to(ends, self.stages), self.journal):
+                yield left
+            if failure := self._failure(ends):
+                self.accident = failure.message if failure.accidental else ""
+                if not self.accident:
+                    self._tell(TrialState.FAIL, failure.message)
+                return
+            value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
-            reported |= {} if value is None else {rung.rung: value}
-            if value is not None and self.prunes(reported):
-                reason = f"{value:.4g} at step {rung.rung} of {rung.cell.training.steps}"
-                return replace(self._outcome("pruned", reason), steps=rung.rung)
-        ends = [stage for item in self.runs for stage in item.stages if not stage.rung]
-        yield from self._missing(ends)
-        counted = [stage for stage in ends if not stage.fills or stage.fills in self.objectives]
-        return self._failure(counted) or self._finished()
+            if step and value is not None and self.optimizer.prunes(self.number, step, value):
+                place = f"seed {step} of {len(self.runs)}" if self.by_seeds else f"step {step} of {self.steps}"
+                self._tell(TrialState.PRUNED, f"{value:.4g} at {place}")
+                return
+        self._tell(TrialState.COMPLETE)
 
-    def _rungs(self) -> list[Stage]:
-        """The rungs at which it is judged. A training that was finished without being judged on its way is not trained
-        again for that."""
-        training = training_of(self.runs[0].stages)
+    def _judged(self) -> list[tuple[int, list[Stage]]]:
+        """The steps at which it is judged, each with what comes before. A training that was finished without being
+        judged on its way is not trained again for that."""
+        if self.by_seeds:
+            return [(place, run.stages) for place, run in enumerate(self.runs, 1)]
+        training = training_of(self.stages)
         over = training is not None and self.journal.result(training.id) is not None
-        rungs = (stage for stage in self.runs[0].stages if stage.rung and stage.kind == "bound")
-        return [rung for rung in rungs if not over or self.journal.result(rung.id) is not None]
+        rungs = (stage for stage in self.stages if stage.rung and stage.kind == "bound")
+        return [(rung.rung, [rung]) for rung in rungs if not over or self.journal.result(rung.id) is not None]
 
-    @property
-    def _stages(self) -> list[Stage]:
-        return once(stage for item in self.runs for stage in item.stages)
-
-    def _missing(self, ends: Sequence[Stage]) -> Generator[list[Stage], None, None]:
-        """The stages that lead to these, as far as they have no result."""
-        leading = once(stage for end in ends for stage in needed_by(end, self._stages))
-        if left := missing(leading, self.journal):
-            yield left
-
-    def _failure(self, ends: Sequence[Stage]) -> Outcome | None:
-        """The outcome of a trial if one of these stages has not finished."""
-        for stage in ends:
+    def _failure(self, ends: Sequence[Stage]) -> Failure | None:
+        """Why one of these stages has not finished, if so. A metric counts where it is an objective."""
+        for stage in (stage for stage in ends if not stage.fills or stage.fills in self.plan.objectives):
             result = self.journal.result(stage.id)
             if result is None:
-                failure = failure_of(stage, self._stages, self.journal)
-                return self._outcome("failed", failure.message, again=failure.accidental)
+                return failure_of(stage, self.stages, self.journal)
             if result.status != "finished":
-                return self._outcome("failed", result.reason)
+                return Failure("error", result.reason)
         return None
 
-    def _finished(self) -> Outcome:
-        each = [record(item, self.journal).metrics for item in self.runs]
-        means = {name: fmean(of[name] for of in each) for name in each[0] if all(name in of for of in each)}
-        for name in self.objectives:
-            if name not in means:
-                return self._outcome("failed", f"{name} is no number")
-        return self._outcome("finished", values=tuple(means[name] for name in self.objectives), metrics=means)
+    def _metrics(self, stages: Sequence[Stage]) -> dict[str, float]:
+        """The metrics that these have measured. Of a training's segments, each of which counts from the first step on,
+        the last one has the seconds of all."""
+        done = [(stage, result) for stage in stages if (result := self.journal.result(stage.id)) is not None]
+        return {name: value for stage, result in done for name, value in own_metrics(stage, result.metrics).items()}
 
-    def _outcome(self, state: str, reason: str = "", **more: Any) -> Outcome:
-        """An outcome, with the training steps and the seconds that were taken."""
+    def _tell(self, state: TrialState, reason: str = "") -> None:
+        """Tell its end, with the means over its seeds, and the training steps and the seconds that were taken."""
+        each = [record(run, self.journal).metrics for run in self.runs]
+        means = {name: fmean(of[name] for of in each) for name in union(each) if all(name in of for of in each)}
+        lacking = [name for name in self.plan.objectives if name not in means]
+        if state is TrialState.COMPLETE and lacking:
+            state, reason = TrialState.FAIL, f"{lacking[0]} is no number"
         steps, seconds = 0, 0.0
-        for item in self.runs:
-            done = [(stage, result) for stage in item.stages if (result := self.journal.result(stage.id)) is not None]
-            steps += max((one.rung or one.cell.training.steps for one, _ in done if one.kind == "training"), default=0)
-            # A segment counts from the first step on, so the last one has the seconds of all.
-            metrics = {name: value for stage, of in done for name, value in own_metrics(stage, of.metrics).items()}
-            seconds += sum(value for name, value in metrics.items() if name.endswith("_seconds"))
-        return Outcome(state, reason, steps=steps, seconds=seconds, **more)
+        for run in self.runs:
+            done = (stage for stage in run.stages if stage.kind == "training" and self.journal.result(stage.id))
+            steps += max((stage.rung or self.steps for stage in done), default=0)
+            seconds += sum(value for name, value in self._metrics(run.stages).items() if name.endswith("_seconds"))
+        values = [means[name] for name in self.plan.objectives] if state is TrialState.COMPLETE else None
+        metrics = {**means, "cost/steps": steps, "cost/seconds": seconds}
+        self.optimizer.tell(self.number, state, values, {"reason": reason, "metrics": metrics if self.runs else {}})

@@ -22,8 +22,8 @@ from ablations.driver.trained_cells import find
 from ablations.engine.locks import results_lock
 from ablations.grids.grid import make
 from ablations.search import __main__ as search
-from ablations.search.loop import Searcher
 from ablations.search.optimizer import Optimizer
+from ablations.search.search import Search
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, parameters
@@ -72,7 +72,6 @@ def test_it_ends_well_and_says_what_it_found(searched):
     assert f"{trial} (found by search" in said
     assert "at 2 fresh seeds" in said
     assert f"optuna-dashboard sqlite:///{searched.results}/optuna.db" in said
-    assert "python -m ablations.export search=found name=NAME" in said
 
 
 def test_every_trial_has_its_row_and_the_best_one_wins(searched):
@@ -129,11 +128,11 @@ def test_new_winners_take_the_place_of_earlier_ones_and_the_second_look_is_said(
     best = read_search(again.results / "found").head.winners[0].trial
     others = [trial for trial in rows_of(again.results) if trial["status"] == "finished"]
     other = next(int(trial["trial"]) for trial in others if int(trial["trial"]) not in (0, best))
-    monkeypatch.setattr(Optimizer, "front", lambda self: [self.trials()[other]])
+    monkeypatch.setattr(Optimizer, "winners", lambda self: [("found", "found by search", self.trials()[other])])
     assert search.main(again.arguments) == 0
     grid = read_folder(again.results / CONFIRMED)
     assert rows_of(again.results)[other]["cell_id"] in grid.meta.cells
-    assert any("continued after 1 look at test data with an earlier winner" in line for line in grid.meta.footnotes)
+    assert any(line.startswith("Exploratory: the search was continued") for line in grid.meta.footnotes)
 
 
 def test_all_that_a_search_has_run_is_needed_pruned_trials_and_their_rungs_too(again, capsys):
@@ -162,7 +161,7 @@ def test_interrupted_at_once_it_says_so_and_goes_on_later(store, tmp_path, monke
         raise KeyboardInterrupt
 
     shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr(Searcher, "run", stop)
+    monkeypatch.setattr(Search, "run", stop)
     assert search.main([*POINTS, f"results={tmp_path}"]) == 130
     assert "interrupted after 0 trials: they are kept, the same command continues" in capsys.readouterr().out
     assert [row["status"] for row in rows_of(tmp_path)] == ["running"]
@@ -330,8 +329,7 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "schedule.gamma_min       -14 to -2, where schedule is log_snr_linear" in printed
     assert "sampler.steps            5 to 20; the default is None" in printed
-    assert re.search(r"9 trials \(tpe after 3 at random, pruner median, by nll/val\): about \d+ ", printed)
-    assert re.search(r"the winner and the default at 2 fresh seeds: about \d+ ", printed)
+    assert re.search(r"9 trials \(tpe, pruner median, by nll/val\): about \d+ ", printed)
     assert not (tmp_path / "found").exists()
 
 
@@ -349,15 +347,12 @@ def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys
     assert "No space left on device" in printed
     assert "mend this, and the same command continues" in printed
     lost = rows_of(again.results)[before:]
-    assert [row["status"] for row in lost] == ["failed"] * 3
-    assert search.main(given(again, trials=11)) == 0
-    after = rows_of(again.results)[before + 3 :]
-    assert len(after) == 2
-    assert after[0]["cell_id"] == lost[0]["cell_id"], "its values are tried again"
+    assert [row["status"] for row in lost] == ["running"] * 3
+    assert search.main(given(again, trials=12)) == 0
+    after = rows_of(again.results)[before:]
+    assert [row["cell_id"] for row in after] == [row["cell_id"] for row in lost], "their values are tried again"
+    assert {row["status"] for row in after} <= {"finished", "pruned"}
 
 
-def test_the_help_names_objectives_samplers_and_where_more_is_better():
-    lines = {line.split()[0]: line for line in search.help_text().splitlines() if line.startswith("  ")}
-    assert lines["precision"].endswith("Precision; more is better")
-    assert lines["nll"].endswith("NLL, bits/dim")
-    assert {"tpe", "hyperband"} <= lines.keys()
+def test_the_help_names_objectives_samplers_and_pruners():
+    assert {"precision,", "tpe,", "hyperband,", "wilcoxon"} <= set(search.help_text().split())

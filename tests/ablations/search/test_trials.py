@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from optuna.trial import TrialState
 
 from ablations.driver.plan import Conditions
 from ablations.engine.journal import Failure, Result
 from ablations.launchers.local import Serial
 from ablations.search.study import make
-from ablations.search.trial import Course, Outcome, SearchPlan
+from ablations.search.trial import Course, SearchPlan
 from ablations.settings.arguments import parse_search
 
-NLL = ["nll/val"]
+COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 POINT = {"schedule.beta_1": 1e-4, "schedule.beta_T": 0.02}
 
 
@@ -34,24 +35,36 @@ class Papers:
         self.results[stage.id] = Result("finished", "", named, {}, {})
 
 
-def planned(*words):
+class Judge:
+    """An optimizer that notes what it is asked and told; `prunes` may be replaced."""
+
+    def __init__(self):
+        self.seen, self.told = [], SimpleNamespace(state=None, values=None, reason="", metrics={})
+
+    def prunes(self, number, step, value):
+        self.seen.append((step, value))
+        return False
+
+    def tell(self, number, state, values, notes):
+        self.told = SimpleNamespace(state=state, values=values, **notes)
+
+
+def course(papers, *words, objective="nll/val", params=POINT):
     """A study's trial at each of its seeds."""
     study = make(parse_search(["study=schedule", "training.steps=400", *words]))
     data = study.cell(POINT, 0).data.load()
-    return SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), NLL).runs(POINT)
+    plan = SearchPlan(study, Conditions(data, "digits-cnn", Serial(), ["cpu"]), [objective])
+    return Course(SimpleNamespace(number=3, params=params), plan, papers, Judge())
 
 
-def answered(course, answer):
-    """What a trial asked for, and its outcome, where every stage is answered as it comes."""
-    way, asked = course.run(), []
-    while True:
-        try:
-            stages = next(way)
-        except StopIteration as stop:
-            return asked, stop.value
+def answered(trial, answer):
+    """What a trial asked for, and what was told of it, where every stage is answered as it comes."""
+    asked = []
+    for stages in trial.way:
         asked.append([(stage.kind, stage.rung, stage.cell.seed) for stage in stages])
         for stage in stages:
             answer(stage)
+    return asked, trial.optimizer.told
 
 
 def good(papers, nll=2.0, rungs=None):
@@ -68,58 +81,63 @@ def good(papers, nll=2.0, rungs=None):
     return answer
 
 
-def never(reported):
-    return False
-
-
-def second(reported):
-    return len(reported) == 2
-
-
 @pytest.mark.parametrize("words", [[], ["study.pruner=none", "study.objective=mmd"]])
 def test_no_stage_of_a_trial_reads_test_data(words):
-    splits = {stage.held_out for item in planned(*words) for stage in item.stages}
-    assert splits == {None, "validation"}
+    assert {stage.held_out for stage in course(Papers(), *words).stages} == {None, "validation"}
 
 
 def test_without_a_pruner_seeds_go_side_by_side_and_the_value_is_their_mean():
     papers = Papers()
-    asked, outcome = answered(Course(planned("study.pruner=none", "seeds=3"), papers, NLL, never), good(papers))
+    asked, told = answered(course(papers, "study.pruner=none", "seeds=3"), good(papers))
     assert [sorted(stages) for stages in asked] == [
         sorted((kind, 0, seed) for seed in (0, 1, 2) for kind in ("training", "bound"))
     ]
-    assert (outcome.state, outcome.values) == ("finished", (3.0,))
-    assert (outcome.steps, outcome.seconds) == (1200, pytest.approx(30.0))
+    assert (told.state, told.values) == (COMPLETE, [3.0])
+    assert (told.metrics["cost/steps"], told.metrics["cost/seconds"]) == (1200, pytest.approx(30.0))
 
 
 def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
     """The next segment is not asked for."""
-    papers, seen = Papers(), []
-    judge = lambda reported: seen.append(dict(reported)) or second(reported)  # noqa: E731
-    course = Course(planned("seeds=2"), papers, NLL, judge)
-    asked, outcome = answered(course, good(papers, rungs={100: 4.0, 200: 3.5}))
+    papers = Papers()
+    trial = course(papers, "seeds=2")
+    trial.optimizer.prunes = lambda number, step, value: (number, step, value) == (3, 200, 3.5)
+    asked, told = answered(trial, good(papers, rungs={100: 4.0, 200: 3.5}))
     assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200)]
-    assert seen == [{100: 4.0}, {100: 4.0, 200: 3.5}]
-    assert (outcome.state, outcome.steps, outcome.seconds, outcome.values) == ("pruned", 200, pytest.approx(4.0), ())
-    assert outcome.reason == "3.5 at step 200 of 400"
+    assert (told.state, told.values, told.reason) == (PRUNED, None, "3.5 at step 200 of 400")
+    assert told.metrics == {"cost/steps": 200, "cost/seconds": pytest.approx(4.0)}
 
 
 def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
     papers = Papers()
-    asked, outcome = answered(Course(planned(), papers, NLL, never), good(papers))
-    ways = [[("training", step, 0), ("bound", step, 0)] for step in (100, 200, 0)]
-    assert asked == ways
-    assert (outcome.state, outcome.values) == ("finished", (2.0,))
+    trial = course(papers)
+    asked, told = answered(trial, good(papers, rungs={100: 4.0, 200: 3.5}))
+    assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200, 0)]
+    assert trial.optimizer.seen == [(100, 4.0), (200, 3.5)]
+    assert (told.state, told.values) == (COMPLETE, [2.0])
+
+
+def test_wilcoxon_sees_seed_after_seed_and_may_end_the_trial_between_two():
+    papers = Papers()
+    trial = course(papers, "study.pruner=wilcoxon", "seeds=5")
+    trial.optimizer.prunes = lambda number, step, value: (step, value) == (2, 3.0)
+    asked, told = answered(trial, good(papers))
+    assert [sorted(stages) for stages in asked] == [[("bound", 0, seed), ("training", 0, seed)] for seed in (0, 1)]
+    assert (told.state, told.values, told.reason) == (PRUNED, None, "3 at seed 2 of 5")
+    assert told.metrics["cost/steps"] == 800
+    whole = course(papers, "study.pruner=wilcoxon", "seeds=5")
+    assert answered(whole, good(papers))[1].values == [4.0]
+    assert whole.optimizer.seen == [(1, 2.0), (2, 3.0), (3, 4.0), (4, 5.0), (5, 6.0)]
 
 
 def test_what_the_journal_knows_is_not_asked_for_again():
     """Nor are the rungs of a training that was finished without being judged on its way."""
-    papers, trial = Papers(), planned()
-    for stage in trial[0].stages:
+    papers = Papers()
+    trial = course(papers)
+    for stage in trial.stages:
         if not stage.rung:
             good(papers)(stage)
-    asked, outcome = answered(Course(trial, papers, NLL, lambda reported: pytest.fail("of nothing")), good(papers))
-    assert (asked, outcome.values) == ([], (2.0,))
+    asked, told = answered(trial, good(papers))
+    assert (asked, told.values, trial.optimizer.seen) == ([], [2.0], [])
 
 
 def test_divergence_is_a_failed_trial_with_its_reason():
@@ -131,13 +149,14 @@ def test_divergence_is_a_failed_trial_with_its_reason():
         if stage.kind == "training" and not stage.rung:
             papers.results[stage.id] = Result("diverged", reason, {}, {}, {})
 
-    outcome = answered(Course(planned(), papers, NLL, lambda reported: pytest.fail("of nothing")), answer)[1]
-    assert (outcome.state, outcome.reason, outcome.again) == ("failed", reason, False)
+    trial = course(papers)
+    told = answered(trial, answer)[1]
+    assert (told.state, told.reason, trial.accident, trial.optimizer.seen) == (FAIL, reason, "", [])
 
 
 @pytest.mark.parametrize("kind", ["training", "bound"])
 @pytest.mark.parametrize("at_rung", [True, False])
-def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again(kind, at_rung):
+def test_a_trial_that_ends_by_accident_has_no_outcome(kind, at_rung):
     papers, message = Papers(), "OSError: No space left on device"
 
     def answer(stage):
@@ -146,25 +165,30 @@ def test_an_accident_is_a_failed_trial_that_is_to_be_tried_again(kind, at_rung):
         elif all(papers.result(need) for need in stage.needs):
             good(papers)(stage)
 
-    outcome = answered(Course(planned(), papers, NLL, never), answer)[1]
-    assert (outcome.state, outcome.reason, outcome.again) == ("failed", message, True)
+    trial = course(papers)
+    assert answered(trial, answer)[1].state is None
+    assert trial.accident == message
 
 
 def test_a_missing_objective_fails():
     papers = Papers()
-    trial = planned("study.pruner=none", "seeds=2")
-    outcome = answered(Course(trial, papers, NLL, never), lambda stage: papers.finish(stage, cost__x=1.0))[1]
-    assert (outcome.state, outcome.reason) == ("failed", "nll/val is no number")
+    trial = course(papers, "study.pruner=none", "seeds=2")
+    told = answered(trial, lambda stage: papers.finish(stage, cost__x=1.0))[1]
+    assert (told.state, told.reason) == (FAIL, "nll/val is no number")
 
 
-def test_what_makes_no_sense_fails_at_once_with_its_reason():
-    refused = [replace(item, stages=[], refusal="linear needs …") for item in planned()]
-    assert answered(Course(refused, Papers(), NLL, never), None) == ([], Outcome("failed", "linear needs …"))
+@pytest.mark.parametrize(
+    ("value", "reason"), [(0.9, "linear rescaled to T=100 has beta_T=9"), (-1.0, "linear needs 0 < beta_1")]
+)
+def test_what_makes_no_sense_or_no_cell_fails_at_once_with_its_reason(value, reason):
+    asked, told = answered(course(Papers(), params=POINT | {"schedule.beta_T": value}), None)
+    assert (asked, told.state) == ([], FAIL)
+    assert reason in told.reason
 
 
-@pytest.mark.parametrize(("objective", "state"), [("nll/val", "finished"), ("mmd/val/digits-cnn", "failed")])
+@pytest.mark.parametrize(("objective", "state"), [("nll/val", COMPLETE), ("mmd/val/digits-cnn", FAIL)])
 def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(objective, state):
-    papers, trial = Papers(), planned("study.pruner=none", "study.objective=mmd")
+    papers = Papers()
 
     def answer(stage):
         if stage.kind == "metric":
@@ -172,20 +196,14 @@ def test_a_metric_that_breaks_ends_a_trial_only_where_the_search_goes_by_it(obje
         else:
             good(papers)(stage)
 
-    asked, outcome = answered(Course(trial, papers, [objective], never), answer)
+    asked, told = answered(course(papers, "study.pruner=none", "study.objective=mmd", objective=objective), answer)
     assert {kind for kind, _, _ in asked[0]} == {"training", "bound", "samples", "metric"}
-    assert outcome.state == state
-    assert outcome.reason == ("ValueError: all equal" if state == "failed" else "")
+    assert (told.state, told.reason) == (state, "ValueError: all equal" if state is FAIL else "")
 
 
 def test_what_a_search_does_not_go_by_is_measured_all_the_same():
-    papers, trial = (
-        Papers(),
-        planned("study.pruner=none", "evaluation.metrics=[density]", "evaluation.quality=[validation,test]"),
-    )
-    names = {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
-    outcome = answered(
-        Course(trial, papers, NLL, never), lambda stage: papers.finish(stage, **names.get(stage.kind, {}))
-    )[1]
-    assert outcome.values == (2.0,)
-    assert outcome.metrics["density/val/digits-cnn"] == 0.5
+    papers, names = Papers(), {"bound": {"nll__val": 2.0}, "metric": {"density__val__digits-cnn": 0.5}}
+    trial = course(papers, "study.pruner=none", "evaluation.metrics=[density]", "evaluation.quality=[validation,test]")
+    told = answered(trial, lambda stage: papers.finish(stage, **names.get(stage.kind, {})))[1]
+    assert told.values == [2.0]
+    assert told.metrics["density/val/digits-cnn"] == 0.5

@@ -1,0 +1,123 @@
+"""A search at work: its trials, then the honest end, its winners and the default run anew at fresh seeds as a grid that
+reads test data, in the folder results/<search>-confirmed/."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from optuna.trial import FrozenTrial
+
+from ablations.driver import pages
+from ablations.driver.estimate import COMMAND, estimated
+from ablations.driver.execute import Job, execute
+from ablations.driver.plan import Plan
+from ablations.driver.plan import plan as plan_grid
+from ablations.driver.progress import minutes
+from ablations.driver.sequential import fixed
+from ablations.driver.summary import beginning, where
+from ablations.engine.journal import Journal
+from ablations.engine.locks import results_lock
+from ablations.engine.version import code_version
+from ablations.grids.file import AxisSpec, GridFile, LevelSpec
+from ablations.grids.grid import Grid, Point
+from ablations.results.folder import read_grid_json
+from ablations.search.optimizer import Optimizer, guarded
+from ablations.search.search import Search, spent
+from ablations.search.space import said
+from ablations.search.trial import SearchPlan
+from ablations.settings.request import SearchRequest
+from ablations.tracking.mlflow_store import Tracker, open_tracker
+from ablations.tracking.uris import default_uri
+from analysis.labels import counted
+from analysis.links import without_password
+from analysis.schema import SEARCH
+
+AXIS, DEFAULT, CONFIRMED = "choice", "default", "-confirmed"
+
+
+def dry_run(plan: SearchPlan, _: Journal) -> str:
+    """The space, and an estimate of the time."""
+    study, file, workers, lines = plan.study, plan.study.file, len(plan.here.devices), list[str]()
+    for name, parameter in study.parameters.items():
+        there = [f", where {group} is {' or '.join(names)}" for group, names in study.when(name).items()]
+        default = f"; the default is {said(study.default[name])}" if name in study.default else ""
+        lines.append(f"  {name:24} {parameter}{''.join(there)}{default}")
+    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(study.default)[0], None, [])
+    seconds = COMMAND + study.limit * (estimated(one, Journal(Path())) - COMMAND) / workers
+    how = f"{counted(study.limit, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
+    head, time = f"{study.name}: {file.question}", f"about {minutes(seconds)} on {counted(workers, 'worker')}"
+    return "\n".join([head, *lines, f"{how}: {time}, if none is pruned"])
+
+
+def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
+    """Run the trials that are missing and, unless something stops that, confirm the winners; the exit code."""
+    results, study = Path(request.results), plan.study
+    storage = request.storage or f"sqlite:///{results / 'optuna.db'}"
+    uri = request.tracking_uri or default_uri(results)
+    tracker, later = (open_tracker(uri, name, results) for name in (study.name, f"{study.name}{CONFIRMED}"))
+    provenance = {"command": request.command, "code": code_version()}
+    with results_lock(request.folder), guarded(storage):
+        optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
+        todo = f"{study.name}: {max(0, study.limit - optimizer.over)} of {study.limit} trials to run"
+        print("\n".join([todo, *where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]), flush=True)
+        search = Search(plan, optimizer, journal, request.folder, provenance, tracker)
+        try:
+            search.run()
+        except KeyboardInterrupt:
+            print(f"interrupted after {optimizer.over} trials: they are kept, the same command continues")
+            return 130
+        finally:
+            search.write()
+        search.tracker = pages.deliver(search.tracker, search.folder)
+        if search.lost:
+            print(f"after {optimizer.over} trials others failed by accident: {search.lost[-1]}")
+            print("mend this, and the same command continues")
+            return 1
+        return confirm(search, later)
+
+
+def confirm(search: Search, tracker: Tracker) -> int:
+    """Run the winners and the default anew, and print the outcome; the exit code. The confirmation of earlier winners
+    gives its place to theirs; its stages are kept."""
+    plan, journal, found, trials = search.plan, search.journal, search.optimizer.winners(), search.optimizer.trials()
+    found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.default]
+    if not found:
+        pages.show(search.folder, search.tracker)
+        return 0 if search.optimizer.winners() else 1
+    pages.write_pages(search.folder)
+    seeds, took = counted(len(plan.study.seeds), "seed"), minutes(sum(spent(trial, "seconds") for trial in trials))
+    notes = [
+        f"Chosen on validation data by {seeds} a trial; all rows here are of seeds that the search has not seen.",
+        *plan.study.footnotes,
+        f"The search before it took {took} of work, for {counted(len(trials), 'trial')}.",
+    ]
+    if search.optimizer.seen([trial.number for _, _, trial in found]):
+        notes.append("Exploratory: the search was continued after a look at test data, with an earlier winner.")
+    cells = plan_grid(confirmation(plan, found, notes), plan.here.launcher, plan.here.devices)
+    folder, ids = search.folder.with_name(cells.grid.name), {item.cell_id for item in cells.runs}
+    with results_lock(folder):
+        there = read_grid_json(folder) or {}
+        if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
+            shutil.rmtree(folder)
+        print("\n".join(beginning(cells, None, journal)), flush=True)
+        job = Job(journal, folder, tracker, {**search.provenance, SEARCH: search.entry()})
+        return pages.finish(folder, journal, execute(fixed(cells), job))
+
+
+def confirmation(plan: SearchPlan, found: Sequence[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:
+    """The grid of the default and of what was found, at the seeds that follow those of the search."""
+    study, first = plan.study, plan.study.seeds[-1] + 1
+    points = {(DEFAULT, DEFAULT): plan.default}
+    points |= {(level, label): study.cell(trial.params, study.seeds[0]) for level, label, trial in found}
+    levels = [LevelSpec(name=level, label=label) for level, label in points]
+    file = GridFile(
+        question=f"{study.file.question} What a search found, confirmed at fresh seeds.",
+        axes=[AxisSpec(name=AXIS, label="Choice", levels=levels)],
+        baseline={AXIS: DEFAULT},
+        seeds=study.file.confirm,
+        footnotes=notes,
+    )
+    cells = [Point({AXIS: level}, cell) for (level, _), cell in points.items()]
+    return Grid(f"{study.name}{CONFIRMED}", file, cells, list(range(first, first + study.file.confirm)))

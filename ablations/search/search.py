@@ -1,0 +1,201 @@
+"""A search at work: ask, run what is missing, tell; and its results folder, written now and then.
+
+trials.csv   a row a trial: its number, how it ended, its parameters and choices, and the means over its seeds
+curves.csv   the curves of its trainings over steps, and what the pruner was told (rung/nll/val)
+grid.json    what was searched and found (`search`), and the ids of all stages that its trials need (`stages`)
+
+Trials are cells, run by the launcher through the same stages and journal as a grid's. Only this process writes the
+storage. It may be killed at any moment: what was under way continues from the journal.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from ablations.driver.execute import REST, WRITE_SECONDS
+from ablations.driver.live import Live, Watched, points_of, watching
+from ablations.driver.pages import deliver
+from ablations.driver.progress import Bar, bar
+from ablations.engine.journal import Journal
+from ablations.engine.scheduler import Scheduler
+from ablations.grids.grid import Run
+from ablations.metrics.registry import fact_of
+from ablations.results.csv_text import csv_text, curve_rows, number, union
+from ablations.search.optimizer import Optimizer
+from ablations.search.space import said
+from ablations.search.trial import Course, SearchPlan
+from ablations.settings.identity import parameters
+from ablations.settings.registry import is_whole
+from ablations.stages.stage import Stage
+from ablations.tracking.mlflow_runs import trial_run
+from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.mlflow_views import view_of_search
+from analysis.files import write_json, write_text
+from analysis.schema import CURVES, SEARCH, TRIAL, TRIALS
+
+STATUSES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
+
+
+@dataclass(eq=False)
+class Search:
+    """The trials of a plan, run until there are as many as were asked for, those `underway` shown `live`; `provenance`
+    names the command, the tracker is None once it has failed. The storage hears nothing of a trial `lost` by accident:
+    the next command takes it up again."""
+
+    plan: SearchPlan
+    optimizer: Optimizer
+    journal: Journal
+    folder: Path
+    provenance: dict[str, Any]
+    tracker: Tracker | None
+    live: Live | None = None
+    underway: dict[int, Course] = field(default_factory=dict)
+    lost: list[str] = field(default_factory=list)
+    next_writing: float = 0.0
+
+    def run(self) -> None:
+        """Run all trials; after KeyboardInterrupt, those under way can be taken up again."""
+        here, limit = self.plan.here, self.plan.study.limit
+        if self.tracker is not None:
+            self.tracker.begin()
+            entry = self.entry()
+            self.live = Live(self.tracker, self.journal, here.data, entry["question"], view_of_search(entry))
+        scheduler = Scheduler[Stage](self.journal, here.launcher.start(self.journal, here.devices))
+        for trial in self.optimizer.trials():
+            if not trial.state.is_finished():
+                self._begin(trial)
+        with watching(self.live), bar("trials", limit, counts=True) as shown:
+            self._move(scheduler, shown)
+            with closing(scheduler.run()) as events:
+                for event in events:
+                    if self.live is not None:
+                        self.live.note(event)
+                    if event.kind in ("retried", "elsewhere"):
+                        shown.write(f"{event.kind}: {event.stage.kind} {event.stage.id}")
+                    if event.kind == "ended":
+                        for course in self.underway.values():
+                            course.pending.discard(event.stage.id)
+                        self._move(scheduler, shown)
+
+    def _move(self, scheduler: Scheduler[Stage], shown: Bar) -> None:
+        """Ask for trials, and move every one on that waits for nothing, until all wait."""
+        while ready := self._ready():
+            for course in ready:
+                stages = next(course.way, [])
+                scheduler.add(stages)
+                course.pending = {stage.id for stage in stages}
+                if not stages:
+                    del self.underway[course.number]
+                    self.lost += filter(None, [course.accident])
+                    self.write_one()
+        shown.move_to(self.optimizer.over, max(self.optimizer.over, self.plan.study.limit))
+        shown.tell("".join(f"{label} {trial.values[0]:.4g}" for _, label, trial in self.optimizer.winners()[:1]))
+
+    def _ready(self) -> list[Course]:
+        """The trials that wait for nothing, once there are as many as may be under way: none after three accidents."""
+        window = self.plan.window if len(self.lost) < 3 else 0
+        while len(self.underway) < window and len(self.optimizer.trials()) < self.plan.study.limit:
+            self._begin(self.optimizer.ask())
+        return [course for course in self.underway.values() if not course.pending]
+
+    def _begin(self, trial: FrozenTrial) -> None:
+        """Take a trial up, and show it in the store while it is under way, with the curves of its first seed."""
+        course = self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
+        if self.live is not None and course.stages:
+            identity, row = self.plan.identity, {name: str(it) for name, it in self.row(trial, course.runs).items()}
+            show = partial(trial_run, row, [], self.plan.study.name, identity, self.folder)
+            points = partial(points_of, course.runs[0], self.journal)
+            self.live.watch([Watched((identity, str(trial.number)), course.stages, show, points)])
+
+    def write_one(self) -> None:
+        """Write and deliver, if it is time to."""
+        if (began := time.monotonic()) > self.next_writing:
+            self.write()
+            self.tracker = deliver(self.tracker, self.folder)
+            self.next_writing = (ended := time.monotonic()) + max(WRITE_SECONDS, REST * (ended - began))
+
+    def write(self) -> None:
+        """Write what is known."""
+        trials, entry = self.optimizer.trials(), self.entry()
+        runs = {trial.number: self.plan.runs(trial.params)[0] for trial in trials}
+        rows = [self.row(trial, runs[trial.number]) for trial in trials]
+        over = [run for trial in trials if trial.state.is_finished() for run in runs[trial.number]]
+        curves = {
+            (run.cell_id, run.cell.seed): {
+                name: ([x for x, _ in xy], [y for _, y in xy]) for name, xy in points_of(run, self.journal).items()
+            }
+            for run in over
+        }
+        stages = dict.fromkeys(stage.id for each in runs.values() for run in each for stage in run.stages)
+        columns = dict.fromkeys([TRIAL, *(f"param.{name}" for name in self.plan.study.parameters), *union(rows)])
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.folder / TRIALS, csv_text(sorted(columns, key=lambda name: "/" in name), rows))
+        write_text(self.folder / "curves.csv", csv_text(CURVES, curve_rows(curves)))
+        head = {name: entry[name] for name in ("name", "question", "data", "horizon")}
+        cells: dict[str, Any] = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
+        write_json(self.folder / "grid.json", head | cells | {"stages": list(stages), SEARCH: entry})
+
+    def row(self, trial: FrozenTrial, runs: list[Run]) -> dict[str, Any]:
+        """A trial's row; its metrics are means over its seeds, its costs sums."""
+        study, metrics = self.plan.study, trial.user_attrs.get("metrics", {})
+        return {
+            TRIAL: trial.number,
+            "cell_id": runs[0].cell_id if runs else "",
+            "seed": study.seeds[0],
+            "status": STATUSES.get(trial.state, "running"),
+            "reason": trial.user_attrs.get("reason", ""),
+            **{f"param.{name}": said(trial.params.get(name, "")) for name in study.parameters},
+            **(parameters(runs[0].cell) if runs else {}),
+            **{name: number(value) for name, value in metrics.items()},
+        }
+
+    def entry(self) -> dict[str, Any]:
+        """The search's entry of grid.json: what was asked, and what was found so far."""
+        plan, study, optimizer = self.plan, self.plan.study, self.optimizer
+        over = [trial for trial in optimizer.trials() if trial.state.is_finished()]
+        whole = [trial for trial in over if trial.state is not TrialState.FAIL]
+        return {
+            "name": study.name,
+            "study": study.asked,
+            "identity": plan.identity,
+            **study.file.model_dump(include={"question", "sampler", "startup", "pruner"}),
+            "data": study.fixed.get("data", parameters(plan.default)["data"]),
+            "horizon": plan.default.horizon,
+            "objectives": [
+                {"decimals": 2} | fact_of(name).shown(counts=1) | {"name": name} for name in plan.objectives
+            ],
+            "parameters": [
+                parameter.model_dump()
+                | {"name": name, "label": parameter.label or name, "when": study.when(name)}
+                | {"kind": "choice" if parameter.choices else "int" if is_whole(name) else "float"}
+                | {"choices": list(map(said, parameter.choices))}
+                for name, parameter in study.parameters.items()
+            ],
+            "limit": study.limit,
+            "seeds": study.seeds,
+            "default": {name: said(value) for name, value in study.default.items()},
+            "winners": [
+                {"level": level, "label": label, "trial": trial.number}
+                | {"params": {name: said(value) for name, value in trial.params.items()}}
+                | {"values": dict(zip(plan.objectives, trial.values, strict=True))}
+                for level, label, trial in optimizer.winners()
+            ],
+            "importances": optimizer.importances(),
+            "importance_trials": sum(trial.state is TrialState.COMPLETE for trial in over),
+            "trained_steps": int(sum(spent(trial, "steps") for trial in whole)),
+            "full_steps": len(whole) * len(study.seeds) * plan.default.training.steps,
+            "seconds": round(sum(spent(trial, "seconds") for trial in over), 1),
+            **self.provenance,
+        }
+
+
+def spent(trial: FrozenTrial, cost: str) -> float:
+    """The training steps, or the seconds, that a trial has taken."""
+    return float(trial.user_attrs.get("metrics", {}).get(f"cost/{cost}", 0))
