@@ -155,7 +155,6 @@ def pruned(results: Path, trials: int) -> dict[str, tuple[float, bool]]:
 
     Each in a folder of its own: a training that is finished already is not judged on its way.
     """
-
     searches = {
         pruner: run(
             results / f"pruner-{pruner}",

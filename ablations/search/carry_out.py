@@ -4,7 +4,6 @@ reads test data, in the folder results/<search>-confirmed/."""
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -24,7 +23,7 @@ from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.grids.grid import Grid, Point
 from ablations.results.folder import read_grid_json
 from ablations.search.optimizer import Optimizer, guarded
-from ablations.search.search import Search, spent
+from ablations.search.search import Search
 from ablations.search.space import said
 from ablations.search.trial import SearchPlan
 from ablations.settings.request import SearchRequest
@@ -39,16 +38,13 @@ AXIS, DEFAULT, CONFIRMED = "choice", "default", "-confirmed"
 
 def dry_run(plan: SearchPlan, _: Journal) -> str:
     """The space, and an estimate of the time."""
-    study, file, workers, lines = plan.study, plan.study.file, len(plan.here.devices), list[str]()
-    for name, parameter in study.parameters.items():
-        there = [f", where {group} is {' or '.join(names)}" for group, names in study.when(name).items()]
-        default = f"; the default is {said(study.default[name])}" if name in study.default else ""
-        lines.append(f"  {name:24} {parameter}{''.join(there)}{default}")
-    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(study.default)[0], None, [])
+    study, file, workers, default = plan.study, plan.study.file, len(plan.here.devices), plan.study.default
+    lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
+    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(default)[0], None, [])
     seconds = COMMAND + study.limit * (estimated(one, Journal(Path())) - COMMAND) / workers
     how = f"{counted(study.limit, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
-    head, time = f"{study.name}: {file.question}", f"about {minutes(seconds)} on {counted(workers, 'worker')}"
-    return "\n".join([head, *lines, f"{how}: {time}, if none is pruned"])
+    time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
+    return "\n".join([f"{study.name}: {file.question}", *lines, f"{how}: {time}"])
 
 
 def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
@@ -72,8 +68,7 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
             search.write()
         search.tracker = pages.deliver(search.tracker, search.folder)
         if search.lost:
-            print(f"after {optimizer.over} trials others failed by accident: {search.lost[-1]}")
-            print("mend this, and the same command continues")
+            print(f"others failed by accident: {search.lost[-1]}\nmend this, and the same command continues")
             return 1
         return confirm(search, later)
 
@@ -81,19 +76,21 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
 def confirm(search: Search, tracker: Tracker) -> int:
     """Run the winners and the default anew, and print the outcome; the exit code. The confirmation of earlier winners
     gives its place to theirs; its stages are kept."""
-    plan, journal, found, trials = search.plan, search.journal, search.optimizer.winners(), search.optimizer.trials()
+    plan, journal, found, entry = search.plan, search.journal, search.optimizer.winners(), search.entry()
     found = [one for one in found if plan.study.cell(one[2].params, plan.study.seeds[0]) != plan.default]
     if not found:
         pages.show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
     pages.write_pages(search.folder)
-    seeds, took = counted(len(plan.study.seeds), "seed"), minutes(sum(spent(trial, "seconds") for trial in trials))
+    seeds, trials = counted(len(plan.study.seeds), "seed"), counted(search.optimizer.over, "trial")
     notes = [
         f"Chosen on validation data by {seeds} a trial; all rows here are of seeds that the search has not seen.",
         *plan.study.footnotes,
-        f"The search before it took {took} of work, for {counted(len(trials), 'trial')}.",
+        f"The search before it took {minutes(entry['seconds'])} of work, for {trials}.",
     ]
-    if search.optimizer.seen([trial.number for _, _, trial in found]):
+    store, numbers = search.optimizer.kept, [trial.number for _, _, trial in found]
+    store.set_user_attr("confirmed", first := store.user_attrs.get("confirmed", numbers))
+    if first != numbers:
         notes.append("Exploratory: the search was continued after a look at test data, with an earlier winner.")
     cells = plan_grid(confirmation(plan, found, notes), plan.here.launcher, plan.here.devices)
     folder, ids = search.folder.with_name(cells.grid.name), {item.cell_id for item in cells.runs}
@@ -102,11 +99,11 @@ def confirm(search: Search, tracker: Tracker) -> int:
         if there.get(SEARCH, {}).get("identity") == plan.identity and set(there["cells"]) != ids:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
-        job = Job(journal, folder, tracker, {**search.provenance, SEARCH: search.entry()})
+        job = Job(journal, folder, tracker, {**search.provenance, SEARCH: entry})
         return pages.finish(folder, journal, execute(fixed(cells), job))
 
 
-def confirmation(plan: SearchPlan, found: Sequence[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:
+def confirmation(plan: SearchPlan, found: list[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:
     """The grid of the default and of what was found, at the seeds that follow those of the search."""
     study, first = plan.study, plan.study.seeds[-1] + 1
     points = {(DEFAULT, DEFAULT): plan.default}

@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from ablations.metrics.registry import fact_of
-from ablations.search.space import Params, Study
+from ablations.search.space import Study
 from ablations.tracking.sqlite_file import make_whole
 from analysis.errors import InputError
 from analysis.labels import within
@@ -74,10 +74,10 @@ class Optimizer:
 
     def ask(self) -> FrozenTrial:
         """A new trial, with a value of each parameter that applies; the first one is the default."""
-        number, params = len(self.drawn.get_trials(deepcopy=False)), Params()
+        number, params = len(self.drawn.get_trials(deepcopy=False)), dict[str, Any]()
         if not number and self.study.default_is_inside and self.study.file.sampler != "grid":
             self.drawn.enqueue_trial(self.study.default)
-        self.drawn.sampler = sampler_of(self.study, number, alone=len(self.objectives) == 1)
+        self.drawn.sampler = sampler_of(self.study, number)
         trial = self.drawn.ask()
         for name, parameter in self.study.parameters.items():
             if self.study.applies(name, params):
@@ -109,22 +109,15 @@ class Optimizer:
         """The two storages of a trial, each with its id there."""
         return [(it._storage, it.get_trials(deepcopy=False)[number]._trial_id) for it in (self.kept, self.drawn)]
 
-    def seen(self, numbers: list[int]) -> bool:
-        """True where other trials than these were the first to be confirmed; else these are, from now on."""
-        first = self.kept.user_attrs.get("confirmed", numbers)
-        self.kept.set_user_attr("confirmed", first)
-        return bool(first != numbers)
-
     def winners(self) -> list[tuple[str, str, FrozenTrial]]:
         """The best trial, if any; with two objectives the best of each. Each has its level and label in the end."""
         numbers = {trial.number for trial in self.drawn.best_trials}
         front = [trial for trial in self.trials() if trial.number in numbers]
         if len(front) < 2 or len(self.objectives) == 1:
             return [("found", "found by search", trial) for trial in front[:1]]
-        facts = [fact_of(name) for name in self.objectives]
-        ends = [max(front, key=lambda trial: fact.sign * trial.values[i]) for i, fact in enumerate(facts)]
-        names = [(f"best_{fact.kind.removesuffix('_distance')}", f"best {within(fact.label)}") for fact in facts]
-        return [(*name, end) for name, end in zip(names, ends, strict=True)]
+        facts = enumerate(map(fact_of, self.objectives))
+        ends = [(fact, max(front, key=lambda trial: fact.sign * trial.values[i])) for i, fact in facts]
+        return [(f"best_{fact.kind.removesuffix('_distance')}", f"best {within(fact.label)}", it) for fact, it in ends]
 
     def importances(self) -> dict[str, dict[str, float]]:
         """By objective: the share of the values' variance explained by each parameter that all trials have (fANOVA,
@@ -139,20 +132,19 @@ class Optimizer:
         return shares
 
 
-def sampler_of(study: Study, number: int, *, alone: bool) -> samplers.BaseSampler:
-    """The sampler of a study's trial; its objective may be `alone`."""
+def sampler_of(study: Study, number: int) -> samplers.BaseSampler:
+    """The sampler of a study's trial."""
     seed, once = key(study.file.seed, number, "search") % 2**31, study.file.seed
     learning: dict[str, Any] = {"seed": seed, "n_startup_trials": study.file.startup}
     quiet: dict[str, Any] = {"warn_independent_sampling": False}
+    apart, alone = samplers.RandomSampler(seed=seed), len(study.file.objective) == 1
     makers: dict[str, Callable[[], samplers.BaseSampler]] = {
         # Parameters together, as far as trials have them together; one by one for two objectives, Optuna's way.
         "tpe": lambda: samplers.TPESampler(**learning, group=alone),
         "gp": lambda: samplers.GPSampler(**learning, **quiet),
         "cmaes": lambda: samplers.CmaEsSampler(**learning, **quiet),
-        "qmc": lambda: samplers.QMCSampler(
-            seed=once, scramble=True, independent_sampler=samplers.RandomSampler(seed=seed), **quiet
-        ),
-        "random": lambda: samplers.RandomSampler(seed=seed),
+        "qmc": lambda: samplers.QMCSampler(seed=once, scramble=True, independent_sampler=apart, **quiet),
+        "random": lambda: apart,
         "grid": lambda: samplers.GridSampler({name: it.choices for name, it in study.parameters.items()}, seed=once),
     }
     sampler = makers[study.file.sampler]()

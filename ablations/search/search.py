@@ -77,8 +77,6 @@ class Search:
                 for event in events:
                     if self.live is not None:
                         self.live.note(event)
-                    if event.kind in ("retried", "elsewhere"):
-                        shown.write(f"{event.kind}: {event.stage.kind} {event.stage.id}")
                     if event.kind == "ended":
                         for course in self.underway.values():
                             course.pending.discard(event.stage.id)
@@ -127,11 +125,9 @@ class Search:
         runs = {trial.number: self.plan.runs(trial.params)[0] for trial in trials}
         rows = [self.row(trial, runs[trial.number]) for trial in trials]
         over = [run for trial in trials if trial.state.is_finished() for run in runs[trial.number]]
+        points = {(run.cell_id, run.cell.seed): points_of(run, self.journal) for run in over}
         curves = {
-            (run.cell_id, run.cell.seed): {
-                name: ([x for x, _ in xy], [y for _, y in xy]) for name, xy in points_of(run, self.journal).items()
-            }
-            for run in over
+            at: {name: ([x for x, _ in xy], [y for _, y in xy]) for name, xy in points[at].items()} for at in points
         }
         stages = dict.fromkeys(stage.id for each in runs.values() for run in each for stage in run.stages)
         columns = dict.fromkeys([TRIAL, *(f"param.{name}" for name in self.plan.study.parameters), *union(rows)])
@@ -139,8 +135,8 @@ class Search:
         write_text(self.folder / TRIALS, csv_text(sorted(columns, key=lambda name: "/" in name), rows))
         write_text(self.folder / "curves.csv", csv_text(CURVES, curve_rows(curves)))
         head = {name: entry[name] for name in ("name", "question", "data", "horizon")}
-        cells: dict[str, Any] = {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}}
-        write_json(self.folder / "grid.json", head | cells | {"stages": list(stages), SEARCH: entry})
+        head |= {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}, "stages": list(stages)}
+        write_json(self.folder / "grid.json", head | {SEARCH: entry})
 
     def row(self, trial: FrozenTrial, runs: list[Run]) -> dict[str, Any]:
         """A trial's row; its metrics are means over its seeds, its costs sums."""
@@ -168,9 +164,7 @@ class Search:
             **study.file.model_dump(include={"question", "sampler", "startup", "pruner"}),
             "data": study.fixed.get("data", parameters(plan.default)["data"]),
             "horizon": plan.default.horizon,
-            "objectives": [
-                {"decimals": 2} | fact_of(name).shown(counts=1) | {"name": name} for name in plan.objectives
-            ],
+            "objectives": [{"decimals": 2, **fact_of(name).shown(1), "name": name} for name in plan.objectives],
             "parameters": [
                 parameter.model_dump()
                 | {"name": name, "label": parameter.label or name, "when": study.when(name)}
@@ -189,13 +183,8 @@ class Search:
             ],
             "importances": optimizer.importances(),
             "importance_trials": sum(trial.state is TrialState.COMPLETE for trial in over),
-            "trained_steps": int(sum(spent(trial, "steps") for trial in whole)),
+            "trained_steps": sum(trial.user_attrs["metrics"]["cost/steps"] for trial in whole),
             "full_steps": len(whole) * len(study.seeds) * plan.default.training.steps,
-            "seconds": round(sum(spent(trial, "seconds") for trial in over), 1),
+            "seconds": round(sum(trial.user_attrs["metrics"].get("cost/seconds", 0) for trial in over), 1),
             **self.provenance,
         }
-
-
-def spent(trial: FrozenTrial, cost: str) -> float:
-    """The training steps, or the seconds, that a trial has taken."""
-    return float(trial.user_attrs.get("metrics", {}).get(f"cost/{cost}", 0))

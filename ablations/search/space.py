@@ -20,10 +20,6 @@ from ablations.settings.layers import choices_first
 from ablations.settings.making import make_cell
 from ablations.settings.registry import fields_of, is_whole
 
-Params = dict[str, Any]
-"""A value per parameter that applies."""
-WILCOXON, ON_THE_WAY = "wilcoxon", ("median", "halving", "hyperband")
-"""The pruner that judges a trial by its seeds, and those that judge a training on its way."""
 FIXED = ("data", "evaluation", "threads", "budget", "training.precision")
 """Groups and keys that must be equal for all trials of a search: the data and the evaluation."""
 
@@ -105,7 +101,7 @@ class Study:
     seeds: list[int]
     footnotes: list[str]
 
-    def applies(self, key: str, params: Params) -> bool:
+    def applies(self, key: str, params: dict[str, Any]) -> bool:
         """True where a key is a parameter of a trial with these choices."""
         group, _, field = key.partition(".")
         return not field or group not in self.parameters or field in fields_of(group, str(params[group]))
@@ -117,15 +113,15 @@ class Study:
         having = [name for name in names if self.applies(key, {group: name})]
         return {} if having == names else {group: having}
 
-    def cell(self, params: Params, seed: int) -> Cell:
+    def cell(self, params: dict[str, Any], seed: int) -> Cell:
         """The cell of a point; InputError where its values make none."""
         shared = {key: value for key, value in self.fixed.items() if self.applies(key, {**self.fixed, **params})}
         return make_cell(choices_first(shared, params), seed)
 
     @property
-    def default(self) -> Params:
+    def default(self) -> dict[str, Any]:
         """The default: for each parameter that applies, its value without a search."""
-        values: Params = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
+        values: dict[str, Any] = {key: {**AXES, **PLAIN}[key] for key in self.parameters if "." not in key}
         cell = self.cell(values, self.seeds[0])
         for axis in AXES:
             values |= {f"{axis}.{field}": value for field, value in vars(getattr(cell, axis)).items()}
@@ -147,7 +143,7 @@ class Study:
 
     def rungs(self, cell: Cell) -> list[int]:
         """The steps at which the training of a trial's first seed is judged on its way."""
-        return rungs(cell.training, self.file.rungs) if self.file.pruner in ON_THE_WAY else []
+        return rungs(cell.training, self.file.rungs) if self.file.pruner not in ("none", "wilcoxon") else []
 
 
 def said(value: Any) -> str:

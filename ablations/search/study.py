@@ -7,14 +7,13 @@ where a choice is fixed. What judges the trials cannot be searched.
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
 
 from ablations.grids.footnotes import equal_terms, terms_footnote
 from ablations.metrics.registry import SHOWN, names, objectives
-from ablations.search.space import FIXED, ON_THE_WAY, WILCOXON, ParameterSpec, Study, StudyFile
+from ablations.search.space import FIXED, ParameterSpec, Study, StudyFile
 from ablations.settings import grammar
 from ablations.settings.cell import AXES
 from ablations.settings.layers import check_key, choices_first
@@ -45,7 +44,7 @@ def make(request: SearchRequest) -> Study:
 def _asked(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
     """The file of the study with the command line's words, and the fixed settings. A range stays logarithmic as in the
     file where its ends allow that."""
-    file = StudyFile(question="Which values are best?", parameters={})
+    file = StudyFile(question="", parameters={})
     if request.study:
         file = _valid(grammar.load("study", request.study), f"{choice_file('study', request.study)}: ")
     space = {key: spec.model_dump() for key, spec in file.parameters.items()}
@@ -57,7 +56,8 @@ def _asked(request: SearchRequest) -> tuple[StudyFile, dict[str, Any]]:
         space[key] = given | {"label": before.get("label", "")} | ({"log": True} if log else {})
     words = {name: value for name in StudyFile.model_fields if (value := getattr(request, name, None)) is not None}
     searched = {key: spec for key, spec in space.items() if key not in one}
-    asked = _valid({**file.model_dump(), **words, "parameters": searched}, "study.")
+    question = file.question or f"Which values of {' and '.join(searched)} are best?"
+    asked = _valid({**file.model_dump(), **words, "parameters": searched, "question": question}, "study.")
     return asked, {key: value for key, value in {**file.set, **one}.items() if key not in searched}
 
 
@@ -108,13 +108,13 @@ def _check(study: Study) -> None:
     if file.sampler == "grid" and any(not it.choices or study.when(key) for key, it in study.parameters.items()):
         raise InputError("study.sampler=grid combines choices that every trial has: give KEY=A,B,C of each parameter")
     several, pruner = len(file.objective) > 1, f"study.pruner={file.pruner}"
-    if file.sampler == "cmaes" and (several or find_spec("cmaes") is None):
-        raise InputError("study.sampler=cmaes has one objective, and needs `pip install cmaes`: take tpe or gp")
+    if file.sampler == "cmaes" and several:
+        raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
     # Of four values a signed-rank test has no p below 1/16, which the pruner hears of only with the last seed.
-    if file.pruner == WILCOXON and (several or len(study.seeds) < 5):
+    if file.pruner == "wilcoxon" and (several or len(study.seeds) < 5):
         raise InputError(f"{pruner} compares at least 5 seeds, by one objective: give seeds=5, or study.pruner=none")
     searched = study.parameters.keys() & {"training.steps", "training.report_every", "horizon"}
-    if file.pruner in ON_THE_WAY and (file.objective != ["nll"] or searched or not study.rungs(cell)):
+    if file.pruner not in ("none", "wilcoxon") and (file.objective != ["nll"] or searched or not study.rungs(cell)):
         raise InputError(
             f"{pruner} compares the bounds of trainings on their way: that needs study.objective=nll, one value of "
             "horizon and training.steps, and a training.report_every= well below these; or take study.pruner=none"

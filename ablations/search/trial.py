@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,14 +26,14 @@ from ablations.results.csv_text import union
 from ablations.results.folder import read_grid_json
 from ablations.results.records import failure_of, own_metrics, record
 from ablations.search.optimizer import Optimizer
-from ablations.search.space import FIXED, WILCOXON, Params, Study
+from ablations.search.space import FIXED, Study
 from ablations.search.study import make
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT
 from ablations.settings.identity import content_hash
 from ablations.settings.request import SearchRequest
 from ablations.settings.rules import refusal
-from ablations.stages.graph import missing, needed_by, once, training_of
+from ablations.stages.graph import missing, needed_by, once
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH, TRIALS
@@ -57,14 +58,13 @@ class SearchPlan:
     def identity(self) -> str:
         """A name for what is searched and how (and for where trials are kept, which has changed), by which a search is
         continued. The budget is not part of it."""
-        study, cell_id = self.study, self.here.id_of(self.default)
+        study, cell = self.study, self.here.id_of(self.default)
         how = study.file.model_dump(include={"objective", "sampler", "startup", "seed", "pruner", "rungs"})
         space = {key: parameter.model_dump(exclude={"label"}) for key, parameter in study.parameters.items()}
         fixed = {key: value for key, value in study.fixed.items() if key.split(".")[0] not in FIXED}
-        kept = {"kept": TRIALS, "space": space, "fixed": fixed, "cell": cell_id, "seeds": study.seeds}
-        return content_hash(how | kept)
+        return content_hash(how | {"kept": TRIALS, "space": space, "fixed": fixed, "cell": cell, "seeds": study.seeds})
 
-    def runs(self, params: Params) -> tuple[list[Run], str]:
+    def runs(self, params: dict[str, Any]) -> tuple[list[Run], str]:
         """A point of the space at each seed, with the stages that scores on validation data rest on, and at the first
         seed the rungs. Where its values make no cell, or one that makes no sense, the reason."""
         try:
@@ -89,12 +89,11 @@ def plan_search(request: SearchRequest) -> SearchPlan:
     the folder holds something else."""
     study, launcher = make(request), launcher_of(request)
     default = study.cell(study.default, study.seeds[0])
-    reason = refusal(default)
-    if reason is not None:
+    if reason := refusal(default):
         raise InputError(f"what all trials share makes no sense: {reason}")
     devices = launcher.devices(request.device, default.threads)
     here = conditions([default], launcher, devices, judged=bool(default.evaluation.quality))
-    workers = max(1, len(devices) // (1 if study.file.pruner == WILCOXON else len(study.seeds)))
+    workers = max(1, len(devices) // (1 if study.file.pruner == "wilcoxon" else len(study.seeds)))
     objectives = [_column(name, default) for name in study.file.objective]
     plan, head = SearchPlan(study, here, objectives, workers + workers // 2), read_grid_json(request.folder)
     if head is not None and head.get(SEARCH, {}).get("identity") != plan.identity:
@@ -124,13 +123,11 @@ class Course:
         self.runs, self.reason = plan.runs(trial.params)
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
-        self.by_seeds, self.steps = plan.study.file.pruner == WILCOXON, plan.default.training.steps
+        self.by_seeds = plan.study.file.pruner == "wilcoxon"
+        self.most = len(self.runs) if self.by_seeds else plan.default.training.steps
 
     def _run(self) -> Iterator[list[Stage]]:
         """Yield the stages that it waits for, and tell its outcome."""
-        if self.reason:
-            self._tell(TrialState.FAIL, self.reason)
-            return
         whole = [stage for stage in self.stages if not stage.rung]
         for step, ends in [*self._judged(), (0, whole)]:
             if left := missing(leading_to(ends, self.stages), self.journal):
@@ -143,7 +140,7 @@ class Course:
             value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
             if step and value is not None and self.optimizer.prunes(self.number, step, value):
-                place = f"seed {step} of {len(self.runs)}" if self.by_seeds else f"step {step} of {self.steps}"
+                place = f"{'seed' if self.by_seeds else 'step'} {step} of {self.most}"
                 self._tell(TrialState.PRUNED, f"{value:.4g} at {place}")
                 return
         self._tell(TrialState.COMPLETE)
@@ -153,13 +150,14 @@ class Course:
         judged on its way is not trained again for that."""
         if self.by_seeds:
             return [(place, run.stages) for place, run in enumerate(self.runs, 1)]
-        training = training_of(self.stages)
-        over = training is not None and self.journal.result(training.id) is not None
+        over = any(it.kind == "training" and not it.rung and self.journal.result(it.id) for it in self.stages)
         rungs = (stage for stage in self.stages if stage.rung and stage.kind == "bound")
         return [(rung.rung, [rung]) for rung in rungs if not over or self.journal.result(rung.id) is not None]
 
     def _failure(self, ends: Sequence[Stage]) -> Failure | None:
         """Why one of these stages has not finished, if so. A metric counts where it is an objective."""
+        if self.reason:
+            return Failure("error", self.reason)
         for stage in (stage for stage in ends if not stage.fills or stage.fills in self.plan.objectives):
             result = self.journal.result(stage.id)
             if result is None:
@@ -184,7 +182,7 @@ class Course:
         steps, seconds = 0, 0.0
         for run in self.runs:
             done = (stage for stage in run.stages if stage.kind == "training" and self.journal.result(stage.id))
-            steps += max((stage.rung or self.steps for stage in done), default=0)
+            steps += max((stage.rung or stage.cell.training.steps for stage in done), default=0)
             seconds += sum(value for name, value in self._metrics(run.stages).items() if name.endswith("_seconds"))
         values = [means[name] for name in self.plan.objectives] if state is TrialState.COMPLETE else None
         metrics = {**means, "cost/steps": steps, "cost/seconds": seconds}
