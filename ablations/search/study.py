@@ -23,6 +23,7 @@ from ablations.settings.request import SearchRequest
 from ablations.settings.synonyms import no_such
 from analysis.errors import InputError, unknown
 from diffusion_core.named import choice_name
+from diffusion_core.variances import Fitted
 
 
 def make(request: SearchRequest) -> Study:
@@ -74,9 +75,8 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
         check_key(key, f"setting in {place}parameters")
         if key in FIXED or key.split(".")[0] in FIXED:
             raise InputError(f"{key} is alike for all trials of a search, which it would not compare: give one value")
-    for objective in file.objective:
-        if objective not in objectives():
-            raise unknown("study.objective", objective, list(objectives()))
+    for objective in set(file.objective) - set(objectives()):
+        raise unknown("study.objective", objective, list(objectives()))
     return file
 
 
@@ -107,15 +107,17 @@ def _check(study: Study) -> None:
     file, cell = study.file, study.cell(study.default, study.seeds[0])
     if file.sampler == "grid" and any(not it.choices or study.when(key) for key, it in study.parameters.items()):
         raise InputError("study.sampler=grid combines choices that every trial has: give KEY=A,B,C of each parameter")
-    several, pruner = len(file.objective) > 1, f"study.pruner={file.pruner}"
-    if file.sampler == "cmaes" and several:
+    if file.sampler == "cmaes" and len(file.objective) > 1:
         raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
-    # Of four values a signed-rank test has no p below 1/16, which the pruner hears of only with the last seed.
-    if file.pruner == "wilcoxon" and (several or len(study.seeds) < 5):
-        raise InputError(f"{pruner} compares at least 5 seeds, by one objective: give seeds=5, or study.pruner=none")
-    searched = study.parameters.keys() & {"training.steps", "training.report_every", "horizon"}
-    if file.pruner not in ("none", "wilcoxon") and (file.objective != ["nll"] or searched or not study.rungs(cell)):
+    # A signed-rank test at 10 % tells nothing of fewer than four values: a trial of four seeds is over by then.
+    if file.pruner == "wilcoxon" and (len(file.objective) > 1 or len(study.seeds) < 5):
         raise InputError(
-            f"{pruner} compares the bounds of trainings on their way: that needs study.objective=nll, one value of "
-            "horizon and training.steps, and a training.report_every= well below these; or take study.pruner=none"
+            "study.pruner=wilcoxon compares at least 5 seeds, by one objective: give seeds=5, or take none"
+        )
+    searched = study.parameters.keys() & {"training.steps", "training.report_every", "horizon", "variance"}
+    rungs = study.rungs(cell) and file.objective == ["nll"] and not searched and not isinstance(cell.variance, Fitted)
+    if file.pruner not in ("none", "wilcoxon") and not rungs:
+        raise InputError(
+            f"study.pruner={file.pruner} compares bounds of trainings on their way: that needs study.objective=nll, "
+            "one horizon=, one variance= that is not fitted, one training.steps= with reports on its way; or take none"
         )

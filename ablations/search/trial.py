@@ -124,12 +124,11 @@ class Course:
         self.stages = once(stage for run in self.runs for stage in run.stages)
         self.way, self.pending, self.accident = self._run(), set[str](), ""
         self.by_seeds = plan.study.file.pruner == "wilcoxon"
-        self.most = len(self.runs) if self.by_seeds else plan.default.training.steps
+        self.steps, self.most = ("seed", len(self.runs)) if self.by_seeds else ("step", plan.default.training.steps)
 
     def _run(self) -> Iterator[list[Stage]]:
         """Yield the stages that it waits for, and tell its outcome."""
-        whole = [stage for stage in self.stages if not stage.rung]
-        for step, ends in [*self._judged(), (0, whole)]:
+        for step, ends in [*self._judged(), (0, [stage for stage in self.stages if not stage.rung])]:
             if left := missing(leading_to(ends, self.stages), self.journal):
                 yield left
             if failure := self._failure(ends):
@@ -140,8 +139,7 @@ class Course:
             value = self._metrics(ends).get(self.plan.objectives[0])
             # Where it has diverged it has none, and its end says so.
             if step and value is not None and self.optimizer.prunes(self.number, step, value):
-                place = f"{'seed' if self.by_seeds else 'step'} {step} of {self.most}"
-                self._tell(TrialState.PRUNED, f"{value:.4g} at {place}")
+                self._tell(TrialState.PRUNED, f"{value:.4g} at {self.steps} {step} of {self.most}")
                 return
         self._tell(TrialState.COMPLETE)
 

@@ -204,7 +204,7 @@ def test_wilcoxon_leaves_out_seeds_of_a_trial_that_is_worse_at_those_of_the_best
 
 
 def test_of_two_objectives_the_best_of_each_is_confirmed_the_more_the_better_of_precision(tmp_path):
-    optimizer = opened(tmp_path, objectives=("nll/val", PRECISION))
+    optimizer = opened(tmp_path, "study.objective=nll,precision", objectives=("nll/val", PRECISION))
     for values in [(1.0, 0.1), (2.0, 0.8), (3.0, 0.9), (3.0, 0.5), (2.5, 0.8), (1.1, 0.2)]:
         finish(optimizer, *values)
     found = [(level, label, trial.number) for level, label, trial in optimizer.winners()]

@@ -296,15 +296,6 @@ def test_a_wrong_call_of_export_is_one_line(words, searched, configs, capsys, mo
     assert WRONG_EXPORT[words] in one_line_error(export.main, arguments, capsys, monkeypatch)
 
 
-def test_a_search_for_no_schedule_has_none_to_keep(again, configs, capsys, monkeypatch):
-    path = again.results / "found" / "grid.json"
-    head = json.loads(path.read_text())
-    head["search"]["parameters"] = [{"name": "training.ema"}]
-    path.write_text(json.dumps(head))
-    arguments = ["search=found", "name=x", f"results={again.results}"]
-    assert "was for training.ema, and not for a schedule" in one_line_error(export.main, arguments, capsys, monkeypatch)
-
-
 @pytest.mark.thorough
 def test_divergence_is_a_failed_trial_and_the_search_goes_on(store, tmp_path, capsys, without_pictures):
     """At a learning rate of 10^30 the loss is not finite; the paper's 0.002 wins, and nothing is confirmed."""
@@ -327,14 +318,14 @@ def test_a_dry_run_says_what_is_searched_and_starts_nothing(tmp_path, capsys):
     kept = [word for word in POINTS if not word.startswith(("schedule=", "horizon="))]
     assert search.main([*kept, *words, f"results={tmp_path}"]) == 0
     printed = capsys.readouterr().out
-    assert "schedule.gamma_min       -14 to -2, where schedule is log_snr_linear" in printed
+    assert "schedule.gamma_min       -14 to -2" in printed
     assert "sampler.steps            5 to 20; the default is None" in printed
     assert re.search(r"9 trials \(tpe, pruner median, by nll/val\): about \d+ ", printed)
     assert not (tmp_path / "found").exists()
 
 
 def test_an_accident_stops_the_search_with_what_to_do(again, monkeypatch, capsys):
-    """Three trials in a row fail by accident, and no more are asked for."""
+    """Three trials fail by accident, and no more are asked for; the same command takes them up again."""
 
     def full(self, *rest):
         raise OSError(28, "No space left on device")

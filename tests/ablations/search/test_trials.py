@@ -105,15 +105,14 @@ def test_a_pruner_sees_the_first_seeds_rungs_and_may_end_the_trial():
     assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200)]
     assert (told.state, told.values, told.reason) == (PRUNED, None, "3.5 at step 200 of 400")
     assert told.metrics == {"cost/steps": 200, "cost/seconds": pytest.approx(4.0)}
-
-
-def test_a_trial_that_is_not_pruned_goes_on_where_its_last_rung_was():
-    papers = Papers()
-    trial = course(papers)
-    asked, told = answered(trial, good(papers, rungs={100: 4.0, 200: 3.5}))
-    assert asked == [[("training", step, 0), ("bound", step, 0)] for step in (100, 200, 0)]
-    assert trial.optimizer.seen == [(100, 4.0), (200, 3.5)]
-    assert (told.state, told.values) == (COMPLETE, [2.0])
+    further = course(papers, "seeds=2")
+    assert answered(further, good(papers))[0][0] == [
+        ("training", 0, 0),
+        ("bound", 0, 0),
+        ("training", 0, 1),
+        ("bound", 0, 1),
+    ]
+    assert further.optimizer.seen == [(100, 4.0), (200, 3.5)]
 
 
 def test_wilcoxon_sees_seed_after_seed_and_may_end_the_trial_between_two():
