@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import platform
+import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -74,6 +75,8 @@ def connected(address: str) -> Any:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise InputError(f"no Ray cluster at launcher.address={address} (docs/ray.md starts one): {error}") from error
+    # Ray takes SIGTERM, which stops like Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     return ray
 
 

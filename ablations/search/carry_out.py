@@ -15,7 +15,7 @@ from ablations.driver.plan import Plan
 from ablations.driver.plan import plan as plan_grid
 from ablations.driver.progress import minutes
 from ablations.driver.sequential import fixed
-from ablations.driver.summary import beginning, where
+from ablations.driver.summary import beginning
 from ablations.engine.journal import Journal
 from ablations.engine.locks import results_lock
 from ablations.engine.version import code_version
@@ -40,7 +40,7 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
     """The space, and an estimate of the time."""
     study, file, workers, default = plan.study, plan.study.file, len(plan.here.devices), plan.study.default
     lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
-    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(default)[0], None, [])
+    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(default)[0], [])
     seconds = COMMAND + study.limit * (estimated(one, Journal(Path())) - COMMAND) / workers
     how = f"{counted(study.limit, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
     time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
@@ -57,7 +57,10 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
     with results_lock(request.folder), guarded(storage):
         optimizer = Optimizer(study, plan.identity, plan.objectives, storage)
         todo = f"{study.name}: {max(0, study.limit - optimizer.over)} of {study.limit} trials to run"
-        print("\n".join([todo, *where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]), flush=True)
+        print(
+            "\n".join([todo, *pages.where(tracker), f"Optuna   optuna-dashboard {without_password(storage)}"]),
+            flush=True,
+        )
         search = Search(plan, optimizer, journal, request.folder, provenance, tracker)
         try:
             search.run()
@@ -100,7 +103,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
             shutil.rmtree(folder)
         print("\n".join(beginning(cells, None, journal)), flush=True)
         job = Job(journal, folder, tracker, {**search.provenance, SEARCH: entry})
-        return pages.finish(folder, journal, execute(fixed(cells), job))
+        return pages.finish(folder, execute(fixed(cells), job))
 
 
 def confirmation(plan: SearchPlan, found: list[tuple[str, str, FrozenTrial]], notes: list[str]) -> Grid:

@@ -19,9 +19,8 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.driver.execute import REST, WRITE_SECONDS
 from ablations.driver.live import Live, Watched, points_of, watching
-from ablations.driver.pages import deliver
+from ablations.driver.pages import REST, WRITE_SECONDS, deliver
 from ablations.driver.progress import Bar, bar
 from ablations.engine.journal import Journal
 from ablations.engine.scheduler import Scheduler
