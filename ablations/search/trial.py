@@ -147,7 +147,7 @@ class Course:
         """The steps at which it is judged, each with what comes before. A training that was finished without being
         judged on its way is not trained again for that."""
         if self.by_seeds:
-            return [(place, run.stages) for place, run in enumerate(self.runs, 1)]
+            return [(place, run.stages) for place, run in enumerate(self.runs[:-1], 1)]
         over = any(it.kind == "training" and not it.rung and self.journal.result(it.id) for it in self.stages)
         rungs = (stage for stage in self.stages if stage.rung and stage.kind == "bound")
         return [(rung.rung, [rung]) for rung in rungs if not over or self.journal.result(rung.id) is not None]
