@@ -7,12 +7,13 @@ where a choice is fixed. What judges the trials cannot be searched.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from pydantic import ValidationError
 
 from ablations.grids.footnotes import equal_terms, terms_footnote
-from ablations.metrics.registry import SHOWN, names, objectives
+from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.space import FIXED, ParameterSpec, Study, StudyFile
 from ablations.settings import grammar
 from ablations.settings.cell import AXES
@@ -103,12 +104,22 @@ def _possible(key: str, file: StudyFile, fixed: dict[str, Any], *, asked: bool) 
 
 
 def _check(study: Study) -> None:
-    """InputError where the sampler or the pruner needs something that these trials do not have."""
+    """InputError where an objective, the sampler or the pruner needs something that these trials do not have."""
     file, cell = study.file, study.cell(study.default, study.seeds[0])
+    for name in file.objective:
+        asked, judges = facts()[name].asked_by, name in names()
+        if asked and not getattr(cell.evaluation, asked):
+            raise InputError(f"study.objective={name} is measured where evaluation.{asked}= asks for it: give it too")
+        if judges and "validation" not in cell.evaluation.quality:
+            raise InputError(f"study.objective={name} judges samples on validation data: leave evaluation.quality out")
+        if not judges and not cell.space.likelihood:
+            raise InputError("a vector-quantised code has no likelihood to search by: take study.objective=fid")
     if file.sampler == "grid" and any(not it.choices or study.when(key) for key, it in study.parameters.items()):
         raise InputError("study.sampler=grid combines choices that every trial has: give KEY=A,B,C of each parameter")
     if file.sampler == "cmaes" and len(file.objective) > 1:
         raise InputError("study.sampler=cmaes has one objective: take tpe or gp, or study.objective=nll")
+    if file.sampler == "cmaes" and find_spec("cmaes") is None:
+        raise InputError("study.sampler=cmaes is not installed: pip install cmaes, or take another sampler")
     # A signed-rank test at 10 % tells nothing of fewer than four values: a trial of four seeds is over by then.
     if file.pruner == "wilcoxon" and (len(file.objective) > 1 or len(study.seeds) < 5):
         raise InputError(
