@@ -95,7 +95,7 @@ def deliver(tracker: Tracker | None, folder: Path) -> Tracker | None:
 
 
 def sent(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Path) -> T | None:
-    """What the store answers to an act on a results folder; None where it fails, after a warning."""
+    """The answer of the store to an act on a results folder; None where it fails, after a warning."""
     if tracker is None:
         return None
     try:

@@ -103,7 +103,7 @@ class Scheduler(Generic[S]):
         return alike[: size_of_next(len(alike), len(free), most)]
 
     def _end(self, stage: S, status: str) -> Event[S]:
-        """What becomes of a stage that ran, or was tried, here."""
+        """The event that the end of a run, or of a try, here comes to."""
         if status == ELSEWHERE:
             said = stage.id in self.elsewhere
             self.elsewhere[stage.id] = time.monotonic() + ELSEWHERE_SECONDS

@@ -88,7 +88,7 @@ class Worker:
             self.connection.send(stages)
 
     def ended(self) -> list[tuple[str, str]]:
-        """What it has said, or that it is dead."""
+        """The stage that it says has ended, or all of them if it is dead."""
         try:
             stage_id, status = self.connection.recv()
         except (EOFError, OSError):

@@ -1,4 +1,4 @@
-"""Where stages run: a launcher is chosen like a choice of an axis, and changes no number and no identity.
+"""The place where stages run: a launcher is chosen like a choice of an axis, and changes no number and no identity.
 
     Launcher.start ──▶ Workers, to which the scheduler gives stages (`engine.scheduler`)
 

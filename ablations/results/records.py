@@ -79,8 +79,8 @@ def record(run: Run, journal: Journal) -> Record:
 
 
 def failure_of(stage: Stage, stages: Sequence[Stage], journal: Journal) -> Failure:
-    """Why a stage has no result: the first failure among the stages that lead to it, itself last; else among those that
-    follow, one of which may have found it damaged."""
+    """The reason why a stage has no result: the first failure among the stages that lead to it, itself last; else among
+    those that follow, one of which may have found it damaged."""
     lacking = (one for one in (*needed_by(stage, stages), *stages) if journal.result(one.id) is None)
     failures = (failure for one in lacking if (failure := journal.failure(one.id)) is not None)
     return next(failures, Failure("stopped", NOT_RUN))

@@ -54,7 +54,8 @@ class ParameterSpec(BaseModel):
         return self.low or 0.0, self.high or 0.0
 
     def distribution(self, key: str) -> BaseDistribution:
-        """What Optuna draws from; of a `key` that takes whole numbers those in the range. ValueError for no range."""
+        """The distribution that Optuna draws from; of a `key` that takes whole numbers those in the range. ValueError
+        for no range."""
         if self.choices:
             return CategoricalDistribution(self.choices)
         (low, high), step = self.ends, self.step

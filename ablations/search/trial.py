@@ -153,7 +153,7 @@ class Course:
         return [(rung.rung, [rung]) for rung in rungs if not over or self.journal.result(rung.id) is not None]
 
     def _failure(self, ends: Sequence[Stage]) -> Failure | None:
-        """Why one of these stages has not finished, if so. A metric counts where it is an objective."""
+        """The reason why one of these stages has not finished, if so. A metric counts where it is an objective."""
         if self.reason:
             return Failure("error", self.reason)
         for stage in (stage for stage in ends if not stage.fills or stage.fills in self.plan.objectives):

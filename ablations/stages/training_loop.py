@@ -118,8 +118,8 @@ def learn(
 
 
 def begin_at(folder: Path, plan: Training, segment: Segment) -> Trained:
-    """Where to continue from: its own checkpoint, or the end of the segment before it, whose snapshots it takes over. A
-    checkpoint that is damaged is passed over, with a line that says so."""
+    """The point to continue from: its own checkpoint, or the end of the segment before it, whose snapshots it takes
+    over. A checkpoint that is damaged is passed over, with a line that says so."""
     try:
         own = read_checkpoint(folder)
         for step in (step for step in plan.snapshot_steps if step <= own.step):
@@ -140,7 +140,8 @@ def write_checkpoint(folder: Path, history: History, state: dict[str, Tensor], n
 
 
 def read_checkpoint(folder: Path, name: str = CHECKPOINT) -> Trained:
-    """What `write_checkpoint` wrote; the beginning where nothing is there. Damaged where the file is not that."""
+    """The training that `write_checkpoint` wrote; its beginning where nothing is there. Damaged where the file is not
+    that."""
     if not (folder / name).exists():
         return Trained({}, [])
     state, words = read_artifact(folder, name)

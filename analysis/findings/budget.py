@@ -135,7 +135,7 @@ def _by_share(cells: Sequence[CellRuns], curves: Sequence[pd.DataFrame]) -> list
 
 
 def _is_whole(rung: Rung, ends: Sequence[Mapping[int, float]]) -> bool:
-    """Whether some cell was scored at a rung at all of its seeds: a rung counts only then, since others served the
+    """True where some cell was scored at a rung at all of its seeds: a rung counts only then, since others served the
     first answer alone."""
     return any(end.keys() <= there.keys() for end, there in zip(ends, rung.values, strict=True) if there)
 
