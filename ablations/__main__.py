@@ -10,10 +10,10 @@ LINES = {
     "run": "train and score a cell or a grid: grid=parameterization, schedule=linear,cosine seeds=5",
     "search": "hyperparameters by Optuna",
     "sample": "draw samples from a cell that was trained, or from its model in MLflow",
-    "export": "keep a learned or found schedule, as a choice like any other",
+    "export": "keep a schedule that was learned or found by a search, as a choice like any other",
     "publish": "deliver results to MLflow, after an outage or to another store",
     "check": "whether a class of your own passes the checks of those that ship",
-    "clean": "what of a results folder nobody needs any more, and to free it",
+    "clean": "list, or free, the stages that nothing in a results folder needs any more",
 }
 READING = ("tables", "figures", "report")
 

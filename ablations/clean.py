@@ -1,4 +1,4 @@
-"""`python -m ablations.clean`: the stages of a results folder that no grid.json names, and, with yes=true, free them.
+"""`python -m ablations.clean`: the stages of a results folder that no grid.json names, listed or, with yes=true, freed.
 
     results/<name>/grid.json, also below results/committed/    "stages": the ids of all that a grid or search needs
     results/.stages/<id>/                                      deleted if no list has its id
@@ -20,7 +20,7 @@ from analysis.options import Option, run
 
 PURPOSE = "List the stages of a results folder that no grid and no search there needs; with yes=true free them."
 OPTIONS = {
-    "yes": Option("free them, and do not only list them", "false", choices=("true", "false")),
+    "yes": Option("true frees them, false only lists them", "false", choices=("true", "false")),
     "results": Option("the results folder", "results"),
 }
 

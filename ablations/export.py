@@ -31,7 +31,7 @@ OPTIONS = {
     "cell": Option("a finished cell with a learned schedule, or its id's first digits: runs.csv's column cell_id"),
     "seed": Option("which of the cell's trained seeds", 0, int),
     "search": Option("a search's folder in results/, else in results/committed/: search-schedule say"),
-    "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …, between"),
+    "winner": Option("found, or where two objectives were searched: best_nll, best_fid, …"),
     "results": Option("the results folder", "results"),
     "journal": Option("the folder where stages are kept; by default RESULTS/.stages"),
     "configs": Option("your own folder of choices, made where it is missing", DEFAULT),

@@ -10,7 +10,7 @@ from ablations.settings.request import check_results
 from analysis.errors import InputError
 from analysis.options import Option, folder_name, run
 
-PURPOSE = "Deliver the grids of a results folder to MLflow. What is there already is left alone, so it can be repeated."
+PURPOSE = "Deliver the grids and searches of a results folder to MLflow. What is there already is left alone."
 OPTIONS = {
     "grid": Option("a grid's or a search's folder in results/, by default every one"),
     "tracking.uri": Option("the tracking store, by default sqlite:///RESULTS/mlflow.db"),

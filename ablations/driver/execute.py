@@ -34,8 +34,8 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_store import Tracker
 
 DRAWN, SHARE = 8.0, 10
-"""Seconds that drawing pages takes, until it is known; pages before the end are drawn once so many times as long has
-passed since the last."""
+"""The seconds that drawing pages takes, until that is known; before the end they are drawn again once SHARE times as
+long has passed."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,11 @@ def execute(looks: Iterator[Plan], job: Job) -> Ended:
 
 @dataclass
 class Execution:
-    """A command at work on the grid of a results folder, `before` which this grid.json stood there.
+    """A command at work on the grid of a results folder, with the grid.json that stood there `before`.
 
-    Of the plan of its `look` some stages are `waiting`, by id, with their seeds. Results show the `whole` first seeds,
-    all of whose stages are over, of the look that was `reached`, and pages those that were whole when they were
-    `drawn`. The tracker is None once it has failed, and it `began` to run stages at 0 if none has.
+    `waiting` are the stages of its `look` that are not over, by id, with their seeds. Of the look that was `reached`,
+    results show the first `whole` seeds, all of whose stages are over, and pages the first `drawn`. The tracker is None
+    once it has failed. It `began` to run stages at that time, 0 if it has not.
     """
 
     job: Job

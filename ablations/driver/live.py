@@ -38,7 +38,7 @@ from analysis.errors import InputError
 from analysis.schema import OVER_STEPS
 
 SECONDS, REST = 5.0, 10
-"""The least seconds between two looks at what is under way; and so many times as long as the last one took."""
+"""The least seconds between two looks at what is under way, and the least multiple of what the last one took."""
 PATIENCE = 3.0
 """Seconds that an interrupted command waits for the store."""
 

@@ -28,7 +28,7 @@ from analysis.pages import write_pages as write_pages
 NAMED = 5
 """The number of cells, or of reasons, that are named in lines of their own."""
 WRITE_SECONDS, REST = 15.0, 20
-"""The least seconds between two writings of results; and so many times as long as the last one took."""
+"""The least seconds between two writings of results, and the least multiple of what the last one took."""
 T = TypeVar("T")
 
 

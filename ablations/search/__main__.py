@@ -13,7 +13,7 @@ from ablations.settings.grammar import listed
 
 
 def main(arguments: list[str]) -> int:
-    """Exit code 0; 1 if trials or cells failed by accident; 2 for a wrong call; 130 if interrupted."""
+    """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
     steps = (later(name) for name in ("trial.plan_search", "carry_out.dry_run", "carry_out.carry_out"))
     return command(arguments, help_text, parse_search, *steps)
 

@@ -1,5 +1,5 @@
-"""A search at work: its trials, then the honest end, its winners and the default run anew at fresh seeds as a grid that
-reads test data, in the folder results/<search>-confirmed/."""
+"""The command of a search: its dry run; its trials; and their confirmation, its winners and the default run anew at
+fresh seeds, as a grid that reads test data, in results/<search>-confirmed/."""
 
 from __future__ import annotations
 

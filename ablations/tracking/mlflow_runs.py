@@ -229,7 +229,7 @@ def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: 
 
 
 def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, folder: Path) -> Tracked:
-    """A trial's row of runs.csv as a run that the UI lists as "trial 17"."""
+    """A trial's row of trials.csv as a run that the UI lists as "trial 17"."""
     return Tracked(
         _tags(TRIAL, folder, row, (*FIXED, TRIAL)) | {STUDY: study, OF_SEARCH: identity},
         _params(f"trial {row[TRIAL]}", row, (*TAGS, TRIAL)),
