@@ -39,15 +39,17 @@ def clean(given: dict[str, Any]) -> None:
 
     from ablations.engine.files import bytes_of
     from ablations.engine.journal import FOLDER
-    from ablations.engine.locks import cleaning_lock
+    from ablations.engine.locks import STAGE_LOCK, cleaning_lock, tried
 
     with cleaning_lock(results):
         needed, stages = named_in(results), sorted((results / FOLDER).glob("[!.]*"))
         spare = {folder: bytes_of(folder) for folder in stages if folder.name not in needed}
         for folder, size in spare.items():
             print(f"{folder.name}  {decimal(size):>9}")
-            if free:
-                shutil.rmtree(folder)
+            with tried(folder / STAGE_LOCK) as holder:
+                # A command on another results folder may use this journal.
+                if free and not holder:
+                    shutil.rmtree(folder)
     told = f"{counted(len(spare), 'stage')} of {len(stages)}, {decimal(sum(spare.values()))}"
     again = f": python -m ablations.clean results={results} yes=true frees them" if spare else ""
     print(f"freed {told}" if free else f"{told}: named by no grid or search{again}")

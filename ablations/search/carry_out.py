@@ -4,6 +4,7 @@ fresh seeds, as a grid that reads test data, in results/<search>-confirmed/."""
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.trial import FrozenTrial
@@ -40,7 +41,8 @@ def dry_run(plan: SearchPlan, _: Journal) -> str:
     """The space, and an estimate of the time."""
     study, file, workers, default = plan.study, plan.study.file, len(plan.here.devices), plan.study.default
     lines = [f"  {key:24} {it}; the default is {said(default.get(key))}" for key, it in study.parameters.items()]
-    one = Plan(confirmation(plan, [], []), plan.here, plan.runs(default)[0], [])
+    alone = replace(plan.here, devices=plan.here.devices[:1])
+    one = Plan(confirmation(plan, [], []), alone, plan.runs(default)[0], [])
     seconds = COMMAND + study.limit * (estimated(one, Journal(Path())) - COMMAND) / workers
     how = f"{counted(study.limit, 'trial')} ({file.sampler}, pruner {file.pruner}, by {' and '.join(plan.objectives)})"
     time = f"about {minutes(seconds)} on {counted(workers, 'worker')}, if none is pruned"
@@ -71,7 +73,8 @@ def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int
             search.write()
         search.tracker = pages.deliver(search.tracker, search.folder)
         if search.lost:
-            print(f"others failed by accident: {search.lost[-1]}\nmend this, and the same command continues")
+            print(f"{counted(len(search.lost), 'trial')} failed by accident: {search.lost[-1]}")
+            print("mend this, and the same command continues")
             return 1
         return confirm(search, later)
 

@@ -72,6 +72,7 @@ class Search:
                 self._begin(trial)
         with watching(self.live), bar("trials", limit, counts=True) as shown:
             self._move(scheduler, shown)
+            self.write()
             with closing(scheduler.run()) as events:
                 for event in events:
                     if self.live is not None:
@@ -80,6 +81,7 @@ class Search:
                         for course in self.underway.values():
                             course.pending.discard(event.stage.id)
                         self._move(scheduler, shown)
+                    self.write_one()
 
     def _move(self, scheduler: Scheduler[Stage], shown: Bar) -> None:
         """Ask for trials, and move every one on that waits for nothing, until all wait."""
@@ -91,7 +93,6 @@ class Search:
                 if not stages:
                     del self.underway[course.number]
                     self.lost += filter(None, [course.accident])
-                    self.write_one()
         shown.move_to(self.optimizer.over, max(self.optimizer.over, self.plan.study.limit))
         shown.tell("".join(f"{label} {trial.values[0]:.4g}" for _, label, trial in self.optimizer.winners()[:1]))
 

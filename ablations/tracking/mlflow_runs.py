@@ -233,7 +233,7 @@ def trial_run(row: dict[str, str], curves: Curve, study: str, identity: str, fol
     return Tracked(
         _tags(TRIAL, folder, row, (*FIXED, TRIAL)) | {STUDY: study, OF_SEARCH: identity},
         _params(f"trial {row[TRIAL]}", row, (*TAGS, TRIAL)),
-        metrics_of(row, folder / "runs.csv"),
+        metrics_of(row, folder / TRIALS),
         curves,
     )
 
