@@ -90,7 +90,8 @@ def finished(run: Run, done: Results, journal: Journal) -> Record:
     """The record of a finished cell, with rungs and metrics that were asked for by name as far as these exist."""
     asked = [(stage, journal.result(stage.id)) for stage in run.stages if stage.optional]
     more = [(stage, result) for stage, result in asked if result is not None]
-    lost = [(stage, failure_of(stage, run.stages, journal)) for stage, result in asked if not (result or stage.trains)]
+    unmade = [stage for stage, result in asked if not (result or stage.trains)]
+    lost = [(stage, failure_of(stage, needed_by(stage, run.stages), journal)) for stage in unmade]
     metrics = {name: value for stage, result in done for name, value in own_metrics(stage, result.metrics).items()}
     metrics["cost/total_flops"] = sum(metrics.get(f"cost/{of}_flops", 0.0) for of in ("train", "autoencoder", "guide"))
     if run.cell.evaluation.sets == "auto" and run.sets:

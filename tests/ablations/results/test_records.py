@@ -143,9 +143,9 @@ def test_a_long_curve_keeps_its_ends_and_its_steep_start():
     ],
 )
 def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp_path):
-    (item,) = plan_of("horizon=25", "evaluation.metrics=[mmd]").runs
+    (item,) = plan_of("horizon=25", "evaluation.metrics=[mmd,density]").runs
     journal = Journal(tmp_path)
-    *own, metric = item.stages
+    *own, metric, _ = item.stages
     for stage in own:
         assert record(item, journal).status == "interrupted"
         journal.write_result(stage.id, Result("finished", "", {f"{stage.kind}/x": 1.0}, {}, {"code": "1"}))
