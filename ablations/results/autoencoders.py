@@ -37,11 +37,12 @@ def write(folder: Path, records: Sequence[Record], journal: Journal, data: Data)
     lines, judges = [], stages_in(records, "reconstruction")
     for stage_id, stage in stages_in(records, "autoencoder").items():
         judge = judges[stage_id].id
+        judged = journal.result(judge)
         if (result := journal.result(stage_id)) is not None:
-            scores = judged.metrics if (judged := journal.result(judge)) else {}
+            scores = judged.metrics if judged else {}
             numbers = {name: number(value) for name, value in (result.metrics | scores).items()}
             lines.append(row(stage, result.status, result.reason, result.metadata.get("code", "")) | numbers)
-        if journal.has(judge, RECONSTRUCTIONS):
+        if judged is not None:
             tensors, _ = read_artifact(journal.folder(judge), RECONSTRUCTIONS)
             write_strip(folder / FOLDER / "originals.png", tensors["originals"], data)
             write_strip(folder / FOLDER / f"{stage_id}.png", tensors["reconstructions"], data)
