@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import math
 import re
+import shutil
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
 from ablations.data.tensors import read_tensors
+from ablations.driver.trained_cells import forgetting_damaged
+from ablations.engine.files import Damaged
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform
+from ablations.results import autoencoders
 from ablations.settings.budget import autoencoder_flops, forward_flops, matched_steps
 from ablations.settings.choices import choices_of
 from ablations.stages.artifacts import RECONSTRUCTIONS, SAMPLES
 from ablations.stages.autoencoder import collapse
-from ablations.stages.graph import once
+from ablations.stages.graph import missing, once
 from ablations.stages.restore import autoencoder_of, load
 from analysis.errors import InputError
 from diffusion_core.diffusion import Diffusion
@@ -246,3 +251,19 @@ def test_equal_operations_are_the_autoencoders_and_the_diffusions_together():
 def test_what_makes_no_sense_in_latents_is_refused_with_the_reason(words, reason):
     with pytest.raises(InputError, match=reason):
         tiny_cell(*words, base=())
+
+
+def test_reconstructions_that_are_damaged_stop_a_command_once_and_are_made_anew(trained, tmp_path):
+    root, found = trained
+    shutil.copytree(root, tmp_path / "stages")
+    journal, data = Journal(tmp_path / "stages"), tiny_cell().data.load()
+    own = [stage for (place, *_), (stage, _) in found.items() if place == "kl"]
+    (judge,) = [stage for stage in own if stage.kind == "reconstruction"]
+    file = journal.folder(judge.id) / RECONSTRUCTIONS
+    content = file.read_bytes()
+    file.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    records = [SimpleNamespace(run=SimpleNamespace(stages=own))]
+    with pytest.raises(Damaged, match="makes it anew"), forgetting_damaged(journal):
+        autoencoders.write(tmp_path / "tiny", records, journal, data)
+    autoencoders.write(tmp_path / "tiny", records, journal, data)
+    assert missing(own, journal) == [judge]
