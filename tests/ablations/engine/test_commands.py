@@ -28,6 +28,9 @@ def command(journal):
     """(words) → a command of toys, begun in a process group of its own."""
     begun = []
 
+    # Where pytest runs in the background, children would inherit that Ctrl-C is ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def of(*words):
         call = [sys.executable, "-m", "tests.ablations.engine.toys", str(journal.root), *words]
         begun.append(subprocess.Popen(call, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
