@@ -36,6 +36,9 @@ def help_text() -> str:
 
 HELP = """python -m ablations.search [study=NAME] [key=value | key=A,B | key='interval(LOW,HIGH)' …]
 
+  python -m ablations.search study=schedule schedule=cosine trials=40
+  python -m ablations.search training.learning_rate='tag(log,interval(1e-4,1e-2))' training.batch=64,128
+
   One value fixes a key, several are choices, an interval is a range (log with tag(log,…)). dry_run=true says what is
   searched. device= launcher= results= and every choice are as in ablations.run.
 
