@@ -45,7 +45,7 @@ STEPS = 4
 HEAD = "| training | ms a step and training | × alone | MB in all |", "|---|---|---|---|"
 
 
-def time_companies(given: dict[str, Any]) -> str:
+def time_groups(given: dict[str, Any]) -> str:
     """Time; the page."""
     if min(given["rounds"], given["threads"]) < 1:
         raise InputError("rounds and threads must be at least 1")
@@ -63,7 +63,7 @@ def time_companies(given: dict[str, Any]) -> str:
     return "\n".join(lines[:-1])
 
 
-main = page_command("benchmarks.together", "Time trainings side by side.", OPTIONS, time_companies)
+main = page_command("benchmarks.together", "Time trainings side by side.", OPTIONS, time_groups)
 """The command; its exit code."""
 
 

@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
-from typing import Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from ablations.driver.command import command
 from ablations.settings.arguments import parse_search
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import listed
+from ablations.settings.request import SearchRequest
+
+if TYPE_CHECKING:
+    from ablations.engine.journal import Journal
+    from ablations.search.trial import SearchPlan
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if no trial finished, or trials or cells failed; 2 for a wrong call; 130 if interrupted."""
-    steps = (later(name) for name in ("trial.plan_search", "carry_out.dry_run", "carry_out.carry_out"))
-    return command(arguments, help_text, parse_search, *steps)
+    return command(arguments, help_text, parse_search, planned, dry_run, carry_out)
 
 
-def later(name: str) -> Callable[..., Any]:
-    """A function of this package, imported when it is called: that imports torch, and words are read before."""
-    module, _, function = name.partition(".")
-    return lambda *given: getattr(import_module(f"ablations.search.{module}"), function)(*given)
+# Words are read before torch is imported.
+def planned(request: SearchRequest) -> SearchPlan:
+    """The plan of a request."""
+    from ablations.search.trial import plan_search
+
+    return plan_search(request)
+
+
+def dry_run(plan: SearchPlan, journal: Journal) -> str:
+    """The space, and an estimate of the time."""
+    from ablations.search import carry_out as work
+
+    return work.dry_run(plan, journal)
+
+
+def carry_out(request: SearchRequest, plan: SearchPlan, journal: Journal) -> int:
+    """Run the trials that are missing, and confirm the winners; the exit code."""
+    from ablations.search import carry_out as work
+
+    return work.carry_out(request, plan, journal)
 
 
 def help_text() -> str:
