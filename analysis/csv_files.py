@@ -17,7 +17,6 @@ from analysis.errors import InputError
 from analysis.guarded import APOSTROPHE, is_number, read_back
 from analysis.labels import counted
 from analysis.plain import plain
-from analysis.schema import CURVES
 
 
 def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
@@ -25,13 +24,6 @@ def read_csv(path: Path, needed: Sequence[str]) -> pd.DataFrame:
     if not path.is_file():
         raise InputError(f"{path} is missing: run the grid again, its finished stages are not repeated")
     return parse_csv(path.read_bytes(), needed, str(path))
-
-
-def read_curves(path: Path) -> pd.DataFrame:
-    """The points (cell_id, seed, curve, x, y) of a curves.csv; InputError where it is missing or one is no number."""
-    texts = read_csv(path, CURVES)
-    points = {name: numbers(texts[name], name, str(path)) for name in ("x", "y")}
-    return texts.assign(seed=whole_numbers(texts["seed"], "seed", str(path)), **points)[list(CURVES)]
 
 
 def parse_csv(content: bytes, needed: Sequence[str], source: str) -> pd.DataFrame:

@@ -9,11 +9,21 @@ No command writes to results/committed/ but `evidence.promote`.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from analysis.errors import InputError, unknown
 from analysis.files import read_json
+from analysis.options import Option, folder_name
 from analysis.schema import SEARCH, TRIALS
+
+RESULTS = Path("results")
+SOURCE = {
+    "grid": Option("the grid's name: your own run of it in results/<grid>, else the one in results/committed/<grid>"),
+    "runs": Option("instead: a results folder, such as `mlflow artifacts download` makes of a grid's summary run"),
+}
+"""The options of every command that reads a grid."""
 
 COMMITTED = "committed"
 """The name of the folder of committed results within a results folder; no grid has this name."""
@@ -58,6 +68,22 @@ def own_or_committed(results: Path, name: str) -> Path:
         if holds_results(folder):
             return folder
     raise no_grid(results / name, [*names_in(results), *names_in(results / COMMITTED)])
+
+
+def folder_of(values: Mapping[str, str]) -> Path:
+    """The results folder that `grid=` and `runs=` name; InputError where neither is given. If only a name is given, a
+    line on stderr says whose run is read."""
+    grid, runs = values["grid"], values["runs"]
+    if runs:
+        return Path(runs)
+    if not grid:
+        held = ((results, names_in(results)) for results in (RESULTS, RESULTS / COMMITTED))
+        told = "; ".join(f"{results}/ holds {', '.join(names) or 'none yet'}" for results, names in held)
+        raise InputError(f"which grid? give grid=NAME; {told}")
+    folder = own_or_committed(RESULTS, folder_name("grid", grid))
+    whose = f"the committed run: {RESULTS}/ holds none of your own" if is_committed(folder) else "your own run"
+    print(f"reading {folder}, {whose}", file=sys.stderr)
+    return folder
 
 
 def names_in(results: Path) -> list[str]:

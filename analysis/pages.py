@@ -34,7 +34,7 @@ def write_pages(folder: Path | str) -> str:
     if search_alone(results):
         search = read_search(results)
         drawn = write_search_figures(search, figures)
-        write_report(search_report(search, drawn, Files.beside(results)), results)
+        write_report(search_report(search, drawn, Files(results)), results)
         return terminal_search(search)
     try:
         answers = Answers.of(read_folder(results))
@@ -42,7 +42,7 @@ def write_pages(folder: Path | str) -> str:
         return str(nothing)
     write_tables(answers, results)
     drawn = write_figures(answers, figures)
-    write_report(report(answers, drawn, read_through(answers), Files.beside(results)), results)
+    write_report(report(answers, drawn, read_through(answers), Files(results)), results)
     return in_words(answers)
 
 

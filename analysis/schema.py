@@ -62,7 +62,13 @@ HELD_OUT = "held-out"
 NEAREST = "-nearest"
 """The end of the name of a sheet with the training image nearest to each image of the sheet without this end."""
 CURVES = ("cell_id", "seed", "curve", "x", "y")
-"""The columns of curves.csv."""
+CURVES_FILE = "curves.parquet"
+"""The file of curves, and its columns."""
+LOG_SNR, WEIGHT = "log_snr", "expected_weight"
+FORMULA_CURVES = (LOG_SNR, WEIGHT)
+"""The curves that follow from a cell's choices, unless it learns them: the log-SNR and the weight of each t."""
+BOUND = "bound_per_t"
+"""The curve of what each t adds to the bound."""
 KEYS = ("cell_id", "seed", "metric")
 """The columns of images.csv that are no images."""
 FORMULAS = "formulas.csv"
@@ -73,8 +79,6 @@ SEARCH, TRIAL, TRIALS = "search", "trial", "trials.csv"
 version confirmed in their own folder, trials are rows of runs.csv, where this column is "" for cells."""
 LEARNING = ("tpe", "gp", "cmaes")
 """The samplers of a search that draw at random until some trials have ended."""
-PAGES = ("answers.json", "figures", "report.html", "table.csv", "table.md", "table.tex")
-"""The files that `analysis.pages` makes of the other files, and can make again."""
 
 LAYOUTS = (
     "general",

@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors import SafetensorError, safe_open
 
@@ -14,22 +15,40 @@ from ablations.engine.files import CHECKPOINT, STATE
 
 def numbers(results: Path) -> dict[str, str]:
     """All that files and store hold but for costs, and the digest of each stage's tensors, by name."""
+    from analysis.curves import read_curves
     from analysis.read.runs import read_folder
-    from analysis.read.store import read_store
+    from analysis.schema import CURVES_FILE
 
     held = {f"{path.parent.name}/{path.name}": _without_costs(path) for path in sorted(results.glob("[!.]*/*.csv"))}
+    places = [path.parent for path in results.glob(f"[!.]*/{CURVES_FILE}")]
+    held |= {f"{place.name}/{CURVES_FILE}": read_curves(place).to_csv() for place in places}
     for path in sorted(results.glob(".stages/*/*.safetensors")):
         # One that a command left which was killed as it took it away is nobody's.
         if path.name not in (CHECKPOINT, STATE):
             held[f"{path.parent.name}/{path.name}"] = _digest(path)
     for folder in (path.parent for path in sorted(results.glob("*/runs.csv"))):
-        stored, same = read_store(f"sqlite:///{results / 'mlflow.db'}", folder.name), read_folder(folder)
-        for frame in ("runs", "curves"):
-            alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
-            held[f"{folder.name}/the store's {frame}"] = "those of the folder" if alike else "others"
+        with TemporaryDirectory() as place:
+            stored = read_folder(downloaded(f"sqlite:///{results / 'mlflow.db'}", folder.name, Path(place)))
+            same = read_folder(folder)
+            for frame in ("runs", "curves"):
+                alike = getattr(stored, frame).to_csv() == getattr(same, frame).to_csv()
+                held[f"{folder.name}/the store's {frame}"] = "those of the folder" if alike else "others"
     for folder in (path.parent for path in results.glob("*/trials.csv")):
         held[f"{folder.name}/the store's trials"] = "\n".join(sorted(_trials(results, folder.name)))
     return held
+
+
+def downloaded(uri: str, name: str, place: Path) -> Path:
+    """The results folder that the newest summary run of an experiment carries, downloaded to a place."""
+    from mlflow import MlflowClient
+
+    place.mkdir(exist_ok=True)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None, "it was delivered"
+    query, newest = "tags.kind = 'summary'", ["attributes.start_time DESC"]
+    run, *_ = client.search_runs([experiment.experiment_id], query, order_by=newest)
+    return Path(client.download_artifacts(run.info.run_id, "", str(place)))
 
 
 def _trials(results: Path, name: str) -> Iterator[str]:
@@ -79,6 +98,4 @@ def _without_costs(path: Path) -> str:
         for i, name in enumerate(head)
         if not name.startswith("cost/") and name not in ("code", "seconds", "first_result")
     ]
-    curve = head.index("curve") if "curve" in head else None
-    shown = [line for line in lines if curve is None or not line[curve].startswith("cost/")]
-    return "\n".join(",".join(line[i] for i in kept) for line in [head, *shown])
+    return "\n".join(",".join(line[i] for i in kept) for line in [head, *lines])

@@ -41,6 +41,7 @@ from analysis.errors import InputError
 from analysis.files import write_text
 from analysis.options import Option
 from evidence.child import AT_BYTES, Child
+from evidence.ended import downloaded
 from evidence.freshness import rows_of
 from evidence.tracking_server import LOOPBACK, Proxy, Server, free_port, serve
 from evidence.workloads import SERIAL, hastened, import_again, import_all, say_imported
@@ -159,9 +160,10 @@ class Bench:
     def _differences(self, name: str) -> Iterator[str]:
         """The runs that the server holds otherwise than the files do, or more than once."""
         from analysis.read.runs import read_folder
-        from analysis.read.store import read_store
 
-        stored, kept = read_store(self.address, name), read_folder(self.folder / "results" / name)
+        place = self.folder / "results" / ".downloaded"
+        stored = read_folder(downloaded(self.address, name, place))
+        kept = read_folder(self.folder / "results" / name)
         for frame in ("runs", "curves"):
             if getattr(stored, frame).to_csv() != getattr(kept, frame).to_csv():
                 yield f"the server's {frame} are not those of the files"

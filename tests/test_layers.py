@@ -20,7 +20,7 @@ ALLOWED = {"analysis.figures.search imports optuna"}
 SPOKEN = {
     f"analysis.{part}"
     for part in (
-        *("schema", "files", "folders", "csv_files", "guarded", "grid_json", "allowed", "primary", "links"),
+        *("schema", "files", "folders", "csv_files", "curves", "guarded", "grid_json", "allowed", "primary", "links"),
         *("labels", "plain", "errors", "options", "shell"),
     )
 }
@@ -133,7 +133,7 @@ LAYERS = {
         {"words"},
         {"findings"},
         {"read", "statistics"},
-        {"grid_json", "folders", "csv_files"},
+        {"grid_json", "folders", "csv_files", "curves"},
         {"allowed", "primary", "options", "files", "guarded", "links", "labels"},
         {"shell"},
         {"schema", "plain"},

@@ -1,9 +1,9 @@
-"""Rows and curves as CSV, with a sensible number of digits and points."""
+"""Rows as CSV and curves as a frame, with a sensible number of digits and points."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,9 @@ import pandas as pd
 
 from ablations.engine.journal import Curves
 from analysis.csv_files import read_csv
+from analysis.curves import is_kept
 from analysis.guarded import guarded
+from analysis.schema import CURVES, FORMULA_CURVES
 
 MOST_POINTS, EARLY = 250, 50
 """The number of points of a curve that are written, and the number of first points that are all among them."""
@@ -40,12 +42,24 @@ def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
     return safe.to_csv(index=False, lineterminator="\r\n").replace("\r\n", "\n")
 
 
-def curve_rows(curves: Mapping[tuple[str, int], Curves]) -> Iterator[dict[str, Any]]:
-    """A row per point of the curves of each (cell_id, seed)."""
-    for (cell_id, seed), named in curves.items():
-        for name, (xs, ys) in named.items():
-            for x, y in drawn(xs, ys):
-                yield {"cell_id": cell_id, "seed": seed, "curve": name, "x": number(x), "y": number(y)}
+def curve_frame(curves: Mapping[tuple[str, int], Curves]) -> pd.DataFrame:
+    """A row per point of the curves of each (cell_id, seed) that are kept. What follows from the choices of a cell is
+    the same at all of its seeds, unless it is learned, and is there once, without a seed."""
+    points = {
+        (cell_id, seed, name): [(number(x), number(y)) for x, y in drawn(*curve)]
+        for (cell_id, seed), named in curves.items()
+        for name, curve in named.items()
+        if is_kept(name)
+    }
+    formulas: dict[tuple[str, str], list[list[tuple[str, str]]]] = {}
+    for (cell_id, _, name), xy in points.items():
+        if name in FORMULA_CURVES:
+            formulas.setdefault((cell_id, name), []).append(xy)
+    alike = {at for at, each in formulas.items() if all(xy == each[0] for xy in each)}
+    placed = {
+        (cell_id, None if (cell_id, name) in alike else seed, name): xy for (cell_id, seed, name), xy in points.items()
+    }
+    return pd.DataFrame([(*place, x, y) for place, xy in placed.items() for x, y in xy], columns=list(CURVES))
 
 
 def drawn(xs: list[float], ys: list[float]) -> list[tuple[float, float]]:

@@ -3,7 +3,7 @@
     grid.json      the question, axes in order with labels, metrics with their direction, floors, provenance, and the
                    stages that it needs; and what was declared to be compared, and when, which no journal has
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
-    curves.csv     (cell_id, seed, curve, x, y): schedules, weights, bound per t, training curves
+    curves.parquet (cell_id, seed, curve, x, y): log-SNR, weight and bound per t, curves over training
     images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed; the training images nearest to the first of a cell's; held-out data
 
@@ -29,13 +29,14 @@ from torch import Tensor
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.results import autoencoders
-from ablations.results.csv_text import csv_text, curve_rows, number, union
+from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet
 from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
+from analysis.curves import write_curves
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
-from analysis.schema import CURVES, DECLARATIONS, HELD_OUT, KEYS, NEAREST
+from analysis.schema import DECLARATIONS, HELD_OUT, KEYS, NEAREST
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
@@ -50,12 +51,11 @@ def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record],
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal) -> None:
-    """Write the files of numbers (images.csv, runs.csv, curves.csv, grid.json) without autoencoders."""
+    """Write the files of numbers (images.csv, runs.csv, curves.parquet, grid.json) without autoencoders."""
     curves = {(r.run.cell_id, r.run.cell.seed): r.curves for r in records}
-    lines = curve_rows(curves | autoencoders.curves(records, journal))
     write_text(folder / "images.csv", images_csv(records, journal))
     write_text(folder / "runs.csv", runs_csv(records))
-    write_text(folder / "curves.csv", csv_text(CURVES, lines))
+    write_curves(folder, curve_frame(curves | autoencoders.curves(records, journal)))
     write_json(folder / "grid.json", head)
 
 

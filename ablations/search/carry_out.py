@@ -88,6 +88,7 @@ def confirm(search: Search, tracker: Tracker) -> int:
         pages.show(search.folder, search.tracker)
         return 0 if search.optimizer.winners() else 1
     pages.write_pages(search.folder)
+    pages.sent(Tracker.summarise, search.tracker, search.folder)
     seeds, trials = counted(len(plan.study.seeds), "seed"), counted(search.optimizer.over, "trial")
     notes = [
         f"Chosen on validation data by {seeds} a trial; all rows here are of seeds that the search has not seen.",

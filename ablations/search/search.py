@@ -1,8 +1,8 @@
 """A search at work: ask, run what is missing, tell; and its results folder, written now and then.
 
-trials.csv   a row a trial: its number, how it ended, its parameters and choices, and the means over its seeds
-curves.csv   the curves of its trainings over steps, and what the pruner was told (rung/nll/val)
-grid.json    what was searched and found (`search`), and the ids of all stages that its trials need (`stages`)
+trials.csv      a row a trial: its number, how it ended, its parameters and choices, and the means over its seeds
+curves.parquet  the curves of its trainings over steps, and what the pruner was told (rung/nll/val)
+grid.json       what was searched and found (`search`), and the ids of all stages that its trials need (`stages`)
 
 Trials are cells, run by the launcher through the same stages and journal as a grid's. Only this process writes the
 storage. It may be killed at any moment: what was under way continues from the journal.
@@ -26,7 +26,7 @@ from ablations.engine.journal import Journal
 from ablations.engine.scheduler import Scheduler
 from ablations.grids.grid import Run
 from ablations.metrics.registry import fact_of
-from ablations.results.csv_text import csv_text, curve_rows, number, union
+from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.search.optimizer import Optimizer
 from ablations.search.space import said
 from ablations.search.trial import Course, SearchPlan
@@ -36,8 +36,9 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import trial_run
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_of_search
+from analysis.curves import write_curves
 from analysis.files import write_json, write_text
-from analysis.schema import CURVES, SEARCH, TRIAL, TRIALS
+from analysis.schema import SEARCH, TRIAL, TRIALS
 
 STATUSES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}
 
@@ -133,7 +134,7 @@ class Search:
         columns = dict.fromkeys([TRIAL, *(f"param.{name}" for name in self.plan.study.parameters), *union(rows)])
         self.folder.mkdir(parents=True, exist_ok=True)
         write_text(self.folder / TRIALS, csv_text(sorted(columns, key=lambda name: "/" in name), rows))
-        write_text(self.folder / "curves.csv", csv_text(CURVES, curve_rows(curves)))
+        write_curves(self.folder, curve_frame(curves))
         head = {name: entry[name] for name in ("name", "question", "data", "horizon")}
         head |= {"layout": "general", "axes": [], "metrics": [], "seeds": [], "cells": {}, "stages": list(stages)}
         write_json(self.folder / "grid.json", head | {SEARCH: entry})

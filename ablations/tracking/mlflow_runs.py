@@ -8,7 +8,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, rows_of
 from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
 from ablations.tracking.mlflow_origin import SOURCE, source_of
+from analysis.curves import check_curves, read_curves
 from analysis.errors import InputError
 from analysis.files import read_json
 from analysis.labels import cell_name
-from analysis.schema import CURVES, FIXED, KEYS, LATENT, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
+from analysis.schema import FIXED, KEYS, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -48,7 +49,8 @@ AUTOENCODER = ("cell_id", "seed", "status", "reason")
 _AXIS = "axis."
 """The beginning of the columns of levels."""
 
-Curve = list[dict[str, str]]
+Curve = list[tuple[str, float, float]]
+"""Points of curves over steps: the name of the curve, x and y."""
 Points = dict[str, list[tuple[float, float]]]
 """The name of a curve → its points (x, y), for a run that is under way."""
 
@@ -86,7 +88,7 @@ class Tracked:
     @property
     def at_rungs(self) -> set[str]:
         """The metrics that were scored during its training."""
-        return {line["curve"].removeprefix(RUNG) for line in self.curves if line["curve"].startswith(RUNG)}
+        return {name.removeprefix(RUNG) for name, *_ in self.curves if name.startswith(RUNG)}
 
     @property
     def picture(self) -> str:
@@ -137,57 +139,52 @@ def study_in(head: Mapping[str, Any]) -> str:
 def tracked_runs(folder: Path) -> list[Tracked]:
     """The cells of a results folder, and the finished trials of its search; InputError where the folder is damaged."""
     head = head_in(folder)
+    check_curves(folder, head.get("command"))
     rows = (_rows_if_there if SEARCH in head else rows_of)(folder / "runs.csv", FIXED)
     request, study = request_of(head), study_in(head)
-    images = _by_run(_rows_if_there(folder / "images.csv", KEYS))
+    curves, images = _curves_in(folder), defaultdict(list)
+    for row in _rows_if_there(folder / "images.csv", KEYS):
+        images[key_of(row)].append(row)
     cells = [row for row in rows if not row.get(TRIAL)]
     tried = [row for row in rows if row.get(TRIAL)] or _rows_if_there(folder / TRIALS, (TRIAL, "cell_id", "status"))
     trials = [row for row in tried if row["status"] != RUNNING]
+    found = [cell_run(row, name_in(head, row), _text_of(images[key_of(row)]), request, folder, study) for row in cells]
     return [
-        *_with_curves(
-            [cell_run(row, name_in(head, row), _text_of(images[key_of(row)]), request, folder, study) for row in cells],
-            folder,
-        ),
-        *(_trials(trials, head[SEARCH], folder) if trials else []),
+        *(replace(run, curves=curves[key_of(run.tags)]) for run in found),
+        *(_trials(trials, head[SEARCH], folder, curves) if trials else []),
     ]
 
 
-def _trials(rows: list[dict[str, str]], search: Mapping[str, Any], folder: Path) -> list[Tracked]:
+def _trials(
+    rows: list[dict[str, str]], search: Mapping[str, Any], folder: Path, curves: Mapping[tuple[str, str], Curve]
+) -> list[Tracked]:
     """The trials of a search, each with its curves at all of its seeds; `search` is its entry of grid.json."""
-    curves, seeds = _by_run(rows_of(folder / "curves.csv", CURVES)), [str(seed) for seed in search["seeds"]]
-    runs = []
-    for row in rows:
-        lines = [
-            line | {"curve": of_seed(line["curve"], seed, seeds)}
-            for seed in seeds
-            for line in curves[row["cell_id"], seed]
-        ]
-        runs.append(trial_run(row, lines, str(search["name"]), str(search["identity"]), folder))
-    return runs
+    seeds, name, identity = search["seeds"], str(search["name"]), str(search["identity"])
+
+    def lines(cell: str) -> Curve:
+        each = ((seed, *point) for seed in seeds for point in curves[cell, str(seed)])
+        return [(of_seed(curve, seed, seeds), x, y) for seed, curve, x, y in each]
+
+    return [trial_run(row, lines(row["cell_id"]), name, identity, folder) for row in rows]
 
 
 def tracked_autoencoders(folder: Path) -> list[Tracked]:
     """The autoencoders of a results folder, none where its cells diffuse in pixels."""
-    rows = _rows_if_there(folder / autoencoders.TABLE, AUTOENCODER)
-    return _with_curves([autoencoder_run(row, folder) for row in rows], folder)
-
-
-def _with_curves(runs: list[Tracked], folder: Path) -> list[Tracked]:
-    if not runs:
-        return []
-    curves = _by_run(rows_of(folder / "curves.csv", CURVES))
+    runs = [autoencoder_run(row, folder) for row in _rows_if_there(folder / autoencoders.TABLE, AUTOENCODER)]
+    curves = _curves_in(folder) if runs else {}
     return [replace(run, curves=curves[key_of(run.tags)]) for run in runs]
 
 
-def _by_run(rows: Iterable[dict[str, str]]) -> dict[tuple[str, str], Curve]:
-    """The rows of each run, by its key; rows without a key are left out."""
-    runs: dict[tuple[str, str], Curve] = defaultdict(list)
-    for row in rows:
-        runs[key_of(row)].append(row)
-    return runs
+def _curves_in(folder: Path) -> dict[tuple[str, str], Curve]:
+    """The points over steps of each run of a results folder, by (cell_id, seed)."""
+    every, found = read_curves(folder), defaultdict[tuple[str, str], Curve](list)
+    over_steps = every[every["curve"].str.startswith(OVER_STEPS)]
+    for cell_id, seed, *point in over_steps.itertuples(index=False, name=None):
+        found[str(cell_id), str(seed)].append((point[0], point[1], point[2]))
+    return found
 
 
-def _text_of(images: Curve) -> str:
+def _text_of(images: list[dict[str, str]]) -> str:
     """A run's own rows of images.csv, as CSV without the key; "" where it has none."""
     columns = [name for name in (images or [{}])[0] if name not in ("cell_id", "seed")]
     return csv_text(columns, [{name: row[name] for name in columns} for row in images]) if images else ""

@@ -94,8 +94,7 @@ def is_stale(client: MlflowClient, there: Run, run: Tracked) -> bool:
 
 def _numbers_of(run: Tracked) -> set[tuple[str, int, float]]:
     """The metrics of a run at the steps where they belong, at rungs and at the end, with their values."""
-    rungs = [line for line in run.curves if line["curve"].startswith(RUNG)]
-    midway = {(metric_of(line["curve"]), int(float(line["x"])), float(line["y"])) for line in rungs}
+    midway = {(metric_of(name), int(x), y) for name, x, y in run.curves if name.startswith(RUNG)}
     return midway | {(*place, value) for place, value in _ends_of(run).items()}
 
 
@@ -153,7 +152,7 @@ def points_of(run: Tracked, began: int) -> list[Metric]:
 
     ends, end = _ends_of(run), _end_of(run, began)
     whole = [Metric(name, value, end, step) for (name, step), value in ends.items()]
-    lines = [(metric_of(line["curve"]), float(line["x"]), float(line["y"])) for line in _over_steps(run)]
+    lines = [(metric_of(name), x, y) for name, x, y in run.curves]
     return [*points_over_steps([line for line in lines if (line[0], int(line[1])) not in ends], began), *whole]
 
 
@@ -162,13 +161,9 @@ def metric_of(curve: str) -> str:
     return curve.removeprefix(RUNG)
 
 
-def _over_steps(run: Tracked) -> list[dict[str, str]]:
-    return [line for line in run.curves if line["curve"].startswith(OVER_STEPS)]
-
-
 def last_step(run: Tracked) -> int:
     """The step at which the training of a run ended, 0 where that is not known."""
-    return int(max((float(line["x"]) for line in _over_steps(run)), default=0.0))
+    return int(max((x for _, x, _ in run.curves), default=0.0))
 
 
 def _end_of(run: Tracked, began: int) -> int:
@@ -184,10 +179,8 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
     """Give a run in the store everything that it lacks, and its final status."""
     run_id, began = there.info.run_id, there.info.start_time
     points = points_of(run, began)
-    had = steps_in(client, there, {metric_of(line["curve"]) for line in _over_steps(run)})
+    had = steps_in(client, there, {metric_of(name) for name, *_ in run.curves})
     send(client, run_id, [point for point in points if _is_news(point, run, had.get((point.key, point.step)))])
-    text = "".join(f"{line['curve']},{line['x']},{line['y']}\n" for line in run.curves)
-    client.log_text(run_id, "curve,x,y\n" + text, "curves.csv")
     if run.images:
         client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:

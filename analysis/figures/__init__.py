@@ -35,8 +35,9 @@ from analysis.figures.schedules import schedules_figure
 from analysis.figures.search import SEARCH_FIGURES
 from analysis.findings.answers import Answers
 from analysis.findings.best import best
+from analysis.folders import SOURCE, folder_of, pages_of, search_alone
+from analysis.read.runs import read_folder
 from analysis.read.search import Search, read_search
-from analysis.read.source import SOURCE, source_of
 
 
 def _of_search(make: Callable[[Search], Figure | None]) -> Callable[[Answers], Figure | None]:
@@ -159,13 +160,13 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        source = source_of(values)
-        folder = source.pages / "figures"
+        source = folder_of(values)
+        folder = pages_of(source) / "figures"
         captions: dict[str, str] = {}
-        if source.search_alone:
-            drawn = write_search_figures(read_search(source.folder), folder)
+        if search_alone(source):
+            drawn = write_search_figures(read_search(source), folder)
         else:
-            answers = Answers.of(source.read())
+            answers = Answers.of(read_folder(source))
             drawn, captions = write_figures(answers, folder), sentences(answers)
         for name in drawn:
             print(*(path for path in files_of(folder, name) if path.is_file()), sep="\n")

@@ -31,10 +31,11 @@ from analysis.figures.windows import fit_axis
 from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.spaces import in_latents
-from analysis.findings.values import BOUND, TRAINING, shared
+from analysis.findings.values import TRAINING, shared
 from analysis.findings.weights import SAME, relative
 from analysis.grid_json import Axis
 from analysis.labels import mathtext
+from analysis.schema import BOUND
 
 _COLUMNS = 4
 _CHARS, _WIDE = 14, 32

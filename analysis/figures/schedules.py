@@ -23,8 +23,8 @@ from analysis.findings.answers import Answers
 from analysis.findings.cells import CellRuns
 from analysis.findings.values import shared
 from analysis.labels import mathtext
+from analysis.schema import LOG_SNR
 
-LOG_SNR = "log_snr"
 _CHARS = 18
 _GAMMA = re.compile(r"schedule/gamma_(\d+)")
 _SAME = 0.05

@@ -27,12 +27,13 @@ from analysis.findings.lines import Line, lines_of
 from analysis.findings.search import Optimism, optimism
 from analysis.findings.spaces import Bits, bits_of, shares_of, space_axes
 from analysis.findings.summary import DrawError, HeldOutError, Summary, draw_errors, held_out_errors, metrics_present
-from analysis.findings.values import BOUND, ImageShare, cells_of, curves_of, share_of_images
+from analysis.findings.values import ImageShare, cells_of, curves_of, share_of_images
 from analysis.findings.verdicts import Findings, Mark, Row, lead_of, standing
 from analysis.findings.weights import Run, WeightCheck, changed_along, check_weights, effective_weights
 from analysis.grid_json import Axis, Meta, ShownMetric
 from analysis.labels import counted
 from analysis.read.runs import GridResults
+from analysis.schema import BOUND
 
 
 @dataclass(frozen=True, eq=False)

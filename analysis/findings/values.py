@@ -74,8 +74,8 @@ class Unpaired:
 
 Array = NDArray[np.float64]
 T = TypeVar("T")
-TRAINING, BOUND = "train/network", "bound_per_t"
-"""The names of two curves: the loss over training steps, and what each t adds to the bound."""
+TRAINING = "train/network"
+"""The curve of the loss over training steps."""
 
 
 def axis_columns(grid: GridResults) -> list[str]:

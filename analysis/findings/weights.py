@@ -22,8 +22,8 @@ from analysis.findings.cells import parameters_of
 from analysis.findings.values import axis_columns
 from analysis.grid_json import Axis
 from analysis.read.runs import GridResults
+from analysis.schema import WEIGHT
 
-EXPECTED = "expected_weight"
 DECLARED = ("objective", "timesteps", "schedule", "horizon", "training")
 """The choices that are expected to change the weight of t, and so declare it."""
 SAME = 0.01
@@ -102,7 +102,7 @@ def _alike(runs: pd.DataFrame, columns: list[str]) -> list[pd.DataFrame]:
 def effective_weights(curves: pd.DataFrame) -> dict[Run, pd.Series[float]]:
     """The weight c(t) of each run over t, nan where it is not known; runs without any known weight are left out."""
     keys = ["cell_id", "seed", "x"]
-    points = curves[curves["curve"] == EXPECTED].drop_duplicates(keys, keep="last")
+    points = curves[curves["curve"] == WEIGHT].drop_duplicates(keys, keep="last")
     table = points.set_index(keys)["y"].astype(np.float64).sort_index()
     counted = table.where((table >= 0) & np.isfinite(table))
     runs = points[["cell_id", "seed"]].drop_duplicates().to_numpy()

@@ -1,1 +1,1 @@
-"""A results folder, or what a tracking store holds of one → tidy frames."""
+"""A results folder → tidy frames."""

@@ -29,7 +29,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.csv_files import numbers, parse_csv, plain_texts, read_csv, read_curves, whole_numbers
+from analysis.csv_files import numbers, parse_csv, plain_texts, read_csv, whole_numbers
+from analysis.curves import check_curves, read_curves
 from analysis.errors import InputError
 from analysis.folders import COMMITTED, names_in, no_grid
 from analysis.grid_json import Axis, Meta, kind_of, parse_meta
@@ -140,6 +141,7 @@ def read_folder(path: Path | str) -> GridResults:
         committed = [f"{COMMITTED}/{name}" for name in names_in(folder.parent / COMMITTED)]
         raise no_grid(folder, [*names_in(folder.parent), *committed])
     meta = parse_meta(head.read_bytes(), str(head))
+    check_curves(folder, meta.command)
     source = folder / "runs.csv"
     texts = read_csv(source, FIXED)
     search = search_in(folder, texts)
@@ -148,7 +150,7 @@ def read_folder(path: Path | str) -> GridResults:
     texts = texts[~of_trials(texts)]
     _check_whole(texts, of_round(meta), str(source))
     runs = tidy_runs(texts, meta, str(source))
-    view = as_of_round(meta, runs, lambda: read_curves(folder / "curves.csv"))
+    view = as_of_round(meta, runs, lambda: read_curves(folder))
     return GridResults(
         view.meta,
         view.runs,

@@ -19,7 +19,8 @@ import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from analysis.allowed import Finite, check_different
-from analysis.csv_files import check_columns, numbers, plain_texts, read_csv, read_curves, whole_numbers
+from analysis.csv_files import check_columns, numbers, plain_texts, read_csv, whole_numbers
+from analysis.curves import check_curves, read_curves
 from analysis.errors import InputError
 from analysis.folders import trials_of
 from analysis.grid_json import ShownMetric
@@ -193,7 +194,8 @@ def search_in(folder: Path | str, runs: pd.DataFrame | None = None) -> Search | 
     for winner in head.winners:
         if winner.trial not in set(trials[TRIAL]):
             raise InputError(f"{source} lacks trial {winner.trial}, which won by grid.json: {_AGAIN}")
-    return Search(head, trials, lambda: _rungs(trials, head, read_curves(source.with_name("curves.csv"))))
+    check_curves(source.parent, head.command)
+    return Search(head, trials, lambda: _rungs(trials, head, read_curves(source.parent)))
 
 
 def of_trials(texts: pd.DataFrame) -> pd.Series[bool]:

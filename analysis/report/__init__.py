@@ -37,10 +37,9 @@ from analysis.words.provenance import chain_length, image_size, steps_taken
 from analysis.words.rounds import banner, round_of, seeds_taken
 
 FILE = "report.html"
-NONE = Files()
 
 
-def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> str:
+def report(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files) -> str:
     """The page, with these figures and this table in it, and links to these files."""
     lead = [text for text in (_setting(answers), banner(answers.grid)) if text]
     tracked = answers.grid.tracking
@@ -55,7 +54,7 @@ UNFOLDED = ("verdict", "table", "search")
 """The parts that are open; the part on runs that did not finish is open too, if there are any."""
 
 
-def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files = NONE) -> list[Section]:
+def sections(answers: Answers, drawn: Mapping[str, Drawn], table: ResultTable, files: Files) -> list[Section]:
     """The sections of the page, in their order; a part without data is left out."""
     shown, search = pictures(drawable(answers), drawn, files), answers.grid.search
     answer = verdict(answers)

@@ -11,11 +11,11 @@ from analysis.figures import PICTURES
 from analysis.figures.drawing import Drawn
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import in_latents
-from analysis.findings.values import BOUND
 from analysis.findings.verdicts import Findings
 from analysis.labels import listed
 from analysis.report.files import Files
 from analysis.report.page import Picture, picture
+from analysis.schema import BOUND
 from analysis.statistics.families import Verdict
 from analysis.words.verdicts import margin
 

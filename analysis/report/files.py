@@ -1,4 +1,4 @@
-"""The files of a results folder that its page links to: tables, rows, figures as PDF."""
+"""The files of a grid that its page links to: tables, rows, figures as PDF."""
 
 from __future__ import annotations
 
@@ -10,28 +10,23 @@ from urllib.parse import quote
 
 from analysis.folders import pages_of
 from analysis.report.page import Link
+from analysis.schema import CURVES_FILE
 
-NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", "curves.csv", "answers.json", "grid.json")
+NAMES = ("table.csv", "table.md", "table.tex", "runs.csv", CURVES_FILE, "answers.json", "grid.json")
 """The files that the foot of a page links to, if they exist."""
 
 
 @dataclass(frozen=True)
 class Files:
-    """A results folder as seen from its page: `at` is the relative path to it. `folder` is None if a store was read."""
+    """The files of a results folder as seen from its page, which may lie in another one."""
 
-    folder: Path | None = None
-    at: str = ""
-
-    @staticmethod
-    def beside(folder: Path) -> Files:
-        """The files of a folder, seen from where its page is written."""
-        return Files(folder, os.path.relpath(folder, pages_of(folder)))
+    folder: Path
 
     def link(self, name: str) -> str:
-        """The address of a file; "" where it does not exist."""
-        if self.folder is None or not (self.folder / name).is_file():
-            return ""
-        return quote(Path(self.at, name).as_posix())
+        """The address of a file, of the page's own folder first; "" where it does not exist."""
+        pages = pages_of(self.folder)
+        found = (place / name for place in (pages, self.folder) if (place / name).is_file())
+        return next((quote(Path(os.path.relpath(path, pages)).as_posix()) for path in found), "")
 
     def paper(self, figure: str) -> str:
         """The address of a figure's PDF."""

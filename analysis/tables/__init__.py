@@ -22,7 +22,8 @@ from analysis.files import write_text
 from analysis.findings.answers import Answers
 from analysis.findings.best import MOST_ROWS, best
 from analysis.findings.comparisons import CellComparison
-from analysis.read.source import SOURCE, source_of
+from analysis.folders import SOURCE, folder_of
+from analysis.read.runs import read_folder
 from analysis.tables.brief import by_weight, terminal_answer
 from analysis.tables.captions import caption
 from analysis.tables.forms import FlatForm, Form, Frame, GroupedForm, Shown
@@ -201,6 +202,6 @@ def main(arguments: list[str] | None = None) -> int:
     """The command; its exit code."""
 
     def show(values: dict[str, str]) -> None:
-        print(render(Answers.of(source_of(values).read()), values["format"], values["layout"]), end="")
+        print(render(Answers.of(read_folder(folder_of(values))), values["format"], values["layout"]), end="")
 
     return options.run("analysis.tables", "Print the table of a grid that was run.", OPTIONS, show, arguments)

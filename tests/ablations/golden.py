@@ -21,8 +21,10 @@ import torch
 import ablations
 from ablations.engine.journal import Journal
 from ablations.engine.perform import perform_all
+from ablations.results.csv_text import number
 from ablations.stages.devices import hardware_id
 from ablations.stages.graph import training_of
+from analysis.curves import read_curves
 from evidence.reproduced import is_measured
 from tests.ablations.conftest import TINY, over, result_of, rows, stages_of_cell
 from tests.ablations.search.conftest import POINTS
@@ -86,9 +88,10 @@ def real(name: str, root: Path) -> Digits:
     with contextlib.redirect_stdout(io.StringIO()):
         ablations.run_grid(*words, f"results={root}", "name=golden")
     (row,) = rows(root / "golden")
-    curves = [point for point in rows(root / "golden", "curves.csv") if point["curve"].startswith("rung/")]
+    curves = read_curves(root / "golden")
+    rungs = curves[curves["curve"].str.startswith("rung/")].itertuples()
     measured = {key: value for key, value in row.items() if key in ("cell_id", "training_id") or is_measured(key)}
-    return measured | {f"{point['curve']} at {point['x']}": point["y"] for point in curves}
+    return measured | {f"{point.curve} at {number(point.x)}": number(point.y) for point in rungs}
 
 
 GROUPS: dict[str, tuple[Callable[[str, Path], Digits], dict[str, list[str]]]] = {

@@ -17,6 +17,7 @@ from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as made_of
+from analysis.curves import read_curves
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error
@@ -69,8 +70,9 @@ def test_a_learned_schedule_is_kept_and_named_like_any_other(learned, configs, c
     for i, knot in enumerate(cell.schedule.knots):
         assert knot == pytest.approx(gamma_by_hand(average, i / 100), rel=1e-5, abs=1e-9)
     # What evaluation used at T = 25 is what the knots say there, to their digits: t = 1, 7, 13, 19, 25 are knots.
-    curve = [line for line in rows(results / "ends", "curves.csv") if line["curve"] == "log_snr"]
-    drawn = {float(line["x"]): float(line["y"]) for line in curve if line["cell_id"] == row["cell_id"]}
+    curves = read_curves(results / "ends")
+    own = curves[(curves["curve"] == "log_snr") & (curves["cell_id"] == row["cell_id"])]
+    drawn = dict(zip(own["x"], own["y"], strict=True))
     for t in (1, 7, 13, 19, 25):
         assert -drawn[t] == pytest.approx(cell.schedule.knots[round(100 * (t - 1) / 24)], rel=1e-5)
 

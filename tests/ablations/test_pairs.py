@@ -23,8 +23,8 @@ from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings import grammar
 from ablations.stages import autoencoder
 from analysis.read.runs import read_folder
-from analysis.read.store import read_store
 from evidence.choices import document
+from evidence.ended import downloaded
 from evidence.pairs import STEPS, Pairs, all_values, settings_of, value
 
 ROOT = Path(__file__).parents[2]
@@ -281,6 +281,6 @@ def run_and_look(name, levels, configs, root, capsys):
         judged = [metric for metric in metrics if metric.startswith(("fid/", "energy_distance/"))]
         assert {metric.split("/")[1] for metric in judged} == {reference_of(cell)}
     folder = read_folder(root / name)
-    stored = read_store(f"sqlite:///{root}/mlflow.db", name)
+    stored = read_folder(downloaded(f"sqlite:///{root}/mlflow.db", name, root / "stored"))
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)

@@ -9,6 +9,7 @@ import signal
 import time
 from pathlib import Path
 
+import mlflow
 import pandas as pd
 import pytest
 import torch
@@ -28,10 +29,11 @@ from ablations.stages.bound import BoundStage
 from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
+from analysis import tables
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
-from analysis.read.store import read_store
 from analysis.schema import NUMERICS
+from evidence.ended import downloaded
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
@@ -45,7 +47,7 @@ def no_launch(self, stages, device):
 def test_a_grid_ends_with_its_files_its_table_and_the_link(tiny):
     assert tiny.code == 0
     names = {str(path.relative_to(tiny.folder)) for path in tiny.folder.rglob("*") if path.is_file()}
-    assert {"grid.json", "runs.csv", "curves.csv", "table.md", "table.tex", "table.csv"} <= names
+    assert {"grid.json", "runs.csv", "curves.parquet", "table.md", "table.tex", "table.csv"} <= names
     assert {"figures/samples.png", "figures/metrics.png", "figures/training.png"} <= names
     # A sheet of each of four cells, another of the training images nearest to it, and one of held-out images.
     assert sum(name.startswith("samples/") for name in names) == 4 + 4 + 1
@@ -261,8 +263,18 @@ def test_a_second_run_leaves_diverged_cells_alone(tmp_path, capsys, monkeypatch,
     assert "0 of them new" in capsys.readouterr().out
 
 
-def test_folder_and_store_give_equal_frames_in_which_the_mean_over_images_is_the_metric(tiny):
-    folder, stored = read_folder(tiny.folder), read_store(f"sqlite:///{tiny.results}/mlflow.db", "tiny")
+def test_what_a_summary_run_carries_gives_the_table_of_the_folder(tiny, tmp_path, capsys):
+    (summary,) = runs_of(tracker_in(tiny.results), "summary")
+    place = {"dst_path": str(tmp_path), "tracking_uri": f"sqlite:///{tiny.results}/mlflow.db"}
+    carried = Path(mlflow.artifacts.download_artifacts(run_id=summary.info.run_id, **place))
+    assert {"grid.json", "runs.csv", "curves.parquet"} <= {path.name for path in carried.iterdir()}
+    assert tables.main([f"runs={carried}"]) == 0
+    assert capsys.readouterr().out == (tiny.folder / "table.md").read_text(encoding="utf-8")
+
+
+def test_folder_and_store_give_equal_frames_in_which_the_mean_over_images_is_the_metric(tiny, tmp_path):
+    folder = read_folder(tiny.folder)
+    stored = read_folder(downloaded(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tmp_path / "stored"))
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
     pd.testing.assert_frame_equal(folder.images, stored.images)

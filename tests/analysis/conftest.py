@@ -9,17 +9,22 @@ import functools
 import gc
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.stats.multitest  # noqa: F401
 from PIL import Image
 from rich.console import Console
 
+from analysis import curves as curve_file
+from analysis.exports import answers_json
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
-from analysis.schema import CURVES, VERSIONS
+from analysis.schema import CURVES, CURVES_FILE, VERSIONS
+from analysis.tables import render
 
 
 def axis_of(name, label, levels):
@@ -183,7 +188,7 @@ def lost_rows(status, reason):
 
 
 def curves():
-    """curves.csv, a tuple per row."""
+    """The points of curves, a tuple each."""
     t = np.arange(1, 101)
     beta = np.linspace(1e-3, 0.2, 100)
     alpha_bar = np.cumprod(1 - beta)
@@ -221,12 +226,14 @@ def write_rows(folder, table):
 
 
 def write_curves(folder, lines):
-    write_csv(folder / "curves.csv", CURVES, lines)
+    curve_file.write_curves(folder, pd.DataFrame(list(lines), columns=list(CURVES)))
 
 
 @functools.cache
-def curves_text():
-    return written(CURVES, curves())
+def curves_bytes():
+    with tempfile.TemporaryDirectory() as folder:
+        write_curves(Path(folder), curves())
+        return (Path(folder) / CURVES_FILE).read_bytes()
 
 
 @functools.cache
@@ -258,7 +265,7 @@ def build(folder: Path, table=None, **changes) -> Path:
     folder.mkdir(parents=True)
     (folder / "grid.json").write_text(json.dumps(meta(**changes), ensure_ascii=False), encoding="utf-8")
     write_rows(folder, rows() if table is None else table)
-    (folder / "curves.csv").write_text(curves_text(), encoding="utf-8")
+    (folder / CURVES_FILE).write_bytes(curves_bytes())
     (folder / "samples").mkdir()
     for name, content in sheets().items():
         (folder / "samples" / name).write_bytes(content)
@@ -278,6 +285,14 @@ def pipe():
 def answers_of(folder):
     """The answers of a results folder."""
     return Answers.of(read_folder(folder))
+
+
+@functools.cache
+def written_of(folder):
+    """What the code of today writes of a results folder: the content of answers.json, and the rows of table.csv."""
+    answers = answers_of(folder)
+    table = csv.DictReader(io.StringIO(render(answers, "csv"), newline=""))
+    return json.loads(json.dumps(answers_json(answers))), list(table)
 
 
 @pytest.fixture(autouse=True)

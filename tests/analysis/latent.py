@@ -108,7 +108,7 @@ def values(levels, seed):
 
 
 def curves():
-    """curves.csv: none of a VAE, which has no t and no training of a diffusion."""
+    """The points of curves: none of a VAE, which has no t and no training of a diffusion."""
     t = np.arange(1, 1001, 37)
     for levels, (_, _, terms) in CELLS.items():
         for seed in SEEDS if levels[1] != "vae" else ():

@@ -56,7 +56,7 @@ def under_way(over=()):
 
 
 def rungs(steps=RUNGS, seeds=(0, 1, 2)):
-    """The points of curves.csv at rungs."""
+    """The points of curves at rungs."""
     for row in ended():
         levels = row["axis.parameterization"], row["axis.loss"]
         if levels in (DIVERGED, UNSCORED) or row["seed"] not in seeds or FID not in row:

@@ -10,7 +10,10 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 
+from analysis.curves import read_curves
+from analysis.schema import CURVES, CURVES_FILE
 from tests.analysis.conftest import axis_of, build, described, row_of, write_curves, write_rows
 
 NLL_VAL, FID_VAL = "nll/val", "fid/val/digits-cnn"
@@ -87,7 +90,8 @@ def write_search(folder, description, trials, rungs=()):
     path.write_text(json.dumps(head, ensure_ascii=False), encoding="utf-8")
     columns = [*(f"param.{p['name']}" for p in description["parameters"]), *objectives]
     write_rows(folder, [*(row | {name: row.get(name, "") for name in columns} for row in trials), *cells])
-    kept = [list(row.values()) for row in rows_in(folder / "curves.csv") if not row["curve"].startswith("rung/")]
+    there = read_curves(folder) if (folder / CURVES_FILE).exists() else pd.DataFrame(columns=CURVES)
+    kept = [row for row in there.itertuples(index=False) if not row.curve.startswith("rung/")]
     points = [(f"c{number}", seed, f"rung/{objectives[0]}", step, value) for number, seed, step, value in rungs]
     write_curves(folder, [*kept, *points])
     return folder
@@ -247,7 +251,7 @@ FRESH = {"default": (2.40, 2.42, 2.41), "found": (2.32, 2.36, 2.31)}
 
 
 def confirmation(folder, values=None, levels=(("found", "found by search"),), metric=NLL_VAL):
-    """grid.json, runs.csv and curves.csv of the grid that runs winners and default anew."""
+    """grid.json, runs.csv and curves of the grid that runs winners and default anew."""
     table = []
     for level, of_seeds in (values or FRESH).items():
         for seed, value in enumerate(of_seeds, 1):

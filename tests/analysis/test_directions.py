@@ -1,5 +1,7 @@
 """A search by a metric of which more is better, and one of two directions: what is best, said and drawn follows."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -99,6 +101,6 @@ def test_the_front_of_two_directions_is_the_one_of_the_table(both):
 
 
 def test_the_report_of_such_a_search(up):
-    page = search_report(up, {}, Files())
+    page = search_report(up, {}, Files(Path()))
     assert "Precision ↑" in page
     assert f"Precision {up.head.winners[0].values[PRECISION_VAL]:.2f} on validation" in page

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from analysis.exports import answers_json
 from analysis.figures.cost import cost_figure
 from analysis.figures.metrics import metrics_figure
 from analysis.report import report
+from analysis.report.files import Files
 from analysis.tables import read_through, render, table_of
 from analysis.words.cells import without_value
 from tests.analysis.conftest import FID, answers_of, build, meta, rows
@@ -74,7 +76,7 @@ def test_figures_show_all_three_that_decide(answers):
 
 
 def test_the_report_and_the_file_for_other_programs_have_it(answers):
-    page = Page(report(answers, {}, read_through(answers)))
+    page = Page(report(answers, {}, read_through(answers), Files(Path())))
     assert "For samples take ε · unweighted MSE" in page.section("verdict")
     assert "Wobble" in page.section("comparisons")
     assert "Wobble against training" in page.section("cost")

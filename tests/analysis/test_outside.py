@@ -25,6 +25,7 @@ from analysis.links import read_tracking
 from analysis.read.runs import read_folder
 from analysis.report import report
 from analysis.report.__main__ import main as report_command
+from analysis.report.files import Files
 from analysis.tables import read_through, render, table_of, terminal_table
 from analysis.tables.latex import latex_table
 from analysis.tables.writers import markdown
@@ -64,7 +65,10 @@ def answers(evil) -> Answers:
 @pytest.fixture(scope="module")
 def pages(answers) -> dict[str, str]:
     shown = {form: render(answers, form) for form in ("markdown", "latex", "csv")}
-    return shown | {"html": report(answers, {}, read_through(answers)), "terminal": terminal_table(answers)}
+    return shown | {
+        "html": report(answers, {}, read_through(answers), Files(Path())),
+        "terminal": terminal_table(answers),
+    }
 
 
 @pytest.mark.parametrize("form", ["markdown", "latex", "csv", "html", "terminal"])

@@ -9,6 +9,7 @@ import multiprocessing
 import pickle
 import re
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from analysis.figures.drawing import styled
 from analysis.findings.best import best
 from analysis.report import report
 from analysis.report.__main__ import main as report_command
+from analysis.report.files import Files
 from analysis.tables import read_through
 from analysis.words.verdicts import headline
 from tests.analysis import rounds
@@ -76,7 +78,7 @@ def texts_of(value):
 def everything(answers):
     """All that pages say, without their figures, and without the question, which is the user's own."""
     found = {form: tables.render(answers, form) for form in tables.SUFFIXES}
-    found["report"] = seen(report(answers, {}, read_through(answers)))
+    found["report"] = seen(report(answers, {}, read_through(answers), Files(Path())))
     found["answers"] = "\n".join(texts_of(answers_json(answers)))
     found["terminal"] = pages.in_words(answers)
     return {name: " ".join(text.split()).replace(meta()["question"], "") for name, text in found.items()}

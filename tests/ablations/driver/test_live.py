@@ -25,7 +25,7 @@ from ablations.stages.graph import training_of
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import write_json
 from analysis.read.runs import read_folder
-from analysis.read.store import read_store
+from evidence.ended import downloaded
 from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
@@ -187,5 +187,5 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, mo
         assert Counter(steps(found, one, "nll/val")) == Counter([20, 40, 60])
     assert run.main(words) == 0
     assert len(runs_of(found)) == 2
-    of_store, of_files = read_store(found.uri, "seen"), read_folder(tmp_path / "seen")
+    of_store, of_files = read_folder(downloaded(found.uri, "seen", tmp_path / "stored")), read_folder(tmp_path / "seen")
     assert of_store.runs.equals(of_files.runs)

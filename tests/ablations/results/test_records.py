@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import shutil
 from itertools import pairwise
 
@@ -9,13 +10,15 @@ import pytest
 
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.metrics.registry import shown_metrics
-from ablations.results.csv_text import drawn
+from ablations.results.csv_text import curve_frame, drawn
 from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, metadata_of, record
+from ablations.tracking.mlflow_runs import tracked_runs
+from analysis.errors import InputError
 from analysis.read.runs import read_folder
-from analysis.read.store import read_store
-from analysis.schema import NUMERICS, SEVERAL
+from analysis.schema import CURVES_FILE, NUMERICS, SEVERAL
+from evidence.ended import downloaded
 from tests.ablations.conftest import plan_of, tracker_in
 from tests.analysis.conftest import build, rows
 
@@ -119,8 +122,30 @@ def test_notes_come_back_from_a_tracking_store(tmp_path, store):
     tracker = tracker_in(tmp_path, "parameterization")
     tracker.publish(folder)
     tracker.summarise(folder)
-    ours, theirs = read_folder(folder).runs, read_store(tracker.uri, "parameterization").runs
+    ours, theirs = (read_folder(at).runs for at in (folder, downloaded(tracker.uri, folder.name, tmp_path / "stored")))
     assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
+
+
+def test_curves_that_are_read_are_kept_and_those_that_a_formula_gives_once_a_cell():
+    t = [1.0, 2.0]
+
+    def curves(loss, gamma):
+        learned = {"log_snr": (t, [gamma, -1.0]), "train/network": ([20.0], [loss])}
+        return learned | {"expected_weight": (t, [math.nan, 1.0]), "alpha_bar": (t, [0.9, 0.1])}
+
+    found = curve_frame({("a", seed): curves(seed / 3, 8.0 + seed) for seed in (1, 2)})
+    assert set(found["curve"]) == {"log_snr", "train/network", "expected_weight"}
+    seeds = {name: list(rows["seed"].dropna().unique()) for name, rows in found.groupby("curve")}
+    assert seeds == {"log_snr": [1, 2], "train/network": [1, 2], "expected_weight": []}
+    assert list(found[found["curve"] == "train/network"]["y"].astype(float)) == [0.3333333, 0.6666667]
+    assert len(curve_frame({("a", seed): curves(seed / 3, 8.0) for seed in (1, 2)})) == 2 + 2 + 2
+
+
+def test_a_folder_of_an_earlier_version_is_not_delivered(tmp_path):
+    folder = build(tmp_path / "parameterization")
+    (folder / CURVES_FILE).rename(folder / "curves.csv")
+    with pytest.raises(InputError, match=r"of an earlier version, .* run `python -m ablations.run grid=p"):
+        tracked_runs(folder)
 
 
 def test_a_long_curve_keeps_its_ends_and_its_steep_start():

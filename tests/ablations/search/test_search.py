@@ -35,7 +35,8 @@ from analysis.findings.search import optimism
 from analysis.folders import search_alone
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from tests.ablations.conftest import HERE
+from evidence.ended import downloaded
+from tests.ablations.conftest import HERE, said
 from tests.ablations.search.conftest import POINTS
 from tests.ablations.settings.test_grammar import one_line_error
 
@@ -104,6 +105,12 @@ def test_the_confirmation_is_a_grid_at_seeds_that_the_search_has_not_seen(search
     (found,) = optimism(grid.search, grid)
     assert found.searched == pytest.approx(float(row["nll/val"]))
     assert set(found.fresh.values) == {1, 2}
+
+
+def test_what_summary_runs_carry_gives_the_answers_of_search_and_confirmation(searched, tmp_path):
+    for name in ("found", CONFIRMED):
+        carried = downloaded(f"sqlite:///{searched.results}/mlflow.db", name, tmp_path / name)
+        assert said(carried) == said(searched.results / name)
 
 
 @pytest.mark.thorough

@@ -8,12 +8,16 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from PIL import Image
 
+from ablations.results.csv_text import number
 from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_runs import Tracked, tracked_runs
 from ablations.tracking.mlflow_store import Tracker
+from analysis.curves import read_curves, write_curves
+from analysis.schema import CURVES
 
 LOSS = "train/network"
 ROWS = """
@@ -41,7 +45,7 @@ def rows_in(tracker):
 
 def cell(*lines, status="finished", **metrics):
     tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": status}
-    curve = [{"curve": LOSS, "x": str(x), "y": f"{y:.7g}"} for x, y in lines]
+    curve = [(LOSS, x, float(number(y))) for x, y in lines]
     return Tracked(tags, {"cell": "baseline"}, metrics, curve)
 
 
@@ -67,7 +71,7 @@ def test_steps_that_a_training_came_to_twice_are_there_once(tracker_at):
     assert [step for _, step, _ in rows_in(tracker)] == [20, 40, 60]
 
 
-RUNGS = [{"curve": "rung/nll/val", "x": "20", "y": "3.5"}]
+RUNGS = [("rung/nll/val", 20.0, 3.5)]
 NLL = {"nll/val": 2.25, "nll/test": 2.5}
 
 
@@ -136,8 +140,8 @@ def test_all_cells_of_a_folder_know_which_metrics_are_lines(tiny, tracker_at, tm
     """One of them has a rung, and the others are charted beside its line, at the end of their 60 steps."""
     folder, tracker = shutil.copytree(tiny.folder, tmp_path / "tiny"), tracker_at("folder")
     first = tracked_runs(folder)[0].tags
-    with (folder / "curves.csv").open("a") as curves:
-        curves.write(f"{first['cell_id']},{first['seed']},rung/nll/val,1,9.5\n")
+    rung = pd.DataFrame([(first["cell_id"], int(first["seed"]), "rung/nll/val", 1, 9.5)], columns=CURVES)
+    write_curves(folder, pd.concat([read_curves(folder), rung]))
     assert tracker.publish(folder) == 4
     assert {step for name, step, value in rows_in(tracker) if name == "nll/val" and value != 9.5} == {60}
     assert tracker.publish(folder) == 0
@@ -147,7 +151,7 @@ def test_where_a_training_ends_at_a_rung_its_own_value_counts(tracker_at):
     """Of a trial at several seeds the rung is of the first, and the end of all."""
     tracker = tracker_at("ended")
     assert tracker.show(cell(status="running"), {"rung/nll/val": [(40.0, 2.0)]}, {})
-    assert tracker._publish(replace(scored(), curves=[{"curve": "rung/nll/val", "x": "40", "y": "2.0"}]))
+    assert tracker._publish(replace(scored(), curves=[("rung/nll/val", 40.0, 2.0)]))
     (found,) = tracker.client.search_runs([tracker.experiment_id])
     assert found.data.metrics["nll/val"] == 2.25
 

@@ -35,7 +35,7 @@ def two(store, tmp_path):
 
 def cell(*at, status="finished", params=None, **metrics):
     tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": status}
-    curve = [{"curve": LOSS, "x": str(step), "y": str(1 / step)} for step in at]
+    curve = [(LOSS, float(step), 1 / step) for step in at]
     return Tracked(tags, params or {"cell": "baseline", "horizon": "25"}, metrics, curve, "", None)
 
 
@@ -51,14 +51,12 @@ def is_there(tracker, run):
     for name, value in run.metrics.items():
         assert [point.value for point in tracker.client.get_metric_history(found.info.run_id, name)] == [value]
     points = tracker.client.get_metric_history(found.info.run_id, LOSS)
-    assert Counter((point.step, point.value) for point in points) == Counter(
-        (int(line["x"]), float(line["y"])) for line in run.curves
-    )
+    assert Counter((point.step, point.value) for point in points) == Counter((int(x), y) for _, x, y in run.curves)
     return found.info.run_id
 
 
-NUMBERS, FILES = "log_batch", "log_text"
-"""What a delivery asks of MLflow's client: first for a run's numbers, then for its files."""
+NUMBERS, END = "log_batch", "set_terminated"
+"""What a delivery asks of MLflow's client: first for a run's numbers, at last for its end."""
 
 
 def meanwhile(monkeypatch, name, act):
@@ -77,7 +75,7 @@ def killed():
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("before", [NUMBERS, FILES])
+@pytest.mark.parametrize("before", [NUMBERS, END])
 @pytest.mark.parametrize("more", [{}, {"b": 2.0}], ids=["the same", "a metric more"])
 def test_a_run_that_another_command_is_just_delivering_is_completed_by_both(before, more, two, monkeypatch):
     first, second = two
@@ -98,7 +96,7 @@ def test_a_shown_run_that_two_complete_at_once_has_each_point_once(two, monkeypa
     second.forget()
     assert len(second.runs) == 1
     assert first.show(cell(status="running"), {LOSS: [(20.0, 1 / 20), (40.0, 1 / 40)]}, {})
-    meanwhile(monkeypatch, FILES, lambda: first._publish(cell(20, 40, 60, a=1.0)))
+    meanwhile(monkeypatch, END, lambda: first._publish(cell(20, 40, 60, a=1.0)))
     assert second._publish(cell(20, 40, 60, a=1.0))
     is_there(first, cell(20, 40, 60, a=1.0))
 
@@ -150,7 +148,7 @@ def test_a_store_that_refuses_is_not_asked_again(two, monkeypatch):
 
 def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one(two, monkeypatch):
     first, second = two
-    meanwhile(monkeypatch, FILES, killed)
+    meanwhile(monkeypatch, END, killed)
     with pytest.raises(KeyboardInterrupt):
         first._publish(cell(20, 40, a=1.0))
     (half,) = runs_of(second)
@@ -161,7 +159,7 @@ def test_what_a_killed_command_has_delivered_in_part_is_completed_by_a_later_one
 @pytest.mark.parametrize("other", [cell(20, a=2.0), cell(20, a=1.0, params={"cell": "other"})], ids=["value", "choice"])
 def test_what_it_left_of_other_results_is_replaced(other, two, monkeypatch):
     first, second = two
-    meanwhile(monkeypatch, FILES, killed)
+    meanwhile(monkeypatch, END, killed)
     with pytest.raises(KeyboardInterrupt):
         first._publish(other)
     assert second._publish(cell(20, a=1.0))

@@ -1,6 +1,5 @@
 """Every figure that is drawn twice comes out byte for byte alike, whatever the user's own settings are."""
 
-import csv
 import io
 
 import matplotlib
@@ -13,7 +12,7 @@ from analysis.figures.metrics import metrics_figure
 from analysis.findings.answers import Answers
 from analysis.read.runs import read_folder
 from analysis.read.search import read_search
-from tests.analysis.conftest import NLL, answers_of, build, rows
+from tests.analysis.conftest import NLL, answers_of, build, curves, rows, write_curves
 from tests.analysis.figures.test_deck import write, write_strips
 from tests.analysis.figures.test_guidance import guided
 from tests.analysis.figures.test_lines import VARIANCE, made, steps
@@ -51,8 +50,7 @@ def on_the_way(folder):
         for row in known
         for step in (125, 250)
     ]
-    with (folder / "curves.csv").open("a", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
+    write_curves(folder, [*curves(), *lines])
     return folder
 
 

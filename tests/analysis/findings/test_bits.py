@@ -4,8 +4,9 @@ import pytest
 
 from analysis.findings.answers import Answers
 from analysis.findings.spaces import bits_of, shares_of
-from analysis.findings.values import BOUND, cells_of
+from analysis.findings.values import cells_of
 from analysis.read.runs import read_folder
+from analysis.schema import BOUND
 from tests.analysis.conftest import NLL, answers_of, axis_of, build, row_of, write_curves
 from tests.analysis.latent import latent
 

@@ -13,6 +13,7 @@ from analysis.findings.weights import (
     largest,
     partners,
 )
+from analysis.schema import CURVES_FILE
 from analysis.words.weights import weight_footnotes, weight_sentence
 from tests.analysis.conftest import answers_of, build, cell_id, curves, rows, write_curves
 
@@ -146,7 +147,7 @@ def test_cells_that_did_not_finish_are_not_compared(tmp_path):
 def test_curves_are_not_read_where_nothing_is_compared(tmp_path):
     table = [row for row in rows() if row["parameterization"] == "x0"]
     folder = build(tmp_path / "g", table)
-    (folder / "curves.csv").unlink()
+    (folder / CURVES_FILE).write_bytes(b"")
     assert footnotes_of(folder) == {}
 
 

@@ -4,10 +4,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.curves import read_curves
 from analysis.errors import InputError
 from analysis.read.runs import read_folder
-from analysis.schema import CURVES, METADATA
-from tests.analysis.conftest import DIVERGED, FID, IS, MEANS, NLL, SEEDS, build, cell_id, meta, rows, write_rows
+from analysis.schema import CURVES, CURVES_FILE, METADATA
+from tests.analysis.conftest import (
+    DIVERGED,
+    FID,
+    IS,
+    MEANS,
+    NLL,
+    SEEDS,
+    build,
+    cell_id,
+    meta,
+    rows,
+    write_curves,
+    write_rows,
+)
 
 
 def test_runs_frame(shared_folder):
@@ -139,13 +153,30 @@ def test_runs_that_are_no_csv(folder, content):
 
 
 def test_missing_files(folder):
-    (folder / "curves.csv").unlink()
-    grid = read_folder(folder)
-    with pytest.raises(InputError, match=r"curves.csv is missing: run the grid again"):
-        _ = grid.curves
     (folder / "runs.csv").unlink()
     with pytest.raises(InputError, match=r"runs.csv is missing: run the grid again"):
         read_folder(folder)
+
+
+def test_a_folder_of_an_earlier_version_is_refused_with_the_command_that_makes_it_anew(folder):
+    (folder / CURVES_FILE).unlink()
+    with pytest.raises(InputError, match=rf"lacks {CURVES_FILE}: run `python -m ablations.run grid=parameterization`"):
+        read_folder(folder)
+    (folder / "curves.csv").touch()
+    said = rf"is of an earlier version, with curves.csv for {CURVES_FILE}: run `.*` again, which repeats no finished"
+    with pytest.raises(InputError, match=said):
+        read_folder(folder)
+
+
+def test_what_a_formula_gives_is_a_curve_of_each_seed_of_its_cell(folder):
+    points = [("a", None, "log_snr", 1, 2.0), ("a", 0, "train/network", 9, 0.5), ("a", 3, "train/network", 9, 0.25)]
+    write_curves(folder, [*points, ("b", 1, "log_snr", 1, 7.0)])
+    found = read_curves(folder)
+    assert list(found[found["curve"] == "log_snr"].itertuples(index=False, name=None)) == [
+        ("b", 1, "log_snr", 1.0, 7.0),
+        ("a", 0, "log_snr", 1.0, 2.0),
+        ("a", 3, "log_snr", 1.0, 2.0),
+    ]
 
 
 def test_notes_are_read_where_there_are_any(tmp_path):
@@ -168,11 +199,13 @@ def test_values_that_are_not_comparable_are_left_out(tmp_path):
     assert (NLL in runs, FID in runs) == (False, True)
 
 
-@pytest.mark.parametrize("name", ["runs.csv", "curves.csv"])
-def test_a_file_that_is_cut_off_is_refused(folder, name):
+@pytest.mark.parametrize(
+    ("name", "said"), [("runs.csv", "is cut off in its last line"), (CURVES_FILE, r"cannot be read \(.*\)")]
+)
+def test_a_file_that_is_cut_off_is_refused(folder, name, said):
     path = folder / name
     path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(InputError, match=f"{name} is cut off in its last line: run the grid again"):
+    with pytest.raises(InputError, match=rf"{name} {said}: run the grid again"):
         _ = read_folder(folder).curves
 
 

@@ -2,10 +2,12 @@
 
 import csv
 import re
+from pathlib import Path
 
 import pytest
 
 from analysis.report import report
+from analysis.report.files import Files
 from analysis.tables import MOST_ROWS, read_through, render, terminal_table
 from tests.analysis.conftest import answers_of, pipe
 from tests.analysis.many import many
@@ -25,7 +27,7 @@ def answers(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def page(answers):
-    return Page(report(answers, {}, read_through(answers)))
+    return Page(report(answers, {}, read_through(answers), Files(Path())))
 
 
 def test_the_pages_table_says_what_it_leaves_out_and_where_that_is(answers, page):
