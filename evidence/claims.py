@@ -35,7 +35,7 @@ Here, over {seeds} seeds, “{here}”:
 the difference with its 95 % interval, the paper's own, and p, adjusted for what else the grid compares by this metric.
 So its verdict is *{verdict}*.
 
-Written from the grids' `answers.json` by `python -m evidence.claims > docs/claims.md`. [findings.md](findings.md)
+Written from the grids' answers by `python -m evidence.claims > docs/claims.md`. [findings.md](findings.md)
 says in words what matters most, and [statistics.md](statistics.md#papers-claims) how a claim is judged.
 """
 
@@ -60,7 +60,7 @@ class Folder:
 
     @property
     def answers(self) -> dict[str, Any]:
-        """Its answers.json."""
+        """What is found of it, as answers.json has it."""
         return self.told.answers
 
     @property
@@ -126,7 +126,7 @@ def verdict(claim: dict[str, Any]) -> str:
 
 def folders() -> list[Folder]:
     """The committed grids; searches claim nothing."""
-    every = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/answers.json"))]
+    every = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/grid.json"))]
     return [folder for folder in every if "search" not in folder.told.grid]
 
 

@@ -10,7 +10,9 @@ from collections import defaultdict
 from functools import cached_property
 from typing import Any, Literal
 
+from analysis.curves import read_curves
 from analysis.labels import percent
+from evidence.answers import answers_of
 from evidence.freshness import COMMITTED, marks_of, rows_of
 
 
@@ -32,20 +34,16 @@ class CommittedGrid:
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def read(self, file: str) -> dict[str, Any]:
-        """A file of its folder."""
-        content: dict[str, Any] = json.loads((COMMITTED / self.name / file).read_text(encoding="utf-8"))
-        return content
-
-    @cached_property
+    @property
     def answers(self) -> dict[str, Any]:
-        """Its answers.json."""
-        return self.read("answers.json")
+        """What is found of it, as answers.json has it."""
+        return answers_of(self.name)
 
     @cached_property
     def grid(self) -> dict[str, Any]:
         """Its grid.json."""
-        return self.read("grid.json")
+        content: dict[str, Any] = json.loads((COMMITTED / self.name / "grid.json").read_text(encoding="utf-8"))
+        return content
 
     @cached_property
     def cells(self) -> dict[str, int]:
@@ -104,8 +102,8 @@ class CommittedGrid:
     def curves(self) -> dict[tuple[str, str, float], list[float]]:
         """The values of all seeds by cell, curve and place."""
         found = defaultdict(list)
-        for row in rows_of(COMMITTED / self.name / "curves.csv"):
-            found[row["cell_id"], row["curve"], float(row["x"])].append(float(row["y"]))
+        for cell, _, curve, x, y in read_curves(COMMITTED / self.name).itertuples(index=False, name=None):
+            found[str(cell), str(curve), float(x)].append(float(y))
         return found
 
     def rung(self, metric: str, cell: str, steps: int) -> float:

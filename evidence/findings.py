@@ -3,7 +3,7 @@
 python -m evidence.findings > docs/findings.md
 python -m evidence.findings readme              # what stands in README under "What it found so far"
 
-`findings.md.jinja` has the sentences; each number in them is read from a grid's `answers.json`, and each direction is
+`findings.md.jinja` has the sentences; each number in them is read from a grid's answers, and each direction is
 asserted as it is read (`committed_grid.py`). A digit of ours that is typed by hand has no place there: a test looks
 for such.
 """

@@ -1,14 +1,17 @@
 """`python -m evidence.promote grid=NAME`: your own run of a grid becomes the committed one, with new pages.
 
-    results/NAME ─▶ a copy ─▶ pages ─▶ results/committed/NAME
+    results/NAME ─▶ a copy ─▶ pages ─▶ what is kept ─▶ results/committed/NAME
 
-Nothing else writes committed results. `redraw=true` draws the pages of committed grids anew, after the code that draws
-has changed, of all or of one. The new folder takes the old one's place at the end: whatever stops the command before
-leaves the old one as it was.
+Kept are the files that pages are made of, samples of the first seed, table.md, and the figures that a page of the
+repository shows, in 256 colours; `python -m analysis.report grid=NAME` draws all else. Nothing else writes committed
+results. `redraw=true` draws table.md and figures of committed grids anew, after the code that draws has changed, of all
+or of one. The new folder takes the old one's place at the end: whatever stops the command before leaves the old one as
+it was.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -16,14 +19,20 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
 from ablations.engine.locks import results_lock
 from ablations.results.csv_text import rows_of
 from ablations.settings.exits import exit_code
 from analysis import options, pages
 from analysis.errors import InputError
+from analysis.figures import PICTURES
+from analysis.figures.digest import KEY
 from analysis.files import read_json
 from analysis.folders import COMMITTED, names_in, no_grid
 from analysis.options import Option, folder_name
+from analysis.schema import CURVES_FILE
 
 PURPOSE = "Copy your own finished run of a grid to results/committed/, where README, docs and tests read it."
 OPTIONS = {
@@ -31,8 +40,14 @@ OPTIONS = {
     "redraw": Option("draw committed grids anew, and copy nothing", "false", choices=("true", "false")),
     "results": Option("the results folder", "results"),
 }
-LEFT_OUT = ("report.html", "tracking.json", "clock.csv", ".*")
-"""Files that are not committed: the largest page, links into a store, an earlier version's times, and hidden ones."""
+KEPT = (
+    *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "images.csv", "formulas.csv", "autoencoders.csv"),
+    *("reconstructions", "strips", "samples", "figures", "table.md"),
+)
+"""What is committed of a results folder, of samples and figures only some."""
+SHOWING = ("*.md", "docs/*.md", "docs/*.ipynb", "evidence/*.md", "benchmarks/*.md", "examples/**/*.md")
+"""The pages that may show figures of committed grids."""
+ROOT = Path(__file__).parents[1]
 
 
 def main(arguments: list[str]) -> int:
@@ -78,13 +93,43 @@ def put(source: Path, place: Path) -> Path:
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".promote-") as temporary:
         new = Path(temporary) / place.name
-        shutil.copytree(source, new, ignore=shutil.ignore_patterns(*LEFT_OUT))
+        shutil.copytree(source, new, ignore=shutil.ignore_patterns(".*"))
         pages.write_pages(new)
-        (new / "report.html").unlink()
+        prune(new)
         if place.exists():
             place.rename(Path(temporary) / "replaced")
         new.rename(place)
     return place
+
+
+def prune(folder: Path) -> None:
+    """Leave of a results folder and its pages what is committed."""
+    shown, seeds = shown_figures(folder.name), read_json(folder / "grid.json")["seeds"]
+    for path in sorted(folder.rglob("*"), reverse=True):
+        part = path.relative_to(folder).parts[0]
+        sheet = re.search(r"-(\d+)(?:-nearest)?$", path.stem) if part == "samples" else None
+        some = (part != "figures" or path.name in shown) and (sheet is None or int(sheet[1]) == seeds[0])
+        if path.is_dir():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif part not in KEPT or not some:
+            path.unlink()
+        elif part == "figures" and path.stem not in PICTURES:
+            reduce(path)
+
+
+def shown_figures(grid: str) -> set[str]:
+    """The files of a grid's figures that a page of the repository shows."""
+    texts = (path.read_text(encoding="utf-8") for pattern in SHOWING for path in ROOT.glob(pattern))
+    return {name for text in texts for name in re.findall(rf"results/committed/{grid}/figures/([\w.]+)", text)}
+
+
+def reduce(png: Path) -> None:
+    """Save a figure in 256 colours, with the digest of its content."""
+    with Image.open(png) as image:
+        text, dpi, small = PngInfo(), image.info["dpi"], image.convert("RGB").quantize(256)
+        text.add_text(KEY, image.info[KEY])
+    small.save(png, pnginfo=text, dpi=dpi, optimize=True)
 
 
 if __name__ == "__main__":

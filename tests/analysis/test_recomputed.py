@@ -1,6 +1,6 @@
 """Committed answers are recomputed from runs.csv, images.csv and grid.json, by docs/statistics.md, without the code.
 
-Nothing of `analysis` is imported: what agrees here was computed twice. The page's rules, in formulas:
+`analysis` only gives what is checked: what agrees here was computed twice. The page's rules, in formulas:
 
     value       x_s is a cell's value at seed s, on a log scale its logarithm (FID, rFID; what decides where all values
                 are above 0 and the largest of the cells' means is more than 5 times the least); by image, of the mean
@@ -42,9 +42,11 @@ from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import optimize, stats
 
+from tests.analysis.conftest import written_of
 from tests.axes import thinned
 
 ROOT = Path(__file__).parents[2] / "results" / "committed"
@@ -178,7 +180,7 @@ class Grid:
 
     def __init__(self, name):
         folder = ROOT / name
-        self.answers = json.loads((folder / "answers.json").read_text("utf-8"))
+        self.answers, self.table = written_of(folder)
         self.meta = json.loads((folder / "grid.json").read_text("utf-8"))
         self.values, self.images, self.machines = defaultdict(dict), defaultdict(dict), {}
         with (folder / "runs.csv").open(newline="", encoding="utf-8") as file:
@@ -193,10 +195,9 @@ class Grid:
                 for cell, seed, metric, *values in itertools.islice(csv.reader(file), 1, None):
                     self.images[metric, cell][int(seed)] = np.array(values, float)
         self.rungs = defaultdict(lambda: defaultdict(dict))
-        with (folder / "curves.csv").open(newline="", encoding="utf-8") as file:
-            for row in (one for one in csv.DictReader(file) if one["curve"].startswith("rung/")):
-                of_cell = self.rungs[row["curve"].removeprefix("rung/"), row["cell_id"]]
-                of_cell[float(row["x"])][int(row["seed"])] = float(row["y"])
+        curves = pd.read_parquet(folder / "curves.parquet")
+        for row in curves[curves["curve"].str.startswith("rung/")].itertuples():
+            self.rungs[row.curve.removeprefix("rung/"), row.cell_id][row.x][row.seed] = row.y
         self.cells = [cell["cell_id"] for cell in self.answers["cells"]]
         self.places = range(len(self.cells))
         self.levels = [self.meta["cells"][cell] for cell in self.cells]
@@ -704,8 +705,7 @@ def test_leaders_of_rows(name):
 def test_what_a_table_marks(name):
     """Bold is the best and what is as good, of those that may be the best; ° are the others: within each row."""
     grid = grid_of(name)
-    with (ROOT / name / "table.csv").open(encoding="utf-8", newline="") as file:
-        cells = [row for row in csv.DictReader(file) if row["row"] == "cell"]
+    cells = [row for row in grid.table if row["row"] == "cell"]
     for given in grid.answers["headlines"]:
         metric = given["metric"]
         rows = [(of, set(grid.leaders_of(metric, of))) for of in grid.rows().values()]

@@ -7,9 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from analysis.exports import write_answers
-from analysis.findings.answers import Answers
-from analysis.read.runs import read_folder
 from analysis.tables import table_of
 from tests.analysis import test_recomputed as recomputed
 from tests.analysis import test_recomputed_auto as auto
@@ -62,10 +59,9 @@ def test_looks_are_recomputed(tmp_path):
 
 
 def mixed(name, kind_of, into):
-    """A copy of committed results as if made on these machines, with the answers that follow."""
+    """A copy of committed results as if made on these machines."""
     folder = shutil.copytree(recomputed.ROOT / name, into / name)
     on_machines(folder, kind_of)
-    write_answers(Answers.of(read_folder(folder)), folder)
     return folder
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
+from evidence.answers import answers_of
 from evidence.claims import document
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +20,8 @@ def test_the_page_of_claims_is_that_of_the_committed_grids():
 def test_every_claim_that_was_tested_has_a_row_with_its_fate():
     page = document()
     counted = 0
-    for path in (ROOT / "results" / "committed").glob("*/answers.json"):
-        for claim in json.loads(path.read_text(encoding="utf-8"))["claims"]:
+    for path in (ROOT / "results" / "committed").glob("*/grid.json"):
+        for claim in answers_of(path.parent.name)["claims"]:
             if not claim["obstacle"]:
                 row = re.search(
                     rf"^\| {re.escape(claim['claim'])} \|.*\| {claim['fate']}(, exploratory)? \|$", page, re.M

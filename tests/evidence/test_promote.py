@@ -6,9 +6,12 @@ import json
 import shutil
 
 import pytest
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from ablations.results.csv_text import csv_text
 from analysis import pages
+from analysis.figures.digest import KEY
 from evidence import promote
 from tests.ablations.conftest import rows
 from tests.ablations.settings.test_grammar import one_line_error
@@ -17,13 +20,21 @@ from tests.analysis.conftest import build
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """Where a run called steps stands, with what a run leaves beside its frames; pages are a line of text."""
+    """Where a run called steps stands, with what a run leaves beside its frames; pages are a line of text, or a pixel.
+    README shows one of its figures."""
 
     def write_pages(folder):
-        for name in ("report.html", "table.md"):
+        for name in ("report.html", "table.md", "table.tex", "answers.json"):
             (folder / name).write_text(f"of {(folder / 'grid.json').read_text()}")
+        digest = PngInfo()
+        digest.add_text(KEY, "of then")
+        (folder / "figures").mkdir(exist_ok=True)
+        for name in ("lines.png", "lines.pdf", "cost.png"):
+            Image.new("RGBA", (1, 1)).save(folder / "figures" / name, "png", pnginfo=digest, dpi=(300, 300))
 
     monkeypatch.setattr(pages, "write_pages", write_pages)
+    monkeypatch.setattr(promote, "ROOT", tmp_path)
+    (tmp_path / "README.md").write_text("![lines](results/committed/steps/figures/lines.png)")
     monkeypatch.chdir(tmp_path)
     folder = build(tmp_path / "results" / "steps")
     for name in ("report.html", "tracking.json", "clock.csv", "table.md", ".grid.json.abcdefgh"):
@@ -46,7 +57,10 @@ def test_a_run_is_recorded_whole_and_so_is_what_takes_its_place(results, capsys)
         change(results / "steps", question=question, round={"number": 3, "of": 3, "seeds": 3, "preliminary": False})
         assert promote.main(["grid=steps"]) == 0
         assert "results/committed/steps: drawn anew from results/steps" in capsys.readouterr().out
-        assert names(place) == {"grid.json", "runs.csv", "curves.csv", "samples", "table.md"}
+        assert names(place) == {"grid.json", "runs.csv", "curves.parquet", "samples", "figures", "table.md"}
+        assert names(place / "figures") == {"lines.png"}
+        assert Image.open(place / "figures" / "lines.png").text == {KEY: "of then"}
+        assert {path.stem[-2:] for path in (place / "samples").iterdir()} == {"-0"}
         assert question in (place / "table.md").read_text()
         assert names(place.parent) == {"steps"}
     assert (results / "steps" / "table.md").read_text() == "left"

@@ -124,8 +124,6 @@ def test_the_kernel_kills_what_asks_for_more_memory(tmp_path):
 
 
 def test_numbers_are_all_but_costs(tmp_path):
-    path = tmp_path / "curves.csv"
-    path.write_text("cell_id,curve,x,y\na,cost/seconds,1,2\na,train/network,1,0.5\n", encoding="utf-8")
-    assert ended._without_costs(path) == "cell_id,curve,x,y\na,train/network,1,0.5"
+    path = tmp_path / "runs.csv"
     path.write_text("cell_id,code,cost/train_seconds,nll/test\na,1.0,3,2.5\n", encoding="utf-8")
     assert ended._without_costs(path) == "cell_id,nll/test\na,2.5"

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 
-from analysis.exports import FILE, VERSION, AnswersFile
-from evidence.freshness import COMMITTED, marks_of
+from analysis.exports import VERSION, AnswersFile
+from evidence.answers import answers_of
+from evidence.freshness import marks_of
 
 EXAMPLES = {
     "costs": "latent",
@@ -22,11 +23,12 @@ EXAMPLES = {
 HEAD = f"""# answers.json
 
 `results/<grid>/answers.json` says what was found of a grid, as data for other programs. It is written with the table,
-by the same command, and holds every number and verdict that table, figures and report show: a program that reads it has
-no statistics of its own to do. Cells are referred to by their place in the list `cells`, counted from 0.
+by the same command or by `python -m analysis.report grid=NAME`, and holds every number and verdict that table, figures
+and report show: a program that reads it has no statistics of its own to do. Cells are referred to by their place in the
+list `cells`, counted from 0.
 
     import json
-    answers = json.load(open("results/committed/steps/answers.json"))
+    answers = json.load(open("results/steps/answers.json"))
     for headline in answers["headlines"]:
         print(headline["sentence"], [answers["cells"][i]["name"] for i in headline["leaders"]])
 
@@ -72,7 +74,7 @@ def _table(fields: dict) -> str:
 
 def _example(key: str) -> list[str]:
     folder = EXAMPLES.get(key, "steps")
-    entries = json.loads((COMMITTED / folder / FILE).read_text(encoding="utf-8")).get(key)
+    entries = answers_of(folder).get(key)
     if not isinstance(entries, list) or key == "axes":
         return []
     text = json.dumps(entries[0], ensure_ascii=False, indent=1)
