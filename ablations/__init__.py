@@ -2,7 +2,7 @@
 
     @ablations.register                                  a class of one's own as a choice of its axis
     ablations.main(["grid=variance", "seeds=5"])         what `python -m ablations.run grid=variance seeds=5` does
-    ablations.run_grid("grid=variance", "seeds=5")       the same, and its frames: .runs, .curves, .images
+    ablations.run_grid("grid=variance", "seeds=5")       the same, and its frames: .runs, .curves, .comparisons, .cells
     ablations.run_search("study=schedule", "trials=40")  a search, and its frames: .trials, .rungs
 
 The words are those of the command line. Nothing is imported before it is used: torch and MLflow take seconds.
@@ -16,8 +16,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from analysis.read.runs import GridResults
-    from analysis.read.search import Search
+    from analysis.answers import Analysis
+    from analysis.search import Search
 
 __all__ = ["main", "register", "run_grid", "run_search"]
 
@@ -51,25 +51,25 @@ def main(arguments: Sequence[str]) -> int:
     return outcome(module.main, words)
 
 
-def run_grid(*words: str) -> GridResults:
+def run_grid(*words: str) -> Analysis:
     """Run a grid, or continue it, and read what it found; InputError, in one line, for a wrong word.
 
     Cells that failed or diverged are rows too: the column `status` says so.
     """
     from ablations import run
     from ablations.settings.arguments import parse_run
-    from analysis.read.runs import read_folder
+    from analysis import read
 
     request = parse_run(list(words))
     _finished(run.main(list(words)), dry_run=request.dry_run)
-    return read_folder(request.folder)
+    return read(request.folder)
 
 
 def run_search(*words: str) -> Search:
     """Run a search, or continue it, and read what it found; InputError, in one line, for a wrong word."""
     from ablations.search import __main__ as search
     from ablations.settings.arguments import parse_search
-    from analysis.read.search import read_search
+    from analysis.search import read_search
 
     request = parse_search(list(words))
     _finished(search.main(list(words)), dry_run=request.dry_run)

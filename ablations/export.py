@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
 from ablations.settings.plugins.folders import DEFAULT
-from analysis.errors import InputError, unknown
+from analysis.errors import InputError, line, unknown
 from analysis.options import Option, folder_name, run
-from analysis.plain import line
 
 if TYPE_CHECKING:
     from ablations.engine.journal import Journal

@@ -61,3 +61,8 @@ def written_out(given: object) -> str:
     match = re.fullmatch(r"(\d+(?:\.\d*)?(?:e\+?\d+)?)([hk]?)", re.sub(r"[_' ]", "", str(given).lower()))
     number = f"{float(match[1]) * SUFFIXES[match[2]]:.15g}" if match else ""
     return "" if number in ("", "inf", str(given)) else f": write {number}"
+
+
+def line(text: str) -> str:
+    """The text in one line."""
+    return " ".join(text.split())

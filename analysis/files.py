@@ -64,10 +64,7 @@ def _sync_folder(folder: Path) -> None:
 
 def size_of(path: Path) -> int | None:
     """The bytes of a file; None where there is none."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return None
+    return path.stat().st_size if path.exists() else None
 
 
 def whole_files(path: Path) -> list[Path]:
@@ -98,4 +95,4 @@ def read_json(path: Path) -> Any:
 
 def utc_now() -> str:
     """The present time in UTC, to the millisecond: 2026-11-29T08:05:03.120Z."""
-    return f"{datetime.now(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

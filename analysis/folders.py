@@ -10,7 +10,7 @@ No command writes to results/committed/ but `evidence.promote`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from analysis.errors import InputError, unknown
@@ -18,27 +18,15 @@ from analysis.files import read_json
 from analysis.options import Option, folder_name
 from analysis.schema import SEARCH, TRIALS
 
+COMMITTED = "committed"
+"""The name of the folder of committed results within a results folder; no grid has this name."""
+
 RESULTS = Path("results")
 SOURCE = {
     "grid": Option("the grid's name: your own run of it in results/<grid>, else the one in results/committed/<grid>"),
     "runs": Option("instead: a results folder, such as `mlflow artifacts download` makes of a grid's summary run"),
 }
 """The options of every command that reads a grid."""
-
-COMMITTED = "committed"
-"""The name of the folder of committed results within a results folder; no grid has this name."""
-
-
-def folders_in(results: Path) -> list[Path]:
-    """The folders below one that hold a grid's or a search's results; hidden ones and committed ones are left out."""
-    inner = {path.relative_to(results).parts[:-1] for path in results.rglob("grid.json")}
-    own = [parts for parts in inner if parts and parts[0] != COMMITTED and not any(part[0] == "." for part in parts)]
-    return sorted(results.joinpath(*parts) for parts in own)
-
-
-def committed_in(results: Path) -> list[Path]:
-    """The folders of committed results within the folder `results`."""
-    return folders_in(results / COMMITTED)
 
 
 def holds_results(folder: Path) -> bool:
@@ -62,26 +50,20 @@ def trials_of(folder: Path, search: str) -> Path:
     return next((path for path in tables if path.is_file()), folder / "runs.csv")
 
 
-def own_or_committed(results: Path, name: str) -> Path:
-    """The folder of the results of this name: a person's own, else the committed ones; InputError where none are."""
-    for folder in (results / name, results / COMMITTED / name):
-        if holds_results(folder):
-            return folder
-    raise no_grid(results / name, [*names_in(results), *names_in(results / COMMITTED)])
-
-
 def folder_of(values: Mapping[str, str]) -> Path:
-    """The results folder that `grid=` and `runs=` name; InputError where neither is given. If only a name is given, a
-    line on stderr says whose run is read."""
-    grid, runs = values["grid"], values["runs"]
-    if runs:
-        return Path(runs)
-    if not grid:
+    """The results folder that `grid=` and `runs=` name, a person's own before a committed one; InputError where neither
+    is given, or none is there. If only a name is given, a line on stderr says whose run is read."""
+    if values["runs"]:
+        return Path(values["runs"])
+    if not values["grid"]:
         held = ((results, names_in(results)) for results in (RESULTS, RESULTS / COMMITTED))
         told = "; ".join(f"{results}/ holds {', '.join(names) or 'none yet'}" for results, names in held)
         raise InputError(f"which grid? give grid=NAME; {told}")
-    folder = own_or_committed(RESULTS, folder_name("grid", grid))
-    whose = f"the committed run: {RESULTS}/ holds none of your own" if is_committed(folder) else "your own run"
+    own = RESULTS / folder_name("grid", values["grid"])
+    folder = own if holds_results(own) else RESULTS / COMMITTED / values["grid"]
+    if not holds_results(folder):
+        raise no_grid(own)
+    whose = "your own run" if folder == own else f"the committed run: {RESULTS}/ holds none of your own"
     print(f"reading {folder}, {whose}", file=sys.stderr)
     return folder
 
@@ -91,10 +73,11 @@ def names_in(results: Path) -> list[str]:
     return sorted(path.parent.name for path in results.glob("*/grid.json"))
 
 
-def no_grid(folder: Path, names: list[str]) -> InputError:
-    """The error that a folder holds no grid; it lists the grids that there are."""
-    hint = unknown(f"grid in {folder.parent}", folder.name, dict.fromkeys(names))
+def no_grid(folder: Path, names: Sequence[str] = ()) -> InputError:
+    """The error that a folder holds no grid; it lists these names, by default those of the grids beside it."""
+    beside = names or [*names_in(folder.parent), *names_in(folder.parent / COMMITTED)]
     how = f"`python -m ablations.run grid={folder.name}` runs it, if it ships"
+    hint = unknown(f"grid in {folder.parent}", folder.name, beside)
     return InputError(f"{hint} ({folder / 'grid.json'} is missing; {how})")
 
 

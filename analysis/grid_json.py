@@ -1,32 +1,27 @@
-"""A grid's own description: grid.json as frozen classes.
+"""A grid's own description: grid.json as frozen classes, which pydantic checks the file against.
 
-The classes are the schema: pydantic checks the file against them. Keys that they lack are ignored, so that files of
-newer versions stay readable.
+Keys that they lack are ignored, so that files of newer versions stay readable.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from analysis.allowed import (
-    Decimals,
-    Finite,
-    Looks,
-    Positive,
-    Round,
-    Share,
-    check_axis,
-    check_different,
-    check_metric,
-)
 from analysis.errors import InputError
-from analysis.plain import plain_json
 from analysis.primary import Primary, declared, row_axes
+
+Decimals = Annotated[int, Field(ge=0, le=15)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A difference, or a share of a value: never below 0."""
+Looks = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+"""The numbers of seeds at which comparisons are looked at."""
 
 
 @dataclass(frozen=True)
@@ -45,28 +40,13 @@ class Axis:
     label: str
     levels: Annotated[tuple[Level, ...], Field(min_length=1)]
 
-    def __post_init__(self) -> None:
-        """ValueError where its column would be taken for a metric's, or a level occurs twice."""
-        check_axis(self.name, [level.name for level in self.levels])
-
     def label_of(self, name: str) -> str:
         """The label of a level; a level that grid.json does not list is called by its name."""
-        return self._labels.get(name, name)
+        return next((level.label for level in self.levels if level.name == name), name)
 
     def position(self, name: str) -> int:
         """The place of a level in the order; unlisted ones come last."""
-        return self._positions.get(name, len(self.levels))
-
-    @cached_property
-    def _labels(self) -> dict[str, str]:
-        return {level.name: level.label for level in reversed(self.levels)}
-
-    @cached_property
-    def _positions(self) -> dict[str, int]:
-        return {level.name: i for i, level in reversed(list(enumerate(self.levels)))}
-
-
-ARROWS = {"min": "↓", "max": "↑", "none": ""}
+        return [*(level.name for level in self.levels), name].index(name)
 
 
 def kind_of(name: str) -> str:
@@ -74,11 +54,8 @@ def kind_of(name: str) -> str:
     return name.split("/")[0]
 
 
-Part = Literal["autoencoder", "diffusion"]
-
-
 @dataclass(frozen=True)
-class ShownMetric:
+class MetricInfo:
     """A metric; `name` is its column in runs.csv. `direction` is "none" where neither end is better.
 
     `decides` is the purpose of a metric that gives verdicts, "likelihood" or "samples" say; None for metrics that
@@ -93,16 +70,12 @@ class ShownMetric:
     unit: str | None = None
     decimals: Decimals | None = None
     decides: str | None = None
-    part: Part | None = None
+    part: Literal["autoencoder", "diffusion"] | None = None
     asked: bool = False
     scale: Literal["linear", "log"] = "linear"
     resolution: Finite = 0.0
     relevant: Share | None = None
     least: Finite | None = None
-
-    def __post_init__(self) -> None:
-        """ValueError where its column would be taken for a choice's."""
-        check_metric(self.name)
 
     @property
     def margin(self) -> float:
@@ -135,7 +108,7 @@ class ShownMetric:
     def head(self) -> str:
         """The head of its column: label, unit, and an arrow in the better direction."""
         unit = f" ({self.unit})" if self.unit else ""
-        return f"{self.label}{unit} {ARROWS[self.direction]}".strip()
+        return f"{self.label}{unit} {['', '↑', '↓'][self.sign]}".strip()
 
 
 @dataclass(frozen=True)
@@ -167,13 +140,26 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Auto:
-    """The looks of a grid with `seeds=auto`: their numbers of seeds, and the number at which each cell stopped, by id.
-
-    A cell that makes no sense, and so was never run, is not in `stopped`.
-    """
+    """The looks of a grid with `seeds=auto`: their numbers of seeds, and the number at which each cell that was run
+    stopped, by id."""
 
     looks: Looks
     stopped: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Round:
+    """The progress of a command: the `number` of its last whole round, 0 for none.
+
+    The pages rest on the first `seeds` seeds, and are `preliminary` unless these are a planned look or the end of the
+    plan. So far, `finished` of all `trainings` have finished.
+    """
+
+    number: Annotated[int, Field(ge=0)]
+    seeds: Annotated[int, Field(ge=0)]
+    preliminary: bool
+    finished: Annotated[int, Field(ge=0)]
+    trainings: Annotated[int, Field(ge=0)]
 
 
 @dataclass(frozen=True)
@@ -195,9 +181,8 @@ class Meta:
     `shape` is that of one example, `trained_on` the number of training examples. `decoder` is p(x₀|x₁) of the bound's
     L₀, in words. `primary` are the comparisons that the grid is run for; `relevant` the smallest differences that
     matter to it, by kind of metric, if they are not the metric's own; `declarations` are all that were made, in order.
-    `seeds` are all that any cell has; with `auto`, each cell has the first few of them. `rungs` is how often trainings
-    were scored midway. `round` is that of the pages, if the command works in rounds. `own_steps` and `own_seeds` are
-    those of the grid's own file, whatever its command did; None for no number.
+    `seeds` are all that any cell has; with `auto`, each cell has the first few of them. `round` is that
+    of the pages, if the command works in rounds.
     """
 
     name: str
@@ -205,14 +190,11 @@ class Meta:
     layout: str
     data: str
     axes: tuple[Axis, ...]
-    metrics: tuple[ShownMetric, ...]
+    metrics: tuple[MetricInfo, ...]
     seeds: tuple[int, ...]
     shape: tuple[int, ...] = ()
     trained_on: int | None = None
     horizon: int | None = None
-    rungs: int = 0
-    own_steps: int | None = None
-    own_seeds: int | None = None
     baseline: dict[str, str] = field(default_factory=dict)
     floors: dict[str, KnownValue] = field(default_factory=dict)
     baselines: dict[str, tuple[KnownValue, ...]] = field(default_factory=dict)
@@ -235,23 +217,10 @@ class Meta:
     device: str | None = None
     round: Round | None = None
 
-    def __post_init__(self) -> None:
-        """ValueError where two axes, metrics or seeds are equal, or a round has more seeds than there are."""
-        check_different("axis", [axis.name for axis in self.axes])
-        check_different("metric", [metric.name for metric in self.metrics])
-        check_different("seed", self.seeds)
-        if self.round is not None and self.round.seeds > len(self.seeds):
-            raise ValueError(f"round {self.round.number} rests on {self.round.seeds} seeds of {len(self.seeds)}")
-
     @property
     def preliminary(self) -> bool:
         """True where no verdict is due yet."""
         return self.round is not None and self.round.preliminary
-
-    @property
-    def at_rungs(self) -> bool:
-        """True where the round is of the trainings' first rungs."""
-        return self.round is not None and self.round.rung
 
     @property
     def example(self) -> str:
@@ -263,6 +232,11 @@ class Meta:
         """The word for several examples."""
         return f"{self.example}s"
 
+    def known_values(self, metric: str) -> dict[str, float]:
+        """Label → a value of a metric known beforehand: of codes without a network, then of held-out data."""
+        floor = [self.floors[metric]] if metric in self.floors else []
+        return {value.label: value.value for value in (*self.baselines.get(metric, ()), *floor)}
+
     @property
     def first_look(self) -> tuple[int, ...] | None:
         """The seeds of the first look, which all cells have; None where the number of seeds was fixed."""
@@ -271,10 +245,6 @@ class Meta:
     def seeds_of(self, cell: str) -> tuple[int, ...]:
         """The seeds that a cell was run at, by its id."""
         return self.seeds if self.auto is None else self.seeds[: self.auto.stopped.get(cell, self.auto.looks[0])]
-
-    def read_by(self, metric: ShownMetric) -> ShownMetric:
-        """The metric with the smallest difference that matters in this grid."""
-        return replace(metric, relevant=self.relevant.get(metric.kind, metric.relevant))
 
     @cached_property
     def declared(self) -> list[tuple[str, str]]:
@@ -290,7 +260,7 @@ class Meta:
 def parse_meta(text: str | bytes, source: str) -> Meta:
     """The grid.json in this text; InputError that names the `source`, the field, and its expected content."""
     try:
-        return TypeAdapter(Meta).validate_json(plain_json(text))
+        return TypeAdapter(Meta).validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

@@ -26,8 +26,11 @@ SYMBOLS = {"−": "-"} | {
     char: f"\\{name}" for chars, names in _NAMES.items() for char, name in zip(chars, names.split(), strict=True)
 }
 _ACCENTS = {"\u0303": "tilde", "\u0302": "hat", "\u0304": "bar", "\u0305": "bar", "\u0307": "dot"}
-_SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "0123456789+-tsnki", strict=True))
-_SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ", "0123456789+-T", strict=True))
+_BELOW, _ABOVE = "₀₁₂₃₄₅₆₇₈₉₊₋ₜₛₙₖᵢ", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ᵀ"
+_LOWERED = str.maketrans(_BELOW + _ABOVE, "0123456789+-tsnki0123456789+-T")
+_TOKEN = re.compile(rf"(?P<below>[{_BELOW}]+)|(?P<above>[{_ABOVE}]+)|.(?P<marks>[\u0300-\u036f]*)", re.DOTALL)
+_LONE = re.compile(rf"(?<![^\W\d_{_BELOW}{_ABOVE}{''.join(SYMBOLS)}])[^\W\d_](?=[{_BELOW}{_ABOVE}])")
+"""A single letter before a script: that of x₀, but not the g of log₂."""
 _RAISED = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 _GREEK = "alpha α, beta β, gamma γ, epsilon ε, eta η, theta θ, lambda λ, mu μ, sigma σ"
 _SPELT = dict(pair.split() for pair in _GREEK.split(", "))
@@ -36,75 +39,44 @@ _DIGIT = re.compile(r"(?<![A-Za-z_])([A-Za-zα-ω])_(\d)(?!\w)")
 _TERM = re.compile(r"(?<!\w)L_(\{[^{}\\$%&#^_~\n]*\}|[A-Za-z0-9]+)(?!\w)")
 """A term of the bound, or a loss."""
 _INDEXED = re.compile(r"(?<!\w)([α-ω]_[A-Za-z0-9])(?!\w)")
-"""A Greek letter with an index. It is set as a formula in figures only, so that committed tables keep their bytes."""
-_ESCAPES = (
-    {char: f"\\{char}" for char in "&%$#_{}"}
-    | {
-        "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}",
-        "\\": r"\textbackslash{}",
-        "…": r"\ldots{}",
-        "\u00a0": "~",
-        "\u202f": r"\,",
-    }
-    | dict(zip('<>|"–—“”‘’', ("$<$", "$>$", "$|$", "''", "--", "---", "``", "''", "`", "'"), strict=True))
+"""A Greek letter with an index."""
+_ESCAPED = r"\textasciitilde{} \textasciicircum{} \textbackslash{} \ldots{} ~ \, $<$ $>$ $|$ '' -- --- `` '' ` '"
+_ESCAPES = {char: f"\\{char}" for char in "&%$#_{}"} | dict(
+    zip('~^\\…\u00a0\u202f<>|"–—“”‘’', _ESCAPED.split(), strict=True)
 )
 
 
-def _tokens(text: str) -> list[tuple[bool, str]]:
-    """Each character with its accents and scripts, as (is formula, TeX or text)."""
-    tokens: list[tuple[bool, str]] = []
-    for char, marks in re.findall(r"(.)([\u0300-\u036f]*)", unicodedata.normalize("NFC", text), re.DOTALL):
-        apart = unicodedata.normalize("NFD", char + marks)
-        base, accents = apart[0], apart[1:]
-        if char in SYMBOLS and not marks:
-            tokens.append((True, SYMBOLS[char]))
-        elif accents and _bears(base, marks) and all(accent in _ACCENTS for accent in accents):
-            inner = SYMBOLS.get(base, base)
-            for accent in accents:
-                inner = f"\\{_ACCENTS[accent]}{{{inner}}}"
-            tokens.append((True, inner))
-        elif char in _SUBSCRIPTS or char in _SUPERSCRIPTS:
-            sign, script = ("_", _SUBSCRIPTS[char]) if char in _SUBSCRIPTS else ("^", _SUPERSCRIPTS[char])
-            _add_script(tokens, sign, script)
-        else:
-            tokens.append((False, char + marks))
-    return tokens
-
-
-def _bears(base: str, marks: str) -> bool:
-    """True where a character may bear accents in a formula: letters and symbols, but none with a meaning in TeX."""
-    return base in SYMBOLS or (bool(marks) and base.isalnum())
-
-
-def _add_script(tokens: list[tuple[bool, str]], sign: str, script: str) -> None:
-    """Continue a script of the same kind; take a lone letter before it into the formula (x₀, but not log₂)."""
-    if tokens and tokens[-1][0] and tokens[-1][1].startswith(sign + "{"):
-        tokens[-1] = (True, tokens[-1][1][:-1] + script + "}")
-        return
-    if tokens and not tokens[-1][0] and tokens[-1][1].isalpha() and not (len(tokens) > 1 and tokens[-2][1].isalpha()):
-        tokens[-1] = (True, tokens[-1][1])
-    tokens.append((True, f"{sign}{{{script}}}"))
+def _formula(token: re.Match[str]) -> str | None:
+    """A token as TeX; None for one of plain text."""
+    if token["below"] or token["above"]:
+        return f"{'_' if token['below'] else '^'}{{{token[0].translate(_LOWERED)}}}"
+    if token[0] in SYMBOLS:
+        return SYMBOLS[token[0]]
+    apart = unicodedata.normalize("NFD", token[0])
+    # A letter such as ñ or ά belongs to a word.
+    bears = apart[0] in SYMBOLS or (token["marks"] and apart[0].isalnum())
+    if len(apart) == 1 or not bears or not set(apart[1:]) <= _ACCENTS.keys():
+        return token[0] if _LONE.match(token.string, token.start()) else None
+    tex = SYMBOLS.get(apart[0], apart[0])
+    for accent in apart[1:]:
+        tex = f"\\{_ACCENTS[accent]}{{{tex}}}"
+    return tex
 
 
 def _typeset(text: str, plain: Callable[[str], str]) -> str:
+    """The text with its formulas in TeX and the rest made `plain`."""
     parts = []
     for i, piece in enumerate(_TERM.split(text)):
-        parts.append(_term(piece.strip("{}")) if i % 2 else _plain_and_formulas(piece, plain))
-    return "".join(parts)
-
-
-def _term(script: str) -> str:
-    """A term of the bound or a loss: L_T and L_{T−1} in italics, the words of L_simple upright."""
-    inner = "".join(SYMBOLS.get(char, char) for char in script)
-    return f"$L_{{{inner}}}$" if len(script) == 1 or not script.isalpha() else f"$L_{{\\mathrm{{{inner}}}}}$"
-
-
-def _plain_and_formulas(text: str, plain: Callable[[str], str]) -> str:
-    parts = []
-    for formula, group in groupby(_tokens(text), key=lambda token: token[0]):
-        pieces = [piece for _, piece in group]
-        parts.append(f"${' '.join(pieces)}$" if formula else plain("".join(pieces)))
+        if i % 2:
+            # A term of the bound or a loss: L_T and L_{T−1} in italics, the words of L_simple upright.
+            inner = "".join(SYMBOLS.get(char, char) for char in piece.strip("{}"))
+            inner = f"\\mathrm{{{inner}}}" if len(inner) > 1 and inner.isalpha() else inner
+            parts.append(f"$L_{{{inner}}}$")
+            continue
+        tokens = [(_formula(token), token[0]) for token in _TOKEN.finditer(unicodedata.normalize("NFC", piece))]
+        for formula, group in groupby(tokens, key=lambda token: token[0] is not None):
+            shown = [tex or text for tex, text in group]
+            parts.append(f"${' '.join(shown)}$" if formula else plain("".join(shown)))
     return "".join(parts)
 
 
@@ -121,37 +93,39 @@ def around_code(text: str) -> list[str]:
 
 
 def _escape(text: str) -> str:
-    return "".join(_ESCAPES.get(char, char if _is_set(char) else f"[U+{ord(char):04X}]") for char in text)
-
-
-def _is_set(char: str) -> bool:
-    """True where pdflatex sets a character as it is."""
-    return char in "\n\t" or (ord(char) < 0x180 and char.isprintable())
+    """Plain text for pdflatex; a character that it does not set is named."""
+    known = {char: char for char in text if char in "\n\t" or (ord(char) < 0x180 and char.isprintable())} | _ESCAPES
+    return "".join(known.get(char, f"[U+{ord(char):04X}]") for char in text)
 
 
 def mathtext(text: str) -> str:
     """Text for matplotlib, whose fonts set accents over Greek letters well only in formulas."""
-    return "".join(_indexed(piece) if i % 2 else _figure_text(piece) for i, piece in enumerate(_INDEXED.split(text)))
-
-
-def _indexed(piece: str) -> str:
-    return f"${SYMBOLS.get(piece[0], piece[0])}_{{{piece[2:]}}}$"
-
-
-def _figure_text(piece: str) -> str:
+    parts = _INDEXED.split(text)
+    parts[1::2] = [f"${SYMBOLS.get(part[0], part[0])}_{{{part[2:]}}}$" for part in parts[1::2]]
+    parts[::2] = [_typeset(part, lambda plain: plain.replace("$", r"\$")) for part in parts[::2]]
     # Only TeX knows a root's sign by itself.
-    return _typeset(piece, lambda plain: plain.replace("$", r"\$")).replace(SYMBOLS["√"], "√")
+    return "".join(parts).replace(SYMBOLS["√"], "√")
 
 
 def in_symbols(text: str) -> str:
     """A text with Greek letters and indices as symbols, except in `code`: mu, epsilon or x_0 becomes μ, ε or x₀."""
-    return "`".join(piece if i % 2 else _in_symbols(piece) for i, piece in enumerate(text.split("`")))
+    pieces = text.split("`")
+    greek = [_WORD.sub(lambda found: _SPELT[found[1]], piece) for piece in pieces[::2]]
+    pieces[::2] = [_DIGIT.sub(lambda found: found[1] + "₀₁₂₃₄₅₆₇₈₉"[int(found[2])], piece) for piece in greek]
+    return "`".join(pieces)
 
 
-def _in_symbols(text: str) -> str:
-    greek = _WORD.sub(lambda found: _SPELT[found[1]], text)
-    lowered = {digit: index for index, digit in _SUBSCRIPTS.items()}
-    return _DIGIT.sub(lambda found: found[1] + lowered[found[2]], greek)
+_CODE = re.compile(r"(?<!`)(`[^`]+`)(?!`)")
+"""A text between single backticks, which Markdown takes for code."""
+_MARKUP = re.compile(r"([\\`|*<\[\]$~]|\b_|_\b|&(?=#?\w+;))")
+"""The characters that Markdown, as GitHub reads it, takes for more than a letter, also in formulas and entities."""
+
+
+def in_markdown(text: str) -> str:
+    """Text in one line, escaped for Markdown except for its `code`."""
+    pieces = _CODE.split(re.sub(r"\s*\n\s*", " ", text))
+    escaped = "".join(piece if i % 2 else _MARKUP.sub(r"\\\1", piece) for i, piece in enumerate(pieces))
+    return re.sub(r"^(\s*)([#>]|[+-](?= ))", r"\1\\\2", escaped)
 
 
 def width(text: str) -> int:
@@ -164,6 +138,10 @@ def width(text: str) -> int:
 def power_of_ten(exponent: int) -> str:
     """A power of ten as text, 10¹²."""
     return f"10{str(exponent).translate(_RAISED)}"
+
+
+_AGREE = 1e-9
+"""The share of a mean below which a half-width comes from rounding only."""
 
 
 @dataclass(frozen=True)
@@ -195,36 +173,20 @@ class Rounding:
 
     def number(self, value: float) -> str:
         """The value alone, as text; "–" where there is none."""
-        if math.isnan(value):
-            return "–"
-        if math.isinf(value):
-            return "∞" if value > 0 else "−∞"
-        exponent = self._exponent(value)
-        if exponent:
-            return f"{self._scaled(value, exponent)}·{power_of_ten(exponent)}"
-        return f"{value:z.{self.places(value)}f}".replace("-", "−")
+        return self.measured(value, math.nan)
 
     def measured(self, mean: float, half_width: float) -> str:
         """The mean ± half-width as text, to the mean's last place; the mean alone where no interval is known."""
-        if not math.isfinite(mean) or math.isnan(half_width) or (self.counted and half_width <= _AGREE * abs(mean)):
-            return self.number(mean)
-        exponent = self._exponent(mean)
-        if exponent:
-            text, half = self._scaled(mean, exponent), half_width / 10.0**exponent
-            return f"({text} ± {_half(half, self.digits - 1)})·{power_of_ten(exponent)}"
-        return f"{self.number(mean)} ± {_half(half_width, self.places(mean))}"
-
-    def _exponent(self, value: float) -> int:
-        """The power of ten that a value is written with; 0 for none."""
-        large, small = abs(value) >= 1e6, self.decimals is None and 0 < abs(value) < 1e-4
-        return int(f"{value:.{self.digits - 1}e}".split("e")[1]) if large or small else 0
-
-    def _scaled(self, value: float, exponent: int) -> str:
-        return f"{value / 10.0**exponent:.{self.digits - 1}f}".replace("-", "−")
-
-
-_AGREE = 1e-9
-"""The share of a mean below which a half-width comes from rounding only."""
+        if not math.isfinite(mean):
+            return "–" if math.isnan(mean) else "∞" if mean > 0 else "−∞"
+        large, small = abs(mean) >= 1e6, self.decimals is None and 0 < abs(mean) < 1e-4
+        exponent = int(f"{mean:.{self.digits - 1}e}".split("e")[1]) if large or small else 0
+        places, unit = self.digits - 1 if exponent else self.places(mean), 10.0**exponent
+        text, power = f"{mean / unit:z.{places}f}".replace("-", "−"), f"·{power_of_ten(exponent)}" if exponent else ""
+        if math.isnan(half_width) or (self.counted and half_width <= _AGREE * abs(mean)):
+            return f"{text}{power}"
+        text = f"{text} ± {_half(half_width / unit, places)}"
+        return f"({text}){power}" if exponent else text
 
 
 def _half(half_width: float, places: int) -> str:

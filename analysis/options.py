@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from analysis.errors import InputError, unknown, written_out
-from analysis.shell import outcome
+from analysis.shell import HELP, outcome
 
 KINDS = {str: "a text", int: "a whole number", float: "a number"}
 
@@ -38,10 +38,9 @@ class Option:
         if self.choices and text not in self.choices:
             raise unknown(key, text, self.choices)
         try:
-            value: str | int | float = self.kind(text)
+            return self.kind(text)  # type: ignore[no-any-return]
         except ValueError as error:
             raise InputError(f"{key} must be {KINDS[self.kind]}, got {text!r}{written_out(text)}") from error
-        return value
 
 
 def parse(arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, Any]:
@@ -100,11 +99,10 @@ def run(
     """The exit code after parsing the arguments (by default the process's own) and acting on them (`shell.outcome`)."""
 
     def main(words: Sequence[str]) -> int:
-        action(parse(words, options))
+        if HELP & set(words):
+            print(usage(program, purpose, options))
+        else:
+            action(parse(words, options))
         return 0
 
-    words = sys.argv[1:] if arguments is None else arguments
-    if any(word in ("--help", "-h", "help") for word in words):
-        print(usage(program, purpose, options))
-        return 0
-    return outcome(main, words)
+    return outcome(main, sys.argv[1:] if arguments is None else arguments)

@@ -54,34 +54,25 @@ def _besides(levels: Levels, named: Collection[str]) -> dict[str, str]:
 def declared(primary: Sequence[Primary], baseline: Levels, cells: Mapping[Id, Levels]) -> list[tuple[Id, Id]]:
     """The primary comparisons of existing cells or, if there are none, each cell with the baseline (with the one of its
     row, if the baseline does not name all axes)."""
-    pairs = [pair for each in primary for pair in each.pairs(baseline, cells)]
-    if pairs:
-        return pairs
-    every = dict.fromkeys(axis for levels in cells.values() for axis in levels)
-    rows = [axis for axis in every if axis not in baseline] if baseline else []
-    return with_base(cells, baseline, rows)
+    rows = [axis for axis in _axes(cells) if axis not in baseline] if baseline else []
+    return [pair for each in primary for pair in each.pairs(baseline, cells)] or with_base(cells, baseline, rows)
 
 
 def row_axes(pairs: Sequence[tuple[Id, Id]], cells: Mapping[Id, Levels]) -> tuple[str, ...]:
     """The axes on which the two cells of every comparison agree, and on which comparisons have several levels."""
-    every = dict.fromkeys(axis for levels in cells.values() for axis in levels)
-    return tuple(
-        axis
-        for axis in every
-        if all(cells[a].get(axis) == cells[b].get(axis) for a, b in pairs)
-        and len({cells[a].get(axis) for a, _ in pairs}) > 1
-    )
+    met = {axis: {(cells[a].get(axis), cells[b].get(axis)) for a, b in pairs} for axis in _axes(cells)}
+    return tuple(axis for axis, levels in met.items() if len(levels) > 1 and all(a == b for a, b in levels))
+
+
+def _axes(cells: Mapping[Id, Levels]) -> list[str]:
+    return list(dict.fromkeys(axis for levels in cells.values() for axis in levels))
 
 
 def with_base(cells: Mapping[Id, Levels], baseline: Levels, rows: Sequence[str]) -> list[tuple[Id, Id]]:
     """Each other cell of a row with the row's cell at the baseline's levels, or with its first cell if there is none.
     Without `rows`, all cells are one row."""
-    by_row: dict[tuple[str | None, ...], list[Id]] = {}
-    for cell, levels in cells.items():
-        by_row.setdefault(tuple(levels.get(axis) for axis in rows), []).append(cell)
-    bases = {
-        row: next((cell for cell in of_row if _besides(baseline, rows) == _besides(cells[cell], rows)), of_row[0])
-        for row, of_row in by_row.items()
-    }
-    paired = ((cell, bases[tuple(levels.get(axis) for axis in rows)]) for cell, levels in cells.items())
-    return [(cell, base) for cell, base in paired if cell != base]
+    row_of = {cell: tuple(levels.get(axis) for axis in rows) for cell, levels in cells.items()}
+    wanted, bases = _besides(baseline, rows), dict[tuple[str | None, ...], Id]()
+    for cell in (*(cell for cell in cells if _besides(cells[cell], rows) == wanted), *cells):
+        bases.setdefault(row_of[cell], cell)
+    return [(cell, bases[row]) for cell, row in row_of.items() if cell != bases[row]]

@@ -11,27 +11,15 @@ AUTOENCODER, NOT_COMPARABLE = "autoencoder_id", "not_comparable"
 LATENT = (AUTOENCODER, NOT_COMPARABLE)
 """The autoencoder of a run's images ("" in pixels), and the kinds of metrics in which the run cannot be compared.
 Sources without latents have no such columns."""
-OPTIONAL = (TRACEBACK, NOTES, *LATENT)
-"""The columns that exist only if a row has something in them."""
 PRECISION, MACHINE, FIRST_RESULT = "precision", "machine", "first_result"
 VERSIONS = ("code", "numerics", "data_digest", PRECISION, MACHINE, FIRST_RESULT)
 """The columns on the origin of a row: the code that trained and scored it, its NUMERICS, the digest of its data, the
 precision of its network, which `training.precision=auto` leaves to the machine, and the kind of machine; and the time
 in UTC at which the first of its stages finished; "" where unknown."""
 NUMERICS = 6
-"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones.
-
-6: a draw begins at a state that is all a hash of its name; on a CPU the variance of group norm is of values less one of
-them; the analytic variance reads the error of x_0 where its own estimate is noise; memorisation counts ties in part;
-a sampler's times of even log-SNR, or of Karras et al., are real.
-5: small products in bf16 are taken as they are, and each by itself; a recipe has an optimizer and a rate.
-4: on a CPU layers add up in an order that does not depend on the networks beside them.
-3: on a CPU group norm and SiLU in one kernel, and attention by products; samples of a training in bf16 drawn in it too;
-the bound dequantised anew for each term.
-2: the analytic variance's own noise and bound, and its fit by the training's seed; one start of all paths of a sample;
-the bound's draws; weights stated of x_0.
-"""
-METADATA = (*FIXED, *OPTIONAL, *VERSIONS)
+"""Raised whenever a change alters numbers at equal seed, so that old results are never taken for new ones; CHANGELOG.md
+says what each changed."""
+METADATA = (*FIXED, TRACEBACK, NOTES, *LATENT, *VERSIONS)
 """The columns that are neither choices nor metrics."""
 LIKELIHOOD = "likelihood"
 """The purpose of a metric of held-out images, as opposed to one of samples."""
@@ -52,10 +40,6 @@ OVER_STEPS = ("train/", "schedule/", "timesteps/", "clip/", RUNG)
 UNCOMPARED = "not comparable"
 """The text in the place of a value that cannot be compared."""
 STATUSES = ("finished", "diverged", "incompatible", "pruned", "interrupted", "failed")
-SCORED, UNSCORED = "scored", "not scored"
-"""The states of runs at their first rung, shown instead of their status in a round of rungs; runs.csv has neither."""
-COUNTED = (STATUSES[0], SCORED)
-"""The statuses of runs whose values count."""
 
 HELD_OUT = "held-out"
 """The sheet of samples/ that holds data: images or points from no training set."""
@@ -69,25 +53,12 @@ FORMULA_CURVES = (LOG_SNR, WEIGHT)
 """The curves that follow from a cell's choices, unless it learns them: the log-SNR and the weight of each t."""
 BOUND = "bound_per_t"
 """The curve of what each t adds to the bound."""
-KEYS = ("cell_id", "seed", "metric")
-"""The columns of images.csv that are no images."""
-FORMULAS = "formulas.csv"
 DECLARATIONS = "declarations"
 """The key of grid.json for the declarations and their times."""
 SEARCH, TRIAL, TRIALS = "search", "trial", "trials.csv"
 """The key of grid.json for a search; the column of its trials' numbers; and their table. Of searches that an earlier
 version confirmed in their own folder, trials are rows of runs.csv, where this column is "" for cells."""
-LEARNING = ("tpe", "gp", "cmaes")
-"""The samplers of a search that draw at random until some trials have ended."""
 
-LAYOUTS = (
-    "general",
-    "ddpm_table_1",
-    "ddpm_table_2",
-    "improved_ddpm_1",
-    "improved_ddpm_2",
-    "vdm",
-    "ldm",
-    "analytic_dpm",
-)
-"""The layouts of tables (`tables`), as a grid's file gives them."""
+PAPERS = ("ddpm_table_1", "ddpm_table_2", "improved_ddpm_1", "improved_ddpm_2", "vdm", "ldm", "analytic_dpm")
+LAYOUTS = ("general", *PAPERS)
+"""The layouts of tables (`tables`), as a grid's file gives them; most are papers'."""

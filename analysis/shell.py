@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from analysis.errors import InputError
-from analysis.plain import line, printed_plainly
+from analysis.errors import InputError, line
 
 PACKAGE = "diffusion-ablations"
+HELP = {"--help", "-h", "help"}
+"""The words that ask for a command's help."""
 INTERRUPTED = 130
 """The exit code after Ctrl-C."""
 AGAIN = "what has finished is kept, the same command continues"
@@ -44,15 +45,14 @@ def outcome(main: Callable[[Sequence[str]], int], arguments: Sequence[str]) -> i
         print(release())
         return 0
     try:
-        with printed_plainly():
-            return main(arguments)
+        return main(arguments)
     except InputError as error:
         print(f"error: {line(str(error))}", file=sys.stderr)
         return 2
     except BrokenPipeError:
         # Otherwise Python would find the broken pipe once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not {"--help", "-h", "help"} & set(arguments):
+        if not HELP & set(arguments):
             print(f"error: what read this command's output has ended: {AGAIN}", file=sys.stderr)
         return 1
     except OSError as error:

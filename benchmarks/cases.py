@@ -1,7 +1,5 @@
-"""Cases that are timed: a training step under every choice that may cost something, a pass of all that is scored.
-
-All on random images of the shape asked for, by the U-Net of the baseline cell or a larger one.
-"""
+"""Cases that are timed on random images, by the U-Net of the baseline cell or a larger one: a training step under every
+choice that may cost something, and a pass of all that is scored."""
 
 from __future__ import annotations
 
@@ -12,53 +10,51 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from diffusion_core.autoencoder import Autoencoder
+from ablations.launchers.protocol import found_devices
+from analysis.options import Option
+from benchmarks.timing import machine
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Encoding, GreyLevels
+from diffusion_core.encodings import GreyLevels
 from diffusion_core.fitting import noise_moments
-from diffusion_core.latents import LatentCode
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, MinSnr, Simple, Vlb, VlbContinuous
+from diffusion_core.objectives import Hybrid, Simple, Vlb, VlbContinuous
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LearnedSchedule, Linear
 from diffusion_core.solvers import Heun
-from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Uniform
-from diffusion_core.trainable import Learner
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 
-HORIZON = 100
-
 SMALL, LARGE = UNet(), UNet(channels=32, multipliers=(1, 2, 2), blocks=2, attention=(8,))
 """The baseline cell's network, and one of 1.4 million parameters for 32×32."""
-
+SIZES = {"tiny": (SMALL, (1, 8, 8), 128), "medium": (LARGE, (3, 32, 32), 64)}
+"""Network, shape and batch by the size's name."""
+OPTIONS = {
+    "rounds": Option("how often every case is timed; medians are compared", 7, int),
+    "device": Option("auto, cpu, cuda or cuda:N", "auto"),
+    "threads": Option("CPU threads", 1, int),
+    "size": Option("8x8 grey images with the baseline's network, or 32x32 colour", "tiny", choices=tuple(SIZES)),
+}
+LEARNED: dict[str, Any] = {"schedule": LearnedSchedule(), "time_input": "log_snr"}
 TRAININGS: dict[str, dict[str, Any]] = {
     "simple": {},
-    "min_snr": {"objective": MinSnr()},
     "hybrid, learned variance": {"objective": Hybrid(), "variance": LearnedVariance()},
     "vlb": {"objective": Vlb()},
     "vlb_continuous": {"objective": VlbContinuous()},
-    "simple, learned schedule": {"schedule": LearnedSchedule(), "time_input": "log_snr"},
-    "vlb_continuous, learned schedule": {
-        "schedule": LearnedSchedule(),
-        "objective": VlbContinuous(),
-        "time_input": "log_snr",
-    },
+    "simple, learned schedule": LEARNED,
+    "vlb_continuous, learned schedule": {"objective": VlbContinuous(), **LEARNED},
     "simple, importance": {"timesteps": Importance()},
     "simple, low_discrepancy": {"timesteps": LowDiscrepancy()},
-    "simple, told log-SNR": {"time_input": "log_snr"},
 }
 """Choices that differ from the baseline's, by what a reader calls them."""
-
-BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), SMALL, HORIZON)
+BASE = Choices(Epsilon(), Beta(), Linear(), Simple(), Uniform(), SMALL, horizon=100)
 
 
 @dataclass(frozen=True)
@@ -75,77 +71,46 @@ class Workload:
         generator = torch.Generator().manual_seed(0)
         return torch.randint(256, (self.batch, *self.shape), generator=generator).to(torch.uint8).to(self.device)
 
-    def diffusion(self, **choices: Any) -> Diffusion:
-        return self.diffusion_of(GreyLevels(), **choices)
-
-    def diffusion_of(self, encoding: Encoding, **choices: Any) -> Diffusion:
-        shape = encoding.shape_of(self.shape)
-        model = Diffusion(replace(BASE, network=self.network, **choices), encoding, shape)
-        model.initialise(0)
+    def diffusion(self, seed: int = 0, **choices: Any) -> Diffusion:
+        model = Diffusion(replace(BASE, network=self.network, **choices), GreyLevels(), self.shape)
+        model.initialise(seed)
         return model.to(self.device)
 
-    def autoencoder(self, space: Latents) -> Autoencoder:
-        model = space.build(GreyLevels(), self.shape)
-        model.initialise(0)
-        return model.to(self.device)
+    def trainer(self, model: Diffusion, **settings: Any) -> Trainer:
+        return Trainer(DiffusionLearner(model), Training(batch=self.batch, **settings), self.device)
 
-    def code(self, space: Latents) -> LatentCode:
-        """The encoding by an untrained autoencoder, whose codes are not scaled."""
-        ones = torch.ones(space.channels, device=self.device)
-        model = self.autoencoder(space).requires_grad_(False)
-        return LatentCode(model, 0 * ones, ones, self.shape, space.shape_of(self.shape))
+
+def workload_of(given: dict[str, Any]) -> tuple[Workload, str]:
+    """The workload that a command asks for, and its name, with the machine that this process uses for it."""
+    torch.set_num_threads(given["threads"])
+    device = torch.device(found_devices(given["device"])[0])
+    network, shape, batch = SIZES[given["size"]]
+    where = machine(device, given["threads"])
+    return Workload(network, shape, batch, device), f"{given['size']}: {list(shape)}, batch {batch}, {where}"
 
 
 def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     """A training step under every choice; on a device with bf16, under bf16 autocast as cells are trained there."""
     images = workload.images
 
-    def step_of(choices: dict[str, Any], precision: str, captured: bool = True) -> Callable[[], object]:
-        plan = Training(batch=workload.batch, precision=precision, captured=captured)  # type: ignore[arg-type]
-        trainer = Trainer(DiffusionLearner(workload.diffusion(**choices)), plan, workload.device)
+    def step_of(choices: dict[str, Any], **settings: Any) -> Callable[[], object]:
+        trainer = workload.trainer(workload.diffusion(**choices), **settings)
         return lambda: trainer.step(images, 0, 0)
 
-    cases = {name: step_of(choices, "auto") for name, choices in TRAININGS.items()}
-    cases |= {"simple, float32": step_of({}, "float32"), "simple, bf16": step_of({}, "bf16")}
-    if workload.device.type == "cuda":
-        cases |= {
-            f"{name}, not recorded": step_of(TRAININGS[name], "auto", captured=False) for name in ("simple", "vlb")
-        }
-    return cases | latent_cases(workload)
-
-
-def latent_cases(workload: Workload) -> dict[str, Callable[[], object]]:
-    """A step of an autoencoder for each f, and one of a diffusion in its codes, which are worked out beforehand."""
-    images, plan = workload.images, Training(batch=workload.batch)
-
-    def step(learner: Learner, stored: Tensor) -> Callable[[], object]:
-        trainer = Trainer(learner, plan, workload.device)
-        return lambda: trainer.step(stored, 0, 1)
-
-    cases = {}
-    for space in (Latents(f=2), Latents(f=4)):
-        code = workload.code(space)
-        cases[f"autoencoder, f={space.f}"] = step(workload.autoencoder(space), images)
-        cases[f"simple, latents f={space.f}"] = step(DiffusionLearner(workload.diffusion_of(code)), code.store(images))
-    return cases
+    cases = {name: step_of(choices) for name, choices in TRAININGS.items()}
+    cases |= {f"simple, {precision}": step_of({}, precision=precision) for precision in ("float32", "bf16")}
+    return cases | ({"simple, not recorded": step_of({}, captured=False)} if workload.device.type == "cuda" else {})
 
 
 def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:
     """Ten network calls of an ancestral chain, and what else is done with a trained network."""
-    model, images = workload.diffusion().eval(), workload.images
-    n = workload.batch
+    model, images, n = workload.diffusion().eval(), workload.images, workload.batch
 
     def chain(sampler: Sampler) -> Callable[[], object]:
         return lambda: sampler.sample(model, n, seed=0, batch=n)
 
-    def recorded() -> object:
-        with model.network_in("float32", captured=True):
-            return Ancestral(steps=50).sample(model, n, seed=0, batch=n)
-
-    pairs = {"ancestral, 50 steps": chain(Ancestral(steps=50)), "ancestral, 50 steps, recorded": recorded}
     return {
         "ancestral, 10 steps": chain(Ancestral(steps=10)),
-        **(pairs if workload.device.type == "cuda" else {}),
         "ddim, 10 steps": chain(Ddim(steps=10)),
         "heun, 10 steps": chain(Heun(steps=10)),
         "bound, 10 of 100 terms": lambda: bound(model, images, Stratification(1, 1), seed=0, batch=n),

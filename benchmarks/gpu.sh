@@ -4,9 +4,8 @@
 #   bash benchmarks/gpu.sh [OUT]        OUT is benchmarks/gpu.md unless it is given
 #
 # Whether the card computes what the CPU does (pytest -m gpu), images a second of training, sampling and scoring at two
-# sizes, how many operations a step asks it for, and its share of the card's peak (MFU), how many small cells one card is
-# worth at a time, and what bf16 changes beside float32 over paired seeds. Each part has its time; one that runs over it
-# is said to. DEVICE=cpu and QUICK=1 try the script itself, and measure nothing.
+# sizes, how many small cells one card is worth at a time, and what bf16 changes beside float32 over paired seeds. Each
+# part has its time; one that runs over it is said to. DEVICE=cpu and QUICK=1 try the script itself, and measure nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 device=${DEVICE:-cuda} quick=${QUICK:-0}
@@ -38,10 +37,8 @@ card = torch.cuda.get_device_name() if sys.argv[1].startswith("cuda") else f"cpu
 print(f"# {card}\n\ntorch {torch.__version__}, written by `bash benchmarks/gpu.sh`.")
 PY
     [ "$device" = cpu ] || part 120 'The same as on the CPU' pytest -q -m gpu -n 0 --no-header
-    part 60 'Speed, small' python -m benchmarks "device=$device" "rounds=$rounds" size=small
-    part 60 'Speed, large' python -m benchmarks "device=$device" "rounds=$rounds" size=large
-    part 45 'Operations a step asks for, and what the host waits for' python -m benchmarks.launches "device=$device"
-    part 45 'Share of the peak' python -m benchmarks.profile "device=$device" "steps=$rounds"
+    part 60 'Speed, small' python -m benchmarks "device=$device" "rounds=$rounds" size=tiny
+    part 60 'Speed, large' python -m benchmarks "device=$device" "rounds=$rounds" size=medium
     printf '\n## Eight trainings of %s steps, by cells at a time on the card\n\n| cells at a time | seconds |\n|---|---|\n' "$steps"
     for n in 1 2 4; do timeout 50 bash -c "packed $n" || echo "| $n | more than 50, or failed |"; done
     part 110 'bf16 beside float32' python -m ablations.run training.precision=float32,bf16 "seeds=$seeds" horizon=100 \

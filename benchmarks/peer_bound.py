@@ -14,56 +14,53 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ablations.data.digits import Digits
 from ablations.settings.evaluation import Evaluation
-from benchmarks.cases import BASE
+from benchmarks.cases import Workload
+from benchmarks.peer_cases import HORIZON
 from benchmarks.timing import interleaved
 from diffusion_core import precision
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import trained
 from diffusion_core.training import Training
 from diffusion_core.units import bits_per_nat
+from evidence.page_command import table
 
 TIMES = Stratification(Evaluation.exact, Evaluation.strata)
 """The times of the terms of the suite's own bound."""
-IMAGES = 128
-BRIGHTER = 15
-"""The factor that takes the 17 levels of digits to 0..240."""
-TIMED = 20
-"""The number of the loop's T terms that are timed: each takes one network call."""
+IMAGES, BRIGHTER = 128, 15
+"""Held-out images, and the factor that takes the 17 levels of digits to 0..240."""
+TIMED, LOOPS = 20, 3
+"""The number of the loop's T terms that are timed, each one network call, and the loops that its error is taken of."""
+HEAD = ("way", "passes", "ms/image", "own error, bits/dim", "ms/image at the first's error", "× ours")
 
 
-@dataclass(frozen=True)
-class Cost:
-    """The cost of one way: network passes and seconds per image, and its own error in bits/dim."""
-
-    passes: int
-    seconds: float
-    error: float
-
-    def at(self, error: float) -> float:
-        """Seconds per image for an own error of so much."""
-        return self.seconds * (self.error / error) ** 2
-
-
-def digits_model(device: torch.device, horizon: int, steps: int) -> tuple[Diffusion, Tensor]:
-    """The baseline's network after a training on digits, and held-out images [N, 1, 8, 8], in 8-bit grey levels."""
-    data = Digits().read()
-    images = {split: values.to(device) * BRIGHTER for split, values in data.images.items()}
-    learner = DiffusionLearner.of(replace(BASE, horizon=horizon), GreyLevels(), data.shape)
-    learner.diffusion.initialise(0)
-    plan = Training(steps=steps, warmup=min(100, steps), report_every=steps)
-    model = trained(learner.to(device), images["train"], plan, seed=0).diffusion
-    return model, images["validation"][:IMAGES]
+def bound_table(workload: Workload, rounds: int) -> list[str]:
+    """Both ways, timed in turns, by the baseline's network after a training of 1000 steps on digits."""
+    images = {split: values.to(workload.device) * BRIGHTER for split, values in Digits().read().images.items()}
+    learner, steps = DiffusionLearner(workload.diffusion(horizon=HORIZON)), Training(steps=1000, report_every=1000)
+    model, held_out = trained(learner, images["train"], steps, seed=0).diffusion, images["validation"][:IMAGES]
+    some = range(1, HORIZON + 1, HORIZON // TIMED)
+    ways = {"ours": lambda: ours(model, held_out, 0), "loop": lambda: full_loop(model, held_out, 0, some)}
+    timings = interleaved(ways, rounds, workload.device)
+    mine = own_error([ours(model, held_out, seed) for seed in range(4 * LOOPS)])
+    theirs = own_error([full_loop(model, held_out, seed, range(1, HORIZON + 1)) for seed in range(LOOPS)])
+    ms, count = 1000 * timings["ours"].seconds / IMAGES, TIMES.count(HORIZON)
+    # By the rounds' own ratios, which hold on a busy machine.
+    longer = timings["loop"].ratio * HORIZON / len(some)
+    at_equal = longer * (theirs / mine) ** 2
+    rows = [
+        (f"ours, {count} terms", count, f"{ms:.2f}", f"{mine:.5f}", f"{ms:.2f}", "1.00"),
+        ("all terms", HORIZON, f"{longer * ms:.2f}", f"{theirs:.5f}", f"{at_equal * ms:.2f}", f"{at_equal:.2f}"),
+    ]
+    return table(HEAD, rows)
 
 
 def ours(model: Diffusion, images: Tensor, seed: int) -> Tensor:
@@ -81,8 +78,7 @@ def full_loop(model: Diffusion, images: Tensor, seed: int, times: Iterable[int])
     with precision.exact(device):
         for t in times:
             eps = torch.randn(x0.shape, generator=generator, device=device)
-            k = torch.full((len(x0),), t, device=device)
-            total += model.term(x0, eps, chain, k).double()
+            total += model.term(x0, eps, chain, torch.full((len(x0),), t, device=device)).double()
     return (total * bits_per_nat(math.prod(model.shape))).cpu()
 
 
@@ -90,22 +86,3 @@ def own_error(estimates: list[Tensor]) -> float:
     """The error over draws of the mean over images, from several estimates [N] of each image."""
     values = torch.stack(estimates)
     return float(values.var(0).sum().sqrt() / values.shape[1])
-
-
-def costs(model: Diffusion, images: Tensor, rounds: int, repeats: int) -> tuple[Cost, Cost]:
-    """The costs of ours and of the full loop, timed in turns; their errors from `repeats` loops, and four times as
-    many of ours."""
-    horizon, n = model.choices.horizon, len(images)
-    every = range(1, horizon + 1)
-    some = every[:: max(1, horizon // TIMED)]
-    timings = interleaved(
-        {"ours": lambda: ours(model, images, 0), "loop": lambda: full_loop(model, images, 0, some)},
-        rounds,
-        images.device,
-    )
-    mine = own_error([ours(model, images, seed) for seed in range(4 * repeats)])
-    theirs = own_error([full_loop(model, images, seed, every) for seed in range(repeats)])
-    seconds = timings["ours"].seconds / n
-    # By the rounds' own ratios, which hold on a busy machine.
-    loop = seconds * timings["loop"].ratio * horizon / len(some)
-    return Cost(TIMES.count(horizon), seconds, mine), Cost(horizon, loop, theirs)

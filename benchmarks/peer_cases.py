@@ -1,8 +1,9 @@
-"""Cases to compare with others' libraries: networks of three sizes, a step of each one's training, each one's DDIM.
+"""Cases to compare with others' libraries: ours and theirs, each with a step of its training and its DDIM.
 
 Peers are `diffusers` (its UNet2DModel and the loop of its example of unconditional training) and
-`denoising_diffusion_pytorch` (its Unet, loss and Trainer's step). Their data lies ready on the device in the range that
-each takes; ours is made from bytes in the step. Imported where they are used: both are optional.
+`denoising_diffusion_pytorch` (its Unet, loss and Trainer's step), with our channels and else their defaults, so that
+they differ in size. Their data lies ready on the device in the range that each takes; ours is made from bytes in the
+step. Imported where they are used: both are optional.
 """
 
 from __future__ import annotations
@@ -12,214 +13,152 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import mse_loss
+from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.cases import LARGE, SMALL, Workload
-from benchmarks.peak import Mode, mode_name, running
-from benchmarks.peer_networks import alike, diffusers_defaults, diffusers_of_our_structure, lucidrains
-from diffusion_core.diffusion import Diffusion
-from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.unet import UNet
-from diffusion_core.precision import resolve_precision
+from benchmarks.cases import Workload
+from diffusion_core.precision import Precision, resolve_precision
 from diffusion_core.samplers import Ddim
-from diffusion_core.trainer import Trainer
-from diffusion_core.training import Training
-
-DDPM = UNet(channels=128, multipliers=(1, 2, 2, 2), blocks=2, attention=(16,), heads=1, groups=32)
-"""The widths of Ho et al. 2020 for CIFAR-10: 28.8 million parameters; theirs, which diffusers builds by default, has
-35.7 million by a block more on the way up at each resolution, and by convolutions where sides change."""
-
-SIZES: dict[str, tuple[UNet, tuple[int, int, int], int]] = {
-    "tiny": (SMALL, (1, 8, 8), 128),
-    "medium": (LARGE, (3, 32, 32), 64),
-    "ddpm": (DDPM, (3, 32, 32), 16),
-}
-"""Network, shape and batch by the size's name."""
-
-Setting = Literal["auto", "float32", "bf16"]
 
 HORIZON = 1000
 STEPS = 10
 """Network calls of a chain of samples."""
 
-OURS: tuple[tuple[str, Setting], ...] = (("as cells are: ", "auto"), ("", "float32"), ("", "bf16"))
-"""The name of each row before its precision, and the setting."""
-PEER_MODES: tuple[Mode, ...] = ("torch", "bf16")
-
-
-def workload(size: str, device: torch.device) -> Workload:
-    """The images and the network of a size."""
-    network, shape, batch = SIZES[size]
-    return Workload(network, shape, batch, device)
-
 
 @dataclass(frozen=True)
 class Case:
-    """Something to be timed: a name, the network that it calls, the mode that it does so in."""
-
-    name: str
-    network: nn.Module
-    mode: Mode
-    call: Callable[[], object]
-
-
-class Peer(Protocol):
-    """A peer's network with its own training and sampler."""
+    """A network in one precision: a step of its training, and a batch of samples in `STEPS` network calls."""
 
     network: nn.Module
+    step: Callable[[], object]
+    sample: Callable[[], object]
 
-    def step(self, mode: Mode) -> object:
-        """One step of training."""
 
-    def sample(self, mode: Mode) -> object:
+@dataclass(frozen=True)
+class Peer:
+    """A peer's network with its own training and sampler, in torch's own float32 or in bf16."""
+
+    network: nn.Module
+    optimiser: torch.optim.Optimizer
+    average: Callable[[], object]
+    loss: Callable[[], Tensor]
+    draw: Callable[[], Tensor]
+    device: str
+
+    def step(self, bf16: bool) -> float:
+        """One step of training, whose loss is read, as their scripts do."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+            loss = self.loss()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        self.average()
+        return loss.item()
+
+    @torch.no_grad()
+    def sample(self, bf16: bool) -> Tensor:
         """A batch of samples in `STEPS` network calls."""
+        with torch.autocast(self.device, torch.bfloat16, enabled=bf16):
+            return self.draw()
 
 
-def training_cases(size: Workload) -> list[Case]:
-    """A training step of ours, as cells take it first, and of each peer."""
-    ours = [_training(size, name, precision) for name, precision in OURS]
-    theirs = peers(size, training=True).items()
-    return ours + [_case(size, name, peer, mode, peer.step) for name, peer in theirs for mode in PEER_MODES]
+def all_cases(size: Workload) -> dict[str, Case]:
+    """Ours as cells are trained first, ours in the other precision, and each peer in both."""
+    auto = resolve_precision("auto", size.device)
+    other: Precision = "float32" if auto == "bf16" else "bf16"
+    cases = {f"ours, as cells are: {auto}": ours(size, auto), f"ours, {other}": ours(size, other)}
+    tf32 = ", TF32 in convolutions" if size.device.type == "cuda" else ""
+    for name, peer in {"diffusers": diffusers(size), "denoising_diffusion_pytorch": lucidrains(size)}.items():
+        for label, bf16 in {f"float32{tf32}": False, "bf16": True}.items():
+            cases[f"{name}, {label}"] = Case(peer.network, partial(peer.step, bf16), partial(peer.sample, bf16))
+    return cases
 
 
-def sampling_cases(size: Workload) -> list[Case]:
-    """A batch of samples by DDIM of ours, as cells draw them, and of each peer."""
+def ours(size: Workload, precision: Precision) -> Case:
+    """The suite's own network in a precision."""
+    trainer = size.trainer(size.diffusion(horizon=HORIZON), precision=precision)
     model = size.diffusion(horizon=HORIZON).eval()
-    ours = [_sampling(size, model, name, precision) for name, precision in OURS]
-    theirs = peers(size, training=False).items()
-    return ours + [_case(size, name, peer, mode, peer.sample) for name, peer in theirs for mode in PEER_MODES]
-
-
-def _sampling(size: Workload, model: Diffusion, name: str, setting: Setting) -> Case:
-    precision = resolve_precision(setting, size.device)
 
     def draw() -> Tensor:
         with model.network_in(precision):
             return Ddim(steps=STEPS).sample(model, size.batch, seed=0, batch=size.batch)
 
-    return Case(f"ours, {name}{precision}", model.network, precision, draw)
+    return Case(model.network, partial(trainer.step, size.images, 0, 0), draw)
 
 
-def _training(size: Workload, name: str, precision: Setting) -> Case:
-    learner = DiffusionLearner(size.diffusion(horizon=HORIZON)).train()
-    trainer = Trainer(learner, Training(batch=size.batch, precision=precision), size.device)
-    step = partial(trainer.step, size.images, 0, 0)
-    return Case(f"ours, {name}{trainer.precision}", learner.diffusion.network, trainer.precision, step)
+def diffusers(size: Workload) -> Peer:
+    """A UNet2DModel, with attention where ours has it, the loop of the library's example, and its DDIM."""
+    from diffusers.models.unets.unet_2d import UNet2DModel
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+    from diffusers.training_utils import EMAModel
 
+    config, (channels, side, _) = size.network, size.shape
+    attention = [side >> i in config.attention for i in range(len(config.multipliers))]
+    network: nn.Module = UNet2DModel(
+        sample_size=side,
+        in_channels=channels,
+        out_channels=channels,
+        block_out_channels=tuple(config.channels * multiplier for multiplier in config.multipliers),
+        layers_per_block=config.blocks,
+        norm_num_groups=config.groups,
+        down_block_types=tuple("AttnDownBlock2D" if has else "DownBlock2D" for has in attention),
+        up_block_types=tuple("AttnUpBlock2D" if has else "UpBlock2D" for has in reversed(attention)),
+    ).to(size.device)
+    images, own = size.images.float() / 127.5 - 1, list(network.parameters())
+    optimiser = torch.optim.AdamW(own, lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8)
+    average: Any = EMAModel(own, decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75)
+    ddpm, ddim = DDPMScheduler(num_train_timesteps=HORIZON), DDIMScheduler(num_train_timesteps=HORIZON)
 
-def _case(size: Workload, name: str, peer: Peer, mode: Mode, act: Callable[[Mode], object]) -> Case:
-    return Case(f"{name}, {mode_name(mode, size.device)}", peer.network, mode, partial(act, mode))
+    def loss() -> Tensor:
+        noise = torch.randn_like(images)
+        t = torch.randint(0, HORIZON, (len(noise),), device=noise.device)
+        return mse_loss(network(ddpm.add_noise(images, noise, t), t).sample.float(), noise)
 
-
-def peers(size: Workload, training: bool) -> dict[str, Peer]:
-    """Every peer by what a reader calls it, to be trained or to be sampled from."""
-    return {
-        **diffusers_peers(size, training),
-        "denoising_diffusion_pytorch, its defaults": Lucidrains(size, training),
-    }
-
-
-def diffusers_peers(size: Workload, training: bool) -> dict[str, Peer]:
-    """A network of that library's own structure and one of ours, which is held to ours."""
-    same = diffusers_of_our_structure(size.network, size.shape)
-    alike(size.network.build(size.shape, size.shape[0]), same, size.shape)
-    return {
-        "diffusers, its defaults": Diffusers(diffusers_defaults(size.network, size.shape), size, training),
-        "diffusers, our structure": Diffusers(same, size, training),
-    }
-
-
-class Diffusers:
-    """A UNet2DModel with the loop of the library's example of unconditional training, and with its DDIM."""
-
-    def __init__(self, network: nn.Module, size: Workload, training: bool) -> None:
-        from diffusers.schedulers.scheduling_ddim import DDIMScheduler
-        from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
-
-        self.network: Any = network.to(size.device).train(training)
-        self.device = size.device
-        self.images = size.images.float() / 127.5 - 1
-        self.forward_process: Any = DDPMScheduler(num_train_timesteps=HORIZON)
-        self.ddim: Any = DDIMScheduler(num_train_timesteps=HORIZON)
-        if training:
-            self._prepare()
-
-    def _prepare(self) -> None:
-        from diffusers.training_utils import EMAModel
-
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), lr=1e-4, betas=(0.95, 0.999), weight_decay=1e-6, eps=1e-8
-        )
-        self.average: Any = EMAModel(
-            self.network.parameters(), decay=0.9999, use_ema_warmup=True, inv_gamma=1.0, power=0.75
-        )
-
-    def step(self, mode: Mode) -> float:
-        noise = torch.randn_like(self.images)
-        t = torch.randint(0, HORIZON, (len(noise),), device=self.device)
-        noisy = self.forward_process.add_noise(self.images, noise, t)
-        with running(mode, self.device):
-            out = self.network(noisy, t).sample
-        loss = mse_loss(out.float(), noise)
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        self.average.step(self.network.parameters())
-        # The example logs the loss of every step.
-        return loss.item()
-
-    @torch.no_grad()
-    def sample(self, mode: Mode) -> Tensor:
-        self.ddim.set_timesteps(STEPS)
-        x = torch.randn_like(self.images)
-        with running(mode, self.device):
-            for t in self.ddim.timesteps:
-                x = self.ddim.step(self.network(x, t).sample, t, x).prev_sample
+    def draw() -> Tensor:
+        ddim.set_timesteps(STEPS)
+        x = torch.randn_like(images)
+        for t in ddim.timesteps:
+            x = ddim.step(network(x, t).sample, t, x).prev_sample
         return x
 
+    return Peer(network, optimiser, partial(average.step, own), loss, draw, size.device.type)
 
-class Lucidrains:
+
+def lucidrains(size: Workload) -> Peer:
     """A Unet with GaussianDiffusion, a step of its Trainer, and its DDIM."""
+    from denoising_diffusion_pytorch import GaussianDiffusion, Unet
+    from ema_pytorch import EMA
 
-    def __init__(self, size: Workload, training: bool) -> None:
-        from denoising_diffusion_pytorch import GaussianDiffusion
+    images, (channels, side, _) = size.images.float() / 255, size.shape
+    network = Unet(dim=size.network.channels, dim_mults=size.network.multipliers, channels=channels)
+    diffusion: Any = GaussianDiffusion(network, image_size=side, timesteps=HORIZON, sampling_timesteps=STEPS)
+    optimiser = torch.optim.Adam(diffusion.to(size.device).parameters(), lr=1e-4, betas=(0.9, 0.99))
+    # It averages at every tenth step, and copies before the hundredth: medians are of steps that do neither.
+    average = EMA(diffusion, beta=0.995, update_every=10).to(size.device).update
 
-        self.device = size.device
-        self.images = size.images.float() / 255
-        self.network = lucidrains(size.network, size.shape)
-        diffusion = GaussianDiffusion(
-            self.network, image_size=size.shape[-1], timesteps=HORIZON, sampling_timesteps=STEPS
-        )
-        self.diffusion: Any = diffusion.to(self.device).train(training)
-        if training:
-            self._prepare()
-
-    def _prepare(self) -> None:
-        from ema_pytorch import EMA
-
-        self.optimiser = torch.optim.Adam(self.diffusion.parameters(), lr=1e-4, betas=(0.9, 0.99))
-        # It averages at every tenth step, and copies before the hundredth: medians are of steps that do neither.
-        self.average: Any = EMA(self.diffusion, beta=0.995, update_every=10).to(self.device)
-
-    def step(self, mode: Mode) -> float:
-        with running(mode, self.device):
-            loss = self.diffusion(self.images)
-        # The Trainer shows the loss of every step, before it goes back.
-        shown = float(loss.item())
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.diffusion.parameters(), 1.0)
-        self.optimiser.step()
-        self.optimiser.zero_grad()
-        self.average.update()
-        return shown
-
-    def sample(self, mode: Mode) -> Tensor:
+    def draw() -> Tensor:
         # Its progress bar writes to stderr.
-        with running(mode, self.device), contextlib.redirect_stderr(io.StringIO()):
-            x: Tensor = self.diffusion.ddim_sample(tuple(self.images.shape))
+        with contextlib.redirect_stderr(io.StringIO()):
+            x: Tensor = diffusion.ddim_sample(tuple(images.shape))
         return x
+
+    return Peer(network, optimiser, average, partial(diffusion, images), draw, size.device.type)
+
+
+@torch.no_grad()
+def multiply_adds(network: nn.Module, shape: tuple[int, ...]) -> int:
+    """Multiply-adds of a forward pass of one image: half of those of x [2, *shape], time [2].
+
+    Torch's counter knows no fused kernel of attention on a CPU: it is asked for the one made of products.
+    """
+    device = next(network.parameters()).device
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(2, *shape, device=device), torch.ones(2, device=device))
+    return int(counter.get_total_flops()) // 4

@@ -5,12 +5,15 @@ ratio = median over rounds of (seconds of the case in a round / seconds of the r
 
 from __future__ import annotations
 
-import statistics
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import median
 
 import torch
+
+from ablations.stages.devices import processor
 
 
 @dataclass(frozen=True)
@@ -29,24 +32,22 @@ def interleaved(cases: Mapping[str, Callable[[], object]], rounds: int, device: 
     for _ in range(rounds):
         for name, case in cases.items():
             seconds[name].append(timed(case, device))
-    reference = next(iter(seconds.values()))
-    return {
-        name: Timing(
-            statistics.median(values), statistics.median(a / b for a, b in zip(values, reference, strict=True))
-        )
-        for name, values in seconds.items()
-    }
+    first = next(iter(seconds.values()))
+    ratios = {name: [a / b for a, b in zip(values, first, strict=True)] for name, values in seconds.items()}
+    return {name: Timing(median(seconds[name]), median(ratios[name])) for name in cases}
 
 
 def timed(case: Callable[[], object], device: torch.device) -> float:
     """Seconds of one call, until the device has done what was asked of it."""
-    _wait(device)
+    wait = torch.cuda.synchronize if device.type == "cuda" else lambda _: None
+    wait(device)
     began = time.perf_counter()
     case()
-    _wait(device)
+    wait(device)
     return time.perf_counter() - began
 
 
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def machine(device: torch.device, threads: int) -> str:
+    """The processor with its cores, the GPU where one is used, and torch."""
+    gpu = f"{torch.cuda.get_device_name(device)}; " if device.type == "cuda" else ""
+    return f"{gpu}{processor()}, {os.cpu_count()} cores, {threads} threads used, torch {torch.__version__}"

@@ -1,170 +1,64 @@
-"""The committed grids on one page: what each was run for, what it could tell, and what became of each paper's claim. It
-rebuilds `docs/claims.md`:
+"""What became of each claim of a paper that a committed grid tests: python -m evidence.claims > docs/claims.md"""
 
-python -m evidence.claims > docs/claims.md
-"""
-
-from __future__ import annotations
-
+import math
+import re
 from collections import Counter
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from itertools import chain, groupby
 
-from analysis.findings.costs import work_seconds
-from analysis.read.runs import read_folder
-from evidence import markdown
-from evidence.committed_grid import CommittedGrid
+import analysis
+from analysis.grid_json import MetricInfo
 from evidence.freshness import COMMITTED, marks_of
 
-FATES = ("as published", "contrary to the paper", "no difference that matters", "too early to say", "cannot tell")
-"""What may become of a claim, in the order of the page."""
-TOLD = ("better", "worse")
-"""Verdicts that tell two cells apart."""
+HEAD = """# Papers' claims
 
-HEAD = """# Papers' claims, tested
+This page answers: does what a paper says hold here, too? Of {} claims, {} came out *as published* and {} *contrary*; of
+{} these seeds *cannot tell*, and {} were *not tested*. Contrary means that here the opposite holds, on small images, by
+small networks and at this budget, and not that a paper is wrong. *Exploratory* claims were declared after results.
 
-This page is for looking up whether what a paper says was found here too: what each committed grid was run for, and
-what became of every claim that its file names. A claim says what a paper leads one to expect. It is tested on small
-images with small networks: *contrary* says that it did not carry over to these, at this budget, and not that the
-paper is wrong.
-
-For example, a row of [{grid}](#{grid}) has the claim “{claim}”, whose source is
-“{source}”.
-Here, over {seeds} seeds, “{here}”:
-the difference with its 95 % interval, the paper's own, and p, adjusted for what else the grid compares by this metric.
-So its verdict is *{verdict}*.
-
-Written from the grids' answers by `python -m evidence.claims > docs/claims.md`. [findings.md](findings.md)
-says in words what matters most, and [statistics.md](statistics.md#papers-claims) how a claim is judged.
-"""
-
-PARTS = ("in the paper", "p = ")
-"""What the numbers of a row hold that shows how to read the others."""
-
-GRIDS = f"""Not as today: numerics of an earlier version of this code, whose digits today's does not give, or another
-number of training steps than the grid's own. Comparisons are those that a grid declares, of both metrics:
-told apart · equal for practical purposes · cannot tell. Claims: {" · ".join(FATES)}."""
+**Here** is the difference of two sides, the one that should be better first, with its 95 % interval: ×0.39 (0.27–0.57)
+is a ratio, −0.21 ± 0.01 an amount, in bits/dim for NLL. **In the paper** is the same of two numbers that it prints, of
+larger images and after longer training. [Statistics](statistics.md#papers-claims) says how claims are judged,
+[findings](findings.md) what follows. `python -m evidence.claims > docs/claims.md` makes this of committed grids."""
+TABLE = "outcome | claim | source | here | in the paper\n---|---|---|---|---"
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A committed grid with what is counted of it."""
-
-    told: CommittedGrid
-
-    @property
-    def name(self) -> str:
-        """The name of its folder."""
-        return self.told.name
-
-    @property
-    def answers(self) -> dict[str, Any]:
-        """What is found of it, as answers.json has it."""
-        return self.told.answers
-
-    @property
-    def claims(self) -> list[dict[str, Any]]:
-        """The claims that could be tested."""
-        return [claim for claim in self.answers["claims"] if not claim["obstacle"]]
-
-    @property
-    def fates(self) -> Counter[str]:
-        """The fates of its claims."""
-        return Counter(claim["fate"] for claim in self.claims)
-
-    @property
-    def verdicts(self) -> Counter[str]:
-        """The verdicts on its declared comparisons, but for those of cells that share what a metric reads."""
-        return Counter(
-            pair["verdict"]
-            for pair in self.answers["comparisons"]
-            if pair["primary"] and not (pair["difference"] == pair["half_width"] == 0)
-        )
-
-    @cached_property
-    def hours(self) -> float:
-        """The hours of one core that its stages took; what cells share counts once."""
-        return work_seconds(read_folder(COMMITTED / self.name).runs) / 3600
-
-    @property
-    def row(self) -> list[str]:
-        """Its row in the table of grids."""
-        fates, verdicts = self.fates, self.verdicts
-        told = sum(verdicts[verdict] for verdict in TOLD)
-        return [
-            f"[{self.name}](../results/committed/{self.name}/table.md)",
-            self.answers["data"],
-            str(len(self.answers["cells"])),
-            str(self.told.seeds),
-            f"{self.hours:.1f}",
-            ", ".join(marks_of(self.name)) or "–",
-            f"{told} · {verdicts['equal']} · {verdicts['cannot tell']}",
-            " · ".join(str(fates[fate]) for fate in FATES) if fates else "–",
-        ]
-
-    @property
-    def section(self) -> str:
-        """Its claims, a row each."""
-        told = f"[{self.answers['question']}](../results/committed/{self.name}/table.md)"
-        first = f"{told} {self.answers['data']}, {self.told.seeds} seeds{self.told.marks}."
-        rows = [(claim["claim"], claim["source"], here(claim), verdict(claim)) for claim in self.claims]
-        table = markdown.table(("claim", "source", "here", "verdict"), rows)
-        return "\n".join([f"## {self.name}", "", first, "", *table, ""])
+def size(metric: MetricInfo, difference: float, half: float = 0.0) -> str:
+    """A difference on the metric's scale: the ratio ×1.37 (1.22–1.55), or the amount −0.21 ± 0.01."""
+    if metric.scale == "log":
+        ends = [math.exp(difference + step) for step in (0, -half, half)]
+        n = next((n for n in (2, 3, 4) if not half or len({f"{end:.{n}f}" for end in ends}) == 3), 5)
+        return f"×{ends[0]:.{n}f}" + (f" ({ends[1]:.{n}f}–{ends[2]:.{n}f})" if half else "")
+    n = 3 if 0 < half < 0.005 or max(abs(difference), half) < 0.02 else 2
+    return (f"{difference:.{n}f}" + (f" ± {half:.{n}f}" if half else "")).replace("-", "−")
 
 
-def here(claim: dict[str, Any]) -> str:
-    """The numbers that decided on a claim: what its sentence says after claim and source."""
-    text: str = claim["sentence"]
-    return text[text.index(f"{claim['source']}; here") + len(f"{claim['source']}; here") : -2].lstrip(", ")
+def place(source: str) -> str:
+    """The paper and the part of it where a claim stands, without what it says there."""
+    parts = re.split(r"[;:]|, (?![^(]*\))", re.sub(r" \((?!arXiv|Lu)[^)]*\)", "", source))[:2]
+    return re.sub(r"(.+) \(arXiv ([\d.]+)\)", r"[\1](https://arxiv.org/abs/\2)", ", ".join(parts))
 
 
-def verdict(claim: dict[str, Any]) -> str:
-    """The fate of a claim; that of one which was declared after results confirms nothing."""
-    return f"{claim['fate']}{', exploratory' if claim['exploratory'] else ''}"
-
-
-def folders() -> list[Folder]:
-    """The committed grids; searches claim nothing."""
-    every = [Folder(CommittedGrid(path.parent.name)) for path in sorted(COMMITTED.glob("*/grid.json"))]
-    return [folder for folder in every if "search" not in folder.told.grid]
-
-
-def fates_of(grids: list[Folder]) -> Counter[str]:
-    """The fates of all claims of these grids."""
-    return sum((folder.fates for folder in grids), Counter())
-
-
-def beginning(grids: list[Folder]) -> str:
-    """What the page is for, with its shortest row that has all `PARTS` as an example."""
-    rows = [
-        (folder, {"claim": claim["claim"], "source": claim["source"], "here": here(claim), "verdict": verdict(claim)})
-        for folder in grids
-        for claim in folder.claims
-    ]
-    telling = [row for row in rows if all(part in row[1]["here"] for part in PARTS)]
-    folder, words = min(telling, key=lambda row: sum(map(len, row[1].values())))
-    return HEAD.format(grid=folder.name, seeds=folder.told.seeds, **words)
-
-
-def document() -> str:
-    """The content of docs/claims.md."""
-    grids = folders()
-    told = [folder for folder in grids if folder.claims]
-    fates = fates_of(told)
-    of_fates = ", ".join(f"**{fates[fate]}** {fate}" for fate in FATES if fates[fate])
-    verdicts = sum((folder.verdicts for folder in grids), Counter())
-    told_apart = sum(verdicts[verdict] for verdict in TOLD)
-    first = (
-        f"{fates.total()} claims were tested in {len(told)} grids: {of_fates}.\nOf {verdicts.total()} comparisons that "
-        f"the grids declare, {told_apart} are told apart, {verdicts['equal']} are equal for practical purposes, and\n"
-        f"{verdicts['cannot tell']} cannot be told, of both metrics."
-    )
-    head = ("grid", "data", "cells", "seeds", "core-hours", "not as today", "comparisons", "claims")
-    table = markdown.table(head, (folder.row for folder in grids))
-    every = "\n".join(["## The committed grids", "", GRIDS, "", *table, ""])
-    return "\n".join([beginning(told), first, "", every, *(folder.section for folder in told)])
+def page() -> str:
+    """The content of docs/claims.md: a table for the grids of one question, in which a claim is written once."""
+    grids = [grid for path in sorted(COMMITTED.iterdir()) if (grid := analysis.read(path)).meta.expects]
+    fates = Counter(fate for grid in grids for fate in grid.comparisons["outcome"] if fate)
+    lines = [HEAD.format(fates.total(), *(fates[x] for x in ("as published", "contrary", "cannot tell", "not tested")))]
+    for _, family in groupby(grids, lambda grid: grid.meta.name.partition("-")[0]):
+        names, rows = [], dict[str, list[str]]()
+        for grid in family:
+            name, found = grid.meta.name, grid.comparisons[grid.comparisons["kind"] == "claim"]
+            names.append(" ".join([f"[{name}](../results/committed/{name}/table.md)", *marks_of(name)]))
+            for row in found.to_dict("records"):
+                said, metric = grid.meta.expects[row["claim"]], grid.results.metric(row["metric"])
+                here = row["untested"] or size(metric, row["difference"], row["half_width"])
+                printed = [math.log(x) if metric.scale == "log" else x for x in said.published or ()]
+                paper = size(metric, printed[0] - printed[1]) if printed else ""
+                same = rows.setdefault(first := f"{said.claim} | {place(said.source)}", [])
+                outcome = row["outcome"] + ("" if row["declared"] == "beforehand" else ", exploratory")
+                same.append(f"{outcome} | {f'… in {name} |' if same else first} | {here} | {paper}".rstrip(" |"))
+        lines += [f"\n## {', '.join(names)}\n\n{TABLE}", *chain(*rows.values())]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    print(document(), end="")
+    print(page())

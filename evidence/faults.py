@@ -1,248 +1,130 @@
-"""Faults done to a command, for `evidence.reliability`: kills, stops, too little memory or disk, torn files.
+"""Commands that things happen to, for `evidence.reliability`, and the faults: kills, stops, too little memory or disk,
+torn files.
 
-start ──▶ Child (a fork, which runs the command) ──▶ Fault.strike after a while ──▶ how the child ended
+All commands train networks of a few thousand weights, with rungs, pruning, a confirmation, and a checkpoint at each
+report. Each runs in a fork of a process that has imported everything, and so do its workers: what it takes is its own.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import random
-import resource
 import signal
-import time
-from abc import ABC, abstractmethod
+import sys
+from contextlib import suppress
+from importlib import import_module
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from typing import ClassVar
+from typing import Any
 
-from evidence.child import Child
+import psutil
 
-MEGABYTE = 1 << 20
-GROUPS = (
-    ("/sys/fs/cgroup/memory", "memory.limit_in_bytes"),
-    ("/sys/fs/cgroup", "memory.max"),
+from ablations.engine.locks import LOCKS
+from ablations.settings.exits import outcome
+
+POINTS = (
+    *("data=mixture2d", "network=mlp", "network.width=16", "network.layers=1", "horizon=25", "training.warmup=10"),
+    *("training.report_every=10", "evaluation.rungs=2", "evaluation.exact=2", "evaluation.strata=2"),
+    *("evaluation.sets=1", "launcher.workers=1"),
 )
-"""Folders of Linux's groups of processes that share a limit of memory, with the limit's file: cgroup 1, and 2."""
-PATIENCE = 30.0
-"""Seconds before a process that is out of memory is killed."""
-ACCIDENTAL = ("search",)
-"""The commands that are spared what a stage fails by: a trial that failed so is tried again under another number, by
-which all later trials are drawn."""
-
-
-class Fault(ABC):
-    """Something that happens to a command."""
-
-    name: ClassVar[str]
-    spares: ClassVar[tuple[str, ...]] = ()
-    """The commands that it does not happen to."""
-
-    @classmethod
-    def is_possible(cls) -> bool:
-        """True where it can be done on this machine."""
-        return True
-
-    @abstractmethod
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        """Do it to a child that runs, and see that it has ended; the stage whose files it damaged, "" where none."""
-
-
-class Kill(Fault):
-    """SIGKILL of a command: it is gone between two instructions, and its workers are to end by themselves."""
-
-    name = "SIGKILL"
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        child.signal(signal.SIGKILL)
-        return ""
-
-
-class KillTree(Fault):
-    """SIGKILL of a command and its workers, as when a container or a node goes."""
-
-    name = "tree killed"
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        child.signal(signal.SIGKILL, group=True)
-        return ""
-
-
-class KillWorkers(Fault):
-    """SIGKILL of some of a command's workers, with all that train there side by side: it goes on, with others."""
-
-    name = "workers killed"
-    spares = ("grid",)
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        workers = child.processes[1:]
-        _signal(chance.sample(workers, chance.randint(1, len(workers))) if workers else [], signal.SIGKILL)
-        child.finish()
-        return ""
-
-
-class Terminate(Fault):
-    """SIGTERM, as a cluster sends it before it takes a node."""
-
-    name = "SIGTERM"
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        child.signal(signal.SIGTERM)
-        return ""
-
-
-class Interrupt(Fault):
-    """SIGINT to a command and its workers, as a terminal sends it at Ctrl-C."""
-
-    name = "Ctrl-C"
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        child.signal(signal.SIGINT, group=True)
-        return ""
-
-
-class OutOfMemory(Fault):
-    """The process may map no more than a little beyond what it has, and is killed if it does not end by that.
-
-    CPython waits for ever for a thread that had no memory to begin with.
-    """
-
-    name = "out of memory"
-    spares = ACCIDENTAL
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        more = chance.randrange(8) * MEGABYTE
-        for pid in child.processes:
-            _limit(pid, resource.RLIMIT_AS, _mapped(pid) + more)
-        if not child.wait(PATIENCE):
-            child.signal(signal.SIGKILL, group=True)
-        return ""
-
-
-class OutOfMemoryKiller(Fault):
-    """The process may use no more than a little memory beyond what it has, and the kernel kills it when it does.
-
-    That is a SIGKILL at a moment at which it asked for memory: what a container or a node that is full does. It takes
-    a control group of its own, which not everyone may make.
-    """
-
-    name = "OOM killer"
-
-    @classmethod
-    def is_possible(cls) -> bool:
-        group = _memory_group(MEGABYTE)
-        if group is not None:
-            group.rmdir()
-        return group is not None
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        group = _memory_group(chance.randrange(1, 8) * MEGABYTE)
-        assert group is not None, "it is possible"
-        try:
-            for pid in child.processes:
-                with contextlib.suppress(ProcessLookupError):
-                    (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
-            if not child.wait(PATIENCE):
-                child.signal(signal.SIGKILL, group=True)
-        finally:
-            _dissolve(group)
-        return ""
-
-
-class FullDisk(Fault):
-    """No file may grow beyond a few kilobytes: writes are refused as on a full disk, by EFBIG."""
-
-    name = "full disk"
-    spares = ACCIDENTAL
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        most = chance.choice([0, 100, 4096, 20_000])
-        for pid in child.processes:
-            _limit(pid, resource.RLIMIT_FSIZE, most)
-        child.finish()
-        return ""
-
-
-class TornWrite(Fault):
-    """SIGKILL, and a file of the journal is cut or altered, as after a loss of power on a disk that lied."""
-
-    name = "torn write"
-    spares = ACCIDENTAL
-
-    def strike(self, child: Child, results: Path, chance: random.Random) -> str:
-        child.signal(signal.SIGKILL)
-        files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
-        if not files:
-            return ""
-        path = chance.choice(files)
-        content = bytearray(path.read_bytes())
-        if chance.random() < 0.5:
-            content = content[: chance.randrange(len(content))]
-        else:
-            content[chance.randrange(len(content))] ^= 1 << chance.randrange(8)
-        path.write_bytes(content)
-        return path.parent.name
-
-
-FAULTS: dict[type[Fault], int] = {
-    Kill: 30,
-    KillTree: 24,
-    KillWorkers: 54,
-    Terminate: 10,
-    Interrupt: 10,
-    OutOfMemory: 8,
-    OutOfMemoryKiller: 6,
-    FullDisk: 8,
-    TornWrite: 9,
+PAIR = (*POINTS, "parameterization=epsilon,v")
+SEARCH = (
+    *(*POINTS, "training.steps=40", "trials=4", "confirm=2", "study.startup=2", "study.pruner=median"),
+    *("schedule=log_snr_linear", "schedule.gamma_min=interval(-14,-2)", "schedule.gamma_max=interval(0,8)"),
+)
+WORKLOADS: dict[str, dict[str, tuple[str, ...]]] = {
+    "together": {"together": (*PAIR, "training.steps=40", "seeds=2", "launcher.together=4")},
+    # They share trunks, and the end of the short trainings is a rung of the long ones.
+    "shared": {name: (*PAIR, "training.rate=wsd", f"training.steps={n}") for name, n in (("short", 40), ("long", 80))},
+    "search": {"search": SEARCH},
 }
+"""Commands that begin at once in one folder of results: the words of each by the name of its own folder there."""
+HASTENED: dict[str, dict[str, Any]] = {
+    "ablations.stages.training_loop": {"CHECKPOINT_SECONDS": 0.0, "HISTORY_SECONDS": 0.0},
+    "ablations.engine.scheduler": {"POLL_SECONDS": 0.05, "ELSEWHERE_SECONDS": 0.2},
+    "ablations.driver.live": {"SECONDS": 0.2},
+    "ablations.engine.workers": {"CONTEXT": get_context("fork")},
+    "ablations.launchers.local": {"warm_up": lambda: None},
+    "ablations.driver.command": {"warm_up": lambda: None},
+    "ablations.driver.execute": {"WRITE_SECONDS": 0.5, "REST": 3, "DRAWN": 0.02},
+    "ablations.search.search": {"WRITE_SECONDS": 0.5, "REST": 3},
+    "ablations.driver.pages": {"write_pages": lambda folder: ""},
+}
+"""What a command's process has otherwise: it reports and checkpoints at each chance, and draws no pages."""
+
+
+def start_all(workload: str, results: Path) -> list[ForkProcess]:
+    """The commands of a workload, each the first process of its group; they print to a file beside the results."""
+    start = get_context("fork").Process
+    processes = [start(target=_command, args=(workload, name, results)) for name in WORKLOADS[workload]]
+    for process in processes:
+        process.start()
+        # Whoever is first makes the group: it may be signalled at once.
+        with suppress(OSError):
+            os.setpgid(process.pid or 0, process.pid or 0)
+    return processes
+
+
+def _command(workload: str, name: str, results: Path) -> None:
+    os.setpgid(0, 0)
+    # What is started in the background of a shell ignores it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with results.with_suffix(".log").open("a", encoding="utf-8", buffering=1) as sys.stdout:
+        os.dup2(sys.stdout.fileno(), 1)
+        os.dup2(sys.stdout.fileno(), 2)
+        sys.stderr = sys.stdout
+        for module, values in HASTENED.items():
+            vars(import_module(module)).update(values)
+        os.register_at_fork(after_in_child=_without_locks)
+        command = import_module("ablations.search.__main__" if workload == "search" else "ablations.run")
+        sys.exit(outcome(command.main, [*WORKLOADS[workload][name], f"name={name}", f"results={results}"]))
+
+
+def _without_locks() -> None:
+    """In a worker: close what was forked with it of the locks of its command, which no worker holds elsewhere."""
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):
+            if LOCKS in file.readlink().parts:
+                os.close(int(file.name))
+
+
+ACCIDENTAL = {"out of memory": 8, "full disk": 8, "torn write": 9}
+"""Faults that a search is spared: a trial that failed by accident is tried again under another number, by which all
+later trials are drawn."""
+FAULTS = {"SIGKILL": 30, "tree killed": 24, "workers killed": 54, "SIGTERM": 10, "Ctrl-C": 10, **ACCIDENTAL}
 """How often each happens, beside the others."""
 
 
-def _memory_group(most: int) -> Path | None:
-    """A new group of processes that may use so many bytes together; None where none can be made."""
-    for root, limit in GROUPS:
-        group = Path(root) / f"ablations-{os.getpid()}"
-        try:
-            group.mkdir()
-        except OSError:
-            continue
-        try:
-            # The file is there where the group's controller is on, and no other can be made.
-            (group / limit).write_text(str(most), encoding="ascii")
-        except OSError:
-            group.rmdir()
-            continue
-        return group
-    return None
+def strike(fault: str, pid: int, results: Path, chance: random.Random) -> str:
+    """Do it to a command, which ends at once, or by itself; the stage whose file it damaged, "" where none."""
+    command = psutil.Process(pid)
+    more, most = chance.randrange(8) << 20, chance.choice([0, 100, 4096, 20_000])
+    for process in (command, *command.children()):
+        with suppress(psutil.Error):
+            if fault == "out of memory":
+                # It may map little more than it has.
+                process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + more,) * 2)
+            elif fault == "full disk":
+                # Writes beyond a few kilobytes are refused, by EFBIG.
+                process.rlimit(psutil.RLIMIT_FSIZE, (most, most))
+            elif fault == "Ctrl-C":
+                process.send_signal(signal.SIGINT)
+            elif fault == "tree killed" or (process != command and fault == "workers killed" and chance.random() < 0.7):
+                process.kill()
+            elif process == command and fault in ("SIGKILL", "SIGTERM", "torn write"):
+                process.send_signal(signal.SIGTERM if fault == "SIGTERM" else signal.SIGKILL)
+    return torn(results, chance) if fault == "torn write" else ""
 
 
-def _dissolve(group: Path) -> None:
-    """Remove a group once its last process is gone: workers end a moment after their command."""
-    until = time.monotonic() + PATIENCE
-    while True:
-        try:
-            group.rmdir()
-            return
-        except OSError:
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.01)
-
-
-def _signal(pids: list[int], number: int) -> None:
-    for pid in pids:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
-
-
-def _limit(pid: int, what: int, most: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        resource.prlimit(pid, what, (most, most))
-
-
-def _mapped(pid: int) -> int:
-    """Bytes that a process has mapped."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
-    except (FileNotFoundError, IndexError):
-        return 0
-    return pages * resource.getpagesize()
+def torn(results: Path, chance: random.Random) -> str:
+    """Cut or alter a file of the journal, as after a loss of power on a disk that lied; the name of its stage."""
+    files = sorted(path for path in (results / ".stages").rglob("*") if path.is_file() and path.stat().st_size)
+    if not files:
+        return ""
+    path = chance.choice(files)
+    content = path.read_bytes()
+    place = chance.randrange(len(content))
+    altered = content[:place] + bytes([content[place] ^ 1 << chance.randrange(8)]) + content[place + 1 :]
+    path.write_bytes(chance.choice([content[:place], altered]))
+    return path.parent.name

@@ -1,68 +1,75 @@
-"""The findings of the committed grids, in words. It rebuilds `docs/findings.md`, and README's own findings:
+"""The tables of docs/findings.md, made of the committed grids and put into the page: python -m evidence.findings
 
-python -m evidence.findings > docs/findings.md
-python -m evidence.findings readme              # what stands in README under "What it found so far"
-
-`findings.md.jinja` has the sentences; each number in them is read from a grid's answers, and each direction is
-asserted as it is read (`committed_grid.py`). A digit of ours that is typed by hand has no place there: a test looks
-for such.
+The line `<!-- schedule, schedule-fashion -->` of the page says whose table follows it; all else is written by hand.
 """
 
-from __future__ import annotations
-
 import re
-import sys
-import textwrap
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Collection
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import pandas as pd
 
-from evidence.claims import fates_of, folders
-from evidence.committed_grid import CommittedGrid, check
+import analysis
+from analysis.answers import Analysis
+from analysis.claims import TOLD_APART, same_values
+from analysis.grid_json import MetricInfo
+from analysis.labels import Rounding, cell_name
+from analysis.schema import LIKELIHOOD
+from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST
+from evidence.freshness import COMMITTED, ROOT, marks_of
 
-PAGE, README = "findings.md.jinja", "readme.md.jinja"
-WIDTH = 138
-KEPT = ("|", "```", "!", "#", "<")
-"""The starts of blocks whose lines stay as they are."""
-
-
-def document(template: str = PAGE) -> str:
-    """A template's text, its lines filled."""
-    return "\n\n".join(wrapped(block) for block in blocks(rendered(template))) + "\n"
+PAGE = ROOT / "docs" / "findings.md"
+TABLE = re.compile(r"<!-- ([\w, -]+) -->\n(?:.+\n)*")
+HEAD = "grid | best NLL | best FID | decided\n---|---|---|---"
 
 
-def rendered(template: str) -> str:
-    """A template with all numbers in it."""
-    folder = FileSystemLoader(Path(__file__).parent)
-    environment = Environment(loader=folder, undefined=StrictUndefined, autoescape=False, trim_blocks=True)
-    fates = fates_of(folders())
-    return environment.get_template(template).render(grid=CommittedGrid, check=check, fates=fates, NLL="nll", FID="fid")
+def table(found: re.Match[str]) -> str:
+    """The table of the grids that a line of the page names."""
+    return "\n".join([f"<!-- {found[1]} -->\n{HEAD}", *map(rows, found[1].split(", ")), ""])
 
 
-def blocks(text: str) -> Iterator[str]:
-    """The blocks of a page between empty lines or before a heading; one of code is a block, whatever is in it."""
-    for part in re.split(r"(```.*?```)", text, flags=re.DOTALL):
-        each = [part] if part.startswith("```") else re.split(r"\n\s*\n|\n(?=#)", part)
-        yield from (block.strip() for block in each if block.strip())
+def rows(name: str) -> str:
+    """The rows of a grid: one, or one for each row within which it declares comparisons."""
+    grid = analysis.read(COMMITTED / name)
+    pairs = grid.comparisons[grid.comparisons["primary"]]
+    seeds = "–".join(dict.fromkeys(str(end) for end in (pairs["n"].min(), pairs["n"].max())))
+    short = [*([] if seeds == "5" else [f"{seeds} seeds"]), *marks_of(name)]
+    late = ["exploratory"] if (pairs["declared"] != "beforehand").all() else []
+    start = ", ".join([f"[{name}](../results/committed/{name}/table.md)", *short, *late])
+    metrics = [next((m for m in grid.deciding if m.decides == purpose), None) for purpose in (LIKELIHOOD, "samples")]
+    end, lines = ", ".join(decided(pairs[pairs["metric"] == m.name]) for m in metrics if m), []
+    for _, cells in grid.cells.groupby("row", sort=False):
+        if cells["cell_id"].isin([*pairs["a"], *pairs["b"]]).any():
+            row = levels(grid, cells["cell_id"].iloc[0], grid.meta.rows) if grid.meta.rows else ""
+            found = [best(grid, m, cells[cells["metric"] == m.name]) if m else "" for m in metrics]
+            lines.append(" | ".join([", ".join(filter(None, [start, row])), *found, end]).rstrip(" |"))
+            start = end = ""
+    return "\n".join(lines)
 
 
-def wrapped(block: str) -> str:
-    """A block with its lines filled; each point of a list by itself."""
-    if block.startswith(KEPT):
-        return block
-    points = re.split(r"\n(?=- )", block)
-    return "\n".join(
-        textwrap.fill(
-            " ".join(point.split()),
-            WIDTH,
-            subsequent_indent="  " if point.startswith("- ") else "",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for point in points
-    )
+def best(grid: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> str:
+    """The cell with the best mean among those that may be the best, with its interval, and the others."""
+    inner = [axis.name for axis in grid.meta.axes if axis.name not in grid.meta.rows]
+    named = {place: [levels(grid, cell, inner) for cell in own] for place, own in cells.groupby("place")["cell_id"]}
+    mean, half = cells.loc[cells["place"] == BEST, ["mean", "half_width"]].iloc[0]
+    value = Rounding.of(metric.decimals, [half]).measured(mean, half)
+    if len({same_values(grid.results, cell, metric) for cell in cells["cell_id"]}) == 1:
+        return f"all {value}"
+    others = [(word, named[place]) for word, place in (("=", AS_GOOD), ("or", MAY_BE_BEST)) if place in named]
+    told = (f"; {word} {names[0] if len(names) == 1 else len(names)}" for word, names in others)
+    return f"{named[BEST][0]}: {value}{''.join(told)}"
+
+
+def levels(grid: Analysis, cell: str, axes: Collection[str]) -> str:
+    """The levels of a cell on some axes, as a page names them."""
+    labels = zip(grid.meta.axes, grid.results.labels(cell), strict=True)
+    return cell_name((axis.label, label) for axis, label in labels if axis.name in axes)
+
+
+def decided(rows: pd.DataFrame) -> str:
+    """The comparisons that are decided, of those whose cells can differ."""
+    pairs = rows[(rows["kind"] == "comparison") & ((rows["difference"] != 0) | (rows["half_width"] != 0))]
+    return f"{pairs['verdict'].isin([*TOLD_APART, 'equal']).sum()}/{len(pairs)}"
 
 
 if __name__ == "__main__":
-    print(document(README if sys.argv[1:] == ["readme"] else PAGE), end="")
+    PAGE.write_text(TABLE.sub(table, PAGE.read_text(encoding="utf-8")), encoding="utf-8")

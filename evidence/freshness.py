@@ -2,53 +2,36 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import re
 from pathlib import Path
 
-import yaml
-
+from ablations.results.csv_text import rows_of
+from ablations.settings.grammar import load
+from analysis.files import read_json
 from analysis.schema import NUMERICS
 
 ROOT = Path(__file__).parents[1]
-COMMITTED, GRIDS = ROOT / "results" / "committed", ROOT / "ablations" / "configs" / "grid"
+COMMITTED = ROOT / "results" / "committed"
 
 
 def marks_of(name: str) -> list[str]:
     """The marks that a quote of a grid needs; none where this code gives its digits at the budget of its own file."""
-    rows = [row for row in rows_of(COMMITTED / name / "runs.csv") if not row.get("trial")]
+    rows = rows_of(COMMITTED / name / "runs.csv", ["training.steps"])
     return [*numerics_of(rows), *budget_of(name, rows)]
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """The rows of a runs.csv, as text."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def numerics_of(rows: list[dict[str, str]]) -> list[str]:
     """The mark of rows by other numerics than this code's."""
     (numerics,) = {row.get("numerics", "") for row in rows}
-    if numerics == str(NUMERICS):
-        return []
-    return [f"numerics {numerics}" if numerics else "numerics not recorded"]
+    return [] if numerics == str(NUMERICS) else [f"numerics {numerics or 'not recorded'}"]
 
 
 def budget_of(name: str, rows: list[dict[str, str]]) -> list[str]:
-    """The mark of trainings of another number of steps than the file of the grid asks for today."""
-    own = _steps_of_file(name)
-    taken = {int(row["training.steps"]) for row in rows}
-    if own is None or taken == {own}:
+    """The mark of trainings of another number of steps than the grid's own file sets for all of its cells."""
+    grid = re.search(r"\bgrid=([\w-]+)", read_json(COMMITTED / name / "grid.json")["command"])
+    own = load("grid", grid[1])["set"].get("training.steps") if grid else None
+    taken = {row["training.steps"] for row in rows}
+    if own is None or taken == {str(own)}:
         return []
-    (steps,) = taken
+    (steps,) = map(int, taken)
     return [f"{steps} of {own} steps" if steps < own else f"{steps} steps"]
-
-
-def _steps_of_file(name: str) -> int | None:
-    """The steps that all cells of a committed grid would have by its file; None where it names none for all."""
-    command = json.loads((COMMITTED / name / "grid.json").read_text(encoding="utf-8")).get("command", "")
-    (*_, grid) = re.findall(r"\bgrid=([\w-]+)", command) or [""]
-    file = GRIDS / f"{grid}.yaml"
-    steps: int | None = yaml.safe_load(file.read_text(encoding="utf-8"))["set"].get("training.steps") if grid else None
-    return steps

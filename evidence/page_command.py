@@ -1,8 +1,8 @@
-"""The command of a page that simulations or files make: the page is printed, and written where asked."""
+"""The command of a page that measurements, simulations or files make: it is printed, and written where asked."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,27 +11,24 @@ from analysis.errors import InputError
 from analysis.options import Option
 
 
-def replicates(what: str, default: int) -> Mapping[str, Option]:
-    """The number of grids that are drawn."""
-    return {"replicates": Option(what, default, int)}
-
-
 def page_command(
-    name: str, purpose: str, given: Mapping[str, Option], page: Callable[[dict[str, Any]], str], what: str = "page"
+    name: str, purpose: str, given: Mapping[str, Option], page: Callable[[dict[str, Any]], str]
 ) -> Callable[[list[str]], int]:
-    """The command of this name whose page is made of what is `given`, and which calls it `what`; its exit code."""
+    """The command of this name whose page is made of what is `given`; whole numbers must be at least 1."""
 
     def write(values: dict[str, Any]) -> None:
-        if values.get("replicates", 1) < 1:
-            raise InputError("replicates must be at least 1")
-        text = page(values)
-        print(text)
+        for key, option in given.items():
+            if option.kind is int and values[key] < 1:
+                raise InputError(f"{key} must be at least 1, got {values[key]}")
+        print(text := page(values))
         if values["out"]:
             Path(values["out"]).write_text(text + "\n", encoding="utf-8")
 
-    every = {**given, "out": Option(f"a file to write the {what} to as well")}
+    every = {**given, "out": Option("a file to write it to as well")}
+    return lambda arguments: options.run(name, purpose, every, write, arguments)
 
-    def main(arguments: list[str]) -> int:
-        return options.run(name, purpose, every, write, arguments)
 
-    return main
+def table(head: Sequence[str], rows: Iterable[Iterable[object]]) -> list[str]:
+    """The lines of a table in Markdown."""
+    first, *others = (f"| {' | '.join(map(str, cells))} |" for cells in (head, *rows))
+    return [first, "|---" * len(head) + "|", *others]

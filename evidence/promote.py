@@ -5,32 +5,27 @@
 Kept are the files that pages are made of, samples of the first seed, table.md, and the figures that a page of the
 repository shows, in 256 colours; `python -m analysis.report grid=NAME` draws all else. Nothing else writes committed
 results. `redraw=true` draws table.md and figures of committed grids anew, after the code that draws has changed, of all
-or of one. The new folder takes the old one's place at the end: whatever stops the command before leaves the old one as
-it was.
+or of one. The new folder takes the old one's place at the end: whatever stops the command before leaves the old one.
 """
 
 from __future__ import annotations
 
 import re
 import shutil
-import tempfile
-from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from ablations.engine.locks import results_lock
 from ablations.results.csv_text import rows_of
 from ablations.settings.exits import exit_code
 from analysis import options, pages
 from analysis.errors import InputError
-from analysis.figures import PICTURES
-from analysis.figures.digest import KEY
 from analysis.files import read_json
-from analysis.folders import COMMITTED, names_in, no_grid
+from analysis.folders import COMMITTED, RESULTS, names_in, no_grid
 from analysis.options import Option, folder_name
 from analysis.schema import CURVES_FILE
 
@@ -38,27 +33,23 @@ PURPOSE = "Copy your own finished run of a grid to results/committed/, where REA
 OPTIONS = {
     "grid": Option("a grid in results/ that was run to its end; with redraw=true a committed one, else all"),
     "redraw": Option("draw committed grids anew, and copy nothing", "false", choices=("true", "false")),
-    "results": Option("the results folder", "results"),
 }
 KEPT = (
-    *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "images.csv", "formulas.csv", "autoencoders.csv"),
+    *("grid.json", "runs.csv", "trials.csv", CURVES_FILE, "formulas.csv", "autoencoders.csv"),
     *("reconstructions", "strips", "samples", "figures", "table.md"),
 )
 """What is committed of a results folder, of samples and figures only some."""
 SHOWING = ("*.md", "docs/*.md", "docs/*.ipynb", "evidence/*.md", "benchmarks/*.md", "examples/**/*.md")
 """The pages that may show figures of committed grids."""
+PHOTOS = ("samples", "strips", "reconstructions")
+"""Figures of images, whose colours are kept."""
 ROOT = Path(__file__).parents[1]
-
-
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    return options.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
 
 
 def promote(given: dict[str, Any]) -> None:
     """Copy a run, or draw committed grids anew, with a line for each; InputError where there is none such."""
-    results, redraw = Path(given["results"]), given["redraw"] == "true"
-    source = results / COMMITTED if redraw else results
+    redraw = given["redraw"] == "true"
+    source = RESULTS / COMMITTED if redraw else RESULTS
     there = names_in(source)
     if not there or not (given["grid"] or redraw):
         raise InputError(f"which grid? give grid=NAME; {source}/ holds {', '.join(there) or 'none yet'}")
@@ -68,54 +59,50 @@ def promote(given: dict[str, Any]) -> None:
         with nullcontext() if redraw else results_lock(source / name):
             if not redraw:
                 check_over(source / name)
-            print(f"{put(source / name, results / COMMITTED / name)}: drawn anew from {source / name}", flush=True)
+            print(f"{put(source / name, RESULTS / COMMITTED / name)}: drawn anew from {source / name}", flush=True)
 
 
 def check_over(folder: Path) -> None:
     """InputError where a run is not complete, for a search its confirmation: its plan is not over, or some failed."""
     if (folder / "trials.csv").exists():
         folder = folder.with_name(f"{folder.name}-confirmed")
-    head = read_json(folder / "grid.json")
-    last = head.get("round") if isinstance(head, dict) else None
+    last = (read_json(folder / "grid.json") or {}).get("round")
     if last and (last.get("preliminary") or not last.get("number")):
-        raise InputError(
-            f"{folder} is at round {last.get('number')} of {last.get('of')} of its plan, and shows nothing final: give "
-            f"its command again until that is over ({head.get('command', 'unknown')})"
-        )
-    counts = Counter(row["status"] for row in rows_of(folder / "runs.csv", ("status",)))
-    if not counts or counts.keys() & {"failed", "interrupted"}:
-        ended = ", ".join(f"{many} {status}" for status, many in sorted(counts.items())) or "none"
-        raise InputError(f"{folder} is not whole (runs: {ended}): give its command again until all are finished")
+        at = f"{last.get('number')} of {last.get('of')}"
+        raise InputError(f"{folder} is at round {at} of its plan: give its command again until that is over")
+    ended = {row["status"] for row in rows_of(folder / "runs.csv", ("status",))}
+    if not ended or ended & {"failed", "interrupted"}:
+        runs = ", ".join(sorted(ended)) or "none"
+        raise InputError(f"{folder} is not whole (runs: {runs}): give its command again until all are finished")
 
 
 def put(source: Path, place: Path) -> Path:
     """Make `place` a copy of a results folder with new pages, and return it."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent, prefix=".promote-") as temporary:
-        new = Path(temporary) / place.name
-        shutil.copytree(source, new, ignore=shutil.ignore_patterns(".*"))
+    with TemporaryDirectory(dir=place.parent, prefix=".promote-") as temporary:
+        new = shutil.copytree(source, Path(temporary) / place.name, ignore=shutil.ignore_patterns(".*"))
         pages.write_pages(new)
         prune(new)
         if place.exists():
             place.rename(Path(temporary) / "replaced")
-        new.rename(place)
-    return place
+        return new.rename(place)
 
 
 def prune(folder: Path) -> None:
     """Leave of a results folder and its pages what is committed."""
-    shown, seeds = shown_figures(folder.name), read_json(folder / "grid.json")["seeds"]
+    shown, first = shown_figures(folder.name), str(read_json(folder / "grid.json")["seeds"][0])
     for path in sorted(folder.rglob("*"), reverse=True):
         part = path.relative_to(folder).parts[0]
         sheet = re.search(r"-(\d+)(?:-nearest)?$", path.stem) if part == "samples" else None
-        some = (part != "figures" or path.name in shown) and (sheet is None or int(sheet[1]) == seeds[0])
         if path.is_dir():
             if not any(path.iterdir()):
                 path.rmdir()
-        elif part not in KEPT or not some:
+        elif part not in KEPT or (part == "figures" and path.name not in shown) or (sheet and sheet[1] != first):
             path.unlink()
-        elif part == "figures" and path.stem not in PICTURES:
-            reduce(path)
+        elif part == "figures" and path.stem not in PHOTOS:
+            with Image.open(path) as image:
+                dpi, small = image.info["dpi"], image.convert("RGB").quantize(256)
+            small.save(path, dpi=dpi, optimize=True)
 
 
 def shown_figures(grid: str) -> set[str]:
@@ -124,12 +111,9 @@ def shown_figures(grid: str) -> set[str]:
     return {name for text in texts for name in re.findall(rf"results/committed/{grid}/figures/([\w.]+)", text)}
 
 
-def reduce(png: Path) -> None:
-    """Save a figure in 256 colours, with the digest of its content."""
-    with Image.open(png) as image:
-        text, dpi, small = PngInfo(), image.info["dpi"], image.convert("RGB").quantize(256)
-        text.add_text(KEY, image.info[KEY])
-    small.save(png, pnginfo=text, dpi=dpi, optimize=True)
+def main(arguments: list[str]) -> int:
+    """The command; its exit code."""
+    return options.run("evidence.promote", PURPOSE, OPTIONS, promote, arguments)
 
 
 if __name__ == "__main__":

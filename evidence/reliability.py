@@ -1,292 +1,222 @@
-"""Commands that are killed and starved, and the numbers that they end with. It rebuilds
-`evidence/reliability.md` and `evidence/reliability.csv`, which docs/running.md leans on:
+"""Commands that are killed and starved, and the numbers that they end with. It rebuilds `evidence/reliability.md`:
 
-    python -m evidence.reliability faults=1000 seed=2 out=evidence
+    python -m evidence.reliability faults=200 seed=2 out=evidence/reliability.md
 
-    unbroken  ──▶ numbers of grids and of a search that nothing happened to
-    a round   ──▶ fault, same command, fault, same command, …, until one ends well
-              ──▶ the same numbers? what was finished before a fault untouched after it? in the store once?
-
-Numbers are all that files and store hold but for what a run cost, and the digests of all tensors. Faults are drawn by a
-seed, and strike at moments drawn evenly from half of what an unbroken command takes, so that several interrupt what one
-command would do; what these were at is told. The commands are those of `workloads`.
+A round: fault, same command, fault, same command, …, until one ends well. Are its numbers those of a command that
+nothing happened to, and is what was finished before a fault untouched after it? Numbers are all that CSV files and the
+tracking store hold but costs, and the digests of all tensors. Faults are drawn by a seed, and strike at moments drawn
+evenly from half of what an unbroken command takes (`faults`).
 """
 
 from __future__ import annotations
 
-import itertools
-import json
+import hashlib
+import os
 import random
 import shutil
+import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from mmap import mmap
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
-from ablations.results.csv_text import csv_text
+from ablations.data.tensors import read_tensors
+from ablations.engine.files import kept
+from ablations.results.csv_text import rows_of
 from ablations.settings.exits import exit_code
-from analysis import options
-from analysis.errors import InputError, unknown
-from analysis.files import write_json, write_text
+from analysis.errors import InputError
 from analysis.options import Option
-from evidence.child import AT_BYTES, Child, Hung
-from evidence.ended import finished_in, made_again, numbers
-from evidence.faults import FAULTS, Fault
-from evidence.workloads import WORKLOADS, Workload, hastened, import_again, import_all, say_imported
+from evidence.faults import ACCIDENTAL, FAULTS, WORKLOADS, start_all, strike
+from evidence.page_command import page_command, table
 
 OPTIONS = {
-    "faults": Option("how many faults in all", 1000, int),
-    "seed": Option("what they and their moments are drawn by", 0, int),
-    "only": Option("the workload that they happen to: grid, together, latents, shared or search; all by default"),
-    "out": Option("a folder to write reliability.md and reliability.csv to"),
-    "keep": Option("a folder for what is left of rounds that went wrong"),
+    "faults": Option("how many faults in all", 200, int),
+    "seed": Option("what they and their moments are drawn by", 2, int),
+    "only": Option("the commands that they happen to; all by default", "all", choices=("all", *WORKLOADS)),
 }
-MOST = 10
-"""Faults in a row, at most, before a command may end."""
-ANEW = 30
-"""Rounds after which it is measured anew how long a command takes: what else the machine does changes."""
-TRIES = 3
-"""Attempts of a command that nothing happens to, to end well: the next makes anew what one has found damaged, and
-delivers to a store that was locked."""
+MOST, TRIES = 10, 3
+"""Faults in a row, at most; attempts of the command that nothing happens to, to end well: the next makes anew what one
+has found damaged."""
+LATE, PATIENCE, PROMPT = 240.0, 30.0, 10.0
+"""Seconds after which a command that should have ended is taken for hung, one without memory is killed, and a worker
+has outlived its command."""
 
 
-def main(arguments: list[str]) -> int:
-    """The command; its exit code."""
-    purpose = "Numbers of commands that faults happen to, beside those of unbroken ones."
-    return options.run("evidence.reliability", purpose, OPTIONS, measure, arguments)
+def measure(given: dict[str, Any]) -> str:
+    """Round after round; the page. InputError where any number differs."""
+    import mlflow  # noqa: F401
+    import torch
 
+    import ablations.run
+    import ablations.search.__main__  # noqa: F401
 
-def measure(given: dict[str, Any]) -> None:
-    """Round after round, print the table, and write where asked; InputError where any number differs."""
-    if given["faults"] < 1:
-        raise InputError(f"faults must be at least 1, got {given['faults']}")
-    workloads = [workload for workload in WORKLOADS if given["only"] in ("", workload.name)]
-    if not workloads:
-        raise unknown("command", given["only"], [workload.name for workload in WORKLOADS])
-    words = " ".join(f"{name}={given[name]}" for name in ("faults", "seed", "only") if given[name] != "")
-    chance = random.Random(given["seed"])
-    began = time.monotonic()
+    # A pool of threads does not outlive a fork.
+    torch.set_num_threads(1)
+    began, chance, struck, wrong, rounds = time.monotonic(), random.Random(given["seed"]), Counter[str](), [], 0
     with TemporaryDirectory() as temporary:
-        bench = Bench.prepared(Path(temporary), given["keep"], workloads)
-        while len(bench.struck) < given["faults"]:
-            if bench.rounds % ANEW == 0:
-                bench.unbroken(workloads)
-            bench.round(workloads[bench.rounds % len(workloads)], chance, given["faults"])
-            page = table(bench, words, time.monotonic() - began)
-            if given["out"]:
-                # A run of hours may be stopped too.
-                write_text(Path(given["out"]) / "reliability.md", page + "\n")
-                write_text(Path(given["out"]) / "reliability.csv", rows(bench))
-            bench.report()
-    print(page)
-    if bench.wrong:
-        raise InputError(f"{len(bench.wrong)} rounds did not end as an unbroken command does: {bench.wrong[0]}")
+        store = Path(temporary) / "mlflow.db"
+        elsewhere(stored, Path(temporary))
+        benches = [Bench(name, store) for name in WORKLOADS if given["only"] in ("all", name)]
+        while struck.total() < given["faults"]:
+            bench = benches[rounds % len(benches)]
+            found = bench.round(chance, min(chance.randint(1, MOST), given["faults"] - struck.total()), struck)
+            wrong += [f"round {rounds} ({bench.workload}): {what}" for what in found]
+            rounds += 1
+            print(f"{struck.total()} faults in {rounds} rounds, {len(wrong)} wrong", *wrong[-1:], file=sys.stderr)
+    if wrong:
+        raise InputError(f"{len(wrong)} things did not end as in an unbroken command: {wrong[0]}")
+    words = " ".join(f"{key}={given[key]}" for key in OPTIONS)
+    return page(f"{words}`, {(time.monotonic() - began) / 60:.0f} minutes", rounds, struck)
 
 
-@dataclass(frozen=True)
-class Struck:
-    """A fault that happened: in which round and workload, of which kind, after how long, and what that was at."""
+def page(command: str, rounds: int, struck: Counter[str]) -> str:
+    """How often each fault struck, and that all rounds ended with the numbers of an unbroken command."""
+    counts = "\n".join(table((*FAULTS, "all"), [(*(struck[fault] for fault in FAULTS), struck.total())]))
+    return f"""# {struck.total()} faults
 
-    round: int
-    workload: str
-    fault: str
-    seconds: float
-    moment: str
+By `python -m evidence.reliability {command}: tiny grids and a search are struck, and run to their end.
+
+**Rounds that did not end with the numbers of an unbroken command: 0 of {rounds}.** Numbers are every column of every
+CSV file but costs, what the tracking store holds, and the digests of all tensors. What was finished before a fault was
+not made again after it, unless the fault damaged it.
+
+{counts}"""
 
 
-@dataclass
+main = page_command("evidence.reliability", "Kill and starve commands; compare their numbers.", OPTIONS, measure)
+"""The command; its exit code."""
+
+
 class Bench:
-    """Rounds in a folder: what unbroken commands came to and how long they took, what happened, and what went wrong."""
+    """A workload with its unbroken numbers and seconds."""
 
-    folder: Path
-    store: Path
-    keep: Path | None = None
-    numbers: dict[str, dict[str, str]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    struck: list[Struck] = field(default_factory=list)
-    wrong: list[str] = field(default_factory=list)
-    rounds: int = 0
-    faults: list[type[Fault]] = field(default_factory=lambda: [kind for kind in FAULTS if kind.is_possible()])
-    unbroken_ones: Iterator[int] = field(default_factory=itertools.count)
+    def __init__(self, workload: str, store: Path) -> None:
+        self.workload, self.store = workload, store
+        results, began = self.fresh(), time.monotonic()
+        if any(codes := [finish(process) for process in start_all(self.workload, results)]):
+            raise InputError(f"an unbroken command ended with {codes}: {_last_lines(results)}")
+        self.seconds, self.numbers = time.monotonic() - began, elsewhere(numbers, results)
 
-    @staticmethod
-    def prepared(folder: Path, keep: str, workloads: Sequence[Workload]) -> Bench:
-        """An empty store, and all that commands import."""
-        import_all()
-        bench = Bench(folder, folder / "empty.db", Path(keep) if keep else None)
-        Child.start(lambda: _migrated(bench.store), folder / "store.log", mmap(-1, AT_BYTES)).finish()
-        bench.unbroken(workloads)
-        return bench
+    def fresh(self) -> Path:
+        """A results folder with an empty store, of a name that MLflow has not seen."""
+        results = mkdtemp(prefix=self.workload, dir=self.store.parent)
+        return Path(shutil.copy(self.store, results)).parent
 
-    def unbroken(self, workloads: Sequence[Workload]) -> None:
-        """Seconds and outcomes of commands that nothing happens to; InputError where an outcome has changed."""
-        for workload in workloads:
-            # MLflow keeps a store open: one of the same name would be read for its predecessor.
-            results = self.fresh(f"unbroken-{next(self.unbroken_ones)}")
-            began = time.monotonic()
-            if any(codes := [child.finish() for child in self.start(workload, results)]):
-                raise InputError(f"an unbroken command ended with {codes}: {_last_lines(results)}")
-            self.seconds[workload.name] = time.monotonic() - began
-            import_again(results)
-            held = self.read(results)
-            if self.numbers.setdefault(workload.name, held) != held:
-                raise InputError(f"two unbroken commands came to different numbers: {workload.name}")
-            print(f"an unbroken {workload.name} takes {self.seconds[workload.name]:.1f} s", flush=True)
-            shutil.rmtree(results)
-
-    def report(self) -> None:
-        """Say on a line how far it is."""
-        print(
-            f"{len(self.struck)} faults in {self.rounds} rounds, {len(self.wrong)} wrong", file=sys.stderr, flush=True
-        )
-
-    def fresh(self, name: str) -> Path:
-        """A results folder with an empty store."""
-        results = self.folder / name
-        results.mkdir()
-        shutil.copy(self.store, results / "mlflow.db")
-        return results
-
-    def start(self, workload: Workload, results: Path) -> list[Child]:
-        """The workload's commands, each as a process."""
-
-        def command(name: str, at: mmap) -> int:
-            hastened(at)
-            code = workload.main([*workload.commands[name], f"name={name}", f"results={results}"])
-            say_imported(results)
-            return code
-
-        places = {name: mmap(-1, AT_BYTES) for name in workload.commands}
-        log = results.with_suffix(".log")
-        return [Child.start(partial(command, name, at), log, at) for name, at in places.items()]
-
-    def read(self, results: Path) -> dict[str, str]:
-        """All numbers, read by a process of its own: what that opens is not to be forked."""
-        place = results.with_suffix(".json")
-
-        def written() -> int:
-            write_json(place, numbers(results))
-            return 0
-
-        child = Child.start(written, results.with_suffix(".log"), mmap(-1, AT_BYTES))
-        if child.finish():
-            raise InputError(f"what a command left cannot be read: {_last_lines(results)}")
-        held: dict[str, str] = json.loads(place.read_text(encoding="utf-8"))
-        place.unlink()
-        return held
-
-    def round(self, workload: Workload, chance: random.Random, most: int) -> None:
-        """Faults, and then the same command until it ends well; what differs is written down."""
-        number, results = self.rounds, self.fresh(f"round-{self.rounds}")
-        self.rounds += 1
-        wrong: list[str] = []
-        try:
-            torn = self._strike(workload, results, chance, min(chance.randint(1, MOST), most - len(self.struck)), wrong)
-            wrong += self._ended_badly(workload, results)
-            wrong += self._differences(workload, results, torn)
-        except (Hung, InputError) as error:
-            wrong.append(str(error))
-        if wrong:
-            self.wrong.append(f"round {number} ({workload.name}): {'; '.join(wrong)}")
-            print(self.wrong[-1], flush=True)
-            if self.keep is not None:
-                shutil.copytree(results, self.keep / results.name)
-                shutil.copy(results.with_suffix(".log"), self.keep)
-        shutil.rmtree(results)
-        results.with_suffix(".log").unlink()
-
-    def _strike(
-        self, workload: Workload, results: Path, chance: random.Random, count: int, wrong: list[str]
-    ) -> set[str]:
-        """So many faults, or fewer where a command ends before; the stages whose files they damaged.
-
-        What finished before one of them and was made again after it is added to what is wrong.
-        """
-        torn: set[str] = set()
-        begun: list[Child] = []
-        finished: dict[str, tuple[int, int]] = {}
-        kinds = [kind for kind in self.faults if workload.name not in kind.spares]
-        for _ in range(count):
-            fault = chance.choices(kinds, [FAULTS[kind] for kind in kinds])[0]()
-            children = self.start(workload, results)
-            moment = chance.uniform(0, self.seconds[workload.name] / 2)
-            for child in children:
-                child.wait(moment / len(children))
-            running = [child for child in children if not child.ended]
-            if not running:
+    def round(self, chance: random.Random, count: int, struck: Counter[str]) -> list[str]:
+        """So many faults, and then the same command until it ends well; what is wrong then."""
+        results, torn, wrong, begun = self.fresh(), set[str](), list[str](), list[ForkProcess]()
+        before: dict[str, tuple[int, int]] = {}
+        kinds = [fault for fault in FAULTS if self.workload != "search" or fault not in ACCIDENTAL]
+        for fault in chance.choices(kinds, [FAULTS[fault] for fault in kinds], k=count):
+            begun += (processes := start_all(self.workload, results))
+            until = time.monotonic() + chance.uniform(0, self.seconds / 2)
+            for process in processes:
+                process.join(max(until - time.monotonic(), 0))
+            running = [process for process in processes if process.is_alive()]
+            for process in chance.sample(running, chance.randint(1, len(running))) if running else []:
+                torn |= {strike(fault, process.pid or 0, results, chance)} - {""}
+            struck[fault] += bool(running)
+            for process in processes:
+                finish(process, patient=fault == "out of memory")
+            wrong += made_again(before, now := finished_in(results), torn)
+            before = now
+        for _ in range(TRIES):
+            begun += (processes := start_all(self.workload, results))
+            if not any(codes := [finish(process) for process in processes]):
                 break
-            struck = chance.sample(running, chance.randint(1, len(running)))
-            self.struck.append(Struck(self.rounds - 1, workload.name, fault.name, moment, struck[0].moment))
-            torn |= {fault.strike(child, results, chance) for child in struck if not child.ended} - {""}
-            for child in children:
-                child.finish()
-            begun += children
-            now = finished_in(results)
-            wrong += made_again(finished, now, torn)
-            finished = now
-        wrong += ["a worker outlived its command" for child in begun if child.is_survived()]
-        return torn
-
-    def _ended_badly(self, workload: Workload, results: Path) -> list[str]:
-        """The bad end of a command that nothing happens to, where it has one."""
-        codes: list[list[int]] = []
-        while len(codes) < TRIES and (not codes or any(codes[-1])):
-            codes.append([child.finish() for child in self.start(workload, results)])
-        why = f"the command that nothing happened to ended with {codes}: {_last_lines(results)}"
-        return [why] if any(codes[-1]) else []
-
-    def _differences(self, workload: Workload, results: Path, torn: set[str]) -> list[str]:
-        """The numbers that are not those of an unbroken command, by name.
-
-        A file that was torn after its last reader is seen by the next, and not before: those are left out.
-        """
-        held, expected = self.read(results), self.numbers[workload.name]
-        seen = [name for name in held | expected if name.partition("/")[0] not in torn]
-        return [name for name in seen if held.get(name) != expected.get(name)]
+        else:
+            wrong.append(f"the last command ended with {codes}: {_last_lines(results)}")
+        held = elsewhere(numbers, results)
+        wrong += ["a worker outlived its command" for process in begun if is_survived(process.pid or 0)]
+        # A file that was torn after its last reader is seen by the next, and not before.
+        seen = [name for name in held | self.numbers if name.partition("/")[0] not in torn]
+        shutil.rmtree(results)
+        return wrong + [name for name in seen if held.get(name) != self.numbers.get(name)]
 
 
-def table(bench: Bench, command: str, seconds: float) -> str:
-    """The page: how often each fault struck what, and how many rounds ended with other numbers."""
-    moments = sorted({struck.moment for struck in bench.struck})
-    counts = Counter((struck.fault, struck.moment) for struck in bench.struck)
-    faults = [kind.name for kind in bench.faults]
-    lines = [
-        f"`python -m evidence.reliability {command}`: {len(bench.struck)} faults in {bench.rounds} rounds, "
-        f"{seconds / 60:.0f} minutes.",
-        "",
-        f"**Rounds that did not end with the numbers of an unbroken command: {len(bench.wrong)} of {bench.rounds}.** "
-        "Numbers are every column of every CSV file but costs, what the tracking store holds, and the digests of all "
-        "tensors; what was finished before a fault was not made again after it, unless the fault damaged it.",
-        "",
-        f"| while at | {' | '.join(faults)} | all |",
-        f"|---|{'---:|' * (len(faults) + 1)}",
-    ]
-    for moment in moments:
-        of = [counts[fault, moment] for fault in faults]
-        lines.append(f"| {moment} | {' | '.join(map(str, of))} | {sum(of)} |")
-    of = [sum(counts[fault, moment] for moment in moments) for fault in faults]
-    return "\n".join([*lines, f"| all | {' | '.join(map(str, of))} | {sum(of)} |"])
+def finish(process: ForkProcess, patient: bool = False) -> int:
+    """The exit code of a command; InputError where it does not end. CPython waits for ever for a thread that had no
+    memory to begin with: there it is killed."""
+    process.join(PATIENCE if patient else LATE)
+    if process.is_alive():
+        os.killpg(process.pid or 0, signal.SIGKILL)
+        process.join()
+        if not patient:
+            raise InputError(f"a command that was to end did not for {LATE:g} s")
+    return process.exitcode or 0
 
 
-def rows(bench: Bench) -> str:
-    """A row per fault."""
-    return csv_text(
-        ["round", "workload", "fault", "seconds", "moment"],
-        [{**asdict(struck), "seconds": f"{struck.seconds:.3f}"} for struck in bench.struck],
-    )
+def is_survived(group: int) -> bool:
+    """True where a worker of a command still runs a while after it has ended."""
+    with suppress(ProcessLookupError):
+        for _ in range(round(100 * PROMPT)):
+            os.killpg(group, 0)
+            time.sleep(0.01)
+        os.killpg(group, signal.SIGKILL)
+        return True
+    return False
 
 
-def _migrated(store: Path) -> int:
-    import mlflow
+def finished_in(results: Path) -> dict[str, tuple[int, int]]:
+    """Inode and time of each finished stage's result, which tell it from another in its place."""
+    files = {path.parent.name: path.stat() for path in results.glob(".stages/*/result.json")}
+    return {stage: (file.st_ino, file.st_mtime_ns) for stage, file in files.items()}
 
-    mlflow.MlflowClient(f"sqlite:///{store}").search_experiments()
-    return 0
+
+def made_again(before: dict[str, tuple[int, int]], now: dict[str, tuple[int, int]], torn: set[str]) -> list[str]:
+    """Stages that were finished before a fault and are not, or otherwise, but for those of which a file was torn."""
+    changed = [stage for stage, result in before.items() if now.get(stage) != result and stage not in torn]
+    return [f"finished stages were made again: {', '.join(changed)}"] if changed else []
+
+
+def numbers(results: Path) -> dict[str, str]:
+    """All that files and store hold but for costs, by name: each CSV file, each file of tensors, all runs."""
+    files = {path: without_costs(path) for path in sorted(results.glob("[!.]*/*.csv"))}
+    tensors = {path: _digest(path) for folder in sorted(results.glob(".stages/*")) for path in kept(folder)}
+    held = {f"{path.parent.name}/{path.name}": text for path, text in (files | tensors).items()}
+    return held | {"the store": "\n".join(stored(results))}
+
+
+def _digest(path: Path) -> str:
+    try:
+        tensors, _ = read_tensors(path)
+    except Exception as error:
+        return f"unreadable: {error}"
+    return hashlib.sha256(repr({name: tensors[name].tolist() for name in sorted(tensors)}).encode()).hexdigest()
+
+
+def stored(results: Path) -> list[str]:
+    """What each run of the store is of, its status, and all points of its metrics but costs."""
+    from mlflow import MlflowClient
+
+    client, lines = MlflowClient(f"sqlite:///{results / 'mlflow.db'}"), []
+    for experiment in client.search_experiments():
+        for run in client.search_runs([experiment.experiment_id]):
+            tags = [run.data.tags.get(key, "") for key in ("kind", "cell_id", "seed", "trial")]
+            names = [key for key in sorted(run.data.metrics) if not key.startswith(("cost/", "system/"))]
+            histories = ((key, client.get_metric_history(run.info.run_id, key)) for key in names)
+            points = {key: sorted((point.step, point.value) for point in history) for key, history in histories}
+            lines.append(f"{experiment.name} {tags} {run.info.status} {points}")
+    return sorted(lines)
+
+
+def without_costs(path: Path) -> str:
+    """A CSV file without what its runs cost, and which code made it."""
+    rows, costs = rows_of(path, ()), ("code", "seconds", "first_result", "cost/")
+    return "\n".join(str({key: text for key, text in row.items() if not key.startswith(costs)}) for row in rows)
+
+
+def elsewhere(work: Callable[[Path], Any], path: Path) -> Any:
+    """Do it in a process of its own: what that opens is not to be forked."""
+    with ProcessPoolExecutor(1, get_context("fork")) as process:
+        return process.submit(work, path).result()
 
 
 def _last_lines(results: Path) -> str:

@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 
 from analysis.schema import NUMERICS
-from evidence.committed_grid import CommittedGrid
 from evidence.freshness import COMMITTED, budget_of, marks_of, numerics_of
-from tests.test_readme import SECTION
+from tests.evidence.test_findings import QUOTED
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GRIDS = {path.parent.name for path in COMMITTED.glob("*/grid.json")}
-TEMPLATE = ROOT / "evidence" / "readme.md.jinja"
-BY_SENTENCE = {("README.md", SECTION): set(re.findall(r'grid\("([\w-]+)"\)', TEMPLATE.read_text(encoding="utf-8")))}
-"""The grids that a section quotes without a link to them: those of `evidence/readme.md.jinja`."""
+BY_SENTENCE = {("README.md", "## What it found so far"): {name + end for name in QUOTED for end in ("", "-fashion")}}
+"""The grids that a section quotes without a link to them."""
 
 
 def sections(page: Path) -> list[tuple[str, str]]:
@@ -74,9 +72,3 @@ def test_a_grid_of_other_steps_than_its_own_needs_a_mark():
     assert budget_of("steps", [{"training.steps": "750"}] * 2) == ["750 of 1500 steps"]
     assert "4000 steps" in marks_of("parameterization-long")
     assert not [mark for mark in marks_of("steps") if "steps" in mark]
-
-
-def test_a_grid_that_was_declared_after_its_results_is_called_exploratory():
-    assert CommittedGrid("steps").marks == ", exploratory"
-    assert not CommittedGrid("objective").exploratory
-    assert CommittedGrid("edm").marks == ""

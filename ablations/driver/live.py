@@ -61,7 +61,7 @@ def watched_in(plan: Plan, journal: Journal, folder: Path) -> list[Watched]:
     def cell(item: Run) -> Tracked:
         row = {name: str(value) for name, value in record(item, journal).row().items()}
         row |= {"status": RUNNING, "reason": "", "data_digest": item.digest}
-        return cell_run(row, item.name, "", request, folder)
+        return cell_run(row, item.name, request, folder)
 
     return [
         Watched(

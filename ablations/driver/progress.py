@@ -20,8 +20,8 @@ from ablations.engine.journal import Journal
 from ablations.engine.stage import Event
 from ablations.stages.artifacts import read_history
 from ablations.stages.stage import Stage
+from analysis.errors import line
 from analysis.labels import Rounding
-from analysis.plain import line
 
 LINE_SECONDS = 30.0
 """Seconds between two lines where there is no terminal."""

@@ -4,8 +4,8 @@
     seeds=auto    at each look, which of the comparisons that the grid declares (`Meta.declared`) are over; a comparison
                   that is over stays so, and cells that no open comparison needs stop
 
-A decision is read from files like those of the grid's results (`analysis.interim`), and depends only on the journal: so
-a command that is given again decides the same, and so does whoever reads its results.
+A decision is read from files like those of the grid's results (`analysis.sequential`), and depends only on the journal:
+so a command that is given again decides the same, and so does whoever reads its results.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import record
 from analysis.errors import InputError
 from analysis.grid_json import Meta, parse_meta
-from analysis.interim import Progress, progress
 from analysis.labels import some
+from analysis.sequential import Progress, progress
 
 
 def fixed(plan: Plan) -> Iterator[Plan]:

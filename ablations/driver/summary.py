@@ -10,9 +10,8 @@ from ablations.driver.progress import minutes
 from ablations.driver.sequential import Looks
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
-from analysis.errors import alternatives
+from analysis.errors import alternatives, line
 from analysis.labels import counted
-from analysis.plain import line
 
 
 def beginning(plan: Plan, declared: Looks | None, journal: Journal) -> list[str]:

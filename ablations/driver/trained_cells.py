@@ -19,10 +19,9 @@ from ablations.stages.artifacts import WEIGHTS
 from ablations.stages.graph import parts_of
 from ablations.stages.restore import Model
 from ablations.stages.samples import Guided, load_guided
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
 from analysis.folders import COMMITTED
-from analysis.schema import TRIAL
+from analysis.frames import read_csv
 from diffusion_core.precision import Precision
 
 
@@ -45,7 +44,7 @@ def _rows_of(cell: str, results: Path) -> list[dict[str, str]]:
     columns = ("cell_id", "seed", "status", "training_id")
     tables = [read_csv(path, columns).assign(grid=path.parent.name) for path in sorted(results.glob("*/runs.csv"))]
     rows = [{str(k): str(v) for k, v in row.items()} for table in tables for row in table.to_dict("records")]
-    return [row for row in rows if row["cell_id"].startswith(cell) and not row.get(TRIAL)]
+    return [row for row in rows if row["cell_id"].startswith(cell)]
 
 
 def cell_in(row: dict[str, str]) -> Cell:

@@ -133,6 +133,7 @@ class GridFile(BaseModel):
     baseline: dict[str, LevelName] = {}
     primary: list[PrimarySpec] = []
     relevant: dict[str, Difference] = {}
+    scale: dict[str, Literal["linear", "log"]] = {}
     seeds: int | Literal["auto"] = 5
     layout: str = "general"
     footnotes: list[str] = []

@@ -52,9 +52,11 @@ def read(name: str) -> GridFile:
         others = [claim.than, *([claim.since] if claim.since else [])]
         if any(other.items() <= claim.better.items() for other in others):
             raise InputError(f"{where}: expects compares {claim.better} with itself: {claim.claim!r}")
-    for metric in file.relevant:
+    for metric in (*file.relevant, *file.scale):
         if metric not in directed():
-            raise unknown(f"metric with a relevant difference in {where}", metric, directed())
+            raise unknown(f"metric with a relevant difference or a scale in {where}", metric, directed())
+    for metric in file.scale.keys() - file.relevant.keys():
+        raise InputError(f"{where} declares a scale of {metric}: give the difference that matters on it, relevant, too")
     _check_primary(where, file)
     for column in file.columns:
         if column not in column_names():

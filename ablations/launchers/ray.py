@@ -34,8 +34,8 @@ from diffusion_core.precision import Asked, Precision, resolve_precision
 
 @dataclass(frozen=True)
 class Ray(Launcher):
-    """Nodes of a cluster, named as docs/ray.md says: as many stages at a time as its CPUs and GPUs hold, and more once
-    a node joins. A stage has `gpus_per_cell` of a GPU: with 0.25 each runs four at a time."""
+    """Nodes of a cluster, named as docs/scale.md says: as many stages at a time as its CPUs and GPUs hold, and more
+    once a node joins. A stage has `gpus_per_cell` of a GPU: with 0.25 each runs four at a time."""
 
     address: str = "auto"
     gpus_per_cell: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -74,7 +74,7 @@ def connected(address: str) -> Any:
     try:
         ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
-        raise InputError(f"no Ray cluster at launcher.address={address} (docs/ray.md starts one): {error}") from error
+        raise InputError(f"no Ray cluster at launcher.address={address} (docs/scale.md starts one): {error}") from error
     # Ray takes SIGTERM, which stops like Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     return ray
@@ -119,7 +119,7 @@ class RayWorkers(Workers):
         try:
             return stage_id, self.ray.get(reference)
         except self.ray.exceptions.RayTaskError as error:
-            raise InputError(f"a worker of Ray could not begin (docs/ray.md): {error.cause}") from error
+            raise InputError(f"a worker of Ray could not begin (docs/scale.md): {error.cause}") from error
         except self.ray.exceptions.RayError:
             return stage_id, DIED
 

@@ -10,9 +10,7 @@ from typing import Any
 import pandas as pd
 
 from ablations.engine.journal import Curves
-from analysis.csv_files import read_csv
-from analysis.curves import is_kept
-from analysis.guarded import guarded
+from analysis.frames import is_kept, read_csv
 from analysis.schema import CURVES, FORMULA_CURVES
 
 MOST_POINTS, EARLY = 250, 50
@@ -35,11 +33,8 @@ def number(value: float) -> str:
 
 
 def csv_text(columns: Sequence[str], lines: Iterable[dict[str, Any]]) -> str:
-    """Lines as CSV, empty where a line lacks a column; values that a spreadsheet would execute are made harmless."""
-    table = pd.DataFrame(lines, columns=list(columns), dtype=object).rename(columns=guarded)
-    safe = table.map(lambda value: guarded(value) if isinstance(value, str) else value)
-    # At a carriage return, which is quoted for the sake of this line end, spreadsheets begin a row.
-    return safe.to_csv(index=False, lineterminator="\r\n").replace("\r\n", "\n")
+    """Lines as CSV, empty where a line lacks a column."""
+    return pd.DataFrame(lines, columns=list(columns), dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def curve_frame(curves: Mapping[tuple[str, int], Curves]) -> pd.DataFrame:

@@ -4,7 +4,6 @@
                    stages that it needs; and what was declared to be compared, and when, which no journal has
     runs.csv       a row per cell and seed: status, what made it, levels, every choice, every metric
     curves.parquet (cell_id, seed, curve, x, y): log-SNR, weight and bound per t, curves over training
-    images.csv     (cell_id, seed, metric, 0, 1, …): bits/dim of each test image
     samples/       a sheet per cell and seed; the training images nearest to the first of a cell's; held-out data
 
 and where cells diffuse in latents
@@ -19,12 +18,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from itertools import product
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import Tensor
 
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
@@ -32,11 +27,11 @@ from ablations.results import autoencoders
 from ablations.results.csv_text import csv_text, curve_frame, number, union
 from ablations.results.records import Record
 from ablations.results.sample_sheets import write_nearest, write_sheet
-from ablations.stages.artifacts import PER_IMAGE, SAMPLES, read_artifact
-from analysis.curves import write_curves
+from ablations.stages.artifacts import SAMPLES, read_artifact
 from analysis.errors import InputError
 from analysis.files import read_json, utc_now, write_json, write_text
-from analysis.schema import DECLARATIONS, HELD_OUT, KEYS, NEAREST
+from analysis.frames import write_curves
+from analysis.schema import DECLARATIONS, HELD_OUT, NEAREST
 
 SAID: dict[str, Any] = {"baseline": {}, "primary": [], "expects": []}
 """The keys of grid.json that declare comparisons and papers' claims → their values where nothing is declared."""
@@ -51,9 +46,8 @@ def write_results(folder: Path, head: dict[str, Any], records: Sequence[Record],
 
 
 def write_frames(folder: Path, head: dict[str, Any], records: Sequence[Record], journal: Journal) -> None:
-    """Write the files of numbers (images.csv, runs.csv, curves.parquet, grid.json) without autoencoders."""
+    """Write the files of numbers (runs.csv, curves.parquet, grid.json) without autoencoders."""
     curves = {(r.run.cell_id, r.run.cell.seed): r.curves for r in records}
-    write_text(folder / "images.csv", images_csv(records, journal))
     write_text(folder / "runs.csv", runs_csv(records))
     write_curves(folder, curve_frame(curves | autoencoders.curves(records, journal)))
     write_json(folder / "grid.json", head)
@@ -63,21 +57,6 @@ def runs_csv(records: Sequence[Record]) -> str:
     """A row per record, metrics last; a column that a row lacks is empty there."""
     rows = [record.row() | {name: number(value) for name, value in record.metrics.items()} for record in records]
     return csv_text(sorted(union(rows), key=lambda name: ("/" in name, name if "/" in name else "")), rows)
-
-
-def images_csv(records: Sequence[Record], journal: Journal) -> str:
-    """A row per finished record and likelihood on the test split, a column per image: the sum of its terms."""
-    rows = []
-    for record in (record for record in records if record.status == "finished"):
-        key = {"cell_id": record.run.cell_id, "seed": record.run.cell.seed}
-        bounds = (stage.id for stage in record.run.stages if stage.kind == "bound" and stage.held_out == "test")
-        for stage_id, (metric, file) in product(bounds, PER_IMAGE.items()):
-            if metric in record.metrics and journal.has(stage_id, file):
-                tensors, _ = read_artifact(journal.folder(stage_id), file)
-                total: Tensor = sum(tensors.values(), start=torch.zeros((), dtype=torch.float64))
-                values = {str(i): f"{value:.6g}" for i, value in enumerate(total.tolist())}
-                rows.append(key | {"metric": metric} | values)
-    return csv_text(union([dict.fromkeys(KEYS), *rows]), rows)
 
 
 def write_samples(folder: Path, records: Sequence[Record], journal: Journal, data: Data) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ablations.data.base import Data
@@ -55,6 +55,11 @@ def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
+def _scaled(grid: Grid, metric: MetricColumn) -> MetricColumn:
+    """The metric on the scale that the grid's file declares for it."""
+    return replace(metric, scale=grid.file.scale.get(metric.kind, metric.scale)) if metric.sign else metric
+
+
 def head_of(
     grid: Grid, runs: list[Run], data: Data, floor: Result | None, provenance: dict[str, Any]
 ) -> dict[str, Any]:
@@ -89,7 +94,7 @@ def head_of(
         "baseline": grid.file.baseline,
         "primary": [asdict(pair.meant) for pair in grid.file.primary],
         "relevant": grid.file.relevant,
-        "metrics": [metric.shown(counts=n * sets) for metric in metrics],
+        "metrics": [_scaled(grid, metric).shown(counts=n * sets) for metric in metrics],
         "floors": {name: {"label": f"held-out {kind}, n = {n}", "value": value} for name, value in known.items()},
         "baselines": {metric.name: codes for metric in metrics if metric.is_likelihood},
         "decoder": decoder(data, runs),
@@ -99,8 +104,6 @@ def head_of(
         "quality_sets": sets,
         "seeds": grid.seeds,
         "horizon": cell.horizon,
-        "own_steps": grid.file.set.get("training.steps"),
-        "own_seeds": None if grid.file.seeds == "auto" else grid.file.seeds,
         "rungs": max(item.cell.evaluation.rungs for item in runs),
         "footnotes": [*grid.file.footnotes, *warned],
         "expects": [claim.model_dump() for claim in grid.file.expects],

@@ -36,8 +36,8 @@ from ablations.stages.stage import Stage
 from ablations.tracking.mlflow_runs import trial_run
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_views import view_of_search
-from analysis.curves import write_curves
 from analysis.files import write_json, write_text
+from analysis.frames import write_curves
 from analysis.schema import SEARCH, TRIAL, TRIALS
 
 STATUSES = {TrialState.COMPLETE: "finished", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed"}

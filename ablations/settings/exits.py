@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ablations.settings.plugins.packages import complaints
 from analysis import shell
-from analysis.plain import line
+from analysis.errors import line
 
 
 def exit_code(main: Callable[[list[str]], int]) -> int:

@@ -132,7 +132,7 @@ NOTES = {
     "mnist": "MNIST itself is your own images in folders: data=folder data.root=DIR",
     "cifar100": "other images are your own, in folders: data=folder data.root=DIR",
     "resume": "a command that was stopped continues when it is given again",
-    "slurm": "start Ray within the job, docs/ray.md shows how",
+    "slurm": "start Ray within the job, docs/scale.md shows how",
     "fid": "it is measured of all samples",
     "wandb": "runs go to MLflow, wherever tracking.uri says, and results to files",
 }

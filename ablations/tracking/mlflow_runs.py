@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from ablations.results import autoencoders
-from ablations.results.csv_text import csv_text, rows_of
+from ablations.results.csv_text import rows_of
 from ablations.tracking.mlflow_images import RECONSTRUCTIONS, SAMPLES
 from ablations.tracking.mlflow_origin import SOURCE, source_of
-from analysis.curves import check_curves, read_curves
 from analysis.errors import InputError
 from analysis.files import read_json
+from analysis.frames import check_curves, read_curves
 from analysis.labels import cell_name
-from analysis.schema import FIXED, KEYS, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
+from analysis.schema import FIXED, LATENT, OVER_STEPS, RUNG, SEARCH, TRACEBACK, TRIAL, TRIALS, VERSIONS
 
 CELL = "cell"
 """The kind of a run that is a cell at a seed."""
@@ -29,8 +29,6 @@ REQUEST = "request"
 """The tag that distinguishes the runs of one request from others in the experiment."""
 LEVELS = "levels"
 """The tag with a cell's levels, as a command line writes them."""
-IMAGES = "images"
-"""The tag of a run that has images.csv: the number of images."""
 TAGS = (*FIXED, TRACEBACK, *LATENT, *VERSIONS)
 """The columns of runs.csv that become tags of a run, and not parameters."""
 LONGEST = 5000
@@ -64,7 +62,6 @@ class Tracked:
     params: dict[str, str]
     metrics: dict[str, float]
     curves: Curve = field(default_factory=list)
-    images: str = ""
     sheet: Path | None = None
     lines: frozenset[str] = frozenset()
 
@@ -76,7 +73,7 @@ class Tracked:
         # These lie elsewhere than in a folder without rungs; all other runs keep the digest of an earlier version.
         ends = sorted(self.lines & self.metrics.keys() - self.at_rungs)
         fields += [ends] if ends else []
-        text = json.dumps(fields, sort_keys=True) + self.images
+        text = json.dumps(fields, sort_keys=True)
         return hashlib.sha256(text.encode() + sheet).hexdigest()[:16]
 
     @property
@@ -142,13 +139,10 @@ def tracked_runs(folder: Path) -> list[Tracked]:
     check_curves(folder, head.get("command"))
     rows = (_rows_if_there if SEARCH in head else rows_of)(folder / "runs.csv", FIXED)
     request, study = request_of(head), study_in(head)
-    curves, images = _curves_in(folder), defaultdict(list)
-    for row in _rows_if_there(folder / "images.csv", KEYS):
-        images[key_of(row)].append(row)
-    cells = [row for row in rows if not row.get(TRIAL)]
-    tried = [row for row in rows if row.get(TRIAL)] or _rows_if_there(folder / TRIALS, (TRIAL, "cell_id", "status"))
+    curves = _curves_in(folder)
+    tried = _rows_if_there(folder / TRIALS, (TRIAL, "cell_id", "status"))
     trials = [row for row in tried if row["status"] != RUNNING]
-    found = [cell_run(row, name_in(head, row), _text_of(images[key_of(row)]), request, folder, study) for row in cells]
+    found = [cell_run(row, name_in(head, row), request, folder, study) for row in rows]
     return [
         *(replace(run, curves=curves[key_of(run.tags)]) for run in found),
         *(_trials(trials, head[SEARCH], folder, curves) if trials else []),
@@ -184,12 +178,6 @@ def _curves_in(folder: Path) -> dict[tuple[str, str], Curve]:
     return found
 
 
-def _text_of(images: list[dict[str, str]]) -> str:
-    """A run's own rows of images.csv, as CSV without the key; "" where it has none."""
-    columns = [name for name in (images or [{}])[0] if name not in ("cell_id", "seed")]
-    return csv_text(columns, [{name: row[name] for name in columns} for row in images]) if images else ""
-
-
 def _rows_if_there(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     return rows_of(path, columns) if path.is_file() else []
 
@@ -205,22 +193,19 @@ def _label_of(axis: Mapping[str, Any], name: str) -> str:
     return next((str(level["label"]) for level in axis["levels"] if level["name"] == name), name)
 
 
-def cell_run(row: dict[str, str], name: str, images: str, request: str, folder: Path, study: str = "") -> Tracked:
-    """A row of runs.csv as a run of this name, with its own images.csv (which may be empty) and its sheet of samples;
-    `study` is the search that it confirms."""
+def cell_run(row: dict[str, str], name: str, request: str, folder: Path, study: str = "") -> Tracked:
+    """A row of runs.csv as a run of this name, with its sheet of samples; `study` is the search that it confirms."""
     levels = [f"{key.removeprefix(_AXIS)}={level}" for key, level in row.items() if key.startswith(_AXIS) and level]
     more = (
         {REQUEST: request}
         | ({STUDY: study, SOURCE: "ablations.search"} if study else {})
         | ({LEVELS: " ".join(levels)[:LONGEST]} if levels else {})
     )
-    more |= {IMAGES: str(len(images.splitlines()) - 1)} if images else {}
     sheets = [folder / "samples" / f"{row['cell_id']}-{row['seed']}.{suffix}" for suffix in ("png", "csv")]
     return Tracked(
         _tags(CELL, folder, row, TAGS) | more,
-        _params(name, row, (*TAGS, TRIAL)),
+        _params(name, row, TAGS),
         metrics_of(row, folder / "runs.csv"),
-        images=images,
         sheet=next((sheet for sheet in sheets if sheet.exists()), None),
     )
 

@@ -1,13 +1,12 @@
 """MLflow: the runs of results/<grid>/ as flat runs, to browse. Only the driver writes here, and only from those files.
 
 An experiment is a grid; a run is a cell at a seed, with every choice as a parameter, every metric, the training curves
-over steps, what each test image costs, samples over steps, its data set, and tags by which the UI groups and readers
-pick. An autoencoder that cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary
-run carries all other files of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of
-its content, so publishing can be repeated: what is there is left, what lacks something is completed, what is stale is
-replaced. One that was shown while it ran is completed, and one that was stopped taken up. The experiment is described
-by its question and what was found, and stores the views that links open (`mlflow_views`). Where all of it is stands in
-the folder's tracking.json.
+over steps, samples over steps, its data set, and tags by which the UI groups and readers pick. An autoencoder that
+cells share is a run of its own (kind = autoencoder), with its reconstructions. One summary run carries all other files
+of the folder: tables, figures, report. A run is known by (cell_id, seed) and by a digest of its content, so publishing
+can be repeated: what is there is left, what lacks something is completed, what is stale is replaced. One that was shown
+while it ran is completed, and one that was stopped taken up. The experiment is described by its question and what was
+found, and stores the views that links open (`mlflow_views`). Where all of it is stands in the folder's tracking.json.
 """
 
 from __future__ import annotations

@@ -181,8 +181,6 @@ def complete(client: MlflowClient, there: Run, run: Tracked) -> None:
     points = points_of(run, began)
     had = steps_in(client, there, {metric_of(name) for name, *_ in run.curves})
     send(client, run_id, [point for point in points if _is_news(point, run, had.get((point.key, point.step)))])
-    if run.images:
-        client.log_text(run_id, run.images, "images.csv")
     if run.sheet is not None:
         log_sheet(client, run_id, run.sheet, run.picture, last_step(run))
     describe(client, there, run, run.content)

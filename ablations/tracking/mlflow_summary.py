@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_stored import anew, is_gone
+from analysis import read
 from analysis.errors import InputError
-from analysis.files import read_json, whole_files
-from analysis.plain import in_markdown
+from analysis.files import whole_files
+from analysis.labels import in_markdown
+from analysis.words import answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -54,12 +56,11 @@ def described(there: Mapping[str, str], note: str, question: str, *, answered: b
 
 
 def said_in(folder: Path) -> list[str]:
-    """The answers on a results folder's pages, a sentence for each metric; none where there are none."""
+    """The answers of a results folder, a sentence for each metric; none where it cannot be read: the files are there to
+    be looked at."""
     try:
-        answers = read_json(folder / "answers.json")
-        return [str(headline["sentence"]) for headline in (answers or {}).get("headlines", [])]
-    except (InputError, AttributeError, KeyError, TypeError):
-        # They are damaged, or of another version: the files are there to be looked at.
+        return answers(read(folder))
+    except InputError:
         return []
 
 

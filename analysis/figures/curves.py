@@ -1,207 +1,193 @@
-"""Figures over training steps and over t: training loss, the weight of each t, the bound per t.
+"""Figures of curves over training steps and over t, a line per cell: its seeds' mean, on the band of their range.
 
-The weight of each t is defined in `weights`. A curve that cells share is drawn once: a training, or a weight or bound
-that looks the same.
+Axes along which no curve changes are left out. Further figures follow from formulas alone, as in formulas.csv.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from analysis.figures.distinct import Distinct, distinct, name, parts_of, written
-from analysis.figures.drawing import (
-    WIDTH,
-    cell_looks,
-    first_level,
-    label_ends,
-    looks,
-    mean_line,
-    new_figure,
-    panels,
-    room_for,
-    wrapped,
-)
-from analysis.figures.windows import fit_axis
-from analysis.findings.answers import Answers
-from analysis.findings.cells import CellRuns
-from analysis.findings.spaces import in_latents
-from analysis.findings.values import TRAINING, shared
-from analysis.findings.weights import SAME, relative
+from analysis.answers import Analysis
+from analysis.figures.style import LINEAR, LOG, WIDE, Line, Panel, alike, draw, merged, parts, place_of, varying
 from analysis.grid_json import Axis
-from analysis.labels import mathtext
-from analysis.schema import BOUND
+from analysis.labels import some
+from analysis.results import Results
+from analysis.schema import RUNG
 
-_COLUMNS = 4
-_CHARS, _WIDE = 14, 32
-"""The letters in a line of a name beside small panels, and beside a wide one."""
-_ALIKE = 0.01
-"""The share of a logarithmic axis within which bounds count as one line, about the width of a line."""
-
-
-def training_figure(answers: Answers) -> Figure | None:
-    """The loss over training steps: a panel per objective, since their scales differ."""
-    tables = [(cell, table) for cell, table in zip(answers.cells, answers.curve(TRAINING), strict=True) if len(table)]
-    return _panels(answers, tables, _one_training, ("training step", "training loss"), log_x=False)
+MOST_PANELS, SAME_SNR, SAME_WEIGHT = 9, 0.05, 0.01
+"""The most panels of a curve; the share below which SNRs at every t are one line to the eye, and weights of t."""
+Tables = Mapping[str, pd.DataFrame]
+"""A curve of cells by their ids, as [x, seed]."""
 
 
-def _one_training(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-    """True where two cells have the same curve at every common seed."""
-    seeds = a.columns.intersection(b.columns)
-    return len(seeds) > 0 and a[seeds].dropna(how="all").equals(b[seeds].dropna(how="all"))
-
-
-def bound_figure(answers: Answers) -> Figure | None:
-    """The bits that each t adds to the bound on test data, where these are comparable.
-
-    The first term of latents is of a density and can be below 0; a logarithmic axis cannot show it then.
-    """
-    tables = zip(answers.cells, answers.curve(BOUND), strict=True)
-    comparable = [(cell, shown) for cell, table in tables if len(shown := _comparable(cell, table))]
-    values = np.concatenate([table.to_numpy().ravel() for _, table in comparable] or [np.ones(1)])
-    values = values[values > 0]
-    reach = _ALIKE * float(np.log(values.max() / values.min())) if len(values) else 0.0
-
-    def alike(a: pd.DataFrame, b: pd.DataFrame) -> bool:
-        """True where two bounds would lie on each other."""
-        if not a.index.equals(b.index):
-            return False
-        apart = np.abs(np.log((a.mean(axis=1) / b.mean(axis=1)).to_numpy(dtype="float64")))
-        return bool((apart[np.isfinite(apart)] <= reach).all())
-
-    return _panels(answers, comparable, alike, ("t", "bits/dim per t"), log_x=True, share_y=True)
-
-
-def _comparable(cell: CellRuns, table: pd.DataFrame) -> pd.DataFrame:
-    """The part of a bound that can be shown on a logarithmic axis beside those of other cells."""
-    if not cell.comparable("nll"):
-        return table.iloc[:0]
-    return table.where(table > 0).dropna(how="all") if in_latents(cell) else table
-
-
-def _panels(
-    answers: Answers,
-    known: list[tuple[CellRuns, pd.DataFrame]],
-    agree: Callable[[pd.DataFrame, pd.DataFrame], bool],
-    labels: tuple[str, str],
-    *,
-    log_x: bool,
-    share_y: bool = False,
+def _figure(
+    results: Results, curves: Mapping[str, Tables], x: str, log: tuple[float, float], share: float = 1e-6
 ) -> Figure | None:
-    """Small multiples over the axes that tell the curves apart; the levels of one of these axes are the lines."""
-    if not known:
+    """The figure of curves by the name of their vertical axis: a row each, which is broken if it is too long; without a
+    curve that tells no cell from another."""
+    told = {name: telling(results, tables, partial(alike, share=share)) for name, tables in curves.items()}
+    kept = {name: tables for name, tables in curves.items() if told[name] or len(tables) == 1}
+    axes = [axis for axis in results.meta.axes if any(axis in told[name] for name in kept)]
+    along = _line_axis(results, axes, {cell for tables in kept.values() for cell in tables})
+    across, rows = [axis for axis in axes if axis not in along], list[list[Panel | None]]()
+    for name, tables in kept.items():
+        groups = _grouped(results, across, tables)
+        lines = [merged(_lines(results, along, {cell: tables[cell] for cell in group}), share) for group in groups]
+        titles = [parts(results, across, group[0]) for group in groups]
+        rows.append([Panel(titles[i], x, "" if i else name, own, log) for i, own in enumerate(lines)])
+    most = max(map(len, rows), default=0)
+    columns = max(1, most if most <= 4 else min((4, 3), key=lambda columns: -most % columns))
+    places = [place for row in rows for place in row + [None] * (-len(row) % columns)]
+    return draw(places, columns if most > 1 else len(places))
+
+
+def _lines(results: Results, along: Sequence[Axis], tables: Tables) -> list[Line]:
+    """The line of the first cell at each combination of levels of these axes, in the look of its level on the first."""
+    firsts = [group[0] for group in _grouped(results, along, tables)]
+    return [Line([c], {parts(results, along, c): place_of(results, along, c)}, tables[c]) for c in firsts]
+
+
+def _grouped(results: Results, axes: Iterable[Axis], cells: Iterable[str]) -> list[list[str]]:
+    """The cells by their levels on these axes."""
+    groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for cell in cells:
+        levels = results.levels(cell)
+        groups[tuple(levels[axis.name] for axis in axes)].append(cell)
+    return list(groups.values())
+
+
+def _line_axis(results: Results, axes: Sequence[Axis], cells: Iterable[str]) -> list[Axis]:
+    """The first axis that as the lines leaves few panels, or the one that leaves fewest."""
+    panels = {axis.name: len(_grouped(results, [other for other in axes if other is not axis], cells)) for axis in axes}
+    return [min(axes, key=lambda axis: max(MOST_PANELS, panels[axis.name]))] if axes else []
+
+
+def telling(results: Results, things: Mapping[str, Any], same: Callable[[Any, Any], bool]) -> list[Axis]:
+    """The axes along which things of cells change, as few as tell all different ones apart."""
+    kept = varying(results, things)
+    for axis in reversed(kept.copy()):
+        fewer = [other for other in kept if other is not axis]
+        groups = _grouped(results, fewer, things)
+        if all(same(things[group[0]], things[other]) for group in groups for other in group[1:]):
+            kept = fewer
+    return kept
+
+
+def training(analysis: Analysis) -> Figure | None:
+    """The loss over training steps, mean and range of the seeds; scales of different objectives do not compare."""
+    tables = analysis.results.curve("train/network")
+    ends = [table.index.max() for table in tables.values()] or [1]
+    log = LOG if max(ends) > 4 * min(ends) else LINEAR
+    return _figure(analysis.results, {"training loss": tables}, "training step", (log, WIDE))
+
+
+def bound(analysis: Analysis) -> Figure | None:
+    """The bits that each t adds to the bound on test data; a first term of latents below 0 has no place on the axis."""
+    tables = analysis.results.curve("bound_per_t")
+    own = {cell: table for cell, table in tables.items() if analysis.results.comparable(cell, "nll/test")}
+    return _figure(analysis.results, {"bits/dim per t": _over_t(own)}, "t/T", (LOG, WIDE))
+
+
+def weights(analysis: Analysis) -> Figure | None:
+    """The weight of each t in training, relative to its mean: lines that part show cells that differ in it."""
+    tables = analysis.results.curve("expected_weight")
+    own = _over_t({cell: table / table.mean() for cell, table in tables.items()})
+    if all(np.nanmax(table) < (1 + SAME_WEIGHT) * np.nanmin(table) for table in own.values()):
         return None
-    axes, lines = distinct(answers.axes, known, agree)
-    if axes and (lead := _lead(axes, lines)) != axes[0]:
-        axes, lines = distinct(*_led_by(lead, answers.axes, known), agree)
-    titled = _by_panel(axes, lines)
-    styles = looks(axes)
-    columns = min(_COLUMNS, len(titled))
-    tall = max(1.8, *(room_for([line.name for line in of_panel], _CHARS) for of_panel in titled.values()))
-    size = len(titled), 0.3 + tall * -(-len(titled) // columns)
-    figure, subplots = panels(*size, columns=columns, alone=0.65, sharex=True, sharey=share_y)
-    for place, (title, of_panel) in zip(subplots, titled.items(), strict=True):
-        place.set_title(wrapped(title, 26), loc="left")
-        fit_axis(place, "x", [line.thing.index.to_numpy(dtype="float64") for line in lines], log=log_x)
-        fit_axis(place, "y", [line.thing.to_numpy() for line in (lines if share_y else of_panel)], log=True)
-        own = [(line, styles[first_level(line.first)]) for line in of_panel]
-        label_ends(place, [(mean_line(place, line.thing, look), line.name, look.color) for line, look in own], _CHARS)
-    figure.supxlabel(labels[0], fontsize=7.5)
-    figure.supylabel(labels[1], fontsize=7.5)
-    return figure
+    curves = {"ε-weight × density of t,\nrelative to its mean": own}
+    return _figure(analysis.results, curves, "t/T", (LINEAR, WIDE), SAME_WEIGHT)
 
 
-def _lead(axes: Sequence[Axis], lines: Sequence[Distinct[pd.DataFrame]]) -> Axis:
-    """The axis whose levels are the lines: the first or, where most panels would then hold one line, the axis that
-    leaves the fewest panels."""
-
-    def sizes(lead: int) -> Counter[tuple[str, ...]]:
-        return Counter((*line.first.levels[:lead], *line.first.levels[lead + 1 :]) for line in lines)
-
-    each = sizes(0)
-    if 2 * sum(size == 1 for size in each.values()) <= len(each):
-        return axes[0]
-    return axes[min(range(len(axes)), key=lambda lead: len(sizes(lead)))]
+def _over_t(tables: Tables) -> Tables:
+    """The positive part of curves over t, over t/T."""
+    positive = {cell: table.where(table > 0).dropna(how="all") for cell, table in tables.items()}
+    return {cell: table.set_index(table.index / table.index.max()) for cell, table in positive.items()}
 
 
-def _led_by(
-    lead: Axis, axes: Sequence[Axis], known: Sequence[tuple[CellRuns, pd.DataFrame]]
-) -> tuple[list[Axis], list[tuple[CellRuns, pd.DataFrame]]]:
-    """The same axes and cells, with this axis as the first."""
-    order = sorted(range(len(axes)), key=lambda i: axes[i] != lead)
-
-    def turned(cell: CellRuns) -> CellRuns:
-        levels, labels, parts = ([of[i] for i in order] for of in (cell.levels, cell.labels, parts_of(cell)))
-        return replace(cell, levels=tuple(levels), labels=tuple(labels), name=" · ".join(parts))
-
-    return [axes[i] for i in order], [(turned(cell), table) for cell, table in known]
+def budget(analysis: Analysis) -> Figure | None:
+    """The metrics of trainings on their way and at their end: where lines meet, more steps may turn the answer."""
+    results, curves = analysis.results, {}
+    for metric in analysis.deciding:
+        column = re.sub(r"/test$", "/val", metric.name)
+        tables = {cell: _whole(results, cell, column, table) for cell, table in results.curve(RUNG + column).items()}
+        curves[metric.head + " on validation" * (column != metric.name)] = tables
+    return _figure(results, curves, "training step", (LINEAR, WIDE))
 
 
-def _by_panel(axes: list[Axis], lines: list[Distinct[pd.DataFrame]]) -> dict[str, list[Distinct[pd.DataFrame]]]:
-    """Panel title → its lines; panels follow the order of the axes' levels, or the objective if one axis tells them
-    apart."""
-    rest = axes[1:]
-    ordered = sorted(
-        lines, key=lambda line: [axis.position(level) for axis, level in zip(rest, line.first.levels[1:], strict=True)]
-    )
-    objectives = {line.first.parameter("objective") for line in lines}
-    titled: dict[str, list[Distinct[pd.DataFrame]]] = {}
-    for line in ordered:
-        alone = f"loss: {written(str(line.first.parameter('objective')))}" if len(objectives) > 1 else ""
-        titled.setdefault(", ".join(parts_of(line.first)[1:]) if rest else alone, []).append(line)
-    return titled
+def _whole(results: Results, cell: str, column: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A metric at a cell's rungs, as [training step, seed], and at its end."""
+    end = results.values(column).T[cell].dropna().groupby(level="seed").first()
+    steps = results.parameter(cell, "training.steps")
+    return pd.concat([table, pd.DataFrame({float(steps): end}).T]) if steps else table
 
 
-def weights_figure(answers: Answers) -> Figure | None:
-    """The weight of each t in training, a line per distinct weight; None where cells do not differ in it."""
-    weights = _weights(answers)
-    if len(weights) < 2 or all(_flat(weight) for weight, _ in weights):
+def schedules(analysis: Analysis) -> Figure | None:
+    """The log-SNR and ᾱ of each schedule over t/T, and how γ of a learned one moved, at five quantiles u of time."""
+    results, curves = analysis.results, analysis.results.curve("log_snr")
+    over = {cell: table.mean(axis=1).set_axis(table.index / table.index.max()) for cell, table in curves.items()}
+    places = np.linspace(max((mean.index.min() for mean in over.values()), default=1.0), 1.0, 100)
+    snr = {cell: np.exp(np.interp(places, mean.index, mean)) for cell, mean in over.items()}
+    tables = {cell: pd.DataFrame({0: values}, index=places) for cell, values in snr.items()}
+    axes = telling(results, tables, partial(alike, share=SAME_SNR))
+    if not axes and len(tables) != 1:
         return None
-    names = [name(cells, answers.cells) for _, cells in weights]
-    figure = new_figure(WIDTH, max(3.0, room_for(names, _WIDE)))
-    axes = figure.subplots()
-    fit_axis(axes, "x", [weight.index.to_numpy(dtype="float64") for weight, _ in weights], log=False)
-    fit_axis(axes, "y", [weight.to_numpy() for weight, _ in weights], log=True)
-    ends = []
-    styles = cell_looks(answers.axes, [cells[0].levels for _, cells in weights])
-    for (weight, _), text, look in zip(weights, names, styles, strict=True):
-        axes.plot(weight.index, weight, **look.line)
-        ends.append(((float(weight.index[-1]), float(weight.iloc[-1])), text, look.color))
-    label_ends(axes, ends, _WIDE)
-    axes.set(xlabel="t", ylabel=mathtext("ε-weight × density of t,\nrelative to its mean"))
-    return figure
+    every = enumerate(merged(_lines(results, axes, tables), SAME_SNR))
+    lines = [replace(line, names={some(list(line.names), 3): i}) for i, line in every]
+    gammas = [results.curve(name) for name in sorted(set(results.curves["curve"])) if "/gamma_" in name]
+    moved = [replace(line, table=of[cell]) for of in gammas for line in lines for cell in line.cells[:1] if cell in of]
+    own = [Panel("", "t/T", "log-SNR", [replace(line, table=line.table.map(math.log)) for line in lines])]
+    own += [Panel("", "t/T", "ᾱ", [replace(line, table=line.table / (1 + line.table)) for line in lines])]
+    own += [Panel("", "training step", "γ(u) of the learned schedule", moved)] if moved else []
+    return draw(own, len(own), 2.3)
 
 
-def weights_sentence(answers: Answers) -> str:
-    """The sentence in place of the figure of weights if all cells have the same; "" if they differ or are unknown."""
-    weights = _weights(answers)
-    if weights and all(_flat(weight) for weight, _ in weights):
-        return "All cells give ‖ε − ε̂‖² one constant weight in training."
-    return "All cells give ‖ε − ε̂‖² the same weights in training, which vary with t." if len(weights) == 1 else ""
+def _formulas(caption: str, *asked: tuple[str, str, str, float, float]) -> Callable[[Analysis], Figure | None]:
+    """The function that draws a panel for each `figure` of the formulas, with the labels and ratios of its axes."""
+
+    def make(analysis: Analysis) -> Figure | None:
+        places, every = list[Panel | None](), analysis.results.formulas
+        for figure, x, y, *log in asked:
+            least = [0 if ratio == LOG else -math.inf for ratio in log]
+            own = every[every["figure"].eq(figure) & every["x"].gt(least[0]) & every["y"].gt(least[1])]
+            series = {str(name).replace("_{t−1}", "ₜ₋₁"): table for name, table in own.groupby("series", sort=False)}
+            lines = [Line([], {name: i}, of.set_index("x")[["y"]]) for i, (name, of) in enumerate(series.items())]
+            places += [Panel("", x, y, lines, (log[0], log[1]))] if lines else []
+        return draw(places, len(places), 2.6)
+
+    make.__doc__ = caption
+    return make
 
 
-def _flat(weight: pd.Series[float]) -> bool:
-    """True where a weight does not vary with t."""
-    return float(weight.max() / weight.min()) < 1 + SAME
-
-
-def _weights(answers: Answers) -> list[tuple[pd.Series[float], list[CellRuns]]]:
-    """The distinct weights over t, each with the cells that train by it."""
-    runs = answers.weights
-    weights = []
-    for cell in answers.cells:
-        keys = zip(cell.runs["cell_id"], cell.runs["seed"], strict=True)
-        seeds = [runs[key] for key in keys if key in runs]
-        if seeds:
-            weight = relative(pd.concat(seeds, axis=1).mean(axis=1)).dropna()
-            weights.append((cell, weight[weight > 0]))
-    return shared(weights, _agree)
-
-
-def _agree(a: pd.Series[float], b: pd.Series[float]) -> bool:
-    return a.index.equals(b.index) and float(np.abs(np.log(a / b)).max()) < SAME
+forward = _formulas(
+    "How far x_t still is from pure noise, over time and at its end: sampling starts from pure noise.",
+    ("prior", "t/T", "KL(q(xₜ | x₀) ‖ N(0, I))\n(bits/dim)", LINEAR, LOG),
+    ("prior_end", "T", "the same at t = T, which is L_T (bits/dim)", LOG, LOG),
+)
+noise = _formulas(
+    "How much of the data is left at each time, as ᾱ and as log-SNR.",
+    ("alpha_bar", "t/T", "ᾱₜ", LINEAR, LINEAR),
+    ("log_snr", "t/T", "log(ᾱₜ / (1 − ᾱₜ))", LINEAR, LINEAR),
+)
+variances = _formulas(
+    "β̃ is near β but for the first steps: the larger T, the smaller their share.",
+    ("beta_ratio", "t/T", "β̃ₜ / βₜ", LOG, LINEAR),
+)
+objectives = _formulas(
+    "How much each objective weights the error in ε at each t.",
+    ("eps_weight", "t", "weight of ‖ε − ε̂‖²,\nrelative to its mean", LOG, LOG),
+)
+reverse = _formulas(
+    "How far the true reverse step is from a Gaussian, and what that costs an exact denoiser in the bound.",
+    ("reverse_kl", "βₜ", "KL(q(xₜ₋₁ | xₜ) ‖ Gaussian)\n(nats)", LOG, LOG),
+    ("gap", "T", "bound less the exact NLL\n(bits/dim)", LOG, LOG),
+)

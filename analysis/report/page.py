@@ -1,237 +1,100 @@
-"""A page as data, and the page as one HTML file that needs nothing else.
+"""The pieces of a page as HTML, and the page as one file that loads nothing.
 
-    Section ─▶ blocks (text, items, a table, a picture, an answer, …) ─▶ page.html.jinja, page.css, page.js
-
-Every text is plain and may come from a user: the template escapes it, and shows `code` as such. Only `Html` is trusted.
-
-The page's own script sorts and filters tables. The content security policy allows it by its hash, and no other script.
-The whole page is readable without scripts.
+Every text is plain and may come from a user: it is escaped, and `code` is shown as such; only Markup is trusted.
 """
 
 from __future__ import annotations
 
 import base64
 import hashlib
-import io
+import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from PIL import Image
 
-from analysis.figures.drawing import Drawn
-from analysis.labels import around_code
-from analysis.report.glossary import MEANINGS, METRICS, marked, named
+from analysis.labels import around_code, in_symbols
 
-TEMPLATE, STYLE, SCRIPT = "page.html.jinja", "page.css", "page.js"
-_PIXELS_PER_INCH = 110
-"""The size at which a figure is shown if there is room."""
-_HEAVY = 100_000
-"""The bytes of a PNG from which on it is reduced to 256 colours, which leaves a quarter of them."""
-_SHEETS = ("samples", "strips")
-"""Figures of images, whose colours are kept."""
-
-
-@dataclass(frozen=True)
-class Text:
-    """A paragraph."""
-
-    kind: ClassVar[str] = "text"
-    text: str
+FILES = ("table.csv", "table.md", "table.tex", "comparisons.csv", "cells.csv", "runs.csv", "trials.csv", "grid.json")
+"""The files that a page links to, where they exist."""
+PHOTOS = ("samples", "reconstructions", "strips")
+"""The figures whose colours are kept, on a dark page too."""
+DPI = 110
+"""The dots per inch at which figures are shown."""
+_FIGURE = Markup(
+    '<figure class="{kind}"><div class="card"><img src="data:image/png;base64,{data}" width="{width}" alt="{caption}">'
+    "</div><figcaption>{caption}</figcaption></figure>"
+)
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The choice for a purpose, in the largest letters, and the reasons; `mark` states the limits of the answer."""
-
-    kind: ClassVar[str] = "answer"
-    take: str
-    choice: str
-    rest: str
-    why: tuple[str, ...]
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list below a title of its own."""
-
-    kind: ClassVar[str] = "items"
-    title: str
-    items: tuple[str, ...]
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class Link:
-    """A text that links to another page or file."""
-
-    text: str
-    url: str
-
-
-Fact = str | Link
-
-
-@dataclass(frozen=True)
-class FactTable:
-    """A table of facts: the first entry of a row names it; the others are right-aligned if they are `numbers`."""
-
-    kind: ClassVar[str] = "facts"
-    caption: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[Fact, ...], ...]
-    numbers: bool = True
-
-
-@dataclass(frozen=True)
-class Html:
-    """A table as markup that is already escaped, below its caption; `label` names its scroll box."""
-
-    kind: ClassVar[str] = "html"
-    markup: str
-    label: str
-    caption: str
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A picture as a data URI of a PNG, with a caption on what to see in it, and with an alternative text.
-
-    A `photo` keeps its colours on a dark page, and its pixels when enlarged. `paper` is the address of its PDF. What is
-    `beside` it appears when it is enlarged.
-    """
-
-    kind: ClassVar[str] = "picture"
-    name: str
-    uri: str
-    width: int
-    height: int
-    caption: str
-    alt: str
-    photo: bool = False
-    paper: str = ""
-    beside: Picture | None = None
-
-
-@dataclass(frozen=True)
-class Verbatim:
-    """A text that keeps its line breaks and indentation, below its title."""
-
-    kind: ClassVar[str] = "verbatim"
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
-class Details:
-    """Blocks that are folded up on a screen, and open in print."""
-
-    kind: ClassVar[str] = "details"
-    title: str
-    blocks: tuple[Block, ...]
-
-
-Block = Text | Answer | Items | FactTable | Html | Picture | Verbatim | Details
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page; `name` is its anchor, and `gist` sums it up in few words where it is `folded`. The blocks
-    `beside` stand at the right if there is room."""
+class Part:
+    """A part of the page under a line with its `gist`: paragraphs and Markup; `name` is its anchor."""
 
     name: str
     title: str
-    blocks: tuple[Block, ...]
+    blocks: Sequence[str]
     gist: str = ""
-    folded: bool = False
-    beside: tuple[Block, ...] = ()
+    opened: bool = False
 
 
-def picture(name: str, drawn: Drawn, caption: str, alt: str) -> Picture:
-    """A drawn figure as a picture of a page."""
-    width, height = (round(_PIXELS_PER_INCH * inches) for inches in drawn.inches)
-    png = drawn.png if name in _SHEETS or len(drawn.png) < _HEAVY else _reduced(drawn.png)
-    return Picture(name, uri_of(png), width, height, caption, alt)
+def figure(path: Path, caption: str, wide: int = 0) -> Markup:
+    """The figure at a path or, about so `wide`, the photo, whose pixels become squares of whole pixels of a screen."""
+    with Image.open(path) as image:
+        scale = max(1, round(wide / image.width)) if wide else DPI / float(image.info.get("dpi", (DPI, DPI))[0])
+        width = round(scale * image.width)
+    data, kind = base64.b64encode(path.read_bytes()).decode(), "photo" if wide or path.stem in PHOTOS else "chart"
+    return _FIGURE.format(kind=kind, data=data, width=width, caption=caption)
 
 
-def _reduced(png: bytes) -> bytes:
-    """A PNG in 256 colours: lines and letters have few."""
-    data = io.BytesIO()
-    with Image.open(io.BytesIO(png)) as image:
-        image.quantize(256).save(data, "png")
-    return data.getvalue()
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Markup:
+    """A table of texts, the first of which names its row."""
+    frame = pd.DataFrame([list(map(prose, row)) for row in rows], columns=list(map(prose, head)))
+    with pd.option_context("display.max_colwidth", None):
+        return scrolled(frame.to_html(index=False, escape=False, border=0, justify="left", classes="texts"))
 
 
-def uri_of(png: bytes) -> str:
-    """The bytes of a PNG as an address that contains all of them."""
-    return f"data:image/png;base64,{base64.b64encode(png).decode('ascii')}"
+def scrolled(html: str) -> Markup:
+    """A table that scrolls where it is too wide."""
+    return Markup(f'<div class="scroll">{html}</div>')
 
 
-def render(
-    title: str,
-    lead: Sequence[str],
-    sections: Sequence[Section],
-    links: Sequence[Link] = (),
-    metrics: Sequence[str] = (),
-) -> str:
-    """The page. `links` lead out of it; the `metrics` with these labels are explained at its end."""
-    here = Path(__file__).parent
-    style, script = ((here / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
-    environment = Environment(
-        loader=FileSystemLoader(here),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    used = named(metrics)
-    pictures = {block.name for section in sections for block in _pictures(section)}
-    environment.filters["prose"] = lambda text: linked(prose(text, used), pictures)
-    environment.filters["linked"] = partial(linked, pictures=pictures)
-    environment.tests["link"] = lambda entry: isinstance(entry, Link)
-    parts = {"title": title, "lead": lead, "sections": sections, "links": links}
-    words = {"meanings": METRICS | MEANINGS, "used": used}
-    own = {"style": Markup(style), "script": Markup(script), "hash": _hash(script)}
-    return environment.get_template(TEMPLATE).render(**parts, **words, **own).strip() + "\n"
+def link(text: str, url: str) -> Markup:
+    """A text that leads to another page or file."""
+    return Markup('<a href="{}">{}</a>').format(url, text)
 
 
-def _pictures(part: Section | Details) -> Iterator[Picture]:
-    """The pictures of a part, those that are folded in it too."""
-    for block in (*part.blocks, *(part.beside if isinstance(part, Section) else ())):
-        if isinstance(block, Picture):
-            yield block
-        elif isinstance(block, Details):
-            yield from _pictures(block)
+def links_of(folder: Path, pages: Path) -> list[Markup]:
+    """The links to the files of a results folder from its page in `pages`, which may have made some itself."""
+    there = [next((at for at in (pages / name, folder / name) if at.is_file()), None) for name in FILES]
+    return [link(at.name, quote(Path(os.path.relpath(at, pages)).as_posix())) for at in there if at]
 
 
-def linked(markup: Markup, pictures: Collection[str]) -> Markup:
-    """Markup in which the names of figures, such as figures/weights, lead to those that the page has."""
-
-    def link(match: re.Match[str]) -> str:
-        return f'<a href="#figure-{match[1]}">{match[0]}</a>' if match[1] in pictures else match[0]
-
-    return Markup(re.sub(r"\bfigures/(\w+)", link, markup))
-
-
-def _hash(script: str) -> str:
-    """The hash by which a content security policy allows an inline script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode('ascii')}"
-
-
-def prose(text: str, used: set[str] | None = None) -> Markup:
-    """Escaped text, with `code` as such; if `used` is given, the suite's own words are explained, and added to it."""
+def prose(text: str) -> Markup:
+    """Escaped text, with `code` as such, and without line breaks within a number and its interval; markup as it is."""
+    if isinstance(text, Markup):
+        return text
     pieces = around_code(str(escape(text)))
-    texts = map(_bound, pieces[::2])
-    pieces[::2] = texts if used is None else (marked(text, used) for text in texts)
+    pieces[::2] = [re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda m: m[0].replace(" ", "\u00a0"), text) for text in pieces[::2]]
     return Markup("".join(f"<code>{piece}</code>" if i % 2 else piece for i, piece in enumerate(pieces)))
 
 
-def _bound(text: str) -> str:
-    """Text without line breaks within a number and its interval, or between a symbol and its value."""
-    return re.sub(r" (±|=|&lt;|·|[↓↑]) ?", lambda match: match[0].replace(" ", "\u00a0"), text)
+def render(
+    title: str, lead: list[str], links: list[Markup], screen: Sequence[Sequence[str]], parts: Sequence[Part | None]
+) -> str:
+    """The page, with the sides of its first screen, and without the parts that are None."""
+    loader = FileSystemLoader(Path(__file__).parent)
+    page = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    page.filters["prose"] = prose
+    # The policy of the page allows its own script, by its hash, and no other.
+    script = (Path(__file__).parent / "page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
+    content = {"title": in_symbols(title), "lead": lead, "links": links, "screen": screen, "parts": filter(None, parts)}
+    content |= {"script": Markup(script), "hash": f"sha256-{digest}"}
+    return page.get_template("page.html.jinja").render(content).strip() + "\n"

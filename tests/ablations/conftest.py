@@ -25,12 +25,11 @@ from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from ablations.tracking import mlflow_store
 from ablations.tracking.mlflow_store import Tracker
-from analysis.findings.answers import Answers
+from analysis import read
 from analysis.folders import search_alone
 from analysis.pages import in_words
-from analysis.read.runs import read_folder
-from analysis.read.search import read_search
-from analysis.tables.search import terminal_search
+from analysis.report.search import terminal_search
+from analysis.search import read_search
 from tests.ablations.cells import FEW, HERE, TINY, cell_of, over, reproducible, result_of, stages_of_cell
 from tests.made_once import made_once
 
@@ -94,7 +93,7 @@ def tiny(tmp_path_factory, store):
 
 def said(folder):
     """What a terminal shows of a results folder, whose pages are not written."""
-    return terminal_search(read_search(folder)) if search_alone(folder) else in_words(Answers.of(read_folder(folder)))
+    return terminal_search(read_search(folder)) if search_alone(folder) else in_words(read(folder))
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 import ablations
 from ablations import __main__ as commands
 from ablations import publish
-from tests.analysis.conftest import build
+from tests.analysis.folders import make_folder
 
 
 def test_every_command_has_its_line_and_help():
@@ -41,7 +41,7 @@ def test_publishing_says_which_folder_cannot_be_read(again, capsys):
 
 @pytest.mark.parametrize("words", [["grid=committed/tiny"], ["results=results/committed"]])
 def test_what_is_committed_is_delivered_to_no_store(words, tmp_path, monkeypatch, capsys):
-    build(tmp_path / "results" / "committed" / "tiny")
+    make_folder(tmp_path / "results" / "committed" / "tiny", {"a": [2.5]})
     monkeypatch.chdir(tmp_path)
     assert publish.main(words) == 2
     assert "results/committed is where committed results are: give results=results," in capsys.readouterr().err

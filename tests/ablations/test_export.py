@@ -17,7 +17,7 @@ from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import parameters
 from ablations.settings.making import cell_of as made_of
-from analysis.curves import read_curves
+from analysis.frames import read_curves
 from diffusion_core.trainer import part
 from tests.ablations.conftest import TINY, cell_of, head, rows, said
 from tests.ablations.settings.test_grammar import one_line_error

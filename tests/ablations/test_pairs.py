@@ -7,7 +7,6 @@ import itertools
 import json
 import math
 import shutil
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,12 +21,9 @@ from ablations.metrics.extractors import ARCHITECTURES
 from ablations.metrics.extractors.architectures import Architecture
 from ablations.settings import grammar
 from ablations.stages import autoencoder
-from analysis.read.runs import read_folder
-from evidence.choices import document
-from evidence.ended import downloaded
-from evidence.pairs import STEPS, Pairs, all_values, settings_of, value
-
-ROOT = Path(__file__).parents[2]
+from analysis.reading import read_results
+from tests.ablations.pairs import STEPS, Pairs, all_values, settings_of, value
+from tests.stored import downloaded
 
 TINY = {
     "training.steps": 3,
@@ -179,12 +175,6 @@ def test_the_triples_that_are_refused_are_a_learned_interior_that_the_bound_is_n
     assert all("take time_input=log_snr" in reason for reason in pairs.refused_triples.values())
 
 
-def test_the_table_of_choices_is_that_of_the_rules():
-    assert (ROOT / "docs" / "choices.md").read_text(encoding="utf-8") == document(), (
-        "run python -m evidence.choices > docs/choices.md"
-    )
-
-
 def tiny_space(cell):
     """A small autoencoder, and steps enough to pay for it where the budget is counted in operations."""
     if cell["space"] == "pixels":
@@ -280,7 +270,7 @@ def run_and_look(name, levels, configs, root, capsys):
         assert not row.get("notes", "").startswith("not finite")
         judged = [metric for metric in metrics if metric.startswith(("fid/", "energy_distance/"))]
         assert {metric.split("/")[1] for metric in judged} == {reference_of(cell)}
-    folder = read_folder(root / name)
-    stored = read_folder(downloaded(f"sqlite:///{root}/mlflow.db", name, root / "stored"))
+    folder = read_results(root / name)
+    stored = read_results(downloaded(f"sqlite:///{root}/mlflow.db", name, root / "stored"))
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)

@@ -8,7 +8,7 @@ import pytest
 from ablations.data.fashion_mnist import DEBIAN
 from ablations.run import main
 from ablations.settings import grammar
-from analysis.read.runs import read_folder
+from analysis.reading import read_results
 
 LATENT = ("latent", "latent_regularization")
 FASHION = ["data=fashion_mnist", "data.held_out_images=200", "sampler=ddim", "sampler.steps=5", "evaluation.strata=2"]
@@ -25,7 +25,7 @@ def test_a_grid_runs_from_command_to_table(name, more, tmp_path):
         pytest.skip("needs Debian's dataset-fashion-mnist")
     # What fifty steps in pixels cost must pay for the autoencoder too.
     assert main([*words, "space.steps=20"] if name in LATENT else words) == 0
-    found = read_folder(tmp_path / name)
+    found = read_results(tmp_path / name)
     head = json.loads((tmp_path / name / "grid.json").read_text())
     assert len(found.runs) == len(head["cells"])
     assert set(found.runs["status"]) <= {"finished", "diverged"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 import shutil
 import signal
@@ -31,13 +30,13 @@ from ablations.tracking.mlflow_client import TrackingError
 from ablations.tracking.mlflow_store import Tracker
 from analysis import tables
 from analysis.errors import InputError
-from analysis.read.runs import read_folder
+from analysis.reading import read_results
 from analysis.schema import NUMERICS
-from evidence.ended import downloaded
 from tests.ablations.conftest import HERE, head, plan_of, result_of, rows, runs_of, stages_of_cell, tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
 from tests.axes import thinned
-from tests.forked import forked
+from tests.forked import code_of, forked
+from tests.stored import downloaded
 
 
 def no_launch(self, stages, device):
@@ -99,25 +98,23 @@ DAMAGES = pytest.mark.parametrize(
 
 
 @DAMAGES
-@pytest.mark.parametrize("file", ["weights", "samples", "bound"])
+@pytest.mark.parametrize("file", ["weights", "samples"])
 def test_a_damaged_file_is_made_anew_by_the_same_command_and_nothing_else_is(damage, file, again):
     """A worker meets weights when a bound is asked for again, the command itself all else; or it is seen at once."""
-    before, images = rows(again.folder), (again.folder / "images.csv").read_bytes()
+    before, curves = rows(again.folder), (again.folder / "curves.parquet").read_bytes()
     stages, training = again.results / ".stages", before[0]["training_id"]
     if file == "weights":
         bounds = [stage for stage in plan_of(*again.arguments).stages() if isinstance(stage, BoundStage)]
         (stages / next(stage.id for stage in bounds if training in stage.needs) / "result.json").unlink()
         damage(stages / training / "weights.safetensors")
     else:
-        found = stages.glob(f"*/{file}.safetensors")
-        # What validation images cost, each, is in no file of results.
-        damage(min(path for path in found if '"nll/val"' not in (path.parent / "result.json").read_text()))
+        damage(min(stages.glob("*/samples.safetensors")))
     others = {path: path.stat().st_mtime_ns for path in stages.glob("*/samples.safetensors")}
     if exits.outcome(run.main, again.arguments) != 0:
         assert run.main(again.arguments) == 0
     assert sum(path.stat().st_mtime_ns != then for path, then in others.items()) <= (file == "samples")
     assert without_costs(rows(again.folder)) == without_costs(before)
-    assert (again.folder / "images.csv").read_bytes() == images
+    assert (again.folder / "curves.parquet").read_bytes() == curves
 
 
 def test_what_a_grid_declares_and_a_users_own_files_are_left_by_the_same_command(again):
@@ -160,9 +157,10 @@ def test_a_training_killed_half_way_and_continued_is_bit_identical(tmp_path):
 
     child = forked(command, tmp_path / "log")
     while not checkpoint.exists():
-        assert not child.ended
+        assert child.is_alive()
         time.sleep(0.002)
-    assert child.signal(signal.SIGKILL) == -signal.SIGKILL
+    child.kill()
+    assert code_of(child) == -signal.SIGKILL
     assert 0 < read_checkpoint(checkpoint.parent).step < 60
     results = [result_of(stage, tmp_path / name) for name in ("killed", "whole")]
     killed, whole = (
@@ -198,7 +196,7 @@ def test_runs_are_flat_tagged_and_complete_in_mlflow(tiny):
         assert "mlflow.parentRunId" not in data.tags
         history = tracker.client.get_metric_history(by_id[row["cell_id"], row["seed"]].info.run_id, "train/network")
         assert [point.step for point in history] == [20, 40, 60]
-    tracking = read_folder(tiny.folder).tracking
+    tracking = read_results(tiny.folder).tracking
     told = {(cell, str(seed)): run for cell, seeds in tracking.runs.items() for seed, run in seeds.items()}
     assert told == {key: run.info.run_id for key, run in by_id.items()}
     assert tracking.link in tiny.printed
@@ -272,31 +270,23 @@ def test_what_a_summary_run_carries_gives_the_table_of_the_folder(tiny, tmp_path
     assert capsys.readouterr().out == (tiny.folder / "table.md").read_text(encoding="utf-8")
 
 
-def test_folder_and_store_give_equal_frames_in_which_the_mean_over_images_is_the_metric(tiny, tmp_path):
-    folder = read_folder(tiny.folder)
-    stored = read_folder(downloaded(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tmp_path / "stored"))
+def test_folder_and_store_give_equal_frames(tiny, tmp_path):
+    folder = read_results(tiny.folder)
+    stored = read_results(downloaded(f"sqlite:///{tiny.results}/mlflow.db", "tiny", tmp_path / "stored"))
     pd.testing.assert_frame_equal(folder.runs, stored.runs)
     pd.testing.assert_frame_equal(folder.curves, stored.curves)
-    pd.testing.assert_frame_equal(folder.images, stored.images)
     assert folder.meta == stored.meta
     assert folder.tracking == stored.tracking
-    assert folder.codes == stored.codes
-    assert folder.images.shape == (4, 450)
-    for (cell_id, _, metric), values in folder.images.iterrows():
-        (row,) = [row for row in rows(tiny.folder) if row["cell_id"] == cell_id]
-        # Six digits of each value, seven of the metric.
-        assert values.mean() == pytest.approx(float(row[metric]), rel=1e-6)
-        assert values.std() / math.sqrt(450) == pytest.approx(float(row[f"{metric}_se"]), rel=1e-4)
 
 
 def test_a_row_knows_what_made_it_and_what_it_cost(tiny):
     digest = make(parse_run(["horizon=25"])).points[0].cell.data.load().digest
+    assert f"cpu ({platform.machine()}), {HERE}, code {code_version()}" in (tiny.folder / "table.md").read_text("utf-8")
     for row in rows(tiny.folder):
         assert (row["code"], row["numerics"], row["data_digest"]) == (code_version(), str(NUMERICS), digest)
         assert row["precision"] == HERE
-        assert f"cpu ({platform.machine()}), {HERE}; code" in (tiny.folder / "table.md").read_text(encoding="utf-8")
         assert float(row["cost/train_flops"]) == pytest.approx(3 * float(row["cost/flops_per_image"]) * 60 * 64)
-    assert read_folder(tiny.folder).codes == [(code_version(), 4)]
+    assert read_results(tiny.folder).counted("code") == {code_version(): 4}
 
 
 @pytest.mark.parametrize(

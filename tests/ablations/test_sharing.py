@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from ablations.tracking.mlflow_store import Tracker
-from analysis.read.search import read_search
-from evidence.tracking_server import LOOPBACK, Server, free_port
+from analysis.search import read_search
 from tests.ablations.conftest import TINY, rows
+from tests.mlflow_server import mlflow_server
 from tests.postgres import postgres
 
 pytestmark = pytest.mark.slow
@@ -42,12 +42,8 @@ def server(request, store, tmp_path):
         yield request.getfixturevalue("postgresql")
         return
     (tmp_path / "server.db").write_bytes(store.read_bytes())
-    behind = Server(tmp_path, free_port())
-    try:
-        behind.up()
-        yield f"http://{LOOPBACK}:{behind.port}"
-    finally:
-        behind.kill()
+    with mlflow_server(tmp_path) as address:
+        yield address
 
 
 def started(results: Path, uri: str, *words: str, command: str = "run") -> subprocess.Popen[str]:

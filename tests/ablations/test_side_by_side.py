@@ -22,7 +22,7 @@ from ablations.engine.scheduler import Scheduler
 from ablations.engine.workers import Processes
 from ablations.search import __main__ as search
 from ablations.stages.graph import training_of
-from analysis.read.search import read_search
+from analysis.search import read_search
 from tests.ablations.conftest import TINY, over, plan_of, reproducible
 from tests.ablations.search.conftest import POINTS
 

@@ -1,15 +1,16 @@
+"""The commands of analysis: --help, wrong words, whose run is read, and where pages go."""
+
 import shutil
 from pathlib import Path
 
 import pytest
 
 from analysis import figures, tables
-from analysis.figures.metrics import metrics_figure
-from analysis.report.__main__ import main as report_command
-from tests.analysis.conftest import AXES, answers_of, build
-from tests.sampling import sampled
+from analysis.report import __main__ as report
+from tests.analysis.folders import make_folder
 
-COMMANDS = [tables.main, figures.main, report_command]
+COMMANDS = [tables.main, figures.main, report.main]
+VALUES = {"a": [2.5, 2.6, 2.4], "b": [2.4, 2.5, 2.3]}
 
 
 @pytest.mark.parametrize("main", COMMANDS)
@@ -18,7 +19,6 @@ def test_help(main, capsys):
     shown = capsys.readouterr().out
     assert "python -m analysis." in shown
     assert "results/<grid>" in shown
-    assert ("markdown | latex | csv (default markdown)" in shown) is (main is tables.main)
 
 
 @pytest.mark.parametrize("main", COMMANDS)
@@ -29,61 +29,43 @@ def test_a_word_that_is_none_is_refused_in_a_line(main, capsys):
     assert error.count("\n") == 1
 
 
-def test_tables_prints_what_it_writes(tmp_path, monkeypatch, capsys):
-    folder = build(tmp_path / "results" / "parameterization")
-    tables.write_tables(answers_of(folder), folder)
-    monkeypatch.chdir(tmp_path)
-    for form, suffix in (("markdown", "md"), ("latex", "tex"), ("csv", "csv")):
-        assert tables.main(["grid=parameterization", f"format={form}"]) == 0
-        assert capsys.readouterr().out == (folder / f"table.{suffix}").read_text(encoding="utf-8")
-    assert tables.main([f"runs={folder}"]) == 0
-    assert capsys.readouterr().out == (folder / "table.md").read_text(encoding="utf-8")
-
-
 def test_ones_own_run_is_read_if_there_is_one_and_else_the_committed_one(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    build(tmp_path / "results" / "committed" / "steps", axes=[AXES[0] | {"label": "committed"}, AXES[1]])
+    make_folder(tmp_path / "results" / "committed" / "steps", VALUES, question="committed?")
     (tmp_path / "results" / "steps" / "figures").mkdir(parents=True)
     for whose, said in (
-        ("committed", "reading results/committed/steps, the committed run: results/ holds none of your own\n"),
-        ("my own", "reading results/steps, your own run\n"),
+        ("committed?", "reading results/committed/steps, the committed run: results/ holds none of your own\n"),
+        ("mine?", "reading results/steps, your own run\n"),
     ):
         assert tables.main(["grid=steps"]) == 0
         shown = capsys.readouterr()
-        assert whose in shown.out
+        assert shown.out.startswith(whose)
         assert shown.err == said
         shutil.rmtree(tmp_path / "results" / "steps")
-        build(tmp_path / "results" / "steps", axes=[AXES[0] | {"label": "my own"}, AXES[1]])
+        make_folder(tmp_path / "results" / "steps", VALUES, question="mine?")
 
 
-@pytest.mark.parametrize("word", sampled(["grid=steps", "runs=results/committed/steps"], 2))
-def test_pages_of_a_committed_grid_go_beside_it(word, tmp_path, monkeypatch, capsys):
+def test_pages_of_a_committed_grid_go_beside_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(figures, "FIGURES", {"metrics": metrics_figure})
-    folder = build(tmp_path / "results" / "committed" / "steps")
+    folder = make_folder(tmp_path / "results" / "committed" / "steps", VALUES)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
-    assert figures.main([word]) == 0
-    assert report_command([word]) == 0
-    pages, place = ["figures/metrics.png", "figures/metrics.pdf", "report.html"], Path("results/.committed/steps")
-    assert capsys.readouterr().out.splitlines() == [f"{place / page}" for page in pages]
-    assert all((place / page).is_file() for page in (*pages, "table.md", "table.tex", "table.csv", "answers.json"))
+    assert report.main(["grid=steps"]) == 0
+    pages = ("report.html", "table.md", "table.tex", "table.csv", "comparisons.csv", "cells.csv", "figures/metrics.png")
+    assert all((Path("results/.committed/steps") / page).is_file() for page in pages)
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "which grid? give grid=NAME; results/ holds parameterization; results/committed/ holds steps"),
-        (
-            ["grid=parametrization"],
-            "there are parameterization, steps; did you mean 'parameterization'? (results/parametrization/grid.json is",
-        ),
-        (["runs=results/step"], "there are committed/steps, parameterization (results/step/grid.json is missing"),
+        ([], "which grid? give grid=NAME; results/ holds mine; results/committed/ holds steps"),
+        (["grid=min"], "there are mine, steps; did you mean 'mine'? (results/min/grid.json is"),
+        (["runs=results/step"], "there are mine, steps; did you mean 'steps'? (results/step/grid.json is missing"),
     ],
 )
 def test_a_user_error_is_one_line_and_exit_code_2(arguments, message, tmp_path, monkeypatch, capsys):
-    build(tmp_path / "results" / "parameterization")
-    build(tmp_path / "results" / "committed" / "steps")
+    make_folder(tmp_path / "results" / "mine", VALUES)
+    make_folder(tmp_path / "results" / "committed" / "steps", VALUES)
     monkeypatch.chdir(tmp_path)
     assert tables.main(arguments) == 2
     shown = capsys.readouterr()

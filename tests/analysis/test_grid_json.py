@@ -8,14 +8,14 @@ import re
 
 import pytest
 
+from analysis import read
 from analysis.errors import InputError
-from analysis.grid_json import Auto, Meta, ShownMetric, parse_meta
+from analysis.grid_json import Auto, Meta, MetricInfo, parse_meta
 from analysis.primary import Primary
-from analysis.read.runs import read_folder
-from tests.analysis.conftest import build, meta, rows
+from tests.analysis.folders import described, make_folder
 
-NLL = ShownMetric("nll/test", "NLL", "min", relevant=0.01)
-FID = ShownMetric("fid/train/x", "FID", "min", scale="log", relevant=0.05)
+NLL = MetricInfo("nll/test", "NLL", "min", relevant=0.01)
+FID = MetricInfo("fid/train/x", "FID", "min", scale="log", relevant=0.05)
 
 
 def grid(**changes) -> Meta:
@@ -70,10 +70,8 @@ def test_rows_are_the_levels_along_which_nothing_declared_goes(changes, rows, de
 
 
 def test_the_margin_is_on_the_scale_of_the_metric():
-    assert grid().read_by(NLL).margin == 0.01
-    assert grid(relevant={"nll": 0.5}).read_by(NLL).margin == 0.5
-    assert grid().read_by(FID).margin == pytest.approx(math.log(1.05))
-    assert math.isnan(grid().read_by(ShownMetric("is/x", "IS", "max")).margin)
+    assert (NLL.margin, FID.margin) == (0.01, pytest.approx(math.log(1.05)))
+    assert math.isnan(MetricInfo("is/x", "IS", "max").margin)
 
 
 def test_cells_have_the_first_so_many_seeds_where_these_were_added():
@@ -83,27 +81,18 @@ def test_cells_have_the_first_so_many_seeds_where_these_were_added():
 
 
 def test_rows_of_seeds_that_a_cell_never_had_are_not_missed(tmp_path):
-    table = [row for row in rows() if row["seed"] != 2 or row["axis.loss"] != "simple"]
-    stopped = {row["cell_id"]: 2 if row["axis.loss"] == "simple" else 3 for row in rows()}
-    auto, cells = {"looks": [2, 3], "most": 3, "stopped": stopped}, {cell: {} for cell in stopped}
-    found = read_folder(build(tmp_path / "auto", table, auto=auto, cells=cells))
+    values, stopped = {"a": [2.5, 2.6, 2.4], "b": [2.3, 2.5]}, {"a": 3, "b": 2}
+    found = read(make_folder(tmp_path / "auto", values, auto={"looks": [2, 3], "stopped": stopped}))
     assert found.meta.auto == Auto((2, 3), stopped)
-    with pytest.raises(InputError, match=r"lacks .* of the rows"):
-        read_folder(build(tmp_path / "fixed", table, cells=cells))
+    with pytest.raises(InputError, match=r"lacks 1 rows that grid\.json lists \(cell_id b at seed 2"):
+        read(make_folder(tmp_path / "fixed", values))
 
 
 FAULTS = {
     "metrics.0.decimals: Input should be greater": lambda told: told["metrics"][0].update(decimals=-5),
     "metrics.1.relevant: Input should be greater": lambda told: told["metrics"][1].update(relevant=-5),
     "relevant.fid: Input should be greater": lambda told: told.update(relevant={"fid": -5}),
-    "the axis 'loss' is there twice": lambda told: told["axes"].append(told["axes"][1]),
-    "the level 'mu' is there twice": lambda told: told["axes"][0]["levels"].append({"name": "mu", "label": "μ"}),
-    "the metric 'nll/test' is there twice": lambda told: told["metrics"].append(told["metrics"][0]),
-    "the seed 0 is there twice": lambda told: told["seeds"].append(0),
     "axes.0.levels: Tuple should have at least 1": lambda told: told["axes"][0].update(levels=[]),
-    "the axis 'loss/target' has the name of a metric": lambda told: told["axes"][1].update(name="loss/target"),
-    "the metric 'schedule' has the name of a choice": lambda told: told["metrics"][0].update(name="schedule"),
-    "the metric 'axis.a/b' has the name of a choice": lambda told: told["metrics"][0].update(name="axis.a/b"),
     "auto.looks: Tuple should have at least 1": lambda told: told.update(auto={"looks": [], "stopped": {}}),
     "auto.looks.0: Input should be greater": lambda told: told.update(auto={"looks": [0], "stopped": {}}),
 }
@@ -111,7 +100,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("message", FAULTS)
 def test_what_is_wrong_with_grid_json_is_one_line(message):
-    told = json.loads(json.dumps(meta()))
+    told = described({("p", "x"): [2.5], ("q", "y"): [2.4]}, ("nll/test", "fid/train/digits-cnn"))
     FAULTS[message](told)
     with pytest.raises(InputError, match=rf"^[^\n]*{re.escape(message)}[^\n]*$"):
         parse_meta(json.dumps(told), "grid.json")

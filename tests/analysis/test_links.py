@@ -5,9 +5,10 @@ from dataclasses import asdict
 
 import pytest
 
+from analysis import read
 from analysis.errors import InputError
 from analysis.links import page, read_tracking, tracking_of, without_password, without_passwords
-from analysis.read.runs import read_folder
+from tests.analysis.folders import make_folder
 
 RUNS = {("a", 0): "r0", ("a", 10): "r10", ("b", 0): "s0"}
 
@@ -35,16 +36,15 @@ def test_the_page_of_a_local_store_is_that_of_mlflow_ui():
     assert page("https://me:secret@host/mlflow/", "3") == f"https://host/mlflow/#/experiments/3/runs?{charts}"
 
 
-def test_tracking_comes_back_from_its_file(folder):
-    assert read_folder(folder).tracking is None
+def test_tracking_comes_back_from_its_file(tmp_path):
+    folder = make_folder(tmp_path / "made", {"a": [2.5]})
+    assert read(folder).results.tracking is None
     tracking = tracking_of("https://me:secret@host", "7", RUNS)
     text = json.dumps(asdict(tracking))
     (folder / "tracking.json").write_text(text)
     assert "secret" not in text
-    found = read_folder(folder).tracking
+    found = read(folder).results.tracking
     assert found == tracking
-    assert found.run_link("a", 10) == "https://host/#/experiments/7/runs/r10"
-    assert found.run_link("b", 1) is None
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"uri": "x"}', '{"uri":"x","experiment":"1","link":"y","runs":[]}'])

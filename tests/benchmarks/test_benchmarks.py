@@ -37,9 +37,9 @@ def test_ratios_are_medians_of_the_rounds_own_ratios(monkeypatch):
 @pytest.mark.parametrize(
     ("main", "word", "message"),
     [
-        (__main__.main, "size=smal", "no size called 'smal': there are large, small; did you mean 'small'?"),
-        (__main__.main, "rounds=0", "rounds and threads must be at least 1"),
-        (peers.main, "threads=0", "rounds and threads must be at least 1"),
+        (__main__.main, "size=tin", "no size called 'tin': there are medium, tiny; did you mean 'tiny'?"),
+        (__main__.main, "rounds=0", "rounds must be at least 1, got 0"),
+        (peers.main, "threads=0", "threads must be at least 1, got 0"),
     ],
 )
 def test_a_wrong_call_is_one_line(main, word, message, capsys):

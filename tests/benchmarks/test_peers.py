@@ -1,6 +1,6 @@
-"""Speed beside others' libraries: equal structures are equal, every case runs, and columns are what they say.
+"""Speed beside others' libraries: every case runs, and columns are what they say. No test looks at a time.
 
-No test looks at a time. `denoising_diffusion_pytorch` is no part of the tests' environment.
+`denoising_diffusion_pytorch` is no part of the tests' environment.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks import peer_bound, peer_cases, peers
+from benchmarks import peer_bound, peers, together
 from benchmarks.cases import SMALL, Workload
-from benchmarks.peak import MODES, multiply_adds, parameters, peak, running
-from benchmarks.peer_networks import alike, diffusers_defaults, diffusers_of_our_structure
+from benchmarks.peer_cases import all_cases, diffusers, multiply_adds
 from benchmarks.timing import Timing
 from diffusion_core.networks.layers import Attention
 from diffusion_core.units import bits_per_nat
@@ -42,58 +41,29 @@ def test_multiply_adds_are_those_counted_by_hand():
     assert multiply_adds(attention, (16, 8, 8)) == 64 * 4 * 16 * 16 + 2 * 64 * 64 * 16
 
 
-def test_attention_is_counted_in_both_libraries_networks():
-    """diffusers' query, key and value lie so that torch takes a fused kernel, which its counter does not know."""
-    count = [multiply_adds(diffusers_defaults(SMALL, TINY.shape, add_attention=has), TINY.shape) for has in (0, 1)]
-    assert count[1] - count[0] == 16 * 4 * 32 * 32 + 2 * 16 * 16 * 32
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_step_and_samples_of_diffusers_are_in_the_precision_that_is_asked_for(bf16):
+    peer, seen = diffusers(TINY), []
+    peer.network.conv_out.register_forward_hook(lambda layer, inputs, out: seen.append(out.dtype))
+    assert math.isfinite(peer.step(bf16))
+    assert peer.sample(bf16).shape == (2, *TINY.shape)
+    assert set(seen) == {torch.bfloat16 if bf16 else torch.float32}
 
 
-@pytest.mark.parametrize("size", ["tiny", "medium"])
-def test_the_peer_of_our_structure_is_as_large_and_does_as_much(size):
-    """That of the largest size takes seconds to make; the benchmark itself holds it to ours."""
-    config, shape, _ = peer_cases.SIZES[size]
-    ours, theirs = config.build(shape, shape[0]), diffusers_of_our_structure(config, shape)
-    assert parameters(ours) == parameters(theirs)
-    assert multiply_adds(ours, shape) == multiply_adds(theirs, shape)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", MODES)
-def test_a_peak_is_positive(mode):
-    assert peak(mode, CPU, repeats=1) > 0
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_a_mode_is_what_its_name_says(mode):
-    with running(mode, CPU):
-        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype is (torch.bfloat16 if mode == "bf16" else torch.float32)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_every_case_of_diffusers_runs(training):
-    for peer in peer_cases.diffusers_peers(TINY, training).values():
-        for mode in peer_cases.PEER_MODES:
-            found = peer.step(mode) if training else peer.sample(mode)
-            assert math.isfinite(found) if training else found.shape == (2, *TINY.shape)
-
-
-@pytest.mark.parametrize("cases", [peer_cases.training_cases, peer_cases.sampling_cases])
-def test_every_case_runs(cases):
+def test_every_case_runs():
     pytest.importorskip("denoising_diffusion_pytorch")
-    for case in cases(TINY):
-        case.call()
+    for case in all_cases(TINY).values():
+        case.step()
+        case.sample()
 
 
-def test_structures_that_differ_are_not_taken_for_one():
-    ours = SMALL.build(TINY.shape, 1)
-    with pytest.raises(AssertionError, match="the structures differ"):
-        alike(ours, diffusers_defaults(SMALL, TINY.shape), TINY.shape)
+def test_trainings_side_by_side_take_their_steps_in_turns_with_diffusers():
+    assert {"alone": "1.00"}.items() <= {name: own[1] for name, own in together.times(TINY, rounds=1).items()}.items()
 
 
-def test_columns_are_of_one_network_call_on_a_batch():
-    """4 images, 10 calls in 2 seconds, 3 passes of 5 million multiply-adds: 6 · 5e6 · 4 · 10/2 of 1.2e9 a second."""
-    found = peers.figures(Timing(2.0, 3.0), 5_000_000, 2.0, peers.Work(batch=4, passes=3, calls=10), 1.2e9)
-    assert found == ("5.0", "200.00", "20", "3.00", "1.50", "50.0%")
+def test_columns_are_of_one_network_call():
+    """10 calls in 2 seconds, three times ours, with twice the multiply-adds."""
+    assert peers.columns(Timing(2.0, 3.0), calls=10, more=2.0) == ("200.00", "3.00", "1.50")
 
 
 @pytest.mark.slow
@@ -113,15 +83,8 @@ def test_an_own_error_is_that_of_the_mean_over_images():
     assert peer_bound.own_error(estimates) == pytest.approx(1 / 5, rel=0.05)
 
 
-def test_twice_the_error_takes_four_times_the_time_to_make_up_for():
-    assert peer_bound.Cost(passes=1, seconds=3.0, error=0.2).at(0.1) == pytest.approx(12.0)
-
-
 def test_a_missing_peer_is_one_line(monkeypatch, capsys):
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(peers, "PEERS", ("no-such-peer",))
     assert peers.main([]) == 2
-    shown = capsys.readouterr()
-    assert (shown.out, shown.err) == (
-        "",
-        "error: diffusers and denoising-diffusion-pytorch not found: pip install -e '.[peers]'\n",
-    )
+    error = "error: no-such-peer is not installed: pip install -e '.[peers]'\n"
+    assert tuple(capsys.readouterr()) == ("", error)

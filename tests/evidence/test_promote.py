@@ -7,15 +7,15 @@ import shutil
 
 import pytest
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from ablations.results.csv_text import csv_text
 from analysis import pages
-from analysis.figures.digest import KEY
 from evidence import promote
 from tests.ablations.conftest import rows
 from tests.ablations.settings.test_grammar import one_line_error
-from tests.analysis.conftest import build
+from tests.analysis.folders import make_folder
+
+VALUES = {"a": [2.5, 2.6, 2.4], "b": [2.4, 2.5, 2.3]}
 
 
 @pytest.fixture
@@ -24,19 +24,20 @@ def results(tmp_path, monkeypatch):
     README shows one of its figures."""
 
     def write_pages(folder):
-        for name in ("report.html", "table.md", "table.tex", "answers.json"):
+        for name in ("report.html", "table.md", "table.tex", "cells.csv"):
             (folder / name).write_text(f"of {(folder / 'grid.json').read_text()}")
-        digest = PngInfo()
-        digest.add_text(KEY, "of then")
         (folder / "figures").mkdir(exist_ok=True)
         for name in ("lines.png", "lines.pdf", "cost.png"):
-            Image.new("RGBA", (1, 1)).save(folder / "figures" / name, "png", pnginfo=digest, dpi=(300, 300))
+            Image.new("RGBA", (1, 1)).save(folder / "figures" / name, "png", dpi=(300, 300))
 
     monkeypatch.setattr(pages, "write_pages", write_pages)
     monkeypatch.setattr(promote, "ROOT", tmp_path)
     (tmp_path / "README.md").write_text("![lines](results/committed/steps/figures/lines.png)")
     monkeypatch.chdir(tmp_path)
-    folder = build(tmp_path / "results" / "steps")
+    folder = make_folder(tmp_path / "results" / "steps", VALUES)
+    (folder / "samples").mkdir()
+    for seed in range(3):
+        Image.new("L", (1, 1)).save(folder / "samples" / f"a-{seed}.png")
     for name in ("report.html", "tracking.json", "clock.csv", "table.md", ".grid.json.abcdefgh"):
         (folder / name).write_text("left")
     return tmp_path / "results"
@@ -59,7 +60,6 @@ def test_a_run_is_recorded_whole_and_so_is_what_takes_its_place(results, capsys)
         assert "results/committed/steps: drawn anew from results/steps" in capsys.readouterr().out
         assert names(place) == {"grid.json", "runs.csv", "curves.parquet", "samples", "figures", "table.md"}
         assert names(place / "figures") == {"lines.png"}
-        assert Image.open(place / "figures" / "lines.png").text == {KEY: "of then"}
         assert {path.stem[-2:] for path in (place / "samples").iterdir()} == {"-0"}
         assert question in (place / "table.md").read_text()
         assert names(place.parent) == {"steps"}
@@ -94,7 +94,7 @@ ROUND = {"number": 1, "of": 3, "seeds": 3, "rung": True, "preliminary": True}
         ({}, ["grid=committed/steps"], "no grid in results/committed called 'steps': there are steps"),
         ({}, ["grid=../steps"], "which leads to no other place"),
         ({}, ["redraw=true"], "results/committed/ holds none yet"),
-        ({"round": ROUND}, ["grid=steps"], "is at round 1 of 3 of its plan, and shows nothing final: give its"),
+        ({"round": ROUND}, ["grid=steps"], "is at round 1 of 3 of its plan: give its command again"),
         ({"round": ROUND | {"number": 0}}, ["grid=steps"], "is at round 0 of 3"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_run_that_is_not_whole_is_refused_in_a_line(status, results, monkeypat
     (results / "steps" / "runs.csv").write_text(csv_text(found[0], found), encoding="utf-8")
     line = one_line_error(promote.main, ["grid=steps"], capsys, monkeypatch)
     assert "results/steps is not whole (runs: " in line
-    assert f"2 {status}" in line
+    assert status in line
 
 
 def test_pages_that_cannot_be_drawn_leave_what_is_committed_as_it_was(results, monkeypatch, capsys):

@@ -18,7 +18,7 @@ from ablations.deck.formulas import SCHEDULES
 from ablations.driver import pages
 from ablations.results.sample_sheets import sheet
 from ablations.run import main
-from analysis.csv_files import read_csv
+from analysis.frames import read_csv
 from tests.ablations.conftest import said
 from tests.made_once import made_once
 

@@ -24,9 +24,9 @@ from ablations.stages.artifacts import SAMPLES, write_history
 from ablations.stages.graph import training_of
 from ablations.tracking.mlflow_store import Tracker
 from analysis.files import write_json
-from analysis.read.runs import read_folder
-from evidence.ended import downloaded
+from analysis.reading import read_results
 from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in
+from tests.stored import downloaded
 
 WORDS = ["parameterization=epsilon,v", "schedule=learned", "name=seen", "seeds=1", *TINY]
 RUNGS = ["evaluation.rungs=2", "evaluation.judged_rungs=2"]
@@ -187,5 +187,8 @@ def test_a_whole_grid_has_one_run_a_cell_and_each_point_once(quick, tmp_path, mo
         assert Counter(steps(found, one, "nll/val")) == Counter([20, 40, 60])
     assert run.main(words) == 0
     assert len(runs_of(found)) == 2
-    of_store, of_files = read_folder(downloaded(found.uri, "seen", tmp_path / "stored")), read_folder(tmp_path / "seen")
+    of_store, of_files = (
+        read_results(downloaded(found.uri, "seen", tmp_path / "stored")),
+        read_results(tmp_path / "seen"),
+    )
     assert of_store.runs.equals(of_files.runs)

@@ -6,9 +6,9 @@ import pytest
 
 from ablations import run
 from ablations.driver.plan import Plan
-from analysis.csv_files import read_csv
 from analysis.errors import InputError
 from analysis.files import read_json
+from analysis.frames import read_csv
 from tests.ablations.conftest import plan_of
 from tests.ablations.data.fabricated import pictures
 

@@ -9,7 +9,7 @@ import pytest
 
 from ablations.engine.locks import cleaning_lock, results_lock
 from analysis.errors import InputError
-from tests.forked import forked
+from tests.forked import code_of, forked
 
 
 def test_a_second_command_on_a_folder_is_refused_and_names_the_first(tmp_path):
@@ -38,6 +38,6 @@ def test_a_command_that_was_killed_holds_nothing(tmp_path):
             os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
-    assert forked(command, tmp_path / "log").finish() == -signal.SIGKILL
+    assert code_of(forked(command, tmp_path / "log")) == -signal.SIGKILL
     with results_lock(tmp_path / "grid"):
         pass

@@ -8,9 +8,11 @@ import yaml
 from ablations.grids.file import AxisSpec
 from ablations.grids.grid import make
 from ablations.grids.reading import read
+from ablations.results.grid_json import head_of
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
 from analysis.errors import InputError
+from tests.ablations.conftest import plan_of
 
 AXIS = {"name": "schedule", "levels": ["linear", "cosine"]}
 CLAIM = {"claim": "c", "source": "s", "metric": "nll", "better": {"schedule": "cosine"}}
@@ -160,3 +162,17 @@ def test_a_setting_that_has_no_meaning_is_placed(said):
     )
     with pytest.raises(InputError, match=r"got beta_1=5\.0 and beta_T=0\.02 \(at schedule=linear of grid=mine\)$"):
         cells()
+
+
+def test_a_scale_that_a_file_declares_reaches_grid_json_with_what_matters_on_it(said):
+    said(AXIS, scale={"nll": "log"}, relevant={"nll": 0.005})
+    planned = plan_of("grid=mine")
+    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
+    scales = {metric["name"]: metric.get("scale", "linear") for metric in head["metrics"]}
+    assert (scales["nll/test"], scales["is/digits-cnn"], head["relevant"]) == ("log", "linear", {"nll": 0.005})
+
+
+def test_a_scale_without_what_matters_on_it_is_refused(said):
+    said(AXIS, scale={"nll": "log"})
+    with pytest.raises(InputError, match=r"^\S+ declares a scale of nll: give the difference that matters .*, too$"):
+        read("mine")

@@ -86,9 +86,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
     head = json.loads((folder / "grid.json").read_text(encoding="utf-8"))
     made = cells_of(folder, head["command"])
     digest = made[0][1].data.described().digest
-    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    rows = [row for row in lines if not row.get("trial")]
+    rows, trials = rows_of(folder / "runs.csv"), rows_of(folder / "trials.csv")
     made_in = {row.get("precision", "") for row in rows} - {""}
     # Results from before the rows said so are of the first.
     (numerics,) = {int(row.get("numerics") or 1) for row in rows}
@@ -105,7 +103,7 @@ def test_committed_results_are_still_those_of_their_command(folder):
     ]
     known = [(row["cell_id"], row["training_id"], row.get("autoencoder_id", ""), row["seed"]) for row in rows]
     assert set(known) == set(planned) if today else not set(known) & set(planned)
-    for row in lines if today else ():
+    for row in [*rows, *trials] if today else ():
         # A trial's row has a cell's id, too, and says at which seeds in grid.json.
         cell = making.cell_of(row, int(row["seed"]))
         assert cell_id(cell, digest, committed_precision(cell, made_in)) == row["cell_id"]
@@ -126,6 +124,14 @@ def test_committed_results_are_still_those_of_their_command(folder):
         pairs.add((row["cell_id"], same[0][0]))
     assert len({old for old, _ in pairs}) == len({new for _, new in pairs}) == len(pairs)
     assert len(pairs) == len({ids[0] for ids in planned}) or not today
+
+
+def rows_of(table):
+    """The rows of a CSV file; none where there is no such file."""
+    if not table.is_file():
+        return []
+    with table.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def cells_of(folder, command):

@@ -22,7 +22,7 @@ from ablations.stages.training_loop import read_checkpoint
 from ablations.tracking.mlflow_client import TrackingError, guard
 from ablations.tracking.uris import refusal
 from analysis.errors import InputError
-from analysis.read.runs import read_folder
+from analysis.reading import read_results
 from tests.ablations.hostile.conftest import drawn
 from tests.ablations.hostile.test_words import in_one_line, mutated
 
@@ -107,7 +107,7 @@ def folder_of_results(tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "precision"
     folder.mkdir()
     frames = {}
-    for name in ("grid.json", "runs.csv", "images.csv", "curves.parquet"):
+    for name in ("grid.json", "runs.csv", "curves.parquet"):
         frames[name] = (GRID / name).read_bytes()
     return folder, frames
 
@@ -124,7 +124,7 @@ def test_results_are_read_or_refused(data, folder_of_results):
     else:
         content = data.draw(damaged(frames[name]))
     (folder / name).write_bytes(content)
-    for read in (lambda folder: read_folder(folder).curves, read_grid_json):
+    for read in (lambda folder: read_results(folder).curves, read_grid_json):
         try:
             read(folder)
         except InputError as error:

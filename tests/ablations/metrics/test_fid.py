@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ablations.metrics import fid as metric
 from tests.ablations.metrics.draws import normal, with_moments
-from tests.forked import forked
+from tests.forked import code_of, forked
 
 
 def fid(x: Tensor, y: Tensor) -> float:
@@ -57,4 +57,4 @@ def test_torch_fidelity_is_imported_only_when_a_metric_is_asked_for(tmp_path):
         importlib.import_module("ablations.metrics.registry").names()
         return "torch_fidelity" in sys.modules
 
-    assert forked(command, tmp_path / "log").finish() == 0
+    assert code_of(forked(command, tmp_path / "log")) == 0

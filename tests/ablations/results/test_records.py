@@ -16,11 +16,11 @@ from ablations.results.grid_json import head_of
 from ablations.results.records import Record, metadata_of, record
 from ablations.tracking.mlflow_runs import tracked_runs
 from analysis.errors import InputError
-from analysis.read.runs import read_folder
+from analysis.reading import read_results
 from analysis.schema import CURVES_FILE, NUMERICS, SEVERAL
-from evidence.ended import downloaded
 from tests.ablations.conftest import plan_of, tracker_in
-from tests.analysis.conftest import build, rows
+from tests.analysis.folders import make_folder
+from tests.stored import downloaded
 
 
 def names(columns):
@@ -69,19 +69,6 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
 
 
-@pytest.mark.parametrize(
-    ("grid", "words", "own"),
-    [
-        ("edm", ["training.steps=300", "seeds=3"], (1000, 5)),
-        (None, ["data=mixture2d", "network=mlp", "horizon=25"], (None, 1)),
-    ],
-)
-def test_head_says_what_the_grids_own_file_asks_for(grid, words, own):
-    planned = plan_of(*([f"grid={grid}"] if grid else []), *words)
-    head = head_of(planned.grid, planned.runs, planned.here.data, None, {})
-    assert (head["own_steps"], head["own_seeds"]) == own
-
-
 def test_notes_are_a_column_where_any_record_has_them():
     planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").runs
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
@@ -116,13 +103,16 @@ def test_a_row_names_all_that_made_it_and_keeps_all_notes(metadata, name, expect
 
 
 def test_notes_come_back_from_a_tracking_store(tmp_path, store):
-    table = [row | {"notes": "one\ntwo" if row["seed"] == 1 else ""} for row in rows()[:3]]
-    folder = build(tmp_path / "parameterization", table)
+    folder = make_folder(
+        tmp_path / "parameterization",
+        {"mu": [2.5, 2.6, 2.4]},
+        change=lambda row: row | {"notes": "one\ntwo" if row["seed"] == 1 else ""},
+    )
     shutil.copy(store, tmp_path / "mlflow.db")
     tracker = tracker_in(tmp_path, "parameterization")
     tracker.publish(folder)
     tracker.summarise(folder)
-    ours, theirs = (read_folder(at).runs for at in (folder, downloaded(tracker.uri, folder.name, tmp_path / "stored")))
+    ours, theirs = (read_results(at).runs for at in (folder, downloaded(tracker.uri, folder.name, tmp_path / "stored")))
     assert list(ours["notes"]) == list(theirs["notes"]) == ["", "one\ntwo", ""]
 
 
@@ -142,9 +132,9 @@ def test_curves_that_are_read_are_kept_and_those_that_a_formula_gives_once_a_cel
 
 
 def test_a_folder_of_an_earlier_version_is_not_delivered(tmp_path):
-    folder = build(tmp_path / "parameterization")
+    folder = make_folder(tmp_path / "parameterization", {"mu": [2.5]}, command="python -m ablations.run grid=p")
     (folder / CURVES_FILE).rename(folder / "curves.csv")
-    with pytest.raises(InputError, match=r"of an earlier version, .* run `python -m ablations.run grid=p"):
+    with pytest.raises(InputError, match=r"of an earlier version, .* run `python -m ablations.run grid=p`"):
         tracked_runs(folder)
 
 

@@ -242,7 +242,7 @@ def test_a_storage_keeps_one_search_of_a_name_and_leaves_a_foreign_one_alone(tmp
     assert foreign.user_attrs == {}
 
 
-@pytest.mark.parametrize("uri", ["nothing://x", "sqlite:////nowhere/x.db", "postgresql://me:secret@nowhere/x"])
+@pytest.mark.parametrize("uri", ["nothing://x", "sqlite:////dev/null/x.db", "postgresql://me:secret@nowhere/x"])
 def test_a_storage_that_cannot_be_used_is_one_line_without_its_password(uri):
     study = make(parse_search(SPACE))
     with pytest.raises(InputError, match=r"the storage .* cannot be used") as error, guarded(uri):

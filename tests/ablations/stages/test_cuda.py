@@ -18,8 +18,8 @@ from ablations.stages.graph import stages_of
 from ablations.stages.metrics import floor_of, metric_floors, metric_stages
 from ablations.stages.training_loop import Trained
 from diffusion_core.networks import convolution, fused
-from evidence.pairs import all_values
 from tests.ablations.cells import reproducible, result_of
+from tests.ablations.pairs import all_values
 from tests.ablations.test_pairs import Coarse
 from tests.axes import thinned
 

@@ -16,7 +16,7 @@ from ablations.results.csv_text import number
 from ablations.tracking.mlflow_origin import source_of, user_of
 from ablations.tracking.mlflow_runs import Tracked, tracked_runs
 from ablations.tracking.mlflow_store import Tracker
-from analysis.curves import read_curves, write_curves
+from analysis.frames import read_curves, write_curves
 from analysis.schema import CURVES
 
 LOSS = "train/network"

@@ -16,7 +16,7 @@ from ablations.tracking.mlflow_images import log_sheet
 from ablations.tracking.mlflow_runs import Tracked
 from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.mlflow_summary import description
-from analysis.files import write_json
+from tests.analysis.folders import make_folder
 
 LOSS = "train/network"
 
@@ -36,7 +36,7 @@ def two(store, tmp_path):
 def cell(*at, status="finished", params=None, **metrics):
     tags = {"kind": "cell", "cell_id": "0" * 12, "seed": "0", "status": status}
     curve = [(LOSS, float(step), 1 / step) for step in at]
-    return Tracked(tags, params or {"cell": "baseline", "horizon": "25"}, metrics, curve, "", None)
+    return Tracked(tags, params or {"cell": "baseline", "horizon": "25"}, metrics, curve)
 
 
 def runs_of(tracker, kind="cell"):
@@ -188,27 +188,32 @@ def test_a_whole_run_that_nobody_has_ended_is_ended(two):
 
 @pytest.fixture
 def folder(tmp_path):
-    made = tmp_path / "seen"
-    write_json(made / "grid.json", {"name": "seen", "question": "What?", "metrics": [], "cells": {}})
-    return made
+    return told(tmp_path)
 
 
-SAID = '{"headlines": [{"sentence": "NLL: μ is the best of 2."}, {"sentence": "FID: ε is."}]}'
+def told(place, best="μ", **more):
+    """A results folder whose answer is this one of μ and ε."""
+    values = {"μ": [2.5, 2.6, 2.4], "ε": [2.5, 2.6, 2.4]} | {best: [2.1, 2.2, 2.0]}
+    return make_folder(place / "seen", values, name="seen", question="What?", relevant={"nll": 0.01}, **more)
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
-    [(SAID, "\n\n- NLL: μ is the best of 2.\n- FID: ε is."), ("{", ""), ('{"headlines": [{}]}', ""), ("[1]", "")],
-    ids=["whole", "cut", "another version", "a list"],
+    ("damage", "said"),
+    [(None, "\n\n- NLL: μ is the best of 2, 2.10 ± 0.25 bits/dim."), ("cell_id", "")],
+    ids=["whole", "cut"],
 )
-def test_experiment_and_summary_are_described_by_the_question_and_its_answers(answers, said, two, folder):
-    (folder / "answers.json").write_text(answers, encoding="utf-8")
+def test_experiment_and_summary_are_described_by_the_question_and_its_answers(damage, said, two, folder):
+    if damage is not None:
+        (folder / "runs.csv").write_text(damage, encoding="utf-8")
     first, _ = two
     run = first.client.get_run(first.summarise(folder).run)
     note = run.data.tags["mlflow.note.content"]
     assert note.startswith(f"**What?**{said}\n\n[charts](#/experiments/{first.experiment_id}/runs?")
     assert first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"] == note
     assert run.data.tags["mlflow.source.name"] == "ablations.run"
+
+
+ROUND = {"number": 1, "of": 2, "seeds": 3, "finished": 6, "trainings": 12}
 
 
 def test_a_description_with_an_answer_stays_until_there_is_another(two, folder):
@@ -218,20 +223,17 @@ def test_a_description_with_an_answer_stays_until_there_is_another(two, folder):
     def note():
         return first.client.get_experiment(first.experiment_id).tags["mlflow.note.content"]
 
-    def told(sentence, *, preliminary):
-        head = {"name": "seen", "question": "What?", "metrics": [], "cells": {}}
-        write_json(folder / "grid.json", head | {"round": {"number": 1, "of": 2, "preliminary": preliminary}})
-        write_json(folder / "answers.json", {"headlines": [{"sentence": sentence}]})
-        second.summarise(folder)
+    def summarised(best, *, preliminary):
+        second.summarise(told(folder.parent, best, round=ROUND | {"preliminary": preliminary}))
 
-    told("μ leads.", preliminary=True)
-    assert "μ leads." in note()
-    told("μ is the best.", preliminary=False)
+    summarised("μ", preliminary=True)
+    assert "μ leads in NLL" in note()
+    summarised("μ", preliminary=False)
     second.introduce("What?", {})
-    told("ε leads.", preliminary=True)
-    assert "μ is the best." in note()
-    told("ε is the best.", preliminary=False)
-    assert "ε is the best." in note()
+    summarised("ε", preliminary=True)
+    assert "μ is the best of 2" in note()
+    summarised("ε", preliminary=False)
+    assert "ε is the best of 2" in note()
     first.introduce("What else?", {})
     assert note() == "**What else?**"
 

@@ -1,13 +1,11 @@
-"""A page as tests read it, and pictures that take no time."""
+"""A page as tests read it."""
 
+from contextlib import nullcontext
 from html.parser import HTMLParser
+from itertools import groupby
+from unittest.mock import patch
 
-from analysis.figures.drawing import Drawn
-from analysis.report import FILE
-from analysis.report.__main__ import main
-
-PICTURE = "analysis.figures.as_png"
-VOID = {"meta", "link", "img", "input", "br"}
+from analysis.pages import write_pages
 
 
 class Page(HTMLParser):
@@ -19,12 +17,13 @@ class Page(HTMLParser):
         self.feed(text)
         self.close()
         assert not self.open
+        self.takes = self.texts("p", **{"class": "take"})
+        self.parts = {section["id"]: " ".join(section["text"].split()) for section in self.all("section")}
 
     def handle_starttag(self, tag, attrs):
-        element = {"tag": tag, "text": "", "within": [outer["tag"] for outer in self.open], **dict(attrs)}
-        self.elements.append(element)
-        if tag not in VOID:
-            self.open.append(element)
+        self.elements.append({"tag": tag, "text": "", "within": list(self.open), **dict(attrs)})
+        if tag not in ("meta", "link", "img"):
+            self.open.append(self.elements[-1])
 
     def handle_endtag(self, tag):
         assert self.open.pop()["tag"] == tag
@@ -34,28 +33,20 @@ class Page(HTMLParser):
             element["text"] += data.replace("\u00a0", " ")
 
     def all(self, tag, **attributes):
-        found = [element for element in self.elements if element["tag"] == tag]
-        return [e for e in found if all(e.get(name) == value for name, value in attributes.items())]
-
-    def inside(self, outer, tag):
-        """The elements of this tag that stand in an outer one."""
-        return [element for element in self.all(tag) if outer in element["within"]]
+        return [e for e in self.elements if e["tag"] == tag and attributes.items() <= e.items()]
 
     def texts(self, tag, **attributes):
         return [" ".join(element["text"].split()) for element in self.all(tag, **attributes)]
 
-    def section(self, name):
-        (element,) = self.all("section", id=name)
-        return " ".join(element["text"].split())
+    def table(self, name):
+        """The texts of the fields of each row of a part's tables."""
+        inside = [e for e in self.elements if any(outer.get("id") == name for outer in e["within"])]
+        fields = groupby((e for e in inside if e["tag"] in ("th", "td")), lambda e: id(e["within"][-1]))
+        return [[" ".join(field["text"].split()) for field in row] for _, row in fields]
 
 
-def laid_out(figure):
-    """A figure that is laid out, which finds what cannot be drawn, but not saved."""
-    figure.draw_without_rendering()
-    return Drawn(b"\x89PNG\r\n\x1a\n", (1.0, 1.0))
-
-
-def page_of(folder):
-    """The report of a results folder, written by the command."""
-    assert main([f"runs={folder}"]) == 0
-    return folder / FILE
+def page_of(folder, *, drawn=False):
+    """The report of a results folder, on request with its figures, which take most of the time."""
+    with nullcontext() if drawn else patch("analysis.pages.write_figures"):
+        write_pages(folder)
+    return Page((folder / "report.html").read_text(encoding="utf-8"))

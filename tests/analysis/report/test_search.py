@@ -1,103 +1,66 @@
-"""The report's section of a search, its page without a confirmation, and the terminal's text."""
+"""What is said of a search, on its page and in a terminal; its optimism by hand."""
 
 import pytest
-from rich.text import Text
 
-from analysis.labels import width
-from analysis.read.search import read_search
-from analysis.tables.search import terminal_search
-from tests.analysis.conftest import answers_of, terminal
-from tests.analysis.report.pages import PICTURE, Page, laid_out, page_of
-from tests.analysis.searches import (
-    BETAS,
-    confirmation,
-    few,
-    head,
-    joint,
-    one_objective,
-    trial,
-    two_objectives,
-    write_search,
-)
-
-OPTIMISTIC = "Found by search: NLL at 3 fresh seeds 2.33 ± 0.07 bits/dim on validation, 2.30 in the search"
+from analysis.answers import read
+from analysis.errors import InputError
+from analysis.report.search import best, terminal_search
+from analysis.search import read_search
+from tests.analysis.folders import FID, METRICS
+from tests.analysis.report.folders import OBJECTIVE, build, confirmation, search
+from tests.analysis.report.pages import page_of
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return one_objective(confirmation(tmp_path_factory.mktemp("r") / "s"))
+def test_a_search_alone_has_a_page(tmp_path):
+    page = page_of(search(tmp_path / "search-s"), drawn=True)
+    assert list(page.parts) == ["search", "legend"]
+    assert len(page.all("figure")) == 2, "history and slices"
+    told = "Searched β_1 and schedule for NLL in 4 trials by tpe (3 finished, 1 pruned), on validation data at seed 0."
+    assert f"{told} Pruning (median) saved 12 % of the steps." in page.parts["search"]
+    table = page.table("search")
+    assert table[0] == ["Trial", "β_1", "schedule", "NLL (bits/dim) ↓"]
+    assert table[1] == ["1 (found by search)", "0.0002", "cosine", "2.310"]
+    assert table[3][0] == "0 (default)"
+    assert ["schedule", "75 %"] in table
+    assert "What was found is not confirmed at fresh seeds here." in page.parts["search"]
+    assert page.texts("a", href="trials.csv") == ["trials.csv"]
 
 
-@pytest.fixture(scope="module")
-def page(folder):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PICTURE, laid_out)
-        return Page(page_of(folder).read_text(encoding="utf-8"))
+def test_the_optimism_of_a_winner_by_hand(tmp_path):
+    # 2.32, 2.36, 2.31 have the SD √0.0007 and the half-width 4.302653 · SD/√3; with one seed in the search, twice
+    columns = ["searched", "n", "fresh", "half_width", "gap", "gap_half_width"]
+    found = read(confirmation(tmp_path / "g")).optimism[columns].iloc[0].tolist()
+    assert found == pytest.approx([2.31, 3, 2.33, 0.065724, 0.02, 0.131448], abs=1e-6)
+    told = ["Found by search, NLL", "2.31", "2.33 ± 0.07", "3", "0.02 ± 0.13", "2.38 ± 0.07"]
+    assert told in page_of(tmp_path / "g").table("search")
 
 
-def test_the_search_stands_after_verdict_and_table(page):
-    names = [section["id"] for section in page.all("section")]
-    assert names[:5] == ["verdict", "table", "search", "comparisons", "budget"]
-    ids = [element["id"] for element in page.elements if "id" in element]
-    assert len(ids) == len(set(ids))
+def test_a_seed_that_the_search_has_used_is_not_fresh(tmp_path):
+    assert read(confirmation(tmp_path / "g", seeds=[2, 3])).optimism["n"].tolist() == [1]
+    assert read(confirmation(tmp_path / "h", seeds=[1, 2, 3])).optimism.empty
 
 
-def test_the_optimism_stands_near_the_head(page):
-    assert OPTIMISTIC in page.section("verdict")
-    assert OPTIMISTIC in page.section("search")
+def test_the_best_trials_of_two_objectives_are_those_that_none_beats_in_both(tmp_path):
+    trials = {"nll/val": [2.0, 2.1, 2.2, 2.3], "fid/val": [30, 20, 25, 10], "status": "finished"}
+    objectives = [OBJECTIVE, METRICS[FID] | {"name": "fid/val"}]
+    found = read_search(search(tmp_path / "search-s", trials, objectives=objectives))
+    assert best(found)["Trial"].tolist() == ["0 (default)", "1 (found by search)", "3"]
 
 
-def test_the_section_holds_sentences_best_trials_and_figures(page):
-    told = page.section("search")
-    assert "Pruning (median) saved 9 % of the training steps." in told
-    assert "38 (found by search)" in told
-    assert "0 (default)" in told
-    assert "in NLL β_1 30 to 80 %, β_T 20 to 70 %. It is no ablation" in told
-    assert "optuna-dashboard sqlite:///results/optuna.db" in told
-    figures = [figure["id"] for figure in page.all("figure")]
-    own = [f"figure-{name}" for name in ("history", "slices", "rungs")]
-    assert [name for name in figures if name in own] == own
-
-
-def test_a_search_without_a_confirmation_has_a_page(tmp_path, quick):
-    page = Page(page_of(two_objectives(tmp_path / "s", 8)).read_text(encoding="utf-8"))
-    assert page.texts("h1") == ["Which weight and learning rate for likelihood, and which for samples?"]
-    assert [section["id"] for section in page.all("section")][:2] == ["search", "provenance"]
-    assert "Not confirmed at fresh seeds yet" in page.section("search")
-    assert page.texts("a", href="runs.csv") == ["runs.csv"]
-    (tmp_path / "s" / "figures").mkdir()
-    (tmp_path / "s" / "figures" / "history.pdf").touch()
-    drawn = Page(page_of(tmp_path / "s").read_text(encoding="utf-8"))
-    assert drawn.texts("a", href="figures/history.pdf") == ["PDF"]
-
-
-def test_what_users_write_is_escaped(tmp_path, quick):
-    evil = "<b>β</b>"
-    parameters = [BETAS[0] | {"label": evil}]
-    folder = write_search(tmp_path / "s", head(parameters, question=evil), [trial(0, {}, {"nll/val": 2.0})])
-    page = Page(page_of(folder).read_text(encoding="utf-8"))
-    assert not page.all("b")
-    assert page.texts("h1") == [evil]
-
-
-def test_the_terminal_shows_table_and_sentences(folder):
-    told = terminal_search(read_search(folder), answers_of(folder).optimism)
-    lines = told.splitlines()
-    assert lines[0].startswith("The best 5 trials and the default")
-    assert any(line.startswith("38 (found by search)") for line in lines)
-    assert OPTIMISTIC in told
-    assert "\n\n\n" not in told
-
-
-@pytest.mark.parametrize("build", [one_objective, joint, two_objectives])
-def test_the_terminal_keeps_its_width(tmp_path, build):
-    search = read_search(build(tmp_path / "s"))
-    shown = Text.from_ansi(terminal_search(search, None, terminal(70))).plain
-    assert max(width(line) for line in shown.splitlines()) <= 70
-
-
-def test_the_terminal_without_a_complete_trial(tmp_path):
-    told = terminal_search(read_search(few(tmp_path / "s", "failed")), None)
-    assert told.splitlines()[0] == "Which β_1 and β_T suit the linear schedule?"
+def test_a_terminal_says_the_same_as_it_was_written(tmp_path):
+    evil = "[red]<b>β</b>"
+    folder = search(tmp_path / "a", winners=[], default={"schedule": "linear"}, question=evil)
+    told = terminal_search(read_search(folder))
+    assert evil in told
     assert "No trial has finished, so nothing was found." in told
-    assert "─" not in told
+    assert "(default)" not in told
+    assert page_of(folder).texts("h1") == [evil]
+
+
+def test_damaged_searches_end_in_one_line(tmp_path):
+    (search(tmp_path / "a") / "trials.csv").unlink()
+    search(tmp_path / "b", objectives=[])
+    build(tmp_path / "c")
+    for name, fault in {"a": "is missing", "b": "objectives: .*at least 1", "c": "holds no search"}.items():
+        with pytest.raises(InputError, match=fault):
+            read_search(tmp_path / name)

@@ -1,1 +1,0 @@
-"""The inferences from the frames of a grid: cells, comparisons, verdicts, effects, costs."""

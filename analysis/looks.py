@@ -1,0 +1,192 @@
+"""Looks at comparisons while seeds are added (`seeds=auto`): planned beforehand, with the error rate spent over them.
+
+The looks are at n_1 < … < n_L = n_max seeds. Of the error rate α, look l gets the part
+
+    w_l = (n_l² − n_{l−1}²)/n_max²,   Σ_l w_l = 1:   little early, where seeds are few, and most at the end
+
+Each of m declared comparisons has two p at look l: that there is a difference, and that |δ| is below the margin. After
+r claims of differences, one more is made, by Holm's steps within a look and from look to look, where
+
+    p ≤ α w_l/(m − r)                           if there are no margins, else
+    p ≤ α w_l min(1/m, 0.8/(m − 1))             for r = 0
+    p ≤ α w_l 0.8/(m − r)                       for r > 0;    equalities have steps of their own, with 0.2 for 0.8
+
+Comparisons whose p of a difference exceeds ½ get no more seeds. No more than α of all grids make a false claim,
+whatever the dependences and whatever stops when: each true null hypothesis is rejected at look l with probability α w_l
+times its share at most, which is a union bound over hypotheses and looks, closed over all sets of hypotheses. Claims of
+one kind
+must not shorten the steps of the other. Likewise all intervals  mean ± t(1 − α w_l/2m) SE  hold together.
+
+Claims of papers that no look follows are tested at the first look, whose seeds all cells have. They have a fifth of α
+then, and the looks four fifths, so that α holds for all that a page claims in a metric.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.statistics import ALPHA, Array, Paired, leads
+
+FOLLOWED = 0.8
+"""The part of α that looks have where other claims are made beside them."""
+SHARES = (0.8, 0.2)
+"""The parts of α that differences and equalities have, where both can be claimed."""
+FUTILE = 0.5
+"""The p of a difference above which more seeds have no prospect."""
+
+
+def look_weights(looks: Sequence[int]) -> dict[int, float]:
+    """The part of α that each look may spend, by its number of seeds."""
+    return {n: (n**2 - before**2) / looks[-1] ** 2 for before, n in pairwise((0, *looks))}
+
+
+@dataclass(frozen=True)
+class Looked:
+    """A comparison after the looks so far: the number of seeds at which it was first called `different` or `equal`, or
+    was `dropped`; None where it was not.
+
+    `by_seed` are the differences at its last look, and `half_width` that of the interval that
+    holds together with those of all looks and comparisons. `direction` is the sign of the difference when it was
+    claimed.
+    """
+
+    by_seed: tuple[float, ...] = ()
+    half_width: float = math.nan
+    different: int | None = None
+    equal: int | None = None
+    dropped: int | None = None
+    direction: int = 0
+
+    @property
+    def settled(self) -> bool:
+        """True where anything is claimed of it."""
+        return self.different is not None or self.equal is not None
+
+    @property
+    def open(self) -> bool:
+        """True where more seeds are wanted for it."""
+        return not self.settled and self.dropped is None
+
+
+def follow(
+    looks: Sequence[int],
+    count: int,
+    first: Callable[[int], Sequence[Array | None]],
+    *,
+    margin: float = math.nan,
+    resolution: float = 0.0,
+    alpha: float = ALPHA,
+) -> list[Looked]:
+    """The state of `count` comparisons after all looks; `first(n)` gives their differences [n] over the first n seeds,
+    None where a comparison has no part in a look."""
+    found = [Looked()] * count
+    for n, weight in look_weights(looks).items():
+        p = np.full((2, count), np.nan)
+        claimed = np.array([[getattr(of, kind) is not None for of in found] for kind in ("different", "equal")], bool)
+        for j, values in enumerate(first(n)):
+            if values is not None and len(values) > 1:
+                own = Paired.of(values, resolution)
+                p[:, j] = own.p(), own.equal(margin)
+                half = float(own.half_width(alpha * weight / count))
+                found[j] = replace(found[j], by_seed=tuple(values.tolist()), half_width=half)
+        new = claims(p, claimed, alpha * weight, equalities=not math.isnan(margin)) & ~claimed
+        found = [_with(of, n, p[0, j] > FUTILE, different=new[0, j], equal=new[1, j]) for j, of in enumerate(found)]
+    return found
+
+
+def _with(looked: Looked, n: int, futile: np.bool_, *, different: np.bool_, equal: np.bool_) -> Looked:
+    """The comparison, updated by the claims of a look at n seeds."""
+    if different:
+        looked = replace(looked, different=n, direction=int(np.sign(np.mean(looked.by_seed))))
+    if equal:
+        looked = replace(looked, equal=n)
+    return replace(looked, dropped=n) if futile and looked.open else looked
+
+
+def claims(p: Array, claimed: NDArray[np.bool_], spent: float, *, equalities: bool) -> NDArray[np.bool_]:
+    """The claims about k comparisons, differences and equalities, after a look that may spend the error rate `spent`.
+
+    `p` [2, k] is nan where there is no test; `claimed` has the earlier claims; `equalities` says whether there is a
+    margin.
+    """
+    while True:
+        level = np.array([_level(claimed[i], share, equalities=equalities) for i, share in enumerate(SHARES)])
+        after = claimed | (p <= spent * level[:, None])
+        if (after == claimed).all():
+            return np.asarray(after)
+        claimed = after
+
+
+def _level(claimed: NDArray[np.bool_], share: float, *, equalities: bool) -> float:
+    """The part of a look's error that the next claim of one kind may take, given the claims so far, [k]."""
+    k, before = len(claimed), int(claimed.sum())
+    if not equalities:
+        return 1 / max(k - before, 1)
+    if before:
+        return share / max(k - before, 1)
+    return min(1 / k, share / (k - 1)) if k > 1 else 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Taken:
+    """The values of k cells, [k, N], nan where missing; `seeds` has the number of seeds of each cell.
+
+    Cells that are not `declared` to be compared are looked at once, at the first look, and so is every pair with one of
+    them. `columns` is n → the number of columns of the first n seeds.
+    """
+
+    looks: Sequence[int]
+    values: Array
+    seeds: Sequence[int]
+    declared: Sequence[bool]
+    columns: Mapping[int, int]
+
+    def leads(self, i: int, sign: int, resolution: float) -> Iterator[tuple[Paired, Array, NDArray[np.bool_]]]:
+        """The leads of all cells over cell i in the first n seeds of each look, its part of α for each, 0 where the two
+        did not both take it, and whether it is their last."""
+        both = np.minimum(self.seeds, self.seeds[i])
+        followed = np.array(self.declared) & self.declared[i]
+        for n, weight in look_weights(self.looks).items():
+            only = n == self.looks[0]
+            share = np.where(followed, weight * (n <= both), float(only))
+            lead = leads(self.values[:, : self.columns[n]], i, sign, resolution)
+            yield lead, share, np.where(followed, n == both, only)
+
+
+def beaten_by_looks(taken: Taken, sign: int, resolution: float = 0.0) -> list[frozenset[int] | None]:
+    """A set per cell, of the cells shown to be better; None for a cell without two seeds in common with any other.
+
+    At each look that both took, the test is one-sided at ½ α w_l/(k − 1). So the probability that any other cell beats
+    the true best at any look is ½ α at most, as in `statistics`.
+    """
+    k = len(taken.values)
+    beaten: list[frozenset[int] | None] = []
+    for i in range(k):
+        better, tested = np.zeros((2, k), bool)
+        for lead, share, _ in taken.leads(i, sign, resolution):
+            tests = (share > 0) & (lead.n > 1)
+            better |= tests & (lead.mean > lead.half_width(ALPHA * share / (k - 1)))
+            tested |= tests
+        beaten.append(frozenset(np.flatnonzero(better).tolist()) if tested.any() else None)
+    return beaten
+
+
+def near_best(taken: Taken, sign: int, margin: float, resolution: float = 0.0) -> list[bool]:
+    """A flag per cell, True where the best is shown to be better by no more than a margin, if at all.
+
+    Each cell is tested against every other that has two seeds, one-sided at α w_l/k at the last look that both took. A
+    false claim about a cell needs an error in its test against the true best, so with probability 1 − α none is false.
+    """
+    k = len(taken.values)
+    several, near = np.isfinite(taken.values).sum(1) > 1, np.zeros((k, k), bool)
+    for i in range(k):
+        for lead, share, last in taken.leads(i, sign, resolution):
+            near[i] |= last & (lead.mean + lead.half_width(2 * ALPHA * share / k) <= margin)
+    others = several & ~np.eye(k, dtype=bool)
+    return [bool(of.any() and near[i][of].all()) for i, of in enumerate(others)]

@@ -1,1 +1,0 @@
-"""A results folder → tidy frames."""

@@ -1,0 +1,121 @@
+"""A results folder → `Results`: grid.json and runs.csv, checked and in one canonical order.
+
+Rows of several versions are never mixed silently: more than one `numerics`, or one `data_digest` per data set, is
+refused. Values of kinds that a row calls `not_comparable` are dropped here. In a round that is not the last, all is as
+of the round.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import InputError, NothingYet
+from analysis.folders import no_grid
+from analysis.frames import AGAIN, check_curves, numbers, read_csv
+from analysis.grid_json import Meta, kind_of, parse_meta
+from analysis.results import Results
+from analysis.schema import AMOUNTS, FIXED, METADATA, NOT_COMPARABLE, OVER_STEPS, SEVERAL, STATUSES
+
+
+def read_results(path: Path | str) -> Results:
+    """The results in `results/<grid>/`; InputError where they are missing or corrupt, NothingYet before the first
+    round."""
+    folder = Path(path)
+    head, source = folder / "grid.json", folder / "runs.csv"
+    if not head.is_file():
+        raise no_grid(folder)
+    whole = parse_meta(head.read_bytes(), str(head))
+    now, looks = whole.round, whole.auto.looks if whole.auto else ()
+    if not whole.cells:
+        raise InputError(f"{folder} holds a search that has confirmed nothing, so it has no table: see its report.html")
+    if now is not None and now.number == 0:
+        raise NothingYet(f"{now.finished} of {now.trainings} trainings finished; nothing to show yet")
+    texts = read_csv(source, [*FIXED, *(f"axis.{axis.name}" for axis in whole.axes)])
+    check_curves(folder, whole.command)
+    meta = _as_of_round(whole)
+    _check_whole(texts, meta, source)
+    runs = _tidy(texts, meta, source)
+    if now is not None:
+        runs = runs[runs["seed"].isin(meta.seeds)].reset_index(drop=True)
+        runs = runs.drop(columns=[name for name in runs if "/" in str(name) and runs[name].isna().all()])
+    return Results(folder, meta, runs, looks[-1] if looks else len(whole.seeds))
+
+
+def _as_of_round(meta: Meta) -> Meta:
+    """The grid's description, limited to the seeds of its round; a preliminary one has no looks and no claims."""
+    if meta.round is None:
+        return meta
+    seeds = meta.seeds[: meta.round.seeds]
+    if meta.round.preliminary:
+        return replace(meta, seeds=seeds, auto=None, expects=())
+    stopped = {cell: min(n, len(seeds)) for cell, n in meta.auto.stopped.items()} if meta.auto else {}
+    return replace(meta, seeds=seeds, auto=meta.auto and replace(meta.auto, stopped=stopped))
+
+
+def _tidy(texts: pd.DataFrame, meta: Meta, source: Path) -> pd.DataFrame:
+    """The runs from their texts, in canonical order; InputError where a row cannot be of this grid."""
+    texts = _comparable(texts.assign(**{name: "" for name in METADATA if name not in texts}))
+    _check(texts, meta, source)
+    filled = [str(name) for name in texts if name not in METADATA and (texts[name] != "").any()]
+    metrics = sorted(name for name in filled if "/" in name and not name.startswith(OVER_STEPS))
+    choices = sorted(name for name in filled if "/" not in name and not name.startswith("axis."))
+    axes = {f"axis.{axis.name}": axis for axis in meta.axes}
+    runs = texts[[*METADATA, *axes, *choices, *metrics]].copy()
+    runs["seed"] = numbers(runs["seed"], "seed", source).astype("int64")
+    for name in metrics:
+        runs[name] = numbers(runs[name], name, source)
+    keys = [*axes, "cell_id", "seed"]
+    order = runs[keys].copy()
+    for name, axis in axes.items():
+        order[name] = order[name].map(axis.position)
+    return runs.loc[order.sort_values(keys, kind="stable").index].reset_index(drop=True)
+
+
+def _comparable(texts: pd.DataFrame) -> pd.DataFrame:
+    """The texts without the values that their own rows call not comparable."""
+    kinds = [text.split(SEVERAL) for text in texts[NOT_COMPARABLE]]
+    named = {kind for of_row in kinds for kind in of_row if kind}
+    metrics = [str(name) for name in texts if "/" in str(name) and kind_of(str(name)) in named]
+    dropped = {name: np.array([kind_of(name) in of_row for of_row in kinds]) for name in metrics}
+    return texts.assign(**{name: texts[name].mask(of, "") for name, of in dropped.items()})
+
+
+def _check(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
+    """InputError where a status or level is unknown, a place has two rows at a seed, or versions are mixed."""
+    axes = {f"axis.{axis.name}": [level.name for level in axis.levels] for axis in meta.axes}
+    for column, names in {"status": STATUSES, **axes}.items():
+        strange = sorted(set(texts[column]) - set(names))
+        if strange:
+            raise InputError(f"{source} holds {column}={strange[0]!r}: expected one of {', '.join(names)}; {AGAIN}")
+    for row in texts[texts.duplicated([*axes, "seed"])].to_dict("records"):
+        place = ", ".join(f"{axis.removeprefix('axis.')}={row[axis]}" for axis in axes) or "the cell"
+        raise InputError(
+            f"{source} holds {place} at seed {row['seed']} more than once: runs of different choices or versions are "
+            "not mixed; keep one and remove the other"
+        )
+    for name in (name for name in AMOUNTS if name in texts):
+        strange = [text for text in texts[name].unique() if text and not (text.isdecimal() and int(text))]
+        if strange:
+            raise InputError(f"{source}: the column {name!r} holds {strange[0]!r} where a whole number above 0 is due")
+    for name, by in (("numerics", []), ("data_digest", ["data"] if "data" in texts else [])):
+        versions = texts.loc[texts[name] != "", [*by, name]].drop_duplicates()
+        if len(versions) > (versions["data"].nunique() if by else 1):
+            raise InputError(
+                f"{source} holds rows of more than one {name} ({', '.join(sorted(versions[name]))}), whose numbers are "
+                "not compared: keep the rows of one, or run the grid again under a name=… of its own"
+            )
+
+
+def _check_whole(texts: pd.DataFrame, meta: Meta, source: Path) -> None:
+    """InputError where a cell lacks a row at a seed that it was run at: every run has a row, however it ended."""
+    there = set(zip(texts["cell_id"], texts["seed"], strict=True))
+    missing = [(cell, seed) for cell in meta.cells for seed in meta.seeds_of(cell) if (cell, str(seed)) not in there]
+    if missing:
+        cell, seed = missing[0]
+        raise InputError(
+            f"{source} lacks {len(missing)} rows that grid.json lists (cell_id {cell} at seed {seed}, …): {AGAIN}"
+        )

@@ -1,0 +1,107 @@
+"""What a reader must know beside a table's numbers: how runs ended, what their notes say, what the numbers rest on."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+
+from analysis.answers import Analysis
+from analysis.folders import COMMITTED
+from analysis.labels import counted, two_digits
+from analysis.results import FINISHED, Results
+from analysis.schema import AUTOENCODER, MACHINE, NOTES, NUMERICS, PRECISION
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?!\w)")
+
+
+def merged(texts: Iterable[str]) -> dict[str, str]:
+    """Text → the text that stands for all that differ from it in numbers only, with the range of each number."""
+    alike: dict[str, list[str]] = {}
+    for text in texts:
+        alike.setdefault(_NUMBER.sub("{}", text.replace("{", "{{").replace("}", "}}")), []).append(text)
+    words: dict[str, str] = {}
+    for form, same in alike.items():
+        columns = [sorted(column, key=float) for column in zip(*map(_NUMBER.findall, same), strict=True)]
+        ranges = ("–".join(dict.fromkeys((column[0], column[-1]))) for column in columns)
+        words |= dict.fromkeys(same, form.format(*ranges))
+    return words
+
+
+def of_cells(results: Results) -> dict[str, list[str]]:
+    """Cell → the seeds that did not finish, with the reason, and the notes of its runs."""
+    runs = results.runs.assign(reason=[text.strip().partition("\n")[0][:200] for text in results.runs["reason"]])
+    reasons = merged(text for text in runs["reason"] if text)
+    notes = merged(line for text in runs[NOTES] for line in text.splitlines())
+    found = {}
+    for cell, own in runs.groupby("cell_id", sort=False):
+        parts = []
+        for status, ended in own[own["status"] != FINISHED].groupby("status", sort=False)["reason"]:
+            why = "; ".join(dict.fromkeys(reasons[text] for text in ended if text))
+            parts.append(f"{status} in {len(ended)} of {len(own)} seeds" + (f" ({why})" if why else ""))
+        kept = int((own["status"] == FINISHED).sum())
+        parts += [f"mean over the other {kept}"] if parts and kept else []
+        lines = [notes[line] for text in own[NOTES] for line in text.splitlines()]
+        found[str(cell)] = [text for text in dict.fromkeys(["; ".join(parts), *lines]) if text]
+    return found
+
+
+def of_table(analysis: Analysis) -> list[str]:
+    """What the numbers rest on: extractor, decoder, draws, labels, latents, kinds of machine."""
+    meta, results = analysis.meta, analysis.results
+    seen = [m.label for m in meta.metrics if m.name.endswith(f"/{meta.extractor}") and m.part != "autoencoder"]
+    sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
+    accuracy = f" (accuracy {100 * meta.extractor_accuracy:.1f} %)" if meta.extractor_accuracy else ""
+    by = f"{', '.join(seen)}: by {meta.extractor}{accuracy} on {meta.quality_n} generated images{sets}."
+    texts = [by] * bool(seen) + [f"L₀ by the decoder: {meta.decoder}."] * bool(meta.decoder)
+    for metric in analysis.deciding:
+        draws = results.finished.get(f"{metric.name}_draw_se")
+        if draws is not None and draws.notna().any():
+            error = f"{two_digits(draws.max())} {metric.unit}".rstrip()
+            texts.append(f"{metric.label}'s own error, from its draws, is at most {error}.")
+    if any(metric.kind.startswith("nll") for metric in results.metrics):
+        labels = any(results.parameter(cell, "conditioning") == "class" for cell in results.cell_ids)
+        texts += ["With labels, likelihoods are p(x|y), not p(x)."] * labels
+        latents = bool((results.runs[AUTOENCODER] != "").any())
+        texts += ["In latents, NLL is the bound of autoencoder and diffusion, in bits of the image."] * latents
+    kinds = [f"{kind} ({counted(n, 'run')})" for kind, n in results.counted(MACHINE).items()]
+    paired = f"Cells are paired only at seeds that one kind of machine ran: {'; '.join(kinds)}."
+    return texts + [paired] * (len(kinds) > 1)
+
+
+def provenance(analysis: Analysis) -> str:
+    """The command, the machine, the code and its NUMERICS."""
+    meta, results = analysis.meta, analysis.results
+    precision, numerics = ("/".join(sorted(set(results.runs[name]) - {""})) for name in (PRECISION, "numerics"))
+    code = " and ".join(results.counted("code")) or meta.code
+    other = "" if numerics == str(NUMERICS) else f" (this code's {NUMERICS} gives other digits)"
+    parts = [f"`{meta.command}`" * bool(meta.command), meta.device, precision, f"code {code}" * bool(code)]
+    return ", ".join([*filter(None, parts), f"numerics {numerics or 'not recorded'}{other}"]) + "."
+
+
+def go_on(analysis: Analysis) -> dict[str, str]:
+    """What to do next → its command."""
+    meta, results = analysis.meta, analysis.results
+    command = meta.command or f"python -m ablations.run grid={meta.name}"
+    more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}
+    found = {"more seeds, for exploration": changed(command, more)}
+    if analysis.search is not None:
+        trials, seeds = {"trials": 2 * len(analysis.search.trials)}, {"confirm": 2 * len(meta.seeds)}
+        found = {"more trials": changed(command, trials), "more fresh seeds": changed(command, seeds)}
+    steps = set(results.runs.get("training.steps", [])) - {""}
+    if len(steps) == 1:
+        longer = {"training.steps": 2 * int(steps.pop()), "name": f"{meta.name}-longer"}
+        found["training twice as long"] = changed(command, longer)
+    for metric in analysis.deciding[-1:]:
+        own = analysis.cells.query("metric == @metric.name and rank >= 0").set_index("cell_id")["mean"]
+        if len(own):
+            found["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
+    where = f"grid={meta.name}" if results.folder.parent.name in ("results", COMMITTED) else f"runs={results.folder}"
+    found["LaTeX"] = f"python -m analysis.tables {where} format=latex"
+    return found | ({"MLflow": results.tracking.link} if results.tracking else {})
+
+
+def changed(command: str, settings: Mapping[str, object]) -> str:
+    """A command with other settings."""
+    kept = [word for word in shlex.split(command) if word.partition("=")[0] not in settings]
+    return shlex.join([*kept, *(f"{key}={value}" for key, value in settings.items())])

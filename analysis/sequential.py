@@ -1,0 +1,113 @@
+"""The sequential test of a grid with `seeds=auto`: its rule is in `looks`.
+
+The declared comparisons are judged look by look, each over the seeds that both cells have; papers' claims about other
+cells at the first look, by what the looks leave of α.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from analysis.claims import (
+    Claim,
+    claim_as_listed,
+    claim_row,
+    claims_of,
+    comparison_row,
+    contrast,
+    listed_pair,
+    values_of,
+)
+from analysis.grid_json import Auto, MetricInfo
+from analysis.looks import FOLLOWED, Looked, follow
+from analysis.reading import read_results
+from analysis.results import Results
+from analysis.statistics import ALPHA, Array, Decision, judge
+
+Progress = Literal["open", "settled", "over"]
+"""The progress of a comparison: `open` if more seeds are wanted, `settled`, or `over` without a verdict."""
+
+
+def progress(folder: Path) -> dict[tuple[str, str], Progress]:
+    """The progress of each declared comparison of a grid with looks, by the ids of its cells: open if it is in any
+    metric with values of both cells, else settled if all closed metrics settled it."""
+    results = read_results(folder)
+    assert results.meta.auto is not None, "its seeds are not added by looks"
+    states: dict[tuple[str, str], list[Looked]] = {pair: [] for pair in results.declared}
+    open_pairs: set[tuple[str, str]] = set()
+    claims = claims_of(results)
+    for metric in results.deciding:
+        about = [claim for claim in claims if claim.metric == metric.name and not claim.untested]
+        measured = results.values(metric.name).notna().any(axis=1)
+        for pair, looked in _followed(results, results.meta.auto, metric, about):
+            states[pair].append(looked)
+            if looked.open and all(measured[cell] for cell in pair):
+                open_pairs.add(pair)
+    return {pair: "open" if pair in open_pairs else _closed(looked) for pair, looked in states.items()}
+
+
+def _closed(states: Sequence[Looked]) -> Progress:
+    closed = [looked for looked in states if not looked.open]
+    return "settled" if closed and all(looked.settled for looked in closed) else "over"
+
+
+def rows_by_looks(results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Claim]) -> list[dict[str, Any]]:
+    """The rows of one metric after the looks that were taken; claims about other cells are judged at the first look."""
+    followed = _followed(results, auto, metric, about) if metric.deciding else []
+    rows = [_looked(metric, a, b, looked) for (a, b), looked in followed if looked.by_seed]
+    listed = {claim.number: listed_pair(results, metric, claim, rows) for claim in about}
+    rest = [claim for claim in about if listed[claim.number] is None]
+    first = [contrast(results, metric, claim.terms, results.meta.first_look) for claim in rest]
+    decisions = judge(
+        first,
+        [claim.margin for claim in rest],
+        beyond=[claim.of_equality for claim in rest],
+        primary=[False] * len(rest),
+        resolution=metric.resolution,
+        alpha=ALPHA * (1 - FOLLOWED) if followed else ALPHA,
+    )
+    beside = iter(zip(first, decisions, strict=True))
+    for claim in about:
+        row = listed[claim.number]
+        rows.append(claim_as_listed(results, metric, claim, row) if row else claim_row(metric, claim, *next(beside)))
+    return rows
+
+
+def _followed(
+    results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Claim]
+) -> list[tuple[tuple[str, str], Looked]]:
+    """The declared comparisons after the looks that were taken, each over the seeds that both cells have."""
+    declared = [pair for pair in results.declared if all(cell in auto.stopped for cell in pair)]
+
+    def first(n: int) -> list[Array | None]:
+        seeds, ran = results.meta.seeds[:n], {cell for cell, last in auto.stopped.items() if last >= n}
+        return [contrast(results, metric, [(1.0, a), (-1.0, b)], seeds) if {a, b} <= ran else None for a, b in declared]
+
+    pairs = {values_of(results, metric, {"a": a, "b": b}) for a, b in declared}
+    beside = any(values_of(results, metric, claim.pair) not in pairs for claim in about)
+    decisions = follow(
+        auto.looks,
+        len(declared),
+        first,
+        margin=metric.margin,
+        resolution=metric.resolution,
+        alpha=ALPHA * FOLLOWED if beside else ALPHA,
+    )
+    return list(zip(declared, decisions, strict=True))
+
+
+def _looked(metric: MetricInfo, a: str, b: str, looked: Looked) -> dict[str, Any]:
+    """The row of a comparison that looks followed; its interval holds at all looks."""
+    told = "better" if metric.sign * looked.direction > 0 else "worse"
+    verdict = "equal" if looked.equal is not None else "cannot tell" if looked.different is None else told
+    ended = looked.equal if verdict == "equal" else looked.different
+    return {
+        **comparison_row(metric, a, b, True, np.array(looked.by_seed), Decision()),
+        "half_width": looked.half_width,
+        "verdict": verdict,
+        "seeds": looked.dropped if ended is None else ended,
+    }

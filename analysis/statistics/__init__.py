@@ -1,1 +1,0 @@
-"""Pure functions on arrays and plain frames; they know nothing of grids."""

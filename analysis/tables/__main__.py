@@ -1,7 +1,0 @@
-"""`python -m analysis.tables`."""
-
-import sys
-
-from analysis.tables import main
-
-sys.exit(main())

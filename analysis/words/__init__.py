@@ -1,1 +1,0 @@
-"""The English sentences about the findings, which themselves are numbers."""

@@ -1,0 +1,245 @@
+"""Comparisons and papers' claims of hand-made grids: which pairs, in which family, with which verdict."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from analysis import read
+from tests.analysis.folders import COUNT, FID, IS, make_folder
+
+A, B = [2.50, 2.57, 2.43], [2.41, 2.46, 2.33]
+GRID = {(x, y): [2.0 + i + 0.1 * s * (i + 1) for s in range(3)] for i, (x, y) in enumerate(["ax", "ay", "bx", "by"])}
+FIDS = {
+    ("linear", "10"): [40.0, 42.0, 41.0, 43.0],
+    ("linear", "100"): [20.0, 21.0, 19.5, 20.5],
+    ("cosine", "10"): [30.0, 31.0, 32.0, 29.0],
+    ("cosine", "100"): [20.1, 20.8, 19.6, 20.4],
+}
+LINEAR, COSINE = ({y: np.log(FIDS[a, y]) for y in ("10", "100")} for a in ("linear", "cosine"))
+
+
+def compared(path, values, **more):
+    """The frame of a hand-made folder below this path."""
+    return read(make_folder(path / str(len(list(path.iterdir()))), values, **more)).comparisons
+
+
+def only(*given_, **more):
+    """The only row."""
+    (row,) = compared(*given_, **more).itertuples()
+    return row
+
+
+def claim(better, than, y="10", metric="fid", **more):
+    """One level of the first axis is better than another at a level of the second, or over all its levels."""
+    sides = {"better": {"a": better}, "than": {"a": than}}
+    sides = {side: levels | ({"b": y} if y else {}) for side, levels in sides.items()}
+    return {"claim": "it is better", "source": "A paper", "metric": metric} | sides | more
+
+
+def claimed(path, *claims, values=FIDS):
+    frame = compared(path, values, metrics=(FID,), expects=list(claims))
+    return frame[frame["kind"] == "claim"].sort_values("claim")
+
+
+def test_which_pairs(tmp_path):
+    def pairs(values, **more):
+        return [(row.a, row.b, row.primary) for row in compared(tmp_path, values, **more).itertuples()]
+
+    # Every pair of a short axis, else every cell with the baseline.
+    short, long = ({name: [2.0 + i, 2.1 + i] for i, name in enumerate(names)} for names in ("pqr", "pqrstuv"))
+    assert pairs(short) == [("p", "q", True), ("p", "r", True), ("q", "r", True)]
+    assert pairs(long, baseline={"a": "q"}) == [(name, "q", True) for name in "prstuv"]
+    assert pairs(GRID, baseline={"a": "b", "b": "y"}) == [(cell, "b-y", True) for cell in ("a-x", "a-y", "b-x")]
+    # Primary ones first, and others with the baseline after them; within rows, where all primary ones are.
+    found = pairs(GRID, primary=[{"compare": {"a": "b"}, "at": {"b": ["y"]}}])
+    assert found == [("b-y", "a-y", True), ("a-y", "a-x", False), ("b-x", "a-x", False), ("b-y", "a-x", False)]
+    found = pairs(GRID, primary=[{"compare": {"a": "b"}, "at": {"b": ["x", "y"]}}])
+    assert found == [("b-x", "a-x", True), ("b-y", "a-y", True)]
+
+
+def test_two_cells_are_a_paired_t_test_on_the_metrics_scale(tmp_path):
+    known = stats.ttest_rel(A, B)
+    row = only(tmp_path, {"a": A, "b": B})
+    assert (row.difference, row.p, row.p_adjusted) == pytest.approx((0.1, known.pvalue, known.pvalue))
+    assert row.half_width == pytest.approx(np.diff(known.confidence_interval())[0] / 2)
+    assert (row.verdict, row.n, row.sd) == ("worse", 3, pytest.approx(0.01))
+    row = only(tmp_path, {"a": [40.0, 41.0, 43.0], "b": [30.0, 31.0, 32.0]}, metrics=(FID,))
+    assert row.p == pytest.approx(stats.ttest_rel(np.log([40, 41, 43]), np.log([30, 31, 32])).pvalue)
+    assert math.exp(row.difference) == pytest.approx((40 / 30 * 41 / 31 * 43 / 32) ** (1 / 3))
+
+
+def test_metrics_that_support_others_are_not_compared_and_more_is_better_where_a_metric_says_so(tmp_path):
+    assert compared(tmp_path, {"a": A, "b": B}, metrics=(IS,)).empty
+    row = only(tmp_path, {"a": A, "b": B}, metrics={IS: {"decides": "samples"}})
+    assert (row.verdict, row.difference) == ("better", pytest.approx(0.1))
+
+
+def test_equal_within_the_margin_comes_before_a_difference(tmp_path):
+    for margin, verdict in ((0.5, "equal"), (0.05, "worse"), (0.11, "worse")):
+        row = only(tmp_path, {"a": A, "b": B}, relevant={"nll": margin})
+        assert (row.verdict, row.margin) == (verdict, margin)
+        assert row.p_adjusted == pytest.approx(stats.ttest_rel(A, B).pvalue / 0.75)
+        one_sided = stats.ttest_1samp(np.subtract(A, B), margin, alternative="less").pvalue
+        assert row.p_equal == pytest.approx(min(one_sided / 0.25, 1))
+
+
+def test_equal_counts_prove_no_equality(tmp_path):
+    """One more at each of three seeds: the variance of a mean difference is at least 1/18."""
+    row = only(tmp_path, {"a": [2, 3, 2], "b": [3, 4, 3]}, metrics=(COUNT,), relevant={"modes": 1.5})
+    assert row.p == pytest.approx(2 * stats.t.sf(math.sqrt(18), 2))
+    assert row.p_equal == pytest.approx(4 * stats.t.sf(0.5 * math.sqrt(18), 2))
+
+
+def test_one_seed_and_equal_values_have_no_verdict(tmp_path):
+    row = only(tmp_path, {"a": [2.5], "b": [2.4]})
+    assert (row.verdict, row.n) == ("cannot tell", 1)
+    assert np.isnan([row.p, row.half_width, row.p_adjusted]).all()
+    row = only(tmp_path, {"a": A, "b": A}, relevant={"nll": 0.01})
+    assert (row.verdict, row.difference) == ("cannot tell", 0)
+    assert np.isnan([row.p_adjusted, row.p_equal]).all()
+    assert compared(tmp_path, {"a": [2.5, None], "b": [None, 2.4]}).empty
+
+
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(st.permutations(range(12)))
+def test_no_verdict_depends_on_the_order_of_rows(tmp_path_factory, order):
+    values, said = {levels: of[:3] for levels, of in FIDS.items()}, [claim("cosine", "linear", None)]
+    path = tmp_path_factory.mktemp("order")
+    plain = read(make_folder(path, values, metrics=(FID,), relevant={"fid": 0.05}, expects=said))
+    plain = plain.comparisons, plain.cells
+    head, *rows = (path / "runs.csv").read_text().splitlines()
+    (path / "runs.csv").write_text("\n".join([head, *(rows[i] for i in order)]) + "\n")
+    pd.testing.assert_frame_equal(read(path).comparisons, plain[0])
+    pd.testing.assert_frame_equal(read(path).cells, plain[1])
+
+
+def test_turning_every_pair_round_turns_verdicts_and_nothing_else(tmp_path):
+    values = {"a": [2.5, 2.57, 2.43], "c": [2.51, 2.58, 2.44], "b": B}
+    plain = compared(tmp_path, values, relevant={"nll": 0.02}).set_index(["a", "b"])
+    turned = compared(tmp_path, dict(reversed(values.items())), relevant={"nll": 0.02}).set_index(["b", "a"])
+    flipped = {"better": "worse", "worse": "better", "equal": "equal"}
+    assert turned.loc[plain.index, "verdict"].tolist() == [flipped[verdict] for verdict in plain["verdict"]]
+    assert plain["verdict"].tolist() == ["equal", "worse", "worse"]
+    same = ["p_adjusted", "p_equal", "half_width"]
+    assert turned.loc[plain.index, same].to_numpy() == pytest.approx(plain[same].to_numpy())
+
+
+def test_claims_share_the_error_rate_of_primary_comparisons(tmp_path):
+    """A comparison and a claim about two other cells, with equal spreads: Holm over two, at four fifths."""
+    values = {("p", "x"): [2.0] * 3, ("q", "x"): [2.3, 2.4, 2.2], ("p", "y"): [5.0] * 3, ("q", "y"): [5.2, 5.4, 5.3]}
+    said, primary = claim("p", "q", "y", "nll"), [{"compare": {"a": "q"}, "at": {"b": ["x"]}}]
+    frame = compared(tmp_path, values, expects=[said], primary=primary)
+    own = frame[frame["primary"]]
+    p = stats.ttest_1samp([0.3, 0.4, 0.2], 0).pvalue
+    assert own["kind"].tolist() == ["comparison", "claim"]
+    assert own["p_adjusted"].tolist() == pytest.approx([2 * p / 0.8] * 2)
+
+
+def test_a_claim_is_as_published_contrary_or_open(tmp_path):
+    said = [claim("cosine", "linear"), claim("linear", "cosine"), claim("cosine", "linear", "100")]
+    found = claimed(tmp_path, *said)
+    assert found["outcome"].tolist() == ["as published", "contrary", "cannot tell"]
+    assert found["verdict"].tolist() == ["better", "worse", "cannot tell"]
+    assert found[["a", "b"]].iloc[1].tolist() == ["linear-10", "cosine-10"]
+    assert found["difference"].iloc[0] == pytest.approx((COSINE["10"] - LINEAR["10"]).mean())
+
+
+def test_a_claim_is_one_contrast_within_each_seed(tmp_path):
+    """Levels that are not named are averaged; a change since a start is a difference of differences."""
+    averaged = (COSINE["10"] + COSINE["100"] - LINEAR["10"] - LINEAR["100"]) / 2
+    change = (COSINE["10"] - COSINE["100"]) - (LINEAR["10"] - LINEAR["100"])
+    said = [claim("cosine", "linear", None), claim("cosine", "linear", since={"b": "100"})]
+    for row, known in zip(claimed(tmp_path, *said).itertuples(), (averaged, change), strict=True):
+        assert row.by_seed == pytest.approx(known.tolist())
+        assert row.p == pytest.approx(stats.ttest_1samp(known, 0).pvalue)
+        assert (row.a, row.b, row.outcome) == ("", "", "as published")
+
+
+def test_a_claim_of_equality_is_two_one_sided_tests_and_contrary_only_beyond_its_share(tmp_path):
+    d = COSINE["100"] - LINEAR["100"]
+    for within, outcome in ((0.06, "as published"), (0.008, "cannot tell")):
+        (row,) = claimed(tmp_path, claim("cosine", "linear", "100", within=within)).itertuples()
+        sides = ((math.log(1 + within), "less"), (-math.log(1 + within), "greater"))
+        p = max(stats.ttest_1samp(d, margin, alternative=side).pvalue for margin, side in sides)
+        assert row.p_equal == pytest.approx(min(p / 0.25, 1))
+        assert row.outcome == outcome
+    found = claimed(tmp_path, claim("cosine", "linear", within=0.05), claim("cosine", "linear", within=0.33))
+    assert found["outcome"].tolist() == ["contrary", "cannot tell"]
+    same = {levels: [40.0, 42.0] for levels in FIDS}
+    assert claimed(tmp_path, claim("cosine", "linear", within=0.01), values=same)["outcome"].item() == "as published"
+
+
+def test_what_was_not_measured_or_did_not_finish_is_not_tested(tmp_path):
+    few = "fewer than two seeds finished its cells"
+    lost = FIDS | {("cosine", "10"): [None] * 4}
+    said = [claim("cosine", "linear", metric="kid"), claim("cosine", "linear"), claim("cosine", "none")]
+    found = claimed(tmp_path, *said, values=lost)
+    assert found["untested"].tolist() == ["kid was not measured", few, few]
+    assert found[["outcome", "n"]].drop_duplicates().to_numpy().tolist() == [["not tested", 0]]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_claim_about_two_cells_of_the_list_says_what_the_list_says(tmp_path, seed):
+    """On grids of random values, whichever of the two the claim takes for the better one."""
+    random = np.random.default_rng(seed)
+    values = {levels: np.exp(3 + random.choice([0, 0.5]) + 0.1 * random.normal(size=4)).tolist() for levels in FIDS}
+    said = [claim("cosine", "linear"), claim("linear", "cosine")]
+    frame = compared(tmp_path, values, metrics=(FID,), expects=said)
+    listed = frame[(frame["a"] == "cosine-10") & (frame["kind"] == "comparison")].iloc[0]
+    one, other = (row for _, row in frame[frame["kind"] == "claim"].iterrows())
+    fates = {"better": ["as published", "contrary"], "worse": ["contrary", "as published"]}
+    assert [one["outcome"], other["outcome"]] == fates.get(listed["verdict"], ["cannot tell"] * 2)
+    assert one["p_adjusted"] == other["p_adjusted"] == listed["p_adjusted"]
+    assert one["difference"] == -other["difference"] == listed["difference"]
+
+
+P, Q = [2.50, 2.57, 2.43, 2.5, 2.5], [2.41, 2.46, 2.33, 2.38, 2.41]
+
+
+def grown(path, values, *claims, **more):
+    """A grid with looks at 3 and 5 seeds."""
+    stopped = {"-".join(levels) if isinstance(levels, tuple) else levels: len(of) for levels, of in values.items()}
+    auto = {"looks": [3, 5], "stopped": stopped}
+    return compared(path, values, auto=auto, seeds=[0, 1, 2, 3, 4], expects=list(claims), **more)
+
+
+def test_looks_settle_what_is_declared_and_say_at_how_many_seeds(tmp_path):
+    frame = grown(tmp_path, {"p": P, "q": Q, "r": [2.5, 2.58, 2.41]}).set_index("a")
+    assert frame["b"].tolist() == ["p", "p"]
+    assert frame.loc["q", ["verdict", "seeds", "n"]].tolist() == ["better", 3, 5]
+    assert frame.loc["r", ["verdict", "seeds", "n"]].tolist() == ["cannot tell", 3, 3]
+    half = stats.t.isf(0.05 * 16 / 25 / 4, 4) * stats.sem(np.subtract(Q, P))
+    assert frame.loc["q", "half_width"] == pytest.approx(half)
+
+
+def test_claims_beside_the_looks_have_a_fifth_of_alpha_and_the_looks_four(tmp_path):
+    """A comparison whose p lies between four fifths of its level and all of it is settled where no claim is beside."""
+    noise = np.array([0.0, 0.1, -0.1, 0.05, -0.05])
+    apart = 1 + noise + stats.t.isf(0.9 * 0.05 * 16 / 25 / 2, 4) * stats.sem(noise)
+    up, down = [3.0, 3.1, 3.2], [2.0, 2.2, 2.3]
+    values = {("p", "x"): [1.0] * 5, ("q", "x"): apart.tolist(), ("p", "y"): up, ("q", "y"): down}
+    primary = [{"compare": {"a": "q"}, "at": {"b": ["x"]}}]
+    listed, other = claim("p", "q", "x", "nll"), claim("q", "p", "y", "nll")
+    alone = grown(tmp_path, values, listed, primary=primary)
+    assert (alone["verdict"].tolist(), alone["outcome"].tolist()) == (["worse", "better"], ["", "as published"])
+    beside = grown(tmp_path, values, listed, other, primary=primary)
+    assert beside["verdict"].tolist()[:2] == ["cannot tell"] * 2
+    assert beside["p_adjusted"].iloc[2] == pytest.approx(stats.ttest_rel(down, up).pvalue / 0.2)
+    # Half of a listed difference, since cells are equal at y, is a hypothesis beside the list.
+    half = grown(tmp_path, values | {("q", "y"): up}, claim("p", "q", None, "nll"), primary=primary)
+    assert half["verdict"].tolist() == ["cannot tell"] * 2
+
+
+def test_a_claim_of_equality_about_a_listed_pair_is_read_off_the_interval_that_holds_at_all_looks(tmp_path):
+    d = np.subtract(Q, P)
+    half = stats.t.isf(0.05 * 16 / 25 / 2, 4) * stats.sem(d)
+    for by, outcome in ((half + 1e-6, "as published"), (half - 1e-6, "cannot tell"), (-half - 1e-6, "contrary")):
+        said = claim("q", "p", None, "nll", within=(abs(d.mean()) + by) / np.mean(P))
+        assert grown(tmp_path, {"p": P, "q": Q}, said)["outcome"].tolist()[1:] == [outcome]

@@ -1,0 +1,165 @@
+"""Looks at comparisons while seeds are added: the plan and its steps by hand, and rates by a small simulation."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from analysis.looks import Taken, beaten_by_looks, claims, follow, look_weights, near_best
+
+PLAN = (3, 5, 8, 12)
+few = settings(max_examples=40, deadline=None, derandomize=True)
+
+
+def spread(mean, sd, n=12):
+    """n differences with exactly this mean and standard deviation."""
+    shape = np.arange(n, dtype=float)
+    return mean + sd * (shape - shape.mean()) / shape.std(ddof=1)
+
+
+def looked(*values, looks=PLAN, stopped=None, **more):
+    """The comparisons after all looks, each over as many seeds as it has, or until it `stopped`."""
+    ends = stopped or [len(of_one) for of_one in values]
+    return follow(
+        looks,
+        len(values),
+        lambda n: [of_one[:n] if n <= end else None for of_one, end in zip(values, ends, strict=True)],
+        **more,
+    )
+
+
+def turns(p, spent=0.04, before=None, *, equalities=False):
+    p = np.array(p)
+    claimed = np.zeros(p.shape, bool) if before is None else np.array(before)
+    return claims(p, claimed, spent, equalities=equalities).tolist()
+
+
+def test_the_plan_by_hand():
+    assert [round(144 * weight) for weight in look_weights(PLAN).values()] == [9, 16, 39, 80]
+    assert look_weights((3, 5, 8, 12, 20)) == pytest.approx({3: 0.0225, 5: 0.04, 8: 0.0975, 12: 0.2, 20: 0.64})
+    assert look_weights((3,)) == {3: 1.0}
+
+
+@pytest.mark.parametrize(("n", "t"), [(3, 56.56), (5, 10.03), (8, 5.13), (12, 3.83)])
+def test_a_difference_is_claimed_beyond_its_quantile(n, t):
+    """Of ten comparisons, |t| at the looks is 56.6, 10.0, 5.13, 3.83; the others have no difference at all."""
+    for times, expected in ((0.999, None), (1.001, n)):
+        values = [spread(times * t / math.sqrt(n), 1.0, n), *[spread(0.0, 1.0, n)] * 9]
+        found = follow(PLAN, 10, lambda at, values=values: values if at == n else [None] * 10)
+        assert (found[0].different, found[0].direction) == (expected, 0 if expected is None else 1)
+        assert all(one.dropped == n and one.different is None for one in found[1:])
+
+
+def test_two_comparisons_by_hand():
+    """B is settled at 5 seeds and not at 3, and C has no prospect at 5."""
+    b = np.array([-0.09, -0.11, -0.10, -0.12, -0.09])
+    c = np.array([-0.01, 0.02, 0.02, -0.03, 0.01])
+    found = looked(b, c, margin=0.01)
+    # 3 seeds: p = 0.0033, and ½ · 9/144 of 5 % is 0.16 %; 5 seeds: p = 0.00006, and ½ · 16/144 of 5 % is 0.28 %.
+    assert (found[0].different, found[0].direction, found[1].dropped) == (5, -1, 5)
+    assert found[0].half_width == pytest.approx(stats.t.isf(0.05 * 16 / 144 / 4, 4) * stats.sem(b))
+
+
+def test_claims_within_a_look_take_their_turns():
+    """α w = 0.04 over four comparisons without a margin: 0.01, then 0.04/3, 0.02, 0.04."""
+    assert turns([[0.009, 0.013, 0.021, 0.039], [math.nan] * 4])[0] == [True, True, False, False]
+    assert turns([[0.009, 0.013, 0.019, 0.039], [math.nan] * 4])[0] == [True] * 4
+    # What was claimed before stays, and shortens the steps.
+    p, before = [[math.nan, 0.03], [math.nan, math.nan]], [[True, False], [False, False]]
+    assert turns(p, before=before)[0] == [True, True]
+    assert turns(p, 0.037, before, equalities=True)[0] == [True, False]
+
+
+def test_differences_and_equalities_take_steps_of_their_own():
+    """Of α w = 0.04 over three comparisons: 0.04/3 for the first difference, then 0.8 of it over two and over one; for
+    the first equality 0.2 of it over two, and so on."""
+    none = [False] * 3
+    assert turns([[0.0134, 0.0159, 0.031], [0.0041, 0.9, 0.9]], equalities=True) == [none, none]
+    assert turns([[0.0133, 0.0159, 0.031], [0.0041, 0.9, 0.9]], equalities=True) == [[True] * 3, none]
+    for equal, claimed in (
+        ([0.0039, 0.9, 0.9], [True, False, False]),
+        ([0.0039, 0.0041, 0.0079], [True, False, False]),
+        ([0.0039, 0.0039, 0.0079], [True] * 3),
+    ):
+        assert turns([[0.9] * 3, equal], equalities=True)[1] == claimed
+    # Of one comparison at most one claim is false, so both have all of the error.
+    for p in ([[0.039], [0.9]], [[0.9], [0.039]]):
+        assert np.sum(turns(p, equalities=True)) == 1
+
+
+def test_equality_is_claimed_at_a_fifth():
+    """The first of two comparisons, of which each could be called equal: 0.2 of what the look may spend."""
+    values, level = spread(0.3, 1.0), 0.05 * (80 / 144) * 0.2
+    margin = 0.3 + stats.t.isf(level, 11) / math.sqrt(12)
+    for given_, claimed in ((margin + 1e-6, 12), (margin - 1e-6, None)):
+        first = follow(PLAN, 2, lambda n: [values, spread(9.0, 1.0)] if n == 12 else [None] * 2, margin=given_)
+        assert first[0].equal == claimed
+
+
+def test_no_prospect_binds_nobody():
+    """A comparison that was dropped is tested again where its seeds came all the same."""
+    values = np.array([1.0, -1.0, 0.0, 9.0, 9.1, 9.0, 9.2, 9.1, 9.0, 9.1, 9.1, 9.0])
+    assert looked(values, stopped=[3])[0].dropped == 3
+    assert not looked(values, stopped=[3])[0].open
+    (later,) = looked(values)
+    # At 8 seeds t = 3.4: p = 0.011, below 39/144 of 5 %.
+    assert (later.dropped, later.different) == (3, 8)
+
+
+def test_too_few_common_seeds_leave_a_comparison_open():
+    for values in (np.empty(0), np.ones(1), None):
+        (found,) = follow((3,), 1, lambda _, values=values: [values], margin=0.1)
+        assert (found.open, found.settled, math.isnan(found.half_width)) == (True, False, True)
+
+
+@few
+@given(arrays(float, (4, 12), elements=st.floats(-3, 3).map(lambda x: round(x, 2))), st.permutations(range(4)))
+def test_neither_order_nor_sign_nor_later_seeds_matter(values, order):
+    def told(found):
+        return [(one.different, one.equal, one.dropped, abs(one.direction)) for one in found]
+
+    plain = told(looked(*values, margin=0.5))
+    assert told(looked(*values[order], margin=0.5)) == [plain[i] for i in order]
+    assert told(looked(*-values, margin=0.5)) == plain
+    early = told(looked(*values, looks=PLAN, stopped=[5] * 4, margin=0.5))
+    until = [[n if n is not None and n <= 5 else None for n in (d, e)] for d, e, *_ in plain]
+    assert [[d, e] for d, e, *_ in early] == until
+
+
+def test_a_cell_is_beaten_at_any_look_that_both_took():
+    """Two cells of which one stopped at 3 seeds: ½ α (9/25) one-sided there, and no test at 5."""
+    rng = np.random.default_rng(0)
+    values = np.vstack([rng.normal(0, 1, 5), np.full(5, np.nan), rng.normal(0, 1, 5) + 100])
+    columns = {3: 3, 5: 5}
+    # Of cells that nobody declared there is one look, which may spend all: ½ α/2 at 3 seeds.
+    for share, declared in ((9 / 25, True), (1, False)):
+        t = stats.t.ppf(1 - 0.025 * share / 2, 2)
+        for factor, beaten in ((1.05, {0}), (0.95, set())):
+            values[1, :3] = values[0, :3] - factor * t / math.sqrt(3) + np.array([-1.0, 0.0, 1.0])
+            places = beaten_by_looks(Taken((3, 5), values, [5, 3, 5], [True, declared, True], columns), 1)
+            assert (places[0], places[1] - {2}) == ({2}, beaten)
+    lonely = np.array([[1.0, np.nan, np.nan], [2.0, 3.0, 4.0]])
+    assert beaten_by_looks(Taken((3,), lonely, [3, 3], [True] * 2, columns), 1) == [None, None]
+
+
+def test_near_the_best_is_told_at_the_last_look_of_both():
+    a, worse = np.array([1.0, 2.0, 3.0, 4.0, 5.0]), np.arange(5.0)
+    values = np.array([a, a + np.array([0.001, 0, 0.002, 0.001, 0]), worse])
+    taken = Taken((3, 5), values, [5] * 3, [True] * 3, {3: 3, 5: 5})
+    assert near_best(taken, 1, 0.01) == [True, True, False]
+    assert near_best(taken, 1, 0.0001) == [False] * 3
+
+
+def test_as_good_as_the_best_is_shown_against_each_cell_at_alpha_over_k():
+    a = np.array([0.0, 0.3, -0.2, 0.1])
+    once = Taken((4,), np.stack([a, a + 0.02 * a[::-1], a - 5]), [4] * 3, [True] * 3, {4: 4})
+    lead = 0.02 * a[::-1]
+    bound = lead.mean() + stats.t.isf(0.05 / 3, 3) * stats.sem(lead)
+    assert near_best(once, 1, bound + 1e-6) == [True, True, False]
+    assert near_best(once, 1, bound - 1e-6) == [False, True, False]
