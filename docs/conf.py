@@ -25,31 +25,46 @@ from sphinx.application import Sphinx
 ROOT = Path(__file__).parents[1]
 COMMITTED = ROOT / "results" / "committed"
 CONTENTS = {
-    "First steps": [
-        "docs/first_hour",
+    "Start": ["docs/start", "docs/first_hour", "docs/words"],
+    "How to": [
         "docs/running",
-        "docs/words",
-        "docs/axes",
-        "docs/choices",
         "docs/grids",
         "docs/data",
+        "docs/searching",
+        "docs/extending",
+        "examples/extension/README",
+        "docs/python",
+        "docs/gpu",
+        "docs/scale",
+        "docs/sharing",
     ],
-    "Go on": ["docs/searching", "docs/extending", "docs/python", "docs/api", "examples/extension/README"],
-    "Results": ["docs/findings", "docs/claims", "docs/papers", "results/committed/*/table"],
-    "How sure": ["docs/numbers", "docs/statistics", "docs/convergence", "docs/answers", "evidence/*"],
-    "Larger": ["docs/gpu", "docs/scale", "docs/ray", "docs/sharing", "benchmarks/*"],
+    "Reference": ["docs/axes", "docs/choices", "docs/numbers", "docs/papers", "docs/api"],
+    "Why believe it": [
+        "docs/findings",
+        "docs/claims",
+        "docs/statistics",
+        "docs/convergence",
+        "evidence/*",
+        "benchmarks/*",
+    ],
     "The project": ["CONTRIBUTING", "CHANGELOG", "SECURITY"],
 }
-"""The pages in the order in which they are read; -W fails where one has no place."""
+"""The shelves and their pages, in the order in which they are read; -W fails where a page has no place."""
+TABLES = "results/committed/*/table"
+"""The tables of committed grids, which are below the findings."""
 
 project = "diffusion-ablations"
 html_title = project
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 root_doc = "README"
 source_suffix = {".md": "markdown", ".ipynb": "markdown"}
-include_patterns = ["README.md", "docs/*", *(f"{page}.md" for pages in CONTENTS.values() for page in pages)]
+include_patterns = [
+    *("README.md", "docs/*", f"{TABLES}.md"),
+    *(f"{page}.md" for pages in CONTENTS.values() for page in pages),
+]
 exclude_patterns = [".*", "**/.*", "site"]
 html_theme = "furo"
+html_search_scorer = str(Path(__file__).with_name("search.js"))
 highlight_language = "none"
 html_copy_source = html_show_copyright = html_show_sphinx = False
 myst_heading_anchors = 4
@@ -82,14 +97,16 @@ def read(app: Sphinx, name: str, source: list[str]) -> None:
         core = r"^- \[(diffusion_core[\w.]*)\]\(.*\)$"
         text = re.sub(core, r"### \1\n\n```{eval-rst}\n.. automodule:: \1\n```\n", text, flags=re.MULTILINE)
     if name == root_doc:
-        text += "".join(map(contents, CONTENTS))
+        text += "".join(contents(pages, shelf) for shelf, pages in CONTENTS.items())
+    if name == "docs/findings":
+        text += contents([f"../{TABLES}"])
     source[0] = text
 
 
-def contents(part: str) -> str:
-    """A part of the contents, which stands beside every page."""
-    pages = "\n".join(CONTENTS[part])
-    return f"\n```{{toctree}}\n:hidden:\n:glob:\n:caption: {part}\n\n{pages}\n```\n"
+def contents(pages: list[str], shelf: str = "") -> str:
+    """Pages of the contents, which stand beside every page: on a shelf, or below the page that has them."""
+    caption = f":caption: {shelf}\n" if shelf else ""
+    return "\n```{{toctree}}\n:hidden:\n:glob:\n{}\n{}\n```\n".format(caption, "\n".join(pages))
 
 
 def docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
