@@ -82,7 +82,6 @@ def test_every_trial_has_its_row_and_the_best_one_wins(searched):
     assert [winner.trial for winner in here.head.winners] == [best]
     assert here.head.full_steps == 9 * 80
     assert here.head.trained_steps == here.trials["cost/steps"].sum() < 9 * 80
-    assert set(here.rungs["step"]) == {10, 20, 40}
 
 
 def test_nothing_but_the_confirmation_reads_test_data(searched):
