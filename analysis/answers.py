@@ -88,7 +88,7 @@ class Analysis:
 
     @cached_property
     def optimism(self) -> pd.DataFrame | None:
-        """How far the search's values flatter its winners, a row per winner and objective; None without a search."""
+        """The optimism of the search, a row per winner and objective; None where the grid confirms no search."""
         return None if self.search is None else optimism(self.search, self.results)
 
     @property

@@ -1,4 +1,4 @@
-"""Which axes of a factorial grid matter in a metric, and which depend on each other.
+"""The effects of a factorial grid: the axes that matter in a metric, and those that depend on each other.
 
     y = seed + Σ_f a_f + Σ_{f<g} b_fg + error
 

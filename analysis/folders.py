@@ -44,10 +44,9 @@ def search_alone(folder: Path) -> bool:
 
 
 def trials_of(folder: Path, search: str) -> Path:
-    """The table with the trials of a search of this name: in its folder, beside that of its confirmation, or, of an
-    earlier version, the rows of runs.csv."""
-    tables = (folder / TRIALS, folder.parent / search / TRIALS)
-    return next((path for path in tables if path.is_file()), folder / "runs.csv")
+    """The table with the trials of a search of this name: in its own folder, or in one beside its confirmation."""
+    own = folder / TRIALS
+    return own if own.is_file() else folder.parent / search / TRIALS
 
 
 def folder_of(values: Mapping[str, str]) -> Path:

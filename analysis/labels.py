@@ -246,11 +246,6 @@ def two_digits(value: float) -> str:
     return Rounding(digits=2).number(float(f"{value:.2g}"))
 
 
-def percent(share: float) -> str:
-    """A share in whole percent; never 0 for a share above 0."""
-    return "less than 1 %" if 0 < share < 0.01 else f"{100 * share:.0f} %"
-
-
 def duration(seconds: float) -> str:
     """A duration as text, in seconds, minutes or hours by its size."""
     minutes = seconds / 60

@@ -14,8 +14,7 @@ r claims of differences, one more is made, by Holm's steps within a look and fro
 Comparisons whose p of a difference exceeds ½ get no more seeds. No more than α of all grids make a false claim,
 whatever the dependences and whatever stops when: each true null hypothesis is rejected at look l with probability α w_l
 times its share at most, which is a union bound over hypotheses and looks, closed over all sets of hypotheses. Claims of
-one kind
-must not shorten the steps of the other. Likewise all intervals  mean ± t(1 − α w_l/2m) SE  hold together.
+one kind must not shorten the steps of the other. Likewise all intervals  mean ± t(1 − α w_l/2m) SE  hold together.
 
 Claims of papers that no look follows are tested at the first look, whose seeds all cells have. They have a fifth of α
 then, and the looks four fifths, so that α holds for all that a page claims in a metric.
@@ -51,9 +50,8 @@ class Looked:
     """A comparison after the looks so far: the number of seeds at which it was first called `different` or `equal`, or
     was `dropped`; None where it was not.
 
-    `by_seed` are the differences at its last look, and `half_width` that of the interval that
-    holds together with those of all looks and comparisons. `direction` is the sign of the difference when it was
-    claimed.
+    `by_seed` are the differences at its last look, and `half_width` that of the interval that holds together with those
+    of all looks and comparisons. `direction` is the sign of the difference when it was claimed.
     """
 
     by_seed: tuple[float, ...] = ()

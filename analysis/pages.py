@@ -42,6 +42,6 @@ def write_pages(folder: Path | str) -> str:
 
 
 def in_words(analysis: Analysis) -> str:
-    """What a terminal shows of a grid: the search that it confirms, if any, and its answer with the table."""
+    """The text on a grid for a terminal: the search that it confirms, if any, and its answer with the table."""
     searched = [] if analysis.search is None else [terminal_search(analysis.search, analysis.optimism)]
     return "\n\n".join([*searched, terminal_table(analysis)])

@@ -1,4 +1,4 @@
-"""What a reader must know beside a table's numbers: how runs ended, what their notes say, what the numbers rest on."""
+"""Remarks beside a table's numbers: how runs ended, what their notes say, what the numbers rest on."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def of_cells(results: Results) -> dict[str, list[str]]:
 
 
 def of_table(analysis: Analysis) -> list[str]:
-    """What the numbers rest on: extractor, decoder, draws, labels, latents, kinds of machine."""
+    """Sentences on what the numbers rest on: extractor, decoder, draws, labels, latents, kinds of machine."""
     meta, results = analysis.meta, analysis.results
     seen = [m.label for m in meta.metrics if m.name.endswith(f"/{meta.extractor}") and m.part != "autoencoder"]
     sets = f", mean of {meta.quality_sets} disjoint sets" if (meta.quality_sets or 1) > 1 else ""
@@ -80,7 +80,7 @@ def provenance(analysis: Analysis) -> str:
 
 
 def go_on(analysis: Analysis) -> dict[str, str]:
-    """What to do next → its command."""
+    """Next step → its command."""
     meta, results = analysis.meta, analysis.results
     command = meta.command or f"python -m ablations.run grid={meta.name}"
     more = {"seeds.max": 2 * meta.auto.looks[-1]} if meta.auto else {"seeds": 2 * len(meta.seeds)}

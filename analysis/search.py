@@ -53,7 +53,7 @@ class SearchWinner:
 
 @dataclass(frozen=True)
 class SearchMeta:
-    """What was searched and how, and what won."""
+    """The description of a search: its question, parameters and objectives, how it was run, and the winners."""
 
     name: str
     question: str
@@ -73,7 +73,7 @@ class SearchMeta:
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """What was found, and a row per trial: trial, status, reason, cell_id, param.*, choices, means over its seeds."""
+    """A search with a row per trial: trial, status, reason, cell_id, param.*, choices, means over its seeds."""
 
     head: SearchMeta
     trials: pd.DataFrame

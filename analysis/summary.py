@@ -25,7 +25,6 @@ from analysis.results import Results
 from analysis.statistics import beaten_by, mean_interval
 
 BEST, AS_GOOD, MAY_BE_BEST, WORSE, NOT_TESTED = "best", "as good", "may be best", "worse", "not tested"
-PLACES = (BEST, AS_GOOD, MAY_BE_BEST, WORSE, NOT_TESTED)
 COLUMNS = ("metric", "cell_id", "name", "row", "n", "mean", "half_width", "sd", "rank", "place", "bold", "beaten_by")
 """The frame's columns. `rank` is that of the mean among the cells of the row, from 0, −1 without a value; `bold` marks
 the best and those as good that may be the best; `beaten_by` are the ids of the cells shown to be better."""

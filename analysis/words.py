@@ -70,6 +70,11 @@ def margin(metric: MetricInfo) -> str:
     return f"{100 * math.expm1(metric.margin):.2g} %"
 
 
+def as_good(metric: MetricInfo) -> str:
+    """What cells have in common with the best one that are as good."""
+    return "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
+
+
 def comparison_sentence(analysis: Analysis, row: Row) -> str:
     """The verdict on two cells with its numbers, and that it is exploratory if so."""
     metric, verdict = analysis.results.metric(row["metric"]), row["verdict"]
@@ -138,14 +143,14 @@ def headline(analysis: Analysis, metric: MetricInfo, row: str = "") -> str:
     """The cell to take in a metric and how sure that is, within a `row` if one is named; and, of the whole grid, how
     many cells are worse than a code that needs no network."""
     own, rows = _measured(analysis, metric), analysis.meta.rows
-    codes = "" if row else _beside_codes(analysis, metric, own)
+    codes = "" if row else "".join(beside_codes(analysis, metric))
     if rows and not row:
         same = all(_alike(analysis, metric, cells) for _, cells in own.groupby("row"))
         named = listed([axis.label for axis in analysis.meta.axes if axis.name in rows])
         parts = [f"cells of the same {named} have the same value at every seed."] * same + [codes] * bool(codes)
         return f"{metric.label}: {' '.join(parts)}" if parts else ""
     own = own[own["row"] == row]
-    label = f"{metric.label} at {_name(analysis, own['cell_id'].iloc[0], inside=False)}" if row else metric.label
+    label = f"{metric.label} at {name_in_row(analysis, own['cell_id'].iloc[0], inside=False)}" if row else metric.label
     start = "Exploratory, since seeds were added after results were there. " if analysis.meta.continued else ""
     return f"{start}{_choice(analysis, metric, label, own)} {codes}".rstrip()
 
@@ -154,7 +159,7 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
     """The best of these cells, and the others that are as good or may be better."""
     if own.empty:
         return f"{label}: no cell finished."
-    names = {place: [_name(analysis, cell) for cell in cells["cell_id"]] for place, cells in own.groupby("place")}
+    names = {place: [name_in_row(analysis, cell) for cell in cells["cell_id"]] for place, cells in own.groupby("place")}
     best, n = own[own["place"] == BEST].iloc[0], len(own)
     name, value = names[BEST][0], amount(metric, best["mean"], best["half_width"])
     if n == 1:
@@ -167,9 +172,8 @@ def _choice(analysis: Analysis, metric: MetricInfo, label: str, own: pd.DataFram
         return f"{label}: {name} has the best value, {value}, of one seed: no verdict."
     alone = sum(beaten == () for beaten in own["beaten_by"]) == 1
     ahead = f"is the best of {n - len(names.get(NOT_TESTED, []))}" if alone else "has the best mean"
-    close = "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {margin(metric)}"
     told = {
-        AS_GOOD: f"equal to it for practical purposes ({close}): ",
+        AS_GOOD: f"equal to it for practical purposes ({as_good(metric)}): ",
         MAY_BE_BEST: "not known to be better, at this budget, than ",
         NOT_TESTED: "of fewer than two seeds, and so not compared: ",
     }
@@ -190,26 +194,28 @@ def _alike(analysis: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> bool:
     return len({same_values(analysis.results, cell, metric) for cell in cells["cell_id"]}) == 1
 
 
-def _name(analysis: Analysis, cell: str, *, inside: bool = True) -> str:
+def name_in_row(analysis: Analysis, cell: str, *, inside: bool = True) -> str:
     """The name of a cell by the axes on which the cells of its row differ or, not `inside`, by those that name it."""
     axes, rows = zip(analysis.meta.axes, analysis.results.labels(cell), strict=True), analysis.meta.rows
     return cell_name((axis.label, label) for axis, label in axes if (axis.name not in rows) is inside)
 
 
-def _beside_codes(analysis: Analysis, metric: MetricInfo, own: pd.DataFrame) -> str:
-    """A sentence on cells that are worse than a uniform code or a histogram, "" where none is."""
+def beside_codes(analysis: Analysis, metric: MetricInfo) -> tuple[str, str]:
+    """The two parts of a sentence on cells that are worse than a uniform code or a histogram, "" where none is: how
+    many are worse than which code, and its value."""
+    own = _measured(analysis, metric)
     known = [code for code in analysis.meta.baselines.get(metric.name, ()) if is_plain(code)]
     worse = {code: int((metric.sign * (own["mean"] - code.value) < 0).sum()) for code in known}
     every = [code for code in known if worse[code] == len(own) > 0]
     unlearnt = [code for code in every if code.label == UNIFORM]
     code = next(iter(unlearnt), max(every or known, key=lambda code: metric.sign * code.value, default=None))
     if code is None or not worse[code]:
-        return ""
+        return "", ""
     who = f"{worse[code]} of {len(own)} cells {'has' if worse[code] == 1 else 'have'} a worse mean"
     who = ("Every cell is worse" if len(own) > 1 else "It is worse") if every else who
     why = ": it was trained too little, or the bound was taken in too few steps." if unlearnt else None
     article = "" if code.label.startswith("one ") else "a "
-    return f"{who} than {article}{code.label} ({amount(metric, code.value)}){why or ', which needs no network.'}"
+    return f"{who} than {article}{code.label}", f" ({amount(metric, code.value)}){why or ', which needs no network.'}"
 
 
 def is_plain(code: KnownValue) -> bool:
@@ -238,6 +244,6 @@ def setting(analysis: Analysis) -> str:
 
 
 def banner(analysis: Analysis) -> str:
-    """What a preliminary page rests on, "" for a page with verdicts."""
+    """A sentence on what a preliminary page rests on; "" for a page with verdicts."""
     now, planned = len(analysis.meta.seeds), analysis.results.planned
     return f"Preliminary: {now} of {planned} seeds; no verdict yet." * analysis.preliminary

@@ -1,4 +1,4 @@
-"""What stands in the files of tables: Markdown, HTML and LaTeX of a `Table`, and CSV.
+"""The text of the files of tables: Markdown, HTML and LaTeX of a `Table`, and CSV.
 
 LaTeX, under \\usepackage{booktabs,threeparttable}, fits a page of the class article. A table that is too wide is set in
 smaller type, then in parts with some columns each; a long one in parts of `ROWS`. Notes stand below the last part.

@@ -1,4 +1,4 @@
-"""What became of each claim of a paper that a committed grid tests: python -m evidence.claims > docs/claims.md"""
+"""The outcome of each claim of a paper that a committed grid tests: python -m evidence.claims > docs/claims.md"""
 
 import math
 import re

@@ -92,7 +92,7 @@ def false_difference(apart: float = 0.0, margin: float = math.nan, **more: float
 
 
 def lost(values: Array) -> bool:
-    """Whether the last cell, as good as any, may not be the best."""
+    """True where the last cell, as good as any, is said not to be the best."""
     return bool(beaten_by(values, 1)[-1])
 
 
@@ -152,7 +152,7 @@ def special(count: int) -> list[str]:
 
 
 def scales(count: int) -> list[str]:
-    """What log-normal noise does to values that are compared as they are, and in logarithms."""
+    """The error rates that log-normal noise gives values that are compared as they are, and in logarithms."""
     rows = []
     for size in (0.05, 0.3, 1.0):
         tests = [(log_normal(size, logs=logs), test) for logs in (False, True) for test in (false_difference(), lost)]
@@ -178,7 +178,7 @@ def log_normal(size: float, *, logs: bool) -> Draw:
 
 
 def power(count: int) -> list[str]:
-    """How often the one cell that differs is found, by Holm's procedure and by spread weights."""
+    """The rate at which the one cell that differs is found, by Holm's procedure and by spread weights."""
     rows = []
     for k, n in ((12, 3), (12, 5), (25, 3), (25, 5)):
         tests = [finds(apart, holm=holm) for apart in (2.0, 3.0, 5.0, 10.0) for holm in (True, False)]

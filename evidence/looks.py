@@ -1,4 +1,4 @@
-"""What `seeds=auto` claims wrongly, and what it saves, by simulation, as Markdown. It rebuilds `evidence/looks.md`:
+"""The false claims of `seeds=auto`, and the seeds that it saves, by simulation. It rebuilds `evidence/looks.md`:
 
     nice python -m evidence.looks replicates=3000 out=evidence/looks.md
 
@@ -48,7 +48,7 @@ def settled(values: Array, margin: float) -> tuple[list[Looked], list[int]]:
 
 
 def claimed(values: Array, truth: Array, margin: float) -> bool:
-    """Whether any claim that no look follows is made wrongly at the first look: that two cells differ, or are equal."""
+    """True where a claim that no look follows is wrong at the first look: that two cells differ, or are equal."""
     first, m = values[:, : LOOKS[0]], len(values) - 1
     pairs = [(i, j) for i in range(1, m) for j in (i + 1, i + 2) if j <= m]
     differences, no = [first[i] - first[j] for i, j in pairs], [False] * len(pairs)
@@ -58,7 +58,7 @@ def claimed(values: Array, truth: Array, margin: float) -> bool:
 
 
 def wrong(claims: Iterable[tuple[bool, bool, float]], margin: float) -> bool:
-    """Whether any claim is false, that there is a difference or that there is none, of the true one beside it."""
+    """True where any claim is false, that there is a difference or that there is none, of the true one beside it."""
     return any((different and not d) or (equal and abs(d) >= margin) for different, equal, d in claims)
 
 

@@ -77,7 +77,7 @@ def measure(given: dict[str, Any]) -> str:
 
 
 def page(command: str, rounds: int, struck: Counter[str]) -> str:
-    """How often each fault struck, and that all rounds ended with the numbers of an unbroken command."""
+    """The page: how often each fault struck, and that all rounds ended with the numbers of an unbroken command."""
     counts = "\n".join(table((*FAULTS, "all"), [(*(struck[fault] for fault in FAULTS), struck.total())]))
     return f"""# {struck.total()} faults
 
@@ -193,7 +193,7 @@ def _digest(path: Path) -> str:
 
 
 def stored(results: Path) -> list[str]:
-    """What each run of the store is of, its status, and all points of its metrics but costs."""
+    """Each run of the store: what it is of, its status, and all points of its metrics but costs."""
     from mlflow import MlflowClient
 
     client, lines = MlflowClient(f"sqlite:///{results / 'mlflow.db'}"), []

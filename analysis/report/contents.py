@@ -42,7 +42,7 @@ def report(analysis: Analysis) -> str:
     content = [
         Part("table", "Table", [scrolled(table_html(analysis))], opened=True),
         search_part(search, analysis.optimism, taken("history", "slices", "pareto")) if search else None,
-        _gallery("seeds", "Every seed, as figures", taken("metrics", "lines", "guidance")),
+        _gallery("seeds", "Every seed, as figures", taken("metrics", "lines")),
         _comparisons(analysis),
         _published(analysis),
         _axes(analysis),

@@ -5,10 +5,7 @@ Where comparisons are within rows, each row has an answer of its own, in a small
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Iterable, Sequence
-from itertools import compress
 
 import pandas as pd
 from markupsafe import Markup
@@ -17,7 +14,7 @@ from analysis import words
 from analysis.answers import Analysis
 from analysis.claims import contrast
 from analysis.grid_json import MetricInfo
-from analysis.labels import cell_name, counted, listed, listed_names
+from analysis.labels import counted, listed, listed_names
 from analysis.report.page import figure, prose, table
 from analysis.schema import HELD_OUT
 from analysis.statistics import Paired
@@ -41,10 +38,8 @@ def first_screen(analysis: Analysis, figures: Iterable[Markup]) -> tuple[list[Ma
 
 def _choices(analysis: Analysis, metric: MetricInfo) -> list[Choice]:
     """The choices of a grid; cells are named by their levels on the axes that the cells of a row do not share."""
-    own = [axis.name not in analysis.meta.rows for axis in analysis.meta.axes]
     cells, values = analysis.cells[analysis.cells["metric"] == metric.name], analysis.results.values(metric.name)
-    labels = [zip(analysis.meta.axes, analysis.results.labels(cell), strict=True) for cell in cells["cell_id"]]
-    named = cells.assign(name=[cell_name((axis.label, label) for axis, label in compress(of, own)) for of in labels])
+    named = cells.assign(name=[words.name_in_row(analysis, cell) for cell in cells["cell_id"]])
     rows = [row for _, row in named.groupby("row", sort=False) if (values.loc[row["cell_id"]].nunique() > 1).any()]
     return [(best, row) for row in rows for _, best in row[row["place"] == BEST].iterrows()]
 
@@ -61,9 +56,8 @@ def _answer(analysis: Analysis, metric: MetricInfo, choices: list[Choice]) -> Ma
     if not best["bold"]:
         return _told(analysis, metric, f"For {use} no verdict; best value:", best["name"], ".", why)
     as_good, left = (cells.loc[cells["place"] == place, "name"].tolist() for place in (AS_GOOD, MAY_BE_BEST))
-    close = "the same at every seed" if math.isnan(metric.margin) else f"worse by no more than {words.margin(metric)}"
     which = f"{as_good[0]}, which is" if len(as_good) == 1 else f"any of {len(as_good)} others that are"
-    rest = f", or {which} {close}" if as_good else ""
+    rest = f", or {which} {words.as_good(metric)}" if as_good else ""
     rest += f"; {counted(len(left), 'other')} cannot be ruled out" if left else ""
     return _told(analysis, metric, f"For {use}, at this budget, take", best["name"], f"{rest}.", why)
 
@@ -88,7 +82,7 @@ def _told(
     headline = words.headline(analysis, metric)
     marks = ["Exploratory: other seeds were asked for after results were there"] * analysis.meta.continued
     marks += ["Preliminary: no verdict yet"] * analysis.preliminary
-    marks += re.findall(r"Every cell is worse than [^(]+\b", headline)
+    marks += [code for code, _ in [words.beside_codes(analysis, metric)] if code.startswith("Every cell")]
     limits = Markup('<p class="mark">{}</p>').format(". ".join(marks)) if marks else ""
     large = Markup('<p class="take">{} <strong>{}</strong>{}</p>').format(*map(prose, (take, choice, rest)))
     reasons = Markup("").join(Markup("<p>{}</p>").format(prose(line)) for line in (headline, *why) if line)

@@ -1,4 +1,4 @@
-"""What is said of a search, on its page and in a terminal: what was tried, the best trials, how optimistic they were.
+"""The words and tables of a search, for its page and a terminal: trials, the best of them, how optimistic they were.
 
 Whether a winner is better than the default, the comparisons of its confirmation say.
 """

@@ -53,7 +53,8 @@ def test_mathtext_leaves_text_as_it_is():
 
 @pytest.mark.parametrize("symbol", SYMBOLS)
 def test_matplotlib_sets_every_symbol(symbol):
-    MathTextParser("agg").parse(mathtext(f"1/{symbol}n"))
+    set_out, alone = (MathTextParser("agg").parse(mathtext(text)) for text in (f"1/{symbol}n", "1/n"))
+    assert set_out.width > alone.width
 
 
 def test_losses_and_terms_of_the_bound_have_subscripts():

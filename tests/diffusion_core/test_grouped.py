@@ -255,6 +255,7 @@ def test_a_convolution_may_be_tried_where_feature_maps_are_worked_out_again():
     dependent.cache_clear()
     network = UNet(channels=8, groups=4, attention=(), recompute=True).build((1, 4, 4), 1)
     network(normal(2, 1, 4, 4), torch.arange(2.0)).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
 
 
 def test_networks_side_by_side_start_with_the_weights_of_one():
