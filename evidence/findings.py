@@ -4,7 +4,6 @@ The line `<!-- schedule, schedule-fashion -->` of the page says whose table foll
 """
 
 import re
-from collections.abc import Collection
 
 import pandas as pd
 
@@ -12,9 +11,10 @@ import analysis
 from analysis.answers import Analysis
 from analysis.claims import TOLD_APART, same_values
 from analysis.grid_json import MetricInfo
-from analysis.labels import Rounding, cell_name
+from analysis.labels import Rounding
 from analysis.schema import LIKELIHOOD
 from analysis.summary import AS_GOOD, BEST, MAY_BE_BEST
+from analysis.words import name_in_row
 from evidence.freshness import COMMITTED, ROOT, marks_of
 
 PAGE = ROOT / "docs" / "findings.md"
@@ -39,7 +39,7 @@ def rows(name: str) -> str:
     end, lines = ", ".join(decided(pairs[pairs["metric"] == m.name]) for m in metrics if m), []
     for _, cells in grid.cells.groupby("row", sort=False):
         if cells["cell_id"].isin([*pairs["a"], *pairs["b"]]).any():
-            row = levels(grid, cells["cell_id"].iloc[0], grid.meta.rows) if grid.meta.rows else ""
+            row = name_in_row(grid, cells["cell_id"].iloc[0], inside=False) if grid.meta.rows else ""
             found = [best(grid, m, cells[cells["metric"] == m.name]) if m else "" for m in metrics]
             lines.append(" | ".join([", ".join(filter(None, [start, row])), *found, end]).rstrip(" |"))
             start = end = ""
@@ -48,8 +48,7 @@ def rows(name: str) -> str:
 
 def best(grid: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> str:
     """The cell with the best mean among those that may be the best, with its interval, and the others."""
-    inner = [axis.name for axis in grid.meta.axes if axis.name not in grid.meta.rows]
-    named = {place: [levels(grid, cell, inner) for cell in own] for place, own in cells.groupby("place")["cell_id"]}
+    named = {place: [name_in_row(grid, cell) for cell in own] for place, own in cells.groupby("place")["cell_id"]}
     mean, half = cells.loc[cells["place"] == BEST, ["mean", "half_width"]].iloc[0]
     value = Rounding.of(metric.decimals, [half]).measured(mean, half)
     if len({same_values(grid.results, cell, metric) for cell in cells["cell_id"]}) == 1:
@@ -57,12 +56,6 @@ def best(grid: Analysis, metric: MetricInfo, cells: pd.DataFrame) -> str:
     others = [(word, named[place]) for word, place in (("=", AS_GOOD), ("or", MAY_BE_BEST)) if place in named]
     told = (f"; {word} {names[0] if len(names) == 1 else len(names)}" for word, names in others)
     return f"{named[BEST][0]}: {value}{''.join(told)}"
-
-
-def levels(grid: Analysis, cell: str, axes: Collection[str]) -> str:
-    """The levels of a cell on some axes, as a page names them."""
-    labels = zip(grid.meta.axes, grid.results.labels(cell), strict=True)
-    return cell_name((axis.label, label) for axis, label in labels if axis.name in axes)
 
 
 def decided(rows: pd.DataFrame) -> str:
