@@ -170,7 +170,10 @@ def _measured(metric: MetricInfo, values: Array, decision: Decision) -> dict[str
 def listed_pair(
     results: Results, metric: MetricInfo, claim: Claim, rows: Sequence[dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """The listed comparison of a claim's two cells, or of two cells with the same values; None if there is none."""
+    """The listed comparison of a claim's two cells, or of two cells with the same values; None if there is none, or if
+    the claim says that the two are equal, by a margin of its own."""
+    if claim.of_equality:
+        return None
     cells = values_of(results, metric, claim.pair)
     return next((row for row in rows if values_of(results, metric, row) == cells), None)
 
@@ -197,13 +200,8 @@ def claim_as_listed(results: Results, metric: MetricInfo, claim: Claim, row: dic
     same = same_values(results, claim.pair["a"], metric) == same_values(results, row["a"], metric)
     sign = 1.0 if same else -1.0
     verdict = row["verdict"] if same else {"better": "worse", "worse": "better"}.get(row["verdict"], row["verdict"])
-    outcome, margin = _outcome(verdict), row["margin"]
-    if claim.of_equality:
-        # Read off the interval, which holds at all looks.
-        size, half, margin = abs(row["difference"]), row["half_width"], claim.margin
-        outcome = "as published" if size + half <= margin else "contrary" if size - half > margin else "cannot tell"
     signed = {"difference": sign * row["difference"], "by_seed": [sign * d for d in row["by_seed"]]}
-    return row | signed | _named(claim) | {"margin": margin, "verdict": verdict, "outcome": outcome}
+    return row | signed | _named(claim) | {"verdict": verdict, "outcome": _outcome(verdict)}
 
 
 def _outcome(verdict: str) -> Outcome:

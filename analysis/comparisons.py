@@ -84,7 +84,7 @@ def _at_once(results: Results, metric: MetricInfo, about: Sequence[Claim]) -> li
     )
     rows = [comparison_row(metric, *pair, decision) for pair, decision in zip(tried, decisions, strict=False)]
     for claim, values, decision in zip(about, of_claims, decisions[len(tried) :], strict=True):
-        row = None if claim.of_equality else listed_pair(results, metric, claim, rows[: len(tried)])
+        row = listed_pair(results, metric, claim, rows[: len(tried)])
         own = claim_as_listed(results, metric, claim, row) if row else claim_row(metric, claim, values, decision)
         rows.append(own)
     return rows

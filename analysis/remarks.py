@@ -98,7 +98,7 @@ def go_on(analysis: Analysis) -> dict[str, str]:
             found["a picture of the best cell"] = f"python -m ablations.sample cell={(metric.sign * own).idxmax()}"
     where = f"grid={meta.name}" if results.folder.parent.name in ("results", COMMITTED) else f"runs={results.folder}"
     found["LaTeX"] = f"python -m analysis.tables {where} format=latex"
-    return found | ({"MLflow": results.tracking.link} if results.tracking else {})
+    return found
 
 
 def changed(command: str, settings: Mapping[str, object]) -> str:

@@ -1,7 +1,7 @@
 """The sequential test of a grid with `seeds=auto`: its rule is in `looks`.
 
 The declared comparisons are judged look by look, each over the seeds that both cells have; papers' claims about other
-cells at the first look, by what the looks leave of α.
+cells, or of equality, at the first look, by what the looks leave of α.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def _closed(states: Sequence[Looked]) -> Progress:
 
 
 def rows_by_looks(results: Results, auto: Auto, metric: MetricInfo, about: Sequence[Claim]) -> list[dict[str, Any]]:
-    """The rows of one metric after the looks that were taken; claims about other cells are judged at the first look."""
+    """The rows of one metric after the looks that were taken; other claims are judged at the first look."""
     followed = _followed(results, auto, metric, about) if metric.deciding else []
     rows = [_looked(metric, a, b, looked) for (a, b), looked in followed if looked.by_seed]
     listed = {claim.number: listed_pair(results, metric, claim, rows) for claim in about}
@@ -88,7 +88,7 @@ def _followed(
         return [contrast(results, metric, [(1.0, a), (-1.0, b)], seeds) if {a, b} <= ran else None for a, b in declared]
 
     pairs = {values_of(results, metric, {"a": a, "b": b}) for a, b in declared}
-    beside = any(values_of(results, metric, claim.pair) not in pairs for claim in about)
+    beside = any(claim.of_equality or values_of(results, metric, claim.pair) not in pairs for claim in about)
     decisions = follow(
         auto.looks,
         len(declared),

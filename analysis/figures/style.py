@@ -106,7 +106,7 @@ def scale(axes: Axes, which: Literal["x", "y"], values: Iterable[float], ratio: 
     else:
         margin = 0.06 * (high - low) or 0.05 * abs(high) or 1.0
         low, high = low - margin, high + margin
-        most = 6 if which == "y" or axes.get_position().width > 0.3 else 3
+        most = 6 if which == "y" or axes.get_position().width > 0.5 else 3
         axis.set_major_locator(MaxNLocator(most, steps=[1, 2, 2.5, 5, 10]))
     axes.set(**{f"{which}lim": (low, high)})
 

@@ -156,8 +156,7 @@ def _provenance(analysis: Analysis) -> Part | None:
 
 def _go_on(analysis: Analysis) -> Part | None:
     """The commands that go on from here."""
-    ways = remarks.go_on(analysis).items()
-    rows = [(begun(what), link(way, way) if "://" in way else f"`{way}`") for what, way in ways]
+    rows = [(begun(what), f"`{way}`") for what, way in remarks.go_on(analysis).items()]
     seconds = work_seconds(analysis.runs) / len(analysis.meta.seeds)
     price = f"{duration(seconds)} of computing for a seed of all cells" if seconds else ""
     return _part("further", "How to go on", ("What", "Command"), rows, price)

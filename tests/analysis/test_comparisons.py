@@ -237,9 +237,11 @@ def test_claims_beside_the_looks_have_a_fifth_of_alpha_and_the_looks_four(tmp_pa
     assert half["verdict"].tolist() == ["cannot tell"] * 2
 
 
-def test_a_claim_of_equality_about_a_listed_pair_is_read_off_the_interval_that_holds_at_all_looks(tmp_path):
-    d = np.subtract(Q, P)
-    half = stats.t.isf(0.05 * 16 / 25 / 2, 4) * stats.sem(d)
-    for by, outcome in ((half + 1e-6, "as published"), (half - 1e-6, "cannot tell"), (-half - 1e-6, "contrary")):
-        said = claim("q", "p", None, "nll", within=(abs(d.mean()) + by) / np.mean(P))
-        assert grown(tmp_path, {"p": P, "q": Q}, said)["outcome"].tolist()[1:] == [outcome]
+def test_a_claim_of_equality_about_a_listed_pair_is_tested_beside_it_at_the_first_look(tmp_path):
+    d, every = np.subtract(Q, P)[:3], np.subtract(Q, P)
+    near, far = (stats.t.isf(level, 2) * stats.sem(d) for level in (0.01 / 4, 0.01 * 3 / 4 / 2))
+    for by, outcome in ((near + 1e-6, "as published"), (near - 1e-6, "cannot tell"), (-far - 1e-6, "contrary")):
+        said = claim("q", "p", None, "nll", within=(abs(d.mean()) + by) / np.mean(P[:3]))
+        frame = grown(tmp_path, {"p": P, "q": Q}, said)
+        assert frame["outcome"].tolist()[1:] == [outcome]
+        assert frame["half_width"].iloc[0] == pytest.approx(stats.t.isf(0.04 * 16 / 25 / 2, 4) * stats.sem(every))

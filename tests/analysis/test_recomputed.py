@@ -139,21 +139,17 @@ class Metric:
         pairs = self.grid.primary + ([] if self.auto else self.grid.further) if self.decides else []
         listed = [row_of("comparison", *of, self.between(*of), of in self.grid.primary, self.margin) for of in pairs]
         claims, known = self.claims(), {row.pair: row for row in listed}
-        inside = [(row, known[row.pair]) for row in claims if row.pair in known]
+        inside = [(row, known[row.pair]) for row in claims if row.pair in known and not row.beyond]
         family = listed + claims
         if self.auto:
-            family = [row for row in self.claims(min(self.weights)) if row.pair not in known]
+            family = [row for row in self.claims(min(self.weights)) if row.beyond or row.pair not in known]
             self.follow(listed, ALPHA * (0.8 if family else 1.0))
             claims = [row for row, _ in inside] + family
         self.judge(family, 0.2 if self.auto and listed else 1.0)
         for row, own in inside:
-            if self.auto or not row.beyond:
-                row.verdict = own.verdict if row.a == own.a else OTHER.get(own.verdict, own.verdict)
-                row.half_width, row.p_equal, row.seeds = own.half_width, own.p_equal, own.seeds
-                row.outcome = DIRECTED[row.verdict]
-            if self.auto and row.beyond:
-                low, high = abs(row.difference) + np.array([-1, 1]) * row.half_width
-                row.outcome = EQUAL["equal" if high <= row.margin else "worse" if low > row.margin else UNTOLD]
+            row.verdict = own.verdict if row.a == own.a else OTHER.get(own.verdict, own.verdict)
+            row.half_width, row.p_equal, row.seeds = own.half_width, own.p_equal, own.seeds
+            row.outcome = DIRECTED[row.verdict]
         return listed + claims
 
     def looks(self, *cells):
