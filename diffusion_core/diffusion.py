@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain, FirstStep, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
 from diffusion_core.conditioning import check_labels
@@ -116,6 +117,13 @@ class Diffusion(nn.Module):
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 
+    def check_precision(self) -> None:
+        """ValueError where the network's weights are float64."""
+        if next(self.network.parameters()).dtype == torch.float64:
+            raise ValueError(
+                "networks compute in float32, or bf16 by autocast, and this one has float64: model.float()"
+            )
+
     @contextmanager
     def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
         """A context in which the network, and nothing around it, computes in a precision; samples are drawn in it.
@@ -156,6 +164,16 @@ class Diffusion(nn.Module):
             return self.view(labels=None)
         check_labels(labels, self.classes)
         return self.view(labels=torch.where(labels < 0, self.classes, labels).to(self.device))
+
+    def reading(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
+        """The diffusion with the labels of stored data, if they have any, and the data [N, …].
+
+        ValueError where these are not what it was made for, or the network does not compute in float32.
+        """
+        self.check_precision()
+        values, labels = data if isinstance(data, Labelled) else (data, None)
+        self.encoding.check(values, self.shape)
+        return (self if labels is None else self.given(labels)), values
 
     def rows(self, first: int, end: int) -> Diffusion:
         """This view for rows `first`..`end` − 1 alone; the diffusion itself if no labels were given."""
