@@ -1,6 +1,6 @@
 """The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
 
-    t       a time: 0 is clean data, 1..T are those of the full chain, and any number of [1, T] is one in continuous time
+    t       a time: 0 is clean data, 1..T are the full chain's, and in continuous time any number of [1, T] is one
     s       the time that a step from t leads to, s < t
     τ_k     the k-th time that a chain visits, k = 1..K: its step k leads from t = τ_k to s = τ_{k−1}
     u       (t − 1)/(T − 1), continuous time on [0, 1]

@@ -117,13 +117,6 @@ class Diffusion(nn.Module):
         self.network.load_state_dict(built(self._network, seed).state_dict())
         initialise(self.network, seed)
 
-    def check_precision(self) -> None:
-        """ValueError where the network's weights are float64."""
-        if next(self.network.parameters()).dtype == torch.float64:
-            raise ValueError(
-                "networks compute in float32, or bf16 by autocast, and this one has float64: model.float()"
-            )
-
     @contextmanager
     def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
         """A context in which the network, and nothing around it, computes in a precision; samples are drawn in it.
@@ -168,9 +161,8 @@ class Diffusion(nn.Module):
     def reading(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
         """The diffusion with the labels of stored data, if they have any, and the data [N, …].
 
-        ValueError where these are not what it was made for, or the network does not compute in float32.
+        ValueError where these are not what it was made for.
         """
-        self.check_precision()
         values, labels = data if isinstance(data, Labelled) else (data, None)
         self.encoding.check(values, self.shape)
         return (self if labels is None else self.given(labels)), values
@@ -257,9 +249,12 @@ class Diffusion(nn.Module):
         self._full = None
 
     def _apply(self, *arguments: Any, **options: Any) -> Diffusion:
-        """Move or cast; what the full chain has computed is dropped."""
+        """Move or cast, but not to float64; what the full chain has computed is dropped."""
         self._forget()
+        before = next(self.network.parameters()).dtype
         moved: Diffusion = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        if next(self.network.parameters()).dtype == torch.float64 != before:
+            raise ValueError("networks compute in float32, or bf16 by autocast, and not in float64: model.float()")
         return moved
 
     def clipped(self, x0: Tensor) -> Tensor:

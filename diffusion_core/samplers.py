@@ -95,7 +95,6 @@ class Sampler(ABC):
         """Samples x̂_0 `first`..`first + n` of a seed [n, …], in the space of x_0; `progress` is told the share done."""
         if n < 1:
             raise ValueError(f"at least one sample can be drawn, got n={n}")
-        diffusion.check_precision()
         batch = math.ceil(batch / BLOCK) * BLOCK
         start = self.start(diffusion.chain(self.steps).steps)
         begin, end = first // BLOCK * BLOCK, first + n
