@@ -287,7 +287,7 @@ def test_these_are_guides_of_another_chain_or_space(guide, line):
 
 def test_labels_are_given_before_a_guide_is():
     model = mixture()
-    with pytest.raises(ValueError, match=r"^labels are given before a diffusion is guided"):
+    with pytest.raises(ValueError, match=r"^labels are given to a diffusion before it is guided"):
         guided(model, model.given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))
 
 
