@@ -284,4 +284,4 @@ def test_samples_drawn_on_the_way_leave_no_noise_level_behind(schedule):
         samples = sampler.sample(learner.diffusion, 16, seed=0)
     fresh.load_state_dict(learner.state_dict())
     assert torch.equal(samples, sampler.sample(fresh.diffusion, 16, seed=0))
-    assert learner.diffusion.chain().levels[-1] == float(fresh.diffusion.gamma(torch.tensor([20])).detach())
+    assert learner.diffusion.chain().gammas[-1] == float(fresh.diffusion.gamma(torch.tensor([20])).detach())

@@ -183,8 +183,8 @@ def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
     made = diffusion(lambda x_t, t: 0 * x_t, HORIZON, real=True, schedule=Linear(), spacing=LogSnrSpacing())
     chain = made.chain(250, real=True)
     assert len(set(chain.times.round().tolist())) < 220
-    assert len(set(chain.places)) == 251
-    assert (chain.places[0], chain.places[-1]) == (0, HORIZON)
+    assert len(set(chain.noise_times)) == 251
+    assert (chain.noise_times[0], chain.noise_times[-1]) == (0, HORIZON)
     seen: dict[int, torch.Tensor] = {}
 
     class Spying(Ancestral):
