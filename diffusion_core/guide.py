@@ -15,7 +15,7 @@ from diffusion_core.forward import expand
 
 @dataclass(frozen=True, eq=False)
 class Guide:
-    """A diffusion that guides another (`other`, without clipping), with w = `scale` at the noise levels `low` < σ ≤ `high`."""
+    """A diffusion `other`, without clipping, that guides with w = `scale` at the noise levels `low` < σ ≤ `high`."""
 
     other: Any
     scale: float
