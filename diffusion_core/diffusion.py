@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from diffusion_core.denoiser import Denoiser, clipped, noise_of
 from diffusion_core.encodings import Encoding
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.guide import Guide
 from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
@@ -33,9 +34,6 @@ from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
 from diffusion_core.terms import denoising_term, prior_term
 from diffusion_core.variances import Variance
-
-if TYPE_CHECKING:
-    from diffusion_core.guidance import Guide
 
 __all__ = ["Diffusion"]
 

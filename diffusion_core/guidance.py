@@ -15,43 +15,13 @@ are those of the diffusion without guidance.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.forward import expand
+from diffusion_core.guide import Guide
 
 __all__ = ["guided"]
-
-
-@dataclass(frozen=True, eq=False)
-class Guide:
-    """A guide, without clipping, with w = `scale` at the noise levels `low` < σ ≤ `high`."""
-
-    other: Diffusion
-    scale: float
-    low: float
-    high: float
-
-    def x0(self, own: Tensor, gamma: Tensor, of_guide: Callable[[Diffusion], Tensor]) -> Tensor:
-        """The guided x̂_0, from the diffusion's `own` [B, …] at noise levels γ [B] and the guide's, which is asked only
-        if one of these is in the interval."""
-        if self.low == 0 and self.high == math.inf:
-            guide = of_guide(self.other)
-            return guide + self.scale * (own - guide)
-        sigma = torch.exp(0.5 * gamma)
-        inside = (sigma > self.low) & (sigma <= self.high)
-        if not bool(inside.any()):
-            return own
-        guide = of_guide(self.other)
-        return torch.where(expand(inside, own).bool(), guide + self.scale * (own - guide), own)
-
-    def picked(self, places: slice | Tensor) -> Guide:
-        """The guide for the rows at these places; itself if it was given no labels."""
-        return self if self.other.labels is None else replace(self, other=self.other.picked(places))
 
 
 def guided(
