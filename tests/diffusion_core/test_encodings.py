@@ -131,6 +131,16 @@ def test_data_without_noise_is_the_same_at_all_terms(encoding):
     assert all(x0 is code.x0 for x0 in islice(encoding.spread(code.x0, code, 0, "u"), 3))
 
 
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_as_a_density_a_level_fills_the_scale_around_its_8_bit_values(levels):
+    """From half a value before the first of them, w k, to half a value after the last, w (k + 1) − 1."""
+    encoding, k, width = GreyLevels(levels), torch.arange(levels, dtype=torch.uint8), 256 // levels
+    for u, first in ((0.0, -0.5), (1.0, width - 0.5)):
+        expected = (width * k.double() + first) / 127.5 - 1
+        ends = encoding.dequantise(k, torch.full((levels,), u, dtype=torch.float64)).double()
+        torch.testing.assert_close(ends, expected, rtol=0, atol=1e-6)
+
+
 def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():
     assert GreyLevels().decode(torch.tensor([-7.0, -1.0, -1 + 1.4 / 255, 0.999, 3.0])).tolist() == [0, 0, 1, 255, 255]
     assert GreyLevels(17).decode(torch.tensor([-7.0, 3.0])).tolist() == [0, 16]

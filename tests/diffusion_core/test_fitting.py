@@ -101,6 +101,16 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(parame
     assert moments.data.item() == pytest.approx(DATA.variances[0], rel=5 * math.sqrt(2 / (2 * 4096)))
 
 
+def test_noise_is_the_networks_own_where_its_estimate_is_beyond_the_data():
+    """ε̂ = 2 in each dimension: E(ε² − ε̂²) = 1 − 4 at every t, while x̂_0 = (x_t − 2 √(1 − ᾱ))/√ᾱ leaves [−1, 1]."""
+    model = diffusion(lambda x_t, t: 0 * x_t + 2, 25, variance=Analytic(), encoding=GreyLevels())
+    raw = torch.randint(256, (2000, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    moments = noise_moments(model, raw, draws=2000, seed=0)
+    torch.testing.assert_close(moments.noise, torch.full_like(moments.noise, -3.0), rtol=0, atol=5 * (2 / 4000) ** 0.5)
+    # Clipped, it is off by 2 at most.
+    assert moments.error.max() <= 4
+
+
 def test_measured_moments_depend_on_the_seed_alone():
     model, raw = exact_model(50, Analytic(), DATA), torch.randn(200, 2, generator=torch.Generator().manual_seed(0))
     one, same, other = (noise_moments(model, raw, draws=100, seed=seed).noise for seed in (0, 0, 1))

@@ -9,6 +9,7 @@ from torch import Tensor
 from diffusion_core.parameterizations import X0
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.spacings import TrailingSpacing
 from diffusion_core.testing import check_sampler
 from diffusion_core.testing.problems import diffusion
 from diffusion_core.testing.samplers import start_of
@@ -53,6 +54,25 @@ def test_a_sampler_draws_the_noise_that_it_reads_and_no_other(sampler, steps):
 
     list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise))
     assert drawn == steps
+
+
+def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_share():
+    """x̂_0 = 0: an ancestral step is c_t x_t + √β z."""
+    model = diffusion(lambda x_t, t: 0 * x_t, 30, parameterization=X0(), spacing=TrailingSpacing())
+
+    def noise(steps: int) -> dict[int, Tensor]:
+        chain, path = model.chain(steps), list(Ancestral(steps=steps).path(model, 0, 64, seed=0))
+        pair = chain.pair(torch.arange(1, steps + 1))
+        places = {k: path[steps - k : steps - k + 2] for k in range(2, steps + 1)}
+        return {
+            int(chain.times[k]): (after - pair.coefficient_xt[k - 1] * before) / pair.beta[k - 1].sqrt()
+            for k, (before, after) in places.items()
+        }
+
+    five, ten = noise(5), noise(10)
+    assert five.keys() < ten.keys()
+    for t, z in five.items():
+        torch.testing.assert_close(z, ten[t], rtol=0, atol=1e-4)
 
 
 def test_steps_draw_independent_noise():
