@@ -60,7 +60,7 @@ ERRORS = {
     ),
     "sampler_noise_by_step_and_not_by_time": Error(
         "diffusion_core/samplers.py",
-        "noise(places[k])",
+        "noise(times[k])",
         "noise(k)",
         (CORE + "test_samplers.py",),
     ),
@@ -101,7 +101,7 @@ ERRORS = {
         (CORE + "test_mixture.py",),
     ),
     "guidance_by_one_more_than_its_scale": Error(
-        "diffusion_core/guidance.py",
+        "diffusion_core/guide.py",
         ".bool(), guide + self.scale * (own - guide), own)",
         ".bool(), own + self.scale * (own - guide), own)",
         (CORE + "test_guidance.py",),
