@@ -99,16 +99,6 @@ def test_the_engine_knows_no_torch_and_no_diffusion():
         assert not any(name.startswith("diffusion_core") for name in imported(module, file)), module
 
 
-@pytest.mark.parametrize("package", ["diffusion_core", "ablations"])
-def test_the_shared_checks_are_imported_by_nothing_else_and_know_no_test_runner(package):
-    checks = {module for module in modules(package) if module.split(".")[1:2] == ["testing"]}
-    assert checks
-    for module, file in modules(package).items():
-        names = imported(module, file)
-        assert module in checks or module == "ablations.check" or not names & checks, module
-        assert "pytest" not in {name.split(".")[0] for name in names}, module
-
-
 def test_imports_are_found_in_every_form(tmp_path):
     file = tmp_path / "d.py"
     file.write_text("import a.b, c\ndef f():\n    from e import g\n    from . import h\n    from ..i import j\n")
@@ -124,7 +114,6 @@ LAYERS = {
     "ablations": [
         {"__main__"},
         {"run", "search", "sample", "export", "publish", "check", "clean"},
-        {"testing"},
         {"driver"},
         {"launchers", "tracking", "deck"},
         {"results"},

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from diffusion_core.objectives import Weighted
 from diffusion_core.parameterizations import Epsilon, V
+from diffusion_core.problems import diffusion
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified, Schedule, Sigmoid
-from diffusion_core.testing.problems import diffusion
 from tests.axes import across, ends_in_noise, members
 
 ENDED = tuple(schedule for schedule in members(Schedule) if ends_in_noise(schedule))
