@@ -1,4 +1,4 @@
-"""The choices of every axis, found among the classes of the core, so that a new one meets the shared checks.
+"""The choices of every axis, found among the classes of the core, so that a new one meets the tests of all.
 
 And tests over crossings of axes, which a loop within a test goes through: a case of pytest's costs more than most of
 them do.

@@ -164,10 +164,7 @@ WRONG = [
         Fitting("loud"),
         "network=fitting: expected an output that starts at 0: let the last layer be zero, found another",
     ),
-    (
-        Fitting("dropping"),
-        "network=fitting: expected a sample to follow from its seed and number, found another where .*",
-    ),
+    (Fitting("dropping"), "network=fitting: expected bounds to follow from the seed alone, .*"),
     (Fitting("normed"), r"network=fitting: expected the loss of an example to be its own, .* \(by BatchNorm, say\)"),
     (Fitting("drawn"), "network=fitting: expected weights to follow from the seed alone, found others the second time"),
     (Fitting("shapeless"), r"network=fitting: expected images .* to be taken, found none: got \[3, 64, 64\]"),
