@@ -102,24 +102,27 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     from ablations.metrics.judging import Yardstick
     from ablations.metrics.sets import Examined
     from diffusion_core.checking import expect
+    from diffusion_core.encodings import GreyLevels
 
     tried = data_set or (Digits() if "images" in metric.of else Mixture2d())
-    data, extractor = tried.load(), tried.extractor and extractors.load(tried.extractor)
-    sets = {s: (x[:200], data.labels[s][:200] if s in data.labels else None) for s, x in data.images.items()}
-    train, test = (Examined(sets[split][0], extractor, sets[split][1]) for split in ("train", "test"))
-    real, labels = (None if part is None else part[:150] for part in sets["validation"])
+    data, extractor = tried.load(), None if tried.extractor is None else extractors.load(tried.extractor)
+    train, test = (
+        Examined(data.images[split][:200], extractor, data.labels[split][:200] if split in data.labels else None)
+        for split in ("train", "test")
+    )
+    real = data.images["validation"][:150]
+    labels = data.labels["validation"][:150] if "validation" in data.labels else torch.zeros(len(real)).long()
     generator = torch.Generator().manual_seed(1)
-    if extractor is None:
-        yardstick = Yardstick("test", test, None, None)
-        noise = 3 * data.images["test"].abs().max() * (2 * torch.rand(real.shape, generator=generator) - 1)
-    else:
+    order = torch.randperm(len(real), generator=generator)
+    if isinstance(data.encoding, GreyLevels):
         yardstick = Yardstick("train", train, test, data.encoding.levels)
         noise = torch.randint(data.encoding.levels, real.shape, generator=generator).to(torch.uint8)
-    order = torch.randperm(len(real), generator=generator)
-    mixed = real[order], None if labels is None else labels[order]
+    else:
+        yardstick = Yardstick("test", test, None, None)
+        noise = 3 * real.abs().max() * (2 * torch.rand(real.shape, generator=generator) - 1)
+    sets = (real, labels), (real, labels), (real[order], labels[order]), (noise, labels)
     first, again, ordered, worse = (
-        metric.compute(yardstick.judged(stored.clone(), told))
-        for stored, told in ((real, labels), (real, labels), mixed, (noise, labels))
+        metric.compute(yardstick.judged(stored.clone(), told if data.labels else None)) for stored, told in sets
     )
     expect("a finite number", isinstance(first, float | int) and math.isfinite(first), repr(first))
     expect("the same number at a second time", first == again, again)

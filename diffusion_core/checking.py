@@ -33,7 +33,7 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.stratified import Stratification
 from diffusion_core.trainer import trained
 from diffusion_core.training import Training
-from diffusion_core.variances import Beta, LearnedVariance
+from diffusion_core.variances import Beta, Fitted, LearnedVariance
 
 AXES = (*(field.name for field in fields(Choices)), "sampler")
 SHAPES = ((2,), (1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64))
@@ -85,7 +85,12 @@ def _beside(choice: Any, axis: str) -> Choices:
     for horizon, target, (variance, objective), told in itertools.product(
         (30, 1000), (Epsilon(), V()), ((Beta(), Simple()), (LearnedVariance(), Hybrid())), ("t", "log_snr")
     ):
-        usual = {"parameterization": target, "variance": variance, "objective": objective, "network": Mlp(16, 1)}
+        usual: dict[str, Any] = {
+            "parameterization": target,
+            "variance": variance,
+            "objective": objective,
+            "network": Mlp(16, 1),
+        }
         usual |= {"horizon": horizon, "time_input": told} | ({} if axis == "sampler" else {axis: choice})
         reason = refusal(Choices(**usual))
         if reason is None:
@@ -144,10 +149,10 @@ def _run(choices: Choices, sampler: Sampler, data: Tensor, around: int) -> tuple
     for x0, times in ((data, t), (torch.cat([data[:1], 2 - data[1:]]), torch.cat([t[:1], t[1:] - 20]))):
         with seeded(5, "dropout"), torch.no_grad():
             losses.append(learner.train().losses(x0, times, data.flip(0))["network"])
-    near = losses[0].shape == (count,) and torch.isclose(*(loss[0] for loss in losses), rtol=1e-4, atol=1e-5)
+    near = losses[0].shape == (count,) and torch.isclose(losses[0][0], losses[1][0], rtol=1e-4, atol=1e-5)
     expect("the loss of an example to be its own", near, "that it depends on its batch (by BatchNorm, say)")
     model = learner.eval().diffusion
-    if choices.variance.fitted:
+    if isinstance(choices.variance, Fitted):
         model = with_fitted_variance(model, choices.variance, data, draws=64, seed=0)
     with seeded(around, "the global generator"):
         total = bound(model, data, Stratification(1, 2), seed=0).total
