@@ -89,7 +89,6 @@ LAYERS = {
     "ablations": [
         {"__main__"},
         {"run", "search", "sample", "export", "publish", "check", "clean"},
-        {"testing"},
         {"driver"},
         {"launchers", "tracking", "deck"},
         {"results"},

@@ -15,8 +15,7 @@ from diffusion_core import decoders
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
-from diffusion_core.testing.variants import name
-from tests.axes import across, classes
+from tests.axes import across, classes, name
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]

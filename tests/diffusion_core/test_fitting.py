@@ -14,19 +14,11 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.fitting import noise_moments, with_fitted_variance
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
+from diffusion_core.problems import Function, GaussianData, denoiser_output, diffusion, exact_model, expected_terms
 from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule
 from diffusion_core.spacings import QuadraticSpacing
-from diffusion_core.testing.problems import (
-    Function,
-    GaussianData,
-    denoiser_output,
-    diffusion,
-    exact_model,
-    expected_terms,
-)
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, AnalyticMse, Fitted, Moments
-from tests.axes import members, paired, spoken
+from tests.axes import members, name, paired, spoken
 
 DATA = GaussianData((0.4, 0.4))
 BITS = 2 * math.log(2)

@@ -17,14 +17,14 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.guidance import guided
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
+from diffusion_core.problems import Output, denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import KarrasSpacing, QuadraticSpacing
-from diffusion_core.testing.problems import MixtureData, Output, denoiser_output, diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Beta
-from tests.axes import members
+from tests.axes import members, name
+from tests.diffusion_core.mixture import MixtureData
 
 MIXTURE = MixtureData(components=3, radius=1.0, width=0.5)
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_toy.npz")

@@ -18,13 +18,14 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair
 from diffusion_core.objectives import VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu
+from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import KarrasSpacing, LevelSpacing, LogSnrSpacing, UniformSpacing
-from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.variances import Analytic
 from tests.axes import across
+from tests.diffusion_core.mixture import MixtureData
 
 HORIZON = 1000
 NOTHING = torch.zeros(0, 0)
