@@ -26,7 +26,7 @@ import ablations
 from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.plugins.packages import REGISTERED
+from ablations.settings.plugins import REGISTERED
 from ablations.settings.rules import refusal
 from ablations.testing import check
 

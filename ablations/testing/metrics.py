@@ -26,7 +26,7 @@ from ablations.metrics.measured import MEASURED
 from ablations.metrics.metric import Direction, Kind, Metric, Part
 from ablations.metrics.registry import kind_of
 from ablations.metrics.sets import Examined, Judged
-from ablations.settings.plugins.classes import is_frozen
+from ablations.settings.plugins import is_frozen
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name, line_in
 
