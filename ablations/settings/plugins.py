@@ -212,14 +212,16 @@ def origin_of(cls: type) -> str:
 @lru_cache
 def _origin(cls: Any) -> str:
     file, top = file_of(cls), cls.__module__.split(".")[0]
-    text = _typed(cls) if file is None else "\n".join(_sources(file, file.parents[cls.__module__.count(".")]))
+    text = _typed(cls) if file is None else "\n".join(_sources(file, cls.__module__))
     package = next(iter(packages_distributions().get(top, ())), None)
     place = f"{package} {version(package)}" if package else file.name if file else "a notebook"
     return f"{place} {hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
-def _sources(file: Path, root: Path) -> list[str]:
-    """The source of a module, and those of all below the same root that it imports, in the order of their files."""
+def _sources(file: Path, module: str) -> list[str]:
+    """The source of a module, and those of the modules of its package, or beside its script, that it imports."""
+    root = file.parents[module.count(".") + (file.stem == "__init__")]
+    alone = root.name in ("site-packages", "dist-packages")
     texts: dict[Path, str] = {}
     todo = [file]
     while todo:
@@ -228,14 +230,15 @@ def _sources(file: Path, root: Path) -> list[str]:
             continue
         texts[path] = path.read_text(encoding="utf-8")
         for node in ast.walk(ast.parse(texts[path])):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
             if isinstance(node, ast.ImportFrom):
-                module = node.module or ""
-                names = [module, *(f"{module}.{name}".lstrip(".") for name in names)]
-            folders = [*path.parents[: getattr(node, "level", 0)][-1:], root] if names else []
-            parts = [name.split(".") for name in names if name]
-            todo += [folder.joinpath(*part).with_suffix(".py") for folder in folders for part in parts]
-            todo += [folder.joinpath(*part, "__init__.py") for folder in folders for part in parts]
+                folder = path.parents[node.level - 1] if node.level else root
+                dotted = [".".join(filter(None, [node.module, name])) for name in ("", *(a.name for a in node.names))]
+            else:
+                folder, dotted = root, [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for parts in (name.split(".") for name in dotted if name):
+                own = parts[0] == module.split(".")[0] if alone else parts[0] not in OURS
+                if folder != root or own:
+                    todo += [folder.joinpath(*parts).with_suffix(".py"), folder.joinpath(*parts, "__init__.py")]
     return [texts[path] for path in sorted(texts)]
 
 

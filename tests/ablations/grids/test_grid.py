@@ -268,20 +268,11 @@ def test_an_objective_suggests_the_bound_it_trains_and_yields_to_what_is_set(cal
     assert [p.cell.evaluation.continuous for p in points(*call.split()).points] == expected
 
 
-@pytest.fixture
-def asked(monkeypatch):
-    """Has every grid file say this."""
-    load = grammar.load
-
-    def say(file):
-        monkeypatch.setattr(grammar, "load", lambda group, name: file if group == "grid" else load(group, name))
-
-    return say
-
-
-def test_a_choice_that_is_replaced_takes_its_suggestions_with_it(asked):
-    asked({"question": "?", "set": {"objective": "vlb_continuous", "data": "mixture2d"}, "axes": []})
-    kept, replaced = (points("grid=parameterization", *more).points[0].cell for more in ([], ["objective=vlb"]))
+def test_a_choice_that_is_replaced_takes_its_suggestions_with_it(configs):
+    (configs / "grid" / "mine.yaml").write_text(
+        "question: ?\nset: {objective: vlb_continuous, data: mixture2d}\naxes: []"
+    )
+    kept, replaced = (points("grid=mine", *more).points[0].cell for more in ([], ["objective=vlb"]))
     assert kept.evaluation.continuous == 32
     assert replaced.evaluation.continuous == 0
     assert kept.network == replaced.network == registry.build("network", {"name": "mlp"})
