@@ -66,14 +66,7 @@ class AxisSpec(Part):
         """The axis with every level as a mapping."""
         if not isinstance(given, dict) or not isinstance(given.get("levels"), list):
             return given
-        levels = [level if isinstance(level, dict | LevelSpec) else {"name": level} for level in given["levels"]]
-        typed = [isinstance(level, dict) and isinstance(level.get("name"), bool | int | float) for level in levels]
-        return given | {
-            "levels": [
-                level | {"set": level.get("set") or {given.get("name"): level["name"]}} if is_typed else level
-                for level, is_typed in zip(levels, typed, strict=True)
-            ]
-        }
+        return given | {"levels": [_spelt_out(given.get("name"), level) for level in given["levels"]]}
 
     @property
     def title(self) -> str:
@@ -83,6 +76,15 @@ class AxisSpec(Part):
     def keys(self) -> set[str]:
         """The keys that its levels set."""
         return {key for level in self.levels for key in (level.set or {self.name: None})}
+
+
+def _spelt_out(axis: Any, level: Any) -> Any:
+    """A level as a mapping, with the typed value that it sets where its name is no text."""
+    if isinstance(level, LevelSpec):
+        return level
+    spelt = level if isinstance(level, dict) else {"name": level}
+    name = spelt.get("name")
+    return spelt | {"set": spelt.get("set") or {axis: name}} if isinstance(name, bool | int | float) else spelt
 
 
 class ClaimSpec(Part):

@@ -74,6 +74,8 @@ def parse_search(arguments: list[str]) -> SearchRequest:
         grammar.load("study", request.study)
     check_title(request.title)
     for key, values in {**request.settings, **{key: [] for key in request.ranges}}.items():
+        if key.startswith("study."):
+            raise no_such("key of a search", key, [name for name in SEARCH if name.startswith("study.")])
         _check_setting(key, values, SEARCH, {})
         if key in request.ranges and (key in AXES or key in WORDS):
             raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
@@ -96,7 +98,9 @@ def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
         else:
             settings[key] = values
     grammar.use(given.get("configs"))
-    request = cls(**given, settings=settings, launcher_fields=launcher, **({"ranges": ranges} if ranges else {}))
+    if ranges:
+        given["ranges"] = ranges
+    request = cls(**given, settings=settings, launcher_fields=launcher)
     check_results(Path(request.results))
     if request.launcher not in grammar.options_of("launcher"):
         raise no_such("launcher", request.launcher, grammar.options_of("launcher"), group="launcher")

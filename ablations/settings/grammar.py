@@ -66,7 +66,7 @@ class Range:
     step: float | None = None
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """YAML whose unquoted words are true, false, null and numbers as JSON and Python write them; all else is text."""
 
 
@@ -97,7 +97,7 @@ def use(folder: str | None) -> None:
     if folder is not None and not Path(folder).is_dir():
         raise InputError(f"configs={folder} is no folder: give one with files such as grid/NAME.yaml")
     _own[:] = [Path(folder or DEFAULT)]
-    load.cache_clear()
+    _loaded.cache_clear()
 
 
 _own = [Path(DEFAULT)]
@@ -143,10 +143,14 @@ def _first_line(path: Path) -> str:
     return first.lstrip("# ") if first.startswith("#") else f"{path}, whose first line is no comment that explains it"
 
 
-@lru_cache
 def load(group: str, option: str) -> dict[str, Any]:
     """The content of a choice's file; for a class from outside without a file, its name; for a number, its meaning.
     InputError where there is no such choice, or its file cannot be read."""
+    return _loaded(group, option)
+
+
+@lru_cache
+def _loaded(group: str, option: str) -> dict[str, Any]:
     paths = files(group).get(option, [])
     if len(paths) > 1:
         raise InputError(

@@ -149,7 +149,8 @@ def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
     if first["type"] == "missing":
         return f"{what or 'it'} needs {place}, which has no default"
     kind = KINDS.get(first["type"])
-    must = f"must be {kind}" if kind else first["msg"].replace("Input should", "must", 1)
+    said = re.sub("^(?!must )", "is wrong: ", first["msg"].replace("Input should", "must", 1))
+    must = f"must be {kind}" if kind else said
     words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
     return f"{' '.join([place, must, *words])}, got {first['input']!r}{written_out(first['input'])}"
 
