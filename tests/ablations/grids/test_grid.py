@@ -269,9 +269,8 @@ def test_an_objective_suggests_the_bound_it_trains_and_yields_to_what_is_set(cal
 
 
 def test_a_choice_that_is_replaced_takes_its_suggestions_with_it(configs):
-    (configs / "grid" / "mine.yaml").write_text(
-        "question: ?\nset: {objective: vlb_continuous, data: mixture2d}\naxes: []"
-    )
+    said = {"question": "?", "set": {"objective": "vlb_continuous", "data": "mixture2d"}, "axes": []}
+    (configs / "grid" / "mine.yaml").write_text(json.dumps(said), encoding="utf-8")
     kept, replaced = (points("grid=mine", *more).points[0].cell for more in ([], ["objective=vlb"]))
     assert kept.evaluation.continuous == 32
     assert replaced.evaluation.continuous == 0
