@@ -83,7 +83,7 @@ for _tag, _pattern, _first in (
 def read_yaml(text: str) -> Any:
     """The value of a text; InputError, with the place, where it is no YAML."""
     try:
-        return yaml.load(text, _Loader)
+        return _Loader(text).get_single_data()
     except yaml.MarkedYAMLError as error:
         place = error.problem_mark and f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: "
         raise InputError(f"{place or ''}{error.problem or error}") from error
