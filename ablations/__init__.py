@@ -32,7 +32,7 @@ def register(cls: C) -> C:
     The class is derived from an axis's base class, a data set's, a launcher's, an extractor's or a metric's. Worker
     processes know it too. InputError, in one line, where it cannot be a choice.
     """
-    from ablations.settings.plugins import classes as plugins
+    from ablations.settings import plugins
 
     return plugins.register(cls)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
-from ablations.settings.plugins.packages import DOORS
+from ablations.settings.plugins import DOORS
 from analysis.errors import InputError, unknown
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.exits import exit_code
-from ablations.settings.plugins.folders import DEFAULT
+from ablations.settings.grammar import DEFAULT
 from analysis.errors import InputError, line, unknown
 from analysis.options import Option, folder_name, run
 

@@ -87,7 +87,6 @@ def help_text() -> str:
         "  seeds=N first_seed=N    the seeds (mostly 5 in a grid, 1 without one); more of them continue it",
         "  seeds=auto              seeds are added where they decide: after 3, 5, 8 and 12 of them cells stop whose",
         "                          comparisons are over; seeds.max=N (12) is the most",
-        "  fraction=N              run N of the grid's cells, chosen so that effects are told best (D-optimal)",
         "  question='…'            the question that the pages ask, in your own words",
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",

@@ -27,7 +27,7 @@ from ablations.check import check
 from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run, parse_search
-from ablations.settings.plugins.packages import REGISTERED
+from ablations.settings.plugins import REGISTERED
 from ablations.settings.rules import refusal
 
 ROOT = Path(__file__).parents[1]

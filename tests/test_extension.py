@@ -14,7 +14,7 @@ from ablations import check, run
 from ablations.driver import pages
 from ablations.search import __main__ as search
 from ablations.settings import grammar
-from ablations.settings.plugins.packages import REGISTERED, complaints, offers
+from ablations.settings.plugins import REGISTERED, complaints, offers
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "extension"
 QUICK = ["seeds=2", "horizon=5", "training.steps=6", "training.warmup=2"]

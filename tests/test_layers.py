@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DRAWN = {"pandas", "seaborn", "matplotlib"}
 FORBIDDEN = {
-    "diffusion_core": {"ablations", "analysis", "tests", "hydra", "mlflow", "optuna"} | DRAWN,
+    "diffusion_core": {"ablations", "analysis", "tests", "mlflow", "optuna"} | DRAWN,
     "analysis": {"torch", "torchvision", "torch_fidelity", "mlflow", "optuna", "ablations", "diffusion_core", "tests"},
     "ablations": {"tests"},
 }

@@ -6,34 +6,17 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ablations.grids.file import AxisSpec, GridFile, LevelSpec, listed
-from ablations.grids.labels import labelled_axis, labelled_level
+from ablations.grids.file import AxisSpec, GridFile, LevelSpec
 from ablations.settings.cell import AXES, PLAIN
-from ablations.settings.layers import choices_first
+from ablations.settings.layers import Layer, choices_first
 from ablations.settings.registry import fields_of
 from ablations.settings.request import Request
 from analysis.errors import InputError, unknown
+from analysis.labels import begun
 
-
-def crossed(
-    axes: list[AxisSpec], file: GridFile, request: Request, fixed: dict[str, Any], common: dict[str, Any]
-) -> Iterator[tuple[dict[str, str], list[dict[str, Any]]]]:
-    """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.
-    `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level
-    lacks."""
-    levelled = _values(axes)
-    for levels in itertools.product(*(axis.levels for axis in axes)):
-        names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
-        # Of a list of levels in a rule, any is enough.
-        if any(all(names[axis] in listed(of) for axis, of in rule.items()) for rule in file.leave_out):
-            continue
-        varied: dict[str, Any] = {}
-        for axis, level in zip(axes, levels, strict=True):
-            varied |= level.set or {axis.name: _value(level, axis, request)}
-        layers = [fixed, common, varied]
-        own = {key: value for key, value in common.items() if _takes(key, layers, levelled)}
-        _refuse_foreign(varied, layers, levelled)
-        yield names, [fixed, *choices_first(own, varied)]
+TITLES = {"parameterization": "Target", "horizon": "T"}
+LABELS = {"mu": "μ̃", "epsilon": "ε", "x0": "x₀", "beta": "β", "beta_tilde": "β̃", "True": "true", "False": "false"}
+ABBREVIATIONS = {"kl": "KL", "ema": "EMA", "snr": "SNR", "ode": "ODE"}
 
 
 def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
@@ -45,68 +28,89 @@ def axes_of(file: GridFile, request: Request) -> list[AxisSpec]:
     named = {axis.name for axis in file.axes}
     for key, values in request.settings.items():
         if key not in named and len(values) > 1:
-            axes.append(labelled_axis(key, values, {axis.title for axis in axes}))
+            levels = [_level(value) for value in values]
+            axes.append(AxisSpec(name=key, label=_title(key, {axis.title for axis in axes}), levels=levels))
     return axes
 
 
+def _title(key: str, taken: Collection[str]) -> str:
+    """The title of an axis that a command adds: of space.kl_weight, KL weight, or Space KL weight if that is taken."""
+    field = key.rpartition(".")[2]
+    whole = " ".join(ABBREVIATIONS.get(word, word) for word in key.replace(".", "_").split("_"))
+    short = whole.partition(" ")[2] if "_" in field and "." in key else whole
+    return next(title for title in (TITLES.get(key, begun(short)), begun(whole), key) if title not in taken)
+
+
+def _level(value: Any) -> LevelSpec:
+    return LevelSpec(name=str(value), label=LABELS.get(str(value), ""))
+
+
 def _picked(axis: AxisSpec, values: list[Any]) -> list[LevelSpec]:
+    """The levels of an axis that these values name, and others that its key can have."""
     levels = {level.name: level for level in axis.levels}
-    free = axis.name in AXES or axis.name in PLAIN or "." in axis.name
     # Levels that set an axis's own key by other names are all that it has.
-    free = free and not any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
-    names = [_named(value, levels) for value in values]
-    for name in names:
+    renamed = any(axis.name in level.set and str(level.set[axis.name]) != level.name for level in axis.levels)
+    free = not renamed and (axis.name in AXES or axis.name in PLAIN or "." in axis.name)
+    picked = []
+    for value in values:
+        # A level may be called true.
+        name = str(value).lower() if isinstance(value, bool) and str(value).lower() in levels else str(value)
         if name not in levels and not free:
             raise unknown(f"level of {axis.name}", name, levels)
-    return [levels.get(name) or labelled_level(axis.name, name) for name in names]
+        picked.append(levels.get(name) or _level(value))
+    return picked
 
 
-def _named(value: Any, levels: Collection[str]) -> str:
-    """The name of the level that a value of the command line stands for; `true` may be a level's name."""
-    written = str(value).lower() if isinstance(value, bool) else ""
-    return written if written in levels else str(value)
-
-
-def _value(level: LevelSpec, axis: AxisSpec, request: Request) -> Any:
-    """A level's value with its type, which is lost in its name."""
-    for value in request.settings.get(axis.name, []):
-        if str(value) == level.name:
-            return value
-    return level.name
-
-
-def _takes(key: str, layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> bool:
-    """True where a setting for all cells applies to a cell of these layers; `levelled` are the values that levels set.
-    It does not apply where it is a field of a choice that the grid varies, and only other levels have that field."""
-    group, _, field = key.partition(".")
-    if not field or group not in levelled:
-        return True
-    values = levelled[group] | {_chosen(group, layers[:-1])}
-    having = {value for value in values if field in fields_of(group, value)}
-    here = _chosen(group, layers)
-    return not having or here in having or here not in values
-
-
-def _refuse_foreign(varied: dict[str, Any], layers: list[dict[str, Any]], levelled: Mapping[str, set[str]]) -> None:
-    """InputError where a varied field belongs only to other levels of a choice that varies too."""
-    for key in varied:
-        group, _, field = key.partition(".")
-        if field and group in varied and not _takes(key, layers, levelled):
-            having = {value for value in levelled[group] if field in fields_of(group, value)}
-            raise InputError(
-                f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
-                f"{group}={' and '.join(sorted(having))} only, or compare them in a grid whose levels set both"
-            )
-
-
-def _values(axes: list[AxisSpec]) -> dict[str, set[str]]:
-    """The values that levels set, by the key that they set."""
+def crossed(
+    axes: list[AxisSpec], file: GridFile, request: Request, fixed: Layer, common: Layer
+) -> Iterator[tuple[dict[str, str], list[Layer]]]:
+    """Each crossing that the file does not leave out: its levels by axis, and the layers of its cell's settings.
+    `fixed` settings are the file's, `common` ones the request's; InputError where a field varies that some level
+    lacks."""
     values: dict[str, set[str]] = {}
     for layer in (level.set or {axis.name: level.name} for axis in axes for level in axis.levels):
         for key, value in layer.items():
             values.setdefault(key, set()).add(str(value))
-    return values
+    # A value's type is lost in its level's name.
+    typed = {(key, str(value)): value for key, given in request.settings.items() for value in given}
+    for levels in itertools.product(*(axis.levels for axis in axes)):
+        names = {axis.name: level.name for axis, level in zip(axes, levels, strict=True)}
+        if file.leaves_out(names) or not _among(names, file):
+            continue
+        varied: Layer = {}
+        for axis, level in zip(axes, levels, strict=True):
+            varied |= level.set or {axis.name: typed.get((axis.name, level.name), level.name)}
+        layers = [fixed, common, varied]
+        _refuse_foreign(varied, layers, values)
+        own = {key: value for key, value in common.items() if _takes(key, layers, values)}
+        yield names, [fixed, *choices_first(own, varied)]
 
 
-def _chosen(group: str, layers: list[dict[str, Any]]) -> str:
-    return next((str(layer[group]) for layer in reversed(layers) if group in layer), AXES[group])
+def _among(names: dict[str, str], file: GridFile) -> bool:
+    """True where the file lists no cells, or this one, or where some level is not the file's."""
+    known = all(names[axis.name] in {level.name for level in axis.levels} for axis in file.axes)
+    return not file.cells or not known or [names[axis.name] for axis in file.axes] in file.cells
+
+
+def _takes(key: str, layers: list[Layer], varied: Mapping[str, set[str]]) -> bool:
+    """True where a setting for all cells applies to a cell of these layers; `varied` are the values that levels set.
+    It does not apply where it is a field of a choice that the grid varies, and only other levels have that field."""
+    group, _, field = key.partition(".")
+    if not field or group not in varied:
+        return True
+    *before, here = [str(layer[group]) for layer in ({group: AXES[group]}, *layers) if group in layer]
+    values = varied[group] | set(before[-1:])
+    having = {value for value in values if field in fields_of(group, value)}
+    return not having or here in having or here not in values
+
+
+def _refuse_foreign(varied: Layer, layers: list[Layer], values: Mapping[str, set[str]]) -> None:
+    """InputError where a varied field belongs only to other levels of a choice that varies too."""
+    for key in varied:
+        group, _, field = key.partition(".")
+        if field and group in varied and not _takes(key, layers, values):
+            having = sorted(value for value in values[group] if field in fields_of(group, value))
+            raise InputError(
+                f"{key} varies, and {group}={varied[group]} has no such field: give {key} one value, which holds for "
+                f"{group}={' and '.join(having)} only, or compare them in a grid whose levels set both"
+            )

@@ -1,18 +1,22 @@
-"""The contents of a file of `configs/grid/`: a question, its axes with their levels, and what papers claim.
-
-Nothing here imports torch, so that errors about names come at once.
-"""
+"""A file of `configs/grid/`: a question, its axes with their levels, and what papers claim; read and checked."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from ablations.settings.bounds import MOST_VALUES
+from ablations.metrics.registry import column_names, directed
+from ablations.settings import grammar
+from ablations.settings.arguments import of_command
+from ablations.settings.grammar import choice_file
+from ablations.settings.registry import in_words
+from ablations.settings.request import LONGEST
+from analysis.errors import InputError, unknown
 from analysis.labels import cell_name
 from analysis.primary import Primary
+from analysis.schema import LAYOUTS
 
 
 def _text(given: object) -> object:
@@ -21,53 +25,52 @@ def _text(given: object) -> object:
 
 
 LevelName = Annotated[str, BeforeValidator(_text)]
+Levels = dict[str, LevelName]
+"""Axis → its level's name."""
 Difference = Annotated[float, Field(gt=0, allow_inf_nan=False, strict=True)]
 """The least distance at which two scores count as different, or a score as a paper gives it."""
 
 
-class LevelSpec(BaseModel):
-    """A value of an axis; a file may give its name alone. `set` is what it sets, where that is more than the axis's own
-    key."""
+class Part(BaseModel):
+    """A part of a grid file, without any key of another name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LevelSpec(Part):
+    """A value of an axis. `set` is what it sets, where that is more than the axis's own key."""
+
     name: LevelName
     label: str = ""
     set: dict[str, Any] = {}
 
-    @model_validator(mode="before")
-    @classmethod
-    def named(cls, given: object) -> object:
-        """`linear` is {name: linear}."""
-        return {"name": given} if isinstance(given, (str, int, float)) else given
-
     @property
     def title(self) -> str:
         return self.label or self.name
 
 
-class AxisSpec(BaseModel):
-    """An axis of a grid: a key of the cell that varies, or a name of its own whose levels set several keys."""
+class AxisSpec(Part):
+    """An axis of a grid: a key of the cell that varies, or a name of its own whose levels set several keys.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
+    A file may give a level by its name alone. One that a number, true or false names sets its axis's key to that.
+    """
+
+    # A table's column and MLflow can have such names; a column with a slash is a metric's.
+    name: Annotated[str, Field(pattern=r"^\w([\w.: -]*[\w.:-])?$", max_length=LONGEST)]
     label: str = ""
-    levels: list[LevelSpec]
+    levels: Annotated[list[LevelSpec], Field(min_length=1)]
 
     @model_validator(mode="before")
     @classmethod
-    def typed(cls, given: object) -> object:
-        """Give a level that is named by a number, true or false its typed value, because its name is text."""
+    def spelt_out(cls, given: Any) -> Any:
+        """The axis with every level as a mapping."""
         if not isinstance(given, dict) or not isinstance(given.get("levels"), list):
             return given
-        return given | {"levels": [_typed(given.get("name"), level) for level in given["levels"]]}
+        return given | {"levels": [_spelt_out(given.get("name"), level) for level in given["levels"]]}
 
     @property
     def title(self) -> str:
         return self.label or self.name
-
-    def title_of(self, name: str) -> str:
-        """The title of a level; for a level that the axis does not have, its name."""
-        return next((level.title for level in self.levels if level.name == name), name)
 
     @property
     def keys(self) -> set[str]:
@@ -75,38 +78,37 @@ class AxisSpec(BaseModel):
         return {key for level in self.levels for key in (level.set or {self.name: None})}
 
 
-def _typed(axis: object, level: object) -> object:
-    """A level as a file gives it, with the value that it sets where its name is no text."""
-    fields = level if isinstance(level, dict) else {"name": level}
-    name = fields.get("name")
-    return fields | {"set": fields.get("set") or {axis: name}} if isinstance(name, (bool, int, float)) else level
+def _spelt_out(axis: Any, level: Any) -> Any:
+    """A level as a mapping, with the typed value that it sets where its name is no text."""
+    if isinstance(level, LevelSpec):
+        return level
+    spelt = level if isinstance(level, dict) else {"name": level}
+    name = spelt.get("name")
+    return spelt | {"set": spelt.get("set") or {axis: name}} if isinstance(name, bool | int | float) else spelt
 
 
-class ClaimSpec(BaseModel):
+class ClaimSpec(Part):
     """A paper's finding that the grid puts to the test, in the fields of `analysis.grid_json.Expectation`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     claim: str
     source: str
     metric: str
-    better: dict[str, LevelName]
-    than: dict[str, LevelName]
+    better: Levels
+    than: Levels
     within: Difference | None = None
-    since: dict[str, LevelName] = {}
+    since: Levels = {}
     published: tuple[Difference, Difference] | None = None
 
     @property
-    def levels(self) -> list[tuple[str, str]]:
-        """Every (axis, level) that it names."""
-        return [named for part in (self.better, self.than, self.since) for named in part.items()]
+    def cells(self) -> list[Levels]:
+        return [self.better, self.than, self.since]
 
 
-class PrimarySpec(BaseModel):
+class PrimarySpec(Part):
     """A comparison that the grid is run for, in the fields of `analysis.primary.Primary`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    compare: dict[str, LevelName]
-    to: dict[str, LevelName] = {}
+    compare: Levels
+    to: Levels = {}
     at: dict[str, LevelName | list[LevelName]] = {}
 
     @property
@@ -114,27 +116,21 @@ class PrimarySpec(BaseModel):
         """The comparison as grid.json has it."""
         return Primary(dict(self.compare), dict(self.to), {axis: tuple(listed(of)) for axis, of in self.at.items()})
 
-    @property
-    def levels(self) -> list[tuple[str, str]]:
-        """Every (axis, level) that it names."""
-        both = [(axis, level) for axis, levels in self.at.items() for level in listed(levels)]
-        return [*self.compare.items(), *self.to.items(), *both]
 
+class GridFile(Part):
+    """The fields of a file of `configs/grid/`. Where it lists `cells`, those crossings alone are run, each written as
+    the names of its levels in the order of the axes."""
 
-class GridFile(BaseModel):
-    """The fields of a file of `configs/grid/`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
     question: str
     axes: list[AxisSpec]
     set: dict[str, Any] = {}
     leave_out: list[dict[str, LevelName | list[LevelName]]] = []
-    fraction: int | None = Field(default=None, ge=2, le=MOST_VALUES)
-    baseline: dict[str, LevelName] = {}
+    cells: list[list[LevelName]] = []
+    baseline: Levels = {}
     primary: list[PrimarySpec] = []
     relevant: dict[str, Difference] = {}
     scale: dict[str, Literal["linear", "log"]] = {}
-    seeds: int | Literal["auto"] = 5
+    seeds: Annotated[int, Field(ge=1, strict=True)] | Literal["auto"] = 5
     layout: str = "general"
     footnotes: list[str] = []
     columns: list[str] = []
@@ -143,18 +139,97 @@ class GridFile(BaseModel):
 
     def cell_name(self, levels: Mapping[str, str]) -> str:
         """The name of the cell at these levels, as reports have it."""
+        titles = {(axis.name, level.name): level.title for axis in self.axes for level in axis.levels}
         axes = [axis for axis in self.axes if axis.name in levels]
-        return cell_name((axis.title, axis.title_of(levels[axis.name])) for axis in axes)
+        return cell_name((axis.title, titles.get((axis.name, levels[axis.name]), levels[axis.name])) for axis in axes)
 
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def counted(cls, given: object) -> object:
-        """Refuse true as a number of seeds."""
-        if isinstance(given, bool):
-            raise ValueError(f"must be a whole number or auto, got {given}")
-        return given
+    def leaves_out(self, cell: Levels) -> bool:
+        """True where a rule leaves a crossing, or all that have these levels, out."""
+        return any(all(cell.get(axis) in listed(of) for axis, of in rule.items()) for rule in self.leave_out)
+
+    def sides(self, pairs: Iterable[PrimarySpec] | None = None) -> list[tuple[Levels, Levels]]:
+        """The pairs of cells that declared comparisons, by default all, compare."""
+        return [both for pair in (self.primary if pairs is None else pairs) for both in pair.meant.sides(self.baseline)]
 
 
 def listed(given: str | list[str]) -> list[str]:
     """The levels that a rule names of an axis, one or several, as a list."""
     return [given] if isinstance(given, str) else given
+
+
+PARTS: dict[str, type[BaseModel]] = {
+    "levels": LevelSpec,
+    "axes": AxisSpec,
+    "expects": ClaimSpec,
+    "primary": PrimarySpec,
+}
+"""The model of the items of each list in a grid file, the innermost first."""
+
+
+def read(name: str) -> GridFile:
+    """The grid file with a name; InputError where it contradicts itself."""
+    content = grammar.load("grid", name)
+    where = choice_file("grid", name)
+    try:
+        file = GridFile.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{where}: {in_words(error, 'a grid', GridFile, PARTS)}") from error
+    _check_names(where, file)
+    for problem, there in _contradictions(file).items():
+        if there:
+            raise InputError(f"{where}: {problem}")
+    return file
+
+
+def _check_names(where: str, file: GridFile) -> None:
+    """InputError where a file names an axis, a level, a metric, a column or a layout that there is not."""
+    levels = {axis.name: [level.name for level in axis.levels] for axis in file.axes}
+    cells = [dict(zip(levels, cell, strict=False)) for cell in file.cells]
+    rules = [*file.leave_out, *(pair.at for pair in file.primary)]
+    at = [{axis: level} for rule in rules for axis, of in rule.items() for level in listed(of)]
+    compared = [cell for pair in file.primary for cell in (pair.compare, pair.to)]
+    claimed = [cell for claim in file.expects for cell in claim.cells]
+    for axis, level in (named for cell in (file.baseline, *cells, *at, *compared, *claimed) for named in cell.items()):
+        if axis not in levels:
+            raise unknown(f"axis of {where}", axis, levels)
+        if level not in levels[axis]:
+            raise unknown(f"level of {axis} in {where}", level, levels[axis])
+    for metric in (*(claim.metric for claim in file.expects), *file.relevant, *file.scale):
+        if metric not in directed():
+            raise unknown(f"metric of {where}", metric, directed())
+    for column in file.columns:
+        if column not in column_names():
+            raise unknown(f"column of {where}", column, column_names())
+    if file.layout not in LAYOUTS:
+        raise unknown(f"layout of {where}", file.layout, LAYOUTS)
+
+
+def _contradictions(file: GridFile) -> dict[str, bool]:
+    """What a file can say that has no meaning → True where this one does."""
+    names = [axis.name for axis in file.axes]
+    levels = [(axis.name, level.name) for axis in file.axes for level in axis.levels]
+    keys = {*file.set, *(key for axis in file.axes for level in axis.levels for key in level.set)}
+    sides = file.sides()
+    claimed = [cell for claim in file.expects for cell in claim.cells]
+    cells = [file.baseline, *(side for both in sides for side in both), *claimed]
+    commands = sorted(filter(of_command, keys))
+    return {
+        "two axes have one name": len(set(names)) < len(names),
+        "an axis has a level twice": len(set(levels)) < len(levels),
+        "each of cells names one level of each axis": any(len(cell) != len(names) for cell in file.cells),
+        f"{', '.join(commands)} is no setting of a cell: give it on the command line": bool(commands),
+        "scale is given of a metric without the difference that matters on it, relevant": bool(
+            file.scale.keys() - file.relevant.keys()
+        ),
+        "expects compares a cell with itself": any(
+            other.items() <= claim.better.items() for claim in file.expects for other in filter(None, claim.cells[1:])
+        ),
+        "primary compares a cell with itself, two cells twice, or cells that do not have the same axes": any(
+            first == second or first.keys() != second.keys() for first, second in sides
+        )
+        or len({frozenset((tuple(sorted(a.items())), tuple(sorted(b.items())))) for a, b in sides}) < len(sides),
+        "primary is `at` a level of an axis that it compares": any(
+            pair.at.keys() & (pair.compare.keys() | pair.to.keys()) for pair in file.primary
+        ),
+        "baseline, primary or expects names a cell that leave_out leaves out": any(map(file.leaves_out, cells)),
+    }

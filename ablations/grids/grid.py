@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ablations.grids import footnotes
 from ablations.grids.crossing import axes_of, crossed
-from ablations.grids.file import AxisSpec, ClaimSpec, GridFile
-from ablations.grids.fractional import d_optimal
-from ablations.grids.reading import read
+from ablations.grids.file import AxisSpec, GridFile, read
 from ablations.metrics.registry import MEASURED_KINDS, metric_of, refuse_foreign
-from ablations.settings.bounds import MOST_VALUES
 from ablations.settings.budget import TooDear
 from ablations.settings.cell import Cell
+from ablations.settings.grammar import MOST_VALUES
+from ablations.settings.layers import Layer
 from ablations.settings.making import make_cell
 from ablations.settings.request import Request
 from ablations.settings.rules import continuous_refusal, refusal
@@ -30,6 +28,7 @@ from ablations.stages.restore import Parts
 from ablations.stages.samples import SamplesStage
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
+from analysis.labels import listed, within
 
 MOST_CELLS, MOST_RUNS = MOST_VALUES, 200_000
 """The most cells and runs, beyond which planning alone takes hours: ten thousand cells take half a minute."""
@@ -77,46 +76,37 @@ def make(request: Request) -> Grid:
     fixed = {key: value for key, (value, _) in terms.items()} | file.set
     _refuse_too_many("cells", [len(axis.levels) for axis in axes], MOST_CELLS)
     points = [_point(levels, layers, request) for levels, layers in crossed(axes, file, request, fixed, common)]
-    crossings = [point.levels for point in points]
-    if request.fraction is not None and request.fraction > len(points):
-        raise InputError(
-            f"fraction={request.fraction} runs so many of a grid's cells, and these choices make {len(points)}"
-        )
-    points = _fraction(points, request.fraction or file.fraction, file.baseline)
     if not points:
         raise InputError("these choices leave no cell: the grid leaves out every combination that was asked for")
-    if "evaluation.continuous" not in varied:
-        points = _one_yardstick(points)
-    if "training.snapshots" not in varied:
-        points = _one_training(points)
+    points = _judged(_alike(points, varied))
     _refuse_foreign_metrics(file, request.grid, points[0].cell)
-    seeds = request.seeds or ("auto" if request.auto else file.seeds)
+    seeds = request.seeds or file.seeds
     looks = _looks(request, seeds)
     count = seeds if looks is None else looks[-1]
-    run = [point.levels for point in points]
-    tested = [claim for claim in file.expects if _can_be_tested(claim, axes)]
-    not_compared = footnotes.primary_footnote(file, run)
+    _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
+    crossings = [point.levels for point in points]
+    primary, not_compared = footnotes.compared(file, crossings)
+    claims, not_tested = footnotes.tested(file, crossings, [point.cell for point in points])
     update = {
         "axes": axes,
-        "expects": tested,
-        "primary": footnotes.left(file, run),
-        "question": request.question or footnotes.question_of(file, axes),
-        "footnotes": [
-            *file.footnotes,
-            *footnotes.terms_footnote(list(terms)),
-            *footnotes.fraction_footnote(len(points), crossings),
-            *not_compared,
-        ],
+        "expects": claims,
+        "primary": primary,
+        "question": request.question or file.question or _question(axes),
+        "footnotes": [*file.footnotes, *footnotes.terms_footnote(list(terms)), *not_compared],
     }
-    _refuse_too_many("runs", [len(points), int(count)], MOST_RUNS)
-    points = _judged(points)
-    every = range(request.first_seed, request.first_seed + int(count))
-    unmeasured = footnotes.unmeasured_note(tested, [point.cell for point in points])
-    notes = (*not_compared, *footnotes.claims_note(file, tested), *unmeasured)
-    return Grid(request.title, file.model_copy(update=update), points, list(every), looks, notes)
+    every = list(range(request.first_seed, request.first_seed + int(count)))
+    return Grid(request.title, file.model_copy(update=update), points, every, looks, (*not_compared, *not_tested))
 
 
-def _refuse_varied(common: dict[str, Any], axes: list[AxisSpec], grid: str | None) -> None:
+def _question(axes: list[AxisSpec]) -> str:
+    """The question of a grid without a file."""
+    titles = [within(axis.title) for axis in axes]
+    if not titles:
+        return "What does the baseline score?"
+    return f"What {'does' if len(titles) == 1 else 'do'} {listed(titles)} change?"
+
+
+def _refuse_varied(common: Layer, axes: list[AxisSpec], grid: str | None) -> None:
     """InputError where an axis varies what is set for all cells."""
     for key in common:
         owner = next((axis for axis in axes if key in axis.keys), None)
@@ -127,7 +117,7 @@ def _refuse_varied(common: dict[str, Any], axes: list[AxisSpec], grid: str | Non
             )
 
 
-def _point(levels: dict[str, str], layers: list[dict[str, Any]], request: Request) -> Point:
+def _point(levels: dict[str, str], layers: list[Layer], request: Request) -> Point:
     """The point of a crossing whose cell has these layers of settings; with a note if it is over its budget. An
     InputError names the crossing, if a file asks for it."""
     try:
@@ -137,8 +127,7 @@ def _point(levels: dict[str, str], layers: list[dict[str, Any]], request: Reques
     except InputError as error:
         if not request.grid:
             raise
-        where = " ".join(f"{axis}={level}" for axis, level in levels.items())
-        raise InputError(f"{error} (at {where} of grid={request.grid})") from error
+        raise InputError(f"{error} (at {footnotes.words(levels)} of grid={request.grid})") from error
 
 
 def _judged(points: list[Point]) -> list[Point]:
@@ -177,42 +166,19 @@ def _refuse_foreign_metrics(file: GridFile, name: str | None, cell: Cell) -> Non
             raise InputError(f"grid={name} says which difference of {metric} is relevant: {error}") from error
 
 
-def _fraction(points: list[Point], n: int | None, baseline: dict[str, str]) -> list[Point]:
-    """n of the points, the baseline (or the first) among them, that estimate the effects best; all where there are no
-    more."""
-    if n is None or n >= len(points):
-        return points
-    crossings = [point.levels for point in points]
-    keep = next((i for i, levels in enumerate(crossings) if baseline and baseline.items() <= levels.items()), 0)
-    return [points[i] for i in d_optimal(crossings, n, keep)]
-
-
-def _one_yardstick(points: list[Point]) -> list[Point]:
-    """Every cell that can be is scored in continuous time if one of them is: what a choice suggests is for all."""
+def _alike(points: list[Point], varied: set[str]) -> list[Point]:
+    """The points, of which all that can be are scored in continuous time if one is, and whose trainings keep snapshots
+    if one does: what one choice suggests is for all, and cells of any averages share a training."""
     draws = max(point.cell.evaluation.continuous for point in points)
+    snapshots = max(point.cell.training.snapshots for point in points)
 
-    def scored(point: Point) -> Point:
-        cell = point.cell
+    def alike(cell: Cell) -> Cell:
+        if "training.snapshots" not in varied:
+            cell = replace(cell, training=replace(cell.training, snapshots=snapshots))
         asked = replace(cell, evaluation=replace(cell.evaluation, continuous=draws))
-        return point if continuous_refusal(asked) else replace(point, cell=asked)
+        return cell if "evaluation.continuous" in varied or continuous_refusal(asked) else asked
 
-    return [scored(point) for point in points]
-
-
-def _one_training(points: list[Point]) -> list[Point]:
-    """Every cell's training keeps snapshots if that of one does: so cells of any averages share it."""
-    most = max(point.cell.training.snapshots for point in points)
-    trainings = [replace(point.cell.training, snapshots=most) for point in points]
-    return [
-        replace(point, cell=replace(point.cell, training=training))
-        for point, training in zip(points, trainings, strict=True)
-    ]
-
-
-def _can_be_tested(claim: ClaimSpec, axes: list[AxisSpec]) -> bool:
-    """True where every level that it names is among those that are asked for."""
-    levels = {(axis.name, level.name) for axis in axes for level in axis.levels}
-    return levels.issuperset(claim.levels)
+    return [replace(point, cell=alike(point.cell)) for point in points]
 
 
 def looks_of(most: int = MOST) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from ablations.engine.journal import Journal
 from ablations.engine.workers import Processes, ThisProcess, Workers, warm_up
 from ablations.launchers.protocol import Launcher, cores, found_devices
-from ablations.settings.plugins import classes as plugins
+from ablations.settings import plugins
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from ablations.engine.stage import Stage
 from ablations.engine.version import PACKAGES, ROOT
 from ablations.engine.workers import DIED, Workers, end_if_lost
 from ablations.launchers.protocol import Launcher
-from ablations.settings.plugins import classes as plugins
+from ablations.settings import plugins
 from ablations.settings.request import check_device
 from ablations.stages.stage import Stage as CellStage
 from analysis.errors import InputError

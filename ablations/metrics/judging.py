@@ -23,7 +23,7 @@ from ablations.metrics.registry import DEFAULT, kind_of
 from ablations.metrics.sets import Examined, Judged
 from ablations.settings.cell import Cell
 from ablations.settings.evaluation import SHORT, HeldOut, against_test
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins import origin_of
 from analysis.schema import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.named import choice_name, line_in

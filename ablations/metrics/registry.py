@@ -18,7 +18,7 @@ from ablations.metrics.memorisation import Memorisation
 from ablations.metrics.metric import Kind, Metric, MetricColumn
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
 from ablations.settings.evaluation import Reference, against_test
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins import origin_of
 from ablations.settings.registry import class_of, classes
 from analysis.errors import InputError
 from diffusion_core.named import choice_name

@@ -17,11 +17,10 @@ from ablations.metrics.registry import SHOWN, facts, names, objectives
 from ablations.search.space import FIXED, ParameterSpec, Study, StudyFile
 from ablations.settings import grammar
 from ablations.settings.cell import AXES
+from ablations.settings.grammar import choice_file, no_such
 from ablations.settings.layers import check_key, choices_first
-from ablations.settings.plugins.folders import choice_file
-from ablations.settings.registry import all_fields, fields_of, key_complaint
+from ablations.settings.registry import all_fields, fields_of, in_words
 from ablations.settings.request import SearchRequest
-from ablations.settings.synonyms import no_such
 from analysis.errors import InputError, unknown
 from diffusion_core.named import choice_name
 from diffusion_core.variances import Fitted
@@ -68,10 +67,7 @@ def _valid(fields: dict[str, Any], place: str) -> StudyFile:
     try:
         file = StudyFile.model_validate(fields)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = key_complaint(error, "a study", StudyFile, {"parameters": ParameterSpec})
-        wrong = f"{'.'.join(map(str, first['loc']))}: {first['msg']}, got {first['input']!r}"
-        raise InputError(f"{place}{key or wrong}") from error
+        raise InputError(f"{place}{in_words(error, 'a study', StudyFile, {'parameters': ParameterSpec})}") from error
     for key in file.parameters:
         check_key(key, f"setting in {place}parameters")
         if key in FIXED or key.split(".")[0] in FIXED:

@@ -1,6 +1,4 @@
-"""The words of a command line, read into a request (`settings.request`).
-
-Reading looks for names in the folder that `configs=` names; that folder is the only thing remembered for later.
+"""The words of a command line, read into a request (`request.py`).
 
 Nothing here imports torch, so that errors about names come at once.
 """
@@ -9,191 +7,125 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Iterable
+from dataclasses import fields
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from ablations.settings import grammar
-from ablations.settings.cell import AT_ONCE, AXES, NUMBERS, WORDS
-from ablations.settings.evaluation import SEEDS
-from ablations.settings.gone import refuse_gone
-from ablations.settings.grammar import Range, overrides, written
-from ablations.settings.layers import check_key, check_number, check_word
-from ablations.settings.plugins.folders import choice_file
-from ablations.settings.plugins.packages import REGISTERED
+from ablations.settings.cell import AT_ONCE, AXES, PLAIN, WORDS
+from ablations.settings.grammar import Range, choice_file, no_such
+from ablations.settings.layers import check_key, plain_value
+from ablations.settings.plugins import REGISTERED
+from ablations.settings.registry import check_type, complaint
 from ablations.settings.request import Common, Request, SearchRequest, check_device, check_results, check_title
-from ablations.settings.synonyms import no_such
-from analysis.errors import InputError, written_out
+from analysis.errors import InputError
 
-MOST_SEEDS = 10_000
-"""More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
-MOST_TRIALS = 1_000_000
-MOST_RATE = 1
-"""By AdamW and Muon a step moves a weight by about the learning rate, and most weights start below 1."""
+R = TypeVar("R", bound=Common)
 
-
-COMMON: dict[str, tuple[str, type]] = {
-    "seeds": ("seeds", int),
-    "first_seed": ("first_seed", int),
-    "name": ("name", str),
-    "dry_run": ("dry_run", bool),
-    "device": ("device", str),
-    "launcher": ("launcher", str),
-    "results": ("results", str),
-    "journal": ("journal", str),
-    "configs": ("configs", str),
-    "tracking.uri": ("tracking_uri", str),
+OTHERWISE = {
+    "most": "seeds.max",
+    "tracking_uri": "tracking.uri",
+    "tracking_models": "tracking.models",
+    **{name: f"study.{name}" for name in ("objective", "sampler", "pruner", "startup", "seed")},
 }
-"""Keys of the command line that are no fields of a cell: their field of the request, and their type."""
-
-AUTO = "auto"
-"""The value of `seeds` with which seeds are added where they decide."""
+"""Field of a request → its key, where that has another name."""
 
 
-class Seeds:
-    """The type of a grid's `seeds`: a whole number, or "auto"."""
+def _keys(cls: type[Common]) -> dict[str, str]:
+    """Key of a command line → field of its request."""
+    inner = ("settings", "ranges", "launcher_fields", "command")
+    return {OTHERWISE.get(item.name, item.name): item.name for item in fields(cls) if item.name not in inner}
 
 
-RUN = {
-    "grid": ("grid", str),
-    **COMMON,
-    "seeds": ("seeds", Seeds),
-    "seeds.max": ("most", int),
-    "fraction": ("fraction", int),
-    "tracking.models": ("tracking_models", bool),
-    "question": ("question", str),
-}
-SEARCH = {
-    "study": ("study", str),
-    "trials": ("trials", int),
-    "confirm": ("confirm", int),
-    "storage": ("storage", str),
-    "study.objective": ("objective", list),
-    "study.sampler": ("sampler", str),
-    "study.pruner": ("pruner", str),
-    "study.startup": ("startup", int),
-    "study.seed": ("seed", int),
-    **COMMON,
-}
+RUN, SEARCH = _keys(Request), _keys(SearchRequest)
 LAUNCHER = "launcher."
 """The beginning of the keys that set fields of the launcher."""
 QUESTION = "question="
 SECRET = ("tracking.uri=", "storage=")
 """Keys whose value may hold a password (a database's URL): commands are written down without them."""
+MOST_RATE = 1
+"""By AdamW and Muon a step moves a weight by about the learning rate, and most weights start below 1."""
 
 
 def parse_run(arguments: list[str]) -> Request:
     """The request of `ablations.run`; InputError at the first word that is wrong."""
-    refuse_gone(arguments)
-    asked, rest = _question(arguments)
-    options, settings, _ = _sorted(rest, RUN, ranges=False)
-    grammar.use(options.get("configs"))
-    if options.get("seeds") == AUTO:
-        options |= {"seeds": None, "auto": True}
-    request = Request(**options, question=asked, settings=settings, command=_command("run", arguments))
-    _check(request)
-    # How few are too few, the looks say.
-    _check_number("seeds.max", request.most, 0, MOST_SEEDS)
-    if request.fraction is not None and request.fraction < 2:
-        raise InputError(f"fraction must be at least 2, the number of cells to run, got {request.fraction}")
+    # The question is free text that no grammar reads.
+    asked = [word.removeprefix(QUESTION) for word in arguments if word.startswith(QUESTION)]
+    if len(asked) > 1 or "" in map(str.strip, asked):
+        raise InputError("question= is given once, and has a text")
+    rest = [word for word in arguments if not word.startswith(QUESTION)]
+    given = {"question": " ".join(asked[0].split())} if asked else {}
+    request = _request(Request, rest, {"command": _command("run", arguments), **given})
     levels = axis_levels(request.grid)
+    check_title(request.title)
     for key, values in request.settings.items():
-        _check_key(key, values, RUN, levels)
+        _check_setting(key, values, RUN, levels)
     return request
 
 
 def parse_search(arguments: list[str]) -> SearchRequest:
     """The request of `ablations.search`; InputError at the first word that is wrong."""
-    refuse_gone(arguments)
-    options, settings, ranges = _sorted(arguments, SEARCH, ranges=True)
-    grammar.use(options.get("configs"))
-    request = SearchRequest(**options, settings=settings, ranges=ranges, command=_command("search", arguments))
-    _check(request)
-    limits = {"trials": (1, MOST_TRIALS), "confirm": (2, MOST_SEEDS), "startup": (0, MOST_TRIALS), "seed": (0, SEEDS)}
-    for name, (least, most) in limits.items():
-        _check_number(name, getattr(request, name), least, most)
+    request = _request(SearchRequest, arguments, {"command": _command("search", arguments)})
     if request.study is not None:
         grammar.load("study", request.study)
-    for key in (*request.settings, *request.ranges):
+    check_title(request.title)
+    for key, values in {**request.settings, **{key: [] for key in request.ranges}}.items():
         if key.startswith("study."):
-            names = [name.removeprefix("study.") for name in SEARCH if name.startswith("study.")]
-            raise no_such("field of study", key.removeprefix("study."), names, group="study")
-    for key, values in request.settings.items():
-        _check_key(key, values, SEARCH, {})
-    for key in request.ranges:
-        _check_key(key, [], SEARCH, {})
-        if key in AXES or key in WORDS:
+            raise no_such("key of a search", key, [name for name in SEARCH if name.startswith("study.")])
+        _check_setting(key, values, SEARCH, {})
+        if key in request.ranges and (key in AXES or key in WORDS):
             raise InputError(f"{key} takes names, not numbers: give those to choose from, {key}=A,B")
     return request
 
 
-def _question(arguments: list[str]) -> tuple[str | None, list[str]]:
-    """The question, which is free text that no grammar reads, and the other words; None without a question."""
-    asked = [word.removeprefix(QUESTION) for word in arguments if word.startswith(QUESTION)]
-    if len(asked) > 1:
-        raise InputError("question is given twice: give it once")
-    if asked and not asked[0].strip():
-        raise InputError("question= has no text")
-    rest = [word for word in arguments if not word.startswith(QUESTION)]
-    return (" ".join(asked[0].split()) if asked else None), rest
-
-
-def _sorted(
-    arguments: list[str], options: dict[str, tuple[str, type]], *, ranges: bool
-) -> tuple[dict[str, Any], dict[str, list[Any]], dict[str, Range]]:
-    """The options by field, the settings, and the ranges."""
-    chosen: dict[str, Any] = {}
+def _request(cls: type[R], arguments: list[str], given: dict[str, Any]) -> R:
+    """The request that holds what these words say."""
+    keys, texts = _keys(cls), {key: text for key, _, text in (word.partition("=") for word in arguments)}
+    launcher: dict[str, Any] = {}
     settings: dict[str, list[Any]] = {}
-    intervals: dict[str, Range] = {}
-    texts = written(arguments)
-    for key, values in overrides(arguments, ranges=ranges):
-        if key in options:
-            name, kind = options[key]
-            chosen[name] = _option(key, values, kind, texts[key])
+    ranges: dict[str, Range] = {}
+    for key, values in grammar.overrides(arguments, ranges="ranges" in (item.name for item in fields(cls))):
+        if key in keys:
+            given[keys[key]] = _option(cls, key, keys[key], values, texts[key])
         elif key.startswith(LAUNCHER):
-            chosen.setdefault("launcher_fields", {})[key.removeprefix(LAUNCHER)] = _one(key, values)
+            launcher[key.removeprefix(LAUNCHER)] = _one(key, values)
         elif isinstance(values, Range):
-            intervals[key] = values
+            ranges[key] = values
         else:
             settings[key] = values
-    return chosen, settings, intervals
+    grammar.use(given.get("configs"))
+    if ranges:
+        given["ranges"] = ranges
+    request = cls(**given, settings=settings, launcher_fields=launcher)
+    check_results(Path(request.results))
+    if request.launcher not in grammar.options_of("launcher"):
+        raise no_such("launcher", request.launcher, grammar.options_of("launcher"), group="launcher")
+    check_device(request.device)
+    return request
 
 
-def _command(program: str, arguments: list[str]) -> str:
-    """The command quoted for a shell, because a shell would read its brackets."""
-    words = [
-        shlex.quote(word) if "(" in word or word.startswith(QUESTION) else word
-        for word in arguments
-        if not word.startswith(SECRET)
-    ]
-    command = " ".join([f"python -m ablations.{program}", *words])
-    script = _script()
-    return f"python {script}   (which runs {command})" if script else command
-
-
-def _script() -> str:
-    """The script that registered classes and started this process; "" where there is none."""
-    main = sys.modules["__main__"]
-    of_script = getattr(main, "__spec__", None) is None and hasattr(main, "__file__")
-    if not (REGISTERED and of_script):
-        return ""
-    path = Path(main.__file__ or "").resolve()
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else path.name
-
-
-def _option(key: str, values: list[Any] | Range, kind: type, text: str) -> Any:
-    if kind is list and not isinstance(values, Range):
-        return [str(value) for value in values]
+def _option(cls: type[Common], key: str, name: str, values: list[Any] | Range, text: str) -> Any:
+    """The value of a field of a request; InputError where the field cannot have it."""
+    hint = _hints(cls)[name]
+    if name == "objective":
+        return list(map(str, values)) if isinstance(values, list) else _one(key, values)
     value = _one(key, values)
-    if kind is Seeds and value == AUTO:
-        return AUTO
-    if kind is str and isinstance(value, (int, float)) and not isinstance(value, bool):
+    if hint in (str, str | None):
         # A folder called 1.10 is not the number 1.1.
-        value = text
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, int if kind is Seeds else kind) or (kind in (int, Seeds) and isinstance(value, bool)):
-        raise InputError(f"{key} must be {_KINDS[kind]}, got {value!r}{written_out(text)}")
-    return value
+        return value if isinstance(value, str) else text
+    try:
+        return TypeAdapter(hint).validate_python(value, strict=True)
+    except ValidationError as error:
+        raise InputError(complaint(error, key)) from error
+
+
+@cache
+def _hints(cls: type[Common]) -> dict[str, Any]:
+    return get_type_hints(cls, include_extras=True)
 
 
 def _one(key: str, values: list[Any] | Range) -> Any:
@@ -206,31 +138,15 @@ def _one(key: str, values: list[Any] | Range) -> Any:
     return values[0]
 
 
-_KINDS = {
-    int: "a whole number",
-    Seeds: "a whole number or auto",
-    float: "a number",
-    str: "a name",
-    bool: "true or false",
-}
-
-
-def _check(request: Common) -> None:
-    _check_number("seeds", request.seeds, 1, MOST_SEEDS)
-    if not 0 <= request.first_seed < SEEDS:
-        raise InputError(f"first_seed must not be negative, and below {SEEDS}, got {request.first_seed}")
-    check_title(request.title, request.name)
-    check_results(Path(request.results))
-    if request.launcher not in grammar.options_of("launcher"):
-        raise no_such("launcher", request.launcher, grammar.options_of("launcher"), group="launcher")
-    check_device(request.device)
-
-
-def _check_number(name: str, value: int | None, least: int, most: int) -> None:
-    if value is not None and value < least:
-        raise InputError(f"{name} must be at least {least}, got {value}")
-    if value is not None and value > most:
-        raise InputError(f"{name} must be at most {most}, got {value}")
+def _command(program: str, arguments: list[str]) -> str:
+    """The command as a shell reads it, and the script that runs it where one has registered classes."""
+    command = shlex.join(["python", "-m", f"ablations.{program}", *(w for w in arguments if not w.startswith(SECRET))])
+    main = sys.modules["__main__"]
+    if not REGISTERED or getattr(main, "__spec__", None) is not None or not hasattr(main, "__file__"):
+        return command
+    path = Path(main.__file__ or "").resolve()
+    script = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name
+    return f"python {script}   (which runs {command})"
 
 
 def doubts(request: Common) -> list[str]:
@@ -264,7 +180,9 @@ def of_command(key: str) -> bool:
     return key in RUN or key in SEARCH or key.startswith(LAUNCHER)
 
 
-def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]], axes: dict[str, set[str]]) -> None:
+def _check_setting(key: str, values: list[Any], options: Iterable[str], axes: dict[str, set[str]]) -> None:
+    """InputError where a setting can be refused without torch: there is no such key, or no such value of an axis, of a
+    plain field or of an axis of one class."""
     if key in axes and key not in AXES:
         return
     if key == "seed":
@@ -276,18 +194,9 @@ def _check_key(key: str, values: list[Any], options: dict[str, tuple[str, type]]
     for value in values:
         if key in AXES and isinstance(value, list):
             raise InputError(f"{key}={value}: several values are written {key}={','.join(map(str, value))}")
-        _check_value(key, value)
-        if key in AXES and str(value) not in axes.get(key, ()):
+        if key in PLAIN:
+            plain_value(key, value)
+        elif "." in key and key.partition(".")[0] in AT_ONCE:
+            check_type(key, value)
+        elif key in AXES and str(value) not in axes.get(key, ()):
             grammar.load(key, str(value))
-
-
-def _check_value(key: str, value: Any) -> None:
-    """InputError where a value can be refused without torch: that of a plain field, or of an axis of one class."""
-    if key in WORDS:
-        check_word(key, value)
-    elif key in NUMBERS:
-        check_number(key, value)
-    elif "." in key and key.partition(".")[0] in AT_ONCE:
-        from ablations.settings.registry import check_type  # Pydantic takes longer to import than all else here.
-
-        check_type(key, value)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal, get_args
+
+from annotated_types import Ge, Le, Lt
 
 from ablations.settings.guidance import MOST_RUNG
 
@@ -20,26 +22,17 @@ LIKELIHOODS = ("continuous", "ode", "iwae", "estimates")
 
 SEEDS = 2**31
 """Seeds are smaller than this."""
-LEAST: dict[str, tuple[int, str]] = {
-    **dict.fromkeys(("exact", "strata", "ode_steps", "fit"), (1, "")),
-    "estimates": (2, ", or 0 for none"),
-    **dict.fromkeys(("continuous", "ode"), (1, ", or 0 for none")),
-    "iwae": (2, ", or 0 for none (by 1 draw it is the bound itself)"),
-}
-"""The least value of each number, and the words for 0 where 0 asks for none."""
-MOST: dict[str, tuple[int, str]] = {
-    "fit": (65_536, "so many images are held in memory at once"),
-    "rungs": (MOST_RUNG, "no training's steps can be halved so often"),
-    **dict.fromkeys(("exact", "strata"), (100_000, "no chain has more steps")),
-    **dict.fromkeys(
-        ("sets", "continuous", "ode", "ode_steps", "iwae", "estimates"), (10_000, "no command would come to its end")
-    ),
-}
-"""The greatest value of each number, and why."""
-MOST_N = 100_000
-"""The most images of a generated set, which are held in memory at once."""
 MOST_SETS = 16
 """The number of generated sets of a cell and seed where it is `auto`: drawing then adds little to the variance."""
+
+Times = Annotated[int, Ge(1), Le(100_000)]
+"""No chain has more steps."""
+Draws = Annotated[int, Ge(0), Le(10_000)]
+"""With more, no command would come to its end; 0 asks for none."""
+Several = Literal[0] | Annotated[int, Ge(2), Le(10_000)]
+"""A variance takes two values; the importance-weighted bound by one draw is the bound itself."""
+Images = Annotated[int, Ge(1), Le(65_536)]
+"""So many are held in memory at once."""
 
 
 def against_test(extractor: str | None, reference: Reference | None = None) -> Reference:
@@ -70,23 +63,23 @@ class Evaluation:
     """
 
     clip: bool = True
-    horizon: int | None = None
-    exact: int = 3
-    strata: int = 13
-    sets: int | Literal["auto"] = 2
+    horizon: Annotated[int, Ge(1)] | None = None
+    exact: Times = 3
+    strata: Times = 13
+    sets: Annotated[int, Ge(1), Le(10_000)] | Literal["auto"] = 2
     quality: tuple[HeldOut, ...] = ("test",)
-    seed: int = 0
-    continuous: int = 0
-    ode: int = 0
-    ode_steps: int = 32
-    fit: int = 128
-    estimates: int = 0
+    seed: Annotated[int, Ge(0), Lt(SEEDS)] = 0
+    continuous: Draws = 0
+    ode: Draws = 0
+    ode_steps: Annotated[int, Ge(1), Le(10_000)] = 32
+    fit: Images = 128
+    estimates: Several = 0
     weights: str | None = None
     metrics: tuple[str, ...] = ()
-    rungs: int = 0
-    judged_rungs: int = 0
-    iwae: int = 0
-    n: int | None = None
+    rungs: Annotated[int, Ge(0), Le(MOST_RUNG)] = 0
+    judged_rungs: Annotated[int, Ge(0)] = 0
+    iwae: Several = 0
+    n: Annotated[int, Ge(2), Le(100_000)] | None = None
     reference: Reference | None = None
 
     where: ClassVar[tuple[str, ...]] = ("weights",)
@@ -105,53 +98,17 @@ class Evaluation:
         return replace(self, strata=max(1, self.strata // 4), estimates=0, continuous=0, ode=0, iwae=0)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.seed < SEEDS:
-            raise ValueError(f"evaluation.seed must not be negative, and below {SEEDS}, got {self.seed}")
-        if self.sets != "auto" and self.sets < 1:
-            raise ValueError(f"evaluation.sets must be at least 1, or auto, got {self.sets}")
-        for name, (least, or_none) in LEAST.items():
-            value = getattr(self, name)
-            if value < least and not (or_none and value == 0):
-                raise ValueError(f"evaluation.{name} must be at least {least}{or_none}, got {value}")
-        if self.n is not None and not 2 <= self.n <= MOST_N:
-            raise ValueError(f"evaluation.n must be 2 to {MOST_N}, or null for as many as are held out, got {self.n}")
-        for name, (most, why) in MOST.items():
-            value = getattr(self, name)
-            if isinstance(value, int) and value > most:
-                raise ValueError(f"evaluation.{name} must be at most {most}, got {value}: {why}")
-        self._check_reference()
-        for name in ("rungs", "judged_rungs"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"evaluation.{name} must be 0 or more, got {getattr(self, name)}")
+        judged, quality = f"evaluation.judged_rungs={self.judged_rungs}", f"evaluation.quality={list(self.quality)}"
         if self.judged_rungs > self.rungs:
-            raise ValueError(
-                f"evaluation.judged_rungs={self.judged_rungs} judges samples at so many of evaluation.rungs="
-                f"{self.rungs}, and can be no more than there are"
-            )
+            raise ValueError(f"{judged} are of evaluation.rungs={self.rungs}, and can be no more than there are")
         if self.judged_rungs and "test" not in self.quality:
             raise ValueError(
-                f"evaluation.judged_rungs={self.judged_rungs} sets samples beside those of the whole training, and "
-                f"evaluation.quality={list(self.quality)} judges none of these: leave one of them out"
+                f"{judged} sets stand beside those of the test split, and {quality} has none: leave one out"
             )
         if self.metrics and not self.quality:
-            raise ValueError(
-                f"evaluation.metrics={list(self.metrics)} judges samples, and evaluation.quality=[] draws none: leave "
-                "one of them out"
-            )
-        if self.horizon is not None and self.horizon < 1:
-            raise ValueError(f"evaluation.horizon must be at least 1 or null for all steps, got {self.horizon}")
-
-    def _check_reference(self) -> None:
-        """ValueError where the reference of samples contradicts the other fields."""
-        if self.reference is None:
-            return
-        if self.reference not in get_args(Reference):
-            raise ValueError(f"evaluation.reference must be train or test, got {self.reference}")
+            raise ValueError(f"evaluation.metrics judges samples, and {quality} draws none: leave one of them out")
         asked = f"evaluation.reference={self.reference} is what samples of the test split are held against"
-        if "test" not in self.quality:
-            raise ValueError(f"{asked}, and evaluation.quality={list(self.quality)} judges none: leave one of them out")
+        if self.reference is not None and "test" not in self.quality:
+            raise ValueError(f"{asked}, and {quality} judges none: leave one of them out")
         if self.reference == "test" and self.judged_rungs:
-            raise ValueError(
-                f"{asked}, which is read once, when a training is over: leave evaluation.judged_rungs="
-                f"{self.judged_rungs} out (evaluation.rungs=… takes the bound)"
-            )
+            raise ValueError(f"{asked}, which is read once, when a training is over: leave {judged} out")

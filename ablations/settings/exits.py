@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from ablations.settings.plugins.packages import complaints
+from ablations.settings.plugins import complaints
 from analysis import shell
 from analysis.errors import line
 

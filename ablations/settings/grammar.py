@@ -1,43 +1,64 @@
-"""Text to settings: the words of a command line, and the files of choices (`folders.py`), by Hydra's grammar.
+"""Text to values: the words of a command line, and the YAML files of choices, grids and studies.
 
-This is the only file that knows Hydra. It knows which choices exist, what a choice's file says, and what a word sets;
-`arguments.py` knows the words of a command, and `registry.py` what they mean. Nothing here imports torch, so that
-`--help` and errors about names come at once. Text never names code to run: `_target_`, interpolation and added or
-deleted keys are refused.
+    schedule=linear,cosine                            several values
+    network.multipliers=[1,2]                         a list: commas within brackets or quotes separate nothing
+    training.batch=range(16,64,16)                    16, 32, 48; for a search a range
+    schedule.beta_T=interval(0.005,0.05)              a range of a search; tag(log,interval(…)) is logarithmic
+
+A folder of files has `<axis>/<name>.yaml`, `grid/<name>.yaml` and `study/<name>.yaml`: the one that ships, those beside
+the code of packages, and the user's own (`configs=DIR`, by default `configs/` where the command is run). Nothing here
+imports torch, so that `--help` and errors about names come at once.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, QuotedString, RangeSweep, Sweep
-from hydra.errors import HydraException
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-from yaml import MarkedYAMLError, YAMLError
+import yaml
 
-from ablations.settings.bounds import refuse_many, refuse_vast
-from ablations.settings.plugins import folders
-from ablations.settings.plugins.folders import files
-from ablations.settings.plugins.packages import DOORS, unnamed
-from ablations.settings.synonyms import groups, key_meant, meant, no_such
-from analysis.errors import InputError, alternatives
+from ablations.settings.plugins import SHIPPED, config_folders, unnamed
+from analysis.errors import InputError, alternatives, nearest, unknown
 from analysis.options import refuse_dashes
+
+DEFAULT = "configs"
+"""The user's own folder where no other is named."""
+MOST_BYTES = 1_000_000
+MOST_VALUES = 100_000
+"""The most values of a range, and the most cells of a grid."""
+
+MEANT = {
+    "lr": ["training.learning_rate"],
+    "batch_size": ["training.batch"],
+    "epochs": ["training.steps"],
+    "num_timesteps": ["horizon"],
+    "T": ["horizon"],
+    "beta_start": ["schedule.beta_1"],
+    "dataset": ["data"],
+    "mnist": ["data=folder", "data=fashion_mnist"],
+    "model": ["network"],
+    "loss": ["objective"],
+    "target": ["parameterization"],
+    "eps": ["parameterization=epsilon"],
+    "ddpm": ["sampler=ancestral"],
+    "cfg": ["guidance.scale"],
+    "wandb": ["tracking.uri"],
+    "slurm": ["launcher=ray"],
+    "gpu": ["device=cuda"],
+}
+"""What people type who come from other programs → what it is here."""
 
 
 @dataclass(frozen=True)
 class Range:
-    """A range that a search draws from: interval(low,high) on the command line, tag(log,interval(low,high)), or
-    range(low,end,step), which stops before its end."""
+    """A range that a search draws from: interval(low,high), tag(log,interval(low,high)), or range(low,end,step), which
+    stops before its end."""
 
     low: float
     high: float
@@ -45,24 +66,81 @@ class Range:
     step: float | None = None
 
 
-BARE = {"average": ("power", "std")}
-"""Axis → the choice that a bare number selects, and the field that the number sets: average=0.05."""
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML whose unquoted words are true, false, null and numbers as JSON and Python write them; all else is text."""
 
-SLIPS = {
-    "'\\t'": "indent with spaces",
-    "mapping values are not allowed": "a text with a colon in it needs quotes",
-    "expected ',' or": "is a bracket closed that opens in line {}?",
-    "end of stream": "are the quotes closed that open in line {}?",
-    "cannot start any token": "a text that begins with it needs quotes",
-    "undefined alias": "a text that begins with * needs quotes",
-}
-"""A part of what YAML's parser says of a slip → what to do about it."""
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("null", r"null|~|", ["n", "~", ""]),
+    ("bool", r"true|True|false|False", list("tTfF")),
+    ("int", r"[-+]?(0|[1-9]\d*)", list("-+0123456789")),
+    ("float", r"[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?", list("-+.0123456789")),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"(?:{_pattern})$"), _first)
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a text; InputError, with the place, where it is no YAML."""
+    try:
+        return _Loader(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        place = error.problem_mark and f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}: "
+        raise InputError(f"{place or ''}{error.problem or error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InputError(str(error)) from error
+
+
+def use(folder: str | None) -> None:
+    """Use a folder as the user's own from now on, None for the default, and read all files anew; InputError where it
+    does not exist."""
+    if folder is not None and not Path(folder).is_dir():
+        raise InputError(f"configs={folder} is no folder: give one with files such as grid/NAME.yaml")
+    _own[:] = [Path(folder or DEFAULT)]
+    _loaded.cache_clear()
+
+
+_own = [Path(DEFAULT)]
+
+
+def files(group: str) -> dict[str, list[Path]]:
+    """The choices of a group with their files: one file, or several where a name is given twice. A file in a subfolder
+    is named with it, saved/mine."""
+    found: dict[str, list[Path]] = {}
+    for place in {place.resolve(): place for place in (SHIPPED, *config_folders(), *_own)}.values():
+        for path in (place / group).rglob("*.yaml"):
+            found.setdefault(path.relative_to(place / group).with_suffix("").as_posix(), []).append(path)
+    return {name: found[name] for name in sorted(found, key=lambda name: ("/" in name, name))}
+
+
+def groups() -> list[str]:
+    """The axes, and the other things whose choices are files: grid, study, launcher."""
+    return sorted(folder.name for folder in SHIPPED.iterdir() if folder.is_dir())
+
+
+def choice_file(group: str, name: str) -> str:
+    """The file of a choice for messages: its path within the folder that ships, or else its whole path."""
+    path = files(group).get(name, [SHIPPED])[0]
+    return f"configs/{group}/{name}.yaml" if path.is_relative_to(SHIPPED) else str(path)
 
 
 def options_of(group: str) -> dict[str, str]:
     """The choices of a group with a line that explains each: its file's first comment, or its class's docstring."""
     lines = {option: _first_line(paths[0]) for option, paths in files(group).items()}
-    return lines | {name: line for name, line in unnamed(group).items() if name not in lines}
+    return unnamed(group) | lines
+
+
+def listed(group: str) -> list[str]:
+    """A line of `--help` per choice of a group."""
+    return [f"  {option:21} {line}" for option, line in options_of(group).items()]
+
+
+def _first_line(path: Path) -> str:
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError) as error:
+        return f"cannot be read: {error}"
+    return first.lstrip("# ") if first.startswith("#") else f"{path}, whose first line is no comment that explains it"
 
 
 def load(group: str, option: str) -> dict[str, Any]:
@@ -79,216 +157,121 @@ def _loaded(group: str, option: str) -> dict[str, Any]:
             f"{group}={option} is in two files, {' and '.join(map(str, paths))}: rename one of them, or say with "
             "configs=DIR which folder is yours"
         )
-    if not paths:
-        if option in unnamed(group):
-            return {"name": option}
-        if group in BARE and (value := _number(option)) is not None:
-            choice, field = BARE[group]
-            return {**_loaded(group, choice), field: value}
-        raise no_such(group, str(option), options_of(group), group=group)
-    path = paths[0].resolve()
-    return _read(path, group, option, path.stat().st_mtime_ns)
+    if paths:
+        return _content(paths[0])
+    if option in unnamed(group):
+        return {"name": option}
+    if group == "average" and re.fullmatch(r"\d*\.?\d+", option):
+        return {"name": "power", "std": float(option)}
+    raise no_such(group, option, options_of(group), group=group)
 
 
-def _number(text: str) -> float | None:
-    """The finite number that a text stands for, or None."""
+def _content(path: Path) -> dict[str, Any]:
     try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None
-
-
-def use(folder: str | None) -> None:
-    """Use a folder as the user's own, None for the default, and read all files anew."""
-    folders.use(folder)
-    _loaded.cache_clear()
-
-
-def _first_line(path: Path) -> str:
-    try:
-        first = (path.read_text(encoding="utf-8").splitlines() or [""])[0]
-        return (
-            first.lstrip("# ") if first.startswith("#") else f"{path}, whose first line is no comment that explains it"
-        )
-    except (OSError, UnicodeDecodeError) as error:
-        return f"cannot be read: {error}"
-
-
-@cache
-def _read(path: Path, group: str, option: str, _written: int) -> dict[str, Any]:
-    """The content of a file at a time of writing, which the cache distinguishes."""
-    try:
-        refuse_vast(path)
-        node: Any = OmegaConf.load(path)
-        if "defaults" in node:
-            node = _composed(path, group, option)
-    except MarkedYAMLError as error:
-        raise InputError(f"{path} cannot be read: {_slip(error)}") from error
-    except (HydraException, OmegaConfBaseException, YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
+        if path.stat().st_size > MOST_BYTES:
+            raise InputError(f"more than {MOST_BYTES} bytes")
+        values = read_yaml(path.read_text(encoding="utf-8"))
+    except (InputError, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from error
-    except AssertionError as error:
-        # All that OmegaConf says of a text that stands alone.
-        raise InputError(f"{path} must hold `key: value` lines, and is one text") from error
-    values = OmegaConf.to_container(node)
     if not isinstance(values, dict):
         raise InputError(f"{path} must hold `key: value` lines, got {values!r}")
-    refuse_text(values, str(path))
-    if group in DOORS and values.get("name") is None:
-        raise InputError(
-            f"{path} lacks `name`, the {group} whose values it holds: add the line `name: …`, one of those in --help"
-        )
     return {str(key): value for key, value in values.items()}
 
 
-def _slip(error: MarkedYAMLError) -> str:
-    """A slip of YAML in one line: its place, what the parser says, and what is meant by it."""
-    if error.problem_mark is None or not error.problem:
-        return " ".join(str(error).split())
-    place = f"line {error.problem_mark.line + 1}, column {error.problem_mark.column + 1}"
-    begun = (error.context_mark or error.problem_mark).line + 1
-    hint = next((f" ({words.format(begun)})" for part, words in SLIPS.items() if part in error.problem), "")
-    return f"{place}: {error.problem}{hint}"
+def no_such(kind: str, given: str, allowed: Iterable[str], *, group: str = "", more: Iterable[str] = ()) -> InputError:
+    """The error that `given` is no `kind`, with what may be meant: one of those `allowed`, a value or field of its
+    `group`, or a word that stands elsewhere. `more` are further dotted names, which are searched and not listed."""
+    names = list(allowed)
+    file = Path(given)
+    if group and file.suffix in (".yaml", ".yml"):
+        where = "" if file.stem in names else f", and let the file be {_own[0] / group / file.stem}.yaml"
+        return InputError(f"{group}={given}: {group} takes a name and no file: write {group}={file.stem}{where}")
+    known = MEANT.get(given.rpartition(".")[2], [])
+    dotted = list(more)
+    slip = get_close_matches(given, dotted, 1, cutoff=0.85) if "." in given else []
+    elsewhere = [f"{other}={given}" for other in groups() if given in files(other)]
+    return unknown(kind, given, names, known or slip or nearest(given, names) or elsewhere or nearest(given, dotted))
 
 
-def _composed(path: Path, group: str, option: str) -> Any:
-    """The content of a file with a list of defaults, composed by Hydra, which takes ten times as long as reading a
-    plain one."""
-    folder = path.parents[option.count("/") + 1]
-    for other in (folder / group).rglob("*.yaml"):
-        # One that cannot be read is no matter where the defaults do not name it.
-        with suppress(YAMLError, OSError, UnicodeDecodeError):
-            refuse_vast(other)
-    with initialize_config_dir(str(folder), version_base="1.3"):
-        node = compose(f"{group}/{option}")
-    for name in (group, *option.split("/")[:-1]):
-        node = node[name]
-    return node
-
-
-def refuse_text(values: Any, where: str) -> None:
-    """Refuse text that would name code or other text, or that no file can hold."""
-    if isinstance(values, dict):
-        if "_target_" in values:
-            raise InputError(f"{where} names code to run (_target_), which no text may do")
-        for value in (*values, *values.values()):
-            refuse_text(value, where)
-    elif isinstance(values, list):
-        for value in values:
-            refuse_text(value, where)
-    elif isinstance(values, str) and "${" in values:
-        raise InputError(f"{where} holds an interpolation ({values}), which is not supported: write the value")
-    elif isinstance(values, str) and re.search("[\ud800-\udfff]", values):
-        # What YAML makes of the two \\u… that JSON writes for one character.
-        raise InputError(f"{where} holds half a character ({values!r}): write the whole character as it is, in UTF-8")
-
-
-def _plainly(message: str) -> str:
-    """A parser's message about a text, without the names of its tokens."""
-    first = message.splitlines()[0]
-    if match := re.search(r"token recognition error at: '(.*)'", first):
-        return f"{match[1]} has a meaning of its own there; a text that holds it goes into two pairs of quotes, '\"…\"'"
-    if match := re.search(r"(?:extraneous|mismatched) input '(.*?)' expecting", first):
-        return (
-            "it ends where a value is due"
-            if match[1] == "<EOF>"
-            else f"a value is due before or instead of {match[1]!r}"
-        )
-    return first
-
-
-def overrides(arguments: list[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
+def overrides(arguments: Iterable[str], *, ranges: bool = False) -> Iterator[tuple[str, list[Any] | Range]]:
     """The keys with their values, or with a range where a search allows that. InputError for a word that is not
-    key=value, is given twice, or would name code."""
+    key=value, or is given twice."""
     seen = set()
     for argument in arguments:
-        refuse_dashes(argument, key_meant)
-        if "=" not in argument and not argument.startswith("~"):
-            raise _without_value(argument, searches=ranges)
-        if argument.lstrip()[:1] in "+~":
-            raise InputError(f"{argument!r}: keys can be set, not added (+) or deleted (~): write key=value")
-        if "_target_" in argument:
-            raise InputError(f"{argument!r} names code to run (_target_), which no text may do")
-        if argument.endswith(",") and not argument.endswith("=,"):
-            raise InputError(f"{argument!r} ends with a comma: values have commas between them, and no space")
-        try:
-            override = OverridesParser.create().parse_override(_readable(argument))
-            values = _values(override, ranges)
-        except (HydraException, ValueError, ArithmeticError) as error:
-            raise InputError(f"{argument!r} cannot be read as key=value: {_plainly(str(error))}") from error
-        key = override.key_or_group
-        if override.package is not None:
-            raise InputError(f"{argument!r}: a key has no @package: write {key}=value")
-        if isinstance(values, Range) and not ranges:
-            raise InputError(f"{argument!r}: an interval is for a search: python -m ablations.search {key}=…")
+        refuse_dashes(argument, lambda word: next(iter(MEANT.get(word, [word]))))
+        key, equals, text = argument.partition("=")
+        if not equals:
+            elsewhere = [f"{group}={key}" for group in groups() if key in files(group)]
+            near = [
+                word if "=" in word else f"{word}=…"
+                for word in [*([key] if key in groups() else []), *MEANT.get(key, []), *elsewhere]
+            ]
+            hint = f"write {alternatives(near)}" if near else "try --help"
+            raise InputError(f"{argument!r} is not key=value: {hint}")
+        if re.fullmatch(r"\w[\w.]*", key) is None:
+            raise InputError(f"{argument!r}: a key has letters, digits, '_' and '.' alone: write key=value")
         if key in seen:
             raise InputError(f"{key} is given twice: give it once, with commas for several values")
         seen.add(key)
-        for value in [values.low, values.high] if isinstance(values, Range) else values:
-            _check_value(key, value)
+        if not text:
+            raise InputError(f"{key}= has no value")
+        try:
+            values = _values(text, ranges)
+        except InputError as error:
+            raise InputError(f"{argument!r} cannot be read as key=value: {error}") from error
+        if isinstance(values, Range) and not ranges:
+            raise InputError(f"{argument!r}: an interval is for a search: python -m ablations.search {key}=…")
         yield key, values
 
 
-def _readable(argument: str) -> str:
-    """A word whose value Hydra can read: it takes letters beyond ASCII in quotes alone."""
-    key, equals, value = argument.partition("=")
-    return argument if value.isascii() or set(value) & set("\"'()[]{},\\$") else f'{key}{equals}"{value}"'
+_NUMBER = r"\s*([^\s,()]+)\s*"
+_INTERVAL = re.compile(rf"(tag\(log,\s*)?interval\({_NUMBER},{_NUMBER}\)(?(1)\))")
+_RANGE = re.compile(rf"range\({_NUMBER},{_NUMBER}(?:,{_NUMBER})?\)")
 
 
-def _without_value(argument: str, *, searches: bool) -> InputError:
-    """The error for a word without =, with what may be meant; only searches have studies."""
-    key = argument.partition(":")[0]
-    near = [key] if key != argument or key in groups() else []
-    near += [word for word in meant(argument) if searches or not word.startswith("study=")]
-    hint = f"write {alternatives([word if '=' in word else f'{word}=…' for word in near])}" if near else "try --help"
-    return InputError(f"{argument!r} is not key=value: {hint}")
+def _values(text: str, ranges: bool) -> list[Any] | Range:
+    if found := _INTERVAL.fullmatch(text):
+        return Range(_number(found[2]), _number(found[3]), bool(found[1]))
+    if found := _RANGE.fullmatch(text):
+        low, end, step = map(_number, (found[1], found[2], found[3] or "1"))
+        if step == 0 or not 0 < (end - low) / step <= MOST_VALUES:
+            raise InputError(f"a range holds 1 to {MOST_VALUES} values, from {low:g} by {step:g} to before {end:g}")
+        numbers = [low + step * i for i in range(math.ceil((end - low) / step - 1e-9))]
+        if not ranges:
+            return numbers
+        if len(numbers) < 2 or step < 0:
+            raise InputError("a range needs two values at least, upwards")
+        return Range(numbers[0], numbers[-1], step=step)
+    if re.match(r"\w+\(", text):
+        raise InputError("there are range(low,end,step), interval(low,high) and tag(log,interval(low,high))")
+    if text.endswith(","):
+        raise InputError("it ends with a comma: values have commas between them, and no space")
+    return [_finite(read_yaml(part)) for part in split(text)]
 
 
-def written(arguments: list[str]) -> dict[str, str]:
-    """The value of each key as it was written, for texts that look like numbers."""
-    parts = [argument.partition("=") for argument in arguments]
-    return {key.strip(): text.strip() for key, _, text in parts}
+def _number(text: str) -> int | float:
+    value = read_yaml(text)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e15:
+        raise InputError(f"an end or a step must be a number, got {text}")
+    return value
 
 
-def _values(override: Override, ranges: bool) -> list[Any] | Range:
-    value = override.value()
-    _check_tags(value)
-    if isinstance(value, RangeSweep):
-        refuse_many(value)
-    if ranges and isinstance(value, RangeSweep):
-        numbers: list[float] = [float(str(number)) for number in override.sweep_iterator()]
-        if len(numbers) < 2 or numbers[0] > numbers[-1]:
-            raise ValueError("range needs two values at least, upwards")
-        return Range(numbers[0], numbers[-1], step=float(value.step))
-    if isinstance(value, IntervalSweep):
-        if value.start is None or value.end is None:
-            raise ValueError("interval needs two ends")
-        return Range(float(value.start), float(value.end), "log" in value.tags)
-    return [_unquoted(element) for element in override.sweep_iterator()] if override.is_sweep_override() else [value]
-
-
-def _unquoted(value: Any) -> Any:
-    """A value of a list without the quotes in which Hydra leaves texts."""
-    if isinstance(value, list):
-        return [_unquoted(part) for part in value]
-    return value.text if isinstance(value, QuotedString) else value
-
-
-def _check_tags(value: Any) -> None:
-    """ValueError where a tag would be ignored."""
-    allowed = {"log"} if isinstance(value, IntervalSweep) else set()
-    for tag in sorted(value.tags - allowed if isinstance(value, Sweep) else ()):
-        raise ValueError(f"no tag called {tag!r} here: there is log, of an interval, tag(log,interval(low,high))")
-
-
-def _check_value(key: str, value: Any) -> None:
-    refuse_text(value, key)
-    if value == "":
-        raise InputError(f"{key}= has no value")
+def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
-        raise InputError(f"{key}={value} is not a number that anything can be set to")
+        raise InputError(f"{value} is not a number that anything can be set to")
+    return value
 
 
-def listed(group: str) -> list[str]:
-    """A line of `--help` per choice of a group."""
-    return [f"  {option:21} {line}" for option, line in options_of(group).items()]
+def split(text: str) -> list[str]:
+    """The parts of a text between commas; those within brackets or quotes separate nothing."""
+    parts, depth, quote = [""], 0, ""
+    for char in text:
+        if quote or char in "'\"":
+            quote = "" if char == quote else quote or char
+        else:
+            depth += (char in "[{(") - (char in "]})")
+        if char == "," and not depth and not quote:
+            parts.append("")
+        else:
+            parts[-1] += char
+    return parts

@@ -18,7 +18,7 @@ from ablations.settings.budget import rungs
 from ablations.settings.cell import WORDS, Cell
 from ablations.settings.choices import choices_of
 from ablations.settings.guidance import Guidance
-from ablations.settings.layers import check_key, check_word, values_of
+from ablations.settings.layers import check_key, plain_value, values_of
 from ablations.settings.registry import build
 from analysis.errors import InputError
 from diffusion_core.averages import Tracked
@@ -42,7 +42,7 @@ def guiding_cell(cell: Cell) -> Cell:
     for axis in dict.fromkeys(key.partition(".")[0] for key in changes):
         of_axis = {key: value for key, value in changes.items() if key.partition(".")[0] == axis}
         if axis in WORDS:
-            choices[axis] = check_word(axis, changes[axis])
+            choices[axis] = plain_value(axis, changes[axis])
         elif axis in changes:
             choices[axis] = build(axis, values_of(axis, of_axis))
         else:

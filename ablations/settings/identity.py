@@ -12,7 +12,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from ablations.settings.cell import AT_ONCE, AXES, PLAIN, Cell, default_name
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins import origin_of
 from ablations.settings.registry import describe
 from analysis.schema import NUMERICS
 

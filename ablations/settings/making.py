@@ -11,41 +11,35 @@ from ablations.settings.cell import AXES, NUMBERS, PLAIN, WORDS, Cell, default_n
 from ablations.settings.choices import choices_of
 from ablations.settings.evaluation import against_test
 from ablations.settings.guidance import Guidance
-from ablations.settings.layers import fields_in, laid, plain_of, values_of
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.layers import Layer, fields_in, merged, plain_value, values_of
+from ablations.settings.plugins import origin_of
 from ablations.settings.registry import ORIGIN, build
 from ablations.settings.rules import refusal
 from analysis.errors import InputError
 from diffusion_core.choices import flow_refusal
 
 
-def make_cell(layers: list[dict[str, Any]], seed: int) -> Cell:
+def make_cell(layers: list[Layer], seed: int) -> Cell:
     """The cell of these layers of settings, later ones over earlier ones."""
-    settings = laid(layers)
+    settings, given = merged(layers), fields_in(layers)
     choices: dict[str, Any] = {axis: build(axis, values_of(axis, settings)) for axis in AXES}
-    cell, set_fields = Cell(**choices, **plain_of(settings), seed=seed), fields_in(layers)
-    if "training.snapshots" not in set_fields:
-        cell = _with_snapshots(cell)
-    if cell.evaluation.reference == against_test(cell.data.extractor):
-        cell = replace(cell, evaluation=replace(cell.evaluation, reference=None))
-    if not cell.guidance.guides:
-        cell = replace(cell, guidance=Guidance())
-    return _within_budget(cell if "evaluation.continuous" in set_fields else _without_suggestion(cell))
+    cell = Cell(**choices, **{key: plain_value(key, settings[key]) for key in PLAIN}, seed=seed)
+    training, evaluation = cell.training, cell.evaluation
+    if "training.snapshots" not in given:
+        # An average is reconstructed from them.
+        training = replace(training, snapshots=training.snapshots or cell.average.snapshots)
+    if evaluation.reference == against_test(cell.data.extractor):
+        evaluation = replace(evaluation, reference=None)
+    if evaluation.continuous and "evaluation.continuous" not in given and not _has_density(cell):
+        # An objective suggested it.
+        evaluation = replace(evaluation, continuous=0)
+    guidance = cell.guidance if cell.guidance.guides else Guidance()
+    return _within_budget(replace(cell, training=training, evaluation=evaluation, guidance=guidance))
 
 
-def _with_snapshots(cell: Cell) -> Cell:
-    """The cell, whose training keeps the snapshots that its average is reconstructed from."""
-    count = cell.training.snapshots or cell.average.snapshots
-    return replace(cell, training=replace(cell.training, snapshots=count))
-
-
-def _without_suggestion(cell: Cell) -> Cell:
-    """The cell without a likelihood in continuous time that an objective suggests, where it has no such likelihood."""
-    if not cell.evaluation.continuous:
-        return cell
-    if cell.space.likelihood and cell.horizon and flow_refusal(choices_of(cell)) is None:
-        return cell
-    return replace(cell, evaluation=replace(cell.evaluation, continuous=0))
+def _has_density(cell: Cell) -> bool:
+    """True where a cell has a likelihood in continuous time."""
+    return cell.space.likelihood and cell.horizon > 0 and flow_refusal(choices_of(cell)) is None
 
 
 def _within_budget(cell: Cell) -> Cell:
@@ -63,9 +57,8 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
     """The cell with these `identity.parameters`; InputError where this version has no such cell."""
     choices: dict[str, Any] = {}
     for axis in AXES:
-        values = {
-            key.split(".", 1)[1]: _read(text) for key, text in parameters.items() if key.startswith(f"{axis}.") and text
-        }
+        of_axis = {key.partition(".")[2]: text for key, text in parameters.items() if key.startswith(f"{axis}.")}
+        values = {key: _read(text) for key, text in of_axis.items() if text}
         name = parameters.get(axis) or (default_name(axis) if axis in Cell.younger else axis)
         origin = values.pop(ORIGIN, "")
         try:
@@ -77,19 +70,14 @@ def cell_of(parameters: dict[str, str], seed: int) -> Cell:
                 f"{axis}={name} of this cell is of {origin}, and is not known here ({error}): install its package, or "
                 "give this command in the script that registers it, as ablations.main([…])"
             ) from error
-        _check_origin(f"{axis}={name}", origin, origin_of(type(choices[axis])))
+        if (now := origin_of(type(choices[axis]))) != origin:
+            raise InputError(
+                f"{axis}={name} of this cell was {origin or 'one that ships'}, and here is {now or 'one that ships'}: "
+                "take the version that the cell was made with, or run its grid again under another name=…"
+            )
     plain = {key: _read(parameters.get(key, "")) for key in NUMBERS}
     plain |= {key: parameters.get(key) or PLAIN[key] for key in WORDS}
-    return Cell(**choices, **plain_of(plain), seed=seed)
-
-
-def _check_origin(choice: str, then: str, now: str) -> None:
-    """InputError unless the class that made a cell is the one that is here."""
-    if then != now:
-        raise InputError(
-            f"{choice} of this cell was {then or 'one that ships'}, and here is {now or 'one that ships'}: "
-            "take the version that the cell was made with, or run its grid again under another name=…"
-        )
+    return Cell(**choices, **{key: plain_value(key, value) for key, value in plain.items()}, seed=seed)
 
 
 def _read(text: str) -> Any:

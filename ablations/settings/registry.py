@@ -1,7 +1,7 @@
 """Names to classes: a choice's class is found by its name, and its constructor is the schema.
 
 A name belongs to exactly one class, and a file of `configs/<axis>/` gives the name with preset values. Pydantic checks
-values against the constructor's annotations; unknown keys are refused here.
+values strictly against the constructor's annotations.
 """
 
 from __future__ import annotations
@@ -9,19 +9,17 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import json
+import re
 import typing
 from functools import lru_cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails
 
 from ablations.settings import grammar
 from ablations.settings.cell import BASES, NUMBERS
-from ablations.settings.plugins.classes import imported, outside, shipped, shipped_class
-from ablations.settings.plugins.origins import origin_of
-from ablations.settings.plugins.packages import DOORS, unnamed
-from ablations.settings.synonyms import meant, no_such
+from ablations.settings.grammar import no_such
+from ablations.settings.plugins import DOORS, imported, origin_of, outside, shipped, unnamed
 from analysis.errors import InputError, alternatives, unknown, written_out
 from diffusion_core.named import choice_name
 
@@ -44,7 +42,7 @@ def classes(base: type) -> dict[str, type]:
 
 def class_of(base: type, name: str, axis: str) -> type:
     """The class of a base with a name; InputError, which calls it an `axis`, where none can be used."""
-    if (cls := shipped_class(base, name)) is not None:
+    if (cls := shipped(base).get(name)) is not None:
         return cls
     if name in unnamed(_axis(base)):
         return imported(_axis(base), name)
@@ -60,10 +58,10 @@ def _axis(base: type) -> str:
 def build(axis: str, values: dict[str, Any], base: type | None = None) -> Any:
     """The choice that `values` (with its `name`) describes; InputError where a name, key or value is wrong. `base` is
     the choices' base class where the axis is not one of a cell."""
-    values = dict(values)
-    name = values.pop("name", axis)
-    cls = class_of(base or base_of(axis), str(name), axis)
-    return validated(cls, values, axis, axis if name == axis else f"{axis}={name}")
+    name = str(values.get("name", axis))
+    cls = class_of(base or base_of(axis), name, axis)
+    fields = {key: value for key, value in values.items() if key != "name"}
+    return validated(cls, fields, axis, axis if name == axis else f"{axis}={name}")
 
 
 def fields_of(axis: str, option: str) -> set[str]:
@@ -93,27 +91,18 @@ def field_names(cls: type) -> list[str]:
 
 def validated(cls: type[T], values: dict[str, Any], prefix: str, what: str) -> T:
     """cls(**values), with the type and range of each value checked against its annotation."""
-    fields = field_names(cls)
-    for key in values:
-        if key not in fields:
-            if not fields:
-                raise InputError(f"{what} has nothing to set, got {prefix}.{key}={values[key]}")
-            having = [f"{prefix}={name}" for name in _having(prefix, key)]
-            if having:
-                raise InputError(
-                    f"{what} has no field {key}: {alternatives(having)} has it; its own are {', '.join(fields)}"
-                )
-            raise no_such(f"field of {what}", key, fields, group=prefix)
+    if foreign := [key for key in values if key not in field_names(cls)]:
+        there = classes(base_of(prefix)) if prefix in BASES else {}
+        having = [f"{prefix}={name}" for name, other in there.items() if foreign[0] in field_names(other)]
+        own = ", ".join(field_names(cls)) or "none"
+        if having:
+            raise InputError(f"{what} has no field {foreign[0]}: {alternatives(having)} has it; its own are {own}")
+        raise no_such(f"field of {what}", foreign[0], field_names(cls), group=prefix)
     try:
         built: T = _adapter(cls).validate_json(json.dumps(values), strict=True)  # type: ignore[arg-type]
         return built
     except ValidationError as error:
-        first = error.errors()[0]
-        if first["type"] == "value_error":
-            raise InputError(f"{what}: {first['msg'].removeprefix('Value error, ')}") from error
-        if first["type"] == "missing":
-            raise InputError(f"{what} needs {_place(prefix, first)}=…, which has no default") from error
-        raise _refused(prefix, error) from error
+        raise InputError(complaint(error, prefix, what)) from error
     except Exception as error:
         if not origin_of(cls):
             raise
@@ -125,75 +114,56 @@ def check_type(key: str, value: Any) -> None:
     are."""
     axis, _, field = key.partition(".")
     try:
-        _adapter(typing.get_type_hints(base_of(axis))[field]).validate_json(json.dumps(value), strict=True)
+        _adapter(typing.get_type_hints(base_of(axis), include_extras=True)[field]).validate_json(
+            json.dumps(value), strict=True
+        )
     except ValidationError as error:
-        raise _refused(key, error) from error
-
-
-def _refused(prefix: str, error: ValidationError) -> InputError:
-    """The error that a field cannot have the value that Pydantic refused, with the value that may be meant."""
-    first = error.errors()[0]
-    where, given = _place(prefix, first), first["input"]
-    near = [target for target in meant(str(given), prefix.partition(".")[0]) if target.startswith(f"{where}=")]
-    hint = f": did you mean {near[0]}?" if near else written_out(given)
-    return InputError(f"{where} {complaint(error)}, got {given!r}{hint}")
-
-
-def _place(prefix: str, problem: ErrorDetails) -> str:
-    """The key of what Pydantic refused below a prefix."""
-    # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
-    return ".".join([prefix, *(str(part) for part in problem["loc"] if part not in ("int", "float", "str"))])
-
-
-def _having(axis: str, field: str) -> list[str]:
-    """The choices of an axis that have this field."""
-    there = classes(base_of(axis)) if axis in BASES else {}
-    return [name for name, cls in there.items() if field in field_names(cls)]
-
-
-KINDS = {
-    "int_type": "must be a whole number",
-    "int_parsing": "must be a whole number",
-    "float_type": "must be a number",
-    "bool_type": "must be true or false",
-    "string_type": "must be a text",
-    "list_type": "must be a list, written [A,B]",
-    "tuple_type": "must be a list, written [A,B]",
-    "dict_type": "must be a mapping, written {KEY: VALUE}",
-    "model_type": "must be a mapping, written {KEY: VALUE}",
-}
-"""Pydantic's name for an error → what the value must be."""
-
-
-def complaint(error: ValidationError) -> str:
-    """Pydantic's first error about a value as the end of a sentence, with the words that the value may be instead."""
-    first, *rest = error.errors()
-    message = first["msg"]
-    must = message.replace("Input should", "must", 1) if message.startswith("Input should") else f"is wrong: {message}"
-    words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
-    return " ".join([KINDS.get(first["type"], must), *words])
-
-
-def key_complaint(error: ValidationError, kind: str, model: type[BaseModel], parts: dict[str, type[BaseModel]]) -> str:
-    """The words for a key of a file that there is not, or that is missing; "" where the file is wrong otherwise.
-
-    `parts` are the models of what lies under a key, the innermost first; all else is of `model`, a `kind` of file.
-    """
-    # A key that is misspelt is one that is missing too.
-    first = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    if first["type"] not in ("extra_forbidden", "missing"):
-        return ""
-    *parents, key = [str(part) for part in first["loc"] if part not in ("int", "float", "str")]
-    where = ".".join(parents)
-    if first["type"] == "missing":
-        return f"{'.'.join([*parents, key])} is missing"
-    inside = next((of_part for part, of_part in parts.items() if part in parents), model)
-    return str(unknown(f"key of {where or kind}", key, list(inside.model_fields)))
+        raise InputError(complaint(error, key)) from error
 
 
 @lru_cache
 def _adapter(cls: Any) -> TypeAdapter[Any]:
     return TypeAdapter(cls)
+
+
+KINDS = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list, written [A,B]",
+    "list_type": "a list, written [A,B]",
+    "dict_type": "a mapping, written {KEY: VALUE}",
+}
+"""Pydantic's name for an error → what the value must be."""
+
+
+def complaint(error: ValidationError, prefix: str = "", what: str = "") -> str:
+    """Pydantic's errors about what lies below a prefix, in one line: its place, what it must be, and what was given."""
+    first, *rest = error.errors()
+    # Of a field that takes a number or a word, Pydantic names the kind too, and says first why it is no number.
+    inner = re.compile(r"int|float|str|constrained-\w+|literal.*")
+    place = ".".join([prefix, *(str(part) for part in first["loc"] if not inner.fullmatch(str(part)))]).strip(".")
+    if first["type"] == "value_error":
+        return f"{what or place}: {first['msg'].removeprefix('Value error, ')}".removeprefix(": ")
+    if first["type"] == "missing":
+        return f"{what or 'it'} needs {place}, which has no default"
+    kind = KINDS.get(first["type"])
+    said = re.sub("^(?!must )", "is wrong: ", first["msg"].replace("Input should", "must", 1))
+    must = f"must be {kind}" if kind else said
+    words = [f"or {other['ctx']['expected']}" for other in rest if other["type"] == "literal_error"]
+    return f"{' '.join([place, must, *words])}, got {first['input']!r}{written_out(first['input'])}"
+
+
+def in_words(error: ValidationError, kind: str, model: type[BaseModel], parts: dict[str, type[BaseModel]]) -> str:
+    """Pydantic's errors about a file in one line. `parts` are the models of what lies under a key, the innermost first;
+    all else is of `model`, a `kind` of file."""
+    foreign = next((problem for problem in error.errors() if problem["type"] == "extra_forbidden"), None)
+    if foreign is None:
+        return complaint(error)
+    *parents, key = map(str, foreign["loc"])
+    inside = next((of_part for part, of_part in parts.items() if part in parents), model)
+    return str(unknown(f"key of {'.'.join(parents) or kind}", key, list(inside.model_fields)))
 
 
 def describe(choice: Any, *, places: bool = False) -> dict[str, Any]:

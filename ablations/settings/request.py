@@ -6,22 +6,33 @@ import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, Literal
 
+from annotated_types import Ge, Le, Lt
+
+from ablations.settings.evaluation import SEEDS
+from ablations.settings.grammar import Range
 from analysis.errors import InputError
 from analysis.folders import COMMITTED
 
-if TYPE_CHECKING:
-    from ablations.settings.grammar import Range
+MOST_SEEDS = 10_000
+"""More seeds than anybody can train; an interval from so many is a fiftieth as wide as one from four."""
+MOST_TRIALS = 1_000_000
+
+Seed = Annotated[int, Ge(0), Lt(SEEDS)]
+Trials = Annotated[int, Ge(1), Le(MOST_TRIALS)]
 
 
 @dataclass(frozen=True)
 class Common(ABC):
-    """The fields of every request. `settings` maps each key of a cell, or axis of a grid, to its values in order;
-    `launcher_fields` are the launcher's settings, `configs` is the user's own folder of files."""
+    """The fields of every request, each set by the key of its name (`arguments.py` says which by another).
 
-    seeds: int | None = None
-    first_seed: int = 0
+    `settings` maps each key of a cell, or axis of a grid, to its values in order; `launcher_fields` are the launcher's
+    settings, `configs` is the user's own folder of files.
+    """
+
+    seeds: Annotated[int, Ge(1), Le(MOST_SEEDS)] | Literal["auto"] | None = None
+    first_seed: Seed = 0
     name: str | None = None
     dry_run: bool = False
     device: str = "auto"
@@ -49,34 +60,36 @@ class Common(ABC):
 class Request(Common):
     """A request of `ablations.run`: a grid, or one cell.
 
-    With `auto`, seeds are added where they decide, `most` of them at most. Its `question` replaces the grid's.
+    With `seeds` auto, seeds are added where they decide, `most` of them at most. Its `question` replaces the grid's.
     """
 
     grid: str | None = None
-    fraction: int | None = None
-    auto: bool = False
-    most: int | None = None
+    most: Annotated[int, Ge(0), Le(MOST_SEEDS)] | None = None
     tracking_models: bool = False
     question: str | None = None
 
     @property
     def title(self) -> str:
-        return self.name or _flat(self.grid or "") or ("custom" if self.settings else "baseline")
+        """The name that was given, or the grid's, or that of the axes: schedule-objective."""
+        axes = [key for key, values in self.settings.items() if len(values) > 1]
+        alone = "custom" if self.settings else "baseline"
+        return self.name or _flat(self.grid or "") or "-".join(axes) or alone
 
 
 @dataclass(frozen=True)
 class SearchRequest(Common):
     """A request of `ablations.search`; None where the study's file decides. Parameters are drawn from `ranges`."""
 
+    seeds: Annotated[int, Ge(1), Le(MOST_SEEDS)] | None = None
     study: str | None = None
-    trials: int | None = None
-    confirm: int | None = None
+    trials: Trials | None = None
+    confirm: Annotated[int, Ge(2), Le(MOST_SEEDS)] | None = None
     storage: str | None = None
     objective: list[str] | None = None
     sampler: str | None = None
     pruner: str | None = None
-    startup: int | None = None
-    seed: int | None = None
+    startup: Annotated[int, Ge(0), Le(MOST_TRIALS)] | None = None
+    seed: Seed | None = None
     ranges: dict[str, Range] = field(default_factory=dict)
 
     @property
@@ -93,9 +106,7 @@ def _flat(option: str) -> str:
 def check_device(device: str) -> None:
     """InputError unless `device` is auto, cpu, cuda or cuda:N."""
     if re.fullmatch(r"auto|cpu|cuda(:\d+)?", device) is None:
-        gpu = re.fullmatch(r"(?:gpu|cuda)?:?(\d*)", device.lower())
-        near = f"cuda:{gpu[1]}".rstrip(":") if gpu else device.lower() if device.lower() in ("cpu", "auto") else ""
-        hint = f": did you mean {near}?" if near else ""
+        hint = ": did you mean cuda?" if "gpu" in device.lower() else ""
         raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}{hint}")
 
 
@@ -106,10 +117,10 @@ dot."""
 LONGEST = 100
 
 
-def check_title(title: str, name: str | None) -> None:
-    """InputError unless results can have a folder with this title; `name` is the name that was given, if one was."""
-    if name is not None and re.fullmatch(r"\w[\w.-]*", name) is None:
-        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {name!r}")
+def check_title(title: str) -> None:
+    """InputError unless results can have a folder with this title."""
+    if re.fullmatch(r"\w[\w.-]*", title) is None:
+        raise InputError(f"name must be letters, digits, '_', '-' and '.', the first no '.', got {title!r}")
     if len(title) > LONGEST:
         raise InputError(f"name must have at most {LONGEST} characters, got {len(title)}: give a shorter name=…")
     # Some file systems do not tell capitals apart.

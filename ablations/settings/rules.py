@@ -16,7 +16,7 @@ from ablations.settings.choices import choices_of, classes_of
 from ablations.settings.evaluation import LIKELIHOODS
 from ablations.settings.guiding import guidance_refusal, guiding_cell
 from ablations.settings.identity import from_outside
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins import origin_of
 from ablations.settings.registry import field_names
 from analysis.errors import InputError
 from diffusion_core.choices import chain_refusal, flow_refusal, level_refusal

@@ -13,7 +13,7 @@ import pytest
 
 import ablations
 from ablations.driver import pages
-from ablations.settings.plugins.packages import REGISTERED
+from ablations.settings.plugins import REGISTERED
 from analysis.errors import InputError
 from tests.ablations.conftest import TINY
 from tests.ablations.settings.outside import STEEP, module

@@ -22,9 +22,7 @@ from ablations.data.download import fetch
 from ablations.metrics.extractors.architectures import Architecture, DigitsCnn, Extractor, FashionCnn
 from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
-from ablations.settings.plugins.classes import imported
-from ablations.settings.plugins.origins import origin_of
-from ablations.settings.plugins.packages import unnamed
+from ablations.settings.plugins import imported, origin_of, unnamed
 
 HERE = Path(__file__).parent
 DOWNLOAD = "download"

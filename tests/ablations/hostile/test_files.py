@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
 
-from ablations.data.folder import Folder
 from ablations.engine.files import Damaged
 from ablations.engine.journal import Failure, Journal, Result
 from ablations.results.folder import read_grid_json
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.stages.training_loop import read_checkpoint
-from ablations.tracking.mlflow_client import TrackingError, guard
-from ablations.tracking.uris import refusal
 from analysis.errors import InputError
 from analysis.reading import read_results
 from tests.ablations.hostile.conftest import drawn
@@ -129,41 +123,3 @@ def test_results_are_read_or_refused(data, folder_of_results):
             read(folder)
         except InputError as error:
             in_one_line(error)
-
-
-@drawn(20)
-@given(data=st.data())
-def test_a_store_answers_or_says_that_it_does_not(data, store, tmp_path):
-    import mlflow
-
-    path = tmp_path / "mlflow.db"
-    path.write_bytes(data.draw(damaged(store.read_bytes())))
-    uri = f"sqlite:///{path}"
-    told = refusal(uri)
-    if not told:
-        try:
-            guard(uri, lambda: mlflow.MlflowClient(uri).search_experiments())
-        except TrackingError as error:
-            told = str(error)
-    in_one_line(told or "it answers")
-
-
-@drawn(30)
-@given(data=st.data())
-def test_a_folder_of_pictures_is_read_or_refused(data, tmp_path, monkeypatch):
-    monkeypatch.setenv("DIFFUSION_ABLATIONS_CACHE", str(tmp_path / "cache"))
-    root = tmp_path / "pictures"
-    shutil.rmtree(root, ignore_errors=True)
-    root.mkdir()
-    drawn_ = io.BytesIO()
-    Image.new("RGB", (9, 7), (10, 200, 30)).save(
-        drawn_, format=data.draw(st.sampled_from(["png", "jpeg", "bmp", "gif"]))
-    )
-    for i in range(data.draw(st.integers(0, 3))):
-        (root / f"{i}.{data.draw(st.sampled_from(['png', 'jpg', 'gif']))}").write_bytes(
-            data.draw(damaged(drawn_.getvalue()))
-        )
-    with pytest.raises(InputError) as error:
-        # Whole or not, so few make no data set.
-        Folder(root=str(root), size=8).load()
-    in_one_line(error.value)

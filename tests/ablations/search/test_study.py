@@ -86,7 +86,7 @@ def test_a_command_line_fixes_narrows_and_adds():
         "schedule.beta_1=1e-4",
         "schedule.beta_T=interval(0.01,0.05)",
         "training.batch=64,128",
-        "network.groups=int(interval(2,8))",
+        "network.groups=interval(2,8)",
         "training.warmup=range(0,101,50)",
         "training.learning_rate=tag(log,interval(1e-4,1e-2))",
         "horizon=50",
@@ -131,12 +131,12 @@ def test_the_identity_is_of_the_space_and_not_of_the_budget(tmp_path):
 WRONG = {
     "study=schedul": "no study called 'schedul'.*did you mean 'schedule'",
     "": "nothing is searched: give study=NAME, or a range",
-    "study=schedule trials=0": "trials must be at least 1, got 0",
-    "study=schedule study.sampler=tpee": "study.sampler: Input should be 'tpe', .* got 'tpee'",
-    "study=schedule study.pruner=mean": "study.pruner: Input should be 'none', 'median', .* got 'mean'",
+    "study=schedule trials=0": "trials must be greater than or equal to 1, got 0",
+    "study=schedule study.sampler=tpee": "study.sampler must be 'tpe', .* got 'tpee'",
+    "study=schedule study.pruner=mean": "study.pruner must be 'none', 'median', .* got 'mean'",
     "study=schedule study.objective=fd": "no study.objective called 'fd': there are .*did you mean 'fid'",
-    "study=pareto study.objective=nll,fid,mmd": "study.objective: List should have at most 2 items",
-    "study=schedule study.x=1": "no field of study called 'x'",
+    "study=pareto study.objective=nll,fid,mmd": "study.objective is wrong: List should have at most 2 items",
+    "study=schedule study.x=1": "no key of a search called 'study.x'",
     "study=schedule study.objective=fid": "bounds of trainings on their way: that needs study.objective=nll",
     "study=schedule study.pruner=wilcoxon": "compares at least 5 seeds, by one objective: give seeds=5",
     "study=schedule sampler.eta=interval(0,1)": "no field of sampler=ancestral called 'eta': there are skip, steps",
@@ -167,8 +167,8 @@ def test_a_wrong_call_is_one_line_and_exit_code_two(words, tmp_path, monkeypatch
 
 
 BAD_FILES = {
-    "sampler: Input should be .* got 'tpee'": {"sampler": "tpee"},
-    "objective: List should have at least 1 item": {"objective": []},
+    "sampler must be .* got 'tpee'": {"sampler": "tpee"},
+    "objective is wrong: List should have at least 1 item": {"objective": []},
     "no key of a study called 'trails': there are .*; did you mean 'trials'": {"trails": 3},
     "no key of a study called 'params': .*did you mean 'parameters'": {"params": {}},
     "no key of parameters.horizon called 'lo': .*did you mean 'low'": {"parameters": {"horizon": {"lo": 1}}},

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from ablations.settings import grammar
-from ablations.settings.plugins.packages import REGISTERED, offers
+from ablations.settings.plugins import REGISTERED, offers
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import fields, replace
 
 import pytest
@@ -25,19 +24,18 @@ SMALLER = 'guidance.guide=["network.width=16"]'
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("guidance.scale=-1", "scale must be 0 or more .1 is no guidance., or auto, got -1"),
+        ("guidance.scale=-1", "guidance.scale must be greater than or equal to 0 or 'auto', got -1"),
         ("guidance.scale=best", "guidance.scale must be a number or 'auto', got 'best'"),
         ("guidance.low=2 guidance.high=2", "high=2 is not above guidance.low=2, and nothing between"),
         ("guidance.high=0", "high=0 is not above guidance.low=0"),
-        ("guidance.low=-1", "low must be a noise level of 0 or more, got -1"),
-        ("guidance.rung=0", "rung must be 1, the average at half of the steps, to 30, got 0"),
-        ("guidance.rung=1000000000", "rung must be 1, .* to 30, got 1000000000"),
+        ("guidance.low=-1", "guidance.low must be greater than or equal to 0, got -1"),
+        ("guidance.rung=0", "guidance.rung must be greater than or equal to 1, got 0"),
         ("guidance.scales=[1]", "scales must be two numbers or more"),
         ("guidance.scales=[2,3]", "with 1 among them"),
         ("guidance.scales=[1,3,2]", "rising"),
         ("guidance.by=label", "guidance.by must be 'class', 'rung' or 'cell', got 'label'"),
-        ("guidance.by=cell", "lacks guidance.guide, the settings in which the guiding cell differs"),
-        (f"{SMALLER}", "are the settings of a guiding cell, and guidance.by=class has none: take guidance.by=cell"),
+        ("guidance.by=cell", "by=cell and guidance.guide, the settings in which the guiding cell differs, go"),
+        (f"{SMALLER}", "by=cell and guidance.guide, the settings in which the guiding cell differs, go"),
         ("guidance.weight=2", "no field of guidance called 'weight'"),
         ("guidance=class", "no guidance called 'class': there are default; did you mean 'conditioning=class'"),
     ],
@@ -46,16 +44,6 @@ def test_what_means_nothing_is_one_line(words, reason):
     with pytest.raises(InputError, match=reason) as error:
         cell_of(*over(POINTS, *words.split()))
     assert "\n" not in str(error.value)
-
-
-def test_numbers_that_are_none_are_refused():
-    for scale in (math.nan, math.inf):
-        with pytest.raises(ValueError, match="scale must be"):
-            Guidance(scale)
-    with pytest.raises(ValueError, match="low must be"):
-        Guidance(2.0, low=math.nan)
-    with pytest.raises(ValueError, match="by must be class, rung or cell, got none"):
-        Guidance(2.0, by="none")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib
 import linecache
+import os
+import re
+import subprocess
 import sys
 import textwrap
 import types
@@ -11,15 +14,16 @@ import types
 import pytest
 
 import ablations
+from ablations import run
 from ablations.grids.grid import make
-from ablations.settings import grammar
+from ablations.settings import grammar, plugins
 from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, described, parameters
 from ablations.settings.making import cell_of
-from ablations.settings.plugins import classes as plugins
-from ablations.settings.plugins.origins import origin_of
+from ablations.settings.plugins import complaints, offers, origin_of
 from analysis.errors import InputError
-from tests.ablations.settings.outside import STEEP, module
+from tests.ablations.settings.outside import STEEP, module, package
+from tests.ablations.settings.test_grammar import one_line_error
 
 
 def registered(site, text=STEEP, name="mine"):
@@ -49,14 +53,9 @@ def test_its_origin_is_in_the_identity_and_in_the_row(site):
     assert cell_of(parameters(cell), cell.seed) == cell
 
 
-def test_what_ships_has_no_origin():
-    assert not [key for key in parameters(make(parse_run([])).points[0].cell) if key.endswith("origin")]
-
-
 EDITS = {
     "its own code": ("return Knots(horizon, ENDS)", "return Knots(horizon, ENDS[:1] + (7.0,))", True),
     "a constant that it reads": ("(-10.0, 6.0)", "(-10.0, 6.5)", True),
-    "something beside it": ("ENDS = (-10.0, 6.0)", "ENDS = (-10.0, 6.0)\n    OTHER = 3", False),
 }
 
 
@@ -93,7 +92,7 @@ def test_a_name_that_ships_or_is_registered_already_is_refused(site):
     with pytest.raises(InputError, match=r"the class Linear would be schedule=linear, a name that is taken by one"):
         registered(site, STEEP.replace("class Steep", "class Linear") + "\n    Steep = Linear\n")
     registered(site, name="first")
-    with pytest.raises(InputError, match=r"schedule=steep is registered twice, by .*first.py: .* and .*second.py:"):
+    with pytest.raises(InputError, match=r"the class Steep is the second schedule=steep: the other is in .*first.py"):
         registered(site, name="second")
 
 
@@ -148,19 +147,6 @@ BLURRED = """
         def build(self, shape, channels_out):
             return Mlp().build(shape, channels_out + 1)
     """
-NOTHING = """
-    from dataclasses import dataclass
-
-    from ablations.data.base import DataSet
-
-
-    @dataclass(frozen=True)
-    class Steep(DataSet):
-        extractor = None
-
-        def read(self):
-            return None
-    """
 
 
 def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site):
@@ -169,37 +155,66 @@ def test_a_network_whose_output_has_another_shape_is_a_refusal_that_says_so(site
         make(parse_run(["network=steep", "data=mixture2d"]))
 
 
-LOST = """
-    import torch
-    from dataclasses import dataclass
-    from ablations.data.base import DataSet, image_data
-
-    @dataclass(frozen=True)
-    class Steep(DataSet):
-        extractor = None
-
-        def read(self):
-            {}
-    """
+SHIPS = "steep_package:Steep"
 
 
-@pytest.mark.parametrize(
-    ("body", "said"),
-    [
-        ("open('/nowhere/data.npy')", r"FileNotFoundError: .*'/nowhere/data.npy'; \w+\.py, line \d+"),
-        (
-            "return image_data({'train': torch.zeros(9, 1, 8, 8)}, {}, 17)",
-            r"ValueError: there must be .* are train; \w+\.py, line \d+",
-        ),
-    ],
-)
-def test_an_error_in_a_data_set_has_its_place(body, said, site):
-    registered(site, LOST.format(body))
-    with pytest.raises(InputError, match=rf"the data set Steep cannot be read \({said}"):
-        make(parse_run(["data=steep"])).points[0].cell.data.load()
+def offer(site, points, text=STEEP):
+    """Install a package that offers these."""
+    module(site / "steep_package", "__init__", text)
+    package(site, "steepness", "1.2", points)
+    offers.cache_clear()
+    grammar.use(None)
 
 
-def test_a_data_set_that_reads_nothing_is_one_line(site):
-    registered(site, NOTHING)
-    with pytest.raises(InputError, match=r"the data set Steep cannot be read \(.*read must give Data, got NoneType"):
-        make(parse_run(["data=steep"])).points[0].cell.data.load()
+def test_a_class_of_a_package_is_a_choice_like_any_other_and_so_are_files_beside_it(site):
+    offer(site, {"schedule.steep": SHIPS})
+    folder = site / "steep_package" / "configs"
+    (folder / "schedule").mkdir(parents=True)
+    (folder / "schedule" / "very_steep.yaml").write_text("# As steep as it gets\nname: steep\npower: 9.0\n")
+    assert grammar.options_of("schedule")["steep"] == "from the package steepness 1.2"
+    assert grammar.options_of("schedule")["very_steep"] == "As steep as it gets"
+    assert "steep_package" not in sys.modules
+    assert the_cell("schedule.power=2.0").schedule.power == 2.0
+    assert make(parse_run(["schedule=very_steep"])).points[0].cell.schedule.power == 9.0
+    assert parameters(the_cell())["schedule.origin"].startswith("steepness 1.2 ")
+    with pytest.raises(InputError, match=r"called 'pwer': there are power, shift, zero_terminal; did you mean"):
+        the_cell("schedule.pwer=2.0")
+    with pytest.raises(InputError, match=r"schedule.power must be a number"):
+        the_cell("schedule.power=much")
+
+
+@pytest.mark.parametrize("point", ["shedule.steep", "schedule.linear"])
+def test_an_offer_that_cannot_be_used_is_a_line_and_all_else_works(point, site):
+    offer(site, {point: SHIPS, "schedule.steep": SHIPS})
+    (line,) = complaints()
+    assert line.startswith(f"the package steepness 1.2 offers {point}, a name that ships, or of no such axis")
+    assert type(the_cell().schedule).__name__ == "Steep"
+    code = "import sys; from ablations.settings.exits import exit_code; from ablations import run; "
+    code += "sys.argv = ['run', '--help']; sys.exit(exit_code(run.main))"
+    environment = os.environ | {"PYTHONPATH": f"{site}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+    assert done.stderr == f"warning: {line}\n"
+
+
+BROKEN = {
+    "ends the process": ("import sys; sys.exit(3)", r"cannot be used \(SystemExit: 3\)"),
+    "cannot be made": (
+        STEEP + "\n        def __post_init__(self):\n            raise RuntimeError('says no')\n",
+        r"schedule=steep of steepness 1.2 \w{12} cannot be made \(RuntimeError: says no\)",
+    ),
+    "is not there": ("", r"cannot be used \(AttributeError: .*Steep"),
+    "is no class": ("Steep = 3", r"only a class can be registered, got 3"),
+    "is of no axis": ("class Steep: pass", r"the class Steep is no choice of any axis: derive it from one of"),
+    "is abstract": (STEEP.replace("def build", "def bild"), r"the class Steep is abstract: schedule=steep lacks build"),
+    "has another name": (
+        STEEP.replace("Steep(", "Flat(") + "\n    Steep = Flat\n",
+        r"offers schedule.steep, and its class is schedule.flat: name it so",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "line"), BROKEN.values(), ids=BROKEN)
+def test_a_class_that_is_none_is_one_line_when_it_is_asked_for(text, line, site, capsys, monkeypatch):
+    offer(site, {"schedule.steep": SHIPS}, text)
+    said = one_line_error(run.main, ["schedule=steep", "dry_run=true"], capsys, monkeypatch)
+    assert re.search(line, said), said
