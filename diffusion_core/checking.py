@@ -35,6 +35,8 @@ from diffusion_core.trainer import trained
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, Fitted, LearnedVariance
 
+__all__ = ["check"]
+
 AXES = (*(field.name for field in fields(Choices)), "sampler")
 SHAPES = ((2,), (1, 8, 8), (3, 16, 16), (1, 32, 32), (3, 64, 64))
 PLAN = Training(steps=3, batch=16, warmup=0, learning_rate=1e-3, ema=0.5)

@@ -203,9 +203,9 @@ ERRORS = {
         (SUITE + "grids/test_grid.py",),
     ),
     "labels_of_variances_swapped": Error(
-        "ablations/grids/labels.py",
-        '("variance", "beta"): "β",\n    ("variance", "beta_tilde"): "β̃"',
-        '("variance", "beta"): "β̃",\n    ("variance", "beta_tilde"): "β"',
+        "ablations/grids/crossing.py",
+        '"beta": "β", "beta_tilde": "β̃"',
+        '"beta": "β̃", "beta_tilde": "β"',
         (SUITE + "grids/test_grid.py",),
     ),
     "precision_for_recall": Error(
