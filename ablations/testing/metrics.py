@@ -46,9 +46,9 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     """AssertionError, in one line, at the first thing that is wrong with a metric, which is tried on `data_set`."""
     name = choice_name(metric)
     _check_declared(name, metric)
-    for tried in [SETS[kind] for kind in metric.of] if data_set is None else [data_set]:
-        kind = kind_of(tried.extractor)
-        _require(kind in metric.of, name, f"is of {' and '.join(metric.of)}, and {choice_name(tried)} is of {kind}")
+    for tried in [SETS[kind] for kind in metric.info.of] if data_set is None else [data_set]:
+        kind, info = kind_of(tried.extractor), metric.info
+        _require(kind in info.of, name, f"is of {' and '.join(info.of)}, and {choice_name(tried)} is of {kind}")
         yardstick, real, noise, labels = _tried(tried)
         value = _value(name, metric, yardstick, real, labels)
         second = _value(name, metric, yardstick, real, labels)
@@ -58,11 +58,11 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
         same = math.isclose(again, value, rel_tol=CLOSE, abs_tol=CLOSE)
         _require(same, name, f"scores a set in another order of its samples differently: {value:.6g}, then {again:.6g}")
         worse = _value(name, metric, yardstick, noise, labels)
-        better = {"min": value < worse, "max": value > worse, "none": True}[metric.direction]
+        better = {"min": value < worse, "max": value > worse, "none": True}[info.direction]
         _require(
             better,
             name,
-            f"has direction {metric.direction}, and scores real {kind} {value:.6g}, no better than noise, {worse:.6g}",
+            f"has direction {info.direction}, and scores real {kind} {value:.6g}, no better than noise, {worse:.6g}",
         )
 
 
@@ -72,22 +72,19 @@ def _check_declared(name: str, metric: Metric) -> None:
     _require(is_frozen(cls), name, "is no frozen dataclass")
     lacking = [field.name for field in dataclasses.fields(cls) if _has_no_default(field)]  # type: ignore[arg-type]
     _require(not lacking, name, f"has no default for {', '.join(lacking)}: text asks for a metric by its name alone")
-    for attribute in ("label", "direction"):
-        _require(hasattr(cls, attribute), name, f"does not say its {attribute}")
-    _require(_is_word(metric.label), name, f"has the label {metric.label!r}, which is no text")
-    _require_one_of(name, "direction", metric.direction, get_args(Direction))
-    _require_one_of(name, "part", metric.part, (None, *get_args(Part)))
+    info = metric.info
+    _require(_is_word(info.label), name, f"has the label {info.label!r}, which is no text")
+    _require_one_of(name, "direction", info.direction, get_args(Direction))
+    _require_one_of(name, "part", info.part, (None, *get_args(Part)))
     for attribute in ("unit", "decides"):
-        value = getattr(metric, attribute)
+        value = getattr(info, attribute)
         _require(value is None or _is_word(value), name, f"has {attribute} = {value!r}, which is neither None nor text")
-    digits = metric.digits
+    digits = info.digits
     whole = digits is None or (isinstance(digits, int) and not isinstance(digits, bool) and digits >= 0)
     _require(whole, name, f"has digits = {digits!r}, which is no number of decimals")
     kinds = set(get_args(Kind))
-    _require(bool(metric.of) and set(metric.of) <= kinds, name, f"is of {metric.of!r}: take some of {sorted(kinds)}")
-    _require(
-        not (metric.decides and metric.direction == "none"), name, f"decides {metric.decides}, and has no direction"
-    )
+    _require(bool(info.of) and set(info.of) <= kinds, name, f"is of {info.of!r}: take some of {sorted(kinds)}")
+    _require(not (info.decides and info.direction == "none"), name, f"decides {info.decides}, and has no direction")
     measured = {column.kind for column in MEASURED}
     _require(name not in measured, name, "has the name of a metric that stages measure: give the class another")
 

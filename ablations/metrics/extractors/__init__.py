@@ -26,7 +26,6 @@ from ablations.settings.plugins.classes import imported
 from ablations.settings.plugins.origins import origin_of
 from ablations.settings.plugins.packages import unnamed
 
-HERE = Path(__file__).parent
 DOWNLOAD = "download"
 """The value of `evaluation.weights` that fetches the weights."""
 
@@ -85,8 +84,8 @@ def identity(name: str, weights: Path | None = None) -> str:
     ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
     refuse before anything is trained.
     """
-    name_and_digest = f"{name}:{_weights(name, weights).digest}"
-    return " ".join([name_and_digest, *filter(None, [origin_of(architecture_of(name))])])
+    origin = origin_of(architecture_of(name))
+    return f"{name}:{_weights(name, weights).digest}" + (f" {origin}" if origin else "")
 
 
 def load(name: str, weights: Path | None = None) -> Extractor:
@@ -111,37 +110,29 @@ def _weights(name: str, weights: Path | None) -> _Weights:
         )
     if weights is None and not architecture().holder.state_dict():
         return _Weights(digest_of(b""), None, {}, architecture())
-    beside = Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
-    path = weights or beside / f"{name}.safetensors"
-    recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
-    content = _read(name, path)
-    digest = digest_of(content)
-    if recorded not in (None, digest):
-        raise ValueError(f"extractor {name}: {path} has digest {digest}, its JSON file records {recorded}")
-    with torch.device("meta"):
-        module = architecture()
+    path = weights or Path(inspect.getfile(architecture)).parent / f"{name}.safetensors"
     try:
+        recorded, accuracy = _record(path.with_suffix(".json")) if architecture.shipped else (None, None)
+        content = path.read_bytes()
+        if recorded not in (None, digest_of(content)):
+            raise ValueError(f"has digest {digest_of(content)}, its JSON file records {recorded}")
+        with torch.device("meta"):
+            module = architecture()
         state = parse(content, path)
         check_layout(state, module.holder, architecture.__name__)
+    except OSError as error:
+        raise ValueError(f"extractor {name}: cannot read {error.filename} ({error.strerror})") from error
     except ValueError as error:
         source = f" (expected: {architecture.source})" if architecture.source else ""
         raise ValueError(f"extractor {name}: {path} {error}{source}") from error
-    return _Weights(digest, accuracy, state, module)
+    return _Weights(digest_of(content), accuracy, state, module)
 
 
-def _read(name: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"extractor {name}: cannot read {path} ({error.strerror})") from error
-
-
-def _record(name: str, path: Path) -> tuple[str, float]:
+def _record(path: Path) -> tuple[str, float]:
     """Digest and held-out accuracy (validation and test are equally many images)."""
-    content = _read(name, path)
     try:
-        record = json.loads(content)
+        record = json.loads(path.read_bytes())
         accuracy = record["accuracy"]
         return str(record["digest"]), (float(accuracy["validation"]) + float(accuracy["test"])) / 2
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"extractor {name}: {path} is not its record (digest, accuracy): {error!r}") from error
+        raise ValueError(f"has a JSON file that is not its record (digest, accuracy): {error!r}") from error

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ablations.data.download import Published
+from ablations.data.download import PublishedFile
 from diffusion_core.precision import exact
 
 
@@ -37,7 +37,7 @@ class Architecture(nn.Module, ABC):
     standardised: ClassVar[bool] = True
     shipped: ClassVar[bool] = True
     source: ClassVar[str] = ""
-    published: ClassVar[Published | None] = None
+    published: ClassVar[PublishedFile | None] = None
 
     @property
     def holder(self) -> nn.Module:
@@ -51,16 +51,14 @@ class Architecture(nn.Module, ABC):
     @classmethod
     def check(cls, name: str, images: Tensor) -> None:
         """ValueError unless these are stored images that it takes; `name` is what it is called."""
-        fits = images.dtype == torch.uint8 and images.dim() == 4 and len(images) > 0
-        if fits:
-            _, channels, height, width = images.shape
-            fits = channels in cls.channels and (not cls.sides or (height == width and width in cls.sides))
-        if not fits or int(images.max()) >= cls.levels:
+        fits = images.dtype == torch.uint8 and images.dim() == 4 and len(images) > 0 and images.shape[1] in cls.channels
+        square = not cls.sides or (images.shape[-1] in cls.sides and images.shape[-1] == images.shape[-2])
+        if not fits or not square or int(images.max()) >= cls.levels:
             sides = " or ".join(f"{side}, {side}" for side in cls.sides) or "H, W"
+            most = f" up to {images.max()}" if images.numel() else ""
             raise ValueError(
                 f"extractor {name} takes uint8 images [N, {' or '.join(map(str, cls.channels))}, {sides}] of levels "
-                f"0..{cls.levels - 1}, got {images.dtype} {list(images.shape)}"
-                + (f" up to {images.max()}" if images.numel() else "")
+                f"0..{cls.levels - 1}, got {images.dtype} {list(images.shape)}{most}"
             )
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pytest
 import torch
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.registry import metric_of, names
 from ablations.metrics.sets import Judged
 from ablations.testing.metrics import check_metric
@@ -24,8 +24,7 @@ def test_a_metric_that_ships_passes(name):
 class Contrast(Metric):
     """Distance of the mean level of samples from that of real ones: what the wrong ones below are made of."""
 
-    label: ClassVar[Any] = "Contrast"
-    direction: ClassVar[Any] = "min"
+    info = MetricInfo("Contrast", "min")
 
     def compute(self, judged: Judged) -> float:
         return abs(float(judged.generated.stored.double().std() - judged.real.stored.double().std()))
@@ -40,7 +39,9 @@ class Asking(Contrast):
 
 def contrast(name: str, **declared: Any) -> Metric:
     """A contrast of this class's name that declares, or computes, something else."""
-    made: Metric = type(name, (Contrast,), {"__module__": __name__, **declared})()
+    said = {key: declared.pop(key) for key in {field.name for field in fields(MetricInfo)} & declared.keys()}
+    own = {"__module__": __name__, "info": replace(Contrast.info, **said), **declared}
+    made: Metric = type(name, (Contrast,), own)()
     return made
 
 
