@@ -70,9 +70,9 @@ class Arrow(Pictures):
                 split = split_of(key) if own == "train" and split_of(key) not in tables else own
                 # A class that is missing is −1, as on the hub.
                 class_ = (-1 if row[label] is None else int(row[label])) if label else None
-                name, content = f"image {number} of {own} in {self.path}", partial(_content, table, number, image)
+                name = f"image {number} of {own} in {self.path}"
                 if home.setdefault(key, split) == split:
-                    found.append(Picture(key, split, class_, name, content))
+                    found.append(Picture(key, split, class_, name, partial(_content, table, number, image)))
         return found
 
     def _columns(self, tables: dict[Split, Any]) -> tuple[str, str | None]:
@@ -82,23 +82,21 @@ class Arrow(Pictures):
         features = tables["train"].features
         if any(table.features != features for table in tables.values()):
             raise InputError(f"arrow: the splits in {self.path} have other columns each: save them with the same")
-        images = [name for name, kind in features.items() if isinstance(kind, Image)]
-        classes = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
-        whole = [name for name, kind in features.items() if isinstance(kind, Value) and "int" in kind.dtype]
-        image, label = self.image or images[0] if images else "", self.label
-        for what, given, columns, none in (
-            ("image", self.image, images, len(images) != 1),
-            ("label", label, classes + whole, False),
-        ):
-            if given not in columns and (given or none):
+        images, classes, numbers = (
+            [name for name, kind in features.items() if isinstance(kind, cls)] for cls in (Image, ClassLabel, Value)
+        )
+        whole = [name for name in numbers if "int" in features[name].dtype]
+        for what, named, fit in (("image", self.image, images), ("label", self.label, classes + whole)):
+            if named not in fit and (named or (what == "image" and len(fit) != 1)):
                 raise InputError(
-                    f"arrow: which column of {self.path} holds the {what}s, got data.{what}={given}: "
-                    + (f"name one of {', '.join(columns)} with data.{what}=COLUMN" if columns else "it has none")
+                    f"arrow: which column of {self.path} holds the {what}s, got data.{what}={named}: name one of "
+                    f"{', '.join(fit) or 'none that it has'} with data.{what}=COLUMN"
                 )
-        return image, label or (classes[0] if len(classes) == 1 else None)
+        return self.image or images[0], self.label or (classes[0] if len(classes) == 1 else None)
 
 
 def _content(table: Any, number: int, image: str) -> bytes:
+    """The file of an image, which is read anew: of many, all together may take more than the memory."""
     content: bytes = table[number][image]["bytes"]
     return content
 

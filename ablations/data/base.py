@@ -87,11 +87,11 @@ class Data:
         present = taught.union(*others)
         if not present:
             return "has no labels but −1, which says that there is none"
-        if min(present) < 0:
-            return f"has an example of class {min(present)}: classes are 0, 1, 2, …, and −1 says that there is none"
-        if len(taught) <= max(present):
-            classes = f"{len(taught)} classes of 0 to {max(present)}"
-            return f"has training examples of {classes} only: number the classes from 0, and give each an example"
+        if min(present) < 0 or len(taught) <= max(present):
+            return (
+                f"has classes of {min(present)} to {max(present)}, and training examples of {len(taught)} of them: "
+                "number the classes from 0, and give each an example (−1 says that there is none)"
+            )
         return None
 
     @cached_property

@@ -27,8 +27,6 @@ from diffusion_core.encodings import GreyLevels
 DEBIAN = "/usr/share/datasets/fashion-mnist"
 RAW = Path("FashionMNIST") / "raw"
 """The folder of torchvision's root that has the files."""
-HOME = "data"
-"""The root that they are fetched to where none of the user's own is named: Debian's is no place for others to write."""
 ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com"
 PUBLISHED = {
     "train-images-idx3-ubyte": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
@@ -104,25 +102,27 @@ class FashionMnist(Published):
 
     def _folder(self) -> Path | None:
         """The folder that has all files, gzipped or not; None where there is none."""
-        places = [Path(self.root).expanduser(), Path(self.root).expanduser() / RAW]
-        for folder in [*places, Path(HOME) / RAW] if self.download and self.root == DEBIAN else places:
+        root = Path(self.root).expanduser()
+        for folder in (root, root / RAW, self._home()):
             if all((folder / name).is_file() or (folder / f"{name}.gz").is_file() for name in PUBLISHED):
                 return folder
         return None
 
+    def _home(self) -> Path:
+        """The folder that files are fetched to: none of Debian's, which is no place for others to write."""
+        return (Path("data") if self.root == DEBIAN else Path(self.root).expanduser()) / RAW
+
     def _fetched(self) -> Path:
         """The folder that the files are fetched to, where that is asked for."""
-        root = Path(self.root).expanduser()
         if not self.download:
             raise InputError(
-                f"fashion_mnist is not in data.root={root}: data.download=true fetches it; or `apt install "
+                f"fashion_mnist is not in data.root={self.root}: data.download=true fetches it; or `apt install "
                 f"dataset-fashion-mnist` puts it into {DEBIAN}; or name torchvision's folder, the one that holds "
                 f"{RAW}, with data.root=PATH"
             )
-        folder = (Path(HOME) if self.root == DEBIAN else root) / RAW
         for file in self.published:
-            fetch(file, folder)
-        return folder
+            fetch(file, self._home())
+        return self._home()
 
 
 def padded(images: Tensor) -> Tensor:

@@ -70,7 +70,9 @@ class Pictures(DataSet):
 
     def decoded_once(self, root: Path, files: Iterable[Path], find: Callable[[], list[Picture]]) -> Data:
         """The data that `find` finds in files below `root`: mapped from the cache, decoded if it is not there."""
-        states = sorted(f"{file.relative_to(root)} {_state(file)}" for file in files)
+        # The second time tells when a file was last replaced, whatever the first was set to.
+        status = [(str(file.relative_to(root)), file.stat()) for file in sorted(files)]
+        states = [(name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for name, stat in status]
         key = f"{VERSION} {PIL.__version__} {self!r} {root.resolve()} {states}".encode(errors="surrogateescape")
         user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ablations"
         folder = Path(os.environ.get(CACHE) or user).expanduser()
@@ -155,12 +157,6 @@ def _parted(name: str, pictures: list[Picture]) -> dict[Split, list[Picture]]:
             "differ (about 10 % go into each of the last two, so take 150 or more)"
         )
     return {split: part if split == "train" else part[: min(counts[1:])] for split, part in parts.items()}
-
-
-def _state(file: Path) -> str:
-    """A file's size and times, of which the second tells when it was last replaced, whatever the first was set to."""
-    status = file.stat()
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _mapped(place: Path, known: dict[str, Any]) -> Data:

@@ -118,9 +118,8 @@ def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
     name, real = against(cell, split), real_split_of(cell, split)
-    extractor = extractor_of(cell)
-    if extractor is None:
-        return Yardstick(name, Examined(data.images[real], None, data.labels.get(real)), None, levels)
+    if (extractor := extractor_of(cell)) is None:
+        return Yardstick(name, _examined(data, real, None, torch.device("cpu")), None, levels)
     held_out = _examined(data, "test", extractor, device) if real == "train" else None
     return Yardstick(name, reference_of(cell.data, cell.evaluation.weights, real, device), held_out, levels)
 

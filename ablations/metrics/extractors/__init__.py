@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -35,16 +34,6 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "inception-v3-compat": InceptionV3Compat,
 }
 """Those that ship."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Weights:
-    """A file's tensors, which fit the module, itself without memory; what is recorded of them."""
-
-    digest: str
-    accuracy: float | None
-    state: dict[str, Tensor]
-    module: Architecture
 
 
 def digest_of(content: bytes) -> str:
@@ -85,7 +74,7 @@ def identity(name: str, weights: Path | None = None) -> str:
     refuse before anything is trained.
     """
     origin = origin_of(architecture_of(name))
-    return f"{name}:{_weights(name, weights).digest}" + (f" {origin}" if origin else "")
+    return f"{name}:{_weights(name, weights)[0].digest}" + (f" {origin}" if origin else "")
 
 
 def load(name: str, weights: Path | None = None) -> Extractor:
@@ -95,12 +84,14 @@ def load(name: str, weights: Path | None = None) -> Extractor:
     ValueError, in one line, if the name is unknown, a file is missing or damaged, or the weights are not the recorded
     ones.
     """
-    loaded = _weights(name, weights)
-    loaded.module.holder.load_state_dict(loaded.state, assign=True)
-    return Extractor(name, loaded.digest, loaded.accuracy, loaded.module.eval().requires_grad_(False))
+    extractor, state = _weights(name, weights)
+    extractor.module.holder.load_state_dict(state, assign=True)
+    extractor.module.eval().requires_grad_(False)
+    return extractor
 
 
-def _weights(name: str, weights: Path | None) -> _Weights:
+def _weights(name: str, weights: Path | None) -> tuple[Extractor, dict[str, Tensor]]:
+    """An extractor whose module has no memory yet, and the tensors that fill it."""
     architecture = architecture_of(name)
     if weights is None and not architecture.shipped:
         download = f"evaluation.weights={DOWNLOAD}, " if architecture.published else ""
@@ -109,7 +100,7 @@ def _weights(name: str, weights: Path | None) -> _Weights:
             f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
         )
     if weights is None and not architecture().holder.state_dict():
-        return _Weights(digest_of(b""), None, {}, architecture())
+        return Extractor(name, digest_of(b""), None, architecture()), {}
     path = weights or Path(inspect.getfile(architecture)).parent / f"{name}.safetensors"
     try:
         recorded, accuracy = _record(path.with_suffix(".json")) if architecture.shipped else (None, None)
@@ -125,7 +116,7 @@ def _weights(name: str, weights: Path | None) -> _Weights:
     except ValueError as error:
         source = f" (expected: {architecture.source})" if architecture.source else ""
         raise ValueError(f"extractor {name}: {path} {error}{source}") from error
-    return _Weights(digest_of(content), accuracy, state, module)
+    return Extractor(name, digest_of(content), accuracy, module), state
 
 
 def _record(path: Path) -> tuple[str, float]:
