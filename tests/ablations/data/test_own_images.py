@@ -204,17 +204,11 @@ def test_values_of_more_than_8_bits_are_refused_rather_than_clipped(content):
 
 
 def test_unreadable_files_are_named_in_one_line(tmp_path, cache):
-    files = pictures(tmp_path / "set")
+    pictures(tmp_path / "set")
     contents = [b"", b"GIF89a", b"no image at all", file_of(noise(1, 40, 40, 3, seed=0)[0], "jpeg")[:-600]]
-    taught = [path for path in files if split_of(hashlib.sha256(path.read_bytes()).hexdigest()) == "train"]
-    bad = {
-        path.with_name(f"bad {i}.jpg"): content for i, (path, content) in enumerate(zip(taught, contents, strict=False))
-    }
-    for path, content in bad.items():
-        path.write_bytes(content)
-        with pytest.raises(
-            InputError, match=r"folder: .*bad \d.jpg \(.* cannot be read: mend that, or take it away"
-        ) as caught:
+    for number, content in enumerate(contents):
+        (tmp_path / "set" / f"bad {number}.jpg").write_bytes(content)
+        with pytest.raises(InputError, match=r"folder: .*bad \d.jpg \(.* cannot be read: mend that") as caught:
             load(tmp_path / "set")
         assert "\n" not in str(caught.value)
     assert "and 1 more" in str(caught.value)
@@ -289,9 +283,7 @@ def test_another_picture_makes_another_set_though_its_size_and_time_are_the_same
         assert (one.read().digest != before) == changed
 
 
-def test_what_was_not_written_whole_is_decoded_anew_and_choices_are_kept_beside_each_other(
-    tmp_path, cache, monkeypatch
-):
+def test_what_was_not_written_whole_is_decoded_anew_and_choices_have_their_own(tmp_path, cache, monkeypatch):
     one = made("folder", tmp_path / "set")
     shapes = [choice.read().shape for choice in (one, replace(one, size=4), replace(one, mode="grey"))]
     assert shapes == [(3, 8, 8), (3, 4, 4), (1, 8, 8)]
