@@ -38,5 +38,5 @@ def test_every_metric_is_on_the_page():
     for name, line, data, direction, measured in rows("metrics"):
         metric = metric_of(name.strip("`"))
         assert inspect.getdoc(metric).startswith(line)
-        assert (data, direction) == (" and ".join(metric.of), metric.direction)
+        assert (data, direction) == (" and ".join(metric.info.of), metric.info.direction)
         assert (measured == "always measured") == (metric in DEFAULT)

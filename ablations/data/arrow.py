@@ -8,19 +8,13 @@ Nothing is fetched, and the loading scripts of data sets, which are programs, ar
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
-from torch import Tensor
-
-from ablations.data.base import SPLITS, Data, DataSet, Split
-from ablations.data.kept import Pictures, kept
-from ablations.data.pictures import UNREADABLE, Mode, check_size, shape_of, split_of, square
+from ablations.data.base import SPLITS, Data, Split
+from ablations.data.pictures import Mode, Picture, Pictures, split_of
 from analysis.errors import InputError
 
 NAMES: dict[Split, tuple[str, ...]] = {
@@ -31,17 +25,8 @@ NAMES: dict[Split, tuple[str, ...]] = {
 """The names that data sets give their splits."""
 
 
-class Example(NamedTuple):
-    """The SHA-256 of an image's file, in hex digits, the split and the row where it lies, and its class."""
-
-    key: str
-    own: Split
-    row: int
-    class_: int
-
-
 @dataclass(frozen=True)
-class Arrow(DataSet):
+class Arrow(Pictures):
     """The images of a saved data set, square and of `size` pixels as in `folder`, and their labels where it has some.
 
     The column `image` is, if it is not named, the only one of images; `label` the only one of classes, and with none or
@@ -57,43 +42,38 @@ class Arrow(DataSet):
     mode: Mode = "colour"
     mirrors: bool = field(default=False, compare=False, repr=False)
 
-    extractor: ClassVar[str | None] = "inception-v3-compat"
     where: ClassVar[tuple[str, ...]] = ("path", "image", "label", "mirrors")
 
-    def __post_init__(self) -> None:
-        check_size("arrow", self.size)
-
     def read(self) -> Data:
-        folder = _folder(self.path)
+        folder = Path(self.path).expanduser()
+        if not self.path or not folder.is_dir():
+            raise InputError(
+                f"arrow: data.path={self.path} is no folder: name the one that save_to_disk of `datasets` wrote, "
+                "data.path=FOLDER"
+            )
         files = [file for file in folder.rglob("*") if file.is_file()]
-        return kept(replace(self, path=""), folder, files, partial(self._listed, folder))
+        return self.decoded_once(folder, files, lambda: self._pictures(_tables(folder)))
 
-    def _listed(self, folder: Path) -> Pictures[Example]:
-        whole = _tables(self.path, folder)
-        image, label = self._columns(whole)
-        tables = {own: _undecoded(table, image, label) for own, table in whole.items()}
-        parts: dict[Split, list[Example]] = {split: [] for split in SPLITS}
+    def _pictures(self, tables: dict[Split, Any]) -> list[Picture]:
+        from datasets import Image
+
+        image, label = self._columns(tables)
+        found: list[Picture] = []
         home: dict[str, Split] = {}
-        for own in reversed(SPLITS):
-            for row, (content, class_) in enumerate(_rows(tables[own], image, label) if own in tables else ()):
-                key = hashlib.sha256(content).hexdigest()
+        for own in (split for split in reversed(SPLITS) if split in tables):
+            table = tables[own].select_columns([image, *filter(None, [label])])
+            table = table.cast_column(image, Image(decode=False))
+            for number, row in enumerate(table):
+                if not row[image] or row[image]["bytes"] is None:
+                    raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave it out")
+                key = hashlib.sha256(row[image]["bytes"]).hexdigest()
                 split = split_of(key) if own == "train" and split_of(key) not in tables else own
+                # A class that is missing is −1, as on the hub.
+                class_ = (-1 if row[label] is None else int(row[label])) if label else None
+                name = f"image {number} of {own} in {self.path}"
                 if home.setdefault(key, split) == split:
-                    parts[split].append(Example(key, own, row, class_))
-
-        def decode(example: Example) -> Tensor:
-            content = tables[example.own][example.row][image]["bytes"]
-            return self._picture(content, f"image {example.row} of {example.own} in {self.path}")
-
-        ordered = {split: sorted(part, key=attrgetter("key")) for split, part in parts.items()}
-        shape = shape_of(self.size, self.mode)
-        return Pictures(f"arrow: {self.path}", ordered, shape, decode, attrgetter("class_") if label else None)
-
-    def _picture(self, content: bytes, what: str) -> Tensor:
-        try:
-            return square(io.BytesIO(content), self.size, self.mode)
-        except UNREADABLE as error:
-            raise InputError(f"arrow: {what} cannot be read ({error}): mend it, or take it away") from error
+                    found.append(Picture(key, split, class_, name, partial(_content, table, number, image)))
+        return found
 
     def _columns(self, tables: dict[Split, Any]) -> tuple[str, str | None]:
         """The columns of images and of labels; InputError where they are not to be found."""
@@ -102,34 +82,26 @@ class Arrow(DataSet):
         features = tables["train"].features
         if any(table.features != features for table in tables.values()):
             raise InputError(f"arrow: the splits in {self.path} have other columns each: save them with the same")
-        images = [name for name, kind in features.items() if isinstance(kind, Image)]
-        classes = [name for name, kind in features.items() if isinstance(kind, ClassLabel)]
-        whole = [name for name, kind in features.items() if isinstance(kind, Value) and "int" in kind.dtype]
-        if self.image not in images and (self.image or len(images) != 1):
-            raise InputError(_which("images", "image", self.image, images, self.path))
-        if self.label and self.label not in classes + whole:
-            raise InputError(_which("labels", "label", self.label, classes + whole, self.path))
+        images, classes, numbers = (
+            [name for name, kind in features.items() if isinstance(kind, cls)] for cls in (Image, ClassLabel, Value)
+        )
+        whole = [name for name in numbers if "int" in features[name].dtype]
+        for what, named, fit in (("image", self.image, images), ("label", self.label, classes + whole)):
+            if named not in fit and (named or (what == "image" and len(fit) != 1)):
+                raise InputError(
+                    f"arrow: which column of {self.path} holds the {what}s, got data.{what}={named}: name one of "
+                    f"{', '.join(fit) or 'none that it has'} with data.{what}=COLUMN"
+                )
         return self.image or images[0], self.label or (classes[0] if len(classes) == 1 else None)
 
 
-def _which(what: str, field: str, given: str, columns: list[str], path: str) -> str:
-    """The line that asks for a column."""
-    got = f", got data.{field}={given}" if given else ""
-    advice = f"name one of {', '.join(columns)} with data.{field}=COLUMN" if columns else "it has none"
-    return f"arrow: which column of {path} holds the {what}{got}: {advice}"
+def _content(table: Any, number: int, image: str) -> bytes:
+    """The file of an image, which is read anew: of many, all together may take more than the memory."""
+    content: bytes = table[number][image]["bytes"]
+    return content
 
 
-def _folder(path: str) -> Path:
-    """The folder that a path names; InputError where it is none."""
-    if not path:
-        raise InputError("arrow needs the folder that save_to_disk of `datasets` wrote: data.path=FOLDER")
-    folder = Path(path).expanduser()
-    if not folder.is_dir():
-        raise InputError(f"arrow: data.path={path} is no folder: name the one that save_to_disk of `datasets` wrote")
-    return folder
-
-
-def _tables(path: str, folder: Path) -> dict[Split, Any]:
+def _tables(folder: Path) -> dict[Split, Any]:
     """The splits that a folder holds, as tables of `datasets`; InputError where it is no such folder."""
     try:
         import datasets
@@ -141,27 +113,11 @@ def _tables(path: str, folder: Path) -> dict[Split, Any]:
     except Exception as error:
         # A damaged folder fails in any way.
         reason = " ".join(str(error).split())
-        raise InputError(f"arrow: data.path={path} is no data set that save_to_disk wrote ({reason})") from error
-    if not isinstance(loaded, dict):
-        return {"train": loaded}
-    tables = {split: loaded[name] for split, names in NAMES.items() for name in names if name in loaded}
-    if "train" not in tables:
-        if len(loaded) != 1:
-            raise InputError(f"arrow: {path} has the splits {', '.join(loaded)}, and training needs one called train")
-        return {"train": next(iter(loaded.values()))}
-    return tables
-
-
-def _undecoded(table: Any, image: str, label: str | None) -> Any:
-    """The columns of images, as their files, and of labels."""
-    from datasets import Image
-
-    return table.select_columns([image, *([label] if label else [])]).cast_column(image, Image(decode=False))
-
-
-def _rows(table: Any, image: str, label: str | None) -> Iterator[tuple[bytes, int]]:
-    """The file of each image and its class, −1 where it has none, as on the hub; InputError where there is no file."""
-    for number, row in enumerate(table):
-        if row[image] is None or row[image]["bytes"] is None:
-            raise InputError(f"arrow: row {number} holds no image, at most the place of one: leave such rows out")
-        yield row[image]["bytes"], -1 if label is None or row[label] is None else int(row[label])
+        raise InputError(f"arrow: data.path={folder} is no data set that save_to_disk wrote ({reason})") from error
+    splits = loaded if isinstance(loaded, dict) else {"train": loaded}
+    tables = {split: splits[name] for split, names in NAMES.items() for name in names if name in splits}
+    if "train" in tables:
+        return tables
+    if len(splits) > 1:
+        raise InputError(f"arrow: {folder} has the splits {', '.join(splits)}, and training needs one called train")
+    return {"train": next(iter(splits.values()))}

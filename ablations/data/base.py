@@ -33,15 +33,8 @@ CODE_VALUES = CODE_BATCH * 3 * 32**2
 """Values that are looked at at once, where fewer examples have as many."""
 KEPT = 4
 """The number of sets that a process keeps in memory."""
-
 FEWEST = 5
 """Images that each split needs: with fewer, precision and recall have no third neighbour."""
-
-LABELLED = (
-    "digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a folder whose images all lie "
-    "in subfolders, two or more"
-)
-"""The sets that have labels, told to who asks for them elsewhere."""
 
 _LOADING = threading.RLock()
 
@@ -71,6 +64,11 @@ class Data:
         return _digest(part for split in SPLITS for part in pieces(self.images[split]))
 
     @cached_property
+    def labels_digest(self) -> str:
+        """12 hex digits of all splits' labels."""
+        return _digest(self.labels[split] for split in SPLITS)
+
+    @cached_property
     def classes(self) -> int:
         """K, the number of classes; 0 where there are no labels, or none that a model could be told."""
         return 0 if self.unlabelled else 1 + int(self.labels["train"].max())
@@ -79,19 +77,21 @@ class Data:
     def unlabelled(self) -> str | None:
         """The reason why a model cannot be told its labels, in words that follow a data set's name; None if it can."""
         if not self.labels:
-            return f"has no labels ({LABELLED})"
-        for split in SPLITS:
-            if actual := self._mislabelled(split):
-                return f"needs a label for each example, int64 [{len(self.images[split])}] in {split}: found {actual}"
-        present = {label for split in SPLITS for label in self.labels[split].tolist()} - {-1}
-        taught = present.intersection(self.labels["train"].tolist())
+            return (
+                "has no labels (digits, fashion_mnist, cifar10 and mixture2d have, arrow by data.label=COLUMN, and a "
+                "folder whose images all lie in subfolders, two or more)"
+            )
+        if wrong := next(filter(None, map(self._mislabelled, SPLITS)), None):
+            return f"has wrong labels: {wrong}"
+        taught, *others = (set(self.labels[split].tolist()) - {-1} for split in SPLITS)
+        present = taught.union(*others)
         if not present:
             return "has no labels but −1, which says that there is none"
-        if min(present) < 0:
-            return f"has an example of class {min(present)}: classes are 0, 1, 2, …, and −1 says that there is none"
-        if len(taught) <= max(present):
-            classes = f"{len(taught)} classes of 0 to {max(present)}"
-            return f"has training examples of {classes} only: number the classes from 0, and give each an example"
+        if min(present) < 0 or len(taught) <= max(present):
+            return (
+                f"has classes of {min(present)} to {max(present)}, and training examples of {len(taught)} of them: "
+                "number the classes from 0, and give each an example (−1 says that there is none)"
+            )
         return None
 
     @cached_property
@@ -100,27 +100,20 @@ class Data:
         if set(self.images) != set(SPLITS):
             return f"there must be the splits {', '.join(SPLITS)}, and there are {', '.join(self.images)}"
         shapes = {split: list(images.shape[1:]) for split, images in self.images.items()}
-        if len({tuple(shape) for shape in shapes.values()}) > 1:
+        if any(shape != shapes["train"] for shape in shapes.values()):
             return f"examples of all splits must have one shape, and they are {shapes}"
         for split, images in self.images.items():
             if wrong := _unstored(images, self.encoding):
                 return f"{wrong} in {split}"
-            if split in self.labels and (actual := self._mislabelled(split)):
-                return f"labels must be int64 [{len(images)}], one per example, and are {actual} in {split}"
-        return ""
+        return next(filter(None, (self._mislabelled(split) for split in SPLITS if split in self.labels)), "")
 
     def _mislabelled(self, split: Split) -> str:
-        """The labels that a split has where they are not one int64 per example, in words; "" where they are."""
-        labels = self.labels.get(split)
-        if labels is None:
-            return "none"
-        right = labels.dtype == torch.int64 and labels.shape == self.images[split].shape[:1]
-        return "" if right else f"{labels.dtype} {list(labels.shape)}"
-
-    @cached_property
-    def labels_digest(self) -> str:
-        """12 hex digits of all splits' labels."""
-        return _digest(self.labels[split] for split in SPLITS)
+        """The fault of a split's labels, in words; "" where there is one int64 for each example."""
+        labels, n = self.labels.get(split), len(self.images[split])
+        if labels is not None and labels.dtype == torch.int64 and labels.shape == (n,):
+            return ""
+        actual = "none" if labels is None else f"{labels.dtype} {list(labels.shape)}"
+        return f"labels must be int64 [{n}], one per example, and are {actual} in {split}"
 
     def remembering(self, **known: Any) -> Data:
         """The same, of which this is known and need not be worked out: `digest`, say."""
@@ -133,13 +126,10 @@ def _unstored(images: Tensor, encoding: Encoding) -> str:
     """The fault of a split's values, in words; "" for images of its levels, and for finite points."""
     if not isinstance(encoding, GreyLevels):
         return "" if bool(images.isfinite().all()) else "points must be finite, and some are not"
-    what = f"{images.dtype} {list(images.shape)}"
     if images.dtype != torch.uint8 or images.dim() != 4:
-        return f"images must be uint8 [N, C, H, W], and are {what}"
-    if encoding.levels > torch.iinfo(torch.uint8).max:
-        # Every value is a level, so that none is read: a set may be larger than the memory.
-        return ""
-    most = max((int(part.max()) for part in pieces(images)), default=0)
+        return f"images must be uint8 [N, C, H, W], and are {images.dtype} {list(images.shape)}"
+    # Of 256 levels no value is read: a set may be larger than the memory.
+    most = max((int(part.max()) for part in pieces(images)), default=0) if encoding.levels < 256 else 0
     return "" if most < encoding.levels else f"grey levels must lie in 0..{encoding.levels - 1}, and reach {most}"
 
 
@@ -186,13 +176,11 @@ def _loaded(choice: DataSet) -> Data:
         data = choice.read()
         if not isinstance(data, Data):
             raise TypeError(f"read must give Data, got {type(data).__name__}")
-        if unfit := data.unfit:
-            raise ValueError(unfit)
+        if data.unfit:
+            raise ValueError(data.unfit)
         return data
-    except InputError:
-        raise
     except Exception as error:
-        if type(choice).__module__.startswith(f"{__package__}."):
+        if isinstance(error, InputError) or type(choice).__module__.startswith(f"{__package__}."):
             raise
         # What a class from outside raises is told in one line, as every wrong choice is.
         reason = f"{type(error).__name__}: {error}{line_in(error, [type(choice)])}"
@@ -202,8 +190,8 @@ def _loaded(choice: DataSet) -> Data:
 def image_data(images: dict[Split, Tensor], labels: dict[Split, Tensor], levels: int) -> Data:
     """Images of so many grey levels, with their histogram codes; ValueError for what are no such images."""
     data = Data(images, labels, GreyLevels(levels))
-    if unfit := data.unfit:
-        raise ValueError(unfit)
+    if data.unfit:
+        raise ValueError(data.unfit)
     return replace(data, codes=histogram_codes(images["train"], images["test"], levels))
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from ablations.data.base import SPLITS, Data, DataSet, image_data
-from ablations.data.sources import digits
+from ablations.data.sources import samples
 
 
 @dataclass(frozen=True)
@@ -18,9 +19,8 @@ class Digits(DataSet):
     extractor: ClassVar[str | None] = "digits-cnn"
 
     def read(self) -> Data:
-        levels, classes = digits()
-        images = torch.tensor(levels, dtype=torch.uint8)[:, None]
-        labels = torch.tensor(classes, dtype=torch.int64)
+        table = torch.from_numpy(np.loadtxt(samples() / "data" / "digits.csv.gz", np.int64, delimiter=","))
+        images, labels = table[:, :-1].reshape(-1, 1, 8, 8).to(torch.uint8), table[:, -1]
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
         parts = dict(zip(SPLITS, torch.split(order, [897, 450, 450]), strict=True))
         return image_data(

@@ -11,14 +11,15 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from ablations.data.base import SPLITS, Data, DataSet, Split, image_data
-from ablations.data.sources import scikit_learn
+from ablations.data.sources import samples
 
 ROWS, COLUMNS, GAP = 6, 10, 8
 """8 pixels are a block of the photos' JPEG."""
-PHOTOS = 2
+PHOTOS = ("china.jpg", "flower.jpg")
 TILES: dict[Split, int] = {"train": 48, "validation": 6, "test": 6}
 """Tiles of each photo that belong to a split."""
 COUNTS: dict[Split, int] = {"train": 8_000, "validation": 1_000, "test": 1_000}
@@ -39,7 +40,7 @@ class Patches(DataSet):
             raise ValueError(f"patches needs a size of {SMALLEST} to {LARGEST} pixels, got {self.size}")
 
     def read(self) -> Data:
-        photos = [torch.from_numpy(np.array(photo)) for photo in scikit_learn().load_sample_images().images]
+        photos = [torch.from_numpy(np.array(Image.open(samples() / "images" / name))) for name in PHOTOS]
         height, width = photos[0].shape[:2]
         images = {
             split: torch.stack([photos[i][y : y + self.size, x : x + self.size].permute(2, 0, 1) for i, y, x in drawn])
@@ -52,7 +53,7 @@ def places(height: int, width: int, size: int) -> dict[Split, list[tuple[int, in
     """(photo, top, left) of every patch, drawn without repetition from the tiles of its split."""
     generator = torch.Generator().manual_seed(0)
     possible: dict[Split, list[Tensor]] = {split: [] for split in SPLITS}
-    for photo in range(PHOTOS):
+    for photo in range(len(PHOTOS)):
         order = torch.randperm(ROWS * COLUMNS, generator=generator)
         for split, tiles in zip(SPLITS, torch.split(order, [TILES[split] for split in SPLITS]), strict=True):
             possible[split] += [_inside(photo, tile, height // ROWS, width // COLUMNS, size) for tile in tiles.tolist()]

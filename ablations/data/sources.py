@@ -1,4 +1,4 @@
-"""Parts that sets share: scikit-learn's samples, and the splits of a set that is published as training and test images.
+"""Where shipped sets come from: scikit-learn's folder of samples, and sets published as training and test images.
 
     published training images ─▶ fixed permutation ─▶ validation pool | training pool     published test images
                                                         first n          first m               first n
@@ -9,74 +9,55 @@ splits have equally many images, because FID compares only at one n.
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ablations.data.base import FEWEST, Split
+from ablations.data.base import FEWEST, SPLITS, DataSet, Split
 from analysis.errors import InputError
+from diffusion_core.named import choice_name
 
 Labelled = tuple[Tensor, Tensor]
 """Images uint8 [N, …] and their classes int64 [N]."""
 
 
 def samples() -> Path:
-    """The folder of the data that scikit-learn ships: to import it takes a second, which every process that works would
-    spend."""
+    """The folder of the data that scikit-learn ships: to import it takes a second, which every process would spend."""
     spec = find_spec("sklearn")
-    places = list(spec.submodule_search_locations or []) if spec else []
-    return Path(places[0] if places else "") / "datasets"
+    assert spec is not None, "scikit-learn is installed with this package"
+    return Path(spec.origin or "").parent / "datasets"
 
 
-def digits() -> tuple[np.ndarray, np.ndarray]:
-    """scikit-learn's digits as levels 0..16 [1797, 8, 8] and their classes [1797], read from the file that it ships."""
-    file = samples() / "data" / "digits.csv.gz"
-    if not file.exists():
-        bunch = scikit_learn().load_digits()
-        return bunch.images, bunch.target
-    table = np.loadtxt(file, delimiter=",")
-    return table[:, :-1].reshape(-1, 8, 8), table[:, -1]
+class Published(DataSet):
+    """A set of which the first `train_images` and `held_out_images` of its pools are taken."""
 
+    root: str
+    train_images: int
+    held_out_images: int
 
-def scikit_learn() -> Any:
-    """The module `sklearn.datasets`."""
-    # joblib, which scikit-learn brings, else makes a semaphore that a stopped worker leaves behind, with a warning.
-    os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
-    import sklearn.datasets
+    where: ClassVar[tuple[str, ...]] = ("root",)
+    unread: ClassVar[tuple[str, ...]] = ("download",)
 
-    return sklearn.datasets
+    def __post_init__(self) -> None:
+        if min(self.train_images, self.held_out_images) < FEWEST:
+            raise ValueError(
+                f"{choice_name(self)} needs train_images and held_out_images of at least {FEWEST}, got "
+                f"{self.train_images} and {self.held_out_images}"
+            )
 
-
-def check_sizes(name: str, train_images: int, held_out_images: int) -> None:
-    """ValueError where a budget holds too few images."""
-    if min(train_images, held_out_images) < FEWEST:
-        raise ValueError(
-            f"{name} needs train_images and held_out_images of at least {FEWEST}, got {train_images} and "
-            f"{held_out_images}"
-        )
-
-
-def budgeted(
-    name: str, train: Labelled, test: Labelled, validation_pool: int, train_images: int, held_out_images: int
-) -> tuple[dict[Split, Tensor], dict[Split, Tensor]]:
-    """Images and labels per split, as many as asked for; InputError where there are not so many."""
-    order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(0))
-    validation, training = order[:validation_pool], order[validation_pool:]
-    for key, asked, most in (
-        ("train_images", train_images, len(training)),
-        ("held_out_images", held_out_images, min(validation_pool, len(test[0]))),
-    ):
-        if asked > most:
-            raise InputError(f"{name} has {most} images for data.{key}, got {asked}: ask for {most} or fewer")
-    chosen: dict[Split, tuple[Labelled, Tensor]] = {
-        "train": (train, training[:train_images]),
-        "validation": (train, validation[:held_out_images]),
-        "test": (test, torch.arange(held_out_images)),
-    }
-    images = {split: source[0][index] for split, (source, index) in chosen.items()}
-    return images, {split: source[1][index] for split, (source, index) in chosen.items()}
+    def split(self, train: Labelled, test: Labelled, one_in: int) -> tuple[dict[Split, Tensor], dict[Split, Tensor]]:
+        """Images and labels per split, where one in so many training images validates; InputError where there are not
+        as many as are asked for."""
+        order = torch.randperm(len(train[0]), generator=torch.Generator().manual_seed(0))
+        validation, training = torch.split(order, [pool := len(order) // one_in, len(order) - pool])
+        for key, most in (("train_images", len(training)), ("held_out_images", min(pool, len(test[0])))):
+            if (asked := getattr(self, key)) > most:
+                name = choice_name(self)
+                raise InputError(f"{name} has {most} images for data.{key}, got {asked}: ask for {most} or fewer")
+        taken = training[: self.train_images], validation[: self.held_out_images], torch.arange(self.held_out_images)
+        chosen = list(zip(SPLITS, (train, train, test), taken, strict=True))
+        images, labels = ({split: source[i][index] for split, source, index in chosen} for i in (0, 1))
+        return images, labels

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import re
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from ablations.engine.files import DIGEST, Damaged
@@ -19,26 +17,10 @@ from analysis.files import replace_file
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], **words: str) -> None:
     """Tensors, their digest and a few words about them, in a form that cannot run code."""
-    flat: dict[str, Tensor] = {}
-    held: set[int] = set()
-    for name, value in tensors.items():
-        plain = value.detach().cpu().contiguous()
-        # Layers may share a parameter, which the format does not know: it is written under each of its names.
-        flat[name] = plain.clone() if plain.untyped_storage().data_ptr() in held else plain
-        held.add(flat[name].untyped_storage().data_ptr())
-    metadata = {**words, DIGEST: _digest(flat, words)}
-
-    def save(temporary: Path) -> None:
-        try:
-            save_file(flat, temporary, metadata=metadata)
-        except SafetensorError as error:
-            # A full disk is the machine's refusal, which this library says in words of its own.
-            number = re.search(r"os error (\d+)", str(error))
-            if number is None:
-                raise
-            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
-
-    replace_file(path, save)
+    # Layers may share a parameter, which the format does not know: it is written under each of its names.
+    flat = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    content = save(flat, metadata={**words, DIGEST: _digest(flat, words)})
+    replace_file(path, lambda temporary: temporary.write_bytes(content))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -60,8 +42,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def _digest(tensors: dict[str, Tensor], words: dict[str, str]) -> str:
     """SHA-256 of words, and of tensors by name: of their types, shapes and bytes."""
     digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
-    for name in sorted(tensors):
-        value = tensors[name]
+    for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {list(value.shape)} ".encode())
         digest.update(value.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
-from ablations.metrics.sets import Examined, Judged, checked, chunks
+from ablations.metrics.metric import Metric, MetricInfo
+from ablations.metrics.sets import Examined, Judged, checked, chunks, distances
 
 NEIGHBOURS = 5
 
@@ -24,52 +24,31 @@ NEIGHBOURS = 5
 class DensityMetric(Metric):
     """Density of real samples where generated ones lie."""
 
-    label = "Density"
-    direction = "max"
-    digits = 2
-    least = 0.0
-    extracts = True
+    info = MetricInfo("Density", "max", digits=2, least=0.0, extracts=True)
 
     def compute(self, judged: Judged) -> float:
-        return float(judged.once(_met).mean()) * len(judged.real.stored) / (NEIGHBOURS * len(judged.generated.stored))
+        return float(judged.once(met).mean()) * len(judged.real.stored) / (NEIGHBOURS * len(judged.generated.stored))
 
 
 @dataclass(frozen=True)
 class CoverageMetric(Metric):
     """Share of real samples that generated ones come near to."""
 
-    label = "Coverage"
-    direction = "max"
-    digits = 2
-    counted = True
-    extracts = True
+    info = MetricInfo("Coverage", "max", digits=2, counted=True, extracts=True)
 
     def compute(self, judged: Judged) -> float:
-        return float((judged.once(_met) > 0).double().mean())
+        return float((judged.once(met) > 0).double().mean())
 
 
-def _met(judged: Judged) -> Tensor:
-    return met(judged.generated.features, judged.real.features, judged.real.once(_radii))
-
-
-def _radii(real: Examined) -> Tensor:
-    return radii(real.features)
-
-
-def radii(real: Tensor) -> Tensor:
-    """The distance from each real sample [M, d] to its k-th neighbour, [M]."""
-    real = checked(real, "density and coverage", at_least=NEIGHBOURS + 1)
+def radii(real: Examined) -> Tensor:
+    """The distance from each real sample to its k-th neighbour, [M]."""
+    y = checked(real.features, "density and coverage", at_least=NEIGHBOURS + 1)
     # The nearest to a sample is itself.
-    return torch.cat([_distances(part, real).kthvalue(NEIGHBOURS + 1, 1).values for part in chunks(real)])
+    return torch.cat([distances(part, y).kthvalue(NEIGHBOURS + 1, 1).values for part in chunks(y)])
 
 
-def met(generated: Tensor, real: Tensor, reach: Tensor) -> Tensor:
-    """The number of generated samples [N, d] in the ball of each real one [M, d], float64 [M]."""
-    generated = checked(generated, "density and coverage", at_least=1)
-    real = checked(real, "density and coverage", at_least=NEIGHBOURS + 1)
-    counts = [(_distances(part, real) <= reach).sum(0) for part in chunks(generated)]
-    return torch.stack(counts).sum(0).double()
-
-
-def _distances(x: Tensor, y: Tensor) -> Tensor:
-    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")
+def met(judged: Judged) -> Tensor:
+    """The number of generated samples in the ball of each real one, float64 [M]."""
+    reach, y = judged.real.once(radii), judged.real.features
+    x = checked(judged.generated.features, "density and coverage", at_least=1)
+    return torch.stack([(distances(part, y) <= reach).sum(0) for part in chunks(x)]).sum(0).double()

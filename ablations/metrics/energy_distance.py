@@ -5,23 +5,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
-from ablations.metrics.sets import Examined, Judged, checked, chunks
+from ablations.metrics.metric import Metric, MetricInfo
+from ablations.metrics.sets import Examined, Judged, checked, chunks, distances
 
 
 @dataclass(frozen=True)
 class EnergyDistance(Metric):
     """Energy distance of generated and held-out points."""
 
-    label = "Energy distance"
-    direction = "min"
-    digits = 4
-    decides = "samples"
-    least = 0.0
-    of = ("points",)
+    info = MetricInfo("Energy distance", "min", digits=4, decides="samples", least=0.0, of=("points",))
 
     def compute(self, judged: Judged) -> float:
         return energy_distance(judged.generated.stored, judged.real.stored, judged.real.once(_within))
@@ -44,7 +38,4 @@ def _within(real: Examined) -> float:
 
 
 def _mean_distance(x: Tensor, y: Tensor) -> float:
-    # The matrix product loses half the digits of small distances.
-    mode = "donot_use_mm_for_euclid_dist"
-    total = math.fsum(float(torch.cdist(part, y, compute_mode=mode).sum()) for part in chunks(x))
-    return total / (len(x) * len(y))
+    return math.fsum(float(distances(part, y).sum()) for part in chunks(x)) / (len(x) * len(y))

@@ -7,7 +7,7 @@ says so.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
@@ -16,33 +16,60 @@ import torch
 from torch import Tensor
 
 from ablations.metrics.extractors import architecture_of
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import Examined, Judged, checked
 
 Statistics = dict[str, npt.NDArray[np.float64]]
 
+PARTS = (1, 2)  # numbers of parts that a set is cut into
+SEED = 2020
 
-class _Frechet(Metric):
-    """A Fréchet distance of features, taken at one n."""
-
-    direction = "min"
-    digits = 1
-    scale = "log"
-    relevant = 0.05
-    least = 0.0
-    of = ("images",)
-    extracts = True
+_FRECHET = MetricInfo("FID", "min", digits=1, scale="log", relevant=0.05, least=0.0, of=("images",), extracts=True)
 
 
 @dataclass(frozen=True)
-class Fid(_Frechet):
+class Fid(Metric):
     """Fréchet distance of the features of generated and of real images."""
 
-    label = "FID"
-    decides = "samples"
+    info = replace(_FRECHET, decides="samples")
 
     def compute(self, judged: Judged) -> float:
         return fid(judged.generated.once(statistics_of), judged.real.once(statistics_of))
+
+
+@dataclass(frozen=True)
+class FidHeldOut(Metric):
+    """Fréchet distance of the features of generated and of held-out images.
+
+    FID is taken against the training images, where there are most of them, and so is small for copies; of a model that
+    copies these this one is no better than of one that does not. It has fewer real images and more bias (O(1/n)); cells
+    compare in it, and its level says little. `evaluation.reference=test` holds all metrics against held-out images.
+    """
+
+    info = replace(_FRECHET, label="FID, held-out", compares=False, reads_held_out=True, has_floor=False)
+
+    def compute(self, judged: Judged) -> float:
+        return fid(judged.generated.once(statistics_of), judged.beside.once(statistics_of))
+
+
+@dataclass(frozen=True)
+class FidInfinity(Metric):
+    """Fréchet distance of the features of infinitely many generated images, by extrapolation, and of real ones.
+
+        E FID_n = FID_∞ + b/n + O(1/n²),     FID_∞ ≈ the intercept of least squares in 1/n
+                                             (Chong & Forsyth 2020, arXiv:1911.07023)
+
+    n is a whole set, and n/2 its halves, whose mean is taken: each image is read at both, so that the intercept varies
+    no more than FID_n, or √2 as much where generated images are nearly as real ones. More parts would vary no less, and
+    small ones would add a bias of order 1/n², some of which is left at the fewest images that it takes. The real images
+    are given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
+    """
+
+    info = MetricInfo("FID∞", "min", digits=1, of=("images",), extracts=True)
+
+    def compute(self, judged: Judged) -> float:
+        features = judged.generated.features
+        return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))
 
 
 def statistics_of(examined: Examined) -> Statistics:
@@ -66,73 +93,10 @@ def fid(generated: Statistics, real: Statistics) -> float:
     return max(0.0, float(fid_statistics_to_metric(generated, real, verbose=False)[KEY_METRIC_FID]))
 
 
-def cautions(extractor: str, n: int) -> list[str]:
-    """Cautions for a reader of FID by this extractor, beside n, the number of images that it was taken on."""
-    width = architecture_of(extractor).width
-    if n > width:
-        return []
-    return [
-        f"FID compares {width} features on n = {n} images, no more than there are features: its covariances have no "
-        "full rank, and most of it is bias that real images show too. Judge by the distance to the floor, and by KID."
-    ]
-
-
-@dataclass(frozen=True)
-class FidHeldOut(_Frechet):
-    """Fréchet distance of the features of generated and of held-out images.
-
-    FID is taken against the training images, where there are most of them, and so is small for copies; of a model that
-    copies these this one is no better than of one that does not. It has fewer real images and more bias (O(1/n)); cells
-    compare in it, and its level says little. `evaluation.reference=test` holds all metrics against held-out images.
-    """
-
-    label = "FID, held-out"
-    compares = False
-    reads_held_out = True
-    has_floor = False
-
-    def compute(self, judged: Judged) -> float:
-        assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
-        return fid(judged.generated.once(statistics_of), judged.held_out.once(statistics_of))
-
-
-PARTS = (1, 2)  # numbers of parts that a set is cut into
-SEED = 2020
-
-
-@dataclass(frozen=True)
-class FidInfinity(Metric):
-    """Fréchet distance of the features of infinitely many generated images, by extrapolation, and of real ones.
-
-        E FID_n = FID_∞ + b/n + O(1/n²),     FID_∞ ≈ the intercept of least squares in 1/n
-                                             (Chong & Forsyth 2020, arXiv:1911.07023)
-
-    n is a whole set, and n/2 its halves, whose mean is taken: each image is read at both, so that the intercept varies
-    no more than FID_n, or √2 as much where generated images are nearly as real ones. More parts would vary no less, and
-    small ones would add a bias of order 1/n², some of which is left at the fewest images that it takes. The real images
-    are given: their own number is in it as in FID. It may come out below 0, and its error is what sets differ by.
-    """
-
-    label = "FID∞"
-    direction = "min"
-    digits = 1
-    of = ("images",)
-    extracts = True
-
-    def compute(self, judged: Judged) -> float:
-        features = judged.generated.features
-        return fid_infinity(features[shuffled(judged.generated.stored)], judged.real.once(statistics_of))
-
-
-def fewest(width: int) -> int:
-    """The fewest images each of whose parts is more than so many features."""
-    return max(PARTS) * (width + 1)
-
-
 def fid_infinity(feature: Tensor, real: Statistics) -> float:
     """The intercept for features [N, d] in an order by chance; ValueError unless each part has more than d."""
     n, width = feature.shape
-    if n < (least := fewest(width)):
+    if n < (least := max(PARTS) * (width + 1)):
         raise ValueError(
             f"fid_infinity needs sets of at least {least} images, whose halves are more than the {width} features, "
             f"got {n}: take evaluation.n={least} or more"
@@ -146,3 +110,14 @@ def shuffled(stored: Tensor) -> Tensor:
     rows = stored.flatten(1).cpu().numpy()
     order = torch.tensor(sorted(range(len(rows)), key=lambda i: rows[i].tobytes()))
     return order[torch.randperm(len(rows), generator=torch.Generator().manual_seed(SEED))]
+
+
+def cautions(extractor: str, n: int) -> list[str]:
+    """Cautions for a reader of FID by this extractor, beside n, the number of images that it was taken on."""
+    width = architecture_of(extractor).width
+    if n > width:
+        return []
+    return [
+        f"FID compares {width} features on n = {n} images, no more than there are features: its covariances have no "
+        "full rank, and most of it is bias that real images show too. Judge by the distance to the floor, and by KID."
+    ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import Judged, checked
 
 
@@ -14,13 +14,7 @@ from ablations.metrics.sets import Judged, checked
 class Is(Metric):
     """Inception score of generated images by themselves: sure of each image's class, and of all classes."""
 
-    label = "IS"
-    direction = "max"
-    digits = 2
-    least = 1.0
-    of = ("images",)
-    extracts = True
-    compares = False
+    info = MetricInfo("IS", "max", digits=2, least=1.0, of=("images",), extracts=True, compares=False)
 
     def compute(self, judged: Judged) -> float:
         return inception_score(judged.generated.logits)

@@ -26,7 +26,7 @@ from ablations.settings.evaluation import SHORT, HeldOut, against_test
 from ablations.settings.plugins import origin_of
 from analysis.schema import SET_SPREAD
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.named import choice_name, line_in
+from diffusion_core.named import line_in
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +37,11 @@ class Yardstick:
     real: Examined
     held_out: Examined | None
     levels: int | None
+
+    @property
+    def extractor(self) -> str | None:
+        """The name of the extractor; None for points."""
+        return self.real.extractor.name if self.real.extractor else None
 
     def judged(self, stored: Tensor, labels: Tensor | None = None) -> Judged:
         """A generated set as metrics see it."""
@@ -55,8 +60,6 @@ class Yardstick:
         From two sets on, and of the metrics that `spread` names, there is also the standard deviation between them:
         the noise of sampling alone, not that between trainings.
         """
-        if not sets:
-            raise ValueError("samples are judged by sets, got none")
         values_of: dict[Metric, list[float]] = {metric: [] for metric in metrics}
         owned: Sequence[Tensor | None] = labels or [None] * len(sets)
         for stored, own in zip(sets, owned, strict=True):
@@ -64,11 +67,10 @@ class Yardstick:
             judged = self.judged(stored, own)
             for metric, values in values_of.items():
                 values.append(_number(metric, judged))
-        extractor = self.real.extractor.name if self.real.extractor else None
         means: dict[str, float] = {}
         deviations: dict[str, float] = {}
         for metric, values in values_of.items():
-            name = metric.column(self.against, extractor).name
+            name = metric.column(self.against, self.extractor).name
             means[name] = statistics.fmean(values)
             if len(values) > 1 and spread(metric) and all(map(math.isfinite, values)):
                 deviations[f"{name}{SET_SPREAD}"] = statistics.stdev(values)
@@ -82,21 +84,18 @@ class Yardstick:
 
     def default_scores(self, sets: Sequence[Tensor]) -> dict[str, float]:
         """The scores that every generated set gets, with the deviation of those that give a verdict."""
-        kind = kind_of(self.real.extractor.name if self.real.extractor else None)
-        metrics = [m for m in DEFAULT if kind in m.of and (self.held_out is not None or not m.reads_held_out)]
-        return self.scores(metrics, sets, spread=lambda metric: metric.decides is not None)
+        fit = [metric for metric in DEFAULT if kind_of(self.extractor) in metric.info.of]
+        metrics = [metric for metric in fit if self.held_out is not None or not metric.info.reads_held_out]
+        return self.scores(metrics, sets, spread=lambda metric: metric.info.decides is not None)
 
 
 def _number(metric: Metric, judged: Judged) -> float:
     try:
-        value = metric.compute(judged)
+        return float(metric.compute(judged))
     except Exception as error:
         if origin_of(type(metric)):
             error.add_note(line_in(error, [type(metric)]).lstrip("; "))
         raise
-    if not isinstance(value, (int, float)):
-        raise TypeError(f"compute of the metric {choice_name(metric)} must return a number, got {type(value).__name__}")
-    return float(value)
 
 
 def real_split_of(cell: Cell, split: HeldOut) -> Split:
@@ -118,13 +117,11 @@ def set_size(cell: Cell, split: HeldOut, data: Data) -> int:
 def yardstick_of(cell: Cell, split: HeldOut, data: Data, device: torch.device) -> Yardstick:
     """The yardstick that a cell's generated sets are held against at a split."""
     levels = data.encoding.levels if isinstance(data.encoding, GreyLevels) else None
-    name, real_split = against(cell, split), real_split_of(cell, split)
-    extractor = extractor_of(cell)
-    if extractor is None:
-        return Yardstick(name, Examined(data.images[real_split], None, data.labels.get(real_split)), None, levels)
-    real = reference_of(cell.data, cell.evaluation.weights, real_split, device)
-    held_out = _examined(data, "test", extractor, device) if real_split == "train" else None
-    return Yardstick(name, real, held_out, levels)
+    name, real = against(cell, split), real_split_of(cell, split)
+    if (extractor := extractor_of(cell)) is None:
+        return Yardstick(name, _examined(data, real, None, torch.device("cpu")), None, levels)
+    held_out = _examined(data, "test", extractor, device) if real == "train" else None
+    return Yardstick(name, reference_of(cell.data, cell.evaluation.weights, real, device), held_out, levels)
 
 
 def extractor_identity(cell: Cell) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import Judged, checked
 
 SUBSETS, SUBSET_SIZE = 20, 1000
@@ -22,11 +22,7 @@ SEED = 2020
 class Kid(Metric):
     """Kernel distance of the features of generated and of real images, by a cubic kernel."""
 
-    label = "KID"
-    direction = "min"
-    digits = 3
-    of = ("images",)
-    extracts = True
+    info = MetricInfo("KID", "min", digits=3, of=("images",), extracts=True)
 
     def compute(self, judged: Judged) -> float:
         extractor = judged.real.extractor
@@ -41,23 +37,21 @@ def kid(generated: Tensor, real: Tensor, *, standardised: bool = True) -> float:
 
     The mean over fixed draws of subsets of equal size: all of the smaller set, where it has no more than 1000.
     """
+    from torch_fidelity.metric_kid import mmd2
+
     generated, real = checked(generated, "KID", at_least=2), checked(real, "KID", at_least=2)
     if standardised:
         mean, std = real.mean(0), real.std(0)
         std = torch.where(std > 0, std, torch.ones_like(std))
         generated, real = (generated - mean) / std, (real - mean) / std
     size = min(len(generated), len(real), SUBSET_SIZE)
-    drawn = np.random.RandomState(SEED)
-    pairs = [(_subset(generated, size, drawn), _subset(real, size, drawn)) for _ in range(SUBSETS)]
-    return float(np.mean([_distance(x, y) for x, y in pairs]))
+    drawn, values = np.random.RandomState(SEED), []
+    for _ in range(SUBSETS):
+        x, y = (part[drawn.choice(len(part), size, replace=False)] for part in (generated, real))
+        # The kernel is torch's: torch-fidelity's takes ten times as long to cube a number.
+        values.append(float(mmd2(*(_kernel(a, b) for a, b in ((x, x), (x, y), (y, y))))))
+    return float(np.mean(values))
 
 
-def _subset(features: Tensor, size: int, drawn: np.random.RandomState) -> Tensor:
-    return features[drawn.choice(len(features), size, replace=False)]
-
-
-def _distance(x: Tensor, y: Tensor) -> float:
-    """The unbiased estimate. The kernel is torch's: torch-fidelity's takes ten times as long to cube a number."""
-    from torch_fidelity.metric_kid import mmd2
-
-    return float(mmd2(*(((a @ b.T) / a.shape[1] + 1).pow_(3).cpu().numpy() for a, b in ((x, x), (x, y), (y, y)))))
+def _kernel(x: Tensor, y: Tensor) -> np.ndarray:
+    return ((x @ y.T) / x.shape[1] + 1).pow_(3).cpu().numpy()

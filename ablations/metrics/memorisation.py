@@ -3,37 +3,48 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import Judged, chunks
 
 MEMORISED = 0.05
-
-
-class _Rate(Metric):
-    """A memorisation rate."""
-
-    unit = "share"
-    direction = "none"
-    digits = 2
-    counted = True
-    of = ("images",)
-    reads_held_out = True
+FEWEST = math.ceil(1 / MEMORISED)
+"""Held-out images that a class needs: 5 % of fewer would be less than one."""
 
 
 @dataclass(frozen=True)
-class Memorisation(_Rate):
+class Memorisation(Metric):
     """Memorisation rate of generated images: near 5 % for a model that is no copier."""
 
-    label = "Memorisation rate"
+    info = MetricInfo("Memorisation rate", "none", "share", digits=2, counted=True, of=("images",), reads_held_out=True)
 
     def compute(self, judged: Judged) -> float:
-        assert judged.held_out is not None, "a metric that reads held-out images is asked where there are some"
-        return memorisation_rate(judged.generated.stored, judged.real.stored, judged.held_out.stored)
+        return memorisation_rate(judged.generated.stored, judged.real.stored, judged.beside.stored)
+
+
+@dataclass(frozen=True)
+class ClassMemorisation(Metric):
+    """Memorisation rate within classes, over those with 20 held-out images or more; of samples that have labels.
+
+        Σ_c n_c r_c / Σ_c n_c    n_c generated images of class c, of which r_c is the rate: training, held-out and
+                                 generated images are those of the class alone
+
+    A copy of an image of another class is no copy here. A model that copies nothing scores about ⌈N/20⌉/(N + 1) with N
+    held-out images in a class: 5 % of thousands, 6.5 % of 45.
+    """
+
+    info = replace(Memorisation.info, label="Memorisation rate within classes", reads_labels=True)
+
+    def compute(self, judged: Judged) -> float:
+        rates = judged.once(_rates)
+        return sum(count * rate for count, rate in rates.values()) / sum(count for count, _ in rates.values())
+
+    def by_class(self, judged: Judged) -> dict[int, float]:
+        return {label: rate for label, (_, rate) in judged.once(_rates).items()}
 
 
 def nearest_distance(images: Tensor, training: Tensor) -> Tensor:
@@ -65,41 +76,13 @@ def memorisation_rate(generated: Tensor, training: Tensor, heldout: Tensor) -> f
     return float(torch.where(drawn == threshold, part, (drawn < threshold).double()).mean())
 
 
-FEWEST = math.ceil(1 / MEMORISED)  # held-out images that a class needs
-
-
-@dataclass(frozen=True)
-class ClassMemorisation(_Rate):
-    """Memorisation rate within classes, over those with 20 held-out images or more; of samples that have labels.
-
-        Σ_c n_c r_c / Σ_c n_c    n_c generated images of class c, of which r_c is the rate: training, held-out and
-                                 generated images are those of the class alone
-
-    A copy of an image of another class is no copy here. A model that copies nothing scores about ⌈N/20⌉/(N + 1) with N
-    held-out images in a class: 5 % of thousands, 6.5 % of 45. Of a class with fewer than 20 nothing is said: 5 % of
-    them would be less than one.
-    """
-
-    label = "Memorisation rate within classes"
-    reads_labels = True
-
-    def compute(self, judged: Judged) -> float:
-        rates = judged.once(_rates)
-        return sum(count * rate for count, rate in rates.values()) / sum(count for count, _ in rates.values())
-
-    def by_class(self, judged: Judged) -> dict[int, float]:
-        return {label: rate for label, (_, rate) in judged.once(_rates).items()}
-
-
 def _rates(judged: Judged) -> dict[int, tuple[int, float]]:
     """The number of generated images and their rate, of each class that has a rate; ValueError where none has."""
-    held_out, labels = judged.held_out, judged.generated.labels
-    assert held_out is not None, "a metric that reads held-out images is asked where there are some"
-    if labels is None:
+    if judged.generated.labels is None:
         raise ValueError("class_memorisation reads labels, and these samples have none: take conditioning=class")
     rates, most = {}, 0
-    for label in sorted(set(labels.tolist()) - {-1}):
-        generated, training, held = (side.of_class(label) for side in (judged.generated, judged.real, held_out))
+    for label in sorted(set(judged.generated.labels.tolist()) - {-1}):
+        generated, training, held = (side.of_class(label) for side in (judged.generated, judged.real, judged.beside))
         most = max(most, len(held))
         if len(training) and len(held) >= FEWEST:
             rates[label] = len(generated), memorisation_rate(generated, training, held)

@@ -10,11 +10,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
-from ablations.metrics.sets import Examined, Judged, checked, chunks
+from ablations.metrics.metric import Metric, MetricInfo
+from ablations.metrics.sets import Judged, checked, chunks, distances
 
 
 @dataclass(frozen=True)
@@ -23,24 +22,16 @@ class Mmd(Metric):
 
     width: float = 1.0
 
-    label = "MMD²"
-    direction = "min"
-    digits = 4
-    decides = "samples"
-    extracts = True
+    info = MetricInfo("MMD²", "min", digits=4, decides="samples", extracts=True)
 
     def __post_init__(self) -> None:
         if not self.width > 0:
             raise ValueError(f"mmd.width must be above 0, got {self.width:g}")
 
     def compute(self, judged: Judged) -> float:
-        sigma = self.width * judged.real.once(_deviation)
-        return mmd(judged.generated.features, judged.real.features, sigma)
-
-
-def _deviation(real: Examined) -> float:
-    """√tr Σ of a set's features."""
-    return math.sqrt(float(checked(real.features, "MMD", at_least=2).var(0).sum()))
+        real = judged.real.features
+        deviation = math.sqrt(float(checked(real, "MMD", at_least=2).var(0).sum()))
+        return mmd(judged.generated.features, real, self.width * deviation)
 
 
 def mmd(x: Tensor, y: Tensor, sigma: float) -> float:
@@ -57,6 +48,4 @@ def _within(x: Tensor, sigma: float) -> float:
 
 
 def _sum(x: Tensor, y: Tensor, sigma: float) -> float:
-    mode = "donot_use_mm_for_euclid_dist"
-    parts = [torch.cdist(part, y, compute_mode=mode) for part in chunks(x)]
-    return math.fsum(float((-(part**2) / (2 * sigma**2)).exp().sum()) for part in parts)
+    return math.fsum(float((-(distances(part, y) ** 2) / (2 * sigma**2)).exp().sum()) for part in chunks(x))

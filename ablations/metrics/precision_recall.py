@@ -6,41 +6,32 @@ recall      share of Y within X's balls; a ball reaches from a point to its thir
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import CHUNK, Judged, checked
 
 NEIGHBOURS = 3
-
-
-class _Share(Metric):
-    """A share of images within the balls of others."""
-
-    direction = "max"
-    digits = 2
-    counted = True
-    of = ("images",)
-    extracts = True
+_SHARE = MetricInfo("", "max", digits=2, counted=True, of=("images",), extracts=True)
 
 
 @dataclass(frozen=True)
-class PrecisionMetric(_Share):
+class PrecisionMetric(Metric):
     """Share of generated images that lie where real ones are."""
 
-    label = "Precision"
+    info = replace(_SHARE, label="Precision")
 
     def compute(self, judged: Judged) -> float:
         return judged.once(_both)[0]
 
 
 @dataclass(frozen=True)
-class RecallMetric(_Share):
+class RecallMetric(Metric):
     """Share of real images that lie where generated ones are."""
 
-    label = "Recall"
+    info = replace(_SHARE, label="Recall")
 
     def compute(self, judged: Judged) -> float:
         return judged.once(_both)[1]
@@ -54,9 +45,8 @@ def precision_recall(generated: Tensor, real: Tensor) -> tuple[float, float]:
     """Precision and recall of features [N, d], [M, d] with balls that reach to the third neighbour."""
     from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
-    generated = checked(generated, "precision and recall", at_least=NEIGHBOURS + 2)
-    real = checked(real, "precision and recall", at_least=NEIGHBOURS + 2)
+    x, y = (checked(part, "precision and recall", at_least=NEIGHBOURS + 2) for part in (generated, real))
     value = prc_features_to_metric(
-        generated, real, prc_neighborhood=NEIGHBOURS, prc_batch_size=CHUNK, save_cpu_ram=True, verbose=False
+        x, y, prc_neighborhood=NEIGHBOURS, prc_batch_size=CHUNK, save_cpu_ram=True, verbose=False
     )
     return float(value[KEY_METRIC_PRECISION]), float(value[KEY_METRIC_RECALL])

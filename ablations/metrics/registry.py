@@ -15,7 +15,7 @@ from ablations.metrics.inception_score import Is
 from ablations.metrics.kid import Kid
 from ablations.metrics.measured import LOOSENESS, MEASURED
 from ablations.metrics.memorisation import Memorisation
-from ablations.metrics.metric import Kind, Metric, MetricColumn
+from ablations.metrics.metric import Kind, Metric, MetricInfo
 from ablations.metrics.precision_recall import PrecisionMetric, RecallMetric
 from ablations.settings.evaluation import Reference, against_test
 from ablations.settings.plugins import origin_of
@@ -27,8 +27,6 @@ DEFAULT: tuple[Metric, ...] = (Fid(), Kid(), Is(), PrecisionMetric(), RecallMetr
 """Metrics that every generated set is scored by, where they are for its kind of data."""
 SHOWN: tuple[Metric, ...] = (Fid(), Is(), Memorisation(), EnergyDistance())
 """Those of `DEFAULT` that tables show unless more is asked for."""
-
-
 MEASURED_KINDS = frozenset(column.kind for column in MEASURED)
 """Names that no metric of samples can have."""
 
@@ -49,19 +47,19 @@ def metric_of(name: str) -> Metric:
         allowed = ", ".join(names())
         raise InputError(f"no metric of samples can be called {name!r}, which stages measure: there are {allowed}")
     cls = class_of(Metric, name, "metric of samples")
-    for attribute in ("label", "direction"):
-        if not hasattr(cls, attribute):
-            raise InputError(f"the metric {name} of {origin_of(cls)} does not say its {attribute}, which tables need")
+    if not isinstance(getattr(cls, "info", None), MetricInfo):
+        raise InputError(f"the metric {name} of {origin_of(cls)} has no info = MetricInfo(…), which tables need")
     metric: Metric = cls()
     return metric
 
 
 def refuse_foreign(metric: Metric, name: str, extractor: str | None) -> None:
     """InputError where a metric is not for data whose extractor is called so."""
-    if kind_of(extractor) not in metric.of:
-        fit = ", ".join(other for other in names() if kind_of(extractor) in metric_of(other).of)
+    kind = kind_of(extractor)
+    if kind not in metric.info.of:
+        fit = ", ".join(other for other in names() if kind in metric_of(other).info.of)
         raise InputError(
-            f"{name} is a metric of {' and '.join(metric.of)}, and this data is of {kind_of(extractor)}: take {fit}"
+            f"{name} is a metric of {' and '.join(metric.info.of)}, and this data is of {kind}: take {fit}"
         )
 
 
@@ -73,36 +71,34 @@ def shown_metrics(
     asked: Iterable[str] = (),
     claimed: Iterable[str] = (),
     judged: bool = True,
-) -> list[MetricColumn]:
+) -> list[MetricInfo]:
     """The metrics that tables show, in order.
 
     The bound, further `likelihoods` by the fields that ask for them and, where samples are `judged`, against the
     `reference`, what is shown of these by default, what is `asked` for by name, and what claims are of.
     """
-    always = (None, *likelihoods)
     beside = [column for column in MEASURED if column.is_likelihood or column.name == LOOSENESS]
-    shown = [column for column in beside if column.asked_by in always]
-    if judged:
-        wanted = [metric_of(name) for name in asked]
-        default = [metric for metric in SHOWN if is_for(metric, extractor, reference)]
-        for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed)]):
-            column = metric.column(against_test(extractor, reference), extractor)
-            shown.append(replace(column, asked=metric in wanted))
+    shown = [column for column in beside if column.asked_by in (None, *likelihoods)]
+    wanted = [metric_of(name) for name in asked] if judged else []
+    default = [metric for metric in SHOWN if judged and is_for(metric, extractor, reference)]
+    for metric in dict.fromkeys([*default, *wanted, *map(metric_of, claimed if judged else ())]):
+        column = metric.column(against_test(extractor, reference), extractor)
+        shown.append(replace(column, asked=metric in wanted))
     return shown
 
 
 def is_default(name: str, extractor: str | None) -> bool:
     """True where every generated set of such data is scored by the metric of this name."""
-    return any(choice_name(metric) == name and kind_of(extractor) in metric.of for metric in DEFAULT)
+    return any(choice_name(metric) == name and kind_of(extractor) in metric.info.of for metric in DEFAULT)
 
 
 def is_for(metric: Metric, extractor: str | None, reference: Reference | None = None) -> bool:
     """True where a metric judges samples of such data at the test split: of what reads test images beside the training
     images there is nothing where samples are held against the test images themselves."""
-    return kind_of(extractor) in metric.of and not (metric.reads_held_out and reference == "test")
+    return kind_of(extractor) in metric.info.of and not (metric.info.reads_held_out and reference == "test")
 
 
-def column_of(name: str, extractor: str | None) -> MetricColumn:
+def column_of(name: str, extractor: str | None) -> MetricInfo:
     """The column of a measured metric that a grid's file names."""
     column = next(column for column in MEASURED if column.name == name)
     return replace(column, name=name.format(extractor=extractor))
@@ -113,25 +109,25 @@ def column_names() -> list[str]:
     return [column.name for column in MEASURED]
 
 
-def facts() -> dict[str, MetricColumn]:
+def facts() -> dict[str, MetricInfo]:
     """Every metric by the name that claims and searches call it: of measured ones the first column of the kind."""
-    measured: dict[str, MetricColumn] = {}
+    metrics: dict[str, type[Metric]] = classes(Metric)
+    measured: dict[str, MetricInfo] = {}
     for column in MEASURED:
         measured.setdefault(column.kind, column)
-    metrics: dict[str, type[Metric]] = classes(Metric)
     return measured | {name: metrics[name].column("train", "extractor") for name in names()}
 
 
-def fact_of(column: str) -> MetricColumn:
+def fact_of(column: str) -> MetricInfo:
     """The column that describes the metric of a column of runs.csv or trials.csv: that of nll for nll/val."""
     return facts()[column.split("/")[0]]
 
 
-def directed() -> dict[str, MetricColumn]:
+def directed() -> dict[str, MetricInfo]:
     """Metrics of which one end is better, so that claims can be made of them."""
-    return {name: column for name, column in facts().items() if column.direction != "none"}
+    return {name: info for name, info in facts().items() if info.sign}
 
 
-def objectives() -> dict[str, MetricColumn]:
+def objectives() -> dict[str, MetricInfo]:
     """Metrics among them that validation data can give, so that a search may go by them."""
-    return {name: column for name, column in directed().items() if column.on_validation}
+    return {name: info for name, info in directed().items() if not info.reads_held_out}

@@ -6,10 +6,11 @@ features φ(x), logits   by the extractor of the data, in float64 on the CPU; of
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Self, TypeVar
 
+import torch
 from torch import Tensor
 
 from ablations.metrics.extractors.architectures import Extractor, features
@@ -20,12 +21,11 @@ CHUNK = 1000
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class _Remembering:
     """One or two sets that are judged, with the values computed from them."""
 
-    @cached_property
-    def _known(self) -> dict[Callable[..., Any], Any]:
-        return {}
+    _known: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, make: Callable[[Self], T]) -> T:
         """The value that `make` works out of it, for all metrics that ask: statistics of real images, say."""
@@ -73,7 +73,7 @@ class Judged(_Remembering):
 
     `real` is what it is held against: training images where the test split is judged, else held-out images or points.
     `held_out` are further real ones, beside training images only; `levels` how many grey levels images have, None
-    of points. ValueError where the real set was examined by another extractor.
+    of points.
     """
 
     generated: Examined
@@ -81,22 +81,27 @@ class Judged(_Remembering):
     held_out: Examined | None = None
     levels: int | None = None
 
-    def __post_init__(self) -> None:
-        ours, theirs = (side.extractor.digest if side.extractor else None for side in (self.generated, self.real))
-        if ours != theirs:
-            raise ValueError(f"the real set was examined by an extractor with digest {theirs}, not {ours}")
+    @property
+    def beside(self) -> Examined:
+        """The held-out images, of which a metric that reads them is asked only where there are some."""
+        assert self.held_out is not None, "a metric that reads held-out images is asked where there are some"
+        return self.held_out
 
 
 def checked(values: Tensor, metric: str, at_least: int) -> Tensor:
     """Samples, one a row, as float64 on the CPU; ValueError where they are too few or hold what is no number."""
     if values.dim() != 2 or len(values) < at_least:
         raise ValueError(f"{metric} needs at least {at_least} samples, one a row, got the shape {list(values.shape)}")
-    if not bool(values.isfinite().all()):
-        bad = int((~values.isfinite()).any(1).sum())
+    if bad := int((~values.isfinite()).any(1).sum()):
         raise ValueError(f"{metric}: {bad} of {len(values)} samples hold values that are not finite")
     return values.double().cpu()
 
 
-def chunks(x: Tensor) -> list[Tensor]:
+def chunks(x: Tensor) -> tuple[Tensor, ...]:
     """The rows in runs of `CHUNK`."""
-    return [x[i : i + CHUNK] for i in range(0, len(x), CHUNK)]
+    return torch.split(x, CHUNK)
+
+
+def distances(x: Tensor, y: Tensor) -> Tensor:
+    """|x − y| of rows [N, d], [M, d], without the matrix product, which loses half the digits of small distances."""
+    return torch.cdist(x, y, compute_mode="donot_use_mm_for_euclid_dist")

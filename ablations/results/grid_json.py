@@ -11,7 +11,7 @@ from ablations.grids.grid import Grid, Run
 from ablations.metrics.fid import cautions
 from ablations.metrics.judging import set_size
 from ablations.metrics.measured import SCALE
-from ablations.metrics.metric import MetricColumn
+from ablations.metrics.metric import MetricInfo
 from ablations.metrics.registry import column_of, is_default, shown_metrics
 from ablations.settings.choices import scored_unlabelled
 from ablations.settings.evaluation import LIKELIHOODS
@@ -37,7 +37,7 @@ def bins_of(data: Data, runs: list[Run]) -> list[str]:
     ]
 
 
-def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
+def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricInfo]:
     """The metrics that tables show: those that cells or claims ask for, then the columns that the grid's file names."""
     extractor = runs[0].cell.data.extractor
     plans = [item.cell.evaluation for item in runs]
@@ -55,7 +55,7 @@ def metrics_of(grid: Grid, runs: list[Run]) -> list[MetricColumn]:
     return [*shown, *(column_of(name, extractor) for name in dict.fromkeys([*tuned, *grid.file.columns]))]
 
 
-def _scaled(grid: Grid, metric: MetricColumn) -> MetricColumn:
+def _scaled(grid: Grid, metric: MetricInfo) -> MetricInfo:
     """The metric on the scale that the grid's file declares for it."""
     return replace(metric, scale=grid.file.scale.get(metric.kind, metric.scale)) if metric.sign else metric
 

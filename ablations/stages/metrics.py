@@ -94,14 +94,14 @@ def floor_of(cell: Cell, digest: str, extractor: str | None, metric: str | None 
     content = {"stage": "floor", "digest": digest, "extractor": extractor} | sets_asked(cell.evaluation, "test")
     if metric is not None:
         content["metric"] = describe(metric_of(metric))
-        if metric_of(metric).reads_labels:
+        if metric_of(metric).info.reads_labels:
             content["labels"] = cell.data.described().labels_digest
     return FloorStage(content_hash(content), cell, metric=metric)
 
 
 def metric_floors(cells: Iterable[Cell], digest: str, extractor: str | None) -> list[FloorStage]:
     """The floors of the metrics that any of these cells, which share one data set, asks for."""
-    wanted = {name: cell for cell in cells for name, metric in asked(cell).items() if metric.has_floor}
+    wanted = {name: cell for cell in cells for name, metric in asked(cell).items() if metric.info.has_floor}
     return [floor_of(cell, digest, extractor, name) for name, cell in wanted.items()]
 
 
@@ -113,7 +113,7 @@ def metric_stages(cell: Cell, stages: Iterable[Stage]) -> list[MetricStage]:
         split = cast("HeldOut", samples.held_out)
         needs = (*samples.needs, samples.id)
         for name, metric in asked(cell).items():
-            if split == "test" or not metric.reads_held_out:
+            if split == "test" or not metric.info.reads_held_out:
                 # The extractor is part of the samples' id.
                 own = content_hash({"stage": "metric", "samples": samples.id, "metric": describe(metric)})
                 fills = metric.column(against(cell, split), extractor).name
@@ -126,7 +126,7 @@ def asked(cell: Cell) -> dict[str, Metric]:
     samples have none."""
     metrics = {name: metric_of(name) for name in cell.evaluation.metrics}
     named = {name: metric for name, metric in metrics.items() if metric not in DEFAULT}
-    return {name: metric for name, metric in named.items() if cell.told_labels or not metric.reads_labels}
+    return {name: metric for name, metric in named.items() if cell.told_labels or not metric.info.reads_labels}
 
 
 def check(cells: Iterable[Cell]) -> None:
@@ -154,5 +154,5 @@ def check(cells: Iterable[Cell]) -> None:
                     "samples against the test images themselves: leave one of them out"
                 )
     for name in sorted({name for cell in cells for name in cell.evaluation.metrics}):
-        if metric_of(name).reads_labels and not any(cell.told_labels for cell in cells):
+        if metric_of(name).info.reads_labels and not any(cell.told_labels for cell in cells):
             raise InputError(f"{name} reads the labels of samples, and these have none: take conditioning=class")

@@ -83,7 +83,7 @@ class SamplesStage(Stage):
         yardstick = yardstick_of(cell, self.held_out, data, samples.device)
         if self.rung:
             write_artifact(bench.folder, SAMPLES, {"samples": samples[:SHOWN]})
-            metrics = [metric for metric in DEFAULT if metric.decides is not None and metric.extracts]
+            metrics = [metric for metric in DEFAULT if metric.info.decides is not None and metric.info.extracts]
             scores = yardstick.scores(metrics, [samples], spread=lambda _: False)
             return ended(scores | {RUNG_SECONDS: time.monotonic() - began})
         labels = labels_of_samples(cell, data, n * self.sets)

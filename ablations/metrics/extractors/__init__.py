@@ -12,7 +12,6 @@ import difflib
 import hashlib
 import inspect
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -24,7 +23,6 @@ from ablations.metrics.extractors.inception import InceptionV3Compat
 from ablations.metrics.extractors.weights import check_layout, parse
 from ablations.settings.plugins import imported, origin_of, unnamed
 
-HERE = Path(__file__).parent
 DOWNLOAD = "download"
 """The value of `evaluation.weights` that fetches the weights."""
 
@@ -34,16 +32,6 @@ ARCHITECTURES: dict[str, type[Architecture]] = {
     "inception-v3-compat": InceptionV3Compat,
 }
 """Those that ship."""
-
-
-@dataclass(frozen=True, eq=False)
-class _Weights:
-    """A file's tensors, which fit the module, itself without memory; what is recorded of them."""
-
-    digest: str
-    accuracy: float | None
-    state: dict[str, Tensor]
-    module: Architecture
 
 
 def digest_of(content: bytes) -> str:
@@ -83,8 +71,8 @@ def identity(name: str, weights: Path | None = None) -> str:
     ValueError, in one line, wherever `load` would raise it: what it takes is reading the file, so that a plan can
     refuse before anything is trained.
     """
-    name_and_digest = f"{name}:{_weights(name, weights).digest}"
-    return " ".join([name_and_digest, *filter(None, [origin_of(architecture_of(name))])])
+    origin = origin_of(architecture_of(name))
+    return f"{name}:{_weights(name, weights)[0].digest}" + (f" {origin}" if origin else "")
 
 
 def load(name: str, weights: Path | None = None) -> Extractor:
@@ -94,12 +82,14 @@ def load(name: str, weights: Path | None = None) -> Extractor:
     ValueError, in one line, if the name is unknown, a file is missing or damaged, or the weights are not the recorded
     ones.
     """
-    loaded = _weights(name, weights)
-    loaded.module.holder.load_state_dict(loaded.state, assign=True)
-    return Extractor(name, loaded.digest, loaded.accuracy, loaded.module.eval().requires_grad_(False))
+    extractor, state = _weights(name, weights)
+    extractor.module.holder.load_state_dict(state, assign=True)
+    extractor.module.eval().requires_grad_(False)
+    return extractor
 
 
-def _weights(name: str, weights: Path | None) -> _Weights:
+def _weights(name: str, weights: Path | None) -> tuple[Extractor, dict[str, Tensor]]:
+    """An extractor whose module has no memory yet, and the tensors that fill it."""
     architecture = architecture_of(name)
     if weights is None and not architecture.shipped:
         download = f"evaluation.weights={DOWNLOAD}, " if architecture.published else ""
@@ -108,38 +98,30 @@ def _weights(name: str, weights: Path | None) -> _Weights:
             f"({architecture.source}), or take evaluation.quality=[] for the likelihood alone"
         )
     if weights is None and not architecture().holder.state_dict():
-        return _Weights(digest_of(b""), None, {}, architecture())
-    beside = Path(inspect.getfile(architecture)).parent if origin_of(architecture) else HERE
-    path = weights or beside / f"{name}.safetensors"
-    recorded, accuracy = _record(name, path.with_suffix(".json")) if architecture.shipped else (None, None)
-    content = _read(name, path)
-    digest = digest_of(content)
-    if recorded not in (None, digest):
-        raise ValueError(f"extractor {name}: {path} has digest {digest}, its JSON file records {recorded}")
-    with torch.device("meta"):
-        module = architecture()
+        return Extractor(name, digest_of(b""), None, architecture()), {}
+    path = weights or Path(inspect.getfile(architecture)).parent / f"{name}.safetensors"
     try:
+        recorded, accuracy = _record(path.with_suffix(".json")) if architecture.shipped else (None, None)
+        content = path.read_bytes()
+        if recorded not in (None, digest_of(content)):
+            raise ValueError(f"has digest {digest_of(content)}, its JSON file records {recorded}")
+        with torch.device("meta"):
+            module = architecture()
         state = parse(content, path)
         check_layout(state, module.holder, architecture.__name__)
+    except OSError as error:
+        raise ValueError(f"extractor {name}: cannot read {error.filename} ({error.strerror})") from error
     except ValueError as error:
         source = f" (expected: {architecture.source})" if architecture.source else ""
         raise ValueError(f"extractor {name}: {path} {error}{source}") from error
-    return _Weights(digest, accuracy, state, module)
+    return Extractor(name, digest_of(content), accuracy, module), state
 
 
-def _read(name: str, path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"extractor {name}: cannot read {path} ({error.strerror})") from error
-
-
-def _record(name: str, path: Path) -> tuple[str, float]:
+def _record(path: Path) -> tuple[str, float]:
     """Digest and held-out accuracy (validation and test are equally many images)."""
-    content = _read(name, path)
     try:
-        record = json.loads(content)
+        record = json.loads(path.read_bytes())
         accuracy = record["accuracy"]
         return str(record["digest"]), (float(accuracy["validation"]) + float(accuracy["test"])) / 2
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"extractor {name}: {path} is not its record (digest, accuracy): {error!r}") from error
+        raise ValueError(f"has a JSON file that is not its record (digest, accuracy): {error!r}") from error

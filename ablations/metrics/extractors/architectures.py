@@ -1,7 +1,9 @@
 """The networks that features come from: each says which images it takes, and how wide its features are.
 
-Small ones are trained here on the training images of one data set and shipped. Their features come out of a smooth
-non-linearity: a ReLU leaves features that are zero on nearly all images, which standardising then blows up.
+Small ones were trained on the training images of one data set and ship with the package: least cross-entropy of labels
+over images that are shifted by part of a pixel and given noise, by the recipe in the record of each (`<name>.json`), so
+that features tell what an image is rather than where it stands. Their features come out of a smooth non-linearity: a
+ReLU leaves features that are zero on nearly all images, which standardising then blows up.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from ablations.data.download import Published
+from ablations.data.download import PublishedFile
 from diffusion_core.precision import exact
 
 
@@ -23,9 +25,8 @@ class Architecture(nn.Module, ABC):
 
     `channels` and `sides` list what an image may have, no sides meaning any; `batch` is how many images are worked on
     at once; `shipped` whether weights come with this package, `source` where others come from, and `published` the
-    file that `evaluation.weights=download` fetches; `standardised` whether
-    KID, whose kernel is cubic, takes features in units of the real ones' standard deviation, or as they are, by an
-    extractor whose published figures do.
+    file that `evaluation.weights=download` fetches; `standardised` whether KID, whose kernel is cubic, takes features
+    in units of the real ones' standard deviation, or as they are, by an extractor whose published figures do.
     """
 
     levels: ClassVar[int] = 256
@@ -37,7 +38,7 @@ class Architecture(nn.Module, ABC):
     standardised: ClassVar[bool] = True
     shipped: ClassVar[bool] = True
     source: ClassVar[str] = ""
-    published: ClassVar[Published | None] = None
+    published: ClassVar[PublishedFile | None] = None
 
     @property
     def holder(self) -> nn.Module:
@@ -51,46 +52,39 @@ class Architecture(nn.Module, ABC):
     @classmethod
     def check(cls, name: str, images: Tensor) -> None:
         """ValueError unless these are stored images that it takes; `name` is what it is called."""
-        fits = images.dtype == torch.uint8 and images.dim() == 4 and len(images) > 0
-        if fits:
-            _, channels, height, width = images.shape
-            fits = channels in cls.channels and (not cls.sides or (height == width and width in cls.sides))
-        if not fits or int(images.max()) >= cls.levels:
+        fits = images.dtype == torch.uint8 and images.dim() == 4 and len(images) > 0 and images.shape[1] in cls.channels
+        square = not cls.sides or (images.shape[-1] in cls.sides and images.shape[-1] == images.shape[-2])
+        if not fits or not square or int(images.max()) >= cls.levels:
             sides = " or ".join(f"{side}, {side}" for side in cls.sides) or "H, W"
+            most = f" up to {images.max()}" if images.numel() else ""
             raise ValueError(
                 f"extractor {name} takes uint8 images [N, {' or '.join(map(str, cls.channels))}, {sides}] of levels "
-                f"0..{cls.levels - 1}, got {images.dtype} {list(images.shape)}"
-                + (f" up to {images.max()}" if images.numel() else "")
+                f"0..{cls.levels - 1}, got {images.dtype} {list(images.shape)}{most}"
             )
 
 
-def body(first: int, second: int, flat: int, width: int) -> nn.Sequential:
-    """Convolutions to `first`, `second` and 64 channels, the last two at half the size each, then features of what is
-    `flat` by then."""
-    return nn.Sequential(
-        nn.Conv2d(1, first, 3, padding=1),
-        nn.SiLU(),
-        nn.Conv2d(first, second, 3, padding=1, stride=2),
-        nn.SiLU(),
-        nn.Conv2d(second, 64, 3, padding=1, stride=2),
-        nn.SiLU(),
-        nn.Flatten(),
-        nn.Linear(flat, width),
-        nn.SiLU(),
-    )
+class _Small(Architecture):
+    """Three convolutions, to `between` and 64 channels, the last two of stride 2; then 64 features of all `flat`."""
 
-
-class DigitsCnn(Architecture):
-    """For `digits`: 8×8, 17 levels."""
-
-    levels = 17
-    sides = (8,)
     width = 64
     classes = 10
+    between: ClassVar[tuple[int, int]]
+    flat: ClassVar[int]
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = body(16, 32, 256, self.width)
+        first, second = self.between
+        self.body = nn.Sequential(
+            nn.Conv2d(1, first, 3, padding=1),
+            nn.SiLU(),
+            nn.Conv2d(first, second, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Conv2d(second, 64, 3, padding=1, stride=2),
+            nn.SiLU(),
+            nn.Flatten(),
+            nn.Linear(self.flat, self.width),
+            nn.SiLU(),
+        )
         self.head = nn.Linear(self.width, self.classes)
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,27 +92,25 @@ class DigitsCnn(Architecture):
         return feature, self.head(feature)
 
 
-class FashionCnn(Architecture):
+class DigitsCnn(_Small):
+    """For `digits`: 8×8, 17 levels."""
+
+    levels = 17
+    sides = (8,)
+    between, flat = (16, 32), 256
+
+
+class FashionCnn(_Small):
     """For `fashion_mnist`: 16×16, and 32×32 after the same rounded means over 2×2 that make its smaller size.
 
     So one set of weights serves both sizes, and sees nothing finer than a pixel of the smaller one.
     """
 
     sides = (16, 32)
-    width = 64
-    classes = 10
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.body = body(24, 48, 1024, self.width)
-        self.head = nn.Linear(self.width, self.classes)
+    between, flat = (24, 48), 1024
 
     def forward(self, levels: Tensor) -> tuple[Tensor, Tensor]:
-        values = levels.float()
-        if values.shape[-1] == 32:
-            values = (avg_pool2d(values, 2) + 0.5).floor()
-        feature = self.body(values / (self.levels - 1))
-        return feature, self.head(feature)
+        return super().forward((avg_pool2d(levels.float(), 2) + 0.5).floor() if levels.shape[-1] == 32 else levels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,10 +132,4 @@ def features(extractor: Extractor, images: Tensor, device: torch.device) -> tupl
     with torch.inference_mode(), exact(device):
         parts = [module(part.to(device)) for part in torch.split(images, module.batch)]
     feature, logits = (torch.cat(half).double().cpu() for half in zip(*parts, strict=True))
-    for what, values, declared in (("features", feature, module.width), ("logits", logits, module.classes)):
-        if tuple(values.shape) != (len(images), declared):
-            raise ValueError(
-                f"extractor {extractor.name} gives {what} {list(values.shape)} of {len(images)} images, and declares "
-                f"{declared} each"
-            )
     return feature, logits

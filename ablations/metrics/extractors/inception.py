@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ablations.data.download import Published
+from ablations.data.download import PublishedFile
 from ablations.metrics.extractors.architectures import Architecture
 
 FEATURES, LOGITS = "2048", "logits_unbiased"
@@ -33,7 +33,7 @@ class InceptionV3Compat(Architecture):
         "torch-fidelity's weights-inception-2015-12-05-6726825d.pth, from "
         "https://github.com/toshas/torch-fidelity/releases/tag/v0.2.0"
     )
-    published = Published(
+    published = PublishedFile(
         "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth",
         "sha256",
         "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2",

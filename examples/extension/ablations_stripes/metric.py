@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ablations.metrics.metric import Metric
+from ablations.metrics.metric import Metric, MetricInfo
 from ablations.metrics.sets import Judged
 
 TOLERANCE = 3
@@ -17,13 +17,9 @@ TOLERANCE = 3
 class Straightness(Metric):
     """The share of generated images that are straight stripes."""
 
-    label = "Straight"
-    unit = "share"
-    direction = "max"
-    decides = "straight stripes"
-    digits = 2
-    of = ("images",)
-    compares = False
+    info = MetricInfo(
+        "Straight", "max", unit="share", digits=2, decides="straight stripes", of=("images",), compares=False
+    )
 
     def compute(self, judged: Judged) -> float:
         images = judged.generated.stored.int()

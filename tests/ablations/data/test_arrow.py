@@ -115,14 +115,6 @@ def test_shards_and_the_order_of_rows_change_nothing(tmp_path):
     assert load(tmp_path / "other").digest == load(tmp_path / "set").digest
 
 
-@pytest.mark.parametrize(("size", "mode", "channels"), [(4, "grey", 1), (256, "colour", 3)])
-def test_images_are_square_of_any_size_that_is_allowed(size, mode, channels, tmp_path):
-    saved_images(tmp_path / "set", {"train": 5, "validation": 5, "test": 5})
-    data = load(tmp_path / "set", size=size, mode=mode)
-    assert data.shape == (channels, size, size)
-    assert data.images["test"].dtype == torch.uint8
-
-
 def test_columns_are_found_by_type_or_named(tmp_path):
     saved_images(tmp_path / "set", {"train": 5, "validation": 5, "test": 5})
     numbers = by_hash(list(range(5)))
@@ -136,10 +128,10 @@ def test_columns_are_found_by_type_or_named(tmp_path):
 def test_of_two_columns_of_images_one_must_be_named_and_of_none_there_is_no_choice(tmp_path):
     rows = [{"a": stored(picture_file(i)), "b": stored(picture_file(0))} for i in (1, 2)]
     two = saved(tmp_path / "two", {"a": datasets.Image(), "b": datasets.Image()}, rows)
-    with pytest.raises(InputError, match=r"which column of .* holds the images: name one of a, b with data\.image="):
+    with pytest.raises(InputError, match=r"which column of .* holds the images.*name one of a, b with data\.image="):
         load(two)
     none = saved(tmp_path / "none", {"a": datasets.Value("int64")}, [{"a": 1}])
-    with pytest.raises(InputError, match=r"holds the images: it has none"):
+    with pytest.raises(InputError, match=r"holds the images.*none that it has"):
         load(none)
 
 
@@ -165,7 +157,7 @@ def refused(path: Path | str, match: str) -> None:
 
 
 def test_what_is_no_saved_data_set_is_refused(tmp_path):
-    refused("", r"data\.path=FOLDER")
+    refused("", r"is no folder.*data\.path=FOLDER")
     refused(tmp_path / "none", "is no folder")
     # A place elsewhere would be fetched from.
     refused("hf://datasets/somebody/something", "is no folder")
@@ -175,7 +167,7 @@ def test_what_is_no_saved_data_set_is_refused(tmp_path):
     file.write_bytes(file.read_bytes()[:5000])
     refused(tmp_path / "cut", "cut")
     saved_images(tmp_path / "few", 12)
-    refused(tmp_path / "few", r"gives \d+/\d/\d images \(train/validation/test\), and each split needs 5")
+    refused(tmp_path / "few", r"arrow gives \d+/\d/\d images \(train/validation/test\), .*each split needs 5")
     saved_images(tmp_path / "strange", {"left": 5, "right": 5})
     refused(tmp_path / "strange", "has the splits left, right, and training needs one called train")
 
@@ -191,8 +183,8 @@ def test_splits_with_columns_of_their_own_are_refused(tmp_path):
     ("image", "match"),
     [
         (None, "row 7 holds no image"),
-        (stored(b"no image"), "image 7 of train in .* cannot be read"),
-        (stored(picture_file(7)[:-600]), "image 7 of train in .* cannot be read"),
+        (stored(b"no image"), "image 7 of train in .* cannot be read: mend"),
+        (stored(picture_file(7)[:-600]), "image 7 of train in .* cannot be read: mend"),
     ],
 )
 def test_an_image_that_cannot_be_read_is_named(image, match, tmp_path):

@@ -1,4 +1,4 @@
-"""FID against closed forms and known limits."""
+"""FID, held-out FID and FID_∞ against distances of Gaussians that are known, a copier, and known limits."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from ablations.metrics import fid as metric
-from tests.ablations.metrics.draws import normal, with_moments
+from ablations.metrics.fid import Fid, FidHeldOut, FidInfinity, fid_infinity, fid_statistics, shuffled
+from ablations.metrics.sets import Examined, Judged
+from tests.ablations.metrics.conftest import normal, with_moments
 from tests.forked import code_of, forked
 
 
 def fid(x: Tensor, y: Tensor) -> float:
-    return metric.fid(metric.fid_statistics(x), metric.fid_statistics(y))
+    return metric.fid(fid_statistics(x), fid_statistics(y))
 
 
 def test_fid_of_gaussians_that_share_axes():
@@ -37,17 +39,26 @@ def test_fid_of_gaussians_whose_covariances_do_not_commute():
     root = math.sqrt(float((a @ b).trace()) + 2 * math.sqrt(float(torch.linalg.det(a @ b))))
     closed = float(a.trace() + b.trace()) - 2 * root
     zero = torch.zeros(2, dtype=torch.float64)
-    assert fid(with_moments(zero, a, seed=1), with_moments(zero, b, seed=2)) == pytest.approx(closed, abs=1e-6)
+    x, y = with_moments(zero, a, seed=1), with_moments(zero, b, seed=2)
+    assert fid(x, y) == pytest.approx(closed, abs=1e-6)
+    # Points stand for features, which an examined set without an extractor gives as they are.
+    beside = Judged(Examined(x), Examined(normal(300, 2)), Examined(y))
+    assert FidHeldOut().compute(beside) == pytest.approx(closed, abs=1e-6)
 
 
-def test_fid_of_equal_sets_is_zero_and_never_below():
+def test_fid_of_equal_and_of_constant_sets():
     x = normal(300, 64)
     assert 0 <= fid(x, x) < 1e-8
-
-
-def test_fid_of_a_constant_set_is_distance_plus_total_variance():
     y = with_moments(torch.full((4,), 2.0, dtype=torch.float64), torch.eye(4, dtype=torch.float64))
     assert fid(torch.zeros(50, 4), y) == pytest.approx(4 * 4 + 4, abs=1e-6)
+
+
+def test_a_copier_is_told_by_the_held_out_distance_alone():
+    real, held_out = normal(60, 5, 0), normal(60, 5, 1)
+    copies = Judged(Examined(real), Examined(real), Examined(held_out))
+    assert Fid().compute(copies) == pytest.approx(0, abs=1e-6)
+    assert FidHeldOut().compute(copies) == pytest.approx(fid(real, held_out))
+    assert fid(real, held_out) > 0.1
 
 
 def test_torch_fidelity_is_imported_only_when_a_metric_is_asked_for(tmp_path):
@@ -58,3 +69,50 @@ def test_torch_fidelity_is_imported_only_when_a_metric_is_asked_for(tmp_path):
         return "torch_fidelity" in sys.modules
 
     assert code_of(forked(command, tmp_path / "log")) == 0
+
+
+WIDTH = 24
+SPREAD = torch.linspace(0.3, 2, WIDTH, dtype=torch.float64)
+SHIFT = 0.2
+KNOWN = float(WIDTH * SHIFT**2 + ((SPREAD - 1) ** 2).sum())
+"""The distance of N(0, I) and N(0.2, diag s²)."""
+
+
+@pytest.fixture(scope="module")
+def real() -> Tensor:
+    """Features with mean 0 and covariance I, exactly."""
+    return with_moments(torch.zeros(WIDTH, dtype=torch.float64), torch.eye(WIDTH, dtype=torch.float64))
+
+
+def generated(n: int, seed: int) -> Tensor:
+    return SHIFT + SPREAD * normal(n, WIDTH, seed)
+
+
+@pytest.mark.parametrize("n", [150, 400])
+def test_the_mean_of_fid_infinity_is_the_known_distance_where_fid_is_too_large(n, real):
+    statistics = fid_statistics(real)
+    sets = [generated(n, seed) for seed in range(60)]
+    plain = torch.tensor([metric.fid(fid_statistics(x), statistics) for x in sets], dtype=torch.float64)
+    extrapolated = torch.tensor([fid_infinity(x, statistics) for x in sets], dtype=torch.float64)
+    error = extrapolated.std() / len(sets) ** 0.5
+    bias = plain.mean() - KNOWN
+    assert bias > 8 * error
+    # What is left is of order 1/n².
+    assert abs(extrapolated.mean() - KNOWN) < 3 * error + 0.05 * bias
+    assert extrapolated.std() < 1.2 * plain.std()
+
+
+def test_real_images_score_about_nothing_by_fid_infinity(real):
+    values = torch.tensor([fid_infinity(normal(400, WIDTH, seed), fid_statistics(real)) for seed in range(1, 41)])
+    assert values.mean().abs() < 3 * values.std() / len(values) ** 0.5 + 0.02
+
+
+def test_samples_are_halved_by_chance_in_whatever_order_they_come(real):
+    """Features in an order of their own, as real images sorted by class have, would make halves of two kinds."""
+    in_order = generated(400, 3).sort(0).values
+    order = torch.randperm(400, generator=torch.Generator().manual_seed(5))
+    one, other = (FidInfinity().compute(Judged(Examined(x), Examined(real))) for x in (in_order, in_order[order]))
+    assert one == other
+    assert shuffled(in_order).sort().values.tolist() == list(range(400)) != shuffled(in_order).tolist()
+    with pytest.raises(ValueError, match=r"at least 50 images.*the 24 features, got 49: take evaluation\.n=50"):
+        fid_infinity(in_order[:49], fid_statistics(real))
