@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 from analysis.search import read_search
 from tests.ablations.conftest import TINY, rows
 from tests.mlflow_server import mlflow_server

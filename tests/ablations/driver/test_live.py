@@ -22,7 +22,7 @@ from ablations.results.grid_json import head_of
 from ablations.stages import training_loop
 from ablations.stages.artifacts import SAMPLES, write_history
 from ablations.stages.graph import training_of
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 from analysis.files import write_json
 from analysis.reading import read_results
 from tests.ablations.conftest import TINY, plan_of, runs_of, tracker_in

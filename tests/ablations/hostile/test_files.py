@@ -19,8 +19,7 @@ from ablations.engine.journal import Failure, Journal, Result
 from ablations.results.folder import read_grid_json
 from ablations.stages.artifacts import read_artifact, write_artifact
 from ablations.stages.training_loop import read_checkpoint
-from ablations.tracking.mlflow_client import TrackingError, guard
-from ablations.tracking.uris import refusal
+from ablations.tracking.store import TrackingError, reachable, refusal
 from analysis.errors import InputError
 from analysis.reading import read_results
 from tests.ablations.hostile.conftest import drawn
@@ -142,7 +141,8 @@ def test_a_store_answers_or_says_that_it_does_not(data, store, tmp_path):
     told = refusal(uri)
     if not told:
         try:
-            guard(uri, lambda: mlflow.MlflowClient(uri).search_experiments())
+            with reachable(uri):
+                mlflow.MlflowClient(uri).search_experiments()
         except TrackingError as error:
             told = str(error)
     in_one_line(told or "it answers")
