@@ -32,7 +32,7 @@ from ablations.results.sample_sheets import write_sheet
 from ablations.stages.artifacts import SAMPLES, read_history
 from ablations.stages.stage import Stage
 from ablations.stages.training import TrainingStage
-from ablations.tracking.runs import RUNNING, Key, Tracked, cell_run, head_in
+from ablations.tracking.runs import RUNNING, Key, Tracked, cell_run, head_in, key_of
 from ablations.tracking.store import TrackingError
 from ablations.tracking.tracker import Tracker
 from ablations.tracking.views import View, view_in
@@ -135,7 +135,7 @@ class Live:
             if self.running & {stage.id for stage in watched.stages}:
                 run = watched.run()
                 if self.tracker.show(run, watched.curves(), machine):
-                    self._show_samples(run.key, watched.stages)
+                    self._show_samples(key_of(run.tags), watched.stages)
 
     def _show_samples(self, key: Key, stages: Sequence[Stage]) -> None:
         """Show the samples of each rung where some were judged, once there are any."""

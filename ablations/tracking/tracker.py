@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from ablations.engine.journal import Curves
 from ablations.results.csv_text import number
-from ablations.tracking.runs import CELL, INTERRUPTED, Key, Tracked, head_in, origin, tracked_runs, user
+from ablations.tracking.runs import CELL, INTERRUPTED, Key, Points, Tracked, head_in, key_of, tracked_runs
 from ablations.tracking.store import TrackingError, opened, reachable, refusal
 from ablations.tracking.views import MEANS, SEEDS, View, tags_of, view_in
 from analysis import read
@@ -32,15 +32,16 @@ from analysis.errors import InputError
 from analysis.files import whole_files, write_json
 from analysis.labels import in_markdown
 from analysis.links import page, tracking_of, without_password
-from analysis.schema import RUNG, SEARCH
+from analysis.schema import RUNG
 from analysis.words import answers
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-CONTENT, MODEL, NOTE = "content", "model", "mlflow.note.content"
-"""The tags of a complete run with the digest of all that was logged, of a run with the id of the training whose model
-it has, and of an experiment or a run with its description in Markdown."""
+CONTENT, MODEL = "content", "model"
+"""The tags of a complete run with the digest of all that was logged, and of one with the id of its model's training."""
+NOTE, SOURCE = "mlflow.note.content", "mlflow.source.name"
+"""MLflow's documented tags of a description, in Markdown, and of what made a run."""
 ENDINGS = {"failed": "FAILED", INTERRUPTED: "KILLED"}
 """MLflow's words for how a run ended, where it did not finish."""
 FOLDERS = ("figures", "strips", "reconstructions")
@@ -69,7 +70,7 @@ class Tracker:
     def __init__(self, uri: str, experiment: str, artifacts: Path) -> None:
         self.uri, self.experiment, self.artifacts = uri, experiment, artifacts
         self.introduced, self.last = False, 0
-        self.lines: frozenset[str] = frozenset()
+        self.lines: set[str] = set()
 
     @cached_property
     def _opening(self) -> Future[tuple[MlflowClient, str]]:
@@ -96,7 +97,7 @@ class Tracker:
         """The runs of the store but its summary."""
         with reachable(self.uri):
             found = self.client.search_runs([self.experiment_id], "tags.kind != 'summary'", max_results=50_000)
-        return {Tracked(run.data.tags, {}, {}).key: Stored(run.info.run_id, run.data.tags) for run in found}
+        return {key_of(run.data.tags): Stored(run.info.run_id, run.data.tags) for run in found}
 
     def publish(self, folder: Path) -> int:
         """Log every run of a results folder that is not there with the same content; return their number. Once all are
@@ -107,16 +108,16 @@ class Tracker:
         with reachable(self.uri):
             for run in news:
                 self._log(run)
-        self.lines = frozenset().union(*(run.lines for run in runs))
+        self.lines = {name for run in runs for name, step in run.ends if step}
         self.last = sorted(run.last_step for run in runs)[len(runs) // 2] if runs else self.last
-        keys = [run.key for run in runs if run.tags["kind"] == CELL]
+        keys = [key_of(run.tags) for run in runs if run.tags["kind"] == CELL]
         ids = {(cell_id, int(seed)): self.runs[cell_id, seed].run_id for cell_id, seed in keys}
         write_json(folder / "tracking.json", asdict(tracking_of(self.uri, self.experiment_id, ids)))
         return len(news)
 
     def _has(self, run: Tracked) -> bool:
         """True for a run that is there as it is now, or that was interrupted and is under way again."""
-        there = self.runs.get(run.key)
+        there = self.runs.get(key_of(run.tags))
         if there is None or (there.live and run.tags["status"] == INTERRUPTED):
             return there is not None
         return there.tags.get(CONTENT) == run.content
@@ -124,50 +125,47 @@ class Tracker:
     def _log(self, run: Tracked) -> None:
         """Complete a run that this command has shown, or log it anew. Of several values at one step MLflow shows the
         latest, so that the final ones have the time of the end."""
-        end, there = now(), self.runs.get(run.key)
+        end, there = now(), self.runs.get(key_of(run.tags))
         if there is None or not there.live or not there.params.items() <= run.params.items():
-            there = self._start(run, end - run.milliseconds)
-        ends = {(name, step) for name, step, _ in run.ends}
-        self._add(there, ((name, x, y) for name, x, y in run.curves if (without_rung(name), int(x)) not in ends))
-        there.points -= ends
+            there = self._start(run, end - round(1000 * run.seconds))
+        self._add(there, {at: value for at, value in run.curves.items() if at not in run.ends}, there.began)
+        there.points -= run.ends.keys()
         self._add(there, run.ends, max(end, there.began + 1))
         self._describe(there, run)
         if run.sheet is not None:
-            self._log_sheet(
-                there.run_id, run.sheet, "samples" if run.tags["kind"] == CELL else "reconstructions", run.last_step
-            )
+            key = "samples" if run.tags["kind"] == CELL else "reconstructions"
+            self._log_sheet(there.run_id, run.sheet, key, run.last_step)
         self.client.set_terminated(there.run_id, ENDINGS.get(run.tags["status"], "FINISHED"), end)
         self.client.set_tag(there.run_id, CONTENT, run.content)
-        self.runs[run.key] = Stored(there.run_id, run.tags | {CONTENT: run.content})
+        self.runs[key_of(run.tags)] = Stored(there.run_id, run.tags | {CONTENT: run.content})
 
     def _start(self, run: Tracked, began: int) -> Stored:
         """Make a run that began at this time, in ms, in place of an earlier one."""
-        if run.key in self.runs:
-            self.client.delete_run(self.runs[run.key].run_id)
-        made = self.client.create_run(self.experiment_id, began, run.tags | user(), run.name)
-        self.runs[run.key] = there = Stored(made.info.run_id, run.tags, live=True, began=began)
+        if (key := key_of(run.tags)) in self.runs:
+            self.client.delete_run(self.runs[key].run_id)
+        made = self.client.create_run(self.experiment_id, began, run.tags | {SOURCE: "ablations"}, run.name)
+        self.runs[key] = there = Stored(made.info.run_id, run.tags, live=True, began=began)
         self._describe(there, run)
         return there
 
     def _describe(self, there: Stored, run: Tracked) -> None:
-        """Give a run the tags and the parameters that it lacks."""
+        """Give a run its tags, and the parameters that it lacks."""
         from mlflow.entities import Param, RunTag
 
         params = [Param(name, value) for name, value in run.params.items() if name not in there.params]
         self.client.log_batch(there.run_id, params=params, tags=[RunTag(*tag) for tag in run.tags.items()])
         there.params = run.params
 
-    def _add(self, there: Stored, points: Iterable[tuple[str, float, float]], time_: int = 0) -> None:
-        """Give a run the points that it lacks, at a time in ms, by default its start; those of a metric at rungs bear
-        the metric's name."""
+    def _add(self, there: Stored, points: Points, time_: int) -> None:
+        """Give a run the points that it lacks, at a time in ms."""
         from mlflow.entities import Metric
 
-        lacking = {(without_rung(name), int(x)): y for name, x, y in points}
-        lacking = {at: y for at, y in lacking.items() if at not in there.points}
-        metrics = [Metric(name, y, time_ or there.began, step) for (name, step), y in lacking.items()]
-        for start in range(0, len(metrics), BATCH):
-            self.client.log_batch(there.run_id, metrics=metrics[start : start + BATCH])
-        there.points |= lacking.keys()
+        lacking = [
+            Metric(name, y, time_, step) for (name, step), y in points.items() if (name, step) not in there.points
+        ]
+        for start in range(0, len(lacking), BATCH):
+            self.client.log_batch(there.run_id, metrics=lacking[start : start + BATCH])
+        there.points |= points.keys()
 
     def _log_sheet(self, run_id: str, sheet: Path, key: str, step: int) -> None:
         """Give a run a sheet of images at a step, each pixel enlarged to a square; a table of points as a file."""
@@ -184,16 +182,19 @@ class Tracker:
 
     def show(self, run: Tracked, curves: Curves, machine: Mapping[str, float]) -> bool:
         """Show a run that is under way, with its curves so far and the machine's load; False where it is over."""
-        there = self.runs.get(run.key)
+        there = self.runs.get(key_of(run.tags))
         if there is not None and CONTENT in there.tags and there.tags["status"] not in ENDINGS:
             return False
         with reachable(self.uri):
             if there is None or not there.live:
                 there = self._start(run, now())
+            named = (
+                (name.removeprefix(RUNG), *point) for name, xy in curves.items() for point in zip(*xy, strict=True)
+            )
             # The digits of files, from which it is delivered at its end.
-            points = ((name, *point) for name, curve in curves.items() for point in zip(*curve, strict=True))
-            self._add(there, [(name, x, float(number(y))) for name, x, y in points])
-            self._add(there, [(name, (now() - there.began) / 1000, use) for name, use in machine.items()], now())
+            self._add(there, {(name, int(x)): float(number(y)) for name, x, y in named}, now())
+            second = (now() - there.began) // 1000
+            self._add(there, {(name, second): use for name, use in machine.items()}, now())
         return True
 
     def show_samples(self, key: Key, sheet: Path, step: int) -> None:
@@ -250,8 +251,7 @@ class Tracker:
         with reachable(self.uri):
             note = self._note(head["question"], views, said_in(folder))
             self._introduce(note, views)
-            tags = {"kind": "summary", "grid": self.experiment, NOTE: note}
-            tags |= origin(str(head.get("code") or ""), search=SEARCH in head) | user()
+            tags = {"kind": "summary", "grid": self.experiment, NOTE: note, SOURCE: "ablations"}
             self._log_pages(folder, tags)
         return page(self.uri, self.experiment_id)
 
@@ -275,10 +275,6 @@ class Tracker:
 def now() -> int:
     """The time in ms, as MLflow has it."""
     return int(1000 * time.time())
-
-
-def without_rung(curve: str) -> str:
-    return curve.removeprefix(RUNG)
 
 
 def escaped(text: str) -> str:
