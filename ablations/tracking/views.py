@@ -3,7 +3,7 @@
 This is the one module that knows what MLflow does not document: the state of its page, as JSON in tags of an experiment
 (github.com/mlflow/mlflow, RunsChartsCardConfig). A grid has two pages. One charts the means of its cells; the other has
 a dot for each seed, by cell, and the samples, which MLflow shows for single runs only. MLflow's bars begin at 0, which
-hides the differences in a likelihood: so only a metric whose least value is 0 has bars, and all others have dots.
+hides the differences in a likelihood: of several metrics only those whose least value is 0 have bars, others have dots.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _of_means(head: Mapping[str, Any], names: list[str], lines: Collection[str])
         *([_parallel(names, [])] if names[1:] else []),
         *([_scatter(deciding[0], deciding[1], " and ".join(deciding))] if deciding[1:] else []),
         *(_chart("LINE", name) | logarithmic for name in curves),
-        *(_chart("BAR", name) for name in bars),
+        *(_chart("BAR", name) for name in (bars if names[1:] else names)),
         _chart("LINE", LOSS) | logarithmic,
     ]
 
