@@ -88,6 +88,7 @@ def reachable(uri: str) -> Iterator[None]:
         sqlite3.Error,
         ImportError,
         OSError,
+        ValueError,
     ) as error:
         reason = reason_of(error, uri)[:200]
         if uri.startswith(SQLITE) and any(word in reason for word in DAMAGED):
