@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any
 from ablations.settings.exits import exit_code
 from ablations.settings.grammar import DEFAULT
 from analysis.errors import InputError, line, unknown
+from analysis.files import write_text
+from analysis.folders import COMMITTED, holds_results, trials_of
 from analysis.options import Option, folder_name, run
+from analysis.schema import SEARCH, TRIAL
 
 if TYPE_CHECKING:
-    from ablations.engine.journal import Journal
     from diffusion_core.diffusion import Diffusion
 
 PURPOSE = "Keep a schedule that a cell learned (cell=) or a search found (search=), as schedule=saved/NAME."
@@ -50,20 +52,11 @@ def export(given: dict[str, Any]) -> None:
     if bool(given["cell"]) == bool(given["search"]):
         what = "cell= is given, and search= too" if given["cell"] else "cell= is missing, or search="
         raise InputError(f"{what}: give one of them, python -m ablations.export cell=ID name=NAME")
-    path = place(given["name"], given["configs"])
-    results = Path(given["results"])
-    if given["search"]:
-        text = searched_file(search_in(results, folder_name("search", given["search"])), given["winner"])
-    else:
-        from ablations.driver.trained_cells import find
-        from ablations.engine.journal import journal_of
-
-        journal = journal_of(results, given["journal"])
-        text = schedule_file(find(results, given["cell"], given["seed"]), journal)
-    from analysis.files import write_text
-
+    path, results = place(given["name"], given["configs"]), Path(given["results"])
+    source, fields = searched(given, results) if given["search"] else learned(given, results)
+    lines = [f"# {line(source)}", *(f"{key}: {json.dumps(value)}" for key, value in fields.items())]
     try:
-        write_text(path, text)
+        write_text(path, "\n".join(lines) + "\n")
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from error
     elsewhere = "" if Path(given["configs"]) == Path(DEFAULT) else f" configs={given['configs']}"
@@ -85,28 +78,20 @@ def place(name: str, configs: str) -> Path:
     return Path(configs) / "schedule" / "saved" / f"{name}.yaml"
 
 
-def search_in(results: Path, name: str) -> Path:
-    """The folder of the user's own search with this name, or of the committed one where there is none."""
-    from analysis.folders import COMMITTED, holds_results
-
-    committed = results / COMMITTED / name
-    return committed if holds_results(committed) and not holds_results(results / name) else results / name
-
-
-def searched_file(folder: Path, level: str) -> str:
-    """The file of the schedule of a search's winner; InputError where the winner has none, or the schedule was not
-    searched."""
+def searched(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
+    """The origin and the fields of the schedule of a search's winner, in one's own results or else in committed ones;
+    InputError where the winner has none, or the schedule was not searched."""
     from ablations.driver.trained_cells import cell_in
     from ablations.results.csv_text import rows_of
     from ablations.results.folder import read_grid_json
     from ablations.settings.registry import describe
-    from analysis.folders import trials_of
-    from analysis.schema import SEARCH, TRIAL
 
+    own = folder_name("search", given["search"])
+    folder = next(filter(holds_results, (results / own, results / COMMITTED / own)), results / own)
     head = (read_grid_json(folder) or {}).get(SEARCH)
     if not isinstance(head, dict):
         raise InputError(f"{folder} holds no search: python -m ablations.search study=schedule makes one")
-    names = {winner["level"]: winner for winner in head["winners"]}
+    names, level = {winner["level"]: winner for winner in head["winners"]}, given["winner"]
     if not names:
         raise InputError(f"the search {head['name']} has found nothing yet: run it again")
     if not level and len(names) > 1:
@@ -114,50 +99,45 @@ def searched_file(folder: Path, level: str) -> str:
     winner = names.get(level or next(iter(names)))
     if winner is None:
         raise unknown("winner", level, names)
-    searched = [parameter["name"] for parameter in head["parameters"]]
-    if not any(name.split(".")[0] == "schedule" for name in searched):
-        raise InputError(f"the search {head['name']} was for {', '.join(searched)}, and not for a schedule")
     if not any(name.startswith("schedule.") for name in winner["params"]):
-        raise InputError(
-            f"the winner {winner['level']} has a schedule as it ships, {winner['params']}: nothing to keep"
-        )
+        searched = ", ".join(parameter["name"] for parameter in head["parameters"])
+        raise InputError(f"the winner {winner['level']} has a schedule as it ships, nothing to keep: {searched} varied")
     rows = {row[TRIAL]: row for row in rows_of(trials_of(folder, head["name"]), (TRIAL, "schedule"))}
     cell = cell_in(rows[str(winner["trial"])])
     if cell.schedule.learned:
         raise InputError(f"the winner's schedule={rows[str(winner['trial'])]['schedule']} is learned: take cell=ID")
-    fields = [f"{key}: {json.dumps(value)}" for key, value in describe(cell.schedule).items()]
     values = ", ".join(f"{name} {value:.4g}" for name, value in winner["values"].items())
     where = f"found by {head['name']} on {head['data']} at T={cell.horizon}, trial {winner['trial']} ({values})"
-    return "\n".join([f"# {line(where)}", *fields]) + "\n"
+    return where, describe(cell.schedule)
 
 
-def schedule_file(row: dict[str, str], journal: Journal) -> str:
-    """The two lines of the file; InputError where the row's cell has no finished learned schedule."""
+def learned(given: dict[str, Any], results: Path) -> tuple[str, dict[str, Any]]:
+    """The origin and the fields of the schedule that a cell learned; InputError where it has none, or has not
+    finished."""
     import torch
 
-    from ablations.driver.trained_cells import cell_in, trained
+    from ablations.driver.trained_cells import cell_in, find, trained
+    from ablations.engine.journal import journal_of
     from ablations.stages.samples import Guided
     from diffusion_core.diffusion import Diffusion
 
-    who = f"cell {row['cell_id']} at seed {row['seed']}"
-    cell = cell_in(row)
+    row = find(results, given["cell"], given["seed"])
+    cell, who = cell_in(row), f"cell {row['cell_id']} at seed {row['seed']}"
     if not cell.schedule.learned:
-        raise InputError(
-            f"{who} has schedule={row['schedule']}, which learns nothing: take a cell with schedule=learned or "
-            "learned_linear"
-        )
+        advice = "take a cell with schedule=learned or learned_linear"
+        raise InputError(f"{who} has schedule={row['schedule']}, which learns nothing: {advice}")
     if cell.horizon == 0:
         raise InputError(f"{who} has horizon=0, a chain of no steps, so it learned no schedule")
     if row["status"] != "finished":
         raise InputError(f"{who} is {row['status']}, so its schedule is no result: take a finished one")
-    trained_here = trained(cell, row, journal, torch.device("cpu"))
-    model = trained_here.model if isinstance(trained_here, Guided) else trained_here
+    model = trained(cell, row, journal_of(results, given["journal"]), torch.device("cpu"))
+    model = model.model if isinstance(model, Guided) else model
     assert isinstance(model, Diffusion), "a schedule is learned by a chain of steps"
     knots = knots_of(model)
     if not all(a < b for a, b in pairwise(knots)):
         raise InputError(f"the schedule of {who} is flat somewhere to {DIGITS} digits, and no schedule may be")
     where = f"learned in grid {row['grid']}, cell {row['cell_id']}, seed {row['seed']}, on {row['data']}"
-    return f"# {line(where)} at T={cell.horizon}\nname: saved\nknots: [{', '.join(map(repr, knots))}]\n"
+    return f"{where} at T={cell.horizon}", {"name": "saved", "knots": knots}
 
 
 def knots_of(diffusion: Diffusion) -> list[float]:

@@ -33,10 +33,9 @@ def publish(given: dict[str, Any]) -> None:
     check_results(folders[0].parent)
     from ablations.driver.pages import write_pages
     from ablations.engine.locks import results_lock
-    from ablations.tracking.mlflow_client import TrackingError
-    from ablations.tracking.mlflow_runs import head_in
-    from ablations.tracking.mlflow_store import open_tracker
-    from ablations.tracking.uris import default_uri
+    from ablations.tracking.runs import head_in
+    from ablations.tracking.store import TrackingError, default_uri
+    from ablations.tracking.tracker import open_tracker
     from analysis.files import read_json
 
     for folder in folders:
@@ -47,7 +46,7 @@ def publish(given: dict[str, Any]) -> None:
                 before, new = read_json(folder / "tracking.json"), tracker.publish(folder)
                 if before != read_json(folder / "tracking.json") and (folder / "report.html").exists():
                     write_pages(folder)
-                print(f"{folder.name}: {new} runs published  {tracker.summarise(folder).link}")
+                print(f"{folder.name}: {new} runs published  {tracker.summarise(folder)}")
             except TrackingError as error:
                 raise InputError(str(error)) from error
 

@@ -47,8 +47,8 @@ def carry_out(request: Request, planned: tuple[Plan, Looks | None], journal: Jou
     from ablations.driver.summary import beginning
     from ablations.engine.locks import results_lock
     from ablations.engine.version import code_version
-    from ablations.tracking.mlflow_store import open_tracker
-    from ablations.tracking.uris import default_uri
+    from ablations.tracking.store import default_uri
+    from ablations.tracking.tracker import open_tracker
 
     (plan, declared), folder, results = planned, request.folder, Path(request.results)
     opened = open_tracker(request.tracking_uri or default_uri(results), plan.grid.name, results)
@@ -91,7 +91,7 @@ def help_text() -> str:
         "  name=NAME               the folder in results/ and the MLflow experiment",
         "  device=auto             auto, cpu, cuda or cuda:N",
         "  tracking.uri=URI        default sqlite:///results/mlflow.db",
-        "  tracking.models=true    give runs in MLflow their models, which ablations.sample and MLflow sample from",
+        "  tracking.models=true    give runs in MLflow their models, which ablations.sample draws from",
         "  results=DIR             default results",
         "  journal=DIR             where stages are kept, default RESULTS/.stages",
         "  configs=DIR             your own folder of choices, grids and studies; default configs, where there is one",

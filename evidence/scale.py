@@ -33,8 +33,8 @@ from ablations.engine.journal import Journal
 from ablations.settings.arguments import parse_run
 from ablations.settings.exits import exit_code
 from ablations.stages.artifacts import read_artifact, write_artifact
-from ablations.tracking.mlflow_store import open_tracker
-from ablations.tracking.uris import default_uri
+from ablations.tracking.store import default_uri
+from ablations.tracking.tracker import open_tracker
 from analysis.options import Option
 from evidence.page_command import page_command, table
 

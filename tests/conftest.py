@@ -24,8 +24,6 @@ from tests.made_once import made_once
 from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
-    "could not import 'psycopg'": "a driver for a database that runs in few places; slow tests alone want it",
-    "no PostgreSQL server here": "as above",
     "could not import 'ray'": "a cluster's engine of 244 MB; what it is asked for is tested by a stand-in",
     "could not import 'denoising_diffusion_pytorch'": "one of the peers whose speed is measured; it brings 30 packages",
     "could not import 'torchvision.datasets'": "torchvision is read where it is at hand, and needed by nothing",

@@ -31,7 +31,7 @@ from ablations.results.folder import write_results
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, record
 from ablations.stages.stage import Stage
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 
 DRAWN, SHARE = 8.0, 10
 """The seconds that drawing pages takes, until that is known; before the end they are drawn again once SHARE times as
@@ -101,7 +101,7 @@ class Execution:
         return Live.of(self.tracker, self.look, self.job.journal, self.job.folder) if self.tracker else None
 
     def run(self, missing: list[Stage]) -> None:
-        """Run what is missing, which a bar follows; InputError where the store turns out not to be usable."""
+        """Run what is missing, which a bar follows."""
         self.began = time.monotonic()
         with watching(self.live), bar(self.look.grid.name, 1.0) as shown, closing(self.scheduler.run()) as events:
             following = Following(shown, self.job.journal)
@@ -133,7 +133,7 @@ class Execution:
                 for first in (True, False):
                     self.scheduler.add([stage for stage in missing if (stage.cell.seed in alone) == first])
                 if self.live is not None:
-                    self.live.watch(watched_in(plan, self.job.journal, self.job.folder))
+                    self.live.watched = watched_in(plan, self.job.journal, self.job.folder)
                 return missing
         return []
 

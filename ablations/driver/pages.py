@@ -16,10 +16,9 @@ from rich.console import Console
 from ablations.driver.trained_cells import forgetting_damaged
 from ablations.engine.journal import Journal
 from ablations.results.records import Record
-from ablations.tracking.mlflow_client import TrackingError
-from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.model import write_model
-from ablations.tracking.uris import rescue
+from ablations.tracking.store import TrackingError, rescue
+from ablations.tracking.tracker import Tracker
 from analysis.files import read_json
 from analysis.labels import counted
 from analysis.links import without_password
@@ -75,8 +74,8 @@ def show(folder: Path, tracker: Tracker | None) -> None:
     with Console(stderr=True).status("drawing the report"):
         text = write_pages(folder)
     print(f"{text}\n\nfiles    {folder}/  (report.html, table.md, runs.csv, …)")
-    if summary := sent(Tracker.summarise, tracker, folder):
-        print("\n".join(where(tracker, summary.link)))
+    if link := sent(Tracker.summarise, tracker, folder):
+        print("\n".join(where(tracker, link)))
 
 
 def where(tracker: Tracker | None, link: str = "") -> list[str]:
@@ -108,13 +107,13 @@ def sent(act: Callable[[Tracker, Path], T], tracker: Tracker | None, folder: Pat
 def deliver_models(tracker: Tracker, records: Iterable[Record], journal: Journal) -> None:
     """Give each run of a finished cell its weights as an MLflow model (`tracking.models=true`), unless it has them."""
     for item in (item.run for item in records if item.status == "finished"):
-        parts, tags = item.parts, {"cell_id": item.cell_id, "seed": str(item.cell.seed)}
+        parts, key = item.parts, (item.cell_id, str(item.cell.seed))
         try:
-            if parts is None or tracker.model_in(tags) == parts.training:
+            if parts is None or tracker.model_in(key) == parts.training:
                 continue
             with TemporaryDirectory() as place, forgetting_damaged(journal):
                 write_model(Path(place), item.cell, parts, journal)
-                tracker.attach_model(tags, Path(place), parts.training)
+                tracker.attach_model(key, Path(place), parts.training)
         except TrackingError as error:
             print(f"warning: {error}. Models are delivered when the same command is given again")
             return

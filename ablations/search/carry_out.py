@@ -28,8 +28,8 @@ from ablations.search.search import Search
 from ablations.search.space import said
 from ablations.search.trial import SearchPlan
 from ablations.settings.request import SearchRequest
-from ablations.tracking.mlflow_store import Tracker, open_tracker
-from ablations.tracking.uris import default_uri
+from ablations.tracking.store import default_uri
+from ablations.tracking.tracker import Tracker, open_tracker
 from analysis.labels import counted
 from analysis.links import without_password
 from analysis.schema import SEARCH

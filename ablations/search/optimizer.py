@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ablations.metrics.registry import fact_of
 from ablations.search.space import Study
-from ablations.tracking.sqlite_file import make_whole
+from ablations.tracking.store import make_whole
 from analysis.errors import InputError
 from analysis.labels import within
 from analysis.links import reason_of, without_password

@@ -19,7 +19,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from ablations.driver.live import Live, Watched, points_of, watching
+from ablations.driver.live import Live, Watched, curves_of, watching
 from ablations.driver.pages import REST, WRITE_SECONDS, deliver
 from ablations.driver.progress import Bar, bar
 from ablations.engine.journal import Journal
@@ -33,9 +33,9 @@ from ablations.search.trial import Course, SearchPlan
 from ablations.settings.identity import parameters
 from ablations.settings.registry import is_whole
 from ablations.stages.stage import Stage
-from ablations.tracking.mlflow_runs import trial_run
-from ablations.tracking.mlflow_store import Tracker
-from ablations.tracking.mlflow_views import view_of_search
+from ablations.tracking.runs import trial_run
+from ablations.tracking.tracker import Tracker
+from ablations.tracking.views import view_of_search
 from analysis.files import write_json, write_text
 from analysis.frames import write_curves
 from analysis.schema import SEARCH, TRIAL, TRIALS
@@ -108,10 +108,11 @@ class Search:
         """Take a trial up, and show it in the store while it is under way, with the curves of its first seed."""
         course = self.underway[trial.number] = Course(trial, self.plan, self.journal, self.optimizer)
         if self.live is not None and course.stages:
-            identity, row = self.plan.identity, {name: str(it) for name, it in self.row(trial, course.runs).items()}
-            show = partial(trial_run, row, [], self.plan.study.name, identity, self.folder)
-            points = partial(points_of, course.runs[0], self.journal)
-            self.live.watch([Watched((identity, str(trial.number)), course.stages, show, points)])
+            row = {name: str(value) for name, value in self.row(trial, course.runs).items()}
+            search = {"name": self.plan.study.name, "identity": self.plan.identity}
+            show = partial(trial_run, row, search, self.folder)
+            curves = partial(curves_of, course.runs[0], self.journal)
+            self.live.watched.append(Watched(course.stages, show, curves))
 
     def write_one(self) -> None:
         """Write and deliver, if it is time to."""
@@ -126,10 +127,7 @@ class Search:
         runs = {trial.number: self.plan.runs(trial.params)[0] for trial in trials}
         rows = [self.row(trial, runs[trial.number]) for trial in trials]
         over = [run for trial in trials if trial.state.is_finished() for run in runs[trial.number]]
-        points = {(run.cell_id, run.cell.seed): points_of(run, self.journal) for run in over}
-        curves = {
-            at: {name: ([x for x, _ in xy], [y for _, y in xy]) for name, xy in points[at].items()} for at in points
-        }
+        curves = {(run.cell_id, run.cell.seed): curves_of(run, self.journal) for run in over}
         stages = dict.fromkeys(stage.id for each in runs.values() for run in each for stage in run.stages)
         columns = dict.fromkeys([TRIAL, *(f"param.{name}" for name in self.plan.study.parameters), *union(rows)])
         self.folder.mkdir(parents=True, exist_ok=True)

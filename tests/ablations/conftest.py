@@ -23,8 +23,8 @@ from ablations.launchers.local import Local
 from ablations.metrics import judging
 from ablations.settings import grammar
 from ablations.settings.arguments import parse_run
-from ablations.tracking import mlflow_store
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking import tracker
+from ablations.tracking.tracker import Tracker
 from analysis import read
 from analysis.folders import search_alone
 from analysis.pages import in_words
@@ -105,7 +105,7 @@ def without_pictures(monkeypatch):
 @pytest.fixture
 def alone(monkeypatch, without_pictures):
     """Nothing is drawn or delivered."""
-    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *place: None)
+    monkeypatch.setattr(tracker, "open_tracker", lambda *place: None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import analysis
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run
-from ablations.tracking.mlflow_runs import name_in, tracked_runs
+from ablations.tracking.runs import name_in, tracked_runs
 from tests.ablations.conftest import plan_of
 
 COMMITTED = Path(__file__).parents[2] / "results" / "committed"

@@ -26,8 +26,8 @@ from ablations.settings.arguments import parse_run
 from ablations.stages import training_loop
 from ablations.stages.bound import BoundStage
 from ablations.stages.training_loop import read_checkpoint
-from ablations.tracking.mlflow_client import TrackingError
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.store import TrackingError
+from ablations.tracking.tracker import Tracker
 from analysis import tables
 from analysis.errors import InputError
 from analysis.reading import read_results

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 from analysis.search import read_search
 from tests.ablations.conftest import TINY, rows
 from tests.mlflow_server import mlflow_server
-from tests.postgres import postgres
 
 pytestmark = pytest.mark.slow
 
@@ -29,18 +28,8 @@ SECONDS = 600
 
 
 @pytest.fixture
-def postgresql():
-    """An empty database of PostgreSQL."""
-    with postgres() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def server(request, store, tmp_path):
-    """An MLflow server with a database in a file, or a database of PostgreSQL that no server stands before."""
-    if request.param == "postgresql":
-        yield request.getfixturevalue("postgresql")
-        return
+def server(store, tmp_path):
+    """An MLflow server with a database in a file."""
     (tmp_path / "server.db").write_bytes(store.read_bytes())
     with mlflow_server(tmp_path) as address:
         yield address
@@ -117,10 +106,17 @@ def test_who_waits_for_a_training_of_another_grid_runs_it_where_that_command_was
     delivered_once(server, "second", 1, list(range(20, 4001, 20)))
 
 
-def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(postgresql, store, tmp_path):
+def test_a_search_keeps_its_trials_in_a_database_and_has_one_driver(store, tmp_path):
     (tmp_path / "mlflow.db").write_bytes(store.read_bytes())
     words = ["schedule=log_snr_linear", "schedule.gamma_min=interval(-14,-2)", "study.startup=2", "study.pruner=median"]
-    words += [*WORDS[2:], "training.steps=400", "trials=4", "confirm=2", "name=wide", f"storage={postgresql}"]
+    words += [
+        *WORDS[2:],
+        "training.steps=400",
+        "trials=4",
+        "confirm=2",
+        "name=wide",
+        f"storage=sqlite:///{tmp_path}/trials.db",
+    ]
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     first = started(tmp_path / "results", uri, *words, command="search")
     under_way(tmp_path / "results", first)

@@ -11,7 +11,7 @@ from ablations.driver import execute, pages
 from ablations.engine.locks import results_lock
 from ablations.engine.workers import ThisProcess
 from ablations.stages.training import TrainingStage
-from ablations.tracking import mlflow_store
+from ablations.tracking import tracker
 from analysis.errors import InputError
 from tests.ablations.conftest import head, over, rows, said, tracker_in
 from tests.ablations.driver.conftest import NLL, WORDS
@@ -74,7 +74,7 @@ def test_what_the_store_lacks_of_a_stopped_command_is_one_line_and_delivered_by_
     scored, drawn, tmp_path, store, capsys, monkeypatch
 ):
     shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setattr(mlflow_store, "open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
+    monkeypatch.setattr(tracker, "open_tracker", lambda *given: tracker_in(tmp_path, "auto"))
     monkeypatch.setattr(execute, "SHARE", 1e6)
     monkeypatch.setattr(execute, "DRAWN", 1.0)
     scored.stop = 14

@@ -12,7 +12,7 @@ from ablations.driver.sequential import Looks
 from ablations.driver.summary import beginning
 from ablations.engine.journal import Journal
 from ablations.stages.training import TrainingStage
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 from tests.ablations.conftest import TINY, over, plan_of
 
 

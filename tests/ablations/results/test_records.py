@@ -14,7 +14,7 @@ from ablations.results.csv_text import curve_frame, drawn
 from ablations.results.folder import runs_csv
 from ablations.results.grid_json import head_of
 from ablations.results.records import Record, metadata_of, record
-from ablations.tracking.mlflow_runs import tracked_runs
+from ablations.tracking.runs import tracked_runs
 from analysis.errors import InputError
 from analysis.reading import read_results
 from analysis.schema import CURVES_FILE, NUMERICS, SEVERAL

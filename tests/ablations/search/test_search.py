@@ -29,7 +29,7 @@ from ablations.settings.arguments import parse_run
 from ablations.settings.identity import cell_id, parameters
 from ablations.stages import training_loop
 from ablations.stages.bound import BoundStage
-from ablations.tracking.mlflow_store import Tracker
+from ablations.tracking.tracker import Tracker
 from analysis.errors import InputError
 from analysis.folders import search_alone
 from analysis.reading import read_results

@@ -1,12 +1,7 @@
-"""Cells as MLflow models: the same samples from the store as from the cell, and nothing in them that can run code."""
+"""Models of cells in MLflow: the same samples from the store as from the cell, and nothing that can run code."""
 
 from __future__ import annotations
 
-import json
-
-import mlflow
-import numpy as np
-import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -14,9 +9,10 @@ from PIL import Image
 from ablations import run, sample
 from ablations.data.tensors import read_tensors
 from ablations.stages.samples import draw_samples
-from ablations.tracking.mlflow_store import Tracker
 from ablations.tracking.model import read_model
+from ablations.tracking.tracker import Tracker
 from analysis.errors import InputError
+from tests.ablations.conftest import tracker_in
 from tests.ablations.settings.test_grammar import one_line_error
 
 
@@ -24,7 +20,7 @@ from tests.ablations.settings.test_grammar import one_line_error
 def delivered(again):
     """A finished grid whose runs have their models, and one of these runs."""
     assert run.main([*again.arguments, "tracking.models=true"]) == 0
-    tracker = Tracker(f"sqlite:///{again.results / 'mlflow.db'}", "tiny", again.results)
+    tracker = tracker_in(again.results)
     found = tracker.client.search_runs([tracker.experiment_id], "tags.kind = 'cell'")
     assert len(found) == 4
     return again, tracker, found
@@ -35,7 +31,7 @@ def test_each_run_has_the_model_of_its_training(delivered):
     for one in found:
         assert one.data.tags["model"] == one.data.tags["training_id"]
         files = {entry.path for entry in tracker.client.list_artifacts(one.info.run_id, "model")}
-        assert files == {"model/MLmodel", "model/cell.json", f"model/{one.data.tags['training_id']}"}
+        assert files == {"model/cell.json", f"model/{one.data.tags['training_id']}"}
 
 
 def test_it_is_delivered_once(delivered, monkeypatch):
@@ -56,27 +52,6 @@ def test_altered_weights_are_no_model_and_are_made_anew_by_the_same_command(agai
     assert run.main([*again.arguments, "tracking.models=true"]) == 0
     assert "warning" not in capsys.readouterr().out
     assert all(torch.equal(value, tensors[name]) for name, value in read_tensors(weights)[0].items())
-
-
-@pytest.mark.filterwarnings("ignore:.*Any type hint is inferred:UserWarning")
-def test_mlflow_draws_the_samples_of_the_cell(delivered, monkeypatch):
-    """As many as are asked for, seed by seed; those of the trained seed are the first that the cell was judged by."""
-    done, tracker, found = delivered
-    one = found[0]
-    monkeypatch.setattr(mlflow, "get_tracking_uri", lambda: tracker.uri)
-    mlflow.set_tracking_uri(tracker.uri)
-    loaded = mlflow.pyfunc.load_model(f"runs:/{one.info.run_id}/model")
-    drawn = loaded.predict(pd.DataFrame({"n": [6, 3], "seed": [0, 1]}))
-    assert drawn.shape == (9, 1, 8, 8)
-    (judged,) = [
-        read_tensors(path)[0]["samples"]
-        for path in (done.results / ".stages").glob("*/samples.safetensors")
-        if json.loads((path.parent / "result.json").read_text())["metrics"]["fid/train/digits-cnn"]
-        == pytest.approx(one.data.metrics["fid/train/digits-cnn"], rel=1e-5)
-    ]
-    # In bf16 the last digit of a network may depend on the batch.
-    assert np.abs(drawn[:6].astype(float) - judged[:6].numpy()).max() <= 2
-    assert not np.array_equal(drawn[6:9], drawn[:3])
 
 
 def test_the_command_draws_from_the_store_what_it_draws_from_the_cell(delivered, tmp_path):

@@ -1,4 +1,4 @@
-"""The pages of MLflow's UI that links open: what they chart, and on which axes."""
+"""The pages of MLflow's UI that links open: what they chart, on which axes, and what a browser shows of them."""
 
 from __future__ import annotations
 
@@ -8,63 +8,62 @@ import zlib
 
 import pytest
 
-from ablations.tracking.mlflow_views import MEANS, SEEDS, text_of, view_in
+from ablations.tracking.tracker import Tracker
+from ablations.tracking.views import MEANS, SEEDS, tags_of, view_in
+from tests.ablations.tracking.test_tracker import told
+from tests.analysis.folders import FID
+from tests.analysis.report.browser import CHROMIUM, DRIVER, Browser
+from tests.mlflow_server import mlflow_server
 
 NLL = {"name": "nll/test", "decides": "likelihood", "scale": "linear"}
-FID = {"name": "fid/train/digits-cnn", "decides": "samples", "scale": "log", "least": 0.0}
-HEAD = {"name": "tiny", "metrics": [NLL, FID, {"name": "is/digits-cnn", "least": 1.0}], "rungs": 2}
+SAMPLES = {"name": FID, "decides": "samples", "scale": "log", "least": 0.0}
+HEAD = {"name": "tiny", "metrics": [NLL, SAMPLES, {"name": "is/digits-cnn", "least": 1.0}], "rungs": 2}
 
 
 def charts(view, kind):
     return [chart for chart in view["compareRunCharts"] if chart["type"] == kind]
 
 
-def test_bars_are_of_metrics_that_begin_at_zero_alone():
-    bars = charts(view_in(HEAD)[MEANS], "BAR")
-    assert [bar["metricKey"] for bar in bars] == [FID["name"]]
-
-
-def test_metrics_at_rungs_are_lines_over_training():
-    lines = charts(view_in(HEAD, {"nll/val", FID["name"]})[MEANS], "LINE")
-    assert [line["metricKey"] for line in lines] == ["nll/val", FID["name"], "train/network"]
-    assert charts(view_in(HEAD | {"rungs": 0})[MEANS], "LINE")[0]["metricKey"] == "train/network"
-
-
-def smoothness(chart, page):
-    """The smoothness of a line as the page's `useLineChartConfig` takes it, where 70 stands for none."""
-    own = chart.get("lineSmoothness", 70)
-    return page.get("lineSmoothness", own) if chart.get("useGlobalLineSmoothing") else own
-
-
-@pytest.mark.parametrize("key", ["globalLineChartConfig", "of a page that has none"])
-def test_lines_go_through_their_points(key):
-    """By MLflow's default a curve ends at an average of its last points."""
-    view = view_in(HEAD, {"nll/val"})[MEANS]
-    lines = charts(view, "LINE")
-    assert [smoothness(line, view.get(key, {})) for line in lines] == [0] * len(lines) != []
-
-
-def test_at_a_rung_no_chart_is_of_a_likelihood_that_is_taken_at_the_end():
-    of = {"preliminary": True}
-    shown = [charts(view_in(HEAD | {"round": of | {"rung": rung}})[MEANS], "SCATTER") for rung in (True, False)]
-    assert [len(charts) for charts in shown] == [0, 1]
+def test_bars_are_of_metrics_that_begin_at_zero_alone_and_metrics_at_rungs_are_lines():
+    assert [bar["metricKey"] for bar in charts(view_in(HEAD)[MEANS], "BAR")] == [FID]
+    alone = view_in(HEAD | {"metrics": [NLL]})[MEANS]
+    assert [bar["metricKey"] for bar in charts(alone, "BAR")] == ["nll/test"], "else nothing would show it"
+    lines = charts(view_in(HEAD, {"nll/val", FID})[MEANS], "LINE")
+    assert [line["metricKey"] for line in lines] == ["nll/val", FID, "train/network"]
 
 
 @pytest.mark.parametrize("name", [MEANS, SEEDS])
-def test_both_views_are_grouped_by_cell_and_images_are_of_single_runs(name):
-    """MLflow shows no images of means."""
-    view = view_in(HEAD)[name]
+def test_both_views_are_grouped_by_cell_and_images_are_of_single_runs_at_their_end(name):
+    """MLflow shows no images of means, and none where its slider stands at a step without any."""
+    view = view_in(HEAD, last=500)[name]
     assert view["groupBy"]["groupByKeys"] == [{"mode": "param", "groupByData": "cell"}]
-    assert bool(charts(view, "IMAGE")) == (not view["useGroupedValuesInCharts"]) == (name == SEEDS)
+    assert [image["step"] for image in charts(view, "IMAGE")] == [500] * (name == SEEDS)
+    assert view["useGroupedValuesInCharts"] == (name == MEANS)
 
 
 def test_a_view_is_kept_as_the_page_itself_does():
-    view = view_in(HEAD)[MEANS]
-    kind, packed = text_of(view).split(";")
-    assert (kind, json.loads(zlib.decompress(base64.b64decode(packed)))) == ("deflate", view)
+    views = view_in(HEAD)
+    kind, packed = tags_of(views)["mlflow.sharedViewState.grid"].split(";")
+    assert (kind, json.loads(zlib.decompress(base64.b64decode(packed)))) == ("deflate", views[MEANS])
 
 
-def test_samples_are_shown_as_they_are_at_the_end():
-    """The page shows none where its slider stands at a step without any."""
-    (samples,) = charts(view_in(HEAD, last=500)[SEEDS], "IMAGE")
-    assert (samples["imageKeys"], samples["step"]) == (["samples"], 500)
+TEXT = "return document.body.innerText"
+DRAWN = "return document.querySelectorAll('.js-plotly-plot .main-svg, [data-testid*=chart] canvas').length"
+IMAGES = "return [...document.querySelectorAll('img')].filter(e => e.naturalWidth > 100).length"
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(CHROMIUM is None or DRIVER is None, reason="needs chromium and chromedriver")
+def test_a_browser_shows_charts_of_cells_first_and_samples_of_each_seed(tmp_path):
+    folder = told(tmp_path)
+    with mlflow_server(tmp_path) as address, Browser(tmp_path / "profile", phone=False) as browser:
+        tracker = Tracker(address, "tiny", tmp_path / ".artifacts")
+        assert tracker.publish(folder) == 2
+        link = tracker.summarise(folder)
+        browser.open(link)
+        assert browser.wait(f"{DRAWN} > 2", 60)
+        parts = ("Which?", "Group: μ", "Group: ε", "nll/val", "train/network")
+        assert [part for part in parts if part not in browser.run(TEXT)] == []
+        browser.open(link.replace("ShareKey=grid", "ShareKey=seeds"))
+        assert browser.wait(f"{IMAGES} > 0", 60)
+        assert "nll/test vs. cell" in browser.run(TEXT)

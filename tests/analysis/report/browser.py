@@ -11,11 +11,12 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-ne
 
 
 class Browser:
-    """Use it as a context."""
+    """Use it as a context; with phone=False it is a window of a desktop."""
 
-    def __init__(self, profile):
-        phone = {"deviceMetrics": {"width": 360, "height": 740, "pixelRatio": 2, "touch": True}}
-        options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}"], "mobileEmulation": phone}
+    def __init__(self, profile, *, phone=True):
+        small = {"deviceMetrics": {"width": 360, "height": 740, "pixelRatio": 2, "touch": True}}
+        options = {"binary": CHROMIUM, "args": [*FLAGS, f"--user-data-dir={profile}", "--window-size=1600,1900"]}
+        options |= {"mobileEmulation": small} if phone else {}
         self.wanted = {"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}}
 
     def __enter__(self):
