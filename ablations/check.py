@@ -104,7 +104,7 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     from diffusion_core.checking import expect
     from diffusion_core.encodings import GreyLevels
 
-    tried = data_set or (Digits() if "images" in metric.of else Mixture2d())
+    tried = data_set or (Digits() if "images" in metric.info.of else Mixture2d())
     data, extractor = tried.load(), None if tried.extractor is None else extractors.load(tried.extractor)
     train, test = (
         Examined(data.images[split][:200], extractor, data.labels[split][:200] if split in data.labels else None)
@@ -129,9 +129,9 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     expect(
         f"{first:.6g} in another order of samples", math.isclose(first, ordered, rel_tol=1e-6, abs_tol=1e-6), ordered
     )
-    better = {"min": first < worse, "max": first > worse, "none": True}[metric.direction]
+    better = {"min": first < worse, "max": first > worse, "none": True}[metric.info.direction]
     expect(
-        f"real samples' {first:.6g} to be better than noise's (direction {metric.direction})", better, f"{worse:.6g}"
+        f"real samples' {first:.6g} to be better than noise's (direction {metric.info.direction})", better, f"{worse:.6g}"
     )
 
 
