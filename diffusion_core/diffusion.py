@@ -22,6 +22,7 @@ from diffusion_core.choices import Choices, level_refusal, refusal
 from diffusion_core.conditioning import check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
+from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
@@ -71,7 +72,7 @@ class Diffusion(nn.Module):
         self._full: Chain | None = None
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
         self.denoiser = Denoiser(
-            built(self._network),
+            accelerated(built(self._network)),
             choices.schedule.gamma(choices.horizon),
             choices.parameterization,
             choices.time_input,

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from diffusion_core.averages import Averages
 from diffusion_core.batches import Labelled, batch_indices, fetched, flipped, flips, parts
 from diffusion_core.clipping import Clipping
+from diffusion_core.fast.population import Beside, Member, Piece, descend
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
-from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, same_kernels, tf32
 from diffusion_core.randomness import key, reseed, send
 from diffusion_core.recorded import Recorded, Values

@@ -6,7 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.networks.grouped import stacked
+from diffusion_core.fast.forms import accelerated, stacked
 from diffusion_core.networks.network import Network
 from diffusion_core.testing.saying import require_equal
 
@@ -28,7 +28,7 @@ def moved(module: nn.Module, seed: int) -> nn.Module:
 
 def require_as_alone(network: Network, rule: str, modules: list[nn.Module], asked: list[tuple[Tensor, ...]]) -> None:
     """Fail unless modules give side by side what each gives alone, each for its own inputs in `asked`."""
-    alone = [_learned(module, own) for module, own in zip(modules, asked, strict=True)]
+    alone = [_learned(accelerated(module), own) for module, own in zip(modules, asked, strict=True)]
     stack = stacked(modules[0], len(modules))
     for mine, *theirs in zip(stack.parameters(), *(module.parameters() for module in modules), strict=True):
         mine.data = torch.stack([their.detach() for their in theirs])

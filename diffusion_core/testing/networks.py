@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
+from diffusion_core.fast.forms import accelerated, stackable
 from diffusion_core.learner import DiffusionLearner
-from diffusion_core.networks.grouped import stackable
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Simple, Vlb
 from diffusion_core.parameterizations import Epsilon
@@ -207,7 +207,7 @@ def its_weights_are_all_that_it_is(network: Network, shape: tuple[int, ...]) -> 
     """A network restored from a state_dict gives the same output, whatever was drawn while it was built."""
     module, x = stirred(network, shape), inputs(shape)
     with seeded(7, "another state of the global generator"):
-        restored = network.build(shape, shape[0])
+        restored = accelerated(network.build(shape, shape[0]))
     restored.load_state_dict(module.state_dict())
     rule = "a network restored from its state_dict must give the same output"
     place = "in example {}: is a buffer left out of the state_dict?"
@@ -264,7 +264,7 @@ def beside_others_it_gives_what_it_gives_alone(network: Network, shape: tuple[in
     if not network.gains_beside(shape, len(x)):
         return
     modules = [stirred(network, shape, seed=seed) for seed in range(3)]
-    fact = "it does not consist of the layers of diffusion_core.networks.grouped, or it has dropout"
+    fact = "it has no form in diffusion_core.fast, or it has dropout"
     require(network, "gains_beside must be false for what cannot lie side by side", stackable(modules[0]), fact)
     require_as_alone(network, rule, modules, [(x + i, TIME + i) for i in range(3)])
 

@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core import population
 from diffusion_core.batches import Labelled
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.fast import population
+from diffusion_core.fast.population import Stack
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
@@ -25,7 +26,6 @@ from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
-from diffusion_core.population import Stack
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
 from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.trainable import Learner

@@ -63,7 +63,10 @@ WRONG = [
         wrong.Fitting(drawn="and not saved"),
         r"restored from its state_dict must give the same output, but .*: is a buffer left out",
     ),
-    (wrong.Lonely(), r"gains_beside must be false for what cannot lie side by side, but it does not consist of the"),
+    (
+        wrong.Lonely(),
+        r"gains_beside must be false for what cannot lie side by side, but it has no form in diffusion_core.fast",
+    ),
     (
         wrong.Shared(width=8),
         r"networks side by side must give what each gives alone, but it is .* in the output of net",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from diffusion_core.chain import FirstStep
 from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Draw, Immiscible, Independent, Optimal
+from diffusion_core.fast.forms import MlpForm
 from diffusion_core.forward import Pair
 from diffusion_core.gamma import Gamma, GammaTable, Knots
 from diffusion_core.networks.mlp import Mlp, MlpModule
@@ -391,11 +392,11 @@ class SilentlyOnce(Fitting):
         return head
 
 
-class SharedModule(MlpModule):
+class SharedModule(MlpForm):
     """Side by side, networks share what their rows have in common."""
 
-    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
-        return super().within(x - (x.mean(0) if self.members > 1 else 0), embedding)
+    def beside(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().beside(x - (x.mean(0) if self.members > 1 else 0), time, label)
 
 
 class Shared(Mlp):
