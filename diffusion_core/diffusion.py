@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from diffusion_core.chain import Chain, FirstStep, whole
 from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.compilation import Compile, compile_network, resolve_compile
 from diffusion_core.conditioning import check_labels
 from diffusion_core.denoiser import Denoiser, clipped
 from diffusion_core.encodings import Encoding
@@ -28,7 +29,6 @@ from diffusion_core.gamma import Gamma
 from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
-from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
 from diffusion_core.terms import denoising_term, prior_term
@@ -115,20 +115,19 @@ class Diffusion(nn.Module):
         initialise(self.network, seed)
 
     @contextmanager
-    def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
+    def network_in(self, precision: Precision, compile: Compile = "none") -> Iterator[None]:
         """A context in which the network, and nothing around it, computes in a precision; samples are drawn in it.
 
-        If `captured`, its calls without a gradient on a GPU are recorded and replayed (`recorded.py`), for which its
-        weights must stay the same tensors.
+        It is compiled if that is asked for, and stays so.
         """
         denoiser = self.denoiser
-        before = denoiser.precision, denoiser.recorded
-        denoiser.precision = precision
-        denoiser.recorded = Recorded(denoiser.called) if captured and self.device.type == "cuda" else None
+        before, denoiser.precision = denoiser.precision, precision
+        if resolve_compile(compile, self.device) != "none":
+            compile_network(self.network)
         try:
             yield
         finally:
-            denoiser.precision, denoiser.recorded = before
+            denoiser.precision = before
 
     def given(self, labels: Tensor | None) -> Diffusion:
         """p_θ(· | y) with a row for each of the labels int64 [N], 0..K − 1, or −1 or K for none; with None, for any

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from diffusion_core.chain import Chain
 from diffusion_core.choices import Choices
+from diffusion_core.compilation import Compile
 from diffusion_core.denoiser import noise_of
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, expand
@@ -95,11 +96,8 @@ class Guided(Diffusion):
         return Guided(replace(guide, own=guide.own.picked(places), other=guide.other.picked(places)), self.clip)
 
     @contextmanager
-    def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
-        with (
-            self.guide.own.network_in(precision, captured=captured),
-            self.guide.other.network_in(precision, captured=captured),
-        ):
+    def network_in(self, precision: Precision, compile: Compile = "none") -> Iterator[None]:
+        with self.guide.own.network_in(precision, compile), self.guide.other.network_in(precision, compile):
             yield
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from diffusion_core.fast.forms import stackable, stacked
 from diffusion_core.optimiser import AdamW, place
 from diffusion_core.precision import Precision, same_kernels, tf32
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.trainable import Learner, Question
 
 __all__ = ["Beside", "Member", "Piece", "descend"]
@@ -138,7 +138,8 @@ def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
     """All that pieces must have in common to be computed by one pass."""
     inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
     member = piece.member
-    return member.make, member.optimiser.parts(NETWORK), inputs, member.precision, member.device, piece.first
+    parts = tuple((name, len(own.values)) for name, own in member.optimiser.of_group(NETWORK).items())
+    return member.make, parts, inputs, member.precision, member.device, piece.first
 
 
 def make_of(network: nn.Module) -> tuple[Any, ...]:
@@ -193,7 +194,7 @@ class Stack:
         stacked_own = dict(self.network.named_parameters())
         for name in members[0].optimiser.of_group(NETWORK):
             several = [member.optimiser.moments[name] for member in members]
-            flat = several[0].flat
+            flat = several[0]
             values, gradient = (flat.values.new_zeros(len(members), len(flat.values)) for _ in range(2))
             for i, member in enumerate(members):
                 member.optimiser.move(name, values[i], gradient[i])

@@ -13,7 +13,7 @@ from diffusion_core.conditioning import TOLD, Conditioning
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.networks.mlp import Mlp
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.samplers import Ddim
 from diffusion_core.testing.choices import OF_EVERY_CHOICE
 from diffusion_core.testing.problems import diffusion

@@ -80,8 +80,8 @@ def beside(several):
         return several[0]
     stack = copy.deepcopy(several[0])
     for own in zip(stack.modules(), *(each.modules() for each in several), strict=True):
-        for name in own[0]._parameters:
-            setattr(own[0], name, nn.Parameter(torch.stack([getattr(each, name).data for each in own[1:]])))
+        for key in own[0]._parameters:
+            setattr(own[0], key, nn.Parameter(torch.stack([getattr(each, key).data for each in own[1:]])))
     if hasattr(stack, "members"):
         stack.members = len(several)
     return stack

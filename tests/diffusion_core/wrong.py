@@ -19,7 +19,7 @@ from diffusion_core.networks.mlp import Mlp, MlpModule
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Example, NoiseLevels, Reweighted, Simple
 from diffusion_core.parameterizations import Epsilon
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear, Schedule
 from diffusion_core.timesteps import Importance, ImportanceSampler, Timesteps, TimestepSampler, Uniform

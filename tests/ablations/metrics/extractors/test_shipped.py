@@ -112,7 +112,7 @@ def test_one_fashion_extractor_serves_both_sizes():
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_features_agree_between_devices(data):
     extractor = extractors.load(NAME)
     on_gpu, _ = features(extractor, data.images["test"], torch.device("cuda"))
