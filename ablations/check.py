@@ -1,83 +1,157 @@
-"""`python -m ablations.check AXIS=NAME …`: whether choices pass the checks that every one which ships passes.
+"""`python -m ablations.check AXIS=NAME …`: whether choices work, a line each; `check` from Python.
 
-    schedule, parameterization, variance, objective, timesteps, network,
-    sampler, spacing, coupling                                              `diffusion_core.testing`
-    data, metric, extractor                                                 `ablations.testing`
-
-It is meant for classes of one's own. Fields are set as anywhere: schedule=mine schedule.width=3.
+It is meant for classes of one's own. Fields are set as anywhere: schedule=mine schedule.width=3. A choice of diffusion
+goes through `diffusion_core.checking`; data, metrics and extractors through a few rules of their own here.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import math
+from typing import TYPE_CHECKING, Any
 
 from ablations.settings import grammar
 from ablations.settings.exits import exit_code
 from ablations.settings.plugins.packages import DOORS
 from analysis.errors import InputError, unknown
 
-UNCHECKED = ("space",)
-AXES = tuple(axis for axis in DOORS if axis not in UNCHECKED)
-ABOUT = {
-    "schedule": "γ (start, rise, slope, inverse, shift), its saved state, the bound on Gaussian data",
-    "parameterization": "target and x̂_0, κ, what the network is shown, float32, the bound on Gaussian data",
-    "variance": "σ² between β̃ and β, what it reads, float32, its fit, its training",
-    "objective": "a loss an example, the weight of an error, what it reads, what it teaches",
-    "timesteps": "times by their density, weights that undo it, real times, what it remembers",
-    "network": "output, start, seeds, gradients, bf16, training against evaluation, labels, a continued training",
-    "sampler": "seeds, batches, times, calls, noise, range and variance of samples",
-    "spacing": "how many times it visits, what it reads",
-    "coupling": "a noise an example, what it follows from, what it knows of x_0",
-    "data": "splits, labels, encoding, codes, extractor, a second reading",
-    "metric": "what it declares, order of samples, a second call, real samples against noise",
-    "extractor": "width and type of features, each image alone, images to refuse, weights in a file",
-}
-"""What the checks of an axis are about, for the line that says that they hold."""
+if TYPE_CHECKING:
+    from ablations.data.base import DataSet
+    from ablations.metrics.extractors.architectures import Architecture
+    from ablations.metrics.metric import Metric
+
+AXES = tuple(axis for axis in DOORS if axis != "space")
+
+
+def check(choice: object, data_set: DataSet | None = None) -> None:
+    """AssertionError, in one line, unless a choice works; a metric is tried on `data_set`, else on digits or points."""
+    from ablations.data.base import DataSet
+    from ablations.metrics.extractors.architectures import Architecture
+    from ablations.metrics.metric import Metric
+    from diffusion_core.checking import check as check_choice
+
+    if isinstance(choice, DataSet):
+        check_data(choice)
+    elif isinstance(choice, Metric):
+        check_metric(choice, data_set)
+    elif isinstance(choice, Architecture):
+        check_extractor(choice)
+    else:
+        check_choice(choice)
+
+
+def check_data(data_set: DataSet) -> None:
+    """Fail unless splits are disjoint, of equal lengths where they are held out, and the same at a second reading."""
+    from ablations.metrics.extractors import architecture_of
+    from diffusion_core.checking import expect
+    from diffusion_core.randomness import seeded
+
+    readings = []
+    for around in (1, 2):
+        with seeded(around, "the global generator"):
+            readings.append(data_set.read())
+    data = readings[0]
+    expect("data that stages can use", not data.unfit, data.unfit)
+    expect(
+        "the same data at every reading", data.digest == readings[1].digest, "others: draw by a generator of one's own"
+    )
+    held = {split: {example.numpy().tobytes() for example in images} for split, images in data.images.items()}
+    shared = held["train"] & (held["validation"] | held["test"]) | held["validation"] & held["test"]
+    expect("no example in two splits", not shared, f"{len(shared)} that are")
+    counts = {split: len(images) for split, images in data.images.items()}
+    expect("as many validation as test examples", counts["validation"] == counts["test"], counts)
+    expect(
+        "codes={name: bits/dim} that are finite",
+        data.codes and all(map(math.isfinite, data.codes.values())),
+        data.codes,
+    )
+    if data_set.extractor is not None:
+        architecture_of(data_set.extractor).check(data_set.extractor, data.images["test"])
+
+
+def check_extractor(architecture: Architecture) -> None:
+    """Fail unless features and logits are float32, as wide as declared, finite, and those of each image alone."""
+    import torch
+
+    from diffusion_core.checking import expect
+
+    module, side = architecture.eval(), (architecture.sides or (16,))[0]
+    generator = torch.Generator().manual_seed(0)
+    shape = 5, architecture.channels[0], side, side
+    images = torch.randint(architecture.levels, shape, generator=generator).to(torch.uint8)
+    with torch.no_grad():
+        whole, alone = module(images), module(images[:1])
+    for what, value, one, width in zip(
+        ("features", "logits"), whole, alone, (module.width, module.classes), strict=True
+    ):
+        expect(
+            f"{what} float32 {[5, width]}",
+            value.dtype == torch.float32 and value.shape == (5, width),
+            list(value.shape),
+        )
+        expect(f"finite {what}", value.isfinite().all(), "others")
+        expect(f"{what} of each image alone", torch.allclose(value[:1], one, rtol=1e-4, atol=1e-4), "others in a batch")
+
+
+def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
+    """Fail unless it is a finite number of a set in any order, and better for real samples than for noise."""
+    import torch
+
+    from ablations.data.digits import Digits
+    from ablations.data.mixture2d import Mixture2d
+    from ablations.metrics import extractors
+    from ablations.metrics.judging import Yardstick
+    from ablations.metrics.sets import Examined
+    from diffusion_core.checking import expect
+    from diffusion_core.encodings import GreyLevels
+
+    tried = data_set or (Digits() if "images" in metric.of else Mixture2d())
+    data, extractor = tried.load(), None if tried.extractor is None else extractors.load(tried.extractor)
+    train, test = (
+        Examined(data.images[split][:200], extractor, data.labels[split][:200] if split in data.labels else None)
+        for split in ("train", "test")
+    )
+    real = data.images["validation"][:150]
+    labels = data.labels["validation"][:150] if "validation" in data.labels else torch.zeros(len(real)).long()
+    generator = torch.Generator().manual_seed(1)
+    order = torch.randperm(len(real), generator=generator)
+    if isinstance(data.encoding, GreyLevels):
+        yardstick = Yardstick("train", train, test, data.encoding.levels)
+        noise = torch.randint(data.encoding.levels, real.shape, generator=generator).to(torch.uint8)
+    else:
+        yardstick = Yardstick("test", test, None, None)
+        noise = 3 * real.abs().max() * (2 * torch.rand(real.shape, generator=generator) - 1)
+    sets = (real, labels), (real, labels), (real[order], labels[order]), (noise, labels)
+    first, again, ordered, worse = (
+        metric.compute(yardstick.judged(stored.clone(), told if data.labels else None)) for stored, told in sets
+    )
+    expect("a finite number", isinstance(first, float | int) and math.isfinite(first), repr(first))
+    expect("the same number at a second time", first == again, again)
+    expect(
+        f"{first:.6g} in another order of samples", math.isclose(first, ordered, rel_tol=1e-6, abs_tol=1e-6), ordered
+    )
+    better = {"min": first < worse, "max": first > worse, "none": True}[metric.direction]
+    expect(
+        f"real samples' {first:.6g} to be better than noise's (direction {metric.direction})", better, f"{worse:.6g}"
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Exit code 0; 1 if a choice does not pass, or there is none of its name; 2 for a wrong call."""
     if {"--help", "-h"} & set(arguments):
-        print(help_text())
+        print("python -m ablations.check AXIS=NAME [AXIS.FIELD=VALUE] [AXIS=NAME …] [configs=DIR]\n")
+        print(f"Whether choices work: a line each.\n\n  AXIS    {', '.join(AXES)}")
+        print("          a metric is tried on data=NAME where that is given, else on digits or points")
         return 0
-    asked = parse(arguments)
-    data = next((choice for choice in asked if choice.axis == "data"), None)
-    passed = [_passes(choice, data) for choice in asked]
+    named, fields = parse(arguments)
+    passed = [_passes(axis, name, fields, named) for axis, names in named.items() for name in names]
     return 0 if all(passed) else 1
 
 
-@dataclass(frozen=True)
-class Checked:
-    """A choice to be checked."""
-
-    axis: str
-    name: str
-    fields: dict[str, Any]
-
-    def build(self) -> Any:
-        """The choice; for an extractor its network, with its weights where it has any."""
-        if self.axis == "extractor":
-            from ablations.metrics.extractors import architecture_of, load
-
-            needs_file = not architecture_of(self.name).shipped
-            return architecture_of(self.name)() if needs_file else load(self.name).module
-        if self.axis == "metric":
-            from ablations.metrics.registry import metric_of
-
-            return metric_of(self.name)
-        from ablations.settings.layers import values_of
-        from ablations.settings.registry import base_of, build
-
-        settings = {self.axis: self.name} | {f"{self.axis}.{key}": value for key, value in self.fields.items()}
-        return build(self.axis, values_of(self.axis, settings), base_of(self.axis))
-
-
-def parse(arguments: list[str]) -> list[Checked]:
-    """The choices to be checked; InputError for a wrong word."""
+def parse(arguments: list[str]) -> tuple[dict[str, list[str]], dict[str, Any]]:
+    """The names to be checked by axis, and the fields that are set; InputError for a wrong word."""
     settings = {key: values for key, values in grammar.overrides(arguments) if isinstance(values, list)}
     grammar.use(str(settings.pop("configs")[0]) if "configs" in settings else None)
-    named = {key: values for key, values in settings.items() if "." not in key}
+    named = {key: list(map(str, values)) for key, values in settings.items() if "." not in key}
     for key, values in settings.items():
         axis = key.split(".")[0]
         if axis not in AXES:
@@ -86,48 +160,38 @@ def parse(arguments: list[str]) -> list[Checked]:
             raise InputError(f"{key} is a field of one choice, with one value: give {axis}=NAME once beside it")
     if not named:
         raise InputError("nothing is named to be checked: give AXIS=NAME, schedule=mine say")
-    return [
-        Checked(
-            axis,
-            str(name),
-            {key.partition(".")[2]: values[0] for key, values in settings.items() if key.startswith(f"{axis}.")},
-        )
-        for axis, names in named.items()
-        for name in names
-    ]
+    return named, {key: values[0] for key, values in settings.items() if "." in key}
 
 
-def _passes(asked: Checked, data: Checked | None) -> bool:
-    """True where a choice passes; prints a line that says so, and what was checked."""
-    from ablations.testing import check
+def built(axis: str, name: str, fields: dict[str, Any]) -> Any:
+    """The choice; for an extractor its network, with its weights where it has any."""
+    if axis == "extractor":
+        from ablations.metrics.extractors import architecture_of, load
 
-    what = f"{asked.axis}={asked.name}"
-    on = None
+        return load(name).module if architecture_of(name).shipped else architecture_of(name)()
+    if axis == "metric":
+        from ablations.metrics.registry import metric_of
+
+        return metric_of(name)
+    from ablations.settings.layers import values_of
+    from ablations.settings.registry import base_of, build
+
+    own = {key: value for key, value in fields.items() if key.startswith(f"{axis}.")}
+    return build(axis, values_of(axis, {axis: name, **own}), base_of(axis))
+
+
+def _passes(axis: str, name: str, fields: dict[str, Any], named: dict[str, list[str]]) -> bool:
+    """True where a choice passes; prints a line that says so, or what was expected and found."""
+    what = f"{axis}={name}"
     try:
-        choice = asked.build()
-        if asked.axis == "metric" and data is not None:
-            on = data.build()
-            what += f" on data={data.name}"
-        check(choice, on)
+        data = built("data", named["data"][0], fields) if axis == "metric" and "data" in named else None
+        what += f" on data={named['data'][0]}" if data else ""
+        check(built(axis, name, fields), data)
     except (AssertionError, ValueError) as error:
-        print(f"{what} does not pass: {' '.join(str(error).split())}")
+        print(f"{what} does not pass: {' '.join(str(error).removeprefix(f'{what}: ').split())}")
         return False
-    print(f"{what} passes its checks: {ABOUT[asked.axis]}")
+    print(f"{what} passes its checks")
     return True
-
-
-def help_text() -> str:
-    """Usage, and what can be checked."""
-    return "\n".join(
-        [
-            "python -m ablations.check AXIS=NAME [AXIS.FIELD=VALUE] [AXIS=NAME …] [configs=DIR]",
-            "",
-            "Whether choices pass the checks that every one which ships passes: a line each.",
-            "",
-            f"  AXIS    {', '.join(AXES)}",
-            "          a metric is tried on data=NAME where that is given, else on digits or points",
-        ]
-    )
 
 
 if __name__ == "__main__":

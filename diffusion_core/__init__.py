@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffusion_core.batches import Labelled as Labelled
+    from diffusion_core.checking import check as check
     from diffusion_core.choices import Choices as Choices
     from diffusion_core.conditioning import Class as Class
     from diffusion_core.diffusion import Diffusion as Diffusion
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 PLACES = {
     "Labelled": "batches",
+    "check": "checking",
     "Choices": "choices",
     "Class": "conditioning",
     "Diffusion": "diffusion",

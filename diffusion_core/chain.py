@@ -1,5 +1,12 @@
 """The chain of times that the reverse process visits: 0 = τ_0 < τ_1 < … < τ_K ≤ T.
 
+    t       a time: 0 is clean data, 1..T are the full chain's, and in continuous time any number of [1, T] is one
+    s       the time that a step from t leads to, s < t
+    τ_k     the k-th time that a chain visits, k = 1..K: its step k leads from t = τ_k to s = τ_{k−1}
+    u       (t − 1)/(T − 1), continuous time on [0, 1]
+    γ_t     the noise level of t, −log ᾱ_t/(1 − ᾱ_t); it rises with t, and is all that q and p_θ read of t
+    time    what the network is told of t: t or γ_t, on one scale for all T (`denoiser.py`)
+
 The full chain is τ_k = k. A strided one has K times of [1, T] (`spacings.py`): whole ones, or for a sampler real ones.
 Between them q(x_s | x_t, x_0) and its β, β̃ are those of the pair (τ_k, τ_{k−1}) (Nichol & Dhariwal 2021, §4). The first
 step's rule belongs here, since it is the chain that knows which step follows it:
@@ -77,12 +84,12 @@ class Chain:
         return self.steps == self.gamma.horizon
 
     @cached_property
-    def places(self) -> list[int]:
+    def noise_times(self) -> list[int]:
         """The whole times nearest to τ_0..τ_K, all of them different, by which noise is drawn."""
         return list(whole(self.times).tolist())
 
     @cached_property
-    def levels(self) -> list[float]:
+    def gammas(self) -> list[float]:
         """γ at τ_0..τ_K as numbers, read once: a sampler that decides by them need not wait for the device at each
         step."""
         return list(self.gamma(self.times).tolist())

@@ -80,6 +80,14 @@ def refusal(choices: Choices) -> str | None:
     return next((reason for rule in RULES if (reason := rule(choices)) is not None), None)
 
 
+def sensible(choices: Choices) -> Choices:
+    """The choices; ValueError where they cannot be trained."""
+    reason = refusal(choices)
+    if reason is not None:
+        raise ValueError(reason)
+    return choices
+
+
 def chain_refusal(choices: Choices, steps: int | None, *, reads_variance: bool = True) -> str | None:
     """The reason for which a chain of `steps` steps (None: all) cannot be taken, or None.
 

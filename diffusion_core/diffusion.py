@@ -9,23 +9,25 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain, FirstStep, whole
-from diffusion_core.choices import Choices, level_refusal, refusal
+from diffusion_core.choices import Choices, level_refusal, sensible
 from diffusion_core.compilation import Compile, compile_network, resolve_compile
 from diffusion_core.conditioning import check_labels
-from diffusion_core.denoiser import Denoiser, clipped
+from diffusion_core.denoiser import Denoiser, clipped, noise_of
 from diffusion_core.encodings import Encoding
 from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
+from diffusion_core.guide import Guide
 from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
@@ -41,7 +43,8 @@ class Diffusion(nn.Module):
     """A denoiser, σ² and the encoding of the data; the state_dict carries all that was learned.
 
     Var(x_0 | x_t) and the terms of the bound, which are fitted to a trained network, are not in it. `labels` are those
-    of a view (`given`). If `clip`, x̂_0 of bounded data is held within their bounds (`with_clip`).
+    of a view (`given`), and so is a `guide` (`guidance.guided`). If `clip`, x̂_0 of bounded data is held within their
+    bounds (`with_clip`).
     """
 
     all_times: Tensor
@@ -49,14 +52,13 @@ class Diffusion(nn.Module):
     terms: Tensor
     labels: Tensor | None = None
     clip: bool = True
+    guide: Guide | None = None
 
     def __init__(self, choices: Choices, encoding: Encoding, shape: tuple[int, ...], classes: int = 0) -> None:
         """A diffusion of data x_0 of `shape` [C, …], of `classes` classes, 0 for data without labels; ValueError where
         the choices do not go together."""
         super().__init__()
-        reason = refusal(choices)
-        if reason is not None:
-            raise ValueError(reason)
+        sensible(choices)
         if choices.conditioning.labelled and not classes:
             raise ValueError(
                 f"conditioning={choice_name(choices.conditioning)} tells the network labels, and these data have none: "
@@ -124,20 +126,44 @@ class Diffusion(nn.Module):
         before, denoiser.precision = denoiser.precision, precision
         if resolve_compile(compile, self.device) != "none":
             compile_network(self.network)
+        guide = self.guide.other.network_in(precision, compile) if self.guide else nullcontext()
         try:
-            yield
+            with guide:
+                yield
         finally:
             denoiser.precision = before
+
+    def view(self, **changes: Any) -> Diffusion:
+        """This diffusion with other attributes, as `dataclasses.replace` gives them: its denoiser is shared."""
+        self.chain()  # Views share what the full chain has computed.
+        view = copy.copy(self)
+        view._buffers = dict(self._buffers)  # A fit to a view must not change the diffusion.
+        for name, value in changes.items():
+            setattr(view, name, value)
+        return view
 
     def given(self, labels: Tensor | None) -> Diffusion:
         """p_θ(· | y) with a row for each of the labels int64 [N], 0..K − 1, or −1 or K for none; with None, for any
         number of rows without labels. A diffusion that takes no labels returns itself."""
+        if self.guide is not None:
+            raise ValueError(
+                "labels are given to a diffusion before it is guided: guided(diffusion.given(labels), guide)"
+            )
         if not self.classes:
             return self
         if labels is None:
-            return self._view(None)
+            return self.view(labels=None)
         check_labels(labels, self.classes)
-        return self._view(torch.where(labels < 0, self.classes, labels).to(self.device))
+        return self.view(labels=torch.where(labels < 0, self.classes, labels).to(self.device))
+
+    def reading(self, data: Tensor | Labelled) -> tuple[Diffusion, Tensor]:
+        """The diffusion with the labels of stored data, if they have any, and the data [N, …].
+
+        ValueError where these are not what it was made for.
+        """
+        values, labels = data if isinstance(data, Labelled) else (data, None)
+        self.encoding.check(values, self.shape)
+        return (self if labels is None else self.given(labels)), values
 
     def rows(self, first: int, end: int) -> Diffusion:
         """This view for rows `first`..`end` − 1 alone; the diffusion itself if no labels were given."""
@@ -145,14 +171,10 @@ class Diffusion(nn.Module):
 
     def picked(self, places: slice | Tensor) -> Diffusion:
         """This view for the rows at these places."""
-        return self if self.labels is None else self._view(self.labels[places])
-
-    def _view(self, labels: Tensor | None) -> Diffusion:
-        self.chain()  # Views share what the full chain has computed.
-        view = copy.copy(self)
-        view._buffers = dict(self._buffers)  # A fit to a view must not change the diffusion.
-        view.labels = labels
-        return view
+        guide = self.guide and self.guide.picked(places)
+        if self.labels is None and guide is self.guide:
+            return self
+        return self.view(labels=None if self.labels is None else self.labels[places], guide=guide)
 
     def denoised(self, x_t: Tensor, t: Tensor, pair: Pair) -> tuple[Tensor, Tensor]:
         """(output, raw) of the denoiser at times t [B], with the labels of its rows."""
@@ -173,7 +195,7 @@ class Diffusion(nn.Module):
         self.terms = terms.to(self.device)
 
     def with_variance(self, variance: Variance) -> Diffusion:
-        """This diffusion with another σ², its denoiser shared; ValueError where a network is taught its variance.
+        """This diffusion with another σ²; ValueError where a network is taught its variance.
 
         A fitted one is not a number until it is fitted (`fitting.with_fitted_variance`).
         """
@@ -182,27 +204,19 @@ class Diffusion(nn.Module):
             raise ValueError(
                 f"variance={choice_name(taught)} is taught to a network, and cannot be swapped: train one with it"
             )
-        return self._with(replace(self.choices, variance=variance))
+        unknown = torch.full_like(self.x0_variance, math.nan)
+        return self.view(choices=sensible(replace(self.choices, variance=variance)), x0_variance=unknown)
 
     def with_spacing(self, spacing: Spacing) -> Diffusion:
-        """This diffusion with another choice of the times that a chain of fewer steps visits, its denoiser shared.
+        """This diffusion with another choice of the times that a chain of fewer steps visits.
 
         A fitted one asks to be fitted first (`fitting.with_optimal_spacing`).
         """
-        other = self._with(replace(self.choices, spacing=spacing))
-        other.x0_variance = self.x0_variance
-        return other
+        return self.view(choices=sensible(replace(self.choices, spacing=spacing)), terms=self.terms[:0])
 
     def with_clip(self, clip: bool) -> Diffusion:
         """A view whose x̂_0 of bounded data is clipped, or not, where it is scored, fitted or sampled."""
-        view = self._view(self.labels)
-        view.clip = clip
-        return view
-
-    def _with(self, choices: Choices) -> Diffusion:
-        other = Diffusion(choices, self.encoding, self.shape, self.classes)
-        other.denoiser, other.labels, other.clip = self.denoiser, self.labels, self.clip
-        return other.to(self.device).train(self.denoiser.training)
+        return self.view(clip=clip)
 
     def chain(self, steps: int | None = None, *, real: bool = False) -> Chain:
         """The full chain, or one of `steps` times that the spacing chooses.
@@ -233,9 +247,12 @@ class Diffusion(nn.Module):
         self._full = None
 
     def _apply(self, *arguments: Any, **options: Any) -> Diffusion:
-        """Move or cast; what the full chain has computed is dropped."""
+        """Move or cast, but not to float64; what the full chain has computed is dropped."""
         self._forget()
+        before = next(self.network.parameters()).dtype
         moved: Diffusion = super()._apply(*arguments, **options)  # type: ignore[no-untyped-call]
+        if next(self.network.parameters()).dtype == torch.float64 != before:
+            raise ValueError("networks compute in float32, or bf16 by autocast, and not in float64: model.float()")
         return moved
 
     def clipped(self, x0: Tensor) -> Tensor:
@@ -248,7 +265,7 @@ class Diffusion(nn.Module):
         trained = chain.trained_pair(k) if self.choices.parameterization.needs_pair and not chain.full else pair
         t = chain.times[k]
         output, raw = self.denoised(x_t, t, trained)
-        x0, eps = self.estimate(output, x_t, trained)
+        x0, eps = self.estimate(output, x_t, trained, lambda guide: guide.reverse(x_t, chain, k).x0)
         return Reverse(pair, x_t, x0, eps, self.choices.variance.log_variance(pair, raw, x_t, self._fitted(t)))
 
     def _fitted(self, t: Tensor) -> Tensor:
@@ -258,9 +275,18 @@ class Diffusion(nn.Module):
         low = t.long()
         return torch.lerp(self.x0_variance[low], self.x0_variance[(low + 1).clamp(max=self.choices.horizon)], t - low)
 
-    def estimate(self, output: Tensor, x_t: Tensor, trained: Pair) -> tuple[Tensor, Tensor]:
-        """(x̂_0, ε̂) that the denoiser's output at x_t stands for; `trained` is the step that it was trained on."""
-        return self.denoiser.estimate(output, x_t, trained, clip=self.clip and self.encoding.bounded)
+    def estimate(
+        self, output: Tensor, x_t: Tensor, trained: Pair, of_guide: Callable[[Diffusion], Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(x̂_0, ε̂) that the denoiser's output at x_t stands for, guided by what is asked `of_guide`, and clipped.
+
+        `trained` is the step that it was trained on.
+        """
+        x0 = self.choices.parameterization.x0(output, x_t, trained)
+        if self.guide is not None and of_guide is not None:
+            x0 = self.guide.x0(x0, trained.gamma_t, of_guide)
+        x0 = self.clipped(x0)
+        return x0, noise_of(x0, x_t, trained)
 
     def predict(self, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """(x̂_0, ε̂) at real times t [B] in [1, T]; ValueError where an output means nothing without a step."""
@@ -269,7 +295,7 @@ class Diffusion(nn.Module):
             raise ValueError(reason)
         level = Pair.level(self.gamma(t))
         output, _ = self.denoised(x_t, t, level)
-        return self.estimate(output, x_t, level)
+        return self.estimate(output, x_t, level, lambda guide: guide.predict(x_t, t)[0])
 
     def term(self, x0: Tensor, eps: Tensor, chain: Chain, k: Tensor) -> Tensor:
         """L_{k−1} (L_0 where k = 1) in nats [B], at x_t = √ᾱ x_0 + √(1 − ᾱ) ε."""

@@ -63,6 +63,29 @@ class Encoding(ABC):
         """The shape of x_0 where stored examples have this one."""
         return shape
 
+    def check(self, raw: Tensor, shape: tuple[int, ...]) -> None:
+        """ValueError where stored data [N, …] are not what is encoded here as x_0 of this shape.
+
+        Other values would be scored all the same, and beyond what is possible: images in [0, 1] at 2 bits/dim too few.
+        """
+        if not len(raw):
+            raise ValueError("there are no examples: take data [N, …] with N of at least 1")
+        if self.shape_of(tuple(raw.shape[1:])) != shape:
+            raise ValueError(
+                f"the data are of another shape: expected [N, {', '.join(map(str, shape))}], got {list(raw.shape)}"
+            )
+        fault = self.fault(raw)
+        if fault:
+            raise ValueError(fault)
+
+    def check_stored(self, stored: Tensor, shape: tuple[int, ...]) -> None:
+        """The same of what `store` gives."""
+        self.check(stored, shape)
+
+    @abstractmethod
+    def fault(self, raw: Tensor) -> str:
+        """The fault of stored values that are not what this encoding reads, in words; "" if there is none."""
+
     def store(self, raw: Tensor) -> Tensor:
         """The part of x_0 that takes no noise, from stored data [N, …]: computed once, it serves every `draw`."""
         return raw
@@ -142,6 +165,13 @@ class GreyLevels(Encoding):
     def offset_bits(self) -> float:
         return -bits_of(self.width)
 
+    def fault(self, raw: Tensor) -> str:
+        if raw.dtype != torch.uint8:
+            advice = "for x in [0, 1] take (255 * x).round().byte()"
+            return f"grey levels are stored as uint8 0..{self.levels - 1}, got {raw.dtype}: {advice}"
+        most = int(raw.max()) if self.levels < 256 else 0
+        return "" if most < self.levels else f"grey levels must lie in 0..{self.levels - 1}, and reach {most}"
+
     def spread(self, raw: Tensor, code: Code, seed: int, purpose: str) -> Iterator[Tensor]:
         """x_0, dequantised anew for each term, evenly, if a level is several values: the first terms vary most."""
         if self.width == 1:
@@ -199,6 +229,11 @@ class Density(Encoding):
 
     bounded = False
     grey_levels = False
+
+    def fault(self, raw: Tensor) -> str:
+        if not raw.is_floating_point():
+            return f"points are real vectors, float32, got {raw.dtype}"
+        return "" if bool(raw.isfinite().all()) else "points must be finite, and some are not"
 
     def decoder_term(self, x0: Tensor, mean: Tensor, log_variance: Tensor) -> Tensor:
         return sum_dims(normal_nats(x0, mean, log_variance).expand_as(x0))

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
+from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair, diffuse, expand
@@ -43,7 +44,7 @@ ELEMENTS = 2**22
 @torch.no_grad()
 def noise_moments(
     diffusion: Diffusion,
-    raw: Tensor,
+    data: Tensor | Labelled,
     *,
     draws: int,
     seed: int,
@@ -53,7 +54,8 @@ def noise_moments(
 
     x̂_0 is clipped in `error` as the diffusion clips it, and never in `noise`, whose ε̂ must be the network's own.
     """
-    diffusion, x0 = _data(diffusion, raw, draws, seed)
+    diffusion, raw = diffusion.reading(data)
+    diffusion, x0 = _drawn(diffusion, raw, draws, seed)
     chain, own = diffusion.chain(), diffusion.with_clip(False)
     noise, noise_se, error = torch.zeros(3, chain.steps, dtype=torch.float64, device=raw.device)
     for t in range(1, chain.steps + 1):
@@ -75,7 +77,7 @@ def _some(raw: Tensor, count: int, seed: int, purpose: str) -> Tensor:
     return send(torch.randint(len(raw), (count,), generator=draw(seed, 0, purpose)), raw.device)
 
 
-def _data(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> tuple[Diffusion, Tensor]:
+def _drawn(diffusion: Diffusion, raw: Tensor, draws: int, seed: int) -> tuple[Diffusion, Tensor]:
     """The diffusion with the labels of drawn examples, if it has the labels of all; and the x_0 [B, …] of these
     examples."""
     places = _some(raw, draws, seed, "fit/image")
@@ -93,7 +95,7 @@ def _variance(diffusion: Diffusion, raw: Tensor, seed: int) -> Tensor:
 @torch.no_grad()
 def bound_terms(
     diffusion: Diffusion,
-    raw: Tensor,
+    data: Tensor | Labelled,
     *,
     draws: int,
     seed: int,
@@ -104,7 +106,8 @@ def bound_terms(
     Over `draws` images of stored data [N, …]. Where s = 0 it is L_0 at σ² = 1 − ᾱ_t, whatever the chain's own rule:
     that depends on the step before, and differs little from it.
     """
-    diffusion, x0 = _data(diffusion, raw, draws, seed)
+    diffusion, raw = diffusion.reading(data)
+    diffusion, x0 = _drawn(diffusion, raw, draws, seed)
     chain = diffusion.chain()
     levels = diffusion.gamma(chain.times)
     terms = torch.full((chain.steps + 1, chain.steps + 1), torch.inf, dtype=torch.float64, device=raw.device)
@@ -162,16 +165,18 @@ def _mean_terms(variance: Variance, pair: Pair, error: Tensor, raw: Tensor, fitt
     return dims * mean_dims(kl.expand_as(like)).double()
 
 
-def with_optimal_spacing(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int) -> Diffusion:
+def with_optimal_spacing(diffusion: Diffusion, data: Tensor | Labelled, *, draws: int, seed: int) -> Diffusion:
     """The diffusion with the spacing that minimises its bound over `draws` images of stored data [N, …]."""
     spaced = diffusion.with_spacing(OptimalSpacing())
-    spaced.fit_terms(bound_terms(diffusion, raw, draws=draws, seed=seed))
+    spaced.fit_terms(bound_terms(diffusion, data, draws=draws, seed=seed))
     return spaced
 
 
-def with_fitted_variance(diffusion: Diffusion, variance: Fitted, raw: Tensor, *, draws: int, seed: int) -> Diffusion:
+def with_fitted_variance(
+    diffusion: Diffusion, variance: Fitted, data: Tensor | Labelled, *, draws: int, seed: int
+) -> Diffusion:
     """The diffusion with a variance that is fitted to its network over `draws` images of stored data [N, …]."""
-    moments = noise_moments(diffusion, raw, draws=draws, seed=seed)
+    moments = noise_moments(diffusion, data, draws=draws, seed=seed)
     fitted = diffusion.with_variance(variance)
     fitted.fit(variance.x0_variance(moments))
     return fitted

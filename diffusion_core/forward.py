@@ -12,10 +12,8 @@ chain (s = t − 1), a strided one, and a continuous one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -41,18 +39,6 @@ class Gaussian:
         return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
 
-class coefficient(cached_property[Tensor]):
-    """A coefficient of a pair, computed when it is first read; for rows of a table, it is taken from the table."""
-
-    def __init__(self, formula: Callable[[Any], Tensor]) -> None:
-        super().__init__(formula)
-        self.formula = formula
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        super().__set_name__(owner, name)
-        self.func = lambda pair: self.formula(pair) if pair.table is None else getattr(pair.table, name)[pair.rows]
-
-
 @dataclass(frozen=True)
 class Pair:
     """The coefficients of one step between noise levels `gamma_s` < `gamma_t`; every tensor is float64 [B].
@@ -60,15 +46,12 @@ class Pair:
     `log_first` is log σ² of a step that ends in clean data: there β̃ = 0, which no density can use, so the chain that
     the pair belongs to lends it another value (`chain.py`).
 
-    A pair may be `rows` of a `table`, the pair of all steps of a chain. Each coefficient is then looked up in what was
-    computed once, instead of about ten operations that a GPU would start one by one.
+    A coefficient is computed when it is first read.
     """
 
     gamma_t: Tensor
     gamma_s: Tensor
     log_first: Tensor
-    table: Pair | None = None
-    rows: Tensor | None = None
 
     @classmethod
     def level(cls, gamma: Tensor) -> Pair:
@@ -76,60 +59,63 @@ class Pair:
         return cls(gamma, torch.full_like(gamma, -math.inf), gamma)
 
     def at(self, rows: Tensor) -> Pair:
-        """The pairs of these rows, int64 [B]."""
-        return Pair(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows], self, rows)
+        """The steps of these rows, int64 [B], their coefficients looked up."""
+        found = Pair(self.gamma_t[rows], self.gamma_s[rows], self.log_first[rows])
+        names = [name for name, of in vars(Pair).items() if isinstance(of, cached_property)]
+        vars(found).update({name: getattr(self, name)[rows] for name in names})
+        return found
 
-    @coefficient
+    @cached_property
     def ends_clean(self) -> Tensor:
         """True where s is clean data (ᾱ_s = 1)."""
         return torch.isneginf(self.gamma_s)
 
-    @coefficient
+    @cached_property
     def alpha_bar_t(self) -> Tensor:
         """ᾱ_t."""
         return torch.sigmoid(-self.gamma_t)
 
-    @coefficient
+    @cached_property
     def one_minus_alpha_bar_t(self) -> Tensor:
         """1 − ᾱ_t, without cancellation."""
         return torch.sigmoid(self.gamma_t)
 
-    @coefficient
+    @cached_property
     def snr_t(self) -> Tensor:
         """ᾱ_t/(1 − ᾱ_t)."""
         return torch.exp(-self.gamma_t)
 
-    @coefficient
+    @cached_property
     def log_alpha(self) -> Tensor:
         """log α, α = ᾱ_t/ᾱ_s."""
         return logsigmoid(-self.gamma_t) - logsigmoid(-self.gamma_s)
 
-    @coefficient
+    @cached_property
     def beta(self) -> Tensor:
         """β = 1 − α."""
         return -torch.expm1(self.log_alpha)
 
-    @coefficient
+    @cached_property
     def log_beta(self) -> Tensor:
         return torch.log(self.beta)
 
-    @coefficient
+    @cached_property
     def beta_tilde(self) -> Tensor:
         """β̃, 0 where the step ends in clean data."""
         return self.beta * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t
 
-    @coefficient
+    @cached_property
     def log_beta_tilde(self) -> Tensor:
         """log β̃, and `log_first` where the step ends in clean data."""
         log_beta_tilde = self.log_beta + logsigmoid(self.gamma_s) - logsigmoid(self.gamma_t)
         return torch.where(self.ends_clean, self.log_first, log_beta_tilde)
 
-    @coefficient
+    @cached_property
     def coefficient_x0(self) -> Tensor:
         """c_0, the weight of x_0 in the posterior's mean."""
         return torch.exp(0.5 * logsigmoid(-self.gamma_s)) * self.beta / self.one_minus_alpha_bar_t
 
-    @coefficient
+    @cached_property
     def coefficient_xt(self) -> Tensor:
         """c_t, the weight of x_t in the posterior's mean."""
         return torch.exp(0.5 * self.log_alpha) * torch.sigmoid(self.gamma_s) / self.one_minus_alpha_bar_t

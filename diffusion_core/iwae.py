@@ -31,6 +31,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from diffusion_core import precision
+from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import diffuse, expand, posterior
@@ -81,7 +82,7 @@ class Weighted:
 @torch.no_grad()
 def importance_weighted(
     model: Diffusion | Vae,
-    raw: Tensor,
+    data: Tensor | Labelled,
     *,
     draws: int,
     seed: int,
@@ -94,6 +95,7 @@ def importance_weighted(
     """
     if draws < 2:
         raise ValueError(f"the importance-weighted bound needs at least 2 draws, got {draws}: by 1 it is the bound")
+    model, raw = model.reading(data)
     path = _of_no_steps if isinstance(model, Vae) else partial(_path, model, model.chain(steps))
     nats = []
     for draw in range(HALVES * draws):

@@ -96,6 +96,12 @@ class LatentCode(Density):
     def shape_of(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return self.code_shape
 
+    def check(self, raw: Tensor, shape: tuple[int, ...]) -> None:
+        self.autoencoder.levels.check(raw, self.image_shape)
+
+    def check_stored(self, stored: Tensor, shape: tuple[int, ...]) -> None:
+        super().check(stored, shape)
+
     @torch.no_grad()
     def store(self, raw: Tensor) -> Tensor:
         return self._chunked(self.autoencoder.moments, raw)

@@ -39,12 +39,13 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
+from diffusion_core.batches import Labelled
 from diffusion_core.choices import flow_refusal
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Code, Encoding
 from diffusion_core.forward import diffuse
 from diffusion_core.randomness import normal, uniform
-from diffusion_core.stratified import HALVES, USUAL, Stratification, draws
+from diffusion_core.stratified import HALVES, USUAL, Stratification, draws, with_less_variance
 from diffusion_core.terms import sum_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim, bits_per_nat
@@ -108,7 +109,7 @@ def own_error(halves: Tensor) -> float:
 @torch.no_grad()
 def bound(
     diffusion: Diffusion,
-    raw: Tensor,
+    data: Tensor | Labelled,
     stratification: Stratification = USUAL,
     *,
     seed: int,
@@ -116,7 +117,8 @@ def bound(
     batch: int = 512,
 ) -> Bound:
     """The bound on stored data [N, …] over the full chain or one of `steps` steps, by the terms at the times of a
-    stratification, the suite's own by default."""
+    stratification, the suite's own by default. With `Labelled` data it is that of p(x | y)."""
+    diffusion, raw = diffusion.reading(data)
     chain = diffusion.chain(steps)
     codes = codes_of(diffusion.encoding, raw, seed)
     count = torch.zeros(chain.steps + 1, dtype=torch.float64, device=raw.device)
@@ -134,11 +136,15 @@ def bound(
         return (torch.cat(parts) * per_nat).double()
 
     strata = stratification.strata_of(chain.steps)
-    for stratum, k, at_k, term in draws(diffusion.encoding, raw, codes, strata, seed, term_at):
+    for draw in draws(diffusion.encoding, raw, codes, strata, seed):
+        terms_at_k = torch.stack(list(map(term_at, draw.x0, draw.eps, draw.k)))
+        term, stratum = with_less_variance(terms_at_k, draw), draw.stratum
         part = L0 if stratum.first == 1 else Lt
         part += term * (stratum.length / stratum.draws)
-        total.index_add_(0, k.flatten(), at_k.flatten())
-        count.index_add_(0, k.flatten(), torch.ones_like(at_k).flatten())
+        # Slopes over a run do not hold at a single k.
+        at_k, k = term if stratum.length == 1 else terms_at_k, torch.cat(draw.k)
+        total.index_add_(0, k, at_k.flatten())
+        count.index_add_(0, k, torch.ones_like(k, dtype=torch.float64))
     terms = [
         stored_terms(L0[half], Lt[half], diffusion.prior(code.x0) * per_nat, code, diffusion.encoding, raw)
         for half, code in enumerate(codes)
@@ -173,13 +179,16 @@ def code_bits(code: Code, raw: Tensor) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def continuous_bound(diffusion: Diffusion, raw: Tensor, *, draws: int, seed: int, batch: int = 512) -> Terms:
+def continuous_bound(
+    diffusion: Diffusion, data: Tensor | Labelled, *, draws: int, seed: int, batch: int = 512
+) -> Terms:
     """The bound in continuous time on stored data [N, …]; ValueError where the network says nothing between times."""
     if draws < 1:
         raise ValueError(f"the bound in continuous time needs at least 1 draw, got {draws}")
     reason = flow_refusal(diffusion.choices)
     if reason is not None:
         raise ValueError(reason)
+    diffusion, raw = diffusion.reading(data)
     code = diffusion.encoding.code(raw, seed, "bound/dequantise")
     x0 = code.x0
     ends = torch.tensor([1, diffusion.choices.horizon], device=raw.device)
@@ -216,6 +225,7 @@ def estimate_variance(
     """
     if draws < 2:
         raise ValueError(f"a variance needs at least 2 draws, got {draws}")
+    diffusion.encoding.check(raw, diffusion.shape)
     chain, n, per_nat = diffusion.chain(), min(batch, len(raw)), bits_per_nat(math.prod(diffusion.shape))
     variances = []
     for i in range(0, len(raw) - n + 1, n):

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from diffusion_core import precision
+from diffusion_core.batches import Labelled
 from diffusion_core.choices import flow_refusal
 from diffusion_core.denoiser import PLACES_WITH_GRADIENT, at_once
 from diffusion_core.diffusion import Diffusion
@@ -54,7 +55,7 @@ class FlowLikelihood:
 
 def flow_likelihood(
     diffusion: Diffusion,
-    raw: Tensor,
+    data: Tensor | Labelled,
     *,
     steps: int,
     probes: int,
@@ -71,7 +72,7 @@ def flow_likelihood(
     if steps < 1 or probes < 1:
         raise ValueError(f"the flow's likelihood needs at least 1 step and 1 probe, got {steps} and {probes}")
     # The flow's ε̂ is the network's own.
-    diffusion = diffusion.with_clip(False)
+    diffusion, raw = diffusion.with_clip(False).reading(data)
     encoding, dims = diffusion.encoding, math.prod(diffusion.shape)
     code = encoding.density_code(raw, seed, "ode/dequantise")
     x0 = code.x0

@@ -93,6 +93,8 @@ class Sampler(ABC):
         progress: Callable[[float], None] = lambda share: None,
     ) -> Tensor:
         """Samples x̂_0 `first`..`first + n` of a seed [n, …], in the space of x_0; `progress` is told the share done."""
+        if n < 1:
+            raise ValueError(f"at least one sample can be drawn, got n={n}")
         batch = math.ceil(batch / BLOCK) * BLOCK
         start = self.start(diffusion.chain(self.steps).steps)
         begin, end = first // BLOCK * BLOCK, first + n
@@ -119,10 +121,10 @@ class Sampler(ABC):
             return normal_blocks(seed, t, first, count, diffusion.shape, diffusion.device)
 
         chain = diffusion.chain(self.steps, real=True)
-        places = chain.places
+        times = chain.noise_times
         x = noise(START)
         yield x
-        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(places[k]))
+        yield from self.walk(diffusion, x, chain, self.start(chain.steps), lambda k: noise(times[k]))
 
 
 def reverse_at(diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int) -> Reverse:

@@ -66,7 +66,7 @@ class Heun(Sampler):
 
     def step(self, diffusion: Diffusion, x_t: Tensor, chain: Chain, k: int, noise: Noise) -> Tensor:
         pair = chain.pair(torch.full((1,), k, device=x_t.device))
-        level, last = chain.levels[k], chain.levels[-1]
+        level, last = chain.gammas[k], chain.gammas[-1]
         if self._stirs(level) and level < last:
             raised = (pair.gamma_t + 2 * math.log1p(min(self.churn / chain.steps, MOST_CHURN))).clamp(max=last)
             time = diffusion.gamma.inverse(raised)

@@ -22,9 +22,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -98,36 +99,35 @@ USUAL = Stratification()
 """The stratification of a bound unless another is given."""
 
 
-def draws(
-    encoding: Encoding,
-    raw: Tensor,
-    codes: list[Code],
-    strata: list[Stratum],
-    seed: int,
-    term_at: Callable[[Tensor, Tensor, Tensor], Tensor],
-) -> Iterator[tuple[Stratum, Tensor, Tensor, Tensor]]:
-    """(stratum, k [2, N], L_{k−1} [2, N], term [2, N]) of every draw of stored data [N, …], by `term_at`(x_0, ε, k).
+class Draw(NamedTuple):
+    """A draw of a stratum: in each half its own time `k` [N], `x0` [N, …] and ε (`eps`) [N, …] of all N examples."""
 
-    Each half has a code, and its draws use the x_0 that `spread` gives for it. The term estimates the mean over its
-    stratum, L_{k−1} the one at its own k: slopes over a run do not hold at a single k.
+    stratum: Stratum
+    k: list[Tensor]
+    x0: list[Tensor]
+    eps: list[Tensor]
+
+
+def draws(encoding: Encoding, raw: Tensor, codes: list[Code], strata: list[Stratum], seed: int) -> Iterator[Draw]:
+    """All draws of stored data [N, …] whose halves have these codes; each uses the x_0 that `spread` gives for it.
+
+    Over the draws of a stratum, the mean of (its length) · L_{k−1} estimates the sum of its terms without bias.
     """
     n, device, shape = len(raw), raw.device, tuple(codes[0].x0.shape)
     planned = [stratum for stratum in strata for _ in range(stratum.draws)]
     noise = [spread_normals(seed, f"bound/eps/{half}", shape, device) for half in range(HALVES)]
     spread = [encoding.spread(raw, code, seed, f"bound/u/{half}") for half, code in enumerate(codes)]
     for j, stratum in enumerate(planned):
-        k = torch.stack([_times(stratum, uniform(seed, j, f"bound/t/{half}", (n,), device)) for half in range(HALVES)])
-        terms, excesses = [], []
-        for half in range(HALVES):
-            x0, eps = next(spread[half]), next(noise[half])
-            terms.append(term_at(x0, eps, k[half]))
-            excesses.append(excess(eps))
-        plain = torch.stack(terms)
-        term = unexplained(plain, torch.stack(excesses))
-        if stratum.length == 1:
-            yield stratum, k, term, term
-        else:
-            yield stratum, k, plain, unexplained(term, _place(stratum, k))
+        u = (uniform(seed, j, f"bound/t/{half}", (n,), device) for half in range(HALVES))
+        yield Draw(
+            stratum, [_times(stratum, of) for of in u], [next(x0) for x0 in spread], [next(eps) for eps in noise]
+        )
+
+
+def with_less_variance(terms: Tensor, draw: Draw) -> Tensor:
+    """The terms L_{k−1} [2, N] of a draw less both control variates: the same mean over its stratum, less variance."""
+    reduced = unexplained(terms, torch.stack([excess(eps) for eps in draw.eps]))
+    return reduced if draw.stratum.length == 1 else unexplained(reduced, _place(draw.stratum, torch.stack(draw.k)))
 
 
 def _times(stratum: Stratum, u: Tensor) -> Tensor:

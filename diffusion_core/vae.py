@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from diffusion_core.batches import Labelled
 from diffusion_core.latents import LatentCode
 from diffusion_core.likelihood import Bound, bound_of_halves, codes_of, stored_terms
 from diffusion_core.randomness import BLOCK, normal_blocks
@@ -33,9 +34,16 @@ class Vae:
     def device(self) -> torch.device:
         return self.encoding.mean.device
 
+    def reading(self, data: Tensor | Labelled) -> tuple[Vae, Tensor]:
+        """The model, and stored data [N, …] without labels, which it knows none of; ValueError for other data."""
+        raw = data.values if isinstance(data, Labelled) else data
+        self.encoding.check(raw, self.encoding.code_shape)
+        return self, raw
+
     @torch.no_grad()
-    def bound(self, raw: Tensor, *, seed: int) -> Bound:
+    def bound(self, data: Tensor | Labelled, *, seed: int) -> Bound:
         """The bound on stored data [N, …], at the codes that `likelihood.bound` draws in its halves."""
+        _, raw = self.reading(data)
         nothing = torch.zeros(len(raw), dtype=torch.float64, device=raw.device)
         terms = []
         for code in codes_of(self.encoding, raw, seed):

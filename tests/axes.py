@@ -1,4 +1,4 @@
-"""The choices of every axis, found among the classes of the core, so that a new one meets the shared checks.
+"""The choices of every axis, found among the classes of the core, so that a new one meets the tests of all.
 
 And tests over crossings of axes, which a loop within a test goes through: a case of pytest's costs more than most of
 them do.
@@ -6,14 +6,14 @@ them do.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import inspect
 import itertools
 import pkgutil
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import is_dataclass
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -21,8 +21,6 @@ import diffusion_core
 from diffusion_core.parameterizations import Parameterization, V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
 from diffusion_core.solvers import Heun
-from diffusion_core.testing.saying import Property
-from diffusion_core.testing.variants import name, variants
 
 Choice = TypeVar("Choice")
 Test = Callable[..., None]
@@ -40,6 +38,30 @@ BESIDE: tuple[Any, ...] = (
     Heun(churn=10.0),
 )
 """Choices that behave as their class at its defaults does not."""
+
+
+def name(choice: Any) -> str:
+    """The class of a choice, and the fields that differ from its defaults."""
+    if not dataclasses.is_dataclass(choice):
+        return type(choice).__name__
+    changed = [
+        f"{field.name}={getattr(choice, field.name)}"
+        for field in dataclasses.fields(choice)
+        if getattr(choice, field.name) != field.default
+    ]
+    return f"{type(choice).__name__}({', '.join(changed)})" if changed else type(choice).__name__
+
+
+def variants(cls: type[Choice], **fields: Any) -> list[Choice]:
+    """The choices of a class at every value of its `Literal` fields, the others at their defaults or as given."""
+    hints = get_type_hints(cls)
+    literal = {
+        field.name: get_args(hints[field.name])
+        for field in dataclasses.fields(cls)  # type: ignore[arg-type]
+        if get_origin(hints[field.name]) is Literal and field.name not in fields
+    }
+    crossings = itertools.product(*literal.values())
+    return [cls(**fields, **dict(zip(literal, values, strict=True))) for values in crossings]
 
 
 @cache
@@ -71,11 +93,15 @@ def before_noise() -> tuple[Schedule, ...]:
     return tuple(schedule for schedule in members(Schedule) if not ends_in_noise(schedule))
 
 
+def go_together(parameterization: Parameterization, schedule: Schedule, **_: Any) -> bool:
+    """Whether x̂_0 is told at every noise level of the schedule."""
+    return parameterization.reads_noise or not ends_in_noise(schedule)
+
+
 def spoken(parameterization: Parameterization, schedule: Schedule, **_: Any) -> bool:
     """Whether these go together and are looked at: each schedule in v, each parameterization at three."""
-    go_together = parameterization.reads_noise or not ends_in_noise(schedule)
     few = isinstance(parameterization, V) or isinstance(schedule, Linear | LearnedSchedule | Rectified)
-    return go_together and few
+    return go_together(parameterization, schedule) and few
 
 
 Crossing = dict[str, Any]
@@ -124,7 +150,10 @@ def _ask(asked: Test, each: Sequence[Crossing]) -> None:
         try:
             asked(**crossing)
         except BaseException as error:
-            told = (f"{axis}={name(value) if is_dataclass(value) else value}" for axis, value in crossing.items())
+            told = (
+                f"{axis}={name(value) if dataclasses.is_dataclass(value) else value}"
+                for axis, value in crossing.items()
+            )
             error.add_note(f"at {', '.join(told)}")
             raise
 
@@ -147,11 +176,6 @@ def thinned(values: Sequence[Any], every: int, names: Sequence[str]) -> list[Any
     ]
 
 
-def properties(held: tuple[Property, ...]) -> pytest.MarkDecorator:
-    """A test per property, told by its name."""
-    return pytest.mark.parametrize("holds", held, ids=[holds.__name__ for holds in held])
-
-
 def _descendants(base: type[Choice]) -> set[type[Choice]]:
     children = base.__subclasses__()
     return set(children).union(*(_descendants(child) for child in children))
@@ -163,4 +187,4 @@ def _ours(choice: type) -> bool:
 
 
 def _ships(choice: type) -> bool:
-    return choice.__module__.startswith("diffusion_core.") and ".testing." not in choice.__module__
+    return choice.__module__.startswith("diffusion_core.") and choice.__module__ != "diffusion_core.problems"

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from diffusion_core.schedules import Cosine
-from tests.axes import across, crossings, paired, pairwise
+from tests.axes import across, crossings, pairwise
 
 AXES = {"a": range(4), "b": range(3), "c": range(3), "d": "xy"}
 
@@ -28,22 +28,6 @@ def test_any_two_values_that_go_together_meet_in_few_crossings():
     assert few == pairwise(every)
 
 
-def test_a_test_asks_at_all_of_them_or_few():
-    asked = []
-
-    def test_something(**crossing):
-        """It says what."""
-        asked.append(crossing)
-
-    every = crossings(goes, AXES)
-    for decorate, expected in ((across, every), (paired, pairwise(every))):
-        test = decorate(goes, **AXES)(test_something)
-        assert (test.__name__, test.__doc__) == ("test_something", "It says what.")
-        test()
-        assert asked == expected
-        asked.clear()
-
-
 def test_an_error_says_at_which_crossing_it_is():
     @across(schedule=[Cosine(s=0.1)], steps=[3, 4])
     def test_something(schedule, steps):
@@ -52,8 +36,3 @@ def test_an_error_says_at_which_crossing_it_is():
     with pytest.raises(AssertionError) as caught:
         test_something()
     assert caught.value.__notes__ == ["at schedule=Cosine(s=0.1), steps=4"]
-
-
-def test_no_crossing_is_no_test():
-    with pytest.raises(AssertionError):
-        across(lambda **_: False, a=[1])(lambda a: None)()

@@ -23,12 +23,12 @@ import pytest
 from PIL import Image
 
 import ablations
+from ablations.check import check
 from ablations.driver import pages
 from ablations.grids.grid import make
 from ablations.settings.arguments import parse_run, parse_search
 from ablations.settings.plugins.packages import REGISTERED
 from ablations.settings.rules import refusal
-from ablations.testing import check
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -143,7 +143,7 @@ def test_the_first_script_of_docs_names_a_grid_that_makes_sense(unregistered, mo
     grid = make(parse_run(grid_words))
     assert len(grid.points) == 3
     assert all(refusal(point.cell) is None for point in grid.points)
-    check(sys.modules["script"].Cubic)
+    check(sys.modules["script"].Cubic())
 
 
 @pytest.mark.parametrize("choice", ["schedule=cubic", "network=plain", "metric=sharpness"])
@@ -151,7 +151,7 @@ def test_a_script_of_docs_is_whole_and_its_class_passes_its_check(choice, unregi
     (script,) = [block for block in SCRIPTS if f'["check", "{choice}"]' in block]
     words, *_ = main_of(script, monkeypatch)
     assert ablations.main(words) == 0
-    assert capsys.readouterr().out.startswith(f"{choice} passes its checks: ")
+    assert capsys.readouterr().out.startswith(f"{choice} passes its checks\n")
 
 
 def test_every_script_of_docs_is_tried_and_every_block_is_python():

@@ -35,41 +35,17 @@ def is_code(dotted: str) -> bool:
     return path.with_suffix(".py").is_file() or path.name in defined(path.parent.with_suffix(".py"))
 
 
-def missing(row: list[str]) -> list[str]:
-    """What a row names and there is not; or the row itself where it names nothing."""
-    _, code, test, grid = row
+@pytest.mark.parametrize(("claim", "code", "test", "grid"), rows(PAGE))
+def test_every_row_names_code_a_test_and_a_grid_that_there_are(claim, code, test, grid):
     places = re.findall(r"`(\w+(?:\.\w+)*)`", code.partition(" (")[0])
     tests = re.findall(r"\]\(\.\./(tests/[\w/]+\.py)\)", test)
-    grids = re.findall(r"`(\w+)`", grid)
-    wrong = [] if places and tests and (grids or grid in ("–", "all")) else [" | ".join(row)]
-    wrong += [place for place in places if not is_code(place)]
-    return (
-        wrong + [file for file in tests if not (ROOT / file).is_file()] + [name for name in grids if name not in GRIDS]
-    )
-
-
-def test_every_row_names_code_a_test_and_a_grid_that_there_are():
-    assert [name for row in rows(PAGE) for name in missing(row)] == []
+    assert places, claim
+    assert tests, claim
+    assert [place for place in places if not is_code(place)] == []
+    assert [file for file in tests if not (ROOT / file).is_file()] == []
+    assert grid in ("–", "all") or {*re.findall(r"`(\w+)`", grid)} <= GRIDS
 
 
 def test_every_grid_that_a_paper_is_tested_by_is_on_the_map():
     without = {"precision"}  # It asks of this code's own arithmetic.
     assert without | {grid for *_, cell in rows(PAGE) for grid in re.findall(r"`(\w+)`", cell)} == GRIDS
-
-
-ROW = ["eq. 1", "`forward.posterior`", "[forward](../tests/diffusion_core/test_forward.py)", "–"]
-
-
-@pytest.mark.parametrize(
-    ("place", "cell"),
-    [
-        (1, "`forward.posterio`"),
-        (1, "posterior"),
-        (2, "[forward](../tests/diffusion_core/test_forwards.py)"),
-        (3, "`dekc`"),
-        (3, ""),
-    ],
-)
-def test_what_there_is_not_is_found(place, cell):
-    assert missing(ROW) == []
-    assert missing([*ROW[:place], cell, *ROW[place + 1 :]]) != []

@@ -1,45 +1,127 @@
-"""The command that checks choices: a line each, and no choice is left out."""
+"""The check of choices: what ships passes, what is wrong is told in a line, and the command leaves no choice out."""
 
 from __future__ import annotations
 
+import copy
+import math
+import re
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 import pytest
+import torch
 
 from ablations import check
+from ablations.data.base import Data, DataSet, image_data
+from ablations.metrics import extractors
+from ablations.metrics.metric import Metric
+from ablations.metrics.registry import metric_of, names
+from ablations.metrics.sets import Judged
 from analysis.errors import InputError
 
 
+def noise(n: int, seed: int | None) -> torch.Tensor:
+    """n images of noise; by the global generator where no seed is given."""
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    return torch.randint(17, (n, 1, 8, 8), generator=generator).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Drawn(DataSet):
+    """Images of noise, wrong in one thing."""
+
+    extractor: ClassVar[str | None] = "digits-cnn"
+    wrong: str = "nothing"
+
+    def read(self) -> Data:
+        train, validation, test = noise(40, None if self.wrong == "restless" else 0), noise(9, 1), noise(9, 2)
+        if self.wrong == "leaking":
+            test = train[:9]
+        if self.wrong == "lopsided":
+            test = test[:6]
+        return image_data({"train": train, "validation": validation, "test": test}, {}, levels=17)
+
+
+@dataclass(frozen=True)
+class Contrast(Metric):
+    """Distance of the spread of samples from that of real ones."""
+
+    label: ClassVar[Any] = "Contrast"
+    direction: ClassVar[Any] = "min"
+
+    def compute(self, judged: Judged) -> float:
+        return abs(float(judged.generated.stored.double().std() - judged.real.stored.double().std()))
+
+
+def contrast(**declared: Any) -> Metric:
+    """A contrast that declares, or computes, something else."""
+    made: Metric = type("Contrast", (Contrast,), declared)()
+    return made
+
+
+def moody(self: Metric, judged: Judged) -> float:
+    return Contrast.compute(self, judged) + float(torch.rand(()))
+
+
+def of_the_first(self: Metric, judged: Judged) -> float:
+    return abs(float(judged.generated.features[0].mean() - judged.real.features.mean()))
+
+
+def stretched() -> Any:
+    """An extractor that says it is wider than it is."""
+    module = copy.deepcopy(extractors.load("digits-cnn").module)
+    module.__class__ = type("Wider", (type(module),), {"width": module.width + 1})
+    return module
+
+
+WRONG = [
+    (Drawn("restless"), "expected the same data at every reading, found others"),
+    (Drawn("leaking"), "expected no example in two splits, found 9 that are"),
+    (Drawn("lopsided"), "expected as many validation as test examples, found {.*'validation': 9, 'test': 6}"),
+    (stretched(), r"expected features float32 \[5, \d+\], found \[5, \d+\]"),
+    (contrast(direction="max"), r"expected real samples' .* to be better than noise's \(direction max\), found"),
+    (contrast(compute=lambda *_: math.inf), "expected a finite number, found inf"),
+    (contrast(compute=lambda *_: torch.zeros(())), r"expected a finite number, found tensor\(0.\)"),
+    (contrast(compute=moody), "expected the same number at a second time"),
+    (contrast(compute=of_the_first), "expected .* in another order of samples"),
+]
+
+
+@pytest.mark.parametrize(("choice", "line"), WRONG, ids=[line[9:40] for _, line in WRONG])
+def test_what_is_wrong_is_told_in_one_line(choice, line):
+    with pytest.raises(AssertionError) as caught:
+        check.check(choice)
+    assert re.match(line, str(caught.value))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metric", [*map(metric_of, names()), Contrast()], ids=lambda metric: type(metric).__name__)
+def test_a_metric_that_ships_passes(metric):
+    check.check(metric)
+
+
+@pytest.mark.parametrize("name", [name for name, a in extractors.ARCHITECTURES.items() if a.shipped])
+def test_an_extractor_that_ships_passes(name):
+    check.check(extractors.load(name).module)
+
+
+def test_a_set_in_which_nothing_is_wrong_passes():
+    check.check(Drawn())
+
+
 def test_every_choice_that_is_named_is_checked(capsys):
-    assert check.main(["timesteps=uniform,low_discrepancy", "metric=mmd"]) == 0
+    assert check.main(["timesteps=uniform,low_discrepancy", "objective=vlb_continuous", "metric=mmd"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        passed("timesteps=uniform"),
-        passed("timesteps=low_discrepancy"),
-        passed("metric=mmd"),
-    ]
-
-
-def passed(choice: str) -> str:
-    """The line that a choice passes, as `AXIS=NAME`, with what was checked."""
-    return f"{choice} passes its checks: {check.ABOUT[choice.partition('=')[0]]}"
-
-
-def test_a_line_of_every_axis_says_what_is_checked_and_is_short():
-    assert set(check.ABOUT) == set(check.AXES)
-    assert max(len(passed(f"{axis}=of_ones_own")) for axis in check.AXES) <= 150
-
-
-def test_what_a_choice_suggests_for_others_is_no_field_of_it(capsys):
-    assert check.main(["schedule=learned_linear", "objective=vlb_continuous"]) == 0
-    assert capsys.readouterr().out.splitlines() == [
-        passed("schedule=learned_linear"),
-        passed("objective=vlb_continuous"),
+        f"{choice} passes its checks"
+        for choice in ("timesteps=uniform", "timesteps=low_discrepancy", "objective=vlb_continuous", "metric=mmd")
     ]
 
 
 def test_one_that_cannot_be_made_does_not_hide_the_next(capsys):
     assert check.main(["schedule=linear", "schedule.beta_T=2.0", "timesteps=uniform"]) == 1
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("schedule=linear does not pass: schedule=linear: linear needs 0 < beta_1 <= beta_T < 1")
-    assert second == passed("timesteps=uniform")
+    assert first.startswith("schedule=linear does not pass: linear needs 0 < beta_1 <= beta_T < 1")
+    assert second == "timesteps=uniform passes its checks"
 
 
 @pytest.mark.parametrize(

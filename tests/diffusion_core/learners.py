@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -13,12 +14,13 @@ from diffusion_core.batches import Labelled
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
 from diffusion_core.couplings import Optimal
+from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Vlb, VlbContinuous
-from diffusion_core.schedules import Cosine, LearnedSchedule
+from diffusion_core.schedules import Cosine, LearnedSchedule, Linear
 from diffusion_core.spaces import Latents
 from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
@@ -74,3 +76,16 @@ def vq_learner() -> tuple[Autoencoder, Tensor]:
     learner = Latents(2, width=8, regularization="vq").build(GreyLevels(17), (1, 8, 8))
     learner.initialise(0)
     return learner, DIGITS
+
+
+@cache
+def random_model(kind: str) -> Diffusion:
+    """A diffusion of "points" or "images" whose weights have moved from their start."""
+    network = {"points": Mlp(width=16, layers=1), "images": UNet(channels=8, multipliers=(1,), groups=4)}[kind]
+    choices = Choices(schedule=Linear(rescale=False), network=network, horizon=10)
+    made = Diffusion(choices, Continuous(), (2,)) if kind == "points" else Diffusion(choices, GreyLevels(), (1, 4, 4))
+    made.initialise(0)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in made.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return made.eval()

@@ -14,8 +14,6 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.network import Network
 from diffusion_core.randomness import state
-from diffusion_core.testing import networks
-from diffusion_core.testing.saying import run
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
 
@@ -144,18 +142,3 @@ def test_a_training_moves_all_but_what_is_frozen_and_its_average_keeps_ties_and_
         again.load_state_dict(average)
         outputs.append(again.eval().diffusion.network(IMAGES[:3], torch.tensor([20.0, 400.0, 1000.0])))
     assert torch.equal(*outputs)
-
-
-NOT_ITS = (
-    networks.starts_at_zero,
-    networks.output_stays_float32_under_bf16_autocast_and_is_not_rounded_to_it,
-    networks.in_training_examples_do_not_see_each_other_either,
-)
-"""Its last layer has a bias, and no word on autocast; its BatchNorm norms by the batch."""
-
-
-def test_the_shared_checks_find_what_it_does_not_keep_and_nothing_else():
-    run([holds for holds in networks.PROPERTIES if holds not in NOT_ITS], Patchwork(), SHAPE)
-    for holds in NOT_ITS:
-        with pytest.raises(AssertionError, match="Network Patchwork: "):
-            holds(Patchwork(), SHAPE)

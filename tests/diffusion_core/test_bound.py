@@ -12,9 +12,9 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Linear, Schedule
 from diffusion_core.terms import denoising_term, kl_normal, prior_term
-from diffusion_core.testing.problems import bayes
 from diffusion_core.variances import Beta, Variance
 from tests.axes import across, members
+from tests.diffusion_core.mixture import bayes
 
 HORIZON = 60
 

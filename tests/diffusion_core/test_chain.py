@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import cached_property
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from diffusion_core.chain import Chain, strided_times
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import GreyLevels
-from diffusion_core.forward import Pair, coefficient
+from diffusion_core.forward import Pair
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.parameterizations import V
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, Schedule
@@ -45,7 +46,7 @@ def test_variance_of_the_first_step_follows_the_chains_rule(schedule, steps, rul
     assert log_first.tolist() == pytest.approx([math.log(expected)] * 2, rel=1e-9)
 
 
-COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, coefficient)]
+COEFFICIENTS = [name for name, value in vars(Pair).items() if isinstance(value, cached_property)]
 
 
 @across(schedule=members(Schedule), steps=(1, 2, 7, 50), of=("pair", "trained_pair"))
@@ -103,5 +104,5 @@ def test_what_a_chain_has_worked_out_goes_when_the_schedule_moves_or_is_loaded()
     assert alpha_bar(made) == linear
     kept = made.chain()
     assert made.chain() is kept
-    wrapped.double()
+    wrapped.half()
     assert made.chain() is not kept

@@ -21,16 +21,15 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.network import Network
 from diffusion_core.objectives import Hybrid, Objective, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
+from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Sampler
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Linear, Rectified, Schedule
 from diffusion_core.spaces import Space
 from diffusion_core.spacings import Spacing
-from diffusion_core.testing.problems import diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps
 from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import classes, crossings, ends_in_noise, members, pairwise
+from tests.axes import classes, crossings, ends_in_noise, members, name, pairwise
 
 BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
 

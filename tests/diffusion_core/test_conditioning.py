@@ -9,24 +9,27 @@ import torch
 from torch import Tensor
 
 from diffusion_core import iwae, ode
-from diffusion_core.conditioning import Class, Conditioning, Unconditional
+from diffusion_core.choices import Choices
+from diffusion_core.conditioning import TOLD, Class, Conditioning, Unconditional
 from diffusion_core.diffusion import Diffusion
+from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms, noise_moments, with_fitted_variance, with_optimal_spacing
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
+from diffusion_core.networks.mlp import Mlp
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
+from diffusion_core.problems import denoiser_output, diffusion
+from diffusion_core.randomness import Values
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing import check_conditioning
-from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Uniform
 from diffusion_core.training import Training
 from diffusion_core.variances import AnalyticMse
-from tests.axes import members
+from tests.axes import members, name
+from tests.diffusion_core.mixture import MixtureData
 
 MIXTURE = MixtureData(components=3, radius=1.0, width=0.3)
 NONE = 3
@@ -34,9 +37,53 @@ EVERY = (*members(Conditioning), Unconditional(self_conditioning=True), Class(se
 PLAN = Training(steps=40, batch=6, warmup=0, precision="float32")
 
 
-@pytest.mark.parametrize("conditioning", EVERY, ids=name)
-def test_every_conditioning_keeps_what_conditionings_keep(conditioning):
-    check_conditioning(conditioning)
+every_conditioning = pytest.mark.parametrize("conditioning", EVERY, ids=name)
+
+
+@every_conditioning
+def test_what_is_told_follows_from_the_seed_the_step_and_the_label_which_is_an_examples_own_or_none(conditioning):
+    """`labelled` decides whether data need labels; some keep theirs, and −1 is none."""
+    labels = torch.arange(-1, 3).repeat(512)
+
+    def told(seed: int = 0, step: int = 0) -> Values:
+        return conditioning.told({**conditioning.draws(len(labels), seed, step), "label": labels}, 3)
+
+    values = told()
+    assert set(values) <= set(TOLD)
+    assert all(value.shape == labels.shape and torch.equal(told()[key], value) for key, value in values.items())
+    for key, draws in conditioning.draws(len(labels), 0, 0).items():
+        assert not any(torch.equal(conditioning.draws(len(labels), *at)[key], draws) for at in ((1, 0), (0, 1)))
+    assert conditioning.labelled == ("label" in values)
+    if conditioning.labelled:
+        assert values["label"].dtype == torch.int64
+        assert ((values["label"] == NONE) | (values["label"] == labels)).all()
+        assert (values["label"][labels >= 0] != NONE).any()
+
+
+@every_conditioning
+def test_outputs_depend_on_the_label_only_if_labelled_and_no_label_is_one_more(conditioning):
+    choices = Choices(network=Mlp(width=16, layers=1), horizon=50, conditioning=conditioning)
+    model = Diffusion(choices, Continuous(), (2,), 3)
+    model.initialise(0)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.eval().parameters():
+        parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
+    x, t = torch.ones(4, 2), torch.full((4,), 7)
+    x0 = model.given(torch.arange(4)).reverse(x, model.chain(), t).x0
+    assert len(torch.unique(x0, dim=0)) == (4 if conditioning.labelled else 1)
+    torch.testing.assert_close(model.reverse(x, model.chain(), t).x0, x0[-1:].expand_as(x0), rtol=1e-5, atol=1e-6)
+
+
+@every_conditioning
+def test_passes_is_how_often_the_network_is_asked_for_one_x0(conditioning):
+    asked: list[int] = []
+
+    def spy(x_t: Tensor, t: Tensor, *label: Tensor) -> Tensor:
+        asked.append(len(x_t))
+        return 0 * x_t[:, :2]
+
+    Ddim(steps=4).sample(diffusion(spy, 31, conditioning=conditioning, classes=3), 5, seed=0)
+    assert len(asked) == 4 * conditioning.passes
 
 
 def exact(horizon: int = 1000, denoise=MIXTURE.denoise, classes: int = 3, **more) -> Diffusion:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -20,15 +21,13 @@ from diffusion_core.encodings import Continuous
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Velocity
+from diffusion_core.problems import diffusion
 from diffusion_core.randomness import normal
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Rectified
-from diffusion_core.testing import check_coupling
-from diffusion_core.testing.problems import diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.trainer import Trainer, trained
 from diffusion_core.training import Training
-from tests.axes import members
+from tests.axes import across, members, name
 from tests.diffusion_core.learners import BASE, image_learner, learner_of_points, told_learner
 
 CPU = torch.device("cpu")
@@ -45,9 +44,36 @@ def cost(x0: Tensor, eps: Tensor) -> float:
     return float(((x0.double() - eps.double()) ** 2).sum())
 
 
-@pytest.mark.parametrize("coupling", members(Coupling), ids=name)
-def test_every_coupling_keeps_what_couplings_keep(coupling):
-    check_coupling(coupling)
+@dataclass(frozen=True)
+class Antithetic(Coupling):
+    """Half of the noise is the other half's with its sign turned: independent of x_0, and no draw."""
+
+    independent: ClassVar[bool] = True
+
+    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
+        half = draw(0)[: (len(x0) + 1) // 2]
+        return torch.cat([half, -half])[: len(x0)]
+
+
+@across(coupling=(*members(Coupling), Antithetic()), shape=((2, 2), (7, 1, 4, 4), (32, 2)))
+def test_every_coupling_gives_each_x0_a_noise_by_the_batch_and_the_draws_alone(coupling, shape):
+    """It leaves both as they are. `permutes` says that the noise of a batch is draw 0 in another order."""
+    x0, draw = 0.5 + 0.8 * normals(*shape, seed=1000), cache(lambda j: normals(*shape, seed=j))
+    eps = coupling.pair(x0, draw).clone()
+    assert (eps.dtype, eps.shape) == (torch.float32, shape)
+    assert eps.isfinite().all()
+    assert torch.equal(coupling.pair(x0, draw), eps)
+    assert torch.equal(x0, 0.5 + 0.8 * normals(*shape, seed=1000))
+    assert all(torch.equal(draw(j), normals(*shape, seed=j)) for j in range(2))
+    if len(x0) > 2:
+        in_order = sorted(eps.flatten(1).tolist()) == sorted(draw(0).flatten(1).tolist())
+        assert coupling.permutes == (in_order and not torch.equal(eps, draw(0)))
+
+
+@across(coupling=(*members(Coupling), Antithetic()))
+def test_independent_says_whether_noise_knows_x0(coupling):
+    noises = (coupling.pair(normals(32, 2, seed=seed), lambda j: normals(32, 2, seed=j)) for seed in (1000, 1001))
+    assert coupling.independent == torch.equal(*noises)
 
 
 @pytest.mark.parametrize("shape", [(1,), (2,), (1, 4, 4)], ids=str)
@@ -143,17 +169,6 @@ def test_so_many_draws_make_no_sense(k):
         Immiscible(k)
 
 
-@dataclass(frozen=True)
-class Antithetic(Coupling):
-    """Half of the noise is the other half's with its sign turned: independent of x_0, and no draw."""
-
-    independent: ClassVar[bool] = True
-
-    def pair(self, x0: Tensor, draw: Draw) -> Tensor:
-        half = draw(0)[: (len(x0) + 1) // 2]
-        return torch.cat([half, -half])[: len(x0)]
-
-
 @pytest.fixture
 def seen(monkeypatch):
     """Stored data and draws of all pieces that losses are asked of."""
@@ -238,7 +253,6 @@ def test_optimal_noise_knows_nothing_of_the_label_it_is_paired_with():
 
 
 def test_a_class_from_outside_whose_noise_is_independent_is_asked_for_it_and_may_be_taught_by_the_bound(seen):
-    check_coupling(Antithetic())
     assert refusal(replace(BASE, coupling=Antithetic(), objective=Vlb())) is None
     eps = given(seen, points, Antithetic(), replace(PLAN, steps=1))["eps"]
     assert torch.equal(eps[:3], -eps[3:])

@@ -19,14 +19,13 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import MinSnr, Simple, Vlb
 from diffusion_core.parameterizations import X0, Epsilon, Mu
+from diffusion_core.problems import Function, diffusion
 from diffusion_core.schedules import Cosine, LearnedLinear, Schedule
 from diffusion_core.spacings import QuadraticSpacing
-from diffusion_core.testing import samplers
-from diffusion_core.testing.problems import Function, diffusion
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Timesteps, TimestepSampler
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal
-from tests.axes import across, members, paired
+from tests.axes import across, members, name, paired
+from tests.diffusion_core.learners import random_model
 
 BASE = Choices(network=Mlp(width=16, layers=1), horizon=50)
 
@@ -269,7 +268,7 @@ def test_a_term_is_the_same_with_the_decoder_in_its_own_rows_and_in_all(encoding
 def test_examples_that_are_many_pixels_are_shown_some_at_a_time_where_no_gradient_is_asked_for(monkeypatch):
     """Each with its own time, and out come the same; images of 64 pixels and less are shown as many at once as ever."""
     assert denoiser.PLACES == 512 * 64 * 64
-    made, shown = samplers.model("images"), []
+    made, shown = random_model("images"), []
     made.network.register_forward_pre_hook(lambda _, given: shown.append(len(given[0])))
     x_t, t = torch.randn(7, 1, 8, 8, generator=torch.Generator().manual_seed(1)), torch.tensor([1, 10, 7, 9, 3, 2, 4])
     outputs = []

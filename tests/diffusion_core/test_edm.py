@@ -11,11 +11,12 @@ from torch import Tensor
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.objectives import EdmObjective, Simple
 from diffusion_core.parameterizations import EdmParameterization, Epsilon
+from diffusion_core.problems import GaussianData, denoiser_output, diffusion
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import Heun
-from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
 from diffusion_core.time_domains import Continuous, Discrete
 from tests.axes import across
+from tests.diffusion_core.mixture import MixtureData
 
 SIGMA_DATA = 0.7
 ENDS = LogSnrLinear(2 * math.log(0.002), 2 * math.log(80))

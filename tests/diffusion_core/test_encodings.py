@@ -15,8 +15,7 @@ from diffusion_core import decoders
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.encodings import Continuous, Encoding, GreyLevels
 from diffusion_core.latents import LatentCode
-from diffusion_core.testing.variants import name
-from tests.axes import across, classes
+from tests.axes import across, classes, name
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
 MEANS = [-30.0, -1.0, -0.997, 0.0, 0.0013, 0.5, 0.99, 1.0, 1.004, 40.0]
@@ -129,6 +128,16 @@ def test_terms_take_a_level_at_its_8_bit_values_evenly_in_turn():
 def test_data_without_noise_is_the_same_at_all_terms(encoding):
     code = encoding.code(torch.arange(6, dtype=torch.uint8), 0, "code")
     assert all(x0 is code.x0 for x0 in islice(encoding.spread(code.x0, code, 0, "u"), 3))
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+def test_as_a_density_a_level_fills_the_scale_around_its_8_bit_values(levels):
+    """From half a value before the first of them, w k, to half a value after the last, w (k + 1) − 1."""
+    encoding, k, width = GreyLevels(levels), torch.arange(levels, dtype=torch.uint8), 256 // levels
+    for u, first in ((0.0, -0.5), (1.0, width - 0.5)):
+        expected = (width * k.double() + first) / 127.5 - 1
+        ends = encoding.dequantise(k, torch.full((levels,), u, dtype=torch.float64)).double()
+        torch.testing.assert_close(ends, expected, rtol=0, atol=1e-6)
 
 
 def test_decoding_takes_the_nearest_value_and_stays_within_the_levels():

@@ -14,19 +14,11 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.fitting import noise_moments, with_fitted_variance
 from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
+from diffusion_core.problems import Function, GaussianData, denoiser_output, diffusion, exact_model, expected_terms
 from diffusion_core.schedules import Cosine, Linear, Rectified, Schedule
 from diffusion_core.spacings import QuadraticSpacing
-from diffusion_core.testing.problems import (
-    Function,
-    GaussianData,
-    denoiser_output,
-    diffusion,
-    exact_model,
-    expected_terms,
-)
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, AnalyticMse, Fitted, Moments
-from tests.axes import members, paired, spoken
+from tests.axes import members, name, paired, spoken
 
 DATA = GaussianData((0.4, 0.4))
 BITS = 2 * math.log(2)
@@ -99,6 +91,16 @@ def test_measured_moments_agree_with_their_expectation_within_their_error(parame
     assert ((moments.error - exact.error).abs() < error + 1e-6).all()
     torch.testing.assert_close(moments.alpha_bar, exact.alpha_bar, rtol=1e-12, atol=0)
     assert moments.data.item() == pytest.approx(DATA.variances[0], rel=5 * math.sqrt(2 / (2 * 4096)))
+
+
+def test_noise_is_the_networks_own_where_its_estimate_is_beyond_the_data():
+    """ε̂ = 2 in each dimension: E(ε² − ε̂²) = 1 − 4 at every t, while x̂_0 = (x_t − 2 √(1 − ᾱ))/√ᾱ leaves [−1, 1]."""
+    model = diffusion(lambda x_t, t: 0 * x_t + 2, 25, variance=Analytic(), encoding=GreyLevels())
+    raw = torch.randint(256, (2000, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    moments = noise_moments(model, raw, draws=2000, seed=0)
+    torch.testing.assert_close(moments.noise, torch.full_like(moments.noise, -3.0), rtol=0, atol=5 * (2 / 4000) ** 0.5)
+    # Clipped, it is off by 2 at most.
+    assert moments.error.max() <= 4
 
 
 def test_measured_moments_depend_on_the_seed_alone():

@@ -15,10 +15,10 @@ from torch import Tensor
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.objectives import Simple
 from diffusion_core.parameterizations import Velocity
+from diffusion_core.problems import diffusion
 from diffusion_core.samplers import Ddim
 from diffusion_core.schedules import Rectified
 from diffusion_core.spacings import TrailingSpacing
-from diffusion_core.testing.problems import diffusion
 from diffusion_core.time_domains import Discrete, levels_of
 
 HORIZON = 20

@@ -12,8 +12,8 @@ from torch.distributions import Normal
 from diffusion_core.chain import Chain, strided_times
 from diffusion_core.forward import Pair, diffuse, marginal, posterior
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing.problems import bayes
 from tests.axes import across, members
+from tests.diffusion_core.mixture import bayes
 
 HORIZON = 100
 STRIDES = across(schedule=members(Schedule), steps=(HORIZON, 12, 2, 1))

@@ -5,6 +5,7 @@ Expectations over x_0 and ε are exact (`GaussianData.expected`), not drawn.
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -15,19 +16,11 @@ from torch import Tensor
 
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.parameterizations import Parameterization
+from diffusion_core.problems import DATA, GaussianData, exact_model, expected_bound, expected_terms
 from diffusion_core.samplers import Ddim, Sampler
-from diffusion_core.schedules import Linear, Schedule
-from diffusion_core.testing.problems import (
-    DATA,
-    GaussianData,
-    exact_model,
-    expected_bound,
-    expected_terms,
-)
-from diffusion_core.testing.samplers import variance_of_samples
-from diffusion_core.testing.variants import name
+from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.axes import members, paired, spoken
+from tests.axes import members, name, paired, spoken
 
 EULER = 0.5772156649015329
 FIXED = (Beta(), BetaTilde())
@@ -113,6 +106,32 @@ def test_a_ddim_step_is_affine_with_the_papers_coefficients(parameterization, sc
     # Where ε̂ has the factor 0, √ of a rounding stands in its place.
     torch.testing.assert_close(still, expected, rtol=1e-8, atol=torch.finfo(torch.float64).eps ** 0.5)
     torch.testing.assert_close(moved - still, sigma.expand(-1, 2), rtol=1e-8, atol=1e-9)
+
+
+def variance_of_samples(sampler: Sampler, model: Diffusion) -> Tensor:
+    """Variance of the sampled x_0 [2]: a linear sampler's x_0 = A x_K + Σ B_k z_k has A² + Σ B_k².
+
+    Its factors are the derivatives of one walk; each dimension has its own.
+    """
+    chain = model.chain(sampler.steps)
+    drawn = [torch.zeros(1, 2, dtype=torch.float64, requires_grad=True) for _ in range(chain.steps + 1)]
+    *_, x0 = sampler.walk(model, drawn[0], chain, chain.steps, lambda k: drawn[k])
+    factors = torch.autograd.grad(x0.sum(), drawn, allow_unused=True)
+    return torch.cat([factor**2 for factor in factors if factor is not None]).sum(0)
+
+
+@pytest.mark.parametrize("sampler", members(Sampler), ids=name)
+def test_variance_of_samples_tends_to_the_datas_as_the_horizon_grows(sampler):
+    for schedule, variance in itertools.product(
+        (Linear(), LogSnrLinear()), FIXED if sampler.reads_variance else FIXED[:1]
+    ):
+        errors = []
+        for horizon in (25, 100, 400) if schedule == Linear() else (25, 100):
+            model = exact_model(horizon, variance, schedule=schedule)
+            ratio = variance_of_samples(replace(sampler, steps=None, skip=0.0), model) / DATA.variance
+            errors.append(float((ratio - 1).abs().max()))
+        assert all(later < earlier for earlier, later in itertools.pairwise(errors)), (schedule, variance)
+        assert errors[-1] < 16 / horizon, (schedule, variance)
 
 
 @pytest.mark.parametrize("variance", FIXED, ids=name)

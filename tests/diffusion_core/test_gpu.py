@@ -30,12 +30,12 @@ from diffusion_core.spacings import (
     UniformSpacing,
 )
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, LowDiscrepancy
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from diffusion_core.vae import Vae
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
+from tests.axes import name
 
 pytestmark = pytest.mark.gpu
 

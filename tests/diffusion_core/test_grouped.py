@@ -20,8 +20,7 @@ from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.layers import Attention, ResidualBlock
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.testing.variants import name
-from tests.axes import across, thinned
+from tests.axes import across, name, thinned
 
 LAST = torch.channels_last
 MEMBERS = (1, 2, 3, 8)

@@ -17,14 +17,14 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import diffuse
 from diffusion_core.guidance import guided
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
+from diffusion_core.problems import Output, denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import KarrasSpacing, QuadraticSpacing
-from diffusion_core.testing.problems import MixtureData, Output, denoiser_output, diffusion
-from diffusion_core.testing.variants import name
-from diffusion_core.variances import BetaTilde
-from tests.axes import members
+from diffusion_core.variances import Beta
+from tests.axes import members, name
+from tests.diffusion_core.mixture import MixtureData
 
 MIXTURE = MixtureData(components=3, radius=1.0, width=0.5)
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_toy.npz")
@@ -291,9 +291,8 @@ def test_labels_are_given_before_a_guide_is():
         guided(model, model.given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))
 
 
-def test_variance_and_spacing_are_swapped_before_a_diffusion_is_guided():
-    """What came of it would be guided by nothing."""
-    model = guided(idle(), idle(), scale=2.0)
-    for swap in (lambda: model.with_spacing(QuadraticSpacing()), lambda: model.with_variance(BetaTilde())):
-        with pytest.raises(ValueError, match="before it is guided: swap them there"):
-            swap()
+def test_a_guided_diffusion_keeps_its_guide_when_variance_and_spacing_are_swapped():
+    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
+    for swap in (lambda m: m.with_spacing(QuadraticSpacing()), lambda m: m.with_variance(Beta())):
+        one, other = swap(guided(model, guide, 2.0)), guided(swap(model), guide, 2.0)
+        assert torch.equal(*(Ancestral(steps=5).sample(each, 4, seed=0) for each in (one, other)))

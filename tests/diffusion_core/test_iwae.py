@@ -16,19 +16,12 @@ from diffusion_core.iwae import Weighted, importance_weighted
 from diffusion_core.likelihood import bound, own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
+from diffusion_core.problems import GaussianData, denoiser_output, diffusion, exact_model, expected_bound
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.problems import (
-    GaussianData,
-    MixtureData,
-    bayes,
-    denoiser_output,
-    diffusion,
-    exact_model,
-    expected_bound,
-)
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, BetaTilde, Variance
+from tests.diffusion_core.mixture import MixtureData, bayes
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4

@@ -19,10 +19,10 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
 from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
 from diffusion_core.ode import flow_likelihood
+from diffusion_core.problems import column, diffusion
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.problems import column, diffusion
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
 

@@ -24,13 +24,12 @@ from diffusion_core.objectives import Hybrid, MinSnr, Objective, Simple, Vlb, Vl
 from diffusion_core.parameterizations import X0, Epsilon, V
 from diffusion_core.schedules import LearnedLinear, LearnedSchedule, Schedule
 from diffusion_core.solvers import Heun
-from diffusion_core.testing.problems import MixtureData
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import LowDiscrepancy, Uniform
 from diffusion_core.trainer import Trainer, part, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde, LearnedVariance
-from tests.axes import across
+from tests.axes import across, name
+from tests.diffusion_core.mixture import MixtureData
 
 HORIZON = 12
 LEARNED = pytest.mark.parametrize("schedule", [LearnedSchedule(width=8), LearnedLinear()], ids=name)
@@ -284,4 +283,4 @@ def test_samples_drawn_on_the_way_leave_no_noise_level_behind(schedule):
         samples = sampler.sample(learner.diffusion, 16, seed=0)
     fresh.load_state_dict(learner.state_dict())
     assert torch.equal(samples, sampler.sample(fresh.diffusion, 16, seed=0))
-    assert learner.diffusion.chain().levels[-1] == float(fresh.diffusion.gamma(torch.tensor([20])).detach())
+    assert learner.diffusion.chain().gammas[-1] == float(fresh.diffusion.gamma(torch.tensor([20])).detach())

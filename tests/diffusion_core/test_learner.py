@@ -15,8 +15,8 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import Example, Objective, Simple, Vlb, VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
+from diffusion_core.problems import Function, GaussianData, exact_model
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Schedule
-from diffusion_core.testing.problems import Function, GaussianData, exact_model
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, BetaTilde

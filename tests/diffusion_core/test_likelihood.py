@@ -13,8 +13,8 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
+from diffusion_core.problems import diffusion
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.problems import diffusion
 from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
 from diffusion_core.variances import BetaTilde
 

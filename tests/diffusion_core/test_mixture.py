@@ -15,12 +15,13 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.parameterizations import Epsilon
+from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Linear
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.trainer import part, train
 from diffusion_core.training import Training
+from tests.diffusion_core.mixture import MixtureData
 
 DATA = MixtureData()
 

@@ -13,42 +13,7 @@ from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.randomness import built
-from diffusion_core.testing import labelled, networks
-from diffusion_core.testing.modules import TIME
-from diffusion_core.testing.networks import stirred
-from diffusion_core.testing.saying import run
-from diffusion_core.testing.variants import name
-from tests.axes import classes
-from tests.diffusion_core import wrong
-
-CASES = [
-    (Mlp(width=16, layers=2), (2,)),
-    (Mlp(width=8, layers=1), (5,)),
-    (UNet(channels=8, groups=4), (1, 8, 8)),
-    (UNet(channels=8, multipliers=(1,), groups=4, attention=()), (3, 5, 7)),
-    (UNet(channels=8, multipliers=(1, 2, 2), blocks=2, groups=2, attention=(8, 2), heads=4), (3, 8, 8)),
-    (UNet(channels=12, groups=3, heads=3, dropout=0.2), (2, 4, 4)),
-    (Dit(width=16, depth=2), (3, 8, 4)),
-    (Dit(patch=1, width=8, depth=1, heads=1), (1, 3, 5)),
-    (Dit(patch=4, width=4, depth=1, heads=2), (2, 4, 4)),
-]
-CASES += [(cls(), shape) for cls in classes(Network) for shape in networks.taken(cls())]
-NETWORKS = pytest.mark.parametrize(
-    ("network", "shape"), [pytest.param(n, s, id=f"{name(n)}{list(s)}") for n, s in CASES]
-)
-
-
-@NETWORKS
-def test_every_network_keeps_what_networks_keep(network, shape):
-    run(networks.ALONE, network)
-    run(networks.PROPERTIES, network, shape)
-    run(labelled.PROPERTIES, network, shape)
-
-
-def test_what_a_network_takes_is_found():
-    assert networks.taken(Mlp(width=4, layers=1)) == [(2,)]
-    assert networks.taken(UNet(channels=8, groups=4)) == [(1, 8, 8)]
-    assert networks.taken(UNet(channels=2, multipliers=(1,) * 5, groups=1, attention=())) == [(3, 16, 16)]
+from tests.diffusion_core.test_every_network import TIME, fresh, stirred
 
 
 @pytest.mark.parametrize(
@@ -89,8 +54,12 @@ def test_a_network_refuses_what_it_cannot_take(network, shapes, reason):
 
 
 def test_a_network_without_labels_refuses_them():
-    with pytest.raises(ValueError, match=r"network=fitting takes no labels: .*, or take another network"):
-        wrong.Fitting().labelled((2,), 2, 10)
+    class Plain(Network):
+        def build(self, shape, channels_out):
+            return nn.Identity()
+
+    with pytest.raises(ValueError, match=r"network=plain takes no labels: .*, or take another network"):
+        Plain().labelled((2,), 2, 10)
 
 
 @pytest.mark.parametrize("fields", [{"width": 0}, {"width": 3}, {"layers": 0}])
@@ -178,7 +147,7 @@ def test_attention_is_softmax_of_scaled_products(generator):
 
 
 def test_dropout_is_on_in_training(generator):
-    module = stirred(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8)).train()
+    module = stirred(fresh(UNet(channels=8, groups=4, dropout=0.5), (1, 8, 8))).train()
     x = torch.randn(1, 1, 8, 8, generator=generator)
     assert not torch.equal(module(x, TIME[:1]), module(x, TIME[:1]))
 

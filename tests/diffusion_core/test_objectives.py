@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import cache, cached_property
 
 import pytest
 import torch
 from torch import Tensor
 
+from diffusion_core.choices import Choices, Time, refusal
+from diffusion_core.forward import Pair
 from diffusion_core.learner import DiffusionLearner
+from diffusion_core.networks.mlp import Mlp
 from diffusion_core.objectives import (
     P2,
     EdmObjective,
@@ -23,18 +29,18 @@ from diffusion_core.objectives import (
     Weighted,
 )
 from diffusion_core.parameterizations import EdmParameterization, Mu, Parameterization
+from diffusion_core.problems import diffusion
 from diffusion_core.schedules import LearnedSchedule, Linear, Rectified, Schedule
-from diffusion_core.testing import check_objective, objectives
-from diffusion_core.testing.objectives import HORIZON, Batch, D, Partners, batch_of, batches
-from diffusion_core.testing.problems import diffusion
-from diffusion_core.testing.variants import name
+from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import across, members
+from tests.axes import across, members, name
 
+HORIZON = 50
+D = 3
+Case = tuple[Parameterization, Variance, Objective]
 TWO = (Linear(), LearnedSchedule())
 """Schedules by a table and of real times: identities of weights read nothing of them but noise levels."""
 SPACES = ("epsilon", "x0", "v")
-PARTNERS = Partners(members(Parameterization), members(Variance))
 WEIGHED = (
     *(Weighted(space, power) for space, power in itertools.product(SPACES, (0.0, 1.0, -0.5))),
     *(MinSnr(5.0), MinSnr(0.3), P2(1.0, 1.0), P2(0.5, 2.0), P2(1.0, 0.0)),
@@ -43,9 +49,170 @@ WEIGHED = (
 OBJECTIVES = (*members(Objective), Weighted("x0", 1), Weighted("v", 0.5), MinSnr(0.3), P2(0.5, 2), Hybrid(10))
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=name)
-def test_every_objective_keeps_what_objectives_keep(objective):
-    check_objective(objective)
+class Batch:
+    """x_0 and ε at every t, with the losses of a network that errs by δ in ε, in T steps or in continuous time."""
+
+    def __init__(self, schedule: Schedule, time: Time = "auto", after: float = 0.0) -> None:
+        """The batch at t = 1..T or, if `after` is not 0, at the real times t + `after` for t = 1..T − 1."""
+        generator = torch.Generator().manual_seed(3)
+        self.schedule = schedule
+        self.gamma = schedule.gamma(HORIZON).requires_grad_(False)
+        self.time = time
+        self.t = torch.arange(1, HORIZON) + after if after else torch.arange(1, HORIZON + 1)
+        gamma_t = self.gamma(self.t)
+        self.pair = Pair(gamma_t, self.gamma(self.t - 1), gamma_t)
+        self.snr = torch.exp(-gamma_t)
+        self.root, self.rest = torch.sigmoid(-gamma_t)[:, None].sqrt(), torch.sigmoid(gamma_t)[:, None].sqrt()
+        draws = torch.randn(4, len(self.t), D, generator=generator, dtype=torch.float64)
+        self.x0, self.eps, self.delta, self.raw = draws
+        self.x_t = self.root * self.x0 + self.rest * self.eps
+        self.answer = torch.zeros(0)
+        self.models: dict[Case, DiffusionLearner] = {}
+
+    def x0_of(self, eps: Tensor) -> Tensor:
+        """The x_0 that leads to x_t with another noise."""
+        x0: Tensor = (self.x_t - self.rest * eps) / self.root
+        return x0
+
+    @cached_property
+    def squares(self) -> dict[str, Tensor]:
+        """The mean square errors [B] at ε̂ = ε + δ, in each space."""
+        x0 = self.x0_of(self.eps + self.delta)
+        differences = {
+            "epsilon": self.delta,
+            "x0": x0 - self.x0,
+            "v": self.root * self.delta - self.rest * (x0 - self.x0),
+        }
+        return {space: (difference**2).mean(1) for space, difference in differences.items()}
+
+    def output(self, parameterization: Parameterization, variance: Variance, error: float | Tensor = 1) -> Tensor:
+        """The output of a network that errs by `error` · δ in ε, and outputs 0 for a learned variance."""
+        eps = self.eps + error * self.delta
+        prediction = parameterization.target(self.x0_of(eps), eps, self.x_t, self.pair)
+        return torch.cat([prediction, torch.zeros_like(prediction)], dim=1) if variance.learned else prediction
+
+    def model(self, parameterization: Parameterization, variance: Variance, objective: Objective) -> DiffusionLearner:
+        """A learner with these choices, whose network outputs `answer`."""
+        case = (parameterization, variance, objective)
+        if case not in self.models:
+            made = diffusion(
+                lambda x_t, t: self.answer,
+                HORIZON,
+                parameterization=parameterization,
+                variance=variance,
+                schedule=self.schedule,
+                objective=objective,
+                shape=(D,),
+                time=self.time,
+            )
+            self.models[case] = DiffusionLearner(made)
+        return self.models[case]
+
+    def loss_at(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, output: Tensor
+    ) -> Tensor:
+        """The loss of each example [B] if the network outputs `output`."""
+        self.answer = output
+        return self.model(parameterization, variance, objective).losses(self.x0, self.t, self.eps)["network"]
+
+    def loss(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, error: float | Tensor = 1
+    ) -> Tensor:
+        """The loss of each example [B] at an error of `error` · δ."""
+        return self.loss_at(parameterization, variance, objective, self.output(parameterization, variance, error))
+
+    def slopes(
+        self, parameterization: Parameterization, variance: Variance, objective: Objective, errors: tuple[float, ...]
+    ) -> Tensor:
+        """d loss/d error [E, B] at each of E errors, from one loss of all of them."""
+        n, rows = len(errors), len(self.t)
+        at = torch.tensor(errors, dtype=torch.float64)[:, None, None].repeat(1, rows, 1).requires_grad_()
+        self.answer = torch.cat([self.output(parameterization, variance, error) for error in at])
+        model = self.model(parameterization, variance, objective)
+        losses = model.losses(self.x0.repeat(n, 1), self.t.repeat(n), self.eps.repeat(n, 1))
+        return torch.autograd.grad(losses["network"].sum(), at)[0][..., 0]
+
+
+batch_of = cache(Batch)
+"""The batch of a schedule, cached for all checks of it."""
+
+
+def batches(objective: Objective, schedule: Schedule) -> list[Batch]:
+    """The batches of a schedule at which an objective has a meaning: where it says so, in continuous time too."""
+    both = objective.discrete and objective.continuous
+    return [batch_of(schedule), batch_of(schedule, "continuous")] if both else [batch_of(schedule)]
+
+
+def cases(objective: Objective, batch: Batch, variances: Sequence[Variance] = members(Variance)) -> list[Case]:
+    """The targets and variances with which an objective makes sense."""
+    every = itertools.product(members(Parameterization), variances)
+    choices = [
+        Choices(p, v, batch.schedule, objective, Uniform(), Mlp(2, 1), HORIZON, time=batch.time) for p, v in every
+    ]
+    if batch.schedule.learned and choices[0].in_continuous_time:
+        choices = [replace(each, time_input="log_snr") for each in choices]
+    return [(each.parameterization, each.variance, objective) for each in choices if refusal(each) is None]
+
+
+def batches_and_cases(objective: Objective, schedule: Schedule, *variances: Variance) -> Iterator[tuple[Batch, Case]]:
+    """Every batch with every case of it; if σ² does not enter the loss, one variance per target stands for all."""
+    for batch in batches(objective, schedule):
+        told = cases(objective, batch, variances or members(Variance))
+        assert told
+        yield from ((batch, case) for case in (told if objective.reads_variance else {c[0]: c for c in told}.values()))
+
+
+every_objective = pytest.mark.parametrize("objective", OBJECTIVES, ids=name)
+
+
+@every_objective
+@pytest.mark.parametrize("schedule", TWO, ids=name)
+def test_an_error_of_eps_costs_eps_weight_times_its_square(objective, schedule):
+    """d/de of w ‖e δ‖²/D is 2 w e ‖δ‖²/D, whatever is predicted and learned; at t = 1 the bound has its decoder.
+
+    The loss of an example is finite, and its own: those of half a batch are those of the whole.
+    """
+    first, errors, half = int(objective.reads_decoder), (0.3, 1.0), slice(HORIZON // 2)
+    for batch, case in batches_and_cases(objective, schedule):
+        model, square = batch.model(*case), (batch.delta**2).mean(1)
+        weight = model.curves()["eps_weight"]
+        expected = torch.stack([2 * error * weight * square for error in errors])
+        slopes = batch.slopes(*case, errors)
+        torch.testing.assert_close(slopes[:, first:], expected[:, first:], rtol=1e-7, atol=1e-11)
+        loss = batch.loss(*case)
+        assert loss.shape == (HORIZON,)
+        assert loss.isfinite().all()
+        batch.answer = batch.answer[half]
+        alone = model.losses(batch.x0[half], batch.t[half], batch.eps[half])["network"]
+        torch.testing.assert_close(alone, loss[half], rtol=1e-7, atol=1e-11)
+
+
+@every_objective
+@pytest.mark.parametrize("schedule", TWO, ids=name)
+def test_nothing_but_the_square_of_the_error_enters_the_loss(objective, schedule):
+    """It rises over that at ε̂ = ε by w ‖δ‖²/D, for t ≥ 2. The hybrid's part for σ² also depends on the error."""
+    if objective.needs_learned:
+        return
+    for batch, case in batches_and_cases(objective, schedule, BetaTilde()):
+        cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
+        expected = (batch.model(*case).curves()["eps_weight"] * (batch.delta**2).mean(1))[1:]
+        torch.testing.assert_close(cost, expected, rtol=1e-7, atol=1e-11)
+
+
+@across(objective=OBJECTIVES, schedule=TWO)
+def test_an_objective_reads_and_teaches_a_variance_only_if_it_says_so(objective, schedule):
+    """`reads_variance` decides which cells share one training; `learns_variance`, whether σ²'s channels are taught."""
+    batch = batch_of(schedule)
+    learned = LearnedVariance(), LearnedDiagonal()
+    variances = learned if objective.needs_learned else (Beta(), BetaTilde())
+    parameterization = cases(objective, batch, variances)[0][0]
+    one, other = (batch.loss(parameterization, variance, objective)[1:] for variance in variances)
+    assert objective.reads_variance != torch.equal(one, other)
+    assert objective.learns_variance or not objective.needs_learned
+    for case in cases(objective, batch, learned):
+        output = batch.output(*case[:2]).requires_grad_()
+        (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
+        assert taught[1:, D:].any()
 
 
 @across(schedule=TWO, objective=OBJECTIVES)
@@ -59,7 +226,7 @@ def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective
     assert [batch.time for batch in asked] == (["auto"] if alone else ["auto", "continuous"])
     for batch in asked:
         continuous = batch.time == "continuous" or isinstance(objective, VlbContinuous)
-        assert objectives.cases(objective, batch, PARTNERS) == [
+        assert cases(objective, batch) == [
             (parameterization, variance, objective)
             for parameterization in members(Parameterization)
             for variance in members(Variance)

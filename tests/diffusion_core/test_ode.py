@@ -17,10 +17,10 @@ from diffusion_core.encodings import GreyLevels
 from diffusion_core.likelihood import continuous_bound
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon, Mu, Parameterization, V
+from diffusion_core.problems import GaussianData, denoiser_output, diffusion
 from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
-from diffusion_core.testing.problems import GaussianData, MixtureData, denoiser_output, diffusion
-from diffusion_core.testing.variants import name
-from tests.axes import across, before_noise, ends_in_noise, members
+from tests.axes import across, before_noise, ends_in_noise, members, name
+from tests.diffusion_core.mixture import MixtureData
 
 DATA = GaussianData((0.3, 1.7))
 HORIZON = 1000

@@ -14,10 +14,9 @@ from diffusion_core.likelihood import bound
 from diffusion_core.precision import resolve_precision
 from diffusion_core.samplers import Ddim
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.samplers import model
 from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
-from tests.diffusion_core.learners import image_learner
+from tests.diffusion_core.learners import image_learner, random_model
 
 CPU = torch.device("cpu")
 
@@ -40,7 +39,7 @@ def dtypes_of(diffusion: Diffusion, act):
 
 
 def test_samples_are_drawn_in_bf16_inside_the_context_alone_whatever_ends_it():
-    diffusion = model("images").with_clip(False)
+    diffusion = random_model("images").with_clip(False)
     drawn = []
 
     def draw():
@@ -61,8 +60,8 @@ def test_samples_are_drawn_in_bf16_inside_the_context_alone_whatever_ends_it():
 
 
 def test_the_bound_is_float32_whatever_is_around_it():
-    diffusion = model("images")
-    raw = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
+    diffusion = random_model("images")
+    raw = torch.randint(0, 256, (4, 1, 4, 4), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
     def score():
         return bound(diffusion, raw, Stratification(2, 2), seed=0)
@@ -80,7 +79,7 @@ def test_float32_leaves_what_is_around_a_networks_call():
 
 def test_a_network_that_other_kernels_than_told_worked_out_is_an_error_and_they_are_told_again():
     """As torch does where memory runs out in a product: it goes on with others, for good."""
-    diffusion = model("images")
+    diffusion = random_model("images")
     learner, raw = image_learner()
     layers = [network.middle_in.block.conv_in for network in (diffusion.network, learner.diffusion.network)]
     hooks = [layer.register_forward_hook(lambda *_: torch._C._set_mkldnn_enabled(False)) for layer in layers]

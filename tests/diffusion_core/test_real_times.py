@@ -18,13 +18,14 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair
 from diffusion_core.objectives import VlbContinuous
 from diffusion_core.parameterizations import Epsilon, Mu
+from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Sampler
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import KarrasSpacing, LevelSpacing, LogSnrSpacing, UniformSpacing
-from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion
 from diffusion_core.variances import Analytic
 from tests.axes import across
+from tests.diffusion_core.mixture import MixtureData
 
 HORIZON = 1000
 NOTHING = torch.zeros(0, 0)
@@ -183,8 +184,8 @@ def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
     made = diffusion(lambda x_t, t: 0 * x_t, HORIZON, real=True, schedule=Linear(), spacing=LogSnrSpacing())
     chain = made.chain(250, real=True)
     assert len(set(chain.times.round().tolist())) < 220
-    assert len(set(chain.places)) == 251
-    assert (chain.places[0], chain.places[-1]) == (0, HORIZON)
+    assert len(set(chain.noise_times)) == 251
+    assert (chain.noise_times[0], chain.noise_times[-1]) == (0, HORIZON)
     seen: dict[int, torch.Tensor] = {}
 
     class Spying(Ancestral):

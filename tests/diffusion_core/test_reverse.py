@@ -7,9 +7,10 @@ from torch import Tensor
 
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.parameterizations import Parameterization
+from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing.problems import bayes, denoiser_output, diffusion
 from tests.axes import members, paired, spoken
+from tests.diffusion_core.mixture import bayes
 
 HORIZON = 60
 

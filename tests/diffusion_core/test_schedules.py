@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from diffusion_core.gamma import GammaTable
+from diffusion_core.gamma import LARGEST, Gamma, GammaTable, LearnedGamma
+from diffusion_core.problems import GaussianData, exact_model, expected_bound
 from diffusion_core.schedules import (
     Cosine,
     LearnedLinear,
@@ -21,21 +24,112 @@ from diffusion_core.schedules import (
     Schedule,
     Sigmoid,
 )
-from diffusion_core.testing import check_schedule
-from diffusion_core.testing.schedules import HORIZONS, allowed, times_between
-from diffusion_core.testing.variants import name
-from tests.axes import across, members
+from diffusion_core.variances import Beta, BetaTilde
+from tests.axes import members, name
+
+HORIZONS = (25, 50, 1000, 4000)
+every_schedule = pytest.mark.parametrize("schedule", [*members(Schedule), Linear(rescale=False)], ids=name)
 
 
-@pytest.mark.parametrize("schedule", [*members(Schedule), Linear(rescale=False)], ids=name)
-def test_every_schedule_keeps_what_schedules_keep(schedule):
-    check_schedule(schedule)
+def moved(gamma: Gamma) -> Gamma:
+    """γ without gradients; a learned one away from its start, so that its network has an effect."""
+    gamma.requires_grad_(False)
+    generator = torch.Generator().manual_seed(2)
+    for parameter in gamma.parameters():
+        parameter += 0.3 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype)
+    return gamma
 
 
-@across(schedule=members(Schedule))
-def test_every_schedule_of_the_core_is_looked_at_at_every_horizon_asked_for(schedule):
-    assert set(allowed(schedule, HORIZONS)) == set(HORIZONS)
-    assert set(allowed(schedule, (2, 50, 400))) == ({50, 400} if isinstance(schedule, Linear) else {2, 50, 400})
+def times_between(horizon: int) -> Tensor:
+    """A time in each interval, away from the integers and from knots."""
+    return torch.arange(1, horizon, dtype=torch.float64) + 0.37
+
+
+@every_schedule
+def test_gamma_rises_from_clean_data_at_whole_and_real_times(schedule):
+    """γ_0 = −∞, and γ_T alone may be ∞: all others are finite, up to what float32 can divide by."""
+    for horizon in HORIZONS:
+        whole = torch.arange(horizon + 1)
+        t = torch.cat([whole, times_between(horizon)]).sort().values
+        for gamma in (schedule.gamma(horizon).requires_grad_(False), moved(schedule.gamma(horizon))):
+            values = gamma(t)
+            assert values.dtype == torch.float64
+            assert values[0] == -math.inf
+            assert values[1:-1].isfinite().all()
+            assert (values.diff() > 0).all()
+            assert values[-1] <= LARGEST or gamma.ends_in_noise
+            assert gamma.ends_in_noise == (values[-1] == math.inf)
+            alpha_bar = torch.sigmoid(-gamma(whole))
+            assert alpha_bar[0] == 1
+            assert (alpha_bar[1:] < 1).all()
+            assert ((alpha_bar[1:] / (1 - alpha_bar[1:])).diff() < 0).all()
+            assert (alpha_bar[-1] == 0) == gamma.ends_in_noise
+
+
+@every_schedule
+def test_gamma_is_a_function_of_each_time_alone_whatever_its_type(schedule):
+    gamma = moved(schedule.gamma(60))
+    whole = torch.arange(61)
+    assert gamma.horizon == 60
+    assert torch.equal(gamma(whole.double()), gamma(whole))
+    assert torch.equal(gamma(whole[:60].reshape(3, 20)).flatten(), torch.stack([gamma(t) for t in whole[:60]]))
+
+
+@every_schedule
+def test_rate_is_the_derivative_in_u_and_inverse_finds_the_time(schedule):
+    """dγ/du, u = (t − 1)/(T − 1), by autograd and by central differences."""
+    for horizon in (50, 400) if isinstance(schedule, Linear) else (2, 50, 400):
+        gamma = moved(schedule.gamma(horizon))
+        t = times_between(horizon).requires_grad_()
+        (slope,) = torch.autograd.grad(gamma(t).sum(), t)
+        with torch.no_grad():
+            values, rate = gamma.rate(t)
+            differences = (gamma(t + 1e-4) - gamma(t - 1e-4)) / 2e-4
+        assert torch.equal(values, gamma(t))
+        torch.testing.assert_close(rate, slope * (horizon - 1), rtol=1e-12, atol=0)
+        torch.testing.assert_close(rate, differences * (horizon - 1), rtol=1e-6, atol=0)
+        t = torch.cat([torch.arange(1, horizon + 1), times_between(horizon)])
+        torch.testing.assert_close(gamma.inverse(gamma(t)), t, rtol=1e-9, atol=0)
+
+
+@every_schedule
+def test_state_dict_holds_gamma_and_learned_says_whether_it_has_parameters(schedule):
+    gamma = schedule.gamma(30)
+    assert gamma.state_dict()
+    torch.testing.assert_close(gamma.state_dict(), schedule.gamma(30).state_dict(), rtol=0, atol=0)
+    assert schedule.learned == isinstance(gamma, LearnedGamma) == bool(list(gamma.parameters()))
+
+
+@every_schedule
+def test_shift_multiplies_sigma_and_zero_terminal_is_algorithm_1_of_lin_et_al(schedule):
+    if schedule.learned:
+        for field in ({"shift": 2.0}, {"zero_terminal": True}):
+            with pytest.raises(ValueError, match="moves noise levels"):
+                replace(schedule, **field).gamma(60)
+        return
+    schedule = replace(schedule, zero_terminal=False)
+    t = torch.cat([torch.arange(1, 61), times_between(60)])
+    sigma = torch.exp(0.5 * schedule.gamma(60)(t))
+    shifted = replace(schedule, shift=2 * schedule.shift).gamma(60)(t)
+    torch.testing.assert_close(torch.exp(0.5 * shifted), 2 * sigma, rtol=1e-12, atol=0)
+    if not schedule.gamma(60).ends_in_noise:
+        root = (1 + sigma**2) ** -0.5
+        expected = (root - root[59]) * root[0] / (root[0] - root[59])
+        found = torch.sigmoid(-replace(schedule, zero_terminal=True).gamma(60)(t)).sqrt()
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
+@every_schedule
+@torch.no_grad()
+def test_no_bound_is_below_the_entropy_and_with_beta_that_on_standard_normal_data_is_it(schedule):
+    """β is the true reverse variance there, at any horizon (Ho et al. 2020, §3.2)."""
+    normal = GaussianData((1.0, 1.0))
+    for horizon in (25, 400):
+        bound = expected_bound(exact_model(horizon, Beta(), normal, schedule=schedule), normal)
+        assert bound == pytest.approx(normal.entropy, abs=1e-9)
+    data = (GaussianData((0.02, 0.3)), GaussianData((0.3, 1.7)), GaussianData((1.0, 6.0)))
+    for horizon, gauss, variance in itertools.product((25, 100, 1000), data, (Beta(), BetaTilde())):
+        assert expected_bound(exact_model(horizon, variance, gauss, schedule=schedule), gauss) >= gauss.entropy - 1e-9
 
 
 def alpha_bar_of(schedule: Schedule, horizon: int) -> np.ndarray:

@@ -21,16 +21,15 @@ from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, Vlb
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
+from diffusion_core.problems import DATA, diffusion, exact_model, expected_bound
 from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.problems import DATA, diffusion, exact_model, expected_bound
-from diffusion_core.testing.variants import name
 from diffusion_core.trainer import train
 from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
-from tests.axes import members
+from tests.axes import members, name
 from tests.diffusion_core.learners import BASE, learner_of_points
 
 SHOWN = Unconditional(self_conditioning=True)

@@ -16,6 +16,7 @@ from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
 from diffusion_core.objectives import Vlb
 from diffusion_core.parameterizations import X0, Mu, V
+from diffusion_core.problems import denoiser_output, diffusion, exact_model
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.spacings import (
     KarrasSpacing,
@@ -26,11 +27,9 @@ from diffusion_core.spacings import (
     TrailingSpacing,
     UniformSpacing,
 )
-from diffusion_core.testing import check_spacing
-from diffusion_core.testing.problems import MixtureData, denoiser_output, diffusion, exact_model
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import Analytic, Beta, LearnedVariance
 from tests.axes import across, members
+from tests.diffusion_core.mixture import MixtureData
 
 NOTHING = torch.zeros(0, 0)
 
@@ -41,9 +40,34 @@ def some_terms(horizon: int) -> Tensor:
     return terms.masked_fill(torch.ones_like(terms).triu().bool(), math.inf)
 
 
-@pytest.mark.parametrize("spacing", members(Spacing), ids=name)
-def test_every_spacing_keeps_what_spacings_keep(spacing):
-    check_spacing(spacing)
+@across(
+    spacing=members(Spacing),
+    schedule=(Linear(rescale=False), Cosine(), LogSnrLinear(), Rectified()),
+    horizon=(2, 3, 31, 250),
+)
+def test_every_spacing_visits_as_many_times_as_asked_for_the_last_among_them(spacing, schedule, horizon):
+    """0 = τ_0 < 1 ≤ τ_1 < … < τ_K = T for every K and T, also as rounded, whatever the terms of a fit."""
+    gamma = schedule.gamma(horizon)
+    for steps in {1, 2, 3, 10, horizon - 1, horizon} & set(range(1, horizon + 1)):
+        times = spacing.times(gamma, steps, some_terms(horizon))
+        assert times.dtype in (torch.int64, torch.float64)
+        for tau in (times, whole(times)):
+            assert (len(tau), tau[0], tau[-1]) == (steps + 1, 0, horizon)
+            assert (tau.diff() > 0).all()
+            assert tau[1] >= 1
+
+
+@across(spacing=members(Spacing))
+def test_fitted_says_whether_a_spacing_reads_the_terms_and_more_steps_than_there_are_are_refused(spacing):
+    gamma = Linear(rescale=False).gamma(31)
+    for steps in (0, 32):
+        with pytest.raises(ValueError, match="steps"):
+            spacing.times(gamma, steps, some_terms(31))
+    if spacing.fitted:
+        with pytest.raises(ValueError, match="fit it first"):
+            spacing.times(gamma, 7, NOTHING)
+    else:
+        assert torch.equal(spacing.times(gamma, 7, NOTHING), spacing.times(gamma, 7, some_terms(31)))
 
 
 def test_uniform_and_quadratic_are_their_formulas():

@@ -13,8 +13,8 @@ from torch import Tensor
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.likelihood import Bound, bound
+from diffusion_core.problems import DATA, diffusion
 from diffusion_core.stratified import Stratification, Stratum, unexplained
-from diffusion_core.testing.problems import DATA, diffusion
 from diffusion_core.variances import BetaTilde
 
 HORIZON = 40

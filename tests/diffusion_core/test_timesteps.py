@@ -12,9 +12,6 @@ from torch import Tensor
 from diffusion_core.choices import Choices, refusal
 from diffusion_core.gamma import Gamma
 from diffusion_core.schedules import Cosine, LogSnrLinear, Rectified
-from diffusion_core.testing import check_timesteps
-from diffusion_core.testing.timesteps import HORIZON, TIMES, grid
-from diffusion_core.testing.variants import name
 from diffusion_core.timesteps import (
     Importance,
     ImportanceSampler,
@@ -22,11 +19,21 @@ from diffusion_core.timesteps import (
     LogNormal,
     LowDiscrepancy,
     Timesteps,
+    TimestepSampler,
     Uniform,
 )
-from tests.axes import across, members
+from tests.axes import across, members, name
 
+HORIZON = 25
+TIMES = torch.arange(1, HORIZON + 1)
 TIMESTEPS = pytest.mark.parametrize("timesteps", members(Timesteps), ids=name)
+WARM = pytest.mark.parametrize("rounds", [0, 20], ids=["as built", "warm"])
+"""Losses seen at each t: a density that adapts must be right at every moment."""
+
+
+def grid(n: int) -> Tensor:
+    """n midpoints of [0, 1)."""
+    return (torch.arange(n, dtype=torch.float64) + 0.5) / n
 
 
 def gamma_of(horizon: int) -> Gamma:
@@ -42,9 +49,57 @@ def warm_sampler(loss: Tensor, choice: Importance | None = None) -> ImportanceSa
     return sampler
 
 
+def told(timesteps: Timesteps, rounds: int = 20) -> TimestepSampler:
+    """A sampler that has seen `rounds` losses at each t, of size t^−1.5."""
+    sampler = timesteps.build(gamma_of(HORIZON))
+    for _ in range(rounds):
+        sampler.record(TIMES, TIMES.double() ** -1.5)
+    return sampler
+
+
 @TIMESTEPS
-def test_every_density_keeps_what_densities_keep(timesteps):
-    check_timesteps(timesteps)
+@WARM
+def test_times_are_drawn_as_the_density_says_and_weights_undo_it_if_it_is_no_part_of_the_objective(timesteps, rounds):
+    """E weight(t) L(t) = (1/T) Σ_t L(t), if reweighted, and (1/T) Σ_t T p(t) L(t) if not."""
+    sampler, u = told(timesteps, rounds), grid(400 * HORIZON)
+    (t, weight), density = sampler(u), sampler.density()
+    assert (t.dtype, weight.dtype) == (torch.int64, torch.float64)
+    assert density.sum().item() == pytest.approx(HORIZON, rel=1e-9)
+    share = torch.bincount(t, minlength=HORIZON + 1)[1:].double() / len(t)
+    torch.testing.assert_close(share, density / HORIZON, rtol=0, atol=1e-3)
+    expected = 1 / density[t - 1] if timesteps.reweighted else torch.ones_like(weight)
+    torch.testing.assert_close(weight, expected, rtol=1e-9, atol=0)
+    loss = torch.linspace(3, 1, HORIZON, dtype=torch.float64) ** 2
+    mean = loss.mean() if timesteps.reweighted else (density * loss).mean()
+    torch.testing.assert_close((weight * loss[t - 1]).mean(), mean, rtol=1e-2, atol=0)
+    for end in (0.0, 1 - 2.0**-53):
+        t, _ = sampler(torch.full((3,), end, dtype=torch.float64))
+        assert ((t >= 1) & (t <= HORIZON)).all()
+    assert all(map(torch.equal, sampler(u[:77]), told(timesteps, rounds)(u[:77]))), "it draws of its own"
+
+
+@TIMESTEPS
+def test_real_times_lie_between_the_ends_and_keep_the_mean_of_uniform_ones_if_reweighted(timesteps):
+    """E weight u^n = 1/(n + 1), u = (t − 1)/(T − 1); else they are within 1 of the whole times of the same u."""
+    sampler = timesteps.build(gamma_of(HORIZON))
+    t, weight = sampler.real(grid(400 * HORIZON))
+    assert (t.dtype, weight.dtype) == (torch.float64, torch.float64)
+    assert ((t >= 1) & (t <= HORIZON)).all()
+    if not timesteps.reweighted:
+        assert (t - sampler(grid(400 * HORIZON))[0]).abs().max() <= 1
+        return
+    for n in range(3):
+        assert (weight * ((t - 1) / (HORIZON - 1)) ** n).mean().item() == pytest.approx(1 / (n + 1), rel=1e-2)
+
+
+@TIMESTEPS
+def test_adapts_says_whether_the_density_follows_the_losses_and_its_state_is_all_that_it_remembers(timesteps):
+    unbroken, continued = told(timesteps), timesteps.build(gamma_of(HORIZON))
+    assert timesteps.adapts != torch.equal(unbroken.density(), continued.density())
+    continued.load_state_dict({key: value.clone() for key, value in told(timesteps, 9).state_dict().items()})
+    for _ in range(11):
+        continued.record(TIMES, TIMES.double() ** -1.5)
+    assert all(map(torch.equal, continued(grid(77)), unbroken(grid(77))))
 
 
 def test_uniform_times_are_one_plus_the_floor_of_u_times_the_horizon():

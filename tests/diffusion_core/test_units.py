@@ -42,4 +42,4 @@ def logarithms_of_two(source: str) -> list[str]:
 def test_no_other_file_of_the_core_knows_the_logarithm_of_two():
     """But for the problems that the core is held to, which are written from the definitions."""
     known = {str(file.relative_to(CORE)) for file in CORE.rglob("*.py") if logarithms_of_two(file.read_text())}
-    assert known == {"units.py", "testing/problems.py"}
+    assert known == {"units.py", "problems.py"}

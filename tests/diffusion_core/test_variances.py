@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import pytest
 import torch
+from torch import Tensor
 
+from diffusion_core.chain import Chain, FirstStep, strided_times
+from diffusion_core.forward import Pair
 from diffusion_core.schedules import Schedule
-from diffusion_core.testing import check_variance, variances
-from diffusion_core.testing.saying import run
-from diffusion_core.testing.variances import HORIZON, STEPS, chain_of, log_variance_at
-from diffusion_core.testing.variants import name
 from diffusion_core.variances import (
     Analytic,
     AnalyticMse,
@@ -21,17 +23,77 @@ from diffusion_core.variances import (
     Moments,
     Variance,
 )
-from tests.axes import across, members
+from tests.axes import across, members, name
 
+HORIZON = 40
+STEPS = (HORIZON, 9)
 RULES = ("beta_tilde_2", "beta_1")
 
 
-@pytest.mark.parametrize("variance", members(Variance), ids=name)
-def test_every_variance_keeps_what_variances_keep(variance):
-    """Under every schedule, those of its check among them."""
-    check_variance(variance)
-    for schedule in members(Schedule):
-        run(variances.PROPERTIES, variance, schedule)
+@dataclass(frozen=True)
+class Truth:
+    """β [K], β̃ [K − 1] for k = 2..K and 1 − ᾱ_1 [1] of a chain, without a difference of nearly equal numbers."""
+
+    beta: Tensor
+    beta_tilde: Tensor
+    beta_1: Tensor
+
+    @classmethod
+    def of(cls, gamma: Tensor) -> Truth:
+        beta = -torch.expm1(-torch.log1p(gamma.exp()).diff())
+        noise = 1 / (1 + (-gamma).exp())
+        return cls(beta, beta[1:] * noise[1:-1] / noise[2:], noise[1:2])
+
+
+def chain_of(schedule: Schedule, steps: int, rule: FirstStep | None = None) -> tuple[Pair, Truth]:
+    """The pairs of a chain, and their true variances."""
+    gamma = schedule.gamma(HORIZON).requires_grad_(False)
+    chain = Chain(gamma, strided_times(HORIZON, steps), rule or schedule.first_step)
+    return chain.pair(torch.arange(1, steps + 1)), Truth.of(gamma(chain.times))
+
+
+def log_variance_at(variance: Variance, pair: Pair, raw: float = 0.0, share: float = 0.5) -> Tensor:
+    """log σ² [K] if the network outputs `raw`, and Var(x_0 | x_t) is `share` times its value for N(0, I)."""
+    like = torch.zeros(len(pair.gamma_t), 3, dtype=torch.float64)
+    x0_variance = share * pair.one_minus_alpha_bar_t
+    value = variance.log_variance(pair, torch.full_like(like, raw), like, x0_variance).expand_as(like)
+    assert torch.equal(value[:, 0], value[:, 2])
+    return value[:, 0]
+
+
+@across(variance=members(Variance), schedule=members(Schedule), steps=STEPS)
+def test_where_the_network_says_0_every_variance_lies_between_beta_tilde_and_beta(variance, schedule, steps):
+    """At every step after the first (Ho et al. 2020, §3.2)."""
+    pair, truth = chain_of(schedule, steps)
+    value = log_variance_at(variance, pair)
+    assert value.isfinite().all()
+    assert (value[1:] <= truth.beta[1:].log() + 1e-9).all()
+    assert (value[1:] >= truth.beta_tilde.log() - 1e-9).all()
+
+
+@across(variance=members(Variance), schedule=members(Schedule))
+def test_learned_says_whether_a_variance_reads_the_network_which_it_does_per_dimension(variance, schedule):
+    """∂ log σ²_i/∂ raw_j is not 0 where i = j, and 0 elsewhere. Under σ_1² = β_1 it may stay at t = 1."""
+    pair, _ = chain_of(schedule, HORIZON)
+    raw = torch.zeros(HORIZON, 3, dtype=torch.float64, requires_grad=True)
+    value = variance.log_variance(pair, raw, raw.detach(), pair.one_minus_alpha_bar_t)
+    assert variance.learned == value.requires_grad
+    if variance.learned:
+        (gradient,) = torch.autograd.grad(value[:, 1].sum(), raw)
+        assert (gradient[0 if schedule.first_step == "beta_tilde_2" else 1 :, 1] != 0).all()
+        assert not gradient[:, [0, 2]].any()
+    like = torch.zeros(HORIZON, 3)
+    assert variance.log_variance(pair, like, like, pair.one_minus_alpha_bar_t).dtype == torch.float32
+
+
+@across(variance=[v for v in members(Variance) if v.fitted], schedule=members(Schedule), steps=STEPS)
+def test_fitted_is_beta_tilde_where_x0_is_known_and_beta_where_it_is_standard_normal(variance, schedule, steps):
+    """Var(x_0 | x_t) = 0 and 1 − ᾱ_t (Ho et al. 2020, §3.2); at the first step β̃ = 0, so σ_1² = Var(x_0 | x_1)."""
+    pair, truth = chain_of(schedule, steps)
+    point, half, normal = (log_variance_at(variance, pair, share=share).exp() for share in (0.0, 0.5, 1.0))
+    torch.testing.assert_close(point[1:], truth.beta_tilde, rtol=1e-10, atol=0)
+    torch.testing.assert_close(half[1:], (truth.beta[1:] + truth.beta_tilde) / 2, rtol=1e-10, atol=0)
+    torch.testing.assert_close(normal, torch.cat([truth.beta_1, truth.beta[1:]]), rtol=1e-10, atol=0)
 
 
 @across(schedule=members(Schedule), steps=STEPS)
@@ -68,8 +130,18 @@ def test_learned_runs_from_beta_tilde_to_beta_of_the_chains_own_steps_in_the_log
         torch.testing.assert_close(log_variance_at(LearnedVariance(), pair, raw), expected, rtol=0, atol=1e-10)
 
 
-def test_fitted_is_trained_as_beta_tilde():
-    assert {v.trained_as for v in members(Variance) if isinstance(v, Fitted)} == {BetaTilde()}
+@pytest.mark.parametrize("variance", members(Variance), ids=name)
+def test_only_a_fitted_variance_trains_as_another_and_its_fit_is_a_variance_whatever_the_draws(variance):
+    """Var(x_0 | x_t) ≥ 0, also where x_t is noise alone."""
+    assert variance.fitted == isinstance(variance, Fitted)
+    assert variance.trained_as == (BetaTilde() if variance.fitted else variance)
+    if variance.fitted:
+        values = [[0.75, -0.1, 1.3, 0.0], [0.0, 0.1, 0.0, math.inf], [0.75, 0.0, 1.3, 1.0], [0.9, 0.5, 1e-9, 0.0]]
+        noise, noise_se, error, alpha_bar = torch.tensor(values, dtype=torch.float64)
+        data_variance = torch.tensor(0.8, dtype=torch.float64)
+        value = variance.x0_variance(Moments(noise, noise_se, error, alpha_bar, data_variance))
+        assert (value.shape, value.dtype) == (noise.shape, torch.float64)
+        assert ((value >= 0) & value.isfinite()).all()
 
 
 def test_analytic_reads_what_is_told_of_the_noise_and_analytic_mse_the_error_of_x0():

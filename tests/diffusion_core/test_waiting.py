@@ -22,10 +22,10 @@ from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import Cosine, LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.testing.variants import name
 from diffusion_core.trainer import Trainer, train
 from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, LearnedVariance
+from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, RECIPES, model
 
 pytestmark = pytest.mark.gpu

@@ -53,9 +53,9 @@ def shipped_class(base: type, name: str) -> type | None:
 
 def _loaded(base: type) -> dict[str, type]:
     """The final classes of a base that ship and have been imported, by name, without those that only stand for a choice
-    in the shared checks (`testing/`)."""
+    in a problem whose answer is known (`problems.py`)."""
     places = {cls: cls.__module__.split(".") for cls in (base, *_descendants(base))}
-    ours = [cls for cls, place in places.items() if place[0] in OURS and "testing" not in place]
+    ours = [cls for cls, place in places.items() if place[0] in OURS and "problems" not in place]
     return {choice_name(cls): cls for cls in ours if not inspect.isabstract(cls)}
 
 
@@ -65,7 +65,7 @@ def _read_beside(module: str) -> None:
     read."""
     package = importlib.import_module(module.rpartition(".")[0])
     for beside in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-        if not beside.name.endswith(".testing"):
+        if not beside.name.endswith(".problems"):
             importlib.import_module(beside.name)
 
 

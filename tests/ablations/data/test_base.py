@@ -14,8 +14,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from ablations.check import check
 from ablations.data import sources
-from ablations.data.base import CODE_BATCH, SPLITS, Data, DataSet, histogram_codes, image_data
+from ablations.data.base import CODE_BATCH, FEWEST, SPLITS, Data, DataSet, histogram_codes, image_data
 from ablations.data.digits import Digits
 from ablations.data.fashion_mnist import FashionMnist
 from ablations.settings import registry
@@ -24,11 +25,9 @@ from ablations.settings.making import cell_of, make_cell
 from ablations.settings.rules import flip_refusal
 from ablations.stages.graph import stages_of
 from ablations.stages.metrics import floor_of
-from ablations.testing import data as shared
 from analysis.errors import InputError
 from diffusion_core.encodings import Continuous, GreyLevels
 from tests.ablations.data.fabricated import cifar, fashion, pictures, saved_images
-from tests.axes import properties
 
 SMALL = {"train_images": 20, "held_out_images": 5}
 WHOLE = ("folder", "arrow")
@@ -45,10 +44,27 @@ def choice(name: str, root: Path) -> DataSet:
     return CLASSES[name](**{CLASSES[name].where[0]: str(root)}, **({} if name in WHOLE else SMALL))
 
 
-@properties(shared.PROPERTIES)
 @pytest.mark.parametrize("name", CLASSES)
-def test_every_set_keeps_what_data_sets_keep(name, holds, tmp_path):
-    holds(choice(name, tmp_path))
+def test_every_set_is_three_splits_that_stay_what_they_are_with_codes_to_judge_a_bits_per_dim_by(name, tmp_path):
+    made = choice(name, tmp_path)
+    check(made)
+    before = torch.random.get_rng_state()
+    made.read()
+    assert torch.equal(before, torch.random.get_rng_state())
+    data = made.load()
+    assert data is made.load()
+    assert set(made.where) <= {field.name for field in dataclasses.fields(made)}
+    assert min(map(len, data.images.values())) >= FEWEST
+    assert all(labels.min() >= -1 for labels in data.labels.values())
+    raw = data.images["test"][:64]
+    for u in (0.0, 0.5, 1 - 2.0**-53):
+        x0 = data.encoding.encode(raw, torch.full(tuple(raw.shape), u, dtype=torch.float64))
+        assert x0.dtype == torch.float32
+        assert torch.equal(data.encoding.decode(x0).to(raw.dtype), raw)
+    if isinstance(data.encoding, GreyLevels):
+        assert data.codes["uniform code"] == pytest.approx(math.log2(data.encoding.levels), rel=1e-6)
+    else:
+        assert (raw.dtype, raw.dim(), made.extractor, made.mirrors) == (torch.float32, 2, None, False)
 
 
 IMAGES = {split: torch.zeros(n, 1, 8, 8, dtype=torch.uint8) for split, n in zip(SPLITS, (20, 5, 5), strict=True)}

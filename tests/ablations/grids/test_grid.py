@@ -68,6 +68,12 @@ def test_commas_make_axes_and_their_product():
     assert made.name == "custom"
 
 
+def test_levels_that_a_command_adds_are_called_by_their_symbols():
+    made = points("parameterization=mu,epsilon,x0,v", "variance=beta,beta_tilde")
+    titles = {level.name: level.title for axis in made.file.axes for level in axis.levels}
+    assert titles == {"mu": "μ̃", "epsilon": "ε", "x0": "x₀", "v": "v", "beta": "β", "beta_tilde": "β̃"}
+
+
 def test_the_command_line_picks_and_replaces_levels():
     made = points("grid=parameterization", "parameterization=epsilon,v", "loss=simple")
     assert [p.levels for p in made.points] == [

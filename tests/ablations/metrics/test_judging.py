@@ -18,6 +18,7 @@ from ablations.metrics.fid import Fid, fid, fid_statistics
 from ablations.metrics.judging import Yardstick
 from ablations.metrics.kid import Kid
 from ablations.metrics.metric import Metric
+from ablations.metrics.registry import metric_of, names
 from ablations.metrics.sets import Examined, Judged
 from tests.ablations.metrics.draws import normal
 
@@ -48,6 +49,21 @@ def test_scores_of_images_are_the_mean_over_sets_under_names_that_hold_the_extra
     of_kid = yardstick.scores([Kid()], parts)
     assert of_kid.keys() == {"kid/train/digits-cnn", "kid/train/digits-cnn_set_sd"}
     assert of_kid["kid/train/digits-cnn"] == both["kid/train/digits-cnn"]
+
+
+DIRECTED = [metric for metric in map(metric_of, names()) if metric.direction != "none"]
+
+
+@pytest.mark.parametrize("metric", DIRECTED, ids=lambda metric: type(metric).__name__)
+def test_better_is_where_real_samples_are_and_noise_is_not(metric, images, yardstick):
+    if "images" in metric.of:
+        real = images["validation"]
+        noise = torch.randint(17, tuple(real.shape), generator=torch.Generator().manual_seed(0)).to(real)
+    else:
+        yardstick = Yardstick("test", Examined(normal(200, 2, 1)), None, None)
+        real, noise = normal(200, 2, 2), 3 * normal(200, 2, 3)
+    of_real, of_noise = (metric.compute(yardstick.judged(stored)) for stored in (real, noise))
+    assert of_real > of_noise if metric.direction == "max" else of_real < of_noise
 
 
 @dataclass(frozen=True)

@@ -69,6 +69,14 @@ def test_head_names_the_decoder_and_what_to_read_nll_against(word, decoder, code
     assert [code["label"] for code in head["baselines"]["nll/test"]] == codes
 
 
+def test_a_share_is_counted_over_all_sets_of_a_cell():
+    planned = plan_of("data=digits", "horizon=25", "evaluation.n=100", "evaluation.sets=4")
+    metrics = head_of(planned.grid, planned.runs, planned.here.data, None, {})["metrics"]
+    resolutions = {metric["name"]: metric.get("resolution") for metric in metrics}
+    assert resolutions["memorisation/train"] == 1 / 400
+    assert resolutions["fid/train/digits-cnn"] is None
+
+
 def test_notes_are_a_column_where_any_record_has_them():
     planned = plan_of("data=mixture2d", "network=mlp", "horizon=25", "seeds=2").runs
     metadata = [{"device": "cpu"}, {"device": "cpu", "notes": "still warming up"}]
@@ -174,6 +182,18 @@ def test_a_metric_that_is_not_there_leaves_the_cell_finished(failure, notes, tmp
     found = record(item, journal)
     assert found.metrics[metric.fills] == 2
     assert (found.unmeasured, found.metadata["code"]) == ((), SEVERAL.join(["1", "2"]))
+
+
+def test_a_cell_costs_its_training_its_autoencoder_and_its_guide(tmp_path):
+    words = ["space=latents", "guidance.by=cell", "guidance.guide=['network.channels=8']", "guidance.scale=2"]
+    (item,) = plan_of("horizon=25", *words).runs
+    flops = {"autoencoder": {"cost/autoencoder_flops": 1.0}, "training": {"cost/train_flops": 10.0}}
+    flops["guide"] = {"cost/train_flops": 100.0}
+    journal = Journal(tmp_path)
+    for stage in item.stages:
+        journal.write_result(stage.id, Result("finished", "", flops.pop(stage.kind, {}), {}, {}))
+    assert flops == {}
+    assert record(item, journal).metrics["cost/total_flops"] == 111
 
 
 SHORT = ["training.steps=80", "training.warmup=4", "training.report_every=5", "training.cooldown=0.25"]

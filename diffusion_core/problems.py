@@ -1,8 +1,8 @@
-"""Problems whose answer is known, and a network that is a given function.
+"""A problem whose answer is known, Gaussian data, and a network that is a given function.
 
-    GaussianData, MixtureData    data with their exact denoiser and entropy; the mixture's components are classes
-    exact_model                  a diffusion of Gaussian data whose network is that denoiser
-    expected_bound               its bound: expectations over x_0 and ε are exact, not drawn
+    GaussianData      data with their exact denoiser and entropy
+    exact_model       a diffusion of Gaussian data whose network is that denoiser
+    expected_bound    its bound: expectations over x_0 and ε are exact, not drawn
 
 Everything is float64 and follows the definitions, without the code under test: a `Diffusion` whose network is the exact
 denoiser must reach the exact entropy, and reproduce the exact recursion of samples.
@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class
@@ -115,15 +114,6 @@ def denoiser_output(
     return output
 
 
-def bayes(x0: Tensor, x_t: Tensor, alpha_bar_t: Tensor, alpha_bar_s: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance of q(x_s | x_t, x_0) ∝ q(x_t | x_s) q(x_s | x_0), two Gaussians in x_s, by their precisions."""
-    alpha = alpha_bar_t / alpha_bar_s
-    likelihood, prior = alpha / (1 - alpha), 1 / (1 - alpha_bar_s)
-    variance = 1 / (likelihood + prior)
-    mean = variance * (alpha.sqrt() * x_t / (1 - alpha) + prior * alpha_bar_s.sqrt() * x0)
-    return mean, variance
-
-
 @dataclass(frozen=True)
 class GaussianData:
     """x_0 ~ N(0, diag(variances)) [D]."""
@@ -183,60 +173,3 @@ def expected_bound(model: Diffusion, data: GaussianData) -> float:
     """The expected bound in bits/dim."""
     prior = data.expected(lambda x0, eps: model.prior(x0[None])) / (2 * math.log(2))
     return float(expected_terms(model, data).sum() + prior.sum())
-
-
-@dataclass(frozen=True)
-class MixtureData:
-    """Gaussians of one width on a circle, 2-D, each of them a class."""
-
-    components: int = 5
-    radius: float = 1.0
-    width: float = 0.4
-    density: MixtureSameFamily = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        normals = Independent(Normal(self.centres, torch.full_like(self.centres, self.width)), 1)
-        weights = Categorical(torch.ones(self.components, dtype=torch.float64))
-        object.__setattr__(self, "density", MixtureSameFamily(weights, normals))
-
-    @property
-    def centres(self) -> Tensor:
-        """The means of the Gaussians, [components, 2]."""
-        angle = torch.arange(self.components, dtype=torch.float64) * (2 * math.pi / self.components)
-        return self.radius * torch.stack([angle.cos(), angle.sin()], dim=1)
-
-    def log_density(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """log p(x) in nats [N], of x [N, 2]; or log p(x | y) of labels 0..K − 1 [N]."""
-        normal = self.density if label is None else Independent(Normal(self.centres[label], self.width), 1)
-        value: Tensor = normal.log_prob(x)  # type: ignore[no-untyped-call]
-        return value
-
-    def denoise(self, x_t: Tensor, alpha_bar: Tensor, label: Tensor | None = None) -> Tensor:
-        """E[x_0 | x_t]: that of each component, by its share of the density at x_t; with a label [B] below K, that of
-        its own component."""
-        alpha_bar = alpha_bar.reshape(-1, 1, 1)
-        offset = x_t[:, None].double() - alpha_bar.sqrt() * self.centres
-        variance = alpha_bar * self.width**2 + 1 - alpha_bar
-        share = torch.softmax(-0.5 * (offset**2 / variance).sum(-1), dim=1)
-        if label is not None:
-            one_hot = torch.nn.functional.one_hot(label, self.components + 1)[:, :-1].to(share)
-            share = torch.where((label < self.components)[:, None], one_hot, share)
-        mean = self.centres + alpha_bar.sqrt() * self.width**2 / variance * offset
-        expected: Tensor = (share[..., None] * mean).sum(1).to(x_t.dtype)
-        return expected
-
-    @property
-    def entropy(self) -> float:
-        """Differential entropy in bits/dim, by the midpoint rule on a square that holds all but e^{−50} of the mass."""
-        half = self.radius + 10 * self.width
-        edge = torch.linspace(-half, half, 801, dtype=torch.float64)
-        log_p = self.log_density(torch.cartesian_prod(edge, edge))
-        area = (edge[1] - edge[0]) ** 2
-        return float(-(log_p.exp() * log_p).sum() * area / (2 * math.log(2)))
-
-    def sample(self, n: int, seed: int) -> Tensor:
-        """n points, float64 [n, 2]."""
-        generator = torch.Generator().manual_seed(seed)
-        component = torch.randint(self.components, (n,), generator=generator)
-        noise = torch.randn(n, 2, generator=generator, dtype=torch.float64)
-        return self.centres[component] + self.width * noise
