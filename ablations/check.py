@@ -129,10 +129,9 @@ def check_metric(metric: Metric, data_set: DataSet | None = None) -> None:
     expect(
         f"{first:.6g} in another order of samples", math.isclose(first, ordered, rel_tol=1e-6, abs_tol=1e-6), ordered
     )
-    better = {"min": first < worse, "max": first > worse, "none": True}[metric.info.direction]
-    expect(
-        f"real samples' {first:.6g} to be better than noise's (direction {metric.info.direction})", better, f"{worse:.6g}"
-    )
+    direction = metric.info.direction
+    better = {"min": first < worse, "max": first > worse, "none": True}[direction]
+    expect(f"real samples' {first:.6g} to be better than noise's (direction {direction})", better, f"{worse:.6g}")
 
 
 def main(arguments: list[str]) -> int:

@@ -99,7 +99,7 @@ def training_cases(workload: Workload) -> dict[str, Callable[[], object]]:
 
     cases = {name: step_of(choices) for name, choices in TRAININGS.items()}
     cases |= {f"simple, {precision}": step_of({}, precision=precision) for precision in ("float32", "bf16")}
-    return cases | ({"simple, not recorded": step_of({}, captured=False)} if workload.device.type == "cuda" else {})
+    return cases | ({"simple, compiled": step_of({}, compile="auto")} if workload.device.type == "cuda" else {})
 
 
 def scoring_cases(workload: Workload) -> dict[str, Callable[[], object]]:

@@ -21,8 +21,7 @@ from torch import Tensor, nn
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.forward import Gaussian
 from diffusion_core.networks.autoencoder import Decoder, Encoder
-from diffusion_core.randomness import draw, initialise, normal, send
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values, draw, initialise, normal, send
 from diffusion_core.terms import kl_normal, mean_dims, normal_nats, sum_dims
 from diffusion_core.trainable import Learner
 from diffusion_core.units import bits_per_dim

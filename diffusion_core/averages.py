@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.optimiser import Flat, take_over
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.training import MOST_SNAPSHOTS, Training
 
 __all__ = [
@@ -221,19 +221,13 @@ class Averages:
         return [1 - min(self.ema, (1 + step) / (10 + step)), *(1 - kept_share(std, step + 1) for std in self.stds)]
 
     @torch.no_grad()
-    def follow(self, shares: Iterable[float | Tensor]) -> None:
-        """Move each average towards the new weights by their share in it, and copy the buffers."""
-        for vectors, share in zip(self.vectors, shares, strict=True):
+    def follow(self, step: int) -> None:
+        """Move each average towards the weights after step n = 0, 1, …, by their share in it, and copy the buffers."""
+        for vectors, share in zip(self.vectors, self.shares(step), strict=True):
             for values, flat in zip(vectors, self.flats, strict=True):
-                weight = share.to(values.dtype) if isinstance(share, Tensor) else share
-                values.lerp_(flat.values, weight)
+                values.lerp_(flat.values, share)
         for mine, theirs in self.buffers:
             mine.copy_(theirs)
-
-    @property
-    def changed(self) -> list[Tensor]:
-        """The tensors that a step changes."""
-        return [*(values for vectors in self.vectors for values in vectors), *(mine for mine, _ in self.buffers)]
 
     def powers(self) -> Values:
         """The power-function averages, by σ_rel and the parameter's name; they are views and no copies."""

@@ -60,18 +60,13 @@ class Clipping:
     def __call__(self) -> None:
         """Shorten each group's gradient where it is too long; the host waits for nothing."""
         for group, loss_0 in self.loss_0.items():
-            gradients = [self.optimiser.moments[name].gradient for name in self.optimiser.of_group(group)]
+            gradients = [moments.gradient for moments in self.optimiser.of_group(group).values()]
             norms = [torch.linalg.vector_norm(gradient).double() for gradient in gradients]
             length = torch.linalg.vector_norm(torch.stack(norms))
             share = (self.norm * loss_0 / length).clamp(max=1)
             for gradient in gradients:
                 gradient.mul_(share)
             self.clipped[group].add_(share < 1)
-
-    @property
-    def changed(self) -> list[Tensor]:
-        """The tensors that a step changes."""
-        return list(self.clipped.values())
 
     def report(self, steps: int) -> dict[str, float]:
         """ℓ_0 of each group, and the share of the last `steps` steps that were clipped; the count starts anew."""

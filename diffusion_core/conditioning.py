@@ -30,8 +30,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from diffusion_core.randomness import GOLDEN, uniform
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import GOLDEN, Values, uniform
 
 __all__ = ["TOLD", "Class", "Conditioning", "Unconditional", "check_labels", "sample_labels"]
 

@@ -15,11 +15,12 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from diffusion_core.compilation import is_compiled
 from diffusion_core.forward import Pair, expand
 from diffusion_core.gamma import Gamma
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.precision import Precision, network_call
-from diffusion_core.recorded import Recorded, Values
+from diffusion_core.randomness import Values
 
 __all__ = ["Denoiser", "TimeInput"]
 
@@ -51,7 +52,7 @@ class Denoiser(nn.Module):
     """A network with the parameterization that gives its output a meaning, for the noise levels of `gamma`.
 
     `halves` says that the output's channels are two halves, the second for a learned variance. `precision` is that of
-    the network alone, whose calls without a gradient are `recorded` if asked for (`Diffusion.network_in`). `classes` is
+    the network alone, which may be compiled (`compilation.py`). `classes` is
     K if the network is told labels, else 0. `own` says that it is shown its own estimate of x_0, as that of `bounded`
     data or of others.
     """
@@ -70,7 +71,6 @@ class Denoiser(nn.Module):
         self.time_input = time_input
         self.halves = halves
         self.precision: Precision = "float32"
-        self.recorded: Recorded | None = None
 
     def forward(self, x_t: Tensor, t: Tensor, pair: Pair, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """(output, raw) at times t [B], whole or real in [1, T], whose noise levels are γ_t of `pair`.
@@ -113,9 +113,8 @@ class Denoiser(nn.Module):
         if torch.is_grad_enabled():
             return self.called(asked)["out"]
         count = at_once(tuple(asked["x"].shape[1:]), PLACES)
-        call = self.recorded or self.called
         parts = zip(*(torch.split(value, count) for value in asked.values()), strict=True)
-        outs = [call(dict(zip(asked, part, strict=True)))["out"] for part in parts]
+        outs = [self.called(dict(zip(asked, part, strict=True)))["out"] for part in parts]
         return outs[0] if len(outs) == 1 else torch.cat(outs)
 
     def read(self, out: Tensor, x_t: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +128,8 @@ class Denoiser(nn.Module):
     def called(self, values: Values) -> Values:
         """The network's output for these inputs, in the precision that it is to compute in."""
         with network_call(self.precision, values["x"].device):
-            return {"out": self.network(*values.values())}
+            out = self.network(*values.values())
+        return {"out": out.clone() if is_compiled(self.network) else out}
 
     def time(self, t: Tensor, gamma_t: Tensor) -> Tensor:
         """The network's second input, for the time t [B] with the noise level γ_t [B], float64."""

@@ -20,16 +20,17 @@ from torch import Tensor, nn
 from diffusion_core.batches import Labelled
 from diffusion_core.chain import Chain, FirstStep, whole
 from diffusion_core.choices import Choices, level_refusal, sensible
+from diffusion_core.compilation import Compile, compile_network, resolve_compile
 from diffusion_core.conditioning import check_labels
 from diffusion_core.denoiser import Denoiser, clipped, noise_of
 from diffusion_core.encodings import Encoding
+from diffusion_core.fast.forms import accelerated
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import Gamma
 from diffusion_core.guide import Guide
 from diffusion_core.named import choice_name
 from diffusion_core.precision import Precision
 from diffusion_core.randomness import built, initialise
-from diffusion_core.recorded import Recorded
 from diffusion_core.reverse import Reverse
 from diffusion_core.spacings import Spacing
 from diffusion_core.terms import denoising_term, prior_term
@@ -73,7 +74,7 @@ class Diffusion(nn.Module):
         self._full: Chain | None = None
         self.register_load_state_dict_post_hook(Diffusion._forget)  # type: ignore[no-untyped-call]
         self.denoiser = Denoiser(
-            built(self._network),
+            accelerated(built(self._network)),
             choices.schedule.gamma(choices.horizon),
             choices.parameterization,
             choices.time_input,
@@ -116,22 +117,21 @@ class Diffusion(nn.Module):
         initialise(self.network, seed)
 
     @contextmanager
-    def network_in(self, precision: Precision, *, captured: bool = False) -> Iterator[None]:
+    def network_in(self, precision: Precision, compile: Compile = "none") -> Iterator[None]:
         """A context in which the network, and nothing around it, computes in a precision; samples are drawn in it.
 
-        If `captured`, its calls without a gradient on a GPU are recorded and replayed (`recorded.py`), for which its
-        weights must stay the same tensors.
+        It is compiled if that is asked for, and stays so.
         """
         denoiser = self.denoiser
-        before = denoiser.precision, denoiser.recorded
-        denoiser.precision = precision
-        denoiser.recorded = Recorded(denoiser.called) if captured and self.device.type == "cuda" else None
-        guide = self.guide.other.network_in(precision, captured=captured) if self.guide else nullcontext()
+        before, denoiser.precision = denoiser.precision, precision
+        if resolve_compile(compile, self.device) != "none":
+            compile_network(self.network)
+        guide = self.guide.other.network_in(precision, compile) if self.guide else nullcontext()
         try:
             with guide:
                 yield
         finally:
-            denoiser.precision, denoiser.recorded = before
+            denoiser.precision = before
 
     def view(self, **changes: Any) -> Diffusion:
         """This diffusion with other attributes, as `dataclasses.replace` gives them: its denoiser is shared."""

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor, nn
 
 from diffusion_core.choices import Choices
+from diffusion_core.compilation import compile_network
 from diffusion_core.conditioning import TOLD
 from diffusion_core.couplings import Draw, Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import per_example
-from diffusion_core.randomness import normal, uniform
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values, normal, uniform
 from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.trainable import Learner, Question
 
@@ -139,6 +139,9 @@ class DiffusionLearner(Learner):
         if isinstance(gamma, LearnedGamma):
             groups |= self.domain.schedule_groups(gamma)
         return {group: parameters for group, parameters in groups.items() if parameters}
+
+    def compile_networks(self) -> None:
+        compile_network(self.diffusion.network)
 
     def matrices(self) -> list[nn.Parameter]:
         return self.choices.network.matrices(self.diffusion.network)

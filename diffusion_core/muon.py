@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -48,19 +47,19 @@ class Muon(AdamW):
         for name, moments in self.moments.items():
             if turns(name):
                 # Matrices that are turned need no v, so none is kept.
-                self.moments[name] = replace(moments, v=moments.v.new_empty(0))
+                moments.v = moments.v.new_empty(0)
 
     def part(self, parameter: nn.Parameter) -> str:
         kind = super().part(parameter)
         return f"{MATRICES}/{kind}" if id(parameter) in self.matrices else kind
 
-    def move_on(self, name: str, moments: Moments, learning_rate: float | Tensor) -> None:
+    def update(self, name: str, moments: Moments, learning_rate: float) -> None:
         if not turns(name):
-            super().move_on(name, moments, learning_rate)
+            super().update(name, moments, learning_rate)
             return
         moments.m.lerp_(moments.gradient, 1 - MOMENTUM)
         turn = turned(moments)
-        moments.flat.values.mul_(1 - learning_rate * moments.decay).sub_(turn * learning_rate)
+        moments.values.mul_(1 - learning_rate * moments.decay).sub_(turn * learning_rate)
 
 
 def turns(name: str) -> bool:
@@ -73,7 +72,7 @@ def turned(moments: Moments) -> Tensor:
     ahead = moments.gradient.lerp(moments.m, MOMENTUM)
     turn = torch.zeros_like(ahead)
     alike: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
-    for u, place in zip(moments.flat.views(ahead), moments.flat.views(turn), strict=True):
+    for u, place in zip(moments.views(ahead), moments.views(turn), strict=True):
         u, place = u.flatten(1), place.flatten(1)
         alike.setdefault(u.shape, []).append((u, place))
     turns = orthogonal([torch.stack([u for u, _ in pairs]) for pairs in alike.values()])

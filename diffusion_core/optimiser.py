@@ -14,7 +14,6 @@ that trains a second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from itertools import accumulate
 
 import torch
@@ -48,44 +47,33 @@ class Flat:
         pairs = zip(self.starts, self.shapes, strict=False)
         return [values[:, start : start + shape.numel()].view(len(values), *shape) for start, shape in pairs]
 
-    def move(self, place: Tensor) -> None:
-        """Move the tensors into another vector with this layout."""
-        self.values = place.copy_(self.values)
-        for tensor, view in zip(self.tensors, self.views(place), strict=True):
-            tensor.data = view
 
-
-@dataclass(frozen=True)
-class Moments:
+class Moments(Flat):
     """A vector of parameters with its gradient g, its moments m and v, the steps n that it has taken, and its λ."""
 
-    flat: Flat
-    gradient: Tensor
-    gradients: list[Tensor]
-    m: Tensor
-    v: Tensor
-    n: Tensor
-    decay: float
+    def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
+        super().__init__(parameters)
+        self.gradient, self.m, self.v = (torch.zeros_like(self.values) for _ in range(3))
+        self.gradients = self.views(self.gradient)
+        self.n = torch.zeros((), device=self.values.device)
+        self.decay = decay
 
-    @classmethod
-    def of(cls, parameters: Sequence[Tensor], decay: float) -> Moments:
-        """The moments of parameters, which become views, before the first step."""
-        flat = Flat(parameters)
-        gradient, m, v = (torch.zeros_like(flat.values) for _ in range(3))
-        n = torch.zeros((), device=flat.values.device)
-        return cls(flat, gradient, flat.views(gradient), m, v, n, decay)
+    def move(self, values: Tensor, gradient: Tensor) -> None:
+        """Move the parameters, and their gradients, into other vectors with this layout."""
+        self.values, self.gradient = values.copy_(self.values), gradient.copy_(self.gradient)
+        self.gradients = self.views(gradient)
+        for tensor, view in zip(self.tensors, self.views(values), strict=True):
+            tensor.data = view
 
 
 def place(places: Sequence[Tensor], gradients: Sequence[Tensor | None], *, first: bool) -> None:
     """Put gradients in their places, or add them to what is there; a loss that does not reach a parameter has none."""
-    pairs = list(zip(places, gradients, strict=True))
+    pairs = [(there, gradient) for there, gradient in zip(places, gradients, strict=True) if gradient is not None]
     take = torch._foreach_copy_ if first else torch._foreach_add_
-    take(
-        [there for there, gradient in pairs if gradient is not None],
-        [gradient for _, gradient in pairs if gradient is not None],
-    )
-    for there in (there for there, gradient in pairs if gradient is None and first):
-        there.zero_()
+    take([there for there, _ in pairs], [gradient for _, gradient in pairs])
+    for there, gradient in zip(places, gradients, strict=True):
+        if first and gradient is None:
+            there.zero_()
 
 
 class AdamW:
@@ -100,7 +88,7 @@ class AdamW:
         for group, parameters in groups.items():
             for part in dict.fromkeys(map(self.part, parameters)):
                 alike = [parameter for parameter in parameters if self.part(parameter) == part]
-                self.moments[f"{group}/{part}"] = Moments.of(alike, decays[group])
+                self.moments[f"{group}/{part}"] = Moments(alike, decays[group])
         self.places = {group: self._places(group) for group in groups}
 
     def part(self, parameter: nn.Parameter) -> str:
@@ -109,32 +97,19 @@ class AdamW:
 
     def _places(self, group: str) -> list[Tensor]:
         """The places in which the gradients of a group's parameters are received."""
-        moments = [self.moments[name] for name in self.of_group(group)]
-        pairs = [pair for own in moments for pair in zip(own.flat.tensors, own.gradients, strict=True)]
+        pairs = [pair for own in self.of_group(group).values() for pair in zip(own.tensors, own.gradients, strict=True)]
         places = {id(parameter): place for parameter, place in pairs}
         return [places[id(parameter)] for parameter in self.groups[group]]
 
-    def of_group(self, group: str) -> list[str]:
-        """The names of a group's moments, one for each part of it."""
-        return [name for name in self.moments if name.partition("/")[0] == group]
-
-    def parts(self, group: str) -> tuple[tuple[str, int], ...]:
-        """The parts of a group, each with the length of its vector."""
-        return tuple((name, len(self.moments[name].flat.values)) for name in self.of_group(group))
+    def of_group(self, group: str) -> dict[str, Moments]:
+        """The vectors of a group by name, one for each part of it."""
+        return {name: moments for name, moments in self.moments.items() if name.partition("/")[0] == group}
 
     def move(self, name: str, values: Tensor, gradient: Tensor) -> None:
         """Move the parameters of a vector, and their gradients, into other vectors."""
-        moments = self.moments[name]
-        moments.flat.move(values)
-        gradient.copy_(moments.gradient)
-        self.moments[name] = replace(moments, gradient=gradient, gradients=moments.flat.views(gradient))
+        self.moments[name].move(values, gradient)
         group = name.partition("/")[0]
         self.places[group] = self._places(group)
-
-    @property
-    def gradients(self) -> list[Tensor]:
-        """The gradients that were received, as the vectors that they lie in."""
-        return [moments.gradient for moments in self.moments.values()]
 
     def receive(self, group: str, loss: Tensor, *, first: bool = True, last: bool = True) -> None:
         """Take the gradient of a loss in the parameters of a group: 0 where it does not reach.
@@ -146,19 +121,17 @@ class AdamW:
         place(self.places[group], gradients, first=first)
 
     @torch.no_grad()
-    def step(self, learning_rate: float | Tensor) -> None:
-        """A step with the gradients that were received; on a GPU the rate may be a float32 there."""
+    def step(self, learning_rate: float) -> None:
+        """A step with the gradients that were received."""
         for name, moments in self.moments.items():
-            self.move_on(name, moments, learning_rate)
+            self.update(name, moments, learning_rate)
 
-    def move_on(self, name: str, moments: Moments, learning_rate: float | Tensor) -> None:
+    def update(self, name: str, moments: Moments, learning_rate: float) -> None:
         """A step of the parameters that share a vector."""
         moments.n.add_(1)
+        own = (moments.values, moments.gradient, moments.m, moments.v)
         torch._fused_adamw_(
-            [moments.flat.values],
-            [moments.gradient],
-            [moments.m],
-            [moments.v],
+            *([vector] for vector in own),
             [],
             [moments.n],
             lr=learning_rate,
@@ -172,11 +145,7 @@ class AdamW:
 
     def state(self) -> dict[str, Tensor]:
         """All that a later step depends on: the moments and the number of steps."""
-        return {
-            f"{name}/{key}": value
-            for name, moments in self.moments.items()
-            for key, value in (("m", moments.m), ("v", moments.v), ("n", moments.n))
-        }
+        return {f"{name}/{key}": getattr(own, key) for name, own in self.moments.items() for key in ("m", "v", "n")}
 
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Continue from the state of another optimiser; ValueError where it had other parameters."""

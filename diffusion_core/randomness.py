@@ -19,6 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+Values = dict[str, Tensor]
+"""Tensors by name."""
+
 BLOCK = 64
 """The samples per block: noise is drawn for whole blocks, so that a sample does not depend on its batch."""
 GOLDEN, SILVER = (math.sqrt(5) - 1) / 2, math.sqrt(2) - 1
@@ -61,9 +64,9 @@ def reseed(seed: int, device: torch.device) -> None:
 
 def send(value: Tensor, device: torch.device) -> Tensor:
     """The value on the device, without waiting for the copy."""
-    if device.type != "cuda":
-        return value
-    return value.pin_memory().to(device, non_blocking=True)
+    if device.type == "cuda":
+        value = value.pin_memory()
+    return value.to(device, non_blocking=True)
 
 
 def normal(seed: int, step: int, purpose: str, shape: tuple[int, ...], device: torch.device) -> Tensor:

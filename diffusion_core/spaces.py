@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from diffusion_core.autoencoder import Autoencoder, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.fast.forms import accelerated
 from diffusion_core.networks.autoencoder import Decoder, Encoder
 from diffusion_core.training import Training
 
@@ -120,11 +121,11 @@ class Latents(Space):
         """The autoencoder of images of this shape."""
         self.shape_of(shape)
         sizes = (self.halvings, self.width, self.blocks, self.groups)
-        decoder = Decoder(self.channels, shape[0], *sizes)
-        if self.regularization == "kl":
-            encoder = Encoder(shape[0], 2 * self.channels, *sizes)
+        kl = self.regularization == "kl"
+        decoder = accelerated(Decoder(self.channels, shape[0], *sizes))
+        encoder = accelerated(Encoder(shape[0], self.channels * (2 if kl else 1), *sizes))
+        if kl:
             return KlAutoencoder(levels, encoder, decoder, self.channels, self.kl_weight)
-        encoder = Encoder(shape[0], self.channels, *sizes)
         return VqAutoencoder(levels, encoder, decoder, self.channels, self.codes, self.commitment)
 
     def plan(self, precision: Literal["auto", "float32", "bf16"]) -> Training:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from diffusion_core.forward import Pair, diffuse
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.reverse import Reverse
 from diffusion_core.terms import mean_dims
 from diffusion_core.timesteps import TimestepSampler

@@ -9,8 +9,7 @@ from typing import ClassVar, NamedTuple, final
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.randomness import send
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values, send
 
 __all__ = ["Learner", "Question"]
 
@@ -77,6 +76,10 @@ class Learner(nn.Module, ABC):
     def matrices(self) -> list[nn.Parameter]:
         """The parameters that `optimizer=muon` turns; all others, and all of a learner without them, are AdamW's."""
         return []
+
+    def compile_networks(self) -> None:
+        """Compile what is called on whole batches (`compilation.py`)."""
+        return
 
     def begin(self, raw: Tensor, seed: int) -> None:
         """Set, before the first step, all that depends on the first batch [B, …] besides the seed."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -22,13 +22,13 @@ from torch import Tensor, nn
 from diffusion_core.averages import Averages
 from diffusion_core.batches import Labelled, batch_indices, fetched, flipped, flips, parts
 from diffusion_core.clipping import Clipping
+from diffusion_core.compilation import resolve_compile
+from diffusion_core.fast.population import Beside, Member, Piece, descend
 from diffusion_core.muon import Muon
 from diffusion_core.optimiser import AdamW
-from diffusion_core.population import Beside, Member, Piece, descend
 from diffusion_core.precision import resolve_precision, same_kernels, tf32
-from diffusion_core.randomness import key, reseed, send
-from diffusion_core.recorded import Recorded, Values
-from diffusion_core.trainable import Learner, labelled, sent
+from diffusion_core.randomness import Values, key, reseed, send
+from diffusion_core.trainable import Learner
 from diffusion_core.training import Training
 
 __all__ = ["Report", "Trainer", "train", "trained"]
@@ -40,8 +40,8 @@ Learned = TypeVar("Learned", bound=Learner)
 class Report:
     """A training after `step` steps: mean `losses` since the last report, and `state`(), which is to be saved.
 
-    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `remarks` say
-    why a GPU's steps are not recorded, `snapshots` are those of its averages that were taken at steps between.
+    `standard_deviations` are those of the same losses between those steps, `diagnostics` the learner's, `snapshots`
+    those of its averages that were taken at steps between.
     """
 
     step: int
@@ -49,7 +49,6 @@ class Report:
     standard_deviations: dict[str, float]
     diagnostics: dict[str, float]
     state: Callable[[], dict[str, Tensor]]
-    remarks: tuple[str, ...] = ()
     snapshots: Mapping[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
@@ -90,18 +89,11 @@ class Trainer:
         self.optimiser = optimiser_of(plan, groups, decays, learner.matrices)
         self.member = Member(learner, self.optimiser, self.precision, device)
         self.beside = beside
-        flats = [moments.flat for moments in self.optimiser.moments.values()]
-        self.averages = Averages(self.average, learner, flats, plan)
+        self.averages = Averages(self.average, learner, list(self.optimiser.moments.values()), plan)
         self.clipping = Clipping(plan.clip, self.optimiser, device)
-        # A recording holds one training's step: beside others, one thread computes for all.
-        captured = plan.captured and device.type == "cuda" and beside is None
-        self.recorded = Recorded(self._recordable, self._changed) if captured else None
-
-    @property
-    def remarks(self) -> tuple[str, ...]:
-        """The reasons for which its steps are not recorded, although they were to be."""
-        refused = self.recorded.refused if self.recorded is not None else []
-        return tuple(f"its steps are not recorded as a CUDA graph: {reason}" for reason in refused)
+        self.compiles = resolve_compile(plan.compile, device) != "none"
+        if self.compiles:
+            learner.compile_networks()
 
     def run(
         self, data: Tensor | Labelled, seed: int, start: tuple[int, dict[str, Tensor]] | None = None
@@ -155,32 +147,13 @@ class Trainer:
 
     def step(self, raw: Tensor, seed: int, step: int, labels: Tensor | None = None) -> Values:
         """One step on a batch [B, …] with its labels [B], if it has any; the mean losses stay on the device."""
-        draws = labelled(sent(self.learner.draws(tuple(raw.shape), seed, step), self.device), labels)
-        if self.learner.pairs:
-            # This comes before the recorded part: a graph cannot hold what the CPU computes.
-            draws = self.learner.paired(raw, draws, seed, step)
-        dropout = key(seed, step, "dropout")
-        plan = self.plan
-        rate = plan.learning_rate * plan.share_of_peak(step)
-        shares = self.averages.shares(step)
-        if self.recorded is None:
-            reseed(dropout, self.device)
-            if self.beside is not None:
-                self.member.random = torch.get_rng_state()
-            return self._learn(raw, draws, rate, shares)
-        # A recording cannot hold what Python computes anew at each step, so these numbers are inputs.
-        numbers = {"rate": torch.tensor(rate), "shares": torch.tensor(shares, dtype=torch.float64)}
-        values = {"raw": raw, **sent(numbers, self.device), **draws}
-        return self.recorded(values, lambda: reseed(dropout, self.device))
-
-    def _recordable(self, values: Values) -> Values:
-        draws = {name: value for name, value in values.items() if name not in ("raw", "rate", "shares")}
-        return self._learn(values["raw"], draws, values["rate"], values["shares"])
-
-    def _learn(self, raw: Tensor, draws: Values, rate: float | Tensor, shares: Iterable[float | Tensor]) -> Values:
-        """A step with what is drawn for its batch, and the new weights' `shares` in the averages."""
-        size = self.plan.micro_batch or len(raw)
-        draws = self.learner.settled(draws)
+        plan, size = self.plan, self.plan.micro_batch or len(raw)
+        draws = self.learner.drawn(raw, labels, seed, step)
+        reseed(key(seed, step, "dropout"), self.device)
+        if self.beside is not None:
+            self.member.random = torch.get_rng_state()
+        if self.compiles:
+            torch.compiler.cudagraph_mark_step_begin()
         losses: list[Values] = []
         means: list[Values] = []
         for start in range(0, len(raw), size):
@@ -191,15 +164,9 @@ class Trainer:
             means.append(mean)
         self.learner.remember(draws, _joined(losses))
         self.clipping()
-        self.optimiser.step(rate)
-        self.averages.follow(shares)
+        self.optimiser.step(plan.learning_rate * plan.share_of_peak(step))
+        self.averages.follow(step)
         return means[0] if len(means) == 1 else {group: mean.sum() for group, mean in _joined(means).items()}
-
-    def _changed(self) -> list[Tensor]:
-        """The tensors that a step changes."""
-        moments = self.optimiser.moments.values()
-        vectors = [vector for own in moments for vector in (own.flat.values, own.gradient, own.m, own.v, own.n)]
-        return [*vectors, *self.learner.buffers(), *self.averages.changed, *self.clipping.changed]
 
     def report(self, done: int, means: list[Values], snapshots: Mapping[int, Values]) -> Report:
         """The training after `done` steps, from the mean losses of each step since the last report."""
@@ -207,7 +174,7 @@ class Trainer:
         diagnostics = {**self.learner.diagnostics(), **self.clipping.report(len(means))}
         average = {group: float(sum(loss)) / len(loss) for group, loss in losses.items()}
         deviation = {group: float(loss.std(correction=0)) for group, loss in losses.items()}
-        return Report(done, average, deviation, diagnostics, self.state, self.remarks, snapshots)
+        return Report(done, average, deviation, diagnostics, self.state, snapshots)
 
     def state(self) -> dict[str, Tensor]:
         """Weights, averages and optimiser as one flat dictionary of tensors."""

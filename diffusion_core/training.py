@@ -27,9 +27,9 @@ class Training:
     The `learning_rate` is the peak of its `rate` (`rates.py`), which rises over `warmup` steps; `weight_decay` acts on
     the network; `beta_1` and `beta_2` are AdamW's decays, `ema` that of the weights' average. `precision` auto is bf16
     autocast where the hardware has it, else float32. Reports come every `report_every` steps. If `micro_batch` is
-    given, a batch is processed that many examples at a time, so that it need not fit the memory at once. On a GPU a
-    step is recorded and replayed if it is to be `captured` (`recorded.py`). `snapshots` is the number of snapshots of
-    two further averages, from which averages of any length follow later (`averages.py`).
+    given, a batch is processed that many examples at a time, so that it need not fit the memory at once. On a GPU the
+    network is compiled if `compile` is auto (`compilation.py`). `snapshots` is the number of snapshots of two further
+    averages, from which averages of any length follow later (`averages.py`).
 
     `clip` is the norm above which the gradient of the normalised objective is shortened (`clipping.py`), and `flips`
     mirrors images at random (`batches.py`). `cooldown` is the share of its steps over which `rate=wsd` falls.
@@ -46,7 +46,7 @@ class Training:
     precision: Literal["auto", "float32", "bf16"] = "auto"
     report_every: int = 50
     micro_batch: int | None = None
-    captured: bool = True
+    compile: Literal["none", "auto"] = "none"
     optimizer: Optimizer = "adamw"
     rate: Rate = "constant"
     snapshots: int = 0
@@ -54,7 +54,10 @@ class Training:
     flips: bool = False
     cooldown: float = COOLDOWN
 
-    younger: ClassVar[tuple[str, ...]] = ("micro_batch", "optimizer", "rate", "snapshots", "clip", "flips", "cooldown")
+    younger: ClassVar[tuple[str, ...]] = (
+        *("micro_batch", "compile", "optimizer", "rate"),
+        *("snapshots", "clip", "flips", "cooldown"),
+    )
 
     @property
     def snapshot_steps(self) -> tuple[int, ...]:
@@ -65,7 +68,7 @@ class Training:
     @property
     def unread(self) -> tuple[str, ...]:
         """Fields that change no number here."""
-        return ("captured",) if self.rate == "wsd" else ("captured", "cooldown")
+        return () if self.rate == "wsd" else ("cooldown",)
 
     def __post_init__(self) -> None:
         for name in ("steps", "batch", "report_every"):

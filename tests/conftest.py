@@ -5,8 +5,6 @@ needs is to be brought there.
 
 What one machine skips another one can make up for: SKIPPED=FILE writes the ids of what was skipped, one a line, and
 AGAIN=FILE marks what has these ids, or is in these files, for `pytest -m again`.
-
-A test marked `cuda` is two: one on a simulated device, everywhere, and one on the machine's, with `pytest -m gpu`.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ import torch
 
 from ablations.driver import estimate
 from tests.made_once import made_once
-from tests.simulated_cuda import simulated_cuda
 
 SKIPS = {
     "could not import 'ray'": "a cluster's engine of 244 MB; what it is asked for is tested by a stand-in",
@@ -69,22 +66,6 @@ def store(tmp_path_factory):
 @pytest.fixture
 def generator() -> torch.Generator:
     return torch.Generator().manual_seed(0)
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.definition.get_closest_marker("cuda") is not None:
-        cards = ["simulated", pytest.param("real", marks=pytest.mark.gpu)]
-        metafunc.parametrize("card", cards, indirect=True)
-
-
-@pytest.fixture(autouse=True)
-def card(request):
-    """The simulated devices of a test marked `cuda`, with their counts; None where they are the machine's own."""
-    if getattr(request, "param", None) != "simulated":
-        yield None
-    else:
-        with simulated_cuda(devices=2) as devices:
-            yield devices
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ablations.data.base import Data
 from ablations.engine.journal import Journal
 from ablations.grids.footnotes import words
@@ -25,6 +27,7 @@ from ablations.stages.metrics import FloorStage, check, floor_of, metric_floors,
 from ablations.stages.stage import Stage
 from analysis.errors import InputError
 from analysis.schema import SEARCH
+from diffusion_core.compilation import resolve_compile
 from diffusion_core.precision import Precision
 
 
@@ -42,9 +45,14 @@ class Conditions:
         """The precision that a cell is trained in: the one that it asks for, resolved for the device."""
         return self.launcher.precision(cell.training.precision, self.devices[0])
 
+    def resolved(self, cell: Cell) -> Cell:
+        """The cell with the compilation that it asks for, resolved for the device."""
+        compile = resolve_compile(cell.training.compile, torch.device(self.devices[0]))
+        return replace(cell, training=replace(cell.training, compile=compile))
+
     def id_of(self, cell: Cell) -> str:
         """The id of a cell, which its seeds share."""
-        return cell_id(cell, self.data.digest, self.precision_of(cell), self.extractor)
+        return cell_id(self.resolved(cell), self.data.digest, self.precision_of(cell), self.extractor)
 
     def run(
         self,
@@ -57,7 +65,7 @@ class Conditions:
     ) -> Run:
         """A cell with its identity, its name and, unless there is a reason why it makes no sense, its stages. It is
         scored at these `rungs`, or at those that it asks for."""
-        digest = self.data.digest
+        digest, cell = self.data.digest, self.resolved(cell)
         stages = [] if reason else stages_of(cell, digest, self.precision_of(cell), self.extractor, rungs)
         return Run(levels, cell, self.id_of(cell), digest, [*stages, *metric_stages(cell, stages)], reason, name)
 

@@ -143,9 +143,9 @@ class BoundStage(Stage):
 
     def _weighted(self, model: Model, images: Tensor, bench: Bench) -> dict[str, float]:
         """The importance-weighted bound, and how loose the bound is, estimated from the same draws."""
-        plan, captured = self.cell.evaluation, self.cell.training.captured
+        plan, compile = self.cell.evaluation, self.cell.training.compile
         asked: dict[str, Any] = {"draws": plan.iwae, "seed": plan.seed, "steps": plan.horizon}
-        with model.network_in("float32", captured=captured) if isinstance(model, Diffusion) else nullcontext():
+        with model.network_in("float32", compile) if isinstance(model, Diffusion) else nullcontext():
             scored = importance_weighted(model, images, **asked, progress=bench.progress)
         loose = self._kept("looseness", scored.looseness, bench.folder, draw_se=own_error(scored.loose_halves))
         return self._kept("nll_iwae", scored.total, bench.folder, draw_se=own_error(scored.halves)) | loose
@@ -169,7 +169,7 @@ def bound_of(cell: Cell, model: Model, images: Tensor) -> Bound:
     plan = cell.evaluation
     if isinstance(model, Vae):
         return model.bound(images, seed=plan.seed)
-    with model.network_in("float32", captured=cell.training.captured):
+    with model.network_in("float32", cell.training.compile):
         times = Stratification(plan.exact, plan.strata)
         return bound(model, images, times, seed=plan.seed, steps=plan.horizon)
 

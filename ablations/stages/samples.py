@@ -179,7 +179,7 @@ def draw_samples(
         x = model.sample(n, seed=cell.seed, first=first)
     else:
         precision = resolve_precision(cell.training.precision, model.device)
-        with model.network_in(precision, captured=cell.training.captured):
+        with model.network_in(precision, cell.training.compile):
             x = cell.sampler.sample(model, n, seed=cell.seed, first=first, progress=progress)
     return model.encoding.decode(x) if bool(x.isfinite().all()) else None
 

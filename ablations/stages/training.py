@@ -188,7 +188,6 @@ def measured(cell: Cell, averaged: DiffusionLearner, learned: Trained) -> dict[s
 
 def remarks_on(cell: Cell, learned: Trained) -> Iterator[str]:
     """Remarks on a training without which its numbers would be misread, each a line."""
-    yield from learned.remarks
     if not cell.coupling.independent:
         yield "sample without noise (sampler=ddim): trained on noise paired with x_0; its bound is of independent noise"
     if (warm := learned.last.get("timesteps/warm", 1.0)) < 1:

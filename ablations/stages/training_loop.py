@@ -28,11 +28,10 @@ HISTORY_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Trained:
-    """A training as far as it has come: its state, the reports of all its steps, and remarks; nothing at first."""
+    """A training as far as it has come: its state, and the reports of all its steps; nothing at first."""
 
     state: dict[str, Tensor]
     history: History
-    remarks: tuple[str, ...] = ()
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -114,7 +113,7 @@ def learn(
             began += took
     assert report is not None, "a checkpoint is never of the last step"
     write_history(folder, history)
-    return Trained(report.state(), history, report.remarks)
+    return Trained(report.state(), history)
 
 
 def begin_at(folder: Path, plan: Training, segment: Segment) -> Trained:

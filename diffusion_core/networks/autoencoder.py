@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, silu
 
-from diffusion_core.networks.convolution import Conv2d
-from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.layers import ResidualBlock
+from diffusion_core.networks.layers import ResidualBlock, convolution
 
 WIDEST = 4
 
@@ -35,11 +33,11 @@ class OutputBlock(nn.Module):
 
     def __init__(self, channels_in: int, channels_out: int, groups: int) -> None:
         super().__init__()
-        self.norm = NormSilu(groups, channels_in)
-        self.conv = Conv2d(channels_in, channels_out, 3)
+        self.norm = nn.GroupNorm(groups, channels_in)
+        self.conv = convolution(channels_in, channels_out)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = self.norm(x)
+        h = silu(self.norm(x))
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv(h.to(self.conv.weight.dtype))
         return out
@@ -54,14 +52,14 @@ class Encoder(nn.Module):
         super().__init__()
         self.halvings = halvings
         sizes = widths(width, halvings)
-        self.conv_in = Conv2d(channels_in, width, 3)
+        self.conv_in = convolution(channels_in, width)
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([width, *sizes], sizes, strict=False)
         )
         self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        h = channels_last(self.conv_in(x))
+        h = self.conv_in(x)
         for i, level in enumerate(self.levels):
             h = level(avg_pool2d(h, 2) if i else h)
         out: Tensor = self.head(h)
@@ -76,14 +74,14 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         sizes = widths(width, halvings)[::-1]
-        self.conv_in = Conv2d(channels_in, sizes[0], 3)
+        self.conv_in = convolution(channels_in, sizes[0])
         self.levels = nn.ModuleList(
             _blocks(before, size, blocks, groups) for before, size in zip([sizes[0], *sizes], sizes, strict=False)
         )
         self.head = OutputBlock(sizes[-1], channels_out, groups)
 
     def forward(self, z: Tensor) -> Tensor:
-        h = channels_last(self.conv_in(z))
+        h = self.conv_in(z)
         for i, level in enumerate(self.levels):
             h = level(interpolate(h, scale_factor=2.0) if i else h)
         out: Tensor = self.head(h)

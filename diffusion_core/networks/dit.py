@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, layer_norm, silu
+from torch.nn.functional import gelu, layer_norm, scaled_dot_product_attention, silu
 
-from diffusion_core.networks.grouped import Grouped, Linear, valuewise
-from diffusion_core.networks.layers import TimeEmbedding, attended, by_one_product, sinusoidal, zeroed
+from diffusion_core.networks.layers import TimeEmbedding, sinusoidal, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["Dit"]
@@ -76,7 +74,7 @@ class Dit(Network):
         return DitModule(self, shape, channels_out, classes)
 
 
-class Layer(Linear):
+class Layer(nn.Linear):
     """A linear layer that starts as those of vision transformers: Xavier's weights, and no bias."""
 
     def reset_parameters(self) -> None:
@@ -84,8 +82,8 @@ class Layer(Linear):
         nn.init.zeros_(self.bias)
 
 
-class Block(Grouped):
-    """h + α₁ attention(…), then h + α₂ mlp(…), of tokens h [S, B, N, width]."""
+class Block(nn.Module):
+    """h + α₁ attention(…), then h + α₂ mlp(…), of tokens h [B, N, width]."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -96,27 +94,24 @@ class Block(Grouped):
         self.first = Layer(width, RATIO * width)
         self.second = Layer(RATIO * width, width)
 
-    def forward(self, h: Tensor, modulation: Tensor) -> Tensor:
-        """h after the block, by β₁, γ₁, α₁, β₂, γ₂, α₂ [S, B, 6 width]."""
-        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = modulation.unsqueeze(2).chunk(6, dim=-1)
+    def forward(self, h: Tensor, embedding: Tensor) -> Tensor:
+        """h after the block, at times of this embedding [B, width]."""
+        modulation = self.modulation(silu(embedding)).unsqueeze(1)
+        shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = modulation.chunk(6, dim=-1)
         h = h + gate * self.attention(normed(h, scale, shift))
-        return h + gate_mlp * self.perceptron(normed(h, scale_mlp, shift_mlp))
+        inner = gelu(self.first(normed(h, scale_mlp, shift_mlp)), approximate="tanh")
+        out: Tensor = h + gate_mlp * self.second(inner)
+        return out
 
     def attention(self, h: Tensor) -> Tensor:
         """The mean over all tokens' values for each token, weighted by the products of its query with their keys."""
-        qkv = rows(self.qkv, h).view(*h.shape[:3], 3, self.heads, -1)
-        return rows(self.mixed, attended(qkv.permute(1, 2, 0, 3, 4, 5)).permute(2, 0, 1, 3))
-
-    def perceptron(self, h: Tensor) -> Tensor:
-        """Two layers with a GELU between them."""
-        return rows(self.second, valuewise(partial(gelu, approximate="tanh"), rows(self.first, h)))
+        q, k, v = self.qkv(h).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        out: Tensor = self.mixed(scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+        return out
 
 
-class DitModule(Grouped):
-    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; for S networks, all with S in front.
-
-    With classes it takes labels [B], too.
-    """
+class DitModule(nn.Module):
+    """The transformer, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; with classes it takes labels [B], too."""
 
     places: Tensor
 
@@ -133,44 +128,32 @@ class DitModule(Grouped):
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.time(time, label)
-        return self.within(x[None], embedding[None])[0] if self.members == 1 else self.within(x, embedding)
-
-    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The output [S, B, channels_out, H, W] for x [S, B, C, H, W] and the embedding of time [S, B, width]."""
-        h = rows(self.linear_in, patches(x, self.patch)) + self.places
-        layers = [block.modulation for block in self.blocks]
-        modulations = by_one_product(layers, valuewise(silu, embedding))  # type: ignore[arg-type]
-        for block, modulation in zip(self.blocks, modulations, strict=True):
-            h = block(h, modulation)
+        h = self.linear_in(patches(x, self.patch)) + self.places
+        for block in self.blocks:
+            h = block(h, embedding)
         with torch.autocast(x.device.type, enabled=False):
             h, embedding = (value.to(self.linear_out.weight.dtype) for value in (h, embedding))
-            shift, scale = self.modulation(valuewise(silu, embedding)).unsqueeze(2).chunk(2, dim=-1)
-            out = rows(self.linear_out, normed(h, scale, shift))
+            shift, scale = self.modulation(silu(embedding)).unsqueeze(1).chunk(2, dim=-1)
+            out = self.linear_out(normed(h, scale, shift))
         return images(out, self.patch, *x.shape[-2:])
 
 
-def rows(layer: nn.Module, h: Tensor) -> Tensor:
-    """The output [S, B, N, C'] of a linear layer for tokens [S, B, N, C]."""
-    out: Tensor = layer(h.flatten(1, 2))
-    return out.view(*h.shape[:3], -1)
-
-
 def normed(h: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """(1 + γ) norm(h) + β of tokens [S, B, N, C]."""
+    """(1 + γ) norm(h) + β of tokens [B, N, C]."""
     return layer_norm(h, h.shape[-1:], eps=EPS) * (1 + scale) + shift
 
 
 def patches(x: Tensor, side: int) -> Tensor:
-    """The patches [S, B, N, C side²] of images [S, B, C, H, W], row by row."""
-    *first, height, width = x.shape
-    cut = x.reshape(*first, height // side, side, width // side, side)
-    return cut.permute(0, 1, 3, 5, 2, 4, 6).reshape(*first[:2], height * width // side**2, -1)
+    """The patches [B, N, C side²] of images [B, C, H, W], row by row."""
+    batch, channels, height, width = x.shape
+    cut = x.reshape(batch, channels, height // side, side, width // side, side)
+    return cut.permute(0, 2, 4, 1, 3, 5).reshape(batch, height * width // side**2, -1)
 
 
 def images(patches: Tensor, side: int, height: int, width: int) -> Tensor:
-    """The images [S, B, C, H, W] of patches [S, B, N, side² C]."""
-    cut = patches.reshape(*patches.shape[:2], height // side, width // side, side, side, -1)
-    return cut.permute(0, 1, 6, 2, 4, 3, 5).reshape(*patches.shape[:2], -1, height, width)
+    """The images [B, C, H, W] of patches [B, N, side² C]."""
+    cut = patches.reshape(len(patches), height // side, width // side, side, side, -1)
+    return cut.permute(0, 5, 1, 3, 2, 4).reshape(len(patches), -1, height, width)
 
 
 def places_of(height: int, width: int, channels: int) -> Tensor:

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from diffusion_core.networks.grouped import Grouped, LayerNorm, Linear, valuewise
 from diffusion_core.networks.layers import TimeEmbedding, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
@@ -48,40 +47,33 @@ class ResidualLayer(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = Linear(width, width)
-        self.norm = LayerNorm(width)
-        self.time = Linear(width, 2 * width)
-        self.second = zeroed(Linear(width, width))
+        self.first = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width)
+        self.time = nn.Linear(width, 2 * width)
+        self.second = zeroed(nn.Linear(width, width))
 
-    def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        scale, shift = self.time(valuewise(silu, time)).chunk(2, dim=-1)
-        h = self.norm(self.first(valuewise(silu, x)))
-        out: Tensor = x + self.second(valuewise(silu, h * (1 + scale) + shift))
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.time(silu(embedding)).chunk(2, dim=-1)
+        h = self.norm(self.first(silu(x)))
+        out: Tensor = x + self.second(silu(h * (1 + scale) + shift))
         return out
 
 
-class MlpModule(Grouped):
-    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; for S networks, all with S in front.
-
-    With classes it takes labels [B], too.
-    """
+class MlpModule(nn.Module):
+    """The perceptron, (x [B, D], time [B]) → [B, channels_out]; with classes it takes labels [B], too."""
 
     def __init__(self, config: Mlp, dimensions: int, channels_out: int, classes: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.width, config.width, classes)
-        self.linear_in = Linear(dimensions, config.width)
+        self.linear_in = nn.Linear(dimensions, config.width)
         self.layers = nn.ModuleList(ResidualLayer(config.width) for _ in range(config.layers))
-        self.linear_out = zeroed(Linear(config.width, channels_out))
+        self.linear_out = zeroed(nn.Linear(config.width, channels_out))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.time(time, label)
-        return self.within(x[None], embedding[None])[0] if self.members == 1 else self.within(x, embedding)
-
-    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The output [S, B, channels_out] for x [S, B, D] and the embedding of time [S, B, width]."""
         h = self.linear_in(x)
         for layer in self.layers:
             h = layer(h, embedding)
         with torch.autocast(x.device.type, enabled=False):
-            out: Tensor = self.linear_out(valuewise(silu, h).to(self.linear_out.weight.dtype))
+            out: Tensor = self.linear_out(silu(h).to(self.linear_out.weight.dtype))
         return out

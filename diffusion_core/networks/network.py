@@ -36,8 +36,7 @@ class Network(ABC):
     def gains_beside(self, shape: tuple[int, ...], batch: int) -> bool:
         """True where several such networks learn faster side by side than one after the other, on a CPU.
 
-        They can where `build` makes a `Grouped` module of the layers of `grouped.py` and `convolution.py`, which takes
-        [S, B, …] where it has S `members`: small networks gain, large ones do not.
+        Small networks gain, large ones do not; and they can where what `build` makes has a fast form.
         """
         return False
 

@@ -14,13 +14,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate
+from torch.nn.functional import avg_pool2d, interpolate, silu
 from torch.utils.checkpoint import checkpoint
 
-from diffusion_core.networks.convolution import Conv2d
-from diffusion_core.networks.fused import NormSilu, channels_last
-from diffusion_core.networks.grouped import Grouped, by_torch
-from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, joined, modulations, zeroed
+from diffusion_core.networks.layers import Attention, ResidualBlock, TimeEmbedding, convolution, zeroed
 from diffusion_core.networks.network import MOST_BESIDE, Network, between
 
 __all__ = ["UNet"]
@@ -108,28 +105,26 @@ class UNetBlock(nn.Module):
         self.recompute = config.recompute
         self.random = config.dropout > 0
 
-    def forward(self, x: Tensor, modulation: Tensor) -> Tensor:
-        if not (self.recompute and torch.is_grad_enabled()) or by_torch():
-            return self.within(x, modulation)
-        out: Tensor = checkpoint(self.within, x, modulation, use_reentrant=False, preserve_rng_state=self.random)
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        # Transforms of `torch.func` refuse to recompute.
+        if not self.recompute or not torch.is_grad_enabled() or torch._C._are_functorch_transforms_active():
+            return self.within(x, embedding)
+        out: Tensor = checkpoint(self.within, x, embedding, use_reentrant=False, preserve_rng_state=self.random)
         return out
 
-    def within(self, x: Tensor, modulation: Tensor) -> Tensor:
-        """The block's function of x and its modulation."""
-        out: Tensor = self.attention(self.block(x, modulation))
+    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """The block's function of x and the embedding of time."""
+        out: Tensor = self.attention(self.block(x, embedding))
         return out
 
 
-class UNetModule(Grouped):
-    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; for S networks, all with S in front.
-
-    With classes it takes labels [B], too.
-    """
+class UNetModule(nn.Module):
+    """The U-Net, (x [B, C, H, W], time [B]) → [B, channels_out, H, W]; with classes it takes labels [B], too."""
 
     def __init__(self, config: UNet, channels_in: int, side: int, channels_out: int, classes: int) -> None:
         super().__init__()
         self.time = TimeEmbedding(config.channels, 4 * config.channels, classes)
-        self.conv_in = Conv2d(channels_in, config.channels, 3)
+        self.conv_in = convolution(channels_in, config.channels)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         channels, kept = config.channels, [config.channels]
         for i, multiplier in enumerate(config.multipliers):
@@ -150,36 +145,24 @@ class UNetModule(Grouped):
                 resolution.append(UNetBlock(config, channels + kept.pop(), config.channels * multiplier, attention))
                 channels = config.channels * multiplier
             self.up.append(resolution)
-        self.norm_out = NormSilu(config.groups, channels)
-        self.conv_out = zeroed(Conv2d(channels, channels_out, 3))
+        self.norm_out = nn.GroupNorm(config.groups, channels)
+        self.conv_out = zeroed(convolution(channels, channels_out))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
         embedding = self.time(time, label)
-        if self.members == 1:
-            return self.within(x, embedding[None])
-        # The layout is that of one network's, so that later sums are in the same order.
-        out = self.within(x.transpose(0, 1).flatten(1, 2), embedding)
-        return out.view(len(out), self.members, -1, *out.shape[2:]).transpose(0, 1).contiguous()
-
-    def within(self, x: Tensor, embedding: Tensor) -> Tensor:
-        """The output [B, S channels_out, H, W] for x [B, S C, H, W] and the embedding of time [S, B, channels]."""
-        sides = [[block for resolution in side for block in resolution] for side in (self.down, self.up)]  # type: ignore[attr-defined]
-        blocks = [*sides[0], self.middle_in, self.middle_out, *sides[1]]
-        modulation = iter(modulations([block.block for block in blocks], embedding))
-        h = channels_last(self.conv_in(channels_last(x)))
+        h = self.conv_in(x)
         kept = [h]
         for i, resolution in enumerate(self.down):
             h = avg_pool2d(h, 2) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(h, next(modulation))
+                h = block(h, embedding)
                 kept.append(h)
-        h = self.middle_in(h, next(modulation))
-        h = self.middle_out(h, next(modulation))
+        h = self.middle_out(self.middle_in(h, embedding), embedding)
         for i, resolution in enumerate(self.up):
             h = interpolate(h, scale_factor=2.0) if i else h
             for block in resolution:  # type: ignore[attr-defined]
-                h = block(joined(h, kept.pop(), self.members), next(modulation))
-        h = self.norm_out(h)
+                h = block(torch.cat([h, kept.pop()], dim=1), embedding)
+        h = silu(self.norm_out(h))
         with torch.autocast(x.device.type, enabled=False):
             out: Tensor = self.conv_out(h.to(self.conv_out.weight.dtype))
-        return out.contiguous()
+        return out

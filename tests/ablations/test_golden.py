@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from ablations.stages.devices import hardware_id
-from diffusion_core.networks import fused
+from diffusion_core.fast import fused
 from tests.ablations.golden import REAL, TRAINED, real, recorded, tiny
 
 

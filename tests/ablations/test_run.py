@@ -238,7 +238,7 @@ def test_sample_draws_pictures_of_a_finished_cell(tiny, tmp_path, capsys, monkey
     assert "has no seed 7: it has 0" in one_line_error(sample.main, arguments, capsys, monkeypatch)
 
 
-@pytest.mark.cuda
+@pytest.mark.gpu
 def test_a_cell_is_sampled_on_the_device_that_is_asked_for_and_no_other_is_opened(tiny, tmp_path):
     cell_id = rows(tiny.folder)[0]["cell_id"]
     last = torch.cuda.device_count() - 1

@@ -39,7 +39,7 @@ def stepped(learner_of, clip, **changes):
     trainer.step(data[:16], 0, 0)
     of_group = trainer.optimiser.of_group
     return trainer, {
-        group: torch.cat([trainer.optimiser.moments[name].gradient for name in of_group(group)])
+        group: torch.cat([moments.gradient for moments in of_group(group).values()])
         for group in trainer.optimiser.groups
     }
 

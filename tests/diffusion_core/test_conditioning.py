@@ -20,7 +20,7 @@ from diffusion_core.networks.mlp import Mlp
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
 from diffusion_core.problems import denoiser_output, diffusion
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun

@@ -37,7 +37,7 @@ from diffusion_core.vae import Vae
 from diffusion_core.variances import LearnedDiagonal, LearnedVariance
 from tests.axes import name
 
-pytestmark = pytest.mark.cuda
+pytestmark = pytest.mark.gpu
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 LATENTS = [Latents(f, width=8, regularization=kind) for f, kind in ((1, "vq"), (4, "kl"))]

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+from functools import partial
 
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
 
-from diffusion_core.networks import convolution, grouped
-from diffusion_core.networks.convolution import Case, Conv2d, dependent
+from diffusion_core.fast import convolution, products
+from diffusion_core.fast.convolution import Case, dependent
+from diffusion_core.fast.forms import accelerated, attention, linear, normed_rows, residual, stackable, stacked
+from diffusion_core.fast.fused import norm_silu
+from diffusion_core.networks import layers
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import LayerNorm, Linear, stackable, stacked
 from diffusion_core.networks.layers import Attention, ResidualBlock
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
@@ -60,33 +63,38 @@ class Maps:
         return values.unflatten(1, (members, -1)).transpose(0, 1)
 
 
-def pass_of(layer, members, lie, x, dy, rounding, *more):
-    """The outputs [S, …] and the gradients in x and in each parameter [S, …] of networks side by side."""
+def pass_of(compute, layer, members, lie, x, dy, rounding, *more):
+    """The outputs [S, …] and the gradients in x and in each parameter [S, …] of layers side by side."""
     inputs = [lie.join(x).requires_grad_(), *more]
     with torch.autocast("cpu", torch.bfloat16, enabled=rounding == "bf16"):
-        y = layer(*inputs)
+        y = compute(layer, *inputs)
     gradients = torch.autograd.grad(y, [inputs[0], *layer.parameters()], lie.join(dy).to(y.dtype))
     own = [g if members > 1 else g[None] for g in gradients[1:]]
     return [lie.split(y.detach(), members), lie.split(gradients[0], members), *own]
 
 
-def beside(layers):
-    """Layers as one."""
-    stack = stacked(layers[0], len(layers)) if len(layers) > 1 else layers[0]
-    if len(layers) > 1:
-        for mine, *theirs in zip(stack.parameters(), *(layer.parameters() for layer in layers), strict=True):
-            mine.data = torch.stack([their.data for their in theirs])
+def beside(several):
+    """One layer with the weights of all, or the only one."""
+    if len(several) == 1:
+        return several[0]
+    stack = copy.deepcopy(several[0])
+    for own in zip(stack.modules(), *(each.modules() for each in several), strict=True):
+        for key in own[0]._parameters:
+            setattr(own[0], key, nn.Parameter(torch.stack([getattr(each, key).data for each in own[1:]])))
+    if hasattr(stack, "members"):
+        stack.members = len(several)
     return stack
 
 
-def assert_bits_of_each_alone(layers, lie, x, dy, rounding="float32", more=lambda members: ()):
+def assert_bits_of_each_alone(compute, several, lie, x, dy, rounding="float32", more=lambda members: ()):
     """Each of the first S layers gets what it gets alone; `more` are further inputs of several members' places."""
     alone = [
-        pass_of(layer, 1, lie, x[i : i + 1], dy[i : i + 1], rounding, *more([i])) for i, layer in enumerate(layers)
+        pass_of(compute, layer, 1, lie, x[i : i + 1], dy[i : i + 1], rounding, *more([i]))
+        for i, layer in enumerate(several)
     ]
     for members in MEMBERS:
-        stack = beside(layers[:members])
-        together = pass_of(stack, members, lie, x[:members], dy[:members], rounding, *more(range(members)))
+        stack = beside(several[:members])
+        together = pass_of(compute, stack, members, lie, x[:members], dy[:members], rounding, *more(range(members)))
         for mine, *own in zip(together, *alone[:members], strict=True):
             assert torch.equal(mine, torch.cat(own))
 
@@ -113,9 +121,9 @@ KERNELS = (
 
 def assert_convolutions_have_the_bits_of_each_alone(kernel, rounding):
     channels_in, channels_out, side, (batch, height, width) = kernel
-    layers = [stirred(Conv2d(channels_in, channels_out, side), i) for i in range(8)]
+    several = [stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(8)]
     x, dy = normal(8, batch, channels_in, height, width), normal(8, batch, channels_out, height, width, seed=1)
-    assert_bits_of_each_alone(layers, Maps, x, dy, rounding)
+    assert_bits_of_each_alone(convolution.convolution, several, Maps, x, dy, rounding)
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=str)
@@ -144,24 +152,25 @@ def test_convolutions_of_any_shape_have_the_bits_of_each_alone(seed):
 )
 def test_linear_layers_side_by_side_have_the_bits_of_each_alone(shape, rounding):
     rows, units_in, units_out = shape
-    layers = [stirred(Linear(units_in, units_out), i) for i in range(8)]
-    assert_bits_of_each_alone(layers, Rows, normal(8, rows, units_in), normal(8, rows, units_out, seed=1), rounding)
+    several = [stirred(nn.Linear(units_in, units_out), i) for i in range(8)]
+    x, dy = normal(8, rows, units_in), normal(8, rows, units_out, seed=1)
+    assert_bits_of_each_alone(linear, several, Rows, x, dy, rounding)
 
 
 @across(shape=((1, 2), (5, 6), (16, 128)), rounding=("float32", "bf16"))
 def test_layer_norms_side_by_side_have_the_bits_of_each_alone(shape, rounding):
-    layers = [stirred(LayerNorm(shape[1]), i) for i in range(8)]
-    assert_bits_of_each_alone(layers, Rows, normal(8, *shape), normal(8, *shape, seed=1), rounding)
+    several = [stirred(nn.LayerNorm(shape[1]), i) for i in range(8)]
+    assert_bits_of_each_alone(normed_rows, several, Rows, normal(8, *shape), normal(8, *shape, seed=1), rounding)
 
 
 MAPS = ((3, 8, 4, 4), (1, 4, 5, 3), (2, 16, 1, 1), (2, 12, 8, 8))
-
-
-@across(shape=MAPS, act=(True, False), rounding=("float32", "bf16"))
-def test_norms_side_by_side_have_the_bits_of_each_alone(shape, act, rounding):
-    layers = [stirred(NormSilu(2, shape[1], act=act), i) for i in range(8)]
-    dtype = torch.bfloat16 if rounding == "bf16" else torch.float32
-    assert_bits_of_each_alone(layers, Maps, normal(8, *shape).to(dtype), normal(8, *shape, seed=1), rounding)
+LAYERS = {
+    "norm": (norm_silu, lambda channels: nn.GroupNorm(2, channels)),
+    "norm alone": (partial(norm_silu, act=False), lambda channels: nn.GroupNorm(2, channels)),
+    "attention": (attention, lambda channels: Attention(channels, 2, 1)),
+    "attention of two heads": (attention, lambda channels: Attention(channels, 2, 2)),
+    "block": (residual, lambda channels: ResidualBlock(channels, channels, None, 2, 0.0)),
+}
 
 
 def modulations_of(shape):
@@ -171,24 +180,21 @@ def modulations_of(shape):
     return lambda members: (own[list(members)].permute(1, 2, 0, 3).flatten(1),)
 
 
-@across(shape=MAPS, rounding=("float32", "bf16"))
-def test_modulated_norms_side_by_side_have_the_bits_of_each_alone(shape, rounding):
-    layers = [stirred(NormSilu(2, shape[1]), i) for i in range(8)]
+@across(shape=MAPS, layer=tuple(LAYERS), rounding=("float32", "bf16"))
+def test_layers_of_maps_side_by_side_have_the_bits_of_each_alone(shape, layer, rounding):
+    compute, made = LAYERS[layer]
+    several = [stirred(made(shape[1]), i) for i in range(8)]
+    dtype = torch.bfloat16 if rounding == "bf16" and "norm" in layer else torch.float32
+    x, dy = normal(8, *shape).to(dtype), normal(8, *shape, seed=1)
+    assert_bits_of_each_alone(compute, several, Maps, x, dy, rounding)
+
+
+@across(shape=MAPS, layer=("norm", "block"), rounding=("float32", "bf16"))
+def test_modulated_layers_side_by_side_have_the_bits_of_each_alone(shape, layer, rounding):
+    compute, made = LAYERS[layer]
+    several = [stirred(made(shape[1]), i) for i in range(8)]
     x, dy = normal(8, *shape), normal(8, *shape, seed=1)
-    assert_bits_of_each_alone(layers, Maps, x, dy, rounding, modulations_of(shape))
-
-
-@across(shape=MAPS, heads=(1, 2), rounding=("float32", "bf16"))
-def test_attention_side_by_side_has_the_bits_of_each_alone(shape, heads, rounding):
-    layers = [stirred(Attention(shape[1], 2, heads), i) for i in range(8)]
-    assert_bits_of_each_alone(layers, Maps, normal(8, *shape), normal(8, *shape, seed=1), rounding)
-
-
-@across(shape=MAPS, channels_out=(8, 6), rounding=("float32", "bf16"))
-def test_residual_blocks_side_by_side_have_the_bits_of_each_alone(shape, channels_out, rounding):
-    layers = [stirred(ResidualBlock(shape[1], channels_out, None, 2, 0.0), i) for i in range(8)]
-    dy = normal(8, shape[0], channels_out, *shape[2:], seed=1)
-    assert_bits_of_each_alone(layers, Maps, normal(8, *shape), dy, rounding)
+    assert_bits_of_each_alone(compute, several, Maps, x, dy, rounding, modulations_of(shape))
 
 
 NETWORKS = (
@@ -222,7 +228,7 @@ def whole(network, members, x, time, dy, rounding, *told):
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: f"{name(network[0])}{list(network[1])}")
 def test_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
     config, shape, batch = network
-    networks = [stirred(config.build(shape, shape[0]), i) for i in range(8)]
+    networks = [stirred(accelerated(config.build(shape, shape[0])), i) for i in range(8)]
     x, dy, time = normal(8, batch, *shape), normal(8, batch, *shape, seed=1), 1000 * normal(8, batch, seed=2).abs()
     alone = [whole(own, 1, x[i : i + 1], time[i : i + 1], dy[i : i + 1], rounding) for i, own in enumerate(networks)]
     for members in MEMBERS:
@@ -235,7 +241,7 @@ def test_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
 def test_labelled_networks_side_by_side_have_the_bits_of_each_alone(network, rounding):
     """Some labels are many examples', some none's; of the last network's examples none has a label."""
     config, shape, batch = network
-    networks = [stirred(config.labelled(shape, shape[0], 10), i) for i in range(8)]
+    networks = [stirred(accelerated(config.labelled(shape, shape[0], 10)), i) for i in range(8)]
     label = torch.randint(11, (8, batch), generator=torch.Generator().manual_seed(0))
     label[7] = 10
     asked = normal(8, batch, *shape), 1000 * normal(8, batch, seed=2).abs(), normal(8, batch, *shape, seed=1)
@@ -252,7 +258,7 @@ def test_labelled_networks_side_by_side_have_the_bits_of_each_alone(network, rou
 
 def test_a_convolution_may_be_tried_where_feature_maps_are_worked_out_again():
     dependent.cache_clear()
-    network = UNet(channels=8, groups=4, attention=(), recompute=True).build((1, 4, 4), 1)
+    network = accelerated(UNet(channels=8, groups=4, attention=(), recompute=True).build((1, 4, 4), 1))
     network(normal(2, 1, 4, 4), torch.arange(2.0)).square().sum().backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
@@ -272,7 +278,8 @@ def by_every_way(request, monkeypatch):
 def members_of_a_convolution(dtype, kernel, members):
     """A convolution of networks side by side, with its input and the gradient in its output."""
     channels_in, channels_out, side, (batch, height, width) = kernel
-    stack = beside([stirred(Conv2d(channels_in, channels_out, side), i) for i in range(members)]).to(dtype)
+    made = partial(layers.convolution, channels_in, channels_out, side)
+    stack = beside([stirred(made(), i) for i in range(members)]).to(dtype)
     x = normal(members, batch, channels_in, height, width, dtype=dtype)
     return stack, x, normal(members, batch, channels_out, height, width, seed=1, dtype=dtype)
 
@@ -285,7 +292,7 @@ def members_of_a_convolution(dtype, kernel, members):
 )
 def test_by_every_way_a_convolution_is_torchs_of_each_network(kernel, members, dtype):
     layer, x, dy = members_of_a_convolution(dtype, kernel, members)
-    got = pass_of(layer, members, Maps, x, dy, "float32")
+    got = pass_of(convolution.convolution, layer, members, Maps, x, dy, "float32")
     weights, biases = (p.detach() if members > 1 else p.detach()[None] for p in (layer.weight, layer.bias))
     for s in range(members):
         own = [value.clone().requires_grad_() for value in (x[s], weights[s], biases[s])]
@@ -300,18 +307,19 @@ def test_gradients_of_a_convolution_are_its_slopes():
     given = [Maps.join(x).requires_grad_(), *layer.parameters()]
 
     def function(x, weight, bias):
-        return torch.func.functional_call(layer, {"weight": weight, "bias": bias}, (x,))
+        layer._parameters |= {"weight": weight, "bias": bias}
+        return convolution.convolution(layer, x)
 
-    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False, check_forward_ad=True)
+    assert torch.autograd.gradcheck(function, given, check_undefined_grad=False)
     assert torch.autograd.gradgradcheck(function, given, check_undefined_grad=False)
 
 
 @across(members=(1, 3), shape=((4, 5, 6), (1, 3, 2), (7, 1, 1)))
 def test_a_linear_layer_is_torchs_of_each_network(members, shape):
     rows, units_in, units_out = shape
-    layer = beside([stirred(Linear(units_in, units_out), i) for i in range(members)])
+    layer = beside([stirred(nn.Linear(units_in, units_out), i) for i in range(members)])
     x, dy = normal(members, rows, units_in), normal(members, rows, units_out, seed=1)
-    got = pass_of(layer, members, Rows, x, dy, "float32")
+    got = pass_of(linear, layer, members, Rows, x, dy, "float32")
     for s in range(members):
         torchs = stirred(nn.Linear(units_in, units_out), s)
         own = x[s].clone().requires_grad_()
@@ -325,10 +333,10 @@ def test_on_several_threads_a_convolution_is_torchs_untried(threads, monkeypatch
     """A network is always alone there."""
     tried = []
     monkeypatch.setattr(convolution, "dependent", lambda case: tried.append(case) or frozenset())
-    layer, x = Conv2d(4, 8, 3), normal(2, 4, 6, 6).requires_grad_()
+    layer, x = layers.convolution(4, 8), normal(2, 4, 6, 6).requires_grad_()
     try:
         torch.set_num_threads(threads)
-        y = layer(x)
+        y = convolution.convolution(layer, x)
         assert torch.equal(y, functional.conv2d(x, layer.weight, layer.bias, padding=1))
     finally:
         torch.set_num_threads(1)
@@ -387,7 +395,7 @@ def test_a_convolution_that_takes_each_network_by_itself_depends_on_the_layout_a
 @across(value=(float("nan"), float("inf")), network=LABELLED, rounding=("float32", "bf16"))
 def test_a_network_whose_numbers_are_not_finite_changes_no_bit_of_others(value, network, rounding):
     config, shape, batch = network
-    stack = beside([stirred(config.build(shape, shape[0]), i) for i in range(3)])
+    stack = beside([stirred(accelerated(config.build(shape, shape[0])), i) for i in range(3)])
     x, dy, time = normal(3, batch, *shape), normal(3, batch, *shape, seed=1), 1000 * normal(3, batch, seed=2).abs()
     sound = whole(stack, 3, x, time, dy, rounding)
     x[1] = value
@@ -399,11 +407,11 @@ def test_a_network_whose_numbers_are_not_finite_changes_no_bit_of_others(value, 
 @across(kernel=KERNELS, value=(float("nan"), float("inf")), rounding=("float32", "bf16"))
 def test_a_convolution_of_what_is_not_finite_changes_no_bit_of_others(kernel, value, rounding):
     channels_in, channels_out, side, (batch, height, width) = kernel
-    stack = beside([stirred(Conv2d(channels_in, channels_out, side), i) for i in range(3)])
+    stack = beside([stirred(layers.convolution(channels_in, channels_out, side), i) for i in range(3)])
     x, dy = normal(3, batch, channels_in, height, width), normal(3, batch, channels_out, height, width, seed=1)
-    sound = pass_of(stack, 3, Maps, x, dy, rounding)
+    sound = pass_of(convolution.convolution, stack, 3, Maps, x, dy, rounding)
     x[1], dy[1] = value, value
-    for mine, expected in zip(pass_of(stack, 3, Maps, x, dy, rounding), sound, strict=True):
+    for mine, expected in zip(pass_of(convolution.convolution, stack, 3, Maps, x, dy, rounding), sound, strict=True):
         assert torch.equal(mine[[0, 2]], expected[[0, 2]])
 
 
@@ -449,12 +457,12 @@ def test_products_of_any_shape_have_the_bits_of_each_alone_wherever_it_lies(seed
         bias = 1e-6 * torch.randn(8, 1, columns, generator=generator).to(dtype) if one_of(False, True) else None
         for i in range(8):
             own = [None if value is None else value[i : i + 1].clone() for value in (a, b, bias)]
-            alone = grouped.product(*own)
+            alone = products.product(*own)
             moved = [None if value is None else at(value, 3) for value in own]
-            assert torch.equal(grouped.product(*moved), alone)
+            assert torch.equal(products.product(*moved), alone)
             for members in (2, 3, 8):
                 if i < members:
-                    together = grouped.product(*(None if value is None else value[:members] for value in (a, b, bias)))
+                    together = products.product(*(None if value is None else value[:members] for value in (a, b, bias)))
                     assert torch.equal(together[i : i + 1], alone), (rows, terms, columns, dtype, members)
 
 
@@ -465,10 +473,10 @@ def test_a_product_that_depends_on_how_many_there_are_is_found(monkeypatch):
     def by_number(a, b, bias):
         return one_by_one(a, b, bias) * (1 + len(a) * 1e-6)
 
-    case = grouped.ProductCase(torch.float32, (3, 4, 32, 8), (False, True), False, 1)
+    case = products.ProductCase(torch.float32, (3, 4, 32, 8), (False, True), False, 1)
     for multiplied, found in ((one_by_one, False), (by_number, True)):
-        monkeypatch.setattr(grouped, "multiplied", multiplied)
-        assert grouped.dependent_product.__wrapped__(case) is found
+        monkeypatch.setattr(products, "multiplied", multiplied)
+        assert products.dependent_product.__wrapped__(case) is found
 
 
 @pytest.mark.parametrize("autocast", [False, True])
@@ -480,8 +488,8 @@ def test_small_products_in_bf16_are_those_of_each_alone(rows, terms, columns, tu
     a, b = (value.bfloat16() for value in cancelling(rows, terms, columns))
     b = b.mT.contiguous().mT if turned else b
     with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
-        together = grouped.product(a, b)
-        alone = [grouped.product(a[i : i + 1], b[i : i + 1])[0] for i in range(8)]
+        together = products.product(a, b)
+        alone = [products.product(a[i : i + 1], b[i : i + 1])[0] for i in range(8)]
     assert all(torch.equal(mine, theirs) for mine, theirs in zip(alone, together, strict=True))
 
 
@@ -495,8 +503,8 @@ def test_attention_of_few_small_maps_in_bf16_is_that_of_each_alone(batch, heads,
     weight[:2] *= 2.0**10
     layer.qkv.weight.data = weight.reshape(3 * channels, channels, 1, 1)
     nn.init.normal_(layer.out.weight, generator=generator)
-    stack = stacked(layer, 8)
+    stack = beside([layer] * 8)
     x = torch.randn(batch, channels, side, side, generator=generator)
     with torch.autocast("cpu", torch.bfloat16):
-        alone, together = layer(x), stack(x.repeat(1, 8, 1, 1))
+        alone, together = attention(layer, x), attention(stack, x.repeat(1, 8, 1, 1))
     assert torch.equal(together[:, :channels], alone)

@@ -144,7 +144,7 @@ def gradients_and_losses(learner_of, **changes):
     raw = data[batch_indices(0, 0, len(data), PLAN.batch)]
     trainer.begin(raw, 0)
     means = trainer.step(raw, 0, 0)
-    return trainer.optimiser.gradients, means, dict(learner.named_buffers())
+    return [moments.gradient for moments in trainer.optimiser.moments.values()], means, dict(learner.named_buffers())
 
 
 @pytest.mark.parametrize("learner_of", [points_learner, adapting_learner, schedule_learner, paired_learner, vq_learner])

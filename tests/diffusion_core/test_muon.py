@@ -45,7 +45,7 @@ def test_three_updates_are_its_authors(name, after, monkeypatch):
         optimiser.receive("network", (matrix * gradient).sum())
         optimiser.step(float(FIGURES["lr"]))
         (moments,) = optimiser.moments.values()
-        found = {"weights": matrix.detach(), "momentum": moments.flat.views(moments.m)[0]}
+        found = {"weights": matrix.detach(), "momentum": moments.views(moments.m)[0]}
         for what, value in found.items():
             expected = figure(f"{after}/{what}_after_float64")[i]
             torch.testing.assert_close(value.reshape(expected.shape), expected, rtol=0, atol=1e-12)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import group_norm, silu
 
 from diffusion_core.networks.dit import Dit
-from diffusion_core.networks.layers import Attention, ResidualBlock, modulations, sinusoidal
+from diffusion_core.networks.layers import Attention, ResidualBlock, sinusoidal
 from diffusion_core.networks.mlp import Mlp, ResidualLayer
 from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
@@ -108,7 +108,7 @@ def test_sinusoid_is_cosine_and_sine_at_geometric_wavelengths():
 def test_residual_branches_start_as_the_identity(generator):
     x = torch.randn(2, 8, 4, 4, generator=generator)
     block = ResidualBlock(8, 8, 16, 4, 0.0)
-    assert torch.equal(block(x, *modulations([block], torch.randn(1, 2, 16, generator=generator))), x)
+    assert torch.equal(block(x, torch.randn(2, 16, generator=generator)), x)
     assert torch.equal(Attention(8, 4, 2)(x), x)
 
 
@@ -117,15 +117,13 @@ def normed(x, norm):
 
 
 def test_time_scales_and_shifts_the_second_norm_of_a_residual_block(generator):
-    block, other = ResidualBlock(4, 8, 6, 2, 0.0), ResidualBlock(3, 2, 6, 1, 0.0)
+    block = ResidualBlock(4, 8, 6, 2, 0.0)
     nn.init.normal_(block.conv_out.weight, generator=generator)
-    x, time = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(1, 3, 6, generator=generator)
-    scale, shift = (part[0, :, :, None, None] for part in block.time(silu(time)).split(8, dim=-1))
+    x, time = torch.randn(3, 4, 5, 5, generator=generator), torch.randn(3, 6, generator=generator)
+    scale, shift = (part[:, :, None, None] for part in block.time(silu(time)).split(8, dim=-1))
     h = normed(block.conv_in(silu(normed(x, block.norm_in))), block.norm_out)
     expected = block.skip(x) + block.conv_out(silu(h * (1 + scale) + shift))
-    told = modulations([other, block], time)
-    torch.testing.assert_close(block(x, told[1]), expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(told[0], other.time(silu(time))[0], rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(block(x, time), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_time_scales_and_shifts_the_norm_of_a_residual_layer(generator):

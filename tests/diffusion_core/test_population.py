@@ -12,12 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from diffusion_core import population
 from diffusion_core.batches import Labelled
 from diffusion_core.choices import Choices
 from diffusion_core.conditioning import Class, Unconditional
 from diffusion_core.couplings import Optimal
 from diffusion_core.encodings import GreyLevels
+from diffusion_core.fast import population
+from diffusion_core.fast.population import Stack
 from diffusion_core.learner import DiffusionLearner
 from diffusion_core.networks.dit import Dit
 from diffusion_core.networks.mlp import Mlp
@@ -25,7 +26,6 @@ from diffusion_core.networks.network import Network
 from diffusion_core.networks.unet import UNet
 from diffusion_core.objectives import Hybrid, MinSnr, Vlb, VlbContinuous
 from diffusion_core.parameterizations import X0, V
-from diffusion_core.population import Stack
 from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule
 from diffusion_core.timesteps import Importance, LowDiscrepancy
 from diffusion_core.trainable import Learner
@@ -33,7 +33,6 @@ from diffusion_core.trainer import Trainer
 from diffusion_core.training import Training
 from diffusion_core.variances import BetaTilde, LearnedDiagonal, LearnedVariance
 from tests.diffusion_core.learners import BASE, CLASSES, DIGITS, image_learner, learner_of_points, vq_learner
-from tests.simulated_cuda import simulated_cuda
 
 PLAN = Training(steps=5, batch=8, warmup=2, report_every=2, precision="float32", snapshots=2)
 CPU = torch.device("cpu")
@@ -332,25 +331,3 @@ def test_members_that_meet_in_another_order_keep_their_stack():
     stack = company[0][0].member.stack
     taught(1, company[::-1])
     assert company[0][0].member.stack is company[1][0].member.stack is stack
-
-
-@pytest.mark.parametrize("runs", [(*KINDS[:3], KINDS[4]), UNETS[:4]], ids=["points", "images"])
-def test_on_a_card_each_is_about_as_alone(runs, passes):
-    """Not bit by bit, for grouped convolutions are other kernels there: so cells are trained alone on cards."""
-    with simulated_cuda():
-        meeting, lone = ([trainer_on_card(run) for run in runs] for _ in range(2))
-        for step in range(3):
-            taught(step, meeting)
-            for trainer, data in lone:
-                trainer.step(data, 0, step)
-        assert passes == [4] * 3
-        for (mine, _), (own, _) in zip(meeting, lone, strict=True):
-            state = own.state()
-            assert {value.device.type for value in mine.learner.parameters()} == {"cuda"}
-            for name, value in mine.state().items():
-                torch.testing.assert_close(value, state[name], rtol=1e-3, atol=1e-5)
-
-
-def trainer_on_card(run: Run) -> tuple[Trainer, Tensor]:
-    (learner, data), device = run.learner(), torch.device("cuda:0")
-    return Trainer(learner.to(device), replace(run.plan, captured=False), device), data[:8].to(device)

@@ -1,7 +1,4 @@
-"""The host waits for a CUDA device at reports and at the ends of loops, and at no step between them.
-
-That a recorded step does not either is in `test_recorded.py`.
-"""
+"""The host waits for a CUDA device at reports and at the ends of loops, and at no step between them."""
 
 from __future__ import annotations
 
@@ -31,7 +28,7 @@ from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import name
 from tests.diffusion_core.test_gpu import CUDA, DIGITS, LATENTS, RECIPES, model
 
-pytestmark = pytest.mark.cuda
+pytestmark = pytest.mark.gpu
 
 
 def learner(recipe: str) -> DiffusionLearner:
@@ -52,7 +49,7 @@ def waits(action):
 
 def training_waits(of, steps):
     """Waits of a whole training of so many steps that is reported once, its beginning included."""
-    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100, captured=False)
+    data, plan = DIGITS.to(CUDA), Training(steps=steps, batch=32, report_every=100)
     return waits(lambda: list(train(of, data, plan, 0)))
 
 
@@ -63,7 +60,7 @@ def test_a_training_waits_at_its_reports_alone(recipe):
 
 
 def test_an_assignment_is_waited_for_once_a_step():
-    """It is worked out on the host, whatever is recorded."""
+    """It is worked out on the host."""
     few, more = (training_waits(DiffusionLearner(model(CUDA, coupling=Optimal())), steps) for steps in (1, 3))
     assert more == few + 2
 
@@ -77,7 +74,7 @@ def test_an_autoencoder_waits_at_its_reports_alone(space):
 
 @pytest.mark.parametrize("rounding", ["float32", "bf16"])
 def test_a_step_waits_for_nothing_at_all(rounding):
-    trainer = Trainer(learner("simple"), Training(precision=rounding, captured=False), CUDA)
+    trainer = Trainer(learner("simple"), Training(precision=rounding), CUDA)
     data = DIGITS.to(CUDA)
 
     def steps(first, last):

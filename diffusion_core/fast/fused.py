@@ -26,8 +26,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import group_norm, silu
 
-from diffusion_core.networks.grouped import Grouped, by_torch, keeps_bits
-
 SOURCE = Path(__file__).with_name("fused.cpp")
 WIDE = ("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()
 FLAGS = ("-O3", "-march=native", *WIDE, "-fno-math-errno", "-fno-trapping-math", "-fopenmp", "-shared", "-fPIC")
@@ -38,19 +36,14 @@ LIMIT = 1e-4
 """The most that the kernel may differ from torch's operations in float32, in the test before its use."""
 
 
-class NormSilu(nn.GroupNorm, Grouped):
-    """Group norm, scaled and shifted if there is a modulation, and SiLU unless `act` is false."""
-
-    def __init__(self, groups: int, channels: int, *, act: bool = True) -> None:
-        super().__init__(groups, channels)
-        self.act = act
-
-    def forward(self, x: Tensor, modulation: Tensor | None = None) -> Tensor:
-        """y [B, S C, H, W]; `modulation` [B, 2 S C] holds s, then t."""
-        compiled = x.dtype in NAMES and self.weight.dtype == torch.float32
-        compute = kernel_norm_silu if compiled and here(x) else group_norm_silu
-        norm = Norm(self.num_groups * self.members, self.eps, self.act, self.members)
-        return compute(x, self.weight.flatten(), self.bias.flatten(), modulation, norm)
+def norm_silu(layer: nn.GroupNorm, x: Tensor, modulation: Tensor | None = None, *, act: bool = True) -> Tensor:
+    """y [B, S C, H, W] by a layer with S networks' weights; `modulation` [B, 2 S C] holds s, then t. No SiLU unless
+    `act`."""
+    members = layer.weight.shape[:-1].numel()
+    norm = Norm(layer.num_groups * members, layer.eps, act, members)
+    compiled = x.dtype in NAMES and layer.weight.dtype == torch.float32 and works()
+    compute = kernel_norm_silu if compiled else group_norm_silu
+    return compute(x, layer.weight.flatten(), layer.bias.flatten(), modulation, norm)
 
 
 class Norm(NamedTuple):
@@ -84,10 +77,9 @@ def forward(
 
 def group_norm_silu(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | None, norm: Norm) -> Tensor:
     """The norm, the scale and shift, and SiLU, by torch's operations."""
-    if norm.members > 1 and keeps_bits(x):
+    if norm.members > 1:
         return _one_by_one(x, weight, bias, modulation, norm)
-    # Its derivative in forward mode supports no other layout.
-    h = group_norm(x.contiguous() if by_torch() else x, norm.groups, weight, bias, norm.eps)
+    h = group_norm(x, norm.groups, weight, bias, norm.eps)
     if modulation is not None:
         scale, shift = modulation[:, :, None, None].chunk(2, dim=1)
         h = h * (1 + scale) + shift
@@ -113,7 +105,7 @@ def _one_by_one(x: Tensor, weight: Tensor, bias: Tensor, modulation: Tensor | No
 
 def channels_last(x: Tensor) -> Tensor:
     """x [B, C, H, W] in the layout that the layers after it keep: channels last where the kernel is used."""
-    return x.contiguous(memory_format=torch.channels_last) if here(x) else x
+    return x.contiguous(memory_format=torch.channels_last) if works() else x
 
 
 class Kernel(torch.autograd.Function):
@@ -173,11 +165,6 @@ def kernels() -> dict[tuple[str, torch.dtype], Any]:
     """The functions of the library, by direction and dtype."""
     directions = ("forward", "backward")
     return {(way, dtype): getattr(library(), f"{way}_{name}") for way in directions for dtype, name in NAMES.items()}
-
-
-def here(x: Tensor) -> bool:
-    """True where the kernel is used, provided that it supports x's dtype."""
-    return keeps_bits(x) and works()
 
 
 def switched_off() -> bool:

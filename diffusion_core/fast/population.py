@@ -2,7 +2,7 @@
 
     ∇_θs Σ_s mean(losses_s) = ∇_θs mean(losses_s),   s = 1..S
 
-S networks of one shape run as one network in S groups (`networks/grouped.py`). The gradient of the sum of their losses
+S networks of one shape run as one network in S groups (`forms.py`). The gradient of the sum of their losses
 is, for each network, that of its own loss; targets, objectives, variances, schedules and batches stay each learner's.
 On one thread of a CPU, each learner gets the same bits as alone. The parameters of all lie in one matrix with a row per
 learner, and each learner's optimiser and average go on using its row.
@@ -17,10 +17,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from diffusion_core.networks.grouped import stackable, stacked
+from diffusion_core.fast.forms import stackable, stacked
 from diffusion_core.optimiser import AdamW, place
 from diffusion_core.precision import Precision, same_kernels, tf32
-from diffusion_core.recorded import Values
+from diffusion_core.randomness import Values
 from diffusion_core.trainable import Learner, Question
 
 __all__ = ["Beside", "Member", "Piece", "descend"]
@@ -138,12 +138,13 @@ def kind_of(piece: Piece, question: Question) -> tuple[Any, ...]:
     """All that pieces must have in common to be computed by one pass."""
     inputs = tuple((name, value.shape, value.dtype) for name, value in question.asked.items())
     member = piece.member
-    return member.make, member.optimiser.parts(NETWORK), inputs, member.precision, member.device, piece.first
+    parts = tuple((name, len(own.values)) for name, own in member.optimiser.of_group(NETWORK).items())
+    return member.make, parts, inputs, member.precision, member.device, piece.first
 
 
 def make_of(network: nn.Module) -> tuple[Any, ...]:
     """All that networks must have in common to run side by side; empty where this one cannot."""
-    if not stackable(network):
+    if not stackable(network) or next(network.parameters()).device.type != "cpu":
         return ()
     shapes = tuple((name, p.shape, p.dtype, p.requires_grad) for name, p in network.named_parameters())
     return shapes, tuple((type(layer), plain(layer)) for layer in network.modules())
@@ -193,7 +194,7 @@ class Stack:
         stacked_own = dict(self.network.named_parameters())
         for name in members[0].optimiser.of_group(NETWORK):
             several = [member.optimiser.moments[name] for member in members]
-            flat = several[0].flat
+            flat = several[0]
             values, gradient = (flat.values.new_zeros(len(members), len(flat.values)) for _ in range(2))
             for i, member in enumerate(members):
                 member.optimiser.move(name, values[i], gradient[i])

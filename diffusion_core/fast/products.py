@@ -1,22 +1,18 @@
-"""Layers of a network, or of S networks side by side: one layer of S · C channels in S groups.
+"""Products of S networks side by side, each of which gets the bits on a CPU that it gets alone.
 
-    y_s = W_s ∗ x_s + b_s,   s = 1..S
+    y_s = x_s W_sᵀ + b_s,   s = 1..S
 
-A small network is bound by calls, not by arithmetic, and S networks of one shape make as many calls as one. Parameters
-of one network have its own shapes, those of S networks have S in front; feature maps are [B, S C, H, W] and vectors [S,
-B, C], with S = 1 for one. On one thread of a CPU each network gets the bits that it gets alone, since all methods used
-have a rounding that does not depend on the number of networks. Several threads split a product by its size.
+All methods used have a rounding that does not depend on the number of networks; a library's is tried before its use.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import forward_ad
 from torch.nn.functional import pad
 
@@ -32,40 +28,16 @@ SHIFT = 1e-6
 """The size of a shift with which a kernel is tested."""
 
 
-class Grouped(nn.Module):
-    """A layer of `members` networks side by side."""
-
-    members: int = 1
-
-
-def stackable(network: nn.Module) -> bool:
-    """True where a network is made of layers that others can lie beside, and draws nothing (dropout)."""
-    return isinstance(network, Grouped) and not any(
-        isinstance(layer, nn.Dropout) and layer.p > 0 for layer in network.modules()
+def by_torch() -> bool:
+    """True where torch's own operations are to be used alone: within forward-mode derivatives, `torch.func` and
+    `torch.compile`, which know no others."""
+    return (
+        torch.compiler.is_compiling() or torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
     )
 
 
-def stacked(network: nn.Module, members: int) -> nn.Module:
-    """S networks of this one's layers as one, each of them with this one's weights to begin with."""
-    stack = copy.deepcopy(network)
-    for module in stack.modules():
-        if isinstance(module, Grouped):
-            module.members = members
-        for name, parameter in module.named_parameters(recurse=False):
-            values = parameter.detach().expand(members, *parameter.shape).contiguous()
-            setattr(module, name, nn.Parameter(values, parameter.requires_grad))
-    return stack
-
-
-def by_torch() -> bool:
-    """True where torch's own operations are to be used alone: within forward-mode derivatives and `torch.func`, which
-    know no others."""
-    return torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
-
-
 def keeps_bits(x: Tensor) -> bool:
-    """True where layers choose methods whose rounding does not depend on the number of networks: on a CPU, unless only
-    torch's operations are to be used. Cards take these always, in fewer launches."""
+    """True where fast forms are used: on a CPU, unless only torch's operations are to be."""
     return x.device.type == "cpu" and not by_torch()
 
 
@@ -76,30 +48,16 @@ def valuewise(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
     rounding.
     """
     even = x.shape[1:].numel() % STEP == 0 and (x.numel() <= SHARED or torch.get_num_threads() == 1)
-    if x.ndim < 3 or len(x) == 1 or even or not keeps_bits(x):
+    if len(x) == 1 or even:
         return function(x)
     return torch.stack([function(own) for own in x])
 
 
-class Linear(nn.Linear, Grouped):
-    """x [S, B, C] → [S, B, C'], or [B, C] → [B, C'] for one network."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return products(x, self.weight, self.bias)
-
-
 def products(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W_sᵀ + b_s [S, N, C'] of rows x [S, N, C], by weights [C', C] or [S, C', C] and biases [C'] or [S, C'].
-
-    Rows of one network may come without S in front, and leave so.
-    """
-    if x.ndim == 2:
-        return products(x[None], weight, bias)[0]
+    """x W_sᵀ + b_s [S, N, C'] of rows x [S, N, C], by weights [C', C] or [S, C', C] and biases [C'] or [S, C']."""
     dtype = computed_in(x)
     weight = weight.to(dtype).reshape(-1, *weight.shape[-2:])
     bias = bias.to(dtype).reshape(-1, 1, weight.shape[1])
-    if not keeps_bits(x):
-        return multiplied(x.to(dtype), weight.mT, bias)
     y: Tensor = Product.apply(x.to(dtype), weight, bias)  # type: ignore[no-untyped-call]
     return y
 
@@ -231,12 +189,3 @@ def halved(shape: tuple[int, ...], first: int, second: int) -> Tensor:
 def summed(rows: Tensor) -> Tensor:
     """The sums [S, 1, C] of rows [S, N, C], as a product."""
     return product(rows.new_ones(len(rows), 1, rows.shape[1]), rows)
-
-
-class LayerNorm(nn.LayerNorm, Grouped):
-    """The norm over C of x [S, B, C], with a scale and a shift of each network's own."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        normed = nn.functional.layer_norm(x, self.normalized_shape, eps=self.eps)
-        scale, shift = (values.reshape(-1, 1, values.shape[-1]) for values in (self.weight, self.bias))
-        return normed * scale + shift

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, unfold
 
-from diffusion_core.networks.grouped import SHIFT, Grouped, computed_in, halved, keeps_bits, product, summed
+from diffusion_core.fast.products import SHIFT, computed_in, halved, product, summed
 from diffusion_core.networks.network import MOST_BESIDE
 
 TRIED = (1, 2, 3, 8)
@@ -25,32 +25,28 @@ LARGE = 4 * MOST_BESIDE
 times as wide as the widest."""
 
 
-class Conv2d(nn.Conv2d, Grouped):
-    """x [B, S C, H, W] → [B, S C', H, W], the kernel's side odd and its stride 1.
+def convolution(layer: nn.Conv2d, x: Tensor) -> Tensor:
+    """x [B, S C, H, W] → [B, S C', H, W] by a layer with S networks' weights, its side odd and its stride 1.
 
-    On a CPU it trains with channels last in both directions, since the layout of gradients may depend on the networks.
+    It trains with channels last in both directions, since the layout of gradients may depend on the networks.
     """
-
-    def __init__(self, channels_in: int, channels_out: int, side: int) -> None:
-        super().__init__(channels_in, channels_out, side, padding=side // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        assert self.bias is not None, "every layer here has one"
-        dtype = computed_in(x)
-        # Weights of S networks are cast before they are laid out: that is one copy.
-        weight, bias = self.weight.to(dtype).flatten(0, -4), self.bias.to(dtype).flatten()
-        # On several threads a network is always alone, and torch's way is up to three times as fast.
-        if torch.is_grad_enabled() and keeps_bits(x) and torch.get_num_threads() == 1:
-            case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(self.weight.shape[-4:]))
-            parts = dependent(case)
-            if parts - {"layout"} or (parts and case.open):
-                return Convolution.apply(x.to(dtype), weight, bias, self.members, parts)  # type: ignore[no-any-return, no-untyped-call]
-            if parts:
-                y = conv2d(with_channels_last(x), weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
-                if y.requires_grad:
-                    y.register_hook(in_channels_last)  # type: ignore[no-untyped-call]
-                return y
-        return conv2d(x, weight, bias, padding=self.kernel_size[0] // 2, groups=self.members)
+    assert layer.bias is not None, "every layer here has one"
+    dtype, members = computed_in(x), layer.weight.shape[:-4].numel()
+    # Weights of S networks are cast before they are laid out: that is one copy.
+    weight, bias = layer.weight.to(dtype).flatten(0, -4), layer.bias.to(dtype).flatten()
+    padding = weight.shape[-1] // 2
+    # On several threads a network is always alone, and torch's way is up to three times as fast.
+    if torch.is_grad_enabled() and torch.get_num_threads() == 1:
+        case = Case.here(dtype, (len(x), *x.shape[2:]), tuple(layer.weight.shape[-4:]))
+        parts = dependent(case)
+        if parts - {"layout"} or (parts and case.open):
+            return Convolution.apply(x.to(dtype), weight, bias, members, parts)  # type: ignore[no-any-return, no-untyped-call]
+        if parts:
+            y = conv2d(with_channels_last(x), weight, bias, padding=padding, groups=members)
+            if y.requires_grad:
+                y.register_hook(in_channels_last)  # type: ignore[no-untyped-call]
+            return y
+    return conv2d(x, weight, bias, padding=padding, groups=members)
 
 
 class Case(NamedTuple):
