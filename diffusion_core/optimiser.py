@@ -129,9 +129,11 @@ class AdamW:
     def update(self, name: str, moments: Moments, learning_rate: float) -> None:
         """A step of the parameters that share a vector."""
         moments.n.add_(1)
-        own = (moments.values, moments.gradient, moments.m, moments.v)
         torch._fused_adamw_(
-            *([vector] for vector in own),
+            [moments.values],
+            [moments.gradient],
+            [moments.m],
+            [moments.v],
             [],
             [moments.n],
             lr=learning_rate,

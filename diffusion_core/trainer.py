@@ -153,7 +153,7 @@ class Trainer:
         if self.beside is not None:
             self.member.random = torch.get_rng_state()
         if self.compiles:
-            torch.compiler.cudagraph_mark_step_begin()
+            torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         losses: list[Values] = []
         means: list[Values] = []
         for start in range(0, len(raw), size):

@@ -16,7 +16,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -40,15 +40,14 @@ class Form(nn.Module):
 
     members: int = 1
 
-    def forward(self, x: Tensor, *rest: Tensor, **named: Tensor) -> Tensor:
+    def forward(self, *given: Any, **named: Any) -> Any:
         """The output [B, …] of inputs [B, …] of one network; for S networks, all with S in front."""
         if self.members > 1:
-            return self.beside(x, *rest, **named)
-        if not keeps_bits(x):
-            out: Tensor = super().forward(x, *rest, **named)
-            return out
+            return self.beside(*given, **named)
+        if not keeps_bits(given[0]):
+            return super().forward(*given, **named)
         named = {name: value[None] for name, value in named.items() if value is not None}
-        return self.beside(x[None], *(value[None] for value in rest if value is not None), **named)[0]
+        return self.beside(*(value[None] for value in given if value is not None), **named)[0]
 
     def beside(self, x: Tensor, *rest: Tensor) -> Tensor:
         """The outputs [S, B, …] of inputs [S, B, …]."""
@@ -109,7 +108,8 @@ class DitForm(Form, DitModule):
 
     def beside(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:  # type: ignore[override]
         told = time_embedding(self.time, time, label)
-        h = tokens(self.linear_in, patches(x.flatten(0, 1), self.patch).unflatten(0, x.shape[:2])) + self.places
+        cut = patches(x.flatten(0, 1), self.patch)
+        h = tokens(self.linear_in, cut.view(*x.shape[:2], *cut.shape[1:])) + self.places
         layers = [block.modulation for block in self.blocks]
         parts = by_one_product(layers, valuewise(silu, told))  # type: ignore[arg-type]
         for block, modulation in zip(self.blocks, parts, strict=True):
@@ -118,7 +118,7 @@ class DitForm(Form, DitModule):
             h, told = (value.to(self.linear_out.weight.dtype) for value in (h, told))
             shift, scale = linear(self.modulation, valuewise(silu, told)).unsqueeze(2).chunk(2, dim=-1)
             out = tokens(self.linear_out, normed(h, scale, shift))
-        return images(out.flatten(0, 1), self.patch, *x.shape[-2:]).unflatten(0, x.shape[:2])
+        return images(out.flatten(0, 1), self.patch, *x.shape[-2:]).view(*x.shape[:2], -1, *x.shape[-2:])
 
 
 class EncoderForm(Form, Encoder):
