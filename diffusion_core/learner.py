@@ -7,7 +7,7 @@ bound's, as the time domain defines it (`time_domains.py`).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Generator
 from functools import cache, cached_property, partial
 
 import torch
@@ -19,9 +19,11 @@ from diffusion_core.conditioning import TOLD
 from diffusion_core.couplings import Draw, Independent
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding
+from diffusion_core.forward import diffuse
 from diffusion_core.gamma import LearnedGamma
-from diffusion_core.objectives import per_example
+from diffusion_core.objectives import Example, per_example
 from diffusion_core.randomness import Values, normal, uniform
+from diffusion_core.terms import mean_dims
 from diffusion_core.time_domains import Continuous, Discrete, TimeDomain, levels_of
 from diffusion_core.trainable import Learner, Question
 
@@ -58,20 +60,24 @@ class DiffusionLearner(Learner):
         t is int64 in 1..T, or real in continuous time. A loss that is a bound is in bits/dim. `told` is what the
         network is told besides, as in `Denoiser.asked`.
         """
-        asked, losses = self._asking(x0, t, eps, told or {})
-        return losses(self.diffusion.denoiser.answer(asked))
+        losses = self._losses(x0, t, eps, told or {})
+        return _answered(losses, self.diffusion.denoiser.answer(next(losses)))
 
-    def _asking(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Callable[[Tensor], Values]]:
-        asked, reading = self.domain.asking(self.diffusion, x0, t, eps, told)
-
-        def losses(out: Tensor) -> Values:
-            example = reading(out)
-            losses = {"network": per_example(self.choices.objective, example)}
-            if self.choices.schedule.learned:
-                losses |= self.domain.schedule_losses(self.diffusion, example, x0, eps)
-            return {group: losses[group] for group in self.taught}
-
-        return asked, losses
+    def _losses(self, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> Generator[Values, Tensor, Values]:
+        """The same; it yields the network's inputs and is sent the output, which may be made beside other networks'."""
+        diffusion, target = self.diffusion, self.choices.parameterization.target
+        pair, rate = self.domain.pair(diffusion, t)
+        x_t = diffuse(x0, eps, pair.gamma_t)
+        out = yield diffusion.denoiser.asked(x_t, t, pair, **told)
+        output, raw = diffusion.denoiser.read(out, x_t)
+        term = self.domain.term(diffusion, x0, t, x_t, pair, raw)
+        levels = levels_of(diffusion, pair, rate)
+        error = mean_dims((target(x0, eps, x_t, pair) - output) ** 2)
+        example = Example(levels, error, cache(lambda: term(output)), cache(lambda: term(output.detach())))
+        losses = {"network": per_example(self.choices.objective, example)}
+        if self.choices.schedule.learned:
+            losses |= self.domain.schedule_losses(diffusion, example, x0, eps)
+        return {group: losses[group] for group in self.taught}
 
     def draws(self, shape: tuple[int, ...], seed: int, step: int) -> Values:
         """The draws of a step: uniforms for times, the noise ε, the encoding's noise, and those of the conditioning."""
@@ -114,14 +120,17 @@ class DiffusionLearner(Learner):
 
     def example_losses(self, raw: Tensor, draws: Values) -> Values:
         """`losses` of data as the encoding stores them [B, …]."""
-        question = self.question(raw, draws)
-        return question.losses(self.diffusion.denoiser.answer(question.asked))
+        return self.losses(*self._told(raw, draws))
 
     def question(self, raw: Tensor, draws: Values) -> Question:
         """The network's inputs, with the losses as a function of its output."""
+        losses = self._losses(*self._told(raw, draws))
+        return Question(self.diffusion.network, next(losses), partial(_answered, losses))
+
+    def _told(self, raw: Tensor, draws: Values) -> tuple[Tensor, Tensor, Tensor, Values]:
+        """x_0, t, ε and what the network is told besides."""
         x0 = self.diffusion.encoding.encode(raw, draws["encoding"])
-        labels = {name: draws[name] for name in TOLD if name in draws}
-        return Question(self.diffusion.network, *self._asking(x0, draws["t"], draws["eps"], labels))
+        return x0, draws["t"], draws["eps"], {name: draws[name] for name in TOLD if name in draws}
 
     def remember(self, draws: Values, losses: Values) -> None:
         """Record the network's losses, from which later times may be drawn."""
@@ -188,6 +197,16 @@ class DiffusionLearner(Learner):
             "density": density,
             "expected_weight": weight if self.choices.timesteps.reweighted else weight * density.to(weight),
         }
+
+
+def _answered(losses: Generator[Values, Tensor, Values], out: Tensor) -> Values:
+    """The losses, by the network's output."""
+    try:
+        losses.send(out)
+    except StopIteration as end:
+        values: Values = end.value
+        return values
+    raise AssertionError("losses ask for one output")
 
 
 def _some(draw: Draw, rows: Tensor, j: int) -> Tensor:

@@ -13,25 +13,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
 
-from diffusion_core.forward import Pair, diffuse
+from diffusion_core.forward import Pair
 from diffusion_core.gamma import LearnedGamma
 from diffusion_core.objectives import Example, NoiseLevels, VlbContinuous
-from diffusion_core.randomness import Values
 from diffusion_core.reverse import Reverse
-from diffusion_core.terms import mean_dims
 from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.units import bits_per_dim
 
 if TYPE_CHECKING:
     from diffusion_core.diffusion import Diffusion
-
-Reading = Callable[[Tensor], Example]
-"""The example of a batch, as a function of the network's output for it."""
 
 
 class TimeDomain(ABC):
@@ -42,11 +36,14 @@ class TimeDomain(ABC):
         """(t, weight), both [B], from u ~ U[0, 1) float64 [B]."""
 
     @abstractmethod
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
-        """The network's inputs for x_0 [B, …] at times t [B] with noise ε, and the example as a function of its output.
+    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
+        """The step from t [B], or its noise level alone, and dγ/du there as a function."""
 
-        `told` is what the network is told besides, as in `Denoiser.asked`.
-        """
+    @abstractmethod
+    def term(
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        """L_{t−1} in bits/dim [B] as a function of the output for the mean; `raw` is the one for a learned σ²."""
 
     @abstractmethod
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
@@ -64,29 +61,20 @@ class Discrete(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps(u)  # type: ignore[no-any-return]
 
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
-        pair = diffusion.chain().pair(t)
-        x_t = diffuse(x0, eps, pair.gamma_t)
+    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
+        return diffusion.chain().pair(t), lambda: diffusion.gamma.rate(t)[1]
+
+    def term(
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+    ) -> Callable[[Tensor], Tensor]:
         variance = diffusion.choices.variance.trained_as
 
-        def reading(out: Tensor) -> Example:
-            output, raw = diffusion.denoiser.read(out, x_t)
+        def term(output: Tensor) -> Tensor:
+            estimate = diffusion.denoiser.estimate(output, x_t, pair, clip=False)
+            p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
+            return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
 
-            def term(output: Tensor) -> Tensor:
-                estimate = diffusion.denoiser.estimate(output, x_t, pair, clip=False)
-                p = Reverse(pair, x_t, *estimate, variance.log_variance(pair, raw, x_t, diffusion.x0_variance[t]))
-                return bits_per_dim(diffusion.term_of(x0, p), x0[0].numel())
-
-            return _example(
-                diffusion,
-                pair,
-                lambda: diffusion.gamma.rate(t)[1],
-                (x0, eps, x_t, output),
-                term=lambda: term(output),
-                variance_term=lambda: term(output.detach()),
-            )
-
-        return diffusion.denoiser.asked(x_t, t, pair, **told), reading
+        return term
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule": list(gamma.parameters())}
@@ -103,17 +91,14 @@ class Continuous(TimeDomain):
     def draw(self, timesteps: TimestepSampler, u: Tensor) -> tuple[Tensor, Tensor]:
         return timesteps.real(u)
 
-    def asking(self, diffusion: Diffusion, x0: Tensor, t: Tensor, eps: Tensor, told: Values) -> tuple[Values, Reading]:
+    def pair(self, diffusion: Diffusion, t: Tensor) -> tuple[Pair, Callable[[], Tensor]]:
         gamma, rate = diffusion.gamma.rate(t)
-        level = Pair.level(gamma)
-        x_t = diffuse(x0, eps, gamma)
+        return Pair.level(gamma), lambda: rate
 
-        def reading(out: Tensor) -> Example:
-            output, _ = diffusion.denoiser.read(out, x_t)
-            batch = x0, eps, x_t, output
-            return _example(diffusion, level, lambda: rate, batch, term=_no_step, variance_term=_no_step)
-
-        return diffusion.denoiser.asked(x_t, t, level, **told), reading
+    def term(
+        self, diffusion: Diffusion, x0: Tensor, t: Tensor, x_t: Tensor, pair: Pair, raw: Tensor
+    ) -> Callable[[Tensor], Tensor]:
+        return _no_step
 
     def schedule_groups(self, gamma: LearnedGamma) -> dict[str, list[nn.Parameter]]:
         return {"schedule_ends": gamma.end_parameters, "schedule_shape": gamma.shape_parameters}
@@ -124,30 +109,10 @@ class Continuous(TimeDomain):
         return {"schedule_ends": estimate + ends, "schedule_shape": estimate**2}
 
 
-def _example(
-    diffusion: Diffusion,
-    pair: Pair,
-    rate: Callable[[], Tensor],
-    batch: tuple[Tensor, Tensor, Tensor, Tensor],
-    *,
-    term: Callable[[], Tensor],
-    variance_term: Callable[[], Tensor],
-) -> Example:
-    """The example of a batch x_0, ε, x_t, output [B, …]; a term is computed once, however often it is read."""
-    x0, eps, x_t, output = batch
-    parameterization = diffusion.choices.parameterization
-    return Example(
-        levels=levels_of(diffusion, pair, rate),
-        error=mean_dims((parameterization.target(x0, eps, x_t, pair) - output) ** 2),
-        term=cache(term),
-        variance_term=cache(variance_term),
-    )
-
-
 def levels_of(diffusion: Diffusion, pair: Pair, rate: Callable[[], Tensor]) -> NoiseLevels:
     """The noise levels of a batch, with κ, T and dγ/du."""
     return NoiseLevels(pair, diffusion.choices.parameterization.kappa(pair), diffusion.choices.horizon, rate)
 
 
-def _no_step() -> Tensor:
+def _no_step(output: Tensor) -> Tensor:
     raise RuntimeError("an objective that reads a term of a chain must say continuous = False")
