@@ -27,7 +27,6 @@ from diffusion_core.schedules import Cosine, LearnedLinear, LearnedSchedule, Lin
 from diffusion_core.spaces import Space
 from diffusion_core.spacings import Spacing
 from diffusion_core.timesteps import Importance, LogitNormal, LogNormal, Timesteps
-from diffusion_core.training import Training
 from diffusion_core.variances import Analytic, LearnedDiagonal, LearnedVariance, Variance
 from tests.axes import classes, crossings, ends_in_noise, members, name, pairwise
 
@@ -312,7 +311,3 @@ def test_a_choices_name_is_its_class_without_the_axis_in_snake_case_and_that_of_
     for choice, given in names.items():
         assert choice_name(choice()) == given == given.lower().strip("_")
         assert given.replace("_", "") == choice.__name__.removesuffix(axis.__name__).lower()
-
-
-def test_a_class_that_is_an_axis_of_its_own_keeps_its_whole_name():
-    assert choice_name(Training()) == choice_name(Training) == "training"

@@ -13,9 +13,9 @@ from diffusion_core.choices import Choices
 from diffusion_core.conditioning import TOLD, Class, Conditioning, Unconditional
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.fitting import bound_terms, noise_moments, with_fitted_variance, with_optimal_spacing
+from diffusion_core.fitting import noise_moments, with_fitted_variance
 from diffusion_core.iwae import importance_weighted
-from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
+from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import Epsilon
@@ -25,8 +25,6 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.timesteps import Uniform
-from diffusion_core.training import Training
 from diffusion_core.variances import AnalyticMse
 from tests.axes import members, name
 from tests.diffusion_core.mixture import MixtureData
@@ -34,7 +32,6 @@ from tests.diffusion_core.mixture import MixtureData
 MIXTURE = MixtureData(components=3, radius=1.0, width=0.3)
 NONE = 3
 EVERY = (*members(Conditioning), Unconditional(self_conditioning=True), Class(self_conditioning=True), Class(dropout=0))
-PLAN = Training(steps=40, batch=6, warmup=0, precision="float32")
 
 
 every_conditioning = pytest.mark.parametrize("conditioning", EVERY, ids=name)
@@ -72,18 +69,6 @@ def test_outputs_depend_on_the_label_only_if_labelled_and_no_label_is_one_more(c
     x0 = model.given(torch.arange(4)).reverse(x, model.chain(), t).x0
     assert len(torch.unique(x0, dim=0)) == (4 if conditioning.labelled else 1)
     torch.testing.assert_close(model.reverse(x, model.chain(), t).x0, x0[-1:].expand_as(x0), rtol=1e-5, atol=1e-6)
-
-
-@every_conditioning
-def test_passes_is_how_often_the_network_is_asked_for_one_x0(conditioning):
-    asked: list[int] = []
-
-    def spy(x_t: Tensor, t: Tensor, *label: Tensor) -> Tensor:
-        asked.append(len(x_t))
-        return 0 * x_t[:, :2]
-
-    Ddim(steps=4).sample(diffusion(spy, 31, conditioning=conditioning, classes=3), 5, seed=0)
-    assert len(asked) == 4 * conditioning.passes
 
 
 def exact(horizon: int = 1000, denoise=MIXTURE.denoise, classes: int = 3, **more) -> Diffusion:
@@ -150,18 +135,6 @@ def test_each_row_is_scored_by_the_model_of_its_own_label(score, monkeypatch):
         assert (found - truth)[~own].abs().min() > 1e-3
 
 
-def test_the_variance_of_the_bounds_estimate_is_that_of_the_labels_model():
-    x, labels = labelled_points(40)
-    model, x = exact(60), x[labels == 1]
-    ones = torch.ones(len(x), dtype=torch.int64)
-    ours, truth, other = (
-        estimate_variance(one, Uniform().build(one.gamma), x, draws=3, batch=5, seed=0)
-        for one in (model.given(ones), of_class(1, 60), of_class(2, 60))
-    )
-    assert ours == pytest.approx(truth, rel=1e-3)
-    assert other != pytest.approx(truth, rel=0.01)
-
-
 def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
     """E‖x_0 − x̂_0‖²/D is s (1 − ᾱ)/(ᾱ s + 1 − ᾱ) of one class, s = 0.3²: of others' labels it would be nearly 1."""
     (x, labels), model = labelled_points(300), exact(60)
@@ -178,17 +151,6 @@ def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
     assert torch.equal(fitted.given(labels.flip(0)).labels, labels.flip(0))
 
 
-def test_terms_of_a_bound_are_those_of_the_labels_model_and_so_is_the_spacing():
-    x = labelled_points(60)[0]
-    ones = torch.ones(60, dtype=torch.int64)
-    view, own = exact(30).given(ones), of_class(1, 30)
-    ours, truth = (bound_terms(one, x, draws=20, seed=0) for one in (view, own))
-    torch.testing.assert_close(ours, truth, rtol=1e-3, atol=1e-4)
-    spaced, expected = (with_optimal_spacing(one, x, draws=20, seed=0) for one in (view, own))
-    assert torch.equal(spaced.chain(6).times, expected.chain(6).times)
-    assert torch.equal(spaced.labels, ones)
-
-
 @pytest.mark.parametrize("sampler", [Ancestral(), Ddim(steps=20), Heun(steps=20), DpmSolver(steps=20)], ids=name)
 def test_a_sample_is_that_of_the_model_of_its_label(sampler):
     """Whatever stands beside it: of label y at the same noise."""
@@ -202,24 +164,6 @@ def test_a_sample_is_that_of_the_model_of_its_label(sampler):
 
 def drawn(sampler: Sampler, model: Diffusion, n: int = 150, **more) -> Tensor:
     return sampler.sample(model, n, seed=0, **more)
-
-
-def test_a_view_shares_all_but_the_labels_and_is_the_diffusion_itself_where_there_are_none():
-    model, plain = exact(60), of_class(0, 60)
-    labels = torch.tensor([0, 2, -1])
-    view = model.given(labels)
-    assert view is not model
-    assert view.denoiser is model.denoiser
-    assert view.labels.tolist() == [0, 2, NONE]
-    assert view.rows(1, 5).labels.tolist() == [2, NONE]
-    assert view.rows(1, 3).chain() is model.chain()
-    assert model.labels is None
-    assert model.rows(0, 2) is model
-    assert model.given(None).rows(0, 2).labels is None
-    assert plain.given(labels) is plain
-    assert view.state_dict().keys() == model.state_dict().keys()
-    view.fit(torch.ones(60))
-    assert not torch.equal(view.x0_variance, model.x0_variance)
 
 
 def test_labels_of_other_rows_are_no_labels():

@@ -19,10 +19,9 @@ from diffusion_core.guidance import guided
 from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.problems import Output, denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
+from diffusion_core.schedules import Linear, LogSnrLinear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
-from diffusion_core.spacings import KarrasSpacing, QuadraticSpacing
-from diffusion_core.variances import Beta
+from diffusion_core.spacings import KarrasSpacing
 from tests.axes import members, name
 from tests.diffusion_core.mixture import MixtureData
 
@@ -71,16 +70,6 @@ def test_the_score_is_that_of_the_data_and_so_many_times_that_of_the_label(param
         torch.testing.assert_close(-p.eps / (1 - alpha_bar).sqrt(), expected, rtol=1e-8, atol=1e-8)
 
 
-def test_at_real_times_it_is_guided_alike():
-    model, x, labels = mixture(), points(4), torch.tensor([0, 1, 2, 0])
-    view = guided(model.given(labels), model.given(None), 2.0)
-    t = torch.full((4,), 15)
-    p = view.reverse(x, model.chain(), t)
-    x0, eps = view.predict(x, t.double())
-    torch.testing.assert_close(x0, p.x0)
-    torch.testing.assert_close(eps, p.eps)
-
-
 class Toy:
     """EDM2's two-class problem: the mixture of each class, and of both, at a noise level σ."""
 
@@ -102,17 +91,6 @@ class Toy:
             x_in = x.detach().requires_grad_()
             (score,) = torch.autograd.grad(self.density(which, sigma).log_prob(x_in).sum(), x_in)
         return x + sigma**2 * score
-
-
-@pytest.mark.parametrize("which", ["A", "B", "AB"])
-def test_the_toys_densities_and_scores_are_the_references(which):
-    toy = Toy()
-    for i, sigma in enumerate(TOY["sigma"].tolist()):
-        x = TOY["x"][i].requires_grad_()
-        log_density = toy.density(which, sigma).log_prob(x)
-        (score,) = torch.autograd.grad(log_density.sum(), x)
-        for ours, theirs in ((log_density, TOY[f"{which}/log_density"][i]), (score, TOY[f"{which}/score"][i])):
-            torch.testing.assert_close(ours.detach(), theirs, rtol=1e-10, atol=1e-10)
 
 
 def toy_model() -> Diffusion:
@@ -230,24 +208,6 @@ def test_a_guide_may_predict_something_else_with_another_variance():
         assert torch.equal(q.log_variance, p.log_variance)
 
 
-def test_samples_of_guided_views_belong_to_their_labels_whatever_is_drawn_beside_them():
-    model, labels = mixture(), torch.arange(150) % 3
-    view = guided(model.given(labels), model.given(None), 2.0)
-    every = draw(Ancestral(), view, 150, batch=64)
-    torch.testing.assert_close(draw(Ancestral(), view, 20, first=130), every[130:])
-    torch.testing.assert_close(draw(Ancestral(), view, 150, batch=512), every)
-    nearest = torch.cdist(every, MIXTURE.centres.float()).argmin(1)
-    plain = torch.cdist(draw(Ancestral(), model.given(labels), 150), MIXTURE.centres.float()).argmin(1)
-    assert (nearest == labels).double().mean() > max(0.98, float((plain == labels).double().mean()))
-
-
-def test_the_networks_of_both_compute_in_the_precision_that_is_asked_for():
-    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
-    with guided(model, guide, 2.0).network_in("bf16"):
-        assert (model.denoiser.precision, guide.denoiser.precision) == ("bf16", "bf16")
-    assert (model.denoiser.precision, guide.denoiser.precision) == ("float32", "float32")
-
-
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -265,34 +225,3 @@ def test_these_are_no_scale_and_no_interval(arguments, line):
     model = mixture()
     with pytest.raises(ValueError, match=f"^{line}$"):
         guided(model, model.given(None), **arguments)
-
-
-def idle(horizon: int = 40, **more) -> Diffusion:
-    return diffusion(lambda x_t, t: 0 * x_t, horizon, **more)
-
-
-@pytest.mark.parametrize(
-    ("guide", "line"),
-    [
-        (idle(39), "a guide has the diffusion's T and its noise levels .*"),
-        (idle(schedule=Cosine()), "a guide has the diffusion's T and its noise levels .*"),
-        (idle(shape=(3,)), r"a guide is of the diffusion's space: x_0 of \[2\], got \[3\]"),
-    ],
-    ids=["T", "schedule", "shape"],
-)
-def test_these_are_guides_of_another_chain_or_space(guide, line):
-    with pytest.raises(ValueError, match=f"^{line}$"):
-        guided(idle(), guide, 2.0)
-
-
-def test_labels_are_given_before_a_guide_is():
-    model = mixture()
-    with pytest.raises(ValueError, match=r"^labels are given to a diffusion before it is guided"):
-        guided(model, model.given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))
-
-
-def test_a_guided_diffusion_keeps_its_guide_when_variance_and_spacing_are_swapped():
-    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
-    for swap in (lambda m: m.with_spacing(QuadraticSpacing()), lambda m: m.with_variance(Beta())):
-        one, other = swap(guided(model, guide, 2.0)), guided(swap(model), guide, 2.0)
-        assert torch.equal(*(Ancestral(steps=5).sample(each, 4, seed=0) for each in (one, other)))

@@ -13,15 +13,14 @@ from diffusion_core import iwae
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.iwae import Weighted, importance_weighted
-from diffusion_core.likelihood import bound, own_error
+from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
-from diffusion_core.problems import GaussianData, denoiser_output, diffusion, exact_model, expected_bound
+from diffusion_core.problems import GaussianData, diffusion, exact_model, expected_bound
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
-from diffusion_core.stratified import Stratification
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, BetaTilde, Variance
-from tests.diffusion_core.mixture import MixtureData, bayes
+from tests.diffusion_core.mixture import bayes
 from tests.diffusion_core.test_latents import MODEL, SHAPE, of_standard_normal
 
 HORIZON = 4
@@ -153,23 +152,6 @@ def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     assert_average(exact, weighted(model, raw.repeat_interleave(500)[:, None, None, None], draws=100))
 
 
-def test_in_two_dimensions_it_lies_between_the_bound_and_the_entropy():
-    """No density is shorter than the entropy; the exact denoiser in 12 steps comes near it, its bound less so."""
-    data = MixtureData()
-    output = denoiser_output(data.denoise, X0(), SCHEDULE, 12)
-    model = diffusion(output, 12, parameterization=X0(), variance=Beta(), schedule=SCHEDULE)
-    raw = data.sample(400, 5).float()
-    own = -data.log_density(raw.double()) / (2 * LN2)
-    gaps = []
-    for draws in (2, 8, 64):
-        gap = weighted(model, raw, draws).total - own
-        gaps.append(gap.mean().item())
-        assert gap.mean() > -4 * gap.std() / len(raw) ** 0.5
-    loose = bound(model, raw, Stratification(12, 1), seed=0).total - own
-    assert loose.mean() > gaps[0] > gaps[1] > gaps[2]
-    assert gaps[2] < 0.5 * loose.mean()
-
-
 def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     """The encoder's exact posterior leaves nothing to be weighted, a wider one has the likelihood as its limit."""
     raw = torch.randint(1, 255, (40, *SHAPE), generator=generator).to(torch.uint8)
@@ -215,12 +197,3 @@ def test_weights_of_which_one_is_all_are_no_trouble():
     result = Weighted(torch.tensor([[[0.0], [1e4]], [[3e4], [2e4]]], dtype=torch.float64), 1, 0.5)
     assert result.halves.flatten().tolist() == pytest.approx([1.5, 2e4 / LN2 + 1.5])
     assert result.looseness.item() == pytest.approx(5e3 / LN2 - 1)
-
-
-def test_progress_is_told_and_one_draw_is_refused():
-    told: list[float] = []
-    model = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE)
-    weighted(model, points_of(DATA, 3), 2, progress=told.append)
-    assert told == [0.25, 0.5, 0.75, 1.0]
-    with pytest.raises(ValueError, match="at least 2 draws, got 1: by 1 it is the bound"):
-        weighted(model, points_of(DATA, 3), 1)

@@ -54,12 +54,6 @@ def test_a_network_that_is_told_labels_needs_them():
         next(train(learner, Labelled(points, labels[1:]), PLAN, 0))
 
 
-@pytest.mark.parametrize("dropout", [-0.1, 1.0, 1.5, math.nan])
-def test_these_are_no_shares_of_labels(dropout):
-    with pytest.raises(ValueError, match=r"^conditioning.dropout is the share of labels .* got .*conditioning=uncond"):
-        Class(dropout=dropout)
-
-
 @pytest.fixture
 def asked(monkeypatch):
     """The stored data and the labels that all questions were put with."""
@@ -103,42 +97,6 @@ def test_a_network_is_told_the_label_of_each_example_but_for_a_share(asked):
         assert dropped.double().mean().item() == pytest.approx(dropout, abs=4 * error)
 
 
-@pytest.mark.parametrize("pieces", [2, 5])
-def test_labels_are_those_of_the_whole_batch_in_whatever_pieces_it_is_taken(asked, pieces):
-    whole = told(asked, 0.3)
-    parts = told(asked, 0.3, replace(PLAN, micro_batch=pieces))
-    assert all(torch.equal(one, other) for one, other in zip(whole, parts, strict=True))
-
-
-def test_who_is_told_no_label_follows_from_the_seed_and_the_step(asked):
-    first, other, more = (told(asked, 0.3, seed=seed)[1] == CLASSES for seed in (0, 1, 0))
-    assert torch.equal(first, more)
-    assert not torch.equal(first, other)
-    steps = first.reshape(PLAN.steps, PLAN.batch)
-    assert len(torch.unique(steps, dim=0)) > 10
-
-
-def test_a_scale_of_gradients_is_taken_with_the_labels_of_the_first_batch(asked):
-    """ℓ_0, by which clipping goes: of 16 draws of times, noise and dropout for these examples."""
-    learner, data = learner_of_points(replace(BASE, conditioning=Class(dropout=0.3)))
-    next(train(learner, data, replace(PLAN, steps=1, clip=1.0), 0))
-    first, last = asked[0], asked[-1]
-    assert len(asked) == 16 + 1
-    assert torch.equal(first[0], last[0])
-    kept = (first[1] != CLASSES) & (last[1] != CLASSES)
-    assert torch.equal(first[1][kept], last[1][kept])
-
-
-def test_without_labels_a_training_is_what_it_was_whatever_the_data_hold():
-    """Nothing is built, drawn or fetched for labels that are not asked for."""
-    learner, points = learner_of_points(BASE)
-    *_, plain = train(learner, points, PLAN, 0)
-    other, _ = learner_of_points(BASE)
-    *_, labelled = train(other, Labelled(points, torch.zeros(40, dtype=torch.int64)), PLAN, 0)
-    assert all(torch.equal(value, plain.state()[key]) for key, value in labelled.state().items())
-    assert set(learner.draws((4, 2), 0, 0)) == {"u", "eps", "encoding"}
-
-
 def test_networks_start_alike_with_labels_and_without():
     """All but the embedding of labels, in a U-Net too."""
     for network, shape in ((BASE.network, (2,)), (UNet(channels=8, groups=4), (1, 8, 8))):
@@ -175,9 +133,3 @@ def test_the_class_of_a_sample_is_its_own():
     assert torch.equal(sample_labels(torch.tensor([50, 0, 20, 30]), 300, 7), labels)
     assert not torch.equal(sample_labels(SHARES, 300, 8), labels)
     assert sample_labels(torch.ones(1), 5, 0).tolist() == [0] * 5
-
-
-@pytest.mark.parametrize("shares", [[0.0, 0.0], [-1.0, 2.0], [], [math.nan, 1.0], [[1.0]]], ids=str)
-def test_these_are_no_shares(shares):
-    with pytest.raises(ValueError, match=r"^shares of classes must be at least 0, and not all of them 0, got "):
-        sample_labels(torch.tensor(shares), 5, 0)

@@ -17,13 +17,12 @@ from diffusion_core import latents, stratified
 from diffusion_core.autoencoder import HASTE, KlAutoencoder, VqAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.latents import CHUNK, LatentCode, standard
-from diffusion_core.likelihood import bound, continuous_bound, estimate_variance
+from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.problems import column, diffusion
 from diffusion_core.schedules import Linear, LogSnrLinear
 from diffusion_core.spaces import Latents
 from diffusion_core.stratified import Stratification
-from diffusion_core.timesteps import TimestepSampler
 from diffusion_core.vae import Vae
 
 HORIZON = 12
@@ -131,14 +130,6 @@ def test_the_whole_bound_of_latent_diffusion_is_the_likelihood(raw, schedule, bo
     torch.testing.assert_close(torch.stack(totals).mean(0), MODEL.bits(raw), rtol=0, atol=1e-6)
 
 
-def test_reconstruction_and_entropy_are_those_of_the_vae(raw):
-    model = of_standard_normal()
-    diffused = bound(model, raw, Stratification(HORIZON, 0), seed=5)
-    alone = Vae(model.encoding).bound(raw, seed=5)
-    assert torch.equal(diffused.reconstruction, alone.reconstruction)
-    assert torch.equal(diffused.entropy, alone.entropy)
-
-
 def test_the_bound_in_continuous_time_and_the_flow_are_the_likelihood_but_for_the_ends(raw):
     """−log P again: in expectation for the one, and for every image for the other.
 
@@ -164,32 +155,6 @@ def test_the_offset_is_the_jacobian_of_the_scale(image, shape):
     expected = float(torch.linalg.slogdet(jacobian).logabsdet) / (dims * math.log(2))
     assert code.offset_bits == code.density_offset_bits == pytest.approx(expected, abs=1e-12)
     assert code.share == size / dims
-
-
-def test_draws_depend_on_seed_step_and_purpose():
-    code = MODEL.latents()
-    stored = code.store(torch.full((3, *SHAPE), 100, dtype=torch.uint8))
-    draws = [code.draw(stored, *key) for key in ((0, 0, "a"), (1, 0, "a"), (0, 1, "a"), (0, 0, "b"))]
-    assert torch.equal(draws[0], code.draw(stored, 0, 0, "a"))
-    for i, draw in enumerate(draws):
-        assert not any(torch.equal(draw, other) for other in draws[:i])
-
-
-def test_terms_per_step_are_in_bits_of_the_image(raw):
-    """Over all steps they add up to L_0 without the Jacobian, and the rest."""
-    model = of_standard_normal()
-    found = bound(model, raw, Stratification(HORIZON, 0), seed=1)
-    assert float(found.per_step[0]) == pytest.approx(float(found.L0.mean()) - model.encoding.offset_bits)
-    assert float(found.per_step[1:].sum()) == pytest.approx(float(found.Lt.mean()))
-
-
-def test_the_variance_of_the_estimate_is_in_bits_of_the_image(raw, monkeypatch):
-    """At terms of t nats of z for images of 4 dimensions, one time an image, where L_0 is known."""
-    model, t = of_standard_normal(), torch.arange(1.0, HORIZON + 1)
-    monkeypatch.setattr(model, "term", lambda x0, eps, chain, t: t.double())
-    variance = estimate_variance(model, TimestepSampler(HORIZON), raw, draws=2000, batch=50, seed=0)
-    expected = float((HORIZON * t * (t > 1) / (4 * math.log(2))).var(correction=0))
-    assert variance == pytest.approx(expected, rel=0.15)
 
 
 def made_up(moments: Tensor) -> KlAutoencoder:

@@ -15,7 +15,7 @@ from diffusion_core.likelihood import Bound, bound, estimate_variance
 from diffusion_core.parameterizations import X0, Mu
 from diffusion_core.problems import diffusion
 from diffusion_core.stratified import Stratification
-from diffusion_core.timesteps import Importance, LowDiscrepancy, Timesteps, Uniform
+from diffusion_core.timesteps import Timesteps, Uniform
 from diffusion_core.variances import BetaTilde
 
 HORIZON = 30
@@ -156,15 +156,6 @@ def test_halves_draw_their_times_and_noise_independently_and_strata_their_times(
         assert correlation.abs().max() < 5 / n**0.5
 
 
-def test_total_is_the_sum_of_its_parts_and_its_standard_error_that_of_a_mean():
-    parts = torch.tensor([[1.0, 2.0, 4.0], [3.0, 5.0, 9.0], [0.5, 0.25, 0.125]], dtype=torch.float64)
-    result = Bound(*parts, torch.zeros(1), torch.zeros(1), torch.zeros(2, 3))
-    assert result.total.tolist() == [4.5, 7.25, 13.125]
-    mean = sum(result.total.tolist()) / 3
-    variance = sum((value - mean) ** 2 for value in result.total.tolist()) / 2
-    assert result.standard_error == pytest.approx(math.sqrt(variance / 3))
-
-
 def test_the_offset_of_dequantised_data_goes_to_L0():
     raw = torch.randint(17, (30, 1, 2, 2), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
     fine = diffusion(shrink, HORIZON, parameterization=X0(), encoding=GreyLevels(17), shape=(1, 2, 2))
@@ -223,35 +214,6 @@ def test_the_variance_of_an_estimate_is_that_of_one_time_an_image(monkeypatch):
     for at_1 in (0.01, 1e6):
         found = variance_of(monkeypatch, Uniform(), lambda t, at_1=at_1: torch.where(t > 1, t**2 / 100, at_1), 32)
         assert found == pytest.approx(expected, rel=0.08)
-
-
-def test_times_drawn_together_lessen_the_variance_of_a_batch_and_the_perfect_density_leaves_none(monkeypatch):
-    uniform, even = (variance_of(monkeypatch, times, lambda t: t / 10) for times in (Uniform(), LowDiscrepancy()))
-    assert even < 0.05 * uniform
-    perfect, losses = Importance(history=1, floor=1e-9), torch.arange(HORIZON).double() / 10
-    assert variance_of(monkeypatch, perfect, lambda t: (t - 1) / 10, losses=losses) == pytest.approx(0, abs=1e-9)
-
-
-def test_what_images_differ_in_is_no_variance_of_the_estimate(monkeypatch):
-    """Terms x_0 at every t: of T x_0 [t > 1] the variance is (T − 1) x_0², and that between images does not count."""
-    made, raw = model(), points(64)
-    monkeypatch.setattr(made, "term", lambda x0, eps, chain, t: x0[:, 0].double() * (2 * math.log(2)))
-    variance = estimate_variance(made, Uniform().build(made.gamma), raw, draws=400, batch=32, seed=0)
-    assert variance == pytest.approx((HORIZON - 1) * float((raw[:, 0] ** 2).mean()), rel=0.15)
-
-
-def test_an_estimate_is_clipped_as_its_bound():
-    """As of a network that holds x̂_0 in [−1, 1] by itself."""
-    raw = torch.full((8, 1, 2, 2), 250, dtype=torch.uint8)
-
-    def variance(network: Callable[[Tensor, Tensor], Tensor], clip: bool) -> float:
-        made = diffusion(network, HORIZON, parameterization=X0(), encoding=GreyLevels(), shape=(1, 2, 2))
-        sampler = Uniform().build(made.gamma)
-        return estimate_variance(made.with_clip(clip), sampler, raw, draws=9, batch=8, seed=0)
-
-    clipped = variance(lambda x_t, t: 3 * x_t, clip=True)
-    assert clipped == pytest.approx(variance(lambda x_t, t: (3 * x_t).clamp(-1, 1), clip=False))
-    assert clipped != pytest.approx(variance(lambda x_t, t: 3 * x_t, clip=False))
 
 
 def test_one_draw_has_no_variance():

@@ -33,7 +33,7 @@ from diffusion_core.problems import diffusion
 from diffusion_core.schedules import LearnedSchedule, Linear, Rectified, Schedule
 from diffusion_core.timesteps import Uniform
 from diffusion_core.variances import Beta, BetaTilde, LearnedDiagonal, LearnedVariance, Variance
-from tests.axes import across, members, name
+from tests.axes import across, members, name, paired
 
 HORIZON = 50
 D = 3
@@ -187,18 +187,6 @@ def test_an_error_of_eps_costs_eps_weight_times_its_square(objective, schedule):
         torch.testing.assert_close(alone, loss[half], rtol=1e-7, atol=1e-11)
 
 
-@every_objective
-@pytest.mark.parametrize("schedule", TWO, ids=name)
-def test_nothing_but_the_square_of_the_error_enters_the_loss(objective, schedule):
-    """It rises over that at ε̂ = ε by w ‖δ‖²/D, for t ≥ 2. The hybrid's part for σ² also depends on the error."""
-    if objective.needs_learned:
-        return
-    for batch, case in batches_and_cases(objective, schedule, BetaTilde()):
-        cost = (batch.loss(*case) - batch.loss(*case, error=0))[1:]
-        expected = (batch.model(*case).curves()["eps_weight"] * (batch.delta**2).mean(1))[1:]
-        torch.testing.assert_close(cost, expected, rtol=1e-7, atol=1e-11)
-
-
 @across(objective=OBJECTIVES, schedule=TWO)
 def test_an_objective_reads_and_teaches_a_variance_only_if_it_says_so(objective, schedule):
     """`reads_variance` decides which cells share one training; `learns_variance`, whether σ²'s channels are taught."""
@@ -213,28 +201,6 @@ def test_an_objective_reads_and_teaches_a_variance_only_if_it_says_so(objective,
         output = batch.output(*case[:2]).requires_grad_()
         (taught,) = torch.autograd.grad(batch.loss_at(*case, output).sum(), output)
         assert taught[1:, D:].any()
-
-
-@across(schedule=TWO, objective=OBJECTIVES)
-def test_every_objective_is_asked_with_all_that_it_goes_with(schedule, objective):
-    """A learned variance wants the bound or the hybrid, the hybrid a learned variance; continuous time has no μ.
-
-    All but the bound of a chain's steps, and the hybrid, which holds it, are asked in continuous time.
-    """
-    asked = batches(objective, schedule)
-    alone = isinstance(objective, Hybrid | Vlb | VlbContinuous)
-    assert [batch.time for batch in asked] == (["auto"] if alone else ["auto", "continuous"])
-    for batch in asked:
-        continuous = batch.time == "continuous" or isinstance(objective, VlbContinuous)
-        assert cases(objective, batch) == [
-            (parameterization, variance, objective)
-            for parameterization in members(Parameterization)
-            for variance in members(Variance)
-            if not (continuous and isinstance(parameterization, Mu))
-            and (isinstance(objective, Vlb) or isinstance(objective, Hybrid) == variance.learned)
-        ]
-    assert objective.reads_decoder == isinstance(objective, Vlb)
-    assert objective.needs_learned == isinstance(objective, Hybrid)
 
 
 @across(schedule=TWO)
@@ -263,7 +229,7 @@ def weighed(objective: Objective, batch: Batch) -> Tensor:
     raise ValueError(objective)
 
 
-@across(parameterization=members(Parameterization), schedule=TWO, objective=WEIGHED)
+@paired(parameterization=members(Parameterization), schedule=TWO, objective=WEIGHED)
 def test_an_error_is_weighed_as_the_paper_says_whatever_is_predicted(parameterization, schedule, objective):
     batch = batch_of(schedule)
     loss = batch.loss(parameterization, Beta(), objective)
@@ -323,7 +289,7 @@ IN_NOISE = {
 """Weights of an error of x_0 at SNR = 0."""
 
 
-@across(
+@paired(
     schedule=(Rectified(), Linear(zero_terminal=True)),
     parameterization=[p for p in members(Parameterization) if p.reads_noise],
     objective=(*IN_NOISE, Simple(), Vlb()),

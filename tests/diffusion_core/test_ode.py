@@ -159,12 +159,3 @@ def test_from_noise_alone_there_is_no_flow(schedule):
         flow_likelihood(model, torch.zeros(2, 2), steps=2, probes=1, seed=0)
     with pytest.raises(ValueError, match=reason):
         continuous_bound(model, torch.zeros(2, 2), draws=2, seed=0)
-
-
-def test_one_probe_states_no_error_and_none_is_refused():
-    x0, data = torch.zeros(4, 3), GaussianData((0.3, 1.7, 0.5))
-    model = exact_model(data, LogSnrLinear(), shape=(3,))
-    assert math.isnan(flow_likelihood(model, x0, steps=2, probes=1, seed=0).probe_error)
-    for steps, probes in ((2, 0), (0, 1)):
-        with pytest.raises(ValueError, match="at least 1 step and 1 probe"):
-            flow_likelihood(model, x0, steps=steps, probes=probes, seed=0)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 
 from diffusion_core.chain import Chain
 from diffusion_core.forward import Pair
-from diffusion_core.parameterizations import X0, EdmParameterization, Epsilon, Mu, Parameterization, V, Velocity
-from diffusion_core.problems import GaussianData, exact_model, expected_bound
+from diffusion_core.parameterizations import X0, Epsilon, Mu, Parameterization, V, Velocity
 from diffusion_core.schedules import Schedule
-from diffusion_core.variances import Beta
-from tests.axes import across, go_together, members, spoken
+from tests.axes import across, go_together, members
 from tests.diffusion_core.mixture import bayes
 
 HORIZON = 60
@@ -83,15 +80,6 @@ def test_reads_noise_says_whether_an_output_tells_x0_where_xt_is_noise_alone(par
     assert parameterization.reads_noise == tells
 
 
-@across(spoken, parameterization=members(Parameterization), schedule=members(Schedule), horizon=(25, 400))
-@torch.no_grad()
-def test_with_beta_the_bound_on_standard_normal_data_is_its_entropy(parameterization, schedule, horizon):
-    """Of the exact denoiser in any parameterization, at any horizon (Ho et al. 2020, §3.2)."""
-    data = GaussianData((1.0, 1.0))
-    model = exact_model(horizon, Beta(), data, parameterization, schedule)
-    assert expected_bound(model, data) == pytest.approx(data.entropy, abs=1e-9)
-
-
 @across(schedule=members(Schedule))
 def test_targets_are_those_of_the_papers(schedule):
     draw = Draw(schedule)
@@ -105,9 +93,3 @@ def test_targets_are_those_of_the_papers(schedule):
     mean, _ = bayes(draw.x0[1:], draw.x_t[1:], draw.alpha_bar[2:], draw.alpha_bar[1:-1])
     torch.testing.assert_close(Mu().target(*arguments)[1:], mean, rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(Mu().target(*arguments)[0], draw.x0[0], rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("sigma_data", [0.0, -1.0, float("nan")])
-def test_data_without_a_deviation_are_refused(sigma_data):
-    with pytest.raises(ValueError, match="edm needs sigma_data > 0"):
-        EdmParameterization(sigma_data)

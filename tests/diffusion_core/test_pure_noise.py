@@ -9,17 +9,12 @@ import torch
 from torch import Tensor
 
 from diffusion_core.objectives import Weighted
-from diffusion_core.parameterizations import Epsilon, V
+from diffusion_core.parameterizations import V
 from diffusion_core.problems import diffusion
-from diffusion_core.schedules import Linear, Rectified, Schedule
+from diffusion_core.schedules import Linear, Schedule
 from tests.axes import across, ends_in_noise, members
 
 ENDED = tuple(schedule for schedule in members(Schedule) if ends_in_noise(schedule))
-
-
-def test_what_ends_in_noise_alone_is_not_to_be_moved_there():
-    with pytest.raises(ValueError, match=r"^schedule\.zero_terminal=true moves .* where this one is: leave it out$"):
-        Rectified(zero_terminal=True).gamma(30)
 
 
 @pytest.mark.parametrize("t", [1, 2, 500, 999])
@@ -52,13 +47,6 @@ def test_the_last_x_is_the_noise_itself_and_the_prior_costs_nothing(schedule):
     assert torch.equal(seen[0], eps)
     assert model.prior(x0).tolist() == [0] * 5
     assert model.prior(1000 * x0).tolist() == [0] * 5
-
-
-@across(schedule=ENDED)
-def test_what_says_nothing_of_noise_alone_is_refused(schedule):
-    """ε of x_T = ε is known without the network, and γ_T = ∞ cannot be told to it."""
-    with pytest.raises(ValueError, match=r"ends in noise alone .*, where parameterization=epsilon says nothing of x_0"):
-        diffusion(lambda x_t, t: x_t, 30, parameterization=Epsilon(), schedule=schedule)
 
 
 @across(schedule=ENDED, objective=(Weighted("x0", -0.5), Weighted("v", -1.0), Weighted("epsilon", -2.0)))

@@ -65,14 +65,3 @@ def test_a_rate_rises_linearly_over_the_warm_up_and_never_again_nor_above_its_pe
     assert shares[:20] == pytest.approx([(n + 1) / 20 * unwarmed[n] for n in range(20)])
     assert all(0 < share <= 1 for share in shares)
     assert all(later <= earlier for earlier, later in pairwise(shares[19:]))
-
-
-def test_edm2s_rate_halves_where_there_have_been_four_times_as_many_steps():
-    assert share_of_peak("inverse_sqrt", 40, 1000, 10) == pytest.approx(0.5)
-    assert share_of_peak("inverse_sqrt", 160, 1000, 10) == pytest.approx(0.25)
-
-
-@pytest.mark.parametrize(("field", "word"), [("rate", "step"), ("optimizer", "sgd")])
-def test_an_unknown_word_is_refused_with_those_that_are_known(field, word):
-    with pytest.raises(ValueError, match=rf"training\.{field} must be .* or .*, got '{word}'"):
-        Training(**{field: word})

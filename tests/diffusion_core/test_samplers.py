@@ -137,13 +137,6 @@ def test_reads_variance_says_whether_it_enters_a_step(sampler, kind):
     assert sampler.reads_variance != torch.equal(one, other)
 
 
-@every_sampler
-def test_a_chain_without_steps_is_refused(sampler):
-    for wrong in ({"steps": 0}, {"steps": -3}, {"skip": 1.0}, {"skip": -0.1}):
-        with pytest.raises(ValueError, match=f"sampler.{next(iter(wrong))}"):
-            replace(sampler, **wrong)
-
-
 def test_all_samplers_start_from_the_noise_of_the_seed_and_the_samples_number():
     """So that cells which differ in these are paired."""
     first, *others = (start_of(sampler, 70) for sampler in members(Sampler))

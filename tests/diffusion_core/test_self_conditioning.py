@@ -18,7 +18,7 @@ from diffusion_core.learner import DiffusionLearner
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
 from diffusion_core.networks.unet import UNet
-from diffusion_core.objectives import Hybrid, Vlb
+from diffusion_core.objectives import Hybrid
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
 from diffusion_core.problems import DATA, diffusion, exact_model, expected_bound
@@ -26,8 +26,6 @@ from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.trainer import train
-from diffusion_core.training import Training
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import members, name
 from tests.diffusion_core.learners import BASE, learner_of_points
@@ -169,16 +167,6 @@ def test_training_shows_an_estimate_to_half_of_the_examples_and_takes_no_gradien
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-6)
 
 
-def test_who_is_shown_an_estimate_follows_from_the_seed_and_the_step():
-    learner = learner_of()
-    drawn = [learner.draws((64, 2), seed, step)["own"] for seed, step in ((0, 0), (0, 0), (1, 0), (0, 1))]
-    assert torch.equal(drawn[0], drawn[1])
-    assert not torch.equal(drawn[0], drawn[2])
-    assert not torch.equal(drawn[0], drawn[3])
-    steps = torch.stack([learner.draws((64, 2), 0, step)["own"] for step in range(100)]).double()
-    assert steps.mean().item() == pytest.approx(0.5, abs=4 * 0.5 / 6400**0.5)
-
-
 def test_in_bf16_the_pass_without_a_gradient_takes_none_from_the_other():
     """Autocast keeps weights that it has rounded: those of the first pass have no gradient to hand on."""
     gradients = []
@@ -191,15 +179,3 @@ def test_in_bf16_the_pass_without_a_gradient_takes_none_from_the_other():
     for ours, expected in zip(*gradients, strict=True):
         assert expected.any()
         torch.testing.assert_close(ours, expected)
-
-
-@pytest.mark.parametrize("pieces", [2, 5])
-def test_estimates_are_those_of_the_whole_batch_whoever_takes_which_part(pieces):
-    states = []
-    for size in (None, pieces):
-        learner, data = learner_of_points(replace(BASE, conditioning=SHOWN, objective=Vlb()))
-        plan = Training(steps=4, batch=8, warmup=0, precision="float32", micro_batch=size)
-        *_, last = train(learner, data, plan, 0)
-        states.append(last.state())
-    for key, value in states[0].items():
-        torch.testing.assert_close(states[1][key], value, rtol=1e-3, atol=1e-5)

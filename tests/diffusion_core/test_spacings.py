@@ -12,22 +12,20 @@ from torch import Tensor
 
 from diffusion_core.chain import Chain, whole
 from diffusion_core.diffusion import Diffusion
-from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms, with_fitted_variance, with_optimal_spacing
 from diffusion_core.objectives import Vlb
-from diffusion_core.parameterizations import X0, Mu, V
-from diffusion_core.problems import denoiser_output, diffusion, exact_model
+from diffusion_core.parameterizations import Mu, V
+from diffusion_core.problems import denoiser_output, diffusion
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Rectified
 from diffusion_core.spacings import (
-    KarrasSpacing,
-    LogSnrSpacing,
     OptimalSpacing,
     QuadraticSpacing,
     Spacing,
     TrailingSpacing,
     UniformSpacing,
 )
-from diffusion_core.variances import Analytic, Beta, LearnedVariance
+from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
 
@@ -91,47 +89,6 @@ def test_trailing_is_lin_et_als_and_diffusers(steps):
     assert times[1:].flip(0).tolist() == (scheduler.timesteps + 1).tolist()
 
 
-@across(schedule=(Cosine(), LogSnrLinear(), Linear(), Rectified(end=0.999)), steps=(5, 10))
-def test_level_spacings_are_even_on_their_own_scale(schedule, steps):
-    """γ evenly spaced, and σ_i = (σ_max^{1/ρ} + i/(N − 1) (σ_min^{1/ρ} − σ_max^{1/ρ}))^ρ (Karras et al. 2022, eq. 5).
-
-    A bound takes the whole time next to its place there, where there is room for both; a sampler: test_real_times.py.
-    """
-    horizon = 4000
-    gamma = schedule.gamma(horizon)
-    levels = gamma(torch.arange(1, horizon + 1)).numpy()
-    sigma = np.exp(levels / 2)
-    share = np.arange(steps) / (steps - 1)
-    wanted = {
-        LogSnrSpacing(): levels[0] + share * (levels[-1] - levels[0]),
-        KarrasSpacing(): 2 * 7 * np.log(sigma[0] ** (1 / 7) + share * (sigma[-1] ** (1 / 7) - sigma[0] ** (1 / 7))),
-        KarrasSpacing(rho=3.0): 6 * np.log(sigma[0] ** (1 / 3) + share * (sigma[-1] ** (1 / 3) - sigma[0] ** (1 / 3))),
-    }
-    for spacing, expected in wanted.items():
-        times = whole(spacing.times(gamma, steps, NOTHING))[1:].numpy()
-        real = np.interp(expected, levels, np.arange(1, horizon + 1))
-        gaps = np.concatenate([[horizon], np.diff(real), [horizon]])
-        alone = np.minimum(gaps[:-1], gaps[1:]) >= steps
-        # Next to the ends, where there are no more whole times, places make room for each other.
-        alone &= (horizon - real >= steps) | (np.arange(steps) == steps - 1)
-        assert alone.any()
-        assert np.abs(times - real)[alone].max() <= 0.51
-        assert (np.abs(times - real) <= steps).all()
-
-
-@pytest.mark.parametrize("rho", [0.0, -7.0, math.nan])
-def test_karras_refuses_an_exponent_that_is_none(rho):
-    with pytest.raises(ValueError, match="karras needs rho > 0"):
-        KarrasSpacing(rho=rho)
-
-
-def test_optimal_asks_to_be_fitted_first():
-    model = exact_model(30, Beta()).with_spacing(OptimalSpacing())
-    with pytest.raises(ValueError, match="spacing=optimal reads the terms of a trained network's bound: fit it first"):
-        model.chain(5)
-    assert model.chain().steps == 30
-
-
 def cost(terms: Tensor, times: tuple[int, ...]) -> float:
     return sum(terms[t, s].item() for s, t in itertools.pairwise(times))
 
@@ -193,17 +150,6 @@ def test_on_measured_terms_optimal_is_the_best_of_all_chains_and_never_worse_tha
         assert cost(terms, times) == pytest.approx(best, rel=1e-12)
         assert best <= cost(terms, uniform)
         assert uniform != times
-
-
-def test_terms_clip_as_the_diffusion_does():
-    """Clipped, an estimate of 3 is one of 1."""
-    images = torch.full((8, 1, 2, 2), 200, dtype=torch.uint8)
-    grey = {"parameterization": X0(), "encoding": GreyLevels(), "shape": (1, 2, 2)}
-    far, near = (diffusion(lambda x_t, t, c=c: c + 0 * x_t, 24, **grey) for c in (3.0, 1.0))
-    clipped, free, of_one = (bound_terms(m, images, draws=4, seed=0) for m in (far, far.with_clip(False), near))
-    torch.testing.assert_close(clipped, of_one)
-    below = ~clipped.isinf()
-    assert (free[below] > clipped[below]).all()
 
 
 @KINDS

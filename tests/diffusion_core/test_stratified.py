@@ -65,21 +65,6 @@ def test_the_first_times_are_drawn_several_times():
     assert Stratification(3, 3).strata_of(2) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
 
 
-@pytest.mark.parametrize(("exact", "strata"), [(0, 5), (-1, 5), (3, 0)])
-def test_strata_that_leave_steps_out_are_refused(exact, strata):
-    with pytest.raises(
-        ValueError, match="the bound needs exact >= 1, and strata >= 1 unless exact covers all 10 times"
-    ):
-        Stratification(exact, strata).strata_of(10)
-
-
-def test_what_images_differ_in_is_no_own_error(monkeypatch):
-    result = scored(of_terms(monkeypatch, lambda x0, eps, k: x0[:, 0].double()), points(50))
-    assert result.standard_error > 1
-    # A slope of what has no noise is not 0 by accident alone, and neither is what it takes.
-    assert result.draw_error < 0.6 * result.standard_error
-
-
 def test_dequantisation_is_part_of_the_own_error_and_less_so_than_of_one_draw(monkeypatch):
     """L_0 = x_0 at one pixel, spread over 15 values; two halves of three draws u + j (√2 − 1) mod 1."""
     n = 2000

@@ -144,13 +144,6 @@ def test_importance_is_uniform_until_every_time_has_its_losses():
     assert sampler.diagnostics() == {"timesteps/warm": 1}
 
 
-def test_each_time_owns_the_lower_edge_of_its_share_of_u():
-    edges = torch.arange(8, dtype=torch.float64) / 8
-    for timesteps in (choice for choice in members(Timesteps) if choice.reweighted):
-        sampler = timesteps.build(gamma_of(8))
-        assert [int(sampler(edge.reshape(1))[0]) for edge in edges] == list(range(1, 9)), timesteps
-
-
 @TIMESTEPS
 def test_each_time_has_the_run_of_u_that_its_density_says(timesteps):
     """From just above the density of all times before it to just below that and its own."""
@@ -191,22 +184,6 @@ def test_importance_remembers_the_last_losses_at_each_time_in_their_order(batch,
         kept = min(10, len(losses))
         in_order = row.roll(-(len(losses) % 10)) if kept == 10 else row[:kept]
         assert in_order.tolist() == losses[-kept:]
-
-
-def test_only_importance_follows_the_losses_and_only_parts_of_the_objective_leave_them_as_they_are():
-    assert [choice for choice in members(Timesteps) if choice.adapts] == [Importance()]
-    assert {choice for choice in members(Timesteps) if not choice.reweighted} == {LogitNormal(), LogNormal()}
-    state = Importance().build(gamma_of(HORIZON)).state_dict()
-    assert {key: value.dtype for key, value in state.items()} == {"history": torch.float64, "count": torch.int64}
-    for choice in (Uniform(), LowDiscrepancy()):
-        sampler = choice.build(gamma_of(HORIZON))
-        assert sampler.diagnostics() == sampler.state_dict() == {}
-
-
-@pytest.mark.parametrize("arguments", [{"history": 0}, {"floor": 0.0}, {"floor": 1.1}])
-def test_importance_refuses_fields_out_of_range(arguments):
-    with pytest.raises(ValueError, match="importance needs history >= 1 and 0 < floor <= 1"):
-        Importance(**arguments)
 
 
 U = np.linspace(0.0005, 0.9995, 1000)
@@ -255,10 +232,3 @@ def test_log_normal_is_refused_where_nearly_all_of_it_lies_off_the_schedule(shar
     assert (told is None) != refused
     if refused:
         assert f"% of its density at the schedule's ln sigma, {ends[0]:.3g} to {ends[1]:.3g}: take a mean" in told
-
-
-@pytest.mark.parametrize(("choice", "called"), [(LogitNormal, "logit_normal"), (LogNormal, "log_normal")])
-@pytest.mark.parametrize("std", [0.0, -1.0, float("nan")])
-def test_a_normal_without_a_spread_is_refused(choice, called, std):
-    with pytest.raises(ValueError, match=f"{called} needs std > 0"):
-        choice(std=std)

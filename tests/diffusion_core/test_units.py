@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import math
-from pathlib import Path
 
 import pytest
 import torch
 
-import diffusion_core
 from diffusion_core.units import bits_of, bits_of_scales, bits_per_dim, bits_per_nat
-
-CORE = Path(diffusion_core.__file__).parent
 
 
 @pytest.mark.parametrize("dims", [1, 3, 784])
@@ -31,15 +26,3 @@ def test_without_dimensions_a_value_is_per_dimension_already():
 def test_a_choice_among_equals_is_the_log_of_their_number_and_a_product_of_scales_its_sum():
     assert [bits_of(count) for count in (256, 1, 0.25)] == [8, 0, -2]
     assert bits_of_scales(torch.tensor([2.0, 8.0, 0.25])) == 2
-
-
-def logarithms_of_two(source: str) -> list[str]:
-    """The calls of log2, and of log at 2, in a module's code."""
-    calls = [ast.unparse(node) for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
-    return [call for call in calls if call.partition("(")[0].endswith("log2") or call.endswith(("log(2)", "log(2.0)"))]
-
-
-def test_no_other_file_of_the_core_knows_the_logarithm_of_two():
-    """But for the problems that the core is held to, which are written from the definitions."""
-    known = {str(file.relative_to(CORE)) for file in CORE.rglob("*.py") if logarithms_of_two(file.read_text())}
-    assert known == {"units.py", "problems.py"}

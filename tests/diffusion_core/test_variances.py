@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import pytest
@@ -17,13 +16,12 @@ from diffusion_core.variances import (
     AnalyticMse,
     Beta,
     BetaTilde,
-    Fitted,
     LearnedDiagonal,
     LearnedVariance,
     Moments,
     Variance,
 )
-from tests.axes import across, members, name
+from tests.axes import across, members
 
 HORIZON = 40
 STEPS = (HORIZON, 9)
@@ -128,20 +126,6 @@ def test_learned_runs_from_beta_tilde_to_beta_of_the_chains_own_steps_in_the_log
     for raw in (-1.5, -1.0, 0.0, 1.0, 2.5):
         expected = lower + (upper - lower) * (raw + 1) / 2
         torch.testing.assert_close(log_variance_at(LearnedVariance(), pair, raw), expected, rtol=0, atol=1e-10)
-
-
-@pytest.mark.parametrize("variance", members(Variance), ids=name)
-def test_only_a_fitted_variance_trains_as_another_and_its_fit_is_a_variance_whatever_the_draws(variance):
-    """Var(x_0 | x_t) ≥ 0, also where x_t is noise alone."""
-    assert variance.fitted == isinstance(variance, Fitted)
-    assert variance.trained_as == (BetaTilde() if variance.fitted else variance)
-    if variance.fitted:
-        values = [[0.75, -0.1, 1.3, 0.0], [0.0, 0.1, 0.0, math.inf], [0.75, 0.0, 1.3, 1.0], [0.9, 0.5, 1e-9, 0.0]]
-        noise, noise_se, error, alpha_bar = torch.tensor(values, dtype=torch.float64)
-        data_variance = torch.tensor(0.8, dtype=torch.float64)
-        value = variance.x0_variance(Moments(noise, noise_se, error, alpha_bar, data_variance))
-        assert (value.shape, value.dtype) == (noise.shape, torch.float64)
-        assert ((value >= 0) & value.isfinite()).all()
 
 
 def test_analytic_reads_what_is_told_of_the_noise_and_analytic_mse_the_error_of_x0():
