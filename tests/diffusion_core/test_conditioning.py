@@ -13,7 +13,7 @@ from diffusion_core.choices import Choices
 from diffusion_core.conditioning import TOLD, Class, Conditioning, Unconditional
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.fitting import noise_moments, with_fitted_variance
+from diffusion_core.fitting import noise_moments
 from diffusion_core.iwae import importance_weighted
 from diffusion_core.likelihood import bound, continuous_bound
 from diffusion_core.networks.mlp import Mlp
@@ -25,7 +25,6 @@ from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import LogSnrLinear
 from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.stratified import Stratification
-from diffusion_core.variances import AnalyticMse
 from tests.axes import members, name
 from tests.diffusion_core.mixture import MixtureData
 
@@ -99,7 +98,7 @@ def labelled_points(n: int) -> tuple[Tensor, Tensor]:
 def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labels_and_without(monkeypatch):
     """log p(x | y) and log p(x), point by point, in batches that cut the labels."""
     monkeypatch.setattr(ode, "BATCH", 32)
-    (x, labels), model = labelled_points(60), exact()
+    (x, labels), model = labelled_points(40), exact()
     for view, log_density in (
         (model.given(labels), MIXTURE.log_density(x, labels)),
         (model.given(None), MIXTURE.log_density(x)),
@@ -112,10 +111,9 @@ def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labe
 
 SCORES = {
     "bound": lambda model, x: bound(model, x, Stratification(2, 3), seed=0, batch=4).total,
-    "of fewer steps": lambda model, x: bound(model, x, Stratification(1, 2), seed=0, steps=7, batch=4).total,
     "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, batch=4).total,
-    "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, steps=20).total,
-    "flow": lambda model, x: flow_likelihood(model, x, steps=8, probes=2, seed=0).total,
+    "iwae": lambda model, x: importance_weighted(model, x, draws=2, seed=0, steps=5).total,
+    "flow": lambda model, x: flow_likelihood(model, x, steps=4, probes=2, seed=0).total,
 }
 
 
@@ -138,17 +136,9 @@ def test_each_row_is_scored_by_the_model_of_its_own_label(score, monkeypatch):
 def test_what_is_fitted_is_fitted_by_each_example_with_its_own_label():
     """E‖x_0 − x̂_0‖²/D is s (1 − ᾱ)/(ᾱ s + 1 − ᾱ) of one class, s = 0.3²: of others' labels it would be nearly 1."""
     (x, labels), model = labelled_points(300), exact(60)
-    view = model.given(labels)
-    moments = noise_moments(view, x, draws=600, seed=0)
+    moments = noise_moments(model.given(labels), x, draws=600, seed=0)
     s, alpha_bar = MIXTURE.width**2, moments.alpha_bar
-    truth = s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar)
-    torch.testing.assert_close(moments.error, truth, rtol=0.15, atol=0)
-    fitted = with_fitted_variance(view, AnalyticMse(), x, draws=600, seed=0)
-    # It keeps the labels of what it was fitted to, until others are given.
-    p = fitted.reverse(x, fitted.chain(), torch.full((300,), 30))
-    assert torch.equal(p.x0, view.reverse(x, view.chain(), torch.full((300,), 30)).x0)
-    assert p.log_variance.isfinite().all()
-    assert torch.equal(fitted.given(labels.flip(0)).labels, labels.flip(0))
+    torch.testing.assert_close(moments.error, s * (1 - alpha_bar) / (alpha_bar * s + 1 - alpha_bar), rtol=0.15, atol=0)
 
 
 @pytest.mark.parametrize("sampler", [Ancestral(), Ddim(steps=20), Heun(steps=20), DpmSolver(steps=20)], ids=name)

@@ -23,35 +23,30 @@ CPU = torch.device("cpu")
 PLAN = Training(steps=20, batch=6, warmup=0, precision="float32")
 
 
-@pytest.mark.parametrize(
-    ("labels", "line"),
-    [
-        (torch.zeros(3), r"labels must be int64 \[N\], got torch.float32 \[3\]"),
-        (torch.zeros(3, 1, dtype=torch.int64), r"labels must be int64 \[N\], got torch.int64 \[3, 1\]"),
-        (torch.tensor([0, 1, 4]), "labels of 3 classes are 0 to 2, and -1 for none, got 4"),
-        (torch.tensor([0, -2]), "labels of 3 classes are 0 to 2, and -1 for none, got -2"),
-    ],
-    ids=["float", "column", "beyond", "below"],
-)
-def test_these_are_no_labels(labels, line):
-    learner, data = learner_of_points(replace(BASE, conditioning=Class()))
-    with pytest.raises(ValueError, match=f"^{line}$"):
-        learner.diffusion.given(labels)
-    repeated = torch.cat([labels] * 40)[:40]
-    with pytest.raises(ValueError, match=r"^labels "):
-        next(train(learner, Labelled(data.values, repeated), PLAN, 0))
+def trained_on(data) -> None:
+    next(train(learner_of_points(TOLD)[0], data, PLAN, 0))
 
 
-def test_a_network_that_is_told_labels_needs_them():
-    line = r"^conditioning=class tells the network labels, and these data have none: take data with labels, or "
+TOLD = replace(BASE, conditioning=Class())
+POINTS, OWN = learner_of_points(TOLD)[1]
+NO_SHARES = ([0.0, 0.0], [-1.0, 2.0], [], [math.nan, 1.0], [[1.0]])
+REFUSED = [
+    (lambda: trained_on(Labelled(POINTS, OWN.float())), r"^labels must be int64 \[N\], got torch.float32 \[40\]$"),
+    (lambda: trained_on(Labelled(POINTS, OWN[:, None])), r"^labels must be int64 \[N\], got torch.int64 \[40, 1\]$"),
+    (lambda: trained_on(Labelled(POINTS, OWN + 2)), "^labels of 3 classes are 0 to 2, and -1 for none, got 4$"),
+    (lambda: trained_on(Labelled(POINTS, OWN - 1)), "^labels of 3 classes are 0 to 2, and -1 for none, got -2$"),
+    (lambda: trained_on(POINTS), r"^a training with labels of 3 classes takes Labelled\(values, labels\), got none$"),
+    (lambda: trained_on(Labelled(POINTS, OWN[1:])), "^a training with labels .* got 39 for 40 examples$"),
+    (lambda: Diffusion(TOLD, Continuous(), (2,)), "^conditioning=class tells the network labels, and these data have"),
+    *((lambda d=d: Class(dropout=d), "^conditioning.dropout is the share of labels ") for d in (-0.1, 1.0, math.nan)),
+    *((lambda s=s: sample_labels(torch.tensor(s), 5, 0), "^shares of classes must be at least 0") for s in NO_SHARES),
+]
+
+
+@pytest.mark.parametrize(("attempt", "line"), REFUSED)
+def test_what_is_no_label_and_no_share_is_refused(attempt, line):
     with pytest.raises(ValueError, match=line):
-        Diffusion(replace(BASE, conditioning=Class()), Continuous(), (2,))
-    learner, (points, labels) = learner_of_points(replace(BASE, conditioning=Class()))
-    line = r"^a training with labels of 3 classes takes Labelled\(values, labels\), got "
-    with pytest.raises(ValueError, match=line + "none$"):
-        next(train(learner, points, PLAN, 0))
-    with pytest.raises(ValueError, match=line + "39 for 40 examples$"):
-        next(train(learner, Labelled(points, labels[1:]), PLAN, 0))
+        attempt()
 
 
 @pytest.fixture

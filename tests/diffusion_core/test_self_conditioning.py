@@ -22,9 +22,8 @@ from diffusion_core.objectives import Hybrid
 from diffusion_core.ode import flow_likelihood
 from diffusion_core.parameterizations import X0, EdmParameterization, Parameterization
 from diffusion_core.problems import DATA, diffusion, exact_model, expected_bound
-from diffusion_core.samplers import Ancestral, Ddim
 from diffusion_core.schedules import LogSnrLinear
-from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.solvers import Heun
 from diffusion_core.stratified import Stratification
 from diffusion_core.variances import Beta, LearnedVariance
 from tests.axes import members, name
@@ -70,10 +69,7 @@ SCORES = {
     "continuous": lambda model: continuous_bound(model, POINTS, draws=3, seed=0).total,
     "flow": lambda model: flow_likelihood(model, POINTS, steps=8, probes=2, seed=0).total,
     "moments": lambda model: noise_moments(model, POINTS, draws=9, seed=0).error,
-    "ancestral": lambda model: Ancestral().sample(model, 6, seed=0),
-    "ddim": lambda model: Ddim(steps=7).sample(model, 6, seed=0),
     "heun": lambda model: Heun(steps=7, churn=3.0).sample(model, 6, seed=0),
-    "dpm_solver": lambda model: DpmSolver(steps=7).sample(model, 6, seed=0),
 }
 
 
