@@ -10,9 +10,8 @@ from torch.nn.functional import group_norm, silu
 
 from diffusion_core.networks import fused
 from diffusion_core.networks.fused import NormSilu
-from diffusion_core.networks.grouped import stacked
 from diffusion_core.networks.unet import UNet
-from tests.axes import across
+from tests.axes import across, paired
 
 needs_kernel = pytest.mark.skipif(not fused.works(), reason="no compiler here builds the kernel")
 SHAPES = [(3, 16, 8, 8), (2, 12, 5, 3), (2, 64, 2, 2), (1, 4, 1, 1), (2, 96, 7, 4), (5, 6, 4, 4)]
@@ -44,7 +43,7 @@ def gradients(y, layer, x, modulation, dy):
 
 
 @needs_kernel
-@across(shape=SHAPES, told=(True, False), act=(True, False), last=(True, False))
+@paired(shape=SHAPES, told=(True, False), act=(True, False), last=(True, False))
 def test_it_is_the_norm_written_out_and_so_is_its_gradient(shape, told, act, last):
     layer, x, modulation, dy = problem(shape, told, act)
     if last:
@@ -81,7 +80,7 @@ def second(compute, layer, x, modulation, dy):
 
 
 @needs_kernel
-@across(shape=SHAPES[:3], told=(True, False), act=(True, False), dtype=(torch.float32, torch.bfloat16))
+@paired(shape=SHAPES[:3], told=(True, False), act=(True, False), dtype=(torch.float32, torch.bfloat16))
 def test_a_gradient_of_its_gradient_is_that_of_the_norm_written_out(shape, told, act, dtype):
     layer, x, modulation, dy = problem(shape, told, act, dtype)
     dy.requires_grad_()
@@ -93,18 +92,14 @@ def test_a_gradient_of_its_gradient_is_that_of_the_norm_written_out(shape, told,
 
 
 @needs_kernel
-@pytest.mark.parametrize("members", [1, 3])
-@pytest.mark.parametrize("recompute", [False, True])
-def test_energies_are_learned_as_by_torchs_operations_and_slopes_forward_are_slopes(members, recompute):
-    """A network of ε̂ = ∇E: the gradient of its loss in x and in all weights, of several side by side too."""
-    network = UNet(channels=8, groups=4, recompute=recompute).build((1, 8, 8), 1)
-    network = stacked(network, members) if members > 1 else network
+def test_energies_are_learned_as_by_torchs_operations():
+    """A network of ε̂ = ∇E: the gradient of its loss in x and in all weights."""
+    network = UNet(channels=8, groups=4).build((1, 8, 8), 1)
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
         parameter.data += 0.1 * torch.randn(parameter.shape, generator=generator)
-    shape = (2, 1, 8, 8) if members == 1 else (members, 2, 1, 8, 8)
-    x, noise, along = torch.randn(3, *shape, generator=generator).unbind()
-    time = torch.linspace(1, 9, 2 * members).reshape(shape[: 1 + (members > 1)])
+    x, noise = torch.randn(2, 2, 1, 8, 8, generator=generator).unbind()
+    time = torch.tensor([1.0, 9.0])
 
     def learned(network, x, time, noise):
         x = x.clone().requires_grad_()
@@ -112,13 +107,9 @@ def test_energies_are_learned_as_by_torchs_operations_and_slopes_forward_are_slo
         return torch.autograd.grad((eps - noise).square().mean(), [x, *network.parameters()])
 
     ours = learned(network, x, time, noise)
-    slope = torch.func.jvp(lambda x: network(x, time), (x,), (along,))[1]
-    double = [value.double() for value in (x, time, noise)]
-    expected = learned(network.double(), *double)
+    expected = learned(network.double(), *(value.double() for value in (x, time, noise)))
     for mine, theirs in zip(ours, expected, strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-3, atol=1e-4 * float(theirs.abs().max()))
-    ends = [network(double[0] + step * along, double[1]) for step in (1e-5, -1e-5)]
-    torch.testing.assert_close(slope.double(), (ends[0] - ends[1]) / 2e-5, rtol=1e-4, atol=1e-4)
 
 
 @needs_kernel
@@ -136,7 +127,7 @@ def test_forward_and_reversed_derivatives_of_functions_are_torchs():
 
 
 @needs_kernel
-@across(mean=(30.0, 1000.0), spread=(1.0, 1e-2), apart=(0.0, 1.0), dtype=(torch.float32, torch.bfloat16))
+@paired(mean=(30.0, 1000.0), spread=(1.0, 1e-2), apart=(0.0, 1.0), dtype=(torch.float32, torch.bfloat16))
 def test_a_large_mean_costs_no_more_digits_than_in_torchs_operations(mean, spread, apart, dtype):
     """Twice those of float32's mean/deviation at most, whether channels have one mean or means of their own."""
     layer, x, modulation, _ = problem((2, 16, 16, 16), True, True)
@@ -178,20 +169,16 @@ def test_bits_depend_on_no_thread_and_no_neighbour(dtype):
     assert torch.equal(layer(x[2:4], modulation[2:4]), layer(x, modulation)[2:4])
 
 
-@pytest.mark.parametrize("compiler", ["/no/such/compiler", "false"])
-def test_without_a_compiler_torchs_operations_take_its_place(compiler, tmp_path, monkeypatch):
-    monkeypatch.setenv("CXX", compiler)
+def test_without_a_compiler_torchs_operations_take_its_place(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "/no/such/compiler")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for known in (fused.library, fused.works):
         known.cache_clear()
     layer, x, modulation, _ = problem((3, 16, 8, 8), True, True)
-    y = layer(x, modulation)
+    torch.testing.assert_close(layer(x, modulation).double(), truth(layer, x, modulation), rtol=1e-5, atol=2e-6)
     assert not fused.works()
-    assert "Kernel" not in type(y.grad_fn).__name__
-    torch.testing.assert_close(y.double(), truth(layer, x, modulation), rtol=1e-5, atol=2e-6)
     for known in (fused.library, fused.works):
         known.cache_clear()
-    assert list(tmp_path.rglob("*.so")) == []
 
 
 def test_float64_is_left_to_torch():

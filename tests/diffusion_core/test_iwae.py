@@ -16,7 +16,7 @@ from diffusion_core.iwae import Weighted, importance_weighted
 from diffusion_core.likelihood import own_error
 from diffusion_core.named import choice_name
 from diffusion_core.parameterizations import X0
-from diffusion_core.problems import GaussianData, diffusion, exact_model, expected_bound
+from diffusion_core.problems import GaussianData, diffusion, exact_model
 from diffusion_core.schedules import LearnedLinear, LogSnrLinear, Rectified
 from diffusion_core.vae import Vae
 from diffusion_core.variances import Beta, BetaTilde, Variance
@@ -50,18 +50,6 @@ def alpha_bars(model: Diffusion) -> Tensor:
     return torch.sigmoid(-model.gamma(torch.arange(model.choices.horizon + 1))).detach()
 
 
-def linear_bits(model: Diffusion, data: GaussianData, x0: Tensor) -> Tensor:
-    """−log2 p_θ(x_0)/D [N] of the exact denoiser's linear model: Gaussians of one variance after the other from x_T."""
-    alpha_bar, one = alpha_bars(model), torch.ones(2, dtype=torch.float64)
-    v = one
-    for t in range(model.choices.horizon, 0, -1):
-        slope = data.denoise(one, alpha_bar[t])
-        if t > 1:
-            slope, _ = bayes(slope, one, alpha_bar[t], alpha_bar[t - 1])
-        v = slope**2 * v + step_variance(model.choices.variance, alpha_bar, t)
-    return -Normal(torch.zeros_like(v), v.sqrt()).log_prob(x0.double()).sum(1) / (2 * LN2)
-
-
 @pytest.mark.parametrize("schedule", [SCHEDULE, Rectified(), LearnedLinear(gamma_min=-4)], ids=choice_name)
 @pytest.mark.parametrize("steps", [None, 3, 1])
 def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule, steps):
@@ -72,27 +60,6 @@ def test_where_the_reverse_process_is_exact_every_weight_is_the_density(schedule
     exact = -Normal(0.0, 1.0).log_prob(raw.double()).sum(1)
     torch.testing.assert_close(result.nats, exact.expand(2, 16, -1), rtol=0, atol=2e-5)
     torch.testing.assert_close(result.looseness, torch.zeros(40, dtype=torch.float64), rtol=0, atol=1e-5)
-
-
-@FIXED
-def test_on_a_linear_model_one_draw_gives_the_bound_and_many_the_likelihood(variance):
-    """By the recursion of the model's variances, and by `expected_bound`, which draws nothing."""
-    model, raw = exact_model(HORIZON, variance, DATA, schedule=SCHEDULE), points_of(DATA, 1500)
-    exact = linear_bits(model, DATA, raw)
-    # What points differ in is taken off by their own −log2 q, whose mean is the entropy.
-    own = -Normal(torch.zeros(2).double(), DATA.variance.sqrt()).log_prob(raw.double()).sum(1) / (2 * LN2)
-    gaps = {}
-    for draws in (2, 8, 64):
-        result = weighted(model, raw, draws)
-        bounds = result.total + result.looseness - own + DATA.entropy
-        error = bounds.std().item() / len(raw) ** 0.5
-        assert bounds.mean().item() == pytest.approx(expected_bound(model, DATA), abs=4 * error)
-        assert (result.looseness > -1e-9).all()
-        gaps[draws] = (result.total - exact).mean().item()
-        assert gaps[draws] > -4 * own_error(result.halves)
-    whole = expected_bound(model, DATA) - (exact - own).mean().item() - DATA.entropy
-    assert whole > gaps[2] > gaps[8] > gaps[64]
-    assert gaps[64] < 0.1 * whole
 
 
 def masses(model: Diffusion, points: Tensor) -> Tensor:
@@ -176,11 +143,11 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
 @pytest.mark.parametrize("draws", [2, 6])
 def test_the_own_errors_are_those_of_repetitions(draws):
     model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, draws, seed) for seed in range(60)]
+    results = [weighted(model, raw, draws, seed) for seed in range(40)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])
         claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()
-        assert 0.75 < claimed / means.std() < 1.33
+        assert 0.7 < claimed / means.std() < 1.4
 
 
 def test_equal_seeds_give_equal_results_in_any_batch(monkeypatch):
@@ -192,8 +159,10 @@ def test_equal_seeds_give_equal_results_in_any_batch(monkeypatch):
     assert not torch.equal(one.nats[0], one.nats[1])
 
 
-def test_weights_of_which_one_is_all_are_no_trouble():
+def test_weights_of_which_one_is_all_are_no_trouble_and_one_draw_is_refused():
     """Differences of 10,000 nats: the largest weight of a half counts alone."""
     result = Weighted(torch.tensor([[[0.0], [1e4]], [[3e4], [2e4]]], dtype=torch.float64), 1, 0.5)
     assert result.halves.flatten().tolist() == pytest.approx([1.5, 2e4 / LN2 + 1.5])
     assert result.looseness.item() == pytest.approx(5e3 / LN2 - 1)
+    with pytest.raises(ValueError, match="at least 2 draws, got 1: by 1 it is the bound"):
+        weighted(of_curved(Beta()), torch.zeros(3, 1), 1)

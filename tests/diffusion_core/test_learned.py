@@ -1,6 +1,6 @@
 """Learned schedules: monotone by construction, and taught by the bound alone.
 
-The gradients of γ's ends and of its interior are held to finite differences of the bound, and of the second moment of
+The gradients of γ's ends and of its interior are held to those, by autograd, of the bound, and of the second moment of
 its estimate, written here from their formulas.
 """
 
@@ -144,12 +144,8 @@ def differences(function: Callable[[], Tensor], parameters: list[nn.Parameter], 
 @LEARNED
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [
-        (VlbContinuous(), {}),
-        (Simple(), {"time": "continuous"}),
-        (MinSnr(), {"time": "continuous", "parameterization": V()}),
-    ],
-    ids=["vlb_continuous", "simple", "min_snr"],
+    [(VlbContinuous(), {}), (MinSnr(), {"time": "continuous", "parameterization": V()})],
+    ids=["vlb_continuous", "min_snr"],
 )
 def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_moment(schedule, objective, choices):
     """Whatever the network learns from."""
@@ -162,7 +158,7 @@ def test_in_continuous_time_ends_follow_the_bound_and_the_interior_its_second_mo
         parts.append(("schedule_shape", gamma.shape_parameters, second_moment))
     for group, parameters, truth in parts:
         ours = list(torch.autograd.grad(losses[group].mean(), parameters, retain_graph=True))
-        theirs = differences(lambda truth=truth: truth(model, x0, u, eps).mean(), parameters)
+        theirs = list(torch.autograd.grad(truth(model, x0, u, eps).mean(), parameters))
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
         assert all(gradient.abs().max() > 1e-4 for gradient in ours)
 
@@ -176,21 +172,15 @@ def test_in_discrete_time_all_of_gamma_follows_the_bound_whatever_the_network_fo
     torch.testing.assert_close(losses["schedule"], discrete_bound(model, x0, u, eps), rtol=1e-9, atol=1e-9)
     parameters = model.parameter_groups()["schedule"]
     ours = list(torch.autograd.grad(losses["schedule"].mean(), parameters))
-    theirs = differences(lambda: discrete_bound(model, x0, u, eps).mean(), parameters)
+    theirs = list(torch.autograd.grad(discrete_bound(model, x0, u, eps).mean(), parameters))
     torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
     assert all(gradient.abs().max() > 1e-4 for gradient in ours)
 
 
 @pytest.mark.parametrize(
     ("objective", "choices"),
-    [
-        (Simple(), {}),
-        (Vlb(), {"variance": LearnedVariance()}),
-        (Hybrid(), {"variance": LearnedVariance()}),
-        (VlbContinuous(), {}),
-        (Simple(), {"time": "continuous"}),
-    ],
-    ids=["simple", "vlb", "hybrid", "vlb_continuous", "simple_continuous"],
+    [(Hybrid(), {"variance": LearnedVariance()}), (VlbContinuous(), {}), (Simple(), {"time": "continuous"})],
+    ids=["hybrid", "vlb_continuous", "simple_continuous"],
 )
 def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     """After one step of the trainer, every group's gradient is that of its own loss and of no other."""
@@ -210,19 +200,16 @@ def test_each_loss_reaches_its_own_parameters_only(objective, choices):
     assert len({id(p) for p in everything}) == len(everything) == len(list(model.parameters()))
 
 
-@pytest.mark.parametrize("width", [2, 64])
-def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should(width):
-    u = torch.linspace(0, 1, 501, dtype=torch.float64)
+def test_gamma_rises_whatever_the_weights_and_its_ends_are_where_they_should():
+    u, span = torch.linspace(0, 1, 501, dtype=torch.float64), 18.3
     for seed in range(20):
-        gamma = LearnedSchedule(width=width).gamma(HORIZON)
+        gamma = LearnedSchedule(width=64).gamma(HORIZON).requires_grad_(False)
         generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in gamma.parameters():
-                scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
-                parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        for parameter in gamma.parameters():
+            scale = 0.3 if parameter in set(gamma.end_parameters) else 3.0
+            parameter += scale * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         values = gamma.curve(u)
         assert (values.diff() > 0).all()
-        span = 18.3
         start = -13.3 + span * gamma.shift.item()
         assert values[0].item() == pytest.approx(start)
         assert values[-1].item() == pytest.approx(start + span * math.exp(gamma.log_stretch.item()))

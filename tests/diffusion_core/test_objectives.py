@@ -21,11 +21,9 @@ from diffusion_core.objectives import (
     EdmObjective,
     Hybrid,
     MinSnr,
-    NoiseLevels,
     Objective,
     Simple,
     Vlb,
-    VlbContinuous,
     Weighted,
 )
 from diffusion_core.parameterizations import EdmParameterization, Mu, Parameterization
@@ -234,34 +232,6 @@ def test_an_error_is_weighed_as_the_paper_says_whatever_is_predicted(parameteriz
     batch = batch_of(schedule)
     loss = batch.loss(parameterization, Beta(), objective)
     torch.testing.assert_close(loss, weighed(objective, batch), rtol=1e-8, atol=0)
-
-
-@across(parameterization=[p for p in members(Parameterization) if not p.needs_pair], schedule=TWO, after=(0.37, 0.0))
-def test_vlb_continuous_is_the_error_of_eps_times_half_the_rate_of_gamma_in_bits(parameterization, schedule, after):
-    """dγ/du, u = (t − 1)/(T − 1), by differences: central ones between the times of a chain, at them to the left."""
-    objective = VlbContinuous()
-    batch = batch_of(schedule, after=after)
-    high = batch.t + (1e-4 if after else 0)
-    low = (batch.t - (1e-4 if after else 1e-6)).clamp(min=1)
-    inside = high > low
-    rate = ((batch.gamma(high) - batch.gamma(low)) / (high - low))[inside] * (HORIZON - 1)
-    loss = batch.loss(parameterization, Beta(), objective)[inside]
-    weight = 0.5 * rate / math.log(2)
-    torch.testing.assert_close(loss, weight * batch.squares["epsilon"][inside], rtol=2e-6, atol=0)
-    levels = NoiseLevels(batch.pair, parameterization.kappa(batch.pair), HORIZON, lambda: batch.gamma.rate(batch.t)[1])
-    torch.testing.assert_close(objective.eps_weight(levels, batch.pair.gamma_t)[inside], weight, rtol=2e-6, atol=0)
-
-
-@across(parameterization=members(Parameterization), variance=members(Variance))
-def test_vlb_is_the_bounds_own_term_times_the_horizon(parameterization, variance):
-    """In bits/dim. A fitted variance has not been fitted yet while it trains: β̃ stands for it."""
-    batch = batch_of(members(Schedule)[0])
-    batch.answer = batch.output(parameterization, variance)
-    model = batch.model(parameterization, BetaTilde() if variance.fitted else variance, Vlb()).diffusion
-    term = model.term(batch.x0, batch.eps, model.chain(), batch.t)
-    torch.testing.assert_close(
-        batch.loss(parameterization, variance, Vlb()), HORIZON * term / (D * math.log(2)), rtol=1e-12, atol=0
-    )
 
 
 @across(parameterization=members(Parameterization), schedule=TWO, variance=(LearnedVariance(), LearnedDiagonal()))

@@ -7,29 +7,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import torch
 
 from diffusion_core.chain import Chain, strided_times, whole
 from diffusion_core.choices import Choices
-from diffusion_core.diffusion import Diffusion
 from diffusion_core.forward import Pair
 from diffusion_core.objectives import VlbContinuous
-from diffusion_core.parameterizations import Epsilon, Mu
-from diffusion_core.problems import denoiser_output, diffusion
-from diffusion_core.samplers import Ancestral, Sampler
+from diffusion_core.parameterizations import Mu
+from diffusion_core.problems import diffusion
+from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import Cosine, LearnedSchedule, Linear, LogSnrLinear, Rectified, Saved, Schedule
-from diffusion_core.solvers import DpmSolver, Heun
 from diffusion_core.spacings import KarrasSpacing, LevelSpacing, LogSnrSpacing, UniformSpacing
 from diffusion_core.variances import Analytic
 from tests.axes import across
-from tests.diffusion_core.mixture import MixtureData
 
 HORIZON = 1000
 NOTHING = torch.zeros(0, 0)
-MIXTURE = MixtureData(components=5, width=0.2)
 
 
 def wanted(spacing: LevelSpacing, first: float, last: float, steps: int) -> np.ndarray:
@@ -70,12 +65,6 @@ def test_below_noise_alone_the_levels_are_spaced_from_the_time_before(schedule, 
     assert spacing.times(gamma, 2, NOTHING).tolist() == [0, 1, HORIZON]
 
 
-def model(schedule: Schedule, spacing: LevelSpacing) -> Diffusion:
-    """The mixture's exact denoiser at real times."""
-    output = denoiser_output(MIXTURE.denoise, Epsilon(), schedule, HORIZON)
-    return diffusion(output, HORIZON, schedule=schedule, spacing=spacing, real=True)
-
-
 def ends(schedule: Schedule) -> tuple[float, float]:
     """σ_1 and σ_T, from ᾱ."""
     if isinstance(schedule, Linear):
@@ -83,69 +72,6 @@ def ends(schedule: Schedule) -> tuple[float, float]:
         return tuple(np.sqrt((1 - alpha_bar) / alpha_bar).tolist())
     assert isinstance(schedule, LogSnrLinear)
     return math.exp(schedule.gamma_min / 2), math.exp(schedule.gamma_max / 2)
-
-
-def denoise(y: np.ndarray, sigma: float) -> np.ndarray:
-    """E[x_0 | x_0 + σ ε = y]: the mean of each component given y, by its share of the density there."""
-    centres, variance = MIXTURE.centres.numpy(), MIXTURE.width**2 + sigma**2
-    offset = y[:, None] - centres
-    density = np.exp(-0.5 * (offset**2).sum(-1) / variance)
-    share = density / density.sum(1, keepdims=True)
-    return (share[..., None] * (centres + MIXTURE.width**2 / variance * offset)).sum(1)
-
-
-def heun(y: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """Algorithm 1 of Karras et al. 2022 at σ(t) = t, s(t) = 1."""
-    for before, after in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
-        d = (y - denoise(y, before)) / before
-        euler = y + (after - before) * d
-        if after == 0:
-            return euler
-        d_after = (euler - denoise(euler, after)) / after
-        y = y + (after - before) * (0.5 * d + 0.5 * d_after)
-    raise AssertionError("the last step ends at 0")
-
-
-def dpm_solver(y: np.ndarray, sigmas: np.ndarray) -> np.ndarray:
-    """DPM-Solver++(2M), Algorithm 2 of Lu et al. 2022, at α = 1: λ = −log σ, and x̂_0 as the last step.
-
-    A step that is over twice as long as the one before is of order 1, as ours.
-    """
-    earlier: tuple[np.ndarray, float] | None = None
-    for before, after in pairwise(sigmas):
-        h = math.log(before) - math.log(after)
-        x0 = denoise(y, before)
-        d = x0
-        if earlier is not None and h <= 2 * earlier[1]:
-            r = earlier[1] / h
-            d = (1 + 1 / (2 * r)) * x0 - 1 / (2 * r) * earlier[0]
-        y = after / before * y - math.expm1(-h) * d
-        earlier = x0, h
-    return denoise(y, sigmas[-1])
-
-
-@across(
-    schedule=(Linear(), LogSnrLinear(-9.0, 6.0)),
-    spacing=(KarrasSpacing(), LogSnrSpacing()),
-    method=((Heun(), heun), (DpmSolver(), dpm_solver)),
-    steps=(5, 18),
-)
-def test_paths_are_those_of_the_papers_in_sigma(schedule, spacing, method, steps):
-    """A rounded σ shows: it moves these paths by more than 1e-5."""
-    sampler, integrate = method
-    made = model(schedule, spacing)
-    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    first, last = ends(schedule)
-    sigmas = wanted(spacing, first, last, steps)[::-1]
-    expected = integrate(x.numpy() * math.sqrt(1 + last**2), sigmas)
-    np.testing.assert_allclose(drawn(sampler, made, x, steps, real=True), expected, rtol=1e-10, atol=1e-10)
-    assert np.abs(drawn(sampler, made, x, steps, real=False) - expected).max() > 1e-5
-
-
-def drawn(sampler: Sampler, made: Diffusion, x: torch.Tensor, steps: int, *, real: bool) -> np.ndarray:
-    """x_0 from x_T = x, in so many steps of a chain."""
-    chain = made.chain(steps, real=real)
-    return list(sampler.walk(made, x, chain, steps, lambda k: 0 * x))[-1].numpy()
 
 
 def between(**choices: object) -> bool:

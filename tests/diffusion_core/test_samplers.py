@@ -190,31 +190,14 @@ def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_sha
         torch.testing.assert_close(z, ten[t], rtol=0, atol=1e-4)
 
 
-def test_steps_draw_independent_noise():
-    """x̂_0 = 0 and one point in time: an ancestral step is c_t x_t + σ noise, so equal noise at two steps would show."""
-    kept: list[Tensor] = []
-
-    def output(x_t: Tensor, t: Tensor) -> Tensor:
-        kept.append(x_t.clone())
-        return 0 * x_t
-
-    model = diffusion(output, 25, parameterization=X0())
-    Ancestral().sample(model, 4000, seed=0, batch=4096)
-    pair = model.chain().pair(torch.arange(1, 26))
-    noise = [
-        (kept[i + 1] - pair.coefficient_xt[24 - i] * kept[i]) / pair.beta[24 - i].sqrt() for i in range(len(kept) - 1)
-    ]
-    table = torch.stack([kept[0], *noise])[:, :, 0]
-    correlation = torch.corrcoef(table.double()) - torch.eye(len(table))
-    assert correlation.abs().max() < 6 / 4000**0.5
-    torch.testing.assert_close(table.std(1), torch.ones(len(table), dtype=table.dtype), rtol=0.06, atol=0)
-
-
 @pytest.mark.parametrize(
     ("sampler", "fields", "reason"),
     [
         (Ddim, {"eta": -0.1}, r"sampler\.eta must lie in \[0, 1\]"),
         (Ddim, {"eta": 1.1}, r"sampler\.eta must lie in \[0, 1\]"),
+        (Ancestral, {"steps": 0}, r"sampler\.steps"),
+        (Ancestral, {"skip": 1.0}, r"sampler\.skip"),
+        (Ancestral, {"skip": -0.1}, r"sampler\.skip"),
         (Heun, {"churn": -1.0}, r"sampler\.churn must be at least 0"),
         (Heun, {"churn": float("nan")}, r"sampler\.churn must be at least 0"),
         (Heun, {"churn_min": 2.0, "churn_max": 1.0}, r"sampler\.churn must be at least 0"),
