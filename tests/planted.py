@@ -38,19 +38,19 @@ ERRORS = {
         "diffusion_core/conditioning.py",
         'uniform(seed, step, "label", (count,), HOST) < self.dropout',
         'uniform(seed, step, "t", (count,), HOST) < self.dropout',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "own_estimate_shown_by_the_draw_of_t": Error(
         "diffusion_core/conditioning.py",
         'uniform(seed, step, "self_conditioning", (count,), HOST)',
         'uniform(seed, step, "t", (count,), HOST)',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "dequantised_by_the_draw_of_t": Error(
         "diffusion_core/learner.py",
         'noise(shape, seed, step, "dequantise", HOST)',
         'noise(shape, seed, step, "t", HOST)',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "noise_moments_of_the_clipped_estimate": Error(
         "diffusion_core/fitting.py",
@@ -68,7 +68,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "Pair(gamma_2, gamma_1, gamma_1).beta_tilde",
         "Pair(gamma_2, gamma_1, gamma_1).beta",
-        (CORE + "test_chain.py",),
+        (CORE + "test_forward.py",),
     ),
     "learned_variance_between_the_wrong_ends": Error(
         "diffusion_core/variances.py",
@@ -80,7 +80,7 @@ ERRORS = {
         "diffusion_core/chain.py",
         "self._pair(self.times[1:], self.times[1:] - 1)",
         "self._pair(self.times[1:], self.times[:-1])",
-        (CORE + "test_chain.py",),
+        (CORE + "test_forward.py",),
     ),
     "average_without_warm_up": Error(
         "diffusion_core/averages.py",
@@ -140,7 +140,7 @@ ERRORS = {
         "diffusion_core/stratified.py",
         'f"bound/eps/{half}"',
         '"bound/eps/0"',
-        (CORE + "test_streams.py",),
+        (CORE + "test_randomness.py",),
     ),
     "density_off_by_half_a_level": Error(
         "diffusion_core/encodings.py",

@@ -1,4 +1,4 @@
-"""The decoders of L_0 against arbitrary precision, and what dequantisation does to a code's length."""
+"""The decoders of L_0 against arbitrary precision, units, and what dequantisation does to a code's length."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch.distributions import Normal
 from diffusion_core import decoders
 from diffusion_core.decoders import log_bin_probability, softmax_decoder
 from diffusion_core.encodings import Continuous, GreyLevels
+from diffusion_core.units import bits_of, bits_of_scales, bits_per_dim, bits_per_nat
 from tests.axes import across, paired
 
 LEVELS = torch.arange(256, dtype=torch.float64) / 127.5 - 1
@@ -163,3 +164,21 @@ def test_the_softmax_decoder_of_many_dimensions_is_the_same_some_examples_at_a_t
         found.append((log_p.detach(), *torch.autograd.grad(log_p.sum(), at)))
     for parts in found[1:]:
         torch.testing.assert_close(parts, found[0], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("dims", [1, 3, 784])
+def test_as_many_fair_coins_as_dimensions_are_one_bit_each(dims):
+    nats = torch.full((2,), -dims * math.log(0.5), dtype=torch.float64)
+    one = torch.ones(2, dtype=torch.float64)
+    torch.testing.assert_close(bits_per_dim(nats, dims), one, rtol=1e-15, atol=0)
+    torch.testing.assert_close(nats * bits_per_nat(dims), one, rtol=1e-15, atol=0)
+
+
+def test_without_dimensions_a_value_is_per_dimension_already():
+    assert bits_per_nat() == bits_per_nat(1) == pytest.approx(1.4426950408889634, rel=1e-15)
+    assert bits_per_dim(torch.tensor(math.log(8.0))).item() == pytest.approx(3, rel=1e-6)
+
+
+def test_a_choice_among_equals_is_the_log_of_their_number_and_a_product_of_scales_its_sum():
+    assert [bits_of(count) for count in (256, 1, 0.25)] == [8, 0, -2]
+    assert bits_of_scales(torch.tensor([2.0, 8.0, 0.25])) == 2

@@ -118,8 +118,8 @@ def euler(x: Tensor, places: Tensor) -> Tensor:
     return x
 
 
-@pytest.mark.parametrize(("steps", "error"), [(2, 0.352), (5, 0.149), (10, 0.093)])
-def test_trailing_steps_of_ddim_are_eulers_even_ones(steps, error):
+@pytest.mark.parametrize("steps", [2, 10])
+def test_trailing_steps_of_ddim_are_eulers_even_ones(steps):
     """From u = 1 to u = 0, as in papers' few steps; even times from 1 on would be one step fewer."""
 
     def output(shown: Tensor, t: Tensor) -> Tensor:
@@ -129,9 +129,7 @@ def test_trailing_steps_of_ddim_are_eulers_even_ones(steps, error):
     model = diffusion(
         output, 1000, parameterization=Velocity(), schedule=Rectified(), spacing=TrailingSpacing(), shape=(1,)
     )
-    x = torch.randn(4000, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     chain = model.chain(steps)
     *_, ours = Ddim().walk(model, x, chain, steps, lambda k: 0 * x)
     torch.testing.assert_close(ours, euler(x, torch.linspace(1, 0, steps + 1, dtype=torch.float64)), rtol=0, atol=1e-10)
-    exact = euler(x, torch.linspace(1, 0, 2001, dtype=torch.float64))
-    assert float(((ours - exact) ** 2).mean().sqrt()) == pytest.approx(error, abs=1e-3)

@@ -79,7 +79,7 @@ def curved(x_t: Tensor) -> Tensor:
 
 
 NOISY = LogSnrLinear(gamma_min=-1, gamma_max=2)
-POINTS = torch.linspace(-8, 8, 3001, dtype=torch.float64)
+POINTS = torch.linspace(-8, 8, 1001, dtype=torch.float64)
 
 
 def of_curved(variance: Variance, encoding: Encoding | None = None, shape: tuple[int, ...] = (1,)) -> Diffusion:
@@ -93,7 +93,7 @@ def test_of_any_network_the_weights_average_to_the_likelihood(variance):
     sigma = (1 - alpha_bars(model)[1]).sqrt().expand_as(POINTS)
     x0 = torch.tensor([-0.6, -0.4, 0.1, 0.5])
     density = Normal(curved(POINTS), sigma).log_prob(x0.double()[:, None]).exp() @ masses(model, POINTS)
-    assert_average(density, weighted(model, x0.repeat_interleave(500)[:, None], draws=100))
+    assert_average(density, weighted(model, x0.repeat_interleave(250)[:, None], draws=100))
 
 
 def assert_average(exact: Tensor, result: Weighted) -> None:
@@ -116,12 +116,12 @@ def test_of_dequantised_grey_levels_the_weights_average_to_their_probability():
     assert probability.sum().item() == pytest.approx(1, abs=1e-6)
     raw = torch.tensor([3, 6, 9, 12], dtype=torch.uint8)
     exact = torch.stack([probability[15 * k : 15 * k + 15].sum() for k in raw.tolist()])
-    assert_average(exact, weighted(model, raw.repeat_interleave(500)[:, None, None, None], draws=100))
+    assert_average(exact, weighted(model, raw.repeat_interleave(250)[:, None, None, None], draws=100))
 
 
 def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     """The encoder's exact posterior leaves nothing to be weighted, a wider one has the likelihood as its limit."""
-    raw = torch.randint(1, 255, (40, *SHAPE), generator=generator).to(torch.uint8)
+    raw = torch.randint(1, 255, (20, *SHAPE), generator=generator).to(torch.uint8)
     exact = MODEL.bits(raw)
     for model in (Vae(MODEL.latents()), of_standard_normal()):
         result = weighted(model, raw)
@@ -130,7 +130,7 @@ def test_a_code_and_a_vae_are_weighted_by_what_draws_the_code(generator):
     wide = MODEL.latents()
     wide.autoencoder.encoder.constant += math.log(2)
     for model in (Vae(wide), replace_encoding(of_standard_normal(), wide)):
-        result = weighted(model, raw, draws=96)
+        result = weighted(model, raw, draws=64)
         assert result.looseness.mean() > 0.05
         assert (result.total - exact).mean().item() == pytest.approx(0, abs=4 * own_error(result.halves) + 1e-3)
 
@@ -140,10 +140,9 @@ def replace_encoding(model: Diffusion, encoding: Encoding) -> Diffusion:
     return model
 
 
-@pytest.mark.parametrize("draws", [2, 6])
-def test_the_own_errors_are_those_of_repetitions(draws):
+def test_the_own_errors_are_those_of_repetitions():
     model, raw = exact_model(HORIZON, Beta(), DATA, schedule=SCHEDULE), points_of(DATA, 80)
-    results = [weighted(model, raw, draws, seed) for seed in range(40)]
+    results = [weighted(model, raw, 2, seed) for seed in range(40)]
     for value, halves in (("total", "halves"), ("looseness", "loose_halves")):
         means = torch.tensor([getattr(result, value).mean() for result in results])
         claimed = torch.tensor([own_error(getattr(result, halves)) for result in results]).square().mean().sqrt()

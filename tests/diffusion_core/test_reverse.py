@@ -1,15 +1,22 @@
-"""p_θ: one function, written in the words of every parameterization, is one distribution."""
+"""p_θ, one distribution in the words of every parameterization, and the terms of its bound by torch.distributions."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
+from diffusion_core.chain import Chain, strided_times
 from diffusion_core.encodings import Continuous, GreyLevels
 from diffusion_core.parameterizations import Parameterization
 from diffusion_core.problems import denoiser_output, diffusion
+from diffusion_core.reverse import Reverse
 from diffusion_core.schedules import Schedule
-from tests.axes import members, paired, spoken
+from diffusion_core.terms import denoising_term, kl_normal, prior_term
+from diffusion_core.variances import Variance
+from tests.axes import across, members, paired, spoken
 from tests.diffusion_core.mixture import bayes
 
 HORIZON = 60
@@ -51,3 +58,45 @@ def test_p_is_that_of_bayes_rule_at_the_denoised_x0_for_every_parameterization(
     torch.testing.assert_close(p.log_variance[1:], beta.log(), rtol=1e-9, atol=1e-9)
     assert torch.equal(p.gaussian.mean, p.mean)
     assert torch.equal(p.gaussian.log_variance, p.log_variance)
+
+
+def test_kl_of_normals_is_that_of_torch_distributions(generator):
+    mean_q, mean_p = 2 * torch.randn(2, 500, generator=generator, dtype=torch.float64)
+    log_q, log_p = 3 * torch.randn(2, 500, generator=generator, dtype=torch.float64)
+    expected = kl_divergence(Normal(mean_q, (log_q / 2).exp()), Normal(mean_p, (log_p / 2).exp()))
+    torch.testing.assert_close(kl_normal((mean_q - mean_p) ** 2, log_q, log_p), expected, rtol=1e-10, atol=1e-13)
+
+
+def test_kl_of_nearly_equal_variances_keeps_its_digits():
+    """½(r + e^{−r} − 1) = r²/4 − r³/12 + …, far below the rounding of each summand."""
+    r = torch.tensor([1e-7, 1e-5, 1e-3], dtype=torch.float64)
+    expected = r**2 / 4 - r**3 / 12 + r**4 / 48
+    actual = kl_normal(torch.zeros(3, dtype=torch.float64), torch.zeros(3, dtype=torch.float64), r)
+    torch.testing.assert_close(actual, expected, rtol=1e-8, atol=0)
+
+
+@across(schedule=members(Schedule), steps=(HORIZON, 13), variance=members(Variance))
+def test_denoising_term_is_the_kl_of_bayes_posterior_and_p(schedule, steps, variance):
+    """At k = 2..K of a chain; ε̂ enters no term."""
+    generator = torch.Generator().manual_seed(0)
+    chain = Chain(schedule.gamma(HORIZON), strided_times(HORIZON, steps), schedule.first_step)
+    pair = chain.pair(torch.arange(2, steps + 1))
+    alpha_bar = torch.sigmoid(-chain.gamma(chain.times[1:]))[:, None]
+    x0, x0_hat, x_t = torch.randn(3, steps - 1, 4, generator=generator, dtype=torch.float64)
+    log_variance = variance.log_variance(pair, torch.full_like(x0, 0.3), x_t, 0.4 * (1 - alpha_bar[1:, 0]))
+    mean_q, variance_q = bayes(x0, x_t, alpha_bar[1:], alpha_bar[:-1])
+    mean_p, _ = bayes(x0_hat, x_t, alpha_bar[1:], alpha_bar[:-1])
+    expected = kl_divergence(Normal(mean_q, variance_q.sqrt()), Normal(mean_p, (log_variance / 2).exp())).sum(1)
+    term = denoising_term(x0, Reverse(pair, x_t, x0_hat, torch.full_like(x0, math.nan), log_variance))
+    torch.testing.assert_close(term, expected, rtol=1e-8, atol=1e-12)
+
+
+@across(schedule=members(Schedule))
+def test_prior_term_is_the_kl_to_the_standard_normal(schedule):
+    generator = torch.Generator().manual_seed(0)
+    gamma = schedule.gamma(HORIZON)(torch.arange(1, HORIZON + 1))
+    x0 = torch.randn(HORIZON, 3, 2, generator=generator, dtype=torch.float64)
+    alpha_bar = torch.sigmoid(-gamma)[:, None, None]
+    q = Normal(alpha_bar.sqrt() * x0, (1 - alpha_bar).sqrt().expand_as(x0))
+    expected = kl_divergence(q, Normal(torch.zeros_like(x0), torch.ones_like(x0))).sum((1, 2))
+    torch.testing.assert_close(prior_term(x0, gamma), expected, rtol=1e-9, atol=1e-13)
