@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.distributions import Independent, Normal, kl_divergence
 
-from diffusion_core.autoencoder import HASTE, KlAutoencoder
+from diffusion_core.autoencoder import KlAutoencoder
 from diffusion_core.encodings import GreyLevels
 from diffusion_core.randomness import normal
 from diffusion_core.spaces import Latents, Space
@@ -180,9 +180,3 @@ def test_an_autoencoder_learns(f, regularization, generator):
     model.initialise(0)
     *_, last = train(model, raw, Training(30, 16, 1e-2, warmup=3, report_every=30), 0)
     assert last.losses["autoencoder"] < math.log2(17) / 2
-
-
-def test_diagnostics_are_the_decoders_sigma():
-    model = kl_autoencoder()
-    model.decoder_scale.data.fill_(2 * math.log(0.3) / HASTE)
-    assert model.diagnostics() == {"train/decoder_sigma": pytest.approx(0.3)}

@@ -24,12 +24,9 @@ from diffusion_core.averages import (
     reconstruct,
 )
 from diffusion_core.batches import batch_indices
-from diffusion_core.learner import DiffusionLearner
 from diffusion_core.trainer import Report, Trainer, part, train
 from diffusion_core.training import Training
 from tests.diffusion_core.learners import adapting_learner, points_learner, schedule_learner
-from tests.diffusion_core.test_any_module import IMAGES
-from tests.diffusion_core.test_any_module import learner as any_module
 
 FIGURES = np.load(Path(__file__).parents[1] / "reference" / "edm2_phema.npz")
 """Of NVlabs/edm2, `phema.py` at 4bf8162, float64."""
@@ -117,10 +114,6 @@ def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
     assert [name for name in one if not torch.equal(one[name], other[name])] == []
 
 
-def ended(report: Report):
-    return lambda name: part(report.state(), name)
-
-
 @LEARNERS
 def test_snapshots_change_nothing_else_and_a_run_that_is_cut_takes_the_same_ones(learner_of):
     plain, whole = reports(learner_of, replace(PLAN, snapshots=0)), reports(learner_of)
@@ -178,19 +171,6 @@ def test_averages_of_a_training_are_the_learners_its_tracked_one_and_any_of_its_
         found = torch.cat([weights[name].flatten().double() for name, _ in learner.named_parameters()])
         tracked = sum(share * weight for share, weight in zip(profile(60, std), path, strict=True))
         assert (found - tracked).norm() < min(0.01 * tracked.norm(), 0.1 * (raw - tracked).norm())
-
-
-def test_ties_counts_and_what_is_frozen_are_the_learners():
-    learner = DiffusionLearner(any_module())
-    plan = Training(steps=4, batch=8, report_every=4, snapshots=4)
-    (report,) = train(learner, IMAGES, plan, 0)
-    weights = Power(0.1).weights(ended(report), report.snapshots.__getitem__, plan)
-    own = part(report.state(), "learner")
-    differ = {name for name, value in weights.items() if not torch.equal(value, own[name])}
-    learner.load_state_dict(weights)
-    assert_same(learner.state_dict(), weights)
-    trained = {name for name, p in learner.named_parameters(remove_duplicate=False) if p.requires_grad}
-    assert differ == trained
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import re
 from dataclasses import dataclass
-from typing import ClassVar
 
 import pytest
 import torch
@@ -22,7 +21,7 @@ from diffusion_core.samplers import Ancestral
 from diffusion_core.schedules import LearnedSchedule, LogSnrLinear, Rectified
 from diffusion_core.solvers import Heun
 from diffusion_core.spacings import OptimalSpacing
-from diffusion_core.timesteps import Importance, Timesteps, Uniform
+from diffusion_core.timesteps import Importance
 from diffusion_core.variances import AnalyticMse
 from tests.axes import name
 
@@ -58,27 +57,11 @@ class Relative(Reweighted):
         return weight / weight.mean()
 
 
-@dataclass
-class Thawed(Timesteps):
-    """Can be changed on its way."""
-
-    reweighted: ClassVar[bool] = True
-
-    def build(self, gamma):
-        return Uniform().build(gamma)
-
-
 class Restless(Optimal):
     """Draws noise of its own."""
 
     def pair(self, x0, draw):
         return super().pair(x0, draw) + torch.randn(x0.shape)
-
-
-class Hushed(Class):
-    """Tells labels, and says that it needs none."""
-
-    labelled: ClassVar[bool] = False
 
 
 class Head(nn.Module):
@@ -124,9 +107,7 @@ WRONG = [
     (Wavy(), "schedule=wavy: expected γ to rise from −∞ at t = 0, found a fall at t=.*"),
     (SumOfBoth(), r"parameterization=sum_of_both: expected a bound on N\(0, I\) of 2.047096 bits/dim, found .*"),
     (Relative(), "objective=relative: expected the loss of an example to be its own, found that it depends on .*"),
-    (Thawed(), "timesteps=thawed: expected a frozen dataclass, found none, or fields that can be set"),
     (Restless(), "coupling=restless: expected weights to follow from the seed alone, found others the second time"),
-    (Hushed(), "conditioning=hushed: KeyError: 'label'"),
     (Fitting("narrow"), r"network=fitting: expected an output \[2, 4\] at channels_out=4, found \[2, 2\]"),
     (
         Fitting("loud"),

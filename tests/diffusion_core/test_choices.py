@@ -192,25 +192,12 @@ def test_between_two_times_a_mean_is_no_prediction():
     assert level_refusal(BASE) is None
 
 
-NAMES = {
-    Parameterization: "epsilon x0 mu v velocity edm",
-    Variance: "beta beta_tilde learned learned_diagonal analytic analytic_mse",
-    Schedule: "linear cosine sigmoid log_snr_linear learned_linear learned saved rectified",
-    Objective: "simple hybrid weighted min_snr p2 vlb vlb_continuous edm",
-    Timesteps: "uniform low_discrepancy importance logit_normal log_normal",
-    Network: "mlp unet",
-    Sampler: "ancestral ddim heun dpm_solver",
-    Spacing: "uniform trailing quadratic log_snr karras optimal",
-    Coupling: "independent optimal immiscible",
-    Space: "pixels latents",
-}
-"""What committed results call the choices; a new choice need not stand here."""
+AXES = (Parameterization, Variance, Schedule, Objective, Timesteps, Network, Sampler, Spacing, Coupling, Space)
 
 
-@pytest.mark.parametrize("axis", NAMES, ids=lambda axis: axis.__name__)
-def test_a_choices_name_is_its_class_without_the_axis_in_snake_case_and_that_of_committed_results(axis):
+@pytest.mark.parametrize("axis", AXES)
+def test_a_choices_name_is_its_class_without_the_axis_in_snake_case(axis):
     names = {choice: choice_name(choice) for choice in classes(axis)}
-    assert set(NAMES[axis].split()) <= set(names.values())
     assert len(set(names.values())) == len(names)
     for choice, given in names.items():
         assert choice_name(choice()) == given == given.lower().strip("_")

@@ -54,12 +54,6 @@ def test_optimal_is_the_best_of_all_permutations(shape):
         assert cost(x0, Optimal().pair(x0, lambda j, eps=eps: eps)) == pytest.approx(least, rel=1e-12)
 
 
-def test_optimal_goes_with_the_examples_wherever_they_stand():
-    x0, eps, order = normals(20, 2), normals(20, 2, seed=1), torch.randperm(20)
-    paired = Optimal().pair(x0, lambda j: eps)
-    assert torch.equal(Optimal().pair(x0[order], lambda j: eps), paired[order])
-
-
 def test_immiscible_takes_the_nearest_of_its_draws():
     x0, drawn = normals(50, 1, 3, 3, seed=9), [normals(50, 1, 3, 3, seed=j) for j in range(7)]
     distances = np.stack([((x0 - eps).numpy() ** 2).sum((1, 2, 3)) for eps in drawn])

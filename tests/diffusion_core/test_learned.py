@@ -7,7 +7,6 @@ its estimate, written here from their formulas.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -121,24 +120,6 @@ def discrete_bound(model: DiffusionLearner, x0: Tensor, u: Tensor, eps: Tensor) 
     term = torch.where(t == 1, first, later)
     last = model.diffusion.gamma.curve(torch.tensor([1.0], dtype=torch.float64))
     return in_bits(HORIZON * term + prior(x0, last))
-
-
-@torch.no_grad()
-def differences(function: Callable[[], Tensor], parameters: list[nn.Parameter], h: float = 1e-4) -> list[Tensor]:
-    """Central differences of order four."""
-    result = []
-    for parameter in parameters:
-        flat = parameter.view(-1)
-        slopes = []
-        for i in range(len(flat)):
-            before, values = flat[i].item(), {}
-            for step in (-2, -1, 1, 2):
-                flat[i] = before + step * h
-                values[step] = function().item()
-            flat[i] = before
-            slopes.append((8 * (values[1] - values[-1]) - (values[2] - values[-2])) / (12 * h))
-        result.append(torch.tensor(slopes, dtype=torch.float64).reshape(parameter.shape))
-    return result
 
 
 @LEARNED

@@ -49,12 +49,6 @@ def test_three_updates_are_its_authors(name, after, monkeypatch):
             torch.testing.assert_close(value.reshape(expected.shape), expected, rtol=0, atol=1e-12)
 
 
-def test_matrices_of_one_lesser_side_are_each_what_they_are_alone():
-    several = [torch.randn(2, 6, 9), torch.randn(1, 12, 6), torch.randn(3, 6, 6), torch.randn(2, 4, 20)]
-    for together, alone in zip(orthogonal(several), (orthogonal([stack])[0] for stack in several), strict=True):
-        torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
-
-
 def test_a_turn_is_as_long_as_a_step_of_adamw_is_said_to_be():
     """Orthonormal rows have a root mean square of 1/√columns, whatever the gradient's size."""
     matrix = nn.Parameter(torch.zeros(16, 64))

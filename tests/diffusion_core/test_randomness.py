@@ -26,7 +26,6 @@ from diffusion_core.ode import flow_likelihood
 from diffusion_core.randomness import (
     BLOCK,
     WORDS,
-    excess,
     initialise,
     key,
     normal,
@@ -150,14 +149,6 @@ def test_spread_draws_fill_the_normal_evenly_however_many_there_are(count):
     squares = (spread(count, (20_000,)).double() ** 2).mean(0)
     assert squares.mean().item() == pytest.approx(1, abs=0.02)
     assert squares.var().item() < 0.35 * 2 / count
-
-
-def test_the_excess_of_noise_has_mean_0_and_variance_1():
-    values = excess(normal(0, 0, "excess", (50_000, 3, 2), CPU))
-    assert values.mean().item() == pytest.approx(0, abs=5 / 50_000**0.5)
-    # Kurtosis of a χ² of 6 degrees: 5.
-    assert values.var().item() == pytest.approx(1, abs=5 * (4 / 50_000) ** 0.5)
-    assert excess(torch.full((1, 2), 2.0)).tolist() == [3.0]
 
 
 CHOICES = Choices(

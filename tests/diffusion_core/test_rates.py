@@ -37,24 +37,14 @@ def test_a_cooldown_falls_over_its_share_of_the_steps_and_before_it_no_step_know
         assert shares[own:] == pytest.approx([(steps - n) / (cooldown * steps) for n in range(own, steps)])
 
 
-@pytest.mark.parametrize(
-    ("changes", "reason"),
-    [
-        (
-            {"rate": "wsd", "steps": 100, "warmup": 71},
-            r"cooldown longer than its training: .*=0.3 leaves 70 of .*=100",
-        ),
-        (
-            {"rate": "wsd", "cooldown": 1.0, "warmup": 1},
-            "=1.0 leaves 0 of .* fewer than training.warmup=1",
-        ),
+def test_what_has_no_meaning_is_refused():
+    for changes, reason in (
+        ({"rate": "wsd", "steps": 100, "warmup": 71}, "cooldown longer than its training: .*=0.3 leaves 70 of .*=100"),
         ({"rate": "inverse_sqrt", "warmup": 0}, "from the end of its warm-up: take training.warmup >= 1"),
-    ],
-)
-def test_what_has_no_meaning_is_refused_in_a_line(changes, reason):
-    with pytest.raises(ValueError, match=reason) as error:
-        Training(**changes)
-    assert "\n" not in str(error.value)
+        ({"rate": "step"}, r"training\.rate must be .* or .*, got 'step'"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            Training(**changes)
     Training(rate="wsd", steps=100, warmup=70)
 
 

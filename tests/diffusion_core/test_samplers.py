@@ -14,7 +14,7 @@ from diffusion_core.parameterizations import X0
 from diffusion_core.problems import diffusion
 from diffusion_core.randomness import BLOCK, seeded
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
-from diffusion_core.solvers import DpmSolver, Heun
+from diffusion_core.solvers import Heun
 from diffusion_core.spacings import LogSnrSpacing, TrailingSpacing
 from diffusion_core.variances import Beta, BetaTilde
 from tests.axes import members, name
@@ -116,14 +116,6 @@ def test_clipped_samples_of_bounded_data_stay_within_their_range(sampler):
 
 
 @every_sampler
-def test_progress_is_the_share_of_samples_that_is_done_after_each_step_of_each_batch(sampler):
-    shares: list[float] = []
-    whole(sampler).sample(diffusion(nothing, 25), 100, seed=0, batch=64, progress=shares.append)
-    assert shares == sorted(shares)
-    assert (len(shares), shares[24], shares[-1]) == (50, pytest.approx(0.64), pytest.approx(1))
-
-
-@every_sampler
 @every_kind
 @torch.no_grad()
 def test_reads_variance_says_whether_it_enters_a_step(sampler, kind):
@@ -143,32 +135,6 @@ def test_all_samplers_start_from_the_noise_of_the_seed_and_the_samples_number():
     assert all(torch.equal(other, first) for other in others)
     model = diffusion(lambda x_t, t: 0 * x_t, 31)
     assert not torch.equal(next(Ancestral().path(model, 0, 70, seed=4)), first)
-
-
-@pytest.mark.parametrize(
-    ("sampler", "steps"),
-    [
-        (Ancestral(steps=4), [4, 3, 2]),
-        (Ddim(steps=4), []),
-        (Ddim(steps=4, eta=0.5), [4, 3, 2, 1]),
-        (Heun(steps=4), []),
-        (Heun(steps=4, churn=2.0), [3, 2, 1]),
-        (DpmSolver(steps=4), []),
-        (DpmSolver(steps=4, equation="sde"), [4, 3, 2, 1]),
-    ],
-    ids=name,
-)
-def test_a_sampler_draws_the_noise_that_it_reads_and_no_other(sampler, steps):
-    """Heun's first step starts from as much noise as there is, and none is added."""
-    model = diffusion(lambda x_t, t: 0 * x_t, 31, parameterization=X0(), real=sampler.between_times)
-    chain, drawn = model.chain(4), []
-
-    def noise(k: int) -> Tensor:
-        drawn.append(k)
-        return torch.zeros(1, 2)
-
-    list(sampler.walk(model, torch.zeros(1, 2), chain, 4, noise))
-    assert drawn == steps
 
 
 def test_chains_of_5_and_10_steps_draw_the_same_noise_at_the_times_that_they_share():

@@ -14,7 +14,7 @@ from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Encoding, GreyLevels
 from diffusion_core.likelihood import Bound, bound
 from diffusion_core.problems import DATA, diffusion
-from diffusion_core.stratified import Stratification, Stratum, unexplained
+from diffusion_core.stratified import Stratification, unexplained
 from diffusion_core.variances import BetaTilde
 
 HORIZON = 40
@@ -44,25 +44,6 @@ def test_strata_partition_the_steps_with_single_times_at_both_ends():
         alone = {one.first for one in found if one.length == 1}
         assert alone >= {*range(1, min(exact, steps) + 1), *range(max(1, steps - exact + 1), steps + 1)}
         assert len(found) == min(steps, 2 * exact + strata)
-
-
-def test_runs_are_of_equal_length_in_log_t_and_three_times_their_share_of_all():
-    runs = [one for one in Stratification(4, 12).strata_of(10_000) if one.first > 100 and one.length > 1]
-    lengths = [math.log(run.last / (run.first - 1)) + 3 * run.length / 10_000 for run in runs]
-    assert len(lengths) >= 5
-    assert lengths == pytest.approx([(math.log(9996 / 4) + 3 * 9992 / 10_000) / 12] * len(lengths), rel=0.03)
-
-
-def test_the_first_times_are_drawn_several_times():
-    found = Stratification(3, 13).strata_of(100)
-    assert found[:3] == [Stratum(1, 1, 3), Stratum(2, 2, 2), Stratum(3, 3)]
-    assert {one.draws for one in found[2:]} == {1}
-    assert Stratification(3, 13).count(100) == 2 * (3 + 2 + 1 + 13 + 3)
-    assert Stratification(3, 13).strata_of(10)[:3] == [Stratum(1, 1, 4), Stratum(2, 2, 3), Stratum(3, 3, 2)]
-    assert [one.draws for one in Stratification(3, 13).strata_of(10)[3:]] == [2, 2, 2, 2, 2, 2, 1]
-    assert Stratification(3, 13).count(10) == Stratification(3, 13).count(19) == Stratification(3, 13).count(1000)
-    assert [one.draws for one in Stratification(1, 2).strata_of(100)] == [3, 1, 1, 1]
-    assert Stratification(3, 3).strata_of(2) == [Stratum(1, 1, 5), Stratum(2, 2, 3)]
 
 
 def test_dequantisation_is_part_of_the_own_error_and_less_so_than_of_one_draw(monkeypatch):
