@@ -56,7 +56,7 @@ ERRORS = {
         "diffusion_core/fitting.py",
         "diffusion.chain(), diffusion.with_clip(False)",
         "diffusion.chain(), diffusion",
-        (CORE + "test_fitting.py",),
+        (CORE + "test_variances.py",),
     ),
     "sampler_noise_by_step_and_not_by_time": Error(
         "diffusion_core/samplers.py",
@@ -134,7 +134,7 @@ ERRORS = {
         "diffusion_core/stratified.py",
         "slope.flip(0) * control",
         "slope * control",
-        (CORE + "test_stratified.py",),
+        (CORE + "test_likelihood.py",),
     ),
     "halves_of_a_bound_share_their_noise": Error(
         "diffusion_core/stratified.py",

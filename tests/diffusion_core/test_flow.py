@@ -98,38 +98,18 @@ def test_flow_matching_is_a_weighting_of_the_error_of_the_noise():
     torch.testing.assert_close(weight, -0.5 * w * rate, rtol=1e-12, atol=0)
 
 
-WEIGHTS, MEANS, WIDTHS = torch.tensor([[0.3, 0.25, 0.45], [-0.7, 0.1, 0.8], [0.1, 0.08, 0.12]], dtype=torch.float64)
-"""A mixture of three Gaussians in one dimension."""
-
-
-def velocity(x_u: Tensor, u: Tensor) -> Tensor:
-    """E[ε − x_0 | x_u] of the mixture, for x_u and u [B, 1]: x_u ~ N((1 − u) m, (1 − u)² w² + u²) in each component."""
-    variance = (1 - u) ** 2 * WIDTHS**2 + u**2
-    offset = x_u - (1 - u) * MEANS
-    share = torch.softmax(WEIGHTS.log() - 0.5 * (offset**2 / variance + variance.log()), dim=1)
-    each = -MEANS + (u - (1 - u) * WIDTHS**2) / variance * offset
-    return (share * each).sum(1, keepdim=True)
-
-
 def euler(x: Tensor, places: Tensor) -> Tensor:
     """Euler's method along the places u from 1 to 0."""
     for u, after in pairwise(places):
-        x = x + (after - u) * velocity(x, u.expand(len(x), 1))
+        x = x + (after - u) * function(x / length(u), u.expand(len(x)))
     return x
 
 
 @pytest.mark.parametrize("steps", [2, 10])
 def test_trailing_steps_of_ddim_are_eulers_even_ones(steps):
     """From u = 1 to u = 0, as in papers' few steps; even times from 1 on would be one step fewer."""
-
-    def output(shown: Tensor, t: Tensor) -> Tensor:
-        u = t.double()[:, None] / 1000
-        return velocity(shown * length(u), u)
-
-    model = diffusion(
-        output, 1000, parameterization=Velocity(), schedule=Rectified(), spacing=TrailingSpacing(), shape=(1,)
-    )
-    x = torch.randn(400, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    chain = model.chain(steps)
-    *_, ours = Ddim().walk(model, x, chain, steps, lambda k: 0 * x)
+    straight = {"parameterization": Velocity(), "schedule": Rectified(), "spacing": TrailingSpacing()}
+    model = diffusion(lambda shown, t: function(shown, t / 1000), 1000, **straight)
+    x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    *_, ours = Ddim().walk(model, x, model.chain(steps), steps, lambda k: 0 * x)
     torch.testing.assert_close(ours, euler(x, torch.linspace(1, 0, steps + 1, dtype=torch.float64)), rtol=0, atol=1e-10)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from decimal import Decimal, localcontext
 
 import numpy as np
@@ -211,18 +211,6 @@ def test_signal_that_is_left_at_1000_steps_is_the_published_one(schedule, end):
 def test_fields_that_make_no_schedule_are_refused(build, reason):
     with pytest.raises(ValueError, match=reason):
         build()
-
-
-def test_a_table_of_another_length_is_refused():
-    """A schedule of one's own that leaves the last step out."""
-
-    @dataclass(frozen=True)
-    class Short(Linear):
-        def build(self, horizon: int) -> GammaTable:
-            return super().build(horizon - 1)
-
-    with pytest.raises(ValueError, match=r"build\(100\) of Short gives γ of 99 steps"):
-        Short().gamma(100)
 
 
 def test_a_shift_of_the_log_snr_is_simple_diffusions():
