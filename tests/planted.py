@@ -110,7 +110,7 @@ ERRORS = {
         "diffusion_core/solvers.py",
         "0.5 * length / earlier",
         "0.5 * earlier / length",
-        (CORE + "test_orders.py",),
+        (CORE + "test_diffusers.py",),
     ),
     "ddim_eta_not_squared": Error(
         "diffusion_core/samplers.py",
@@ -122,7 +122,7 @@ ERRORS = {
         "diffusion_core/solvers.py",
         "(torch.exp(raised) - torch.exp(gamma_t)).clamp(min=0).sqrt()",
         "torch.exp(0.5 * raised) - torch.exp(0.5 * gamma_t)",
-        (CORE + "test_samplers.py",),
+        (CORE + "test_edm.py",),
     ),
     "time_told_without_its_scale": Error(
         "diffusion_core/denoiser.py",

@@ -104,20 +104,6 @@ def labelled_points(n: int) -> tuple[Tensor, Tensor]:
     return (MIXTURE.centres[labels] + MIXTURE.width * noise).float(), labels
 
 
-def test_the_flow_of_an_exact_model_has_the_density_of_the_data_given_their_labels_and_without(monkeypatch):
-    """log p(x | y) and log p(x), point by point, in batches that cut the labels."""
-    monkeypatch.setattr(ode, "BATCH", 32)
-    (x, labels), model = labelled_points(40), exact()
-    for view, log_density in (
-        (model.given(labels), MIXTURE.log_density(x, labels)),
-        (model.given(None), MIXTURE.log_density(x)),
-    ):
-        found = flow_likelihood(view, x, steps=32, probes=2, seed=0).total
-        truth = -log_density / (2 * math.log(2))
-        assert found.mean().item() == pytest.approx(truth.mean().item(), abs=0.001)
-        assert (found - truth).abs().max() < 0.02
-
-
 SCORES = {
     "bound": lambda model, x: bound(model, x, Stratification(2, 3), seed=0, batch=4).total,
     "continuous": lambda model, x: continuous_bound(model, x, draws=4, seed=0, batch=4).total,

@@ -109,7 +109,7 @@ def euler(x: Tensor, places: Tensor) -> Tensor:
 def test_trailing_steps_of_ddim_are_eulers_even_ones(steps):
     """From u = 1 to u = 0, as in papers' few steps; even times from 1 on would be one step fewer."""
     straight = {"parameterization": Velocity(), "schedule": Rectified(), "spacing": TrailingSpacing()}
-    model = diffusion(lambda shown, t: function(shown, t / 1000), 1000, **straight)
+    model = diffusion(lambda shown, t: function(shown, t.double() / 1000), 1000, **straight)
     x = torch.randn(40, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     *_, ours = Ddim().walk(model, x, model.chain(steps), steps, lambda k: 0 * x)
     torch.testing.assert_close(ours, euler(x, torch.linspace(1, 0, steps + 1, dtype=torch.float64)), rtol=0, atol=1e-10)

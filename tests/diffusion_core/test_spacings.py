@@ -16,7 +16,6 @@ from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
 from diffusion_core.fitting import bound_terms
-from diffusion_core.forward import Pair
 from diffusion_core.objectives import Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, V
 from diffusion_core.problems import denoiser_output, diffusion
@@ -32,7 +31,7 @@ from diffusion_core.spacings import (
     TrailingSpacing,
     UniformSpacing,
 )
-from diffusion_core.variances import Analytic, LearnedVariance
+from diffusion_core.variances import LearnedVariance
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
 
@@ -246,20 +245,3 @@ def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
     assert all(torch.equal(first[k], second[k]) for k in range(1, 251))
     kept = torch.stack([first[k].flatten() for k in range(1, 251)]).double()
     assert (torch.corrcoef(kept) - torch.eye(250)).abs().max() < 6 / 128**0.5
-
-
-def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():
-    """A line in t is itself."""
-    made = diffusion(lambda x_t, t: x_t, HORIZON, real=True, variance=Analytic(), spacing=LogSnrSpacing())
-    made.fit(0.2 + 0.5 * made.all_times[1:].double() / HORIZON)
-    chain = made.chain(7, real=True)
-    k = torch.arange(1, 8)
-    x = torch.zeros(7, 2, dtype=torch.float64)
-    p = made.reverse(x, chain, k)
-    pair = Pair(made.gamma(chain.times[k]), made.gamma(chain.times[k - 1]), p.pair.log_first)
-    line = 0.2 + 0.5 * chain.times[k] / HORIZON
-    expected = Analytic().log_variance(pair, x[:, :0], x, line)
-    torch.testing.assert_close(p.log_variance, expected, rtol=1e-12, atol=1e-12)
-    full = Chain(made.gamma, made.all_times.double(), "beta_1")
-    here, there = (made.reverse(x, each, k).log_variance for each in (made.chain(), full))
-    torch.testing.assert_close(here, there, rtol=0, atol=0)
