@@ -21,7 +21,8 @@ from diffusion_core.problems import Output, denoiser_output, diffusion
 from diffusion_core.samplers import Ancestral, Ddim, Sampler
 from diffusion_core.schedules import Cosine, Linear, LogSnrLinear, Schedule
 from diffusion_core.solvers import DpmSolver, Heun
-from diffusion_core.spacings import KarrasSpacing
+from diffusion_core.spacings import KarrasSpacing, QuadraticSpacing
+from diffusion_core.variances import Beta
 from tests.axes import members, name
 from tests.diffusion_core.mixture import MixtureData
 
@@ -226,3 +227,12 @@ REFUSED = [
 def test_what_is_no_scale_no_interval_and_no_guide_is_refused(guide, arguments, line):
     with pytest.raises(ValueError, match=f"^{line}"):
         guided(idle(), guide, **arguments)
+
+
+def test_a_guided_diffusion_keeps_its_guide_when_variance_and_spacing_are_swapped_and_takes_no_labels():
+    model, guide = diffusion(lambda x_t, t: 0.5 * x_t, 40), diffusion(lambda x_t, t: 0.1 * x_t, 40)
+    for swap in (lambda m: m.with_spacing(QuadraticSpacing()), lambda m: m.with_variance(Beta())):
+        one, other = swap(guided(model, guide, 2.0)), guided(swap(model), guide, 2.0)
+        assert torch.equal(draw(Ancestral(steps=5), one), draw(Ancestral(steps=5), other))
+    with pytest.raises(ValueError, match=r"^labels are given to a diffusion before it is guided"):
+        guided(mixture(), mixture().given(None), 2.0).given(torch.zeros(3, dtype=torch.int64))

@@ -15,7 +15,7 @@ from diffusion_core.chain import Chain, strided_times, whole
 from diffusion_core.choices import Choices
 from diffusion_core.diffusion import Diffusion
 from diffusion_core.encodings import Continuous
-from diffusion_core.fitting import bound_terms
+from diffusion_core.fitting import bound_terms, with_optimal_spacing
 from diffusion_core.objectives import Vlb, VlbContinuous
 from diffusion_core.parameterizations import Mu, V
 from diffusion_core.problems import denoiser_output, diffusion
@@ -31,7 +31,7 @@ from diffusion_core.spacings import (
     TrailingSpacing,
     UniformSpacing,
 )
-from diffusion_core.variances import LearnedVariance
+from diffusion_core.variances import Analytic, LearnedVariance
 from tests.axes import across, members
 from tests.diffusion_core.mixture import MixtureData
 
@@ -144,6 +144,8 @@ def test_terms_are_those_that_the_likelihood_takes(kind):
     model.network.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
     terms = bound_terms(model, points, draws=draws, seed=0)
     assert (terms.isinf() == torch.ones(9, 9).triu().bool()).all()
+    spaced = with_optimal_spacing(model, points, draws=draws, seed=0)
+    assert torch.equal(spaced.chain(3).times, OptimalSpacing().times(model.gamma, 3, terms))
     x0 = Continuous().draw(points, 0, 0, "fit/dequantise").expand(draws, 2)
     for t, x_t in enumerate(seen[:8], start=1):
         alpha_bar = torch.sigmoid(-model.gamma(torch.tensor(t)))
@@ -245,3 +247,13 @@ def test_each_step_has_noise_of_its_own_that_follows_from_the_seed():
     assert all(torch.equal(first[k], second[k]) for k in range(1, 251))
     kept = torch.stack([first[k].flatten() for k in range(1, 251)]).double()
     assert (torch.corrcoef(kept) - torch.eye(250)).abs().max() < 6 / 128**0.5
+
+
+def test_a_variance_that_was_fitted_at_whole_times_is_read_between_them():
+    """A line in t is itself: σ² at x̂_0's variance on it."""
+    made = diffusion(lambda x_t, t: x_t, HORIZON, real=True, variance=Analytic(), spacing=LogSnrSpacing())
+    made.fit(0.2 + 0.5 * made.all_times[1:].double() / HORIZON)
+    chain, k, x = made.chain(7, real=True), torch.arange(1, 8), torch.zeros(7, 2, dtype=torch.float64)
+    p = made.reverse(x, chain, k)
+    expected = Analytic().log_variance(p.pair, x[:, :0], x, 0.2 + 0.5 * chain.times[k] / HORIZON)
+    torch.testing.assert_close(p.log_variance, expected, rtol=1e-12, atol=1e-12)
