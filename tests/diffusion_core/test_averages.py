@@ -1,4 +1,4 @@
-"""Averages after the fact: held to the figures of their authors' code, to sums over a path, and to tracked averages."""
+"""Averages after the fact: held to the figures of their authors' code, and to sums over a path."""
 
 from __future__ import annotations
 

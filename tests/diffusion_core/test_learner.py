@@ -1,4 +1,4 @@
-"""A step of training: what it costs, in pieces too, and what every objective tends to in continuous time."""
+"""A step of training: in pieces it is the whole, and every objective tends to itself in continuous time."""
 
 from __future__ import annotations
 

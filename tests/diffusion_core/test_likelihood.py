@@ -211,19 +211,6 @@ def test_strata_partition_the_steps_with_single_times_at_both_ends():
         assert len(found) == min(steps, 2 * exact + strata)
 
 
-def test_dequantisation_is_part_of_the_own_error_and_less_so_than_of_one_draw(monkeypatch):
-    """L_0 = x_0 at one pixel, spread over 15 values; two halves of three draws u + j (√2 − 1) mod 1."""
-    n = 2000
-    model = of_terms(monkeypatch, lambda x0, eps, k: x0.flatten(1)[:, 0].double() * (k == 1), GreyLevels(17))
-    monkeypatch.setattr(model, "prior", lambda x0: torch.zeros(len(x0)))
-    raw = torch.full((n, 1, 1, 2), 8, dtype=torch.uint8)
-    u = (torch.arange(100_000, dtype=torch.float64) + 0.5) / 100_000
-    mean = torch.stack([(15 * ((u + j * (math.sqrt(2) - 1)) % 1)).floor() for j in (1, 2, 3)]).mean(0)
-    known = float(mean.std()) / 127.5 / math.sqrt(2 * n)
-    assert scored(model, raw).draw_error == pytest.approx(known, rel=0.1)
-    assert known < 0.5 * math.sqrt((15**2 - 1) / 12 / 127.5**2 / 2 / n)
-
-
 def test_noise_and_time_that_terms_go_along_with_are_taken_out(monkeypatch):
     """Var ‖ε‖² = 4 in 2 dimensions, and of t in the run 3..38 it is (36² − 1)/12."""
     n = 4000

@@ -1,4 +1,4 @@
-"""Muon: held to the figures of its authors' code, to singular vectors, and to AdamW where it is that."""
+"""Muon: held to the figures of its authors' code, and to AdamW where it is that."""
 
 from __future__ import annotations
 

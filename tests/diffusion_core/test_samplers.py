@@ -1,4 +1,4 @@
-"""What every sampler keeps, and what each draws and refuses. Its steps: test_gaussian.py, test_diffusers.py."""
+"""What every sampler keeps, and what each draws and refuses. Its steps: test_diffusers.py, test_edm.py."""
 
 from __future__ import annotations
 
