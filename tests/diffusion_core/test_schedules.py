@@ -114,7 +114,7 @@ def test_no_bound_is_below_the_entropy_and_with_beta_that_on_standard_normal_dat
         bound = expected_bound(exact_model(horizon, Beta(), normal, schedule=schedule), normal)
         assert bound == pytest.approx(normal.entropy, abs=1e-9)
     data = (GaussianData((0.02, 0.3)), GaussianData((0.3, 1.7)), GaussianData((1.0, 6.0)))
-    for horizon, gauss, variance in itertools.product((25, 100, 1000), data, (Beta(), BetaTilde())):
+    for horizon, gauss, variance in itertools.product((25, 400), data, (Beta(), BetaTilde())):
         assert expected_bound(exact_model(horizon, variance, gauss, schedule=schedule), gauss) >= gauss.entropy - 1e-9
 
 
